@@ -1,0 +1,42 @@
+# Every target works on a bare clone: the environment is itself a target.
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+.PHONY: help demo run test tools lint format lock clean
+.DELETE_ON_ERROR:
+
+help: ## what can be made here
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its history
+	@$(BIN)/bgpledger demo
+
+run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
+	@$(BIN)/bgpledger run --config conf/collector.toml
+
+test: $(READY) tools lint ## everything that the tests need, then the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+tools: $(READY) ## the BGP daemons and other programs that the tests talk to
+	@.ci/install-test-tools
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check collector schemas tests
+	$(BIN)/ruff format --check collector schemas tests
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff rewrite the code
+	$(BIN)/ruff check --fix collector schemas tests
+	$(BIN)/ruff format collector schemas tests
+
+lock: $(READY) ## pin what pyproject.toml asks for
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
+
+clean: ## remove the environment and the demo's data
+	rm -rf .venv .demo .tools
+
+$(READY): requirements.lock pyproject.toml .ci/make-venv
+	@.ci/make-venv $(PYTHON)
+	@touch $@

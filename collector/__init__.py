@@ -1,0 +1,1 @@
+"""Everything that runs: the stages between a router and MongoDB, and the questions asked of it."""

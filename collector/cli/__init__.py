@@ -1,0 +1,44 @@
+"""The command `bgpledger`: one module a command; the only place that prints errors and exits.
+
+The modules here import what they need inside their functions: `bgpledger --help` must not wait for pydantic
+and pymongo to load.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from collector.cli import replay
+from collector.errors import BgpledgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = typer.Typer(
+    name="bgpledger",
+    help="An archive of BGP: every message of every router, asked about at any second of the past.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("replay")(replay.command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; turn our errors into a line each for cause and cure, and an exit status."""
+    try:
+        app(args=arguments)
+    except BgpledgerError as error:
+        sys.stderr.write(f"error: {error.cause}\n")
+        if error.cure:
+            sys.stderr.write(f"cure: {error.cure}\n")
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough: no complaint, and no second one at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,49 @@
+"""Everything that can go wrong for a user: what happened, and what to do about it.
+
+The root of all errors that this program raises on purpose. The command line prints `error: CAUSE` and
+`cure: CURE` on stderr and exits with `exit_status`; nothing else turns an exception into an exit.
+"""
+
+from __future__ import annotations
+
+
+class BgpledgerError(Exception):
+    """A failure that a user can cause, see and mend.
+
+    Args:
+        cause: one sentence: what happened, with the file, address or key that it happened to.
+        cure: what to do about it, as a sentence or a command; empty only where nothing can be done.
+    """
+
+    exit_status = 1
+
+    def __init__(self, cause: str, cure: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.cure = cure
+
+
+class UsageError(BgpledgerError):
+    """A value on the command line that cannot be meant: a bad prefix, time, address or combination."""
+
+    exit_status = 2
+
+
+class ConfigurationError(BgpledgerError):
+    """A configuration file or environment variable that cannot be used; the cause names file and key."""
+
+
+class StoreError(BgpledgerError):
+    """The database cannot be reached, refuses us, or holds something we do not understand."""
+
+
+class SpoolError(BgpledgerError):
+    """The spool directory cannot be used: locked by another process, not writable, damaged."""
+
+
+class ReplayError(BgpledgerError):
+    """A file cannot be replayed, or the BGP daemon at the other end refuses the session."""
+
+
+class CollectorError(BgpledgerError):
+    """The collector cannot start or go on: a port is taken, a program is missing, a stage keeps ending."""

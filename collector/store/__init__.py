@@ -1,0 +1,1 @@
+"""MongoDB: connections, collections, indexes, and the embedded server."""
