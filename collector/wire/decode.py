@@ -1,0 +1,94 @@
+"""One line of the spool -> one message, or a rejection with its reason. Pure: bad input is a value here."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from schemas.exabgp import to_message
+from schemas.message import Answer, Message
+
+
+class Rejection(NamedTuple):
+    """A line that could not be understood, and why, in one sentence."""
+
+    reason: str
+
+
+# What ExaBGP 5.0.15 and 4.2.25 print between messages, on the helper's stdin, in answer to commands.
+_ANSWER = re.compile(
+    r"""
+      (?: done | error | exabgp\ [0-9][\w.+-]*
+        | Peer\s+AS\s+up/down\s.* | [0-9a-fA-F.:/]+\s+\d+\s+(?:down|[\d:]+(?:\ days?,\ [\d:]+)?)\s+\w+\s.*
+        | (?:neighbor\ )?[0-9a-fA-F.:/]+\ (?:ipv4|ipv6|l2vpn|bgp-ls)\ .*
+        | available\ API\ commands\ are\ listed\ here: | =+ | -+ | \#\  | filter\ can\ be:\ .* | command\ are:
+        | \[neighbor\ <ip>\ \[filters\]\]\ .*
+        | (?:disable-ack|enable-ack|silence-ack|help|reload|reset|restart|shutdown|version|show\ [a-z -]+(?:\[.*\])?)\s*
+      )?
+    """,
+    re.VERBOSE,
+)
+_TEXT_ENCODER = re.compile(r"neighbor [0-9a-fA-F.:]+ (?:receive|send|connected|up|down|update)\b")
+
+
+def decode(raw: bytes) -> Message | Rejection:
+    """Read one line, without its newline.
+
+    Returns:
+        The message; an `Answer` for ExaBGP's answers to commands; a `Rejection` for all else. Never raises on
+        account of what a line holds.
+    """
+    if not raw.startswith(b"{"):
+        return _without_object(raw)
+    try:
+        line = from_json(raw, cache_strings="keys")
+    except ValueError as error:
+        return Rejection(f"not valid JSON: {error}{_known_fault(raw)}")
+    except RecursionError:
+        return Rejection("not valid JSON: nested too deep")
+    try:
+        return to_message(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return Rejection(f"not as ExaBGP prints it: {'.'.join(map(str, first['loc']))[:200]}: {first['msg'][:300]}")
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+        # The shapes leave routes and details open; a wrong type deep within one of them ends here.
+        return Rejection(f"not as ExaBGP prints it: {str(error)[:300] or type(error).__name__}")
+
+
+def _without_object(raw: bytes) -> Message | Rejection:
+    text = raw.rstrip(b"\r").decode("utf-8", "backslashreplace")
+    if _ANSWER.fullmatch(text) or _is_array(raw):
+        return Answer(text=text)
+    if _TEXT_ENCODER.match(text):
+        return Rejection("ExaBGP's text encoder; set `encoder json;` in the process block of exabgp.conf")
+    if b"\0" in raw:
+        return Rejection("not a line of text: it holds NUL bytes, as after a loss of power")
+    return Rejection("neither a JSON object nor an answer to a command")
+
+
+def _is_array(raw: bytes) -> bool:
+    if not raw.startswith(b"["):
+        return False
+    try:
+        from_json(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+# Faults of ExaBGP's own that make a line no JSON, each with what a user can do about it.
+_FAULTS = (
+    (b'": None', "ExaBGP prints None with `peer-as auto` or `local-as auto`: give the AS number"),
+    (b'"endpoint_behavior": %d', "ExaBGP prints SRv6 prefix-SIDs unfilled: `wire_bytes` keeps them"),
+    (b'""source_ip_len"', "ExaBGP forgets a comma in MUP type 1 routes: `wire_bytes` keeps them"),
+    (b'"afi": ""', "ExaBGP 4.2 quotes the family of a route refresh twice: use ExaBGP 5"),
+    (b'": nan', "ExaBGP 4.2 prints NaN as nan: use ExaBGP 5"),
+)
+
+
+def _known_fault(raw: bytes) -> str:
+    return next((f" ({cure})" for sign, cure in _FAULTS if sign in raw), "")

@@ -1,0 +1,128 @@
+"""Path attributes of an UPDATE (RFC 4271 section 5 and its successors), as plain values.
+
+Lists of communities are strings in the spelling of the field (`65001:100`, `65001:1:2`), an AS path is one
+string in bgpdump's: AS_SEQUENCE `1 2 3`, AS_SET `{4,5}`, AS_CONFED_SEQUENCE `(6 7)`, AS_CONFED_SET `[8,9]`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from schemas.scalars import Asn, Uint32
+
+SegmentKind = Literal["sequence", "set", "confed_sequence", "confed_set"]
+
+_BRACKETS: dict[SegmentKind, tuple[str, str, str]] = {
+    "sequence": ("", " ", ""),
+    "set": ("{", ",", "}"),
+    "confed_sequence": ("(", " ", ")"),
+    "confed_set": ("[", ",", "]"),
+}
+_KINDS: dict[str, SegmentKind] = {"{": "set", "(": "confed_sequence", "[": "confed_set"}
+_SEGMENT = re.compile(r"\{[^}]*\}|\([^)]*\)|\[[^\]]*\]|[0-9][0-9 ]*")
+_AS_PATH = re.compile(
+    r"(?:(?:\d+|\{(?:\d+(?:,\d+)*)?\}|\((?:\d+(?: \d+)*)?\)|\[(?:\d+(?:,\d+)*)?\])(?: (?!$)|$))*", re.ASCII
+)
+
+
+class Segment(NamedTuple):
+    """One segment of an AS_PATH (RFC 4271 4.3, RFC 5065 for confederations)."""
+
+    kind: SegmentKind
+    asns: tuple[int, ...]
+
+
+def format_as_path(segments: list[tuple[SegmentKind, list[int]]]) -> str:
+    """Segments as one string. Adjacent AS_SEQUENCEs run together: a long sequence is one, cut at 255 (RFC 4271 4.3)."""
+    parts = []
+    for kind, asns in segments:
+        opening, comma, closing = _BRACKETS[kind]
+        if asns or opening:
+            parts.append(opening + comma.join(map(str, asns)) + closing)
+    return " ".join(parts)
+
+
+def parse_as_path(text: str) -> tuple[Segment, ...]:
+    """The segments of a path that `format_as_path` wrote."""
+    return tuple(
+        Segment(_KINDS.get(part[0], "sequence"), tuple(int(asn) for asn in re.findall(r"\d+", part)))
+        for part in _SEGMENT.findall(text)
+    )
+
+
+def _check_as_path(text: str) -> str:
+    if not _AS_PATH.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} is not an AS path")
+    return text
+
+
+AsPath = Annotated[str, AfterValidator(_check_as_path)]
+"""An AS path in bgpdump's spelling; empty for a route that the peer's own AS originates over iBGP."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Aggregator(_Frozen):
+    """AGGREGATOR (RFC 4271 5.1.7): who formed the aggregate."""
+
+    asn: Asn
+    address: str
+
+
+class ExtendedCommunity(_Frozen):
+    """An extended community (RFC 4360; 20 bytes: RFC 5701): its bytes, exactly, and how ExaBGP reads them."""
+
+    hex: str
+    text: str = ""
+
+
+class UnknownAttribute(_Frozen):
+    """An attribute that ExaBGP does not interpret: type code, flags and value as they stood on the wire."""
+
+    code: int
+    flags: int
+    hex: str
+
+
+class Attributes(_Frozen):
+    """The path attributes that all announced routes of one UPDATE share; absent ones are None."""
+
+    origin: Literal["igp", "egp", "incomplete", "invalid"] | None = None
+    """ORIGIN (5.1.1). `invalid`: the peer sent a value that RFC 4271 does not know."""
+    as_path: AsPath | None = None
+    """AS_PATH (5.1.2), AS4_PATH already merged in (RFC 6793)."""
+    med: Uint32 | None = None
+    """MULTI_EXIT_DISC (5.1.4)."""
+    local_pref: Uint32 | None = None
+    """LOCAL_PREF (5.1.5)."""
+    atomic_aggregate: Literal[True] | None = None
+    """ATOMIC_AGGREGATE (5.1.6)."""
+    aggregator: Aggregator | None = None
+    communities: list[str] | None = None
+    """COMMUNITIES (RFC 1997), sorted by ExaBGP."""
+    large_communities: list[str] | None = None
+    """LARGE_COMMUNITY (RFC 8092)."""
+    extended_communities: list[ExtendedCommunity] | None = None
+    ipv6_extended_communities: list[ExtendedCommunity] | None = None
+    originator_id: str | None = None
+    """ORIGINATOR_ID (RFC 4456)."""
+    cluster_list: list[str] | None = None
+    """CLUSTER_LIST (RFC 4456)."""
+    aigp: str | None = None
+    """AIGP (RFC 7311): 64 bits, hexadecimal."""
+    pmsi_tunnel: str | None = None
+    """PMSI_TUNNEL (RFC 6514), as ExaBGP prints it."""
+    prefix_sid: dict[str, Any] | None = None
+    """BGP Prefix-SID (RFC 8669), as ExaBGP prints it."""
+    bgp_ls: dict[str, Any] | None = None
+    """BGP-LS attribute (RFC 9552), as ExaBGP prints it."""
+    unknown: list[UnknownAttribute] | None = None
+    error: str | None = None
+    """What ExaBGP did about malformed attributes (RFC 7606): `treat-as-withdraw`, `discard`."""
+    other: dict[str, Any] | None = None
+    """Attributes under names that this version does not know, as ExaBGP prints them."""

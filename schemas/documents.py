@@ -1,0 +1,162 @@
+"""The documents of the MongoDB collections, for people in the Mongo shell as much as for us.
+
+Every document carries `v`, the version of its shape, so that a later version can migrate it. A document's key is
+an ObjectId made of what the line says and where it stands: writing it twice is writing it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+from bson import ObjectId
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.message import Answer, Message, Peer, Update
+from schemas.scalars import Timestamp
+
+VERSION = 1
+MAX_RAW_BYTES = 1 << 20
+"""What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
+
+_LINE_BITS = 40
+
+
+def collector_number(collector: str) -> int:
+    """A collector's name as 24 bits, for its documents' keys: two collectors may write into one database."""
+    return int.from_bytes(hashlib.blake2b(collector.encode(), digest_size=3).digest())
+
+
+def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
+    """The key of what line number `line` of a collector's spool became.
+
+    Four bytes of seconds, three of collector, five of line (2**40 lines: seven years at 5,000 a second; then they
+    begin anew, still apart by their seconds). Keys sort by time, and one collector's by line within a second.
+    """
+    return ObjectId(
+        int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + (line & ((1 << _LINE_BITS) - 1)).to_bytes(5)
+    )
+
+
+def key_line(key: ObjectId) -> int:
+    """The line number in a key that `make_key` made."""
+    return int.from_bytes(key.binary[7:])
+
+
+class Place(NamedTuple):
+    """Where a message belongs in the ledger."""
+
+    key: ObjectId
+    ts: datetime
+    collector: str
+    session: ObjectId | None
+
+
+def collection_of(message: Message) -> Literal["updates", "messages"]:
+    """The collection that a message goes to."""
+    return "updates" if isinstance(message, Update) else "messages"
+
+
+def to_document(message: Message, place: Place) -> dict[str, Any]:
+    """A message as a document of its collection."""
+    document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
+    if place.session is not None:
+        document["session"] = place.session
+    document.update(message.model_dump(exclude_none=True))
+    if isinstance(message, Update):
+        del document["kind"]  # the collection says it
+    return document
+
+
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+
+
+def to_message(document: dict[str, Any]) -> Message:
+    """The message that became this document of `updates` or `messages`.
+
+    Raises:
+        pydantic.ValidationError: the document is of a shape that this version does not know.
+    """
+    body = {key: value for key, value in document.items() if key not in ("_id", "v", "collector", "session")}
+    body.setdefault("kind", "update")
+    if body["kind"] == "answer":
+        return Answer(text=body["text"])
+    return _MESSAGE.validate_python(body)
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True, extra="forbid")
+
+    key: Annotated[ObjectId, Field(alias="_id")]
+    v: int = VERSION
+    collector: str
+
+    def to_document(self) -> dict[str, Any]:
+        """The document as MongoDB stores it."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class Gap(BaseModel):
+    """Lines of a session that ExaBGP wrote and we did not get; found by its counter."""
+
+    after: Timestamp
+    """The last line of the peer's before the gap."""
+    before: Timestamp
+    """The first one behind it."""
+    lines: int
+
+
+class Session(_Document):
+    """One BGP session from Established to its end; `until` is absent while it is up."""
+
+    peer: Peer
+    local: Peer | None = None
+    since: Timestamp
+    began: Literal["up", "seen"]
+    """`up`: ExaBGP said so. `seen`: its first message came without that word, which was lost."""
+    until: Timestamp | None = None
+    ended_by: Literal["peer", "exabgp", "collector"] | None = None
+    """`peer`: it sent a NOTIFICATION or closed the connection. `exabgp`: ExaBGP did (hold timer, malformed message).
+    `collector`: we were stopped or restarted, which says nothing of the peer."""
+    reason: str | None = None
+    router_id: str | None = None
+    """The peer's BGP identifier, of its OPEN."""
+    hold_time: int | None = None
+    """Seconds, as the peer offered them."""
+    capabilities: list[dict[str, Any]] | None = None
+    exabgp_pid: int
+    last_seen: Timestamp
+    last_keepalive: Timestamp | None = None
+    keepalives: int = 0
+    updates: int = 0
+    announced: int = 0
+    """Routes announced, replacements counted again."""
+    withdrawn: int = 0
+    gaps: list[Gap] | None = None
+
+
+class Reject(_Document):
+    """A line that could not be understood or stored, with the reason."""
+
+    ts: Timestamp
+    """The time of the last line before it that told one."""
+    line: int
+    """Its number in the collector's spool."""
+    reason: str
+    size: int
+    """Bytes of the whole line; `raw` keeps the first MiB."""
+    raw: str | bytes
+
+
+def make_reject(place: Place, line: int, raw: bytes, reason: str) -> dict[str, Any]:
+    """The document of a rejected line; the raw line as text where it is text."""
+    kept = raw[:MAX_RAW_BYTES]
+    try:
+        text: str | bytes = kept.decode()
+    except UnicodeDecodeError:
+        text = kept
+    reject = Reject(
+        key=place.key, collector=place.collector, ts=place.ts, line=line, reason=reason, size=len(raw), raw=text
+    )
+    return reject.to_document()

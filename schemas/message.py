@@ -1,0 +1,188 @@
+"""What a router, or ExaBGP on its behalf, has said: one tagged union, `Message`, told apart by `kind`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.attributes import Attributes
+from schemas.scalars import Asn, Family, Timestamp, Uint32
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Peer(_Model):
+    """The router at the other end of a session."""
+
+    address: str
+    asn: Asn
+
+
+class Source(_Model):
+    """Where a line came from: the ExaBGP process, and its count of lines for this neighbour.
+
+    The counter survives reconnects: a gap in it is exactly the lines that were lost.
+    """
+
+    pid: int
+    counter: int | None = None
+
+
+class Withdrawn(_Model):
+    """Routes of one family withdrawn together; path ID, route distinguisher and labels are those of all of them."""
+
+    family: Family
+    path_id: Uint32 | None = None
+    rd: str | None = None
+    labels: list[list[int]] | None = None
+    nlri: list[str] | None = None
+    """Prefixes, normalised."""
+    host_bits: list[str] | None = None
+    """Prefixes of `nlri` that came with host bits set, as they came."""
+    objects: list[Any] | None = None
+    """Routes of families that are no prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them."""
+
+
+class Announced(Withdrawn):
+    """Routes of one family announced together with one next hop."""
+
+    next_hop: str | None = None
+    link_local: str | None = None
+    """The link-local next hop beside a global one (RFC 2545 section 3)."""
+
+
+class _Message(_Model):
+    ts: Timestamp
+    """When ExaBGP wrote the line, to the millisecond; lines of one millisecond stand in the order of their keys."""
+    source: Source
+
+
+class _FromPeer(_Message):
+    peer: Peer
+    wire: bytes | None = None
+    """The whole BGP message with its header (RFC 4271 4.1), if ExaBGP was asked to `consolidate`."""
+
+
+class Update(_FromPeer):
+    """UPDATE (RFC 4271 4.3): routes announced, routes withdrawn, or both, of any number of families."""
+
+    kind: Literal["update"] = "update"
+    attributes: Attributes | None = None
+    announce: list[Announced] | None = None
+    withdraw: list[Withdrawn] | None = None
+
+
+class EndOfRib(_FromPeer):
+    """End-of-RIB (RFC 4724 section 2): the peer has sent its whole table of one family."""
+
+    kind: Literal["eor"] = "eor"
+    family: Family
+
+
+class Open(_FromPeer):
+    """OPEN (RFC 4271 4.2), with its capabilities (RFC 5492) as `{code, name, ...}`."""
+
+    kind: Literal["open"] = "open"
+    local: Peer
+    version: int
+    asn: Asn
+    hold_time: int
+    router_id: str
+    capabilities: list[dict[str, Any]]
+
+
+class Keepalive(_FromPeer):
+    """KEEPALIVE (RFC 4271 4.4)."""
+
+    kind: Literal["keepalive"] = "keepalive"
+
+
+class Notification(_FromPeer):
+    """NOTIFICATION (RFC 4271 4.5) that the peer sent; `data` in hexadecimal, `text` as ExaBGP reads it (RFC 9003)."""
+
+    kind: Literal["notification"] = "notification"
+    code: int
+    subcode: int
+    data: str
+    text: str | None = None
+
+
+class Refresh(_FromPeer):
+    """ROUTE-REFRESH (RFC 2918), or the markers of an enhanced one (RFC 7313)."""
+
+    kind: Literal["refresh"] = "refresh"
+    family: Family
+    subtype: str
+
+
+class StateChange(_FromPeer):
+    """A session's state: `connected`, `up` (Established) or `down`, with ExaBGP's reason."""
+
+    kind: Literal["state"] = "state"
+    local: Peer
+    router_id: str | None = None
+    state: Literal["connected", "up", "down"]
+    reason: str | None = None
+
+
+class Detail(_FromPeer):
+    """What ExaBGP tells of a neighbour beside BGP's own messages, as it prints it."""
+
+    kind: Literal["operational", "negotiated", "fsm", "signal"]
+    detail: dict[str, Any]
+
+
+class Packet(_FromPeer):
+    """A message's bytes alone, as ExaBGP prints them when asked for `packets`; parsed messages come beside it."""
+
+    kind: Literal["packet"] = "packet"
+    category: str
+
+
+class Sent(_FromPeer):
+    """A message that ExaBGP sent to the peer, as it prints it: no word of the peer's."""
+
+    kind: Literal["sent"] = "sent"
+    category: str
+    detail: dict[str, Any]
+
+
+class Shutdown(_Message):
+    """ExaBGP ends in good order."""
+
+    kind: Literal["shutdown"] = "shutdown"
+
+
+class HelperStart(_Message):
+    """Our receiver began to read: of what ExaBGP said before, the line before this one is the last that we have."""
+
+    kind: Literal["helper_start"] = "helper_start"
+    helper_pid: int
+
+
+class Answer(_Model):
+    """ExaBGP's answer to a command: a line that is no JSON and belongs to no neighbour."""
+
+    kind: Literal["answer"] = "answer"
+    text: str
+
+
+Message = Annotated[
+    Update
+    | EndOfRib
+    | Open
+    | Keepalive
+    | Notification
+    | Refresh
+    | StateChange
+    | Detail
+    | Packet
+    | Sent
+    | Shutdown
+    | HelperStart
+    | Answer,
+    Field(discriminator="kind"),
+]

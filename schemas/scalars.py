@@ -1,0 +1,114 @@
+"""The small values of BGP: addresses, prefixes, AS numbers, times; and JSON values made fit for BSON."""
+
+from __future__ import annotations
+
+import re
+import socket
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, Field
+
+MAX_INT64 = 2**63 - 1
+MIN_INT64 = -(2**63)
+MAX_NESTING = 64  # MongoDB refuses documents nested deeper than 100 levels; ours add a few of their own
+
+
+def normalise_address(text: str) -> str:
+    """The one spelling of an IPv4 or IPv6 address: RFC 5952, as inet_ntop and ExaBGP print it.
+
+    Raises:
+        ValueError: this is not an address.
+    """
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        return socket.inet_ntop(family, socket.inet_pton(family, text))
+    except (OSError, ValueError):
+        raise ValueError(f"{text[:60]!r} is not an IPv4 or IPv6 address") from None
+
+
+def normalise_prefix(text: str) -> str:
+    """The one spelling of a prefix: `ADDRESS/LENGTH`, its host bits zero (RFC 4271 4.3: they do not matter).
+
+    Raises:
+        ValueError: this is not a prefix.
+    """
+    address, slash, length = text.partition("/")
+    family, bits = (socket.AF_INET6, 128) if ":" in address else (socket.AF_INET, 32)
+    # isdecimal() also holds for the digits of other scripts, hence isascii().
+    if not (slash and length.isascii() and length.isdecimal() and len(length) <= 3 and int(length) <= bits):
+        raise ValueError(f"{text[:60]!r} is not a prefix (ADDRESS/LENGTH)")
+    try:
+        packed = socket.inet_pton(family, address)
+    except (OSError, ValueError):
+        raise ValueError(f"{text[:60]!r} is not a prefix (ADDRESS/LENGTH)") from None
+    host_bits = bits - int(length)
+    value = int.from_bytes(packed)
+    network = value >> host_bits << host_bits
+    return f"{socket.inet_ntop(family, network.to_bytes(bits // 8))}/{int(length)}"
+
+
+def to_milliseconds(moment: datetime) -> datetime:
+    """Cut a time to the millisecond, which is all that a BSON date holds."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def from_unix(seconds: float) -> datetime:
+    """Unix seconds as a UTC time, to the millisecond.
+
+    Raises:
+        ValueError: outside of 1970 to 2106, the range of an ObjectId's second.
+    """
+    if not 0 <= seconds < 2**32:
+        raise ValueError(f"{seconds} is not a time between 1970 and 2106")
+    return to_milliseconds(datetime.fromtimestamp(seconds, UTC))
+
+
+def storable(value: Any, depth: int = 0) -> Any:
+    """A JSON value as BSON can hold it, and as MongoDB can be asked about it.
+
+    Integers beyond 64 bits become hexadecimal strings; `$` at the start of a key, and `.` in it, become their
+    full-width forms (MongoDB's own advice for such keys). All else stays as it is.
+
+    Raises:
+        ValueError: nested deeper than MongoDB stores.
+    """
+    if depth > MAX_NESTING:
+        raise ValueError(f"nested deeper than {MAX_NESTING} levels")
+    if isinstance(value, dict):
+        return {_storable_key(key): storable(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item, depth + 1) for item in value]
+    if isinstance(value, int) and not MIN_INT64 <= value <= MAX_INT64:
+        return hex(value)
+    return value
+
+
+def _storable_key(key: str) -> str:
+    key = key.replace(".", "．").replace("\0", "␀")
+    return "＄" + key[1:] if key.startswith("$") else key
+
+
+_FAMILY = re.compile(r"[a-z0-9-]+ [a-z0-9 -]+")
+
+
+def _check_family(text: str) -> str:
+    if len(text) > 80 or not _FAMILY.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} is not a family such as 'ipv4 unicast'")
+    return text
+
+
+Address = Annotated[str, AfterValidator(normalise_address)]
+"""An IPv4 or IPv6 address in its one spelling."""
+
+Asn = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""An AS number, 2 or 4 bytes (RFC 6793)."""
+
+Uint32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""MULTI_EXIT_DISC, LOCAL_PREF, an add-path identifier: four bytes on the wire."""
+
+Family = Annotated[str, AfterValidator(_check_family)]
+"""Address family and subsequent family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""
+
+Timestamp = Annotated[AwareDatetime, AfterValidator(lambda moment: to_milliseconds(moment.astimezone(UTC)))]
+"""A UTC time to the millisecond."""
