@@ -37,6 +37,10 @@ class StoreError(BgpledgerError):
     """The database cannot be reached, refuses us, or holds something we do not understand."""
 
 
+class StoreUnavailableError(StoreError):
+    """The database does not answer now; trying again later is right."""
+
+
 class SpoolError(BgpledgerError):
     """The spool directory cannot be used: locked by another process, not writable, damaged."""
 

@@ -1,0 +1,82 @@
+"""The collections of the ledger: their indexes, each with the question it serves, and their validators.
+
+An index costs every insert; none is here for a question that nobody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+
+def _index(name: str, *keys: str) -> IndexModel:
+    return IndexModel([(key.lstrip("-"), DESCENDING if key.startswith("-") else ASCENDING) for key in keys], name=name)
+
+
+def _validator(required: Mapping[str, str]) -> dict[str, Any]:
+    # Only the top level: the models have checked the rest, and each property costs every insert.
+    return {
+        "$jsonSchema": {
+            "bsonType": "object",
+            "required": list(required),
+            "properties": {name: {"bsonType": kind} for name, kind in required.items()},
+        }
+    }
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection as it has to be."""
+
+    name: str
+    indexes: Sequence[IndexModel]
+    validator: dict[str, Any]
+
+
+_EVERY = {"_id": "objectId", "v": "int", "collector": "string"}
+
+COLLECTIONS = (
+    Collection(
+        "updates",
+        [
+            # What did (this peer of) all peers say of a prefix; the newest entry at or before a time.
+            _index("announced", "announce.nlri", "peer.address", "ts"),
+            _index("withdrawn", "withdraw.nlri", "peer.address", "ts"),
+            # All that a peer said in a range of time; the routes of its session.
+            _index("peer", "peer.address", "ts"),
+        ],
+        _validator({**_EVERY, "ts": "date", "peer": "object"}),
+    ),
+    Collection(
+        "messages",
+        [
+            # What a peer said beside UPDATEs: its OPENs, NOTIFICATIONs, state changes.
+            _index("peer", "peer.address", "kind", "ts"),
+        ],
+        _validator({**_EVERY, "ts": "date", "kind": "string"}),
+    ),
+    Collection(
+        "sessions",
+        [
+            # The sessions of a peer, newest first; the one that was up at a time.
+            _index("peer", "peer.address", "-since"),
+            # Sessions that are up (no `until`), or ended in a range of time.
+            _index("until", "until"),
+        ],
+        _validator({**_EVERY, "peer": "object", "since": "date"}),
+    ),
+    Collection(
+        "rejects",
+        [
+            # What could not be understood lately.
+            _index("ts", "-ts"),
+        ],
+        _validator({**_EVERY, "ts": "date", "reason": "string"}),
+    ),
+)
+
+SCHEMA_VERSION = 1
+"""Raised when a collection, an index or a document changes its shape; kept in `meta`."""

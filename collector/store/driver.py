@@ -1,0 +1,63 @@
+"""The one seam between pymongo's own asynchronous client and motor.
+
+Both speak the same words for all that the store does, but for closing. Motor is deprecated by its makers; it
+stays for installations that have standardised on it (`mongodb.driver = "motor"`, extra `motor`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC
+from typing import Any, Literal, cast
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError, InvalidURI
+
+from collector.errors import StoreError
+
+Driver = Literal["pymongo", "motor"]
+Client = AsyncMongoClient[dict[str, Any]]
+
+
+def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
+    """A client for the server at `uri`; it connects when it is first used, and gives up after `timeout` seconds.
+
+    Raises:
+        StoreError: the URI cannot be read, or the driver is not installed.
+    """
+    options: dict[str, Any] = {
+        "tz_aware": True,
+        "tzinfo": UTC,
+        "serverSelectionTimeoutMS": int(timeout * 1000),
+        "connectTimeoutMS": int(timeout * 1000),
+        "appname": "bgpledger",
+    }
+    try:
+        if driver == "pymongo":
+            return AsyncMongoClient(uri, **options)
+        return _motor(uri, options)
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        # The driver's text names the fault; it may quote the URI, so only its kind is passed on where it does.
+        text = str(error).split(uri)[0].strip(" :'\"") or type(error).__name__
+        raise StoreError(
+            f"the MongoDB URI cannot be used: {text}",
+            "give one like mongodb://HOST:27017/?replicaSet=rs0 (--mongodb-uri, BGPLEDGER_MONGODB_URI or mongodb.uri)",
+        ) from None
+
+
+def _motor(uri: str, options: dict[str, Any]) -> Client:
+    try:
+        from motor.motor_asyncio import AsyncIOMotorClient
+    except ImportError:
+        raise StoreError(
+            'mongodb.driver = "motor", but motor is not installed',
+            'pip install "bgpledger[motor]", or leave mongodb.driver at "pymongo"',
+        ) from None
+    return cast("Client", AsyncIOMotorClient(uri, **options))
+
+
+async def close(client: Client) -> None:
+    """Close a client of either driver."""
+    closing: Any = client.close()  # motor's is no coroutine
+    if inspect.isawaitable(closing):
+        await closing

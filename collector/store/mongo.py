@@ -1,0 +1,228 @@
+"""The store: MongoDB 6 or newer, or the embedded server, behind the few operations that the ledger needs.
+
+Writes are acknowledged when a majority has them in its journal, and writing a document twice is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Self
+
+import bson
+from bson.errors import BSONError
+from pymongo import ReplaceOne, WriteConcern
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
+
+from collector.errors import StoreError, StoreUnavailableError
+from collector.store.collections import COLLECTIONS, SCHEMA_VERSION, Collection
+from collector.store.driver import Client, Driver, close, connect
+from collector.store.uri import redact
+
+_DURABLE = WriteConcern("majority", j=True)
+_DUPLICATE_KEY = 11000
+_NOT_AUTHORISED = (13, 18)
+_ALREADY_EXISTS = 48
+# BadValue, TypeMismatch, Dollar- and EmptyFieldName, DottedFieldName, DocumentValidationFailure,
+# CannotIndexParallelArrays, BSONObjectTooLarge, KeyTooLong: trying again cannot help.
+_NEVER = frozenset((2, 14, 52, 56, 57, 121, 171, 10334, 17280))
+
+Document = dict[str, Any]
+Sort = Sequence[tuple[str, int]]
+
+
+class Refusal(NamedTuple):
+    """A document that the server, or BSON, will not take: its place in the batch, and why."""
+
+    at: int
+    reason: str
+
+
+class Store:
+    """A database of the ledger. Use as `async with Store.open(...)`.
+
+    Every method raises `StoreUnavailableError` when the server cannot be reached, and `StoreError` when it refuses.
+    """
+
+    def __init__(self, client: Client, uri: str, database: str) -> None:
+        self._client = client
+        self._database = client[database]
+        self.shown_uri = redact(uri)
+
+    @classmethod
+    def open(cls, uri: str, *, database: str = "bgpledger", driver: Driver = "pymongo", timeout: float = 5.0) -> Self:
+        """A store on the server at `uri`; nothing is sent before it is used."""
+        return cls(connect(uri, driver, timeout=timeout), uri, database)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await close(self._client)
+
+    async def server_version(self) -> str:
+        """The server's own word for its version."""
+        with self._errors():
+            information = await self._client.server_info()
+        own = information.get("secantusVersion")
+        return f"SecantusDB {own}" if own else f"MongoDB {information['version']}"
+
+    # --- shape --------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Make the collections, validators and indexes that this version needs; harmless when they are there.
+
+        Raises:
+            StoreError: the database was written by a newer bgpledger.
+        """
+        with self._errors():
+            meta = self._database["meta"]
+            schema = await meta.find_one({"_id": "schema"})
+            if schema and schema["version"] > SCHEMA_VERSION:
+                raise StoreError(
+                    f"the database at {self.shown_uri} has schema {schema['version']}, this program knows"
+                    f" {SCHEMA_VERSION}",
+                    "use the newer bgpledger that wrote it",
+                )
+            present = set(await self._database.list_collection_names())
+            for collection in COLLECTIONS:
+                await self._prepare(collection, exists=collection.name in present)
+            await meta.replace_one({"_id": "schema"}, {"_id": "schema", "version": SCHEMA_VERSION}, upsert=True)
+
+    async def _prepare(self, collection: Collection, *, exists: bool) -> None:
+        if not exists:
+            try:
+                await self._database.create_collection(collection.name)
+            except OperationFailure as error:
+                if error.code != _ALREADY_EXISTS:  # another collector was quicker
+                    raise
+        await self._database.command("collMod", collection.name, validator=collection.validator)
+        await self._database[collection.name].create_indexes(list(collection.indexes))
+
+    # --- writes -------------------------------------------------------------------------------------------------
+
+    async def insert(self, collection: str, documents: Sequence[Document]) -> list[Refusal]:
+        """Insert documents, those that are there already left as they are; durable when it returns.
+
+        Returns:
+            The documents that can never be stored; all others are.
+        """
+        durable = self._database[collection].with_options(write_concern=_DURABLE)
+        with self._errors():
+            try:
+                await durable.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                return _refusals(error)
+            except (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError):
+                return await self._insert_encodable(collection, documents)
+        return []
+
+    async def _insert_encodable(self, collection: str, documents: Sequence[Document]) -> list[Refusal]:
+        """The driver encodes a batch as it sends it: find the documents that it cannot, and send the others."""
+        refusals = [Refusal(at, reason) for at, one in enumerate(documents) if (reason := _encoding_fault(one))]
+        bad = {refusal.at for refusal in refusals}
+        places = [at for at in range(len(documents)) if at not in bad]
+        if not refusals:
+            raise StoreError("a batch could not be encoded, though each document in it can")
+        if places:
+            later = await self.insert(collection, [documents[at] for at in places])
+            refusals.extend(Refusal(places[refusal.at], refusal.reason) for refusal in later)
+        return sorted(refusals)
+
+    async def replace(self, collection: str, documents: Sequence[Document]) -> None:
+        """Put whole documents in the place of those with their `_id`, or insert them; durable when it returns."""
+        if not documents:
+            return
+        durable = self._database[collection].with_options(write_concern=_DURABLE)
+        with self._errors():
+            await durable.bulk_write(
+                [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents], ordered=False
+            )
+
+    # --- reads --------------------------------------------------------------------------------------------------
+
+    async def find(
+        self,
+        collection: str,
+        query: Mapping[str, Any],
+        *,
+        sort: Sort = (),
+        limit: int = 0,
+        fields: Sequence[str] | None = None,
+    ) -> AsyncIterator[Document]:
+        """The documents that match, streamed."""
+        with self._errors():
+            cursor = self._database[collection].find(query, fields, limit=limit)
+            if sort:
+                cursor = cursor.sort(list(sort))
+            async for document in cursor:
+                yield document
+
+    async def explain(self, collection: str, query: Mapping[str, Any], *, sort: Sort = ()) -> Document:
+        """The server's plan for `find`."""
+        command: Document = {"find": collection, "filter": dict(query)}
+        if sort:
+            command["sort"] = dict(sort)
+        with self._errors():
+            return await self._database.command("explain", command)
+
+    async def count(self, collection: str) -> int:
+        """How many documents a collection holds, of the server's own books."""
+        with self._errors():
+            return await self._database[collection].estimated_document_count()
+
+    # --- errors -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (ConnectionFailure, NetworkTimeout) as error:
+            raise StoreUnavailableError(
+                f"the store at {self.shown_uri} does not answer ({type(error).__name__})",
+                "start the collector (bgpledger run) or the MongoDB server, or give another --mongodb-uri",
+            ) from error
+        except OperationFailure as error:
+            if error.code in _NOT_AUTHORISED:
+                raise StoreError(
+                    f"the store at {self.shown_uri} refuses us: {error.details and error.details.get('errmsg')}",
+                    "check user, password and authSource of the MongoDB URI; readWrite on the database is needed",
+                ) from error
+            raise StoreError(
+                f"the store at {self.shown_uri} refuses: {str(error)[:300]}", "see the server's log"
+            ) from error
+        except PyMongoError as error:
+            raise StoreError(f"the store at {self.shown_uri} fails: {str(error)[:300]}") from error
+
+
+def _refusals(error: BulkWriteError) -> list[Refusal]:
+    """The documents that an unordered bulk insert left out for good; anything else is the server's trouble.
+
+    Raises:
+        StoreUnavailableError: the write was not acknowledged as durable, or failed for a reason that may pass.
+    """
+    details = error.details or {}
+    if concern := details.get("writeConcernErrors"):
+        raise StoreUnavailableError(f"the store did not make a write durable: {str(concern[0].get('errmsg'))[:200]}")
+    errors = [one for one in details.get("writeErrors", ()) if one["code"] != _DUPLICATE_KEY]
+    for one in errors:
+        if one["code"] not in _NEVER:
+            raise StoreUnavailableError(f"the store did not take a batch: {one['errmsg'][:200]} (code {one['code']})")
+    return [
+        Refusal(one["index"], f"the store refused it: {one['errmsg'][:200]} (code {one['code']})") for one in errors
+    ]
+
+
+def _encoding_fault(document: Document) -> str | None:
+    try:
+        size = len(bson.encode(document))
+    except (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError) as error:
+        return f"BSON cannot hold it: {str(error)[:200]}"
+    return f"too large for MongoDB: {size} bytes of 16777216" if size > 16 * 2**20 else None
