@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from bson import ObjectId
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from schemas.message import Answer, Message, Peer, Update
 from schemas.scalars import Timestamp
@@ -85,10 +85,14 @@ def to_message(document: dict[str, Any]) -> Message:
     return _MESSAGE.validate_python(body)
 
 
+Key = Annotated[ObjectId, BeforeValidator(ObjectId), PlainSerializer(str, when_used="json")]
+"""A document's key; 24 hexadecimal digits in JSON."""
+
+
 class _Document(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True, extra="forbid")
 
-    key: Annotated[ObjectId, Field(alias="_id")]
+    key: Annotated[Key, Field(alias="_id")]
     v: int = VERSION
     collector: str
 

@@ -1,0 +1,109 @@
+"""`table`: aligned columns for people. On a terminal long cells fold to its width; in a pipe a row is one line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TextIO, cast
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from schemas.query import CollectorStatus, HistoryEntry, PeerStatus
+
+_PIPE_WIDTH = 100_000
+
+
+class _Column(NamedTuple):
+    title: str
+    cell: Callable[[Any], object]
+    right: bool = False
+
+
+async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
+    """Write answers as one table; a single status as a list of its facts."""
+    rows = [answer async for answer in answers]
+    console = Console(
+        file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False
+    )
+    if kind is CollectorStatus:
+        console.print(_facts(cast("CollectorStatus", rows[0])))
+    else:
+        console.print(_table(_COLUMNS[kind], rows))
+    return len(rows)
+
+
+def _table(columns: Sequence[_Column], rows: Sequence[BaseModel]) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    # A column that says nothing in any row only takes room.
+    shown = [(column, [_text(column.cell(row)) for row in rows]) for column in columns]
+    shown = [(column, cells) for column, cells in shown if any(cells) or column.title in _ALWAYS]
+    for column, _ in shown:
+        grid.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for cells in zip(*(cells for _, cells in shown), strict=True):
+        grid.add_row(*cells)
+    return grid
+
+
+def _facts(status: CollectorStatus) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, value in status:
+        if name == "versions":
+            value = ", ".join(f"{what} {version}" for what, version in value.items())
+        grid.add_row(name.replace("_", " "), _text(value))
+    return grid
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
+    if isinstance(value, list):
+        return " ".join(map(_text, value))
+    return str(value)
+
+
+def _age(status: PeerStatus) -> str:
+    if status.keepalive_age is None:
+        return ""
+    return str(timedelta(seconds=round(status.keepalive_age)))
+
+
+def _all_communities(entry: HistoryEntry) -> list[str]:
+    extended = [one.text or f"0x{one.hex}" for one in entry.extended_communities or ()]
+    return [*(entry.communities or ()), *(entry.large_communities or ()), *extended]
+
+
+_ALWAYS = {"time (UTC)", "peer", "AS", "event", "address", "state", "updates", "routes"}
+
+_COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
+    HistoryEntry: (
+        _Column("time (UTC)", lambda entry: entry.ts),
+        _Column("peer", lambda entry: entry.peer.address),
+        _Column("AS", lambda entry: entry.peer.asn, right=True),
+        _Column("event", lambda entry: entry.event.replace("_", " ")),
+        _Column("path id", lambda entry: entry.path_id, right=True),
+        _Column("RD", lambda entry: entry.rd),
+        _Column("next hop", lambda entry: entry.next_hop),
+        _Column("AS path", lambda entry: entry.as_path),
+        _Column("origin", lambda entry: entry.origin),
+        _Column("MED", lambda entry: entry.med, right=True),
+        _Column("pref", lambda entry: entry.local_pref, right=True),
+        _Column("communities", _all_communities),
+        _Column("reason", lambda entry: entry.reason),
+    ),
+    PeerStatus: (
+        _Column("address", lambda peer: peer.address),
+        _Column("AS", lambda peer: peer.asn, right=True),
+        _Column("state", lambda peer: peer.state),
+        _Column("since (UTC)", lambda peer: peer.since),
+        _Column("last keepalive (UTC)", lambda peer: peer.last_keepalive),
+        _Column("age", _age, right=True),
+        _Column("updates", lambda peer: peer.updates, right=True),
+        _Column("routes", lambda peer: peer.routes, right=True),
+        _Column("description", lambda peer: peer.description),
+        _Column("reason", lambda peer: peer.reason),
+    ),
+}

@@ -1,0 +1,77 @@
+"""Times as people write them: RFC 3339, unix seconds, `2h`, `yesterday 14:05`. Without a zone they are UTC."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time, timedelta
+
+from collector.errors import UsageError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|s)(?:eeks?|ays?|ours?|in(?:ute)?s?|ec(?:ond)?s?)?\s*", re.IGNORECASE)
+_DAY_AND_TIME = re.compile(r"(?:(today|yesterday)\s*)?(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?", re.IGNORECASE)
+_LATEST_UNIX = 2**32
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """The time that `text` means, seen from `now`.
+
+    Durations (`90s`, `2h`, `1d12h`, also with ` ago`) count back from now; `14:05` is today's.
+
+    Raises:
+        UsageError: it means none.
+    """
+    words = text.strip()
+    moment = (
+        _keyword(words, now)
+        or _unix(words)
+        or _duration(words.removesuffix("ago").rstrip(), now)
+        or _day_and_time(words, now)
+        or _rfc3339(words)
+    )
+    if moment is None:
+        raise UsageError(
+            f"{text!r} is not a time",
+            'use RFC 3339 (2026-11-23T14:05:00Z), unix seconds, "2h", "yesterday 14:05" or "now"; all are UTC',
+        )
+    return moment.astimezone(UTC)
+
+
+def _keyword(words: str, now: datetime) -> datetime | None:
+    return now if words.lower() == "now" else None
+
+
+def _unix(words: str) -> datetime | None:
+    if not re.fullmatch(r"\d{5,10}(\.\d+)?", words, re.ASCII) or float(words) >= _LATEST_UNIX:
+        return None
+    return datetime.fromtimestamp(float(words), UTC)
+
+
+def _duration(words: str, now: datetime) -> datetime | None:
+    parts = _AGO.findall(words)
+    if not parts or _AGO.sub("", words):
+        return None
+    try:
+        return now - timedelta(seconds=sum(float(number) * _UNITS[unit.lower()] for number, unit in parts))
+    except OverflowError:
+        return None
+
+
+def _day_and_time(words: str, now: datetime) -> datetime | None:
+    matched = _DAY_AND_TIME.fullmatch(words)
+    if not words or not matched:
+        return None
+    day, clock = matched.groups()
+    date = now.astimezone(UTC).date() - timedelta(days=1 if day and day.lower() == "yesterday" else 0)
+    try:
+        return datetime.combine(date, time.fromisoformat(clock.zfill(5) if clock else "00:00"), UTC)
+    except ValueError:
+        return None
+
+
+def _rfc3339(words: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(words)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,86 @@
+"""Answers: what the questions in `collector.query` yield, and what `--format jsonl` prints, key by key."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.attributes import Aggregator, ExtendedCommunity
+from schemas.message import Peer
+from schemas.scalars import Timestamp
+
+Event = Literal["announce", "withdraw", "session_end"]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class HistoryEntry(_Answer):
+    """One thing that happened to a prefix at one peer."""
+
+    ts: Timestamp
+    peer: Peer
+    event: Event
+    """`session_end`: the session that had announced the route ended, and the route with it, without a withdrawal."""
+    prefix: str
+    family: str
+    path_id: int | None = None
+    rd: str | None = None
+    labels: list[list[int]] | None = None
+    next_hop: str | None = None
+    as_path: str | None = None
+    origin: str | None = None
+    med: int | None = None
+    local_pref: int | None = None
+    communities: list[str] | None = None
+    large_communities: list[str] | None = None
+    extended_communities: list[ExtendedCommunity] | None = None
+    atomic_aggregate: bool | None = None
+    aggregator: Aggregator | None = None
+    reason: str | None = None
+    """Of a `session_end`: ExaBGP's word for why."""
+
+
+class PeerStatus(_Answer):
+    """How one peer stands."""
+
+    address: str
+    asn: int | None
+    description: str | None = None
+    state: Literal["up", "down", "never"]
+    """`up`: Established. `never`: it has not been since the archive began."""
+    since: Timestamp | None = None
+    """When this state began."""
+    last_keepalive: Timestamp | None = None
+    keepalive_age: float | None = None
+    """Seconds since the last KEEPALIVE of a session that is up."""
+    updates: int = 0
+    """UPDATEs of the current session, or of the last one."""
+    routes: int = 0
+    """Routes that stand now; 0 when the session is down."""
+    reason: str | None = None
+    """Why the last session ended."""
+
+
+class CollectorStatus(_Answer):
+    """How the collector does: `read == stored + rejected + waiting`, always."""
+
+    state: Literal["running", "stopped"]
+    pid: int | None = None
+    started: Timestamp | None = None
+    data_dir: str
+    read: int
+    """Lines that the spool has taken, over its whole life."""
+    stored: int
+    rejected: int
+    waiting: int
+    bytes_waiting: int
+    lag_seconds: float
+    """Age of the oldest line that waits; 0 when none does."""
+    mongodb_uri: str | None
+    """Without user, password or other secrets."""
+    store: str
+    """The server's name and version, or why it does not answer."""
+    versions: dict[str, str]
