@@ -1,0 +1,54 @@
+"""The arrows of the design: each room may look only into the ones before it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+ROOMS = [
+    {"schemas"},
+    {"collector.errors", "collector.settings", "collector.metrics"},
+    {"collector.wire", "collector.spool", "collector.store"},
+    {"collector.ledger", "collector.query"},
+    {"collector.present"},
+    {"collector.daemon", "collector.doctor", "collector.demo"},
+    {"collector.cli"},
+]
+RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
+FILES = sorted([*ROOT.glob("schemas/**/*.py"), *ROOT.glob("collector/**/*.py")])
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    return next((room for room in (".".join(parts[:2]), parts[0]) if room in RANK), None)
+
+
+def imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_point_one_way(file: Path) -> None:
+    here = room_of(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    if here is None:
+        assert file == ROOT / "collector/__init__.py"
+        return
+    for name in imported(file):
+        there = room_of(name)
+        if there and there != here:
+            assert RANK[there] < RANK[here], f"{here} must not import {name}"
+
+
+def test_the_seven_rooms_are_all_that_there_is() -> None:
+    for file in FILES:
+        if file != ROOT / "collector/__init__.py":
+            assert room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)), file
