@@ -1,0 +1,213 @@
+"""The archiver: from spooled lines to durable documents, each exactly once.
+
+Two tasks, one batch apart: one reads and decodes, the other writes and acknowledges. When the store is away the
+writer waits and tries again, the reader stands still behind it, and the spool grows; nothing else notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from collector.errors import BgpledgerError, StoreError
+from collector.ledger.sessions import SessionTracker
+from collector.spool.reader import SpooledLine
+from collector.store.mongo import Document, Store
+from collector.wire.decode import Rejection, decode
+from schemas.documents import Place, collection_of, make_reject, to_document
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+
+T = TypeVar("T")
+
+
+class Lines(Protocol):
+    """What the archiver needs of the spool's reader."""
+
+    note: dict[str, Any]
+
+    def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
+        """Lines that are complete, [] when there are none."""
+
+    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+        """All before `next_line` is durable elsewhere."""
+
+
+class _StoppedWhileAwayError(Exception):
+    """Ends both stages when the store is away and we are told to stop."""
+
+
+@dataclass
+class _Batch:
+    """What some lines became, and what is true behind the last of them."""
+
+    documents: dict[str, list[Document]] = field(default_factory=dict)
+    origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
+    sessions: list[Document] = field(default_factory=list)
+    lines: int = 0
+    next_line: int = 0
+    tracker: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
+        self.documents.setdefault(collection, []).append(document)
+        self.origins.setdefault(collection, []).append((line, place))
+
+
+class Archiver:
+    """Moves the lines of one spool into one store.
+
+    Args:
+        lines: the spool's reader.
+        store: an open store; its collections are made when it first answers.
+        collector: the name in every document.
+        ranges: the configured peer ranges.
+        batch_lines: most lines in one batch.
+        batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
+        batch_seconds: how long lines may gather before they are written.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        store: Store,
+        *,
+        collector: str,
+        ranges: Sequence[str] = (),
+        batch_lines: int = 1000,
+        batch_bytes: int = 4 * 2**20,
+        batch_seconds: float = 0.2,
+    ) -> None:
+        self._lines = lines
+        self._store = store
+        self._batch_lines = batch_lines
+        self._batch_bytes = batch_bytes
+        self._batch_seconds = batch_seconds
+        self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"))
+        self._stored = int(lines.note.get("stored", 0))
+        self._rejected = int(lines.note.get("rejected", 0))
+        self._stopping = asyncio.Event()
+        self._disk = asyncio.Lock()
+
+    def stop(self) -> None:
+        """Store what the spool holds now, then let `run` return; if the store is away, at once."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Archive until `stop` is called, whatever the store does meanwhile.
+
+        Raises:
+            SpoolError: the spool cannot be read or acknowledged.
+        """
+        batches: asyncio.Queue[_Batch | None] = asyncio.Queue(maxsize=1)
+        try:
+            async with asyncio.TaskGroup() as stages:
+                stages.create_task(self._read(batches), name="read and decode")
+                stages.create_task(self._write(batches), name="write and acknowledge")
+        except* _StoppedWhileAwayError:
+            log.warning("stopped while the store was away; the spool keeps what is not stored")
+        except* BgpledgerError as errors:
+            raise errors.exceptions[0] from None
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        """Let a thread wait for the disk; one at a time, as the spool's reader wants it."""
+        async with self._disk:
+            return await asyncio.to_thread(work)
+
+    # --- read and decode ----------------------------------------------------------------------------------------
+
+    async def _read(self, batches: asyncio.Queue[_Batch | None]) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            lines = await self._on_disk(partial(self._lines.read, self._batch_lines, self._batch_bytes))
+            if lines:
+                await batches.put(self._decode(lines))
+            elif stopping:
+                await batches.put(None)
+                return
+            # A batch that is not full waits, so that a quiet feed costs few writes.
+            if len(lines) < self._batch_lines:
+                await self._sleep(self._batch_seconds if lines else POLL_SECONDS)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
+        batch = _Batch()
+        for line in lines:
+            message = decode(line.raw)
+            if isinstance(message, Rejection):
+                place = self._tracker.reject(line.number)
+                batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
+            else:
+                place = self._tracker.follow(line.number, message)
+                batch.add(collection_of(message), to_document(message, place), line, place)
+        batch.sessions = [session.to_document() for session in self._tracker.take_changed()]
+        batch.lines = len(lines)
+        batch.next_line = lines[-1].number + 1
+        batch.tracker = self._tracker.note()
+        return batch
+
+    # --- write and acknowledge ----------------------------------------------------------------------------------
+
+    async def _write(self, batches: asyncio.Queue[_Batch | None]) -> None:
+        await self._persist(self._store.prepare)
+        while (batch := await batches.get()) is not None:
+            rejected = await self._persist(partial(self._store_batch, batch))
+            self._stored += batch.lines - rejected
+            self._rejected += rejected
+            note = {"stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
+            await self._on_disk(partial(self._lines.acknowledge, batch.next_line, note))
+
+    async def _store_batch(self, batch: _Batch) -> int:
+        """Write a batch; what the store will never take becomes a reject. Harmless to repeat.
+
+        Returns:
+            How many of its lines are rejects.
+        """
+        rejects = list(batch.documents.get("rejects", ()))
+        for collection in ("updates", "messages"):
+            documents = batch.documents.get(collection)
+            if documents:
+                for refusal in await self._store.insert(collection, documents):
+                    line, place = batch.origins[collection][refusal.at]
+                    rejects.append(make_reject(place, line.number, line.raw, refusal.reason))
+        if rejects:
+            for refusal in await self._store.insert("rejects", rejects):
+                raise StoreError(f"a reject cannot be stored: {refusal.reason}")
+        await self._store.replace("sessions", batch.sessions)
+        return len(rejects)
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the store has done it.
+
+        Raises:
+            _StoppedWhileAwayError: told to stop while it cannot.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                result = await attempt()
+            except StoreError as error:
+                if self._stopping.is_set():
+                    raise _StoppedWhileAwayError from None
+                if pause == FIRST_PAUSE:
+                    log.warning("%s; trying again until it does, the spool keeps everything", error.cause)
+                await self._sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                if pause != FIRST_PAUSE:
+                    log.info("the store answers again")
+                return result

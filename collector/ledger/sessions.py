@@ -1,0 +1,220 @@
+"""Which session each line belongs to: a small machine over the lines in their order.
+
+Its state is part of each acknowledgement of the spool, so that reading lines again after a crash gives each of
+them the same session, and each session's document the same content.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from bson import ObjectId
+from pydantic import BaseModel, ConfigDict
+
+from schemas.documents import Gap, Place, Session, collector_number, make_key
+from schemas.message import (
+    Answer,
+    EndOfRib,
+    HelperStart,
+    Keepalive,
+    Message,
+    Open,
+    Peer,
+    Refresh,
+    Sent,
+    Shutdown,
+    StateChange,
+    Update,
+)
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+_LOST_WORD = "ExaBGP ended without a word"
+
+
+class _Neighbour(BaseModel):
+    """What is known of one peer address."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    pid: int
+    last_seen: datetime
+    opened: dict[str, Any] | None = None
+    """The last OPEN: it comes before its session is up."""
+    session: Session | None = None
+
+
+class _Counter(BaseModel):
+    """ExaBGP's count of lines of one neighbour; peers of a range share one."""
+
+    pid: int
+    count: int
+    ts: datetime
+
+
+class _State(BaseModel):
+    """All that the tracker has to remember over a restart."""
+
+    last_ts: datetime = EPOCH
+    neighbours: dict[str, _Neighbour] = {}
+    counters: dict[str, _Counter] = {}
+
+
+class SessionTracker:
+    """Follows the lines of one spool, and keeps the session of every peer.
+
+    Args:
+        collector: the collector's name.
+        ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
+        note: what `note` gave at the position that reading starts from; empty at the very beginning.
+    """
+
+    def __init__(self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None) -> None:
+        self._collector = collector
+        self._number = collector_number(collector)
+        self._ranges = [ipaddress.ip_network(one) for one in ranges]
+        self._state = _State.model_validate(note) if note else _State()
+        self._dirty: dict[ObjectId, Session] = {}
+
+    def note(self) -> dict[str, Any]:
+        """The state, as JSON can hold it."""
+        return self._state.model_dump(mode="json", exclude_none=True)
+
+    def take_changed(self) -> Sequence[Session]:
+        """The sessions that changed since the last call, as they stand now."""
+        changed = [session.model_copy(deep=False) for session in self._dirty.values()]
+        self._dirty.clear()
+        return changed
+
+    def reject(self, line: int) -> Place:
+        """The place of a line that says nothing that we understand."""
+        return self._place(self._state.last_ts, line, None)
+
+    def follow(self, line: int, message: Message) -> Place:
+        """Take the next line into account, and tell where its message belongs."""
+        if isinstance(message, Answer):
+            return self.reject(line)
+        self._state.last_ts, before = message.ts, self._state.last_ts
+        if isinstance(message, HelperStart | Shutdown):
+            pid = message.source.pid if isinstance(message, HelperStart) else None
+            self._end_others(pid, before if pid else message.ts)
+            return self._place(message.ts, line, None)
+        neighbour = self._neighbour(message.peer, message.source.pid, message.ts, before)
+        gap = self._count(message, neighbour)
+        place = self._apply(line, message, neighbour, gap)
+        neighbour.last_seen = message.ts
+        return place
+
+    # --- one line -----------------------------------------------------------------------------------------------
+
+    def _apply(self, line: int, message: Any, neighbour: _Neighbour, gap: Gap | None) -> Place:
+        key = make_key(message.ts, self._number, line)
+        if isinstance(message, StateChange) and message.state == "up":
+            if neighbour.session:
+                self._end(neighbour, neighbour.last_seen, "peer", "its end was among lines that were lost")
+            self._begin(key, neighbour, message, "up")
+        elif neighbour.session is None and isinstance(message, Update | EndOfRib | Refresh):
+            self._begin(key, neighbour, message, "seen")
+        session = neighbour.session
+        if isinstance(message, Open):
+            neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
+        if session is None:
+            return self._place(message.ts, line, None)
+        if gap:
+            session.gaps = [*(session.gaps or []), gap]
+        if not isinstance(message, Sent):
+            _tally(session, message)
+        self._dirty[session.key] = session
+        if isinstance(message, StateChange) and message.state == "down":
+            self._end(neighbour, message.ts, _ended_by(message.reason or ""), message.reason or None)
+        return Place(key, message.ts, self._collector, session.key)
+
+    def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
+        return Place(make_key(ts, self._number, line), ts, self._collector, session)
+
+    def _neighbour(self, peer: Peer, pid: int, ts: datetime, before: datetime) -> _Neighbour:
+        neighbour = self._state.neighbours.get(peer.address)
+        if neighbour is None:
+            neighbour = self._state.neighbours[peer.address] = _Neighbour(pid=pid, last_seen=ts)
+        elif neighbour.pid != pid:
+            # A new ExaBGP: it is the only writer of this spool, so all that the old one held is over.
+            self._end_others(pid, before)
+            neighbour.pid = pid
+        return neighbour
+
+    def _count(self, message: Any, neighbour: _Neighbour) -> Gap | None:
+        """Follow the counter: a jump is a gap; a step back is a new ExaBGP under the old process number."""
+        count = message.source.counter
+        if count is None:
+            return None
+        name, pid = self._counter_name(message.peer.address), message.source.pid
+        last = self._state.counters.get(name)
+        self._state.counters[name] = _Counter(pid=pid, count=count, ts=message.ts)
+        if last is None:
+            return None
+        if last.pid == pid and count <= last.count:
+            self._end(neighbour, neighbour.last_seen, "collector", _LOST_WORD)
+            return None
+        lost = count - 1 - (last.count if last.pid == pid else 0)
+        return Gap(after=last.ts, before=message.ts, lines=lost) if lost else None
+
+    def _counter_name(self, address: str) -> str:
+        if self._ranges:
+            parsed = ipaddress.ip_address(address)
+            for network in self._ranges:
+                if parsed in network:
+                    return str(network)
+        return address
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    def _begin(self, key: ObjectId, neighbour: _Neighbour, message: Any, began: Literal["up", "seen"]) -> None:
+        facts = neighbour.opened or {}
+        if isinstance(message, StateChange):
+            facts = {**facts, "local": message.local}
+        neighbour.session = Session(
+            key=key,
+            collector=self._collector,
+            peer=message.peer,
+            since=message.ts,
+            began=began,
+            exabgp_pid=message.source.pid,
+            last_seen=message.ts,
+            **facts,
+        )
+        self._dirty[key] = neighbour.session
+
+    def _end(
+        self, neighbour: _Neighbour, ts: datetime, by: Literal["peer", "exabgp", "collector"], reason: str | None
+    ) -> None:
+        session = neighbour.session
+        if session is not None:
+            session.until, session.ended_by, session.reason = ts, by, reason
+            self._dirty[session.key] = session
+            neighbour.session = neighbour.opened = None
+
+    def _end_others(self, pid: int | None, ts: datetime) -> None:
+        """End what is still up of ExaBGP processes other than `pid`, as of `ts`: nothing is known of later."""
+        for neighbour in self._state.neighbours.values():
+            if neighbour.pid != pid:
+                self._end(neighbour, ts, "collector", _LOST_WORD if pid else "ExaBGP was shut down")
+
+
+def _tally(session: Session, message: Any) -> None:
+    session.last_seen = message.ts
+    if isinstance(message, Keepalive):
+        session.keepalives += 1
+        session.last_keepalive = message.ts
+    elif isinstance(message, Update):
+        session.updates += 1
+        session.announced += sum(len(group.nlri or group.objects or ()) for group in message.announce or ())
+        session.withdrawn += sum(len(group.nlri or group.objects or ()) for group in message.withdraw or ())
+
+
+def _ended_by(reason: str) -> Literal["peer", "exabgp", "collector"]:
+    """Whose doing a `down` was, of ExaBGP's reason for it (reactor/peer.py of 4.2 and 5.0)."""
+    if reason.startswith("stop, message"):
+        return "collector"
+    return "exabgp" if "notification sent" in reason else "peer"

@@ -1,0 +1,178 @@
+from datetime import datetime
+from typing import Any
+
+from collector.ledger.sessions import SessionTracker
+from collector.wire.decode import Rejection, decode
+from schemas.documents import Place, Session, key_line
+from tests.support import Router
+
+HELPER = b'{"bgpledger": "receive", "event": "start", "time": %f, "pid": 9, "ppid": %d}'
+
+
+class Feed:
+    """A tracker, and the lines that it has followed."""
+
+    def __init__(self, *ranges: str) -> None:
+        self.ranges = ranges
+        self.tracker = SessionTracker("test", ranges)
+        self.number = 0
+        self.sessions: dict[Any, Session] = {}
+
+    def take(self, *lines: bytes) -> list[Place]:
+        places = []
+        for line in lines:
+            message = decode(line)
+            assert not isinstance(message, Rejection)
+            places.append(self.tracker.follow(self.number, message))
+            self.number += 1
+        for session in self.tracker.take_changed():
+            self.sessions[session.key] = session
+        return places
+
+    def restart(self) -> None:
+        """As the archiver does after its own death: from what the spool kept."""
+        self.tracker = SessionTracker("test", self.ranges, self.tracker.note())
+
+    @property
+    def only(self) -> Session:
+        (session,) = self.sessions.values()
+        return session
+
+
+def seconds(moment: datetime | None) -> float:
+    assert moment is not None
+    return round(moment.timestamp() - 1.8e9, 3)
+
+
+def test_a_session_from_up_to_down() -> None:
+    router, feed = Router(), Feed()
+    before = feed.take(*router.up())
+    inside = feed.take(router.announce("10.0.0.0/8", "10.1.0.0/16"), router.keepalive(), router.withdraw("10.0.0.0/8"))
+    (end,) = feed.take(router.down("peer reset, message (notification received (6,2)) error(Cease)"))
+    session = feed.only
+    assert [place.session for place in before] == [None, None, None, session.key]
+    assert {place.session for place in [*inside, end]} == {session.key}
+    assert key_line(session.key) == 3
+    assert (session.began, session.ended_by) == ("up", "peer")
+    assert (session.updates, session.announced, session.withdrawn, session.keepalives) == (2, 2, 1, 1)
+    assert (session.hold_time, session.router_id) == (180, "192.0.2.1")
+    assert session.capabilities is not None
+    assert [capability["code"] for capability in session.capabilities] == [1, 65]
+    assert (seconds(session.since), seconds(session.until)) == (1.0, 2.0)
+    assert seconds(session.last_keepalive) == 1.5
+    (after,) = feed.take(router.line("state", state="connected"))
+    assert after.session is None
+
+
+def test_refused_connections_open_no_session() -> None:
+    router, feed = Router(), Feed()
+    feed.take(router.line("state", state="connected"), router.down(), router.line("state", state="connected"))
+    assert feed.sessions == {}
+
+
+def test_our_own_stop_is_not_the_peers_doing() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.down("stop, message [shutting down]"))
+    assert feed.only.ended_by == "collector"
+
+
+def test_a_notification_of_exabgps_is_not_the_peers() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.down("notification sent (3,9)"))
+    assert feed.only.ended_by == "exabgp"
+
+
+def test_an_archivers_restart_changes_nothing() -> None:
+    router, feed, other = Router(), Feed(), Feed()
+    lines = [*router.up(), router.announce("10.0.0.0/8"), router.keepalive(), router.down()]
+    for line in lines:
+        feed.take(line)
+        feed.restart()
+    other.take(*lines)
+    assert feed.sessions == other.sessions
+
+
+def test_a_new_exabgp_ends_what_the_old_one_held() -> None:
+    old, quiet, feed = Router(pid=100), Router("192.0.2.2", pid=100), Feed()
+    feed.take(*old.up(), *quiet.up(), old.keepalive())
+    feed.take(HELPER % (1.8e9 + 60, 200))
+    assert {session.ended_by for session in feed.sessions.values()} == {"collector"}
+    assert [seconds(session.until) for session in feed.sessions.values()] == [1.25, 1.25]
+
+
+def test_a_new_exabgp_is_also_seen_by_its_number() -> None:
+    old, feed = Router(pid=100), Feed()
+    feed.take(*old.up())
+    feed.take(*Router(pid=200, start=1.8e9 + 60).up())
+    first, second = feed.sessions.values()
+    assert (first.ended_by, second.until) == ("collector", None)
+    assert first.exabgp_pid == 100
+
+
+def test_a_new_exabgp_under_the_old_number() -> None:
+    feed = Feed()
+    feed.take(*Router(pid=7).up())
+    feed.take(*Router(pid=7, start=1.8e9 + 60).up())
+    first, second = feed.sessions.values()
+    assert (first.ended_by, second.until) == ("collector", None)
+
+
+def test_a_new_helper_of_the_same_exabgp_continues_the_session() -> None:
+    router, feed = Router(pid=100), Feed()
+    feed.take(*router.up(), HELPER % (1.8e9 + 1.1, 100), router.keepalive())
+    assert feed.only.until is None
+    assert feed.only.gaps is None
+
+
+def test_lost_lines_are_a_gap_of_their_number() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    lost = [router.announce("10.0.0.0/8"), router.keepalive()]
+    feed.take(router.keepalive())
+    (gap,) = feed.only.gaps or []
+    assert (gap.lines, seconds(gap.after), seconds(gap.before)) == (len(lost), 1.0, 1.75)
+
+
+def test_peers_of_a_range_share_a_counter() -> None:
+    one, two = Router("192.0.2.1"), Router("192.0.2.2")
+    feed = Feed("192.0.2.0/24")
+    feed.take(*one.up())
+    two.counter = one.counter
+    feed.take(*two.up())
+    one.counter = two.counter
+    feed.take(one.keepalive())
+    assert [session.gaps for session in feed.sessions.values()] == [None, None]
+
+
+def test_a_session_whose_beginning_was_lost() -> None:
+    router, feed = Router(), Feed()
+    router.up()
+    (place,) = feed.take(router.announce("10.0.0.0/8"))
+    assert feed.only.began == "seen"
+    assert place.session == feed.only.key
+
+
+def test_a_session_whose_end_was_lost() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    router.down()
+    feed.take(*router.up())
+    first, second = feed.sessions.values()
+    assert (seconds(first.until), second.until) == (2.0, None)
+
+
+def test_shutdown_ends_what_is_left() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    feed.take(
+        b'{"exabgp": "5.0.0", "time": 1800000005.0, "pid": 100, "type": "notification", "notification": "shutdown"}'
+    )
+    assert (feed.only.ended_by, seconds(feed.only.until)) == ("collector", 5.0)
+
+
+def test_answers_and_rejects_stand_at_the_last_known_time() -> None:
+    router, feed = Router(), Feed()
+    feed.take(router.keepalive())
+    (place,) = feed.take(b"done")
+    assert seconds(place.ts) == 0.25
+    assert feed.tracker.reject(9).key > place.key
