@@ -2,6 +2,126 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import math
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-def command() -> None:
-    """Play an MRT update file into any BGP daemon."""
+import typer
+
+from collector.errors import UsageError
+
+if TYPE_CHECKING:
+    from collector.wire.replay import Summary
+
+_INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
+
+def command(
+    file: Annotated[Path, typer.Argument(help="MRT update file: plain, gzip or bzip2.", metavar="FILE")],
+    to: Annotated[str | None, typer.Option(metavar="ADDR:PORT", help="The BGP daemon.")] = None,
+    peer_as: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=2**32 - 1, help="AS that the daemon must have; else any.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="ADDR", help="Source address of the first peer, the next for the second; else 127.0.1.1."),
+    ] = None,
+    only_peer: Annotated[str | None, typer.Option(metavar="ADDR", help="Play this peer of the file only.")] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="max|real|xN", help="As fast as it goes, in real time, or N times as fast.")
+    ] = "max",
+    *,
+    loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep the sessions up at the end, until Ctrl-C.")] = False,
+    show_plan: Annotated[
+        bool, typer.Option("--plan", help="Send nothing; print the file's peers and their sources as JSON lines.")
+    ] = False,
+) -> None:
+    """Play an MRT update file into any BGP daemon, one session for each peer of the file."""
+    # All that is on the command line is checked before a large file is read.
+    factor = _speed(speed)
+    target = _target(to, show_plan=show_plan)
+    from collector.wire.replay import plan, play
+
+    try:
+        peers = plan(file, only_peer=only_peer, source=source)
+        if show_plan:
+            sys.stdout.writelines(json.dumps(peer.as_json()) + "\n" for peer in peers)
+            return
+        with _progress(None if loop else sum(peer.updates for peer in peers)) as progress:
+            summary = _until_signal(
+                lambda: play(
+                    file, target, peers, peer_as=peer_as, speed=factor, loop=loop, stay=stay, progress=progress
+                )
+            )
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(_INTERRUPTED) from None
+    rate = summary.messages / max(summary.seconds, 0.001)
+    sys.stderr.write(
+        f"played {summary.messages} messages of {summary.peers} peers in {summary.seconds:.1f} s: {rate:.0f}/s\n"
+    )
+
+
+def _target(text: str | None, *, show_plan: bool) -> tuple[str, int]:
+    if text is None and show_plan:
+        return "", 0
+    cure = "Name the BGP daemon by IPv4 address and port, such as --to 127.0.0.1:179."
+    if text is None:
+        raise UsageError("--to is missing", f"{cure} To see what would be sent, ask --plan.")
+    address, _, port = text.rpartition(":")
+    try:
+        target = str(IPv4Address(address)), int(port)
+    except ValueError:
+        target = "", 0
+    if not 0 < target[1] < 2**16:
+        raise UsageError(f"--to {text} is not ADDR:PORT", cure)
+    return target
+
+
+def _speed(text: str) -> float | None:
+    """The factor of `play`."""
+    if text == "max":
+        return None
+    number = "1" if text == "real" else text.removeprefix("x") if text.startswith("x") else ""
+    try:
+        factor = float(number)
+    except ValueError:
+        factor = 0
+    if not 0 < factor < math.inf:
+        raise UsageError(f"--speed {text} is none of max, real and xN", "Sixty times as fast is --speed x60.")
+    return factor
+
+
+def _until_signal(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
+    """Run to the end, or until SIGINT or SIGTERM cancels it."""
+
+    async def run() -> Summary:
+        loop = asyncio.get_running_loop()
+        playing = asyncio.ensure_future(work())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, playing.cancel)
+        return await playing
+
+    return asyncio.run(run())
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("messages", total=total)
+        yield lambda count: bar.advance(task, count)
