@@ -42,7 +42,9 @@ COLLECTIONS = (
     Collection(
         "updates",
         [
-            # What did (this peer of) all peers say of a prefix; the newest entry at or before a time.
+            # What did all peers, or one, say of a prefix; the newest entry of a peer at or before a time. Without a
+            # peer the prefix alone narrows; SecantusDB's `explain` calls that a scan when a time is given too, but
+            # it reads the index (20,000 documents, 474 of the prefix: 24 ms, against 492 ms for a scan).
             _index("announced", "announce.nlri", "peer.address", "ts"),
             _index("withdrawn", "withdraw.nlri", "peer.address", "ts"),
             # All that a peer said in a range of time; the routes of its session.

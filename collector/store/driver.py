@@ -37,8 +37,8 @@ def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
             return AsyncMongoClient(uri, **options)
         return _motor(uri, options)
     except (InvalidURI, ConfigurationError, ValueError) as error:
-        # The driver's text names the fault; it may quote the URI, so only its kind is passed on where it does.
-        text = str(error).split(uri)[0].strip(" :'\"") or type(error).__name__
+        # The driver's text names the fault; where it may quote the URI, which may hold a password, it is kept back.
+        text = str(error) if uri and "@" not in uri else type(error).__name__
         raise StoreError(
             f"the MongoDB URI cannot be used: {text}",
             "give one like mongodb://HOST:27017/?replicaSet=rs0 (--mongodb-uri, BGPLEDGER_MONGODB_URI or mongodb.uri)",

@@ -1,0 +1,267 @@
+"""From the spool's lines to answers: the archiver, the store and the questions together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.ledger.archive import Archiver
+from collector.query.history import HistoryQuery, history
+from collector.query.peers import KnownPeer, peers
+from collector.spool.reader import SpoolReader
+from collector.spool.writer import SpoolWriter
+from collector.store.mongo import Store
+from schemas.documents import key_line
+from schemas.query import HistoryEntry
+from tests.support import Router, until
+
+PREFIX = "203.0.113.0/24"
+
+
+@pytest.fixture
+def spool(data_dir: Path) -> Path:
+    return data_dir / "spool"
+
+
+def feed(spool: Path, *lines: bytes) -> None:
+    with SpoolWriter(spool) as writer:
+        writer.write(b"".join(line + b"\n" for line in lines))
+
+
+@asynccontextmanager
+async def archiving(spool: Path, store: Store, **options: Any) -> AsyncIterator[SpoolReader]:
+    """The archiver at work; at the end it is stopped, and all that the spool held is stored."""
+    reader = SpoolReader(spool)
+    archiver = Archiver(reader, store, collector="test", batch_seconds=0.01, **options)
+    running = asyncio.create_task(archiver.run())
+    try:
+        yield reader
+    finally:
+        archiver.stop()
+        await running
+        reader.close()
+
+
+async def archive(spool: Path, store: Store, *lines: bytes, **options: Any) -> Mapping[str, Any]:
+    feed(spool, *lines)
+    async with archiving(spool, store, **options) as reader:
+        pass
+    return reader.note
+
+
+async def documents(store: Store, collection: str) -> list[dict[str, Any]]:
+    return [document async for document in store.find(collection, {}, sort=[("_id", 1)])]
+
+
+async def ask(store: Store, prefix: str = PREFIX, **question: Any) -> list[HistoryEntry]:
+    return [entry async for entry in history(store, HistoryQuery(prefix, **question))]
+
+
+def events(entries: list[HistoryEntry]) -> list[str]:
+    return [entry.event for entry in entries]
+
+
+async def test_every_line_is_stored_or_rejected_and_counted(spool: Path, store: Store) -> None:
+    router = Router()
+    lines = [*router.up(), router.announce(PREFIX), b"done", b"rubbish", b"\xff\xfe", router.keepalive()]
+    note = await archive(spool, store, *lines)
+    assert (note["stored"], note["rejected"]) == (len(lines) - 2, 2)
+    assert len(await documents(store, "updates")) + len(await documents(store, "messages")) == note["stored"]
+    text, binary = await documents(store, "rejects")
+    assert (text["raw"], binary["raw"], text["line"]) == ("rubbish", b"\xff\xfe", 6)
+    assert "answer" in [message["kind"] for message in await documents(store, "messages")]
+
+
+async def test_a_line_that_is_read_again_is_stored_once(spool: Path, store: Store) -> None:
+    router = Router()
+    lines = [*router.up(), router.announce(PREFIX), b"rubbish", router.withdraw(PREFIX), router.down()]
+    await archive(spool, store, *lines)
+    collections = ("updates", "messages", "sessions", "rejects")
+    before = [await documents(store, collection) for collection in collections]
+    other = spool.with_name("again")
+    note = await archive(other, store, *lines)
+    assert [await documents(store, collection) for collection in collections] == before
+    assert (note["stored"], note["rejected"]) == (7, 1)
+
+
+async def test_keys_are_in_the_order_of_lines(spool: Path, store: Store) -> None:
+    router = Router()
+    await archive(spool, store, *router.up(), *[router.announce(f"10.{n}.0.0/16") for n in range(100)], batch_lines=7)
+    updates = await documents(store, "updates")
+    assert [key_line(document["_id"]) for document in updates] == list(range(4, 104))
+    (session,) = await documents(store, "sessions")
+    assert (session["updates"], session["announced"]) == (100, 100)
+
+
+async def test_an_archiver_goes_on_where_the_last_one_ended(spool: Path, store: Store) -> None:
+    router = Router()
+    first, second, third = router.up(), [router.announce(PREFIX)], [router.down()]
+    for lines in (first, second, third):
+        note = await archive(spool, store, *lines)
+    assert note["stored"] == 6
+    (session,) = await documents(store, "sessions")
+    assert (session["updates"], session["reason"]) == (1, "closing connection")
+    (update,) = await documents(store, "updates")
+    assert update["session"] == session["_id"]
+
+
+async def test_what_the_store_will_never_take_becomes_a_reject(spool: Path, store: Store) -> None:
+    router = Router()
+    huge = router.announce("10.0.0.0/8", path=tuple([2**32 - 1] * 1_600_000))
+    note = await archive(spool, store, *router.up(), huge, router.announce(PREFIX))
+    assert (note["stored"], note["rejected"]) == (5, 1)
+    (reject,) = await documents(store, "rejects")
+    assert "too large" in reject["reason"]
+    assert (reject["size"], len(reject["raw"])) == (len(huge), 2**20)
+
+
+async def test_a_store_that_is_away_is_waited_for(spool: Path, store: Store) -> None:
+    """The spool keeps what the store does not take, and a stop does not wait for it."""
+    router = Router()
+    feed(spool, *router.up())
+    async with Store.open("mongodb://127.0.0.1:9", timeout=0.1) as absent:
+        async with archiving(spool, absent) as reader:
+            await asyncio.sleep(0)
+        assert reader.note == {}
+    note = await archive(spool, store)
+    assert note["stored"] == 4
+
+
+# --- history --------------------------------------------------------------------------------------------------------
+
+
+async def test_history_of_a_prefix(spool: Path, store: Store) -> None:
+    router = Router()
+    await archive(
+        spool,
+        store,
+        *router.up(),
+        router.announce(PREFIX, "10.0.0.0/8"),
+        router.announce(PREFIX, path=(64500, 64496)),
+        router.announce("10.0.0.0/8"),
+        router.withdraw(PREFIX),
+        router.announce(PREFIX),
+        router.down("peer reset"),
+    )
+    entries = await ask(store)
+    assert events(entries) == ["announce", "announce", "withdraw", "announce", "session_end"]
+    assert [entry.as_path for entry in entries] == ["64500", "64500 64496", None, "64500", None]
+    assert entries[-1].reason == "peer reset"
+    assert entries[-1].ts == entries[-1].ts.astimezone(UTC)
+    assert events(await ask(store, "192.0.2.0/24")) == []
+
+
+async def test_history_ends_only_what_stood(spool: Path, store: Store) -> None:
+    router, other = Router(), Router("192.0.2.2", 64501, start=1.8e9 + 1)
+    await archive(
+        spool,
+        store,
+        *router.up(),
+        *other.up(),
+        router.announce(PREFIX),
+        router.withdraw(PREFIX),
+        router.down(),
+        other.announce(PREFIX),
+        *router.up(),
+        router.down(),
+    )
+    assert events(await ask(store)) == ["announce", "withdraw", "announce"]
+    assert events(await ask(store, peer="192.0.2.2")) == ["announce"]
+
+
+async def test_history_within_a_span_knows_what_stood_before_it(spool: Path, store: Store) -> None:
+    router = Router()
+    lines = [*router.up(), router.announce(PREFIX), router.keepalive(), router.keepalive(), router.down()]
+    await archive(spool, store, *lines)
+    middle = datetime.fromtimestamp(1.8e9 + 1.6, UTC)
+    assert events(await ask(store, start=middle)) == ["session_end"]
+    assert events(await ask(store, end=middle)) == ["announce"]
+    assert events(await ask(store, start=datetime.fromtimestamp(1.8e9 + 3, UTC))) == []
+
+
+async def test_add_path_routes_end_one_by_one(spool: Path, store: Store) -> None:
+    router = Router()
+
+    def routes(*numbers: int) -> list[dict[str, str]]:
+        return [{"nlri": PREFIX, "path-information": f"0.0.0.{number}"} for number in numbers]
+
+    await archive(
+        spool,
+        store,
+        *router.up(),
+        router.update(attribute={"origin": "igp"}, announce={"ipv4 unicast": {"192.0.2.1": routes(1, 2)}}),
+        router.update(withdraw={"ipv4 unicast": routes(1)}),
+        router.down(),
+    )
+    entries = await ask(store)
+    assert [(entry.event, entry.path_id) for entry in entries] == [
+        ("announce", 1),
+        ("announce", 2),
+        ("withdraw", 1),
+        ("session_end", 2),
+    ]
+
+
+async def test_withdrawn_and_announced_in_one_message_stands(spool: Path, store: Store) -> None:
+    router = Router()
+    both = router.line(
+        "update",
+        direction="receive",
+        message={
+            "update": {
+                "attribute": {"origin": "igp"},
+                "announce": {"ipv4 unicast": {"192.0.2.1": [{"nlri": PREFIX}]}},
+                "withdraw": {"ipv4 unicast": [{"nlri": PREFIX}]},
+            }
+        },
+    )
+    await archive(spool, store, *router.up(), both, router.down())
+    assert events(await ask(store)) == ["withdraw", "announce", "session_end"]
+
+
+# --- peers ----------------------------------------------------------------------------------------------------------
+
+
+async def test_peers_and_their_routes(spool: Path, store: Store) -> None:
+    router, gone = Router(), Router("2001:db8::2", 64501)
+    await archive(
+        spool,
+        store,
+        *router.up(),
+        *gone.up(),
+        router.announce("10.0.0.0/8", "10.1.0.0/16", PREFIX),
+        router.announce("10.0.0.0/8"),
+        router.withdraw(PREFIX, "192.0.2.0/24"),
+        router.keepalive(),
+        gone.announce("2001:db8::/32"),
+        gone.down("peer reset"),
+    )
+    configured = [KnownPeer("192.0.2.1", 64500, "edge"), KnownPeer("192.0.2.9", 64509)]
+    one, never, other = [peer async for peer in peers(store, configured)]
+    assert (one.address, one.asn, one.state, one.updates, one.routes) == ("192.0.2.1", 64500, "up", 3, 2)
+    assert one.description == "edge"
+    assert one.last_keepalive is not None
+    assert one.keepalive_age is not None
+    assert (never.address, never.state, never.routes) == ("192.0.2.9", "never", 0)
+    assert (other.address, other.state, other.routes, other.reason) == ("2001:db8::2", "down", 0, "peer reset")
+
+
+async def test_new_lines_are_stored_while_it_runs(spool: Path, store: Store) -> None:
+    router = Router()
+    with SpoolWriter(spool) as writer:
+        async with archiving(spool, store):
+            for line in router.up():
+                writer.write(line + b"\n")
+            writer.write(b'{"torn": ')
+
+            async def stored(count: int) -> bool:
+                return len(await documents(store, "messages")) == count
+
+            await until(lambda: stored(4))
+            writer.write(b"1}\n")
+    (reject,) = await documents(store, "rejects")
+    assert reject["raw"] == '{"torn": 1}'
