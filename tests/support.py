@@ -72,9 +72,9 @@ class Router:
         self.counter = 0
 
     def line(self, kind: str, **neighbour: Any) -> bytes:
-        """One line; a tenth of a second after the one before."""
+        """One line; a quarter of a second after the one before."""
         self.counter += 1
-        self.time += 0.1
+        self.time += 0.25  # exact in binary
         body = {
             "exabgp": "5.0.0",
             "time": self.time,
