@@ -1,0 +1,80 @@
+"""How far the reader has come: one small JSON file, replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from collector.spool.segment import sync_directory
+
+_NAME = "position.json"
+
+
+class DamagedPositionError(ValueError):
+    """The file does not hold a position that this spool can have; never leaves the spool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Everything before `line` is done."""
+
+    line: int
+    """The number of the next line to be read."""
+    segment: int
+    """The segment in which it stands, or will stand."""
+    offset: int
+    """The byte of that segment at which it begins."""
+    note: Mapping[str, Any] = field(default_factory=dict)
+    """What the reader wanted to be told again: replaced together with the position, or not at all."""
+
+
+def load(directory: Path) -> Position | None:
+    """Read the acknowledged position; None when nothing was ever acknowledged.
+
+    Raises:
+        DamagedPositionError: the file is not one of ours, or only half of one.
+    """
+    try:
+        found = json.loads((directory / _NAME).read_bytes())
+        position = Position(**found)
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise DamagedPositionError(str(error)) from error
+    numbers = (position.line, position.segment, position.offset)
+    if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(position.note, dict):
+        raise DamagedPositionError("the values have the wrong types")
+    return position
+
+
+def glance(directory: Path) -> Position | None:
+    """Read the position for somebody who is not the reader: a damaged one is the reader's to mend."""
+    try:
+        return load(directory)
+    except DamagedPositionError:
+        return None
+
+
+def save(directory: Path, position: Position) -> None:
+    """Replace the acknowledged position: after a loss of power it is the old one or the new one, whole."""
+    fresh = directory / f"{_NAME}.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(json.dumps(asdict(position)).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(directory / _NAME)
+    sync_directory(directory)
+
+
+def set_aside(directory: Path) -> Path:
+    """Move a position that cannot be used out of the way, for people to look at; say where it is now."""
+    number = 1
+    while (aside := directory / f"{_NAME}.damaged-{number}").exists():
+        number += 1
+    (directory / _NAME).replace(aside)
+    return aside

@@ -1,0 +1,253 @@
+"""The spool's read end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from collector.errors import SpoolError
+from collector.spool import position as positions
+from collector.spool.lock import EndLock
+from collector.spool.position import DamagedPositionError, Position
+from collector.spool.segment import (
+    CHUNK_BYTES,
+    CLOSED,
+    Segment,
+    make_directory,
+    path_of,
+    segments,
+    sync_directory,
+    unusable,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class SpooledLine(NamedTuple):
+    """A line as ExaBGP wrote it, and its place in the spool."""
+
+    number: int
+    raw: bytes
+    """Without its newline. A torn line, whose writer was killed in the middle of it, stands as far as it came."""
+
+
+class SpoolReader:
+    """The end that the archiver holds: reads on from the acknowledged position.
+
+    Not for two threads at once. `read` and `acknowledge` wait for the disk (fdatasync, fsync), so an event loop
+    calls them in a thread.
+
+    Args:
+        directory: made, with its parents, when it is not there.
+
+    Raises:
+        SpoolError: another process reads from this spool, or the directory cannot be used.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        make_directory(directory)
+        self._lock = EndLock(directory, "reader")
+        self._descriptor = CLOSED
+        self._ready: deque[bytes] = deque()
+        self._pieces: list[bytes] = []
+        self._failure: SpoolError | None = None
+        self._outstanding: deque[Position] = deque()
+        self._final: Segment | None = None
+        try:
+            self._done = self._begin()
+            self.note: dict[str, Any] = dict(self._done.note)
+            self._line, self._segment, self._offset = self._done.line, self._done.segment, self._done.offset
+            self._read_to = self._synced = self._offset
+            if path_of(directory, self._segment).exists():
+                self._open(self._segment, self._offset)
+        except OSError as error:
+            self.close()
+            raise unusable(directory, error) from error
+
+    @property
+    def next_line(self) -> int:
+        """The number of the line that the next `read` begins with; at first, the acknowledged position."""
+        return self._line
+
+    def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
+        """Take the next complete lines that are there; none when there are none. Never waits for the writer.
+
+        Args:
+            max_lines: how many at most.
+            max_bytes: how long they may be together; one longer line comes alone.
+
+        Raises:
+            SpoolError: the disk refuses.
+        """
+        if self._failure is not None:
+            raise self._failure
+        batch: list[SpooledLine] = []
+        room = max_bytes
+        try:
+            while len(batch) < max_lines and room > 0 and (self._ready or self._fill()):
+                raw = self._ready[0]
+                if batch and len(raw) > room:
+                    break
+                batch.append(SpooledLine(self._line, self._ready.popleft()))
+                self._line += 1
+                self._offset += len(raw) + 1
+                room -= len(raw)
+        except OSError as error:
+            # What was taken so far would be skipped: only a new reader, from the acknowledged position, is safe.
+            self._failure = unusable(self._directory, error)
+            raise self._failure from error
+        # A torn line has no newline to count.
+        self._offset = min(self._offset, self._read_to)
+        if batch:
+            self._outstanding.append(Position(self._line, self._segment, self._offset))
+        return batch
+
+    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+        """Say that everything before `next_line` is done, and keep a note with that; segments that are done go.
+
+        Args:
+            next_line: the number after the last line of some batch that `read` gave, or the position acknowledged
+                before, to change the note alone.
+            note: what to find again under `note` after a restart; JSON.
+
+        Raises:
+            SpoolError: the disk refuses.
+            ValueError: no batch ended there.
+        """
+        while self._outstanding and self._outstanding[0].line <= next_line:
+            self._done = self._outstanding.popleft()
+        if self._done.line != next_line:
+            raise ValueError(f"no batch ended before line {next_line}")
+        found = segments(self._directory)
+        home = max([self._done.segment, *(segment.first for segment in found if segment.first <= next_line)])
+        offset = self._done.offset if home == self._done.segment else 0
+        try:
+            positions.save(self._directory, Position(next_line, home, offset, note))
+            for segment in found:
+                if segment.first < home:
+                    _retire(segment)
+        except OSError as error:
+            raise unusable(self._directory, error) from error
+        self.note = dict(note)
+
+    def close(self) -> None:
+        """End reading; another process may begin, from the acknowledged position."""
+        self._close_segment()
+        self._lock.release()
+
+    def _begin(self) -> Position:
+        """Find the acknowledged position, or the oldest line when it is unusable: reading again does no harm."""
+        try:
+            done = positions.load(self._directory)
+            if done is not None:
+                self._check(done)
+        except DamagedPositionError as error:
+            aside = positions.set_aside(self._directory)
+            _log.warning(
+                "the spool's position is damaged (%s): moved to %s, reading from the oldest line", error, aside
+            )
+            done = None
+        if done is not None:
+            return done
+        oldest = next(iter(segments(self._directory)), None)
+        return Position(oldest.first, oldest.first, 0) if oldest else Position(0, 0, 0)
+
+    def _check(self, done: Position) -> None:
+        path = path_of(self._directory, done.segment)
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            if segments(self._directory):
+                raise DamagedPositionError(f"{path.name} is gone") from None
+            return
+        if size < done.offset:
+            raise DamagedPositionError(f"{path.name} is shorter than {done.offset} bytes")
+
+    def _fill(self) -> bool:
+        """Make at least one line ready; False when no complete one is there yet."""
+        while True:
+            if self._descriptor == CLOSED:
+                following = self._following()
+                if following is None:
+                    return False
+                self._go_to(following)
+            chunk = os.read(self._descriptor, CHUNK_BYTES)
+            if chunk:
+                self._read_to += len(chunk)
+                if self._split(chunk):
+                    self._sync()
+                    return True
+            elif self._final is None:
+                # The writer makes a successor when it is done with this segment: once the successor is seen, one
+                # more look here is the last one. The other way round would miss what came between.
+                self._final = self._following()
+                if self._final is None:
+                    return False
+            elif self._pieces:
+                self._ready.append(b"".join(self._pieces))
+                self._pieces = []
+                self._sync()
+                return True
+            else:
+                self._go_to(self._final)
+
+    def _split(self, chunk: bytes) -> bool:
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if lines:
+            self._pieces.append(lines[0])
+            lines[0] = b"".join(self._pieces)
+            self._pieces = []
+            self._ready.extend(lines)
+        if rest:
+            self._pieces.append(rest)
+        return bool(lines)
+
+    def _following(self) -> Segment | None:
+        """Find the next segment after the one that is open, or the first when none is."""
+        after = -1 if self._descriptor == CLOSED else self._segment
+        return next((segment for segment in segments(self._directory) if segment.first > after), None)
+
+    def _go_to(self, segment: Segment) -> None:
+        self._close_segment()
+        if segment.first != self._line:
+            _log.warning("the spool %s has no lines %d to %d", self._directory, self._line, segment.first - 1)
+        self._line, self._segment, self._offset = segment.first, segment.first, 0
+        self._open(segment.first, 0)
+
+    def _open(self, first: int, offset: int) -> None:
+        self._descriptor = os.open(path_of(self._directory, first), os.O_RDONLY | os.O_CLOEXEC)
+        os.lseek(self._descriptor, offset, os.SEEK_SET)
+        sync_directory(self._directory)
+        self._read_to = offset
+        self._synced = 0
+        self._final = None
+
+    def _sync(self) -> None:
+        """Put on disk what is about to be handed on, and what the writer has added since, in one go."""
+        if self._read_to > self._synced:
+            size = os.fstat(self._descriptor).st_size
+            os.fdatasync(self._descriptor)
+            self._synced = size
+
+    def _close_segment(self) -> None:
+        if self._descriptor != CLOSED:
+            os.close(self._descriptor)
+            self._descriptor = CLOSED
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _retire(segment: Segment) -> None:
+    """Dispose of a segment whose every line is acknowledged."""
+    segment.path.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""A look at the spool from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collector.errors import SpoolError
+from collector.spool import position as positions
+from collector.spool.position import Position
+from collector.spool.segment import measure, path_of, segments, unusable
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """What a look at the spool found."""
+
+    read: int
+    """Lines ever written to it, counted from the segments alone and not from what the reader says."""
+    acknowledged: int
+    """Lines that the reader is done with."""
+    bytes_waiting: int
+    oldest_waiting: bytes | None
+    """The first line that is not acknowledged."""
+    note: Mapping[str, Any]
+    """What the reader kept with its last acknowledgement."""
+
+    @property
+    def waiting(self) -> int:
+        """Lines written and not acknowledged."""
+        return max(self.read - self.acknowledged, 0)
+
+
+def inspect(directory: Path) -> SpoolState:
+    """Look at a spool from outside, while both its ends may be at work; takes no lock and writes nothing.
+
+    Raises:
+        SpoolError: the directory cannot be read, or changes faster than it can be looked at.
+    """
+    for _attempt in range(100):
+        try:
+            return _look(directory)
+        except FileNotFoundError:
+            # The reader retired a segment between our two looks: its position has moved on.
+            continue
+        except OSError as error:
+            raise unusable(directory, error) from error
+    raise SpoolError(f"the spool {directory} changes faster than it can be looked at", "try again")
+
+
+def _look(directory: Path) -> SpoolState:
+    # In this order: lines may come between the two, and be waiting; none may be done before it was written.
+    done = positions.glance(directory)
+    found = segments(directory)
+    if not found:
+        line = done.line if done else 0
+        return SpoolState(line, line, 0, None, done.note if done else {})
+    if done is None or all(segment.first != done.segment for segment in found):
+        if positions.glance(directory) != done:
+            raise FileNotFoundError
+        done = Position(found[0].first, found[0].first, 0)
+    read = found[-1].first + measure(found[-1].path).newlines
+    ahead = [(segment.path, 0) for segment in found if segment.first > done.segment]
+    ahead.insert(0, (path_of(directory, done.segment), done.offset))
+    bytes_waiting = sum(path.stat().st_size - start for path, start in ahead)
+    lines = (_line_at(path, start) for path, start in ahead) if read > done.line else iter(())
+    oldest = next((line for line in lines if line is not None), None)
+    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, done.note)
+
+
+def _line_at(path: Path, offset: int) -> bytes | None:
+    with path.open("rb") as file:
+        file.seek(offset)
+        line = file.readline()
+    return line.removesuffix(b"\n") if line else None
