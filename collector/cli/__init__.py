@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli import replay
+from collector.cli import receive, replay
 from collector.errors import BgpledgerError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("receive")(receive.command)
 app.command("replay")(replay.command)
 
 

@@ -1,0 +1,72 @@
+"""ExaBGP's helper: bytes from its pipe to a sink, and nothing else.
+
+ExaBGP blocks, and every BGP session with it, while this does not read; and whatever stands in the pipe when this
+dies is lost. So it knows nothing of JSON or MongoDB, keeps nothing to itself, and never writes to its stdout, from
+which ExaBGP takes commands.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+_PIPE_BYTES = 2**20
+"""As large as Linux lets anybody make a pipe (/proc/sys/fs/pipe-max-size): ExaBGP's slack while the disk is slow."""
+
+_GATHER_SECONDS = 0.002
+"""A pause after each read: woken for every line, this costs 4.5 % of a core at 5,000 lines/s; so it costs 2 %."""
+
+
+def start_marker() -> bytes:
+    """The line that says, ahead of ExaBGP's own, that a helper was started: sessions may be up that it never heard of.
+
+    Keys: `bgpledger`: "receive"; `event`: "start"; `time`: unix seconds; `pid`: this process; `ppid`: ExaBGP, whose
+    lines carry the same number as `pid`; `host`.
+    """
+    marker = {
+        "bgpledger": "receive",
+        "event": "start",
+        "time": time.time(),
+        "pid": os.getpid(),
+        "ppid": os.getppid(),
+        "host": socket.gethostname(),
+    }
+    return json.dumps(marker).encode() + b"\n"
+
+
+def receive(sink: Callable[[bytes], None], source: int = 0) -> None:
+    """Hand everything that comes from ExaBGP to `sink`, until it ends or tells us to.
+
+    SIGTERM ends this once the pipe is empty: ExaBGP keeps its end open while it waits for us. SIGINT is ignored:
+    Ctrl-C goes to everybody at a terminal, and ExaBGP has its last words to say first.
+
+    Args:
+        sink: takes each chunk of bytes, cut anywhere; what it raises ends this.
+        source: the file descriptor to read.
+    """
+    ended, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A read that waits would simply go on after a handler: select watches for the signal as well.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: os.write(wake, b"."))
+    with suppress(OSError):  # not a pipe, or not allowed: it works with the usual size
+        fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    waiting = select.poll()
+    waiting.register(source, select.POLLIN)
+    waiting.register(ended, select.POLLIN)
+    while True:
+        ready = dict(waiting.poll())
+        if source in ready:
+            data = os.read(source, _PIPE_BYTES)
+            if not data:
+                return
+            sink(data)
+            time.sleep(_GATHER_SECONDS)
+        elif ended in ready:
+            return

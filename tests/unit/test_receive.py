@@ -1,0 +1,119 @@
+"""`bgpledger receive` as ExaBGP runs it: a process with pipes, signals and an odd umask."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.spool.reader import SpoolReader
+
+COMMAND = str(Path(sys.executable).with_name("bgpledger"))
+
+
+def start(data_dir: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [COMMAND, "receive", "--data-dir", str(data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        umask=0o137,
+        cwd="/",
+    )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited for 30 s"
+        time.sleep(0.005)
+
+
+def newest(data_dir: Path) -> bytes:
+    segments = sorted((data_dir / "spool").glob("*.jsonl"))
+    return segments[-1].read_bytes() if segments else b""
+
+
+def started(data_dir: Path) -> subprocess.Popen[bytes]:
+    """Start a helper and wait until it has its larger pipe: the last thing that it does before it reads."""
+    helper = start(data_dir)
+    pipe = helper.stdin
+    assert pipe
+    wait_until(lambda: fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) == 2**20)
+    return helper
+
+
+def lines(data_dir: Path) -> list[bytes]:
+    with SpoolReader(data_dir / "spool") as reader:
+        return [line.raw for line in reader.read(10**9, 10**9)]
+
+
+def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
+    helper = start(data_dir)
+    out, err = helper.communicate(b'{"a": 1}\n\xff\0\nlast, torn')
+    assert (helper.returncode, out, err) == (0, b"", b"")
+    marker, *rest = lines(data_dir)
+    assert rest == [b'{"a": 1}', b"\xff\0"]
+    found = json.loads(marker)
+    assert found.pop("time") == pytest.approx(time.time(), abs=60)
+    assert isinstance(found.pop("host"), str)
+    assert found == {"bgpledger": "receive", "event": "start", "pid": helper.pid, "ppid": os.getpid()}
+    spool = data_dir / "spool"
+    assert stat.S_IMODE(spool.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in spool.iterdir()} == {0o600}
+
+
+def test_sigterm_empties_the_pipe_that_stays_open(data_dir: Path) -> None:
+    """As ExaBGP ends: its last words, SIGTERM, and its end of the pipe open until the helper is gone."""
+    helper = started(data_dir)
+    assert helper.stdin
+    helper.send_signal(signal.SIGSTOP)
+    words = b"".join(b"%d\n" % number for number in range(5000))
+    helper.stdin.write(words)
+    helper.stdin.flush()
+    helper.send_signal(signal.SIGTERM)
+    helper.send_signal(signal.SIGCONT)
+    assert helper.wait(10) == 0
+    assert b"\n".join(lines(data_dir)[1:]) + b"\n" == words
+    helper.communicate()
+
+
+def test_sigint_is_not_for_the_helper(data_dir: Path) -> None:
+    helper = started(data_dir)
+    helper.send_signal(signal.SIGINT)
+    assert helper.communicate(b"still here\n") == (b"", b"")
+    assert helper.returncode == 0
+    assert lines(data_dir)[1:] == [b"still here"]
+
+
+def test_a_second_helper_is_refused_with_the_cure(data_dir: Path) -> None:
+    helper = started(data_dir)
+    second = start(data_dir)
+    out, err = second.communicate(timeout=30)
+    assert (second.returncode, out) == (1, b"")
+    cause, cure = err.decode().splitlines()
+    assert cause == f"error: the spool {data_dir}/spool already has a writer: process {helper.pid}"
+    assert cure.startswith(f"cure: end that process (kill {helper.pid})")
+    helper.communicate()
+
+
+def test_a_new_helper_takes_over_from_a_killed_one(data_dir: Path) -> None:
+    for life in range(3):
+        helper = start(data_dir)
+        assert helper.stdin
+        helper.stdin.write(b"%d\ntorn" % life)
+        helper.stdin.flush()
+        wait_until(lambda end=b"\n%d\ntorn" % life: newest(data_dir).endswith(end))  # type: ignore[misc]
+        helper.kill()
+        helper.communicate()
+    found = [b"marker" if b"bgpledger" in line else line for line in lines(data_dir)]
+    assert found == [b"marker", b"0", b"torn", b"marker", b"1", b"torn", b"marker", b"2"]
