@@ -1,0 +1,87 @@
+"""What a running collector says of itself to the other commands, in its data directory.
+
+`run.lock` is locked for as long as it lives, however it dies; `run.json` says the rest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from collector.errors import CollectorError
+from collector.query.peers import KnownPeer
+from schemas.scalars import Timestamp
+
+_FILE, _LOCK = "run.json", "run.lock"
+
+
+class RunningCollector(BaseModel):
+    """One `bgpledger run`."""
+
+    pid: int
+    started: Timestamp
+    peers: tuple[KnownPeer, ...] = ()
+    mongodb_uri: str | None = None
+    """How to reach the store, where that needs no secret: the embedded one."""
+
+    def announce(self, data_dir: Path) -> None:
+        """Write the file, whole or not at all."""
+        fresh = data_dir / f"{_FILE}.new"
+        fresh.touch(mode=0o600)
+        fresh.write_text(self.model_dump_json())
+        fresh.replace(data_dir / _FILE)
+
+
+@contextmanager
+def only_collector(data_dir: Path) -> Iterator[None]:
+    """Be the only collector on a data directory, which is made if it is not there.
+
+    Raises:
+        CollectorError: another one runs on it, or it cannot be written.
+    """
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CollectorError(
+            f"the data directory {data_dir} cannot be used: {error.strerror}",
+            "give one that this user may write to (--data-dir, BGPLEDGER_DATA_DIR or data_dir)",
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            running = find_running(data_dir)
+            raise CollectorError(
+                f"another collector runs on {data_dir}{f' (process {running.pid})' if running else ''}",
+                "stop it first, or give this one a --data-dir of its own",
+            ) from None
+        yield
+        (data_dir / _FILE).unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+
+
+def find_running(data_dir: Path) -> RunningCollector | None:
+    """The collector that runs on this data directory, or None."""
+    try:
+        lock = os.open(data_dir / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        return None
+    finally:
+        os.close(lock)
+    try:
+        return RunningCollector.model_validate_json((data_dir / _FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None

@@ -1,0 +1,53 @@
+"""How the collector does: what the spool has taken, what the store has, and what waits between them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from collector.errors import StoreError
+from collector.query.running import find_running
+from collector.spool.state import inspect
+from collector.store.mongo import Store
+from collector.wire.decode import Rejection, decode
+from schemas.query import CollectorStatus
+
+
+async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
+    """Look at spool and store; a store that does not answer is part of the answer."""
+    running = find_running(data_dir)
+    spool = inspect(data_dir / "spool")
+    try:
+        server = await store.server_version() if store else "none: no collector runs here, and no URI is given"
+    except StoreError as error:
+        server = f"unreachable: {error.cause}"
+    return CollectorStatus(
+        state="running" if running else "stopped",
+        pid=running.pid if running else None,
+        started=running.started if running else None,
+        data_dir=str(data_dir),
+        read=spool.read,
+        stored=spool.note.get("stored", 0),
+        rejected=spool.note.get("rejected", 0),
+        waiting=spool.waiting,
+        bytes_waiting=spool.bytes_waiting,
+        lag_seconds=_age(spool.oldest_waiting),
+        mongodb_uri=store.shown_uri if store else None,
+        store=server,
+        versions={
+            "bgpledger": importlib.metadata.version("bgpledger"),
+            "exabgp": importlib.metadata.version("exabgp"),
+            "pymongo": importlib.metadata.version("pymongo"),
+            "python": platform.python_version(),
+        },
+    )
+
+
+def _age(line: bytes | None) -> float:
+    if line is None:
+        return 0.0
+    message = decode(line)
+    ts = None if isinstance(message, Rejection) else getattr(message, "ts", None)
+    return max(0.0, (datetime.now(UTC) - ts).total_seconds()) if ts else 0.0
