@@ -7,7 +7,7 @@ import socket
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
 
 MAX_INT64 = 2**63 - 1
 MIN_INT64 = -(2**63)
@@ -110,5 +110,11 @@ Uint32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Family = Annotated[str, AfterValidator(_check_family)]
 """Address family and subsequent family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""
 
-Timestamp = Annotated[AwareDatetime, AfterValidator(lambda moment: to_milliseconds(moment.astimezone(UTC)))]
-"""A UTC time to the millisecond."""
+Timestamp = Annotated[
+    AwareDatetime,
+    AfterValidator(lambda moment: to_milliseconds(moment.astimezone(UTC))),
+    PlainSerializer(
+        lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z", return_type=str, when_used="json"
+    ),
+]
+"""A UTC time to the millisecond; RFC 3339 in JSON."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,18 +54,27 @@ def only_collector(data_dir: Path) -> Iterator[None]:
             "give one that this user may write to (--data-dir, BGPLEDGER_DATA_DIR or data_dir)",
         ) from error
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(lock):
             running = find_running(data_dir)
             raise CollectorError(
                 f"another collector runs on {data_dir}{f' (process {running.pid})' if running else ''}",
                 "stop it first, or give this one a --data-dir of its own",
-            ) from None
+            )
         yield
         (data_dir / _FILE).unlink(missing_ok=True)
     finally:
         os.close(lock)
+
+
+def _lock(descriptor: int) -> bool:
+    for _attempt in range(10):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)  # a `find_running` may be looking, which takes no time
+        else:
+            return True
+    return False
 
 
 def find_running(data_dir: Path) -> RunningCollector | None:

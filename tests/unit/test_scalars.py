@@ -1,0 +1,75 @@
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.attributes import format_as_path, parse_as_path
+from schemas.documents import collector_number, key_line, make_key
+from schemas.scalars import from_unix, normalise_address, normalise_prefix, storable
+
+
+@given(st.ip_addresses())
+def test_addresses_have_one_spelling(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    spelling = normalise_address(address.exploded)
+    assert ipaddress.ip_address(spelling) == address
+    assert normalise_address(spelling.upper()) == spelling
+
+
+@given(st.ip_addresses(), st.data())
+def test_prefixes_have_one_spelling(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, data: st.DataObject
+) -> None:
+    length = data.draw(st.integers(0, address.max_prefixlen))
+    spelling = normalise_prefix(f"{address}/{length}")
+    assert ipaddress.ip_network(spelling) == ipaddress.ip_network((address, length), strict=False)
+    assert normalise_prefix(spelling) == spelling
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0/8", "::/129", "::/-1", "::/٣", "a/8", "10.0.0.0/8/8", "/8"],
+)
+def test_what_is_no_prefix(text: str) -> None:
+    with pytest.raises(ValueError, match="not a prefix"):
+        normalise_prefix(text)
+
+
+SEGMENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["sequence", "set", "confed_sequence", "confed_set"]),
+        st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5),
+    ),
+    max_size=5,
+)
+
+
+@given(SEGMENTS)
+def test_as_paths_keep_their_segments(segments: list[tuple[str, list[int]]]) -> None:
+    joined: list[tuple[str, tuple[int, ...]]] = []
+    for kind, asns in segments:
+        if kind == "sequence" and joined and joined[-1][0] == kind:
+            joined[-1] = (kind, joined[-1][1] + tuple(asns))  # RFC 4271: one sequence, cut in two
+        else:
+            joined.append((kind, tuple(asns)))
+    assert list(parse_as_path(format_as_path(segments))) == joined  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 2**40 - 1), st.floats(0, 2**32 - 1), st.text())
+def test_keys_hold_their_line_and_second(line: int, seconds: float, name: str) -> None:
+    key = make_key(from_unix(seconds), collector_number(name), line)
+    assert key_line(key) == line
+    assert int(key.generation_time.timestamp()) == int(seconds)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 2.0**32, float("nan"), float("inf")])
+def test_times_out_of_range(seconds: float) -> None:
+    with pytest.raises(ValueError, match="not a time"):
+        from_unix(seconds)
+
+
+def test_json_that_bson_cannot_hold_is_made_fit() -> None:
+    assert storable({"$a": {"b.c": [2**63, -(2**63), 2**63 - 1]}, "d\0": None}) == {
+        "＄a": {"b．c": [hex(2**63), -(2**63), 2**63 - 1]},
+        "d␀": None,
+    }
