@@ -118,7 +118,8 @@ class _Replay:
 
     def __init__(self, settings: _Settings, peers: Sequence[PlannedPeer]) -> None:
         self._settings = settings
-        self._players = {peer.key: _Player(settings, peer) for peer in peers}
+        done = asyncio.Barrier(len(peers))
+        self._players = {peer.key: _Player(settings, peer, done) for peer in peers}
         self._began = 0.0
 
     async def run(self) -> Summary:
@@ -185,12 +186,13 @@ class _Clock:
 class _Player:
     """One peer: takes its records from the queue, and sends them in the sessions of its plan."""
 
-    def __init__(self, settings: _Settings, peer: PlannedPeer) -> None:
+    def __init__(self, settings: _Settings, peer: PlannedPeer, done: asyncio.Barrier) -> None:
         self.peer = peer
         self.batches: asyncio.Queue[list[mrt.Record] | None] = asyncio.Queue(_QUEUED_BATCHES)
         self.ready = asyncio.Event()
         self.sent = 0
         self._settings = settings
+        self._done = done
         self._starts = {session.first_record: session for session in peer.sessions}
         self._session: speaker.Session | None = None
         self._last_record = 0
@@ -203,6 +205,8 @@ class _Player:
             self.ready.set()
             while (records := await self.batches.get()) is not None:
                 await self._play(group, records)
+            # The file's sessions were all up at its end: none of ours goes before the last UPDATE of all is out.
+            await self._done.wait()
             if self._settings.stay:
                 await asyncio.Event().wait()
             await self._end(_SHUTDOWN)

@@ -1,0 +1,168 @@
+"""The MRT reader: every kind of record, packed in every way; damage of every kind is a ReplayError that says where."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.errors import ReplayError
+from collector.wire import bgp, mrt
+from tests.mrt_builder import message, open_peer, record, state_change
+from tests.support import shared
+
+KEEPALIVE = bgp.KEEPALIVE
+PACKERS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, bz2.compress]
+
+
+def read(path: Path, data: bytes) -> list[mrt.Record]:
+    path.write_bytes(data)
+    return list(mrt.read(path))
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_a_message_comes_out_with_its_exact_bytes(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    update = bgp.message(bgp.UPDATE, b"\0\0\0\0")
+    # The name says nothing: the first bytes tell how a file is packed.
+    found = read(tmp_path / "updates.bz2", pack(message(update, address="192.0.2.1", asn=64500, time=1_700_000_000)))
+    assert found == [
+        mrt.Message(1, 1_700_000_000, mrt.Peer("192.0.2.1", 64500), update, as4=True, add_path=False, local=False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("subtype", "as4", "add_path", "local"),
+    [
+        (1, False, False, False),
+        (4, True, False, False),
+        (6, False, False, True),
+        (7, True, False, True),
+        (8, False, True, False),
+        (9, True, True, False),
+        (10, False, True, True),
+        (11, True, True, True),
+    ],
+)
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_each_subtype(tmp_path: Path, subtype: int, as4: bool, add_path: bool, local: bool, address: str) -> None:
+    (found,) = read(tmp_path / "f", message(KEEPALIVE, subtype=subtype, address=address, asn=64500))
+    assert isinstance(found, mrt.Message)
+    assert (found.as4, found.add_path, found.local) == (as4, add_path, local)
+    assert found.peer == (address, 64500)
+
+
+@pytest.mark.parametrize(("subtype", "asn"), [(0, 64500), (5, 4_200_000_001)])
+def test_state_changes(tmp_path: Path, subtype: int, asn: int) -> None:
+    (found,) = read(tmp_path / "f", state_change(6, 1, subtype=subtype, asn=asn))
+    assert found == mrt.StateChange(1, 0, mrt.Peer("192.0.2.1", asn), 6, 1)
+
+
+def test_extended_time_stamps_have_microseconds(tmp_path: Path) -> None:
+    (found,) = read(tmp_path / "f", message(KEEPALIVE, time=1_700_000_000.25))
+    assert found.time == 1_700_000_000.25
+
+
+def test_records_longer_than_a_chunk_of_the_file(tmp_path: Path) -> None:
+    long = bgp.message(bgp.UPDATE, bytes(65_000))
+    found = read(tmp_path / "f", message(long) * 10)
+    assert [item.data for item in found if isinstance(item, mrt.Message)] == [long] * 10
+    assert [item.record for item in found] == list(range(1, 11))
+
+
+WHOLE = message(KEEPALIVE) * 3
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is not an MRT update file: it is 0 bytes long"),
+        (b"hello", "is not an MRT update file: it is 5 bytes long"),
+        (b"#!/bin/sh\nexit 0\n" * 10, "is not an MRT update file: its first record is of MRT type"),
+        (record(13, 1, b""), "is a RIB dump"),
+        (record(12, 1, b""), "is a RIB dump"),
+        (WHOLE[:-1], "record 3 at offset 102 ends after 50 bytes"),
+        (WHOLE + b"\0", "record 4 at offset 153 ends after 1 bytes"),
+        (WHOLE + b"\xff" * 12, "record 4 at offset 153 is of MRT type 65535"),
+        (WHOLE + b"\0\0\0\0\0\x10\0\4\x7f\0\0\0", "record 4 at offset 153 claims a length"),
+        (record(16, 2, bytes(60)), "record 1 at offset 0 is of BGP4MP subtype 2"),
+        (record(16, 4, bytes(60)), "address family 0"),
+        (record(16, 4, open_peer("192.0.2.1", 1)[:14]), "ends before the addresses"),
+        (record(17, 4, b"\0"), "no room for its microseconds"),
+        (record(16, 5, open_peer("192.0.2.1", 1) + b"\0\1"), "state change without its two states"),
+        (record(16, 4, open_peer("192.0.2.1", 1) + bytes(19)), "marker"),
+        (record(16, 4, open_peer("192.0.2.1", 1) + KEEPALIVE + b"\0"), "a BGP message of 19 bytes in 20"),
+        (gzip.compress(WHOLE)[:-9], "cannot be unpacked after record"),
+        (gzip.compress(WHOLE)[:15] + b"\xff" * 30, "cannot be unpacked after record 0 at offset 0"),
+        (bz2.compress(WHOLE)[:-5], "cannot be unpacked after record"),
+        (b"BZh91AY&SY" + b"\0" * 50, "cannot be unpacked after record 0"),
+    ],
+)
+def test_damage_is_named_with_file_and_place(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(ReplayError) as caught:
+        read(tmp_path / "updates", data)
+    assert words in caught.value.cause
+    assert str(tmp_path / "updates") in caught.value.cause
+    assert caught.value.cure
+
+
+def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="cannot be read: No such file"):
+        list(mrt.read(tmp_path / "none"))
+    with pytest.raises(ReplayError, match="cannot be read: Is a directory"):
+        list(mrt.read(tmp_path))
+
+
+messages = st.builds(
+    lambda body, address, asn, subtype, time: (
+        message(body, address=address, asn=asn, subtype=subtype, time=time),
+        body,
+    ),
+    st.binary(max_size=300).map(lambda body: bgp.message(bgp.UPDATE, body)),
+    st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1"]),
+    st.integers(0, 2**16 - 1),
+    st.sampled_from([1, 4, 6, 7, 8, 9, 10, 11]),
+    st.one_of(st.integers(0, 2**32 - 1), st.just(1_700_000_000.5)),
+)
+one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@one_file
+@given(st.lists(messages, min_size=1, max_size=20), st.sampled_from(PACKERS))
+def test_all_messages_come_out_in_order(
+    tmp_path: Path, built: list[tuple[bytes, bytes]], pack: Callable[[bytes], bytes]
+) -> None:
+    found = read(tmp_path / "f", pack(b"".join(data for data, _ in built)))
+    assert [item.data for item in found if isinstance(item, mrt.Message)] == [body for _, body in built]
+
+
+@one_file
+@given(
+    st.one_of(st.binary(max_size=400), st.builds(record, st.sampled_from([16, 17]), st.integers(0, 12), st.binary()))
+)
+def test_random_bytes_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
+    with suppress(ReplayError):
+        read(tmp_path / "f", data)
+
+
+@one_file
+@given(st.data(), st.sampled_from(PACKERS))
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject, pack: Callable[[bytes], bytes]) -> None:
+    whole = bytearray(pack(WHOLE))
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] = data.draw(st.integers(0, 255))
+    with suppress(ReplayError):
+        read(tmp_path / "f", bytes(whole[: data.draw(st.integers(place, len(whole)))]))
+
+
+def test_real_files() -> None:
+    found = list(mrt.read(shared("mrt/updates.20160811.1600.gz")))
+    assert len(found) == 17_406
+    updates = [item for item in found if isinstance(item, mrt.Message) and item.data[18] == bgp.UPDATE]
+    assert len(updates) == 17_216
+    assert len({item.peer.address for item in updates}) == 35
