@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli import receive, replay
+from collector.cli import archive, demo, history, peers, receive, replay, run, status
+from collector.cli.options import before_the_command
 from collector.errors import BgpledgerError
 
 if TYPE_CHECKING:
@@ -20,14 +21,20 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="bgpledger",
-    help="An archive of BGP: every message of every router, asked about at any second of the past.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("receive")(receive.command)
+app.callback()(before_the_command)
+app.command("run")(run.command)
 app.command("replay")(replay.command)
+app.command("history")(history.command)
+app.command("peers")(peers.command)
+app.command("status")(status.command)
+app.command("demo")(demo.command)
+app.command("receive")(receive.command)
+app.command("archive")(archive.command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,6 +55,19 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
             for entry in _entries(document, "withdraw" if kind == _WITHDRAW else "announce", question.prefix):
                 standing.apply(entry, document.get("session"))
                 yield entry
+
+
+async def newest(entries: AsyncIterator[HistoryEntry], limit: int | None) -> AsyncIterator[HistoryEntry]:
+    """The last `limit` entries, oldest first; all of them without a limit."""
+    if limit is None:
+        async for entry in entries:
+            yield entry
+        return
+    kept: deque[HistoryEntry] = deque(maxlen=limit)
+    async for entry in entries:
+        kept.append(entry)
+    for entry in kept:
+        yield entry
 
 
 class _Standing:

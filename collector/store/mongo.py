@@ -65,6 +65,10 @@ class Store:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections."""
         await close(self._client)
 
     async def server_version(self) -> str:

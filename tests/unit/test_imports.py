@@ -9,7 +9,7 @@ from tests.support import ROOT
 
 ROOMS = [
     {"schemas"},
-    {"collector.errors", "collector.settings", "collector.metrics"},
+    {"collector.errors", "collector.logs", "collector.settings", "collector.metrics"},
     {"collector.wire", "collector.spool", "collector.store"},
     {"collector.ledger", "collector.query"},
     {"collector.present"},

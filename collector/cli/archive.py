@@ -1,0 +1,52 @@
+"""`bgpledger archive`: the archiver by itself, for people who run their own ExaBGP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from collector.cli.options import Config, DataDir, MongodbUri, chosen
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+
+
+def command(
+    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+) -> None:
+    """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself.
+
+    When the store is away it waits, and the spool keeps everything.
+    """
+    import asyncio
+
+    asyncio.run(_archive(chosen(ctx, data_dir, mongodb_uri, config=config)))
+
+
+async def _archive(settings: Settings) -> None:
+    import asyncio
+    import signal
+
+    from collector.cli.asking import find_store
+    from collector.ledger.archive import Archiver
+    from collector.logs import log_to_stderr
+    from collector.spool.reader import SpoolReader
+
+    log_to_stderr(settings.log.level)
+    reader = SpoolReader(settings.data_dir / "spool")
+    try:
+        async with find_store(settings) as store:
+            archiver = Archiver(
+                reader,
+                store,
+                collector=settings.collector,
+                ranges=[peer.address for peer in settings.peers if peer.is_range],
+                batch_lines=settings.archive.batch_lines,
+                batch_seconds=settings.archive.batch_seconds,
+            )
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, archiver.stop)
+            await archiver.run()
+    finally:
+        reader.close()

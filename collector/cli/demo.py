@@ -1,0 +1,26 @@
+"""`bgpledger demo`: the main job in a minute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", help="Where the demonstration keeps its files.", metavar="DIR")
+    ] = Path(".demo"),
+) -> None:
+    """Run a collector on this machine alone, play a recorded feed into it, and show what it then knows.
+
+    With a terminal it stays up for questions until Ctrl-C; without one it ends by itself.
+    """
+    import asyncio
+    import sys
+
+    from collector.demo import demonstrate
+
+    program = Path(sys.executable).with_name("bgpledger")
+    asyncio.run(demonstrate(data_dir, [str(program)], stay=sys.stdin.isatty() and sys.stdout.isatty()))

@@ -1,0 +1,51 @@
+"""Options that several commands share; `--data-dir` and `--mongodb-uri` may stand before the command or after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the collector keeps its files; also BGPLEDGER_DATA_DIR.", metavar="DIR"),
+]
+MongodbUri = Annotated[
+    str | None,
+    typer.Option(help="A MongoDB in place of the collector's own store; also BGPLEDGER_MONGODB_URI.", metavar="URI"),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="The configuration, see conf/collector.toml.", metavar="FILE", dir_okay=False)
+]
+
+
+def before_the_command(ctx: typer.Context, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:
+    """An archive of BGP: every message of every router, asked about at any second of the past."""
+    ctx.obj = {"data_dir": data_dir, "mongodb_uri": mongodb_uri}
+
+
+def chosen(
+    ctx: typer.Context,
+    data_dir: Path | None,
+    mongodb_uri: str | None,
+    *,
+    config: Path | None = None,
+    **more: Any,
+) -> Settings:
+    """The settings, with what stands after the command over what stands before it.
+
+    Raises:
+        ConfigurationError: they are not valid.
+    """
+    from collector.settings import load
+
+    return load(
+        config,
+        data_dir=data_dir or ctx.obj["data_dir"],
+        mongodb_uri=mongodb_uri or ctx.obj["mongodb_uri"],
+        **more,
+    )

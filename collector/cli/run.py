@@ -1,0 +1,43 @@
+"""`bgpledger run`: the whole collector."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from collector.cli.options import Config, DataDir, MongodbUri, chosen
+
+
+def command(
+    ctx: typer.Context,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+    local_as: Annotated[int | None, typer.Option(help="Our AS number.", metavar="N")] = None,
+    listen: Annotated[str | None, typer.Option(help="Where peers connect to.", metavar="ADDR:PORT")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A peer that connects to us, beside those of the file; may be given again.", metavar="ADDR,AS"
+        ),
+    ] = None,
+) -> None:
+    """Collect: ExaBGP, the receiver, the archiver and, without a MongoDB URI, a store of its own. Until Ctrl-C.
+
+    SIGHUP reads the configuration again, and touches only the sessions of peers that changed.
+    """
+    import asyncio
+
+    from collector.daemon import run
+    from collector.logs import log_to_stderr
+    from collector.settings import Settings
+
+    def read() -> Settings:
+        return chosen(
+            ctx, data_dir, mongodb_uri, config=config, local_as=local_as, listen=listen, peers=tuple(peer or ())
+        )
+
+    settings = read()
+    log_to_stderr(settings.log.level)
+    asyncio.run(run(settings, config, read))

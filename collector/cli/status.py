@@ -1,0 +1,73 @@
+"""`bgpledger status`: how the collector does."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.cli.options import DataDir, MongodbUri, chosen
+from collector.errors import CollectorError, StoreError
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+    from collector.store.mongo import Store
+    from schemas.query import CollectorStatus
+
+
+class _Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+def command(
+    ctx: typer.Context,
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+) -> None:
+    """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
+
+    Exits with 1 when no collector runs or the store does not answer, so that it serves as a health check.
+    """
+    import asyncio
+
+    settings = chosen(ctx, data_dir, mongodb_uri)
+    found = asyncio.run(_look(settings, form))
+    if found.state != "running":
+        raise CollectorError(f"no collector runs on {settings.data_dir}", "start one: bgpledger run")
+    if found.store.startswith("unreachable"):
+        raise StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
+
+
+async def _look(settings: Settings, form: _Format) -> CollectorStatus:
+    import sys
+    from collections.abc import AsyncIterator
+
+    from collector.present.formats import Format, write
+    from collector.query.status import status
+    from schemas.query import CollectorStatus
+
+    store = _store(settings)
+    try:
+        found = await status(settings.data_dir, store)
+    finally:
+        if store:
+            await store.close()
+
+    async def one() -> AsyncIterator[CollectorStatus]:
+        yield found
+
+    await write(one(), CollectorStatus, Format(form), sys.stdout)
+    return found
+
+
+def _store(settings: Settings) -> Store | None:
+    from collector.cli.asking import find_store
+    from collector.errors import StoreUnavailableError
+
+    try:
+        return find_store(settings)
+    except StoreUnavailableError:
+        return None

@@ -1,0 +1,173 @@
+"""The main job in a minute: a collector of its own, routers that play a recorded feed, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from collector.errors import CollectorError
+from collector.present.formats import Format, write
+from collector.query.history import HistoryQuery, history
+from collector.query.peers import peers
+from collector.query.running import find_running
+from collector.store.mongo import Store
+from collector.wire.replay import play
+from collector.wire.replay_plan import PlannedPeer, plan
+from schemas.query import HistoryEntry, PeerStatus
+
+PREFIX = "203.0.113.0/24"
+"""The prefix of the feed whose origin changes, and comes back."""
+LOCAL_AS = 65000
+_PATIENCE = 120.0
+_ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where the demonstration happens."""
+
+    data_dir: Path
+    log: Path
+    port: int
+    command: Sequence[str]
+
+    @property
+    def program(self) -> str:
+        """What the user types ahead of each command."""
+        return shlex.join([*self.command, "--data-dir", str(self.data_dir)])
+
+
+async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> None:
+    """Run a collector in `data_dir`, play the feed into it, show peers and one prefix's history.
+
+    Args:
+        data_dir: where the collector keeps its files; what an earlier demonstration left stays in the archive.
+        command: how to start this program.
+        stay: keep everything up until Ctrl-C.
+
+    Raises:
+        CollectorError: the collector does not come up; the cause names its log.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stage = _Stage(data_dir.resolve(), data_dir.resolve() / "demo.log", _free_port(), command)
+    began = datetime.now(UTC)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with as_file(files("collector") / "data" / "demo.mrt.gz") as feed:
+        routers = plan(feed)
+        _say(f"starting a collector in {stage.data_dir}, its log is {stage.log}")
+        async with _collector(stage, routers) as uri, Store.open(uri) as store:
+            _say(f"{len(routers)} routers play {sum(router.updates for router in routers)} UPDATEs into it")
+            playing = asyncio.create_task(play(feed, (_ADDRESS, stage.port), routers, stay=True))
+            try:
+                await _until_stored(store, routers, began, playing)
+                await _show(stage, store, began)
+                if stay and not stop.is_set():
+                    _say("\nThe collector and its routers stay up for you to ask; Ctrl-C ends them.")
+                    await stop.wait()
+            finally:
+                playing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await playing
+
+
+@asynccontextmanager
+async def _collector(stage: _Stage, routers: Sequence[PlannedPeer]) -> AsyncIterator[str]:
+    """`bgpledger run` as a user would start it; the URI of its store once it listens."""
+    arguments = ["--data-dir", str(stage.data_dir), "--local-as", str(LOCAL_AS), "--listen", f"{_ADDRESS}:{stage.port}"]
+    for router in routers:
+        arguments += ["--peer", f"{router.source},{router.asn}"]
+    with stage.log.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *stage.command,
+            "run",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield await _until_up(stage, process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def _until_up(stage: _Stage, process: Process) -> str:
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            if process.returncode is not None:
+                said = stage.log.read_text(errors="replace").strip().splitlines()
+                raise CollectorError(
+                    f"the collector does not start: {said[-1] if said else 'it said nothing'}", f"see {stage.log}"
+                )
+            running = find_running(stage.data_dir)
+            if running and running.mongodb_uri and await _listens(stage.port):
+                return running.mongodb_uri
+            await asyncio.sleep(0.1)
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(_ADDRESS, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _until_stored(
+    store: Store, routers: Sequence[PlannedPeer], began: datetime, playing: asyncio.Task[object]
+) -> None:
+    expected = sum(router.updates for router in routers)
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            if playing.done():
+                await playing  # raises what ended it
+            stored = 0
+            async for session in store.find("sessions", {"since": {"$gte": began}}, fields=("updates",)):
+                stored += session["updates"]
+            if stored >= expected:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _show(stage: _Stage, store: Store, began: datetime) -> None:
+    _type(stage, "peers")
+    await write(peers(store), PeerStatus, Format.TABLE, sys.stdout)
+    _type(stage, f"history {PREFIX}")
+    await write(history(store, HistoryQuery(PREFIX, start=began)), HistoryEntry, Format.TABLE, sys.stdout)
+    sys.stdout.flush()
+    _say("\nType next, in another terminal:")
+    for words in ("history 2001:db8:2a::/48", f"history {PREFIX} --start 10m --format jsonl", "peers", "status"):
+        _say(f"  {stage.program} {words}")
+
+
+def _type(stage: _Stage, words: str) -> None:
+    sys.stdout.flush()
+    _say(f"\n$ {stage.program} {words}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port

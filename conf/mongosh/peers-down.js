@@ -1,0 +1,12 @@
+// Peers whose last session has ended: since when, and why.
+//
+//   mongosh "$URI/bgpledger" --quiet --file conf/mongosh/peers-down.js
+
+const latest = new Map();
+db.sessions.find().sort({ since: 1 }).forEach((session) => latest.set(session.peer.address, session));
+[...latest.values()]
+  .filter((session) => session.until)
+  .sort((a, b) => b.until - a.until)
+  .forEach(({ peer, until, ended_by, reason }) =>
+    print(`${until.toISOString()} ${peer.address.padEnd(15)} AS${peer.asn}  ended by ${ended_by}: ${reason ?? ""}`),
+  );
