@@ -1,0 +1,235 @@
+"""The embedded store: SecantusDB, which speaks MongoDB's protocol, as a process of its own under the data directory.
+
+Never imported (it is GPL-2.0): started from the environment that this program runs in.
+
+How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and j:true, 2 cores, ext4 on a fast disk):
+
+- `--standalone`: as a replica set of one it keeps an oplog, and a batch takes 37 ms, or 61 ms from the 100,000th
+  document on, when it prunes as well; without, 23-25 ms, and 100 MB less of disk and memory. The price: no change
+  streams.
+- no `--sync-on-commit`: a write with j:true syncs the journal anyway, and says so only then. j:true costs nothing that
+  can be seen in a batch, and 0.2 ms for a single write.
+- `--cache-size 256M`: its resident size stays near 200 MB.
+- an empty file for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc.
+
+Limits: it asks nobody for a password, so every user of this machine can read and write it; loopback only. One server
+for a data directory. See `docs/decisions/` for what it scans and what it finds by index.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from collector.errors import StoreError
+
+_ADDRESS = "127.0.0.1"
+_START_SECONDS = 120.0
+"""After a crash it reads its journal again before it answers."""
+_STOP_SECONDS = 15.0
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedStore:
+    """A server that answers."""
+
+    uri: str
+    process: subprocess.Popen[bytes]
+    _port: int
+    _state: Path
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.pid
+
+    async def stop(self) -> None:
+        """End it, with a checkpoint; by force when it takes too long, which loses nothing acknowledged."""
+        self.process.terminate()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                for glance in count(1):
+                    await asyncio.sleep(0.05)
+                    if self.process.poll() is not None:
+                        break
+                    # It waits two seconds for its listener, which only a connection wakes; so this look hurries it up.
+                    # One that still listens after a second overlooked the signal: Python can, just after the start.
+                    if await _listens(self._port) and glance % 20 == 0:
+                        self.process.terminate()
+        if self.process.poll() is None:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
+        self._state.unlink(missing_ok=True)
+
+
+async def start(data_dir: Path) -> EmbeddedStore:
+    """Start the server on `data_dir`/store and wait until it answers.
+
+    It ends when the calling thread does, however that ends; so call it in the main thread. After a server that was
+    killed, the next one takes the same port if it can: clients find it again by themselves.
+
+    Args:
+        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (empty) and log/store.log.
+
+    Raises:
+        StoreError: it is not installed, does not start, or serves another collector already.
+    """
+    program = Path(sys.executable).with_name("secantusd-py")
+    if not program.exists():
+        raise StoreError(
+            "the embedded store is not installed",
+            "pip install 'bgpledger[embedded]', or name a MongoDB with --mongodb-uri",
+        )
+    state, log = data_dir / "store.json", data_dir / "log" / "store.log"
+    try:
+        for directory in (data_dir, data_dir / "store", log.parent):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data_dir / "store.toml").touch(mode=0o600)
+        port = await asyncio.to_thread(_end_leftover, state, data_dir / "store")
+        for _attempt in range(_ATTEMPTS):
+            port = _free_port(port)
+            begins = log.stat().st_size if log.exists() else 0
+            process = _launch(program, data_dir, port, log)
+            store = EmbeddedStore(f"mongodb://{_ADDRESS}:{port}/?directConnection=true", process, port, state)
+            _write(state, {"pid": store.pid, "uri": store.uri, "port": port, "owner": os.getpid()})
+            if await _answers(store):
+                return store
+            await store.stop()
+            said = log.read_text(errors="replace")[begins:].strip()
+            if "Address already in use" not in said:
+                break
+            port = 0
+    except OSError as error:
+        raise StoreError(
+            f"the embedded store cannot use {error.filename or data_dir}: {error.strerror}",
+            "make the data directory writable for this user, or choose another with --data-dir",
+        ) from error
+    last = said.splitlines()[-1] if said else "it said nothing"
+    raise StoreError(f"the embedded store does not start: {last}", f"see {log}, or name a MongoDB with --mongodb-uri")
+
+
+def _launch(program: Path, data_dir: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+    command = [
+        str(program),
+        "--config",
+        str(data_dir / "store.toml"),
+        "--host",
+        _ADDRESS,
+        "--port",
+        str(port),
+        "--standalone",
+    ]
+    command += ["--storage-path", str(data_dir / "store"), "--cache-size", "256M", "--log-level", "WARNING"]
+    if setpriv := shutil.which("setpriv"):
+        # It must not outlive us when we are killed. A function of ours between fork and exec would not be safe beside
+        # threads; util-linux has the program for it.
+        command = [setpriv, "--pdeathsig", "TERM", *command]
+    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            umask=0o077,
+            # Ctrl-C at our terminal is not for it: the archiver has batches to finish.
+            start_new_session=True,
+        )
+
+
+async def _answers(store: EmbeddedStore) -> bool:
+    """Wait until it answers a ping; False when it ended or the time is up."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_SECONDS):
+            while store.process.poll() is None:
+                if await _listens(store._port):
+                    async with AsyncMongoClient[dict[str, object]](store.uri, serverSelectionTimeoutMS=5000) as client:
+                        with suppress(PyMongoError):
+                            await client.admin.command("ping")
+                            # Somebody else may have been quicker to take the port, and answer.
+                            return store.process.poll() is None
+                await asyncio.sleep(0.05)
+    return False
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _reader, writer = await asyncio.open_connection(_ADDRESS, port)
+    except OSError:
+        return False
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+def _free_port(wanted: int) -> int:
+    """Find a port that nobody has; `wanted` if it is free, 0 for any."""
+    with socket.socket() as probe:
+        # The last server's connections may linger on its port; they are no obstacle to it either.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_ADDRESS, wanted))
+        except OSError:
+            probe.bind((_ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end_leftover(state: Path, storage: Path) -> int:
+    """End the server of a collector that was killed; say which port the last one had, 0 if that is not known.
+
+    Raises:
+        StoreError: the server belongs to a collector that lives.
+    """
+    try:
+        found = json.loads(state.read_bytes())
+        pid, owner, port = int(found["pid"]), int(found["owner"]), int(found["port"])
+        process = os.pidfd_open(pid)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0
+    except ProcessLookupError:
+        return port
+    try:
+        # Looked at after it was opened: from here on nobody else can get this pid.
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return port
+        if os.fsencode(storage) not in arguments:
+            return port
+        if parent == owner:
+            raise StoreError(
+                f"the embedded store of {storage.parent} serves another collector already (process {owner})",
+                "end that one first, or give this one a --data-dir of its own",
+            )
+        for deadly in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, deadly)
+            if select.select([process], [], [], _STOP_SECONDS)[0]:
+                break
+    finally:
+        os.close(process)
+    return port
+
+
+def _write(state: Path, found: dict[str, object]) -> None:
+    fresh = state.with_name(f"{state.name}.new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(found))
+    fresh.replace(state)

@@ -1,0 +1,163 @@
+"""The embedded store as a real process: started, stopped, killed, orphaned, and in the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from collector.errors import StoreError
+from collector.store import embedded
+
+ORPHAN_MAKER = """
+import asyncio, sys, time
+from pathlib import Path
+from collector.store import embedded
+print(asyncio.run(embedded.start(Path(sys.argv[1]))).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def modes(data_dir: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(data_dir)): stat.S_IMODE(path.stat().st_mode)
+        for path in [data_dir / "store.json", data_dir / "store", data_dir / "log", data_dir / "log" / "store.log"]
+    }
+
+
+async def ids(uri: str) -> list[int]:
+    async with AsyncMongoClient[dict[str, int]](uri) as client:
+        return [found["_id"] async for found in client["test"]["things"].find()]
+
+
+async def insert(uri: str, number: int) -> None:
+    async with AsyncMongoClient[dict[str, int]](uri, w="majority", journal=True) as client:
+        await client["test"]["things"].insert_one({"_id": number})
+
+
+async def test_starts_keeps_and_stops(data_dir: Path) -> None:
+    store = await embedded.start(data_dir)
+    assert store.uri.startswith("mongodb://127.0.0.1:")
+    assert json.loads((data_dir / "store.json").read_text())["pid"] == store.pid
+    assert modes(data_dir) == {"store.json": 0o600, "store": 0o700, "log": 0o700, "log/store.log": 0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (data_dir / "store").iterdir()} == {0o600}
+    assert os.getsid(store.pid) == store.pid  # Ctrl-C at our terminal does not reach it
+    await insert(store.uri, 1)
+    await store.stop()
+    assert store.process.returncode == 0
+    assert not (data_dir / "store.json").exists()
+
+    again = await embedded.start(data_dir)
+    assert await ids(again.uri) == [1]
+    await again.stop()
+
+
+async def test_comes_back_at_the_same_uri_after_kill_9(data_dir: Path) -> None:
+    first = await embedded.start(data_dir)
+    await insert(first.uri, 1)
+    first.process.kill()
+    first.process.wait()
+    second = await embedded.start(data_dir)
+    assert second.uri == first.uri
+    assert await ids(second.uri) == [1]
+    await second.stop()
+
+
+async def test_takes_another_port_when_its_own_is_taken(data_dir: Path) -> None:
+    first = await embedded.start(data_dir)
+    first.process.kill()
+    first.process.wait()
+    with socket.create_server(("127.0.0.1", int(first.uri.partition("/?")[0].rpartition(":")[2]))):
+        second = await embedded.start(data_dir)
+        assert second.uri != first.uri
+        await second.stop()
+
+
+async def test_dies_with_a_killed_owner_and_is_no_obstacle(data_dir: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, data_dir], stdout=subprocess.PIPE)
+    assert owner.stdout
+    orphan = os.pidfd_open(int(owner.stdout.readline()))
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    store = await embedded.start(data_dir)
+    assert select.select([orphan], [], [], 0)[0]  # it has ended
+    os.close(orphan)
+    assert await ids(store.uri) == []
+    await store.stop()
+
+
+async def test_an_orphan_that_hangs_is_ended_by_force(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_STOP_SECONDS", 0.5)
+    owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, data_dir], stdout=subprocess.PIPE)
+    assert owner.stdout
+    os.kill(int(owner.stdout.readline()), signal.SIGSTOP)
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    store = await embedded.start(data_dir)
+    assert await ids(store.uri) == []
+    await store.stop()
+
+
+async def test_leaves_the_store_of_a_living_collector_alone(data_dir: Path) -> None:
+    store = await embedded.start(data_dir)
+    with pytest.raises(StoreError, match=f"process {os.getpid()}"):
+        await embedded.start(data_dir)
+    assert await ids(store.uri) == []
+    await store.stop()
+
+
+@pytest.mark.parametrize("stale", [b"", b"{}", b'{"pid": 1, "owner": 1, "port": 0, "uri": ""}'])
+async def test_a_stale_or_damaged_state_file_is_no_obstacle(data_dir: Path, stale: bytes) -> None:
+    data_dir.mkdir()
+    (data_dir / "store.json").write_bytes(stale)
+    store = await embedded.start(data_dir)
+    await store.stop()
+
+
+async def test_two_at_a_time_on_directories_of_their_own(tmp_path: Path) -> None:
+    stores = await asyncio.gather(*(embedded.start(tmp_path / name) for name in "ab"))
+    assert stores[0].uri != stores[1].uri
+    for store in stores:
+        await store.stop()
+
+
+async def test_takes_no_configuration_from_home(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = data_dir.with_name("home")
+    (home / ".secantus").mkdir(parents=True)
+    (home / ".secantus" / "secantusd.toml").write_text("[server]\nport = 'nonsense'\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home / ".secantus")
+    store = await embedded.start(data_dir)
+    await store.stop()
+
+
+async def test_says_why_it_does_not_start(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "store").write_text("not a directory")
+    with pytest.raises(StoreError, match="store: File exists"):
+        await embedded.start(data_dir)
+    (data_dir / "store").unlink()
+    (data_dir / "store").mkdir()
+    (data_dir / "store" / "WiredTiger.turtle").write_text("damaged")
+    with pytest.raises(StoreError, match="does not start: ") as refused:
+        await embedded.start(data_dir)
+    assert str(data_dir / "log" / "store.log") in refused.value.cure
+
+
+async def test_names_the_cure_when_it_is_not_installed(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(data_dir / "bin" / "python"))
+    with pytest.raises(StoreError, match="not installed") as refused:
+        await embedded.start(data_dir)
+    assert "pip install 'bgpledger[embedded]'" in refused.value.cure
