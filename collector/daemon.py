@@ -1,0 +1,236 @@
+"""Joins the stages: starts the store, the archiver, and ExaBGP with its receiver; keeps them up; stops them in order.
+
+On the way down ExaBGP goes first (its receiver drains the pipe into the spool), the archiver next (it stores what
+the spool holds), the store last. Whatever is killed on the way, the spool has it for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from collector.errors import BgpledgerError, ConfigurationError
+from collector.query.peers import KnownPeer
+from collector.query.running import RunningCollector, only_collector
+from collector.settings import Settings
+from collector.store import embedded
+from collector.wire.supervise import ExabgpSupervisor
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+HEALTHY_SECONDS = 60.0
+DRAIN_SECONDS = 10.0
+"""How long the archiver may take to store what is left when we stop; the spool keeps the rest."""
+
+
+async def run(settings: Settings, config: Path | None, reread: Callable[[], Settings]) -> None:
+    """Run the collector until SIGINT or SIGTERM; SIGHUP reads the configuration again.
+
+    Args:
+        settings: what to run.
+        config: the file that they came from, for the archiver's process.
+        reread: reads the settings anew.
+
+    Raises:
+        CollectorError: another collector runs on the data directory, or a port is taken.
+        StoreError: the embedded store does not start.
+    """
+    with only_collector(settings.data_dir):
+        stop, reload = _signals()
+        async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
+            exabgp = ExabgpSupervisor(settings, helper=[_program(), "receive", "--data-dir", str(settings.data_dir)])
+            _announce(settings, uri)
+            running = asyncio.create_task(exabgp.run(), name="exabgp")
+            try:
+                await _until_stopped(running, stop, reload, lambda: _reload(exabgp, archiver, reread, uri))
+            finally:
+                await exabgp.stop()
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Signals only set events; what they mean happens in the loop."""
+    stop, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    return stop, reload
+
+
+async def _until_stopped(
+    running: asyncio.Task[None], stop: asyncio.Event, reload: asyncio.Event, act: Callable[[], object]
+) -> None:
+    """Wait for a stop, or for ExaBGP's supervisor to give up, and reload when asked."""
+    while not stop.is_set():
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(reload.wait())]
+        done, _ = await asyncio.wait([running, *waits], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if running in done:
+            await running  # raises what made it give up
+            return
+        if reload.is_set():
+            reload.clear()
+            act()
+
+
+def _reload(exabgp: ExabgpSupervisor, archiver: _Archiver, reread: Callable[[], Settings], uri: str) -> None:
+    try:
+        settings = reread()
+    except ConfigurationError as error:
+        log.error("not reloaded: %s (%s)", error.cause, error.cure)
+        return
+    log.info("configuration read again")
+    exabgp.reload(settings)
+    archiver.restart()
+    _announce(settings, uri)
+
+
+def _announce(settings: Settings, uri: str) -> None:
+    RunningCollector(
+        pid=os.getpid(),
+        started=datetime.now(UTC),
+        peers=tuple(
+            KnownPeer(peer.address, peer.asn, peer.description) for peer in settings.peers if not peer.is_range
+        ),
+        mongodb_uri=uri if settings.mongodb.uri is None else None,
+    ).announce(settings.data_dir)
+
+
+def _program() -> str:
+    """This very program, as a file that ExaBGP can start."""
+    return str(Path(sys.executable).with_name("bgpledger"))
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[str]:
+    """The URI of the store: the configured one, or that of an embedded server that is kept up meanwhile."""
+    if settings.mongodb.uri is not None:
+        yield settings.mongodb.uri.get_secret_value()
+        return
+    keeper = _EmbeddedKeeper(settings.data_dir)
+    uri = await keeper.start()
+    watching = asyncio.create_task(keeper.watch(), name="embedded store")
+    try:
+        yield uri
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await keeper.stop()
+
+
+class _EmbeddedKeeper:
+    """Starts the embedded store again when it ends; it comes back at the same address if that is free."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._store: embedded.EmbeddedStore | None = None
+
+    async def start(self) -> str:
+        self._store = await embedded.start(self._data_dir)
+        log.info("embedded store at %s, its files in %s", self._store.uri, self._data_dir / "store")
+        return self._store.uri
+
+    async def watch(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            if self._store is not None and self._store.process.poll() is None:
+                pause = FIRST_PAUSE
+                await asyncio.sleep(0.2)
+                continue
+            log.error("the embedded store ended; starting it again")
+            try:
+                await self.start()
+            except BgpledgerError as error:
+                log.error("%s; trying again in %g s", error.cause, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def stop(self) -> None:
+        if self._store is not None:
+            await self._store.stop()
+
+
+# --- the archiver's process -----------------------------------------------------------------------------------------
+
+
+class _Archiver:
+    """Keeps `bgpledger archive` up: a process of its own, so that it can fall over or be replaced alone."""
+
+    def __init__(self, settings: Settings, config: Path | None, uri: str) -> None:
+        self._command = [_program(), "archive", "--data-dir", str(settings.data_dir)]
+        if config:
+            self._command += ["--config", str(config)]
+        # By the environment and not as an argument: the URI may hold a password, and arguments are for all to see.
+        self._environment = {**os.environ, "BGPLEDGER_MONGODB_URI": uri}
+        self._process: Process | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            began = asyncio.get_running_loop().time()
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, env=self._environment, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            )
+            status = await self._process.wait()
+            if self._stopping:
+                return
+            if status == 0:
+                continue  # restart() asked for it
+            if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
+                pause = FIRST_PAUSE
+            log.error("the archiver ended with status %d; starting it again in %g s", status, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def restart(self) -> None:
+        """Let it finish its batch and begin anew, with the configuration as it is now."""
+        self._signal(signal.SIGTERM)
+
+    async def stop(self) -> None:
+        """Let it store what is left, within its time."""
+        self._stopping = True
+        self._signal(signal.SIGTERM)
+        if self._process is not None:
+            try:
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                log.warning("the archiver is not done within %g s; the spool keeps the rest", DRAIN_SECONDS)
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+@asynccontextmanager
+async def _archiver(settings: Settings, config: Path | None, uri: str) -> AsyncIterator[_Archiver]:
+    archiver = _Archiver(settings, config, uri)
+    running = asyncio.create_task(archiver.run(), name="archiver")
+    try:
+        yield archiver
+    finally:
+        await archiver.stop()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
