@@ -1,0 +1,24 @@
+"""What a collector is told: one TOML file, environment variables over it, the command line over both."""
+
+from collector.settings.load import load, variables
+from collector.settings.model import (
+    ArchiveSettings,
+    BgpSettings,
+    LogSettings,
+    MongodbSettings,
+    PeerSettings,
+    Settings,
+    SpoolSettings,
+)
+
+__all__ = [
+    "ArchiveSettings",
+    "BgpSettings",
+    "LogSettings",
+    "MongodbSettings",
+    "PeerSettings",
+    "Settings",
+    "SpoolSettings",
+    "load",
+    "variables",
+]

@@ -1,0 +1,222 @@
+"""Reading the settings: file, environment and command line laid over each other, and errors that name the place."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from collector.errors import ConfigurationError
+from collector.settings.model import PeerSettings, Settings, SettingsError, default_data_dir
+
+_PREFIX = "BGPLEDGER_"
+_CONFIG = f"{_PREFIX}CONFIG"
+"""Not a key: the command line reads the file's name from it."""
+_SHOWN = 60
+_SHAPES = {
+    "extra_forbidden": "is not a known key",
+    "missing": "is missing",
+    "model_type": "is not a table of keys",
+    "tuple_type": "is not a list",
+    "path_type": "is not a path in quotes",
+    "string_type": "is not a text in quotes",
+}
+_SECRET = ("uri", "password_env", "password_file")
+
+Key = tuple[str | int, ...]
+
+
+def load(
+    config: Path | None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    data_dir: Path | None = None,
+    mongodb_uri: str | None = None,
+    local_as: int | None = None,
+    listen: str | None = None,
+    peers: Sequence[str] = (),
+) -> Settings:
+    """The settings of the command line, over those of the environment, the file, and the defaults.
+
+    Args:
+        config: a TOML file with the keys of conf/collector.toml; None does without.
+        environ: `BGPLEDGER_` and a key's path in capitals, joined by `_`: BGPLEDGER_BGP_LOCAL_AS.
+        data_dir: as `data_dir`.
+        mongodb_uri: as `mongodb.uri`.
+        local_as: as `bgp.local_as`.
+        listen: as `bgp.listen`.
+        peers: `ADDR,AS`, peers that connect to us, in addition to those of the file.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a value cannot be used; it names file and key, never a secret.
+    """
+    found = _Layers()
+    if config is not None:
+        found.file(config)
+    found.environment(environ)
+    chosen = {
+        ("data_dir",): ("--data-dir", data_dir and data_dir.absolute()),
+        ("mongodb", "uri"): ("--mongodb-uri", mongodb_uri),
+        ("bgp", "local_as"): ("--local-as", local_as),
+        ("bgp", "listen"): ("--listen", listen),
+    }
+    for key, (option, value) in chosen.items():
+        if value is not None:
+            found.put(key, value, option)
+    for text in peers:
+        found.peer(text)
+    found.tree.setdefault("data_dir", default_data_dir(environ))
+    try:
+        return Settings.model_validate(found.tree)
+    except ValidationError as error:
+        raise found.explain(error.errors(include_url=False)) from None
+
+
+def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key, those of a peer as `peers`, KEY."""
+    for name, field in model.model_fields.items():
+        nested = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)]
+        if nested:
+            yield from keys(nested[0], (*prefix, name))
+        else:
+            yield (*prefix, name)
+
+
+def variables() -> dict[str, tuple[str, ...]]:
+    """The environment variables that are read, and the keys that they stand for."""
+    return {_PREFIX + "_".join(key).upper(): key for key in keys() if key[0] != "peers"}
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+class _Layers:
+    """Values as they were given, and where each came from."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self._origins: dict[Key, str] = {}
+        self._file: Path | None = None
+
+    def put(self, key: tuple[str, ...], value: Any, origin: str) -> None:
+        section = self.tree
+        for name in key[:-1]:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):  # the file says something else, which validation reports
+                return
+        section[key[-1]] = value
+        self._origins[key] = origin
+
+    def file(self, path: Path) -> None:
+        self._file = path
+        try:
+            self.tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the configuration {path} cannot be read: {error.strerror}",
+                "name a file that is there and readable with --config; conf/collector.toml is an example",
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"the configuration {path} is not UTF-8 text", "save it as UTF-8") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(
+                f"{path} is not TOML: {error}", "mend that line; strings stand in quotes"
+            ) from None
+        peers = self.tree.get("peers")
+        for holder, key in [(self.tree, "data_dir"), *((peer, "password_file") for peer in _tables(peers))]:
+            if isinstance(holder.get(key), str):
+                holder[key] = str(path.absolute().parent / Path(holder[key]).expanduser())
+
+    def environment(self, environ: Mapping[str, str]) -> None:
+        known = variables()
+        for name in sorted(environ):
+            if name.startswith(_PREFIX) and name not in known and name != _CONFIG:
+                near = difflib.get_close_matches(name, known, 1, 0.0)[0]
+                raise ConfigurationError(
+                    f"the environment variable {name} stands for no setting", f"unset it; the nearest is {near}"
+                )
+        for name, key in known.items():
+            if environ.get(name):
+                value = str(Path(environ[name]).absolute()) if key == ("data_dir",) else environ[name]
+                self.put(key, value, f"environment variable {name}")
+
+    def peer(self, text: str) -> None:
+        address, comma, asn = text.partition(",")
+        if not comma:
+            raise ConfigurationError(f"--peer {text[:_SHOWN]!r} is not ADDR,AS", "such as --peer 192.0.2.1,64500")
+        peers = self.tree.setdefault("peers", [])
+        if isinstance(peers, list):
+            self._origins["peers", len(peers)] = f"--peer {text[:_SHOWN]}"
+            peers.append({"address": address.strip(), "asn": asn.strip(), "passive": True})
+
+    def explain(self, errors: list[ErrorDetails]) -> ConfigurationError:
+        """The first error, with its place, its key and its cure."""
+        error = errors[0]
+        key: Key = error["loc"]
+        fault = error.get("ctx", {}).get("error")
+        what, cure = _what(error), ""
+        if isinstance(fault, SettingsError):
+            key, cure = (*key, fault.key), fault.cure
+        elif error["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(key[-1]), _siblings(key), 1, 0.5)
+            cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(_siblings(key))}"
+        elif described := _description(key):
+            cure = f"{_spell(key)} is {described}"
+        return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
+
+    def _origin(self, key: Key) -> str:
+        for length in range(len(key), 0, -1):
+            if origin := self._origins.get(key[:length]):
+                return origin
+        return str(self._file) if self._file else "configuration"
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _what(error: ErrorDetails) -> str:
+    if error["type"] in _SHAPES:
+        return _SHAPES[error["type"]]
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    value = error["input"]
+    shown = isinstance(value, str | int | float) and error["loc"][-1] not in _SECRET and "@" not in str(value)
+    if isinstance(error.get("ctx", {}).get("error"), SettingsError) or not shown:
+        return f"{message[:1].lower()}{message[1:]}" if message.startswith("Input") else message
+    text = repr(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]!r}.."
+    return f"{text} {message.removeprefix('Input ')}"
+
+
+def _spell(key: Key) -> str:
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _siblings(key: Key) -> list[str]:
+    section: type[BaseModel] = PeerSettings if key[0] == "peers" else Settings
+    if key[0] != "peers":
+        for name in key[:-1]:
+            section = section.model_fields[str(name)].annotation  # type: ignore[assignment]  # a section
+    return list(section.model_fields)
+
+
+def _description(key: Key) -> str | None:
+    names = [part for part in key if isinstance(part, str)]
+    section: Any = PeerSettings if names[0] == "peers" else Settings
+    for name in names[1:] if names[0] == "peers" else names:
+        field = section.model_fields.get(name) if _is_model(section) else None
+        if field is None:
+            return None
+        if field.description:
+            return str(field.description)
+        section = field.annotation
+    return None

@@ -1,0 +1,156 @@
+"""The types of single settings: what may stand in a configuration file, and so in exabgp.conf."""
+
+from __future__ import annotations
+
+import re
+import socket
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from schemas.scalars import normalise_address, normalise_prefix
+
+EVERY_FAMILY = "all"
+FAMILIES = (
+    *(
+        f"ipv4 {name}"
+        for name in ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup")
+    ),
+    *(f"ipv6 {name}" for name in ("unicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup")),
+    "l2vpn vpls",
+    "l2vpn evpn",
+    "bgp-ls bgp-ls",
+    "bgp-ls bgp-ls-vpn",
+)
+"""What ExaBGP 5.0 takes in a `family` block (exabgp/configuration/neighbor/family.py); no block means all it knows."""
+
+_RESERVED_ASNS = {
+    0: "reserved (RFC 7607)",
+    23456: "AS_TRANS, which stands for an AS number of four bytes (RFC 6793)",
+    65535: "reserved (RFC 7300)",
+    4294967295: "reserved (RFC 7300)",
+}
+
+
+def _whole(value: object) -> object:
+    # Pydantic would take true for 1 and 1.0 for 1.
+    if isinstance(value, bool | float):
+        raise ValueError("is not a whole number")  # noqa: TRY004 - pydantic lets a TypeError pass
+    return value
+
+
+def _asn(number: int) -> int:
+    if number in _RESERVED_ASNS:
+        raise ValueError(f"is {_RESERVED_ASNS[number]}: no BGP speaker has it")
+    return number
+
+
+def _hold_time(seconds: int) -> int:
+    if seconds in (1, 2):
+        raise ValueError("is neither 0 nor at least 3 (RFC 4271 4.2)")
+    return seconds
+
+
+def _router_id(text: str) -> str:
+    try:
+        address = IPv4Address(text)
+    except ValueError:
+        raise ValueError("is not an IPv4 address") from None
+    if not int(address):
+        raise ValueError("is 0.0.0.0, which RFC 6286 forbids")
+    return str(address)
+
+
+def _families(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def _known_families(names: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(" ".join(name.lower().split()) for name in names)
+    for at, name in enumerate(names):
+        if name == EVERY_FAMILY and len(names) > 1:
+            raise ValueError(f"has {EVERY_FAMILY!r} beside other families")
+        if name not in (EVERY_FAMILY, *FAMILIES):
+            raise ValueError(f"has {name[:40]!r}, which ExaBGP does not know")
+        if name in names[:at]:
+            raise ValueError(f"has {name!r} twice")
+    return names
+
+
+def _peer_address(text: str) -> str:
+    if "/" not in text:
+        return normalise_address(text)
+    prefix = normalise_prefix(text)
+    given = normalise_address(text.partition("/")[0])
+    address, _, length = prefix.partition("/")
+    if given != address:
+        raise ValueError(f"has host bits set: the range is {prefix}")
+    return address if int(length) == (128 if ":" in address else 32) else prefix
+
+
+def split_endpoint(text: str) -> tuple[str, int]:
+    """`ADDR:PORT` or `[ADDR]:PORT` as its address and its port.
+
+    Raises:
+        ValueError: it is neither, or the port is not from 1 to 65535.
+    """
+    address, _, port = text.rpartition(":")
+    if ":" in address:
+        if not (address.startswith("[") and address.endswith("]")):
+            raise ValueError("needs brackets around an IPv6 address: [::1]:1790")
+        address = address[1:-1]
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) < 2**16):
+        raise ValueError("is not ADDR:PORT with a port from 1 to 65535")
+    return normalise_address(address), int(port)
+
+
+def _endpoint(text: str) -> str:
+    address, port = split_endpoint(text)
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _line_of_text(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed")
+    return text
+
+
+def _mongodb_uri(uri: SecretStr) -> SecretStr:
+    if not re.match(r"mongodb(\+srv)?://.", uri.get_secret_value()):
+        raise ValueError("does not begin with mongodb:// or mongodb+srv://")
+    return uri
+
+
+def network(address: str) -> IPv4Network | IPv6Network:
+    """The addresses that a peer's address or range stands for."""
+    return ip_network(address)
+
+
+def source_address(listen: str) -> str:
+    """An IPv4 address of this machine to be known by: where we listen, else where the default route leaves from."""
+    address, _port = split_endpoint(listen)
+    if ":" in address or address.startswith("127.") or address == "0.0.0.0":  # noqa: S104 - compared, not bound
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))  # no packet leaves: the kernel only chooses a source (RFC 5737 address)
+                address = probe.getsockname()[0]
+            except OSError:
+                address = "127.0.0.1"
+    return address
+
+
+PeerAsn = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**32 - 1), AfterValidator(_asn)]
+HoldTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=65535), AfterValidator(_hold_time)]
+RestartTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=4095)]
+Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
+Hops = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=254)]
+Mebibytes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=4096)]
+Lines = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100_000)]
+RouterId = Annotated[str, AfterValidator(_router_id)]
+Families = Annotated[tuple[str, ...], BeforeValidator(_families), Field(min_length=1), AfterValidator(_known_families)]
+PeerAddress = Annotated[str, AfterValidator(_peer_address)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Text = Annotated[str, Field(max_length=200), AfterValidator(_line_of_text)]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line_of_text)]
+MongodbUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]
