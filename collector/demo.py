@@ -29,6 +29,8 @@ PREFIX = "203.0.113.0/24"
 """The prefix of the feed whose origin changes, and comes back."""
 LOCAL_AS = 65000
 _PATIENCE = 120.0
+_SPEED = 10.0
+"""Half a minute of routing in three seconds: long enough to see that time passes."""
 _ADDRESS = "127.0.0.1"
 
 
@@ -69,7 +71,7 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
         _say(f"starting a collector in {stage.data_dir}, its log is {stage.log}")
         async with _collector(stage, routers) as uri, Store.open(uri) as store:
             _say(f"{len(routers)} routers play {sum(router.updates for router in routers)} UPDATEs into it")
-            playing = asyncio.create_task(play(feed, (_ADDRESS, stage.port), routers, stay=True))
+            playing = asyncio.create_task(play(feed, (_ADDRESS, stage.port), routers, speed=_SPEED, stay=True))
             try:
                 await _until_stored(store, routers, began, playing)
                 await _show(stage, store, began)

@@ -120,6 +120,8 @@ class SessionTracker:
         session = neighbour.session
         if isinstance(message, Open):
             neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
+        elif session is None and neighbour.opened and isinstance(message, Keepalive):
+            neighbour.opened["last_keepalive"] = message.ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
         if session is None:
             return self._place(message.ts, line, None)
         if gap:

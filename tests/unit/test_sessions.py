@@ -64,6 +64,12 @@ def test_a_session_from_up_to_down() -> None:
     assert after.session is None
 
 
+def test_the_keepalive_that_confirms_the_open_counts_as_the_last_one() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    assert (seconds(feed.only.last_keepalive), feed.only.keepalives) == (0.75, 0)
+
+
 def test_refused_connections_open_no_session() -> None:
     router, feed = Router(), Feed()
     feed.take(router.line("state", state="connected"), router.down(), router.line("state", state="connected"))

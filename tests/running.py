@@ -1,0 +1,129 @@
+"""A collector as a user runs it: `bgpledger run` as a process, asked with the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from collector.query.running import find_running
+from tests.support import until
+
+BGPLEDGER = str(Path(sys.executable).with_name("bgpledger"))
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def bgpledger(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Type a command, and wait for it."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
+    return subprocess.run(
+        [BGPLEDGER, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**environ, **environment},
+    )
+
+
+class Collector:
+    """A running collector.
+
+    Args:
+        data_dir: its data directory.
+        process: its process.
+        port: where it listens.
+        log: what it has said.
+    """
+
+    def __init__(self, data_dir: Path, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+        self.data_dir = data_dir
+        self.process = process
+        self.port = port
+        self.log = log
+
+    @property
+    def target(self) -> str:
+        """Where a replay goes to."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def uri(self) -> str:
+        """The URI of its embedded store."""
+        running = find_running(self.data_dir)
+        assert running is not None
+        assert running.mongodb_uri is not None
+        return running.mongodb_uri
+
+    def ask(self, *arguments: str) -> list[dict[str, Any]]:
+        """Ask by the command line, and parse its lines."""
+        done = bgpledger("--data-dir", str(self.data_dir), *arguments, "--format", "jsonl")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def status(self) -> dict[str, Any]:
+        """What `status` says."""
+        done = bgpledger("--data-dir", str(self.data_dir), "status", "--format", "json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    async def until_up(self) -> None:
+        """Wait until it can be asked."""
+
+        def ready() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            running = find_running(self.data_dir)
+            return running is not None
+
+        await until(ready, timeout=60, what="the collector runs")
+
+    async def until_idle(self) -> dict[str, Any]:
+        """Wait until every line that was read is stored or rejected."""
+        while True:
+            status = await asyncio.to_thread(self.status)
+            assert status["read"] >= status["stored"] + status["rejected"]
+            if status["waiting"] == 0:
+                assert status["read"] == status["stored"] + status["rejected"]
+                return status
+            await asyncio.sleep(0.1)
+
+
+@contextmanager
+def collecting(
+    data_dir: Path, *arguments: str, port: int | None = None, peers: Sequence[tuple[str, int]] = ()
+) -> Iterator[Collector]:
+    """`bgpledger run` until the block ends; then Ctrl-C, which has to end it with status 0."""
+    port = port or free_port()
+    command = [BGPLEDGER, "run", "--data-dir", str(data_dir), "--local-as", "65000", "--listen", f"127.0.0.1:{port}"]
+    for address, asn in peers:
+        command += ["--peer", f"{address},{asn}"]
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir.with_suffix(".log")
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        yield Collector(data_dir, process, port, log)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
