@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collector.children import bound_to_us
 from collector.errors import BgpledgerError, ConfigurationError
 from collector.query.peers import KnownPeer
 from collector.query.running import RunningCollector, only_collector
@@ -188,7 +189,10 @@ class _Archiver:
         while not self._stopping:
             began = asyncio.get_running_loop().time()
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+                *bound_to_us(self._command),
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
             status = await self._process.wait()
             if self._stopping:

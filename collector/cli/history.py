@@ -60,15 +60,14 @@ def _question(prefix: str, start: str | None, end: str | None, peer: str | None)
     from collector.query.moments import parse_moment
     from schemas.scalars import normalise_address, normalise_prefix
 
-    if "/" not in prefix:
-        prefix += "/128" if ":" in prefix else "/32"
+    whole = prefix if "/" in prefix else f"{prefix}/{128 if ':' in prefix else 32}"
     try:
-        normalised = normalise_prefix(prefix)
+        normalised = normalise_prefix(whole)
     except ValueError:
         raise UsageError(
             f"{prefix!r} is not a prefix", "write ADDRESS/LENGTH, such as 203.0.113.0/24 or 2001:db8::/32"
         ) from None
-    if prefix.lower() != normalised and _has_host_bits(prefix, normalised):
+    if _has_host_bits(prefix, normalised):
         sys.stderr.write(f"{prefix} has host bits set: showing {normalised}\n")
     try:
         address = normalise_address(peer) if peer else None

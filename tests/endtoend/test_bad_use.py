@@ -1,0 +1,133 @@
+"""What people do wrong: each time one line for the cause, one for the cure, no traceback, a status other than 0."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port
+from tests.support import ROOT
+
+DEMO = str(ROOT / "collector/data/demo.mrt.gz")
+
+
+def refused(*arguments: str, status: int = 1, **environment: str) -> str:
+    """What the command says; it must be a cause and a cure, and nothing else."""
+    done = bgpledger(*arguments, timeout=60, **environment)
+    assert done.returncode == status, done.stderr
+    said = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert [line.partition(":")[0] for line in said] == ["error", "cure"], done.stderr
+    assert "Traceback" not in done.stderr
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize("prefix", ["banana", "10.0.0.0/33", "2001:db8::/129", "/24", "10.0.0/8"])
+def test_bad_prefix(prefix: str) -> None:
+    assert f"{prefix!r} is not a prefix" in refused("history", prefix, status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--start", "soon"), "'soon' is not a time"),
+        (("--start", "1h", "--end", "2h"), "is not after"),
+        (("--peer", "router1"), "'router1' is not an address"),
+    ],
+)
+def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
+    assert words in refused("history", "10.0.0.0/8", *arguments, status=2)
+
+
+@pytest.mark.parametrize("command", [("history", "10.0.0.0/8"), ("peers",)])
+def test_no_store_to_ask(command: tuple[str, ...], data_dir: Path) -> None:
+    assert f"no collector runs on {data_dir}" in refused("--data-dir", str(data_dir), *command)
+    said = refused(*command, "--mongodb-uri", f"mongodb://me:secret@127.0.0.1:{free_port()}/")
+    assert "does not answer" in said
+    assert "secret" not in said
+
+
+def test_no_collector_to_tell_of(data_dir: Path) -> None:
+    assert "no collector runs" in refused("status", BGPLEDGER_DATA_DIR=str(data_dir))
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "http://me:secret@127.0.0.1/", "mongodb://me:sec:ret@127.0.0.1/"])
+def test_bad_uri(uri: str) -> None:
+    said = refused("peers", "--mongodb-uri", uri)
+    assert "secret" not in said
+    assert "sec:ret" not in said
+
+
+def test_bad_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "collector.toml"
+    file.write_text('[bgp]\nlocal_as = 64512\n[[peers]]\nadress = "192.0.2.1"\nasn = 64500\n')
+    said = refused("run", "--config", str(file))
+    assert str(file) in said
+    assert "peers[0].adress" in said or "peers[0].address" in said
+    file.write_text("[bgp\n")
+    assert "is not TOML" in refused("run", "--config", str(file))
+    assert "cannot be read" in refused("run", "--config", str(tmp_path / "other.toml"))
+    assert "BGPLEDGER_BGP_LOCAL_AS" in refused("peers", BGPLEDGER_BGP_LOCALAS="1")
+
+
+def test_port_taken(data_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = refused(
+            "run", "--data-dir", str(data_dir), "--local-as", "65000", "--listen", place, "--peer", "127.0.0.9,64500"
+        )
+    assert place in said
+
+
+def test_nowhere_to_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be used" in refused("run", "--data-dir", str(tmp_path / "file"))
+    assert "cannot be used" in refused("run", "--data-dir", "/proc/bgpledger")
+
+
+def test_wrong_files_to_replay(tmp_path: Path) -> None:
+    text = tmp_path / "text.mrt"
+    text.write_text("this is no MRT file, it is a text that somebody took for one\n")
+    cut = tmp_path / "cut.mrt.gz"
+    cut.write_bytes(Path(DEMO).read_bytes()[:500])
+    place = f"127.0.0.1:{free_port()}"
+    assert "text.mrt" in refused("replay", str(text), "--to", place)
+    assert "cut.mrt.gz" in refused("replay", str(cut), "--to", place)
+    assert "cannot be read" in refused("replay", str(tmp_path / "none.mrt"), "--plan")
+    assert "--to" in refused("replay", DEMO, status=2)
+    assert "192.0.2.1" in refused("replay", DEMO, "--plan", "--only-peer", "192.0.2.99", status=2)
+
+
+def test_nobody_to_replay_to() -> None:
+    place = f"127.0.0.1:{free_port()}"
+    assert place in refused("replay", DEMO, "--to", place)
+
+
+async def test_beside_a_running_collector(data_dir: Path) -> None:
+    with collecting(data_dir) as collector:
+        await collector.until_up()
+        asked_of_an_empty_archive(collector)
+        said = refused("run", "--data-dir", str(data_dir), "--listen", f"127.0.0.1:{free_port()}")
+        assert "another collector runs" in said
+        assert str(collector.process.pid) in said
+        assert "already has a reader" in refused("archive", "--data-dir", str(data_dir))
+
+
+def asked_of_an_empty_archive(collector: Collector) -> None:
+    here = ("--data-dir", str(collector.data_dir))
+    unknown = bgpledger(*here, "history", "198.51.100.0/24")
+    assert (unknown.returncode, "nothing is known of 198.51.100.0/24" in unknown.stderr) == (0, True)
+    bits = bgpledger(*here, "history", "2001:DB8:0::1/32")
+    assert "host bits" in bits.stderr
+    assert "2001:db8::/32" in bits.stderr
+    assert "no peer is configured" in bgpledger(*here, "peers").stderr
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    import subprocess
+
+    done = subprocess.run(
+        f"{BGPLEDGER} replay {DEMO} --plan | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
