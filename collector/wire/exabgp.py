@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import pwd
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from collector.settings import BgpSettings, PeerSettings, Settings
 from collector.settings.values import split_endpoint
 
 MASKED = "(not shown)"
+_UNQUOTABLE = re.compile(r"""[^ -~]|["'\\]""")
 
 
 class _Place(NamedTuple):
@@ -77,7 +79,8 @@ def _neighbor(peer: PeerSettings, settings: Settings, *, show_secrets: bool) -> 
     place = _place(peer, bgp)
     passive = peer.passive or peer.is_range
     lines: list[str | None] = [
-        f'description "{peer.description}";' if peer.description else None,
+        # For people who read the file. It unescapes before it looks for quotes, so a quote would end the string.
+        f'description "{_UNQUOTABLE.sub("?", peer.description)}";' if peer.description else None,
         f"router-id {bgp.router_id};",
         f"local-address {place.local};",
         f"local-as {peer.local_as};",
