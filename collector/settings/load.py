@@ -27,6 +27,10 @@ _SHAPES = {
     "path_type": "is not a path in quotes",
     "string_type": "is not a text in quotes",
 }
+_SECTIONS = {
+    "model_type": "write its keys below [NAME], those of a peer below [[peers]]; conf/collector.toml is an example",
+    "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
+}
 _SECRET = ("uri", "password_env", "password_file")
 
 Key = tuple[str | int, ...]
@@ -169,6 +173,8 @@ class _Layers:
             cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(_siblings(key))}"
         elif described := _description(key):
             cure = f"{_spell(key)} is {described}"
+        else:
+            cure = _SECTIONS.get(error["type"], "see conf/collector.toml, which tells what each key means")
         return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
 
     def _origin(self, key: Key) -> str:
@@ -190,6 +196,8 @@ def _what(error: ErrorDetails) -> str:
     shown = isinstance(value, str | int | float) and error["loc"][-1] not in _SECRET and "@" not in str(value)
     if isinstance(error.get("ctx", {}).get("error"), SettingsError) or not shown:
         return f"{message[:1].lower()}{message[1:]}" if message.startswith("Input") else message
+    if message.startswith(repr(value)):
+        return message
     text = repr(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]!r}.."
     return f"{text} {message.removeprefix('Input ')}"
 

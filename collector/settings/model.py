@@ -102,7 +102,7 @@ class PeerSettings(SessionSettings):
     @property
     def is_range(self) -> bool:
         """Whether this stands for many routers."""
-        return "/" in self.address
+        return values.is_range(self.address)
 
     @property
     def network(self) -> IPv4Network | IPv6Network:
@@ -112,7 +112,7 @@ class PeerSettings(SessionSettings):
     @model_validator(mode="before")
     @classmethod
     def _ranges_are_passive(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "/" in str(data.get("address")):
+        if isinstance(data, Mapping) and values.is_range(str(data.get("address"))):
             return {"passive": True, **data}
         return data
 

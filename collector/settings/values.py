@@ -89,6 +89,12 @@ def _peer_address(text: str) -> str:
     return address if int(length) == (128 if ":" in address else 32) else prefix
 
 
+def is_range(text: str) -> bool:
+    """Whether this is a prefix of more than one address."""
+    _address, slash, length = text.partition("/")
+    return bool(slash) and length != ("128" if ":" in text else "32")
+
+
 def split_endpoint(text: str) -> tuple[str, int]:
     """`ADDR:PORT` or `[ADDR]:PORT` as its address and its port.
 
