@@ -150,7 +150,8 @@ class _Replay:
                 await asyncio.sleep(delay)
             if (player := self._players.get(record.peer)) is not None:
                 batches.setdefault(player, []).append(record)
-                waiting += 1
+            # Records of peers that are not played count too: the sessions need their turn meanwhile.
+            waiting += 1
             if waiting == _BATCH_RECORDS:
                 await _hand_out(batches)
                 waiting = 0
