@@ -1,0 +1,86 @@
+"""What people deploy with is accepted by the programs that will read it, and names files that are there."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, program
+
+SECRETS = {"MONGODB_PASSWORD": "forthecollector", "MONGODB_ROOT_PASSWORD": "forpeople"}
+
+
+def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Docker's own Compose, or Debian's docker-compose of old; neither needs an engine for this."""
+    command = ["docker", "compose"]
+    try:
+        there = subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        there = False
+    if not there:
+        command = [program("docker-compose")]
+    return subprocess.run(
+        [*command, "--file", ROOT / "docker-compose.yml", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
+    )
+
+
+def test_compose_accepts_its_file() -> None:
+    done = compose("config", **SECRETS)
+    assert done.returncode == 0, done.stderr
+    assert "mongodb://bgpledger:forthecollector@mongodb/" in done.stdout
+    # MongoDB is for the collector alone; BGP for this host alone until somebody says otherwise.
+    assert "127.0.0.1:179:1790" in done.stdout or "host_ip: 127.0.0.1" in done.stdout
+    assert "27017" not in done.stdout
+
+
+@pytest.mark.parametrize("absent", SECRETS)
+def test_compose_wants_every_secret(absent: str) -> None:
+    done = compose("config", **{name: value for name, value in SECRETS.items() if name != absent})
+    assert done.returncode != 0
+    assert "set it in .env" in done.stderr
+
+
+def test_files_that_compose_mounts_are_there() -> None:
+    mounted = re.findall(r"- (\./[^:]+):", (ROOT / "docker-compose.yml").read_text())
+    assert len(mounted) == 3
+    assert [path for path in mounted if not (ROOT / path).is_file()] == []
+
+
+def test_files_that_the_image_is_built_from_are_there_and_not_ignored() -> None:
+    copied = [
+        path
+        for line in re.findall(r"^COPY (?!--from)(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+        for path in line.split()[:-1]
+    ]
+    assert "requirements.lock" in copied
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert [path for path in copied if not any(fnmatch.fnmatch(path, pattern) for pattern in allowed)] == []
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    analyze = program("systemd-analyze")
+    unit = (ROOT / "conf" / "bgpledger.service").read_text()
+    # It wants the program to be there; the real one is where the administrator puts it.
+    elsewhere = tmp_path / "bgpledger.service"
+    elsewhere.write_text(unit.replace("/opt/bgpledger/bin/bgpledger", "/bin/true"))
+    done = subprocess.run([analyze, "verify", elsewhere], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "bgpledger.service:" not in done.stderr  # a complaint that is not an error
+    assert "ExecStart=/opt/bgpledger/bin/bgpledger run " in unit
+
+
+@pytest.mark.parametrize("script", ["create-user.js", "health.js"])
+def test_mongodb_scripts_are_javascript(script: str) -> None:
+    path = ROOT / "conf" / "mongodb" / script
+    done = subprocess.run([program("node"), "--check", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
