@@ -12,8 +12,9 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
 - `--cache-size 256M`: its resident size stays near 200 MB.
 - an empty file for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc.
 
-Limits: it asks nobody for a password, so every user of this machine can read and write it; loopback only. One server
-for a data directory. See `docs/decisions/` for what it scans and what it finds by index.
+Limits: it asks nobody for a password, so every user of this machine can read and write it; loopback only. It reads
+the whole collection for `$or`, for `$elemMatch` with a range and for equality on a compound `_id`; equality, `$in`,
+ranges and sorts on an index are fast. Aggregations are slow. A SIGTERM right after its start may be overlooked.
 """
 
 from __future__ import annotations
