@@ -49,7 +49,7 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
     with only_collector(settings.data_dir):
         stop, reload = _signals()
         async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
-            exabgp = ExabgpSupervisor(settings, helper=[_program(), "receive", "--data-dir", str(settings.data_dir)])
+            exabgp = ExabgpSupervisor(settings, helper=_helper(settings))
             _announce(settings, uri)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
@@ -109,6 +109,12 @@ def _announce(settings: Settings, uri: str) -> None:
         ),
         mongodb_uri=uri if settings.mongodb.uri is None else None,
     ).announce(settings.data_dir)
+
+
+def _helper(settings: Settings) -> list[str]:
+    """The receiver's command line. It gets by its environment what has no option."""
+    segments = f"BGPLEDGER_SPOOL_SEGMENT_MIB={settings.spool.segment_mib}"
+    return ["/usr/bin/env", segments, _program(), "receive", "--data-dir", str(settings.data_dir)]
 
 
 def _program() -> str:

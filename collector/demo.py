@@ -60,8 +60,7 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
     Raises:
         CollectorError: the collector does not come up; the cause names its log.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stage = _Stage(data_dir.resolve(), data_dir.resolve() / "demo.log", _free_port(), command)
+    stage = _set_up(data_dir, command)
     began = datetime.now(UTC)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,6 +81,15 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
                 playing.cancel()
                 with suppress(asyncio.CancelledError):
                     await playing
+
+
+def _set_up(data_dir: Path, command: Sequence[str]) -> _Stage:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CollectorError(f"{data_dir} cannot be used: {error.strerror}", "name another --data-dir") from error
+    home = data_dir.resolve()
+    return _Stage(home, home / "demo.log", _free_port(), command)
 
 
 @asynccontextmanager

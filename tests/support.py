@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import pytest
 
-T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 """Real input, beside the checkout; tests that use it skip where it is not."""
@@ -44,8 +43,8 @@ def shared(name: str) -> Path:
     return path
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], *, timeout: float = 30.0, what: str = "") -> T:
-    """Wait for a condition to hold, and return what it gave.
+async def until(condition: Callable[[], Any], *, timeout: float = 30.0, what: str = "") -> Any:
+    """Wait for a condition, plain or to be awaited, to hold, and return what it gave.
 
     Raises:
         AssertionError: it did not hold in time.
@@ -53,9 +52,9 @@ async def until(condition: Callable[[], T | Awaitable[T]], *, timeout: float = 3
     deadline = time.monotonic() + timeout
     while True:
         found = condition()
-        value: Any = await found if isawaitable(found) else found
+        value = await found if isawaitable(found) else found
         if value:
-            return value  # type: ignore[no-any-return]
+            return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {what or condition}")
         await asyncio.sleep(0.05)
