@@ -13,25 +13,32 @@ from rich.table import Table
 from schemas.query import CollectorStatus, HistoryEntry, PeerStatus
 
 _PIPE_WIDTH = 100_000
+_FOLDED_WIDTH = 14
 
 
 class _Column(NamedTuple):
     title: str
     cell: Callable[[Any], object]
     right: bool = False
+    folds: bool = False
+    """A long cell may go on in the next line; other columns are never narrower than what they hold."""
 
 
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
     """Write answers as one table; a single status as a list of its facts."""
     rows = [answer async for answer in answers]
-    console = Console(
-        file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False
-    )
-    if kind is CollectorStatus:
-        console.print(_facts(cast("CollectorStatus", rows[0])))
-    else:
-        console.print(_table(_COLUMNS[kind], rows))
+    table = _facts(cast("CollectorStatus", rows[0])) if kind is CollectorStatus else _table(_COLUMNS[kind], rows)
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, _least_width(console, table)) if stream.isatty() else _PIPE_WIDTH
+    with console.capture() as text:
+        console.print(table)
+    stream.write("".join(f"{line.rstrip()}\n" for line in text.get().splitlines()))
     return len(rows)
+
+
+def _least_width(console: Console, table: Table) -> int:
+    """A terminal that is narrower folds whole lines, which reads better than folded columns."""
+    return table.__rich_measure__(console, console.options.update(width=_PIPE_WIDTH)).minimum
 
 
 def _table(columns: Sequence[_Column], rows: Sequence[BaseModel]) -> Table:
@@ -40,7 +47,13 @@ def _table(columns: Sequence[_Column], rows: Sequence[BaseModel]) -> Table:
     shown = [(column, [_text(column.cell(row)) for row in rows]) for column in columns]
     shown = [(column, cells) for column, cells in shown if any(cells) or column.title in _ALWAYS]
     for column, _ in shown:
-        grid.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        grid.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=not column.folds,
+            overflow="fold",
+            min_width=_FOLDED_WIDTH if column.folds else None,
+        )
     for cells in zip(*(cells for _, cells in shown), strict=True):
         grid.add_row(*cells)
     return grid
@@ -59,16 +72,20 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     if isinstance(value, list):
         return " ".join(map(_text, value))
     return str(value)
 
 
+def _to_the_millisecond(entry: HistoryEntry) -> str:
+    return f"{_text(entry.ts)}.{entry.ts.microsecond // 1000:03}"
+
+
 def _age(status: PeerStatus) -> str:
     if status.keepalive_age is None:
         return ""
-    return str(timedelta(seconds=round(status.keepalive_age)))
+    return f"{timedelta(seconds=round(status.keepalive_age))} ago"
 
 
 def _all_communities(entry: HistoryEntry) -> list[str]:
@@ -80,30 +97,29 @@ _ALWAYS = {"time (UTC)", "peer", "AS", "event", "address", "state", "updates", "
 
 _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     HistoryEntry: (
-        _Column("time (UTC)", lambda entry: entry.ts),
+        _Column("time (UTC)", _to_the_millisecond),
         _Column("peer", lambda entry: entry.peer.address),
         _Column("AS", lambda entry: entry.peer.asn, right=True),
         _Column("event", lambda entry: entry.event.replace("_", " ")),
         _Column("path id", lambda entry: entry.path_id, right=True),
         _Column("RD", lambda entry: entry.rd),
         _Column("next hop", lambda entry: entry.next_hop),
-        _Column("AS path", lambda entry: entry.as_path),
+        _Column("AS path", lambda entry: entry.as_path, folds=True),
         _Column("origin", lambda entry: entry.origin),
         _Column("MED", lambda entry: entry.med, right=True),
         _Column("pref", lambda entry: entry.local_pref, right=True),
-        _Column("communities", _all_communities),
-        _Column("reason", lambda entry: entry.reason),
+        _Column("communities", _all_communities, folds=True),
+        _Column("reason", lambda entry: entry.reason, folds=True),
     ),
     PeerStatus: (
         _Column("address", lambda peer: peer.address),
         _Column("AS", lambda peer: peer.asn, right=True),
         _Column("state", lambda peer: peer.state),
         _Column("since (UTC)", lambda peer: peer.since),
-        _Column("last keepalive (UTC)", lambda peer: peer.last_keepalive),
-        _Column("age", _age, right=True),
+        _Column("keepalive", _age, right=True),
         _Column("updates", lambda peer: peer.updates, right=True),
         _Column("routes", lambda peer: peer.routes, right=True),
-        _Column("description", lambda peer: peer.description),
-        _Column("reason", lambda peer: peer.reason),
+        _Column("description", lambda peer: peer.description, folds=True),
+        _Column("reason", lambda peer: peer.reason, folds=True),
     ),
 }
