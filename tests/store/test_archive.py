@@ -17,7 +17,7 @@ from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.documents import key_line
 from schemas.query import HistoryEntry
-from tests.support import Router, until
+from tests.support import Router, shared, until
 
 PREFIX = "203.0.113.0/24"
 
@@ -74,6 +74,16 @@ async def test_every_line_is_stored_or_rejected_and_counted(spool: Path, store: 
     text, binary = await documents(store, "rejects")
     assert (text["raw"], binary["raw"], text["line"]) == ("rubbish", b"\xff\xfe", 6)
     assert "answer" in [message["kind"] for message in await documents(store, "messages")]
+
+
+async def test_every_recorded_line_is_stored_or_rejected(spool: Path, store: Store) -> None:
+    lines = [
+        line for file in sorted(shared("exabgp-json").glob("*.jsonl")) for line in file.read_bytes().split(b"\n")[:-1]
+    ]
+    note = await archive(spool, store, *lines)
+    assert note["stored"] + note["rejected"] == len(lines)
+    assert len(await documents(store, "rejects")) == note["rejected"] < 50
+    assert len(await documents(store, "updates")) + len(await documents(store, "messages")) == note["stored"]
 
 
 async def test_a_line_that_is_read_again_is_stored_once(spool: Path, store: Store) -> None:
