@@ -1,9 +1,9 @@
 """ExaBGP's configuration, written from ours: one neighbour for each peer, all talking to one receiver.
 
-Found by running 5.0.15: `adj-rib-in false; adj-rib-out false` take memory from 700 to 37 MB and double the speed;
-a single neighbour with `local-address auto` breaks every incoming connection of all of them ('NoneType' object has
-no attribute 'address'), so each gets the address that the kernel would send from; names of `api` sections must
-differ, so they have none; there is no escape for a quote.
+Found by running 5.0.15, see docs/decisions/0003-exabgp.md: `adj-rib-in false; adj-rib-out false` take memory from 700
+to 37 MB and double the speed; a single neighbour with `local-address auto` breaks every incoming connection of all of
+them, so each gets the address that the kernel would send from; neighbours of one address and port share a listening
+socket and with it the least TTL that it takes; there is no escape for a quote.
 """
 
 from __future__ import annotations
@@ -18,17 +18,24 @@ from typing import NamedTuple
 
 from collector.errors import ConfigurationError
 from collector.settings import BgpSettings, PeerSettings, Settings
+from collector.settings.model import ALL_ADDRESSES
 from collector.settings.values import split_endpoint
 
 MASKED = "(not shown)"
+_LONGEST_PASSWORD = 80
+"""What Linux takes (TCP_MD5SIG_MAXKEYLEN)."""
 _UNQUOTABLE = re.compile(r"""[^ -~]|["'\\]""")
 
 
 class _Place(NamedTuple):
-    """Our end of a session."""
+    """Our end of a session.
+
+    `checks` says whether the kernel checks the TTL of connections that the peer makes as well.
+    """
 
     local: str
     listens: bool
+    checks: bool
 
 
 def render(settings: Settings, helper: Sequence[str], *, show_secrets: bool = True) -> str:
@@ -36,27 +43,32 @@ def render(settings: Settings, helper: Sequence[str], *, show_secrets: bool = Tr
 
     Args:
         settings: ours.
-        helper: the receiver's command line; ExaBGP splits it at spaces.
+        helper: the receiver's command line, its program as an absolute path: ExaBGP starts it in `/`.
         show_secrets: False to mask MD5 passwords, for people to read.
 
     Raises:
         ConfigurationError: a password cannot be read, or a peer cannot be reached from where we are told to listen.
     """
-    for word in helper:
-        if any(character.isspace() or character in "\"';{}" for character in word):
-            raise ConfigurationError(
-                f"ExaBGP cannot start a helper with {word!r} in its command: a space, quote or semicolon",
-                "use a data directory and an installation whose paths have none",
-            )
-    blocks = [f"process receive {{\n    run {' '.join(helper)};\n    encoder json;\n    respawn true;\n}}\n"]
-    blocks += [_neighbor(peer, settings, show_secrets=show_secrets) for peer in settings.peers]
+    command = " ".join(_quoted(word) for word in helper)
+    blocks = [f"process receive {{\n    run {command};\n    encoder json;\n    respawn true;\n}}\n"]
+    places = _places(settings)
+    blocks += [
+        _neighbor(peer, place, settings.bgp, show_secrets=show_secrets)
+        for peer, place in zip(settings.peers, places, strict=True)
+    ]
     return "\n".join(blocks)
 
 
-def environment(_settings: Settings) -> dict[str, str]:
-    """ExaBGP's environment: what it takes from there and not from its configuration."""
+def environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """ExaBGP's environment: what it takes from there and not from its configuration.
+
+    Args:
+        inherited: ours. What it says to ExaBGP is left out: `exabgp.daemon.user` would win over `exabgp_daemon_user`.
+    """
+    others = {name: value for name, value in inherited.items() if not name.lower().startswith("exabgp")}
     return {
-        "exabgp_daemon_user": pwd.getpwuid(os.getuid()).pw_name,  # or root becomes nobody, who may not write the spool
+        **others,
+        "exabgp_daemon_user": _user(),  # or root becomes nobody, who may not write the spool
         "exabgp_daemon_daemonize": "false",
         "exabgp_api_terminate": "true",  # end when the receiver is lost for good: we start both again
         "exabgp_api_cli": "false",
@@ -72,16 +84,40 @@ def environment(_settings: Settings) -> dict[str, str]:
     }
 
 
-def listening_places(settings: Settings) -> set[tuple[str, int]]:
-    """The addresses and ports that ExaBGP will listen on."""
-    places = [_place(peer, settings.bgp) for peer in settings.peers]
-    return {(place.local, settings.bgp.listen_port) for place in places if place.listens}
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "nobody"  # a container's number without a name: ExaBGP wants a name, and does not change to it
 
 
-def _neighbor(peer: PeerSettings, settings: Settings, *, show_secrets: bool) -> str:
-    bgp = settings.bgp
-    place = _place(peer, bgp)
-    passive = peer.passive or peer.is_range
+def listening_places(settings: Settings) -> dict[tuple[str, int], int | None]:
+    """The addresses and ports that ExaBGP will listen on, and the least TTL that each takes, None for any.
+
+    Raises:
+        ConfigurationError: as `render`.
+    """
+    return {
+        (place.local, settings.bgp.listen_port): _least_ttl(peer) if place.checks else None
+        for peer, place in zip(settings.peers, _places(settings), strict=True)
+        if place.listens
+    }
+
+
+def unchecked_peers(settings: Settings) -> list[PeerSettings]:
+    """The peers with `ttl_security` whose own connections to us are taken without that check.
+
+    Raises:
+        ConfigurationError: as `render`.
+    """
+    return [
+        peer
+        for peer, place in zip(settings.peers, _places(settings), strict=True)
+        if peer.ttl_security and not place.checks
+    ]
+
+
+def _neighbor(peer: PeerSettings, place: _Place, bgp: BgpSettings, *, show_secrets: bool) -> str:
     lines: list[str | None] = [
         # For people who read the file. It unescapes before it looks for quotes, so a quote would end the string.
         f'description "{_UNQUOTABLE.sub("?", peer.description)}";' if peer.description else None,
@@ -92,11 +128,11 @@ def _neighbor(peer: PeerSettings, settings: Settings, *, show_secrets: bool) -> 
         f"hold-time {peer.hold_time};",
         "adj-rib-in false;",
         "adj-rib-out false;",
-        "passive;" if passive else f"connect {peer.port};",
+        "passive;" if peer.passive else f"connect {peer.port};",
         f"listen {bgp.listen_port};" if place.listens else None,
         _password(peer, show_secrets=show_secrets),
-        # FRR's and BIRD's count: 1 hop is a neighbour on the same link, whose packets arrive with TTL 255 (RFC 5082).
-        f"incoming-ttl {256 - peer.ttl_security};\n    outgoing-ttl 255;" if peer.ttl_security else None,
+        f"incoming-ttl {_least_ttl(peer)};" if peer.ttl_security else None,
+        "outgoing-ttl 255;" if peer.ttl_security else None,
         _block("family", [f"{family};" for family in peer.families]),
         _block("capability", _capabilities(peer)),
         _api(peer),
@@ -126,39 +162,78 @@ def _block(head: str, lines: Sequence[str], indent: str = "    ") -> str:
     return f"{head} {{\n{inner}{indent}}}"
 
 
+def _quoted(word: str) -> str:
+    if _UNQUOTABLE.search(word):
+        raise ConfigurationError(
+            f"ExaBGP cannot start a receiver with {word!r} in its command: it has a quote, or more than plain ASCII",
+            "use a data directory and an installation whose paths have none",
+        )
+    return f'"{word}"'
+
+
+def _least_ttl(peer: PeerSettings) -> int | None:
+    """RFC 5082, counted as FRR and BIRD do: the packets of a neighbour on the same link, 1 hop, arrive with 255."""
+    return 256 - peer.ttl_security if peer.ttl_security else None
+
+
 # --- where our end is -----------------------------------------------------------------------------------------------
 
 
-def _place(peer: PeerSettings, bgp: BgpSettings) -> _Place:
+def _places(settings: Settings) -> list[_Place]:
+    """Our end of each peer's session, in their order.
+
+    Neighbours that listen on the same address share one socket, and the last `incoming-ttl` holds for all of them: one
+    would lock the others out. So a socket gets it only if all of its peers agree; a peer that they do not agree with
+    is called by us and not waited for.
+
+    Raises:
+        ConfigurationError: a peer cannot come to where we listen, or there is no way to it.
+    """
+    ends = [_end(peer, settings.bgp) for peer in settings.peers]
+    places = []
+    for peer, (local, listens) in zip(settings.peers, ends, strict=True):
+        sharing = [other for other, end in zip(settings.peers, ends, strict=True) if end == (local, True)]
+        agreed = all(other.ttl_security == peer.ttl_security for other in sharing)
+        if peer.ttl_security and peer.passive and not agreed:
+            other = next(one for one in sharing if one.ttl_security != peer.ttl_security)
+            raise ConfigurationError(
+                f"ttl_security of peer {peer.address} cannot be checked: it is to connect to {local}, as is peer"
+                f" {other.address}, which has another",
+                "let us connect to it (passive = false), or give the two different local_addresses",
+            )
+        checks = bool(peer.ttl_security) and listens and agreed
+        places.append(_Place(local, listens and (checks or not peer.ttl_security), checks))
+    return places
+
+
+def _end(peer: PeerSettings, bgp: BgpSettings) -> tuple[str, bool]:
+    """Our address in a session, and whether the peer can connect to it."""
     first = peer.network.network_address
     listen = ipaddress.ip_address(split_endpoint(bgp.listen)[0])
-    local = ipaddress.ip_address(peer.local_address) if peer.local_address else None
+    local = peer.local_address
     if local is None:
         usable = listen.version == first.version and not listen.is_unspecified
+        # From a loopback address nothing leaves this machine.
         near = usable and (first.is_loopback or not listen.is_loopback)
-        local = listen if near else _source_towards(str(first))
-    if local.version != first.version:
-        raise ConfigurationError(
-            f"peer {peer.address} and its local_address {local} are not of the same family",
-            "give it a local_address of the peer's family, or none",
-        )
-    listens = listen.is_unspecified or local == listen or peer.local_address is not None
-    if not listens and (peer.passive or peer.is_range):
+        local = str(listen) if near else _source_towards(str(first))
+    everywhere = any(address in bgp.listen_addresses for address in ALL_ADDRESSES) and bgp.accepts(local)
+    listens = everywhere or local == str(listen) or peer.local_address is not None
+    if not listens and peer.passive:
         raise ConfigurationError(
             f"peer {peer.address} is to connect to us, but we listen on {bgp.listen} only",
-            f'set bgp.listen = "{_bracketed(str(local))}:{bgp.listen_port}" or "0.0.0.0:{bgp.listen_port}", or give the'
-            " peer a local_address",
+            f'set bgp.listen = "{_bracketed(local)}:{bgp.listen_port}", or "0.0.0.0:{bgp.listen_port}" for all'
+            " addresses, or give the peer a local_address",
         )
-    return _Place(str(local), listens)
+    return local, listens
 
 
-def _source_towards(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _source_towards(address: str) -> str:
     """The address that the kernel would send from; nothing is sent to find out."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 179))
-            return ipaddress.ip_address(probe.getsockname()[0])
+            return str(probe.getsockname()[0])
     except OSError as error:
         raise ConfigurationError(
             f"there is no way to peer {address} from here: {error.strerror}",
@@ -179,11 +254,10 @@ def _password(peer: PeerSettings, *, show_secrets: bool) -> str | None:
     if not show_secrets:
         return f'md5-password "{MASKED}";'
     password = _read_password(peer, os.environ)
-    # 80 bytes: what the kernel's TCP_MD5SIG takes.
-    if not 1 <= len(password.encode()) <= 80 or any(not " " < one <= "~" or one in "\"'\\;{}[]#" for one in password):
+    if not 1 <= len(password) <= _LONGEST_PASSWORD or _UNQUOTABLE.search(password):
         raise ConfigurationError(
             f"the MD5 password of peer {peer.address} cannot be given to ExaBGP",
-            "use 1 to 80 printable ASCII characters without space, quotes, backslash, ; { } [ ] #",
+            f"use 1 to {_LONGEST_PASSWORD} printable ASCII characters other than quotes and backslash",
         )
     return f'md5-password "{password}";'
 
@@ -198,9 +272,14 @@ def _read_password(peer: PeerSettings, environ: Mapping[str, str]) -> str:
         return environ[peer.password_env]
     assert peer.password_file is not None  # noqa: S101  # the caller has looked
     try:
-        return peer.password_file.read_text().strip()
+        return peer.password_file.read_text().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"peer {peer.address}: password_file {peer.password_file} cannot be read: {error}",
+            f"peer {peer.address}: password_file {peer.password_file} cannot be read: {_reason(error)}",
             "write the MD5 password into it, readable for this user alone (chmod 600)",
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    # A UnicodeDecodeError tells the bytes, which are the password's.
+    return (error.strerror or "") if isinstance(error, OSError) else "it is not UTF-8 text"

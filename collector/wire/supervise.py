@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import shutil
@@ -10,11 +11,11 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from collector.errors import CollectorError
+from collector.errors import BgpledgerError, CollectorError
 from collector.settings import Settings
 from collector.wire.exabgp import environment, listening_places, render
 
@@ -25,6 +26,7 @@ LONGEST_PAUSE = 60.0
 HEALTHY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """ExaBGP tells its peers, then gives its receiver two seconds to drain the pipe."""
+_LONGEST_LINE = 2**20
 
 
 class ExabgpSupervisor:
@@ -41,41 +43,51 @@ class ExabgpSupervisor:
         self._file = settings.data_dir / "exabgp.conf"
         self._process: Process | None = None
         self._stopping = asyncio.Event()
+        # Until it has read its configuration, SIGUSR1 would end it.
+        self._ready = False
+        self._reload_when_ready = False
+        self._replacing = False
 
     async def run(self) -> None:
-        """Keep ExaBGP up until `stop`.
+        """Keep ExaBGP up until `stop`, or until this is cancelled.
 
         Raises:
-            CollectorError: a port that we are to listen on is taken, at the first start.
+            CollectorError: at the first start, an address that we are to listen on is taken or not ours.
             ConfigurationError: ExaBGP's configuration cannot be written from the settings.
         """
-        self._write()
-        for place in sorted(listening_places(self._settings)):
-            _check_free(*place)
-        pause = FIRST_PAUSE
-        while not self._stopping.is_set():
-            began = asyncio.get_running_loop().time()
-            status = await self._run_once()
-            if self._stopping.is_set():
-                return
-            if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
-                pause = FIRST_PAUSE
-            log.error("ExaBGP ended with status %d; starting it again in %g s", status, pause)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-            pause = min(pause * 2, LONGEST_PAUSE)
+        self._write(self._settings)
+        self._check_places()
+        try:
+            await self._keep_up()
+        finally:
+            await self.stop()
 
     def reload(self, settings: Settings) -> None:
-        """Go on with other settings; only the sessions of peers that changed are touched."""
+        """Go on with other settings; only the sessions of peers that changed are touched.
+
+        What cannot be used is logged, and ExaBGP goes on as it is.
+        """
+        try:
+            before, after = listening_places(self._settings), listening_places(settings)
+            changed = self._write(settings)
+        except BgpledgerError as error:
+            log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
+            return
         self._settings = settings
-        self._write()
-        self._signal(signal.SIGUSR1)
+        if any(ttl and place in after and after[place] is None for place, ttl in before.items()):
+            # It cannot take the least TTL off a socket that it goes on listening on.
+            log.warning("ttl_security is gone where other peers connect to: ExaBGP starts anew, all sessions with it")
+            self._replacing = True
+            self._signal(signal.SIGTERM)
+        elif changed and self._ready:
+            self._signal(signal.SIGUSR1)
+        elif changed:
+            self._reload_when_ready = True
 
     async def stop(self) -> None:
         """End ExaBGP in good order: its peers are told, its receiver drains what it has said."""
         self._stopping.set()
-        if self._process is None:
+        if self._process is None or self._process.returncode is not None:
             return
         self._signal(signal.SIGTERM)
         try:
@@ -86,62 +98,146 @@ class ExabgpSupervisor:
             self._signal(signal.SIGKILL)
             await self._process.wait()
 
-    async def _run_once(self) -> int:
+    # --- keeping it up ----------------------------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            reason = await self._run_once()
+            if self._stopping.is_set():
+                return
+            if self._replacing:
+                self._replacing = False
+                continue
+            if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
+                pause = FIRST_PAUSE
+            log.error("%s; starting it again in %g s", reason, pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _run_once(self) -> str:
+        """Run it to its end, and say how it ended."""
+        try:
+            self._check_places()
+        except BgpledgerError as error:
+            return f"ExaBGP cannot start: {error.cause} (cure: {error.cure})"
         command = [str(Path(sys.executable).with_name("exabgp")), "server", str(self._file)]
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "TERM", *command]  # it must not outlive us
-        self._process = await asyncio.create_subprocess_exec(
-            *command,
-            env={**os.environ, **environment(self._settings)},
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            start_new_session=True,  # Ctrl-C at our terminal is for us: we stop it in order
-        )
+        self._ready = self._reload_when_ready = False
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                env=environment(os.environ),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                limit=_LONGEST_LINE,
+                start_new_session=True,  # Ctrl-C at our terminal is for us: we stop it in order
+            )
+        except OSError as error:
+            return f"ExaBGP cannot be started: {error.strerror} (cure: bgpledger doctor)"
         assert self._process.stdout is not None  # noqa: S101  # it is a pipe
-        async for line in self._process.stdout:
+        async for line in _lines(self._process.stdout):
+            if "loaded new configuration successfully" in line:
+                self._is_ready()
             _log(line)
-        return await self._process.wait()
+        self._ready = False
+        return f"ExaBGP ended, {_how(await self._process.wait())}"
+
+    def _is_ready(self) -> None:
+        self._ready = True
+        if self._reload_when_ready:
+            self._reload_when_ready = False
+            self._signal(signal.SIGUSR1)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    def _write(self) -> None:
-        # It may hold MD5 passwords.
-        text = render(self._settings, self._helper)
-        descriptor = os.open(self._file.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        self._file.with_suffix(".new").replace(self._file)
+    def _write(self, settings: Settings) -> bool:
+        """Write exabgp.conf, whole or not at all, and say whether it is another than before."""
+        text = render(settings, self._helper)
+        fresh = self._file.with_suffix(".new")
+        try:
+            if self._file.exists() and self._file.read_text() == text:
+                return False
+            fresh.unlink(missing_ok=True)
+            # It may hold MD5 passwords.
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+            fresh.replace(self._file)
+        except OSError as error:
+            raise CollectorError(
+                f"{self._file} cannot be written: {error.strerror}",
+                "make the data directory writable for this user, or choose another with --data-dir",
+            ) from error
+        return True
+
+    def _check_places(self) -> None:
+        for address, port in sorted(listening_places(self._settings)):
+            check_free(address, port)
 
 
-_TROUBLE = ("error", "problem", "could not", "can not", "refus", "invalid", "too many")
-_NOISE = ("environment file missing", "generate it using", "Thank you for using")
+# --- its log --------------------------------------------------------------------------------------------------------
+
+# Its short form has no level, and with a level it has a time of its own.
+_TROUBLE = ("error", "problem", "could not", "can not", "refus", "invalid", "too many", "traceback", "not a valid")
+_NOISE = ("environment file missing", "generate it using", "thank you for using", "auto-enabling adj-rib-out")
 
 
-def _log(line: bytes) -> None:
-    text = " ".join(line.decode("utf-8", "replace").split())
-    if text and not any(noise in text for noise in _NOISE):
-        trouble = any(word in text.lower() for word in _TROUBLE)
-        log.log(logging.WARNING if trouble else logging.INFO, "%s", text)
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue  # longer than any limit that makes sense: what was read of it is gone
+        if not line:
+            return
+        yield " ".join(line.decode("utf-8", "replace").split())
 
 
-def _check_free(address: str, port: int) -> None:
+def _log(line: str) -> None:
+    lower = line.lower()
+    if line and not any(noise in lower for noise in _NOISE):
+        log.log(logging.WARNING if any(word in lower for word in _TROUBLE) else logging.INFO, "%s", line)
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"with status {status}"
+
+
+# --- where it listens -----------------------------------------------------------------------------------------------
+
+
+def check_free(address: str, port: int) -> None:
     """See that we could listen there, so that a taken port is our message and not a loop of ExaBGP's.
 
     Raises:
         CollectorError: we could not.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    try:
+        with socket.socket(family) as probe:
+            # As ExaBGP does: the last one's connections may linger on its port, and are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
             probe.listen(1)
-        except OSError as error:
-            cure = "see who has it (ss -ltnp), or listen on another port with --listen ADDR:PORT"
-            if isinstance(error, PermissionError):
-                cure = "ports below 1024 need root or CAP_NET_BIND_SERVICE; or listen on another with --listen"
-            raise CollectorError(f"cannot listen on {address}:{port}: {error.strerror}", cure) from None
+    except OSError as error:
+        raise CollectorError(f"cannot listen on {place}: {error.strerror}", _cure(error)) from None
+
+
+def _cure(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE; or listen on another with --listen ADDR:PORT"
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return "it is not an address of this machine: give one that is (--listen, or the peer's local_address)"
+    return "see who has it (ss -ltnp), or listen on another port with --listen ADDR:PORT"
