@@ -162,7 +162,7 @@ async def _show(stage: _Stage, store: Store, began: datetime) -> None:
     await write(history(store, HistoryQuery(PREFIX, start=began)), HistoryEntry, Format.TABLE, sys.stdout)
     sys.stdout.flush()
     _say("\nType next, in another terminal:")
-    for words in ("history 2001:db8:2a::/48", f"history {PREFIX} --start 10m --format jsonl", "peers", "status"):
+    for words in ("history 2001:db8:42::/48", f"history {PREFIX} --start 10m --format jsonl", "peers", "status"):
         _say(f"  {stage.program} {words}")
 
 
