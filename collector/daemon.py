@@ -50,10 +50,11 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
         stop, reload = _signals()
         async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
             exabgp = ExabgpSupervisor(settings, helper=_helper(settings))
-            _announce(settings, uri)
+            started = datetime.now(UTC)
+            _announce(settings, uri, started)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
-                await _until_stopped(running, stop, reload, lambda: _reload(exabgp, archiver, reread, uri))
+                await _until_stopped(running, stop, reload, lambda: _reload(exabgp, archiver, reread, uri, started))
             finally:
                 await exabgp.stop()
                 running.cancel()
@@ -88,7 +89,9 @@ async def _until_stopped(
             act()
 
 
-def _reload(exabgp: ExabgpSupervisor, archiver: _Archiver, reread: Callable[[], Settings], uri: str) -> None:
+def _reload(
+    exabgp: ExabgpSupervisor, archiver: _Archiver, reread: Callable[[], Settings], uri: str, started: datetime
+) -> None:
     try:
         settings = reread()
     except ConfigurationError as error:
@@ -97,13 +100,13 @@ def _reload(exabgp: ExabgpSupervisor, archiver: _Archiver, reread: Callable[[], 
     log.info("configuration read again")
     exabgp.reload(settings)
     archiver.restart()
-    _announce(settings, uri)
+    _announce(settings, uri, started)
 
 
-def _announce(settings: Settings, uri: str) -> None:
+def _announce(settings: Settings, uri: str, started: datetime) -> None:
     RunningCollector(
         pid=os.getpid(),
-        started=datetime.now(UTC),
+        started=started,
         peers=tuple(
             KnownPeer(peer.address, peer.asn, peer.description) for peer in settings.peers if not peer.is_range
         ),
