@@ -19,7 +19,12 @@ MongodbUri = Annotated[
     typer.Option(help="A MongoDB in place of the collector's own store; also BGPLEDGER_MONGODB_URI.", metavar="URI"),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="The configuration, see conf/collector.toml.", metavar="FILE", dir_okay=False)
+    Path | None,
+    typer.Option(
+        help="The configuration; without it, only BGPLEDGER_ variables count. See conf/collector.toml.",
+        metavar="FILE",
+        dir_okay=False,
+    ),
 ]
 
 

@@ -16,8 +16,6 @@ from collector.errors import ConfigurationError
 from collector.settings.model import PeerSettings, Settings, SettingsError, default_data_dir
 
 _PREFIX = "BGPLEDGER_"
-_CONFIG = f"{_PREFIX}CONFIG"
-"""Not a key: the command line reads the file's name from it."""
 _SHOWN = 60
 _SHAPES = {
     "extra_forbidden": "is not a known key",
@@ -141,7 +139,7 @@ class _Layers:
     def environment(self, environ: Mapping[str, str]) -> None:
         known = variables()
         for name in sorted(environ):
-            if name.startswith(_PREFIX) and name not in known and name != _CONFIG:
+            if name.startswith(_PREFIX) and name not in known:
                 near = difflib.get_close_matches(name, known, 1, 0.0)[0]
                 raise ConfigurationError(
                     f"the environment variable {name} stands for no setting", f"unset it; the nearest is {near}"

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -15,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from collector.children import bound_to_us
 from collector.errors import BgpledgerError, CollectorError
 from collector.settings import Settings
 from collector.wire.exabgp import environment, listening_places, render
@@ -124,9 +124,7 @@ class ExabgpSupervisor:
             self._check_places()
         except BgpledgerError as error:
             return f"ExaBGP cannot start: {error.cause} (cure: {error.cure})"
-        command = [str(Path(sys.executable).with_name("exabgp")), "server", str(self._file)]
-        if setpriv := shutil.which("setpriv"):
-            command = [setpriv, "--pdeathsig", "TERM", *command]  # it must not outlive us
+        command = bound_to_us([str(Path(sys.executable).with_name("exabgp")), "server", str(self._file)])
         self._ready = self._reload_when_ready = False
         try:
             self._process = await asyncio.create_subprocess_exec(

@@ -230,7 +230,6 @@ def test_errors_name_the_place_of_the_value(tmp_path: Path) -> None:
 
 def test_an_unknown_variable_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
     assert "BGPLEDGER_BGP_LOCAL_AS" in fault(tmp_path, environ={"BGPLEDGER_BGP_LOCALAS": "1"})
-    load(None, environ={"BGPLEDGER_CONFIG": "x", "HOME": "/h"})
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
