@@ -1,0 +1,44 @@
+"""`bgpledger doctor`: what is missing or misconfigured here."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from collector.doctor import Finding
+
+
+def command(
+    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+) -> None:
+    """Look at all that a collector needs here: a line for each check, with the cure of what is not well.
+
+    Exits with 1 if anything is an error.
+    """
+    from collector.doctor import Finding, examine, examine_machine
+
+    def findings() -> Iterator[Finding]:
+        try:
+            settings = chosen(ctx, data_dir, mongodb_uri, config=config)
+        except ConfigurationError as error:
+            yield from examine_machine()
+            yield Finding("error", "configuration", error.cause, error.cure)
+            return
+        yield from examine(settings)
+
+    failed = False
+    for found in findings():
+        failed = failed or found.state == "error"
+        cure = f"; cure: {found.cure}" if found.cure else ""
+        sys.stdout.write(f"{found.state:<9}{found.check}: {found.says}{cure}\n")
+        sys.stdout.flush()  # the next check may take its time
+    if failed:
+        raise typer.Exit(1)

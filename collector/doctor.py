@@ -1,0 +1,265 @@
+"""What is missing or misconfigured on this machine, and the cure for each: one finding a check."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+import collector
+from collector.errors import BgpledgerError
+from collector.query.running import RunningCollector, find_running
+from collector.settings import Settings
+from collector.settings.values import split_endpoint
+from collector.store.driver import Client, close, connect
+from collector.store.uri import redact
+from collector.wire.exabgp import listening_places, render
+from collector.wire.supervise import check_free
+
+_PIPE_BYTES = 2**20
+_LITTLE, _TOO_LITTLE = 5 * 2**30, 100 * 2**20
+_PATIENCE = 3.0
+_OLDEST_MONGODB = 6
+_COMMAND_SECONDS = 30
+
+
+class Finding(NamedTuple):
+    """What a check found; the cure stands with all that is not well."""
+
+    state: Literal["ok", "warning", "error"]
+    check: str
+    says: str
+    cure: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything that a collector with these settings needs; what costs time comes last."""
+    running = find_running(settings.data_dir)
+    yield from examine_machine()
+    yield _configuration(settings)
+    yield from _data_dir(settings.data_dir)
+    yield from _listening(settings, running)
+    yield from _store(settings, running)
+
+
+def examine_machine() -> Iterator[Finding]:
+    """Look at what has nothing to do with the settings."""
+    yield Finding("ok", "python", platform.python_version())
+    yield _exabgp()
+    yield _setpriv()
+    yield _pipe()
+    yield _clock()
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+
+def _exabgp() -> Finding:
+    cure = "install this program's requirements again: make .venv/.ready, or pip install bgpledger"
+    command = [str(Path(sys.executable).with_name("exabgp")), "version"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("error", "exabgp", f"does not start: {error}", cure)
+    found = re.search(r"ExaBGP\s*:\s*(\S+)", done.stdout)
+    if done.returncode or not found:
+        last = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
+        return Finding("error", "exabgp", f"does not start: {last}", cure)
+    version = found[1]
+    if not version.startswith("5."):
+        return Finding("error", "exabgp", f"{version} is not of the series that this program knows, 5.0", cure)
+    return Finding("ok", "exabgp", version)
+
+
+def _setpriv() -> Finding:
+    if shutil.which("setpriv"):
+        return Finding("ok", "setpriv", "there: what we start ends with us")
+    return Finding(
+        "warning",
+        "setpriv",
+        "not there: ExaBGP and the store would outlive a collector that is killed",
+        "install util-linux",
+    )
+
+
+def _pipe() -> Finding:
+    file = Path("/proc/sys/fs/pipe-max-size")
+    try:
+        size = int(file.read_text())
+    except (OSError, ValueError):
+        return Finding("warning", "pipe", f"{file} cannot be read", "none is needed; the slack for a slow disk is less")
+    if size < _PIPE_BYTES:
+        return Finding(
+            "warning",
+            "pipe",
+            f"holds {size} bytes at most: a slow disk holds BGP up sooner",
+            f"sysctl -w fs.pipe-max-size={_PIPE_BYTES}",
+        )
+    return Finding("ok", "pipe", f"may hold {size} bytes")
+
+
+def _clock() -> Finding:
+    installed = Path(collector.__file__).stat().st_mtime
+    if time.time() < installed:
+        return Finding(
+            "error",
+            "clock",
+            "is before this program was installed: times in the archive would be wrong",
+            "set the clock",
+        )
+    try:
+        done = subprocess.run(
+            ["timedatectl", "show", "--property=NTPSynchronized", "--value"],
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+        synchronised = done.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        synchronised = ""
+    if synchronised == "no":
+        return Finding("warning", "clock", "is not synchronised", "run chrony or systemd-timesyncd")
+    return Finding(
+        "ok", "clock", "is synchronised" if synchronised == "yes" else "whether it is synchronised is not known"
+    )
+
+
+# --- the settings ---------------------------------------------------------------------------------------------------
+
+
+def _configuration(settings: Settings) -> Finding:
+    try:
+        render(settings, [])
+    except BgpledgerError as error:
+        return Finding("error", "configuration", error.cause, error.cure)
+    if not settings.peers:
+        return Finding("ok", "configuration", "valid; no peers yet")
+    return Finding("ok", "configuration", f"valid; {len(settings.peers)} peers or ranges")
+
+
+def _data_dir(path: Path) -> Iterator[Finding]:
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    cure = "make it writable for this user, or choose another with --data-dir"
+    if not there.is_dir():
+        yield Finding("error", "data directory", f"{there} is not a directory", cure)
+        return
+    try:
+        with tempfile.TemporaryFile(dir=there):  # permissions do not tell all: read-only mounts, quotas, root
+            pass
+    except OSError as error:
+        yield Finding("error", "data directory", f"{there} is not writable: {error.strerror}", cure)
+        return
+    yield Finding("ok", "data directory", f"{path}{'' if there == path else ' can be made'}")
+    free = shutil.disk_usage(there).free
+    says = f"{free / 2**30:.1f} GiB free"
+    if free < _LITTLE:
+        state: Literal["error", "warning"] = "error" if free < _TOO_LITTLE else "warning"
+        yield Finding(state, "disk", says, "make room, or choose a larger disk with --data-dir")
+    else:
+        yield Finding("ok", "disk", says)
+
+
+def _listening(settings: Settings, running: RunningCollector | None) -> Iterator[Finding]:
+    try:
+        places = sorted(listening_places(settings)) or [split_endpoint(settings.bgp.listen)]
+    except BgpledgerError:
+        return  # the configuration's finding has it
+    for address, port in places:
+        try:
+            check_free(address, port)
+        except BgpledgerError as error:
+            if running and "in use" in error.cause:
+                yield Finding("ok", "listen", f"{address} port {port}: the collector that runs (process {running.pid})")
+            else:
+                yield Finding("error", "listen", error.cause, error.cure)
+        else:
+            yield Finding("ok", "listen", f"{address} port {port} is free")
+
+
+# --- the store ------------------------------------------------------------------------------------------------------
+
+
+def _store(settings: Settings, running: RunningCollector | None) -> Iterator[Finding]:
+    if settings.mongodb.uri is None:
+        if Path(sys.executable).with_name("secantusd-py").exists():
+            yield Finding("ok", "store", "embedded, installed")
+        else:
+            yield Finding(
+                "error",
+                "store",
+                "the embedded store is not installed, and no MongoDB is named",
+                'pip install "bgpledger[embedded]", or name a MongoDB with --mongodb-uri',
+            )
+            return
+        if running and running.mongodb_uri:
+            yield from _server(settings, running.mongodb_uri)
+        return
+    yield from _server(settings, settings.mongodb.uri.get_secret_value())
+
+
+def _server(settings: Settings, uri: str) -> Iterator[Finding]:
+    shown = redact(uri)
+    try:
+        yield from asyncio.run(_ask(uri, settings))
+    except BgpledgerError as error:
+        yield Finding("error", "store", error.cause, error.cure)
+    except PyMongoError as error:
+        # The driver's text names hosts and not credentials, but may run on for lines.
+        said = str(error).splitlines()[0].partition(" (configured timeouts")[0][:200]
+        yield Finding(
+            "error",
+            "store",
+            f"{shown} does not serve us: {type(error).__name__}: {said}",
+            "start it, or mend the URI: address, user, password, authSource, tls; readWrite on the database is needed",
+        )
+
+
+async def _ask(uri: str, settings: Settings) -> list[Finding]:
+    client = connect(uri, settings.mongodb.driver, timeout=_PATIENCE)
+    try:
+        return [*await _version(client, redact(uri)), await _writable(client, settings.mongodb.database)]
+    finally:
+        await close(client)
+
+
+async def _version(client: Client, shown: str) -> list[Finding]:
+    information = await client.server_info()
+    if own := information.get("secantusVersion"):
+        return [Finding("ok", "store", f"{shown} answers: SecantusDB {own}")]
+    version = str(information["version"])
+    findings = [Finding("ok", "store", f"{shown} answers: MongoDB {version}")]
+    if int(version.partition(".")[0]) < _OLDEST_MONGODB:
+        findings = [
+            Finding("error", "store", f"MongoDB {version} is too old", f"use MongoDB {_OLDEST_MONGODB} or newer")
+        ]
+    hello = await client.admin.command("hello")
+    if not hello.get("setName") and hello.get("msg") != "isdbgrid":
+        findings.append(
+            Finding(
+                "warning",
+                "replica set",
+                "the server is none: what it acknowledged may be lost with its machine",
+                "make it a replica set, of one member if need be (rs.initiate()), and name it in the URI",
+            )
+        )
+    return findings
+
+
+async def _writable(client: Client, database: str) -> Finding:
+    probe = client[database]["meta"]
+    document = ObjectId()
+    await probe.insert_one({"_id": document, "doctor": True})
+    await probe.delete_one({"_id": document})
+    return Finding("ok", "store", f"database {database} is writable")

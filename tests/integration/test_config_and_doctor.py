@@ -1,0 +1,188 @@
+"""`bgpledger config` and `bgpledger doctor`, typed as a user types them."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import bgpledger, collecting, free_port
+from tests.support import ROOT
+
+EXAMPLE = str(ROOT / "conf/collector.toml")
+
+
+def configuration(directory: Path, text: str) -> str:
+    file = directory / "collector.toml"
+    file.write_text(f'data_dir = "data"\n{text}')
+    return str(file)
+
+
+# --- config -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_example_is_well() -> None:
+    done = bgpledger("config", "check", "--config", EXAMPLE)
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1:1790" in done.stdout
+    assert done.stderr == "warning: there are no peers: add [[peers]], or run with --peer ADDR,AS\n"
+
+
+def test_check_shows_no_secret_and_warns(tmp_path: Path) -> None:
+    file = configuration(
+        tmp_path,
+        """
+        [bgp]
+        local_as = 64512
+        listen = "[::]:1790"
+        [[peers]]
+        address = "127.0.0.2"
+        asn = 64500
+        [[peers]]
+        address = "127.0.0.3"
+        asn = 64501
+        ttl_security = 1
+        [[peers]]
+        address = "198.51.100.0/24"
+        asn = 64502
+        local_address = "127.0.0.1"
+        [mongodb]
+        uri = "mongodb://me:s3cret@db.example.net/"
+        """,
+    )
+    done = bgpledger("config", "check", "--config", file)
+    assert done.returncode == 0, done.stderr
+    assert "s3cret" not in done.stdout + done.stderr
+    assert "mongodb://***@db.example.net/ bgpledger" in done.stdout
+    assert "2, and 1 ranges" in done.stdout
+    assert str(tmp_path / "data") in done.stdout
+    assert "all networks can reach it" in done.stderr
+    assert "peer 127.0.0.3: its ttl_security" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "exabgp"])
+def test_a_configuration_that_cannot_be_used(tmp_path: Path, command: str) -> None:
+    file = configuration(tmp_path, '[[peers]]\naddress = "192.0.2.1"\nasn = 64500\n')
+    done = bgpledger("config", command, "--config", file)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(rf"error: {file}: bgp\.local_as is missing\ncure: .*\n", done.stderr)
+
+
+def test_check_reads_passwords_too(tmp_path: Path) -> None:
+    peer = 'address = "127.0.0.2"\nasn = 64500\npassword_file = "missing"\n'
+    done = bgpledger("config", "check", "--config", configuration(tmp_path, f"[bgp]\nlocal_as = 1\n[[peers]]\n{peer}"))
+    assert done.returncode == 1
+    assert f"password_file {tmp_path / 'missing'} cannot be read" in done.stderr
+
+
+async def test_exabgp_is_what_run_uses_but_for_passwords(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "password").write_text("s3cret\n")
+    file = configuration(
+        tmp_path,
+        f"""
+        [bgp]
+        local_as = 65000
+        router_id = "10.0.0.2"
+        listen = "127.0.0.1:{port}"
+        [[peers]]
+        address = "127.0.0.2"
+        asn = 64500
+        passive = true
+        password_file = "password"
+        """,
+    )
+    shown = bgpledger("config", "exabgp", "--config", file)
+    assert shown.returncode == 0, shown.stderr
+    assert "s3cret" not in shown.stdout
+    with collecting(tmp_path / "data", "--config", file, port=port) as collector:
+        await collector.until_up()
+        used = (tmp_path / "data/exabgp.conf").read_text()
+        assert used.replace("s3cret", "(not shown)") == shown.stdout
+        # The doctor knows the collector that runs, and asks its store.
+        done = bgpledger("doctor", "--config", file)
+        assert done.returncode == 0, done.stdout
+        assert re.search(
+            r"ok       listen: 127\.0\.0\.1 port \d+: the collector that runs \(process \d+\)", done.stdout
+        )
+        assert "SecantusDB" in done.stdout
+        assert "database bgpledger is writable" in done.stdout
+        assert "s3cret" not in collector.log.read_text()
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+def found(stdout: str, check: str) -> str:
+    return "\n".join(line for line in stdout.splitlines() if f" {check}: " in line)
+
+
+def test_a_line_for_each_check_and_a_cure_for_what_is_not_well(data_dir: Path) -> None:
+    done = bgpledger("doctor", "--data-dir", str(data_dir), BGPLEDGER_BGP_LISTEN=f"127.0.0.1:{free_port()}")
+    for line in done.stdout.splitlines():
+        assert re.match(r"(ok       |warning  .*; cure: |error    .*; cure: )", line), line
+    for check in ("python", "exabgp", "configuration", "data directory", "disk", "listen", "pipe", "clock", "store"):
+        assert found(done.stdout, check), check
+    assert done.returncode == ("error  " in done.stdout)
+    assert not data_dir.exists()
+
+
+def test_a_port_that_another_has(data_dir: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        done = bgpledger("doctor", "--data-dir", str(data_dir), BGPLEDGER_BGP_LISTEN=listen)
+    assert done.returncode == 1
+    assert f"error    listen: cannot listen on {listen}: Address already in use; cure: " in done.stdout
+
+
+def test_a_mongodb_that_does_not_answer(data_dir: Path) -> None:
+    uri = f"mongodb://me:s3cret@127.0.0.1:{free_port()}/"
+    done = bgpledger("doctor", "--data-dir", str(data_dir), "--mongodb-uri", uri)
+    assert done.returncode == 1
+    assert "does not serve us" in found(done.stdout, "store")
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+def test_a_store_that_answers(data_dir: Path, mongodb_uri: str, database: str) -> None:
+    done = bgpledger(
+        "doctor", "--data-dir", str(data_dir), "--mongodb-uri", mongodb_uri, BGPLEDGER_MONGODB_DATABASE=database
+    )
+    assert f"database {database} is writable" in found(done.stdout, "store")
+
+
+def test_a_data_directory_that_cannot_be() -> None:
+    done = bgpledger("doctor", "--data-dir", "/proc/nowhere")
+    assert done.returncode == 1
+    assert "/proc is not writable" in found(done.stdout, "data directory")
+
+
+def test_the_rest_is_looked_at_when_the_configuration_is_wrong(tmp_path: Path) -> None:
+    done = bgpledger("doctor", "--config", configuration(tmp_path, "[bgp]\nhold_time = 1\n"))
+    assert done.returncode == 1
+    assert "bgp.hold_time 1" in found(done.stdout, "configuration")
+    assert found(done.stdout, "exabgp").startswith("ok")
+
+
+def test_a_port_that_needs_a_privilege() -> None:
+    """As another user, if we are root; Linux may be set to let everybody have all ports."""
+    if os.geteuid():
+        pytest.skip("only root can become a user who certainly lacks the privilege")
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 179:
+        pytest.skip("this machine gives port 179 to everybody")
+    script = (
+        # Imported first: the checkout may be closed to others.
+        "import os\n"
+        "from collector.errors import CollectorError\n"
+        "from collector.wire.supervise import check_free\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: check_free('127.0.0.1', 179)\n"
+        "except CollectorError as error: print(error.cure)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "CAP_NET_BIND_SERVICE" in done.stdout, done.stderr
