@@ -15,6 +15,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from collector.children import bound_to_us
@@ -49,12 +50,12 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
     with only_collector(settings.data_dir):
         stop, reload = _signals()
         async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
-            exabgp = ExabgpSupervisor(settings, helper=_helper(settings))
-            started = datetime.now(UTC)
-            _announce(settings, uri, started)
+            exabgp = ExabgpSupervisor(settings, helper=receiver_command(settings))
+            announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
+            announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
-                await _until_stopped(running, stop, reload, lambda: _reload(exabgp, archiver, reread, uri, started))
+                await _until_stopped(running, stop, reload, partial(_reload, exabgp, archiver, reread, announce))
             finally:
                 await exabgp.stop()
                 running.cancel()
@@ -90,7 +91,10 @@ async def _until_stopped(
 
 
 def _reload(
-    exabgp: ExabgpSupervisor, archiver: _Archiver, reread: Callable[[], Settings], uri: str, started: datetime
+    exabgp: ExabgpSupervisor,
+    archiver: _Archiver,
+    reread: Callable[[], Settings],
+    announce: Callable[[Settings], None],
 ) -> None:
     try:
         settings = reread()
@@ -100,21 +104,23 @@ def _reload(
     log.info("configuration read again")
     exabgp.reload(settings)
     archiver.restart()
-    _announce(settings, uri, started)
+    announce(settings)
 
 
-def _announce(settings: Settings, uri: str, started: datetime) -> None:
+def _announce(settings: Settings, *, config: Path | None, uri: str, started: datetime) -> None:
     RunningCollector(
         pid=os.getpid(),
         started=started,
         peers=tuple(
             KnownPeer(peer.address, peer.asn, peer.description) for peer in settings.peers if not peer.is_range
         ),
+        config=config.absolute() if config else None,
         mongodb_uri=uri if settings.mongodb.uri is None else None,
+        database=settings.mongodb.database,
     ).announce(settings.data_dir)
 
 
-def _helper(settings: Settings) -> list[str]:
+def receiver_command(settings: Settings) -> list[str]:
     """The receiver's command line. It gets by its environment what has no option."""
     segments = f"BGPLEDGER_SPOOL_SEGMENT_MIB={settings.spool.segment_mib}"
     return ["/usr/bin/env", segments, _program(), "receive", "--data-dir", str(settings.data_dir)]

@@ -30,7 +30,6 @@ def free_port() -> int:
 
 def bgpledger(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type a command, and wait for it."""
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
     return subprocess.run(
         [BGPLEDGER, *arguments],
         capture_output=True,
@@ -38,8 +37,12 @@ def bgpledger(*arguments: str, timeout: float = 120, **environment: str) -> subp
         timeout=timeout,
         check=False,
         stdin=subprocess.DEVNULL,
-        env={**environ, **environment},
+        env={**_clean_environment(), **environment},
     )
+
+
+def _clean_environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
 
 
 class Collector:
@@ -107,7 +110,11 @@ class Collector:
 
 @contextmanager
 def collecting(
-    data_dir: Path, *arguments: str, port: int | None = None, peers: Sequence[tuple[str, int]] = ()
+    data_dir: Path,
+    *arguments: str,
+    port: int | None = None,
+    peers: Sequence[tuple[str, int]] = (),
+    **environment: str,
 ) -> Iterator[Collector]:
     """`bgpledger run` until the block ends; then Ctrl-C, which has to end it with status 0."""
     port = port or free_port()
@@ -118,7 +125,12 @@ def collecting(
     log = data_dir.with_suffix(".log")
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**_clean_environment(), **environment},
         )
     try:
         yield Collector(data_dir, process, port, log)

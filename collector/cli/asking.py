@@ -20,22 +20,27 @@ if TYPE_CHECKING:
 def find_store(settings: Settings) -> Store:
     """The store that the settings name, or that of the collector which runs on their data directory.
 
+    A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
+
     Raises:
         StoreUnavailableError: neither is there.
     """
     from collector.query.running import find_running
+    from collector.settings import load
     from collector.store.mongo import Store
 
-    uri = settings.mongodb.uri.get_secret_value() if settings.mongodb.uri else None
-    if uri is None:
-        running = find_running(settings.data_dir)
-        uri = running.mongodb_uri if running else None
-    if uri is None:
+    mongodb = settings.mongodb
+    running = find_running(settings.data_dir)
+    if mongodb.uri is None and running and running.mongodb_uri:
+        return Store.open(running.mongodb_uri, database=running.database, driver=mongodb.driver)
+    if mongodb.uri is None and running and running.config:
+        mongodb = load(running.config, data_dir=settings.data_dir).mongodb
+    if mongodb.uri is None:
         raise StoreUnavailableError(
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
         )
-    return Store.open(uri, database=settings.mongodb.database, driver=settings.mongodb.driver)
+    return Store.open(mongodb.uri.get_secret_value(), database=mongodb.database, driver=mongodb.driver)
 
 
 def answer(

@@ -31,11 +31,11 @@ def check(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, m
 @app.command("exabgp")
 def exabgp(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:
     """Print the exabgp.conf that would be used, without MD5 passwords."""
-    from collector.daemon import _helper  # the very command that `run` gives ExaBGP
+    from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
     from collector.wire.exabgp import render
 
     settings = chosen(ctx, data_dir, mongodb_uri, config=config)
-    sys.stdout.write(render(settings, _helper(settings), show_secrets=False))
+    sys.stdout.write(render(settings, receiver_command(settings), show_secrets=False))
 
 
 def _summary(settings: Settings) -> dict[str, str]:

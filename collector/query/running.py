@@ -27,8 +27,11 @@ class RunningCollector(BaseModel):
     pid: int
     started: Timestamp
     peers: tuple[KnownPeer, ...] = ()
+    config: Path | None = None
+    """The configuration it was started with: who may read it finds there how to reach a store that needs secrets."""
     mongodb_uri: str | None = None
-    """How to reach the store, where that needs no secret: the embedded one."""
+    """How to reach the store, where that needs none: the embedded one."""
+    database: str = "bgpledger"
 
     def announce(self, data_dir: Path) -> None:
         """Write the file, whole or not at all."""
