@@ -1,0 +1,85 @@
+"""The recipes for mongosh, run as an analyst runs them, on an archive whose content is known."""
+
+import os
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from collector.ledger.archive import Archiver
+from collector.spool.reader import SpoolReader
+from collector.spool.writer import SpoolWriter
+from collector.store.mongo import Store
+from tests.support import ROOT, Router, missing
+
+MONGOSH = ROOT / ".tools/node_modules/.bin/mongosh"
+PREFIX = "203.0.113.0/24"
+Recipe = Callable[..., Awaitable[list[str]]]
+
+
+@pytest.fixture
+async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
+    """Runs a recipe on an archive of two peers, one of which is gone."""
+    if not MONGOSH.exists():
+        missing("mongosh is not installed; `make tools` installs it where npm is")
+    edge, gone = Router("192.0.2.1", 64500), Router("192.0.2.2", 64501, start=1.8e9 + 10)
+    lines = [
+        *edge.up(),
+        edge.announce(PREFIX, "10.0.0.0/8", path=(64500, 64496)),
+        edge.withdraw(PREFIX),
+        *gone.up(),
+        gone.announce(PREFIX, path=(64501, 64511)),
+        gone.down("peer reset"),
+    ]
+    with SpoolWriter(data_dir / "spool") as writer:
+        writer.write(b"".join(line + b"\n" for line in lines))
+    database = f"test_mongosh_{os.getpid()}"
+    reader = SpoolReader(data_dir / "spool")
+    async with Store.open(embedded_uri, database=database) as store:
+        archiver = Archiver(reader, store, collector="test")
+        archiver.stop()
+        await archiver.run()
+    reader.close()
+
+    async def run(name: str, script: str = "") -> list[str]:
+        done = subprocess.run(
+            [
+                *(str(MONGOSH), embedded_uri.replace("/?", f"/{database}?"), "--quiet", "--norc"),
+                *("--eval", script, "--file", str(ROOT / "conf/mongosh" / name)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    return run
+
+
+async def test_history(recipe: Recipe) -> None:
+    rows = await recipe("history.js", f'var prefix = "{PREFIX}"')
+    assert [row.split(" ", 1)[1] for row in rows] == [
+        "192.0.2.1 AS64500 announce 64500 64496 via 192.0.2.1",
+        "192.0.2.1 AS64500 withdraw",
+        "192.0.2.2 AS64501 announce 64501 64511 via 192.0.2.1",
+        "192.0.2.2 AS64501 session end peer reset",
+    ]
+
+
+async def test_top_origins(recipe: Recipe) -> None:
+    assert await recipe("top-origins.js", "var hours = 1e5") == ["2 AS64496", "1 AS64511"]
+
+
+async def test_peers_down(recipe: Recipe) -> None:
+    (row,) = await recipe("peers-down.js")
+    assert row.split(" ", 1)[1] == "192.0.2.2 AS64501 ended by peer: peer reset"
+
+
+async def test_sessions(recipe: Recipe) -> None:
+    gone, up = await recipe("sessions.js")
+    assert gone.split(" ", 1)[1] == "192.0.2.2 AS64501 ended 0.0 min 1 updates peer reset"
+    assert up.split()[1:4] == ["192.0.2.1", "AS64500", "up"]

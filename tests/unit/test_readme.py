@@ -1,0 +1,67 @@
+"""What the README says is checked against the program."""
+
+import re
+import tomllib
+
+import pytest
+from typer.main import get_command
+
+from collector.cli import app
+from collector.settings import Settings
+from schemas import documents, message
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> dict[str, set[str]]:
+    """Each command with its options; those of a group's own commands under `group command`."""
+    found: dict[str, set[str]] = {}
+
+    def walk(name: str, command: object) -> None:
+        inner = getattr(command, "commands", None)
+        if inner:
+            for child, one in inner.items():
+                walk(f"{name} {child}".strip(), one)
+        else:
+            found[name] = {option for parameter in command.params for option in parameter.opts}  # type: ignore[attr-defined]
+
+    walk("", get_command(app))
+    return found
+
+
+def test_every_command_is_named() -> None:
+    for name in commands():
+        assert re.search(rf"`(bgpledger )?{name}\b", README), name
+
+
+def test_every_option_that_is_named_exists() -> None:
+    known = set().union(*commands().values())
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--mongodb-uri", "--data-dir"}
+    assert named <= known | {"--strict"}
+
+
+def test_the_configuration_can_be_used() -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        Settings.model_validate(tomllib.loads(block))
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("updates", message.Update),
+        ("messages", message.Notification),
+        ("sessions", documents.Session),
+        ("rejects", documents.Reject),
+    ],
+)
+def test_the_documents_are_as_the_models(heading: str, model: type) -> None:
+    block = re.search(rf"// {heading}\n\{{\n(.*?)\n\}}", README, re.DOTALL)
+    assert block is not None
+    keys = set(re.findall(r"^  (\w+):", block[1], re.MULTILINE))
+    fields = set(model.model_fields) | {"_id", "v", "collector", "session"}  # type: ignore[attr-defined]
+    assert keys <= fields
+    required = {name for name, field in model.model_fields.items() if field.is_required()} - {"key"}  # type: ignore[attr-defined]
+    assert required <= keys
