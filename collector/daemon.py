@@ -194,8 +194,15 @@ class _Archiver:
         self._command = [_program(), "archive", "--data-dir", str(settings.data_dir)]
         if config:
             self._command += ["--config", str(config)]
-        # By the environment and not as an argument: the URI may hold a password, and arguments are for all to see.
-        self._environment = {**os.environ, "BGPLEDGER_MONGODB_URI": uri}
+        # What our command line says over the file reaches it by the environment, and so does the URI, which may hold a
+        # password: arguments are for all to see.
+        self._environment = {
+            **os.environ,
+            "BGPLEDGER_MONGODB_URI": uri,
+            "BGPLEDGER_BGP_LISTEN": settings.bgp.listen,
+        }
+        if settings.bgp.local_as is not None:
+            self._environment["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
         self._process: Process | None = None
         self._stopping = False
 

@@ -1,0 +1,117 @@
+"""A running collector: its configuration changes, its parts die, and its peers notice only what concerns them."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.running import BGPLEDGER, Collector, collecting, free_port
+from tests.support import ROOT, until
+
+FEED = ROOT / "collector/data/demo.mrt.gz"
+ONE, TWO = ("192.0.2.1", "127.0.1.1", 64496), ("192.0.2.2", "127.0.1.2", 64497)
+
+
+@contextmanager
+def router(collector: Collector, address: str) -> Iterator[None]:
+    """One of the feed's routers, which stays up when it has sent its routes."""
+    command = [BGPLEDGER, "replay", str(FEED), "--to", collector.target, "--only-peer", address, "--stay"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def configuration(file: Path, *peers: tuple[str, str, int]) -> None:
+    blocks = [f'[[peers]]\naddress = "{source}"\nasn = {asn}\npassive = true\n' for _, source, asn in peers]
+    file.write_text("\n".join(blocks))
+
+
+async def by_address(collector: Collector) -> dict[str, dict[str, Any]]:
+    return {peer["address"]: peer for peer in await asyncio.to_thread(collector.ask, "peers")}
+
+
+async def are(collector: Collector, **states: str) -> bool:
+    """Whether peers, by the last number of their address, are in these states."""
+    found = await by_address(collector)
+    return all(found.get(f"127.0.1.{last[1:]}", {}).get("state") == state for last, state in states.items())
+
+
+async def have_all_routes(collector: Collector) -> bool:
+    found = await by_address(collector)
+    return [found[source]["updates"] for _, source, _ in (ONE, TWO)] == [40, 24]
+
+
+def children(collector: Collector, words: str) -> list[int]:
+    """The collector's processes whose command line has these words."""
+    listed = subprocess.run(
+        ["pgrep", "-f", f"{words}.*{re.escape(str(collector.data_dir))}"], capture_output=True, text=True, check=False
+    )
+    return [int(pid) for pid in listed.stdout.split() if int(pid) not in (os.getpid(), collector.process.pid)]
+
+
+async def test_a_reload_touches_only_what_changed(data_dir: Path, tmp_path: Path) -> None:
+    config = tmp_path / "collector.toml"
+    configuration(config, ONE, TWO)
+    with collecting(data_dir, "--config", str(config)) as collector:
+        await collector.until_up()
+        with router(collector, ONE[0]), router(collector, TWO[0]):
+            await until(lambda: are(collector, _1="up", _2="up"))
+            await until(lambda: have_all_routes(collector))
+            before = await by_address(collector)
+            configuration(config, ONE, ("192.0.2.3", "127.0.1.3", 65551))
+            collector.process.send_signal(signal.SIGHUP)
+            await until(lambda: are(collector, _1="up", _2="down", _3="never"))
+            after = await by_address(collector)
+            assert (after[ONE[1]]["since"], after[ONE[1]]["updates"]) == (before[ONE[1]]["since"], 40)
+            assert "removed" in after[TWO[1]]["reason"]
+            config.write_text("[bgp\n")
+            collector.process.send_signal(signal.SIGHUP)
+            await until(lambda: "not reloaded" in collector.log.read_text())
+            assert await are(collector, _1="up")
+
+
+async def test_an_archiver_that_is_killed(data_dir: Path) -> None:
+    """Nothing is lost or doubled, and the session stays up."""
+    with collecting(data_dir, peers=[peer[1:] for peer in (ONE, TWO)]) as collector:
+        await collector.until_up()
+        with router(collector, ONE[0]):
+            await until(lambda: are(collector, _1="up"))
+            since = (await by_address(collector))[ONE[1]]["since"]
+            (archiver,) = children(collector, "bgpledger archive")
+            os.kill(archiver, signal.SIGKILL)
+            with router(collector, TWO[0]):
+                await until(lambda: have_all_routes(collector))
+                assert (await by_address(collector))[ONE[1]]["since"] == since
+                await collector.until_idle()
+                announced = await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")
+                assert len(announced) == 7
+
+
+async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) -> None:
+    """Its next start continues the archive, and says that the session's end was not the peer's doing."""
+    port = free_port()
+    peers = [ONE[1:]]
+    try:
+        with collecting(data_dir, port=port, peers=peers) as collector:
+            await collector.until_up()
+            with router(collector, ONE[0]):
+                await until(lambda: are(collector, _1="up"))
+                await collector.until_idle()
+                collector.process.kill()
+                await until(lambda: not children(collector, ""), what="its parts end as well")
+    except AssertionError:
+        assert collector.process.returncode == -signal.SIGKILL
+    with collecting(data_dir, port=port, peers=peers) as collector:
+        await collector.until_up()
+        await until(lambda: are(collector, _1="down"))
+        status = await collector.until_idle()
+        assert status["rejected"] == 0
+        assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 5
