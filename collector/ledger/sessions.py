@@ -21,6 +21,7 @@ from schemas.message import (
     HelperStart,
     Keepalive,
     Message,
+    Notification,
     Open,
     Peer,
     Refresh,
@@ -32,6 +33,8 @@ from schemas.message import (
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 _LOST_WORD = "ExaBGP ended without a word"
+_WITH_WORDS = {(6, 2), (6, 4)}
+"""Cease: Administrative Shutdown, Administrative Reset."""
 
 
 class _Neighbour(BaseModel):
@@ -43,6 +46,8 @@ class _Neighbour(BaseModel):
     last_seen: datetime
     opened: dict[str, Any] | None = None
     """The last OPEN: it comes before its session is up."""
+    words: str | None = None
+    """The operator's in the peer's NOTIFICATION (RFC 9003): it comes before the session's `down`."""
     session: Session | None = None
 
 
@@ -129,8 +134,12 @@ class SessionTracker:
         if not isinstance(message, Sent):
             _tally(session, message)
         self._dirty[session.key] = session
+        if isinstance(message, Notification):
+            neighbour.words = _operator_words(message)
         if isinstance(message, StateChange) and message.state == "down":
-            self._end(neighbour, message.ts, _ended_by(message.reason or ""), message.reason or None)
+            reason = message.reason or ""
+            told = f"{reason}: {neighbour.words}" if neighbour.words else reason
+            self._end(neighbour, message.ts, _ended_by(reason), told or None)
         return Place(key, message.ts, self._collector, session.key)
 
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
@@ -195,7 +204,7 @@ class SessionTracker:
         if session is not None:
             session.until, session.ended_by, session.reason = ts, by, reason
             self._dirty[session.key] = session
-            neighbour.session = neighbour.opened = None
+            neighbour.session = neighbour.opened = neighbour.words = None
 
     def _end_others(self, pid: int | None, ts: datetime) -> None:
         """End what is still up of ExaBGP processes other than `pid`, as of `ts`: nothing is known of later."""
@@ -213,6 +222,13 @@ def _tally(session: Session, message: Any) -> None:
         session.updates += 1
         session.announced += sum(len(group.nlri or group.objects or ()) for group in message.announce or ())
         session.withdrawn += sum(len(group.nlri or group.objects or ()) for group in message.withdraw or ())
+
+
+def _operator_words(notification: Notification) -> str | None:
+    """Why an operator shut the session down or reset it (RFC 9003), printable: it comes from outside."""
+    if (notification.code, notification.subcode) not in _WITH_WORDS or not notification.text:
+        return None
+    return "".join(character for character in notification.text if character.isprintable())
 
 
 def _ended_by(reason: str) -> Literal["peer", "exabgp", "collector"]:

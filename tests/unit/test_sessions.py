@@ -44,6 +44,27 @@ def seconds(moment: datetime | None) -> float:
     return round(moment.timestamp() - 1.8e9, 3)
 
 
+def notification(router: Router, code: int, subcode: int, message: str) -> bytes:
+    said = {"code": code, "subcode": subcode, "data": "0x00", "message": message}
+    return router.line("notification", direction="receive", notification=said)
+
+
+def test_the_reason_has_the_operators_words() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), notification(router, 6, 2, 'Shutdown Communication: "at\x1b noon"'))
+    feed.restart()
+    feed.take(router.down("notification received (6,2)"))
+    assert feed.only.reason == 'notification received (6,2): Shutdown Communication: "at noon"'
+    assert feed.only.ended_by == "peer"
+
+
+def test_the_data_of_other_notifications_are_no_words() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), notification(router, 6, 4, ""), notification(router, 3, 1, "\x01\x02"))
+    feed.take(router.down("notification received (3,1)"))
+    assert feed.only.reason == "notification received (3,1)"
+
+
 def test_a_session_from_up_to_down() -> None:
     router, feed = Router(), Feed()
     before = feed.take(*router.up())
