@@ -1,263 +1,363 @@
-"""Real BGP daemons, each with its own loopback address, that announce what a test says."""
+"""Real BGP daemons on loopback addresses of their own: each announces what it is told, and nothing else."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 from tests.running import free_port
 from tests.support import missing, program
 
+LOCAL_AS = 65000
 
-@dataclass(frozen=True)
-class Route:
-    """What a router is to announce."""
+
+class Route(NamedTuple):
+    """A route that a router originates. Two of one prefix are two paths, where the router has add-path."""
 
     prefix: str
-    med: int = 0
-    community: str | None = None
+    med: int
+    communities: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        return "ipv6" if ":" in self.prefix else "ipv4"
 
 
 class Router(ABC):
-    """One daemon that connects to a collector on loopback. Use as a context manager.
+    """A daemon with a session to the collector, from entering its context to leaving it.
 
     Args:
-        directory: for its configuration and sockets.
+        directory: where its files go; made.
         target: the collector's port on 127.0.0.1.
+        number: of its address, AS and BGP identifier: 127.0.0.N, 65000 + N, 10.0.0.N.
+        session: more lines for the session, in the daemon's own language.
     """
 
-    name: str
-    address: str
-    asn: int
-    programs: tuple[str, ...]
-    sends_communities = True
+    capabilities: frozenset[int]
+    """Codes of its OPEN (RFC 5492): 1 multiprotocol, 2 route refresh, 64 graceful restart, 65 4-byte AS, ..."""
+    origin = "igp"
+    has_end_of_rib = True
 
-    def __init__(self, directory: Path, target: int) -> None:
-        self.directory = directory
-        self.target = target
-        self.port = free_port()
+    def __init__(self, directory: Path, target: int, number: int, session: str = "") -> None:
+        self.directory, self.target, self.number, self.session = directory, target, number, session
+        self.address, self.asn, self.router_id = f"127.0.0.{number}", LOCAL_AS + number, f"10.0.0.{number}"
+        self.port, self.api = free_port(), free_port()
+        self.routes: Sequence[Route] = ()
+        self._before: Sequence[Route] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Router:
-        for name in self.programs:
-            program(name)
-        self.directory.mkdir(parents=True, exist_ok=True)
+    def settings(self) -> list[str]:
+        """The collector's, for this peer."""
+        return ["[[peers]]", f'address = "{self.address}"', f"asn = {self.asn}", "passive = true"]
+
+    @property
+    def next_hop6(self) -> str:
+        """Of its IPv6 routes; some do not take what they are told, over a session of IPv4."""
+        return f"2001:db8::{self.number}"
+
+    @property
+    def peer(self) -> dict[str, Any]:
+        """As `history` and documents name it."""
+        return {"address": self.address, "asn": self.asn}
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True)
+        command = self.command()
         self.configure()
         with (self.directory / "log").open("wb") as log:
-            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        assert self._process is not None
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self.kill()
 
-    def stop(self) -> None:
-        """End it in good order; its peers are told."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+    def kill(self) -> None:
+        """End it without a word to anybody."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def announce(self, *routes: Route) -> None:
+        """Announce these routes and no others. Its session is up: so it takes orders."""
+        self._before, self.routes = self.routes, routes
+        self.change()
+
+    @property
+    def gone(self) -> list[Route]:
+        """What it announced before and does not now."""
+        return [route for route in self._before if route not in self.routes]
+
+    @property
+    def new(self) -> list[Route]:
+        """What it did not announce before."""
+        return [route for route in self.routes if route not in self._before]
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What starts it, in the foreground."""
+        """What runs it in the foreground."""
 
     @abstractmethod
     def configure(self) -> None:
-        """Write a configuration without routes."""
+        """Write its configuration, with `routes` if it has routes there."""
 
     @abstractmethod
-    def announce(self, routes: list[Route]) -> None:
-        """Announce exactly these routes from now on."""
+    def change(self) -> None:
+        """Let it announce what `routes` has become."""
 
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    @abstractmethod
+    def shut_down(self, why: str) -> None:
+        """Shut the session down administratively (RFC 9003)."""
+
+    def tell(self, *command: str) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, cwd=self.directory)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-        return done.stdout
 
 
 class Gobgpd(Router):
-    name, address, asn, programs = "gobgpd", "127.0.0.21", 65021, ("gobgpd", "gobgp")
+    capabilities = frozenset({1, 2, 65})
+    origin = "incomplete"
+    has_end_of_rib = False
 
-    def __init__(self, directory: Path, target: int) -> None:
-        super().__init__(directory, target)
-        self.api = free_port()
-        self._announced: list[Route] = []
+    def settings(self) -> list[str]:
+        # It waits for us: it would try again after nine seconds only.
+        return [*super().settings()[:-1], f"port = {self.port}"]
 
     def command(self) -> list[str]:
-        config = self.directory / "gobgpd.toml"
-        return [program("gobgpd"), "-f", str(config), "--api-hosts", f"127.0.0.1:{self.api}", "--pprof-disable"]
+        return [program("gobgpd"), "-f", "gobgpd.toml", "--api-hosts", f"127.0.0.1:{self.api}", "--pprof-disable"]
 
     def configure(self) -> None:
         families = "".join(
             f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{family}-unicast"\n'
+            "[neighbors.afi-safis.add-paths.config]\nsend-max = 8\n"
             for family in ("ipv4", "ipv6")
         )
         (self.directory / "gobgpd.toml").write_text(
-            f'[global.config]\nas = {self.asn}\nrouter-id = "10.0.0.21"\nport = {self.port}\n'
-            f'local-address-list = ["{self.address}"]\n'
-            f'[[neighbors]]\n[neighbors.config]\nneighbor-address = "127.0.0.1"\npeer-as = 65000\n'
-            f'[neighbors.transport.config]\nremote-port = {self.target}\nlocal-address = "{self.address}"\n'
-            f"[neighbors.timers.config]\nconnect-retry = 1\nhold-time = 90\n{families}"
+            f"""
+            [global.config]
+            as = {self.asn}
+            router-id = "{self.router_id}"
+            port = {self.port}
+            local-address-list = ["{self.address}"]
+            [[neighbors]]
+            [neighbors.config]
+            neighbor-address = "127.0.0.1"
+            peer-as = {LOCAL_AS}
+            [neighbors.transport.config]
+            remote-port = {self.target}
+            local-address = "{self.address}"
+            passive-mode = true
+            [neighbors.timers.config]
+            hold-time = 90
+            {families}
+            """
         )
 
-    def announce(self, routes: list[Route]) -> None:
-        for route in self._announced:
-            if route.prefix not in [other.prefix for other in routes]:
-                self._rib("del", route.prefix)
-        for route in routes:
-            if route not in self._announced:
-                extra = ["community", route.community] if route.community else []
-                hop = "2001:db8::21" if ":" in route.prefix else self.address
-                self._rib("add", route.prefix, "nexthop", hop, "med", str(route.med), *extra)
-        self._announced = routes
+    def change(self) -> None:
+        replaced = {(route.prefix, self._identifier(route)) for route in self.new}
+        for route in self.gone:
+            if (route.prefix, self._identifier(route)) not in replaced:
+                self._rib("del", route)
+        for route in self.new:
+            words = ["nexthop", self.next_hop6 if route.family == "ipv6" else self.address, "med", str(route.med)]
+            words += ["community", ",".join(route.communities)] if route.communities else []
+            words += ["large-community", ",".join(route.large)] if route.large else []
+            self._rib("add", route, *words)
 
-    def _rib(self, what: str, prefix: str, *more: str) -> None:
-        family = ["-a", "ipv6"] if ":" in prefix else []
-        self._run(
-            program("gobgp"), "-u", "127.0.0.1", "-p", str(self.api), "global", "rib", what, prefix, *more, *family
-        )
+    def _rib(self, what: str, route: Route, *words: str) -> None:
+        path = ["identifier", self._identifier(route)]
+        self._gobgp("global", "rib", what, "-a", route.family, route.prefix, *path, *words)
+
+    def _identifier(self, route: Route) -> str:
+        """A path is the route's whose MED begins so: a change keeps the first digit."""
+        return str(route.med)[0]
+
+    def shut_down(self, why: str) -> None:
+        self._gobgp("neighbor", "127.0.0.1", "shutdown", "--reason", why)
+
+    def _gobgp(self, *words: str) -> None:
+        self.tell(program("gobgp"), "-u", "127.0.0.1", "-p", str(self.api), *words)
 
 
 class Bird(Router):
-    name, address, asn, programs = "bird", "127.0.0.22", 65022, ("bird", "birdc")
-    sends_communities = False  # BIRD 2.0.12 sends the MED or the community of a static route, never both
+    capabilities = frozenset({1, 2, 64, 65, 69, 70})
 
     def command(self) -> list[str]:
-        return [program("bird"), "-f", "-c", str(self.directory / "bird.conf"), "-s", str(self.directory / "bird.ctl")]
+        return [program("bird"), "-f", "-c", "bird.conf", "-s", "bird.ctl"]
 
     def configure(self) -> None:
-        self._write([])
-
-    def _write(self, routes: list[Route]) -> None:
-        # Two protocols: with add-path, a second route of one prefix comes from the second of them.
-        tables: list[dict[str, Route]] = [{}, {}]
-        for route in routes:
-            tables[1 if route.prefix in tables[0] else 0][route.prefix] = route
-        static = ""
-        for number, table in enumerate(tables):
-            for family, colon in (("ipv4", False), ("ipv6", True)):
-                lines = "".join(self._static(route) for route in table.values() if (":" in route.prefix) == colon)
-                static += f"protocol static s{number}{family} {{ {family}; {lines} }}\n"
+        # Two routes of a prefix are of two protocols. Only a MED that the export filter sets is sent.
+        static, seen = "", [route.prefix for route in self.routes]
+        for at, route in enumerate(self.routes):
+            protocol = f"r{route.prefix}_{seen[:at].count(route.prefix)}".translate(str.maketrans(".:/", "___"))
+            values = [f"bgp_community.add(({value.replace(':', ',')}));" for value in route.communities]
+            values += [f"bgp_large_community.add(({value.replace(':', ',')}));" for value in route.large]
+            static += (
+                f"protocol static {protocol} {{ {route.family};\n"
+                f"route {route.prefix} blackhole {{ its_med = {route.med}; {' '.join(values)} }}; }}\n"
+            )
         (self.directory / "bird.conf").write_text(
-            f"router id 10.0.0.22;\nprotocol device {{ }}\n{static}"
-            f"protocol bgp collector {{ local {self.address} port {self.port} as {self.asn};\n"
-            f"  neighbor 127.0.0.1 port {self.target} as 65000; multihop; connect retry time 1; connect delay time 1;\n"
-            "  error wait time 1, 2;\n"
-            "  ipv4 { import none; export all; next hop self; add paths tx; };\n"
-            "  ipv6 { import none; export all; next hop address 2001:db8::22; }; }\n"
+            f"""
+            log stderr all;
+            router id {self.router_id};
+            attribute int its_med;
+            filter with_med {{ bgp_med = its_med; accept; }}
+            protocol device {{ }}
+            {static}
+            protocol bgp collector {{
+                local {self.address} port {self.port} as {self.asn};
+                neighbor 127.0.0.1 port {self.target} as {LOCAL_AS};
+                multihop 2;
+                connect delay time 1;
+                connect retry time 1;
+                error wait time 1, 2;
+                hold time 90;
+                {self.session}
+                ipv4 {{ import none; export filter with_med; next hop self; add paths tx; }};
+                ipv6 {{ import none; export filter with_med; next hop address {self.next_hop6}; add paths tx; }};
+            }}
+            """
         )
 
-    def _static(self, route: Route) -> str:
-        return f"route {route.prefix} blackhole {{ bgp_med = {route.med}; }};\n"
+    def change(self) -> None:
+        self.configure()
+        self._birdc("configure")
 
-    def announce(self, routes: list[Route]) -> None:
-        self._write(routes)
-        self._run(program("birdc"), "-s", str(self.directory / "bird.ctl"), "configure")
+    def shut_down(self, why: str) -> None:
+        self._birdc("disable", "collector", f'"{why}"')
+
+    def _birdc(self, *words: str) -> None:
+        self.tell(program("birdc"), "-s", "bird.ctl", *words)
 
 
 class Frr(Router):
-    name, address, asn, programs = "frr", "127.0.0.23", 65023, ("vtysh",)
+    capabilities = frozenset({1, 2, 6, 64, 65, 70, 73})
 
-    def __init__(self, directory: Path, target: int) -> None:
-        super().__init__(directory, target)
-        self.vty = free_port()
-        self._announced: list[Route] = []
+    @property
+    def next_hop6(self) -> str:
+        return f"::ffff:{self.address}"
 
     def command(self) -> list[str]:
-        daemon = "/usr/lib/frr/bgpd"
-        if not Path(daemon).exists():
-            missing(f"{daemon} is not installed (Debian package frr)")
+        bgpd = "/usr/lib/frr/bgpd"  # OpenBGPD's has the same name
+        if not Path(bgpd).exists():
+            missing(f"{bgpd} is not here (Debian's package frr)")
+        if os.geteuid() != 0:
+            missing("FRR's bgpd starts as root only")
+        alone = ["-n", "-S", "-Z", "-u", "root", "-g", "root", "-i", "pid", "--vty_socket", str(self.directory)]
         return [
-            *(
-                daemon,
-                "-f",
-                str(self.directory / "frr.conf"),
-                "-n",
-                "-S",
-                "-Z",
-                "-p",
-                str(self.port),
-                "-l",
-                self.address,
-            ),
-            *("-i", str(self.directory / "pid"), "--vty_socket", str(self.directory), "-A", "127.0.0.1"),
-            *("-P", str(self.vty), "-u", "root", "-g", "root"),
+            *(bgpd, "-f", str(self.directory / "frr.conf"), "-p", str(self.port), "-l", self.address),
+            *(*alone, "-A", "127.0.0.1", "-P", str(self.api)),
         ]
 
     def configure(self) -> None:
-        self.directory.chmod(0o755)
         (self.directory / "frr.conf").write_text(
-            f"bgp route-map delay-timer 0\nrouter bgp {self.asn}\n bgp router-id 10.0.0.23\n"
-            " no bgp ebgp-requires-policy\n no bgp network import-check\n"
-            " neighbor 127.0.0.1 remote-as 65000\n"
-            f" neighbor 127.0.0.1 port {self.target}\n neighbor 127.0.0.1 ebgp-multihop 2\n"
-            f" neighbor 127.0.0.1 update-source {self.address}\n neighbor 127.0.0.1 timers connect 1\n"
-            " neighbor 127.0.0.1 disable-connected-check\n neighbor 127.0.0.1 advertisement-interval 0\n"
-            " address-family ipv6 unicast\n  neighbor 127.0.0.1 activate\n exit-address-family\n"
+            f"""
+            router bgp {self.asn}
+             bgp router-id {self.router_id}
+             no bgp ebgp-requires-policy
+             no bgp network import-check
+             neighbor 127.0.0.1 remote-as {LOCAL_AS}
+             neighbor 127.0.0.1 port {self.target}
+             neighbor 127.0.0.1 ebgp-multihop 2
+             neighbor 127.0.0.1 disable-connected-check
+             neighbor 127.0.0.1 update-source {self.address}
+             neighbor 127.0.0.1 timers 30 90
+             neighbor 127.0.0.1 timers connect 1
+             neighbor 127.0.0.1 advertisement-interval 0
+             address-family ipv6 unicast
+              neighbor 127.0.0.1 activate
+             exit-address-family
+            """
         )
 
-    def announce(self, routes: list[Route]) -> None:
-        for route in self._announced:
-            if route.prefix not in [other.prefix for other in routes]:
-                self._configure(route, "no ")
-        for route in routes:
-            if route not in self._announced:
-                self._configure(route)
-        self._announced = routes
-
-    def _configure(self, route: Route, no: str = "") -> None:
-        # The name tells the attributes: a change is another route map, which takes effect at once.
-        name = f"M{route.med}{'V6' if ':' in route.prefix else ''}"
-        lines = ["configure terminal"]
-        if not no:
+    def change(self) -> None:
+        replaced = [route.prefix for route in self.new]
+        lines: list[str] = []
+        for route in self.gone:
+            if route.prefix not in replaced:
+                lines += self._network(f"no network {route.prefix}", route)
+        for route in self.new:
+            # Another map for other attributes: a map that changes takes effect after seconds only.
+            name = f"{route.family}-{route.med}"
             lines += [f"route-map {name} permit 10", f"set metric {route.med}"]
-            lines += [f"set community {route.community}"] if route.community else []
-            lines += ["exit"]
-        family = "ipv6" if ":" in route.prefix else "ipv4"
-        lines += [f"router bgp {self.asn}", f"address-family {family} unicast"]
-        lines += [f"{no}network {route.prefix}" + ("" if no else f" route-map {name}")]
-        commands = [part for line in lines for part in ("-c", line)]
-        self._run(program("vtysh"), "--vty_socket", str(self.directory), *commands)
+            lines += [f"set community {' '.join(route.communities)}"] if route.communities else []
+            lines += [f"set large-community {' '.join(route.large)}"] if route.large else []
+            lines += ["exit", *self._network(f"network {route.prefix} route-map {name}", route)]
+        self._vtysh(*lines)
+
+    def _network(self, line: str, route: Route) -> list[str]:
+        return [f"router bgp {self.asn}", f"address-family {route.family} unicast", line, "exit", "exit"]
+
+    def shut_down(self, why: str) -> None:
+        self._vtysh(f"router bgp {self.asn}", f"neighbor 127.0.0.1 shutdown message {why}")
+
+    def _vtysh(self, *lines: str) -> None:
+        words = [word for line in ("configure terminal", *lines) for word in ("-c", line)]
+        self.tell(program("vtysh"), "--vty_socket", str(self.directory), "-d", "bgpd", *words)
 
 
 class Openbgpd(Router):
-    name, address, asn, programs = "openbgpd", "127.0.0.24", 65024, ("bgpctl",)
+    capabilities = frozenset({1, 2, 64, 65})
+    next_hop6 = "::1"
 
     def command(self) -> list[str]:
-        if os.geteuid() != 0:
-            missing("OpenBGPD needs root")
-        # It keeps its own socket under /run whatever it is told: a /run for itself.
-        start = "mount -t tmpfs tmpfs /run && mkdir -p /run/openbgpd && exec /usr/sbin/bgpd -d -f"
-        return ["unshare", "-m", "sh", "-c", f"{start} {self.directory}/openbgpd.conf"]
+        program("bgpctl")
+        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            missing("OpenBGPD starts as root only, with a /run that we may mount")
+        # It wants /run/openbgpd for its chroot: a /run of its own.
+        own = "mount -t tmpfs tmpfs /run && mkdir -p /run/openbgpd"
+        return ["unshare", "-m", "sh", "-c", f"{own} && exec /usr/sbin/bgpd -d -f '{self.directory}/openbgpd.conf'"]
 
     def configure(self) -> None:
-        self._write([])
-
-    def _write(self, routes: list[Route]) -> None:
         networks = ""
-        for route in routes:
-            community = f" community {route.community}" if route.community else ""
-            networks += f"network {route.prefix} set {{ metric {route.med}{community} }}\n"
-        config = self.directory / "openbgpd.conf"
-        config.write_text(
-            f"AS {self.asn}\nrouter-id 10.0.0.24\nlisten on {self.address} port {self.port}\n"
-            f'socket "{self.directory}/openbgpd.sock"\n{networks}'
-            f'neighbor 127.0.0.1 {{\n descr "collector"\n remote-as 65000\n local-address {self.address}\n'
-            f" port {self.target}\n multihop 2\n announce IPv4 unicast\n announce IPv6 unicast\n}}\n"
-            "allow to any\nallow from any\n"
+        for route in self.routes:
+            values = [f"community {value}" for value in route.communities]
+            values += [f"large-community {value}" for value in route.large]
+            networks += f"network {route.prefix} set {{ metric {route.med} {' '.join(values)} }}\n"
+        file = self.directory / "openbgpd.conf"
+        file.write_text(
+            f"""
+            AS {self.asn}
+            router-id {self.router_id}
+            listen on {self.address} port {self.port}
+            socket "{self.directory}/openbgpd.sock"
+            connect-retry 1
+            holdtime 90
+            {networks}
+            neighbor 127.0.0.1 {{
+                remote-as {LOCAL_AS}
+                local-address {self.address}
+                port {self.target}
+                multihop 2
+                announce IPv4 unicast
+                announce IPv6 unicast
+            }}
+            allow to any
+            allow from any
+            """
         )
-        config.chmod(0o600)
+        file.chmod(0o600)
 
-    def announce(self, routes: list[Route]) -> None:
-        self._write(routes)
-        self._run(program("bgpctl"), "-s", f"{self.directory}/openbgpd.sock", "reload")
+    def change(self) -> None:
+        self.configure()
+        self._bgpctl("reload")
+
+    def shut_down(self, why: str) -> None:
+        self._bgpctl("neighbor", "127.0.0.1", "down", why)
+
+    def _bgpctl(self, *words: str) -> None:
+        self.tell(program("bgpctl"), "-s", f"{self.directory}/openbgpd.sock", *words)
 
 
 ROUTERS: tuple[type[Router], ...] = (Gobgpd, Bird, Frr, Openbgpd)

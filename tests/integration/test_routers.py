@@ -1,149 +1,340 @@
-"""Real routers announce, change, withdraw and go down: the archive says exactly that."""
+"""Real routers announce, change, withdraw and go down: history, peers and documents say exactly that."""
 
-import asyncio
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.query.history import HistoryQuery, history
+from collector.query.peers import peers
 from collector.store.mongo import Store
-from tests.integration.routers import ROUTERS, Bird, Route, Router
-from tests.running import Collector, collecting
-from tests.support import until
+from tests.integration.routers import ROUTERS, Bird, Gobgpd, Route, Router
+from tests.running import Collector, collecting, free_port
+from tests.support import missing, until
 
-V4, V6, STAYS = "203.0.113.0/24", "2001:db8:77::/48", "198.51.100.0/25"
-
-
-async def history(collector: Collector, prefix: str) -> list[dict[str, Any]]:
-    return await asyncio.to_thread(collector.ask, "history", prefix)
+V4, V6 = "198.51.100.0/25", "2001:db8:77::/48"
+WHY = "maintenance at noon"
 
 
-async def events(collector: Collector, prefix: str) -> list[tuple[Any, ...]]:
-    return [(entry["event"], entry["med"], entry["communities"]) for entry in await history(collector, prefix)]
+class Bench:
+    """A collector with real routers, and its store: waiting looks there, which is quicker than the command line."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.port = directory, free_port()
+        self.config = directory / "collector.toml"
+        self.collector: Collector
+        self.store: Store
+
+    def router(self, kind: type[Router], number: int, session: str = "") -> Router:
+        return kind(self.directory / str(number), self.port, number, session)
+
+    def configure(self, *routers: Router, **keys: str) -> None:
+        lines = [f"{key} = {value}" for key, value in keys.items()]
+        self.config.write_text("\n".join(line for router in routers for line in (*router.settings(), *lines)))
+
+    @asynccontextmanager
+    async def running(self, *routers: Router, **keys: str) -> AsyncIterator[None]:
+        """The collector, with these keys for every peer."""
+        self.configure(*routers, **keys)
+        with collecting(self.directory / "data", "--config", str(self.config), port=self.port) as self.collector:
+            await self.collector.until_up()
+            async with Store.open(self.collector.uri) as self.store:
+                yield
+
+    async def states(self) -> list[str]:
+        return [peer.state async for peer in peers(self.store)]
+
+    async def until_states(self, *expected: str) -> None:
+        async def hold() -> bool:
+            return await self.states() == list(expected)
+
+        await until(hold, what=f"the peers are {expected}")
+
+    async def until_events(self, prefix: str, count: int) -> None:
+        async def come() -> bool:
+            return len([event async for event in history(self.store, HistoryQuery(prefix))]) >= count
+
+        await until(come, what=f"{count} events of {prefix}")
+
+    def history(self, prefix: str) -> list[dict[str, Any]]:
+        """What the command says, but for times and what is not given."""
+        entries = self.collector.ask("history", prefix)
+        assert [entry["ts"] for entry in entries] == sorted(entry["ts"] for entry in entries)
+        return [{key: value for key, value in entry.items() if value is not None and key != "ts"} for entry in entries]
+
+    def peers(self) -> list[dict[str, Any]]:
+        return self.collector.ask("peers")
+
+    async def documents(self, collection: str, **query: Any) -> list[dict[str, Any]]:
+        return [document async for document in self.store.find(collection, query, sort=(("_id", 1),))]
 
 
-async def the_peer(collector: Collector) -> dict[str, Any]:
-    (peer,) = await asyncio.to_thread(collector.ask, "peers")
-    found: dict[str, Any] = peer
-    return found
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
 
 
-async def established(collector: Collector) -> bool:
-    return bool((await the_peer(collector))["state"] == "up")
+def announced(router: Router, route: Route, **more: Any) -> dict[str, Any]:
+    """As `history` tells of it."""
+    entry = {
+        "event": "announce",
+        "peer": router.peer,
+        "prefix": route.prefix,
+        "family": f"{route.family} unicast",
+        "next_hop": router.address if route.family == "ipv4" else router.next_hop6,
+        "as_path": str(router.asn),
+        "origin": router.origin,
+        "med": route.med,
+        **more,
+    }
+    if route.communities:
+        entry["communities"] = list(route.communities)
+    if route.large:
+        entry["large_communities"] = list(route.large)
+    return entry
 
 
-@pytest.mark.parametrize("kind", ROUTERS, ids=lambda kind: kind.name)
-async def test_a_routers_life(kind: type[Router], data_dir: Path, tmp_path: Path) -> None:
-    with collecting(data_dir, peers=[(kind.address, kind.asn)]) as collector:
-        await collector.until_up()
-        assert (await the_peer(collector))["state"] == "never"
-        with kind(tmp_path / "router", collector.port) as router:
-            await until(lambda: established(collector), what="the session is up")
-            first, changed = (f"{kind.asn}:{number}" if kind.sends_communities else None for number in (1, 2))
-            rest = [Route(V6, 5), Route(STAYS, 7)]
-
-            router.announce([Route(V4, 10, first), *rest])
-            announced = [("announce", 10, first and [first])]
-            await until(lambda: _is(collector, V4, announced))
-
-            router.announce([Route(V4, 20, changed), *rest])
-            announced.append(("announce", 20, changed and [changed]))
-            await until(lambda: _is(collector, V4, announced))
-
-            router.announce(rest)
-            await until(lambda: _is(collector, V4, [*announced, ("withdraw", None, None)]))
-
-            peer = await the_peer(collector)
-            assert (peer["address"], peer["asn"], peer["routes"]) == (kind.address, kind.asn, 2)
-            assert peer["last_keepalive"] is not None
-            assert peer["updates"] >= 4
-
-        await until(lambda: _is_down(collector), what="the session's end")
-        await _assert_the_ends(collector, kind)
-        async with Store.open(collector.uri) as store:
-            await _assert_the_documents(store, kind)
+def gone(router: Router, route: Route, event: str = "withdraw", **more: Any) -> dict[str, Any]:
+    family = f"{route.family} unicast"
+    return {"event": event, "peer": router.peer, "prefix": route.prefix, "family": family, **more}
 
 
-async def _is(collector: Collector, prefix: str, expected: list[tuple[Any, ...]]) -> bool:
-    return await events(collector, prefix) == expected
+# --- what routers do --------------------------------------------------------------------------------------------------
 
 
-async def _is_down(collector: Collector) -> bool:
-    return bool((await the_peer(collector))["state"] == "down")
+@pytest.mark.parametrize("kind", ROUTERS)
+async def test_announce_change_withdraw_shut_down(bench: Bench, kind: type[Router]) -> None:
+    router = bench.router(kind, 31)
+    first = Route(V4, 50, ("65031:100", "65031:200"), ("65031:1:2", "4200000000:3:4"))
+    changed, stays = Route(V4, 51, ("65031:300",)), Route(V6, 60, ("65031:100",))
+    async with bench.running(router):
+        assert [(peer["state"], peer["updates"]) for peer in bench.peers()] == [("never", 0)]
+        with router:
+            await bench.until_states("up")
+            router.announce(first, stays)
+            await bench.until_events(V4, 1)
+            await bench.until_events(V6, 1)
+            router.announce(changed, stays)
+            await bench.until_events(V4, 2)
+            check_peer(bench, router, state="up", updates=3, routes=2, reason=None)
+            router.announce(stays)
+            await bench.until_events(V4, 3)
+            check_peer(bench, router, state="up", updates=4, routes=1, reason=None)
+            router.shut_down(WHY)
+            await bench.until_states("down")
+        (session,) = await bench.documents("sessions")
+        check_session(session, router)
+        check_peer(bench, router, state="down", updates=4, routes=0, reason=session["reason"])
+        assert bench.history(V4) == [announced(router, first), announced(router, changed), gone(router, changed)]
+        end = gone(router, stays, "session_end", reason=session["reason"])
+        assert bench.history(V6) == [announced(router, stays), end]
+        await check_messages(bench, router, session)
 
 
-async def _assert_the_ends(collector: Collector, kind: type[Router]) -> None:
-    """What stood went with the session, what was withdrawn before did not go twice."""
-    v4 = await history(collector, V4)
-    assert [entry["event"] for entry in v4] == ["announce", "announce", "withdraw"]
-    assert {(entry["as_path"], entry["origin"]) for entry in v4[:2]} == {(str(kind.asn), v4[0]["origin"])}
-    assert v4[0]["next_hop"] == kind.address
-    for prefix, med in ((V6, 5), (STAYS, 7)):
-        announce, end = await history(collector, prefix)
-        assert (announce["event"], announce["med"]) == ("announce", med)
-        assert (":" in announce["next_hop"]) == (":" in prefix)
-        assert (end["event"], end["next_hop"]) == ("session_end", None)
-        assert end["reason"]
-    assert (await the_peer(collector))["routes"] == 0
+def check_peer(bench: Bench, router: Router, **expected: Any) -> None:
+    (peer,) = bench.peers()
+    assert {key: peer[key] for key in expected} == expected
+    assert {"address": peer["address"], "asn": peer["asn"]} == router.peer
+    assert peer["since"]
+    assert peer["last_keepalive"]
 
 
-async def _assert_the_documents(store: Store, kind: type[Router]) -> None:
-    (session,) = [one async for one in store.find("sessions", {})]
-    assert (session["peer"], session["local"]["asn"]) == ({"address": kind.address, "asn": kind.asn}, 65000)
-    assert session["router_id"] == f"10.0.0.{kind.address.split('.')[-1]}"
-    assert (session["began"], session["ended_by"]) == ("up", "peer")
-    assert {1, 65} <= {capability["code"] for capability in session["capabilities"]}
-    assert session.get("gaps") is None
-    updates = [one async for one in store.find("updates", {}, sort=[("_id", 1)])]
+def check_session(session: dict[str, Any], router: Router) -> None:
+    expected = {
+        "peer": router.peer,
+        "local": {"address": "127.0.0.1", "asn": 65000},
+        "began": "up",
+        "ended_by": "peer",
+        "reason": f'notification received (6,2): Shutdown Communication: "{WHY}"',
+        "router_id": router.router_id,
+        "hold_time": 90,
+        "updates": 4,
+        "announced": 3,
+        "withdrawn": 1,
+    }
+    assert {key: session[key] for key in expected} == expected
+    assert session["since"] < session["until"]
+    assert "gaps" not in session
+    offered = {capability["code"]: capability for capability in session["capabilities"]}
+    assert set(offered) >= router.capabilities
+    assert offered[1]["families"] == ["ipv4/unicast", "ipv6/unicast"]
+    assert offered[65]["asn4"] == router.asn
+
+
+async def check_messages(bench: Bench, router: Router, session: dict[str, Any]) -> None:
+    inside = await bench.documents("messages", session=session["_id"])
+    ends = [message["family"] for message in inside if message["kind"] == "eor"]
+    assert sorted(ends) == (["ipv4 unicast", "ipv6 unicast"] if router.has_end_of_rib else [])
+    assert [message["state"] for message in inside if message["kind"] == "state"] == ["up", "down"]
+    (notification,) = [message for message in inside if message["kind"] == "notification"]
+    assert (notification["code"], notification["subcode"]) == (6, 2)  # Cease, Administrative Shutdown
+    assert WHY in notification["text"]
+    updates = await bench.documents("updates")
     assert {update["session"] for update in updates} == {session["_id"]}
-    assert len(updates) == session["updates"]
-    counters = [update["source"]["counter"] for update in updates]
-    assert counters == sorted(counters)
-    kinds = {one["kind"] async for one in store.find("messages", {})}
-    assert {"state", "open", "keepalive"} <= kinds
+    assert await bench.documents("rejects") == []
 
 
-async def test_add_path(data_dir: Path, tmp_path: Path) -> None:
-    """Two paths of one prefix are two routes; one of them is withdrawn alone."""
-    with collecting(data_dir, peers=[(Bird.address, Bird.asn)], BGPLEDGER_BGP_ADD_PATH="true") as collector:
-        await collector.until_up()
-        with Bird(tmp_path / "router", collector.port) as router:
-            await until(lambda: established(collector))
-            router.announce([Route(V4, 10), Route(V4, 20)])
+@pytest.mark.parametrize("kind", [Gobgpd, Bird])
+async def test_add_path(bench: Bench, kind: type[Router]) -> None:
+    """Two paths of a prefix are two routes: one of them changes, and is withdrawn, alone."""
+    router = bench.router(kind, 32)
+    one, two, changed = Route(V4, 10), Route(V4, 20), Route(V4, 21)
+    async with bench.running(router, add_path="true"):
+        with router:
+            await bench.until_states("up")
+            router.announce(one, two)
+            await bench.until_events(V4, 2)
+            router.announce(one, changed)
+            await bench.until_events(V4, 3)
+            assert bench.peers()[0]["routes"] == 2
+            router.announce(one)
+            await bench.until_events(V4, 4)
+            assert bench.peers()[0]["routes"] == 1
+            router.shut_down(WHY)
+            await bench.until_states("down")
+        (session,) = await bench.documents("sessions")
+        entries = bench.history(V4)
+        ids = {entry["med"]: entry["path_id"] for entry in entries if entry["event"] == "announce"}
+        assert ids[10] != ids[20] == ids[21]
+        assert sorted(entries[:2], key=lambda entry: int(entry["med"])) == [
+            announced(router, one, path_id=ids[10]),
+            announced(router, two, path_id=ids[20]),
+        ]
+        assert entries[2:] == [
+            announced(router, changed, path_id=ids[20]),
+            gone(router, changed, path_id=ids[20]),
+            gone(router, one, "session_end", path_id=ids[10], reason=session["reason"]),
+        ]
 
-            async def both() -> bool:
-                return len(await history(collector, V4)) == 2
 
-            await until(both)
-            announced = await history(collector, V4)
-            assert {entry["med"] for entry in announced} == {10, 20}
-            assert len({entry["path_id"] for entry in announced}) == 2
-            assert (await the_peer(collector))["routes"] == 2
+async def test_a_router_that_dies_and_comes_back(bench: Bench) -> None:
+    """Without a word from it, its routes are gone all the same, and come again with another session."""
+    router, again = (Bird(bench.directory / name, bench.port, 33) for name in ("first", "again"))
+    route = Route(V6, 10)
+    async with bench.running(router):
+        with router:
+            await bench.until_states("up")
+            router.announce(route)
+            await bench.until_events(V6, 1)
+            router.kill()
+            await bench.until_states("down")
+        again.routes = [route]
+        with again:
+            await bench.until_states("up")
+            await bench.until_events(V6, 3)
+            sessions = await bench.documents("sessions")
+            assert (sessions[0]["ended_by"], "until" in sessions[1]) == ("peer", False)
+            end = gone(router, route, "session_end", reason=sessions[0]["reason"])
+            assert bench.history(V6) == [announced(router, route), end, announced(router, route)]
+            updates = await bench.documents("updates")
+            assert [update["session"] for update in updates] == [session["_id"] for session in sessions]
 
-            router.announce([Route(V4, 10)])
 
-            async def one_withdrawn() -> bool:
-                return len(await history(collector, V4)) == 3
-
-            await until(one_withdrawn)
-            gone = {entry["med"]: entry["path_id"] for entry in announced}[20]
-            withdrawal = (await history(collector, V4))[-1]
-            assert (withdrawal["event"], withdrawal["path_id"]) == ("withdraw", gone)
-            assert (await the_peer(collector))["routes"] == 1
+# --- what the collector is told ---------------------------------------------------------------------------------------
 
 
-async def test_wire_bytes(data_dir: Path, tmp_path: Path) -> None:
-    with collecting(data_dir, peers=[(Bird.address, Bird.asn)], BGPLEDGER_BGP_WIRE_BYTES="true") as collector:
-        await collector.until_up()
-        with Bird(tmp_path / "router", collector.port) as router:
-            await until(lambda: established(collector))
-            router.announce([Route(V4, 10)])
-            await until(lambda: _is(collector, V4, [("announce", 10, None)]))
-        async with Store.open(collector.uri) as store:
-            updates = [one async for one in store.find("updates", {})]
-            opens = [one async for one in store.find("messages", {"kind": "open"})]
-    for document, kind in ((updates[0], 2), (opens[0], 1)):
-        wire = document["wire"]
-        assert wire[:16] == b"\xff" * 16
-        assert (int.from_bytes(wire[16:18]), wire[18]) == (len(wire), kind)  # RFC 4271 4.1: length, type
-    assert bytes([24, 203, 0, 113]) in updates[0]["wire"]
+async def test_the_bytes_of_every_message(bench: Bench) -> None:
+    router = bench.router(Bird, 34)
+    async with bench.running(router, wire_bytes="true"):
+        with router:
+            await bench.until_states("up")
+            router.announce(Route(V4, 10), Route(V6, 10))
+            await bench.until_events(V4, 1)
+            await bench.until_events(V6, 1)
+            router.shut_down(WHY)
+            await bench.until_states("down")
+        kinds = {"open": 1, "notification": 3, "keepalive": 4, "eor": 2}
+        messages = [one for one in await bench.documents("messages") if one["kind"] in kinds]
+        updates = await bench.documents("updates")
+        assert {one["kind"] for one in messages} == set(kinds)
+        for document in (*messages, *updates):
+            wire, code = document["wire"], kinds.get(document.get("kind", ""), 2)
+            # RFC 4271 4.1: marker, length, type.
+            assert (wire[:16], int.from_bytes(wire[16:18]), wire[18]) == (b"\xff" * 16, len(wire), code)
+        (notification,) = [one["wire"] for one in messages if one["kind"] == "notification"]
+        assert notification[19:] == bytes((6, 2, len(WHY))) + WHY.encode()  # RFC 9003
+        (update,) = await bench.documents("updates", **{"announce.nlri": V4})
+        assert update["wire"].endswith(bytes((25, 198, 51, 100, 0)))
+
+
+async def test_a_reload_touches_only_the_peer_that_changed(bench: Bench) -> None:
+    stays, leaves, comes = (bench.router(Bird, number) for number in (35, 36, 37))
+    async with bench.running(stays, leaves):
+        with stays, leaves, comes:
+            await bench.until_states("up", "up")
+            since = bench.peers()[0]["since"]
+            stays.announce(Route(V4, 10))
+            await bench.until_events(V4, 1)
+            bench.configure(stays, comes)
+            bench.collector.process.send_signal(signal.SIGHUP)
+            await bench.until_states("up", "down", "up")
+            stays.announce(Route(V4, 20))
+            await bench.until_events(V4, 2)
+            assert [peer["address"] for peer in bench.peers()] == [one.address for one in (stays, leaves, comes)]
+            assert bench.peers()[0]["since"] == since
+            (session,) = await bench.documents("sessions", until={"$exists": True})
+            assert (session["peer"], session["ended_by"]) == (leaves.peer, "collector")
+
+
+async def test_exabgp_that_is_killed(bench: Bench) -> None:
+    """The sessions' end is the collector's doing, and they come back."""
+    router, other = bench.router(Bird, 38), bench.router(Bird, 39)
+    route = Route(V4, 10)
+    async with bench.running(router, other):
+        with router, other:
+            await bench.until_states("up", "up")
+            router.announce(route)
+            await bench.until_events(V4, 1)
+            (pid,) = {session["exabgp_pid"] for session in await bench.documents("sessions")}
+            os.kill(pid, signal.SIGKILL)
+            await bench.until_events(V4, 3)
+            await bench.until_states("up", "up")
+            sessions = await bench.documents("sessions", until={"$exists": True})
+            assert {(session["peer"]["address"], session["ended_by"]) for session in sessions} == {
+                (router.address, "collector"),
+                (other.address, "collector"),
+            }
+            end = gone(router, route, "session_end", reason="ExaBGP ended without a word")
+            assert bench.history(V4) == [announced(router, route), end, announced(router, route)]
+            assert [peer["routes"] for peer in bench.peers()] == [1, 0]
+
+
+# --- MD5 and TTL ------------------------------------------------------------------------------------------------------
+
+
+def need_md5() -> None:
+    """Skip where the kernel takes no TCP MD5 keys (RFC 2385)."""
+    # struct tcp_md5sig of linux/tcp.h: an address in 128 bytes, flags, prefix length, key length, interface, key.
+    key = struct.pack("=HH4s120xBBHi80s", socket.AF_INET, 0, socket.inet_aton("127.0.0.1"), 0, 0, 3, 0, b"key")
+    with socket.socket() as probe:
+        try:
+            probe.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG, key)
+        except OSError as error:
+            missing(f"this kernel takes no TCP MD5 keys: {error.strerror}")
+
+
+_TCP_MD5SIG = 14
+
+
+async def test_password_and_ttl_security(bench: Bench) -> None:
+    need_md5()
+    (bench.directory / "secret").write_text("a pass word\n")
+    other = bench.router(Bird, 40, 'password "another word"; ttl security on;')
+    far = bench.router(Bird, 41, 'password "a pass word";')  # its packets come with a TTL of 2
+    right = bench.router(Bird, 42, 'password "a pass word"; ttl security on;')
+    keys = {"password_file": f'"{bench.directory}/secret"', "ttl_security": "2"}
+    async with bench.running(other, far, right, **keys):
+        with other, far, right:
+            await bench.until_states("up")
+            right.announce(Route(V4, 10))
+            await bench.until_events(V4, 1)
+            assert [peer["state"] for peer in bench.peers()] == ["never", "never", "up"]
+    assert "a pass word" not in bench.collector.log.read_text()
