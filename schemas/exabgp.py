@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter
-from typing_extensions import TypedDict
+from pydantic import ConfigDict, FailFast, Field, TypeAdapter
+from typing_extensions import TypeAliasType, TypedDict
 
 from schemas import message
 from schemas.attributes import (
@@ -23,9 +23,24 @@ from schemas.attributes import (
     format_as_path,
 )
 from schemas.message import Announced, Message, Peer, Source, Withdrawn
-from schemas.scalars import Address, Asn, Uint32, from_unix, normalise_address, normalise_prefix, storable
+from schemas.scalars import (
+    Address,
+    Asn,
+    Count,
+    Uint8,
+    Uint16,
+    Uint32,
+    from_unix,
+    normalise_address,
+    normalise_prefix,
+    storable,
+)
 
 _LENIENT = ConfigDict(extra="allow")
+
+_Item = TypeVar("_Item")
+_Many = Annotated[list[_Item], FailFast()]
+"""A list of which the first fault is told: a line of 8 MB can have a million, at 2 kB of memory each."""
 
 
 class _Addresses(TypedDict):
@@ -42,8 +57,8 @@ class _Envelope(TypedDict, total=False):
     """Keys that every line has, and those of some; see `../shared/exabgp.md` and ExaBGP's response/json.py."""
 
     time: float
-    pid: int
-    counter: int
+    pid: Uint32
+    counter: Count
     type: str
     header: str
     body: str
@@ -51,32 +66,40 @@ class _Envelope(TypedDict, total=False):
 
 class _Segment(TypedDict):
     element: Literal["as-sequence", "as-set", "as-confed-sequence", "as-confed-set"]
-    value: list[Asn]
+    value: _Many[Asn]
 
 
 class _ExtendedCommunity(TypedDict, total=False):
-    value: int
+    value: Annotated[int, Field(ge=0, lt=2**64)]
     string: str
 
+
+class _ExtendedCommunity6(TypedDict, total=False):
+    value: Annotated[int, Field(ge=0, lt=2**160)]
+    string: str
+
+
+# A name for it, as FailFast has no hash, which a union needs of its members.
+_FlatPath = TypeAliasType("_FlatPath", _Many[Asn])
 
 _Attributes = TypedDict(
     "_Attributes",
     {
         "origin": Literal["igp", "egp", "incomplete", "invalid"],
-        "as-path": dict[str, _Segment] | list[Asn],
-        "as-set": list[Asn],
-        "confederation-path": list[Asn],
-        "confederation-set": list[Asn],
+        "as-path": dict[str, _Segment] | _FlatPath,
+        "as-set": _Many[Asn],
+        "confederation-path": _Many[Asn],
+        "confederation-set": _Many[Asn],
         "med": Uint32,
         "local-preference": Uint32,
         "atomic-aggregate": bool,
         "aggregator": str,
-        "community": list[tuple[int, int]],
-        "large-community": list[tuple[int, int, int]],
-        "extended-community": list[_ExtendedCommunity],
-        "extended-community-ipv6": list[_ExtendedCommunity],
+        "community": _Many[tuple[Uint16, Uint16]],
+        "large-community": _Many[tuple[Uint32, Uint32, Uint32]],
+        "extended-community": _Many[_ExtendedCommunity],
+        "extended-community-ipv6": _Many[_ExtendedCommunity6],
         "originator-id": str,
-        "cluster-list": list[str],
+        "cluster-list": _Many[str],
         "aigp": str,
         "pmsi": str,
         "bgp-prefix-sid": dict[str, Any],
@@ -87,7 +110,7 @@ _Attributes = TypedDict(
 )
 _Attributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # pydantic's documented way for this syntax
 
-_Routes = list[dict[str, Any] | str]
+_Routes = _Many[dict[str, Any] | str]
 
 
 class _Update(TypedDict, total=False):
@@ -106,22 +129,22 @@ class _Body(TypedDict, total=False):
 
     update: _Update
     eor: _EndOfRib
-    category: int
+    category: Uint8
     header: str
     body: str
 
 
 class _Open(TypedDict):
-    version: int
+    version: Uint8
     asn: Asn
-    hold_time: int
+    hold_time: Uint16
     router_id: str
     capabilities: dict[str, dict[str, Any]]
 
 
 class _Notification(TypedDict, total=False):
-    code: int
-    subcode: int
+    code: Uint8
+    subcode: Uint8
     data: str
     message: str
 
@@ -168,13 +191,15 @@ class _HelperLine(TypedDict):
     bgpledger: Literal["receive"]
     event: Literal["start"]
     time: float
-    pid: int
-    ppid: int
+    pid: Uint32
+    ppid: Uint32
 
 
 _NEIGHBOR_LINE = TypeAdapter(_NeighborLine)
 _SHUTDOWN_LINE = TypeAdapter(_ShutdownLine)
 _HELPER_LINE = TypeAdapter(_HelperLine)
+_LABEL = TypeAdapter(list[Uint32])
+_CODE = TypeAdapter(Uint8)
 
 
 def to_message(line: Mapping[str, Any]) -> Message:
@@ -264,8 +289,13 @@ def _open(common: dict[str, Any], neighbor: _Neighbor) -> Message:
         asn=said["asn"],
         hold_time=said["hold_time"],
         router_id=said["router_id"],
-        capabilities=[{"code": int(code), **storable(value)} for code, value in said["capabilities"].items()],
+        capabilities=[_capability(code, value) for code, value in said["capabilities"].items()],
     )
+
+
+def _capability(said: str, value: dict[str, Any]) -> dict[str, Any]:
+    code = _CODE.validate_python(said)
+    return {"code": code, **{key: item for key, item in storable(value).items() if key != "code"}}
 
 
 def _keepalive(common: dict[str, Any], _neighbor: _Neighbor) -> Message:
@@ -311,7 +341,7 @@ def _fsm(common: dict[str, Any], neighbor: _Neighbor) -> Message:
 
 
 def _signal(common: dict[str, Any], neighbor: _Neighbor) -> Message:
-    detail = {"code": int(_required(neighbor, "code")), "name": neighbor.get("name")}
+    detail = {"code": storable(int(_required(neighbor, "code"))), "name": neighbor.get("name")}
     return message.Detail(**common, kind="signal", detail=detail)
 
 
@@ -397,7 +427,7 @@ def _group_key(route: dict[str, Any]) -> tuple[Any, ...]:
         elif name == "rd":
             key.append(("rd", value))
         elif name == "label":
-            key.append(("labels", tuple(tuple(label) for label in value)))
+            key.append(("labels", tuple(tuple(_LABEL.validate_python(label)) for label in value)))
         elif name != "nlri":
             raise ValueError(f"a route with an unknown property {name[:60]!r}")
     return tuple(sorted(key))

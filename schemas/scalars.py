@@ -104,8 +104,17 @@ Address = Annotated[str, AfterValidator(normalise_address)]
 Asn = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """An AS number, 2 or 4 bytes (RFC 6793)."""
 
+Uint8 = Annotated[int, Field(ge=0, le=2**8 - 1)]
+"""A version, an error code, a capability's code: one byte on the wire."""
+
+Uint16 = Annotated[int, Field(ge=0, le=2**16 - 1)]
+"""A hold time, half of a community: two bytes on the wire."""
+
 Uint32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """MULTI_EXIT_DISC, LOCAL_PREF, an add-path identifier: four bytes on the wire."""
+
+Count = Annotated[int, Field(ge=0, le=MAX_INT64)]
+"""A number that only counts up: as far as BSON's integers go."""
 
 Family = Annotated[str, AfterValidator(_check_family)]
 """Address family and subsequent family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""

@@ -9,7 +9,16 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from schemas.exabgp import to_message
-from schemas.message import Answer, Message
+from schemas.message import Answer, Message, Open, StateChange
+
+MAX_LINE_BYTES = 8 * 2**20
+"""The longest line that is looked at: parsing takes up to 45 bytes of memory for each of a line's.
+
+ExaBGP's longest known line, of a message of 65,535 bytes (RFC 8654), has 382 kB.
+"""
+
+_MAX_SESSION_BYTES = 2**20
+"""The longest line that may become part of a session's document, which must not grow to MongoDB's limit."""
 
 
 class Rejection(NamedTuple):
@@ -26,7 +35,8 @@ _ANSWER = re.compile(
         | (?:neighbor\ )?[0-9a-fA-F.:/]+\ (?:ipv4|ipv6|l2vpn|bgp-ls)\ .*
         | available\ API\ commands\ are\ listed\ here: | =+ | -+ | \#\  | filter\ can\ be:\ .* | command\ are:
         | \[neighbor\ <ip>\ \[filters\]\]\ .*
-        | (?:disable-ack|enable-ack|silence-ack|help|reload|reset|restart|shutdown|version|show\ [a-z -]+(?:\[.*\])?)\s*
+        | (?:disable-ack|enable-ack|silence-ack|help|reload|reset|restart|shutdown|version|show\ [a-z -]++(?:\[.*\])?+)
+          \s*+
       )?
     """,
     re.VERBOSE,
@@ -41,6 +51,8 @@ def decode(raw: bytes) -> Message | Rejection:
         The message; an `Answer` for ExaBGP's answers to commands; a `Rejection` for all else. Never raises on
         account of what a line holds.
     """
+    if len(raw) > MAX_LINE_BYTES:
+        return Rejection(f"too long: {len(raw)} bytes, of {MAX_LINE_BYTES} at most")
     if not raw.startswith(b"{"):
         return _without_object(raw)
     try:
@@ -50,23 +62,29 @@ def decode(raw: bytes) -> Message | Rejection:
     except RecursionError:
         return Rejection("not valid JSON: nested too deep")
     try:
-        return to_message(line)
+        message = to_message(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         return Rejection(f"not as ExaBGP prints it: {'.'.join(map(str, first['loc']))[:200]}: {first['msg'][:300]}")
     except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
         # The shapes leave routes and details open; a wrong type deep within one of them ends here.
         return Rejection(f"not as ExaBGP prints it: {str(error)[:300] or type(error).__name__}")
+    if len(raw) > _MAX_SESSION_BYTES and isinstance(message, Open | StateChange):
+        return Rejection(f"not as ExaBGP prints it: {len(raw)} bytes of {message.kind}")
+    return message
 
 
 def _without_object(raw: bytes) -> Message | Rejection:
-    text = raw.rstrip(b"\r").decode("utf-8", "backslashreplace")
+    if b"\0" in raw:
+        return Rejection("not a line of text: it holds NUL bytes, as after a loss of power")
+    try:
+        text = raw.rstrip(b"\r").decode()
+    except UnicodeDecodeError as error:
+        return Rejection(f"not a line of text: byte {error.start} is not UTF-8")
     if _ANSWER.fullmatch(text) or _is_array(raw):
         return Answer(text=text)
     if _TEXT_ENCODER.match(text):
         return Rejection("ExaBGP's text encoder; set `encoder json;` in the process block of exabgp.conf")
-    if b"\0" in raw:
-        return Rejection("not a line of text: it holds NUL bytes, as after a loss of power")
     return Rejection("neither a JSON object nor an answer to a command")
 
 
