@@ -3,7 +3,15 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 
-.PHONY: help demo run test tools lint format lock clean
+# Of `make faults`; `make test` kills ten times.
+KILLS ?= 50
+SEED  ?=
+MRT   ?=
+
+# Of `make fuzz`.
+LINES ?= 1000000
+
+.PHONY: help demo run test faults fuzz tools lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -17,6 +25,13 @@ run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 
 test: $(READY) tools lint ## everything that the tests need, then the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+faults: $(READY) tools ## kill every part again and again and compare: KILLS=200 SEED=n MRT=file
+	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) \
+		$(BIN)/python -m pytest -s tests/faults $(PYTEST_ARGS)
+
+fuzz: $(READY) ## hostile lines over decode and over the whole path: LINES=1000000 SEED=n
+	LINES=$(LINES) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
 
 tools: $(READY) ## the BGP daemons and other programs that the tests talk to
 	@.ci/install-test-tools

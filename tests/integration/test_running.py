@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from collector.store.mongo import Store
 from tests.running import BGPLEDGER, Collector, collecting, free_port
 from tests.support import ROOT, until
 
@@ -97,7 +98,7 @@ async def test_an_archiver_that_is_killed(data_dir: Path) -> None:
 
 async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) -> None:
     """Its next start continues the archive, and says that the session's end was not the peer's doing."""
-    port = free_port()
+    port, ended = free_port(), False
     peers = [ONE[1:]]
     try:
         with collecting(data_dir, port=port, peers=peers) as collector:
@@ -107,11 +108,16 @@ async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) 
                 await collector.until_idle()
                 collector.process.kill()
                 await until(lambda: not children(collector, ""), what="its parts end as well")
+                ended = True
     except AssertionError:
+        if not ended:
+            raise
         assert collector.process.returncode == -signal.SIGKILL
     with collecting(data_dir, port=port, peers=peers) as collector:
         await collector.until_up()
         await until(lambda: are(collector, _1="down"))
         status = await collector.until_idle()
         assert status["rejected"] == 0
+        async with Store.open(collector.uri) as store:
+            assert [session["ended_by"] async for session in store.find("sessions", {})] == ["collector"]
         assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 5

@@ -121,7 +121,7 @@ async def test_an_archiver_goes_on_where_the_last_one_ended(spool: Path, store: 
 
 async def test_what_the_store_will_never_take_becomes_a_reject(spool: Path, store: Store) -> None:
     router = Router()
-    huge = router.announce("10.0.0.0/8", path=tuple([2**32 - 1] * 1_600_000))
+    huge = router.update(withdraw={"ipv6 unicast": ["::/0"] * 1_040_000})  # over 16 MB as BSON, though not as JSON
     note = await archive(spool, store, *router.up(), huge, router.announce(PREFIX))
     assert (note["stored"], note["rejected"]) == (5, 1)
     (reject,) = await documents(store, "rejects")

@@ -1,0 +1,244 @@
+"""The archive against the lines that the spool had: each one document, none lost, none twice, nothing else.
+
+What is expected is worked out here from the lines alone, and not by the code that did the archiving: only `decode` and
+the shape of documents are the product's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import bson
+from bson import ObjectId
+
+from collector.spool.segment import segments
+from collector.store.mongo import Store
+from collector.wire.decode import Rejection, decode
+from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
+from schemas.message import Answer, Keepalive, Message, StateChange
+
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+class Missing(NamedTuple):
+    """Counters that no line has: so many of a peer's, right before the line of this time."""
+
+    peer: str
+    before: datetime
+    lines: int
+
+
+@dataclass
+class Report:
+    """What an audit found; `faults` is empty when the promise was kept."""
+
+    lines: int = 0
+    torn: int = 0
+    documents: int = 0
+    rejects: int = 0
+    lost: int = 0
+    doubled: int = 0
+    gaps: int = 0
+    gap_lines: int = 0
+    sessions: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def figures(self) -> str:
+        return (
+            f"{self.lines} lines ({self.torn} torn), {self.lost} lost, {self.doubled} doubled,"
+            f" {self.sessions} sessions, {self.gaps} gaps of {self.gap_lines} lines"
+        )
+
+    def fault(self, what: str) -> None:
+        if len(self.faults) < 50:
+            self.faults.append(what)
+
+
+def spooled(kept: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """Every line of the kept segments: its number, its bytes, whether it is torn."""
+    number = 0
+    for segment in segments(kept):
+        assert segment.first == number, f"the harness has no segment for line {number}, only {segment.path.name}"
+        *lines, rest = segment.path.read_bytes().split(b"\n")
+        for line in lines:
+            yield number, line, False
+            number += 1
+        if rest:
+            yield number, rest, True
+            number += 1
+
+
+async def audit(kept: Path, store: Store, collector: str) -> Report:
+    """Compare line by line."""
+    report = Report()
+    archived = await _archived(store, report)
+    found = _Lines(report, archived, collector)
+    for number, raw, torn in spooled(kept):
+        report.torn += torn
+        found.see(number, raw)
+    report.lines = found.count
+    for line in archived:
+        report.fault(f"a document of line {line}, which the spool never had: {archived[line]}")
+    await _check_order(store, report)
+    await _check_sessions(store, report, found)
+    return report
+
+
+class _Archived(NamedTuple):
+    collection: str
+    digest: bytes
+
+
+async def _archived(store: Store, report: Report) -> dict[int, _Archived]:
+    archived: dict[int, _Archived] = {}
+    for collection in ("updates", "messages", "rejects"):
+        async for document in store.find(collection, {}):
+            report.documents += 1
+            report.rejects += collection == "rejects"
+            document.pop("session", None)
+            line = key_line(document["_id"])
+            if line in archived:
+                report.doubled += 1
+                report.fault(f"line {line} stands in {archived[line].collection} and in {collection}")
+            archived[line] = _Archived(collection, _digest(collection, document))
+    return archived
+
+
+def _digest(collection: str, document: dict[str, Any]) -> bytes:
+    if collection == "rejects":
+        document = {key: document[key] for key in ("_id", "collector", "ts", "line", "size")}
+    return hashlib.blake2b(bson.encode(document), digest_size=12).digest()
+
+
+class _Lines:
+    """The spool's lines one after the other, and what follows from them."""
+
+    def __init__(self, report: Report, archived: dict[int, _Archived], collector: str) -> None:
+        self.count = 0
+        self.ups: set[ObjectId] = set()
+        self.missing: list[Missing] = []
+        self._report, self._archived, self._collector = report, archived, collector
+        self._number = collector_number(collector)
+        self._last = EPOCH
+        self._counters: dict[tuple[str, int], int] = {}
+
+    def see(self, number: int, raw: bytes) -> None:
+        self.count += 1
+        message = decode(raw)
+        if not isinstance(message, Rejection | Answer):
+            self._last = message.ts
+            self._follow(number, message)
+        place = Place(make_key(self._last, self._number, number), self._last, self._collector, None)
+        if isinstance(message, Rejection):
+            document: dict[str, Any] = {
+                "_id": place.key,
+                "collector": self._collector,
+                "ts": place.ts,
+                "line": number,
+                "size": len(raw),
+            }
+            expected = _Archived("rejects", _digest("rejects", document))
+        else:
+            collection = collection_of(message)
+            expected = _Archived(collection, _digest(collection, to_document(message, place)))
+        there = self._archived.pop(number, None)
+        if there is None:
+            self._report.lost += 1
+            self._report.fault(f"line {number} is lost: {raw[:200]!r}")
+        elif there != expected:
+            self._report.fault(f"line {number} became something else, in {there.collection}: {raw[:200]!r}")
+
+    def _follow(self, number: int, message: Message) -> None:
+        peer = getattr(message, "peer", None)
+        if peer is None or isinstance(message, Answer):
+            return
+        if isinstance(message, StateChange) and message.state == "up":
+            self.ups.add(make_key(message.ts, self._number, number))
+        count, pid = message.source.counter, message.source.pid
+        if count is None:
+            return
+        before = self._counters.get((peer.address, pid), 0)
+        if count - before > 1:
+            self.missing.append(Missing(peer.address, message.ts, count - before - 1))
+        elif count <= before:
+            self._report.fault(f"line {number}: ExaBGP counts {count} after {before}")
+        self._counters[peer.address, pid] = count
+
+
+async def _check_order(store: Store, report: Report) -> None:
+    """Whoever reads in the order of the keys reads each peer's lines in ExaBGP's order."""
+    for collection in ("updates", "messages"):
+        last: dict[tuple[str, int], int] = {}
+        async for document in store.find(collection, {}, sort=[("_id", 1)], fields=["peer.address", "source"]):
+            if "peer" not in document or (count := document["source"].get("counter")) is None:
+                continue
+            of = document["peer"]["address"], document["source"]["pid"]
+            if last.get(of, 0) >= count:
+                report.fault(f"{collection}: counter {count} of {of} stands behind {last[of]}")
+            last[of] = count
+
+
+async def _check_sessions(store: Store, report: Report, lines: _Lines) -> None:
+    sessions = {one["_id"]: one async for one in store.find("sessions", {})}
+    report.sessions = len(sessions)
+    if lines.ups != {key for key, one in sessions.items() if one["began"] == "up"}:
+        report.fault("the sessions are not those that the lines say came up")
+    await _check_tallies(store, report, sessions)
+    by_peer: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in sessions.values():
+        by_peer[one["peer"]["address"]].append(one)
+        if "until" not in one:
+            report.fault(f"session {one['_id']} of {one['peer']['address']} is up, though all were ended")
+    for peer, all_of_it in by_peer.items():
+        all_of_it.sort(key=lambda one: one["_id"])
+        for before, after in pairwise(all_of_it):
+            if "until" not in before or before["until"] > after["since"]:
+                report.fault(f"{peer} had two sessions at once: {before['_id']} and {after['_id']}")
+    await _check_gaps(store, report, lines, sessions)
+
+
+async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, dict[str, Any]]) -> None:
+    updates: Counter[ObjectId] = Counter()
+    keepalives: Counter[ObjectId] = Counter()
+    for collection in ("updates", "messages"):
+        async for document in store.find(collection, {"session": {"$exists": True}}):
+            key = document["session"]
+            session = sessions.get(key)
+            if session is None:
+                report.fault(f"{document['_id']} names session {key}, which is not there")
+                continue
+            if session["peer"] != document["peer"]:
+                report.fault(f"{document['_id']} names session {key}, which is another peer's")
+            if not session["since"] <= document["ts"] <= session.get("until", document["ts"]):
+                report.fault(f"{document['_id']} of {document['ts']} lies outside of its session {key}")
+            updates[key] += collection == "updates"
+            keepalives[key] += document.get("kind") == Keepalive.model_fields["kind"].default
+    async for document in store.find("updates", {"session": {"$exists": False}}, limit=5):
+        report.fault(f"update {document['_id']} has no session")
+    for key, session in sessions.items():
+        if session["updates"] != updates[key]:
+            report.fault(f"session {key} counts {session['updates']} updates, there are {updates[key]}")
+        if session["keepalives"] != keepalives[key]:
+            report.fault(f"session {key} counts {session['keepalives']} keepalives, there are {keepalives[key]}")
+
+
+async def _check_gaps(store: Store, report: Report, lines: _Lines, sessions: dict[ObjectId, dict[str, Any]]) -> None:
+    """What ExaBGP counted and no line has is written down: no more, no less."""
+    told = Counter(
+        Missing(session["peer"]["address"], gap["before"], gap["lines"])
+        for session in sessions.values()
+        for gap in session.get("gaps", ())
+    )
+    missing = Counter(lines.missing)
+    report.gaps, report.gap_lines = len(lines.missing), sum(one.lines for one in lines.missing)
+    for one in missing - told:
+        report.fault(f"a gap that nothing tells of: {one}")
+    for one in told - missing:
+        report.fault(f"a gap that is none: {one}")

@@ -1,0 +1,61 @@
+"""What the routers say while parts of the collector die: a file, played again and again, sessions or no sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from collector.errors import ReplayError
+from collector.wire import mrt
+from collector.wire.replay import PlannedPeer, play
+from tests import mrt_builder
+
+PEERS = 4
+PER_SECOND = 800
+"""UPDATEs of all peers together: a few dozen are in the air at any moment, and two cores do not gasp."""
+
+
+def write_feed(path: Path, *, seconds: int = 10) -> Path:
+    """A file of our own: each UPDATE of it can be told from all others."""
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for number in range(seconds * PER_SECOND):
+            peer = number % PEERS
+            prefix = f"10.{number >> 8 & 255}.{number & 255}.0/24"
+            update = (
+                mrt_builder.withdrawal(prefix)
+                if number % 7 == 6
+                else mrt_builder.announcement(prefix, 64500 + peer, 64600 + number % 50)
+            )
+            time = 1_700_000_000 + number / PER_SECOND
+            file.write(mrt_builder.message(update, address=f"192.0.2.{peer + 1}", asn=64500 + peer, time=time))
+    return path
+
+
+def pace(path: Path) -> float:
+    """The speed at which a file's messages come PER_SECOND a second."""
+    times = [record.time for record in mrt.read(path)]
+    return max(PER_SECOND * (max(times) - min(times)) / len(times), 0.001)
+
+
+async def play_on(path: Path, target: tuple[str, int], peers: list[PlannedPeer], speed: float | None) -> None:
+    """Play a file for ever; when the daemon goes, call again."""
+    while True:
+        try:
+            await play(path, target, peers, speed=speed, loop=True)
+        except ReplayError:
+            await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def playing(path: Path, port: int, peers: list[PlannedPeer]) -> AsyncIterator[None]:
+    """Play while the block runs."""
+    task = asyncio.create_task(play_on(path, ("127.0.0.1", port), peers, pace(path)))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

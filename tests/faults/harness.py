@@ -1,0 +1,278 @@
+"""The whole collector, as a user runs it, and a killer among its processes.
+
+Nothing in the product knows of this: processes are found in /proc, and the spool's segments are kept for the audit by
+hard links, made while they grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from collector.spool.segment import segments
+from collector.store import embedded
+from tests.running import BGPLEDGER, bgpledger, free_port
+from tests.support import until
+
+COLLECTOR = "faults"
+PARTS = ("run", "archiver", "store", "exabgp", "receive")
+
+
+def parts(run: int) -> dict[str, int]:
+    """The processes of a collector that live, by their part."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found, waiting = {}, [run]
+    while waiting:
+        pid = waiting.pop()
+        waiting.extend(children.get(pid, ()))
+        if part := "run" if pid == run else _part(pid):
+            found[part] = pid
+    return found
+
+
+def _part(pid: int) -> str | None:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except (OSError, UnicodeDecodeError):
+        return None
+    names = [Path(word).name for word in words]
+    for part, sign in {
+        "archiver": "archive",
+        "store": "secantusd-py",
+        "exabgp": "server",
+        "receive": "receive",
+    }.items():
+        if sign in names:
+            return part
+    return None
+
+
+def resident(pid: int) -> int:
+    """What a process holds in memory, in KiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise AssertionError(f"process {pid} has no VmRSS")
+
+
+class Tee(threading.Thread):
+    """Keeps every segment that the spool ever has, by a second name."""
+
+    def __init__(self, spool: Path, kept: Path) -> None:
+        super().__init__(daemon=True)
+        self._spool, self._kept = spool, kept
+        self._seen: set[str] = set()
+        self._done = threading.Event()
+        kept.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> None:
+        while not self._done.wait(0.01):
+            self.look()
+
+    def look(self) -> None:
+        for segment in segments(self._spool):
+            if segment.path.name not in self._seen:
+                with suppress(FileNotFoundError):  # a gap that the audit will find
+                    os.link(segment.path, self._kept / segment.path.name)
+                    self._seen.add(segment.path.name)
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join()
+        self.look()
+
+
+class Outside:
+    """A store that is not the collector's, but a server somewhere: killed as all else, and away for as long as we say.
+
+    Args:
+        directory: where its files are.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._server: embedded.EmbeddedStore | None = None
+
+    @property
+    def uri(self) -> str:
+        assert self._server is not None
+        return self._server.uri
+
+    @property
+    def pid(self) -> int | None:
+        return self._server.pid if self._server and self._server.process.poll() is None else None
+
+    async def start(self) -> None:
+        """Start it, at the address that it had."""
+        before = self._server and self._server.uri
+        self._server = await embedded.start(self._directory)
+        assert before in (None, self._server.uri), "somebody took its port"
+
+    def kill(self) -> None:
+        assert self._server is not None
+        self._server.process.kill()
+        self._server.process.wait()
+
+    async def stop(self) -> None:
+        if self.pid and self._server:
+            await self._server.stop()
+
+
+class Target:
+    """A collector that is killed and started again.
+
+    Args:
+        data_dir: its data directory; the segments of its spool are kept in `kept` beside it.
+        peers: addresses and AS numbers that call.
+        environment: settings.
+    """
+
+    def __init__(self, data_dir: Path, peers: Sequence[tuple[str, int]], **environment: str) -> None:
+        self.data_dir = data_dir
+        self.kept = data_dir.with_name("kept")
+        self.log = data_dir.with_suffix(".log")
+        self.port = free_port()
+        self._command = [BGPLEDGER, "run", "--data-dir", str(data_dir), "--local-as", "65000"]
+        self._command += ["--listen", f"127.0.0.1:{self.port}"]
+        for address, asn in peers:
+            self._command += ["--peer", f"{address},{asn}"]
+        own = {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
+        self._environment = {**own, "BGPLEDGER_COLLECTOR": COLLECTOR, "BGPLEDGER_SPOOL_SEGMENT_MIB": "1", **environment}
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as out:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                env=self._environment,
+            )
+
+    def parts(self) -> dict[str, int]:
+        return parts(self.process.pid)
+
+    def assert_alive(self) -> None:
+        assert self.process.poll() is None, f"`run` gave up:\n{self.tail()}"
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-6000:]
+
+    def kill(self, part: str, pid: int) -> None:
+        """Kill -9 a part; `run` is started again at once, the others are its business."""
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        if part == "run":
+            self.process.wait()
+            self.process = self._start()
+
+    async def until_up(self, *, timeout: float = 90) -> None:
+        """Wait until every part of its own lives."""
+
+        def up() -> bool:
+            self.assert_alive()
+            return set(self.parts()) >= set(PARTS) - {"store"}
+
+        await until(up, timeout=timeout, what=f"all parts live, not only {sorted(self.parts())}")
+
+    async def until_idle(self, *, timeout: float = 300) -> None:
+        """Wait until no line waits in the spool."""
+
+        async def idle() -> bool:
+            self.assert_alive()
+            status = await asyncio.to_thread(self.status)
+            assert status["read"] == status["stored"] + status["rejected"] + status["waiting"]
+            return bool(status["waiting"] == 0)
+
+        await until(idle, timeout=timeout, what="no line waits")
+
+    def status(self) -> dict[str, Any]:
+        """What `status` says; it fails when the store is away, and says it all the same."""
+        done = bgpledger("--data-dir", str(self.data_dir), "status", "--format", "json")
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def stop(self) -> None:
+        """Ctrl-C, which has to end it in order."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(60) == 0, self.tail()
+
+    def kill_all(self) -> None:
+        for pid in self.parts().values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def target(data_dir: Path, peers: Sequence[tuple[str, int]], **environment: str) -> Iterator[Target]:
+    """A collector and its tee; whatever happens, nothing of it lives on."""
+    data_dir.mkdir(parents=True)
+    one = Target(data_dir, peers, **environment)
+    tee = Tee(data_dir / "spool", one.kept)
+    tee.start()
+    try:
+        yield one
+    finally:
+        one.kill_all()
+        tee.stop()
+
+
+class Killer:
+    """Kills parts, each some time after the last one, whether all have come back by then or not.
+
+    Args:
+        one: whose parts.
+        outside: the store, where it is not one of them.
+        chance: decides what dies, when, and how long the outside store is away.
+    """
+
+    def __init__(self, one: Target, outside: Outside | None, chance: random.Random) -> None:
+        self.killed: Counter[str] = Counter()
+        self._one, self._outside, self._chance = one, outside, chance
+        self._starting: asyncio.Task[None] | None = None
+
+    async def kill(self, times: int, *, longest_pause: float) -> None:
+        for _ in range(times):
+            await asyncio.sleep(self._chance.uniform(0, longest_pause))
+            self._one.assert_alive()
+            # A part that is not there (its pause is on) leaves the turn to the next one.
+            order = self._chance.sample(PARTS, len(PARTS))
+            alive = self._alive()
+            part = next(part for part in order if part in alive)
+            if self._outside and part == "store":
+                self._outside.kill()
+                self._starting = asyncio.create_task(self._start_store(self._chance.uniform(0, 2 * longest_pause)))
+            else:
+                self._one.kill(part, alive[part])
+            self.killed[part] += 1
+        if self._starting:
+            await self._starting
+
+    def _alive(self) -> dict[str, int]:
+        alive = self._one.parts()
+        if self._outside and self._outside.pid and (self._starting is None or self._starting.done()):
+            alive["store"] = self._outside.pid
+        return alive
+
+    async def _start_store(self, pause: float) -> None:
+        assert self._outside is not None
+        await asyncio.sleep(pause)
+        await self._outside.start()
