@@ -39,6 +39,12 @@ def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
     )
 
 
+def make_gap_key(ts: datetime, collector: int, line: int, peer: str) -> ObjectId:
+    """The key of a gap of one peer that a line revealed: one line may reveal those of many."""
+    digest = hashlib.blake2b(f"{line} {peer}".encode(), digest_size=5).digest()
+    return ObjectId(int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + digest)
+
+
 def key_line(key: ObjectId) -> int:
     """The line number in a key that `make_key` made."""
     return int.from_bytes(key.binary[7:])
@@ -101,14 +107,28 @@ class _Document(BaseModel):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
-class Gap(BaseModel):
-    """Lines of a session that ExaBGP wrote and we did not get; found by its counter."""
+GapCause = Literal["pipe", "disk", "end", "spool"]
+"""`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
+receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
+away."""
 
-    after: Timestamp
-    """The last line of the peer's before the gap."""
-    before: Timestamp
-    """The first one behind it."""
-    lines: int
+
+class Gap(_Document):
+    """Lines that ExaBGP wrote and we do not have: between `after` and `ts`, what the peer said is not known."""
+
+    ts: Timestamp
+    """The first line behind the gap."""
+    line: int
+    """Its number in the spool."""
+    peer: Peer | None = None
+    """Whose lines; its address is that of a range where peers of a range share a counter. Without: anybody's."""
+    after: Timestamp | None = None
+    """The last line before the gap; none when the gap stands at the very beginning."""
+    lines: int | None = None
+    """How many; none when that cannot be known, and none may be lost at all."""
+    cause: GapCause
+    reason: str | None = None
+    """Of `disk`: what the system said."""
 
 
 class Session(_Document):
@@ -137,7 +157,6 @@ class Session(_Document):
     announced: int = 0
     """Routes announced, replacements counted again."""
     withdrawn: int = 0
-    gaps: list[Gap] | None = None
 
 
 class Reject(_Document):

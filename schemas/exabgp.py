@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from pydantic import ConfigDict, FailFast, Field, TypeAdapter
 from typing_extensions import TypeAliasType, TypedDict
@@ -186,13 +186,18 @@ class _ShutdownLine(_Envelope):
 
 
 class _HelperLine(TypedDict):
-    """The line that our own receiver puts ahead of what it reads."""
+    """A line of our own receiver's among those that it reads; see collector/wire/markers.py."""
 
     bgpledger: Literal["receive"]
-    event: Literal["start"]
+    event: Literal["start", "end", "dropped"]
     time: float
     pid: Uint32
     ppid: Uint32
+    incarnation: NotRequired[Annotated[str, Field(max_length=100)]]
+    since: NotRequired[float]
+    lines: NotRequired[Count]
+    bytes: NotRequired[Count]
+    reason: NotRequired[Annotated[str, Field(max_length=300)]]
 
 
 _NEIGHBOR_LINE = TypeAdapter(_NeighborLine)
@@ -211,14 +216,25 @@ def to_message(line: Mapping[str, Any]) -> Message:
     if "neighbor" in line:
         return _from_neighbor(_NEIGHBOR_LINE.validate_python(line))
     if "bgpledger" in line:
-        helper = _HELPER_LINE.validate_python(line)
-        return message.HelperStart(
-            ts=from_unix(helper["time"]), source=Source(pid=helper["ppid"]), helper_pid=helper["pid"]
-        )
+        return _from_helper(_HELPER_LINE.validate_python(line))
     if "notification" in line:
         shutdown = _SHUTDOWN_LINE.validate_python(line)
         return message.Shutdown(ts=from_unix(_required(shutdown, "time")), source=_source(shutdown))
     raise ValueError("an object without a neighbor: not a line of ExaBGP's")
+
+
+def _from_helper(line: _HelperLine) -> Message:
+    common: dict[str, Any] = {
+        "ts": from_unix(line["time"]),
+        "source": Source(pid=line["ppid"]),
+        "helper_pid": line["pid"],
+    }
+    if line["event"] == "start":
+        return message.HelperStart(**common, incarnation=line.get("incarnation"))
+    if line["event"] == "end":
+        return message.HelperEnd(**common)
+    counts = {key: _required(line, key) for key in ("lines", "bytes", "reason")}
+    return message.Dropped(**common, since=from_unix(_required(line, "since")), **counts)
 
 
 def _required(line: Mapping[str, Any], key: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,14 @@ class Source(_Model):
 
     pid: int
     counter: int | None = None
+
+
+class Counted(NamedTuple):
+    """What a line says of itself, whatever else it says: whose it is, and the how manieth of that neighbour."""
+
+    peer: Peer
+    pid: int
+    counter: int | None
 
 
 class Withdrawn(_Model):
@@ -161,6 +169,26 @@ class HelperStart(_Message):
 
     kind: Literal["helper_start"] = "helper_start"
     helper_pid: int
+    incarnation: str | None = None
+    """What tells ExaBGP from another one with the same process number, as in a container that was started again."""
+
+
+class HelperEnd(_Message):
+    """Our receiver has read all that ExaBGP wrote to its pipe: nothing of it is lost."""
+
+    kind: Literal["helper_end"] = "helper_end"
+    helper_pid: int
+
+
+class Dropped(_Message):
+    """Our receiver had no room for these lines, from `since` until `ts`."""
+
+    kind: Literal["dropped"] = "dropped"
+    helper_pid: int
+    since: Timestamp
+    lines: int
+    bytes: int
+    reason: str
 
 
 class Answer(_Model):
@@ -183,6 +211,8 @@ Message = Annotated[
     | Sent
     | Shutdown
     | HelperStart
+    | HelperEnd
+    | Dropped
     | Answer,
     Field(discriminator="kind"),
 ]

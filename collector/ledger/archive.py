@@ -18,7 +18,7 @@ from collector.errors import BgpledgerError, StoreError
 from collector.ledger.sessions import SessionTracker
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
-from collector.wire.decode import Rejection, decode
+from collector.wire.decode import Rejection, counted, decode
 from schemas.documents import Place, collection_of, make_reject, to_document
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class _Batch:
     documents: dict[str, list[Document]] = field(default_factory=dict)
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
     sessions: list[Document] = field(default_factory=list)
+    gaps: list[Document] = field(default_factory=list)
     lines: int = 0
     next_line: int = 0
     tracker: dict[str, Any] = field(default_factory=dict)
@@ -149,11 +150,12 @@ class Archiver:
         for line in lines:
             message = decode(line.raw)
             if isinstance(message, Rejection):
-                place = self._tracker.reject(line.number)
+                place = self._tracker.reject(line.number, counted(line.raw))
                 batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
             else:
                 place = self._tracker.follow(line.number, message)
                 batch.add(collection_of(message), to_document(message, place), line, place)
+        batch.gaps = [gap.to_document() for gap in self._tracker.take_gaps()]
         batch.sessions = [session.to_document() for session in self._tracker.take_changed()]
         batch.lines = len(lines)
         batch.next_line = lines[-1].number + 1
@@ -187,6 +189,8 @@ class Archiver:
         if rejects:
             for refusal in await self._store.insert("rejects", rejects):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
+        if batch.gaps:
+            await self._store.insert("gaps", batch.gaps)
         await self._store.replace("sessions", batch.sessions)
         return len(rejects)
 

@@ -6,7 +6,6 @@ them the same session, and each session's document the same content.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,16 +13,19 @@ from typing import Any, Literal
 from bson import ObjectId
 from pydantic import BaseModel, ConfigDict
 
+from collector.ledger.gaps import GapFinder, GapState
 from schemas.documents import Gap, Place, Session, collector_number, make_key
 from schemas.message import (
     Answer,
+    Counted,
+    Dropped,
     EndOfRib,
+    HelperEnd,
     HelperStart,
     Keepalive,
     Message,
     Notification,
     Open,
-    Peer,
     Refresh,
     Sent,
     Shutdown,
@@ -42,7 +44,6 @@ class _Neighbour(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    pid: int
     last_seen: datetime
     opened: dict[str, Any] | None = None
     """The last OPEN: it comes before its session is up."""
@@ -51,20 +52,12 @@ class _Neighbour(BaseModel):
     session: Session | None = None
 
 
-class _Counter(BaseModel):
-    """ExaBGP's count of lines of one neighbour; peers of a range share one."""
-
-    pid: int
-    count: int
-    ts: datetime
-
-
 class _State(BaseModel):
     """All that the tracker has to remember over a restart."""
 
     last_ts: datetime = EPOCH
     neighbours: dict[str, _Neighbour] = {}
-    counters: dict[str, _Counter] = {}
+    gaps: GapState = GapState()
 
 
 class SessionTracker:
@@ -79,8 +72,8 @@ class SessionTracker:
     def __init__(self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None) -> None:
         self._collector = collector
         self._number = collector_number(collector)
-        self._ranges = [ipaddress.ip_network(one) for one in ranges]
         self._state = _State.model_validate(note) if note else _State()
+        self._gaps = GapFinder(collector, ranges, self._state.gaps)
         self._dirty: dict[ObjectId, Session] = {}
 
     def note(self) -> dict[str, Any]:
@@ -93,28 +86,40 @@ class SessionTracker:
         self._dirty.clear()
         return changed
 
-    def reject(self, line: int) -> Place:
-        """The place of a line that says nothing that we understand."""
-        return self._place(self._state.last_ts, line, None)
+    def take_gaps(self) -> Sequence[Gap]:
+        """The gaps that were found since the last call."""
+        return self._gaps.take()
+
+    def reject(self, line: int, counted: Counted | None = None) -> Place:
+        """The place of a line that says nothing that we understand, but perhaps for its count."""
+        ts = self._state.last_ts
+        self._gaps.line(line, ts, ts)
+        if counted and self._gaps.count(line, ts, counted):
+            self._end_all(ts, _LOST_WORD)
+        return self._place(ts, line, None)
 
     def follow(self, line: int, message: Message) -> Place:
         """Take the next line into account, and tell where its message belongs."""
         if isinstance(message, Answer):
             return self.reject(line)
         self._state.last_ts, before = message.ts, self._state.last_ts
-        if isinstance(message, HelperStart | Shutdown):
-            pid = message.source.pid if isinstance(message, HelperStart) else None
-            self._end_others(pid, before if pid else message.ts)
+        self._gaps.line(line, before, message.ts)
+        if isinstance(message, HelperStart | HelperEnd | Dropped | Shutdown):
+            if self._gaps.helper(line, message):
+                self._end_all(before, _LOST_WORD)
+            elif isinstance(message, Shutdown):
+                self._end_all(message.ts, "ExaBGP was shut down")
             return self._place(message.ts, line, None)
-        neighbour = self._neighbour(message.peer, message.source.pid, message.ts, before)
-        gap = self._count(message, neighbour)
-        place = self._apply(line, message, neighbour, gap)
+        if self._gaps.count(line, message.ts, Counted(message.peer, message.source.pid, message.source.counter)):
+            self._end_all(before, _LOST_WORD)
+        neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=message.ts))
+        place = self._apply(line, message, neighbour)
         neighbour.last_seen = message.ts
         return place
 
     # --- one line -----------------------------------------------------------------------------------------------
 
-    def _apply(self, line: int, message: Any, neighbour: _Neighbour, gap: Gap | None) -> Place:
+    def _apply(self, line: int, message: Any, neighbour: _Neighbour) -> Place:
         key = make_key(message.ts, self._number, line)
         if isinstance(message, StateChange) and message.state == "up":
             if neighbour.session:
@@ -129,8 +134,6 @@ class SessionTracker:
             neighbour.opened["last_keepalive"] = message.ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
         if session is None:
             return self._place(message.ts, line, None)
-        if gap:
-            session.gaps = [*(session.gaps or []), gap]
         if not isinstance(message, Sent):
             _tally(session, message)
         self._dirty[session.key] = session
@@ -144,40 +147,6 @@ class SessionTracker:
 
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
         return Place(make_key(ts, self._number, line), ts, self._collector, session)
-
-    def _neighbour(self, peer: Peer, pid: int, ts: datetime, before: datetime) -> _Neighbour:
-        neighbour = self._state.neighbours.get(peer.address)
-        if neighbour is None:
-            neighbour = self._state.neighbours[peer.address] = _Neighbour(pid=pid, last_seen=ts)
-        elif neighbour.pid != pid:
-            # A new ExaBGP: it is the only writer of this spool, so all that the old one held is over.
-            self._end_others(pid, before)
-            neighbour.pid = pid
-        return neighbour
-
-    def _count(self, message: Any, neighbour: _Neighbour) -> Gap | None:
-        """Follow the counter: a jump is a gap; a step back is a new ExaBGP under the old process number."""
-        count = message.source.counter
-        if count is None:
-            return None
-        name, pid = self._counter_name(message.peer.address), message.source.pid
-        last = self._state.counters.get(name)
-        self._state.counters[name] = _Counter(pid=pid, count=count, ts=message.ts)
-        if last is None:
-            return None
-        if last.pid == pid and count <= last.count:
-            self._end(neighbour, neighbour.last_seen, "collector", _LOST_WORD)
-            return None
-        lost = count - 1 - (last.count if last.pid == pid else 0)
-        return Gap(after=last.ts, before=message.ts, lines=lost) if lost else None
-
-    def _counter_name(self, address: str) -> str:
-        if self._ranges:
-            parsed = ipaddress.ip_address(address)
-            for network in self._ranges:
-                if parsed in network:
-                    return str(network)
-        return address
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
@@ -206,11 +175,10 @@ class SessionTracker:
             self._dirty[session.key] = session
             neighbour.session = neighbour.opened = neighbour.words = None
 
-    def _end_others(self, pid: int | None, ts: datetime) -> None:
-        """End what is still up of ExaBGP processes other than `pid`, as of `ts`: nothing is known of later."""
+    def _end_all(self, ts: datetime, reason: str) -> None:
+        """End all that is still up, as of `ts`: nothing is known of later."""
         for neighbour in self._state.neighbours.values():
-            if neighbour.pid != pid:
-                self._end(neighbour, ts, "collector", _LOST_WORD if pid else "ExaBGP was shut down")
+            self._end(neighbour, ts, "collector", reason)
 
 
 def _tally(session: Session, message: Any) -> None:

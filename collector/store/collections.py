@@ -71,6 +71,15 @@ COLLECTIONS = (
         _validator({**_EVERY, "peer": "object", "since": "date"}),
     ),
     Collection(
+        "gaps",
+        [
+            # What is not known of a peer's words in a range of time.
+            _index("peer", "peer.address", "-ts"),
+            _index("ts", "-ts"),
+        ],
+        _validator({**_EVERY, "ts": "date", "cause": "string"}),
+    ),
+    Collection(
         "rejects",
         [
             # What could not be understood lately.

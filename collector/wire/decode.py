@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from schemas.exabgp import to_message
-from schemas.message import Answer, Message, Open, StateChange
+from schemas.message import Answer, Counted, Message, Open, Peer, StateChange
+from schemas.scalars import normalise_address
 
 MAX_LINE_BYTES = 8 * 2**20
 """The longest line that is looked at: parsing takes up to 45 bytes of memory for each of a line's.
@@ -72,6 +73,25 @@ def decode(raw: bytes) -> Message | Rejection:
     if len(raw) > _MAX_SESSION_BYTES and isinstance(message, Open | StateChange):
         return Rejection(f"not as ExaBGP prints it: {len(raw)} bytes of {message.kind}")
     return message
+
+
+_SELF = re.compile(
+    rb"""\{\ ?"exabgp":\ "[^"]*",.{0,300}?"pid"\ ?:\ (\d{1,9}),.{0,100}?"counter":\ (\d{1,18}),.{0,300}?
+    "address":\ \{.{0,100}?"peer":\ "([0-9a-fA-F.:]{2,45})".{0,20}?"asn":\ \{.{0,100}?"peer":\ (\d{1,10})""",
+    re.VERBOSE,
+)
+
+
+def counted(raw: bytes) -> Counted | None:
+    """What a rejected line says of whose it is and of its count, if it came whole and can be read so far."""
+    found = _SELF.match(raw[:2000])
+    if found is None or not raw.rstrip().endswith(b"}"):
+        return None
+    pid, count, address, asn = found.groups()
+    try:
+        return Counted(Peer(address=normalise_address(address.decode()), asn=int(asn)), int(pid), int(count))
+    except ValueError:
+        return None
 
 
 def _without_object(raw: bytes) -> Message | Rejection:

@@ -20,19 +20,19 @@ from bson import ObjectId
 
 from collector.spool.segment import segments
 from collector.store.mongo import Store
-from collector.wire.decode import Rejection, decode
+from collector.wire.decode import Rejection, counted, decode
 from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
-from schemas.message import Answer, Keepalive, Message, StateChange
+from schemas.message import Answer, Counted, HelperEnd, HelperStart, Keepalive, Message, Shutdown, StateChange
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 class Missing(NamedTuple):
-    """Counters that no line has: so many of a peer's, right before the line of this time."""
+    """Lines of a peer that are not there, right before the line of this time; None: so many as nobody can know."""
 
     peer: str
     before: datetime
-    lines: int
+    lines: int | None
 
 
 @dataclass
@@ -128,11 +128,19 @@ class _Lines:
         self._number = collector_number(collector)
         self._last = EPOCH
         self._counters: dict[tuple[str, int], int] = {}
+        self._peers: set[str] = set()
+        """Who has spoken by the ExaBGP of now."""
+        self._drained = True
+        """Whether the last receiver said that it had read everything."""
+        self._pid: int | None = None
 
     def see(self, number: int, raw: bytes) -> None:
         self.count += 1
         message = decode(raw)
-        if not isinstance(message, Rejection | Answer):
+        if isinstance(message, Rejection):
+            if said := counted(raw):
+                self._count(number, said)
+        elif not isinstance(message, Answer):
             self._last = message.ts
             self._follow(number, message)
         place = Place(make_key(self._last, self._number, number), self._last, self._collector, None)
@@ -156,20 +164,36 @@ class _Lines:
             self._report.fault(f"line {number} became something else, in {there.collection}: {raw[:200]!r}")
 
     def _follow(self, number: int, message: Message) -> None:
+        if isinstance(message, HelperEnd | Shutdown):
+            self._drained = True
+        elif isinstance(message, HelperStart):
+            self._start(message)
         peer = getattr(message, "peer", None)
         if peer is None or isinstance(message, Answer):
             return
         if isinstance(message, StateChange) and message.state == "up":
             self.ups.add(make_key(message.ts, self._number, number))
-        count, pid = message.source.counter, message.source.pid
-        if count is None:
+        self._count(number, Counted(peer, message.source.pid, message.source.counter))
+
+    def _start(self, message: HelperStart) -> None:
+        if self._pid not in (None, message.source.pid):
+            if not self._drained:
+                self.missing += [Missing(peer, message.ts, None) for peer in self._peers]
+            self._peers.clear()
+        self._pid, self._drained = message.source.pid, False
+
+    def _count(self, number: int, said: Counted) -> None:
+        if said.counter is None:
             return
-        before = self._counters.get((peer.address, pid), 0)
-        if count - before > 1:
-            self.missing.append(Missing(peer.address, message.ts, count - before - 1))
-        elif count <= before:
-            self._report.fault(f"line {number}: ExaBGP counts {count} after {before}")
-        self._counters[peer.address, pid] = count
+        peer = said.peer.address
+        before = self._counters.get((peer, said.pid), 0)
+        if said.counter - before > 1:
+            self.missing.append(Missing(peer, self._last, said.counter - before - 1))
+        elif said.counter <= before:
+            self._report.fault(f"line {number}: ExaBGP counts {said.counter} after {before}")
+        self._counters[peer, said.pid] = said.counter
+        self._peers.add(peer)
+        self._drained = False
 
 
 async def _check_order(store: Store, report: Report) -> None:
@@ -201,7 +225,7 @@ async def _check_sessions(store: Store, report: Report, lines: _Lines) -> None:
         for before, after in pairwise(all_of_it):
             if "until" not in before or before["until"] > after["since"]:
                 report.fault(f"{peer} had two sessions at once: {before['_id']} and {after['_id']}")
-    await _check_gaps(store, report, lines, sessions)
+    await _check_gaps(store, report, lines)
 
 
 async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, dict[str, Any]]) -> None:
@@ -229,15 +253,13 @@ async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, 
             report.fault(f"session {key} counts {session['keepalives']} keepalives, there are {keepalives[key]}")
 
 
-async def _check_gaps(store: Store, report: Report, lines: _Lines, sessions: dict[ObjectId, dict[str, Any]]) -> None:
+async def _check_gaps(store: Store, report: Report, lines: _Lines) -> None:
     """What ExaBGP counted and no line has is written down: no more, no less."""
     told = Counter(
-        Missing(session["peer"]["address"], gap["before"], gap["lines"])
-        for session in sessions.values()
-        for gap in session.get("gaps", ())
+        [Missing(gap["peer"]["address"], gap["ts"], gap.get("lines")) async for gap in store.find("gaps", {})]
     )
     missing = Counter(lines.missing)
-    report.gaps, report.gap_lines = len(lines.missing), sum(one.lines for one in lines.missing)
+    report.gaps, report.gap_lines = len(lines.missing), sum(one.lines or 0 for one in lines.missing)
     for one in missing - told:
         report.fault(f"a gap that nothing tells of: {one}")
     for one in told - missing:

@@ -148,27 +148,6 @@ def test_a_new_helper_of_the_same_exabgp_continues_the_session() -> None:
     router, feed = Router(pid=100), Feed()
     feed.take(*router.up(), HELPER % (1.8e9 + 1.1, 100), router.keepalive())
     assert feed.only.until is None
-    assert feed.only.gaps is None
-
-
-def test_lost_lines_are_a_gap_of_their_number() -> None:
-    router, feed = Router(), Feed()
-    feed.take(*router.up())
-    lost = [router.announce("10.0.0.0/8"), router.keepalive()]
-    feed.take(router.keepalive())
-    (gap,) = feed.only.gaps or []
-    assert (gap.lines, seconds(gap.after), seconds(gap.before)) == (len(lost), 1.0, 1.75)
-
-
-def test_peers_of_a_range_share_a_counter() -> None:
-    one, two = Router("192.0.2.1"), Router("192.0.2.2")
-    feed = Feed("192.0.2.0/24")
-    feed.take(*one.up())
-    two.counter = one.counter
-    feed.take(*two.up())
-    one.counter = two.counter
-    feed.take(one.keepalive())
-    assert [session.gaps for session in feed.sessions.values()] == [None, None]
 
 
 def test_a_session_whose_beginning_was_lost() -> None:

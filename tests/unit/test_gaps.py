@@ -1,0 +1,188 @@
+"""What is not among the lines is found, and counted: no more, no less."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.ledger.sessions import SessionTracker
+from collector.wire.decode import Rejection, counted, decode
+from schemas.documents import Gap
+from tests.support import SHARED, Router
+
+BEGIN = 1.8e9
+
+
+class Feed:
+    """A tracker, the lines that it has followed, and the gaps between them."""
+
+    def __init__(self, *ranges: str) -> None:
+        self.ranges = ranges
+        self.tracker = SessionTracker("test", ranges)
+        self.number = 0
+        self.gaps: list[Gap] = []
+
+    def take(self, *lines: bytes) -> None:
+        for line in lines:
+            message = decode(line)
+            if isinstance(message, Rejection):
+                self.tracker.reject(self.number, counted(line))
+            else:
+                self.tracker.follow(self.number, message)
+            self.number += 1
+        self.gaps += self.tracker.take_gaps()
+
+    def restart(self) -> None:
+        self.tracker = SessionTracker("test", self.ranges, json.loads(json.dumps(self.tracker.note())))
+
+    @property
+    def told(self) -> list[tuple[str | None, int | None, str]]:
+        return [(gap.peer.address if gap.peer else None, gap.lines, gap.cause) for gap in self.gaps]
+
+
+def marker(event: str, at: float, *, ppid: int = 100, **more: Any) -> bytes:
+    line = {"bgpledger": "receive", "event": event, "time": BEGIN + at, "pid": 9, "ppid": ppid, **more}
+    return json.dumps(line).encode()
+
+
+def seconds(moment: datetime | None) -> float | None:
+    return (moment - datetime.fromtimestamp(BEGIN, UTC)).total_seconds() if moment else None
+
+
+def test_lost_lines_are_a_gap_of_their_number() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    lost = [router.announce("10.0.0.0/8"), router.keepalive()]
+    feed.restart()
+    feed.take(router.keepalive())
+    (gap,) = feed.gaps
+    assert (gap.lines, seconds(gap.after), seconds(gap.ts)) == (len(lost), 1.0, 1.75)
+    assert feed.told == [("192.0.2.1", 2, "pipe")]
+    assert feed.tracker.note()["gaps"]["lost"] == 2
+
+
+def test_without_a_session_as_well() -> None:
+    router, feed = Router(), Feed()
+    connected, *_ = router.up()
+    feed.take(connected, router.keepalive())
+    assert feed.told == [("192.0.2.1", 3, "pipe")]
+
+
+def test_what_came_before_the_very_first_line() -> None:
+    router, feed = Router(), Feed()
+    router.up()
+    feed.take(marker("start", 0), router.keepalive())
+    (gap,) = feed.gaps
+    assert (gap.lines, gap.after) == (4, None)
+
+
+def test_a_rejected_line_is_not_lost() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    feed.take(router.announce("10.0.0.0/8").replace(b'"igp"', b"NaN igp"), router.keepalive())
+    assert feed.told == []
+
+
+def test_what_is_torn_is_lost() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    feed.take(router.announce("10.0.0.0/8")[:300], router.keepalive())
+    assert feed.told == [("192.0.2.1", 1, "pipe")]
+
+
+def test_peers_of_a_range_share_a_counter() -> None:
+    one, two = Router("192.0.2.1"), Router("192.0.2.2")
+    feed = Feed("192.0.2.0/24")
+    feed.take(*one.up())
+    two.counter = one.counter
+    feed.take(*two.up())
+    one.counter = two.counter + 3
+    feed.take(one.keepalive())
+    assert feed.told == [("192.0.2.0/24", 3, "pipe")]
+
+
+def test_another_exabgp_after_a_drained_pipe_lost_nothing() -> None:
+    old, feed = Router(pid=100), Feed()
+    feed.take(marker("start", 0), *old.up(), marker("end", 5), marker("start", 60, ppid=200))
+    feed.take(*Router(pid=200, start=BEGIN + 60).up())
+    assert feed.told == []
+
+
+def test_another_exabgp_after_a_shutdown_lost_nothing() -> None:
+    old, feed = Router(pid=100), Feed()
+    shutdown = json.dumps(
+        {"exabgp": "5.0.0", "time": BEGIN + 5, "host": "h", "pid": 100, "ppid": 1, "notification": "shutdown"}
+    )
+    feed.take(*old.up(), shutdown.encode(), marker("start", 60, ppid=200))
+    assert feed.told == []
+
+
+def test_the_last_words_of_exabgp_and_a_receiver_that_died_together_are_not_known() -> None:
+    old, quiet, feed = Router(pid=100), Router("192.0.2.2", pid=100), Feed()
+    feed.take(marker("start", 0), *old.up(), *quiet.up(), marker("start", 60, ppid=200))
+    assert feed.told == [("192.0.2.1", None, "end"), ("192.0.2.2", None, "end")]
+    assert [seconds(gap.ts) for gap in feed.gaps] == [60, 60]
+    assert len({gap.key for gap in feed.gaps}) == 2
+    feed.take(marker("start", 90, ppid=300))
+    assert len(feed.gaps) == 2, "there were no words since"
+
+
+def test_another_exabgp_under_the_old_number_is_told_by_its_incarnation() -> None:
+    old, feed = Router(pid=7), Feed()
+    feed.take(marker("start", 0, ppid=7, incarnation="a/1"), *old.up())
+    feed.take(marker("start", 1.1, ppid=7, incarnation="a/1"), old.keepalive())
+    assert feed.told == []
+    feed.take(marker("start", 60, ppid=7, incarnation="a/2"))
+    assert feed.told == [("192.0.2.1", None, "end")]
+    assert [session.ended_by for session in feed.tracker.take_changed()] == ["collector"]
+
+
+def test_what_the_disk_had_no_room_for() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    lost = [router.announce("10.0.0.0/8"), router.keepalive()]
+    feed.take(marker("dropped", 2, since=BEGIN + 1, lines=2, bytes=700, reason="No space left on device"))
+    feed.take(router.keepalive())
+    everybody, _ = feed.gaps
+    assert (everybody.peer, everybody.lines, everybody.reason) == (None, len(lost), "No space left on device")
+    assert (seconds(everybody.after), seconds(everybody.ts)) == (1, 2)
+    assert feed.told[1] == ("192.0.2.1", 2, "disk")
+    assert feed.tracker.note()["gaps"]["lost"] == 2, "they are the same lines"
+
+
+def test_a_part_of_the_spool_that_is_gone() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    router.keepalive()
+    feed.number += 1
+    feed.take(router.keepalive())
+    assert feed.told == [(None, 1, "spool"), ("192.0.2.1", 1, "spool")]
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_whatever_is_lost_is_counted(arrives: list[bool]) -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    for one in arrives:
+        line = router.keepalive()
+        if one:
+            feed.take(line)
+    feed.take(router.keepalive())
+    assert sum(gap.lines or 0 for gap in feed.gaps) == arrives.count(False)
+
+
+def test_the_count_of_every_recorded_line_can_be_read() -> None:
+    """Of both versions of ExaBGP, where they are here."""
+    router = Router("2001:db8::1", 4200000001)
+    lines = [router.keepalive()]
+    for file in sorted((SHARED / "exabgp-json").glob("*.jsonl")):
+        lines += [line for line in file.read_bytes().split(b"\n") if b'"counter"' in line[:300]]
+    for line in lines:
+        message, said = decode(line), counted(line)
+        if isinstance(message, Rejection):
+            assert said or not line.endswith(b"}") or b'"peer": None' in line, line[:500]
+        elif peer := getattr(message, "peer", None):
+            source = message.source  # type: ignore[union-attr]
+            assert said == (peer, source.pid, source.counter), line[:500]
