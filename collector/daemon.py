@@ -122,8 +122,10 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
 
 def receiver_command(settings: Settings) -> list[str]:
     """The receiver's command line. It gets by its environment what has no option."""
-    segments = f"BGPLEDGER_SPOOL_SEGMENT_MIB={settings.spool.segment_mib}"
-    return ["/usr/bin/env", segments, _program(), "receive", "--data-dir", str(settings.data_dir)]
+    told = {f"SPOOL_{key.upper()}": value for key, value in settings.spool.model_dump(exclude_none=True).items()}
+    told["LOG_LEVEL"] = settings.log.level
+    environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
+    return ["/usr/bin/env", *environment, _program(), "receive", "--data-dir", str(settings.data_dir)]
 
 
 def _program() -> str:

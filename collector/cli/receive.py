@@ -17,9 +17,22 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
     os.umask(0o077)  # ExaBGP's own lets nobody enter the directories that we make
     settings = chosen(ctx, data_dir, None)
 
-    from collector.spool.spool import SpoolWriter
-    from collector.wire.receive import receive, start_marker
+    from collector.logs import log_to_stderr
+    from collector.spool.spool import Intake, Room, SpoolWriter, Sync
+    from collector.wire import markers
+    from collector.wire.receive import receive
 
-    with SpoolWriter(settings.data_dir / "spool", segment_bytes=settings.spool.segment_mib * 2**20) as spool:
-        spool.write(start_marker())
-        receive(spool.write)
+    log_to_stderr(settings.log.level)
+    told, directory = settings.spool, settings.data_dir / "spool"
+    limit = None if told.limit_mib is None else told.limit_mib * 2**20
+    room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
+    sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
+    with SpoolWriter(directory, segment_bytes=told.segment_mib * 2**20, sync=sync) as spool:
+        intake = Intake(
+            spool,
+            room,
+            start=markers.start(),
+            describe=lambda drop: markers.dropped(drop.since, drop.lines, drop.size, drop.reason),
+        )
+        receive(intake.write)
+        intake.end(markers.end())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from collector.errors import SpoolError
@@ -39,8 +40,9 @@ class EndLock:
                     f"end that process (kill {owner}), or give this collector a --data-dir of its own",
                 )
             time.sleep(0.02)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # a full disk has no room for our name, and that is no reason not to work
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def _try(self) -> bool:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 from collector.spool.segment import sync_directory
 
 _NAME = "position.json"
+_RESERVE = "reserve"
+_RESERVE_BYTES = 2**20
 
 
 class DamagedPositionError(ValueError):
@@ -60,11 +64,38 @@ def glance(directory: Path) -> Position | None:
 
 
 def save(directory: Path, position: Position) -> None:
-    """Replace the acknowledged position: after a loss of power it is the old one or the new one, whole."""
+    """Replace the acknowledged position: after a loss of power it is the old one or the new one, whole.
+
+    It has room on a full disk as well, which only gets emptier when lines are acknowledged.
+    """
+    content = json.dumps(asdict(position)).encode()
+    reserve = directory / _RESERVE
+    try:
+        _replace(directory, content)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not reserve.exists():
+            raise
+        reserve.unlink()
+        _replace(directory, content)
+
+
+def reserve(directory: Path) -> None:
+    """Take room on the disk that `save` can have when there is no other."""
+    path = directory / _RESERVE
+    with suppress(OSError):
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+            finally:
+                os.close(descriptor)
+
+
+def _replace(directory: Path, content: bytes) -> None:
     fresh = directory / f"{_NAME}.new"
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(json.dumps(asdict(position)).encode())
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(directory / _NAME)

@@ -59,6 +59,7 @@ class SpoolReader:
         self._failure: SpoolError | None = None
         self._outstanding: deque[Position] = deque()
         self._final: Segment | None = None
+        positions.reserve(directory)
         try:
             self._done = self._begin()
             self.note: dict[str, Any] = dict(self._done.note)
@@ -132,6 +133,7 @@ class SpoolReader:
             for segment in found:
                 if segment.first < home:
                     _retire(segment)
+                    positions.reserve(self._directory)
         except OSError as error:
             raise unusable(self._directory, error) from error
         self.note = dict(note)

@@ -1,7 +1,21 @@
 """The spool as the other stages see it: an end to write to, an end to read from, and a look from outside."""
 
+from collector.spool.intake import Drop, Intake
 from collector.spool.reader import SpooledLine, SpoolReader
+from collector.spool.room import Room
 from collector.spool.state import SpoolState, inspect
-from collector.spool.writer import SpoolWriter
+from collector.spool.sync import Sync
+from collector.spool.writer import SpoolWriter, UnwrittenError
 
-__all__ = ["SpoolReader", "SpoolState", "SpoolWriter", "SpooledLine", "inspect"]
+__all__ = [
+    "Drop",
+    "Intake",
+    "Room",
+    "SpoolReader",
+    "SpoolState",
+    "SpoolWriter",
+    "SpooledLine",
+    "Sync",
+    "UnwrittenError",
+    "inspect",
+]

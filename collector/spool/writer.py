@@ -12,8 +12,25 @@ from collector.errors import SpoolError
 from collector.spool import position as positions
 from collector.spool.lock import EndLock
 from collector.spool.segment import CLOSED, make_directory, measure, path_of, segments, unusable
+from collector.spool.sync import Sync
 
 _log = logging.getLogger(__name__)
+
+
+class UnwrittenError(SpoolError):
+    """The disk took only a part.
+
+    Attributes:
+        written: bytes of it that stand in the spool.
+        reason: what the system said.
+    """
+
+    def __init__(self, path: Path, error: OSError, written: int) -> None:
+        self.written = written
+        self.reason = error.strerror or str(error)
+        super().__init__(
+            f"the spool cannot be written: {path}: {self.reason}", "make room on that disk, or see why it refuses"
+        )
 
 
 class SpoolWriter:
@@ -22,18 +39,22 @@ class SpoolWriter:
     Args:
         directory: made, with its parents, when it is not there.
         segment_bytes: a segment ends with the line that reaches this size.
+        sync: when bytes are put on disk, whatever the reader does; by default they are the system's business.
 
     Raises:
         SpoolError: another process writes to this spool, or the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, *, segment_bytes: int = 64 * 2**20) -> None:
+    def __init__(self, directory: Path, *, segment_bytes: int = 64 * 2**20, sync: Sync | None = None) -> None:
         self._directory = directory
+        self._sync = sync
         self._segment_bytes = segment_bytes
         make_directory(directory)
         # The helper of an ExaBGP that was killed may still be emptying its pipe.
         self._lock = EndLock(directory, "writer", patience=2.0)
         self._descriptor = CLOSED
+        self._next = self._size = 0
+        self._torn = False
         try:
             self._find_end()
         except OSError as error:
@@ -44,29 +65,35 @@ class SpoolWriter:
         """Append bytes, cut as it pleases the caller; the system has them all when this returns.
 
         Raises:
-            SpoolError: the disk is full, or refuses for another reason.
+            UnwrittenError: the disk is full, or refuses for another reason.
         """
-        start = 0
-        while start < len(data):
-            if self._descriptor == CLOSED or (self._size >= self._segment_bytes and not self._torn):
-                self._begin_segment()
-            # The line in which this segment reaches its size is the last one of it.
-            newline = data.find(b"\n", start + max(self._segment_bytes - self._size - 1, 0))
-            end = newline + 1 or len(data)
-            self._append(memoryview(data)[start:end])
-            start = end
+        done = 0
+        try:
+            while done < len(data):
+                if self._descriptor == CLOSED or (self._size >= self._segment_bytes and not self._torn):
+                    self._begin_segment()
+                # The line in which this segment reaches its size is the last one of it.
+                newline = data.find(b"\n", done + max(self._segment_bytes - self._size - 1, 0))
+                done += self._append(memoryview(data)[done : newline + 1 or len(data)])
+        except OSError as error:
+            raise UnwrittenError(self._directory, error, done) from error
+        if self._sync and data:
+            self._sync.written(self._descriptor, len(data))
+
+    def leave_torn(self) -> None:
+        """Never write to an unfinished line again: its rest is not there. It counts as a line."""
+        if self._torn:
+            self._close_segment()
+            self._next += 1
+            self._torn = False
 
     def close(self) -> None:
         """End writing; another process may begin."""
-        if self._descriptor != CLOSED:
-            os.close(self._descriptor)
-            self._descriptor = CLOSED
+        self._close_segment()
         self._lock.release()
 
     def _find_end(self) -> None:
         """Go on where the last writer stopped; never touch a torn line, but let it count as one."""
-        self._next = self._size = 0
-        self._torn = False
         found = segments(self._directory)
         if found:
             last = found[-1]
@@ -85,37 +112,28 @@ class SpoolWriter:
     def _begin_segment(self) -> None:
         self._close_segment()
         path = path_of(self._directory, self._next)
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise _unwritten(path, error) from error
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._size = 0
 
     def _close_segment(self) -> None:
         if self._descriptor != CLOSED:
-            os.close(self._descriptor)
+            if self._sync:
+                self._sync.close(self._descriptor)
+            else:
+                os.close(self._descriptor)
             self._descriptor = CLOSED
 
-    def _append(self, data: memoryview) -> None:
-        while data:
-            try:
-                written = os.write(self._descriptor, data)
-            except OSError as error:
-                raise _unwritten(self._directory, error) from error
-            part = bytes(data[:written])
-            self._next += part.count(b"\n")
-            self._size += written
-            self._torn = not part.endswith(b"\n")
-            data = data[written:]
+    def _append(self, data: memoryview) -> int:
+        """Write once; how many bytes the system took."""
+        written = os.write(self._descriptor, data)
+        part = bytes(data[:written])
+        self._next += part.count(b"\n")
+        self._size += written
+        self._torn = not part.endswith(b"\n")
+        return written
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def _unwritten(path: Path, error: OSError) -> SpoolError:
-    return SpoolError(
-        f"the spool cannot be written: {path}: {error.strerror}", "make room on that disk, or see why it refuses"
-    )

@@ -8,11 +8,9 @@ which ExaBGP takes commands.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,23 +20,6 @@ _PIPE_BYTES = 2**20
 
 _GATHER_SECONDS = 0.002
 """A pause after each read: woken for every line, this costs 4.5 % of a core at 5,000 lines/s; so it costs 2 %."""
-
-
-def start_marker() -> bytes:
-    """The line that says, ahead of ExaBGP's own, that a helper was started: sessions may be up that it never heard of.
-
-    Keys: `bgpledger`: "receive"; `event`: "start"; `time`: unix seconds; `pid`: this process; `ppid`: ExaBGP, whose
-    lines carry the same number as `pid`; `host`.
-    """
-    marker = {
-        "bgpledger": "receive",
-        "event": "start",
-        "time": time.time(),
-        "pid": os.getpid(),
-        "ppid": os.getppid(),
-        "host": socket.gethostname(),
-    }
-    return json.dumps(marker).encode() + b"\n"
 
 
 def receive(sink: Callable[[bytes], None], source: int = 0) -> None:

@@ -1,0 +1,126 @@
+"""The receiver's way into the spool: it takes every byte at once, also when the disk has no room for it.
+
+ExaBGP, and every BGP session with it, stands still while its pipe is not read. So without room, whole lines are
+dropped and counted, loudly; when there is room again, a line in their place says how many they were.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collector.spool.room import Room
+from collector.spool.writer import SpoolWriter, UnwrittenError
+
+_log = logging.getLogger(__name__)
+
+_TRY_SECONDS = 1.0
+_REMIND_SECONDS = 600.0
+
+
+@dataclass
+class Drop:
+    """Lines that had no room."""
+
+    since: float
+    """Unix seconds."""
+    reason: str
+    lines: int = 0
+    size: int = 0
+    """In bytes."""
+
+
+class Intake:
+    """Writes to a spool while it can, and remembers what it could not.
+
+    Args:
+        writer: the spool's write end.
+        room: what it may take of the disk.
+        start: a line to be written ahead of all others.
+        describe: makes the line that stands in the place of those that were dropped.
+    """
+
+    def __init__(self, writer: SpoolWriter, room: Room, *, start: bytes, describe: Callable[[Drop], bytes]) -> None:
+        self._writer = writer
+        self._room = room
+        self._describe = describe
+        self._start = start
+        self._drop: Drop | None = None
+        self._within_line = False
+        self._next_try = self._next_word = 0.0
+        self.write(b"")
+
+    def write(self, data: bytes) -> None:
+        """Take bytes of ExaBGP's, cut as it pleases; never waits for room, never fails for want of it."""
+        if self._drop is None:
+            kept, reason = self._try(self._start + data, again=False)
+            if reason is not None:
+                self._begin_drop(data[max(kept - len(self._start), 0) :], reason)
+            if kept >= len(self._start):
+                self._start = b""
+        else:
+            self._go_on(self._drop, data)
+        if data:
+            self._within_line = not data.endswith(b"\n")
+
+    def end(self, marker: bytes) -> None:
+        """Take the receiver's last line, if there is nothing that it would belie."""
+        torn, self._within_line = self._within_line, False
+        if self._drop:
+            self._drop.lines += torn
+            self._next_try = 0.0
+            self._go_on(self._drop, b"")
+        if self._drop:
+            _log.error("the receiver ends, and has had no room for %d lines", self._drop.lines)
+        elif not torn:
+            self.write(marker)
+
+    def _go_on(self, drop: Drop, data: bytes) -> None:
+        """Drop on, or begin to write again where a line begins."""
+        begin = data.find(b"\n") + 1 if self._within_line else 0
+        if time.monotonic() < self._next_try or (self._within_line and not begin):
+            self._count(drop, data)
+            return
+        told = Drop(drop.since, drop.reason, drop.lines, drop.size)
+        self._count(told, data[:begin])
+        ahead = self._start + (self._describe(told) if told.lines else b"")
+        kept, reason = self._try(ahead + data[begin:], again=True)
+        if kept < len(ahead):
+            self._writer.leave_torn()
+            self._next_try = time.monotonic() + _TRY_SECONDS
+            self._count(drop, data)
+            return
+        _log.warning("the spool has room again: %d lines were dropped", told.lines)
+        self._start, self._drop = b"", None
+        if reason is not None:
+            self._begin_drop(data[begin + kept - len(ahead) :], reason)
+
+    def _try(self, data: bytes, *, again: bool) -> tuple[int, str | None]:
+        """Write; how many bytes stand in the spool, and why the others do not."""
+        try:
+            reason = self._room.shortage(len(data), again=again)
+            if reason is None:
+                self._writer.write(data)
+                return len(data), None
+        except UnwrittenError as error:
+            return error.written, error.reason
+        except OSError as error:
+            return 0, error.strerror or str(error)
+        return 0, reason
+
+    def _begin_drop(self, rest: bytes, reason: str) -> None:
+        self._drop = Drop(time.time(), reason)
+        self._writer.leave_torn()
+        now = time.monotonic()
+        self._next_try, self._next_word = now + _TRY_SECONDS, now + _REMIND_SECONDS
+        _log.error("the spool has no room: %s; lines are dropped, and counted, until it has", reason)
+        self._count(self._drop, rest)
+
+    def _count(self, drop: Drop, data: bytes) -> None:
+        drop.lines += data.count(b"\n")
+        drop.size += len(data)
+        if drop is self._drop and time.monotonic() >= self._next_word:
+            self._next_word = time.monotonic() + _REMIND_SECONDS
+            _log.error("the spool still has no room: %s; %d lines are dropped so far", drop.reason, drop.lines)

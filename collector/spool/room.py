@@ -1,0 +1,68 @@
+"""How much the spool may take of its disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from collector.spool.segment import segments
+
+_LOOK_SECONDS = 1.0
+_LOOK_BYTES = 2**20
+_MARGIN = 2**20
+"""What there must be more of before writing begins again, so that it does not end with the next line."""
+
+
+class Room:
+    """Says whether there is room for more lines; looks at the disk now and then.
+
+    Args:
+        directory: the spool.
+        limit: bytes that its segments may have together; None: what the disk has.
+        keep_free: bytes of the disk that are left to others: the store, if it has its files there, and the position.
+    """
+
+    def __init__(self, directory: Path, *, limit: int | None = None, keep_free: int = 0) -> None:
+        self._directory = directory
+        self._limit = limit
+        self._keep_free = keep_free
+        self._looked = float("-inf")
+        self._since = 0
+
+    def shortage(self, size: int, *, again: bool = False) -> str | None:
+        """Why `size` bytes more are too many; None when they may be written.
+
+        Args:
+            size: bytes that are to be written.
+            again: look now, and ask for some more, because there was none before.
+        """
+        self._since += size
+        now = time.monotonic()
+        if not again and self._since < _LOOK_BYTES and now - self._looked < _LOOK_SECONDS:
+            return None
+        self._looked, self._since = now, 0
+        return self._look(size + (_MARGIN if again else 0))
+
+    def _look(self, size: int) -> str | None:
+        disk = os.statvfs(self._directory)
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._keep_free + size:
+            kept = f", and spool.keep_free_mib leaves {self._keep_free >> 20} to others" if self._keep_free else ""
+            return f"{free >> 20} MiB are free on the disk{kept}"
+        if self._limit is not None:
+            used = spooled_bytes(self._directory)
+            if used + size > self._limit:
+                return f"the spool has {used >> 20} MiB, of {self._limit >> 20} that spool.limit_mib allows"
+        return None
+
+
+def spooled_bytes(directory: Path) -> int:
+    """Bytes of all segments that are not retired yet."""
+    total = 0
+    for segment in segments(directory):
+        try:
+            total += segment.path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,52 @@
+"""The receiver's own lines among ExaBGP's: when it began, that it read everything, what it had no room for."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+
+def start() -> bytes:
+    """The line ahead of ExaBGP's own: a receiver was started; sessions may be up that it never heard of.
+
+    Keys: `bgpledger`: "receive"; `event`: "start"; `time`: unix seconds; `pid`: this process; `ppid`: ExaBGP, whose
+    lines carry the same number as `pid`; `incarnation`: what tells it from an ExaBGP that had that number before.
+    """
+    incarnation = _incarnation(os.getppid())
+    return _line("start", host=socket.gethostname(), **({"incarnation": incarnation} if incarnation else {}))
+
+
+def end() -> bytes:
+    """The line behind ExaBGP's last one: nothing is left in its pipe."""
+    return _line("end")
+
+
+def dropped(since: float, lines: int, size: int, reason: str) -> bytes:
+    """The line in the place of those for which there was no room.
+
+    Args:
+        since: when room ran out; unix seconds.
+        lines: how many lines of ExaBGP's are not there.
+        size: their bytes.
+        reason: what the system said.
+    """
+    return _line("dropped", since=since, lines=lines, bytes=size, reason=reason[:300])
+
+
+def _line(event: str, **more: Any) -> bytes:
+    line = {"bgpledger": "receive", "event": event, "time": time.time(), "pid": os.getpid(), "ppid": os.getppid()}
+    return json.dumps({**line, **more}).encode() + b"\n"
+
+
+def _incarnation(pid: int) -> str | None:
+    """The boot and the clock tick at which a process began (proc(5)); None where there is no /proc."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+    return f"{boot}/{ticks}"

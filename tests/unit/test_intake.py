@@ -1,0 +1,187 @@
+"""The receiver's way into the spool: whatever the disk says, every line is there, or counted."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.spool.intake import Drop, Intake
+from collector.spool.reader import SpoolReader
+from collector.spool.room import Room
+from collector.spool.writer import SpoolWriter
+from tests.support import until
+from tests.unit.test_receive import COMMAND
+
+START = b'{"start": 1}\n'
+END = b'{"end": 1}\n'
+
+
+def describe(drop: Drop) -> bytes:
+    return json.dumps({"dropped": drop.lines, "size": drop.size}).encode() + b"\n"
+
+
+def spooled(directory: Path) -> list[bytes]:
+    with SpoolReader(directory) as reader:
+        return [line.raw for line in reader.read(10**9, 10**9)]
+
+
+class Disk:
+    """A disk with room for so many bytes."""
+
+    def __init__(self) -> None:
+        self.room = 2**40
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        real = os.write
+
+        def write(descriptor: int, data: bytes) -> int:
+            if self.room <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.room -= len(data[: self.room])
+            return real(descriptor, data[: self.room + len(data)][: max(1, min(len(data), self.room + len(data)))])
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("collector.spool.writer.os.write", write)
+            patch.setattr("collector.spool.intake._TRY_SECONDS", 0.0)
+            yield
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 30), max_size=5),  # lengths of lines
+            st.integers(1, 12),  # where they are cut
+            st.one_of(st.none(), st.integers(0, 200)),  # room on the disk from then on
+        ),
+        max_size=20,
+    )
+)
+def test_every_line_is_there_or_counted(steps: list[tuple[list[int], int, int | None]]) -> None:
+    disk, number, sent = Disk(), 0, []
+    with TemporaryDirectory() as directory, disk.in_place():
+        spool = Path(directory)
+        with SpoolWriter(spool, segment_bytes=100) as writer:
+            intake = Intake(writer, Room(spool), start=START, describe=describe)
+            for lengths, cut, room in steps:
+                if room is not None:
+                    disk.room = room
+                text = b""
+                for length in lengths:
+                    sent.append(b"%d:" % number + b"x" * length)
+                    text += sent[-1] + b"\n"
+                    number += 1
+                for at in range(0, len(text), cut):
+                    intake.write(text[at : at + cut])
+            disk.room = 2**40
+            intake.end(END)
+        found = spooled(spool)
+    told = [json.loads(line) for line in found if line.startswith(b"{") and line.endswith(b"}")]
+    whole = [line for line in found if line in set(sent)]
+    assert whole == [line for line in sent if line in set(found)], "in their order, each once"
+    # A line torn at its very end stands whole, and is counted all the same: its newline did not come.
+    torn = sum(one.get("dropped", 0) for one in told) - (len(sent) - len(whole))
+    assert 0 <= torn <= sum("dropped" in one for one in told)
+    assert told[0] == {"start": 1}
+    assert told[-1] == {"end": 1}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 6 MiB, where this machine lets us have one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.mark.parametrize("keep_free", [0, 2])
+async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> None:
+    """The receiver itself, on a disk that others fill and empty again: it reads on, and says how much is missing."""
+    environment = {**os.environ, "BGPLEDGER_SPOOL_KEEP_FREE_MIB": str(keep_free), "BGPLEDGER_SPOOL_SEGMENT_MIB": "1"}
+    helper = subprocess.Popen(
+        [COMMAND, "receive", "--data-dir", str(small / "data")],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
+    assert helper.stdin
+    assert helper.stderr
+    spool, sent = small / "data" / "spool", 0
+    with SpoolReader(spool):
+        pass
+    line = b"%07d " + b"x" * 990 + b"\n"
+    while not (os.statvfs(small).f_bavail * 4096 < (keep_free << 20) + 2**15 or sent > 10_000):
+        helper.stdin.write(line % sent)
+        sent += 1
+    for _ in range(3000):
+        helper.stdin.write(line % sent)
+        sent += 1
+    helper.stdin.flush()
+    said = helper.stderr.readline()
+    assert b"the spool has no room" in said, said
+    assert helper.poll() is None
+    with SpoolReader(spool) as reader:
+        before = [one.raw for one in reader.read(10**9, 10**9)]
+        reader.acknowledge(reader.next_line, {})
+
+    async def goes_on() -> bool:
+        nonlocal sent
+        assert helper.stdin
+        helper.stdin.write(line % sent)
+        helper.stdin.flush()
+        sent += 1
+        return any(b'"dropped"' in path.read_bytes() for path in spool.glob("*.jsonl"))
+
+    await until(goes_on)
+    _, err = helper.communicate(timeout=30)
+    assert helper.returncode == 0
+    assert b"the spool has room again" in err
+    found = before + spooled(spool)
+    own = [json.loads(one) for one in found if one.startswith(b"{")]
+    assert [one["event"] for one in own] == ["start", "dropped", "end"]
+    whole = [one for one in found if len(one) == len(line % 0) - 1 and one[:7].isdigit()]
+    assert own[1]["lines"] == sent - len(whole)
+    assert own[1]["since"] <= own[1]["time"]
+    assert ("spool.keep_free_mib" in own[1]["reason"]) == bool(keep_free)
+
+
+async def test_a_spool_that_may_not_grow(data_dir: Path) -> None:
+    data_dir.mkdir()
+    with SpoolWriter(data_dir, segment_bytes=2**20) as writer, SpoolReader(data_dir) as reader:
+        intake = Intake(writer, Room(data_dir, limit=4 * 2**20), start=START, describe=describe)
+        line, sent = b"x" * 1023 + b"\n", 0
+        while len(list(data_dir.glob("*.jsonl"))) < 4:
+            intake.write(line)
+            sent += 1
+        for _ in range(5000):
+            intake.write(line)
+            sent += 1
+        assert sum(path.stat().st_size for path in data_dir.glob("*.jsonl")) < 6 * 2**20
+        read = reader.read(10**9, 10**9)
+        reader.acknowledge(reader.next_line, {})
+
+        def goes_on() -> bool:
+            nonlocal read, sent
+            intake.write(line)
+            sent += 1
+            read += (new := reader.read(10**9, 10**9))
+            return any(b"dropped" in one.raw for one in new)
+
+        await until(goes_on)
+        (marker,) = (json.loads(one.raw) for one in read if b"dropped" in one.raw)
+        assert marker["dropped"] == sent - sum(one.raw == line[:-1] for one in read)
