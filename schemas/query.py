@@ -10,7 +10,7 @@ from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
 from schemas.scalars import Timestamp
 
-Event = Literal["announce", "withdraw", "session_end"]
+Event = Literal["announce", "withdraw", "session_end", "gap"]
 
 
 class _Answer(BaseModel):
@@ -23,7 +23,8 @@ class HistoryEntry(_Answer):
     ts: Timestamp
     peer: Peer
     event: Event
-    """`session_end`: the session that had announced the route ended, and the route with it, without a withdrawal."""
+    """`session_end`: the session that had announced the route ended, and the route with it, without a withdrawal.
+    `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known."""
     prefix: str
     family: str
     path_id: int | None = None
@@ -40,7 +41,11 @@ class HistoryEntry(_Answer):
     atomic_aggregate: bool | None = None
     aggregator: Aggregator | None = None
     reason: str | None = None
-    """Of a `session_end`: ExaBGP's word for why."""
+    """Of a `session_end`: ExaBGP's word for why. Of a `gap`: how the lines were lost."""
+    since: Timestamp | None = None
+    """Of a `gap`: the last line before it."""
+    lines: int | None = None
+    """Of a `gap`: how many are lost; null when that cannot be known."""
 
 
 class PeerStatus(_Answer):
@@ -77,6 +82,10 @@ class CollectorStatus(_Answer):
     rejected: int
     waiting: int
     bytes_waiting: int
+    gaps: int
+    """How often lines were lost before they reached the spool; `history` shows each in its place."""
+    lost: int
+    """Lines that ExaBGP counted and that never came."""
     lag_seconds: float
     """Age of the oldest line that waits; 0 when none does."""
     mongodb_uri: str | None

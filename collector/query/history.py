@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import ipaddress
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,9 +47,12 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
         _updates(store, "withdraw", question, spans),
         _updates(store, "announce", question, spans),
         _ends(store, question, spans),
+        _gaps(store, question, spans),
     )
     async for _, kind, _, document in rows:
-        if kind == _END:
+        if kind == _GAP:
+            yield _gap(document, question.prefix)
+        elif kind == _END:
             for entry in standing.end(document, question.prefix):
                 yield entry
         else:
@@ -116,9 +120,9 @@ async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) 
                     standing.apply(entry, document.get("session"))
 
 
-# --- the three streams, each in the order of time -------------------------------------------------------------------
+# --- the streams, each in the order of time -------------------------------------------------------------------
 
-_WITHDRAW, _ANNOUNCE, _END = 0, 1, 2
+_WITHDRAW, _ANNOUNCE, _END, _GAP = 0, 1, 2, 3
 
 
 def _span(question: HistoryQuery) -> dict[str, datetime]:
@@ -147,6 +151,47 @@ async def _ends(store: Store, question: HistoryQuery, span: Mapping[str, datetim
         yield session["until"], _END, session["_id"].binary, session
 
 
+async def _gaps(store: Store, question: HistoryQuery, span: Mapping[str, datetime]) -> AsyncIterator[_Row]:
+    whose = {"$in": _address_and_ranges(question.peer)} if question.peer else {"$exists": True}
+    query: dict[str, Any] = {"peer.address": whose}
+    if span:
+        query["ts"] = span
+    async for gap in store.find("gaps", query, sort=(("ts", 1),)):
+        yield gap["ts"], _GAP, gap["_id"].binary, gap
+
+
+def _address_and_ranges(address: str) -> list[str]:
+    """An address, and every range that it can be of: peers of a range share ExaBGP's counter."""
+    network = ipaddress.ip_network(address)
+    return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
+
+
+_HOW = {
+    "pipe": "they were in ExaBGP's pipe when a receiver died",
+    "disk": "the spool had no room",
+    "end": "ExaBGP and its receiver died together, with what they still had",
+    "spool": "a part of the spool is gone",
+}
+
+
+def _gap(gap: Mapping[str, Any], prefix: str) -> HistoryEntry:
+    lines = gap.get("lines")
+    return HistoryEntry(
+        ts=gap["ts"],
+        peer=gap["peer"],
+        event="gap",
+        prefix=prefix,
+        family="ipv6 unicast" if ":" in prefix else "ipv4 unicast",
+        since=gap.get("after"),
+        lines=lines,
+        reason=f"{_lines(lines)} lost: {_HOW[gap['cause']]}",
+    )
+
+
+def _lines(count: int | None) -> str:
+    return "unknown lines" if count is None else f"{count} line{'s' * (count != 1)}"
+
+
 async def _merge(*streams: AsyncIterator[_Row]) -> AsyncIterator[_Row]:
     """Streams in order as one stream in order: `heapq.merge` for asynchronous iterators."""
     heap: list[tuple[datetime, bytes, int, int, _Row]] = []
@@ -156,7 +201,8 @@ async def _merge(*streams: AsyncIterator[_Row]) -> AsyncIterator[_Row]:
         if row is not None:
             ts, kind, key, _ = row
             # An end comes after all of its millisecond; within one message the withdrawal comes first.
-            rank = (b"\xff" + key) if kind == _END else key
+            # A gap lies before the line that revealed it.
+            rank = {_END: b"\xff" + key, _GAP: b""}.get(kind, key)
             heapq.heappush(heap, (ts, rank, kind, number, row))
 
     for number in range(len(streams)):

@@ -32,6 +32,8 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         stored=spool.note.get("stored", 0),
         rejected=spool.note.get("rejected", 0),
         waiting=spool.waiting,
+        gaps=spool.note.get("tracker", {}).get("gaps", {}).get("gaps", 0),
+        lost=spool.note.get("tracker", {}).get("gaps", {}).get("lost", 0),
         bytes_waiting=spool.bytes_waiting,
         lag_seconds=_age(spool.oldest_waiting),
         mongodb_uri=store.shown_uri if store else None,

@@ -218,6 +218,7 @@ async def test_add_path_routes_end_one_by_one(spool: Path, store: Store) -> None
 
 async def test_withdrawn_and_announced_in_one_message_stands(spool: Path, store: Store) -> None:
     router = Router()
+    up = router.up()
     both = router.line(
         "update",
         direction="receive",
@@ -229,7 +230,7 @@ async def test_withdrawn_and_announced_in_one_message_stands(spool: Path, store:
             }
         },
     )
-    await archive(spool, store, *router.up(), both, router.down())
+    await archive(spool, store, *up, both, router.down())
     assert events(await ask(store)) == ["withdraw", "announce", "session_end"]
 
 
@@ -275,3 +276,24 @@ async def test_new_lines_are_stored_while_it_runs(spool: Path, store: Store) -> 
             writer.write(b"1}\n")
     (reject,) = await documents(store, "rejects")
     assert reject["raw"] == '{"torn": 1}'
+
+
+async def test_a_gap_stands_in_history_where_it_was(spool: Path, store: Store) -> None:
+    """As what is not known of a peer: of one of its own, or of the range that it belongs to."""
+    router, other = Router(), Router("198.51.100.7", 64501, start=1.8e9 + 60)
+    lines = [*router.up(), router.announce(PREFIX)]
+    router.announce(PREFIX)
+    lines += [router.withdraw(PREFIX), *other.up()]
+    other.keepalive()
+    lines.append(other.keepalive())
+    note = await archive(spool, store, *lines, ranges=["198.51.100.0/24"])
+    assert note["tracker"]["gaps"]["gaps"] == 2
+    announced, gap, withdrawn, others = await ask(store)
+    assert [announced.event, gap.event, withdrawn.event] == ["announce", "gap", "withdraw"]
+    assert (gap.lines, gap.since, gap.ts) == (1, announced.ts, withdrawn.ts)
+    assert gap.reason == "1 line lost: they were in ExaBGP's pipe when a receiver died"
+    assert others.peer.address == "198.51.100.0/24"
+    assert [entry.event for entry in await ask(store, peer="198.51.100.7")] == ["gap"]
+    assert [entry.event for entry in await ask(store, peer="198.51.100.7", end=gap.ts)] == []
+    (of_router, _) = await documents(store, "gaps")
+    assert of_router.keys() == {"_id", "v", "collector", "ts", "line", "peer", "after", "lines", "cause"}

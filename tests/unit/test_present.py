@@ -82,6 +82,8 @@ async def test_status() -> None:
         rejected=1,
         waiting=0,
         bytes_waiting=0,
+        gaps=1,
+        lost=2,
         lag_seconds=0,
         mongodb_uri=None,
         store="MongoDB 8",
