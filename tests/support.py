@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from collector.spool.reader import SpooledLine, SpoolReader
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 """Real input, beside the checkout; tests that use it skip where it is not."""
@@ -41,6 +43,14 @@ def shared(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not here")
     return path
+
+
+def read_all(reader: SpoolReader) -> list[SpooledLine]:
+    """Every line that is complete, over all segments."""
+    lines: list[SpooledLine] = []
+    while batch := reader.read(10**9, 10**9):
+        lines += batch
+    return lines
 
 
 async def until(condition: Callable[[], Any], *, timeout: float = 30.0, what: str = "") -> Any:

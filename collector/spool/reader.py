@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, Self
 
 from collector.errors import SpoolError
 from collector.spool import position as positions
+from collector.spool.kept import Keep
 from collector.spool.lock import EndLock
 from collector.spool.position import DamagedPositionError, Position
 from collector.spool.segment import (
     CHUNK_BYTES,
     CLOSED,
+    DAMAGED,
     Segment,
     make_directory,
     path_of,
@@ -44,13 +46,15 @@ class SpoolReader:
 
     Args:
         directory: made, with its parents, when it is not there.
+        keep: takes the segments that are done; without, they are removed.
 
     Raises:
         SpoolError: another process reads from this spool, or the directory cannot be used.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, keep: Keep | None = None) -> None:
         self._directory = directory
+        self._keep = keep
         make_directory(directory)
         self._lock = EndLock(directory, "reader")
         self._descriptor = CLOSED
@@ -79,6 +83,8 @@ class SpoolReader:
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         """Take the next complete lines that are there; none when there are none. Never waits for the writer.
 
+        A batch ends where a segment does, so that there is a note for that very place.
+
         Args:
             max_lines: how many at most.
             max_bytes: how long they may be together; one longer line comes alone.
@@ -91,7 +97,7 @@ class SpoolReader:
         batch: list[SpooledLine] = []
         room = max_bytes
         try:
-            while len(batch) < max_lines and room > 0 and (self._ready or self._fill()):
+            while len(batch) < max_lines and room > 0 and self._more(within=self._segment if batch else None):
                 raw = self._ready[0]
                 if batch and len(raw) > room:
                     break
@@ -130,10 +136,11 @@ class SpoolReader:
         offset = self._done.offset if home == self._done.segment else 0
         try:
             positions.save(self._directory, Position(next_line, home, offset, note))
+            if self._keep and home == next_line:
+                self._keep.note(home, note)
             for segment in found:
                 if segment.first < home:
-                    _retire(segment)
-                    positions.reserve(self._directory)
+                    self._retire(segment)
         except OSError as error:
             raise unusable(self._directory, error) from error
         self.note = dict(note)
@@ -171,6 +178,10 @@ class SpoolReader:
         if size < done.offset:
             raise DamagedPositionError(f"{path.name} is shorter than {done.offset} bytes")
 
+    def _more(self, *, within: int | None) -> bool:
+        """Make a line ready, if there is one within a segment, or wherever it is."""
+        return bool(self._ready) or (self._fill() and within in (None, self._segment))
+
     def _fill(self) -> bool:
         """Make at least one line ready; False when no complete one is there yet."""
         while True:
@@ -179,7 +190,9 @@ class SpoolReader:
                 if following is None:
                     return False
                 self._go_to(following)
-            chunk = os.read(self._descriptor, CHUNK_BYTES)
+            chunk = self._chunk()
+            if chunk is None:
+                continue
             if chunk:
                 self._read_to += len(chunk)
                 if self._split(chunk):
@@ -198,6 +211,22 @@ class SpoolReader:
                 return True
             else:
                 self._go_to(self._final)
+
+    def _chunk(self) -> bytes | None:
+        """Read on; None when the segment is damaged, and was left for the next one."""
+        try:
+            return os.read(self._descriptor, CHUNK_BYTES)
+        except OSError as error:
+            following = self._following()
+            if error.errno not in DAMAGED or following is None:
+                raise
+            path = path_of(self._directory, self._segment)
+            aside = path.with_name(f"{path.name}.damaged")
+            path.rename(aside)
+            _log.error("%s cannot be read from line %d on: %s; moved to %s", path, self._line, error.strerror, aside)
+            self._pieces = []
+            self._go_to(following)
+            return None
 
     def _split(self, chunk: bytes) -> bool:
         lines = chunk.split(b"\n")
@@ -249,7 +278,10 @@ class SpoolReader:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-
-def _retire(segment: Segment) -> None:
-    """Dispose of a segment whose every line is acknowledged."""
-    segment.path.unlink(missing_ok=True)
+    def _retire(self, segment: Segment) -> None:
+        """Dispose of a segment whose every line is acknowledged."""
+        if self._keep:
+            self._keep.take(segment)
+            self._keep.expire()
+        segment.path.unlink(missing_ok=True)
+        positions.reserve(self._directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,8 @@ from collector.errors import SpoolError
 CHUNK_BYTES = 2**20
 CLOSED = -1
 """No file descriptor."""
+DAMAGED = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EISDIR)
+"""A medium, or a file system, that lost a file's content: no reason that may pass."""
 _NAME = re.compile(r"(\d{20})\.jsonl")
 
 

@@ -11,7 +11,7 @@ from typing import Self
 from collector.errors import SpoolError
 from collector.spool import position as positions
 from collector.spool.lock import EndLock
-from collector.spool.segment import CLOSED, make_directory, measure, path_of, segments, unusable
+from collector.spool.segment import CLOSED, DAMAGED, Extent, make_directory, measure, path_of, segments, unusable
 from collector.spool.sync import Sync
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,14 @@ class SpoolWriter:
         found = segments(self._directory)
         if found:
             last = found[-1]
-            extent = measure(last.path)
+            try:
+                extent = measure(last.path)
+            except OSError as error:
+                if error.errno not in DAMAGED:
+                    raise
+                # More lines than bytes it never had: none of their numbers is given away again.
+                extent = Extent(last.path.stat().st_size, 0, torn=True)
+                _log.error("%s cannot be read: %s; writing another one", last.path, error.strerror)
             self._next = last.first + extent.newlines + extent.torn
             if not extent.torn:
                 self._descriptor = os.open(last.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)

@@ -19,7 +19,7 @@ from collector.spool.intake import Drop, Intake
 from collector.spool.reader import SpoolReader
 from collector.spool.room import Room
 from collector.spool.writer import SpoolWriter
-from tests.support import until
+from tests.support import read_all, until
 from tests.unit.test_receive import COMMAND
 
 START = b'{"start": 1}\n'
@@ -32,7 +32,7 @@ def describe(drop: Drop) -> bytes:
 
 def spooled(directory: Path) -> list[bytes]:
     with SpoolReader(directory) as reader:
-        return [line.raw for line in reader.read(10**9, 10**9)]
+        return [line.raw for line in read_all(reader)]
 
 
 class Disk:
@@ -136,7 +136,7 @@ async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> N
     assert b"the spool has no room" in said, said
     assert helper.poll() is None
     with SpoolReader(spool) as reader:
-        before = [one.raw for one in reader.read(10**9, 10**9)]
+        before = [one.raw for one in read_all(reader)]
         reader.acknowledge(reader.next_line, {})
 
     async def goes_on() -> bool:
@@ -172,14 +172,14 @@ async def test_a_spool_that_may_not_grow(data_dir: Path) -> None:
             intake.write(line)
             sent += 1
         assert sum(path.stat().st_size for path in data_dir.glob("*.jsonl")) < 6 * 2**20
-        read = reader.read(10**9, 10**9)
+        read = read_all(reader)
         reader.acknowledge(reader.next_line, {})
 
         def goes_on() -> bool:
             nonlocal read, sent
             intake.write(line)
             sent += 1
-            read += (new := reader.read(10**9, 10**9))
+            read += (new := read_all(reader))
             return any(b"dropped" in one.raw for one in new)
 
         await until(goes_on)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from collector.spool.reader import SpoolReader
+from tests.support import read_all
 
 COMMAND = str(Path(sys.executable).with_name("bgpledger"))
 
@@ -54,7 +55,7 @@ def started(data_dir: Path) -> subprocess.Popen[bytes]:
 
 def lines(data_dir: Path) -> list[bytes]:
     with SpoolReader(data_dir / "spool") as reader:
-        return [line.raw for line in reader.read(10**9, 10**9)]
+        return [line.raw for line in read_all(reader)]
 
 
 def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:

@@ -17,12 +17,13 @@ from collector.spool.reader import SpooledLine, SpoolReader
 from collector.spool.segment import path_of, segments
 from collector.spool.state import inspect
 from collector.spool.writer import SpoolWriter
+from tests.support import read_all
 
 ALL = 10**9
 
 
 def drain(reader: SpoolReader) -> list[bytes]:
-    return [line.raw for line in reader.read(ALL, ALL)]
+    return [line.raw for line in read_all(reader)]
 
 
 def test_lines_come_out_as_they_went_in(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_reader_goes_on_after_what_was_acknowledged(tmp_path: Path) -> None:
 def test_acknowledged_segments_go_but_never_the_newest(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path, segment_bytes=4) as writer, SpoolReader(tmp_path) as reader:
         writer.write(b"000\n111\n222\n")
-        assert len(reader.read(2, ALL)) == 2
+        assert [len(reader.read(2, ALL)), len(reader.read(1, ALL))] == [1, 1], "a batch ends with its segment"
         reader.acknowledge(2, {})
         assert [segment.first for segment in segments(tmp_path)] == [2]
         assert drain(reader) == [b"222"]
@@ -104,6 +105,27 @@ def test_acknowledged_segments_go_but_never_the_newest(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path, segment_bytes=4) as writer, SpoolReader(tmp_path) as reader:
         writer.write(b"333\n")
         assert reader.read(ALL, ALL) == [SpooledLine(3, b"333")]
+
+
+def test_a_segment_that_cannot_be_read_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the reader once there is another one, and by a new writer, who cannot know how many lines it had."""
+    with SpoolWriter(tmp_path, segment_bytes=4) as writer:
+        writer.write(b"000\n111\n")
+    damaged = path_of(tmp_path, 1)
+    damaged.unlink()
+    damaged.mkdir()  # reading a directory fails for good, as reading a bad sector does
+    with pytest.raises(SpoolError, match="Is a directory"), SpoolReader(tmp_path) as reader:
+        read_all(reader)
+    with SpoolWriter(tmp_path, segment_bytes=4) as writer, SpoolReader(tmp_path) as reader:
+        writer.write(b"222\n")
+        first, after = read_all(reader)
+        assert first == SpooledLine(0, b"000")
+        assert (after.raw, after.number) == (b"222", segments(tmp_path)[-1].first)
+        assert after.number > 2
+        assert "cannot be read from line 1 on: Is a directory" in caplog.text
+        assert damaged.with_name(f"{damaged.name}.damaged").is_dir()
+        reader.acknowledge(after.number + 1, {})
+        assert len(segments(tmp_path)) == 1
 
 
 def test_a_torn_line_stays_as_it_is_and_counts_as_one(tmp_path: Path) -> None:
@@ -115,7 +137,7 @@ def test_a_torn_line_stays_as_it_is_and_counts_as_one(tmp_path: Path) -> None:
         with SpoolWriter(tmp_path) as successor:
             assert drain(reader) == []
             successor.write(b"three\n")
-            assert reader.read(ALL, ALL) == [SpooledLine(1, torn), SpooledLine(2, b"three")]
+            assert read_all(reader) == [SpooledLine(1, torn), SpooledLine(2, b"three")]
             reader.acknowledge(3, {})
     assert [segment.first for segment in segments(tmp_path)] == [2]
 
@@ -182,7 +204,7 @@ def test_a_hole_in_the_numbers_is_reported_and_passed(tmp_path: Path, caplog: py
         writer.write(b"0\n1\n2\n")
     path_of(tmp_path, 1).unlink()
     with caplog.at_level(logging.WARNING), SpoolReader(tmp_path) as reader:
-        assert reader.read(ALL, ALL) == [SpooledLine(0, b"0"), SpooledLine(2, b"2")]
+        assert read_all(reader) == [SpooledLine(0, b"0"), SpooledLine(2, b"2")]
     assert "no lines 1 to 1" in caplog.text
 
 

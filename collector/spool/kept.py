@@ -1,0 +1,162 @@
+"""Segments whose lines are all stored, kept for a while, compressed: raw proof, and a second chance.
+
+`kept/00000000000000104212.jsonl.zst` is one segment (Zstandard with its checksum, RFC 8878: `zstdcat` reads it), as old
+as the segment's last line. `kept/00000000000000104212.note.json` is what the reader's note was ahead of its first line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zstandard
+
+from collector.errors import SpoolError
+from collector.spool.segment import CHUNK_BYTES, Segment, make_directory, sync_directory
+
+_log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"(\d{20})\.jsonl\.zst")
+_DAY = 86_400.0
+
+
+class KeptSegment(NamedTuple):
+    """A segment that was compressed."""
+
+    first: int
+    """The number of its first line."""
+    path: Path
+    size: int
+    """In bytes, compressed."""
+    last_written: datetime
+
+
+class Keep:
+    """Where segments go that are done, and for how long.
+
+    Args:
+        spool: the spool's directory.
+        days: how long a segment is kept after its last line.
+    """
+
+    def __init__(self, spool: Path, days: float) -> None:
+        self._directory = spool / "kept"
+        self._days = days
+        make_directory(self._directory)
+
+    def note(self, first: int, note: Mapping[str, Any]) -> None:
+        """Remember the reader's note ahead of line `first`, with which a segment begins."""
+        path = _note_path(self._directory, first)
+        with _rather_stored_than_kept(path):
+            _replace(path, json.dumps(note).encode())
+
+    def take(self, segment: Segment) -> None:
+        """Compress a segment; the caller removes it."""
+        path = self._directory / f"{segment.path.name}.zst"
+        with _rather_stored_than_kept(path):
+            written = segment.path.stat().st_mtime
+            _compress(segment.path, path)
+            os.utime(path, (written, written))
+
+    def expire(self) -> None:
+        """Remove what is older than its days."""
+        oldest = time.time() - self._days * _DAY
+        for kept in kept_segments(self._directory.parent):
+            if kept.last_written.timestamp() < oldest:
+                kept.path.unlink(missing_ok=True)
+                _note_path(self._directory, kept.first).unlink(missing_ok=True)
+
+
+@contextmanager
+def _rather_stored_than_kept(path: Path) -> Iterator[None]:
+    """A disk without room to keep what is stored already is no reason to stop storing."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            path.with_suffix(".new").unlink()
+        _log.error("a segment cannot be kept: %s: %s", path, error.strerror)
+
+
+def kept_segments(spool: Path) -> list[KeptSegment]:
+    """List the kept segments of a spool, oldest first; none when none were ever kept."""
+    directory = spool / "kept"
+    found = []
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if name := _NAME.fullmatch(path.name):
+            facts = path.stat()
+            written = datetime.fromtimestamp(facts.st_mtime, UTC)
+            found.append(KeptSegment(int(name[1]), path, facts.st_size, written))
+    return sorted(found)
+
+
+def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
+    """What the reader's note was ahead of a kept segment's first line.
+
+    Raises:
+        SpoolError: there is none.
+    """
+    if segment.first == 0:
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(_note_path(segment.path.parent, segment.first).read_bytes())
+    except (OSError, ValueError) as error:
+        raise SpoolError(
+            f"what was known ahead of {segment.path.name} is not there: {error}",
+            "begin with a later segment (bgpledger spool list; --start)",
+        ) from error
+    return found
+
+
+def lines_of(segment: KeptSegment) -> Iterator[tuple[int, bytes]]:
+    """The lines of a kept segment with their numbers; a torn last one as far as it came.
+
+    Raises:
+        SpoolError: it is damaged.
+    """
+    number, rest = segment.first, b""
+    try:
+        with segment.path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+            while chunk := reader.read(CHUNK_BYTES):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield number, line
+                    number += 1
+    except (OSError, zstandard.ZstdError) as error:
+        raise SpoolError(
+            f"{segment.path} is damaged behind line {number}: {error}", "leave it out (--start, --end)"
+        ) from error
+    if rest:
+        yield number, rest
+
+
+def _compress(source: Path, target: Path) -> None:
+    fresh = target.with_suffix(".new")
+    compressor = zstandard.ZstdCompressor(write_checksum=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with source.open("rb") as lines, os.fdopen(descriptor, "wb") as file:
+        compressor.copy_stream(lines, file, size=source.stat().st_size)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(target)
+    sync_directory(target.parent)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    fresh.replace(path)
+
+
+def _note_path(directory: Path, first: int) -> Path:
+    return directory / f"{first:020}.note.json"
