@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -67,6 +68,21 @@ class PeerStatus(_Answer):
     """Routes that stand now; 0 when the session is down."""
     reason: str | None = None
     """Why the last session ended."""
+
+
+class SpoolSegment(_Answer):
+    """One file of the spool."""
+
+    state: Literal["kept", "waiting", "open"]
+    """`kept`: all of its lines are stored, and it is compressed. `waiting`: not all are. `open`: it is the newest."""
+    first: int
+    """The number of its first line."""
+    lines: int | None
+    """Null when that cannot be told without reading it."""
+    bytes: int
+    """On disk."""
+    last_written: Timestamp
+    path: Path
 
 
 class CollectorStatus(_Answer):

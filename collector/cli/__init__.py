@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli import archive, config, demo, doctor, history, peers, receive, replay, run, status
+from collector.cli import archive, config, demo, doctor, history, peers, receive, replay, run, spool, status
 from collector.cli.options import before_the_command
 from collector.errors import BgpledgerError
 
@@ -34,6 +34,7 @@ app.command("peers")(peers.command)
 app.command("status")(status.command)
 app.command("demo")(demo.command)
 app.add_typer(config.app, name="config")
+app.add_typer(spool.app, name="spool")
 app.command("doctor")(doctor.command)
 app.command("receive")(receive.command)
 app.command("archive")(archive.command)

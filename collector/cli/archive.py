@@ -31,10 +31,11 @@ async def _archive(settings: Settings) -> None:
     from collector.cli.asking import find_store
     from collector.ledger.archive import Archiver
     from collector.logs import log_to_stderr
-    from collector.spool.reader import SpoolReader
+    from collector.spool.spool import Keep, SpoolReader
 
     log_to_stderr(settings.log.level)
-    reader = SpoolReader(settings.data_dir / "spool")
+    spool = settings.data_dir / "spool"
+    reader = SpoolReader(spool, keep=Keep(spool, settings.spool.keep_days) if settings.spool.keep_days else None)
     try:
         async with find_store(settings) as store:
             archiver = Archiver(

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from collector.store.mongo import Store
 
 
-def find_store(settings: Settings) -> Store:
+def find_store(settings: Settings, *, database: str | None = None) -> Store:
     """The store that the settings name, or that of the collector which runs on their data directory.
+
+    Args:
+        settings: which store.
+        database: another one on the same server.
 
     A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
 
@@ -32,7 +36,7 @@ def find_store(settings: Settings) -> Store:
     mongodb = settings.mongodb
     running = find_running(settings.data_dir)
     if mongodb.uri is None and running and running.mongodb_uri:
-        return Store.open(running.mongodb_uri, database=running.database, driver=mongodb.driver)
+        return Store.open(running.mongodb_uri, database=database or running.database, driver=mongodb.driver)
     if mongodb.uri is None and running and running.config:
         mongodb = load(running.config, data_dir=settings.data_dir).mongodb
     if mongodb.uri is None:
@@ -40,7 +44,7 @@ def find_store(settings: Settings) -> Store:
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
         )
-    return Store.open(mongodb.uri.get_secret_value(), database=mongodb.database, driver=mongodb.driver)
+    return Store.open(mongodb.uri.get_secret_value(), database=database or mongodb.database, driver=mongodb.driver)
 
 
 def answer(

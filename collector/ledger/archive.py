@@ -92,6 +92,7 @@ class Archiver:
         self._batch_lines = batch_lines
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
+        self._name = {"collector": collector, "ranges": list(ranges)}
         self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"))
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
@@ -170,7 +171,7 @@ class Archiver:
             rejected = await self._persist(partial(self._store_batch, batch))
             self._stored += batch.lines - rejected
             self._rejected += rejected
-            note = {"stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
+            note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
             await self._on_disk(partial(self._lines.acknowledge, batch.next_line, note))
 
     async def _store_batch(self, batch: _Batch) -> int:
@@ -191,8 +192,11 @@ class Archiver:
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
         if batch.gaps:
             await self._store.insert("gaps", batch.gaps)
-        await self._store.replace("sessions", batch.sessions)
+        await self._store_sessions(batch.sessions)
         return len(rejects)
+
+    async def _store_sessions(self, sessions: Sequence[Document]) -> None:
+        await self._store.replace("sessions", sessions)
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the store has done it.

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from schemas.query import CollectorStatus, HistoryEntry, PeerStatus
+from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, SpoolSegment
 
 _PIPE_WIDTH = 100_000
 _FOLDED_WIDTH = 14
@@ -110,6 +110,14 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("pref", lambda entry: entry.local_pref, right=True),
         _Column("communities", _all_communities, folds=True),
         _Column("reason", lambda entry: entry.reason, folds=True),
+    ),
+    SpoolSegment: (
+        _Column("state", lambda segment: segment.state),
+        _Column("first line", lambda segment: segment.first, right=True),
+        _Column("lines", lambda segment: segment.lines, right=True),
+        _Column("bytes", lambda segment: segment.bytes, right=True),
+        _Column("last written (UTC)", lambda segment: segment.last_written),
+        _Column("file", lambda segment: segment.path, folds=True),
     ),
     PeerStatus: (
         _Column("address", lambda peer: peer.address),

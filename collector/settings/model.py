@@ -157,6 +157,7 @@ class SpoolSettings(_Section):
     sync_seconds: float = Field(1.0, ge=0, le=60, description="seconds until a line is on disk at most, 0 to 60")
     sync_mib: values.Mebibytes = Field(16, description="MiB that are not on disk yet at most, 1 to 4096")
     limit_mib: int | None = Field(None, ge=16, description="MiB that the spool may take, 16 or more")
+    keep_days: float = Field(0, ge=0, le=36_500, description="days that segments are kept when they are done")
     keep_free_mib: int = Field(256, ge=0, description="MiB of its disk that the spool leaves free, 0 or more")
 
 

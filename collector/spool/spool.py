@@ -1,6 +1,7 @@
 """The spool as the other stages see it: an end to write to, an end to read from, and a look from outside."""
 
 from collector.spool.intake import Drop, Intake
+from collector.spool.kept import Keep
 from collector.spool.reader import SpooledLine, SpoolReader
 from collector.spool.room import Room
 from collector.spool.state import SpoolState, inspect
@@ -10,6 +11,7 @@ from collector.spool.writer import SpoolWriter, UnwrittenError
 __all__ = [
     "Drop",
     "Intake",
+    "Keep",
     "Room",
     "SpoolReader",
     "SpoolState",

@@ -1,0 +1,90 @@
+"""Kept segments archived again: the same documents, wherever they go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.ledger.archive import Archiver
+from collector.ledger.restore import restore
+from collector.spool.kept import Keep, kept_segments, lines_of
+from collector.spool.reader import SpoolReader
+from collector.spool.writer import SpoolWriter
+from collector.store.mongo import Store
+from schemas.documents import key_line
+from tests.running import bgpledger
+from tests.support import Router
+
+COLLECTIONS = ("updates", "messages", "sessions", "gaps", "rejects")
+MARK = b'{"bgpledger": "receive", "event": "start", "time": 1799999999.0, "pid": 9, "ppid": 100}'
+
+
+def lines() -> list[bytes]:
+    """Two sessions, one within the other's, a gap, a reject."""
+    one, two = Router(), Router("198.51.100.7", 64501)
+    said = [MARK, *one.up(), *two.up()]
+    for number in range(60):
+        said.append(one.announce(f"10.0.{number}.0/24"))
+        if number == 40:
+            one.keepalive()
+            said += [two.announce("192.0.2.0/24"), two.down(), b"{"]
+    return [*said, one.down(), *one.up()]
+
+
+async def archived(spool: Path, store: Store) -> None:
+    with SpoolWriter(spool, segment_bytes=2000) as writer:
+        writer.write(b"".join(line + b"\n" for line in lines()))
+    with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
+        archiver = Archiver(reader, store, collector="test", ranges=["198.51.100.0/24"], batch_lines=7)
+        archiver.stop()
+        await archiver.run()
+
+
+async def everything(store: Store) -> dict[str, list[dict[str, Any]]]:
+    return {name: [one async for one in store.find(name, {}, sort=[("_id", 1)])] for name in COLLECTIONS}
+
+
+async def test_what_is_there_stays_as_it_is(data_dir: Path, store: Store) -> None:
+    await archived(data_dir, store)
+    before = await everything(store)
+    assert [len(documents) for documents in before.values()] == [61, 15, 3, 1, 1]
+    segments = kept_segments(data_dir)
+    assert len(segments) > 10
+    count = await restore(segments, store, collector="test", ranges=["198.51.100.0/24"])
+    assert await everything(store) == before
+    assert count == sum(len(list(lines_of(segment))) for segment in segments)
+
+
+@pytest.mark.parametrize("begin", [0, 5])
+async def test_another_database_gets_the_same(data_dir: Path, embedded_uri: str, begin: int) -> None:
+    names = (f"restore_one_{begin}", f"restore_two_{begin}")
+    async with Store.open(embedded_uri, database=names[0]) as one, Store.open(embedded_uri, database=names[1]) as two:
+        await archived(data_dir, one)
+        segments = kept_segments(data_dir)[begin:]
+        await restore(segments, two, collector="test", ranges=["198.51.100.0/24"])
+        first, behind = segments[0].first, segments[-1].first + len(list(lines_of(segments[-1])))
+        original, copy = await everything(one), await everything(two)
+        for name in ("updates", "messages", "rejects", "gaps"):
+            lines_ = [one["line"] if name == "gaps" else key_line(one["_id"]) for one in original[name]]
+            wanted = [one for one, line in zip(original[name], lines_, strict=True) if first <= line < behind]
+            assert copy[name] == wanted
+
+
+async def test_by_the_command_line(data_dir: Path, embedded_uri: str) -> None:
+    async with Store.open(embedded_uri, database="by_hand") as store:
+        await archived(data_dir / "spool", store)
+    shown = bgpledger("--data-dir", str(data_dir), "spool", "list", "--format", "jsonl")
+    listed = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert {one["state"] for one in listed} == {"kept", "open"}
+    assert sum(one["lines"] for one in listed) == len(lines())
+    common = ("--data-dir", str(data_dir), "--mongodb-uri", embedded_uri, "spool", "replay")
+    done = bgpledger(*common, "--database", "by_hand_again")
+    kept = sum(one["lines"] for one in listed if one["state"] == "kept")
+    assert done.stdout == f"{kept} lines of {len(listed) - 1} segments are stored\n", done.stderr
+    nothing = bgpledger(*common, "--start", "2100-01-01")
+    assert nothing.returncode == 2
+    assert "no segment is kept" in nothing.stderr
+    bad = bgpledger(*common, "--database", "a b")
+    assert bad.returncode == 2
+    assert "cannot be a database's name" in bad.stderr
