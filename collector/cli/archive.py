@@ -27,11 +27,13 @@ def command(
 async def _archive(settings: Settings) -> None:
     import asyncio
     import signal
+    from functools import partial
 
     from collector.cli.asking import find_store
     from collector.ledger.archive import Archiver
     from collector.logs import log_to_stderr
     from collector.spool.spool import Keep, SpoolReader
+    from collector.wire.asks import ask
 
     log_to_stderr(settings.log.level)
     spool = settings.data_dir / "spool"
@@ -45,6 +47,7 @@ async def _archive(settings: Settings) -> None:
                 ranges=[peer.address for peer in settings.peers if peer.is_range],
                 batch_lines=settings.archive.batch_lines,
                 batch_seconds=settings.archive.batch_seconds,
+                ask=partial(ask, settings.data_dir),
             )
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, archiver.stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import typer
 
@@ -20,6 +21,7 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
     from collector.logs import log_to_stderr
     from collector.spool.spool import Intake, Room, SpoolWriter, Sync
     from collector.wire import markers
+    from collector.wire.asks import listen
     from collector.wire.receive import receive
 
     log_to_stderr(settings.log.level)
@@ -34,5 +36,5 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
             start=markers.start(),
             describe=lambda drop: markers.dropped(drop.since, drop.lines, drop.size, drop.reason),
         )
-        receive(intake.write)
+        receive(intake.write, asks=listen(settings.data_dir), commands=sys.stdout.fileno())
         intake.end(markers.end())

@@ -15,11 +15,12 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from collector.errors import BgpledgerError, StoreError
+from collector.ledger.healer import Ask, Healer
 from collector.ledger.sessions import SessionTracker
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.wire.decode import Rejection, counted, decode
-from schemas.documents import Place, collection_of, make_reject, to_document
+from schemas.documents import Gap, Place, collection_of, make_reject, to_document
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class _Batch:
     documents: dict[str, list[Document]] = field(default_factory=dict)
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
     sessions: list[Document] = field(default_factory=list)
-    gaps: list[Document] = field(default_factory=list)
+    gaps: Sequence[Gap] = ()
     lines: int = 0
     next_line: int = 0
     tracker: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Archiver:
         batch_lines: most lines in one batch.
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
+        ask: asks a peer for its routes again, for an address and a family; see `Healer`.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Archiver:
         batch_lines: int = 1000,
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
+        ask: Ask = lambda _address, _family: True,
     ) -> None:
         self._lines = lines
         self._store = store
@@ -96,6 +99,7 @@ class Archiver:
         self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"))
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
+        self._healer = Healer(ask)
         self._stopping = asyncio.Event()
         self._disk = asyncio.Lock()
 
@@ -156,7 +160,7 @@ class Archiver:
             else:
                 place = self._tracker.follow(line.number, message)
                 batch.add(collection_of(message), to_document(message, place), line, place)
-        batch.gaps = [gap.to_document() for gap in self._tracker.take_gaps()]
+        batch.gaps = self._tracker.take_gaps()
         batch.sessions = [session.to_document() for session in self._tracker.take_changed()]
         batch.lines = len(lines)
         batch.next_line = lines[-1].number + 1
@@ -173,6 +177,8 @@ class Archiver:
             self._rejected += rejected
             note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
             await self._on_disk(partial(self._lines.acknowledge, batch.next_line, note))
+            self._healer.want(batch.gaps)
+            self._healer.act(self._tracker.capabilities)
 
     async def _store_batch(self, batch: _Batch) -> int:
         """Write a batch; what the store will never take becomes a reject. Harmless to repeat.
@@ -191,7 +197,7 @@ class Archiver:
             for refusal in await self._store.insert("rejects", rejects):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
         if batch.gaps:
-            await self._store.insert("gaps", batch.gaps)
+            await self._store.insert("gaps", [gap.to_document() for gap in batch.gaps])
         await self._store_sessions(batch.sessions)
         return len(rejects)
 

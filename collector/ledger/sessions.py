@@ -90,6 +90,11 @@ class SessionTracker:
         """The gaps that were found since the last call."""
         return self._gaps.take()
 
+    def capabilities(self, address: str) -> list[dict[str, Any]] | None:
+        """What the peer offered in its OPEN, if its session is up."""
+        neighbour = self._state.neighbours.get(address)
+        return neighbour.session.capabilities if neighbour and neighbour.session else None
+
     def reject(self, line: int, counted: Counted | None = None) -> Place:
         """The place of a line that says nothing that we understand, but perhaps for its count."""
         ts = self._state.last_ts

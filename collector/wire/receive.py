@@ -1,8 +1,8 @@
 """ExaBGP's helper: bytes from its pipe to a sink, and nothing else.
 
 ExaBGP blocks, and every BGP session with it, while this does not read; and whatever stands in the pipe when this
-dies is lost. So it knows nothing of JSON or MongoDB, keeps nothing to itself, and never writes to its stdout, from
-which ExaBGP takes commands.
+dies is lost. So it knows nothing of JSON or MongoDB and keeps nothing to itself. Its stdout is where ExaBGP takes
+commands from: nothing goes there but what `asks` lets through.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from collector.wire.asks import pass_on
+
 _PIPE_BYTES = 2**20
 """As large as Linux lets anybody make a pipe (/proc/sys/fs/pipe-max-size): ExaBGP's slack while the disk is slow."""
 
@@ -22,7 +24,7 @@ _GATHER_SECONDS = 0.002
 """A pause after each read: woken for every line, this costs 4.5 % of a core at 5,000 lines/s; so it costs 2 %."""
 
 
-def receive(sink: Callable[[bytes], None], source: int = 0) -> None:
+def receive(sink: Callable[[bytes], None], *, source: int = 0, asks: int, commands: int) -> None:
     """Hand everything that comes from ExaBGP to `sink`, until it ends or tells us to.
 
     SIGTERM ends this once the pipe is empty: ExaBGP keeps its end open while it waits for us. SIGINT is ignored:
@@ -31,6 +33,8 @@ def receive(sink: Callable[[bytes], None], source: int = 0) -> None:
     Args:
         sink: takes each chunk of bytes, cut anywhere; what it raises ends this.
         source: the file descriptor to read.
+        asks: where requests come from, see `collector.wire.asks`.
+        commands: where they go, to ExaBGP.
     """
     ended, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,6 +45,8 @@ def receive(sink: Callable[[bytes], None], source: int = 0) -> None:
     waiting = select.poll()
     waiting.register(source, select.POLLIN)
     waiting.register(ended, select.POLLIN)
+    waiting.register(asks, select.POLLIN)
+    os.set_blocking(commands, False)
     while True:
         ready = dict(waiting.poll())
         if source in ready:
@@ -51,3 +57,5 @@ def receive(sink: Callable[[bytes], None], source: int = 0) -> None:
             time.sleep(_GATHER_SECONDS)
         elif ended in ready:
             return
+        if asks in ready:
+            pass_on(asks, commands)

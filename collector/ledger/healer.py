@@ -1,0 +1,66 @@
+"""After a gap: asking the peer for its table again, so that what is known of it is whole once more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from schemas.documents import Gap
+
+_log = logging.getLogger(__name__)
+
+_ROUTE_REFRESH = {2, 128}
+"""RFC 2918, and the number that it had before."""
+_MULTIPROTOCOL = 1
+_PAUSE = 30.0
+"""Between two requests to one peer: each costs it its whole table."""
+
+Ask = Callable[[str, str], bool]
+
+
+class Healer:
+    """Asks each peer of which lines are lost, if it is up and can be asked.
+
+    Args:
+        ask: passes a request on, for an address and a family; False when nobody is there to take it.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._wanted: dict[str, int | None] = {}
+        self._asked: dict[str, float] = {}
+
+    def want(self, gaps: Iterable[Gap]) -> None:
+        """Take note of peers whose lines are lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
+        for gap in gaps:
+            if gap.peer and "/" not in gap.peer.address:
+                self._wanted[gap.peer.address] = gap.lines
+
+    def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
+        """Ask whoever has not been asked lately.
+
+        Args:
+            capabilities: those that the peer at an address offered, if its session is up.
+        """
+        for address, lines in list(self._wanted.items()):
+            if time.monotonic() - self._asked.get(address, float("-inf")) < _PAUSE:
+                continue
+            families = families_to_refresh(capabilities(address) or [])
+            if families and not all(self._ask(address, family) for family in families):
+                continue
+            del self._wanted[address]
+            if families:
+                self._asked[address] = time.monotonic()
+                count = "unknown" if lines is None else lines
+                _log.warning("%s lines of %s are lost: asked it for its routes again", count, address)
+
+
+def families_to_refresh(capabilities: Iterable[dict[str, object]]) -> list[str]:
+    """The families that a peer with these capabilities can be asked for again; none if it cannot be asked."""
+    by_code = {capability.get("code"): capability for capability in capabilities}
+    if not by_code.keys() & _ROUTE_REFRESH:
+        return []
+    families = by_code.get(_MULTIPROTOCOL, {}).get("families")
+    named = families if isinstance(families, list) else ["ipv4/unicast"]
+    return [str(family).replace("/", " ") for family in named]
