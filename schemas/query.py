@@ -98,6 +98,8 @@ class CollectorStatus(_Answer):
     rejected: int
     waiting: int
     bytes_waiting: int
+    spool_full: str | None = None
+    """Since when and why new lines are dropped; null while there is room."""
     gaps: int
     """How often lines were lost before they reached the spool; `history` shows each in its place."""
     lost: int

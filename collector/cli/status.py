@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.cli.options import DataDir, MongodbUri, chosen
-from collector.errors import CollectorError, StoreError
+from collector.errors import CollectorError, SpoolError, StoreError
 
 if TYPE_CHECKING:
     from collector.settings import Settings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class _Format(StrEnum):
     TABLE = "table"
     JSON = "json"
+    PROMETHEUS = "prometheus"
 
 
 def command(
@@ -29,7 +30,7 @@ def command(
 ) -> None:
     """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
 
-    Exits with 1 when no collector runs or the store does not answer, so that it serves as a health check.
+    Exits with 1 when no collector runs, the store does not answer or new lines are dropped: a health check.
     """
     import asyncio
 
@@ -37,6 +38,11 @@ def command(
     found = asyncio.run(_look(settings, form))
     if found.state != "running":
         raise CollectorError(f"no collector runs on {settings.data_dir}", "start one: bgpledger run")
+    if found.spool_full:
+        raise SpoolError(
+            f"the spool has no room, new lines are dropped, {found.spool_full}",
+            "make room on its disk, or mend the store if that is away, or raise spool.limit_mib",
+        )
     if found.store.startswith("unreachable"):
         raise StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
 

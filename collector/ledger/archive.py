@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from collector.errors import BgpledgerError, StoreError
+from collector.errors import BgpledgerError, SpoolError, StoreError
 from collector.ledger.healer import Ask, Healer
 from collector.ledger.sessions import SessionTracker
 from collector.spool.reader import SpooledLine
@@ -176,7 +176,7 @@ class Archiver:
             self._stored += batch.lines - rejected
             self._rejected += rejected
             note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
-            await self._on_disk(partial(self._lines.acknowledge, batch.next_line, note))
+            await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, batch.next_line, note)))
             self._healer.want(batch.gaps)
             self._healer.act(self._tracker.capabilities)
 
@@ -205,7 +205,7 @@ class Archiver:
         await self._store.replace("sessions", sessions)
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the store has done it.
+        """Try until the store, or the disk for an acknowledgement, has done it.
 
         Raises:
             _StoppedWhileAwayError: told to stop while it cannot.
@@ -214,7 +214,7 @@ class Archiver:
         while True:
             try:
                 result = await attempt()
-            except StoreError as error:
+            except (StoreError, SpoolError) as error:
                 if self._stopping.is_set():
                     raise _StoppedWhileAwayError from None
                 if pause == FIRST_PAUSE:
@@ -223,5 +223,5 @@ class Archiver:
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
                 if pause != FIRST_PAUSE:
-                    log.info("the store answers again")
+                    log.info("it does again")
                 return result

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from pydantic import BaseModel
 
-from collector.present import lines, table
+from collector.present import lines, prometheus, table
 
 Writer = Callable[[AsyncIterator[BaseModel], type[BaseModel], TextIO], Awaitable[int]]
 
@@ -19,9 +19,15 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+    PROMETHEUS = "prometheus"
 
 
-_WRITERS: dict[Format, Writer] = {Format.TABLE: table.write, Format.JSON: lines.write_json, Format.JSONL: lines.write}
+_WRITERS: dict[Format, Writer] = {
+    Format.TABLE: table.write,
+    Format.JSON: lines.write_json,
+    Format.JSONL: lines.write,
+    Format.PROMETHEUS: prometheus.write,
+}
 
 
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], form: Format, stream: TextIO) -> int:

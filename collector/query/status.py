@@ -32,6 +32,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         stored=spool.note.get("stored", 0),
         rejected=spool.note.get("rejected", 0),
         waiting=spool.waiting,
+        spool_full=spool.full,
         gaps=spool.note.get("tracker", {}).get("gaps", {}).get("gaps", 0),
         lost=spool.note.get("tracker", {}).get("gaps", {}).get("lost", 0),
         bytes_waiting=spool.bytes_waiting,

@@ -50,6 +50,7 @@ class Intake:
         self._drop: Drop | None = None
         self._within_line = False
         self._next_try = self._next_word = 0.0
+        room.clear()
         self.write(b"")
 
     def write(self, data: bytes) -> None:
@@ -94,6 +95,7 @@ class Intake:
             return
         _log.warning("the spool has room again: %d lines were dropped", told.lines)
         self._start, self._drop = b"", None
+        self._room.clear()
         if reason is not None:
             self._begin_drop(data[begin + kept - len(ahead) :], reason)
 
@@ -113,6 +115,7 @@ class Intake:
     def _begin_drop(self, rest: bytes, reason: str) -> None:
         self._drop = Drop(time.time(), reason)
         self._writer.leave_torn()
+        self._room.mark(reason)
         now = time.monotonic()
         self._next_try, self._next_word = now + _TRY_SECONDS, now + _REMIND_SECONDS
         _log.error("the spool has no room: %s; lines are dropped, and counted, until it has", reason)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.spool.segment import segments
 
+FULL = "full"
 _LOOK_SECONDS = 1.0
 _LOOK_BYTES = 2**20
 _MARGIN = 2**20
@@ -43,6 +46,19 @@ class Room:
             return None
         self._looked, self._since = now, 0
         return self._look(size + (_MARGIN if again else 0))
+
+    def mark(self, reason: str) -> None:
+        """Leave word, for whoever looks at the spool, that there is none: since when, and why."""
+        with suppress(OSError):
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            descriptor = os.open(self._directory / FULL, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"since {since}: {reason}")
+
+    def clear(self) -> None:
+        """Take that word back."""
+        with suppress(OSError):
+            (self._directory / FULL).unlink(missing_ok=True)
 
     def _look(self, size: int) -> str | None:
         disk = os.statvfs(self._directory)

@@ -10,6 +10,7 @@ from typing import Any
 from collector.errors import SpoolError
 from collector.spool import position as positions
 from collector.spool.position import Position
+from collector.spool.room import FULL
 from collector.spool.segment import measure, path_of, segments, unusable
 
 
@@ -26,6 +27,8 @@ class SpoolState:
     """The first line that is not acknowledged."""
     note: Mapping[str, Any]
     """What the reader kept with its last acknowledgement."""
+    full: str | None
+    """Since when and why there is no room for more lines; None while there is."""
 
     @property
     def waiting(self) -> int:
@@ -56,7 +59,7 @@ def _look(directory: Path) -> SpoolState:
     found = segments(directory)
     if not found:
         line = done.line if done else 0
-        return SpoolState(line, line, 0, None, done.note if done else {})
+        return SpoolState(line, line, 0, None, done.note if done else {}, _full(directory))
     if done is None or all(segment.first != done.segment for segment in found):
         if positions.glance(directory) != done:
             raise FileNotFoundError
@@ -67,7 +70,14 @@ def _look(directory: Path) -> SpoolState:
     bytes_waiting = sum(path.stat().st_size - start for path, start in ahead)
     lines = (_line_at(path, start) for path, start in ahead) if read > done.line else iter(())
     oldest = next((line for line in lines if line is not None), None)
-    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, done.note)
+    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, done.note, _full(directory))
+
+
+def _full(directory: Path) -> str | None:
+    try:
+        return (directory / FULL).read_text() or "there is no room for more lines"
+    except OSError:
+        return None
 
 
 def _line_at(path: Path, offset: int) -> bytes | None:

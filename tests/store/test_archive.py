@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from collector.errors import SpoolError
 from collector.ledger.archive import Archiver
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import KnownPeer, peers
@@ -276,6 +277,31 @@ async def test_new_lines_are_stored_while_it_runs(spool: Path, store: Store) -> 
             writer.write(b"1}\n")
     (reject,) = await documents(store, "rejects")
     assert reject["raw"] == '{"torn": 1}'
+
+
+class _FullForAWhile(SpoolReader):
+    """A reader whose disk refuses the first acknowledgements."""
+
+    refusals = 2
+
+    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise SpoolError("the spool cannot be used: No space left on device")
+        super().acknowledge(next_line, note)
+
+
+async def test_an_acknowledgement_that_the_disk_refuses_is_tried_again(
+    spool: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.ledger.archive.FIRST_PAUSE", 0.01)
+    feed(spool, *Router().up())
+    with _FullForAWhile(spool) as reader:
+        archiver = Archiver(reader, store, collector="test", batch_seconds=0.01)
+        running = asyncio.create_task(archiver.run())
+        await until(lambda: reader.note.get("stored") == 4)
+        archiver.stop()
+        await running
 
 
 async def test_a_gap_stands_in_history_where_it_was(spool: Path, store: Store) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from collector.spool.intake import Drop, Intake
 from collector.spool.reader import SpoolReader
 from collector.spool.room import Room
+from collector.spool.state import inspect
 from collector.spool.writer import SpoolWriter
 from tests.support import read_all, until
 from tests.unit.test_receive import COMMAND
@@ -135,6 +136,7 @@ async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> N
     said = helper.stderr.readline()
     assert b"the spool has no room" in said, said
     assert helper.poll() is None
+    assert "are free on the disk" in (inspect(spool).full or "") or not keep_free
     with SpoolReader(spool) as reader:
         before = [one.raw for one in read_all(reader)]
         reader.acknowledge(reader.next_line, {})
@@ -151,6 +153,7 @@ async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> N
     _, err = helper.communicate(timeout=30)
     assert helper.returncode == 0
     assert b"the spool has room again" in err
+    assert inspect(spool).full is None
     found = before + spooled(spool)
     own = [json.loads(one) for one in found if one.startswith(b"{")]
     assert [one["event"] for one in own] == ["start", "dropped", "end"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from collector.present.formats import Format, write
+from collector.present.prometheus import METRICS
 from schemas.message import Peer
 from schemas.query import CollectorStatus, HistoryEntry, PeerStatus
 
@@ -90,4 +91,8 @@ async def test_status() -> None:
         versions={"bgpledger": "1"},
     )
     assert json.loads("".join(await written([status], Format.JSON)))["stored"] == 2
+    metrics = await written([status.model_copy(update={"read": 123_456_789})], Format.PROMETHEUS)
+    assert "bgpledger_lines_read_total 123456789.0" in [line.rstrip() for line in metrics]
+    assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
+    assert len(metrics) == 3 * len(METRICS)
     assert ["stored", "2"] in [line.split() for line in await written([status], Format.TABLE)]
