@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from collector.spool.segment import segments
@@ -50,10 +49,9 @@ class Room:
     def mark(self, reason: str) -> None:
         """Leave word, for whoever looks at the spool, that there is none: since when, and why."""
         with suppress(OSError):
-            since = datetime.now(UTC).isoformat(timespec="seconds")
             descriptor = os.open(self._directory / FULL, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                file.write(f"since {since}: {reason}")
+                file.write(reason)
 
     def clear(self) -> None:
         """Take that word back."""

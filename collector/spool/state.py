@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +77,11 @@ def _look(directory: Path) -> SpoolState:
 
 
 def _full(directory: Path) -> str | None:
+    path = directory / FULL
     try:
-        return (directory / FULL).read_text() or "there is no room for more lines"
+        since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        # A disk that is full has room for the file's name, but not for its content.
+        return f"since {since:%Y-%m-%d %H:%M:%S}: {path.read_text() or os.strerror(errno.ENOSPC)}"
     except OSError:
         return None
 
