@@ -55,6 +55,7 @@ def test_the_configuration_can_be_used() -> None:
         ("messages", message.Notification),
         ("sessions", documents.Session),
         ("rejects", documents.Reject),
+        ("gaps", documents.Gap),
     ],
 )
 def test_the_documents_are_as_the_models(heading: str, model: type) -> None:
