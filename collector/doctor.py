@@ -24,7 +24,7 @@ from collector.settings import Settings
 from collector.settings.values import split_endpoint
 from collector.store.driver import Client, close, connect
 from collector.store.uri import redact
-from collector.wire.exabgp import listening_places, render
+from collector.wire.exabgp import listening_places, program, render
 from collector.wire.supervise import check_free
 
 _PIPE_BYTES = 2**20
@@ -46,17 +46,17 @@ class Finding(NamedTuple):
 def examine(settings: Settings) -> Iterator[Finding]:
     """Look at everything that a collector with these settings needs; what costs time comes last."""
     running = find_running(settings.data_dir)
-    yield from examine_machine()
+    yield from examine_machine(settings.exabgp.python)
     yield _configuration(settings)
     yield from _data_dir(settings.data_dir)
     yield from _listening(settings, running)
     yield from _store(settings, running)
 
 
-def examine_machine() -> Iterator[Finding]:
-    """Look at what has nothing to do with the settings."""
+def examine_machine(exabgp_python: str | None = None) -> Iterator[Finding]:
+    """Look at what is installed here; ExaBGP as it is run by this Python."""
     yield Finding("ok", "python", platform.python_version())
-    yield _exabgp()
+    yield _exabgp(exabgp_python)
     yield _setpriv()
     yield _pipe()
     yield _clock()
@@ -65,9 +65,11 @@ def examine_machine() -> Iterator[Finding]:
 # --- the machine ----------------------------------------------------------------------------------------------------
 
 
-def _exabgp() -> Finding:
+def _exabgp(python: str | None) -> Finding:
     cure = "install this program's requirements again: make .venv/.ready, or pip install bgpledger"
-    command = [str(Path(sys.executable).with_name("exabgp")), "version"]
+    if python is not None:
+        cure = f"install {python} (Debian: apt-get install pypy3), or leave exabgp.python out"
+    command = program(python, "version")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -79,7 +81,8 @@ def _exabgp() -> Finding:
     version = found[1]
     if not version.startswith("5."):
         return Finding("error", "exabgp", f"{version} is not of the series that this program knows, 5.0", cure)
-    return Finding("ok", "exabgp", version)
+    runs = re.search(r"Python\s*:\s*(.+?)\s*$", done.stdout, re.MULTILINE)
+    return Finding("ok", "exabgp", f"{version} on {runs[1]}" if python and runs else version)
 
 
 def _setpriv() -> Finding:

@@ -4,6 +4,7 @@ from collector.settings.load import load, variables
 from collector.settings.model import (
     ArchiveSettings,
     BgpSettings,
+    ExabgpSettings,
     LogSettings,
     MongodbSettings,
     PeerSettings,
@@ -14,6 +15,7 @@ from collector.settings.model import (
 __all__ = [
     "ArchiveSettings",
     "BgpSettings",
+    "ExabgpSettings",
     "LogSettings",
     "MongodbSettings",
     "PeerSettings",

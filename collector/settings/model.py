@@ -150,6 +150,14 @@ class MongodbSettings(_Section):
     driver: Literal["pymongo", "motor"] = Field("pymongo", description='"pymongo" or "motor"')
 
 
+class ExabgpSettings(_Section):
+    """How ExaBGP runs."""
+
+    python: str | None = Field(
+        None, min_length=1, description='the Python that runs ExaBGP, a name or a path: "pypy3"; without, our own'
+    )
+
+
 class SpoolSettings(_Section):
     """The lines on disk between ExaBGP and the archiver."""
 
@@ -194,6 +202,7 @@ class Settings(_Section):
     bgp: BgpSettings = BgpSettings()
     peers: tuple[PeerSettings, ...] = ()
     mongodb: MongodbSettings = MongodbSettings()
+    exabgp: ExabgpSettings = ExabgpSettings()
     spool: SpoolSettings = SpoolSettings()
     archive: ArchiveSettings = ArchiveSettings()
     log: LogSettings = LogSettings()

@@ -13,7 +13,10 @@ import os
 import pwd
 import re
 import socket
+import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 from collector.errors import ConfigurationError
@@ -82,6 +85,31 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
         "exabgp_reactor_speed": "0.1",
         "exabgp_tcp_bind": "",  # every neighbour listens by itself
     }
+
+
+def program(python: str | None, *arguments: str) -> list[str]:
+    """The command line that runs the ExaBGP which is installed beside us.
+
+    Args:
+        python: another interpreter than ours, such as PyPy: ExaBGP needs nothing but Python 3.8.1 or newer.
+        arguments: ExaBGP's own.
+    """
+    if python is None:
+        return [str(Path(sys.executable).with_name("exabgp")), *arguments]
+    return [python, "-c", _RUN_INSTALLED, str(_installed().parent), *arguments]
+
+
+def _installed() -> Path:
+    found = find_spec("exabgp")
+    if found is None or found.origin is None:
+        raise ConfigurationError("the package exabgp is not installed", "pip install exabgp, or make .venv/.ready")
+    return Path(found.origin).parent
+
+
+_RUN_INSTALLED = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.argv[0] = 'exabgp';"
+    " from exabgp.application.main import main; sys.exit(main())"
+)
 
 
 def _user() -> str:

@@ -8,16 +8,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from collector.children import bound_to_us
 from collector.errors import BgpledgerError, CollectorError
 from collector.settings import Settings
-from collector.wire.exabgp import environment, listening_places, render
+from collector.wire.exabgp import environment, listening_places, program, render
 
 log = logging.getLogger("exabgp")
 
@@ -124,7 +122,7 @@ class ExabgpSupervisor:
             self._check_places()
         except BgpledgerError as error:
             return f"ExaBGP cannot start: {error.cause} (cure: {error.cure})"
-        command = bound_to_us([str(Path(sys.executable).with_name("exabgp")), "server", str(self._file)])
+        command = bound_to_us(program(self._settings.exabgp.python, "server", str(self._file)))
         self._ready = self._reload_when_ready = False
         try:
             self._process = await asyncio.create_subprocess_exec(

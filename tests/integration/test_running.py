@@ -12,7 +12,7 @@ from typing import Any
 
 from collector.store.mongo import Store
 from tests.running import BGPLEDGER, Collector, collecting, free_port
-from tests.support import ROOT, until
+from tests.support import ROOT, program, until
 
 FEED = ROOT / "collector/data/demo.mrt.gz"
 ONE, TWO = ("192.0.2.1", "127.0.1.1", 64496), ("192.0.2.2", "127.0.1.2", 64497)
@@ -121,3 +121,20 @@ async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) 
         async with Store.open(collector.uri) as store:
             assert [session["ended_by"] async for session in store.find("sessions", {})] == ["collector"]
         assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 5
+
+
+async def test_under_another_python(data_dir: Path) -> None:
+    """PyPy is several times as fast, and says the same."""
+    python = program("pypy3")
+    with collecting(data_dir, peers=[ONE[1:]], BGPLEDGER_EXABGP_PYTHON=python) as collector:
+        await collector.until_up()
+        with router(collector, ONE[0]):
+            await until(lambda: are(collector, _1="up"), timeout=60)
+            (exabgp,) = children(collector, "exabgp.application.main")
+            assert Path(f"/proc/{exabgp}/exe").resolve() == Path(python).resolve()
+            await until(lambda: counted(collector, 40))
+            assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 4
+
+
+async def counted(collector: Collector, updates: int) -> bool:
+    return bool((await by_address(collector))[ONE[1]]["updates"] == updates)
