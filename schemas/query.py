@@ -110,4 +110,10 @@ class CollectorStatus(_Answer):
     """Without user, password or other secrets."""
     store: str
     """The server's name and version, or why it does not answer."""
+    store_away_since: Timestamp | None = None
+    """Since when the store has not taken what the archiver writes; null while it does."""
+    attempts: int | None = None
+    """How often the archiver has tried since then; null while the store takes everything."""
+    last_error: str | None = None
+    """What the store, or the way to it, answered to the last of them; holds no secret."""
     versions: dict[str, str]

@@ -31,6 +31,7 @@ async def _archive(settings: Settings) -> None:
 
     from collector.cli.asking import find_store
     from collector.ledger.archive import Archiver
+    from collector.ledger.outage import announce, withdraw
     from collector.logs import log_to_stderr
     from collector.spool.spool import Keep, SpoolReader
     from collector.wire.asks import ask
@@ -48,9 +49,11 @@ async def _archive(settings: Settings) -> None:
                 batch_lines=settings.archive.batch_lines,
                 batch_seconds=settings.archive.batch_seconds,
                 ask=partial(ask, settings.data_dir),
+                tell=partial(announce, settings.data_dir),
             )
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, archiver.stop)
             await archiver.run()
+            withdraw(settings.data_dir)
     finally:
         reader.close()

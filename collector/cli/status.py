@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
 
-    Exits with 1 when no collector runs, the store does not answer or new lines are dropped: a health check.
+    Exits with 1 when no collector runs, nothing can be stored or new lines are dropped: a health check.
     """
     import asyncio
 
@@ -45,6 +45,12 @@ def command(
         )
     if found.store.startswith("unreachable"):
         raise StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
+    if found.store_away_since:
+        raise StoreError(
+            f"nothing is stored since {found.store_away_since:%Y-%m-%d %H:%M:%S} UTC: {found.last_error};"
+            f" {found.waiting} lines wait in the spool",
+            "mend the store, or the user that the MongoDB URI names; nothing is lost meanwhile",
+        )
 
 
 async def _look(settings: Settings, form: _Format) -> CollectorStatus:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from collector.errors import BgpledgerError, SpoolError, StoreError
 from collector.ledger.healer import Ask, Healer
+from collector.ledger.outage import Outage, Tell
 from collector.ledger.sessions import SessionTracker
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
@@ -76,6 +77,7 @@ class Archiver:
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
         ask: asks a peer for its routes again, for an address and a family; see `Healer`.
+        tell: passes on whether the store is away; see `Outage`.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Archiver:
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
         ask: Ask = lambda _address, _family: True,
+        tell: Tell = lambda _state: None,
     ) -> None:
         self._lines = lines
         self._store = store
@@ -100,6 +103,7 @@ class Archiver:
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
         self._healer = Healer(ask)
+        self._outage = Outage(tell)
         self._stopping = asyncio.Event()
         self._disk = asyncio.Lock()
 
@@ -217,11 +221,9 @@ class Archiver:
             except (StoreError, SpoolError) as error:
                 if self._stopping.is_set():
                     raise _StoppedWhileAwayError from None
-                if pause == FIRST_PAUSE:
-                    log.warning("%s; trying again until it does, the spool keeps everything", error.cause)
+                self._outage.failed(error)
                 await self._sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                if pause != FIRST_PAUSE:
-                    log.info("it does again")
+                self._outage.over()
                 return result

@@ -36,6 +36,14 @@ METRICS = {
     "bgpledger_store_up": _Metric(
         "gauge", "1 while the store answers.", lambda s: not s.store.startswith(("none", "un"))
     ),
+    "bgpledger_store_away_since_timestamp_seconds": _Metric(
+        "gauge",
+        "Since when the store has not taken what is written; 0 while it does.",
+        lambda s: s.store_away_since.timestamp() if s.store_away_since else 0,
+    ),
+    "bgpledger_store_attempts": _Metric(
+        "gauge", "Attempts to write that have failed since then.", lambda s: s.attempts or 0
+    ),
 }
 """Every metric there is."""
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from collector.errors import StoreError
 from collector.query.running import find_running
 from collector.spool.state import inspect
 from collector.store.mongo import Store
 from collector.wire.decode import Rejection, decode
+from schemas.archiver import ArchiverState
 from schemas.query import CollectorStatus
 
 
@@ -39,6 +44,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         lag_seconds=_age(spool.oldest_waiting),
         mongodb_uri=store.shown_uri if store else None,
         store=server,
+        **_outage(data_dir),
         versions={
             "bgpledger": importlib.metadata.version("bgpledger"),
             "exabgp": importlib.metadata.version("exabgp"),
@@ -46,6 +52,25 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
             "python": platform.python_version(),
         },
     )
+
+
+def _outage(data_dir: Path) -> dict[str, Any]:
+    """What the archiver says of the store, if it lives and has anything to say."""
+    try:
+        state = ArchiverState.model_validate_json((data_dir / ArchiverState.FILE).read_bytes())
+    except (OSError, ValidationError):
+        return {}
+    return state.model_dump(exclude={"pid"}) if state.store_away_since and _lives(state.pid) else {}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _age(line: bytes | None) -> float:

@@ -18,19 +18,30 @@ from collector.errors import StoreError
 Driver = Literal["pymongo", "motor"]
 Client = AsyncMongoClient[dict[str, Any]]
 
+_ANSWER_SECONDS = 60.0
+"""How long an answer may take: a server that never gives one must not hold us for ever. Far more than a batch takes
+through an election; one that was cut off goes on where it was, since what is written twice is written once."""
+
 
 def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
     """A client for the server at `uri`; it connects when it is first used, and gives up after `timeout` seconds.
 
+    The times that the URI itself gives (serverSelectionTimeoutMS, connectTimeoutMS, socketTimeoutMS) win.
+
     Raises:
         StoreError: the URI cannot be read, or the driver is not installed.
     """
+    times = {
+        "serverSelectionTimeoutMS": int(timeout * 1000),
+        "connectTimeoutMS": int(timeout * 1000),
+        "socketTimeoutMS": int(_ANSWER_SECONDS * 1000),
+    }
+    given = uri.partition("?")[2].lower()
     options: dict[str, Any] = {
         "tz_aware": True,
         "tzinfo": UTC,
-        "serverSelectionTimeoutMS": int(timeout * 1000),
-        "connectTimeoutMS": int(timeout * 1000),
         "appname": "bgpledger",
+        **{name: value for name, value in times.items() if f"{name.lower()}=" not in given},
     }
     try:
         if driver == "pymongo":

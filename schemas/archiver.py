@@ -1,0 +1,24 @@
+"""What the archiver says of itself while it runs: `archiver.json` in the data directory."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.scalars import Timestamp
+
+
+class ArchiverState(BaseModel):
+    """Whether the store takes what the archiver writes."""
+
+    model_config = ConfigDict(frozen=True)
+    FILE: ClassVar = "archiver.json"
+
+    pid: int
+    store_away_since: Timestamp | None = None
+    """The first attempt of those that failed; null while the store takes everything."""
+    attempts: int = 0
+    """How many have failed since then."""
+    last_error: str | None = None
+    """Of the last of them; holds no secret."""
