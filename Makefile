@@ -7,6 +7,7 @@ READY  := .venv/.ready
 KILLS ?= 50
 SEED  ?=
 MRT   ?=
+AWAY  ?=
 
 # Of `make fuzz`.
 LINES ?= 1000000
@@ -26,8 +27,8 @@ run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 test: $(READY) tools lint ## everything that the tests need, then the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-faults: $(READY) tools ## kill every part again and again and compare: KILLS=200 SEED=n MRT=file
-	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) \
+faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
+	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
 		$(BIN)/python -m pytest -s tests/faults $(PYTEST_ARGS)
 
 fuzz: $(READY) ## hostile lines over decode and over the whole path: LINES=1000000 SEED=n

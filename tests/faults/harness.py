@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from collector.spool.segment import segments
 from collector.store import embedded
@@ -70,6 +71,12 @@ def resident(pid: int) -> int:
     raise AssertionError(f"process {pid} has no VmRSS")
 
 
+def cpu_seconds(pid: int) -> float:
+    """The time that a process has had on a CPU (proc(5): utime, stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Tee(threading.Thread):
     """Keeps every segment that the spool ever has, by a second name."""
 
@@ -114,6 +121,10 @@ class Outside:
         return self._server.uri
 
     @property
+    def port(self) -> int:
+        return urlsplit(self.uri).port or 0
+
+    @property
     def pid(self) -> int | None:
         return self._server.pid if self._server and self._server.process.poll() is None else None
 
@@ -131,6 +142,7 @@ class Outside:
     async def stop(self) -> None:
         if self.pid and self._server:
             await self._server.stop()
+            self._server = None  # an end in order leaves no address to come back to
 
 
 class Target:

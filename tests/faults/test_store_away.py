@@ -1,0 +1,277 @@
+"""The store is away, slow, silent, failing over, read-only or full while routers speak: sessions stay up, all arrives.
+
+`make faults AWAY=600 MRT=file` does the same for longer, with a real table at full speed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.spool.state import inspect
+from collector.store.mongo import Store
+from collector.wire.replay import PlannedPeer, plan, play
+from tests.faults import mongo_proxy as faults
+from tests.faults.audit import audit
+from tests.faults.feed import pace, write_feed
+from tests.faults.harness import COLLECTOR, Outside, Target, cpu_seconds, resident, target
+from tests.faults.mongo_proxy import Fault, Proxy, proxy
+from tests.running import bgpledger
+from tests.support import until
+
+AWAY = float(os.environ.get("FAULTS_AWAY") or 3)
+MRT = os.environ.get("FAULTS_MRT")
+SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
+IMPATIENT = {} if AWAY >= 60 else dict.fromkeys(("serverSelectionTimeoutMS", "connectTimeoutMS"), 1000)
+"""Long runs use the times that the archiver has of its own accord."""
+IMPATIENT |= {} if AWAY >= 60 else {"socketTimeoutMS": 2000}
+WATCHED = ("exabgp", "receive", "archiver")
+MIB_MORE = 64
+"""What ExaBGP and the receiver may grow by: nothing that depends on how long a store is away."""
+
+pytestmark = pytest.mark.timeout(300 + 20 * AWAY)
+
+
+@dataclass
+class Scene:
+    """A collector whose store is behind a proxy, and routers that speak to it."""
+
+    one: Target
+    proxy: Proxy
+    outside: Outside
+    peers: Sequence[PlannedPeer]
+    updates: int
+    """UPDATEs in the feed."""
+    sent: int = 0
+    seconds: float = 0.0
+    most: int = 0
+    """Bytes that waited in the spool at most."""
+    before: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+    cpu: float = 0.0
+
+    async def until_stored(self, *, timeout: float = 60) -> None:
+        """Wait until something is stored: by an archiver that has made its collections, and sessions that are up."""
+        async with Store.open(self.outside.uri) as store:
+
+            async def stored() -> bool:
+                self.one.assert_alive()
+                return await store.count("updates") > 0
+
+            await until(stored, timeout=timeout, what="something is stored")
+
+    async def look_on(self, seconds: float) -> None:
+        """Let the fault last, for a whole round of the feed at least the first time."""
+        parts = self.one.parts()
+        self.before = self.before or {part: resident(parts[part]) for part in WATCHED}
+        began, cpu, sent = time.monotonic(), cpu_seconds(parts["archiver"]), self.sent
+        while (took := time.monotonic() - began) < seconds or (not self.most and self.sent < sent + self.updates):
+            self.one.assert_alive()
+            waiting = await asyncio.to_thread(inspect, self.one.data_dir / "spool")
+            self.most = max(self.most, waiting.bytes_waiting)
+            await asyncio.sleep(min(0.2, max(seconds - took, 0.01)))
+        parts_now = self.one.parts()
+        assert {part: parts_now[part] for part in WATCHED} == {part: parts[part] for part in WATCHED}, self.one.tail()
+        self.cpu += cpu_seconds(parts["archiver"]) - cpu
+        self.seconds += time.monotonic() - began
+        self.after = {part: resident(parts[part]) for part in WATCHED}
+
+    async def spoil(self, fault: Fault, seconds: float) -> None:
+        """Let the proxy do its worst for so long."""
+        await self.proxy.set(fault)
+        await self.look_on(seconds)
+
+    async def until_idle(self) -> None:
+        """Wait until all that came is stored; routers have to be silent."""
+
+        def idle() -> bool:
+            self.one.assert_alive()
+            return inspect(self.one.data_dir / "spool").waiting == 0
+
+        await until(idle, timeout=120 + 5 * self.seconds, what="no line waits")
+
+    def assert_idle_cpu(self) -> None:
+        """Generous: with nobody to write to, a retry now and then is all that there is to do."""
+        assert self.cpu < 2 + 0.5 * self.seconds, "it ran in circles"
+
+    @property
+    def figures(self) -> str:
+        memory = ", ".join(f"{part} {self.before[part]} -> {self.after[part]} KiB" for part in WATCHED)
+        return (
+            f"{self.seconds:.1f} s away, {self.most / 2**20:.1f} MiB spooled at most,"
+            f" {self.proxy.spoilt} of {self.proxy.writes} writes spoilt,"
+            f" archiver's CPU {self.cpu:.2f} s while away, {memory}"
+        )
+
+
+@pytest.fixture
+async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+    store = Outside(tmp_path / "outside")
+    await store.start()
+    yield store
+    await store.stop()
+
+
+@asynccontextmanager
+async def scene(name: str, data_dir: Path, outside: Outside, fault: Fault = faults.passing) -> AsyncIterator[Scene]:
+    """Routers that speak for as long as the block runs; then everything has to arrive, once.
+
+    Args:
+        name: for the figures.
+        data_dir: of the collector.
+        outside: its store.
+        fault: how the store is from the beginning.
+    """
+    file = Path(MRT) if MRT else write_feed(data_dir.with_name("feed.gz"), seconds=2)
+    peers = plan(file)
+    async with proxy(outside.port) as between:
+        await between.set(fault)
+        environment = {"BGPLEDGER_MONGODB_URI": between.uri(**IMPATIENT)}
+        with target(data_dir, [(peer.source, peer.asn) for peer in peers], **environment) as one:
+            here = Scene(one, between, outside, peers, sum(peer.updates for peer in peers))
+            await one.until_up()
+            async with _speaking(here, file):
+                yield here
+                await between.set(faults.passing)
+                await _assert_sessions_up(here)
+            await here.until_idle()
+            await asyncio.to_thread(one.stop)  # the proxy goes on meanwhile
+        async with Store.open(outside.uri) as store:
+            report = await audit(one.kept, store, COLLECTOR)
+        print(f"\nfaults: {name}: {report.figures()}, {here.figures}")
+        assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
+        assert report.documents == report.lines
+        assert report.sessions == len(peers), "one session of each peer, whatever the store did"
+        for part in ("exabgp", "receive"):
+            assert here.after[part] - here.before[part] < MIB_MORE * 1024, part
+
+
+@asynccontextmanager
+async def _speaking(here: Scene, file: Path) -> AsyncIterator[None]:
+    """The feed again and again in sessions that stay up; at full speed where it is a real one."""
+
+    def count(updates: int) -> None:
+        here.sent += updates
+
+    speed = None if MRT else pace(file)
+    to = ("127.0.0.1", here.one.port)
+    task = asyncio.create_task(play(file, to, here.peers, speed=speed, loop=True, progress=count))
+    try:
+        await until(lambda: task.done() or here.sent > 100, what="the routers speak")
+        yield
+        assert not task.done(), "a session ended"
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _assert_sessions_up(here: Scene) -> None:
+    async with Store.open(here.outside.uri) as store:
+
+        async def all_there() -> bool:
+            return len([one async for one in store.find("sessions", {})]) == len(here.peers)
+
+        await until(all_there, timeout=120 + 5 * here.seconds, what="the sessions are stored")
+        assert [one async for one in store.find("sessions", {"until": {"$exists": True}})] == []
+
+
+def said(one: Target, words: str) -> int:
+    return one.log.read_text().count(words)
+
+
+async def test_a_store_that_is_stopped(data_dir: Path, outside: Outside) -> None:
+    async with scene("stopped", data_dir, outside) as here:
+        await here.until_stored()
+        await outside.stop()
+        await here.look_on(AWAY)
+        here.assert_idle_cpu()
+        status = await asyncio.to_thread(here.one.status)
+        assert status["store_away_since"]
+        assert status["attempts"] > 1
+        assert "does not answer" in status["last_error"]
+        assert said(here.one, "trying again until it does") == 1 + AWAY // 600
+        await outside.start()
+        here.proxy.upstream = outside.port
+        await here.until_stored()
+        await until(lambda: said(here.one, "it does again, after "), what="the end is told")
+        assert (await asyncio.to_thread(here.one.status))["store_away_since"] is None
+
+
+async def test_a_store_that_is_slow(data_dir: Path, outside: Outside) -> None:
+    async with scene("slow, a second a write", data_dir, outside) as here:
+        await here.until_stored()
+        await here.spoil(faults.slow(1), AWAY)
+
+
+REFUSALS = {
+    "not primary": faults.refusing(10107, "NotWritablePrimary", "not primary", errorLabels=["RetryableWriteError"]),
+    "Atlas says no": faults.refusing(8000, "AtlasError", "you are over your space quota"),
+    "no disk": faults.refusing(14031, "OutOfDiskSpace", "out of disk space"),
+    "no disk for a document": faults.refusing_each(14031, "out of disk space"),
+    "not durable": faults.not_durable,
+    "read-only": faults.refusing(13, "Unauthorized", "not authorized on bgpledger to execute command"),
+}
+
+
+async def test_a_store_that_refuses(data_dir: Path, outside: Outside) -> None:
+    async with scene(f"refusing ({', '.join(REFUSALS)})", data_dir, outside) as here:
+        await here.until_stored()
+        for fault in REFUSALS.values():
+            spoilt = here.proxy.spoilt
+            await here.spoil(fault, AWAY / len(REFUSALS) / 3)
+            await until(partial(more, here.proxy, "spoilt", spoilt), what="it is refused")
+            await here.proxy.set(faults.passing)
+            await until(partial(more, here.proxy, "writes", here.proxy.writes + 1), what="it goes on")
+
+
+def more(one: Proxy, what: str, than: int) -> bool:
+    return bool(getattr(one, what) > than)
+
+
+async def test_a_store_that_may_not_be_written_to_at_first(data_dir: Path, outside: Outside) -> None:
+    async with scene("read-only user from the beginning", data_dir, outside, REFUSALS["read-only"]) as here:
+        await here.look_on(AWAY)
+        here.assert_idle_cpu()
+        arguments = ["--data-dir", str(data_dir), "status", "--mongodb-uri", here.proxy.uri(**IMPATIENT)]
+        done = await asyncio.to_thread(bgpledger, *arguments)
+        assert done.returncode == 1
+        assert "refuses us: not authorized" in done.stderr
+
+
+@pytest.mark.parametrize("fault", [faults.never_answering, faults.never_answering_writes], ids=["anything", "writes"])
+async def test_a_store_that_never_answers(data_dir: Path, outside: Outside, fault: Fault) -> None:
+    async with scene(fault.__name__.replace("_", " "), data_dir, outside) as here:
+        await here.until_stored()
+        await here.spoil(fault, AWAY)
+        here.assert_idle_cpu()
+
+        def away() -> Any:
+            return here.one.status()["store_away_since"]
+
+        await until(lambda: asyncio.to_thread(away), timeout=180, what="it is noticed")
+
+
+async def test_a_store_that_fails_over(data_dir: Path, outside: Outside) -> None:
+    async with scene(f"failing over, seed {SEED}", data_dir, outside) as here:
+        await here.until_stored()
+        await here.spoil(faults.failing_over(random.Random(SEED)), AWAY)
+
+
+async def test_a_store_that_cuts_all_connections(data_dir: Path, outside: Outside) -> None:
+    async with scene("connections cut and refused", data_dir, outside) as here:
+        await here.until_stored()
+        await here.proxy.go_away()
+        await here.look_on(AWAY)
+        here.assert_idle_cpu()
+        await here.proxy.listen()
