@@ -49,6 +49,48 @@ class HistoryEntry(_Answer):
     """Of a `gap`: how many are lost; null when that cannot be known."""
 
 
+RouteState = Literal["stands", "stale", "uncertain", "unknown"]
+
+
+class Route(_Answer):
+    """A route of one peer at a moment."""
+
+    peer: Peer
+    prefix: str
+    state: RouteState
+    """`stale`: its session has ended, and its peer restarts gracefully (RFC 4724). `uncertain`: lines of the peer were
+    lost since it was announced. `unknown`: none is known, but lines of the peer were lost."""
+    since: Timestamp
+    """When it was announced as it is; of an unknown one: when lines were lost."""
+    family: str
+    path_id: int | None = None
+    rd: str | None = None
+    labels: list[list[int]] | None = None
+    next_hop: str | None = None
+    link_local: str | None = None
+    as_path: str | None = None
+    origin: str | None = None
+    med: int | None = None
+    local_pref: int | None = None
+    communities: list[str] | None = None
+    large_communities: list[str] | None = None
+    extended_communities: list[ExtendedCommunity] | None = None
+    atomic_aggregate: bool | None = None
+    aggregator: Aggregator | None = None
+
+
+class RouteChange(_Answer):
+    """What became of a route between two moments."""
+
+    event: Literal["appeared", "went", "changed"]
+    peer: Peer
+    prefix: str
+    changed: list[str] | None = None
+    """The names of what is another than before."""
+    before: Route | None = None
+    after: Route | None = None
+
+
 class PeerStatus(_Answer):
     """How one peer stands."""
 

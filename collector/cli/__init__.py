@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli import archive, config, demo, doctor, history, peers, receive, replay, run, spool, status
+from collector.cli import archive, config, demo, diff, doctor, history, peers, receive, replay, rib, run, spool, status
 from collector.cli.options import before_the_command
 from collector.errors import BgpledgerError
 
@@ -30,6 +30,9 @@ app.callback()(before_the_command)
 app.command("run")(run.command)
 app.command("replay")(replay.command)
 app.command("history")(history.command)
+app.command("rib")(rib.rib_command)
+app.command("lookup")(rib.lookup_command)
+app.command("diff")(diff.command)
 app.command("peers")(peers.command)
 app.command("status")(status.command)
 app.command("demo")(demo.command)

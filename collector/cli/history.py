@@ -53,39 +53,12 @@ def command(
 
 
 def _question(prefix: str, start: str | None, end: str | None, peer: str | None) -> HistoryQuery:
-    import sys
-    from datetime import UTC, datetime
-
+    from collector.cli.asked import asked_moment, asked_peer, asked_prefix
     from collector.query.history import HistoryQuery
-    from collector.query.moments import parse_moment
-    from schemas.scalars import normalise_address, normalise_prefix
 
-    whole = prefix if "/" in prefix else f"{prefix}/{128 if ':' in prefix else 32}"
-    try:
-        normalised = normalise_prefix(whole)
-    except ValueError:
-        raise UsageError(
-            f"{prefix!r} is not a prefix", "write ADDRESS/LENGTH, such as 203.0.113.0/24 or 2001:db8::/32"
-        ) from None
-    if _has_host_bits(prefix, normalised):
-        sys.stderr.write(f"{prefix} has host bits set: showing {normalised}\n")
-    try:
-        address = normalise_address(peer) if peer else None
-    except ValueError:
-        raise UsageError(f"{peer!r} is not an address", "give --peer the address of a router, without a port") from None
-    now = datetime.now(UTC)
     question = HistoryQuery(
-        normalised,
-        start=parse_moment(start, now) if start else None,
-        end=parse_moment(end, now) if end else None,
-        peer=address,
+        asked_prefix(prefix), start=asked_moment(start), end=asked_moment(end), peer=asked_peer(peer)
     )
     if question.start and question.end and question.end <= question.start:
         raise UsageError(f"--end ({end}) is not after --start ({start})", "swap them, or leave one out")
     return question
-
-
-def _has_host_bits(prefix: str, normalised: str) -> bool:
-    from schemas.scalars import normalise_address
-
-    return normalise_address(prefix.partition("/")[0]) != normalised.partition("/")[0]

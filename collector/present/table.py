@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, SpoolSegment
+from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, Route, RouteChange, SpoolSegment
 
 _PIPE_WIDTH = 100_000
 _FOLDED_WIDTH = 14
@@ -88,12 +88,33 @@ def _age(status: PeerStatus) -> str:
     return f"{timedelta(seconds=round(status.keepalive_age))} ago"
 
 
-def _all_communities(entry: HistoryEntry) -> list[str]:
+def _what_changed(change: RouteChange) -> str:
+    """Of a change the values before and after it; of all else the path."""
+    before, after = change.before, change.after
+    if before and after:
+        names = change.changed or ()
+        return ", ".join(f"{name}: {_text(getattr(before, name))} -> {_text(getattr(after, name))}" for name in names)
+    route = before or after
+    return (route.as_path or "") if route else ""
+
+
+def _all_communities(entry: HistoryEntry | Route) -> list[str]:
     extended = [one.text or f"0x{one.hex}" for one in entry.extended_communities or ()]
     return [*(entry.communities or ()), *(entry.large_communities or ()), *extended]
 
 
-_ALWAYS = {"time (UTC)", "peer", "AS", "event", "address", "state", "updates", "routes"}
+_ALWAYS = {"time (UTC)", "peer", "AS", "prefix", "event", "address", "state", "updates", "routes"}
+
+_ROUTE = (
+    _Column("path id", lambda route: route.path_id, right=True),
+    _Column("RD", lambda route: route.rd),
+    _Column("next hop", lambda route: route.next_hop),
+    _Column("AS path", lambda route: route.as_path, folds=True),
+    _Column("origin", lambda route: route.origin),
+    _Column("MED", lambda route: route.med, right=True),
+    _Column("pref", lambda route: route.local_pref, right=True),
+    _Column("communities", _all_communities, folds=True),
+)
 
 _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     HistoryEntry: (
@@ -101,15 +122,24 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda entry: entry.peer.address),
         _Column("AS", lambda entry: entry.peer.asn, right=True),
         _Column("event", lambda entry: entry.event.replace("_", " ")),
-        _Column("path id", lambda entry: entry.path_id, right=True),
-        _Column("RD", lambda entry: entry.rd),
-        _Column("next hop", lambda entry: entry.next_hop),
-        _Column("AS path", lambda entry: entry.as_path, folds=True),
-        _Column("origin", lambda entry: entry.origin),
-        _Column("MED", lambda entry: entry.med, right=True),
-        _Column("pref", lambda entry: entry.local_pref, right=True),
-        _Column("communities", _all_communities, folds=True),
+        *_ROUTE,
         _Column("reason", lambda entry: entry.reason, folds=True),
+    ),
+    Route: (
+        _Column("peer", lambda route: route.peer.address),
+        _Column("AS", lambda route: route.peer.asn, right=True),
+        _Column("prefix", lambda route: route.prefix),
+        _Column("state", lambda route: "" if route.state == "stands" else route.state),
+        *_ROUTE,
+        _Column("since (UTC)", lambda route: route.since),
+    ),
+    RouteChange: (
+        _Column("peer", lambda change: change.peer.address),
+        _Column("AS", lambda change: change.peer.asn, right=True),
+        _Column("prefix", lambda change: change.prefix),
+        _Column("event", lambda change: change.event),
+        _Column("what", _what_changed, folds=True),
+        _Column("since (UTC)", lambda change: (change.after or change.before).since),
     ),
     SpoolSegment: (
         _Column("state", lambda segment: segment.state),
