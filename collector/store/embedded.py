@@ -102,6 +102,7 @@ async def start(data_dir: Path) -> EmbeddedStore:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (data_dir / "store.toml").touch(mode=0o600)
         port = await asyncio.to_thread(_end_leftover, state, data_dir / "store")
+        said = ""
         for _attempt in range(_ATTEMPTS):
             port = _free_port(port)
             begins = log.stat().st_size if log.exists() else 0
@@ -110,6 +111,8 @@ async def start(data_dir: Path) -> EmbeddedStore:
             _write(state, {"pid": store.pid, "uri": store.uri, "port": port, "owner": os.getpid()})
             if await _answers(store):
                 return store
+            if process.poll() == -signal.SIGKILL:
+                continue  # by somebody, or by a kernel that was short of memory
             await store.stop()
             said = log.read_text(errors="replace")[begins:].strip()
             if "Address already in use" not in said:

@@ -18,6 +18,7 @@ from pymongo import AsyncMongoClient
 
 from collector.errors import StoreError
 from collector.store import embedded
+from tests.support import until
 
 ORPHAN_MAKER = """
 import asyncio, sys, time
@@ -140,6 +141,18 @@ async def test_takes_no_configuration_from_home(data_dir: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home / ".secantus")
     store = await embedded.start(data_dir)
+    await store.stop()
+
+
+async def test_starts_though_it_is_killed_while_it_does(data_dir: Path) -> None:
+    starting = asyncio.create_task(embedded.start(data_dir))
+    state = data_dir / "store.json"
+    await until(state.exists, what="it is started")
+    killed = json.loads(state.read_bytes())["pid"]
+    os.kill(killed, signal.SIGKILL)
+    store = await starting
+    assert store.pid != killed
+    assert await ids(store.uri) == []
     await store.stop()
 
 
