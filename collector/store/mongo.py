@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import bson
+import pymongo
 from bson.errors import BSONError
 from pymongo import ReplaceOne, WriteConcern
 from pymongo.errors import (
@@ -17,6 +18,7 @@ from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
     NetworkTimeout,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
 )
@@ -51,15 +53,16 @@ class Store:
     Every method raises `StoreUnavailableError` when the server cannot be reached, and `StoreError` when it refuses.
     """
 
-    def __init__(self, client: Client, uri: str, database: str) -> None:
+    def __init__(self, client: Client, uri: str, database: str, patience: float) -> None:
         self._client = client
+        self._patience = patience
         self._database = client[database]
         self.shown_uri = redact(uri)
 
     @classmethod
     def open(cls, uri: str, *, database: str = "bgpledger", driver: Driver = "pymongo", timeout: float = 5.0) -> Self:
         """A store on the server at `uri`; nothing is sent before it is used."""
-        return cls(connect(uri, driver, timeout=timeout), uri, database)
+        return cls(connect(uri, driver, timeout=timeout), uri, database, timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,8 +75,8 @@ class Store:
         await close(self._client)
 
     async def server_version(self) -> str:
-        """The server's own word for its version."""
-        with self._errors():
+        """The server's own word for its version: a sign of life, so one that does not come soon is none."""
+        with self._errors(), pymongo.timeout(self._patience):
             information = await self._client.server_info()
         own = information.get("secantusVersion")
         return f"SecantusDB {own}" if own else f"MongoDB {information['version']}"
@@ -189,8 +192,9 @@ class Store:
         try:
             yield
         except (ConnectionFailure, NetworkTimeout) as error:
+            state = "has no primary" if isinstance(error, NotPrimaryError) else "does not answer"
             raise StoreUnavailableError(
-                f"the store at {self.shown_uri} does not answer ({type(error).__name__})",
+                f"the store at {self.shown_uri} {state} ({type(error).__name__})",
                 "start the collector (bgpledger run) or the MongoDB server, or give another --mongodb-uri",
             ) from error
         except OperationFailure as error:
@@ -202,7 +206,7 @@ class Store:
             raise StoreError(
                 f"the store at {self.shown_uri} refuses: {str(error)[:300]}", "see the server's log"
             ) from error
-        except PyMongoError as error:
+        except (PyMongoError, BSONError) as error:
             raise StoreError(f"the store at {self.shown_uri} fails: {str(error)[:300]}") from error
 
 

@@ -33,6 +33,10 @@ class Message(NamedTuple):
         return self._command in _WRITES
 
     @property
+    def is_hello(self) -> bool:
+        return self._command in (None, "hello", "ismaster", "isMaster")
+
+    @property
     def more_to_come(self) -> bool:
         return self._opcode == OP_MSG and bool(struct.unpack_from("<I", self.raw, 16)[0] & MORE_TO_COME)
 
@@ -103,6 +107,11 @@ async def never_answering_writes(request: Message, forward: Forward) -> bytes:
     return await never_answering(request, forward) if request.is_write else answer
 
 
+async def never_answering_what_is_asked(request: Message, forward: Forward) -> bytes:
+    """The driver's monitor is told that the server lives, and nobody is told anything else."""
+    return await forward() if request.is_hello else await never_answering(request, forward)
+
+
 def slow(seconds: float) -> Fault:
     async def fault(request: Message, forward: Forward) -> bytes:
         answer = await forward()
@@ -136,6 +145,38 @@ def refusing_each(code: int, text: str) -> Fault:
     return fault
 
 
+def refusing_one(at: int, code: int, text: str) -> Fault:
+    """One document of a write fails; that the others are stored is only said."""
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        if request.is_write and (count := request.documents):
+            error = {"index": at, "code": code, "errmsg": text}
+            return request.answer({"ok": 1.0, "n": count - 1, "writeErrors": [error]})
+        return await forward()
+
+    return fault
+
+
+async def resetting(request: Message, forward: Forward) -> bytes:
+    if request.is_write:
+        raise ResetConnection
+    return await forward()
+
+
+async def answering_half(request: Message, forward: Forward) -> bytes:
+    """The write is done, and its answer breaks off."""
+    answer = await forward()
+    if request.is_write:
+        raise ResetConnection(answer[: len(answer) // 2])
+    return answer
+
+
+async def answering_rubbish(request: Message, forward: Forward) -> bytes:
+    """An answer of the right length that is no BSON, as of something that only seemed to be MongoDB."""
+    answer = await forward()
+    return answer[:25] + b"\xff" * (len(answer) - 25) if request.is_write else answer
+
+
 async def not_durable(request: Message, forward: Forward) -> bytes:
     """Writes are said to be done, but not by a majority; then they are rolled back."""
     if request.is_write and (count := request.documents):
@@ -161,6 +202,8 @@ def failing_over(chance: random.Random) -> Fault:
 
     return fault
 
+
+_NEVER = (never_answering, never_answering_writes, never_answering_what_is_asked)
 
 # --- the proxy --------------------------------------------------------------------------------------------------------
 
@@ -202,7 +245,7 @@ class Proxy:
 
     async def set(self, fault: Fault) -> None:
         """Spoil what is asked from now on in another way; requests that wait for ever are let go of."""
-        waited = self._fault in (never_answering, never_answering_writes)
+        waited = self._fault in _NEVER
         self._fault = fault
         if waited:
             await self._cut()
