@@ -115,7 +115,7 @@ class Scene:
         memory = ", ".join(f"{part} {self.before[part]} -> {self.after[part]} KiB" for part in WATCHED)
         return (
             f"{self.seconds:.1f} s away, {self.most / 2**20:.1f} MiB spooled at most,"
-            f" {self.proxy.spoilt} of {self.proxy.writes} writes spoilt,"
+            f" {self.proxy.spoilt} of {self.proxy.writes} writes meanwhile,"
             f" archiver's CPU {self.cpu:.2f} s while away, {memory}"
         )
 
@@ -173,7 +173,8 @@ async def _speaking(here: Scene, file: Path) -> AsyncIterator[None]:
     to = ("127.0.0.1", here.one.port)
     task = asyncio.create_task(play(file, to, here.peers, speed=speed, loop=True, progress=count))
     try:
-        await until(lambda: task.done() or here.sent > 100, what="the routers speak")
+        spool = here.one.data_dir / "spool"
+        await until(lambda: task.done() or inspect(spool).read > 100, what="the routers speak")
         yield
         assert not task.done(), "a session ended"
     finally:
