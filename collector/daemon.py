@@ -19,11 +19,12 @@ from functools import partial
 from pathlib import Path
 
 from collector.children import bound_to_us
-from collector.errors import BgpledgerError, ConfigurationError
+from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.peers import KnownPeer
 from collector.query.running import RunningCollector, only_collector
 from collector.settings import Settings
 from collector.store import embedded
+from collector.store.expiry import SWEEP_SECONDS, Sweeper
 from collector.wire.supervise import ExabgpSupervisor
 
 log = logging.getLogger(__name__)
@@ -145,13 +146,26 @@ async def _store(settings: Settings) -> AsyncIterator[str]:
     keeper = _EmbeddedKeeper(settings.data_dir)
     uri = await keeper.start()
     watching = asyncio.create_task(keeper.watch(), name="embedded store")
+    sweeping = asyncio.create_task(_sweep(Sweeper(uri, settings.mongodb.database)), name="expiry")
     try:
         yield uri
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
+        for task in (watching, sweeping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await keeper.stop()
+
+
+async def _sweep(sweeper: Sweeper) -> None:
+    """Remove what is too old, as a MongoDB does by itself."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            if removed := await sweeper.sweep():
+                log.debug("%d documents were older than [retention] keeps them", removed)
+        except StoreError as error:
+            log.warning("%s", error.cause)
 
 
 class _EmbeddedKeeper:

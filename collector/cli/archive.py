@@ -33,7 +33,7 @@ async def _archive(settings: Settings) -> None:
     from collector.ledger.archive import Archiver
     from collector.ledger.outage import announce, withdraw
     from collector.logs import log_to_stderr
-    from collector.spool.spool import Keep, SpoolReader
+    from collector.spool.spool import Keep, SpoolReader, identity
     from collector.wire.asks import ask
 
     log_to_stderr(settings.log.level)
@@ -46,6 +46,8 @@ async def _archive(settings: Settings) -> None:
                 store,
                 collector=settings.collector,
                 ranges=[peer.address for peer in settings.peers if peer.is_range],
+                spool=identity(spool),
+                retention=settings.retention.model_dump(),
                 batch_lines=settings.archive.batch_lines,
                 batch_seconds=settings.archive.batch_seconds,
                 ask=partial(ask, settings.data_dir),

@@ -73,6 +73,8 @@ class Archiver:
         store: an open store; its collections are made when it first answers.
         collector: the name in every document.
         ranges: the configured peer ranges.
+        spool: the spool's identity: the store takes the lines of one spool only under a collector's name.
+        retention: how many days the store keeps what, by the keys of [retention]; None leaves it as it is.
         batch_lines: most lines in one batch.
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
@@ -87,6 +89,8 @@ class Archiver:
         *,
         collector: str,
         ranges: Sequence[str] = (),
+        spool: str | None = None,
+        retention: Mapping[str, int] | None = None,
         batch_lines: int = 1000,
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
@@ -95,6 +99,9 @@ class Archiver:
     ) -> None:
         self._lines = lines
         self._store = store
+        self._collector = collector
+        self._spool = spool
+        self._retention = retention
         self._batch_lines = batch_lines
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
@@ -174,7 +181,7 @@ class Archiver:
     # --- write and acknowledge ----------------------------------------------------------------------------------
 
     async def _write(self, batches: asyncio.Queue[_Batch | None]) -> None:
-        await self._persist(self._store.prepare)
+        await self._persist(self._prepare)
         while (batch := await batches.get()) is not None:
             rejected = await self._persist(partial(self._store_batch, batch))
             self._stored += batch.lines - rejected
@@ -183,6 +190,13 @@ class Archiver:
             await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, batch.next_line, note)))
             self._healer.want(batch.gaps)
             self._healer.act(self._tracker.capabilities)
+
+    async def _prepare(self) -> None:
+        await self._store.prepare()
+        if self._spool is not None:
+            await self._store.claim(self._collector, self._spool)
+        if self._retention is not None:
+            await self._store.retain(self._retention)
 
     async def _store_batch(self, batch: _Batch) -> int:
         """Write a batch; what the store will never take becomes a reject. Harmless to repeat.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from collector.errors import BgpledgerError, StoreError
+from collector.errors import BgpledgerError, StoreError, StoreUnavailableError
 from schemas.archiver import ArchiverState
 
 log = logging.getLogger(__name__)
@@ -70,6 +70,8 @@ class Outage:
             return
         so_far = f" for {_since(self._began)} now" if self._said_this else ""
         log.warning("%s%s; trying again until it does, the spool keeps everything", error.cause, so_far)
+        if error.cure and not isinstance(error, StoreUnavailableError):  # which may pass by itself
+            log.warning("cure: %s", error.cure)
         self._said, self._said_this = now, True
 
 

@@ -176,6 +176,20 @@ class ArchiveSettings(_Section):
     batch_seconds: float = Field(0.2, ge=0, le=60, description="seconds that a line waits for others, 0 to 60")
 
 
+class RetentionSettings(_Section):
+    """How many days the database keeps what; 0 is for ever."""
+
+    keepalives_days: values.Days = Field(7, description="days that KEEPALIVEs are kept, 1 to 24855; 0 is for ever")
+    updates_days: values.Days = Field(0, description="days that UPDATEs are kept, 1 to 24855; 0 is for ever")
+    messages_days: values.Days = Field(
+        0, description="days that all other messages are kept, and KEEPALIVEs at most, 1 to 24855; 0 is for ever"
+    )
+    sessions_days: values.Days = Field(
+        0, description="days that a session is kept after its end, 1 to 24855; 0 is for ever"
+    )
+    rejects_days: values.Days = Field(0, description="days that rejects are kept, 1 to 24855; 0 is for ever")
+
+
 class LogSettings(_Section):
     """What is said on stderr."""
 
@@ -205,6 +219,7 @@ class Settings(_Section):
     exabgp: ExabgpSettings = ExabgpSettings()
     spool: SpoolSettings = SpoolSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("peers")

@@ -152,6 +152,8 @@ RestartTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=4095)]
 Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
 Hops = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=254)]
 Mebibytes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=4096)]
+Days = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=24_855)]
+"""MongoDB counts a TTL in seconds, 2**31 - 1 at most."""
 Lines = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100_000)]
 RouterId = Annotated[str, AfterValidator(_router_id)]
 Families = Annotated[tuple[str, ...], BeforeValidator(_families), Field(min_length=1), AfterValidator(_known_families)]

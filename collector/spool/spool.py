@@ -1,5 +1,6 @@
 """The spool as the other stages see it: an end to write to, an end to read from, and a look from outside."""
 
+from collector.spool.identity import identity, known_identity
 from collector.spool.intake import Drop, Intake
 from collector.spool.kept import Keep
 from collector.spool.reader import SpooledLine, SpoolReader
@@ -19,5 +20,7 @@ __all__ = [
     "SpooledLine",
     "Sync",
     "UnwrittenError",
+    "identity",
     "inspect",
+    "known_identity",
 ]

@@ -89,5 +89,34 @@ COLLECTIONS = (
     ),
 )
 
+
+@dataclass(frozen=True)
+class Expiry:
+    """What a TTL index removes: documents of `collection` whose `field` is older than the setting `setting` says."""
+
+    setting: str
+    """A key of [retention], in days."""
+    collection: str
+    field: str
+    direction: int
+    """No other index of the collection has the same key: MongoDB does not have two of one."""
+    only: Mapping[str, Any] | None = None
+    """A partial index: of these documents alone."""
+
+    @property
+    def index(self) -> str:
+        """The name of the index."""
+        return f"expire_{self.setting.removesuffix('_days')}"
+
+
+EXPIRIES = (
+    Expiry("keepalives_days", "messages", "ts", ASCENDING, {"kind": "keepalive"}),
+    Expiry("messages_days", "messages", "ts", DESCENDING),
+    Expiry("updates_days", "updates", "ts", ASCENDING),
+    # A document without the field never expires: a session that is up has no `until`.
+    Expiry("sessions_days", "sessions", "until", DESCENDING),
+    Expiry("rejects_days", "rejects", "ts", ASCENDING),
+)
+
 SCHEMA_VERSION = 1
 """Raised when a collection, an index or a document changes its shape; kept in `meta`."""

@@ -10,7 +10,8 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
 - no `--sync-on-commit`: a write with j:true syncs the journal anyway, and says so only then. j:true costs nothing that
   can be seen in a batch, and 0.2 ms for a single write.
 - `--cache-size 256M`: its resident size stays near 200 MB.
-- an empty file for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc.
+- a file of ours for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc. It
+  switches the TTL monitor off; see `collector.store.expiry`.
 
 Limits: it asks nobody for a password, so every user of this machine can read and write it; loopback only. It reads
 the whole collection for `$or`, for `$elemMatch` with a range and for equality on a compound `_id`; equality, `$in`,
@@ -43,6 +44,7 @@ _START_SECONDS = 120.0
 """After a crash it reads its journal again before it answers."""
 _STOP_SECONDS = 15.0
 _ATTEMPTS = 5
+_SETTINGS = "[storage]\nttl_sweep_seconds = 0\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ async def start(data_dir: Path) -> EmbeddedStore:
     killed, the next one takes the same port if it can: clients find it again by themselves.
 
     Args:
-        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (empty) and log/store.log.
+        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings) and log/store.log.
 
     Raises:
         StoreError: it is not installed, does not start, or serves another collector already.
@@ -100,7 +102,7 @@ async def start(data_dir: Path) -> EmbeddedStore:
     try:
         for directory in (data_dir, data_dir / "store", log.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (data_dir / "store.toml").touch(mode=0o600)
+        _write(data_dir / "store.toml", _SETTINGS)
         port = await asyncio.to_thread(_end_leftover, state, data_dir / "store")
         said = ""
         for _attempt in range(_ATTEMPTS):
@@ -108,7 +110,7 @@ async def start(data_dir: Path) -> EmbeddedStore:
             begins = log.stat().st_size if log.exists() else 0
             process = _launch(program, data_dir, port, log)
             store = EmbeddedStore(f"mongodb://{_ADDRESS}:{port}/?directConnection=true", process, port, state)
-            _write(state, {"pid": store.pid, "uri": store.uri, "port": port, "owner": os.getpid()})
+            _write(state, json.dumps({"pid": store.pid, "uri": store.uri, "port": port, "owner": os.getpid()}))
             if await _answers(store):
                 return store
             if process.poll() == -signal.SIGKILL:
@@ -232,8 +234,8 @@ def _end_leftover(state: Path, storage: Path) -> int:
     return port
 
 
-def _write(state: Path, found: dict[str, object]) -> None:
-    fresh = state.with_name(f"{state.name}.new")
+def _write(path: Path, content: str) -> None:
+    fresh = path.with_name(f"{path.name}.new")
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(found))
-    fresh.replace(state)
+    fresh.write_text(content)
+    fresh.replace(path)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import bson
 import pymongo
 from bson.errors import BSONError
-from pymongo import ReplaceOne, WriteConcern
+from pymongo import IndexModel, ReplaceOne, ReturnDocument, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -24,7 +24,7 @@ from pymongo.errors import (
 )
 
 from collector.errors import StoreError, StoreUnavailableError
-from collector.store.collections import COLLECTIONS, SCHEMA_VERSION, Collection
+from collector.store.collections import COLLECTIONS, EXPIRIES, SCHEMA_VERSION, Collection, Expiry
 from collector.store.driver import Client, Driver, close, connect
 from collector.store.uri import redact
 
@@ -32,6 +32,7 @@ _DURABLE = WriteConcern("majority", j=True)
 _DUPLICATE_KEY = 11000
 _NOT_AUTHORISED = (13, 18)
 _ALREADY_EXISTS = 48
+_DAY_SECONDS = 86_400
 # BadValue, TypeMismatch, Dollar- and EmptyFieldName, DottedFieldName, DocumentValidationFailure,
 # CannotIndexParallelArrays, BSONObjectTooLarge, KeyTooLong: trying again cannot help.
 _NEVER = frozenset((2, 14, 52, 56, 57, 121, 171, 10334, 17280))
@@ -113,6 +114,49 @@ class Store:
         await self._database.command("collMod", collection.name, validator=collection.validator)
         await self._database[collection.name].create_indexes(list(collection.indexes))
 
+    async def retain(self, days: Mapping[str, int]) -> None:
+        """Let the server remove by itself what is older, from now on and of what is there; harmless to repeat.
+
+        Args:
+            days: the keys of [retention]; 0 keeps for ever.
+        """
+        with self._errors():
+            present = {name: await self._lifetimes(name) for name in {expiry.collection for expiry in EXPIRIES}}
+            for expiry in EXPIRIES:
+                seconds = days[expiry.setting] * _DAY_SECONDS
+                await self._expire(expiry, seconds, present[expiry.collection].get(expiry.index, 0))
+
+    async def _expire(self, expiry: Expiry, seconds: int, now: int) -> None:
+        """Bring one TTL index from `now` seconds to `seconds`, where 0 is no index."""
+        collection = self._database[expiry.collection]
+        if seconds == now:
+            return
+        if not seconds:
+            await collection.drop_index(expiry.index)
+        elif now:
+            change = {"name": expiry.index, "expireAfterSeconds": seconds}
+            await self._database.command("collMod", expiry.collection, index=change)
+        else:
+            options = {"partialFilterExpression": expiry.only} if expiry.only else {}
+            key = [(expiry.field, expiry.direction)]
+            index = IndexModel(key, name=expiry.index, expireAfterSeconds=seconds, **options)
+            await collection.create_indexes([index])
+
+    async def lifetimes(self) -> dict[str, int]:
+        """The seconds after which the server removes documents, by the key of [retention]; those kept for ever not."""
+        with self._errors():
+            present = {name: await self._lifetimes(name) for name in {expiry.collection for expiry in EXPIRIES}}
+        return {
+            expiry.setting: present[expiry.collection][expiry.index]
+            for expiry in EXPIRIES
+            if expiry.index in present[expiry.collection]
+        }
+
+    async def _lifetimes(self, collection: str) -> dict[str, int]:
+        """The TTL indexes of a collection, by name."""
+        indexes = await self._database[collection].index_information()
+        return {name: int(one["expireAfterSeconds"]) for name, one in indexes.items() if "expireAfterSeconds" in one}
+
     # --- writes -------------------------------------------------------------------------------------------------
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> list[Refusal]:
@@ -153,6 +197,29 @@ class Store:
                 [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents], ordered=False
             )
 
+    async def claim(self, collector: str, spool: str) -> None:
+        """Take a collector's name for one spool: the keys of two of one name could collide, and one line be lost.
+
+        Raises:
+            StoreError: another spool has it.
+        """
+        key = f"collector:{collector}"
+        meta = self._database["meta"].with_options(write_concern=_DURABLE)
+        with self._errors():
+            holder = await meta.find_one_and_update(
+                {"_id": key}, {"$setOnInsert": {"spool": spool}}, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        if holder is not None and holder["spool"] != spool:
+            raise StoreError(
+                f"the database at {self.shown_uri} has lines of another collector that is named {collector!r}",
+                f'give this one a name of its own (collector = "NAME"); or, if that one\'s spool is gone for good,'
+                f" db.meta.deleteOne({{_id: {key!r}}})",
+            )
+
+    async def claimed(self, spool: str) -> list[str]:
+        """The collectors' names that a spool has claimed."""
+        return [one["_id"].removeprefix("collector:") async for one in self.find("meta", {"spool": spool})]
+
     # --- reads --------------------------------------------------------------------------------------------------
 
     async def find(
@@ -171,6 +238,11 @@ class Store:
                 cursor = cursor.sort(list(sort))
             async for document in cursor:
                 yield document
+
+    async def matching(self, collection: str, query: Mapping[str, Any]) -> int:
+        """How many documents match."""
+        with self._errors():
+            return await self._database[collection].count_documents(dict(query))
 
     async def explain(self, collection: str, query: Mapping[str, Any], *, sort: Sort = ()) -> Document:
         """The server's plan for `find`."""

@@ -69,7 +69,10 @@ WITHOUT_DEFAULT = {"local_as", "router_id", "uri", "limit_mib", "python"}
 def test_the_example_tells_the_defaults() -> None:
     tree, defaults = tomllib.loads(uncommented()), load(None, environ={})
     for key in keys():
-        if key[0] in {"bgp", "mongodb", "exabgp", "spool", "archive", "log"} and key[1] not in WITHOUT_DEFAULT:
+        if (
+            key[0] in {"bgp", "mongodb", "exabgp", "spool", "archive", "retention", "log"}
+            and key[1] not in WITHOUT_DEFAULT
+        ):
             told, default = tree[key[0]][key[1]], getattr(getattr(defaults, key[0]), key[1])
             assert (tuple(told) if isinstance(told, list) else told) == default, key
 

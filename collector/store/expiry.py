@@ -1,0 +1,92 @@
+"""What a server's TTL monitor does, for the embedded store: remove what its TTL indexes say is too old.
+
+SecantusDB's own (0.7.0b3) decodes every document of a collection that has a TTL index, once a minute, and lets nobody
+else in meanwhile: 1.3 s and 33 MB for 100,000 documents. So it is switched off there, and this goes by the index: 3 ms
+when nothing is old, 0.1 ms for each document removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import PyMongoError
+
+from collector.errors import StoreUnavailableError
+from collector.store.collections import EXPIRIES, Expiry
+
+SWEEP_SECONDS = 60.0
+_MANY = 1000
+_SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(hours=6)
+"""Of how much time documents are removed at once: that server holds them in memory, and lets nobody else in."""
+
+_Collection = AsyncCollection[dict[str, Any]]
+
+
+class Sweeper:
+    """Removes what is too old of one database.
+
+    Args:
+        uri: the server.
+        database: the database's name.
+    """
+
+    def __init__(self, uri: str, database: str) -> None:
+        self._uri = uri
+        self._name = database
+        self._swept: dict[str, datetime] = {}
+        """How far each index has been gone through; what is older comes late, and is little."""
+
+    async def sweep(self) -> int:
+        """Remove what is too old now.
+
+        Returns:
+            How many documents were.
+
+        Raises:
+            StoreUnavailableError: the server does not answer, or refuses.
+        """
+        removed = 0
+        try:
+            async with AsyncMongoClient[dict[str, Any]](
+                self._uri, tz_aware=True, tzinfo=UTC, serverSelectionTimeoutMS=5000
+            ) as client:
+                database = client[self._name]
+                for expiry in EXPIRIES:
+                    collection = database[expiry.collection]
+                    index: Mapping[str, Any] = (await collection.index_information()).get(expiry.index, {})
+                    if "expireAfterSeconds" in index:
+                        if expiry.setting not in self._swept:
+                            self._swept[expiry.setting] = await _beginning(database["sessions"])
+                        limit = datetime.now(UTC) - timedelta(seconds=index["expireAfterSeconds"])
+                        removed += await self._remove(collection, expiry, limit)
+        except PyMongoError as error:
+            raise StoreUnavailableError(f"what is too old could not be removed: {str(error)[:200]}") from error
+        return removed
+
+    async def _remove(self, collection: _Collection, expiry: Expiry, limit: datetime) -> int:
+        end = min(self._swept[expiry.setting], limit)
+        width = _SHORTEST
+        removed = found = await _remove_before(collection, expiry, end)
+        while end < limit:
+            end = min(end + width, limit)
+            found = await _remove_before(collection, expiry, end)
+            width = min(width * 2, _LONGEST) if found < _MANY else max(width / 2, _SHORTEST)
+            removed += found
+            self._swept[expiry.setting] = end
+        return removed
+
+
+async def _beginning(sessions: _Collection) -> datetime:
+    """When the archive began, more or less."""
+    oldest = await sessions.find_one({}, ["since"], sort=[("since", 1)])
+    since: datetime = oldest["since"] if oldest else datetime.now(UTC)
+    return since
+
+
+async def _remove_before(collection: _Collection, expiry: Expiry, end: datetime) -> int:
+    query = {**(expiry.only or {}), expiry.field: {"$lt": end}}
+    return (await collection.delete_many(query)).deleted_count
