@@ -159,3 +159,43 @@ class CollectorStatus(_Answer):
     last_error: str | None = None
     """What the store, or the way to it, answered to the last of them; holds no secret."""
     versions: dict[str, str]
+
+
+class Finding(_Answer):
+    """One thing that is not as it has to be."""
+
+    what: Literal["missing", "double", "unknown", "counter", "gap", "tally", "session", "sum"]
+    """`missing`: lines without a document. `double`: lines, or ExaBGP's counts, that stand twice. `unknown`: documents
+    of lines that the spool never had. `counter`: ExaBGP wrote lines that are nowhere, and no gap tells of them. `gap`:
+    a gap tells of lines that are there. `tally`: a session counts other than what is there. `session`: a session that
+    is not there, though documents name it. `sum`: the collector's own tallies do not add up."""
+    lines: str | None = None
+    """Numbers of lines, such as `17` or `17-20`."""
+    peer: str | None = None
+    session: str | None = None
+    detail: str
+
+
+class Verification(_Answer):
+    """Whether every line of a spool is in the database, once."""
+
+    complete: bool
+    """Nothing is missing, and nothing double."""
+    collector: str
+    data_dir: str
+    mongodb_uri: str
+    """Without user, password or other secrets."""
+    verified: int
+    """Lines that were looked for: all below the spool's acknowledged position."""
+    waiting: int
+    """Lines that were not stored yet, and were not looked for."""
+    documents: int
+    """Lines whose document is there."""
+    expired: int
+    """Lines whose document [retention] has removed."""
+    lost: int
+    """Lines that never reached the spool, as gaps tell."""
+    sessions: int
+    findings: list[Finding]
+    more: int
+    """Findings that are not listed."""

@@ -12,7 +12,22 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli import archive, config, demo, diff, doctor, history, peers, receive, replay, rib, run, spool, status
+from collector.cli import (
+    archive,
+    config,
+    demo,
+    diff,
+    doctor,
+    history,
+    peers,
+    receive,
+    replay,
+    rib,
+    run,
+    spool,
+    status,
+    verify,
+)
 from collector.cli.options import before_the_command
 from collector.errors import BgpledgerError
 
@@ -35,6 +50,7 @@ app.command("lookup")(rib.lookup_command)
 app.command("diff")(diff.command)
 app.command("peers")(peers.command)
 app.command("status")(status.command)
+app.command("verify")(verify.command)
 app.command("demo")(demo.command)
 app.add_typer(config.app, name="config")
 app.add_typer(spool.app, name="spool")

@@ -10,7 +10,16 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, Route, RouteChange, SpoolSegment
+from schemas.query import (
+    CollectorStatus,
+    Finding,
+    HistoryEntry,
+    PeerStatus,
+    Route,
+    RouteChange,
+    SpoolSegment,
+    Verification,
+)
 
 _PIPE_WIDTH = 100_000
 _FOLDED_WIDTH = 14
@@ -25,15 +34,21 @@ class _Column(NamedTuple):
 
 
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
-    """Write answers as one table; a single status as a list of its facts."""
+    """Write answers as one table; a single status or verification as a list of its facts."""
     rows = [answer async for answer in answers]
-    table = _facts(cast("CollectorStatus", rows[0])) if kind is CollectorStatus else _table(_COLUMNS[kind], rows)
+    _print(_facts(rows[0]) if kind in (CollectorStatus, Verification) else _table(_COLUMNS[kind], rows), stream)
+    if kind is Verification and (findings := cast("Verification", rows[0]).findings):
+        stream.write("\n")
+        _print(_table(_COLUMNS[Finding], findings), stream)
+    return len(rows)
+
+
+def _print(table: Table, stream: TextIO) -> None:
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     console.width = max(console.width, _least_width(console, table)) if stream.isatty() else _PIPE_WIDTH
     with console.capture() as text:
         console.print(table)
     stream.write("".join(f"{line.rstrip()}\n" for line in text.get().splitlines()))
-    return len(rows)
 
 
 def _least_width(console: Console, table: Table) -> int:
@@ -59,11 +74,13 @@ def _table(columns: Sequence[_Column], rows: Sequence[BaseModel]) -> Table:
     return grid
 
 
-def _facts(status: CollectorStatus) -> Table:
+def _facts(answer: BaseModel) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in status:
+    for name, value in answer:
         if name == "versions":
             value = ", ".join(f"{what} {version}" for what, version in value.items())
+        elif name == "findings":
+            value = len(value)
         grid.add_row(name.replace("_", " "), _text(value))
     return grid
 
@@ -140,6 +157,13 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("event", lambda change: change.event),
         _Column("what", _what_changed, folds=True),
         _Column("since (UTC)", lambda change: (change.after or change.before).since),
+    ),
+    Finding: (
+        _Column("what", lambda finding: finding.what),
+        _Column("lines", lambda finding: finding.lines),
+        _Column("peer", lambda finding: finding.peer),
+        _Column("session", lambda finding: finding.session),
+        _Column("detail", lambda finding: finding.detail, folds=True),
     ),
     SpoolSegment: (
         _Column("state", lambda segment: segment.state),

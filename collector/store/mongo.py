@@ -37,6 +37,9 @@ _DAY_SECONDS = 86_400
 # CannotIndexParallelArrays, BSONObjectTooLarge, KeyTooLong: trying again cannot help.
 _NEVER = frozenset((2, 14, 52, 56, 57, 121, 171, 10334, 17280))
 
+REFUSALS = ("the store refused it", "BSON cannot hold it", "too large for MongoDB")
+"""How the reasons of refusals begin."""
+
 Document = dict[str, Any]
 Sort = Sequence[tuple[str, int]]
 

@@ -1,0 +1,66 @@
+"""`bgpledger verify`: whether anything is missing or double."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.cli.options import Config, DataDir, MongodbUri, chosen
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+    from schemas.query import Verification
+
+
+class _Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+def command(
+    ctx: typer.Context,
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+) -> None:
+    """Compare the spool's position, ExaBGP's counters, the sessions' tallies and the documents.
+
+    Exits with 0 when every line that the spool handed on has its document, once; with 1 and a list of findings when
+    something is missing or double. The collector may run meanwhile.
+    """
+    import asyncio
+
+    found = asyncio.run(_verify(chosen(ctx, data_dir, mongodb_uri, config=config), form))
+    if not found.complete:
+        raise typer.Exit(1)
+
+
+async def _verify(settings: Settings, form: _Format) -> Verification:
+    import sys
+    from collections.abc import AsyncIterator
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from collector.cli.asking import find_store
+    from collector.present.formats import Format, write
+    from collector.query.verify import verify
+    from schemas.query import Verification
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("verifying", total=None)
+
+        def told(done: int, of: int) -> None:
+            progress.update(bar, completed=done, total=of)
+
+        async with find_store(settings) as store:
+            found = await verify(settings.data_dir, store, settings.collector, told)
+
+    async def one() -> AsyncIterator[Verification]:
+        yield found
+
+    await write(one(), Verification, Format(form), sys.stdout)
+    return found

@@ -1,0 +1,77 @@
+"""A set of whole numbers that are nearly all there, such as those of lines: a bit for each, and none where all are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_BITS = 2**16
+"""Numbers in one block."""
+_FULL = bytearray()
+"""In place of a block of which every number is there."""
+_ABSENT, _PRESENT = re.compile("0+"), re.compile("1+")
+
+
+class Numbers:
+    """Whole numbers from 0 on. Takes an eighth of a byte for each at most, and nothing where 65536 are complete."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.top = -1
+        """The highest; -1 when there is none."""
+        self._blocks: dict[int, bytearray] = {}
+        self._counts: dict[int, int] = {}
+
+    def add(self, number: int) -> bool:
+        """Put a number in; False when it is there already."""
+        at, bit = divmod(number, _BITS)
+        block = self._blocks.get(at)
+        if block is None:
+            block = self._blocks[at] = bytearray(_BITS // 8)
+            self._counts[at] = 0
+        elif block is _FULL:
+            return False
+        mask = 1 << (bit & 7)
+        if block[bit >> 3] & mask:
+            return False
+        block[bit >> 3] |= mask
+        self.count += 1
+        self.top = max(self.top, number)
+        self._counts[at] += 1
+        if self._counts[at] == _BITS:
+            self._blocks[at] = _FULL
+        return True
+
+    def missing(self, start: int, end: int) -> Iterator[range]:
+        """The numbers from `start` on and below `end` that are not there, as ranges that do not touch."""
+        return self._runs(start, end, _ABSENT)
+
+    def present(self) -> Iterator[range]:
+        """The numbers that are there, as ranges that do not touch."""
+        return self._runs(0, self.top + 1, _PRESENT)
+
+    def _runs(self, start: int, end: int, wanted: re.Pattern[str]) -> Iterator[range]:
+        run = range(start, start)
+        for piece in self._pieces(start, end, wanted):
+            if piece.start == run.stop and run:
+                run = range(run.start, piece.stop)
+            else:
+                if run:
+                    yield run
+                run = piece
+        if run:
+            yield run
+
+    def _pieces(self, start: int, end: int, wanted: re.Pattern[str]) -> Iterator[range]:
+        """The runs, block by block: one may go on in the next block."""
+        for at in range(start // _BITS, -(-end // _BITS)):
+            base = at * _BITS
+            first, last = max(start, base), min(end, base + _BITS)
+            block = self._blocks.get(at)
+            if block is None or block is _FULL:
+                if (block is None) == (wanted is _ABSENT):
+                    yield range(first, last)
+                continue
+            digits = f"{int.from_bytes(block, 'little'):0{_BITS}b}"[::-1]
+            for run in wanted.finditer(digits, first - base, last - base):
+                yield range(base + run.start(), base + run.end())

@@ -1,0 +1,92 @@
+"""Every document of the lines of some peers, read through indexes in small pieces.
+
+The embedded store (SecantusDB 0.7.0b3) holds all that a query matches in memory, 4 kB a document, before it gives the
+first; and goes by an index only for equality and one range, with nothing else in the query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple, get_args
+
+from collector.store.mongo import Document, Store
+from schemas.message import Message
+
+Collection = Literal["updates", "messages", "rejects"]
+
+_FIELDS = ("collector", "kind", "peer.address", "session", "source")
+_REJECT_FIELDS = ("collector", "reason", "raw", "size")
+_KINDS = tuple(
+    kind
+    for model in get_args(get_args(Message)[0])
+    for kind in get_args(model.model_fields["kind"].annotation)
+    if kind != "update"
+)
+_MANY, _MANY_REJECTS = 4000, 200
+"""Documents of one piece, more or less; a reject can have a mebibyte."""
+_BEGIN, _END = datetime.fromtimestamp(0, UTC), datetime(9999, 12, 31, tzinfo=UTC)
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
+
+
+class Span(NamedTuple):
+    """From one time on, about so many documents are to be expected."""
+
+    since: datetime
+    documents: int
+
+
+async def every_document(
+    store: Store, sessions: Sequence[Mapping[str, Any]], peers: Iterable[str], rejects: int
+) -> AsyncIterator[tuple[Collection, Document]]:
+    """Every document that a line became, of all collectors, in no order; with what tells whose it is and where.
+
+    Args:
+        store: where they are.
+        sessions: the sessions whose documents are wanted, with their tallies, which tell how much is where.
+        peers: more addresses whose documents are wanted.
+        rejects: how many rejects are to be expected.
+    """
+    by_peer: dict[str, list[Mapping[str, Any]]] = {peer: [] for peer in peers}
+    for session in sorted(sessions, key=lambda one: one["since"]):
+        by_peer.setdefault(session["peer"]["address"], []).append(session)
+    for peer in (None, *by_peer):
+        own = by_peer[peer] if peer else []
+        async for document in _in_pieces(store, "updates", {"peer.address": peer}, _spans(own, "updates")):
+            yield "updates", document
+        for kind in _KINDS:
+            query = {"peer.address": peer, "kind": kind}
+            spans = _spans(own, "keepalives") if kind == "keepalive" else []
+            async for document in _in_pieces(store, "messages", query, spans):
+                yield "messages", document
+    earliest = [Span(min(session["since"] for session in sessions), rejects)] if sessions else []
+    async for document in _in_pieces(store, "rejects", {}, earliest, many=_MANY_REJECTS, fields=_REJECT_FIELDS):
+        yield "rejects", document
+
+
+def _spans(sessions: Iterable[Mapping[str, Any]], tally: str) -> list[Span]:
+    return [Span(session["since"], session[tally]) for session in sessions]
+
+
+async def _in_pieces(
+    store: Store,
+    collection: Collection,
+    query: Mapping[str, Any],
+    spans: Sequence[Span],
+    *,
+    many: int = _MANY,
+    fields: Sequence[str] = _FIELDS,
+) -> AsyncIterator[Document]:
+    starts = [Span(_BEGIN, 0), *spans]
+    for (begin, left), (end, _) in zip(starts, [*starts[1:], Span(_END, 0)], strict=True):
+        width = _SHORTEST
+        while begin < end:
+            # A session's tally tells how much there still is: where that is little, one piece holds all of it.
+            until = end if left <= many else min(begin + width, end)
+            found = 0
+            async for document in store.find(collection, {**query, "ts": {"$gte": begin, "$lt": until}}, fields=fields):
+                found += 1
+                yield document
+            left -= found
+            width = min(width * 2, _LONGEST) if found < many // 2 else max(width / 2, _SHORTEST)
+            begin = until

@@ -1,0 +1,160 @@
+"""Whether every line that the spool handed on is in the database exactly once; without the lines themselves.
+
+What a line became has the line's number in its key, and says how ExaBGP counted it. Sessions have tallies, the spool's
+note has sums, and gaps tell what was lost before. All of these have to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from collector.query.books import Books, find_begins
+from collector.query.findings import Claims, Judgement, Limits, ToldGap
+from collector.query.scan import every_document
+from collector.spool.spool import SpoolState, inspect, known_identity
+from collector.store.mongo import Document, Store
+from schemas.documents import Session, key_line
+from schemas.query import Finding, Verification
+
+MOST_FINDINGS = 500
+_EVERY = 1000
+_TALLIES = ("updates", "keepalives")
+
+Told = Callable[[int, int], None]
+
+
+async def verify(data_dir: Path, store: Store, collector: str, told: Told = lambda _done, _all: None) -> Verification:
+    """Verify all lines below the spool's acknowledged position; a collector may be at work meanwhile.
+
+    Args:
+        data_dir: the collector's data directory.
+        store: where its documents are.
+        collector: its name, where the spool does not tell it.
+        told: is told now and then how many documents were seen, of how many lines.
+
+    Raises:
+        SpoolError: the spool cannot be read.
+        StoreError: the store does not answer.
+    """
+    spool = inspect(data_dir / "spool")
+    collector = spool.note.get("collector", collector)
+    identity = known_identity(data_dir / "spool")
+    # It may have had other names before.
+    names = {collector, *(await store.claimed(identity) if identity else ())}
+    sessions = await _sessions(store, names, spool)
+    gaps = await _gaps(store, names, spool.acknowledged)
+    books = Books(
+        names,
+        spool.acknowledged,
+        find_begins(await _starts(store, names)),
+        {*spool.note.get("ranges", ()), *(gap.peer for gap in gaps if gap.peer and "/" in gap.peer)},
+    )
+    rejected = spool.note.get("rejected", 0)
+    scan = every_document(store, list(sessions.counted.values()), sessions.peers, rejected)
+    seen = 0
+    async for collection, document in scan:
+        books.see(collection, document)
+        seen += 1
+        if seen % _EVERY == 0:
+            told(books.documents, books.below)
+    told(books.documents, books.below)
+    # Asked last: what expired meanwhile was old enough to.
+    limits = _limits(await store.lifetimes())
+    claims = Claims(sessions.counted, gaps, spool.note.get("stored", 0), rejected, limits)
+    judgement = Judgement(books, claims)
+    findings = chain(sessions.behind, _unknown(data_dir, books), judgement.findings())
+    listed = list(islice(findings, MOST_FINDINGS))
+    more = sum(1 for _ in findings)
+    return Verification(
+        complete=not listed,
+        collector=collector,
+        data_dir=str(data_dir),
+        mongodb_uri=store.shown_uri,
+        verified=spool.acknowledged,
+        waiting=spool.waiting,
+        documents=books.documents,
+        expired=judgement.expired,
+        lost=sum(gap.lines or 0 for gap in gaps if gap.peer or gap.cause == "spool"),
+        sessions=len(sessions.counted),
+        findings=listed,
+        more=more,
+    )
+
+
+def _limits(lifetimes: Mapping[str, int]) -> Limits:
+    now = int(datetime.now(UTC).timestamp())
+    # A second more: a key has whole seconds.
+    return Limits(**{key.removesuffix("_days"): now - seconds + 1 for key, seconds in lifetimes.items()})
+
+
+def _unknown(data_dir: Path, books: Books) -> Iterator[Finding]:
+    """Documents of lines that the spool cannot have had: it is asked after them."""
+    now = inspect(data_dir / "spool")
+    read = max(now.read, now.acknowledged)
+    if books.highest >= read:
+        yield Finding(
+            what="unknown",
+            lines=str(books.highest),
+            detail=f"there is a document of line {books.highest}, but the spool has had {read} lines only",
+        )
+
+
+class _Sessions(NamedTuple):
+    counted: dict[ObjectId, Mapping[str, Any]]
+    """Those that began below the acknowledged position, with their tallies as they were there."""
+    behind: list[Finding]
+    peers: set[str]
+    """Every peer that ever said anything."""
+
+
+async def _sessions(store: Store, names: Set[str], spool: SpoolState) -> _Sessions:
+    """The sessions; those that were up at the acknowledged position as the spool's note has them."""
+    found = _Sessions({}, [], set())
+    async for one in store.find("sessions", {}, fields=("collector", "peer", "since", *_TALLIES)):
+        if one["collector"] in names and key_line(one["_id"]) < spool.acknowledged:
+            found.counted[one["_id"]] = one
+    for address, neighbour in spool.note.get("tracker", {}).get("neighbours", {}).items():
+        found.peers.add(address)
+        if neighbour.get("session"):
+            session = Session.model_validate(neighbour["session"])
+            found.behind.extend(_behind(found.counted.get(session.key), session))
+            found.counted[session.key] = session.to_document()
+    return found
+
+
+def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Finding]:
+    """A session's document is written ahead of the note; it cannot know less."""
+    peer, key = noted.peer.address, str(noted.key)
+    if stored is None:
+        yield Finding(what="session", peer=peer, session=key, detail="the session is up, but it is not there")
+        return
+    for tally in _TALLIES:
+        if stored[tally] < getattr(noted, tally):
+            detail = f"the session counted {getattr(noted, tally)} {tally}, but its document tells of {stored[tally]}"
+            yield Finding(what="tally", peer=peer, session=key, detail=detail)
+
+
+async def _starts(store: Store, names: Set[str]) -> list[tuple[int, int, Document]]:
+    """Every word of a receiver's that it began."""
+    query = {"peer.address": None, "kind": "helper_start"}
+    fields = ("collector", "source", "incarnation")
+    return [
+        (key_line(one["_id"]), int.from_bytes(one["_id"].binary[:4]), one)
+        async for one in store.find("messages", query, fields=fields)
+        if one["collector"] in names
+    ]
+
+
+async def _gaps(store: Store, names: Set[str], below: int) -> list[ToldGap]:
+    """What gaps tell of lines below a position."""
+    return [
+        ToldGap(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
+        async for gap in store.find("gaps", {})
+        if gap["collector"] in names and gap["line"] < below
+    ]

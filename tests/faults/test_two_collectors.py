@@ -1,0 +1,122 @@
+"""Two collectors write into one database: under two names nothing is disturbed, under one the second is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.store.mongo import Store
+from collector.wire.replay import plan
+from tests.faults.feed import playing, write_feed
+from tests.faults.harness import Outside
+from tests.running import Collector, bgpledger, collecting
+from tests.support import until
+
+
+@pytest.fixture
+async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+    server = Outside(tmp_path / "outside")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def verified(collector: Collector, server: Outside) -> dict[str, Any]:
+    done = bgpledger("--data-dir", str(collector.data_dir), "--mongodb-uri", server.uri, "verify", "--format", "json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, found["findings"]) == (0, []), done.stderr
+    return found
+
+
+async def documents_of(server: Outside) -> Mapping[str, int]:
+    counts: Counter[str] = Counter()
+    async with Store.open(server.uri) as store:
+        for collection in ("updates", "messages", "rejects"):
+            async for document in store.find(collection, {}, fields=("collector",)):
+                counts[document["collector"]] += 1
+    return counts
+
+
+async def test_two_names_in_one_database(tmp_path: Path, outside: Outside) -> None:
+    file = write_feed(tmp_path / "feed.gz")
+    peers = plan(file)
+    addresses = [(peer.source, peer.asn) for peer in peers]
+    with (
+        collecting(
+            tmp_path / "one", peers=addresses, BGPLEDGER_COLLECTOR="one", BGPLEDGER_MONGODB_URI=outside.uri
+        ) as one,
+        collecting(
+            tmp_path / "two", peers=addresses, BGPLEDGER_COLLECTOR="two", BGPLEDGER_MONGODB_URI=outside.uri
+        ) as two,
+    ):
+        await asyncio.gather(one.until_up(), two.until_up())
+        async with playing(file, one.port, peers), playing(file, two.port, peers):
+
+            async def enough() -> bool:
+                return all(count > 500 for count in (await documents_of(outside)).values())
+
+            await until(enough, timeout=120)
+            found = await asyncio.gather(
+                asyncio.to_thread(verified, one, outside), asyncio.to_thread(verified, two, outside)
+            )
+            assert [one["collector"] for one in found] == ["one", "two"]
+        statuses = [await one.until_idle(), await two.until_idle()]
+        for collector, status in zip((one, two), statuses, strict=True):
+            whole = verified(collector, outside)
+            assert (whole["documents"], whole["waiting"]) == (whole["verified"], 0)
+            assert whole["verified"] >= status["read"] > 500
+    counts = await documents_of(outside)
+    assert counts.keys() == {"one", "two"}
+
+
+async def test_a_second_one_of_the_same_name_stores_nothing_until_it_has_another(
+    tmp_path: Path, outside: Outside
+) -> None:
+    with collecting(tmp_path / "one", BGPLEDGER_COLLECTOR="one", BGPLEDGER_MONGODB_URI=outside.uri) as one:
+        await one.until_up()
+        before = await until(lambda: documents_of(outside))
+        with collecting(tmp_path / "two", BGPLEDGER_COLLECTOR="one", BGPLEDGER_MONGODB_URI=outside.uri) as two:
+            await two.until_up()
+            await until(lambda: "another collector that is named 'one'" in two.log.read_text())
+            assert "give this one a name of its own" in two.log.read_text()
+            assert (await asyncio.to_thread(two.status))["stored"] == 0
+            assert await documents_of(outside) == before
+            assert "cure" not in one.log.read_text()
+        with collecting(tmp_path / "two", BGPLEDGER_COLLECTOR="two", BGPLEDGER_MONGODB_URI=outside.uri) as two:
+            await two.until_up()
+            await two.until_idle()
+            assert verified(two, outside)["documents"] >= 2
+        verified(one, outside)
+
+
+async def test_a_collector_that_is_renamed_is_verified_under_all_its_names(tmp_path: Path, outside: Outside) -> None:
+    for name in ("before", "after"):
+        with collecting(tmp_path / "one", BGPLEDGER_COLLECTOR=name, BGPLEDGER_MONGODB_URI=outside.uri) as one:
+            await one.until_up()
+            await one.until_idle()
+    found = verified(one, outside)
+    assert (found["collector"], found["documents"]) == ("after", found["verified"])
+    assert (await documents_of(outside)).keys() == {"before", "after"}
+
+
+async def test_retention_is_changed_by_a_reload(tmp_path: Path, outside: Outside) -> None:
+    config = tmp_path / "collector.toml"
+    config.write_text(f'[mongodb]\nuri = "{outside.uri}"\n')
+    with collecting(tmp_path / "one", "--config", str(config)) as one:
+        await one.until_up()
+        async with Store.open(outside.uri) as store:
+
+            async def keeps(**days: int) -> bool:
+                return await store.lifetimes() == {f"{name}_days": 86_400 * count for name, count in days.items()}
+
+            await until(lambda: keeps(keepalives=7))
+            config.write_text(f"{config.read_text()}[retention]\nkeepalives_days = 2\nupdates_days = 30\n")
+            one.process.send_signal(signal.SIGHUP)
+            await until(lambda: keeps(keepalives=2, updates=30))
