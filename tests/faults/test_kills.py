@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.query.verify import verify
 from collector.store import embedded
 from collector.store.mongo import Store
 from collector.wire.replay import plan
@@ -51,6 +52,7 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
     try:
         async with Store.open(store.uri) as opened:
             report = await audit(one.kept, opened, COLLECTOR)
+            verified = await verify(data_dir, opened, COLLECTOR)
     finally:
         await store.stop()
     by_part = ", ".join(f"{part} {count}" for part, count in sorted(killer.killed.items()))
@@ -58,6 +60,8 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
     assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
     assert (report.lost, report.doubled) == (0, 0)
     assert report.documents == report.lines
+    assert verified.findings == []
+    assert (verified.verified, verified.documents, verified.lost) == (report.lines, report.lines, report.gap_lines)
     status = json.loads(said.stdout)
     assert (status["read"], status["waiting"]) == (report.lines, 0)
     assert (status["stored"], status["rejected"]) == (report.lines - report.rejects, report.rejects)
