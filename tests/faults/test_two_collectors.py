@@ -86,7 +86,10 @@ async def test_a_second_one_of_the_same_name_stores_nothing_until_it_has_another
             await two.until_up()
             await until(lambda: "another collector that is named 'one'" in two.log.read_text())
             assert "give this one a name of its own" in two.log.read_text()
-            assert (await asyncio.to_thread(two.status))["stored"] == 0
+            asked = ("--data-dir", str(two.data_dir), "status", "--format", "json")
+            status = await asyncio.to_thread(bgpledger, *asked)
+            assert json.loads(status.stdout)["stored"] == 0
+            assert "another collector that is named 'one'" in status.stderr
             assert await documents_of(outside) == before
             assert "cure" not in one.log.read_text()
         with collecting(tmp_path / "two", BGPLEDGER_COLLECTOR="two", BGPLEDGER_MONGODB_URI=outside.uri) as two:
