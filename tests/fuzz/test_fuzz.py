@@ -26,7 +26,7 @@ from tests.fuzz.mutate import Mutator, giants, monsters
 
 LINES = int(os.environ.get("LINES", "4000"))
 SEED = int(os.environ.get("SEED", random.randrange(2**32)))
-SECONDS_A_LINE = 10.0
+SECONDS_A_LINE = 60.0
 MIB_OF_A_MILLION = 100
 """What the process may grow by over any number of lines of usual size."""
 MIB_OF_A_MONSTER = 1024
