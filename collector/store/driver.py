@@ -26,14 +26,14 @@ through an election; one that was cut off goes on where it was, since what is wr
 def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
     """A client for the server at `uri`; it connects when it is first used, and gives up after `timeout` seconds.
 
-    The times that the URI itself gives (serverSelectionTimeoutMS, connectTimeoutMS, socketTimeoutMS) win.
+    The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS) win. The driver's connectTimeoutMS
+    stays: it is also how long a busy server may take to tell that it lives, or all that it works on for us is given up.
 
     Raises:
         StoreError: the URI cannot be read, or the driver is not installed.
     """
     times = {
         "serverSelectionTimeoutMS": int(timeout * 1000),
-        "connectTimeoutMS": int(timeout * 1000),
         "socketTimeoutMS": int(_ANSWER_SECONDS * 1000),
     }
     given = uri.partition("?")[2].lower()

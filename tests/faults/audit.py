@@ -75,6 +75,11 @@ def spooled(kept: Path) -> Iterator[tuple[int, bytes, bool]]:
             number += 1
 
 
+def patient(uri: str) -> str:
+    """The URI with times for questions that keep a small server busy for minutes."""
+    return f"{uri}&connectTimeoutMS=600000&socketTimeoutMS=600000"
+
+
 async def audit(kept: Path, store: Store, collector: str) -> Report:
     """Compare line by line."""
     report = Report()

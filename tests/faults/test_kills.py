@@ -17,7 +17,7 @@ from collector.query.verify import verify
 from collector.store import embedded
 from collector.store.mongo import Store
 from collector.wire.replay import plan
-from tests.faults.audit import audit
+from tests.faults.audit import audit, patient
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import COLLECTOR, Killer, Outside, target
 from tests.running import bgpledger
@@ -43,6 +43,8 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
         async with playing(file, one.port, peers):
             await killer.kill(KILLS, longest_pause=LONGEST_PAUSE)
             await one.until_up()
+        by_part = ", ".join(f"{part} {count}" for part, count in sorted(killer.killed.items()))
+        print(f"faults: {killer.killed.total()} kills ({by_part})")
         await one.until_idle()
         one.stop()
     said = bgpledger("--data-dir", str(data_dir), "status", "--format", "json")
@@ -50,12 +52,11 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
         await outside.stop()
     store = await embedded.start(tmp_path / "outside" if outside else data_dir)
     try:
-        async with Store.open(store.uri) as opened:
+        async with Store.open(patient(store.uri)) as opened:
             report = await audit(one.kept, opened, COLLECTOR)
             verified = await verify(data_dir, opened, COLLECTOR)
     finally:
         await store.stop()
-    by_part = ", ".join(f"{part} {count}" for part, count in sorted(killer.killed.items()))
     print(f"faults: {killer.killed.total()} kills ({by_part}), {report.figures()}, {whose}, seed {SEED}")
     assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
     assert (report.lost, report.doubled) == (0, 0)

@@ -22,7 +22,7 @@ from collector.spool.state import inspect
 from collector.store.mongo import Store
 from collector.wire.replay import PlannedPeer, plan, play
 from tests.faults import mongo_proxy as faults
-from tests.faults.audit import audit
+from tests.faults.audit import audit, patient
 from tests.faults.feed import pace, write_feed
 from tests.faults.harness import COLLECTOR, Outside, Target, cpu_seconds, resident, target
 from tests.faults.mongo_proxy import Fault, Proxy, proxy
@@ -152,7 +152,7 @@ async def scene(name: str, data_dir: Path, outside: Outside, fault: Fault = faul
                 await _assert_sessions_up(here)
             await here.until_idle()
             await asyncio.to_thread(one.stop)  # the proxy goes on meanwhile
-        async with Store.open(outside.uri) as store:
+        async with Store.open(patient(outside.uri)) as store:
             report = await audit(one.kept, store, COLLECTOR)
         print(f"\nfaults: {name}: {report.figures()}, {here.figures}")
         assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
