@@ -17,6 +17,7 @@ from pathlib import Path
 
 from collector.errors import CollectorError
 from collector.present.formats import Format, write
+from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.running import find_running
@@ -159,7 +160,7 @@ async def _show(stage: _Stage, store: Store, began: datetime) -> None:
     _type(stage, "peers")
     await write(peers(store), PeerStatus, Format.TABLE, sys.stdout)
     _type(stage, f"history {PREFIX}")
-    await write(history(store, HistoryQuery(PREFIX, start=began)), HistoryEntry, Format.TABLE, sys.stdout)
+    await write(history(store, HistoryQuery(PREFIX, Filter(start=began))), HistoryEntry, Format.TABLE, sys.stdout)
     sys.stdout.flush()
     _say("\nType next, in another terminal:")
     for words in ("history 2001:db8:42::/48", f"history {PREFIX} --start 10m --format jsonl", "peers", "status"):

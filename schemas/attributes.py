@@ -53,6 +53,15 @@ def parse_as_path(text: str) -> tuple[Segment, ...]:
     )
 
 
+def origins(path: str) -> tuple[int, ...]:
+    """The AS that originated a route, of its path; several behind an AS_SET, none of an empty path."""
+    segments = parse_as_path(path)
+    if not segments:
+        return ()
+    last = segments[-1]
+    return last.asns if last.kind.endswith("set") else last.asns[-1:]
+
+
 def _check_as_path(text: str) -> str:
     if not _AS_PATH.fullmatch(text):
         raise ValueError(f"{text[:60]!r} is not an AS path")

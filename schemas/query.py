@@ -11,7 +11,7 @@ from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
 from schemas.scalars import Timestamp
 
-Event = Literal["announce", "withdraw", "session_end", "gap"]
+Event = Literal["announce", "withdraw", "session_up", "session_end", "gap"]
 
 
 class _Answer(BaseModel):
@@ -19,15 +19,23 @@ class _Answer(BaseModel):
 
 
 class HistoryEntry(_Answer):
-    """One thing that happened to a prefix at one peer."""
+    """One thing that happened to a prefix at one peer, or to the peer's session.
+
+    A `withdraw` and the `session_end` of a route carry the next hop and the attributes of the route that went: those
+    of the newest announcement in that session, null where the archive does not have it.
+    """
 
     ts: Timestamp
     peer: Peer
+    collector: str | None = None
+    """The name of the collector that the peer speaks to."""
     event: Event
-    """`session_end`: the session that had announced the route ended, and the route with it, without a withdrawal.
+    """`session_up`: the peer's session came up. `session_end`: the session that had announced the route ended, and the
+    route with it, without a withdrawal; without a prefix, the session itself.
     `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known."""
-    prefix: str
-    family: str
+    prefix: str | None = None
+    """Null where a whole session is meant, in the answers of `search` and `tail`."""
+    family: str | None = None
     path_id: int | None = None
     rd: str | None = None
     labels: list[list[int]] | None = None
@@ -47,6 +55,10 @@ class HistoryEntry(_Answer):
     """Of a `gap`: the last line before it."""
     lines: int | None = None
     """Of a `gap`: how many are lost; null when that cannot be known."""
+
+
+class FoundEntry(HistoryEntry):
+    """An entry of any prefix: what `search` and `tail` answer."""
 
 
 RouteState = Literal["stands", "stale", "uncertain", "unknown"]

@@ -24,6 +24,7 @@ from collector.cli import (
     replay,
     rib,
     run,
+    search,
     spool,
     status,
     verify,
@@ -48,6 +49,7 @@ app.command("history")(history.command)
 app.command("rib")(rib.rib_command)
 app.command("lookup")(rib.lookup_command)
 app.command("diff")(diff.command)
+app.command("search")(search.command)
 app.command("peers")(peers.command)
 app.command("status")(status.command)
 app.command("verify")(verify.command)

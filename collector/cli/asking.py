@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import StoreUnavailableError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collector.present.formats import Format
     from collector.settings import Settings
     from collector.store.mongo import Store
+
+_FLUSH_SECONDS = 0.1
 
 
 def find_store(settings: Settings, *, database: str | None = None) -> Store:
@@ -53,11 +55,34 @@ def answer(
     kind: type[BaseModel],
     form: Format,
 ) -> int:
-    """Ask the store, write the answers to stdout, and say how many there were."""
+    """Ask the store, write the answers to stdout as they come, and say how many there were."""
     from collector.present.formats import write
 
     async def ask_and_write() -> int:
         async with find_store(settings) as store:
             return await write(ask(store), kind, form, sys.stdout)
 
-    return asyncio.run(ask_and_write())
+    return asyncio.run(_flushing(ask_and_write()))
+
+
+async def _flushing(work: Coroutine[Any, Any, int]) -> int:
+    """Let what is written be seen soon, into a pipe too; and end the work when nobody reads it any more."""
+    working = asyncio.create_task(work)
+    flushing = asyncio.create_task(_flush_on_and_on())
+    try:
+        await asyncio.wait((working, flushing), return_when=asyncio.FIRST_COMPLETED)
+        if flushing.done():
+            await flushing
+        count = await working
+        sys.stdout.flush()
+        return count
+    finally:
+        for task in (working, flushing):
+            task.cancel()
+        await asyncio.gather(working, flushing, return_exceptions=True)
+
+
+async def _flush_on_and_on() -> None:
+    while True:
+        await asyncio.sleep(_FLUSH_SECONDS)
+        sys.stdout.flush()

@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.options import DataDir, MongodbUri, chosen
-from collector.errors import UsageError
+from collector.cli.filters import with_filters
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
 
 if TYPE_CHECKING:
-    from collector.query.history import HistoryQuery
+    from collector.query.filters import Filter
 
 
-class _Format(StrEnum):
-    TABLE = "table"
-    JSONL = "jsonl"
-
-
+@with_filters
 def command(
     ctx: typer.Context,
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
-    start: Annotated[str | None, typer.Option(help="From this time on.", metavar="T")] = None,
-    end: Annotated[str | None, typer.Option(help="Before this time.", metavar="T")] = None,
-    peer: Annotated[str | None, typer.Option(help="Only of this peer.", metavar="ADDR")] = None,
+    filters: Any,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the newest N.", metavar="N")] = None,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:
     """Show what every peer said of a prefix, oldest first, and the session ends that took it away.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed.
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
+    filter a comma is OR, a leading ! excludes.
     """
     import sys
 
+    from collector.cli.asked import asked_prefix
     from collector.cli.asking import answer
     from collector.present.formats import Format
-    from collector.query.history import history, newest
+    from collector.query.history import HistoryQuery, history, newest
     from schemas.query import HistoryEntry
 
-    question = _question(prefix, start, end, peer)
+    question = HistoryQuery(asked_prefix(prefix), filters)
     count = answer(
         chosen(ctx, data_dir, mongodb_uri),
         lambda store: newest(history(store, question), limit),
@@ -49,16 +44,14 @@ def command(
         Format(form),
     )
     if not count:
-        sys.stderr.write(f"nothing is known of {question.prefix}{' in this span' if start or end else ''}\n")
+        sys.stderr.write(f"nothing {_is_known_of(question.prefix, filters)}\n")
 
 
-def _question(prefix: str, start: str | None, end: str | None, peer: str | None) -> HistoryQuery:
-    from collector.cli.asked import asked_moment, asked_peer, asked_prefix
-    from collector.query.history import HistoryQuery
+def _is_known_of(prefix: str, filters: Filter) -> str:
+    from collector.query.filters import Filter
 
-    question = HistoryQuery(
-        asked_prefix(prefix), start=asked_moment(start), end=asked_moment(end), peer=asked_peer(peer)
-    )
-    if question.start and question.end and question.end <= question.start:
-        raise UsageError(f"--end ({end}) is not after --start ({start})", "swap them, or leave one out")
-    return question
+    if filters == Filter():
+        return f"is known of {prefix}"
+    if filters == Filter(start=filters.start, end=filters.end):
+        return f"is known of {prefix} in this span"
+    return f"that is known of {prefix} passes these filters"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,21 @@ Config = Annotated[
         dir_okay=False,
     ),
 ]
+
+
+class EntryFormat(StrEnum):
+    """How entries can be printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PSV = "psv"
+    BGPDUMP = "bgpdump"
+    BGPREADER = "bgpreader"
+
+
+FormatOfEntries = Annotated[EntryFormat, typer.Option("--format", help="How to print.")]
 
 
 def before_the_command(ctx: typer.Context, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:

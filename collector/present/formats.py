@@ -8,7 +8,7 @@ from typing import TextIO
 
 from pydantic import BaseModel
 
-from collector.present import lines, prometheus, table
+from collector.present import bgpdump, bgpreader, lines, prometheus, separated, table
 
 Writer = Callable[[AsyncIterator[BaseModel], type[BaseModel], TextIO], Awaitable[int]]
 
@@ -19,13 +19,24 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     JSONL = "jsonl"
+    CSV = "csv"
+    PSV = "psv"
+    BGPDUMP = "bgpdump"
+    BGPREADER = "bgpreader"
     PROMETHEUS = "prometheus"
 
+
+WITHOUT_WITHDRAWN_ROUTES = frozenset((Format.BGPDUMP, Format.BGPREADER))
+"""Of a withdrawal these show the prefix alone."""
 
 _WRITERS: dict[Format, Writer] = {
     Format.TABLE: table.write,
     Format.JSON: lines.write_json,
     Format.JSONL: lines.write,
+    Format.CSV: separated.write_csv,
+    Format.PSV: separated.write_psv,
+    Format.BGPDUMP: bgpdump.write,
+    Format.BGPREADER: bgpreader.write,
     Format.PROMETHEUS: prometheus.write,
 }
 

@@ -1,4 +1,4 @@
-"""`jsonl`: one JSON object a line, written as answers come. `json`: one object, for answers that are one."""
+"""`jsonl`: one JSON object a line, written as answers come. `json`: an array of them, or the one object of a status."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from typing import TextIO
 
 from pydantic import BaseModel
+
+from schemas.query import CollectorStatus
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
@@ -17,10 +19,17 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     return count
 
 
-async def write_json(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
-    """Write a single answer, indented."""
+async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
+    """Write a single status, indented; of other answers an array, one a line."""
     count = 0
+    if kind is CollectorStatus:
+        async for answer in answers:
+            stream.write(answer.model_dump_json(indent=2) + "\n")
+            count += 1
+        return count
+    stream.write("[")
     async for answer in answers:
-        stream.write(answer.model_dump_json(indent=2) + "\n")
+        stream.write(("," if count else "") + "\n" + answer.model_dump_json())
         count += 1
+    stream.write("\n]\n" if count else "]\n")
     return count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TextIO, cast
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from schemas.query import (
     CollectorStatus,
     Finding,
+    FoundEntry,
     HistoryEntry,
     PeerStatus,
     Route,
@@ -23,6 +25,10 @@ from schemas.query import (
 
 _PIPE_WIDTH = 100_000
 _FOLDED_WIDTH = 14
+_PART = 500
+"""Rows whose widths decide those of the columns; a longer table is printed in such parts."""
+_PATIENCE = 0.1
+"""Seconds that rows wait for the ones after them."""
 
 
 class _Column(NamedTuple):
@@ -31,16 +37,97 @@ class _Column(NamedTuple):
     right: bool = False
     folds: bool = False
     """A long cell may go on in the next line; other columns are never narrower than what they hold."""
+    usual: int = 0
+    """The width for answers that come one by one, when what is to come cannot be known."""
 
 
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
-    """Write answers as one table; a single status or verification as a list of its facts."""
-    rows = [answer async for answer in answers]
-    _print(_facts(rows[0]) if kind in (CollectorStatus, Verification) else _table(_COLUMNS[kind], rows), stream)
+    """Write answers as one table, a part at a time; a status or a verification as a list of its facts."""
+    count = 0
+    part: _Part | None = None
+    async for rows, more in _parts(answers):
+        count += len(rows)
+        if kind in _FACTS:
+            _print(_facts(rows[0]), stream)
+        else:
+            part = _Part.of(_COLUMNS[kind], rows, part, more=more)
+            _print(part.table(), stream)
+    if not count and kind not in _FACTS:
+        _print(_Part.of(_COLUMNS[kind], [], None, more=False).table(), stream)
     if kind is Verification and (findings := cast("Verification", rows[0]).findings):
         stream.write("\n")
-        _print(_table(_COLUMNS[Finding], findings), stream)
-    return len(rows)
+        _print(_Part.of(_COLUMNS[Finding], findings, None, more=False).table(), stream)
+    return count
+
+
+async def _parts(answers: AsyncIterator[BaseModel]) -> AsyncIterator[tuple[list[BaseModel], bool]]:
+    """Answers in parts: so many that their columns can be told, or what has come when the next one takes its time.
+
+    With each, whether it was cut short, and more may come.
+    """
+    rows: list[BaseModel] = []
+    last = False
+    while not last:
+        coming = asyncio.ensure_future(anext(answers, None))
+        try:
+            await asyncio.wait([coming], timeout=_PATIENCE if rows else None)
+            if rows and not coming.done():
+                yield rows, True
+                rows = []
+            answer = await coming
+        finally:
+            coming.cancel()
+        last = answer is None
+        if answer is not None:
+            rows.append(answer)
+        if rows and (last or len(rows) == _PART):
+            yield rows, False
+            rows = []
+
+
+class _Part(NamedTuple):
+    """Some rows of a table, and how it looks."""
+
+    columns: Sequence[_Column]
+    cells: Sequence[Sequence[str]]
+    widths: Mapping[str, int]
+    header: bool
+
+    @classmethod
+    def of(cls, columns: Sequence[_Column], rows: Sequence[BaseModel], before: _Part | None, *, more: bool) -> _Part:
+        """The next part; its columns go on where those of the part before it allow that."""
+        cells = {column: [_text(column.cell(row)) for row in rows] for column in columns}
+        # A column that says nothing in any row only takes room.
+        used = {column for column in columns if any(cells[column]) or column.title in _ALWAYS}
+        if more and not before:
+            used |= {column for column in columns if column.usual}
+        header = before is None or not used <= set(before.columns)
+        shown = [column for column in columns if column in used or (before and column in before.columns)]
+        widths = {
+            column.title: max(
+                before.widths.get(column.title, 0) if before else 0,
+                column.usual if more else 0,
+                0 if column.folds else max(map(len, cells[column]), default=0),
+            )
+            for column in shown
+        }
+        return cls(shown, [cells[column] for column in shown], widths, header)
+
+    def table(self) -> Table:
+        """The rows, as rich prints them."""
+        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=self.header)
+        for column in self.columns:
+            least = self.widths[column.title]
+            grid.add_column(
+                column.title,
+                justify="right" if column.right else "left",
+                no_wrap=not column.folds,
+                overflow="fold",
+                min_width=max(least, _FOLDED_WIDTH if column.folds else 0) or None,
+            )
+        for cells in zip(*self.cells, strict=True):
+            grid.add_row(*cells)
+        return grid
 
 
 def _print(table: Table, stream: TextIO) -> None:
@@ -54,24 +141,6 @@ def _print(table: Table, stream: TextIO) -> None:
 def _least_width(console: Console, table: Table) -> int:
     """A terminal that is narrower folds whole lines, which reads better than folded columns."""
     return table.__rich_measure__(console, console.options.update(width=_PIPE_WIDTH)).minimum
-
-
-def _table(columns: Sequence[_Column], rows: Sequence[BaseModel]) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    # A column that says nothing in any row only takes room.
-    shown = [(column, [_text(column.cell(row)) for row in rows]) for column in columns]
-    shown = [(column, cells) for column, cells in shown if any(cells) or column.title in _ALWAYS]
-    for column, _ in shown:
-        grid.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=not column.folds,
-            overflow="fold",
-            min_width=_FOLDED_WIDTH if column.folds else None,
-        )
-    for cells in zip(*(cells for _, cells in shown), strict=True):
-        grid.add_row(*cells)
-    return grid
 
 
 def _facts(answer: BaseModel) -> Table:
@@ -122,26 +191,30 @@ def _all_communities(entry: HistoryEntry | Route) -> list[str]:
 
 _ALWAYS = {"time (UTC)", "peer", "AS", "prefix", "event", "address", "state", "updates", "routes"}
 
-_ROUTE = (
-    _Column("path id", lambda route: route.path_id, right=True),
-    _Column("RD", lambda route: route.rd),
-    _Column("next hop", lambda route: route.next_hop),
-    _Column("AS path", lambda route: route.as_path, folds=True),
-    _Column("origin", lambda route: route.origin),
-    _Column("MED", lambda route: route.med, right=True),
-    _Column("pref", lambda route: route.local_pref, right=True),
-    _Column("communities", _all_communities, folds=True),
+_WHEN_AND_WHO = (
+    _Column("time (UTC)", _to_the_millisecond, usual=23),
+    _Column("peer", lambda entry: entry.peer.address, usual=15),
+    _Column("AS", lambda entry: entry.peer.asn, right=True, usual=6),
+    _Column("event", lambda entry: entry.event.replace("_", " "), usual=11),
 )
+_PREFIX = _Column("prefix", lambda entry: entry.prefix, usual=18)
+_ROUTE = (
+    _Column("path id", lambda entry: entry.path_id, right=True),
+    _Column("RD", lambda entry: entry.rd),
+    _Column("next hop", lambda entry: entry.next_hop, usual=15),
+    _Column("AS path", lambda entry: entry.as_path, folds=True, usual=24),
+    _Column("origin", lambda entry: entry.origin, usual=6),
+    _Column("MED", lambda entry: entry.med, right=True),
+    _Column("pref", lambda entry: entry.local_pref, right=True),
+    _Column("communities", _all_communities, folds=True, usual=14),
+)
+_REASON = _Column("reason", lambda entry: entry.reason, folds=True)
+
+_FACTS = (CollectorStatus, Verification)
 
 _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
-    HistoryEntry: (
-        _Column("time (UTC)", _to_the_millisecond),
-        _Column("peer", lambda entry: entry.peer.address),
-        _Column("AS", lambda entry: entry.peer.asn, right=True),
-        _Column("event", lambda entry: entry.event.replace("_", " ")),
-        *_ROUTE,
-        _Column("reason", lambda entry: entry.reason, folds=True),
-    ),
+    HistoryEntry: (*_WHEN_AND_WHO, *_ROUTE, _REASON),
+    FoundEntry: (*_WHEN_AND_WHO, _PREFIX, *_ROUTE, _REASON),
     Route: (
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import heapq
 import ipaddress
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bson import ObjectId
 
-from collector.store.mongo import Store
-from schemas.query import Event, HistoryEntry
+from collector.query import streams
+from collector.query.entries import gap_entry, route_entry
+from collector.query.filters import Choice, Filter
+from collector.query.streams import Row, merge
+from collector.store.mongo import Document, Store
+from schemas.query import HistoryEntry
 
 _ORDER = (("ts", 1), ("_id", 1))
-_FIELDS = ("ts", "peer", "session", "attributes", "announce", "withdraw")
+_FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
+_ANNOUNCE, _WITHDRAW = "announce", "withdraw"
+_CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels"}
 
-_Row = tuple[datetime, int, bytes, Any]
-_Route = tuple[str, str, str | None, int | None]
-"""Of one peer: its address, family, route distinguisher, path ID."""
+_Route = tuple[str, str | None, str | None, int | None]
+"""Of one prefix: the peer's address, family, route distinguisher, path ID."""
 
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """One prefix, normalised; `start` is included, `end` is not."""
+    """One prefix, normalised, and what its entries have to be like."""
 
     prefix: str
-    start: datetime | None = None
-    end: datetime | None = None
-    peer: str | None = None
+    filters: Filter = field(default_factory=Filter)
 
 
 async def history(store: Store, question: HistoryQuery) -> AsyncIterator[HistoryEntry]:
@@ -39,25 +40,19 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     One UPDATE that withdraws and announces the prefix yields the withdrawal first: the route stands afterwards
     (RFC 4271 4.3).
     """
+    prefix, filters = question.prefix, question.filters
     standing = _Standing()
-    if question.start is not None:
+    if filters.start is not None:
         await _look_back(store, question, standing)
-    spans = _span(question)
-    rows = _merge(
-        _updates(store, "withdraw", question, spans),
-        _updates(store, "announce", question, spans),
-        _ends(store, question, spans),
-        _gaps(store, question, spans),
+    rows = merge(
+        _updates(store, _WITHDRAW, question),
+        _updates(store, _ANNOUNCE, question),
+        _ends(store, filters),
+        streams.gap_rows(store, filters),
     )
-    async for _, kind, _, document in rows:
-        if kind == _GAP:
-            yield _gap(document, question.prefix)
-        elif kind == _END:
-            for entry in standing.end(document, question.prefix):
-                yield entry
-        else:
-            for entry in _entries(document, "withdraw" if kind == _WITHDRAW else "announce", question.prefix):
-                standing.apply(entry, document.get("session"))
+    async for row in rows:
+        for entry in _entries(row, prefix, standing):
+            if filters.matches(entry):
                 yield entry
 
 
@@ -74,157 +69,96 @@ async def newest(entries: AsyncIterator[HistoryEntry], limit: int | None) -> Asy
         yield entry
 
 
+def _entries(row: Row, prefix: str, standing: _Standing) -> Iterator[HistoryEntry]:
+    if row.kind == streams.GAP:
+        yield gap_entry(row.document, prefix)
+    elif row.kind == streams.END:
+        yield from standing.end(row.document)
+    else:
+        yield from standing.follow(row.document, row.kind, prefix)
+
+
 class _Standing:
-    """The routes of one prefix that stand, with the session that each belongs to."""
+    """The routes of one prefix: the newest announcement of each, its session, and whether it still stands."""
 
     def __init__(self) -> None:
-        self._routes: dict[_Route, tuple[ObjectId | None, HistoryEntry]] = {}
+        self._routes: dict[_Route, tuple[ObjectId | None, HistoryEntry, bool]] = {}
 
-    def apply(self, entry: HistoryEntry, session: ObjectId | None) -> None:
-        route = (entry.peer.address, entry.family, entry.rd, entry.path_id)
-        if entry.event == "announce":
-            self._routes[route] = (session, entry)
-        else:
-            self._routes.pop(route, None)
+    def follow(self, document: Document, event: str, prefix: str) -> Iterator[HistoryEntry]:
+        """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""
+        session = document.get("session")
+        for group in document[event]:
+            for nlri in group.get("nlri", ()):
+                if nlri != prefix:
+                    continue
+                route = (document["peer"]["address"], group["family"], group.get("rd"), group.get("path_id"))
+                if event == _ANNOUNCE:
+                    entry = route_entry(document, "announce", group, prefix, document.get("attributes", {}))
+                    self._routes[route] = (session, entry, True)
+                else:
+                    of, last, _ = self._routes.get(route, (None, None, False))
+                    last = last if of == session else None
+                    entry = route_entry(document, "withdraw", group, prefix, _carried(last) if last else {})
+                    if last:
+                        self._routes[route] = (of, last, False)
+                yield entry
 
-    def end(self, session: Mapping[str, Any], prefix: str) -> Iterator[HistoryEntry]:
-        for route, (of, entry) in list(self._routes.items()):
+    def end(self, session: Document) -> Iterator[HistoryEntry]:
+        """The ends of the session's routes."""
+        for route, (of, last, stands) in list(self._routes.items()):
             if of == session["_id"]:
                 del self._routes[route]
-                yield HistoryEntry(
-                    ts=session["until"],
-                    peer=entry.peer,
-                    event="session_end",
-                    prefix=prefix,
-                    family=entry.family,
-                    path_id=entry.path_id,
-                    rd=entry.rd,
-                    reason=session.get("reason"),
-                )
+                if stands:
+                    yield HistoryEntry.model_validate(
+                        {
+                            **_carried(last),
+                            "ts": session["until"],
+                            "event": "session_end",
+                            "reason": session.get("reason"),
+                        }
+                    )
+
+
+def _carried(entry: HistoryEntry) -> Mapping[str, Any]:
+    return entry.model_dump(include=set(_CARRIED))
 
 
 async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) -> None:
     """Find what stood at `start`, of the sessions that were up then."""
-    peer = {"peer.address": question.peer} if question.peer else {}
-    started = {**peer, "since": {"$lt": question.start}}
-    for still in ({"until": None}, {"until": {"$gte": question.start}}):
-        async for session in store.find("sessions", {**started, **still}, fields=("peer", "since")):
-            part = HistoryQuery(question.prefix, session["since"], question.start, session["peer"]["address"])
-            spans = _span(part)
-            rows = _merge(
-                _updates(store, "withdraw", part, spans),
-                _updates(store, "announce", part, spans),
-            )
-            async for _, kind, _, document in rows:
-                for entry in _entries(document, "withdraw" if kind == _WITHDRAW else "announce", question.prefix):
-                    standing.apply(entry, document.get("session"))
+    start = question.filters.start
+    begun = replace(question.filters, end=start)
+    for session in await streams.sessions(store, begun):
+        peer = Choice((session["peer"]["address"],))
+        part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
+        async for row in merge(_updates(store, _WITHDRAW, part), _updates(store, _ANNOUNCE, part)):
+            for _ in standing.follow(row.document, row.kind, question.prefix):
+                pass
 
 
 # --- the streams, each in the order of time -------------------------------------------------------------------
 
-_WITHDRAW, _ANNOUNCE, _END, _GAP = 0, 1, 2, 3
 
-
-def _span(question: HistoryQuery) -> dict[str, datetime]:
-    span = {"$gte": question.start, "$lt": question.end}
-    return {operator: moment for operator, moment in span.items() if moment is not None}
-
-
-async def _updates(
-    store: Store, event: Event, question: HistoryQuery, span: Mapping[str, datetime]
-) -> AsyncIterator[_Row]:
+async def _updates(store: Store, event: str, question: HistoryQuery) -> AsyncIterator[Row]:
+    filters = question.filters
     query: dict[str, Any] = {f"{event}.nlri": question.prefix}
-    if question.peer:
-        query["peer.address"] = question.peer
-    if span:
-        query["ts"] = span
-    kind = _WITHDRAW if event == "withdraw" else _ANNOUNCE
+    if addresses := _addresses(filters):
+        query["peer.address"] = {"$in": addresses} if len(addresses) > 1 else addresses[0]
+    if filters.span:
+        query["ts"] = filters.span
     async for document in store.find("updates", query, sort=_ORDER, fields=_FIELDS):
-        yield document["ts"], kind, document["_id"].binary, document
+        # Within one message the withdrawal comes first: its stream does, and ranks are equal.
+        yield Row(document["ts"], document["_id"].binary, event, document)
 
 
-async def _ends(store: Store, question: HistoryQuery, span: Mapping[str, datetime]) -> AsyncIterator[_Row]:
-    query: dict[str, Any] = {"until": span or {"$exists": True}}
-    if question.peer:
-        query["peer.address"] = question.peer
-    async for session in store.find("sessions", query, sort=(("until", 1),), fields=("until", "reason")):
-        yield session["until"], _END, session["_id"].binary, session
+def _addresses(filters: Filter) -> list[str]:
+    """The peers' addresses, where these alone are asked for."""
+    if filters.peers is None or filters.peers.excluded or any("/" in one for one in filters.peers.values):
+        return []
+    return [str(ipaddress.ip_address(one)) for one in filters.peers.values]
 
 
-async def _gaps(store: Store, question: HistoryQuery, span: Mapping[str, datetime]) -> AsyncIterator[_Row]:
-    whose = {"$in": _address_and_ranges(question.peer)} if question.peer else {"$exists": True}
-    query: dict[str, Any] = {"peer.address": whose}
-    if span:
-        query["ts"] = span
-    async for gap in store.find("gaps", query, sort=(("ts", 1),)):
-        yield gap["ts"], _GAP, gap["_id"].binary, gap
-
-
-def _address_and_ranges(address: str) -> list[str]:
-    """An address, and every range that it can be of: peers of a range share ExaBGP's counter."""
-    network = ipaddress.ip_network(address)
-    return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
-
-
-_HOW = {
-    "pipe": "they were in ExaBGP's pipe when a receiver died",
-    "disk": "the spool had no room",
-    "end": "ExaBGP and its receiver died together, with what they still had",
-    "spool": "a part of the spool is gone",
-}
-
-
-def _gap(gap: Mapping[str, Any], prefix: str) -> HistoryEntry:
-    lines = gap.get("lines")
-    return HistoryEntry(
-        ts=gap["ts"],
-        peer=gap["peer"],
-        event="gap",
-        prefix=prefix,
-        family="ipv6 unicast" if ":" in prefix else "ipv4 unicast",
-        since=gap.get("after"),
-        lines=lines,
-        reason=f"{_lines(lines)} lost: {_HOW[gap['cause']]}",
-    )
-
-
-def _lines(count: int | None) -> str:
-    return "unknown lines" if count is None else f"{count} line{'s' * (count != 1)}"
-
-
-async def _merge(*streams: AsyncIterator[_Row]) -> AsyncIterator[_Row]:
-    """Streams in order as one stream in order: `heapq.merge` for asynchronous iterators."""
-    heap: list[tuple[datetime, bytes, int, int, _Row]] = []
-
-    async def advance(number: int) -> None:
-        row = await anext(streams[number], None)
-        if row is not None:
-            ts, kind, key, _ = row
-            # An end comes after all of its millisecond; within one message the withdrawal comes first.
-            # A gap lies before the line that revealed it.
-            rank = {_END: b"\xff" + key, _GAP: b""}.get(kind, key)
-            heapq.heappush(heap, (ts, rank, kind, number, row))
-
-    for number in range(len(streams)):
-        await advance(number)
-    while heap:
-        *_, number, row = heapq.heappop(heap)
-        yield row
-        await advance(number)
-
-
-def _entries(document: Mapping[str, Any], event: Event, prefix: str) -> Iterator[HistoryEntry]:
-    attributes = document.get("attributes", {}) if event == "announce" else {}
-    for group in document[event]:
-        for nlri in group.get("nlri", ()):
-            if nlri == prefix:
-                yield HistoryEntry.model_validate(
-                    {
-                        **attributes,
-                        **group,
-                        "ts": document["ts"],
-                        "peer": document["peer"],
-                        "event": event,
-                        "prefix": prefix,
-                    }
-                )
+async def _ends(store: Store, filters: Filter) -> AsyncIterator[Row]:
+    query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
+    fields = ("until", "since", "peer", "collector", "reason")
+    async for session in store.find("sessions", query, sort=(("until", 1),), fields=fields):
+        yield streams.rows_of(session)[1]

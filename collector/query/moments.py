@@ -37,6 +37,34 @@ def parse_moment(text: str, now: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def parse_span(
+    start: str | None, end: str | None, duration: str | None, now: datetime
+) -> tuple[datetime | None, datetime | None]:
+    """A range of time of at most two of its three parts; a duration alone is the time up to now.
+
+    Raises:
+        UsageError: a part means nothing, all three are given, or the end is not after the start.
+    """
+    first = parse_moment(start, now) if start else None
+    last = parse_moment(end, now) if end else None
+    if duration:
+        if first and last:
+            raise UsageError("a start, an end and a duration are given", "leave one of them out")
+        try:
+            length = _timedelta(duration.strip())
+            if not length:
+                raise UsageError(f"{duration!r} is not a duration", 'write "90s", "15m", "2h" or "1d12h"')
+            if first:
+                last = first + length
+            else:
+                first = (last or now) - length
+        except OverflowError:
+            raise UsageError(f"{duration!r} is longer than time", 'write "90s", "15m", "2h" or "1d12h"') from None
+    if first and last and last <= first:
+        raise UsageError(f"the end ({end}) is not after the start ({start})", "swap them, or leave one out")
+    return first, last
+
+
 def _keyword(words: str, now: datetime) -> datetime | None:
     return now if words.lower() == "now" else None
 
@@ -48,13 +76,18 @@ def _unix(words: str) -> datetime | None:
 
 
 def _duration(words: str, now: datetime) -> datetime | None:
+    try:
+        span = _timedelta(words)
+        return None if span is None else now - span
+    except OverflowError:
+        return None
+
+
+def _timedelta(words: str) -> timedelta | None:
     parts = _AGO.findall(words)
     if not parts or _AGO.sub("", words):
         return None
-    try:
-        return now - timedelta(seconds=sum(float(number) * _UNITS[unit.lower()] for number, unit in parts))
-    except OverflowError:
-        return None
+    return timedelta(seconds=sum(float(number) * _UNITS[unit.lower()] for number, unit in parts))
 
 
 def _day_and_time(words: str, now: datetime) -> datetime | None:

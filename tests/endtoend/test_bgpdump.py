@@ -71,6 +71,8 @@ def by_history(entries: list[HistoryEntry]) -> list[Said]:
             entry.med or 0,
             frozenset(entry.communities or ()),
         )
+        if entry.event == "announce"
+        else Said(entry.peer.address, entry.event)
         for entry in entries
         if entry.event != "session_end"
     ]

@@ -1,0 +1,110 @@
+"""The filters as options, the same for every command that asks; letters and long names are monocle's."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from collector.query.filters import Filter
+
+_Text = str | None
+
+
+def _option(help_text: str, metavar: str, *names: str) -> Any:
+    return typer.Option(*names, help=help_text, metavar=metavar)
+
+
+_OPTIONS: Mapping[str, Any] = {
+    "start": _option("From this time on.", "T", "--start-ts", "--start", "-t"),
+    "end": _option("Before this time.", "T", "--end-ts", "--end", "-T"),
+    "duration": _option("So long, from the start or up to the end; alone, up to now.", "SPAN", "--duration", "-d"),
+    "peer": _option("Only of this peer; a prefix stands for all peers in it.", "ADDR", "--peer", "-j"),
+    "peer_asn": _option("Only of peers in this AS.", "ASN", "--peer-asn", "-J"),
+    "origin": _option("Only routes that this AS originated.", "ASN", "--origin", "-o"),
+    "as_path": _option("Only AS paths that match; _ is as in Cisco's.", "REGEX", "--as-path", "-a"),
+    "community": _option(
+        "Only with this community, standard, large or extended; * for any part.", "A:B", "--community", "-C"
+    ),
+    "next_hop": _option("Only with this next hop.", "ADDR", "--next-hop"),
+    "family": _option("Only of this family: ipv4, ipv6, 'ipv4 mpls-vpn', ...", "NAME", "--family"),
+    "elem": _option("Only these: announce, withdraw, session.", "KIND", "--elem", "-m"),
+    "med": _option("Only with this MULTI_EXIT_DISC.", "N", "--med"),
+    "local_pref": _option("Only with this LOCAL_PREF.", "N", "--local-pref"),
+}
+
+
+def with_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every filter as an option; it gets them as one `Filter`, as `filters`.
+
+    In each of them but the AS path a comma is OR, and a leading ! excludes; so does a leading ! of the AS path.
+    """
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        texts = {name: kwargs.pop(name) for name in _OPTIONS}
+        command(*args, filters=parse(texts), **kwargs)
+
+    own = inspect.signature(command, eval_str=True)
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_Text, option])
+        for name, option in _OPTIONS.items()
+    ]
+    parameters = [parameter for name, parameter in own.parameters.items() if name != "filters"]
+    # Options stand in the help in this order: the command's own arguments, the filters, its own options.
+    first = [parameter for parameter in parameters if parameter.default is inspect.Parameter.empty]
+    rest = [parameter for parameter in parameters if parameter.default is not inspect.Parameter.empty]
+    together = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*first, *extra, *rest)]
+    wrapped.__signature__ = own.replace(parameters=together)  # type: ignore[attr-defined]
+    hints = get_type_hints(command, include_extras=True)
+    hints.pop("filters")
+    wrapped.__annotations__ = {**hints, **{parameter.name: parameter.annotation for parameter in extra}}
+    return wrapped
+
+
+def parse(texts: Mapping[str, str | None]) -> Filter:
+    """The filter that the options' texts mean.
+
+    Raises:
+        UsageError: one of them means none.
+    """
+    from datetime import UTC, datetime
+
+    from collector.query import filters
+    from collector.query.moments import parse_span
+    from schemas.scalars import normalise_address
+
+    start, end = parse_span(texts["start"], texts["end"], texts["duration"], datetime.now(UTC))
+    if (pattern := texts["as_path"]) is not None:
+        filters.as_path_pattern(pattern.removeprefix("!"))
+
+    def choice(name: str, parse_one: Callable[[str], Any], what: str, cure: str) -> Any:
+        text = texts[name]
+        return None if text is None else filters.parse_choice(text, parse_one, what, cure)
+
+    number = ("a number of 32 bits", "give 0 to 4294967295")
+    return filters.Filter(
+        start=start,
+        end=end,
+        peers=choice(
+            "peer", filters.parse_peer, "an address", "give --peer the address of a router, without a port, or a prefix"
+        ),
+        peer_asns=choice("peer_asn", filters.parse_asn, "an AS number", "give 0 to 4294967295"),
+        origins=choice("origin", filters.parse_asn, "an AS number", "give 0 to 4294967295"),
+        as_path=pattern,
+        communities=choice(
+            "community",
+            filters.parse_community,
+            "a community",
+            "write 64500:1, 64500:1:2, target:64500:1 or no-export; * stands for any part: 64500:*",
+        ),
+        next_hops=choice("next_hop", normalise_address, "an address", "give --next-hop an IPv4 or IPv6 address"),
+        families=choice("family", filters.parse_family, "a family", "write ipv4, ipv6 or, say, 'l2vpn evpn'"),
+        elems=choice("elem", filters.parse_elem, "a kind of entry", "write announce, withdraw or session"),
+        med=choice("med", filters.parse_number, *number),
+        local_pref=choice("local_pref", filters.parse_number, *number),
+    )

@@ -1,0 +1,65 @@
+"""`bgpledger search`: updates by anything, without a prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from collector.cli.filters import with_filters
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from collector.query.filters import Filter
+    from collector.store.mongo import Store
+    from schemas.query import HistoryEntry
+
+
+@with_filters
+def command(
+    ctx: typer.Context,
+    filters: Any,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after N.", metavar="N")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Go through the whole archive when no time is given.")
+    ] = False,
+    form: FormatOfEntries = EntryFormat.TABLE,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+) -> None:
+    """Show updates and sessions by anything that the filters name, oldest first.
+
+    Peers and times narrow what is read; all else is looked for in it. Times are RFC 3339, unix seconds, "2h" (ago)
+    or "yesterday 14:05"; they are UTC, as all that is printed. In a filter a comma is OR, a leading ! excludes.
+    """
+    import sys
+
+    from collector.cli.asking import answer
+    from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES, Format
+    from collector.query.search import first
+    from schemas.query import FoundEntry
+
+    form_of_entries = Format(form)
+
+    def ask(store: Store) -> AsyncIterator[HistoryEntry]:
+        complete = form_of_entries not in WITHOUT_WITHDRAWN_ROUTES
+        return first(_search(store, filters, everything=everything, complete=complete), limit)
+
+    if not answer(chosen(ctx, data_dir, mongodb_uri), ask, FoundEntry, form_of_entries):
+        sys.stderr.write("nothing that is known passes these filters\n")
+
+
+async def _search(store: Store, filters: Filter, *, everything: bool, complete: bool) -> AsyncIterator[HistoryEntry]:
+    from collector.errors import UsageError
+    from collector.query.search import count_updates, search
+
+    if filters.asks_for_routes and filters.start is None and not everything:
+        count = await count_updates(store, filters)
+        raise UsageError(
+            f"no index serves these filters: {count} UPDATEs would be read",
+            "give a range of time (--start 2h, --duration 1d), or --all to read them all the same",
+        )
+    async for entry in search(store, filters, complete=complete):
+        yield entry

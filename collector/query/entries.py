@@ -1,0 +1,63 @@
+"""What is stored, as entries: the answers of `history`, `search` and `tail`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collector.store.mongo import Document
+from schemas.query import Event, HistoryEntry
+
+_HOW_LOST = {
+    "pipe": "they were in ExaBGP's pipe when a receiver died",
+    "disk": "the spool had no room",
+    "end": "ExaBGP and its receiver died together, with what they still had",
+    "spool": "a part of the spool is gone",
+}
+
+
+def route_entry(
+    document: Document, event: Event, group: Mapping[str, Any], prefix: str, attributes: Mapping[str, Any]
+) -> HistoryEntry:
+    """A route of an UPDATE; its group's own words go before the attributes."""
+    return HistoryEntry.model_validate(
+        {
+            **attributes,
+            **group,
+            "ts": document["ts"],
+            "peer": document["peer"],
+            "collector": document["collector"],
+            "event": event,
+            "prefix": prefix,
+        }
+    )
+
+
+def session_entry(session: Document, event: Event) -> HistoryEntry:
+    """A session's begin or end."""
+    ended = event == "session_end"
+    return HistoryEntry(
+        ts=session["until" if ended else "since"],
+        peer=session["peer"],
+        collector=session["collector"],
+        event=event,
+        reason=session.get("reason") if ended else None,
+    )
+
+
+def gap_entry(gap: Document, prefix: str | None = None) -> HistoryEntry:
+    """A gap: what was said of the prefix meanwhile is not known."""
+    lines = gap.get("lines")
+    count = "unknown lines" if lines is None else f"{lines} line{'s' * (lines != 1)}"
+    family = "ipv6 unicast" if prefix and ":" in prefix else "ipv4 unicast"
+    return HistoryEntry(
+        ts=gap["ts"],
+        peer=gap["peer"],
+        collector=gap["collector"],
+        event="gap",
+        prefix=prefix,
+        family=family if prefix else None,
+        since=gap.get("after"),
+        lines=lines,
+        reason=f"{count} lost: {_HOW_LOST[gap['cause']]}",
+    )

@@ -1,0 +1,285 @@
+"""Filters: what an entry has to be like to be shown. Their letters and long names are monocle's.
+
+A filter has one truth, `Filter.matches`, over one entry. Of it, a server is asked only for what an index serves: the
+prefix, the peer, the range of time (`span`). More conditions would make the embedded server read the whole collection.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
+
+from collector.errors import UsageError
+from schemas.attributes import origins
+from schemas.message import Peer
+from schemas.query import HistoryEntry
+from schemas.scalars import normalise_address, normalise_prefix
+
+T = TypeVar("T")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+KINDS = {"announce": "announce", "withdraw": "withdraw", "session_up": "session", "session_end": "session"}
+"""The kind, as `--elem` names it, of each event; a gap is of every kind."""
+WELL_KNOWN = {
+    "no-export": "65535:65281",
+    "no-advertise": "65535:65282",
+    "no-export-subconfed": "65535:65283",
+    "blackhole": "65535:666",
+}
+"""Communities that have names (RFC 1997, RFC 7999)."""
+_UINT32 = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Choice(Generic[T]):
+    """Any of some values, or none of them (`!`)."""
+
+    values: tuple[T, ...]
+    excluded: bool = False
+
+    def allows(self, found: Iterable[T]) -> bool:
+        """Whether what an entry has is wanted."""
+        return any(one in self.values for one in found) != self.excluded
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is asked for; absent parts do not matter. `start` is included, `end` is not.
+
+    A gap (lines of a peer that were lost) passes all but time and peer: what it hides is not known.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    peers: Choice[str] | None = None
+    """Addresses and prefixes."""
+    peer_asns: Choice[int] | None = None
+    origins: Choice[int] | None = None
+    as_path: str | None = None
+    """A regular expression; `_` as in Cisco's, a leading `!` excludes."""
+    communities: Choice[str] | None = None
+    """`A:B`, `A:B:C`, or an extended one as ExaBGP prints it; `*` stands for any part."""
+    next_hops: Choice[str] | None = None
+    families: Choice[str] | None = None
+    elems: Choice[str] | None = None
+    """`announce`, `withdraw`, `session`."""
+    med: Choice[int] | None = None
+    local_pref: Choice[int] | None = None
+
+    def matches(self, entry: HistoryEntry) -> bool:
+        """Whether an entry is asked for; the one truth of every filter."""
+        return (
+            (self.start is None or self.start <= entry.ts)
+            and (self.end is None or entry.ts < self.end)
+            and self.of_peer(entry.peer)
+            and (entry.event == "gap" or (self._of_kind(entry) and self._of_route(entry)))
+        )
+
+    @property
+    def span(self) -> dict[str, datetime]:
+        """The range of time as MongoDB's operators; empty when there is none."""
+        span = {"$gte": self.start, "$lt": self.end}
+        return {operator: moment for operator, moment in span.items() if moment is not None}
+
+    @property
+    def asks_for_routes(self) -> bool:
+        """Whether something is asked that only a route can answer, and that no index serves."""
+        return any(check is not None for check in (*self._routes, self.families))
+
+    def of_peer(self, peer: Peer) -> bool:
+        """Whether what this peer says is wanted."""
+        if self.peer_asns is not None and not self.peer_asns.allows([peer.asn]):
+            return False
+        if self.peers is None:
+            return True
+        if self.peers.excluded:
+            return not _within(peer.address, self._networks, whole=True)
+        return _within(peer.address, self._networks, whole=False)
+
+    def wants(self, kind: str) -> bool:
+        """Whether entries of a kind (`announce`, `withdraw`, `session`) can match."""
+        return self.elems is None or self.elems.allows([kind])
+
+    # --- of one entry -----------------------------------------------------------------------------------------------
+
+    @property
+    def _routes(self) -> tuple[object, ...]:
+        return (self.origins, self.as_path, self.communities, self.next_hops, self.med, self.local_pref)
+
+    def _of_kind(self, entry: HistoryEntry) -> bool:
+        return self.wants(KINDS[entry.event])
+
+    def _of_route(self, entry: HistoryEntry) -> bool:
+        if not self.asks_for_routes:
+            return True
+        if entry.prefix is None:
+            return False
+        return (
+            _allows(self.families, entry.family)
+            and _allows(self.next_hops, entry.next_hop)
+            and _allows(self.med, entry.med)
+            and _allows(self.local_pref, entry.local_pref)
+            and (self.origins is None or self.origins.allows(_origins(entry.as_path)))
+            and (self._path is None or self._path(entry.as_path))
+            and (self.communities is None or self._has_community(entry) != self.communities.excluded)
+        )
+
+    def _has_community(self, entry: HistoryEntry) -> bool:
+        extended = (one.text or f"0x{one.hex}" for one in entry.extended_communities or ())
+        communities = (*(entry.communities or ()), *(entry.large_communities or ()), *extended)
+        return any(pattern.fullmatch(one) for one in communities for pattern in self._patterns)
+
+    @cached_property
+    def _networks(self) -> tuple[Network, ...]:
+        return tuple(ipaddress.ip_network(one) for one in (self.peers.values if self.peers else ()))
+
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(_community_pattern(one) for one in (self.communities.values if self.communities else ()))
+
+    @cached_property
+    def _path(self) -> Callable[[str | None], bool] | None:
+        if self.as_path is None:
+            return None
+        pattern, excluded = as_path_pattern(self.as_path.removeprefix("!")), self.as_path.startswith("!")
+
+        @lru_cache(maxsize=4096)
+        def found(path: str | None) -> bool:
+            return (path is not None and pattern.search(path) is not None) != excluded
+
+        return found
+
+
+def _allows(choice: Choice[T] | None, found: T | None) -> bool:
+    return choice is None or choice.allows(() if found is None else (found,))
+
+
+@lru_cache(maxsize=4096)
+def _origins(path: str | None) -> tuple[int, ...]:
+    return origins(path) if path else ()
+
+
+@lru_cache(maxsize=4096)
+def _within(address: str, networks: tuple[Network, ...], *, whole: bool) -> bool:
+    """Whether a peer is in one of the networks; of a range of peers (the address of some gaps), whole or in part."""
+    own = ipaddress.ip_network(address)
+    lengths = [network.prefixlen for network in networks if network.version == own.version and network.overlaps(own)]
+    return any(length <= own.prefixlen for length in lengths) if whole else bool(lengths)
+
+
+# --- from what people write ---------------------------------------------------------------------------------------
+
+
+def parse_choice(text: str, parse: Callable[[str], T], what: str, cure: str) -> Choice[T]:
+    """A comma-separated list of values, each of them with a leading `!` or none.
+
+    Raises:
+        UsageError: a value is none, or wanted and unwanted values stand together; names `what`, and the `cure`.
+    """
+    words = [word.strip() for word in text.split(",")]
+    excluded = words[0].startswith("!")
+    if any(word.startswith("!") for word in words) and not all(word.startswith("!") for word in words):
+        raise UsageError(f"{text!r} mixes values that are wanted with ones that are not", "write '!A,!B', or 'A,B'")
+    values = []
+    for word in words:
+        try:
+            values.append(parse(word.removeprefix("!")))
+        except ValueError:
+            raise UsageError(f"{word.removeprefix('!')!r} is not {what}", cure) from None
+    return Choice(tuple(values), excluded)
+
+
+def parse_peer(text: str) -> str:
+    """An address, or a prefix of addresses, normalised.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return normalise_prefix(text) if "/" in text else normalise_address(text)
+
+
+def parse_asn(text: str) -> int:
+    """An AS number, also as `AS64500`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return parse_number(text[2:] if text[:2].upper() == "AS" else text)
+
+
+def parse_number(text: str) -> int:
+    """A number of 32 bits.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _UINT32):
+        raise ValueError(text)
+    return int(text)
+
+
+def parse_family(text: str) -> str:
+    """A family as ExaBGP names it; `ipv4` is `ipv4 unicast`, and `/` may stand for the space.
+
+    Raises:
+        ValueError: it is none.
+    """
+    family = text.lower().replace("/", " ").strip()
+    if not re.fullmatch(r"[a-z0-9-]+( [a-z0-9-]+)?", family):
+        raise ValueError(text)
+    return family if " " in family else f"{family} unicast"
+
+
+def parse_elem(text: str) -> str:
+    """One of the kinds.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if text not in KINDS.values():
+        raise ValueError(text)
+    return text
+
+
+def parse_community(text: str) -> str:
+    """A community or a pattern of them; a well-known one's name becomes its number.
+
+    Raises:
+        ValueError: it is empty, or has characters that no community has.
+    """
+    if not re.fullmatch(r"[\w.:*-]+", text, re.ASCII):
+        raise ValueError(text)
+    return WELL_KNOWN.get(text.lower(), text)
+
+
+def _community_pattern(text: str) -> re.Pattern[str]:
+    return re.compile("[^:]*".join(map(re.escape, text.split("*"))))
+
+
+_AS_PATH_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|_", re.DOTALL)
+_BOUNDARY = r"(?:^|$|[ ,{}()\[\]])"
+
+
+def as_path_pattern(text: str) -> re.Pattern[str]:
+    """A regular expression over AS paths: Python's, and `_` is what Cisco's is.
+
+    That is: the start, the end, a space, a comma, a brace or a parenthesis.
+
+    Raises:
+        UsageError: it is no regular expression.
+    """
+    translated = _AS_PATH_PARTS.sub(lambda part: _BOUNDARY if part[0] == "_" else part[0], text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return re.compile(translated, re.ASCII)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(
+            f"{text!r} is not a regular expression: {error}", "write one such as '_64500$' or '^64496 .* 64500'"
+        ) from None

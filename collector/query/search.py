@@ -1,0 +1,86 @@
+"""Updates by anything, without a prefix, in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from collector.query import streams
+from collector.query.entries import gap_entry, route_entry, session_entry
+from collector.query.filters import Filter
+from collector.query.routes import LastRoutes, routes
+from collector.query.streams import Row
+from collector.store.mongo import Store
+from schemas.query import HistoryEntry
+
+
+async def search(store: Store, filters: Filter, *, complete: bool = True) -> AsyncIterator[HistoryEntry]:
+    """Everything that the filters let through, oldest first.
+
+    Args:
+        store: an open store.
+        filters: what is asked for.
+        complete: withdrawals carry the route that they end. Without that, and without a filter that needs it, they
+            are not looked up, which saves time.
+    """
+    wanted = []
+    if filters.wants("announce") or filters.wants("withdraw"):
+        wanted.append(streams.updates(store, filters))
+    if filters.wants("session"):
+        wanted.append(streams.session_rows(store, filters))
+    rows = streams.merge(*wanted, streams.gap_rows(store, filters))
+    async for entry in entries(store, filters, rows, complete=complete):
+        yield entry
+
+
+async def entries(
+    store: Store, filters: Filter, rows: AsyncIterator[Row], *, complete: bool = True
+) -> AsyncIterator[HistoryEntry]:
+    """The entries of rows that come in the order of time, of which the filters let through."""
+    expand = Expander(store, filters, complete=complete)
+    async for row in rows:
+        async for entry in expand(row):
+            if filters.matches(entry):
+                yield entry
+
+
+class Expander:
+    """Makes entries of rows."""
+
+    def __init__(self, store: Store, filters: Filter, *, complete: bool) -> None:
+        self._announce = filters.wants("announce")
+        self._withdraw = filters.wants("withdraw")
+        self._last = LastRoutes(store) if self._withdraw and (complete or filters.asks_for_routes) else None
+
+    async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:
+        """The entries of one row; of an UPDATE the withdrawals come first (RFC 4271 4.3)."""
+        if row.kind == streams.GAP:
+            yield gap_entry(row.document)
+        elif row.kind != streams.UPDATE:
+            yield session_entry(row.document, "session_up" if row.kind == streams.UP else "session_end")
+        else:
+            document = row.document
+            if self._withdraw:
+                for group, prefix in routes(document, "withdraw"):
+                    ended = await self._last.find(document, group, prefix) if self._last else {}
+                    yield route_entry(document, "withdraw", group, prefix, ended)
+            if self._last:
+                self._last.see(document)
+            if self._announce:
+                attributes = document.get("attributes", {})
+                for group, prefix in routes(document, "announce"):
+                    yield route_entry(document, "announce", group, prefix, attributes)
+
+
+async def count_updates(store: Store, filters: Filter) -> int:
+    """How many UPDATEs `search` would read, of the books of the sessions."""
+    return sum(session.get("updates", 0) for session in await streams.sessions(store, filters))
+
+
+async def first(found: AsyncIterator[HistoryEntry], limit: int | None) -> AsyncIterator[HistoryEntry]:
+    """The first `limit` entries; all of them without a limit."""
+    count = 0
+    async for entry in found:
+        yield entry
+        count += 1
+        if count == limit:
+            return

@@ -1,0 +1,147 @@
+"""What questions without a prefix read: UPDATEs, sessions and gaps, each in the order of time.
+
+UPDATEs are read peer by peer through the index over peer and time, in windows of time that hold some thousands of
+them: the embedded server sorts all that matches before it answers, and reads the whole collection for a range of `_id`.
+Memory is bounded by the number of peers, not by what they say.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from collector.query.filters import Filter
+from collector.store.mongo import Document, Store
+from schemas.message import Peer
+
+UPDATE, UP, END, GAP = "update", "up", "end", "gap"
+_FIRST_WINDOW = timedelta(seconds=1)
+_WIDEST_WINDOW = timedelta(hours=1)
+_MANY, _FEW = 4000, 1000
+_SLACK = timedelta(minutes=1)
+"""A clock may be set while a session lasts; its UPDATEs are looked for this much around it."""
+_SESSION_FIELDS = ("peer", "collector", "since", "until", "last_seen", "reason", "updates")
+
+
+class Row(NamedTuple):
+    """Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
+
+    ts: datetime
+    rank: bytes
+    kind: str
+    document: Document
+
+
+async def updates(store: Store, filters: Filter) -> AsyncIterator[Row]:
+    """The UPDATEs of the peers and the time that are asked for."""
+    spans = _spans(await sessions(store, filters), filters)
+    async for row in merge(*(_of_peer(store, address, each) for address, each in spans.items())):
+        yield row
+
+
+async def session_rows(store: Store, filters: Filter) -> AsyncIterator[Row]:
+    """Where sessions came up, and where they ended."""
+    rows = []
+    for session in await sessions(store, filters):
+        rows += rows_of(session)
+    for row in sorted(rows, key=lambda row: row[:2]):
+        yield row
+
+
+def rows_of(session: Document) -> list[Row]:
+    """A session's begin, and its end if it has ended."""
+    key = session["_id"].binary
+    begin = Row(session["since"], key, UP, session)
+    # An end comes after all of its millisecond.
+    return [begin, Row(session["until"], b"\xff" + key, END, session)] if "until" in session else [begin]
+
+
+async def gap_rows(store: Store, filters: Filter) -> AsyncIterator[Row]:
+    """What is not known of the peers that are asked for."""
+    query = {"ts": filters.span} if filters.span else {}
+    async for gap in store.find("gaps", query, sort=(("ts", 1),)):
+        if "peer" in gap and filters.of_peer(Peer.model_validate(gap["peer"])):
+            # It lies before the line that revealed it.
+            yield Row(gap["ts"], b"", GAP, gap)
+
+
+async def sessions(store: Store, filters: Filter) -> list[Document]:
+    """The sessions of the peers that are asked for, which overlap the time that is."""
+    begun = {"since": {"$lt": filters.end}} if filters.end else {}
+    found: dict[Any, Document] = {}
+    for still in ({"until": None}, {"until": {"$gte": filters.start} if filters.start else {"$exists": True}}):
+        async for session in store.find("sessions", {**begun, **still}, fields=_SESSION_FIELDS):
+            if filters.of_peer(Peer.model_validate(session["peer"])):
+                found[session["_id"]] = session
+    return list(found.values())
+
+
+async def merge(*streams: AsyncIterator[Row]) -> AsyncIterator[Row]:
+    """Streams in order as one stream in order: `heapq.merge` for asynchronous iterators."""
+    heap: list[tuple[datetime, bytes, int, Row]] = []
+
+    async def advance(number: int) -> None:
+        row = await anext(streams[number], None)
+        if row is not None:
+            heapq.heappush(heap, (row.ts, row.rank, number, row))
+
+    for number in range(len(streams)):
+        await advance(number)
+    while heap:
+        *_, number, row = heapq.heappop(heap)
+        yield row
+        await advance(number)
+
+
+# --- the UPDATEs of one peer --------------------------------------------------------------------------------------
+
+Span = tuple[datetime, datetime]
+
+
+def _spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list[Span]]:
+    """When each peer had sessions, within the time that is asked for."""
+    now = datetime.now(UTC)
+    spans: dict[str, list[Span]] = {}
+    for session in sorted(found, key=lambda session: session["since"]):
+        until = session.get("until", now)
+        begin, end = session["since"] - _SLACK, max(until, session["last_seen"]) + _SLACK
+        begin = max(begin, filters.start) if filters.start else begin
+        end = min(end, filters.end) if filters.end else end
+        of_peer = spans.setdefault(session["peer"]["address"], [])
+        if of_peer and begin <= of_peer[-1][1]:
+            of_peer[-1] = (of_peer[-1][0], max(end, of_peer[-1][1]))
+        elif begin < end:
+            of_peer.append((begin, end))
+    return spans
+
+
+async def _of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
+    width = _FIRST_WINDOW
+    for begin, end in spans:
+        while begin < end:
+            behind = min(begin + width, end)
+            count = 0
+            async for row in window(store, address, {"$gte": begin, "$lt": behind}):
+                count += 1
+                yield row
+            begin = behind
+            if count > _MANY:
+                width /= 4
+            elif count < _FEW:
+                width = min(width * 2, _WIDEST_WINDOW)
+
+
+async def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncIterator[Row]:
+    """The UPDATEs of one peer in one range of time."""
+    same: list[Row] = []
+    async for document in store.find("updates", {"peer.address": address, "ts": span}, sort=(("ts", 1),)):
+        row = Row(document["ts"], document["_id"].binary, UPDATE, document)
+        if same and same[-1].ts != row.ts:
+            for one in sorted(same, key=lambda row: row.rank):
+                yield one
+            same = []
+        same.append(row)
+    for one in sorted(same, key=lambda row: row.rank):
+        yield one
