@@ -49,7 +49,7 @@ def command(
         raise StoreError(
             f"nothing is stored since {found.store_away_since:%Y-%m-%d %H:%M:%S} UTC: {found.last_error};"
             f" {found.waiting} lines wait in the spool",
-            "mend the store, or the user that the MongoDB URI names; nothing is lost meanwhile",
+            "see the log for the cure; nothing is lost meanwhile",
         )
 
 
