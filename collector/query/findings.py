@@ -158,12 +158,9 @@ class Judgement:
         self.expired = old - too_many
         self._missing += too_many
         if too_many:
-            yield Finding(
-                what="missing",
-                lines=show(range(last)),
-                detail=f"{too_many} of these need a document and have none; [retention] may have removed"
-                f" {self.expired} others",
-            )
+            also = f"; {self.expired} others [retention] may have removed" if self.expired else ""
+            detail = f"{too_many} of these lines have no document{also}"
+            yield Finding(what="missing", lines=show(range(last)), detail=detail)
 
     def _may_be_gone(self) -> int:
         """How many lines [retention] may have removed, as far as tallies tell."""

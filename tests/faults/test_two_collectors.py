@@ -7,6 +7,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ async def test_a_second_one_of_the_same_name_stores_nothing_until_it_has_another
 ) -> None:
     with collecting(tmp_path / "one", BGPLEDGER_COLLECTOR="one", BGPLEDGER_MONGODB_URI=outside.uri) as one:
         await one.until_up()
-        before = await until(lambda: documents_of(outside))
+        before = await until(lambda: documents_of(outside), what="the receiver's first word is stored")
         with collecting(tmp_path / "two", BGPLEDGER_COLLECTOR="one", BGPLEDGER_MONGODB_URI=outside.uri) as two:
             await two.until_up()
             await until(lambda: "another collector that is named 'one'" in two.log.read_text())
@@ -94,16 +95,19 @@ async def test_a_second_one_of_the_same_name_stores_nothing_until_it_has_another
             assert "cure" not in one.log.read_text()
         with collecting(tmp_path / "two", BGPLEDGER_COLLECTOR="two", BGPLEDGER_MONGODB_URI=outside.uri) as two:
             await two.until_up()
-            await two.until_idle()
+            await until(lambda: two.status()["stored"] >= 2)
             assert verified(two, outside)["documents"] >= 2
         verified(one, outside)
 
 
 async def test_a_collector_that_is_renamed_is_verified_under_all_its_names(tmp_path: Path, outside: Outside) -> None:
+    async def has(name: str) -> bool:
+        return name in await documents_of(outside)
+
     for name in ("before", "after"):
         with collecting(tmp_path / "one", BGPLEDGER_COLLECTOR=name, BGPLEDGER_MONGODB_URI=outside.uri) as one:
             await one.until_up()
-            await one.until_idle()
+            await until(partial(has, name))
     found = verified(one, outside)
     assert (found["collector"], found["documents"]) == ("after", found["verified"])
     assert (await documents_of(outside)).keys() == {"before", "after"}

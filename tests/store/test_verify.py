@@ -259,7 +259,7 @@ async def test_a_line_that_is_missing_among_expired_ones(
         ("missing", f"0-{findings[-1].lines and findings[-1].lines[2:]}"),
     ]
     assert findings[0].detail == "the session counts 100 updates, there are 98"
-    assert findings[-1].detail.startswith("1 of these need a document and have none")
+    assert findings[-1].detail.startswith("1 of these lines have no document; ")
     keepalives = [one async for one in store.find("messages", {"kind": "keepalive"}, sort=[("ts", 1)])]
     raw.messages.delete_one({"_id": keepalives[-1]["_id"]})
     assert ("missing", str(key_line(keepalives[-1]["_id"]))) in told((await check(data_dir, store)).findings)
