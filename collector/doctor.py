@@ -48,7 +48,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     running = find_running(settings.data_dir)
     yield from examine_machine(settings.exabgp.python)
     yield _configuration(settings)
-    yield from _data_dir(settings.data_dir)
+    yield from _data_dir(settings.data_dir, settings.spool.keep_free_mib * 2**20)
     yield from _listening(settings, running)
     yield from _store(settings, running)
 
@@ -152,7 +152,7 @@ def _configuration(settings: Settings) -> Finding:
     return Finding("ok", "configuration", f"valid; {len(settings.peers)} peers or ranges")
 
 
-def _data_dir(path: Path) -> Iterator[Finding]:
+def _data_dir(path: Path, keep_free: int) -> Iterator[Finding]:
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     cure = "make it writable for this user, or choose another with --data-dir"
     if not there.is_dir():
@@ -168,7 +168,9 @@ def _data_dir(path: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     says = f"{free / 2**30:.1f} GiB free"
     if free < _LITTLE:
-        state: Literal["error", "warning"] = "error" if free < _TOO_LITTLE else "warning"
+        if free < keep_free:
+            says += f", less than spool.keep_free_mib leaves to others ({keep_free >> 20} MiB): lines would be dropped"
+        state: Literal["error", "warning"] = "error" if free < max(_TOO_LITTLE, keep_free) else "warning"
         yield Finding(state, "disk", says, "make room, or choose a larger disk with --data-dir")
     else:
         yield Finding("ok", "disk", says)

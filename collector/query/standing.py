@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import bson
 
+from collector.query.streams import of_peer
 from collector.store.mongo import Store
 from schemas.query import Route, RouteState
 
@@ -165,12 +166,15 @@ def _restart_time(session: Mapping[str, Any]) -> timedelta:
 async def _updates(
     store: Store, session: Mapping[str, Any], end: datetime | None, prefixes: Collection[str] | None
 ) -> AsyncIterator[Mapping[str, Any]]:
-    span = {"$gte": session["since"], **({"$lte": end} if end else {})}
-    query: dict[str, Any] = {"peer.address": session["peer"]["address"], "ts": span}
+    address = session["peer"]["address"]
     if prefixes is None:
-        async for update in store.find("updates", query, sort=_ORDER, fields=_FIELDS):
-            yield update
+        # Of a session that is up, what came since it was last written down as well.
+        behind = end or max(datetime.now(UTC), session["last_seen"]) + timedelta(minutes=1)
+        async for row in of_peer(store, address, [(session["since"], behind + timedelta(milliseconds=1))]):
+            yield row.document
         return
+    span = {"$gte": session["since"], **({"$lte": end} if end else {})}
+    query: dict[str, Any] = {"peer.address": address, "ts": span}
     found: dict[Any, Mapping[str, Any]] = {}
     for kind in ("announce", "withdraw"):
         async for update in store.find("updates", {f"{kind}.nlri": {"$in": list(prefixes)}, **query}, fields=_FIELDS):

@@ -37,7 +37,7 @@ class Row(NamedTuple):
 async def updates(store: Store, filters: Filter) -> AsyncIterator[Row]:
     """The UPDATEs of the peers and the time that are asked for."""
     spans = _spans(await sessions(store, filters), filters)
-    async for row in merge(*(_of_peer(store, address, each) for address, each in spans.items())):
+    async for row in merge(*(of_peer(store, address, each) for address, each in spans.items())):
         yield row
 
 
@@ -117,7 +117,8 @@ def _spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, lis
     return spans
 
 
-async def _of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
+async def of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
+    """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out."""
     width = _FIRST_WINDOW
     for begin, end in spans:
         while begin < end:

@@ -242,11 +242,6 @@ class Store:
             async for document in cursor:
                 yield document
 
-    async def matching(self, collection: str, query: Mapping[str, Any]) -> int:
-        """How many documents match."""
-        with self._errors():
-            return await self._database[collection].count_documents(dict(query))
-
     async def explain(self, collection: str, query: Mapping[str, Any], *, sort: Sort = ()) -> Document:
         """The server's plan for `find`."""
         command: Document = {"find": collection, "filter": dict(query)}
