@@ -63,6 +63,7 @@ class Scene:
     most: int = 0
     """Bytes that waited in the spool at most."""
     before: dict[str, int] = field(default_factory=dict)
+    midway: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     cpu: float = 0.0
 
@@ -79,18 +80,20 @@ class Scene:
     async def look_on(self, seconds: float) -> None:
         """Let the fault last, for a whole round of the feed at least the first time."""
         parts = self.one.parts()
-        self.before = self.before or {part: resident(parts[part]) for part in WATCHED}
+        self.before = self.before or memory(parts)
         began, cpu, sent = time.monotonic(), cpu_seconds(parts["archiver"]), self.sent
         while (took := time.monotonic() - began) < seconds or (not self.most and self.sent < sent + self.updates):
             self.one.assert_alive()
             waiting = await asyncio.to_thread(inspect, self.one.data_dir / "spool")
             self.most = max(self.most, waiting.bytes_waiting)
+            if took < seconds / 2 or not self.midway:
+                self.midway = memory(parts)
             await asyncio.sleep(min(0.2, max(seconds - took, 0.01)))
         parts_now = self.one.parts()
         assert {part: parts_now[part] for part in WATCHED} == {part: parts[part] for part in WATCHED}, self.one.tail()
         self.cpu += cpu_seconds(parts["archiver"]) - cpu
         self.seconds += time.monotonic() - began
-        self.after = {part: resident(parts[part]) for part in WATCHED}
+        self.after = memory(parts)
 
     async def spoil(self, fault: Fault, seconds: float) -> None:
         """Let the proxy do its worst for so long."""
@@ -112,12 +115,17 @@ class Scene:
 
     @property
     def figures(self) -> str:
-        memory = ", ".join(f"{part} {self.before[part]} -> {self.after[part]} KiB" for part in WATCHED)
+        stages = [self.before, self.midway, self.after]
+        sizes = ", ".join(f"{part} {' -> '.join(str(one[part]) for one in stages)} KiB" for part in WATCHED)
         return (
             f"{self.seconds:.1f} s away, {self.most / 2**20:.1f} MiB spooled at most,"
             f" {self.proxy.spoilt} of {self.proxy.writes} writes meanwhile,"
-            f" archiver's CPU {self.cpu:.2f} s while away, {memory}"
+            f" archiver's CPU {self.cpu:.2f} s while away, {sizes}"
         )
+
+
+def memory(parts: dict[str, int]) -> dict[str, int]:
+    return {part: resident(parts[part]) for part in WATCHED}
 
 
 @pytest.fixture
