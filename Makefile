@@ -12,7 +12,12 @@ AWAY  ?=
 # Of `make fuzz`.
 LINES ?= 1000000
 
-.PHONY: help demo run test faults fuzz tools lint format lock clean
+# Of `make bench`.
+FIGURES ?=
+ROUNDS  ?=
+TABLES  ?= 10
+
+.PHONY: help demo run test faults fuzz bench tools lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -34,24 +39,27 @@ faults: $(READY) tools ## kill every part, take the store away, and compare: KIL
 fuzz: $(READY) ## hostile lines over decode and over the whole path: LINES=1000000 SEED=n
 	LINES=$(LINES) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
 
+bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n
+	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) $(BIN)/python -m benchmarks
+
 tools: $(READY) ## the BGP daemons and other programs that the tests talk to
 	@.ci/install-test-tools
 
 lint: $(READY) ## ruff and mypy
-	$(BIN)/ruff check collector schemas tests
-	$(BIN)/ruff format --check collector schemas tests
+	$(BIN)/ruff check benchmarks collector schemas tests
+	$(BIN)/ruff format --check benchmarks collector schemas tests
 	$(BIN)/mypy
 
 format: $(READY) ## let ruff rewrite the code
-	$(BIN)/ruff check --fix collector schemas tests
-	$(BIN)/ruff format collector schemas tests
+	$(BIN)/ruff check --fix benchmarks collector schemas tests
+	$(BIN)/ruff format benchmarks collector schemas tests
 
 lock: $(READY) ## pin what pyproject.toml asks for
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
 
 clean: ## remove the environment and the demo's data
-	rm -rf .venv .demo .tools
+	rm -rf .venv .demo .tools .bench
 
 $(READY): requirements.lock pyproject.toml .ci/make-venv
 	@.ci/make-venv $(PYTHON)

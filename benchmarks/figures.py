@@ -1,0 +1,173 @@
+"""Every figure: what is run for it, what is made of that, and the goal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks import commands, decoding, rivals, sizes, whole_table
+from benchmarks.data import Table
+
+Values = Mapping[str, float]
+"""What one run has measured, by name."""
+
+Round = Mapping[str, Values]
+"""What all the cases of a figure have measured in one round, by case."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something that is run and measured.
+
+    Attributes:
+        run: measures it once.
+        missing: why it cannot be run on this machine, if so.
+    """
+
+    run: Callable[[Table], dict[str, float]]
+    missing: Callable[[], str | None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table in docs/benchmarks.md.
+
+    Attributes:
+        title: what it is.
+        cases: what is run for it, interleaved.
+        value: the figure of one round.
+        unit: what it is counted in; `x` is a ratio.
+        better: which way is better.
+        goal: what it has to reach; None where it only informs.
+        once: one round is enough: it takes minutes, or never differs.
+    """
+
+    title: str
+    cases: tuple[str, ...]
+    value: Callable[[Round], float]
+    unit: str = "x"
+    better: Literal["less", "more"] = "less"
+    goal: float | None = None
+    once: bool = False
+
+    def reached(self, value: float) -> bool | None:
+        """Whether a value is as good as the goal; None without one."""
+        if self.goal is None:
+            return None
+        return value <= self.goal if self.better == "less" else value >= self.goal
+
+
+CASES: dict[str, Case] = {
+    "collector": Case(whole_table.collector),
+    "exabgp": Case(whole_table.exabgp),
+    "store": Case(whole_table.store),
+    "decode": Case(decoding.decode_and_encode),
+    "help": Case(commands.show_help),
+    "ten-tables": Case(whole_table.ten_tables),
+    "script": Case(rivals.simplest_script),
+    "pmbgpd": Case(rivals.pmbgpd, rivals.missing_pmbgpd),
+    "sizes": Case(sizes.measure),
+}
+
+
+def _slower_end(one: Round) -> float:
+    return max(one["exabgp"]["seconds"], one["store"]["seconds"])
+
+
+FIGURES: dict[str, Figure] = {
+    "end-to-end": Figure(
+        "whole table, first UPDATE on the wire to the last one queryable, over the slower of its two ends alone",
+        ("collector", "exabgp", "store"),
+        lambda one: one["collector"]["seconds"] / _slower_end(one),
+        goal=1.10,
+    ),
+    "routes": Figure(
+        "the same, routes a second",
+        ("collector",),
+        lambda one: one["collector"]["routes"] / one["collector"]["seconds"],
+        "routes/s",
+        "more",
+        goal=25_000,
+    ),
+    "decode": Figure(
+        "decode, document and BSON of the table's lines, one core, no store",
+        ("decode",),
+        lambda one: one["decode"]["updates"] / one["decode"]["cpu"],
+        "UPDATE/s",
+        "more",
+        goal=25_000,
+    ),
+    "receive": Figure(
+        "CPU of receive over ExaBGP's, for the whole table",
+        ("collector",),
+        lambda one: 100 * one["collector"]["receive_cpu"] / one["collector"]["exabgp_cpu"],
+        "%",
+        goal=3,
+    ),
+    "memory": Figure(
+        "memory of receive and archiver together, their peaks, one table",
+        ("collector",),
+        lambda one: (one["collector"]["receive_peak"] + one["collector"]["archiver_peak"]) / 1e6,
+        "MB",
+        goal=150,
+    ),
+    "memory-ten": Figure(
+        "the same after ten tables",
+        ("ten-tables",),
+        lambda one: (one["ten-tables"]["receive_peak"] + one["ten-tables"]["archiver_peak"]) / 1e6,
+        "MB",
+        goal=150,
+        once=True,
+    ),
+    "memory-growth": Figure(
+        "what both hold after ten tables over what they held after the second",
+        ("ten-tables",),
+        lambda one: one["ten-tables"]["resident_last"] / one["ten-tables"]["resident_second"],
+        goal=1.05,
+        once=True,
+    ),
+    "query": Figure(
+        "the history of one prefix with ten tables in the store, 95th percentile",
+        ("ten-tables",),
+        lambda one: one["ten-tables"]["query_p95"] * 1000,
+        "ms",
+        goal=10,
+        once=True,
+    ),
+    "help": Figure(
+        "`bgpledger --help`, wall",
+        ("help",),
+        lambda one: one["help"]["seconds"] * 1000,
+        "ms",
+        goal=150,
+    ),
+    "history": Figure(
+        "`bgpledger history PREFIX`, wall, the table in the store",
+        ("collector",),
+        lambda one: one["collector"]["history_seconds"] * 1000,
+        "ms",
+        goal=400,
+    ),
+    "pmbgpd": Figure(
+        "the table to queryable: pmbgpd's JSON log and `insert_many`, one document a route, over ours",
+        ("collector", "pmbgpd"),
+        lambda one: one["pmbgpd"]["seconds"] / one["collector"]["seconds"],
+        better="more",
+        goal=4,
+    ),
+    "script": Figure(
+        "lines a second, ours over a script that does `insert_one` for each",
+        ("collector", "script"),
+        lambda one: one["collector"]["updates"] / one["collector"]["seconds"] / one["script"]["lines_per_second"],
+        better="more",
+        goal=20,
+    ),
+    "bytes": Figure(
+        "bytes a route on disk, documents and indexes, after a checkpoint",
+        ("sizes",),
+        lambda one: one["sizes"]["disk"] / one["sizes"]["routes"],
+        "bytes",
+        once=True,
+    ),
+}

@@ -1,0 +1,138 @@
+"""Both ends of a session on this machine: ExaBGP by itself, and the player that feeds it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data import ROOT, WORK, Table
+from benchmarks.processes import Usage, usage
+from collector.settings import BgpSettings, PeerSettings, Settings
+from collector.wire.exabgp import environment, render
+
+ADDRESS = "127.0.0.1"
+LOCAL_AS = 65_000
+BIN = Path(sys.executable).parent
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Played:
+    """When a file was played, in seconds of CLOCK_MONOTONIC."""
+
+    began: float
+    """The session is up, the first UPDATE goes out."""
+    ended: float
+    """The daemon has read everything and closed its session."""
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A directory on the disk of the checkout, gone afterwards."""
+    place = Path(tempfile.mkdtemp(dir=WORK))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def play(table: Table, port: int) -> Played:
+    """Play the table into the daemon at `port`, in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: the daemon refused it, or ended before the end.
+    """
+    command = [sys.executable, "-m", "benchmarks.player", str(table.path), ADDRESS, str(port)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    found = json.loads(done.stdout)
+    return Played(found["began"], found["ended"])
+
+
+@contextmanager
+def exabgp(
+    table: Table, helper: Sequence[str], python: Sequence[str] = ()
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """ExaBGP as the collector configures it, its lines going to `helper`; yields its port and its process.
+
+    Args:
+        table: the peer that it knows.
+        helper: a command line.
+        python: the command line of another Python that runs it.
+    """
+    port = free_port()
+    with workplace() as place:
+        settings = Settings(
+            data_dir=place,
+            bgp=BgpSettings(listen=f"{ADDRESS}:{port}", local_as=LOCAL_AS),
+            peers=(PeerSettings(address=table.peer.source, asn=table.peer.asn, passive=True),),
+        )
+        config = place / "exabgp.conf"
+        config.write_text(render(settings, helper))
+        program = [*python, str(BIN / "exabgp")] if python else [str(BIN / "exabgp")]
+        with (place / "exabgp.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*program, "server", str(config)],
+                env=environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            yield port, process
+        finally:
+            process.terminate()
+            process.wait(_PATIENCE)
+
+
+def exabgp_alone(table: Table, python: Sequence[str] = ()) -> tuple[float, Usage]:
+    """ExaBGP writes the table to /dev/null: seconds from the first UPDATE to the last, and what that took."""
+    with exabgp(table, _sink(Path(os.devnull)), python) as (port, process):
+        played = play(table, port)
+        return played.ended - played.began, usage(process.pid)
+
+
+def record(table: Table) -> None:
+    """Write the lines that ExaBGP makes of the table to its `lines_path`, unless they are there."""
+    if table.lines_path.exists():
+        return
+    fresh = table.lines_path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with exabgp(table, _sink(fresh)) as (port, _process):
+        play(table, port)
+        _until_written(fresh)
+    fresh.replace(table.lines_path)
+
+
+def _sink(path: Path) -> list[str]:
+    return [sys.executable, str(Path(__file__).with_name("sink.py")), str(path)]
+
+
+def _until_written(path: Path) -> None:
+    """Wait for the line of the session's end, the last one."""
+    deadline = time.monotonic() + _PATIENCE
+    while b'"state": "down"' not in _tail(path):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{path}: ExaBGP did not tell of the session's end")
+        time.sleep(0.1)
+
+
+def _tail(path: Path) -> bytes:
+    return path.read_bytes()[-4096:]

@@ -1,0 +1,98 @@
+"""The whole table: through the collector, through ExaBGP alone, and into the store alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+
+from benchmarks.collecting import Collector, collecting
+from benchmarks.commands import show_history
+from benchmarks.data import Table
+from benchmarks.processes import usage
+from benchmarks.speakers import exabgp_alone, workplace
+from benchmarks.stores import insert_all, store_server
+from collector.query.history import HistoryQuery, history
+from collector.store.mongo import Store
+
+_QUESTIONS = 500
+_HISTORY_RUNS = 5
+
+
+def collector(table: Table) -> dict[str, float]:
+    """`bgpledger run`, from the first UPDATE on the wire to the last one queryable."""
+    with collecting(table) as running:
+        played, ended = running.take(table)
+        values = {"seconds": ended - played.began, "updates": table.updates, "routes": table.routes}
+        values |= _parts(running)
+        walls = sorted(show_history(running.data_dir, prefix) for prefix in some_prefixes(table, _HISTORY_RUNS))
+        return values | {"history_seconds": walls[len(walls) // 2]}
+
+
+def exabgp(table: Table) -> dict[str, float]:
+    """ExaBGP with the same settings, its lines to /dev/null."""
+    seconds, used = exabgp_alone(table)
+    return {"seconds": seconds, "routes": table.routes, "cpu": used.cpu, "peak": used.peak}
+
+
+def store(table: Table) -> dict[str, float]:
+    """The embedded store, given the same documents from memory, in the archiver's batches."""
+    return asyncio.run(_store(table))
+
+
+async def _store(table: Table) -> dict[str, float]:
+    documents = table.documents()
+    with workplace() as place:
+        async with store_server(place) as server, Store.open(server.uri) as opened:
+            await opened.prepare()
+            before, began = usage(server.pid).cpu, time.monotonic()
+            await insert_all(opened, documents)
+            seconds = time.monotonic() - began
+            return {"seconds": seconds, "routes": table.routes, "cpu": usage(server.pid).cpu - before}
+
+
+def ten_tables(table: Table) -> dict[str, float]:
+    """The table again and again, TABLES=10 times, each in a session of its own; then questions to what is there."""
+    times = int(os.environ.get("TABLES", "10"))
+    with collecting(table) as running:
+        values: dict[str, float] = {}
+        for number in range(times):
+            running.take(table, already=number * table.updates)
+            if number == 1:
+                values["resident_second"] = _resident(running)
+        values |= {"resident_last": _resident(running), "routes": times * table.routes, **_parts(running)}
+        seconds = sorted(asyncio.run(_questions(running, table)))
+        return values | {"query_p50": seconds[len(seconds) // 2], "query_p95": seconds[len(seconds) * 95 // 100]}
+
+
+async def _questions(running: Collector, table: Table) -> list[float]:
+    seconds = []
+    async with Store.open(running.uri) as opened:
+        for prefix in some_prefixes(table, _QUESTIONS):
+            began = time.monotonic()
+            found = [entry async for entry in history(opened, HistoryQuery(prefix))]
+            seconds.append(time.monotonic() - began)
+            if not found:
+                raise SystemExit(f"the collector knows nothing of {prefix}")
+    return seconds
+
+
+def some_prefixes(table: Table, count: int) -> list[str]:
+    """Prefixes of the table, always the same ones."""
+    chance = random.Random(count)  # noqa: S311  # a choice, not a secret
+    documents = chance.sample([one for one in table.documents() if "announce" in one], count)
+    return [chance.choice(one["announce"][0]["nlri"]) for one in documents]
+
+
+def _parts(running: Collector) -> dict[str, float]:
+    parts = running.parts()
+    return {
+        **{f"{name}_cpu": used.cpu for name, used in parts.items()},
+        **{f"{name}_peak": used.peak for name, used in parts.items()},
+    }
+
+
+def _resident(running: Collector) -> float:
+    parts = running.parts()
+    return parts["receive"].resident + parts["archiver"].resident
