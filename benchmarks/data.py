@@ -42,10 +42,10 @@ class Table:
             raise SystemExit(f"{self.path}: one session of one peer is wanted, not of {len(peers)} peers")
         return peers[0]
 
-    @property
+    @cached_property
     def updates(self) -> int:
-        """How many UPDATEs it has."""
-        return self.peer.updates
+        """How many documents `updates` will have: End-of-RIB (RFC 4724) is an UPDATE on the wire only."""
+        return sum(isinstance(message, Update) for message, _ in self.messages())
 
     @cached_property
     def routes(self) -> int:

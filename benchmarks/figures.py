@@ -61,6 +61,8 @@ class Figure:
 CASES: dict[str, Case] = {
     "collector": Case(whole_table.collector),
     "exabgp": Case(whole_table.exabgp),
+    "collector-pypy": Case(whole_table.collector_pypy, whole_table.missing_pypy),
+    "exabgp-pypy": Case(whole_table.exabgp_pypy, whole_table.missing_pypy),
     "store": Case(whole_table.store),
     "decode": Case(decoding.decode_and_encode),
     "help": Case(commands.show_help),
@@ -89,6 +91,25 @@ FIGURES: dict[str, Figure] = {
         "routes/s",
         "more",
         goal=25_000,
+    ),
+    "pypy": Figure(
+        "the same rate with ExaBGP under PyPy, over the one with CPython",
+        ("collector", "collector-pypy"),
+        lambda one: one["collector"]["seconds"] / one["collector-pypy"]["seconds"],
+        better="more",
+        goal=3,
+    ),
+    "pypy-spool": Figure(
+        "how fast ExaBGP gets rid of the table into the spool under PyPy, over CPython, while the store works",
+        ("collector", "collector-pypy"),
+        lambda one: one["collector"]["wire_seconds"] / one["collector-pypy"]["wire_seconds"],
+        better="more",
+    ),
+    "pypy-alone": Figure(
+        "ExaBGP alone, to /dev/null, under PyPy over CPython",
+        ("exabgp", "exabgp-pypy"),
+        lambda one: one["exabgp"]["seconds"] / one["exabgp-pypy"]["seconds"],
+        better="more",
     ),
     "decode": Figure(
         "decode, document and BSON of the table's lines, one core, no store",
@@ -163,11 +184,45 @@ FIGURES: dict[str, Figure] = {
         better="more",
         goal=20,
     ),
-    "bytes": Figure(
-        "bytes a route on disk, documents and indexes, after a checkpoint",
+    "disk": Figure(
+        "a route in the embedded store, documents and indexes, on disk",
         ("sizes",),
         lambda one: one["sizes"]["disk"] / one["sizes"]["routes"],
         "bytes",
+        once=True,
+    ),
+    "disk-documents": Figure(
+        "the documents of it",
+        ("sizes",),
+        lambda one: one["sizes"]["disk_unindexed"] / one["sizes"]["routes"],
+        "bytes",
+        once=True,
+    ),
+    "bson": Figure(
+        "BSON of an UPDATE",
+        ("sizes",),
+        lambda one: one["sizes"]["bson"] / one["sizes"]["updates"],
+        "bytes",
+        once=True,
+    ),
+    "bson-route": Figure(
+        "BSON of a route",
+        ("sizes",),
+        lambda one: one["sizes"]["bson"] / one["sizes"]["routes"],
+        "bytes",
+        once=True,
+    ),
+    "bson-mrt": Figure(
+        "BSON over the MRT file, gzipped",
+        ("sizes",),
+        lambda one: one["sizes"]["bson"] / one["sizes"]["mrt"],
+        once=True,
+    ),
+    "bson-pmbgpd": Figure(
+        "pmbgpd's JSON log over our BSON",
+        ("sizes", "pmbgpd"),
+        lambda one: one["pmbgpd"]["log_bytes"] / one["sizes"]["bson"],
+        better="more",
         once=True,
     ),
 }

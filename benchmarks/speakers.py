@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.data import ROOT, WORK, Table
 from benchmarks.processes import Usage, usage
 from collector.settings import BgpSettings, PeerSettings, Settings
-from collector.wire.exabgp import environment, render
+from collector.wire.exabgp import environment, program, render
 
 ADDRESS = "127.0.0.1"
 LOCAL_AS = 65_000
@@ -68,14 +68,14 @@ def play(table: Table, port: int) -> Played:
 
 @contextmanager
 def exabgp(
-    table: Table, helper: Sequence[str], python: Sequence[str] = ()
+    table: Table, helper: Sequence[str], python: str | None = None
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """ExaBGP as the collector configures it, its lines going to `helper`; yields its port and its process.
 
     Args:
         table: the peer that it knows.
         helper: a command line.
-        python: the command line of another Python that runs it.
+        python: another Python that runs it.
     """
     port = free_port()
     with workplace() as place:
@@ -86,10 +86,9 @@ def exabgp(
         )
         config = place / "exabgp.conf"
         config.write_text(render(settings, helper))
-        program = [*python, str(BIN / "exabgp")] if python else [str(BIN / "exabgp")]
         with (place / "exabgp.log").open("wb") as log:
             process = subprocess.Popen(
-                [*program, "server", str(config)],
+                program(python, "server", str(config)),
                 env=environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -102,7 +101,7 @@ def exabgp(
             process.wait(_PATIENCE)
 
 
-def exabgp_alone(table: Table, python: Sequence[str] = ()) -> tuple[float, Usage]:
+def exabgp_alone(table: Table, python: str | None = None) -> tuple[float, Usage]:
     """ExaBGP writes the table to /dev/null: seconds from the first UPDATE to the last, and what that took."""
     with exabgp(table, _sink(Path(os.devnull)), python) as (port, process):
         played = play(table, port)

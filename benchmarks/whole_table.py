@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import time
 
 from benchmarks.collecting import Collector, collecting
@@ -16,15 +17,35 @@ from benchmarks.stores import insert_all, store_server
 from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
 
+_PYPY = "pypy3"
 _QUESTIONS = 500
 _HISTORY_RUNS = 5
 
 
+def missing_pypy() -> str | None:
+    """Why ExaBGP cannot be run under PyPy here."""
+    return None if shutil.which(_PYPY) else f"not measured: {_PYPY} is not installed (Debian package pypy3)"
+
+
 def collector(table: Table) -> dict[str, float]:
     """`bgpledger run`, from the first UPDATE on the wire to the last one queryable."""
-    with collecting(table) as running:
+    return _collector(table)
+
+
+def collector_pypy(table: Table) -> dict[str, float]:
+    """The same with ExaBGP under PyPy."""
+    return _collector(table, BGPLEDGER_EXABGP_PYTHON=_PYPY)
+
+
+def _collector(table: Table, **environment: str) -> dict[str, float]:
+    with collecting(table, **environment) as running:
         played, ended = running.take(table)
-        values = {"seconds": ended - played.began, "updates": table.updates, "routes": table.routes}
+        values = {
+            "seconds": ended - played.began,
+            "wire_seconds": played.ended - played.began,
+            "updates": table.updates,
+            "routes": table.routes,
+        }
         values |= _parts(running)
         walls = sorted(show_history(running.data_dir, prefix) for prefix in some_prefixes(table, _HISTORY_RUNS))
         return values | {"history_seconds": walls[len(walls) // 2]}
@@ -32,7 +53,16 @@ def collector(table: Table) -> dict[str, float]:
 
 def exabgp(table: Table) -> dict[str, float]:
     """ExaBGP with the same settings, its lines to /dev/null."""
-    seconds, used = exabgp_alone(table)
+    return _exabgp(table)
+
+
+def exabgp_pypy(table: Table) -> dict[str, float]:
+    """The same under PyPy."""
+    return _exabgp(table, _PYPY)
+
+
+def _exabgp(table: Table, python: str | None = None) -> dict[str, float]:
+    seconds, used = exabgp_alone(table, python)
     return {"seconds": seconds, "routes": table.routes, "cpu": used.cpu, "peak": used.peak}
 
 
