@@ -415,6 +415,11 @@ def _groups(family: str, routes: _Routes) -> list[dict[str, Any]]:
     """Routes of one family and next hop, put together where path ID, distinguisher and labels are the same."""
     if not family.endswith(_PREFIX_FAMILIES):
         return [{"family": family, "objects": [storable(route) for route in routes]}]
+    plain = _plain(routes)
+    if plain:
+        nlri = [normalise_prefix(prefix) for prefix in plain]
+        host_bits = [prefix for prefix, normalised in zip(plain, nlri, strict=True) if normalised != prefix]
+        return [{"family": family, "nlri": nlri, **({"host_bits": host_bits} if host_bits else {})}]
     groups: dict[tuple[Any, ...], dict[str, Any]] = {}
     for route in routes:
         if isinstance(route, str):
@@ -433,6 +438,15 @@ def _groups(family: str, routes: _Routes) -> list[dict[str, Any]]:
         if normalised != prefix:
             group.setdefault("host_bits", []).append(prefix)
     return list(groups.values())
+
+
+def _plain(routes: _Routes) -> list[str] | None:
+    """The prefixes of routes that are nothing else, as nearly all are; None where one of them has more to it."""
+    try:
+        prefixes = [route["nlri"] for route in routes if len(route) == 1]  # type: ignore[index]  # no str has one letter
+    except (KeyError, TypeError):
+        return None
+    return prefixes if len(prefixes) == len(routes) else None
 
 
 def _group_key(route: dict[str, Any]) -> tuple[Any, ...]:

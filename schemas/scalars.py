@@ -27,12 +27,32 @@ def normalise_address(text: str) -> str:
         raise ValueError(f"{text[:60]!r} is not an IPv4 or IPv6 address") from None
 
 
+_HOST_MASKS = {str(length): 2 ** (32 - length) - 1 for length in range(33)}
+"""The bits of an IPv4 address behind each length."""
+
+
 def normalise_prefix(text: str) -> str:
     """The one spelling of a prefix: `ADDRESS/LENGTH`, its host bits zero (RFC 4271 4.3: they do not matter).
 
     Raises:
         ValueError: this is not a prefix.
     """
+    # Nearly all are IPv4 and as they should be, and this is the hottest place of the archiver: inet_pton takes no
+    # other spelling of an IPv4 address than the one, so only the host bits are left to look at.
+    address, _, length = text.partition("/")
+    mask = _HOST_MASKS.get(length)
+    if mask is not None:
+        try:
+            packed = socket.inet_pton(socket.AF_INET, address)
+        except (OSError, ValueError):
+            pass
+        else:
+            if not int.from_bytes(packed) & mask:
+                return text
+    return _respell_prefix(text)
+
+
+def _respell_prefix(text: str) -> str:
     address, slash, length = text.partition("/")
     family, bits = (socket.AF_INET6, 128) if ":" in address else (socket.AF_INET, 32)
     # isdecimal() also holds for the digits of other scripts, hence isascii().

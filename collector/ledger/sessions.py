@@ -31,6 +31,7 @@ from schemas.message import (
     Shutdown,
     StateChange,
     Update,
+    Withdrawn,
 )
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -193,8 +194,14 @@ def _tally(session: Session, message: Any) -> None:
         session.last_keepalive = message.ts
     elif isinstance(message, Update):
         session.updates += 1
-        session.announced += sum(len(group.nlri or group.objects or ()) for group in message.announce or ())
-        session.withdrawn += sum(len(group.nlri or group.objects or ()) for group in message.withdraw or ())
+        if message.announce:
+            session.announced += _routes(message.announce)
+        if message.withdraw:
+            session.withdrawn += _routes(message.withdraw)
+
+
+def _routes(groups: Sequence[Withdrawn]) -> int:
+    return sum(len(group.nlri or group.objects or ()) for group in groups)
 
 
 def _operator_words(notification: Notification) -> str | None:
