@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-
-from pydantic import BaseModel
 
 from schemas.documents import Gap, GapCause, collector_number, make_gap_key
 from schemas.message import Counted, Dropped, HelperEnd, HelperStart, Peer, Shutdown
 
+# Plain dataclasses: their attributes change with every line, and pydantic would look at each change.
 
-class _Counter(BaseModel):
+
+@dataclass(slots=True)
+class _Counter:
     """ExaBGP's count of lines of one neighbour; peers of a range share one."""
 
     asn: int
@@ -26,7 +28,8 @@ class _Counter(BaseModel):
     ts: datetime
 
 
-class _Hole(BaseModel):
+@dataclass(slots=True)
+class _Hole:
     """A time in which lines of anybody's are missing, for a known reason."""
 
     since: datetime
@@ -34,7 +37,8 @@ class _Hole(BaseModel):
     cause: GapCause
 
 
-class GapState(BaseModel):
+@dataclass(slots=True)
+class GapState:
     """All that has to be remembered over a restart."""
 
     next_line: int | None = None
@@ -44,7 +48,7 @@ class GapState(BaseModel):
     """What tells it from another one with the same number."""
     drained: bool = False
     """Whether its receiver read its pipe to the end, or it said goodbye: nothing of its last words is lost."""
-    counters: dict[str, _Counter] = {}
+    counters: dict[str, _Counter] = field(default_factory=dict)
     hole: _Hole | None = None
     """The last one: what ExaBGP's counters miss around it, it has taken."""
     gaps: int = 0

@@ -7,11 +7,12 @@ them the same session, and each session's document the same content.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bson import ObjectId
-from pydantic import BaseModel, ConfigDict
+from pydantic import TypeAdapter
 
 from collector.ledger.gaps import GapFinder, GapState
 from schemas.documents import Gap, Place, Session, collector_number, make_key
@@ -40,10 +41,9 @@ _WITH_WORDS = {(6, 2), (6, 4)}
 """Cease: Administrative Shutdown, Administrative Reset."""
 
 
-class _Neighbour(BaseModel):
+@dataclass(slots=True)
+class _Neighbour:
     """What is known of one peer address."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     last_seen: datetime
     opened: dict[str, Any] | None = None
@@ -53,12 +53,16 @@ class _Neighbour(BaseModel):
     session: Session | None = None
 
 
-class _State(BaseModel):
+@dataclass(slots=True)
+class _State:
     """All that the tracker has to remember over a restart."""
 
     last_ts: datetime = EPOCH
-    neighbours: dict[str, _Neighbour] = {}
-    gaps: GapState = GapState()
+    neighbours: dict[str, _Neighbour] = field(default_factory=dict)
+    gaps: GapState = field(default_factory=GapState)
+
+
+_STATE = TypeAdapter(_State)
 
 
 class SessionTracker:
@@ -73,13 +77,14 @@ class SessionTracker:
     def __init__(self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None) -> None:
         self._collector = collector
         self._number = collector_number(collector)
-        self._state = _State.model_validate(note) if note else _State()
+        self._state = _STATE.validate_python(note) if note else _State()
         self._gaps = GapFinder(collector, ranges, self._state.gaps)
         self._dirty: dict[ObjectId, Session] = {}
 
     def note(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""
-        return self._state.model_dump(mode="json", exclude_none=True)
+        noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
+        return noted
 
     def take_changed(self) -> Sequence[Session]:
         """The sessions that changed since the last call, as they stand now."""
