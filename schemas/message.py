@@ -165,7 +165,10 @@ class Shutdown(_Message):
 
 
 class HelperStart(_Message):
-    """Our receiver began to read: of what ExaBGP said before, the line before this one is the last that we have."""
+    """Our receiver began to read: of what ExaBGP said before, the line before this one is the last that we have.
+
+    `source.pid` is ExaBGP's number; 0 if it had gone by then.
+    """
 
     kind: Literal["helper_start"] = "helper_start"
     helper_pid: int

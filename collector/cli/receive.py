@@ -29,12 +29,13 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
     limit = None if told.limit_mib is None else told.limit_mib * 2**20
     room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
     sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
+    exabgp = markers.exabgp()
     with SpoolWriter(directory, segment_bytes=told.segment_mib * 2**20, sync=sync) as spool:
         intake = Intake(
             spool,
             room,
-            start=markers.start(),
-            describe=lambda drop: markers.dropped(drop.since, drop.lines, drop.size, drop.reason),
+            start=markers.start(exabgp),
+            describe=lambda drop: markers.dropped(exabgp, drop.since, drop.lines, drop.size, drop.reason),
         )
         receive(intake.write, asks=listen(settings.data_dir), commands=sys.stdout.fileno())
-        intake.end(markers.end())
+        intake.end(markers.end(exabgp))

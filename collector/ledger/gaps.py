@@ -102,7 +102,7 @@ class GapFinder:
             self._add(line, None, message.since, message.ts, message.lines, "disk", message.reason)
         elif isinstance(message, HelperEnd | Shutdown):
             state.drained = True
-        else:
+        elif message.source.pid:  # 0: it had gone before its receiver could ask for its number
             another = message.source.pid != state.exabgp or message.incarnation != state.incarnation is not None
             if another:
                 self._another(line, message.ts, message.source.pid)

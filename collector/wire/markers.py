@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
 
-def start() -> bytes:
+def exabgp(source: int = 0) -> int:
+    """The process number of the ExaBGP that started us; 0 if it had gone before we asked: our parent is another then.
+
+    Args:
+        source: where we read from; ExaBGP holds the other end for as long as it lives.
+    """
+    parent = os.getppid()
+    there = select.poll()
+    there.register(source, 0)  # it is told of a hang-up all the same
+    return 0 if there.poll(0) else parent
+
+
+def start(exabgp: int) -> bytes:
     """The line ahead of ExaBGP's own: a receiver was started; sessions may be up that it never heard of.
 
     Keys: `bgpledger`: "receive"; `event`: "start"; `time`: unix seconds; `pid`: this process; `ppid`: ExaBGP, whose
     lines carry the same number as `pid`; `incarnation`: what tells it from an ExaBGP that had that number before.
     """
-    incarnation = _incarnation(os.getppid())
-    return _line("start", host=socket.gethostname(), **({"incarnation": incarnation} if incarnation else {}))
+    incarnation = _incarnation(exabgp) if exabgp else None
+    more = {"incarnation": incarnation} if incarnation else {}
+    return _line("start", exabgp, host=socket.gethostname(), **more)
 
 
-def end() -> bytes:
+def end(exabgp: int) -> bytes:
     """The line behind ExaBGP's last one: nothing is left in its pipe."""
-    return _line("end")
+    return _line("end", exabgp)
 
 
-def dropped(since: float, lines: int, size: int, reason: str) -> bytes:
+def dropped(exabgp: int, since: float, lines: int, size: int, reason: str) -> bytes:
     """The line in the place of those for which there was no room.
 
     Args:
+        exabgp: what `exabgp` gave.
         since: when room ran out; unix seconds.
         lines: how many lines of ExaBGP's are not there.
         size: their bytes.
         reason: what the system said.
     """
-    return _line("dropped", since=since, lines=lines, bytes=size, reason=reason[:300])
+    return _line("dropped", exabgp, since=since, lines=lines, bytes=size, reason=reason[:300])
 
 
-def _line(event: str, **more: Any) -> bytes:
-    line = {"bgpledger": "receive", "event": event, "time": time.time(), "pid": os.getpid(), "ppid": os.getppid()}
+def _line(event: str, exabgp: int, **more: Any) -> bytes:
+    line = {"bgpledger": "receive", "event": event, "time": time.time(), "pid": os.getpid(), "ppid": exabgp}
     return json.dumps({**line, **more}).encode() + b"\n"
 
 

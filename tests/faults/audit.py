@@ -181,6 +181,8 @@ class _Lines:
         self._count(number, Counted(peer, message.source.pid, message.source.counter))
 
     def _start(self, message: HelperStart) -> None:
+        if not message.source.pid:  # its ExaBGP was gone by then
+            return
         if self._pid not in (None, message.source.pid):
             if not self._drained:
                 self.missing += [Missing(peer, message.ts, None) for peer in self._peers]

@@ -139,6 +139,15 @@ def test_another_exabgp_under_the_old_number_is_told_by_its_incarnation() -> Non
     assert [session.ended_by for session in feed.tracker.take_changed()] == ["collector"]
 
 
+def test_a_receiver_that_was_started_too_late_to_know_its_exabgp() -> None:
+    """Killed right after it had started another receiver, which reads its last words all the same."""
+    router, feed = Router(pid=100), Feed()
+    feed.take(marker("start", 0), *router.up())
+    router.keepalive()
+    feed.take(marker("start", 2, ppid=0), router.keepalive(), marker("end", 3, ppid=0), marker("start", 60, ppid=200))
+    assert feed.told == [("192.0.2.1", 1, "pipe")]
+
+
 def test_what_the_disk_had_no_room_for() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())

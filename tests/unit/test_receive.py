@@ -59,7 +59,7 @@ def lines(data_dir: Path) -> list[bytes]:
 
 
 def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
-    helper = start(data_dir)
+    helper = started(data_dir)
     out, err = helper.communicate(b'{"a": 1}\n\xff\0\nlast, torn')
     assert (helper.returncode, out, err) == (0, b"", b"")
     marker, *rest = lines(data_dir)
@@ -72,6 +72,19 @@ def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
     spool = data_dir / "spool"
     assert stat.S_IMODE(spool.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in spool.iterdir()} == {0o600}
+
+
+def test_a_helper_whose_exabgp_has_gone_does_not_take_its_parent_for_it(data_dir: Path) -> None:
+    (data_dir.parent / "last words").write_bytes(b"bye\n")
+    subprocess.run(
+        f"cat 'last words' | (sleep 0.1; exec {COMMAND} receive --data-dir {data_dir})",
+        shell=True,
+        check=True,
+        cwd=data_dir.parent,
+    )
+    first, words, last = lines(data_dir)
+    assert [json.loads(one)["ppid"] for one in (first, last)] == [0, 0]
+    assert (words, "incarnation" in json.loads(first)) == (b"bye", False)
 
 
 def test_sigterm_empties_the_pipe_that_stays_open(data_dir: Path) -> None:
