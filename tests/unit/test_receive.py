@@ -75,13 +75,11 @@ def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
 
 
 def test_a_helper_whose_exabgp_has_gone_does_not_take_its_parent_for_it(data_dir: Path) -> None:
-    (data_dir.parent / "last words").write_bytes(b"bye\n")
-    subprocess.run(
-        f"cat 'last words' | (sleep 0.1; exec {COMMAND} receive --data-dir {data_dir})",
-        shell=True,
-        check=True,
-        cwd=data_dir.parent,
-    )
+    out, into = os.pipe()
+    os.write(into, b"bye\n")
+    os.close(into)
+    with os.fdopen(out, "rb") as pipe:
+        subprocess.run([COMMAND, "receive", "--data-dir", str(data_dir)], stdin=pipe, check=True)
     first, words, last = lines(data_dir)
     assert [json.loads(one)["ppid"] for one in (first, last)] == [0, 0]
     assert (words, "incarnation" in json.loads(first)) == (b"bye", False)
