@@ -52,7 +52,7 @@ def _round(table: Table, chosen: dict[str, Figure], number: int) -> dict[str, di
         if (needed[name] and number) or CASES[name].missing():
             continue
         began = time.monotonic()
-        results[name] = CASES[name].run(table)
+        results[name] = {**CASES[name].run(table), "load": os.getloadavg()[0]}
         shown = ", ".join(f"{key} {value:.6g}" for key, value in results[name].items())
         _say(f"round {number + 1}, {name}, {time.monotonic() - began:.0f} s: {shown}")
     return results

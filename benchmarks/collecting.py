@@ -18,6 +18,7 @@ from benchmarks.processes import Usage, find, usage
 from benchmarks.speakers import ADDRESS, BIN, LOCAL_AS, Played, free_port, play, workplace
 from collector.query.running import find_running
 from collector.spool import position
+from collector.spool.state import inspect
 
 PARTS = {
     "exabgp": ("exabgp", "server"),
@@ -39,6 +40,10 @@ class Collector:
     data_dir: Path
     port: int
     uri: str
+
+    def until_receiving(self) -> None:
+        """Wait until its receiver has begun, with the line that says so."""
+        self._until(lambda: inspect(self.data_dir / "spool").read > 0, what="the receiver begins")
 
     def parts(self) -> dict[str, Usage]:
         """What its processes have used so far."""

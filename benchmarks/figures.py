@@ -111,6 +111,35 @@ FIGURES: dict[str, Figure] = {
         lambda one: one["exabgp"]["seconds"] / one["exabgp-pypy"]["seconds"],
         better="more",
     ),
+    "cpu-store": Figure(
+        "CPU of the store for the whole table, over the same documents from memory",
+        ("collector", "store"),
+        lambda one: one["collector"]["store_cpu"] / one["store"]["cpu"],
+        goal=1.10,
+    ),
+    "cpu-exabgp": Figure(
+        "CPU of ExaBGP for the whole table, over ExaBGP alone",
+        ("collector", "exabgp"),
+        lambda one: one["collector"]["exabgp_cpu"] / one["exabgp"]["cpu"],
+        goal=1.10,
+    ),
+    "cpu-ours": Figure(
+        "CPU of receive and archiver, over that of ExaBGP and the store",
+        ("collector",),
+        lambda one: (
+            100
+            * (one["collector"]["receive_cpu"] + one["collector"]["archiver_cpu"])
+            / (one["collector"]["exabgp_cpu"] + one["collector"]["store_cpu"])
+        ),
+        "%",
+    ),
+    "store-cpu-rate": Figure(
+        "routes for a CPU second of the store, from memory",
+        ("store",),
+        lambda one: one["store"]["routes"] / one["store"]["cpu"],
+        "routes/s",
+        "more",
+    ),
     "decode": Figure(
         "decode, document and BSON of the table's lines, one core, no store",
         ("decode",),

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.data import ROOT, WORK, Table
@@ -95,6 +95,7 @@ def exabgp(
                 stderr=log,
             )
         try:
+            _until(lambda: b"loaded new configuration" in (place / "exabgp.log").read_bytes(), "ExaBGP has started")
             yield port, process
         finally:
             process.terminate()
@@ -104,8 +105,10 @@ def exabgp(
 def exabgp_alone(table: Table, python: str | None = None) -> tuple[float, Usage]:
     """ExaBGP writes the table to /dev/null: seconds from the first UPDATE to the last, and what that took."""
     with exabgp(table, _sink(Path(os.devnull)), python) as (port, process):
+        before = usage(process.pid).cpu
         played = play(table, port)
-        return played.ended - played.began, usage(process.pid)
+        used = usage(process.pid)
+        return played.ended - played.began, replace(used, cpu=used.cpu - before)
 
 
 def record(table: Table) -> None:
@@ -116,7 +119,8 @@ def record(table: Table) -> None:
     fresh.unlink(missing_ok=True)
     with exabgp(table, _sink(fresh)) as (port, _process):
         play(table, port)
-        _until_written(fresh)
+        # The line of the session's end is the last one.
+        _until(lambda: b'"state": "down"' in fresh.read_bytes()[-4096:], "ExaBGP tells of the session's end")
     fresh.replace(table.lines_path)
 
 
@@ -124,14 +128,9 @@ def _sink(path: Path) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name("sink.py")), str(path)]
 
 
-def _until_written(path: Path) -> None:
-    """Wait for the line of the session's end, the last one."""
+def _until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while b'"state": "down"' not in _tail(path):
+    while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"{path}: ExaBGP did not tell of the session's end")
+            raise SystemExit(f"not within {_PATIENCE:g} s: {what}")
         time.sleep(0.1)
-
-
-def _tail(path: Path) -> bytes:
-    return path.read_bytes()[-4096:]

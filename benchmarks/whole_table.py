@@ -7,11 +7,12 @@ import os
 import random
 import shutil
 import time
+from collections.abc import Mapping
 
 from benchmarks.collecting import Collector, collecting
 from benchmarks.commands import show_history
 from benchmarks.data import Table
-from benchmarks.processes import usage
+from benchmarks.processes import Usage, usage
 from benchmarks.speakers import exabgp_alone, workplace
 from benchmarks.stores import insert_all, store_server
 from collector.query.history import HistoryQuery, history
@@ -39,6 +40,8 @@ def collector_pypy(table: Table) -> dict[str, float]:
 
 def _collector(table: Table, **environment: str) -> dict[str, float]:
     with collecting(table, **environment) as running:
+        running.until_receiving()
+        before = running.parts()
         played, ended = running.take(table)
         values = {
             "seconds": ended - played.began,
@@ -46,7 +49,7 @@ def _collector(table: Table, **environment: str) -> dict[str, float]:
             "updates": table.updates,
             "routes": table.routes,
         }
-        values |= _parts(running)
+        values |= _parts(running, before)
         walls = sorted(show_history(running.data_dir, prefix) for prefix in some_prefixes(table, _HISTORY_RUNS))
         return values | {"history_seconds": walls[len(walls) // 2]}
 
@@ -88,10 +91,11 @@ def ten_tables(table: Table) -> dict[str, float]:
     with collecting(table) as running:
         values: dict[str, float] = {}
         for number in range(times):
+            running.until_receiving()
             running.take(table, already=number * table.updates)
             if number == 1:
                 values["resident_second"] = _resident(running)
-        values |= {"resident_last": _resident(running), "routes": times * table.routes, **_parts(running)}
+        values |= {"resident_last": _resident(running), "routes": times * table.routes, **_parts(running, {})}
         seconds = sorted(asyncio.run(_questions(running, table)))
         return values | {"query_p50": seconds[len(seconds) // 2], "query_p95": seconds[len(seconds) * 95 // 100]}
 
@@ -115,10 +119,11 @@ def some_prefixes(table: Table, count: int) -> list[str]:
     return [chance.choice(one["announce"][0]["nlri"]) for one in documents]
 
 
-def _parts(running: Collector) -> dict[str, float]:
+def _parts(running: Collector, before: Mapping[str, Usage]) -> dict[str, float]:
+    """CPU since `before`, and the most memory."""
     parts = running.parts()
     return {
-        **{f"{name}_cpu": used.cpu for name, used in parts.items()},
+        **{f"{name}_cpu": used.cpu - (before[name].cpu if name in before else 0) for name, used in parts.items()},
         **{f"{name}_peak": used.peak for name, used in parts.items()},
     }
 
