@@ -27,6 +27,7 @@ from collector.cli import (
     search,
     spool,
     status,
+    tail,
     verify,
 )
 from collector.cli.options import before_the_command
@@ -50,6 +51,7 @@ app.command("rib")(rib.rib_command)
 app.command("lookup")(rib.lookup_command)
 app.command("diff")(diff.command)
 app.command("search")(search.command)
+app.command("tail")(tail.command)
 app.command("peers")(peers.command)
 app.command("status")(status.command)
 app.command("verify")(verify.command)

@@ -36,23 +36,25 @@ _OPTIONS: Mapping[str, Any] = {
     "med": _option("Only with this MULTI_EXIT_DISC.", "N", "--med"),
     "local_pref": _option("Only with this LOCAL_PREF.", "N", "--local-pref"),
 }
+_TIMES = ("start", "end", "duration")
 
 
-def with_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command every filter as an option; it gets them as one `Filter`, as `filters`.
+def with_filters(command: Callable[..., None], *, times: bool = True) -> Callable[..., None]:
+    """Give a command every filter as an option, those of time only if wanted; it gets them as one `Filter`, `filters`.
 
     In each of them but the AS path a comma is OR, and a leading ! excludes; so does a leading ! of the AS path.
     """
+    options = {name: option for name, option in _OPTIONS.items() if times or name not in _TIMES}
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        texts = {name: kwargs.pop(name) for name in _OPTIONS}
+        texts = {name: kwargs.pop(name) for name in options}
         command(*args, filters=parse(texts), **kwargs)
 
     own = inspect.signature(command, eval_str=True)
     extra = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_Text, option])
-        for name, option in _OPTIONS.items()
+        for name, option in options.items()
     ]
     parameters = [parameter for name, parameter in own.parameters.items() if name != "filters"]
     # Options stand in the help in this order: the command's own arguments, the filters, its own options.
@@ -78,7 +80,7 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
     from collector.query.moments import parse_span
     from schemas.scalars import normalise_address
 
-    start, end = parse_span(texts["start"], texts["end"], texts["duration"], datetime.now(UTC))
+    start, end = parse_span(texts.get("start"), texts.get("end"), texts.get("duration"), datetime.now(UTC))
     if (pattern := texts["as_path"]) is not None:
         filters.as_path_pattern(pattern.removeprefix("!"))
 

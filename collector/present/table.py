@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TextIO, cast
 
 from pydantic import BaseModel
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -51,12 +52,12 @@ async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream
             _print(_facts(rows[0]), stream)
         else:
             part = _Part.of(_COLUMNS[kind], rows, part, more=more)
-            _print(part.table(), stream)
+            part.print(stream)
     if not count and kind not in _FACTS:
-        _print(_Part.of(_COLUMNS[kind], [], None, more=False).table(), stream)
+        _Part.of(_COLUMNS[kind], [], None, more=False).print(stream)
     if kind is Verification and (findings := cast("Verification", rows[0]).findings):
         stream.write("\n")
-        _print(_Part.of(_COLUMNS[Finding], findings, None, more=False).table(), stream)
+        _Part.of(_COLUMNS[Finding], findings, None, more=False).print(stream)
     return count
 
 
@@ -77,6 +78,7 @@ async def _parts(answers: AsyncIterator[BaseModel]) -> AsyncIterator[tuple[list[
             answer = await coming
         finally:
             coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
         last = answer is None
         if answer is not None:
             rows.append(answer)
@@ -107,14 +109,25 @@ class _Part(NamedTuple):
             column.title: max(
                 before.widths.get(column.title, 0) if before else 0,
                 column.usual if more else 0,
-                0 if column.folds else max(map(len, cells[column]), default=0),
+                0 if column.folds else max(map(cell_len, cells[column]), default=0),
             )
             for column in shown
         }
         return cls(shown, [cells[column] for column in shown], widths, header)
 
-    def table(self) -> Table:
-        """The rows, as rich prints them."""
+    def print(self, stream: TextIO) -> None:
+        """Write the rows; rich knows terminals, and takes 0.5 ms a row."""
+        if stream.isatty():
+            _print(self._table(), stream)
+            return
+        printed = []
+        for column, cells in zip(self.columns, self.cells, strict=True):
+            texts = [column.title, *cells] if self.header else cells
+            width = max(self.widths[column.title], *map(cell_len, texts), 0)
+            printed.append([_justified(text, width, right=column.right) for text in texts])
+        stream.writelines("  ".join(row).rstrip() + "\n" for row in zip(*printed, strict=True))
+
+    def _table(self) -> Table:
         grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=self.header)
         for column in self.columns:
             least = self.widths[column.title]
@@ -128,6 +141,11 @@ class _Part(NamedTuple):
         for cells in zip(*self.cells, strict=True):
             grid.add_row(*cells)
         return grid
+
+
+def _justified(text: str, width: int, *, right: bool) -> str:
+    padding = " " * (width - cell_len(text))
+    return padding + text if right else text + padding
 
 
 def _print(table: Table, stream: TextIO) -> None:

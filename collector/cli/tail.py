@@ -1,0 +1,46 @@
+"""`bgpledger tail`: what peers say, as it is stored."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from collector.cli.filters import with_filters
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
+
+
+@partial(with_filters, times=False)
+def command(
+    ctx: typer.Context,
+    filters: Any,
+    since: Annotated[str | None, typer.Option("--from", help="Begin with what is stored since.", metavar="T")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after N.", metavar="N")] = None,
+    form: FormatOfEntries = EntryFormat.TABLE,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+) -> None:
+    """Show updates and sessions as they are stored, until Ctrl-C.
+
+    In a filter a comma is OR, a leading ! excludes. T is RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05".
+    """
+    with suppress(KeyboardInterrupt):
+        from dataclasses import replace
+        from datetime import UTC, datetime
+
+        from collector.cli.asking import answer
+        from collector.present.formats import Format
+        from collector.query.moments import parse_moment
+        from collector.query.search import first
+        from collector.query.tail import tail
+        from schemas.query import FoundEntry
+
+        wanted = replace(filters, start=parse_moment(since, datetime.now(UTC)) if since else None)
+        answer(
+            chosen(ctx, data_dir, mongodb_uri),
+            lambda store: first(tail(store, wanted), limit),
+            FoundEntry,
+            Format(form),
+        )
