@@ -61,6 +61,19 @@ class FoundEntry(HistoryEntry):
     """An entry of any prefix: what `search` and `tail` answer."""
 
 
+class TopEntry(_Answer):
+    """How much was said of one prefix, origin, peer or path."""
+
+    name: str
+    """The prefix, the origin's AS number, the peer's address, or the AS path."""
+    announcements: int
+    withdrawals: int
+    flaps: int
+    """Announcements of a route that its peer had withdrawn."""
+    path_changes: int
+    """Announcements of a route with another AS path than the one before."""
+
+
 RouteState = Literal["stands", "stale", "uncertain", "unknown"]
 
 

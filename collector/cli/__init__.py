@@ -28,6 +28,7 @@ from collector.cli import (
     spool,
     status,
     tail,
+    top,
     verify,
 )
 from collector.cli.options import before_the_command
@@ -52,6 +53,7 @@ app.command("lookup")(rib.lookup_command)
 app.command("diff")(diff.command)
 app.command("search")(search.command)
 app.command("tail")(tail.command)
+app.command("top")(top.command)
 app.command("peers")(peers.command)
 app.command("status")(status.command)
 app.command("verify")(verify.command)

@@ -21,6 +21,7 @@ from schemas.query import (
     Route,
     RouteChange,
     SpoolSegment,
+    TopEntry,
     Verification,
 )
 
@@ -255,6 +256,13 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda finding: finding.peer),
         _Column("session", lambda finding: finding.session),
         _Column("detail", lambda finding: finding.detail, folds=True),
+    ),
+    TopEntry: (
+        _Column("name", lambda entry: entry.name or "(empty)"),
+        _Column("announcements", lambda entry: entry.announcements, right=True),
+        _Column("withdrawals", lambda entry: entry.withdrawals, right=True),
+        _Column("flaps", lambda entry: entry.flaps, right=True),
+        _Column("path changes", lambda entry: entry.path_changes, right=True),
     ),
     SpoolSegment: (
         _Column("state", lambda segment: segment.state),

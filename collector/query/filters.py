@@ -125,7 +125,7 @@ class Filter:
             and _allows(self.next_hops, entry.next_hop)
             and _allows(self.med, entry.med)
             and _allows(self.local_pref, entry.local_pref)
-            and (self.origins is None or self.origins.allows(_origins(entry.as_path)))
+            and (self.origins is None or self.origins.allows(origins_of(entry.as_path)))
             and (self._path is None or self._path(entry.as_path))
             and (self.communities is None or self._has_community(entry) != self.communities.excluded)
         )
@@ -161,7 +161,8 @@ def _allows(choice: Choice[T] | None, found: T | None) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _origins(path: str | None) -> tuple[int, ...]:
+def origins_of(path: str | None) -> tuple[int, ...]:
+    """The ASes that originated a route, of its path; none without one."""
     return origins(path) if path else ()
 
 

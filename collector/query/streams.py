@@ -20,7 +20,7 @@ UPDATE, UP, END, GAP = "update", "up", "end", "gap"
 _FIRST_WINDOW = timedelta(seconds=1)
 _WIDEST_WINDOW = timedelta(hours=1)
 _MANY, _FEW = 4000, 1000
-_SLACK = timedelta(minutes=1)
+_SLACK = timedelta(seconds=2)
 """A clock may be set while a session lasts; its UPDATEs are looked for this much around it."""
 _SESSION_FIELDS = ("peer", "collector", "since", "until", "last_seen", "reason", "updates")
 

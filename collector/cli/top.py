@@ -1,0 +1,67 @@
+"""`bgpledger top`: of which prefixes, origins, peers or paths most was said."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from collector.cli.filters import with_filters
+from collector.cli.options import DataDir, MongodbUri, chosen
+
+
+class _What(StrEnum):
+    PREFIXES = "prefixes"
+    ORIGINS = "origins"
+    PEERS = "peers"
+    PATHS = "paths"
+
+
+class _By(StrEnum):
+    ANNOUNCEMENTS = "announcements"
+    WITHDRAWALS = "withdrawals"
+    FLAPS = "flaps"
+    PATH_CHANGES = "path-changes"
+
+
+class _Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PSV = "psv"
+
+
+@with_filters
+def command(
+    ctx: typer.Context,
+    what: Annotated[_What, typer.Argument(help="What to count.")],
+    filters: Any,
+    by: Annotated[_By, typer.Option(help="What makes the order.")] = _By.ANNOUNCEMENTS,
+    limit: Annotated[int, typer.Option(min=1, help="Show N.", metavar="N")] = 10,
+    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+) -> None:
+    """Show of which prefixes, origins, peers or paths most was said.
+
+    A flap is an announcement of a route that its peer had withdrawn, a path change one with another AS path than the
+    one before. Without a time the whole archive is read. In a filter a comma is OR, a leading ! excludes.
+    """
+    import sys
+
+    from collector.cli.asking import answer
+    from collector.present.formats import Format
+    from collector.query.top import top
+    from schemas.query import TopEntry
+
+    order: Any = by.replace("-", "_")
+    count = answer(
+        chosen(ctx, data_dir, mongodb_uri),
+        lambda store: top(store, what.value, order, filters, limit),
+        TopEntry,
+        Format(form),
+    )
+    if not count:
+        sys.stderr.write("nothing that is known passes these filters\n")
