@@ -73,7 +73,13 @@ class _Follower:
         now = datetime.now(UTC)
         still_up = Filter(start=now, peers=self._filters.peers, peer_asns=self._filters.peer_asns)
         for session in await streams.sessions(self._store, still_up):
-            self._followed[session["_id"]] = _Followed(session["last_seen"], session["updates"], "until" in session)
+            shown = {"$gte": session["last_seen"], "$lte": session["last_seen"]}
+            self._followed[session["_id"]] = _Followed(
+                session["last_seen"],
+                session["updates"],
+                "until" in session,
+                {row.document["_id"] async for row in streams.window(self._store, session["peer"]["address"], shown)},
+            )
         # A collector that lags behind may store what is older than this moment.
         begin = min((one.upto for one in self._followed.values()), default=now)
         self._horizon = Filter(start=begin, peers=still_up.peers, peer_asns=still_up.peer_asns)

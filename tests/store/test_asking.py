@@ -1,0 +1,355 @@
+"""`search`, `history` with filters, `tail` and `top`, over what the archiver stored."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.ledger.archive import Archiver
+from collector.query import streams
+from collector.query.filters import Choice, Filter
+from collector.query.history import HistoryQuery, history
+from collector.query.routes import LastRoutes
+from collector.query.search import count_updates, search
+from collector.query.tail import tail
+from collector.query.top import Tally, top
+from collector.spool.reader import SpoolReader
+from collector.spool.writer import SpoolWriter
+from collector.store.mongo import Store
+from schemas.message import Peer
+from schemas.query import HistoryEntry
+from tests.support import Router, until
+
+T0 = datetime.fromtimestamp(1.8e9, UTC)
+PREFIX = "203.0.113.0/24"
+PREFIXES = [PREFIX, "10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32", "2001:db8:1::/48"]
+PATHS = [(64500,), (64500, 64496), (64500, 64499, 64496), (64501, 64511)]
+COMMUNITIES = [[64500, 1], [64500, 2], [64511, 666]]
+NEXT_HOPS = ["192.0.2.1", "192.0.2.7", "2001:db8::1"]
+
+
+@pytest.fixture
+async def store(embedded_uri: str, database: str) -> AsyncIterator[Store]:
+    """One driver is enough: what drivers have in common is tested elsewhere."""
+    async with Store.open(embedded_uri, database=database) as opened:
+        await opened.prepare()
+        yield opened
+
+
+@pytest.fixture
+def mongodb_uri(embedded_uri: str) -> str:
+    return embedded_uri
+
+
+async def archive(data_dir: Path, store: Store, lines: Sequence[bytes], name: str = "test") -> None:
+    spool = data_dir / name
+    with SpoolWriter(spool) as writer:
+        writer.write(b"".join(line + b"\n" for line in lines))
+    reader = SpoolReader(spool)
+    archiver = Archiver(reader, store, collector=name)
+    archiver.stop()
+    await archiver.run()
+    reader.close()
+
+
+async def found(store: Store, filters: Filter | None = None, **options: Any) -> list[HistoryEntry]:
+    return [entry async for entry in search(store, filters or Filter(), **options)]
+
+
+def some_day(seed: int) -> list[bytes]:
+    """A day of three routers: announcements with all kinds of attributes, withdrawals, sessions that go and come."""
+    chance = random.Random(seed)
+    routers = [Router("192.0.2.1", 64500), Router("192.0.2.2", 64500), Router("2001:db8::3", 64501)]
+    lines = [line for router in routers for line in router.up()]
+    for _ in range(120):
+        router = chance.choice(routers)
+        router.time = max(one.time for one in routers)
+        kind = chance.random()
+        prefixes = chance.sample(PREFIXES[:3] if chance.random() < 0.7 else PREFIXES[3:], k=chance.randint(1, 2))
+        if kind < 0.05:
+            lines += [router.down("peer reset"), *router.up()]
+        elif kind < 0.35:
+            lines.append(router.withdraw(*prefixes))
+        elif kind < 0.37:
+            router.counter += 3  # lines that never came
+        else:
+            lines.append(announcement(chance, router, prefixes))
+    return lines
+
+
+def announcement(chance: random.Random, router: Router, prefixes: Sequence[str]) -> bytes:
+    segment = {"element": "as-sequence", "value": list(chance.choice(PATHS))}
+    attribute: dict[str, Any] = {"origin": "igp", "as-path": {"0": segment}}
+    if chance.random() < 0.5:
+        attribute["med"] = chance.choice([0, 10])
+    if chance.random() < 0.5:
+        attribute["local-preference"] = chance.choice([100, 200])
+    if chance.random() < 0.5:
+        attribute["community"] = sorted(chance.sample(COMMUNITIES, k=2))
+    family = "ipv6 unicast" if ":" in prefixes[0] else "ipv4 unicast"
+    routes = {family: {chance.choice(NEXT_HOPS): [{"nlri": prefix} for prefix in prefixes]}}
+    withdrawn = {"withdraw": {family: [{"nlri": chance.choice(prefixes)}]}} if chance.random() < 0.1 else {}
+    return router.update(attribute=attribute, announce=routes, **withdrawn)
+
+
+def choices(values: Sequence[Any]) -> st.SearchStrategy[Choice[Any] | None]:
+    some = st.lists(st.sampled_from(values), min_size=1, max_size=2)
+    return st.none() | st.builds(lambda kept, excluded: Choice(tuple(kept), excluded), some, st.booleans())
+
+
+FILTERS = st.builds(
+    Filter,
+    start=st.none() | st.integers(0, 50).map(lambda seconds: T0 + timedelta(seconds=seconds)),
+    end=st.none() | st.integers(1, 60).map(lambda seconds: T0 + timedelta(seconds=seconds, milliseconds=250)),
+    peers=choices(["192.0.2.1", "192.0.2.2", "192.0.2.0/24", "2001:db8::3", "198.51.100.1"]),
+    peer_asns=choices([64500, 64501, 1]),
+    origins=choices([64500, 64496, 64511, 1]),
+    as_path=st.sampled_from([None, None, "_64496$", "^64500$", "!_64499_", "^1"]),
+    communities=choices(["64500:1", "64500:*", "*:666", "1:1"]),
+    next_hops=choices(NEXT_HOPS),
+    families=choices(["ipv4 unicast", "ipv6 unicast"]),
+    elems=choices(["announce", "withdraw", "session"]),
+    med=choices([0, 10]),
+    local_pref=choices([100, 200]),
+)
+
+
+async def test_what_is_read_through_indexes_is_what_the_filters_let_through(store: Store, data_dir: Path) -> None:
+    for seed in range(2):
+        await archive(data_dir, store, some_day(seed), f"collector{seed}")
+    everything = await found(store)
+    assert Counter(entry.event for entry in everything).keys() == {
+        *("announce", "withdraw", "session_up", "session_end", "gap")
+    }
+    assert [entry.ts for entry in everything] == sorted(entry.ts for entry in everything)
+    histories = {prefix: [one async for one in history(store, HistoryQuery(prefix))] for prefix in PREFIXES[:2]}
+    for filters in examples(40):
+        assert await found(store, filters) == [entry for entry in everything if filters.matches(entry)], filters
+        for prefix, whole in histories.items():
+            asked = [one async for one in history(store, HistoryQuery(prefix, filters))]
+            assert asked == [entry for entry in whole if filters.matches(entry)], filters
+
+
+def examples(count: int) -> list[Filter]:
+    """Filters as hypothesis makes them up."""
+    made: list[Filter] = []
+
+    @settings(max_examples=count, database=None, suppress_health_check=list(HealthCheck))
+    @given(FILTERS)
+    def keep(filters: Filter) -> None:
+        made.append(filters)
+
+    keep()
+    return made
+
+
+async def test_history_and_search_say_the_same_of_a_prefix(store: Store, data_dir: Path) -> None:
+    await archive(data_dir, store, some_day(3))
+    everything = await found(store)
+    for prefix in PREFIXES:
+        said = [one async for one in history(store, HistoryQuery(prefix)) if one.event in ("announce", "withdraw")]
+        assert said == [one for one in everything if one.prefix == prefix and one.event != "gap"]
+
+
+async def test_a_withdrawal_carries_the_route_that_it_ends(store: Store, data_dir: Path) -> None:
+    router = Router()
+    lines = [
+        *router.up(),
+        router.announce(PREFIX, path=(64500, 64496)),
+        router.announce(PREFIX, path=(64500, 64499)),
+        router.withdraw(PREFIX),
+        router.withdraw(PREFIX),
+        router.down(),
+        *router.up(),
+        router.withdraw(PREFIX),
+    ]
+    await archive(data_dir, store, lines)
+    for start in (None, T0 + timedelta(seconds=1.75)):
+        filters = Filter(start=start, elems=Choice(("withdraw",)))
+        assert [(one.as_path, one.next_hop) for one in await found(store, filters)] == [
+            *[("64500 64499", "192.0.2.1")] * 2,
+            (None, None),
+        ]
+    (first, second) = await found(store, Filter(elems=Choice(("withdraw",)), origins=Choice((64499,))))
+    assert (first.ts, second.ts) == (T0 + timedelta(seconds=1.75), T0 + timedelta(seconds=2))
+    plain = await found(store, Filter(elems=Choice(("withdraw",))), complete=False)
+    assert [one.as_path for one in plain] == [None] * 3
+
+
+async def test_a_route_among_many_of_one_millisecond(store: Store, data_dir: Path) -> None:
+    router = Router()
+    lines = router.up()
+    for number in range(30):
+        lines.append(router.announce(PREFIX, path=(64500, number + 1)))
+        router.time -= 0.25
+    lines.append(router.withdraw(PREFIX))
+    await archive(data_dir, store, lines)
+    (withdrawal,) = [one async for one in store.find("updates", {"withdraw.nlri": PREFIX})]
+    (group,) = withdrawal["withdraw"]
+    assert (await LastRoutes(store).find(withdrawal, group, PREFIX))["as_path"] == "64500 30"
+
+
+async def test_windows_are_read_whole_and_in_order(store: Store, data_dir: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(streams, "_MANY", 5)
+    monkeypatch.setattr(streams, "_FEW", 2)
+    router = Router()
+    lines = router.up()
+    for number in range(60):
+        lines.append(router.announce(f"10.0.{number}.0/24"))
+        router.time += 30 * (number % 20 == 0)
+    await archive(data_dir, store, lines)
+    announced = [one.prefix for one in await found(store, Filter(elems=Choice(("announce",))))]
+    assert announced == [f"10.0.{number}.0/24" for number in range(60)]
+    assert await count_updates(store, Filter()) == 60
+
+
+async def test_indexes_serve_what_is_read(store: Store) -> None:
+    span = {"$gte": T0, "$lt": T0 + timedelta(hours=1)}
+    for query, sort, index in (
+        ({"peer.address": "192.0.2.1", "ts": span}, [("ts", 1)], "peer"),
+        ({"announce.nlri": PREFIX, "peer.address": "192.0.2.1", "ts": {"$lte": T0}}, [("ts", -1)], "announced"),
+    ):
+        plan = str(await store.explain("updates", query, sort=sort))
+        assert "COLLSCAN" not in plan
+        assert index in plan
+
+
+# --- tail ---------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """A tail that listens."""
+
+    def __init__(self, store: Store, filters: Filter) -> None:
+        self.heard: list[HistoryEntry] = []
+        self._task = asyncio.create_task(self._listen(store, filters))
+
+    async def _listen(self, store: Store, filters: Filter) -> None:
+        async for entry in tail(store, filters):
+            self.heard.append(entry)
+
+    async def hears(self, count: int) -> list[HistoryEntry]:
+        def enough() -> bool:
+            if self._task.done():
+                self._task.result()
+            return len(self.heard) >= count
+
+        await until(enough, timeout=20, what=f"{count} entries, heard {len(self.heard)}")
+        return self.heard
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+
+async def test_tail_hears_what_is_stored_late_once(store: Store, data_dir: Path) -> None:
+    """Two collectors; one stores what is an hour older than what the other one stores."""
+    early, late = Router("192.0.2.1", start=1.8e9), Router("192.0.2.2", 64501, start=1.8e9 + 3600)
+    await archive(data_dir, store, [*early.up(), early.announce("10.9.0.0/16")], "early")
+    await archive(data_dir, store, late.up(), "late")
+    listener = Listener(store, Filter())
+    await asyncio.sleep(0.5)
+    await archive(data_dir, store, [late.announce(PREFIX), late.announce(PREFIX)], "late")
+    assert [one.ts for one in await listener.hears(2)] == [T0 + timedelta(seconds=3601.25 + n / 4) for n in range(2)]
+    late.time -= 0.25  # another one in the same millisecond
+    lines = [early.announce("10.1.0.0/16"), early.withdraw("10.9.0.0/16"), early.down("bye")]
+    await archive(data_dir, store, [late.announce("10.2.0.0/16")], "late")
+    await listener.hears(3)
+    await archive(data_dir, store, lines, "early")
+    heard = await listener.hears(6)
+    await listener.stop()
+    assert [(one.event, one.prefix) for one in heard[2:]] == [
+        ("announce", "10.2.0.0/16"),
+        ("announce", "10.1.0.0/16"),
+        ("withdraw", "10.9.0.0/16"),
+        ("session_end", None),
+    ]
+    assert heard[4].as_path == "64500"
+
+
+async def test_tail_from_the_past_is_search_and_what_comes(store: Store, data_dir: Path) -> None:
+    lines = some_day(5)
+    await archive(data_dir, store, lines[:60])
+    start = T0 + timedelta(seconds=3)
+    filters = Filter(start=start, elems=Choice(("session",), excluded=True))
+    listener = Listener(store, filters)
+    before = await found(store, filters)
+    await listener.hears(len(before))
+    for at in range(60, len(lines), 7):
+        await archive(data_dir, store, lines[at : at + 7])
+    whole = await found(store, filters)
+    heard = await listener.hears(len(whole))
+    await listener.stop()
+    assert by_peer(heard) == by_peer(whole)
+    assert len(heard) == len(whole)
+    assert len(whole) > len(before) > 0
+
+
+def by_peer(entries: Sequence[HistoryEntry]) -> dict[str, list[HistoryEntry]]:
+    """In order for each peer: a look at the store may find one peer's part of a batch, and not yet another's."""
+    peers: dict[str, list[HistoryEntry]] = defaultdict(list)
+    for entry in entries:
+        peers[entry.peer.address].append(entry)
+    return peers
+
+
+# --- top ----------------------------------------------------------------------------------------------------------
+
+
+async def test_top_counts_what_was_said(store: Store, data_dir: Path) -> None:
+    router, other = Router(), Router("192.0.2.2", 64501, start=1.8e9 + 100)
+    lines = [
+        *router.up(),
+        router.announce(PREFIX, "10.0.0.0/8", path=(64500, 64496)),
+        router.withdraw(PREFIX),
+        router.announce(PREFIX, path=(64500, 64496)),
+        router.announce(PREFIX, path=(64500, 64499)),
+        router.announce("10.0.0.0/8", path=(64500, 64496)),
+        *other.up(),
+        other.announce("10.1.0.0/16", "10.0.0.0/8", path=(64501, 64496)),
+        other.withdraw("10.1.0.0/16"),
+    ]
+    await archive(data_dir, store, lines)
+
+    async def ranked(what: Any, by: Any = "announcements", filters: Filter | None = None) -> list[tuple[Any, ...]]:
+        rows = [one async for one in top(store, what, by, filters or Filter(), 10)]
+        return [(one.name, one.announcements, one.withdrawals, one.flaps, one.path_changes) for one in rows]
+
+    assert await ranked("prefixes") == [
+        ("10.0.0.0/8", 3, 0, 0, 0),
+        (PREFIX, 3, 1, 1, 1),
+        ("10.1.0.0/16", 1, 1, 0, 0),
+    ]
+    assert [row[0] for row in await ranked("prefixes", "flaps")] == [PREFIX]
+    assert await ranked("origins") == [("64496", 6, 2, 1, 0), ("64499", 1, 0, 0, 1)]
+    assert await ranked("peers") == [("192.0.2.1", 5, 1, 1, 1), ("192.0.2.2", 2, 1, 0, 0)]
+    assert (await ranked("paths", "withdrawals"))[0] == ("64500 64496", 4, 1, 1, 0)
+    assert await ranked("peers", filters=Filter(peer_asns=Choice((64501,)))) == [("192.0.2.2", 2, 1, 0, 0)]
+
+
+def test_top_is_bounded_and_keeps_those_of_which_most_is_said() -> None:
+    tally = Tally(most_names=100, most_routes=100)
+    peer = Peer(address="192.0.2.1", asn=64500)
+    expected: dict[str, int] = defaultdict(int)
+    for number in range(2000):
+        name = f"10.0.{number % 5}.0/24" if number % 2 else f"10.{1 + number // 256}.{number % 256}.0/24"
+        expected[name] += 1
+        one = HistoryEntry(ts=T0, peer=peer, event="announce", prefix=name, family="ipv4 unicast", as_path="64500")
+        tally.count(one, (name,))
+        assert len(tally._places) <= 100
+        assert len(tally._routes) <= 101
+    most = tally.most("announcements", 5)
+    assert {one.name: one.announcements for one in most} == {
+        f"10.0.{n}.0/24": expected[f"10.0.{n}.0/24"] for n in range(5)
+    }

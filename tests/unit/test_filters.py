@@ -1,0 +1,166 @@
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.cli.filters import parse
+from collector.errors import UsageError
+from collector.query.filters import Choice, Filter, as_path_pattern
+from schemas.attributes import ExtendedCommunity
+from schemas.message import Peer
+from schemas.query import HistoryEntry
+
+TS = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
+NAMES = (
+    *("start", "end", "duration", "peer", "peer_asn", "origin", "as_path", "community", "next_hop"),
+    *("family", "elem", "med", "local_pref"),
+)
+
+
+def entry(**fields: Any) -> HistoryEntry:
+    whole = {
+        "ts": TS,
+        "peer": Peer(address="192.0.2.1", asn=64500),
+        "event": "announce",
+        "prefix": "203.0.113.0/24",
+        "family": "ipv4 unicast",
+        "next_hop": "192.0.2.1",
+        "as_path": "64500 64499 64496",
+        **fields,
+    }
+    return HistoryEntry.model_validate(whole)
+
+
+def asked(**texts: str) -> Filter:
+    return parse({**dict.fromkeys(NAMES), **texts})
+
+
+SESSION = {"event": "session_up", "prefix": None, "family": None, "next_hop": None, "as_path": None}
+
+
+@pytest.mark.parametrize(
+    ("texts", "fields", "expected"),
+    [
+        ({}, {}, True),
+        ({"start": "2026-11-23T14:05"}, {}, True),
+        ({"end": "2026-11-23T14:05"}, {}, False),
+        ({"start": "2026-11-23T14:04", "duration": "2m"}, {}, True),
+        ({"end": "2026-11-23T14:06", "duration": "30s"}, {}, False),
+        ({"peer": "192.0.2.1"}, {}, True),
+        ({"peer": "192.0.2.2,192.0.2.1"}, {}, True),
+        ({"peer": "!192.0.2.1"}, {}, False),
+        ({"peer": "192.0.2.0/24"}, {}, True),
+        ({"peer": "!192.0.2.0/24"}, {}, False),
+        ({"peer": "2001:DB8::/32"}, {}, False),
+        ({"peer_asn": "64500"}, {}, True),
+        ({"peer_asn": "!AS64500"}, {}, False),
+        ({"origin": "64496"}, {}, True),
+        ({"origin": "64499"}, {}, False),
+        ({"origin": "!64499,!64500"}, {}, True),
+        ({"origin": "5"}, {"as_path": "64500 {4,5}"}, True),
+        ({"origin": "64500"}, {"as_path": "64500 {4,5}"}, False),
+        ({"origin": "5"}, {"as_path": None}, False),
+        ({"origin": "!5"}, {"as_path": None}, True),
+        ({"as_path": "_64499_"}, {}, True),
+        ({"as_path": "_4499_"}, {}, False),
+        ({"as_path": "^64500_"}, {}, True),
+        ({"as_path": "!_64499_"}, {}, False),
+        ({"as_path": "^$"}, {"as_path": ""}, True),
+        ({"as_path": "_5_"}, {"as_path": "1 {4,5}"}, True),
+        ({"as_path": "_7_"}, {"as_path": "(6 7) 8"}, True),
+        ({"community": "64500:*"}, {"communities": ["64500:1"]}, True),
+        ({"community": "64500:*"}, {"large_communities": ["64500:1:2"]}, False),
+        ({"community": "64500:*:2"}, {"large_communities": ["64500:1:2"]}, True),
+        ({"community": "*:666"}, {"communities": ["64500:1", "64511:666"]}, True),
+        ({"community": "!*:666"}, {"communities": ["64500:1", "64511:666"]}, False),
+        ({"community": "no-export"}, {"communities": ["65535:65281"]}, True),
+        (
+            {"community": "target:64500:*"},
+            {"extended_communities": [ExtendedCommunity(hex="0002fbf400000001", text="target:64500:1")]},
+            True,
+        ),
+        ({"next_hop": "2001:DB8:0::1"}, {"next_hop": "2001:db8::1"}, True),
+        ({"next_hop": "192.0.2.9"}, {}, False),
+        ({"family": "ipv4"}, {}, True),
+        ({"family": "IPv6/unicast"}, {}, False),
+        ({"elem": "withdraw,announce"}, {}, True),
+        ({"elem": "!announce"}, {}, False),
+        ({"med": "0"}, {"med": 0}, True),
+        ({"med": "0"}, {"med": None}, False),
+        ({"med": "!0"}, {"med": None}, True),
+        ({"local_pref": "100,200"}, {"local_pref": 200}, True),
+        ({"elem": "session"}, SESSION, True),
+        ({"origin": "!5"}, SESSION, False),
+        # What a gap hides is not known.
+        ({"origin": "5", "elem": "announce"}, {"event": "gap"}, True),
+        ({"peer": "192.0.2.9"}, {"event": "gap"}, False),
+        ({"peer": "192.0.2.9"}, {"event": "gap", "peer": Peer(address="192.0.2.0/24", asn=0)}, True),
+        ({"peer": "!192.0.2.9"}, {"event": "gap", "peer": Peer(address="192.0.2.0/24", asn=0)}, True),
+    ],
+)
+def test_what_filters_let_through(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
+    assert asked(**texts).matches(entry(**fields)) is expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ({"peer": "router1"}, "'router1' is not an address"),
+        ({"peer": "10.0.0.0/33"}, "is not an address"),
+        ({"origin": "4294967296"}, "is not an AS number"),
+        ({"origin": "1,!2"}, "mixes"),
+        ({"origin": "1,"}, "'' is not an AS number"),
+        ({"as_path": "(64500"}, "is not a regular expression"),
+        ({"community": "64500 1"}, "is not a community"),
+        ({"next_hop": "x"}, "is not an address"),
+        ({"family": "ipv4 unicast multicast"}, "is not a family"),
+        ({"elem": "update"}, "is not a kind"),
+        ({"med": "-1"}, "is not a number"),
+        ({"duration": "soon"}, "is not a duration"),
+        ({"duration": "0s"}, "is not a duration"),
+        ({"duration": "9999999999w"}, "longer than time"),
+        ({"start": "2h", "end": "1h", "duration": "1h"}, "a start, an end and a duration"),
+        ({"start": "1h", "end": "2h"}, "is not after"),
+    ],
+)
+def test_what_no_filter_is(texts: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)) as raised:
+        asked(**texts)
+    assert raised.value.cure
+
+
+def test_a_duration_alone_ends_now() -> None:
+    found = asked(duration="1h")
+    assert found.end is None
+    assert found.start is not None
+    assert 3599 < (datetime.now(UTC) - found.start).total_seconds() < 3700
+
+
+@given(st.text(alphabet="_0123456789[]^$\\-.*+?(){}|, a", max_size=20))
+def test_any_text_is_a_pattern_or_refused(text: str) -> None:
+    with suppress(UsageError):
+        as_path_pattern(text).search("64500 {64496,64499}")
+
+
+@given(st.lists(st.integers(1, 99999), min_size=1, max_size=6), st.integers(1, 99999))
+def test_an_as_between_underscores_is_a_whole_one(path: list[int], asn: int) -> None:
+    text = " ".join(map(str, path))
+    assert bool(as_path_pattern(f"_{asn}_").search(text)) is (asn in path)
+    assert as_path_pattern(f"_{path[0]}_").search(text)
+    assert as_path_pattern(f"^{path[0]}_").search(text)
+    assert as_path_pattern(f"_{path[-1]}$").search(text)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5)), st.booleans())
+def test_a_choice_is_any_or_none(values: list[int], found: list[int], excluded: bool) -> None:
+    assert Choice(tuple(values), excluded).allows(found) is (bool(set(values) & set(found)) is not excluded)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12)))
+def test_no_text_does_more_than_be_refused(texts: dict[str, str]) -> None:
+    with suppress(UsageError):
+        asked(**texts).matches(entry())
