@@ -238,7 +238,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),
         _Column("prefix", lambda route: route.prefix),
-        _Column("state", lambda route: "" if route.state == "stands" else route.state),
+        _Column("note", lambda route: "" if route.state == "stands" else route.state),
         *_ROUTE,
         _Column("since (UTC)", lambda route: route.since),
     ),
