@@ -24,6 +24,7 @@ LONGEST_PAUSE = 60.0
 HEALTHY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """ExaBGP tells its peers, then gives its receiver two seconds to drain the pipe."""
+LEAVING_SECONDS = 3.0
 _LONGEST_LINE = 2**20
 
 
@@ -54,7 +55,7 @@ class ExabgpSupervisor:
             ConfigurationError: ExaBGP's configuration cannot be written from the settings.
         """
         self._write(self._settings)
-        self._check_places()
+        await self._wait_for_places()
         try:
             await self._keep_up()
         finally:
@@ -174,6 +175,17 @@ class ExabgpSupervisor:
                 "make the data directory writable for this user, or choose another with --data-dir",
             ) from error
         return True
+
+    async def _wait_for_places(self) -> None:
+        """See that we can listen; an ExaBGP whose collector was killed takes a moment to end and leave its place."""
+        deadline = asyncio.get_running_loop().time() + LEAVING_SECONDS
+        while True:
+            try:
+                return self._check_places()
+            except CollectorError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
 
     def _check_places(self) -> None:
         for address, port in sorted(listening_places(self._settings)):
