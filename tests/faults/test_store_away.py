@@ -32,15 +32,10 @@ from tests.support import until
 AWAY = float(os.environ.get("FAULTS_AWAY") or 3)
 MRT = os.environ.get("FAULTS_MRT")
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
-IMPATIENT: dict[str, object] = {
-    "serverSelectionTimeoutMS": 1000,
-    "connectTimeoutMS": 1000,
-    "socketTimeoutMS": 2000,
-    # A server that steps down tells the driver's monitor at once. Ours, which does not, is only asked every 10 seconds.
-    "serverMonitoringMode": "poll",
-}
-if AWAY >= 60:
-    IMPATIENT = {}  # long runs take the times that the archiver has of its own accord
+# A server that steps down tells the driver's monitor at once. Ours, which does not, has to be asked.
+OPTIONS: dict[str, object] = {"serverMonitoringMode": "poll"}
+if AWAY < 60:  # long runs take the times that the archiver has of its own accord
+    OPTIONS |= {"serverSelectionTimeoutMS": 1000, "connectTimeoutMS": 1000, "socketTimeoutMS": 2000}
 WATCHED = ("exabgp", "receive", "archiver")
 MIB_MORE = 64
 """What ExaBGP and the receiver may grow by: nothing that depends on how long a store is away."""
@@ -150,7 +145,7 @@ async def scene(name: str, data_dir: Path, outside: Outside, fault: Fault = faul
     peers = plan(file)
     async with proxy(outside.port) as between:
         await between.set(fault)
-        environment = {"BGPLEDGER_MONGODB_URI": between.uri(**IMPATIENT)}
+        environment = {"BGPLEDGER_MONGODB_URI": between.uri(**OPTIONS)}
         with target(data_dir, [(peer.source, peer.asn) for peer in peers], **environment) as one:
             here = Scene(one, between, outside, peers, sum(peer.updates for peer in peers))
             await one.until_up()
@@ -258,7 +253,7 @@ async def test_a_store_that_may_not_be_written_to_at_first(data_dir: Path, outsi
     async with scene("read-only user from the beginning", data_dir, outside, REFUSALS["read-only"]) as here:
         await here.look_on(AWAY)
         here.assert_idle_cpu()
-        arguments = ["--data-dir", str(data_dir), "status", "--mongodb-uri", here.proxy.uri(**IMPATIENT)]
+        arguments = ["--data-dir", str(data_dir), "status", "--mongodb-uri", here.proxy.uri(**OPTIONS)]
         done = await asyncio.to_thread(bgpledger, *arguments)
         assert done.returncode == 1
         assert "refuses us: not authorized" in done.stderr
