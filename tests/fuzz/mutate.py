@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 from tests.support import SHARED, Router
@@ -146,7 +147,7 @@ class Mutator:
         elif change < 8:
             at[key] = self._near(at[key])
         else:
-            at[key] = self._random.choice(_ODD)
+            at[key] = deepcopy(self._random.choice(_ODD))  # the next change may be within it
 
     def _near(self, value: Any) -> Any:
         """A value of the same type, which a check of types alone lets in."""
