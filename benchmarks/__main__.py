@@ -20,7 +20,7 @@ _ROUNDS = 5
 
 
 def main() -> None:
-    """Run what the environment asks for, and write the report after each round, should a later one fail."""
+    """Run what the environment asks for, and write the report after each case, should a later one fail."""
     table = find_table(os.environ.get("MRT", ""))
     chosen = _chosen(os.environ.get("FIGURES", ""))
     rounds = int(os.environ.get("ROUNDS") or _ROUNDS)
@@ -28,8 +28,10 @@ def main() -> None:
     _say(f"{table.path.name}: {table.updates} UPDATEs, {table.routes} routes; {rounds} rounds")
     done: list[dict[str, dict[str, float]]] = []
     for number in range(rounds):
-        done.append(_round(table, chosen, number))
-        report.write(table, chosen, done)
+        done.append({})
+        for name in _order(chosen, number):
+            done[-1][name] = _measure(table, name, f"round {number + 1}")
+            report.write(table, chosen, done)
     _say(f"written to {report.PAGE}")
 
 
@@ -41,21 +43,26 @@ def _chosen(names: str) -> dict[str, Figure]:
     return {name: FIGURES[name] for name in wanted}
 
 
-def _round(table: Table, chosen: dict[str, Figure], number: int) -> dict[str, dict[str, float]]:
-    needed: dict[str, bool] = {}
+def _order(chosen: dict[str, Figure], number: int) -> list[str]:
+    """The cases of a round that can be run here; what is run once comes last in the first one."""
+    once: dict[str, bool] = {}
     for figure in chosen.values():
         for name in figure.cases:
-            needed[name] = needed.get(name, True) and figure.once
-    results: dict[str, dict[str, float]] = {}
+            once[name] = once.get(name, True) and figure.once
+    possible = [name for name in once if CASES[name].missing() is None]
+    again = [name for name in possible if not once[name]]
+    if number == 0:
+        return again + [name for name in possible if once[name]]
     # Every second round the other way round: what a case leaves behind is not always met by the same one.
-    for name in list(needed)[:: -1 if number % 2 else 1]:
-        if (needed[name] and number) or CASES[name].missing():
-            continue
-        began = time.monotonic()
-        results[name] = {**CASES[name].run(table), "load": os.getloadavg()[0]}
-        shown = ", ".join(f"{key} {value:.6g}" for key, value in results[name].items())
-        _say(f"round {number + 1}, {name}, {time.monotonic() - began:.0f} s: {shown}")
-    return results
+    return again[:: -1 if number % 2 else 1]
+
+
+def _measure(table: Table, name: str, when: str) -> dict[str, float]:
+    began = time.monotonic()
+    values = {**CASES[name].run(table), "load": os.getloadavg()[0]}
+    shown = ", ".join(f"{key} {value:.6g}" for key, value in values.items())
+    _say(f"{when}, {name}, {time.monotonic() - began:.0f} s: {shown}")
+    return values
 
 
 def _say(text: str) -> None:

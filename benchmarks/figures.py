@@ -68,6 +68,7 @@ CASES: dict[str, Case] = {
     "help": Case(commands.show_help),
     "ten-tables": Case(whole_table.ten_tables),
     "script": Case(rivals.simplest_script),
+    "findable-script": Case(rivals.findable_script),
     "pmbgpd": Case(rivals.pmbgpd, rivals.missing_pmbgpd),
     "sizes": Case(sizes.measure),
 }
@@ -212,6 +213,14 @@ FIGURES: dict[str, Figure] = {
         lambda one: one["collector"]["updates"] / one["collector"]["seconds"] / one["script"]["lines_per_second"],
         better="more",
         goal=20,
+    ),
+    "findable-script": Figure(
+        "the same over a script whose documents can be found by prefix and are as durable as ours",
+        ("collector", "findable-script"),
+        lambda one: (
+            one["collector"]["updates"] / one["collector"]["seconds"] / one["findable-script"]["lines_per_second"]
+        ),
+        better="more",
     ),
     "disk": Figure(
         "a route in the embedded store, documents and indexes, on disk",

@@ -46,7 +46,7 @@ def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[s
                 "samples": [{case: one[case] for case in figure.cases} for one in complete],
                 "when": circumstances,
             }
-    if "decode" in chosen:
+    if list(rounds[-1])[-1] == "decode":
         known["profile"] = decoding.profile(table, _PROFILE_ROWS)
     _SAMPLES.write_text(json.dumps(known, indent=1) + "\n")
     _RATES.write_text(bars("Routes a second, median", _rates(known["figures"])))
@@ -167,6 +167,7 @@ def _rates(figures: Mapping[str, Any]) -> list[tuple[str, float, str]]:
         "the collector, to queryable": "collector",
         "pmbgpd and insert_many, to queryable": "pmbgpd",
         "a script with insert_one": "script",
+        "the same, durable, to be found by prefix": "findable-script",
     }
     rates = {label: _median(figures, case, lambda one: one["routes"] / one["seconds"]) for label, case in cases.items()}
     return [(label, rate, _number(rate)) for label, rate in rates.items() if rate is not None]
