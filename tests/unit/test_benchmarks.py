@@ -1,0 +1,53 @@
+"""The parts of `make bench` that can be wrong without anybody noticing."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import report
+from benchmarks.data import Table
+from benchmarks.figures import CASES, FIGURES
+from benchmarks.generated import write_table
+from collector.wire import bgp, mrt
+from collector.wire.replay import plan
+
+
+def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> None:
+    path = tmp_path / "table.mrt.gz"
+    write_table(path, 3000)
+    (peer,) = plan(path)
+    assert len(peer.sessions) == 1
+    updates = [record for record in mrt.read(path) if isinstance(record, mrt.Message)]
+    assert peer.updates == len(updates)
+    assert sum(len(set(_prefixes(update.data))) for update in updates) == 3000
+    assert max(len(update.data) for update in updates) <= bgp.MAXIMUM_LENGTH
+
+
+def _prefixes(data: bytes) -> list[bytes]:
+    attributes = int.from_bytes(data[21:23])
+    rest = data[23 + attributes :]
+    found = []
+    while rest:
+        size = 1 + (rest[0] + 7) // 8
+        found.append(rest[:size])
+        rest = rest[size:]
+    return found
+
+
+def test_every_figure_has_its_cases() -> None:
+    assert {case for figure in FIGURES.values() for case in figure.cases} == set(CASES)
+
+
+def test_the_page_keeps_figures_that_were_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PAGE", "_SAMPLES", "_RATES", "_SHARES"):
+        monkeypatch.setattr(report, name, tmp_path / name)
+    mrt_file = tmp_path / "table.mrt"
+    table: Table = SimpleNamespace(path=mrt_file, updates=1, routes=2)  # type: ignore[assignment]
+    report.write(table, {"help": FIGURES["help"]}, [{"help": {"seconds": 0.1}}, {"help": {"seconds": 0.3}}])
+    parts = {"receive_cpu": 1.0, "exabgp_cpu": 50.0, "store_cpu": 9.0, "archiver_cpu": 2.0}
+    run = {"seconds": 2.0, "routes": 10.0, **parts}
+    report.write(table, {"receive": FIGURES["receive"]}, [{"collector": run}])
+    page = (tmp_path / "PAGE").read_text()
+    assert "| <= 150 ms | **200** ms | 100 to 300 | 2 | **no** |" in page
+    assert "| <= 3 % | **2** % |  | 1 | yes |" in page
