@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TextIO, cast
@@ -129,7 +130,8 @@ class _Part(NamedTuple):
         stream.writelines("  ".join(row).rstrip() + "\n" for row in zip(*printed, strict=True))
 
     def _table(self) -> Table:
-        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=self.header)
+        style = "" if os.environ.get("NO_COLOR") else "bold"
+        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=style, show_header=self.header)
         for column in self.columns:
             least = self.widths[column.title]
             grid.add_column(
@@ -223,11 +225,11 @@ _ROUTE = (
     _Column("next hop", lambda entry: entry.next_hop, usual=15),
     _Column("AS path", lambda entry: entry.as_path, folds=True, usual=24),
     _Column("origin", lambda entry: entry.origin, usual=6),
-    _Column("MED", lambda entry: entry.med, right=True),
-    _Column("pref", lambda entry: entry.local_pref, right=True),
+    _Column("MED", lambda entry: entry.med, right=True, usual=3),
+    _Column("pref", lambda entry: entry.local_pref, right=True, usual=4),
     _Column("communities", _all_communities, folds=True, usual=14),
 )
-_REASON = _Column("reason", lambda entry: entry.reason, folds=True)
+_REASON = _Column("reason", lambda entry: entry.reason, folds=True, usual=6)
 
 _FACTS = (CollectorStatus, Verification)
 

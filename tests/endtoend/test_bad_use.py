@@ -32,13 +32,21 @@ def test_bad_prefix(prefix: str) -> None:
         (("--start", "soon"), "'soon' is not a time"),
         (("--start", "1h", "--end", "2h"), "is not after"),
         (("--peer", "router1"), "'router1' is not an address"),
+        (("--as-path", "(1"), "'(1' is not a regular expression"),
+        (("--origin", "1,!2"), "'1,!2' mixes values"),
+        (("--duration", "later"), "'later' is not a duration"),
     ],
 )
 def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
-    assert words in refused("history", "10.0.0.0/8", *arguments, status=2)
+    for command in (("history", "10.0.0.0/8"), ("search",)):
+        assert words in refused(*command, *arguments, status=2)
 
 
-@pytest.mark.parametrize("command", [("history", "10.0.0.0/8"), ("peers",)])
+def test_bad_start_of_a_tail() -> None:
+    assert "'soon' is not a time" in refused("tail", "--from", "soon", status=2)
+
+
+@pytest.mark.parametrize("command", [("history", "10.0.0.0/8"), ("peers",), ("search",), ("tail",), ("top", "paths")])
 def test_no_store_to_ask(command: tuple[str, ...], data_dir: Path) -> None:
     assert f"no collector runs on {data_dir}" in refused("--data-dir", str(data_dir), *command)
     said = refused(*command, "--mongodb-uri", f"mongodb://me:secret@127.0.0.1:{free_port()}/")

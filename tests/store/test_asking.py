@@ -247,6 +247,17 @@ class Listener:
         await until(enough, timeout=20, what=f"{count} entries, heard {len(self.heard)}")
         return self.heard
 
+    async def begins(self, data_dir: Path, store: Store) -> None:
+        """Speak until it hears that, and let it forget it."""
+        router = Router("192.0.2.9", 64509)
+        await archive(data_dir, store, router.up(), "marker")
+        while not self.heard:
+            await archive(data_dir, store, [router.announce("192.0.2.0/24")], "marker")
+            await asyncio.sleep(0.05)
+        await archive(data_dir, store, [router.down()], "marker")
+        await until(lambda: self.heard[-1].event == "session_end", what="the marker's end")
+        self.heard.clear()
+
     async def stop(self) -> None:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
@@ -259,7 +270,7 @@ async def test_tail_hears_what_is_stored_late_once(store: Store, data_dir: Path)
     await archive(data_dir, store, [*early.up(), early.announce("10.9.0.0/16")], "early")
     await archive(data_dir, store, late.up(), "late")
     listener = Listener(store, Filter())
-    await asyncio.sleep(0.5)
+    await listener.begins(data_dir, store)
     await archive(data_dir, store, [late.announce(PREFIX), late.announce(PREFIX)], "late")
     assert [one.ts for one in await listener.hears(2)] == [T0 + timedelta(seconds=3601.25 + n / 4) for n in range(2)]
     late.time -= 0.25  # another one in the same millisecond

@@ -1,14 +1,19 @@
+import asyncio
+import csv
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
+import pytest
 from pydantic import BaseModel
 
 from collector.present.formats import Format, write
 from collector.present.prometheus import METRICS
+from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
-from schemas.query import CollectorStatus, HistoryEntry, PeerStatus
+from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, PeerStatus, TopEntry
+from tests.support import until
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)
 ENTRY = HistoryEntry(
@@ -39,13 +44,13 @@ KEYS = [
 ]
 
 
-async def written(answers: Sequence[BaseModel], form: Format) -> list[str]:
+async def written(answers: Sequence[BaseModel], form: Format, kind: type[BaseModel] | None = None) -> list[str]:
     async def each() -> AsyncIterator[BaseModel]:
         for answer in answers:
             yield answer
 
     stream = io.StringIO()
-    assert await write(each(), type(answers[0]), form, stream) == len(answers)
+    assert await write(each(), kind or type(answers[0]), form, stream) == len(answers)
     return stream.getvalue().splitlines()
 
 
@@ -96,3 +101,108 @@ async def test_status() -> None:
     assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
     assert len(metrics) == 3 * len(METRICS)
     assert ["stored", "2"] in [line.split() for line in await written([status], Format.TABLE)]
+
+
+WHOLE = ENTRY.model_copy(
+    update={
+        "collector": "vm",
+        "as_path": "64500 64496 {4,5}",
+        "local_pref": 100,
+        "communities": ["64500:1", "65535:65281"],
+        "large_communities": ["64500:1:2"],
+        "extended_communities": [ExtendedCommunity(hex="0002fbf400000001", text="target:64500:1")],
+        "atomic_aggregate": True,
+        "aggregator": Aggregator(asn=64496, address="192.0.2.9"),
+    }
+)
+GONE = WHOLE.model_copy(update={"event": "withdraw"})
+SESSION = HistoryEntry(ts=TS, peer=ENTRY.peer, collector="vm", event="session_end", reason="peer reset")
+UP = SESSION.model_copy(update={"event": "session_up"})
+EACH = [UP, WHOLE, GONE, SESSION]
+
+
+async def test_json_is_an_array() -> None:
+    for answers in ([ENTRY], EACH):
+        parsed = json.loads("\n".join(await written(answers, Format.JSON)))
+        assert parsed == [json.loads(answer.model_dump_json()) for answer in answers]
+
+
+async def test_csv_has_all_keys() -> None:
+    rows = list(csv.DictReader(await written(EACH, Format.CSV, FoundEntry)))
+    assert {"ts", "peer_address", "peer_asn", *KEYS} - {"peer"} <= set(rows[0])
+    assert rows[0]["prefix"] == ""
+    assert rows[1]["as_path"] == "64500 64496 {4,5}"
+    assert rows[1]["communities"] == "64500:1 65535:65281"
+    assert rows[1]["extended_communities"] == "target:64500:1"
+    assert rows[1]["aggregator"] == "64496 192.0.2.9"
+    assert rows[1]["atomic_aggregate"] == "true"
+    assert rows[3]["reason"] == "peer reset"
+
+
+async def test_psv() -> None:
+    header, row = await written(
+        [TopEntry(name="1 2", announcements=3, withdrawals=2, flaps=1, path_changes=0)], Format.PSV
+    )
+    assert header == "name|announcements|withdrawals|flaps|path_changes"
+    assert row == "1 2|3|2|1|0"
+
+
+async def test_bgpdump() -> None:
+    start, by = "BGP4MP|1795442706", "64496 192.0.2.9"
+    assert await written(EACH, Format.BGPDUMP) == [
+        f"{start}|STATE|192.0.2.1|64500|5|6",
+        f"{start}|A|192.0.2.1|64500|203.0.113.0/24|64500 64496 {{4,5}}|IGP|192.0.2.1|100|0|64500:1 no-export|AG|{by}|",
+        f"{start}|W|192.0.2.1|64500|203.0.113.0/24",
+        f"{start}|STATE|192.0.2.1|64500|6|1",
+    ]
+    with_path_id = [one.model_copy(update={"path_id": 7}) for one in (ENTRY, GONE)]
+    announce, withdraw = await written(with_path_id, Format.BGPDUMP)
+    assert announce.split("|")[5:8] == ["203.0.113.0/24", "7", ENTRY.as_path]
+    assert withdraw.split("|")[5:] == ["203.0.113.0/24", "7"]
+
+
+async def test_bgpreader() -> None:
+    start = "|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|"
+    assert await written(EACH, Format.BGPREADER) == [
+        f"U|S{start}|||||OPENCONFIRM|ESTABLISHED",
+        f"U|A{start}203.0.113.0/24|192.0.2.1|64500 64496 {{4,5}}|{{4,5}}|64500:1 65535:65281||",
+        f"U|W{start}203.0.113.0/24||||||",
+        f"U|S{start}|||||ESTABLISHED|IDLE",
+    ]
+
+
+@pytest.mark.parametrize("form", [Format.BGPDUMP, Format.BGPREADER])
+async def test_a_gap_is_no_line_of_theirs(form: Format) -> None:
+    async def gap() -> AsyncIterator[BaseModel]:
+        yield ENTRY.model_copy(update={"event": "gap"})
+
+    stream = io.StringIO()
+    await write(gap(), HistoryEntry, form, stream)
+    assert stream.getvalue() == ""
+
+
+async def test_a_long_table_goes_on_in_its_columns() -> None:
+    rows = [ENTRY.model_copy(update={"as_path": "64500"})] * 500 + [WHOLE] * 3
+    lines = await written(rows, Format.TABLE, FoundEntry)
+    assert len(lines) == len(rows) + 2  # what the first part did not say takes a header of its own
+    assert sum(line.startswith("time (UTC)") for line in lines) == 2
+    for part in (lines[:501], lines[501:]):
+        at = part[0].index("prefix")
+        assert {line[at : at + 14] for line in part[1:]} == {"203.0.113.0/24"}
+
+
+async def test_rows_do_not_wait_long_for_others() -> None:
+    stream = io.StringIO()
+    seen = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[BaseModel]:
+        yield ENTRY
+        await seen.wait()
+        yield SESSION
+
+    writing = asyncio.create_task(write(slowly(), FoundEntry, Format.TABLE, stream))
+    await until(lambda: "203.0.113.0/24" in stream.getvalue(), what="the first row")
+    seen.set()
+    assert await writing == 2
+    header, first, second = stream.getvalue().splitlines()
+    assert first.index("announce") == second.index("session end") == header.index("event")

@@ -1,0 +1,148 @@
+"""The commands that ask, as people type them, at a collector that routers speak to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector.wire.replay_plan import plan
+from tests.running import BGPLEDGER, Collector, bgpledger, collecting
+from tests.support import ROOT, until
+
+DEMO = ROOT / "collector/data/demo.mrt.gz"
+ENTRIES = 86
+"""80 announcements and withdrawals of three peers, whose sessions come up and end."""
+
+
+async def test_asking(data_dir: Path, tmp_path: Path) -> None:
+    peers = plan(DEMO)
+    with collecting(data_dir, peers=[(peer.source, peer.asn) for peer in peers]) as collector:
+        await collector.until_up()
+        await a_tail_that_is_ended(collector, tmp_path)
+        heard = await a_tail_hears(collector, tmp_path)
+        found = collector.ask("search")
+        assert len(found) == ENTRIES
+        assert sorted(map(json.dumps, heard)) == sorted(map(json.dumps, found))
+        assert [one["ts"] for one in found] == sorted(one["ts"] for one in found)
+        filters_narrow(collector)
+        what_no_index_serves(collector)
+        what_is_said_most(collector)
+        a_reader_that_has_seen_enough(collector)
+        colours(collector)
+
+
+def typed(collector: Collector, *arguments: str) -> list[str]:
+    return [BGPLEDGER, "--data-dir", str(collector.data_dir), *arguments]
+
+
+async def a_tail_that_is_ended(collector: Collector, tmp_path: Path) -> None:
+    """By Ctrl-C: quietly, with 0; nothing has been said yet."""
+    errors = tmp_path / "errors"
+    with errors.open("wb") as out:
+        tail = subprocess.Popen(typed(collector, "tail"), stdout=subprocess.PIPE, stderr=out)
+        await asyncio.to_thread(until_asleep, tail.pid)
+        tail.send_signal(signal.SIGINT)
+        said, _ = tail.communicate(timeout=60)
+    assert (tail.returncode, said, errors.read_text()) == (0, b"", "")
+
+
+def until_asleep(pid: int) -> None:
+    """Wait until it asks the store: it has a connection, and has been started long ago."""
+    asyncio.run(until(lambda: connections(pid) >= 2, what="tail asks"))
+
+
+def connections(pid: int) -> int:
+    links = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            links.append(str(one.readlink()))
+        except FileNotFoundError:
+            continue
+    return sum(link.startswith("socket:") for link in links)
+
+
+async def a_tail_hears(collector: Collector, tmp_path: Path) -> list[dict[str, object]]:
+    """What a replay says, entry by entry, then Ctrl-C."""
+    lines = tmp_path / "lines"
+    with lines.open("wb") as out:
+        tail = subprocess.Popen(typed(collector, "tail", "--format", "jsonl"), stdout=out, stderr=subprocess.PIPE)
+    await asyncio.to_thread(until_asleep, tail.pid)
+    played = await asyncio.to_thread(bgpledger, "replay", str(DEMO), "--to", collector.target, timeout=120)
+    assert played.returncode == 0, played.stderr
+    await until(lambda: lines.read_bytes().count(b"\n") >= ENTRIES, what="tail shows everything")
+    tail.send_signal(signal.SIGINT)
+    _, said = tail.communicate(timeout=60)
+    assert (tail.returncode, said) == (0, b"")
+    return [json.loads(line) for line in lines.read_text().splitlines()]
+
+
+def filters_narrow(collector: Collector) -> None:
+    ask = collector.ask
+    assert {one["event"] for one in ask("search", "-m", "withdraw")} == {"withdraw"}
+    assert {one["peer"]["asn"] for one in ask("search", "-J", "64497,65551")} == {64497, 65551}
+    hijack = ask("search", "-d", "1h", "-o", "64511")
+    assert [one["event"] for one in hijack].count("withdraw") == 1
+    assert {one["as_path"].split()[-1] for one in hijack} == {"64511"}
+    assert ask("search", "-d", "1h", "-a", "_64511$") == hijack
+    assert {tuple(one["communities"]) for one in ask("search", "-d", "1h", "-C", "*:666")} == {("64497:666",)}
+    history = ask("history", "203.0.113.0/24", "-o", "64511", "--elem", "announce")
+    assert history == [one for one in hijack if one["prefix"] == "203.0.113.0/24" and one["event"] == "announce"]
+    assert len(ask("search", "--limit", "7")) == 7
+    assert ask("search", "-T", "2h") == []
+
+
+def what_no_index_serves(collector: Collector) -> None:
+    refused = subprocess.run(typed(collector, "search", "-o", "64511"), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert [line.partition(":")[0] for line in refused.stderr.splitlines()] == ["error", "cure"]
+    assert "80 UPDATEs would be read" in refused.stderr
+    assert collector.ask("search", "-o", "64511", "--all") == collector.ask("search", "-o", "64511", "-t", "1h")
+
+
+def what_is_said_most(collector: Collector) -> None:
+    (first, *_) = collector.ask("top", "prefixes", "--by", "flaps", "--limit", "3")
+    assert (first["name"], first["flaps"]) == ("198.51.100.64/26", 6)
+    names = [one["name"] for one in collector.ask("top", "peers")]
+    assert names[0] == "127.0.1.1"
+    assert len(names) == 3
+
+
+def a_reader_that_has_seen_enough(collector: Collector) -> None:
+    for command in ("search --format bgpdump", "search", "tail --from 1h --format jsonl", "history 203.0.113.0/24"):
+        words = " ".join(typed(collector, *command.split()))
+        done = subprocess.run(f"{words} | head -1", shell=True, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.stdout.count("\n"), done.stderr) == (1, ""), command
+
+
+def colours(collector: Collector) -> None:
+    """Only on a terminal, and not where NO_COLOR is set."""
+    command = typed(collector, "search", "--limit", "3")
+    assert b"\x1b" in on_a_terminal(command)
+    assert b"\x1b" not in on_a_terminal(command, NO_COLOR="1")
+    piped = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "FORCE_COLOR": "1"})
+    assert b"\x1b" not in piped.stdout
+
+
+def on_a_terminal(command: Sequence[str], **environment: str) -> bytes:
+    """What a command shows on a terminal."""
+    ours, its = pty.openpty()
+    inherited = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    process = subprocess.Popen(command, stdout=its, env={**inherited, "TERM": "xterm", **environment})
+    os.close(its)
+    shown = b""
+    try:
+        while part := os.read(ours, 4096):
+            shown += part
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0
+    assert b"session up" in shown
+    return shown
