@@ -58,7 +58,11 @@ class HistoryEntry(_Answer):
 
 
 class FoundEntry(HistoryEntry):
-    """An entry of any prefix: what `search` and `tail` answer."""
+    """An entry of any prefix: what `search` answers."""
+
+
+class LiveEntry(FoundEntry):
+    """An entry that has just been stored: what `tail` answers."""
 
 
 class TopEntry(_Answer):

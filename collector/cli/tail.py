@@ -35,12 +35,12 @@ def command(
         from collector.query.moments import parse_moment
         from collector.query.search import first
         from collector.query.tail import tail
-        from schemas.query import FoundEntry
+        from schemas.query import LiveEntry
 
         wanted = replace(filters, start=parse_moment(since, datetime.now(UTC)) if since else None)
         answer(
             chosen(ctx, data_dir, mongodb_uri),
             lambda store: first(tail(store, wanted), limit),
-            FoundEntry,
+            LiveEntry,
             Format(form),
         )

@@ -18,6 +18,7 @@ from schemas.query import (
     Finding,
     FoundEntry,
     HistoryEntry,
+    LiveEntry,
     PeerStatus,
     Route,
     RouteChange,
@@ -30,8 +31,8 @@ _PIPE_WIDTH = 100_000
 _FOLDED_WIDTH = 14
 _PART = 500
 """Rows whose widths decide those of the columns; a longer table is printed in such parts."""
-_PATIENCE = 0.1
-"""Seconds that rows wait for the ones after them."""
+_PATIENCE: dict[type[BaseModel], float] = {LiveEntry: 0.1, FoundEntry: 2.0}
+"""Seconds that rows wait for the ones after them; those of answers that are not named here wait for all."""
 
 
 class _Column(NamedTuple):
@@ -48,22 +49,24 @@ async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream
     """Write answers as one table, a part at a time; a status or a verification as a list of its facts."""
     count = 0
     part: _Part | None = None
-    async for rows, more in _parts(answers):
+    async for rows, more in _parts(answers, _PATIENCE.get(kind)):
         count += len(rows)
         if kind in _FACTS:
             _print(_facts(rows[0]), stream)
         else:
-            part = _Part.of(_COLUMNS[kind], rows, part, more=more)
+            part = _Part.of(_COLUMNS[kind], rows, part, more=more, folding=stream.isatty())
             part.print(stream)
     if not count and kind not in _FACTS:
-        _Part.of(_COLUMNS[kind], [], None, more=False).print(stream)
+        _Part.of(_COLUMNS[kind], [], None).print(stream)
     if kind is Verification and (findings := cast("Verification", rows[0]).findings):
         stream.write("\n")
-        _Part.of(_COLUMNS[Finding], findings, None, more=False).print(stream)
+        _Part.of(_COLUMNS[Finding], findings, None, folding=stream.isatty()).print(stream)
     return count
 
 
-async def _parts(answers: AsyncIterator[BaseModel]) -> AsyncIterator[tuple[list[BaseModel], bool]]:
+async def _parts(
+    answers: AsyncIterator[BaseModel], patience: float | None
+) -> AsyncIterator[tuple[list[BaseModel], bool]]:
     """Answers in parts: so many that their columns can be told, or what has come when the next one takes its time.
 
     With each, whether it was cut short, and more may come.
@@ -73,7 +76,7 @@ async def _parts(answers: AsyncIterator[BaseModel]) -> AsyncIterator[tuple[list[
     while not last:
         coming = asyncio.ensure_future(anext(answers, None))
         try:
-            await asyncio.wait([coming], timeout=_PATIENCE if rows else None)
+            await asyncio.wait([coming], timeout=patience if rows else None)
             if rows and not coming.done():
                 yield rows, True
                 rows = []
@@ -98,7 +101,15 @@ class _Part(NamedTuple):
     header: bool
 
     @classmethod
-    def of(cls, columns: Sequence[_Column], rows: Sequence[BaseModel], before: _Part | None, *, more: bool) -> _Part:
+    def of(
+        cls,
+        columns: Sequence[_Column],
+        rows: Sequence[BaseModel],
+        before: _Part | None,
+        *,
+        more: bool = False,
+        folding: bool = False,
+    ) -> _Part:
         """The next part; its columns go on where those of the part before it allow that."""
         cells = {column: [_text(column.cell(row)) for row in rows] for column in columns}
         # A column that says nothing in any row only takes room.
@@ -111,7 +122,7 @@ class _Part(NamedTuple):
             column.title: max(
                 before.widths.get(column.title, 0) if before else 0,
                 column.usual if more else 0,
-                0 if column.folds else max(map(cell_len, cells[column]), default=0),
+                0 if column.folds and folding else max(map(cell_len, cells[column]), default=0),
             )
             for column in shown
         }
@@ -236,6 +247,7 @@ _FACTS = (CollectorStatus, Verification)
 _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     HistoryEntry: (*_WHEN_AND_WHO, *_ROUTE, _REASON),
     FoundEntry: (*_WHEN_AND_WHO, _PREFIX, *_ROUTE, _REASON),
+    LiveEntry: (*_WHEN_AND_WHO, _PREFIX, *_ROUTE, _REASON),
     Route: (
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),

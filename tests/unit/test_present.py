@@ -12,7 +12,7 @@ from collector.present.formats import Format, write
 from collector.present.prometheus import METRICS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
-from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, PeerStatus, TopEntry
+from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, TopEntry
 from tests.support import until
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)
@@ -189,6 +189,9 @@ async def test_a_long_table_goes_on_in_its_columns() -> None:
     for part in (lines[:501], lines[501:]):
         at = part[0].index("prefix")
         assert {line[at : at + 14] for line in part[1:]} == {"203.0.113.0/24"}
+    long = [ENTRY.model_copy(update={"as_path": "64500"})] * 600
+    lines = await written([ENTRY, *long], Format.TABLE)
+    assert len({line.index("igp") for line in lines[1:]}) == 1
 
 
 async def test_rows_do_not_wait_long_for_others() -> None:
@@ -200,7 +203,7 @@ async def test_rows_do_not_wait_long_for_others() -> None:
         await seen.wait()
         yield SESSION
 
-    writing = asyncio.create_task(write(slowly(), FoundEntry, Format.TABLE, stream))
+    writing = asyncio.create_task(write(slowly(), LiveEntry, Format.TABLE, stream))
     await until(lambda: "203.0.113.0/24" in stream.getvalue(), what="the first row")
     seen.set()
     assert await writing == 2
