@@ -28,6 +28,8 @@ async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
         *edge.up(),
         edge.announce(PREFIX, "10.0.0.0/8", path=(64500, 64496)),
         edge.withdraw(PREFIX),
+        edge.withdraw("10.0.0.0/8"),
+        edge.announce("10.0.0.0/8", path=(64500, 64496)),
         *gone.up(),
         gone.announce(PREFIX, path=(64501, 64511)),
         gone.down("peer reset"),
@@ -71,7 +73,34 @@ async def test_history(recipe: Recipe) -> None:
 
 
 async def test_top_origins(recipe: Recipe) -> None:
-    assert await recipe("top-origins.js", "var hours = 1e5") == ["2 AS64496", "1 AS64511"]
+    assert await recipe("top-origins.js", "var hours = 1e5") == ["3 AS64496", "1 AS64511"]
+
+
+async def test_search(recipe: Recipe) -> None:
+    rows = await recipe("search.js", "var hours = 1e5, asPath = /(^| )64496$/")
+    assert [row.split(" ", 1)[1] for row in rows] == [
+        f"192.0.2.1 AS64500 {prefix} 64500 64496" for prefix in (PREFIX, "10.0.0.0/8", "10.0.0.0/8")
+    ]
+    assert await recipe("search.js", "var hours = 1e5, community = /:666$/") == []
+
+
+async def test_flaps(recipe: Recipe) -> None:
+    assert await recipe("flaps.js", "var hours = 1e5") == ["1 10.0.0.0/8"]
+
+
+async def test_tail(recipe: Recipe) -> None:
+    spoken = """
+      var seconds = 3;
+      setTimeout(async () => {
+        const last = await db.updates.findOne({ "peer.address": "192.0.2.1" }, {}, { sort: { ts: -1 } });
+        const ts = new Date(last.ts.getTime() + 1000);
+        await db.updates.insertOne({ ...last, _id: new ObjectId(), ts });
+        await db.sessions.updateOne({ until: null }, { $inc: { updates: 1 }, $set: { last_seen: ts } });
+      }, 800);
+      undefined;
+    """
+    (row,) = await recipe("tail.js", spoken)
+    assert row.split(" ", 1)[1] == "192.0.2.1 announce 10.0.0.0/8 64500 64496"
 
 
 async def test_peers_down(recipe: Recipe) -> None:

@@ -1,0 +1,21 @@
+// The prefixes that flapped most over a span of time: announced again by a peer that had withdrawn them.
+//
+//   mongosh "$URI/bgpledger" --quiet --eval 'var hours = 24' --file conf/mongosh/flaps.js
+
+const ts = { $gte: new Date(Date.now() - (globalThis.hours ?? 24) * 3600e3) };
+const flaps = new Map();
+for (const peer of db.sessions.distinct("peer.address")) {
+  const withdrawn = new Set();
+  db.updates.find({ "peer.address": peer, ts }, { announce: 1, withdraw: 1 }).sort({ ts: 1 }).forEach((update) => {
+    const routes = (groups) =>
+      (groups ?? []).flatMap(({ path_id, nlri }) => (nlri ?? []).map((prefix) => [prefix, `${path_id} ${prefix}`]));
+    for (const [, route] of routes(update.withdraw)) withdrawn.add(route);
+    for (const [prefix, route] of routes(update.announce)) {
+      if (withdrawn.delete(route)) flaps.set(prefix, (flaps.get(prefix) ?? 0) + 1);
+    }
+  });
+}
+[...flaps]
+  .sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]))
+  .slice(0, 20)
+  .forEach(([prefix, count]) => print(`${String(count).padStart(9)}  ${prefix}`));
