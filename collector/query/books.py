@@ -179,6 +179,8 @@ def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Be
     pid = incarnation = None
     for line, second, document in sorted(starts, key=lambda one: one[0]):
         said = document["source"]["pid"], document.get("incarnation")
+        if not said[0]:  # ExaBGP had gone before its receiver could ask for its number
+            continue
         if said[0] != pid or (incarnation is not None and said[1] != incarnation):
             begins.append(Begin(line, second))
         pid, incarnation = said

@@ -15,6 +15,7 @@ def test_another_exabgp_begins_with_another_number_or_another_life() -> None:
         (10, 2, start(1, "a")),
         (40, 5, start(1, "b")),
         (50, 6, start(2, "b")),
+        (55, 7, start(0)),
         (60, 7, start(2)),
         (70, 8, start(2, "c")),
     ]
