@@ -40,7 +40,19 @@ def command(
         wanted = replace(filters, start=parse_moment(since, datetime.now(UTC)) if since else None)
         answer(
             chosen(ctx, data_dir, mongodb_uri),
-            lambda store: first(tail(store, wanted), limit),
+            lambda store: first(tail(store, wanted, pulse=_stop_when_nobody_reads), limit),
             LiveEntry,
             Format(form),
         )
+
+
+def _stop_when_nobody_reads() -> None:
+    """As `head` leaves us, which only the next entry would tell, and it may be long in coming."""
+    import select
+    import sys
+
+    sys.stdout.flush()
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)
+    if any(event & select.POLLERR for _, event in reader.poll(0)):
+        raise BrokenPipeError

@@ -1,4 +1,4 @@
-"""`jsonl`: one JSON object a line, written as answers come. `json`: an array of them, or the one object of a status."""
+"""`jsonl`: one JSON object a line, written as answers come. `json`: an array of them, or the one object of a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TextIO
 
 from pydantic import BaseModel
 
-from schemas.query import CollectorStatus
+from schemas.query import CollectorStatus, Verification
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
@@ -20,9 +20,9 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
 
 
 async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
-    """Write a single status, indented; of other answers an array, one a line."""
+    """Write a single status or verification, indented; of other answers an array, one a line."""
     count = 0
-    if kind is CollectorStatus:
+    if kind in (CollectorStatus, Verification):
         async for answer in answers:
             stream.write(answer.model_dump_json(indent=2) + "\n")
             count += 1

@@ -9,7 +9,7 @@ A clock that is set back while a session lasts can hide what is said until it ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,10 +28,17 @@ _ONE_QUERY = timedelta(minutes=1)
 """More than this is read in windows."""
 
 
-async def tail(store: Store, filters: Filter) -> AsyncIterator[HistoryEntry]:
+async def tail(
+    store: Store, filters: Filter, *, pulse: Callable[[], None] = lambda: None
+) -> AsyncIterator[HistoryEntry]:
     """What is stored from now on, or since the filters' start; without end.
 
     Entries of one look at the store come in the order of time, later stored ones after earlier stored ones.
+
+    Args:
+        store: the archive.
+        filters: which entries.
+        pulse: called after each look; what it raises ends this.
     """
     follower = _Follower(store, filters)
     expand = Expander(store, filters, complete=True)
@@ -41,6 +48,7 @@ async def tail(store: Store, filters: Filter) -> AsyncIterator[HistoryEntry]:
             async for entry in expand(row):
                 if filters.matches(entry):
                     yield entry
+        pulse()
         await asyncio.sleep(POLL_SECONDS)
 
 

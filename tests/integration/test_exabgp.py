@@ -255,7 +255,7 @@ async def test_forty_peers_come_to_one_port(bench: Bench, daemons: Daemons) -> N
     daemons.bird("127.0.1.40", 65140, prefix="198.51.100.0/24", active=True)
     async with bench.running(bench.settings(*peers)):
         await until(lambda: bench.is_up("127.0.1.1", "127.0.1.40"), what="the first and the last are up")
-    assert bench.prefixes("127.0.1.40") == {"198.51.100.0/24"}
+        await until(lambda: bench.prefixes("127.0.1.40") == {"198.51.100.0/24"}, what="the last one's route is here")
 
 
 async def test_an_ipv6_peer_beside_an_ipv4_one(bench: Bench, daemons: Daemons) -> None:

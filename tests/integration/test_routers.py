@@ -68,7 +68,11 @@ class Bench:
         """What the command says, but for times and what is not given."""
         entries = self.collector.ask("history", prefix)
         assert [entry["ts"] for entry in entries] == sorted(entry["ts"] for entry in entries)
-        return [{key: value for key, value in entry.items() if value is not None and key != "ts"} for entry in entries]
+        left_out = ("ts", "collector")
+        return [
+            {key: value for key, value in entry.items() if value is not None and key not in left_out}
+            for entry in entries
+        ]
 
     def peers(self) -> list[dict[str, Any]]:
         return self.collector.ask("peers")
@@ -103,8 +107,8 @@ def announced(router: Router, route: Route, **more: Any) -> dict[str, Any]:
 
 
 def gone(router: Router, route: Route, event: str = "withdraw", **more: Any) -> dict[str, Any]:
-    family = f"{route.family} unicast"
-    return {"event": event, "peer": router.peer, "prefix": route.prefix, "family": family, **more}
+    """With what the router had said of it last."""
+    return {**announced(router, route), "event": event, **more}
 
 
 # --- what routers do --------------------------------------------------------------------------------------------------
