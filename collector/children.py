@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
+import signal
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 
 def bound_to_us(command: Sequence[str]) -> list[str]:
@@ -14,3 +19,42 @@ def bound_to_us(command: Sequence[str]) -> list[str]:
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
+
+
+async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[int]:
+    """End processes that go by these last arguments, of one like us that was killed.
+
+    The kernel only tells a child from the moment on that it has asked for that; one whose parent was killed just
+    before, or that overlooks a SIGTERM as it starts, lives on.
+
+    Args:
+        arguments: the last ones of the command line, which nobody else's has.
+        patience: seconds until they are ended by force.
+
+    Returns:
+        Their process numbers.
+    """
+    ended: list[int] = []
+    deadline = asyncio.get_running_loop().time() + patience
+    while found := _with_last_arguments(arguments):
+        late = asyncio.get_running_loop().time() > deadline
+        for pid in found:
+            if late or pid not in ended:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        ended += [pid for pid in found if pid not in ended]
+        if late and asyncio.get_running_loop().time() > deadline + patience:
+            break  # another user's, perhaps
+        await asyncio.sleep(0.1)
+    return ended
+
+
+def _with_last_arguments(arguments: Sequence[str]) -> list[int]:
+    end = b"".join(b"\0" + os.fsencode(argument) for argument in arguments) + b"\0"
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):  # it has ended
+                if (entry / "cmdline").read_bytes().endswith(end):
+                    found.append(int(entry.name))
+    return found

@@ -12,7 +12,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from collector.children import bound_to_us
+from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, CollectorError
 from collector.settings import Settings
 from collector.wire.exabgp import environment, listening_places, program, render
@@ -55,6 +55,8 @@ class ExabgpSupervisor:
             ConfigurationError: ExaBGP's configuration cannot be written from the settings.
         """
         self._write(self._settings)
+        if ended := await end_leftovers(["server", str(self._file)], patience=STOP_SECONDS):
+            log.warning("ended ExaBGP of a collector that was killed: process %s", ", ".join(map(str, ended)))
         await self._wait_for_places()
         try:
             await self._keep_up()

@@ -342,6 +342,35 @@ async def test_a_port_that_is_taken_is_said_at_once(bench: Bench) -> None:
             await ExabgpSupervisor(bench.settings(caller("127.0.0.21", 65021)), bench.helper).run()
 
 
+async def test_an_exabgp_that_outlived_its_collector_makes_room(bench: Bench) -> None:
+    """Its collector was killed before the kernel had been asked to tell it: it listens, and has its receiver."""
+    settings = bench.settings(caller("127.0.0.21", 65021))
+    async with bench.running(settings):
+        pass
+    exabgp = str(Path(sys.executable).with_name("exabgp"))
+    command = [sys.executable, exabgp, "server", str(settings.data_dir / "exabgp.conf")]
+    orphan = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        await until(lambda: not _free(bench.port), what="the orphan listens")
+        before = bench.helper_pid()
+        async with bench.running(settings):
+            await asyncio.to_thread(orphan.wait, 30)
+            await until(lambda: bench.helper_pid() != before, what="its own helper runs")
+    finally:
+        orphan.kill()
+        orphan.wait()
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+            return True
+    return False
+
+
 async def test_an_address_that_is_not_ours_is_said_at_once(bench: Bench) -> None:
     ours = bench.settings(caller("127.0.0.21", 65021, local_address="192.0.2.77"))
     with pytest.raises(CollectorError, match=r"cannot listen on 192\.0\.2\.77:\d+") as raised:
