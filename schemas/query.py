@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,8 +34,10 @@ class HistoryEntry(_Answer):
     route with it, without a withdrawal; without a prefix, the session itself.
     `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known."""
     prefix: str | None = None
-    """Null where a whole session is meant, in the answers of `search` and `tail`."""
+    """Null where a whole session is meant, in the answers of `search` and `tail`, and where the route is no prefix."""
     family: str | None = None
+    object: Any = None
+    """A route that is no prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
     path_id: int | None = None
     rd: str | None = None
     labels: list[list[int]] | None = None

@@ -2,7 +2,8 @@
 
 `BGP4MP|seconds|A|peer|AS|prefix|path|origin|next hop|LOCAL_PREF|MED|communities|AG or NAG|aggregator|`, `...|W|peer|
 AS|prefix`, `...|STATE|peer|AS|old|new` with the numbers of RFC 6396 4.4.1. As there, an absent LOCAL_PREF or MED is
-0, a path ID stands behind the prefix, only standard communities are shown, and of a gap nothing is.
+0, a path ID stands behind the prefix, only standard communities are shown; of gaps, and of routes that are no
+prefixes, nothing is.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     count = 0
     async for answer in answers:
         entry = cast("HistoryEntry", answer)
-        if entry.event != "gap":
+        if entry.event != "gap" and entry.object is None:
             stream.write(_line(entry) + "\n")
             count += 1
     return count

@@ -21,7 +21,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     count = 0
     async for answer in answers:
         entry = cast("HistoryEntry", answer)
-        if entry.event != "gap":
+        if entry.event != "gap" and entry.object is None:
             stream.write(_line(entry) + "\n")
             count += 1
     return count

@@ -6,6 +6,7 @@ Every key of the answer is a column; `peer.asn` becomes `peer_asn`, a list is se
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, TextIO
@@ -55,6 +56,8 @@ def _text(value: Any) -> str:
 
 
 def _nested(value: Mapping[str, Any]) -> str:
-    if "hex" in value:  # an extended community
+    if value.keys() == {"hex", "text"}:  # an extended community
         return value["text"] or f"0x{value['hex']}"
-    return " ".join(map(_text, value.values()))
+    if value.keys() == {"asn", "address"}:  # an aggregator
+        return f"{value['asn']} {value['address']}"
+    return json.dumps(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -229,7 +230,7 @@ _WHEN_AND_WHO = (
     _Column("AS", lambda entry: entry.peer.asn, right=True, usual=6),
     _Column("event", lambda entry: entry.event.replace("_", " "), usual=11),
 )
-_PREFIX = _Column("prefix", lambda entry: entry.prefix, usual=18)
+_PREFIX = _Column("prefix", lambda entry: entry.prefix or (entry.object and json.dumps(entry.object)), usual=18)
 _ROUTE = (
     _Column("path id", lambda entry: entry.path_id, right=True),
     _Column("RD", lambda entry: entry.rd),

@@ -17,9 +17,10 @@ _HOW_LOST = {
 
 
 def route_entry(
-    document: Document, event: Event, group: Mapping[str, Any], prefix: str, attributes: Mapping[str, Any]
+    document: Document, event: Event, group: Mapping[str, Any], nlri: Any, attributes: Mapping[str, Any]
 ) -> HistoryEntry:
     """A route of an UPDATE; its group's own words go before the attributes."""
+    is_prefix = "nlri" in group
     return HistoryEntry.model_validate(
         {
             **attributes,
@@ -28,7 +29,8 @@ def route_entry(
             "peer": document["peer"],
             "collector": document["collector"],
             "event": event,
-            "prefix": prefix,
+            "prefix": nlri if is_prefix else None,
+            "object": None if is_prefix else nlri,
         }
     )
 

@@ -118,7 +118,7 @@ class Filter:
     def _of_route(self, entry: HistoryEntry) -> bool:
         if not self.asks_for_routes:
             return True
-        if entry.prefix is None:
+        if entry.family is None:  # a session
             return False
         return (
             _allows(self.families, entry.family)

@@ -6,6 +6,7 @@ and time otherwise (2-3 ms each on the embedded server). A value that is stored 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,21 +17,24 @@ _MOST = 20_000
 _FIRST_LOOK = 4
 
 Route = tuple[Any, str, str | None, int | None, str]
-"""Session, family, route distinguisher, path ID, prefix."""
+"""Session, family, route distinguisher, path ID, prefix (or what stands for it, as JSON)."""
 Group = Mapping[str, Any]
+Nlri = Any
+"""A prefix, or what ExaBGP prints of a route that is none."""
 
 
-def route_of(document: Document, group: Group, prefix: str) -> Route:
+def route_of(document: Document, group: Group, nlri: Nlri) -> Route:
     """What tells this route from all others."""
     session = document.get("session") or document["peer"]["address"]
+    prefix = nlri if isinstance(nlri, str) else json.dumps(nlri, sort_keys=True, default=str)
     return session, group["family"], group.get("rd"), group.get("path_id"), prefix
 
 
-def routes(document: Document, event: str) -> Iterator[tuple[Group, str]]:
+def routes(document: Document, event: str) -> Iterator[tuple[Group, Nlri]]:
     """Every route that an UPDATE announces or withdraws, with its group."""
     for group in document.get(event, ()):
-        for prefix in group.get("nlri", ()):
-            yield group, prefix
+        for nlri in (*group.get("nlri", ()), *group.get("objects", ())):
+            yield group, nlri
 
 
 class LastRoutes:
@@ -42,15 +46,18 @@ class LastRoutes:
 
     def see(self, document: Document) -> None:
         """Remember what an UPDATE announces."""
-        for group, prefix in routes(document, "announce"):
-            self._remember(route_of(document, group, prefix), _said(document, group))
+        for group, nlri in routes(document, "announce"):
+            self._remember(route_of(document, group, nlri), _said(document, group))
 
-    async def find(self, document: Document, group: Group, prefix: str) -> Mapping[str, Any]:
-        """Attributes and next hop of the route that a withdrawal ends; empty when it is not known."""
-        route = route_of(document, group, prefix)
+    async def find(self, document: Document, group: Group, nlri: Nlri) -> Mapping[str, Any]:
+        """Attributes and next hop of the route that a withdrawal ends; empty when it is not known.
+
+        No index serves routes that are no prefixes: of these only what was seen is known.
+        """
+        route = route_of(document, group, nlri)
         said = self._recent.get(route)
         if said is None:
-            said = await self._look_up(document, route)
+            said = await self._look_up(document, route) if "nlri" in group else {}
             self._remember(route, said)
         return said
 

@@ -29,7 +29,7 @@ _COLUMNS: dict[str, int] = {
     "path_changes": _CHANGED,
 }
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
-    "prefixes": lambda entry: (entry.prefix or "",),
+    "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
     "origins": lambda entry: [str(asn) for asn in origins_of(entry.as_path)],
     "peers": lambda entry: (entry.peer.address,),
     "paths": lambda entry: () if entry.as_path is None else (entry.as_path,),
@@ -84,7 +84,8 @@ class Tally:
         return TopEntry(name=name, **{key: self._counts[place + kind] for key, kind in _COLUMNS.items()})
 
     def _kinds(self, entry: HistoryEntry) -> Sequence[int]:
-        route = hash((entry.peer.address, entry.collector, entry.family, entry.rd, entry.path_id, entry.prefix))
+        nlri = entry.prefix or str(entry.object)
+        route = hash((entry.peer.address, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
         before = self._routes.get(route)
         if entry.event == "withdraw":
             if before is not None and before > 0:

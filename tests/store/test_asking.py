@@ -186,6 +186,22 @@ async def test_a_withdrawal_carries_the_route_that_it_ends(store: Store, data_di
     assert [one.as_path for one in plain] == [None] * 3
 
 
+async def test_routes_that_are_no_prefixes(store: Store, data_dir: Path) -> None:
+    router = Router()
+    flow = {"destination-ipv4": ["192.0.2.0/24"], "string": "flow destination-ipv4 192.0.2.0/24"}
+    lines = [
+        *router.up(),
+        router.update(attribute={"origin": "igp"}, announce={"ipv4 flow": {"no-nexthop": [flow]}}),
+        router.update(withdraw={"ipv4 flow": [flow]}),
+    ]
+    await archive(data_dir, store, lines)
+    said = await found(store, Filter(families=Choice(("ipv4 flow",))))
+    assert [(one.event, one.prefix, one.object, one.origin) for one in said] == [
+        ("announce", None, flow, "igp"),
+        ("withdraw", None, flow, "igp"),
+    ]
+
+
 async def test_a_route_among_many_of_one_millisecond(store: Store, data_dir: Path) -> None:
     router = Router()
     lines = router.up()

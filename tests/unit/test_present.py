@@ -171,6 +171,12 @@ async def test_bgpreader() -> None:
     ]
 
 
+async def test_a_route_that_is_no_prefix() -> None:
+    flow = ENTRY.model_copy(update={"prefix": None, "family": "ipv4 flow", "object": {"string": "flow"}})
+    assert json.loads(next(csv.DictReader(await written([flow], Format.CSV)))["object"]) == {"string": "flow"}
+    assert '{"string": "flow"}' in (await written([flow], Format.TABLE, FoundEntry))[1]
+
+
 @pytest.mark.parametrize("form", [Format.BGPDUMP, Format.BGPREADER])
 async def test_a_gap_is_no_line_of_theirs(form: Format) -> None:
     async def gap() -> AsyncIterator[BaseModel]:
