@@ -12,6 +12,7 @@ from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Mongodb
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from collector.cli.progress import Progress
     from collector.query.filters import Filter
     from collector.store.mongo import Store
     from schemas.query import HistoryEntry
@@ -37,6 +38,7 @@ def command(
     import sys
 
     from collector.cli.asking import answer
+    from collector.cli.progress import progress
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES, Format
     from collector.query.search import first
     from schemas.query import FoundEntry
@@ -45,21 +47,26 @@ def command(
 
     def ask(store: Store) -> AsyncIterator[HistoryEntry]:
         complete = form_of_entries not in WITHOUT_WITHDRAWN_ROUTES
-        return first(_search(store, filters, everything=everything, complete=complete), limit)
+        return first(_search(store, filters, shown, everything=everything, complete=complete), limit)
 
-    if not answer(chosen(ctx, data_dir, mongodb_uri), ask, FoundEntry, form_of_entries):
+    with progress(among_answers=True) as shown:
+        count = answer(chosen(ctx, data_dir, mongodb_uri), ask, FoundEntry, form_of_entries)
+    if not count:
         sys.stderr.write("nothing that is known passes these filters\n")
 
 
-async def _search(store: Store, filters: Filter, *, everything: bool, complete: bool) -> AsyncIterator[HistoryEntry]:
+async def _search(
+    store: Store, filters: Filter, shown: Progress, *, everything: bool, complete: bool
+) -> AsyncIterator[HistoryEntry]:
     from collector.errors import UsageError
     from collector.query.search import count_updates, search
 
+    count = await count_updates(store, filters)
     if filters.asks_for_routes and filters.start is None and not everything:
-        count = await count_updates(store, filters)
         raise UsageError(
             f"no index serves these filters: {count} UPDATEs would be read",
             "give a range of time (--start 2h, --duration 1d), or --all to read them all the same",
         )
-    async for entry in search(store, filters, complete=complete):
+    shown.total = None if filters.span else count
+    async for entry in search(store, filters, complete=complete, on_read=shown.advance):
         yield entry

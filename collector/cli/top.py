@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import DataDir, MongodbUri, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from collector.store.mongo import Store
+    from schemas.query import TopEntry
 
 
 class _What(StrEnum):
@@ -52,16 +58,21 @@ def command(
     import sys
 
     from collector.cli.asking import answer
+    from collector.cli.progress import progress
     from collector.present.formats import Format
+    from collector.query.search import count_updates
     from collector.query.top import top
     from schemas.query import TopEntry
 
     order: Any = by.replace("-", "_")
-    count = answer(
-        chosen(ctx, data_dir, mongodb_uri),
-        lambda store: top(store, what.value, order, filters, limit),
-        TopEntry,
-        Format(form),
-    )
+
+    async def ask(store: Store) -> AsyncIterator[TopEntry]:
+        shown.total = None if filters.span else await count_updates(store, filters)
+        async for entry in top(store, what.value, order, filters, limit, on_read=shown.advance):
+            shown.end()
+            yield entry
+
+    with progress(among_answers=False) as shown:
+        count = answer(chosen(ctx, data_dir, mongodb_uri), ask, TopEntry, Format(form))
     if not count:
         sys.stderr.write("nothing that is known passes these filters\n")

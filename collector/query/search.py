@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from collector.query import streams
 from collector.query.entries import gap_entry, route_entry, session_entry
@@ -13,7 +13,9 @@ from collector.store.mongo import Store
 from schemas.query import HistoryEntry
 
 
-async def search(store: Store, filters: Filter, *, complete: bool = True) -> AsyncIterator[HistoryEntry]:
+async def search(
+    store: Store, filters: Filter, *, complete: bool = True, on_read: Callable[[], None] | None = None
+) -> AsyncIterator[HistoryEntry]:
     """Everything that the filters let through, oldest first.
 
     Args:
@@ -21,26 +23,20 @@ async def search(store: Store, filters: Filter, *, complete: bool = True) -> Asy
         filters: what is asked for.
         complete: withdrawals carry the route that they end. Without that, and without a filter that needs it, they
             are not looked up, which saves time.
+        on_read: called for each UPDATE that has been read; `count_updates` says how many there are.
     """
     wanted = []
     if filters.wants("announce") or filters.wants("withdraw"):
         wanted.append(streams.updates(store, filters))
     if filters.wants("session"):
         wanted.append(streams.session_rows(store, filters))
-    rows = streams.merge(*wanted, streams.gap_rows(store, filters))
-    async for entry in entries(store, filters, rows, complete=complete):
-        yield entry
-
-
-async def entries(
-    store: Store, filters: Filter, rows: AsyncIterator[Row], *, complete: bool = True
-) -> AsyncIterator[HistoryEntry]:
-    """The entries of rows that come in the order of time, of which the filters let through."""
     expand = Expander(store, filters, complete=complete)
-    async for row in rows:
+    async for row in streams.merge(*wanted, streams.gap_rows(store, filters)):
         async for entry in expand(row):
             if filters.matches(entry):
                 yield entry
+        if on_read and row.kind == streams.UPDATE:
+            on_read()
 
 
 class Expander:
@@ -72,7 +68,7 @@ class Expander:
 
 
 async def count_updates(store: Store, filters: Filter) -> int:
-    """How many UPDATEs `search` would read, of the books of the sessions."""
+    """How many UPDATEs the sessions have that `search` would read; of a range of time, all that reach into it."""
     return sum(session.get("updates", 0) for session in await streams.sessions(store, filters))
 
 

@@ -36,12 +36,17 @@ _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
 }
 
 
-async def top(store: Store, what: What, by: By, filters: Filter, limit: int) -> AsyncIterator[TopEntry]:
-    """The `limit` names with most of what `by` names, those with none left out; ties in the order of the names."""
+async def top(
+    store: Store, what: What, by: By, filters: Filter, limit: int, *, on_read: Callable[[], None] | None = None
+) -> AsyncIterator[TopEntry]:
+    """The `limit` names with most of what `by` names, those with none left out; ties in the order of the names.
+
+    `on_read` is called for each UPDATE that has been read.
+    """
     tally = Tally()
     names_of = _NAMES[what]
     # A withdrawal's origin and path are those of the route that it ends.
-    async for entry in search(store, filters, complete=what in ("origins", "paths")):
+    async for entry in search(store, filters, complete=what in ("origins", "paths"), on_read=on_read):
         if entry.event in ("announce", "withdraw"):
             tally.count(entry, names_of(entry))
     for one in tally.most(by, limit):

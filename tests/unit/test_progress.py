@@ -1,0 +1,53 @@
+import io
+import time
+
+import pytest
+
+from collector.cli.progress import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_it_is_shown_when_it_takes_long_and_taken_away(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress(stream, 1000)
+    shown.advance()
+    assert stream.getvalue() == ""
+    for clock[0] in (1.5, 1.6, 2.0):
+        for _ in range(250):
+            shown.advance()
+    lines = stream.getvalue().split("\r")[1:]
+    assert lines[0] == f"[{'.' * 30}]   0% of 1,000 UPDATEs read\x1b[K"
+    assert " 50% of 1,000" in lines[-1]
+    assert len(lines) == 2
+    shown.end()
+    assert stream.getvalue().endswith("\r\x1b[K")
+
+
+def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress(stream)
+    shown.advance()
+    shown.end()
+    assert stream.getvalue() == ""
+
+
+def test_more_than_was_counted(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress(stream, 1)
+    shown.advance()
+    clock[0] = 2
+    shown.advance()
+    assert "100% of 1 UPDATEs" in stream.getvalue()
+
+
+def test_nowhere(clock: list[float]) -> None:
+    shown = Progress(None)
+    clock[0] = 2
+    shown.advance()
+    shown.end()
