@@ -87,7 +87,12 @@ class Route(_Answer):
     """A route of one peer at a moment."""
 
     peer: Peer
-    prefix: str
+    collector: str | None = None
+    """The name of the collector that the peer speaks to."""
+    prefix: str | None
+    """Null where the route is no prefix."""
+    object: Any = None
+    """A route that is no prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
     state: RouteState
     """`stale`: its session has ended, and its peer restarts gracefully (RFC 4724). `uncertain`: lines of the peer were
     lost since it was announced. `unknown`: none is known, but lines of the peer were lost."""
@@ -115,7 +120,8 @@ class RouteChange(_Answer):
 
     event: Literal["appeared", "went", "changed"]
     peer: Peer
-    prefix: str
+    prefix: str | None
+    object: Any = None
     changed: list[str] | None = None
     """The names of what is another than before."""
     before: Route | None = None
@@ -179,6 +185,9 @@ class CollectorStatus(_Answer):
     """Lines that ExaBGP counted and that never came."""
     lag_seconds: float
     """Age of the oldest line that waits; 0 when none does."""
+    rib_behind: int | None = None
+    """UPDATEs that the newest stored tables of sessions that are up do not hold: a question for all routes folds them.
+    Null when the store does not answer."""
     mongodb_uri: str | None
     """Without user, password or other secrets."""
     store: str

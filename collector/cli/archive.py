@@ -32,6 +32,7 @@ async def _archive(settings: Settings) -> None:
     from collector.cli.asking import find_store
     from collector.ledger.archive import Archiver
     from collector.ledger.outage import announce, withdraw
+    from collector.ledger.project import Projector, Rhythm
     from collector.logs import log_to_stderr
     from collector.spool.spool import Keep, SpoolReader, identity
     from collector.wire.asks import ask
@@ -41,6 +42,8 @@ async def _archive(settings: Settings) -> None:
     reader = SpoolReader(spool, keep=Keep(spool, settings.spool.keep_days) if settings.spool.keep_days else None)
     try:
         async with find_store(settings) as store:
+            rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
+            projector = Projector(store, settings.collector, rhythm, days=settings.rib.snapshot_days)
             archiver = Archiver(
                 reader,
                 store,
@@ -52,10 +55,13 @@ async def _archive(settings: Settings) -> None:
                 batch_seconds=settings.archive.batch_seconds,
                 ask=partial(ask, settings.data_dir),
                 tell=partial(announce, settings.data_dir),
+                saw=projector.saw,
             )
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, archiver.stop)
+            projecting = asyncio.create_task(projector.run(), name="tables")
             await archiver.run()
+            projecting.cancel()
             withdraw(settings.data_dir)
     finally:
         reader.close()

@@ -32,6 +32,13 @@ LONGEST_PAUSE = 30.0
 T = TypeVar("T")
 
 
+class Saw(Protocol):
+    """Is told of sessions as they are stored."""
+
+    def __call__(self, sessions: Sequence[Document], *, full: bool) -> None:
+        """These have changed; whether there may be more at once."""
+
+
 class Lines(Protocol):
     """What the archiver needs of the spool's reader."""
 
@@ -80,6 +87,7 @@ class Archiver:
         batch_seconds: how long lines may gather before they are written.
         ask: asks a peer for its routes again, for an address and a family; see `Healer`.
         tell: passes on whether the store is away; see `Outage`.
+        saw: is told of sessions as they are stored; see `Projector`.
     """
 
     def __init__(
@@ -96,6 +104,7 @@ class Archiver:
         batch_seconds: float = 0.2,
         ask: Ask = lambda _address, _family: True,
         tell: Tell = lambda _state: None,
+        saw: Saw = lambda _sessions, *, full: None,  # noqa: ARG005  # a name of the protocol
     ) -> None:
         self._lines = lines
         self._store = store
@@ -110,6 +119,7 @@ class Archiver:
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
         self._healer = Healer(ask)
+        self._saw = saw
         self._outage = Outage(tell)
         self._stopping = asyncio.Event()
         self._disk = asyncio.Lock()
@@ -188,6 +198,7 @@ class Archiver:
             self._rejected += rejected
             note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
             await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, batch.next_line, note)))
+            self._saw(batch.sessions, full=batch.lines >= self._batch_lines)
             self._healer.want(batch.gaps)
             self._healer.act(self._tracker.capabilities)
 

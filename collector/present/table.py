@@ -252,7 +252,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     Route: (
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),
-        _Column("prefix", lambda route: route.prefix),
+        _PREFIX,
         _Column("note", lambda route: "" if route.state == "stands" else route.state),
         *_ROUTE,
         _Column("since (UTC)", lambda route: route.since),
@@ -260,7 +260,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     RouteChange: (
         _Column("peer", lambda change: change.peer.address),
         _Column("AS", lambda change: change.peer.asn, right=True),
-        _Column("prefix", lambda change: change.prefix),
+        _PREFIX,
         _Column("event", lambda change: change.event),
         _Column("what", _what_changed, folds=True),
         _Column("since (UTC)", lambda change: (change.after or change.before).since),

@@ -15,6 +15,7 @@ from collector.errors import StoreError
 from collector.query.running import find_running
 from collector.spool.state import inspect
 from collector.store.mongo import Store
+from collector.tables import snapshots
 from collector.wire.decode import Rejection, decode
 from schemas.archiver import ArchiverState
 from schemas.query import CollectorStatus
@@ -26,8 +27,9 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     spool = inspect(data_dir / "spool")
     try:
         server = await store.server_version() if store else "none: no collector runs here, and no URI is given"
+        behind = await rib_lag(store) if store else None
     except StoreError as error:
-        server = f"unreachable: {error.cause}"
+        server, behind = f"unreachable: {error.cause}", None
     return CollectorStatus(
         state="running" if running else "stopped",
         pid=running.pid if running else None,
@@ -42,6 +44,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         lost=spool.note.get("tracker", {}).get("gaps", {}).get("lost", 0),
         bytes_waiting=spool.bytes_waiting,
         lag_seconds=_age(spool.oldest_waiting),
+        rib_behind=behind,
         mongodb_uri=store.shown_uri if store else None,
         store=server,
         **_outage(data_dir),
@@ -52,6 +55,15 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
             "python": platform.python_version(),
         },
     )
+
+
+async def rib_lag(store: Store) -> int:
+    """UPDATEs that the stored tables of sessions that are up do not hold: a question for all routes folds them."""
+    lag = 0
+    async for session in store.find("sessions", {"until": None}, fields=("updates",)):
+        table = await snapshots.newest(store, session["_id"])
+        lag += session["updates"] - (table.updates if table else 0)
+    return lag
 
 
 def _outage(data_dir: Path) -> dict[str, Any]:

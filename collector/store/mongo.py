@@ -200,6 +200,12 @@ class Store:
                 [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents], ordered=False
             )
 
+    async def remove(self, collection: str, query: Mapping[str, Any]) -> None:
+        """Remove the documents that match; durable when it returns."""
+        durable = self._database[collection].with_options(write_concern=_DURABLE)
+        with self._errors():
+            await durable.delete_many(query)
+
     async def claim(self, collector: str, spool: str) -> None:
         """Take a collector's name for one spool: the keys of two of one name could collide, and one line be lost.
 

@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from collector.ledger import project
+from collector.ledger.project import Rhythm
 from collector.query.diff import diff
+from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
 from collector.store.mongo import Store
+from collector.tables import pages
 from schemas.query import Route
 from tests.store.test_archive import archive
 from tests.support import Router
@@ -83,15 +87,29 @@ async def ask(store: Store, question: RibQuery) -> list[Route]:
 
 
 def as_stand(routes: list[Route]) -> Stand:
-    found = {(one.peer.address, one.prefix): (one.as_path or "", one.since) for one in routes}
+    found = {(one.peer.address, one.prefix or ""): (one.as_path or "", one.since) for one in routes}
     assert len(found) == len(routes)
     return found
 
 
+async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table after every few changes, in parts of two routes."""
+    monkeypatch.setattr(project, "_MOST_CHANGES", 4)
+    monkeypatch.setattr(pages, "ROUTES", 2)
+    async for session in store.find("sessions", {}):
+        made = [one async for one in project.project(store, session, None, Rhythm(hours=8, updates=1))]
+        assert len(made) >= session["updates"] // 10
+
+
+@pytest.mark.parametrize("tables", ["without tables", "with tables"])
 @pytest.mark.parametrize("seed", range(3))
-async def test_at_any_moment(data_dir: Path, store: Store, seed: int) -> None:
+async def test_at_any_moment(
+    data_dir: Path, store: Store, seed: int, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     story = Story(seed)
     await archive(data_dir, store, *story.lines)
+    if tables == "with tables":
+        await store_tables(store, monkeypatch)
     for moment, stand in story.chance.sample(story.moments, 15):
         for shift in (timedelta(0), timedelta(milliseconds=100)):
             everything = await ask(store, RibQuery(at=moment + shift))
@@ -100,6 +118,8 @@ async def test_at_any_moment(data_dir: Path, store: Store, seed: int) -> None:
         prefix = story.chance.choice(PREFIXES)
         await check_matches(store, moment, prefix, stand)
     assert as_stand(await ask(store, RibQuery())) == story.stand
+    counted = {peer.address: peer.routes async for peer in peers(store)}
+    assert counted == {router.address: sum(key[0] == router.address for key in story.stand) for router in story.routers}
     await check_changes(store, story)
 
 

@@ -12,6 +12,7 @@ ROOMS = [
     {"collector.errors"},
     {"collector.children", "collector.logs", "collector.settings"},
     {"collector.wire", "collector.spool", "collector.store"},
+    {"collector.tables"},
     {"collector.ledger", "collector.query"},
     {"collector.present"},
     {"collector.daemon", "collector.doctor", "collector.demo"},

@@ -70,7 +70,7 @@ def test_the_example_tells_the_defaults() -> None:
     tree, defaults = tomllib.loads(uncommented()), load(None, environ={})
     for key in keys():
         if (
-            key[0] in {"bgp", "mongodb", "exabgp", "spool", "archive", "retention", "log"}
+            key[0] in {"bgp", "mongodb", "exabgp", "spool", "archive", "rib", "retention", "log"}
             and key[1] not in WITHOUT_DEFAULT
         ):
             told, default = tree[key[0]][key[1]], getattr(getattr(defaults, key[0]), key[1])
