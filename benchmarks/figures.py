@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import commands, decoding, rivals, sizes, whole_table
+from benchmarks import asking, commands, decoding, rivals, sizes, whole_table
 from benchmarks.data import Table
 
 Values = Mapping[str, float]
@@ -71,6 +71,7 @@ CASES: dict[str, Case] = {
     "findable-script": Case(rivals.findable_script),
     "pmbgpd": Case(rivals.pmbgpd, rivals.missing_pmbgpd),
     "sizes": Case(sizes.measure),
+    "asking": Case(asking.measure),
 }
 
 
@@ -261,6 +262,61 @@ FIGURES: dict[str, Figure] = {
         ("sizes", "pmbgpd"),
         lambda one: one["pmbgpd"]["log_bytes"] / one["sizes"]["bson"],
         better="more",
+        once=True,
+    ),
+    "lookup": Figure(
+        "longest match at a moment, 95th percentile",
+        ("asking",),
+        lambda one: one["asking"]["lookup_p95"] * 1000,
+        "ms",
+        goal=20,
+        once=True,
+    ),
+    "rib-first": Figure(
+        "whole RIB at a moment, to its first row",
+        ("asking",),
+        lambda one: one["asking"]["table_first"],
+        "s",
+        goal=1,
+        once=True,
+    ),
+    "rib": Figure(
+        "whole RIB at a moment, to its last row",
+        ("asking",),
+        lambda one: one["asking"]["table_seconds"],
+        "s",
+        goal=5,
+        once=True,
+    ),
+    "rib-memory": Figure(
+        "memory of `bgpledger rib --at T --format jsonl`, its peak",
+        ("asking",),
+        lambda one: one["asking"]["command_peak"] / 1e6,
+        "MB",
+        goal=200,
+        once=True,
+    ),
+    "diff": Figure(
+        "`diff` of two moments an hour apart",
+        ("asking",),
+        lambda one: one["asking"]["diff_seconds"],
+        "s",
+        goal=10,
+        once=True,
+    ),
+    "tail": Figure(
+        "`tail`, from an UPDATE's being stored to its being shown, the longest",
+        ("asking",),
+        lambda one: one["asking"]["tail_max"] * 1000,
+        "ms",
+        goal=500,
+        once=True,
+    ),
+    "rebuild": Figure(
+        "`db rebuild-rib` of the table and its changes",
+        ("asking",),
+        lambda one: one["asking"]["rebuild"],
+        "s",
         once=True,
     ),
 }
