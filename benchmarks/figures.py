@@ -63,6 +63,8 @@ CASES: dict[str, Case] = {
     "exabgp": Case(whole_table.exabgp),
     "collector-pypy": Case(whole_table.collector_pypy, whole_table.missing_pypy),
     "exabgp-pypy": Case(whole_table.exabgp_pypy, whole_table.missing_pypy),
+    "two-peers": Case(whole_table.two_peers),
+    "two-processes": Case(whole_table.two_processes),
     "store": Case(whole_table.store),
     "decode": Case(decoding.decode_and_encode),
     "help": Case(commands.show_help),
@@ -111,6 +113,18 @@ FIGURES: dict[str, Figure] = {
         "ExaBGP alone, to /dev/null, under PyPy over CPython",
         ("exabgp", "exabgp-pypy"),
         lambda one: one["exabgp"]["seconds"] / one["exabgp-pypy"]["seconds"],
+        better="more",
+    ),
+    "processes": Figure(
+        "two peers' tables at once into the spools: two ExaBGP processes over one, while the store works",
+        ("two-peers", "two-processes"),
+        lambda one: one["two-peers"]["wire_seconds"] / one["two-processes"]["wire_seconds"],
+        better="more",
+    ),
+    "processes-whole": Figure(
+        "the same, to the last UPDATE queryable",
+        ("two-peers", "two-processes"),
+        lambda one: one["two-peers"]["seconds"] / one["two-processes"]["seconds"],
         better="more",
     ),
     "cpu-store": Figure(

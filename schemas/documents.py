@@ -28,6 +28,14 @@ def collector_number(collector: str) -> int:
     return int.from_bytes(hashlib.blake2b(collector.encode(), digest_size=3).digest())
 
 
+def lane_name(collector: str, lane: int) -> str:
+    """What stands for the collector's name in the keys of one of its spools: each counts its lines from 0 on.
+
+    The first one has the name itself.
+    """
+    return f"{collector}#{lane}" if lane else collector
+
+
 def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
     """The key of what line number `line` of a collector's spool became.
 
@@ -54,6 +62,11 @@ def make_snapshot_key(ts: datetime, collector: int, session: ObjectId, part: int
 def key_line(key: ObjectId) -> int:
     """The line number in a key that `make_key` made."""
     return int.from_bytes(key.binary[7:])
+
+
+def key_collector(key: ObjectId) -> int:
+    """The collector's, or lane's, 24 bits in a key."""
+    return int.from_bytes(key.binary[4:7])
 
 
 class Place(NamedTuple):

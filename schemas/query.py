@@ -165,7 +165,7 @@ class SpoolSegment(_Answer):
 
 
 class CollectorStatus(_Answer):
-    """How the collector does: `read == stored + rejected + waiting`, always."""
+    """How the collector does, all its spools together: `read == stored + rejected + waiting`, always."""
 
     state: Literal["running", "stopped"]
     pid: int | None = None
@@ -209,6 +209,8 @@ class Finding(_Answer):
     of lines that the spool never had. `counter`: ExaBGP wrote lines that are nowhere, and no gap tells of them. `gap`:
     a gap tells of lines that are there. `tally`: a session counts other than what is there. `session`: a session that
     is not there, though documents name it. `sum`: the collector's own tallies do not add up."""
+    spool: str | None = None
+    """Where a collector has several: whose lines, such as `spool-1`."""
     lines: str | None = None
     """Numbers of lines, such as `17` or `17-20`."""
     peer: str | None = None
@@ -217,7 +219,7 @@ class Finding(_Answer):
 
 
 class Verification(_Answer):
-    """Whether every line of a spool is in the database, once."""
+    """Whether every line of a collector's spools is in the database, once."""
 
     complete: bool
     """Nothing is missing, and nothing double."""
@@ -226,7 +228,7 @@ class Verification(_Answer):
     mongodb_uri: str
     """Without user, password or other secrets."""
     verified: int
-    """Lines that were looked for: all below the spool's acknowledged position."""
+    """Lines that were looked for: all below the spools' acknowledged positions."""
     waiting: int
     """Lines that were not stored yet, and were not looked for."""
     documents: int

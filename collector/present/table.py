@@ -267,6 +267,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     ),
     Finding: (
         _Column("what", lambda finding: finding.what),
+        _Column("spool", lambda finding: finding.spool),
         _Column("lines", lambda finding: finding.lines),
         _Column("peer", lambda finding: finding.peer),
         _Column("session", lambda finding: finding.session),

@@ -156,6 +156,7 @@ class ExabgpSettings(_Section):
     python: str | None = Field(
         None, min_length=1, description='the Python that runs ExaBGP, a name or a path: "pypy3"; without, our own'
     )
+    processes: values.Processes = Field(1, description="processes that the peers are spread over, 1 to 16")
 
 
 class SpoolSettings(_Section):

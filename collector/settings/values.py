@@ -155,6 +155,7 @@ def source_address(listen: str) -> str:
 PeerAsn = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**32 - 1), AfterValidator(_asn)]
 HoldTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=65535), AfterValidator(_hold_time)]
 RestartTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=4095)]
+Processes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=16)]
 Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
 Hops = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=254)]
 Mebibytes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=4096)]
