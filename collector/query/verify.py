@@ -6,7 +6,7 @@ note has sums, and gaps tell what was lost before. All of these have to agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -62,8 +62,10 @@ def _together(parts: Sequence[tuple[Lane, Verification]]) -> Verification:
 
 async def _verify(lane: Lane, store: Store, collector: str, told: Told) -> Verification:
     spool = inspect(lane.spool)
-    collector = spool.note.get("collector", collector)
-    owners = {Owner.named(collector, lane.number), *await _before(store, lane)}
+    names = await _names(store, lane)
+    # Before the first acknowledgement the spool itself does not know.
+    collector = spool.note.get("collector") or next(iter(names), collector)
+    owners = {Owner.named(name, lane.number) for name in (collector, *names)}
     sessions = await _sessions(store, owners, spool)
     gaps = await _gaps(store, owners, spool.acknowledged)
     books = Books(
@@ -104,11 +106,11 @@ async def _verify(lane: Lane, store: Store, collector: str, told: Told) -> Verif
     )
 
 
-async def _before(store: Store, lane: Lane) -> Iterable[Owner]:
-    """What a lane's spool was called, now and before: its collector may have had other names."""
+async def _names(store: Store, lane: Lane) -> list[str]:
+    """What the collector of a lane's spool is called in the store, and was: it may have had other names before."""
     identity = known_identity(lane.spool)
-    names = await store.claimed(identity) if identity else []
-    return [Owner.named(name.removesuffix(lane_name("", lane.number)), lane.number) for name in names]
+    claimed = await store.claimed(identity) if identity else []
+    return [name.removesuffix(lane_name("", lane.number)) for name in claimed]
 
 
 def _limits(lifetimes: Mapping[str, int]) -> Limits:

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from collector.lanes import Lane
 from collector.query.verify import verify
 from collector.settings.model import RetentionSettings
+from collector.spool.spool import identity
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store
 from schemas.documents import collector_number, key_collector, key_line, lane_name, make_key
@@ -76,6 +77,14 @@ async def test_a_whole_archive(data_dir: Path, store: Store, archived: list[byte
 async def test_an_empty_spool(data_dir: Path, store: Store) -> None:
     found = await check(data_dir, store)
     assert (found.complete, found.verified, found.documents) == (True, 0, 0)
+
+
+async def test_a_name_that_only_the_store_knows_yet(data_dir: Path, spool: Path, store: Store) -> None:
+    """The archiver claims it before it stores anything, and acknowledges later."""
+    feed(spool, *Router().up())
+    await store.claim("before the first acknowledgement", identity(spool))
+    found = await check(data_dir, store)
+    assert (found.collector, found.verified) == ("before the first acknowledgement", 0)
 
 
 async def test_what_waits_is_not_missed(data_dir: Path, spool: Path, store: Store, archived: list[bytes]) -> None:
