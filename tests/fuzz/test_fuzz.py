@@ -1,6 +1,6 @@
 """Hostile input over decode, and over the whole path: never a crash, never a hang, nothing lost, memory bounded.
 
-`make fuzz` makes this a million lines; LINES and SEED in the environment say otherwise.
+`make fuzz` makes this a million lines; FUZZ_LINES and FUZZ_SEED in the environment say otherwise.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from collector.wire.decode import MAX_LINE_BYTES, Rejection, decode
 from schemas.documents import make_reject, to_document
 from tests.fuzz.mutate import Mutator, giants, monsters
 
-LINES = int(os.environ.get("LINES", "4000"))
-SEED = int(os.environ.get("SEED", random.randrange(2**32)))
+LINES = int(os.environ.get("FUZZ_LINES") or 4000)
+SEED = int(os.environ.get("FUZZ_SEED") or random.randrange(2**32))
 SECONDS_A_LINE = 60.0
 MIB_OF_A_MILLION = 100
 """What the process may grow by over any number of lines of usual size."""
@@ -39,7 +39,7 @@ def seed(capsys: pytest.CaptureFixture[str]) -> Iterator[int]:
     """Whatever happens, the seed is printed."""
     yield SEED
     with capsys.disabled():
-        print(f" SEED={SEED} LINES={LINES}", end="", flush=True)
+        print(f" SEED={SEED} FUZZ_LINES={LINES}", end="", flush=True)
 
 
 def hardest(giant: int = 64 * 2**20) -> Iterator[tuple[str, bytes]]:
