@@ -9,8 +9,8 @@ SEED  ?=
 MRT   ?=
 AWAY  ?=
 
-# Of `make fuzz`.
-LINES ?= 1000000
+# Of `make fuzz`. (A shell's own LINES is how many its window has.)
+FUZZ_LINES ?= 1000000
 
 # Of `make bench`.
 FIGURES ?=
@@ -29,15 +29,15 @@ demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its 
 run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 	@$(BIN)/bgpledger run --config conf/collector.toml
 
-test: $(READY) tools lint ## everything that the tests need, then the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(READY) tools lint ## everything that the tests need, then the tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
 		$(BIN)/python -m pytest -s tests/faults $(PYTEST_ARGS)
 
-fuzz: $(READY) ## hostile lines over decode and over the whole path: LINES=1000000 SEED=n
-	LINES=$(LINES) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
+fuzz: $(READY) ## hostile lines over decode and over the whole path: FUZZ_LINES=1000000 SEED=n
+	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
 
 bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n
 	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) $(BIN)/python -m benchmarks
