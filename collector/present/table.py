@@ -261,6 +261,8 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda change: change.peer.address),
         _Column("AS", lambda change: change.peer.asn, right=True),
         _Column("prefix", lambda change: change.prefix),
+        _Column("path id", lambda change: (change.after or change.before).path_id, right=True),
+        _Column("RD", lambda change: (change.after or change.before).rd),
         _Column("event", lambda change: change.event),
         _Column("what", _what_changed, folds=True),
         _Column("since (UTC)", lambda change: (change.after or change.before).since),
