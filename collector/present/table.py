@@ -212,9 +212,13 @@ def _what_changed(change: RouteChange) -> str:
     before, after = change.before, change.after
     if before and after:
         names = change.changed or ()
-        return ", ".join(f"{name}: {_text(getattr(before, name))} -> {_text(getattr(after, name))}" for name in names)
+        return ", ".join(f"{name}: {_value(before, name)} -> {_value(after, name)}" for name in names)
     route = before or after
     return (route.as_path or "") if route else ""
+
+
+def _value(route: Route, name: str) -> str:
+    return _text(getattr(route, name)) or "none"
 
 
 def _all_communities(entry: HistoryEntry | Route) -> list[str]:
