@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from pymongo import MongoClient
 
 from benchmarks.data import Table
 from benchmarks.processes import Usage, find, usage
-from benchmarks.speakers import ADDRESS, BIN, LOCAL_AS, Played, free_port, play, workplace
+from benchmarks.speakers import ADDRESS, BIN, LOCAL_AS, Played, ends, free_port, play, workplace
+from collector.lanes import Lane
 from collector.query.running import find_running
 from collector.spool import position
 from collector.spool.state import inspect
@@ -40,24 +42,26 @@ class Collector:
     data_dir: Path
     port: int
     uri: str
+    peers: int
+    lanes: Sequence[Lane]
 
     def until_receiving(self) -> None:
-        """Wait until its receiver has begun, with the line that says so."""
-        self._until(lambda: inspect(self.data_dir / "spool").read > 0, what="the receiver begins")
+        """Wait until its receivers have begun, with the line that says so."""
+        self._until(lambda: all(inspect(lane.spool).read > 0 for lane in self.lanes), what="the receivers begin")
 
     def parts(self) -> dict[str, Usage]:
         """What its processes have used so far."""
         return {name: usage(find(self.process.pid, *words)) for name, words in PARTS.items()}
 
     def take(self, table: Table, *, already: int = 0) -> tuple[Played, float]:
-        """Play a table, and wait until its last UPDATE can be queried; when that was.
+        """Play a table by every peer, and wait until the last UPDATE can be queried; when that was.
 
         Args:
             table: what to play.
             already: UPDATEs that the store had before.
         """
-        played = play(table, self.port)
-        wanted = already + table.updates
+        played = play(table, self.port, self.peers)
+        wanted = already + self.peers * table.updates
         # The store is asked only when the spool says that it is done: questions cost it time.
         self._until(lambda: self._stored() >= wanted, what=f"{wanted} lines are stored")
         with MongoClient[dict[str, object]](self.uri) as client:
@@ -66,8 +70,8 @@ class Collector:
         return played, time.monotonic()
 
     def _stored(self) -> int:
-        done = position.glance(self.data_dir / "spool")
-        return int(done.note.get("stored", 0)) if done else 0
+        done = [position.glance(lane.spool) for lane in self.lanes]
+        return sum(int(one.note.get("stored", 0)) for one in done if one)
 
     def _until(self, condition: Callable[[], bool], *, what: str) -> None:
         deadline = time.monotonic() + _PATIENCE
@@ -78,22 +82,42 @@ class Collector:
 
 
 @contextmanager
-def collecting(table: Table, **environment: str) -> Iterator[Collector]:
-    """Run a collector that knows the table's peer, until the block ends."""
+def collecting(table: Table, *, python: str | None = None, peers: int = 1, processes: int = 1) -> Iterator[Collector]:
+    """Run a collector that knows the table's peer, or several that have it, until the block ends.
+
+    Args:
+        table: what will be played.
+        python: what runs ExaBGP, if not our own.
+        peers: how many have it, each coming to an address of its own.
+        processes: how many ExaBGP processes share them.
+    """
     with workplace() as place:
-        data_dir, port = place / "data", free_port()
+        data_dir, port, config = place / "data", free_port(), place / "collector.toml"
+        exabgp = {"processes": processes, **({"python": python} if python else {})}
+        config.write_text(_section("[exabgp]", exabgp) + _peers(table, peers))
         command = [str(BIN / "bgpledger"), "run", "--data-dir", str(data_dir), "--local-as", str(LOCAL_AS)]
-        command += ["--listen", f"{ADDRESS}:{port}", "--peer", f"{table.peer.source},{table.peer.asn}"]
+        command += ["--listen", f"{ADDRESS}:{port}", "--config", str(config)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
         with (place / "data.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**clean, **environment}
-            )
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)
         try:
-            yield Collector(process, data_dir, port, _until_running(data_dir, process))
+            lanes = [Lane(data_dir, number) for number in range(processes)]
+            yield Collector(process, data_dir, port, _until_running(data_dir, process), peers, lanes)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(_PATIENCE)
+
+
+def _peers(table: Table, count: int) -> str:
+    text = ""
+    for source, local in (ends(table, peer) for peer in range(count)):
+        facts = {"address": source, "asn": table.peer.asn, "local_address": local, "passive": True}
+        text += _section("[[peers]]", facts)
+    return text
+
+
+def _section(head: str, values: Mapping[str, object]) -> str:
+    return f"{head}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
 
 def _until_running(data_dir: Path, process: subprocess.Popen[bytes]) -> str:

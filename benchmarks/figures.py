@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import commands, decoding, rivals, sizes, whole_table
+from benchmarks import asking, commands, decoding, rivals, sizes, whole_table
 from benchmarks.data import Table
 
 Values = Mapping[str, float]
@@ -63,6 +63,8 @@ CASES: dict[str, Case] = {
     "exabgp": Case(whole_table.exabgp),
     "collector-pypy": Case(whole_table.collector_pypy, whole_table.missing_pypy),
     "exabgp-pypy": Case(whole_table.exabgp_pypy, whole_table.missing_pypy),
+    "two-peers": Case(whole_table.two_peers),
+    "two-processes": Case(whole_table.two_processes),
     "store": Case(whole_table.store),
     "decode": Case(decoding.decode_and_encode),
     "help": Case(commands.show_help),
@@ -71,6 +73,7 @@ CASES: dict[str, Case] = {
     "findable-script": Case(rivals.findable_script),
     "pmbgpd": Case(rivals.pmbgpd, rivals.missing_pmbgpd),
     "sizes": Case(sizes.measure),
+    "asking": Case(asking.measure),
 }
 
 
@@ -110,6 +113,18 @@ FIGURES: dict[str, Figure] = {
         "ExaBGP alone, to /dev/null, under PyPy over CPython",
         ("exabgp", "exabgp-pypy"),
         lambda one: one["exabgp"]["seconds"] / one["exabgp-pypy"]["seconds"],
+        better="more",
+    ),
+    "processes": Figure(
+        "two peers' tables at once into the spools: two ExaBGP processes over one, while the store works",
+        ("two-peers", "two-processes"),
+        lambda one: one["two-peers"]["wire_seconds"] / one["two-processes"]["wire_seconds"],
+        better="more",
+    ),
+    "processes-whole": Figure(
+        "the same, to the last UPDATE queryable",
+        ("two-peers", "two-processes"),
+        lambda one: one["two-peers"]["seconds"] / one["two-processes"]["seconds"],
         better="more",
     ),
     "cpu-store": Figure(
@@ -261,6 +276,61 @@ FIGURES: dict[str, Figure] = {
         ("sizes", "pmbgpd"),
         lambda one: one["pmbgpd"]["log_bytes"] / one["sizes"]["bson"],
         better="more",
+        once=True,
+    ),
+    "lookup": Figure(
+        "longest match at a moment, 95th percentile",
+        ("asking",),
+        lambda one: one["asking"]["lookup_p95"] * 1000,
+        "ms",
+        goal=20,
+        once=True,
+    ),
+    "rib-first": Figure(
+        "whole RIB at a moment, to its first row",
+        ("asking",),
+        lambda one: one["asking"]["table_first"],
+        "s",
+        goal=1,
+        once=True,
+    ),
+    "rib": Figure(
+        "whole RIB at a moment, to its last row",
+        ("asking",),
+        lambda one: one["asking"]["table_seconds"],
+        "s",
+        goal=5,
+        once=True,
+    ),
+    "rib-memory": Figure(
+        "memory of `bgpledger rib --at T --format jsonl`, its peak",
+        ("asking",),
+        lambda one: one["asking"]["command_peak"] / 1e6,
+        "MB",
+        goal=200,
+        once=True,
+    ),
+    "diff": Figure(
+        "`diff` of two moments an hour apart",
+        ("asking",),
+        lambda one: one["asking"]["diff_seconds"],
+        "s",
+        goal=10,
+        once=True,
+    ),
+    "tail": Figure(
+        "`tail`, from an UPDATE's being stored to its being shown, the longest",
+        ("asking",),
+        lambda one: one["asking"]["tail_max"] * 1000,
+        "ms",
+        goal=500,
+        once=True,
+    ),
+    "rebuild": Figure(
+        "`db rebuild-rib` of the table and its changes",
+        ("asking",),
+        lambda one: one["asking"]["rebuild"],
+        "s",
         once=True,
     ),
 }

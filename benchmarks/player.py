@@ -1,4 +1,4 @@
-"""Plays an MRT file into a BGP daemon, and prints when: `python -m benchmarks.player FILE ADDRESS PORT`."""
+"""Plays an MRT file into a BGP daemon, and prints when: `python -m benchmarks.player FILE ADDRESS PORT SOURCE`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from collector.wire.replay import plan, play
 
 def main() -> None:
     """Print `began` (all sessions up, the first UPDATE goes out) and `ended`, in seconds of CLOCK_MONOTONIC."""
-    path, address, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    summary = asyncio.run(play(path, (address, port), plan(path)))
+    path, address, port, source = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    summary = asyncio.run(play(path, (address, port), plan(path, source=source)))
     ended = time.monotonic()
     json.dump({"began": ended - summary.seconds, "ended": ended, "messages": summary.messages}, sys.stdout)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from benchmarks.data import ROOT, WORK, Table
@@ -54,16 +55,26 @@ def free_port() -> int:
         return port
 
 
-def play(table: Table, port: int) -> Played:
-    """Play the table into the daemon at `port`, in a process of its own.
+def ends(table: Table, peer: int) -> tuple[str, str]:
+    """Where one of several peers with the same table comes from, and where it goes to."""
+    return str(IPv4Address(table.peer.source) + peer), str(IPv4Address(ADDRESS) + peer)
+
+
+def play(table: Table, port: int, peers: int = 1) -> Played:
+    """Play the table into the daemon at `port`, by several peers at once if need be, each in a process of its own.
 
     Raises:
-        subprocess.CalledProcessError: the daemon refused it, or ended before the end.
+        SystemExit: the daemon refused it, or ended before the end.
     """
-    command = [sys.executable, "-m", "benchmarks.player", str(table.path), ADDRESS, str(port)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    found = json.loads(done.stdout)
-    return Played(found["began"], found["ended"])
+    players = []
+    for source, address in (ends(table, peer) for peer in range(peers)):
+        command = [sys.executable, "-m", "benchmarks.player", str(table.path), address, str(port), source]
+        players.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE))
+    said = [player.communicate()[0] for player in players]
+    if any(player.returncode for player in players):
+        raise SystemExit(f"{table.path} was not taken to its end")
+    found = [json.loads(one) for one in said]
+    return Played(min(one["began"] for one in found), max(one["ended"] for one in found))
 
 
 @contextmanager

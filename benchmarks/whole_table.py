@@ -35,11 +35,11 @@ def collector(table: Table) -> dict[str, float]:
 
 def collector_pypy(table: Table) -> dict[str, float]:
     """The same with ExaBGP under PyPy."""
-    return _collector(table, BGPLEDGER_EXABGP_PYTHON=_PYPY)
+    return _collector(table, _PYPY)
 
 
-def _collector(table: Table, **environment: str) -> dict[str, float]:
-    with collecting(table, **environment) as running:
+def _collector(table: Table, python: str | None = None) -> dict[str, float]:
+    with collecting(table, python=python) as running:
         running.until_receiving()
         before = running.parts()
         played, ended = running.take(table)
@@ -52,6 +52,28 @@ def _collector(table: Table, **environment: str) -> dict[str, float]:
         values |= _parts(running, before)
         walls = sorted(show_history(running.data_dir, prefix) for prefix in some_prefixes(table, _HISTORY_RUNS))
         return values | {"history_seconds": walls[len(walls) // 2]}
+
+
+def two_peers(table: Table) -> dict[str, float]:
+    """Two peers with the same table, both at once, into one ExaBGP process."""
+    return _two_peers(table, processes=1)
+
+
+def two_processes(table: Table) -> dict[str, float]:
+    """The same into two processes."""
+    return _two_peers(table, processes=2)
+
+
+def _two_peers(table: Table, processes: int) -> dict[str, float]:
+    with collecting(table, peers=2, processes=processes) as running:
+        running.until_receiving()
+        played, ended = running.take(table)
+        return {
+            "seconds": ended - played.began,
+            "wire_seconds": played.ended - played.began,
+            "updates": 2 * table.updates,
+            "routes": 2 * table.routes,
+        }
 
 
 def exabgp(table: Table) -> dict[str, float]:

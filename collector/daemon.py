@@ -25,7 +25,7 @@ from collector.query.running import RunningCollector, only_collector
 from collector.settings import Settings
 from collector.store import embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
-from collector.wire.supervise import ExabgpSupervisor
+from collector.wire.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
     with only_collector(settings.data_dir):
         stop, reload = _signals()
         async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
-            exabgp = ExabgpSupervisor(settings, helper=receiver_command(settings))
+            exabgp = Fleet(settings, helper=partial(receiver_command, settings))
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
@@ -92,7 +92,7 @@ async def _until_stopped(
 
 
 def _reload(
-    exabgp: ExabgpSupervisor,
+    exabgp: Fleet,
     archiver: _Archiver,
     reread: Callable[[], Settings],
     announce: Callable[[Settings], None],
@@ -121,12 +121,13 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
     ).announce(settings.data_dir)
 
 
-def receiver_command(settings: Settings) -> list[str]:
+def receiver_command(settings: Settings, lane: int = 0) -> list[str]:
     """The receiver's command line. It gets by its environment what has no option."""
     told = {f"SPOOL_{key.upper()}": value for key, value in settings.spool.model_dump(exclude_none=True).items()}
     told["LOG_LEVEL"] = settings.log.level
     environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
-    return ["/usr/bin/env", *environment, _program(), "receive", "--data-dir", str(settings.data_dir)]
+    more = ["--lane", str(lane)] if lane else []
+    return ["/usr/bin/env", *environment, _program(), "receive", "--data-dir", str(settings.data_dir), *more]
 
 
 def _program() -> str:

@@ -28,6 +28,14 @@ def collector_number(collector: str) -> int:
     return int.from_bytes(hashlib.blake2b(collector.encode(), digest_size=3).digest())
 
 
+def lane_name(collector: str, lane: int) -> str:
+    """What stands for the collector's name in the keys of one of its spools: each counts its lines from 0 on.
+
+    The first one has the name itself.
+    """
+    return f"{collector}#{lane}" if lane else collector
+
+
 def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
     """The key of what line number `line` of a collector's spool became.
 
@@ -45,9 +53,20 @@ def make_gap_key(ts: datetime, collector: int, line: int, peer: str) -> ObjectId
     return ObjectId(int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + digest)
 
 
+def make_snapshot_key(ts: datetime, collector: int, session: ObjectId, part: int | None = None) -> ObjectId:
+    """The key of a session's table at a time, or of a part of it: the same one, made again, has the same key."""
+    digest = hashlib.blake2b(f"{session} {ts.timestamp()} {part}".encode(), digest_size=5).digest()
+    return ObjectId(int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + digest)
+
+
 def key_line(key: ObjectId) -> int:
     """The line number in a key that `make_key` made."""
     return int.from_bytes(key.binary[7:])
+
+
+def key_collector(key: ObjectId) -> int:
+    """The collector's, or lane's, 24 bits in a key."""
+    return int.from_bytes(key.binary[4:7])
 
 
 class Place(NamedTuple):
@@ -157,6 +176,39 @@ class Session(_Document):
     announced: int = 0
     """Routes announced, replacements counted again."""
     withdrawn: int = 0
+
+
+class SnapshotPart(BaseModel):
+    """Some thousands of a snapshot's routes, which stand in a document of `snapshot_parts`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+
+    key: Key
+    """That document's."""
+    routes: int
+    first: bytes
+    last: bytes
+    """Where its first and its last route stand in the order of all."""
+
+
+class Snapshot(_Document):
+    """One session's table at a moment: a projection, which can be thrown away and made anew."""
+
+    peer: Peer
+    session: Key
+    ts: Timestamp
+    """All UPDATEs before this moment are in it, none of this moment or later."""
+    written: Timestamp
+    """When it was made."""
+    complete: bool
+    """Whether all of its parts are there."""
+    regular: bool
+    """Made for a time at which there is one each day, and kept; others go when a newer one is there."""
+    updates: int
+    """UPDATEs of the session so far, as its document counts them."""
+    routes: int
+    parts: list[SnapshotPart]
+    """In the order of their routes."""
 
 
 class Reject(_Document):

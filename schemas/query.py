@@ -87,7 +87,12 @@ class Route(_Answer):
     """A route of one peer at a moment."""
 
     peer: Peer
-    prefix: str
+    collector: str | None = None
+    """The name of the collector that the peer speaks to."""
+    prefix: str | None
+    """Null where the route is no prefix."""
+    object: Any = None
+    """A route that is no prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
     state: RouteState
     """`stale`: its session has ended, and its peer restarts gracefully (RFC 4724). `uncertain`: lines of the peer were
     lost since it was announced. `unknown`: none is known, but lines of the peer were lost."""
@@ -115,7 +120,8 @@ class RouteChange(_Answer):
 
     event: Literal["appeared", "went", "changed"]
     peer: Peer
-    prefix: str
+    prefix: str | None
+    object: Any = None
     changed: list[str] | None = None
     """The names of what is another than before."""
     before: Route | None = None
@@ -159,7 +165,7 @@ class SpoolSegment(_Answer):
 
 
 class CollectorStatus(_Answer):
-    """How the collector does: `read == stored + rejected + waiting`, always."""
+    """How the collector does, all its spools together: `read == stored + rejected + waiting`, always."""
 
     state: Literal["running", "stopped"]
     pid: int | None = None
@@ -179,6 +185,9 @@ class CollectorStatus(_Answer):
     """Lines that ExaBGP counted and that never came."""
     lag_seconds: float
     """Age of the oldest line that waits; 0 when none does."""
+    rib_behind: int | None = None
+    """UPDATEs that the newest stored tables of sessions that are up do not hold: a question for all routes folds them.
+    Null when the store does not answer."""
     mongodb_uri: str | None
     """Without user, password or other secrets."""
     store: str
@@ -200,6 +209,8 @@ class Finding(_Answer):
     of lines that the spool never had. `counter`: ExaBGP wrote lines that are nowhere, and no gap tells of them. `gap`:
     a gap tells of lines that are there. `tally`: a session counts other than what is there. `session`: a session that
     is not there, though documents name it. `sum`: the collector's own tallies do not add up."""
+    spool: str | None = None
+    """Where a collector has several: whose lines, such as `spool-1`."""
     lines: str | None = None
     """Numbers of lines, such as `17` or `17-20`."""
     peer: str | None = None
@@ -208,7 +219,7 @@ class Finding(_Answer):
 
 
 class Verification(_Answer):
-    """Whether every line of a spool is in the database, once."""
+    """Whether every line of a collector's spools is in the database, once."""
 
     complete: bool
     """Nothing is missing, and nothing double."""
@@ -217,7 +228,7 @@ class Verification(_Answer):
     mongodb_uri: str
     """Without user, password or other secrets."""
     verified: int
-    """Lines that were looked for: all below the spool's acknowledged position."""
+    """Lines that were looked for: all below the spools' acknowledged positions."""
     waiting: int
     """Lines that were not stored yet, and were not looked for."""
     documents: int

@@ -27,6 +27,12 @@ def normalise_address(text: str) -> str:
         raise ValueError(f"{text[:60]!r} is not an IPv4 or IPv6 address") from None
 
 
+def address_order(address: str) -> tuple[int, bytes]:
+    """Where an address stands among others: IPv4 first, then by number."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return int(family == socket.AF_INET6), socket.inet_pton(family, address)
+
+
 _HOST_MASKS = {str(length): 2 ** (32 - length) - 1 for length in range(33)}
 """The bits of an IPv4 address behind each length."""
 

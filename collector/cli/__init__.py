@@ -15,6 +15,7 @@ import typer
 from collector.cli import (
     archive,
     config,
+    db,
     demo,
     diff,
     doctor,
@@ -60,6 +61,7 @@ app.command("verify")(verify.command)
 app.command("demo")(demo.command)
 app.add_typer(config.app, name="config")
 app.add_typer(spool.app, name="spool")
+app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.command)
 app.command("receive")(receive.command)
 app.command("archive")(archive.command)

@@ -9,7 +9,13 @@ import typer
 from collector.cli.options import Config, DataDir, MongodbUri, chosen
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from collector.lanes import Lane
+    from collector.ledger.archive import Archiver, Saw
+    from collector.ledger.outage import Tell
     from collector.settings import Settings
+    from collector.store.mongo import Store
 
 
 def command(
@@ -17,7 +23,7 @@ def command(
 ) -> None:
     """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself.
 
-    When the store is away it waits, and the spool keeps everything.
+    When the store is away it waits, and the spool keeps everything. Where there are several spools, it stores them all.
     """
     import asyncio
 
@@ -27,35 +33,65 @@ def command(
 async def _archive(settings: Settings) -> None:
     import asyncio
     import signal
+    from contextlib import ExitStack
     from functools import partial
 
     from collector.cli.asking import find_store
-    from collector.ledger.archive import Archiver
-    from collector.ledger.outage import announce, withdraw
+    from collector.errors import BgpledgerError
+    from collector.lanes import find_lanes
+    from collector.ledger.outage import Together, announce, withdraw
+    from collector.ledger.project import Projector, Rhythm
     from collector.logs import log_to_stderr
+
+    log_to_stderr(settings.log.level)
+    states = Together(partial(announce, settings.data_dir))
+    with ExitStack() as readers:
+        async with find_store(settings) as store:
+            rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
+            projector = Projector(store, settings.collector, rhythm, days=settings.rib.snapshot_days)
+            archivers = [
+                _archiver(settings, lane, store, readers, tell=partial(states.hear, lane.number), saw=projector.saw)
+                for lane in find_lanes(settings.data_dir, settings.exabgp.processes)
+            ]
+
+            def stop() -> None:
+                for archiver in archivers:
+                    archiver.stop()
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop)
+            projecting = asyncio.create_task(projector.run(), name="tables")
+            try:
+                async with asyncio.TaskGroup() as running:
+                    for archiver in archivers:
+                        running.create_task(archiver.run())
+            except* BgpledgerError as errors:
+                raise errors.exceptions[0] from None
+            projecting.cancel()
+            withdraw(settings.data_dir)
+
+
+def _archiver(settings: Settings, lane: Lane, store: Store, readers: ExitStack, *, tell: Tell, saw: Saw) -> Archiver:
+    """The archiver of one spool; the reader that it reads is closed with `readers`."""
+    from functools import partial
+
+    from collector.ledger.archive import Archiver
     from collector.spool.spool import Keep, SpoolReader, identity
     from collector.wire.asks import ask
 
-    log_to_stderr(settings.log.level)
-    spool = settings.data_dir / "spool"
-    reader = SpoolReader(spool, keep=Keep(spool, settings.spool.keep_days) if settings.spool.keep_days else None)
-    try:
-        async with find_store(settings) as store:
-            archiver = Archiver(
-                reader,
-                store,
-                collector=settings.collector,
-                ranges=[peer.address for peer in settings.peers if peer.is_range],
-                spool=identity(spool),
-                retention=settings.retention.model_dump(),
-                batch_lines=settings.archive.batch_lines,
-                batch_seconds=settings.archive.batch_seconds,
-                ask=partial(ask, settings.data_dir),
-                tell=partial(announce, settings.data_dir),
-            )
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, archiver.stop)
-            await archiver.run()
-            withdraw(settings.data_dir)
-    finally:
-        reader.close()
+    keep = Keep(lane.spool, settings.spool.keep_days) if settings.spool.keep_days else None
+    return Archiver(
+        readers.enter_context(SpoolReader(lane.spool, keep=keep)),
+        store,
+        collector=settings.collector,
+        ranges=[peer.address for peer in settings.peers if peer.is_range],
+        lane=lane.number,
+        spool=identity(lane.spool),
+        # It is the database's: once is enough.
+        retention=None if lane.number else settings.retention.model_dump(),
+        batch_lines=settings.archive.batch_lines,
+        batch_seconds=settings.archive.batch_seconds,
+        ask=partial(ask, lane.asks),
+        tell=tell,
+        saw=saw,
+    )

@@ -30,12 +30,17 @@ def check(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, m
 
 @app.command("exabgp")
 def exabgp(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:
-    """Print the exabgp.conf that would be used, without MD5 passwords."""
+    """Print the exabgp.conf that would be used, without MD5 passwords; each, where there are several processes."""
     from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
+    from collector.lanes import Lane
     from collector.wire.exabgp import render
+    from collector.wire.spread import Spread
 
     settings = chosen(ctx, data_dir, mongodb_uri, config=config)
-    sys.stdout.write(render(settings, receiver_command(settings), show_secrets=False))
+    several = settings.exabgp.processes > 1
+    for lane, part in enumerate(Spread(settings.exabgp.processes).part(settings)):
+        heading = f"# {Lane(settings.data_dir, lane).exabgp_conf}\n" if several else ""
+        sys.stdout.write(heading + render(part, receiver_command(settings, lane), show_secrets=False))
 
 
 def _summary(settings: Settings) -> dict[str, str]:
@@ -50,13 +55,30 @@ def _summary(settings: Settings) -> dict[str, str]:
         "router ID": settings.bgp.router_id,
         "listen": settings.bgp.listen,
         "peers": f"{len(settings.peers) - ranges}, and {ranges} ranges",
+        **_processes(settings),
         "store": f"{redact(uri.get_secret_value())} {settings.mongodb.database}" if uri else "embedded",
     }
+
+
+def _processes(settings: Settings) -> dict[str, str]:
+    """Which of our addresses went to which process, if there are several."""
+    from collector.wire.exabgp import local_addresses
+    from collector.wire.spread import Spread
+
+    if settings.exabgp.processes == 1:
+        return {}
+    parts = Spread(settings.exabgp.processes).part(settings)
+    shares = [
+        f"{len(part.peers)} at {', '.join(sorted(set(local_addresses(part))))}" if part.peers else "none"
+        for part in parts
+    ]
+    return {"processes": f"{len(parts)}, with peers: {'; '.join(shares)}"}
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
     from collector.settings.model import ALL_ADDRESSES
     from collector.wire.exabgp import unchecked_peers
+    from collector.wire.spread import too_many_processes
 
     if any(address in ALL_ADDRESSES for address in settings.bgp.listen_addresses):
         yield f"bgp.listen is {settings.bgp.listen}: all networks can reach it; limit that by a firewall"
@@ -65,5 +87,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
             f"peer {peer.address}: its ttl_security holds for connections that we make, not for those that it makes:"
             " peers of the same local address have another"
         )
+    if idle := too_many_processes(settings):
+        yield idle
     if not settings.peers:
         yield "there are no peers: add [[peers]], or run with --peer ADDR,AS"

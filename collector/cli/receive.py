@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
 from collector.cli.options import DataDir, chosen
 
 
-def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
+def command(
+    ctx: typer.Context,
+    lane: Annotated[
+        int, typer.Option(min=0, max=15, help="Of several ExaBGP processes, the number of the one that starts this.")
+    ] = 0,
+    data_dir: DataDir = None,
+) -> None:
     """Write what ExaBGP says on stdin to the spool, until it ends. ExaBGP starts this; people rarely do.
 
     In ExaBGP's configuration: process archive { run /path/to/bgpledger receive --data-dir DIR; encoder json; }
@@ -18,6 +25,7 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
     os.umask(0o077)  # ExaBGP's own lets nobody enter the directories that we make
     settings = chosen(ctx, data_dir, None)
 
+    from collector.lanes import Lane
     from collector.logs import log_to_stderr
     from collector.spool.spool import Intake, Room, SpoolWriter, Sync
     from collector.wire import markers
@@ -25,7 +33,8 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
     from collector.wire.receive import receive
 
     log_to_stderr(settings.log.level)
-    told, directory = settings.spool, settings.data_dir / "spool"
+    here = Lane(settings.data_dir, lane)
+    told, directory = settings.spool, here.spool
     limit = None if told.limit_mib is None else told.limit_mib * 2**20
     room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
     sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
@@ -37,5 +46,5 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
             start=markers.start(exabgp),
             describe=lambda drop: markers.dropped(exabgp, drop.since, drop.lines, drop.size, drop.reason),
         )
-        receive(intake.write, asks=listen(settings.data_dir), commands=sys.stdout.fileno())
+        receive(intake.write, asks=listen(here.asks), commands=sys.stdout.fileno())
         intake.end(markers.end(exabgp))

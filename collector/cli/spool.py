@@ -12,9 +12,10 @@ from collector.cli.options import DataDir, MongodbUri, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
 
+    from collector.lanes import Lane
     from collector.settings import Settings
     from collector.spool.kept import KeptSegment
     from schemas.query import SpoolSegment
@@ -41,6 +42,7 @@ def list_segments(
     import asyncio
     import sys
 
+    from collector.lanes import find_lanes
     from collector.present.formats import Format, write
     from collector.query.spool import spool_segments
     from schemas.query import SpoolSegment
@@ -48,8 +50,9 @@ def list_segments(
     settings = chosen(ctx, data_dir, None)
 
     async def found() -> AsyncIterator[SpoolSegment]:
-        for segment in spool_segments(settings.data_dir / "spool"):
-            yield segment
+        for lane in find_lanes(settings.data_dir):
+            for segment in spool_segments(lane.spool):
+                yield segment
 
     if not asyncio.run(write(found(), SpoolSegment, Format(form), sys.stdout)):
         sys.stderr.write(f"there is no spool in {settings.data_dir}\n")
@@ -74,48 +77,59 @@ def replay(
     import sys
 
     settings = chosen(ctx, data_dir, mongodb_uri)
-    segments = _between(settings.data_dir / "spool", start, end)
+    segments = _between(settings, start, end)
     if database is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", database):
         raise UsageError(f"{database!r} cannot be a database's name", "use letters, digits, - and _, at most 63")
     count = asyncio.run(_restore(settings, segments, database))
-    sys.stdout.write(f"{count} lines of {len(segments)} segments are stored\n")
+    sys.stdout.write(f"{count} lines of {sum(map(len, segments.values()))} segments are stored\n")
 
 
-def _between(spool: Path, start: str | None, end: str | None) -> Sequence[KeptSegment]:
+def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[Lane, Sequence[KeptSegment]]:
+    """The kept segments of a time, of each lane that has any."""
     from datetime import UTC, datetime
 
+    from collector.lanes import find_lanes
     from collector.query.moments import parse_moment
     from collector.spool.kept import kept_segments
 
     now = datetime.now(UTC)
     first = parse_moment(start, now) if start else None
     last = parse_moment(end, now) if end else None
+    lanes = {lane: _of_time(kept_segments(lane.spool), first, last) for lane in find_lanes(settings.data_dir)}
+    if not any(lanes.values()):
+        raise UsageError(
+            f"no segment is kept in {settings.data_dir}{' of this time' if start or end else ''}",
+            "see what is: bgpledger spool list; they are kept when spool.keep_days says so",
+        )
+    return {lane: segments for lane, segments in lanes.items() if segments}
+
+
+def _of_time(segments: Sequence[KeptSegment], first: datetime | None, last: datetime | None) -> Sequence[KeptSegment]:
     chosen_ones = []
     begins = None
-    for segment in kept_segments(spool):
+    for segment in segments:
         if (first is None or segment.last_written >= first) and (last is None or begins is None or begins < last):
             chosen_ones.append(segment)
         begins = segment.last_written
-    if not chosen_ones:
-        raise UsageError(
-            f"no segment is kept in {spool}{' of this time' if start or end else ''}",
-            "see what is: bgpledger spool list; they are kept when spool.keep_days says so",
-        )
     return chosen_ones
 
 
-async def _restore(settings: Settings, segments: Sequence[KeptSegment], database: str | None) -> int:
+async def _restore(settings: Settings, lanes: Mapping[Lane, Sequence[KeptSegment]], database: str | None) -> int:
     from collector.cli.asking import find_store
     from collector.ledger.restore import restore
     from collector.logs import log_to_stderr
     from collector.spool.state import inspect
 
     log_to_stderr(settings.log.level)
-    said = inspect(settings.data_dir / "spool").note
+    count = 0
     async with find_store(settings, database=database) as store:
-        return await restore(
-            segments,
-            store,
-            collector=said.get("collector", settings.collector),
-            ranges=said.get("ranges", ()),
-        )
+        for lane, segments in lanes.items():
+            said = inspect(lane.spool).note
+            count += await restore(
+                segments,
+                store,
+                collector=said.get("collector", settings.collector),
+                ranges=said.get("ranges", ()),
+                lane=lane.number,
+            )
+    return count

@@ -21,7 +21,7 @@ from collector.ledger.sessions import SessionTracker
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.wire.decode import Rejection, counted, decode
-from schemas.documents import Gap, Place, collection_of, make_reject, to_document
+from schemas.documents import Gap, Place, collection_of, lane_name, make_reject, to_document
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,13 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 
 T = TypeVar("T")
+
+
+class Saw(Protocol):
+    """Is told of sessions as they are stored."""
+
+    def __call__(self, sessions: Sequence[Document], *, full: bool) -> None:
+        """These have changed; whether there may be more at once."""
 
 
 class Lines(Protocol):
@@ -73,13 +80,15 @@ class Archiver:
         store: an open store; its collections are made when it first answers.
         collector: the name in every document.
         ranges: the configured peer ranges.
-        spool: the spool's identity: the store takes the lines of one spool only under a collector's name.
+        lane: which of the collector's spools this is; keys tell them apart.
+        spool: the spool's identity: the store takes the lines of one spool only under a collector's name, or a lane's.
         retention: how many days the store keeps what, by the keys of [retention]; None leaves it as it is.
         batch_lines: most lines in one batch.
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
         ask: asks a peer for its routes again, for an address and a family; see `Healer`.
         tell: passes on whether the store is away; see `Outage`.
+        saw: is told of sessions as they are stored; see `Projector`.
     """
 
     def __init__(
@@ -89,6 +98,7 @@ class Archiver:
         *,
         collector: str,
         ranges: Sequence[str] = (),
+        lane: int = 0,
         spool: str | None = None,
         retention: Mapping[str, int] | None = None,
         batch_lines: int = 1000,
@@ -96,20 +106,22 @@ class Archiver:
         batch_seconds: float = 0.2,
         ask: Ask = lambda _address, _family: True,
         tell: Tell = lambda _state: None,
+        saw: Saw = lambda _sessions, *, full: None,  # noqa: ARG005  # a name of the protocol
     ) -> None:
         self._lines = lines
         self._store = store
-        self._collector = collector
+        self._claims = lane_name(collector, lane)
         self._spool = spool
         self._retention = retention
         self._batch_lines = batch_lines
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
         self._name = {"collector": collector, "ranges": list(ranges)}
-        self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"))
+        self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"), lane=lane)
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
         self._healer = Healer(ask)
+        self._saw = saw
         self._outage = Outage(tell)
         self._stopping = asyncio.Event()
         self._disk = asyncio.Lock()
@@ -188,13 +200,14 @@ class Archiver:
             self._rejected += rejected
             note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
             await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, batch.next_line, note)))
+            self._saw(batch.sessions, full=batch.lines >= self._batch_lines)
             self._healer.want(batch.gaps)
             self._healer.act(self._tracker.capabilities)
 
     async def _prepare(self) -> None:
         await self._store.prepare()
         if self._spool is not None:
-            await self._store.claim(self._collector, self._spool)
+            await self._store.claim(self._claims, self._spool)
         if self._retention is not None:
             await self._store.retain(self._retention)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from schemas.documents import Gap, GapCause, collector_number, make_gap_key
+from schemas.documents import Gap, GapCause, make_gap_key
 from schemas.message import Counted, Dropped, HelperEnd, HelperStart, Peer, Shutdown
 
 # Plain dataclasses: their attributes change with every line, and pydantic would look at each change.
@@ -60,14 +60,15 @@ class GapFinder:
 
     Args:
         collector: the collector's name.
+        number: what stands for it in keys.
         ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
         state: what `state` was at the position that reading starts from.
     """
 
-    def __init__(self, collector: str, ranges: Iterable[str], state: GapState) -> None:
+    def __init__(self, collector: str, number: int, ranges: Iterable[str], state: GapState) -> None:
         self.state = state
         self._collector = collector
-        self._number = collector_number(collector)
+        self._number = number
         self._ranges = [ipaddress.ip_network(one) for one in ranges]
         self._found: list[Gap] = []
 

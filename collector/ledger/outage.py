@@ -79,6 +79,24 @@ def _since(moment: float) -> timedelta:
     return timedelta(seconds=round(time.monotonic() - moment))
 
 
+class Together:
+    """Several archivers, one a lane, told of as one: the store is away while it is for any of them.
+
+    Args:
+        tell: passes the one state on.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._states: dict[int, ArchiverState] = {}
+
+    def hear(self, lane: int, state: ArchiverState) -> None:
+        """Take the state of one lane's archiver into account."""
+        self._states[lane] = state
+        away = [(one.store_away_since, at) for at, one in self._states.items() if one.store_away_since]
+        self._tell(self._states[min(away)[1]] if away else state)
+
+
 def announce(data_dir: Path, state: ArchiverState) -> None:
     """Write the state to `archiver.json`, whole or not at all; a disk that is full keeps the one before."""
     fresh = data_dir / f"{ArchiverState.FILE}.new"

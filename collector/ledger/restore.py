@@ -47,8 +47,8 @@ class _KeptLines:
 class _Restorer(Archiver):
     """An archiver that never changes a session that is there: it may have gone on since."""
 
-    def __init__(self, lines: _KeptLines, store: Store, *, collector: str, ranges: Sequence[str]) -> None:
-        super().__init__(lines, store, collector=collector, ranges=ranges)
+    def __init__(self, lines: _KeptLines, store: Store, *, collector: str, ranges: Sequence[str], lane: int) -> None:
+        super().__init__(lines, store, collector=collector, ranges=ranges, lane=lane)
         self._sessions: dict[ObjectId, Document] = {}
 
     async def _store_sessions(self, sessions: Sequence[Document]) -> None:
@@ -61,7 +61,9 @@ class _Restorer(Archiver):
             await self._store.insert("sessions", list(self._sessions.values()))
 
 
-async def restore(segments: Sequence[KeptSegment], store: Store, *, collector: str, ranges: Sequence[str]) -> int:
+async def restore(
+    segments: Sequence[KeptSegment], store: Store, *, collector: str, ranges: Sequence[str], lane: int = 0
+) -> int:
     """Archive kept segments again; what the store has already stays as it is.
 
     Args:
@@ -69,6 +71,7 @@ async def restore(segments: Sequence[KeptSegment], store: Store, *, collector: s
         store: where to.
         collector: the name that the lines were archived under: the same one gives the same documents.
         ranges: the peer ranges that were configured then.
+        lane: which of the collector's spools they are of.
 
     Returns:
         How many lines there were.
@@ -78,7 +81,7 @@ async def restore(segments: Sequence[KeptSegment], store: Store, *, collector: s
         StoreError: the store does not answer.
     """
     lines = _KeptLines(segments)
-    await _Restorer(lines, store, collector=collector, ranges=ranges).restore()
+    await _Restorer(lines, store, collector=collector, ranges=ranges, lane=lane).restore()
     if lines.note["stored"] + lines.note["rejected"] != lines.count:
         raise StoreUnavailableError(
             f"the store at {store.shown_uri} went away before all was stored", "start again when it is back: no harm"

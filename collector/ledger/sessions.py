@@ -15,7 +15,7 @@ from bson import ObjectId
 from pydantic import TypeAdapter
 
 from collector.ledger.gaps import GapFinder, GapState
-from schemas.documents import Gap, Place, Session, collector_number, make_key
+from schemas.documents import Gap, Place, Session, collector_number, lane_name, make_key
 from schemas.message import (
     Answer,
     Counted,
@@ -72,13 +72,16 @@ class SessionTracker:
         collector: the collector's name.
         ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
         note: what `note` gave at the position that reading starts from; empty at the very beginning.
+        lane: which of the collector's spools this is.
     """
 
-    def __init__(self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None, *, lane: int = 0
+    ) -> None:
         self._collector = collector
-        self._number = collector_number(collector)
+        self._number = collector_number(lane_name(collector, lane))
         self._state = _STATE.validate_python(note) if note else _State()
-        self._gaps = GapFinder(collector, ranges, self._state.gaps)
+        self._gaps = GapFinder(collector, self._number, ranges, self._state.gaps)
         self._dirty: dict[ObjectId, Session] = {}
 
     def note(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ async def write_routes(answers: AsyncIterator[BaseModel], at: datetime, stream: 
     count = 0
     async for answer in answers:
         route = cast("Route", answer)
-        if route.state != "unknown":
+        if route.prefix is not None and route.state != "unknown":
             stream.write(_line("TABLE_DUMP2", route, at, "B", (route.prefix, *_path_id(route), *_attributes(route))))
             count += 1
     return count

@@ -2,8 +2,7 @@
 
 Of entries: `U|A, W or S|seconds|project|collector|router|router address|AS|peer|prefix|next hop|path|origin AS|
 communities|old state|new state`; router and its address, which files of RouteViews or RIS do not tell, are empty.
-Of routes, as of a dumped table: `R|R|seconds|...`, where the seconds are the moment at which they stand; the collector
-is empty too.
+Of routes, as of a dumped table: `R|R|seconds|...`, where the seconds are the moment at which they stand.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
         entry = cast("HistoryEntry", answer)
         if entry.event != "gap" and entry.object is None:
             kind, rest = _body(entry)
-            stream.write(_line("U", kind, entry.ts, entry.collector or "", entry, rest))
+            stream.write(_line("U", kind, entry.ts, entry, rest))
             count += 1
     return count
 
@@ -36,15 +35,15 @@ async def write_routes(answers: AsyncIterator[BaseModel], at: datetime, stream: 
     count = 0
     async for answer in answers:
         route = cast("Route", answer)
-        if route.state != "unknown":
-            stream.write(_line("R", "R", at, "", route, (route.prefix, *_attributes(route))))
+        if route.prefix is not None and route.state != "unknown":
+            stream.write(_line("R", "R", at, route, (route.prefix, *_attributes(route))))
             count += 1
     return count
 
 
-def _line(dump: str, kind: str, ts: datetime, collector: str, said: HistoryEntry | Route, rest: tuple[str, ...]) -> str:
+def _line(dump: str, kind: str, ts: datetime, said: HistoryEntry | Route, rest: tuple[str, ...]) -> str:
     seconds = f"{int(ts.timestamp())}.{ts.microsecond:06}"
-    place = (_PROJECT, collector, "", "")
+    place = (_PROJECT, said.collector or "", "", "")
     return "|".join(map(str, (dump, kind, seconds, *place, said.peer.asn, said.peer.address, *rest))) + "\n"
 
 

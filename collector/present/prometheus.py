@@ -27,6 +27,9 @@ METRICS = {
         "gauge", "1 while new lines are dropped for want of room.", lambda s: bool(s.spool_full)
     ),
     "bgpledger_lag_seconds": _Metric("gauge", "Age of the oldest line that waits.", lambda s: s.lag_seconds),
+    "bgpledger_rib_behind": _Metric(
+        "gauge", "UPDATEs that the stored tables of sessions that are up do not hold yet.", lambda s: s.rib_behind or 0
+    ),
     "bgpledger_gaps_total": _Metric(
         "counter", "How often lines were lost on their way to the spool.", lambda s: s.gaps
     ),

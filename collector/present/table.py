@@ -256,7 +256,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     Route: (
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),
-        _Column("prefix", lambda route: route.prefix),
+        _PREFIX,
         _Column("note", lambda route: "" if route.state == "stands" else route.state),
         *_ROUTE,
         _Column("since (UTC)", lambda route: route.since),
@@ -264,7 +264,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     RouteChange: (
         _Column("peer", lambda change: change.peer.address),
         _Column("AS", lambda change: change.peer.asn, right=True),
-        _Column("prefix", lambda change: change.prefix),
+        _PREFIX,
         _Column("path id", lambda change: (change.after or change.before).path_id, right=True),
         _Column("RD", lambda change: (change.after or change.before).rd),
         _Column("event", lambda change: change.event),
@@ -273,6 +273,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     ),
     Finding: (
         _Column("what", lambda finding: finding.what),
+        _Column("spool", lambda finding: finding.spool),
         _Column("lines", lambda finding: finding.lines),
         _Column("peer", lambda finding: finding.peer),
         _Column("session", lambda finding: finding.session),

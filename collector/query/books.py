@@ -1,4 +1,4 @@
-"""What there is in the database of one collector: the lines, the counts and the tallies, without the documents."""
+"""What there is in the database of one spool: the lines, the counts and the tallies, without the documents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,28 @@ from bson import ObjectId
 from collector.query.numbers import Numbers
 from collector.store.mongo import REFUSALS, Document
 from collector.wire.decode import counted
-from schemas.documents import MAX_RAW_BYTES, key_line
+from schemas.documents import MAX_RAW_BYTES, collector_number, key_collector, key_line, lane_name
 from schemas.message import Counted
 
 _STEP = 32
 """Lines of which one time is remembered."""
+
+
+class Owner(NamedTuple):
+    """Whose a document is: a collector's, and of its several spools one's, which its key tells."""
+
+    collector: str
+    number: int
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Owner:
+        """The owner of a document of any collection."""
+        return cls(document["collector"], key_collector(document["_id"]))
+
+    @classmethod
+    def named(cls, collector: str, lane: int) -> Owner:
+        """A lane of a collector of this name."""
+        return cls(collector, collector_number(lane_name(collector, lane)))
 
 
 class Stream(NamedTuple):
@@ -78,13 +95,13 @@ class Books:
     """What has been seen.
 
     Args:
-        names: whose lines: the collector's names, of now and before.
+        owners: whose lines: the spool under the collector's names, of now and before.
         below: the lines below this one count.
         begins: the lines with which another ExaBGP begins, in their order.
         ranges: peer ranges, whose peers share a counter.
     """
 
-    names: Set[str]
+    owners: Set[Owner]
     below: int
     begins: Sequence[Begin] = ()
     ranges: Iterable[str] = ()
@@ -114,8 +131,8 @@ class Books:
         return Stream(bisect_right(self._starts, line), self._name(address))
 
     def see(self, collection: str, document: Document) -> None:
-        """Take a document into account, if it is of this collector and of a line that counts."""
-        if document["collector"] not in self.names:
+        """Take a document into account, if it is of this spool and of a line that counts."""
+        if Owner.of(document) not in self.owners:
             return
         line = key_line(document["_id"])
         self.highest = max(self.highest, line)

@@ -7,150 +7,178 @@ between the markers of RFC 7313 has taken back all that it did not repeat.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import bson
 
-from collector.query.streams import of_peer
-from collector.store.mongo import Store
+from collector.store.mongo import Document, Store
+from collector.store.updates import updates_of_peer
+from collector.tables import snapshots
+from collector.tables.fold import Fold, Held, Items, Key, Range, milliseconds, moment
+from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
+from schemas.scalars import address_order
 
 _ORDER = (("ts", 1), ("_id", 1))
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _GRACEFUL_RESTART = 64
-
-Key = tuple[str, str | None, int | None, str]
-"""Family, route distinguisher, path ID, prefix: what tells a peer's routes apart (RFC 7911, RFC 4364)."""
-
-
-class Held(NamedTuple):
-    """A route as it was announced."""
-
-    since: datetime
-    facts: bytes
-    """Attributes, next hop and labels as BSON: one object for all routes of a group, a fifth of its size as a dict."""
+_MILLISECOND = timedelta(milliseconds=1)
+_TEMPLATES = 5000
+"""Routes that are remembered as they were validated, one for each set of attributes."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Known:
-    """A session's routes at a moment, and how well they are known."""
+    """What is known of a session's routes at a moment."""
 
-    session: Mapping[str, Any]
-    routes: Mapping[Key, Held]
+    store: Store
+    session: Document
+    end: datetime | None
+    """The moment; None: now, and the session is up."""
     gap: datetime | None
     """The last one: what is older is uncertain, what is absent unknown,"""
-    mended: frozenset[str]
-    """but in these families, whose table came again behind it."""
+    mended: Mapping[str, datetime]
+    """but in these families, whose table came again behind it, from these times on."""
     stale: bool
     """The session had ended, its peer restarts gracefully, and may keep its routes (RFC 4724)."""
+    _templates: dict[bytes, Route] = field(default_factory=dict)
+
+    async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
+        """All of its routes, or those in a range, in their order, some thousands at a time."""
+        base, fold = await self._fold(span)
+        async for items in snapshots.changed(self.store, base, fold, span):
+            # A part that reaches into the range has others as well.
+            yield [item for item in items if self._stands(*item) and (span is None or span.has(item[0]))]
+
+    async def count(self) -> int:
+        """How many routes there are."""
+        if self.mended:
+            return sum([len(items) async for items in self.table()])
+        return await snapshots.count(self.store, *await self._fold(None))
+
+    async def few(self, prefixes: Collection[str]) -> Items:
+        """The routes of some prefixes, in their order; no table is needed for that."""
+        fold = Fold(self.session["_id"], only=prefixes)
+        async for update in self._updates_of(prefixes):
+            fold.add(update)
+        return [(key, held) for _, key, held in fold.sorted() if held and self._stands(key, held)]
+
+    def hides(self, family: str) -> bool:
+        """Whether a route of a family may have stood that we do not know of."""
+        return self.gap is not None and not self.stale and family not in self.mended
 
     def route(self, key: Key, held: Held) -> Route:
         """One of the routes, as an answer."""
-        family, rd, path_id, prefix = key
         state: RouteState = "stands"
         if self.stale:
             state = "stale"
-        elif self.gap and held.since < self.gap and family not in self.mended:
+        elif self.gap and held.since < milliseconds(self.gap) and key.family not in self.mended:
             state = "uncertain"
-        return Route.model_validate(
-            {
-                **bson.decode(held.facts),
-                "peer": self.session["peer"],
-                "state": state,
-                "since": held.since,
-                "family": family,
-                "rd": rd,
-                "path_id": path_id,
-                "prefix": prefix,
-            }
-        )
+        own = {
+            "state": state,
+            "since": moment(held.since),
+            "family": key.family,
+            "rd": key.rd,
+            "path_id": key.path_id,
+            "prefix": key.nlri if key.is_prefix else None,
+            "object": None if key.is_prefix else json.loads(key.nlri),
+        }
+        template = self._templates.get(held.facts)
+        if template is None:
+            if len(self._templates) >= _TEMPLATES:
+                self._templates.clear()
+            template = Route.model_validate(
+                {
+                    **bson.decode(held.facts),
+                    **own,
+                    "peer": self.session["peer"],
+                    "collector": self.session["collector"],
+                }
+            )
+            self._templates[held.facts] = template
+        return template.model_copy(update=own)
+
+    def _stands(self, key: Key, held: Held) -> bool:
+        begun = self.mended.get(key.family)
+        return begun is None or held.since >= milliseconds(begun)
+
+    async def _fold(self, span: Range | None) -> tuple[Snapshot | None, Fold]:
+        """The newest stored table, and what was said since then."""
+        base = await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
+        begin = base.ts if base else self.session["since"]
+        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
+        end = self.end or self.session["last_seen"]
+        most = self.session["updates"] - (base.updates if base else 0)
+        fold = Fold(self.session["_id"], span=span)
+        address = self.session["peer"]["address"]
+        async for update in updates_of_peer(self.store, address, [(begin, end + _MILLISECOND)], most=most):
+            fold.add(update)
+        return base, fold
+
+    async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[Document]:
+        span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
+        query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
+        found: dict[Any, Document] = {}
+        for kind in ("announce", "withdraw"):
+            of_kind = {f"{kind}.nlri": {"$in": list(prefixes)}, **query}
+            async for update in self.store.find("updates", of_kind, fields=_FIELDS):
+                found[update["_id"]] = update
+        for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
+            yield one
 
 
-async def standing(
-    store: Store, at: datetime | None, *, peer: str | None = None, prefixes: Collection[str] | None = None
-) -> AsyncIterator[Known]:
-    """What stood at a moment, a session at a time, in the order of when they began.
+async def standing(store: Store, at: datetime | None, *, peer: str | None = None) -> AsyncIterator[Known]:
+    """What stood at a moment, a session at a time, by peer.
 
     Args:
         store: the archive.
         at: the moment; None: now.
         peer: only this peer's.
-        prefixes: only of these; None: of all.
     """
     async for session, stale in _sessions(store, at, peer):
-        end = min(filter(None, (at, session.get("until"))), default=None)
-        fold = _Fold(session["_id"], prefixes)
-        async for update in _updates(store, session, end, prefixes):
-            fold.add(update)
-        gap, mended = await _last_gap(store, session, end), set()
-        if gap:
-            async for family, begin in _refreshes(store, session, gap, end):
-                fold.forget(family, begin)
-                mended.add(family)
-        yield Known(session, fold.routes, gap, frozenset(mended), stale)
+        yield await known(store, session, at, stale=stale)
 
 
-class _Fold:
-    """One session's UPDATEs in their order, and what stands behind them."""
-
-    def __init__(self, session: Any, prefixes: Collection[str] | None) -> None:
-        self.routes: dict[Key, Held] = {}
-        self._session = session
-        self._prefixes = None if prefixes is None else frozenset(prefixes)
-
-    def add(self, update: Mapping[str, Any]) -> None:
-        if update.get("session") != self._session:
-            return
-        for group in update.get("withdraw", ()):
-            for key in self._keys(group):
-                self.routes.pop(key, None)
-        attributes = update.get("attributes", {})
-        for group in update.get("announce", ()):
-            own = {name: value for name, value in group.items() if name not in _OF_KEY}
-            held = Held(update["ts"], bson.encode({**attributes, **own}))
-            for key in self._keys(group):
-                self.routes[key] = held
-
-    def forget(self, family: str, before: datetime) -> None:
-        """Take away what a peer did not repeat when it sent its table of a family again."""
-        for key in [key for key, held in self.routes.items() if key[0] == family and held.since < before]:
-            del self.routes[key]
-
-    def _keys(self, group: Mapping[str, Any]) -> Iterator[Key]:
-        family, rd, path_id = group["family"], group.get("rd"), group.get("path_id")
-        for prefix in group.get("nlri", ()):
-            if self._prefixes is None or prefix in self._prefixes:
-                yield family, rd, path_id, prefix
-
-
-_OF_KEY = {"family", "rd", "path_id", "nlri", "host_bits", "objects"}
+async def known(store: Store, session: Document, at: datetime | None, *, stale: bool = False) -> Known:
+    """What is known of one session at a moment; None: now."""
+    end = min(filter(None, (at, session.get("until"))), default=None)
+    gap = await _last_gap(store, session, end)
+    mended = {family: begin async for family, begin in _refreshes(store, session, gap, end)} if gap else {}
+    return Known(store, session, end, gap, mended, stale)
 
 
 # --- what is read ---------------------------------------------------------------------------------------------------
 
 
-async def _sessions(
-    store: Store, at: datetime | None, peer: str | None
-) -> AsyncIterator[tuple[Mapping[str, Any], bool]]:
+async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[Document, bool]]:
     """The sessions that were up, and those that had ended and may come back gracefully."""
     whose: dict[str, Any] = {"peer.address": peer} if peer else {}
     began: dict[str, Any] = {**whose, "since": {"$lte": at}} if at else whose
     now = at or datetime.now(UTC)
-    up: list[Mapping[str, Any]] = [one async for one in store.find("sessions", {**began, "until": None})]
+    found = [(one, False) async for one in store.find("sessions", {**began, "until": None})]
     if at:
-        up += [one async for one in store.find("sessions", {**began, "until": {"$gt": at}})]
-    for session in sorted(up, key=lambda one: (one["since"], one["_id"])):
-        yield session, False
-    there = {session["peer"]["address"] for session in up}
+        found += [(one, False) async for one in store.find("sessions", {**began, "until": {"$gt": at}})]
+    there = {_who(session) for session, _ in found}
     lately = {"$lte": now, "$gt": now - timedelta(seconds=4095)}
     async for session in store.find("sessions", {**began, "until": lately}, sort=(("until", -1),)):
-        address = session["peer"]["address"]
-        if address not in there and now < session["until"] + _restart_time(session):
-            yield session, True
-        there.add(address)
+        if _who(session) not in there and now < session["until"] + _restart_time(session):
+            found.append((session, True))
+        there.add(_who(session))
+    for session, stale in sorted(found, key=lambda one: (_place(one[0]), one[0]["since"], one[0]["_id"])):
+        yield session, stale
+
+
+def _who(session: Document) -> tuple[str, str]:
+    """A peer may speak to two collectors."""
+    return session["peer"]["address"], session["collector"]
+
+
+def _place(session: Document) -> tuple[int, bytes, str]:
+    return *address_order(session["peer"]["address"]), session["collector"]
 
 
 def _restart_time(session: Mapping[str, Any]) -> timedelta:
@@ -163,32 +191,12 @@ def _restart_time(session: Mapping[str, Any]) -> timedelta:
     return timedelta(0)
 
 
-async def _updates(
-    store: Store, session: Mapping[str, Any], end: datetime | None, prefixes: Collection[str] | None
-) -> AsyncIterator[Mapping[str, Any]]:
-    address = session["peer"]["address"]
-    if prefixes is None:
-        # Of a session that is up, what came since it was last written down as well.
-        behind = end or max(datetime.now(UTC), session["last_seen"]) + timedelta(minutes=1)
-        async for row in of_peer(store, address, [(session["since"], behind + timedelta(milliseconds=1))]):
-            yield row.document
-        return
-    span = {"$gte": session["since"], **({"$lte": end} if end else {})}
-    query: dict[str, Any] = {"peer.address": address, "ts": span}
-    found: dict[Any, Mapping[str, Any]] = {}
-    for kind in ("announce", "withdraw"):
-        async for update in store.find("updates", {f"{kind}.nlri": {"$in": list(prefixes)}, **query}, fields=_FIELDS):
-            found[update["_id"]] = update
-    for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
-        yield one
-
-
 async def _last_gap(store: Store, session: Mapping[str, Any], end: datetime | None) -> datetime | None:
     span = {"$gt": session["since"], **({"$lte": end} if end else {})}
     query = {"peer.address": session["peer"]["address"], "ts": span}
     async for gap in store.find("gaps", query, sort=(("ts", -1),), limit=1, fields=("ts",)):
-        moment: datetime = gap["ts"]
-        return moment
+        ts: datetime = gap["ts"]
+        return ts
     return None
 
 

@@ -12,36 +12,42 @@ from typing import Any
 from pydantic import ValidationError
 
 from collector.errors import StoreError
+from collector.lanes import find_lanes
 from collector.query.running import find_running
 from collector.spool.state import inspect
 from collector.store.mongo import Store
+from collector.tables import snapshots
 from collector.wire.decode import Rejection, decode
 from schemas.archiver import ArchiverState
 from schemas.query import CollectorStatus
 
 
 async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
-    """Look at spool and store; a store that does not answer is part of the answer."""
+    """Look at spools and store; a store that does not answer is part of the answer."""
     running = find_running(data_dir)
-    spool = inspect(data_dir / "spool")
+    spools = [inspect(lane.spool) for lane in find_lanes(data_dir)]
+    notes = [spool.note for spool in spools]
+    gaps = [note.get("tracker", {}).get("gaps", {}) for note in notes]
     try:
         server = await store.server_version() if store else "none: no collector runs here, and no URI is given"
+        behind = await rib_lag(store) if store else None
     except StoreError as error:
-        server = f"unreachable: {error.cause}"
+        server, behind = f"unreachable: {error.cause}", None
     return CollectorStatus(
         state="running" if running else "stopped",
         pid=running.pid if running else None,
         started=running.started if running else None,
         data_dir=str(data_dir),
-        read=spool.read,
-        stored=spool.note.get("stored", 0),
-        rejected=spool.note.get("rejected", 0),
-        waiting=spool.waiting,
-        spool_full=spool.full,
-        gaps=spool.note.get("tracker", {}).get("gaps", {}).get("gaps", 0),
-        lost=spool.note.get("tracker", {}).get("gaps", {}).get("lost", 0),
-        bytes_waiting=spool.bytes_waiting,
-        lag_seconds=_age(spool.oldest_waiting),
+        read=sum(spool.read for spool in spools),
+        stored=sum(note.get("stored", 0) for note in notes),
+        rejected=sum(note.get("rejected", 0) for note in notes),
+        waiting=sum(spool.waiting for spool in spools),
+        spool_full=min((spool.full for spool in spools if spool.full), default=None),
+        gaps=sum(found.get("gaps", 0) for found in gaps),
+        lost=sum(found.get("lost", 0) for found in gaps),
+        bytes_waiting=sum(spool.bytes_waiting for spool in spools),
+        lag_seconds=max(_age(spool.oldest_waiting) for spool in spools),
+        rib_behind=behind,
         mongodb_uri=store.shown_uri if store else None,
         store=server,
         **_outage(data_dir),
@@ -52,6 +58,15 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
             "python": platform.python_version(),
         },
     )
+
+
+async def rib_lag(store: Store) -> int:
+    """UPDATEs that the stored tables of sessions that are up do not hold: a question for all routes folds them."""
+    lag = 0
+    async for session in store.find("sessions", {"until": None}, fields=("updates",)):
+        table = await snapshots.newest(store, session["_id"])
+        lag += session["updates"] - (table.updates if table else 0)
+    return lag
 
 
 def _outage(data_dir: Path) -> dict[str, Any]:

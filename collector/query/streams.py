@@ -1,8 +1,7 @@
 """What questions without a prefix read: UPDATEs, sessions and gaps, each in the order of time.
 
-UPDATEs are read peer by peer through the index over peer and time, in windows of time that hold some thousands of
-them: the embedded server sorts all that matches before it answers, and reads the whole collection for a range of `_id`.
-Memory is bounded by the number of peers, not by what they say.
+UPDATEs are read peer by peer through the index over peer and time (see `collector.store.updates`): the embedded server
+reads the whole collection for a range of `_id`. Memory is bounded by the number of peers, not by what they say.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from typing import Any, NamedTuple
 
 from collector.query.filters import Filter
 from collector.store.mongo import Document, Store
+from collector.store.updates import Span, updates_of_peer, updates_within
 from schemas.message import Peer
 
 UPDATE, UP, END, GAP = "update", "up", "end", "gap"
-_FIRST_WINDOW = timedelta(seconds=1)
-_WIDEST_WINDOW = timedelta(hours=1)
-_MANY, _FEW = 4000, 1000
 _SLACK = timedelta(seconds=2)
 """A clock may be set while a session lasts; its UPDATEs are looked for this much around it."""
 _SESSION_FIELDS = ("peer", "collector", "since", "until", "last_seen", "reason", "updates")
@@ -97,8 +94,6 @@ async def merge(*streams: AsyncIterator[Row]) -> AsyncIterator[Row]:
 
 # --- the UPDATEs of one peer --------------------------------------------------------------------------------------
 
-Span = tuple[datetime, datetime]
-
 
 def _spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list[Span]]:
     """When each peer had sessions, within the time that is asked for."""
@@ -119,30 +114,15 @@ def _spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, lis
 
 async def of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
     """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out."""
-    width = _FIRST_WINDOW
-    for begin, end in spans:
-        while begin < end:
-            behind = min(begin + width, end)
-            count = 0
-            async for row in window(store, address, {"$gte": begin, "$lt": behind}):
-                count += 1
-                yield row
-            begin = behind
-            if count > _MANY:
-                width /= 4
-            elif count < _FEW:
-                width = min(width * 2, _WIDEST_WINDOW)
+    async for document in updates_of_peer(store, address, spans):
+        yield _row(document)
 
 
 async def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncIterator[Row]:
     """The UPDATEs of one peer in one range of time."""
-    same: list[Row] = []
-    async for document in store.find("updates", {"peer.address": address, "ts": span}, sort=(("ts", 1),)):
-        row = Row(document["ts"], document["_id"].binary, UPDATE, document)
-        if same and same[-1].ts != row.ts:
-            for one in sorted(same, key=lambda row: row.rank):
-                yield one
-            same = []
-        same.append(row)
-    for one in sorted(same, key=lambda row: row.rank):
-        yield one
+    async for document in updates_within(store, address, span):
+        yield _row(document)
+
+
+def _row(document: Document) -> Row:
+    return Row(document["ts"], document["_id"].binary, UPDATE, document)

@@ -1,4 +1,4 @@
-"""Whether every line that the spool handed on is in the database exactly once; without the lines themselves.
+"""Whether every line that the spools handed on is in the database exactly once; without the lines themselves.
 
 What a line became has the line's number in its key, and says how ExaBGP counted it. Sessions have tallies, the spool's
 note has sums, and gaps tell what was lost before. All of these have to agree.
@@ -6,7 +6,7 @@ note has sums, and gaps tell what was lost before. All of these have to agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -14,45 +14,64 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from collector.query.books import Books, find_begins
+from collector.lanes import Lane, find_lanes
+from collector.query.books import Books, Owner, find_begins
 from collector.query.findings import Claims, Judgement, Limits, ToldGap
 from collector.query.scan import every_document
 from collector.spool.spool import SpoolState, inspect, known_identity
 from collector.store.mongo import Document, Store
-from schemas.documents import Session, key_line
+from schemas.documents import Session, key_line, lane_name
 from schemas.query import Finding, Verification
 
 MOST_FINDINGS = 500
 _EVERY = 1000
+_SUMS = ("verified", "waiting", "documents", "expired", "lost", "sessions", "more")
 _TALLIES = ("updates", "keepalives")
 
 Told = Callable[[int, int], None]
 
 
 async def verify(data_dir: Path, store: Store, collector: str, told: Told = lambda _done, _all: None) -> Verification:
-    """Verify all lines below the spool's acknowledged position; a collector may be at work meanwhile.
+    """Verify all lines below the acknowledged position of each spool; a collector may be at work meanwhile.
 
     Args:
         data_dir: the collector's data directory.
         store: where its documents are.
-        collector: its name, where the spool does not tell it.
-        told: is told now and then how many documents were seen, of how many lines.
+        collector: its name, where a spool does not tell it.
+        told: is told now and then how many documents were seen, of how many lines; one spool after the other.
 
     Raises:
-        SpoolError: the spool cannot be read.
+        SpoolError: a spool cannot be read.
         StoreError: the store does not answer.
     """
-    spool = inspect(data_dir / "spool")
-    collector = spool.note.get("collector", collector)
-    identity = known_identity(data_dir / "spool")
-    # It may have had other names before.
-    names = {collector, *(await store.claimed(identity) if identity else ())}
-    sessions = await _sessions(store, names, spool)
-    gaps = await _gaps(store, names, spool.acknowledged)
+    return _together([(lane, await _verify(lane, store, collector, told)) for lane in find_lanes(data_dir)])
+
+
+def _together(parts: Sequence[tuple[Lane, Verification]]) -> Verification:
+    """The verifications of all spools as one."""
+    (_, first), *others = parts
+    if not others:
+        return first
+    findings = [
+        finding.model_copy(update={"spool": lane.spool.name}) for lane, one in parts for finding in one.findings
+    ]
+    sums = {name: sum(getattr(one, name) for _, one in parts) for name in _SUMS}
+    sums["more"] += len(findings[MOST_FINDINGS:])
+    return first.model_copy(update={**sums, "complete": not findings, "findings": findings[:MOST_FINDINGS]})
+
+
+async def _verify(lane: Lane, store: Store, collector: str, told: Told) -> Verification:
+    spool = inspect(lane.spool)
+    names = await _names(store, lane)
+    # Before the first acknowledgement the spool itself does not know.
+    collector = spool.note.get("collector") or next(iter(names), collector)
+    owners = {Owner.named(name, lane.number) for name in (collector, *names)}
+    sessions = await _sessions(store, owners, spool)
+    gaps = await _gaps(store, owners, spool.acknowledged)
     books = Books(
-        names,
+        owners,
         spool.acknowledged,
-        find_begins(await _starts(store, names)),
+        find_begins(await _starts(store, owners)),
         {*spool.note.get("ranges", ()), *(gap.peer for gap in gaps if gap.peer and "/" in gap.peer)},
     )
     rejected = spool.note.get("rejected", 0)
@@ -68,13 +87,13 @@ async def verify(data_dir: Path, store: Store, collector: str, told: Told = lamb
     limits = _limits(await store.lifetimes())
     claims = Claims(sessions.counted, gaps, spool.note.get("stored", 0), rejected, limits)
     judgement = Judgement(books, claims)
-    findings = chain(sessions.behind, _unknown(data_dir, books), judgement.findings())
+    findings = chain(sessions.behind, _unknown(lane.spool, books), judgement.findings())
     listed = list(islice(findings, MOST_FINDINGS))
     more = sum(1 for _ in findings)
     return Verification(
         complete=not listed,
         collector=collector,
-        data_dir=str(data_dir),
+        data_dir=str(lane.data_dir),
         mongodb_uri=store.shown_uri,
         verified=spool.acknowledged,
         waiting=spool.waiting,
@@ -87,15 +106,22 @@ async def verify(data_dir: Path, store: Store, collector: str, told: Told = lamb
     )
 
 
+async def _names(store: Store, lane: Lane) -> list[str]:
+    """What the collector of a lane's spool is called in the store, and was: it may have had other names before."""
+    identity = known_identity(lane.spool)
+    claimed = await store.claimed(identity) if identity else []
+    return [name.removesuffix(lane_name("", lane.number)) for name in claimed]
+
+
 def _limits(lifetimes: Mapping[str, int]) -> Limits:
     now = int(datetime.now(UTC).timestamp())
     # A second more: a key has whole seconds.
     return Limits(**{key.removesuffix("_days"): now - seconds + 1 for key, seconds in lifetimes.items()})
 
 
-def _unknown(data_dir: Path, books: Books) -> Iterator[Finding]:
+def _unknown(spool: Path, books: Books) -> Iterator[Finding]:
     """Documents of lines that the spool cannot have had: it is asked after them."""
-    now = inspect(data_dir / "spool")
+    now = inspect(spool)
     read = max(now.read, now.acknowledged)
     if books.highest >= read:
         yield Finding(
@@ -113,11 +139,11 @@ class _Sessions(NamedTuple):
     """Every peer that ever said anything."""
 
 
-async def _sessions(store: Store, names: Set[str], spool: SpoolState) -> _Sessions:
+async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Sessions:
     """The sessions; those that were up at the acknowledged position as the spool's note has them."""
     found = _Sessions({}, [], set())
     async for one in store.find("sessions", {}, fields=("collector", "peer", "since", *_TALLIES)):
-        if one["collector"] in names and key_line(one["_id"]) < spool.acknowledged:
+        if Owner.of(one) in owners and key_line(one["_id"]) < spool.acknowledged:
             found.counted[one["_id"]] = one
     for address, neighbour in spool.note.get("tracker", {}).get("neighbours", {}).items():
         found.peers.add(address)
@@ -140,21 +166,21 @@ def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Findin
             yield Finding(what="tally", peer=peer, session=key, detail=detail)
 
 
-async def _starts(store: Store, names: Set[str]) -> list[tuple[int, int, Document]]:
+async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, Document]]:
     """Every word of a receiver's that it began."""
     query = {"peer.address": None, "kind": "helper_start"}
     fields = ("collector", "source", "incarnation")
     return [
         (key_line(one["_id"]), int.from_bytes(one["_id"].binary[:4]), one)
         async for one in store.find("messages", query, fields=fields)
-        if one["collector"] in names
+        if Owner.of(one) in owners
     ]
 
 
-async def _gaps(store: Store, names: Set[str], below: int) -> list[ToldGap]:
+async def _gaps(store: Store, owners: Set[Owner], below: int) -> list[ToldGap]:
     """What gaps tell of lines below a position."""
     return [
         ToldGap(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
         async for gap in store.find("gaps", {})
-        if gap["collector"] in names and gap["line"] < below
+        if Owner.of(gap) in owners and gap["line"] < below
     ]

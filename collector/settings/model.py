@@ -156,6 +156,7 @@ class ExabgpSettings(_Section):
     python: str | None = Field(
         None, min_length=1, description='the Python that runs ExaBGP, a name or a path: "pypy3"; without, our own'
     )
+    processes: values.Processes = Field(1, description="processes that the peers are spread over, 1 to 16")
 
 
 class SpoolSettings(_Section):
@@ -174,6 +175,18 @@ class ArchiveSettings(_Section):
 
     batch_lines: values.Lines = Field(1000, description="lines in a batch at most, 1 to 100000")
     batch_seconds: float = Field(0.2, ge=0, le=60, description="seconds that a line waits for others, 0 to 60")
+
+
+class RibSettings(_Section):
+    """When each peer's table is stored, so that a question for all of it has few UPDATEs to fold."""
+
+    snapshot_hours: values.HoursOfDay = Field(
+        8, description="hours between the tables that are kept: 1, 2, 3, 4, 6, 8, 12 or 24"
+    )
+    snapshot_updates: int = Field(
+        5000, ge=1, le=10_000_000, description="UPDATEs after which there is one in between, 1 to 10000000"
+    )
+    snapshot_days: values.Days = Field(0, description="days that they are kept, 1 to 24855; 0 is for ever")
 
 
 class RetentionSettings(_Section):
@@ -219,6 +232,7 @@ class Settings(_Section):
     exabgp: ExabgpSettings = ExabgpSettings()
     spool: SpoolSettings = SpoolSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    rib: RibSettings = RibSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
 

@@ -62,6 +62,12 @@ def _router_id(text: str) -> str:
     return str(address)
 
 
+def _divides_the_day(hours: int) -> int:
+    if hours < 1 or 24 % hours:
+        raise ValueError("does not divide the day: give 1, 2, 3, 4, 6, 8, 12 or 24")
+    return hours
+
+
 def _families(value: object) -> object:
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
@@ -149,11 +155,13 @@ def source_address(listen: str) -> str:
 PeerAsn = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**32 - 1), AfterValidator(_asn)]
 HoldTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=65535), AfterValidator(_hold_time)]
 RestartTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=4095)]
+Processes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=16)]
 Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
 Hops = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=254)]
 Mebibytes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=4096)]
 Days = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=24_855)]
 """MongoDB counts a TTL in seconds, 2**31 - 1 at most."""
+HoursOfDay = Annotated[int, BeforeValidator(_whole), AfterValidator(_divides_the_day)]
 Lines = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100_000)]
 RouterId = Annotated[str, AfterValidator(_router_id)]
 Families = Annotated[tuple[str, ...], BeforeValidator(_families), Field(min_length=1), AfterValidator(_known_families)]

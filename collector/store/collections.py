@@ -80,6 +80,24 @@ COLLECTIONS = (
         _validator({**_EVERY, "ts": "date", "cause": "string"}),
     ),
     Collection(
+        "snapshots",
+        [
+            # The newest table of a session at or before a time.
+            _index("session", "session", "-ts"),
+            # Those that are older than they are kept.
+            _index("ts", "ts"),
+        ],
+        _validator({**_EVERY, "ts": "date", "session": "objectId", "parts": "array"}),
+    ),
+    Collection(
+        "snapshot_parts",
+        [
+            # All of a snapshot, to be removed; they are read by their keys, which it names.
+            _index("snapshot", "snapshot"),
+        ],
+        _validator({"_id": "objectId", "v": "int", "snapshot": "objectId", "routes": "binData"}),
+    ),
+    Collection(
         "rejects",
         [
             # What could not be understood lately.

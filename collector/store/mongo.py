@@ -5,6 +5,7 @@ Writes are acknowledged when a majority has them in its journal, and writing a d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
@@ -60,6 +61,7 @@ class Store:
     def __init__(self, client: Client, uri: str, database: str, patience: float) -> None:
         self._client = client
         self._patience = patience
+        self._preparing = asyncio.Lock()
         self._database = client[database]
         self.shown_uri = redact(uri)
 
@@ -93,19 +95,22 @@ class Store:
         Raises:
             StoreError: the database was written by a newer bgpledger.
         """
-        with self._errors():
-            meta = self._database["meta"]
-            schema = await meta.find_one({"_id": "schema"})
-            if schema and schema["version"] > SCHEMA_VERSION:
-                raise StoreError(
-                    f"the database at {self.shown_uri} has schema {schema['version']}, this program knows"
-                    f" {SCHEMA_VERSION}",
-                    "use the newer bgpledger that wrote it",
-                )
-            present = set(await self._database.list_collection_names())
-            for collection in COLLECTIONS:
-                await self._prepare(collection, exists=collection.name in present)
-            await meta.replace_one({"_id": "schema"}, {"_id": "schema", "version": SCHEMA_VERSION}, upsert=True)
+        async with self._preparing:  # the archivers of several lanes begin together
+            with self._errors():
+                await self._prepare_all()
+
+    async def _prepare_all(self) -> None:
+        meta = self._database["meta"]
+        schema = await meta.find_one({"_id": "schema"})
+        if schema and schema["version"] > SCHEMA_VERSION:
+            raise StoreError(
+                f"the database at {self.shown_uri} has schema {schema['version']}, this program knows {SCHEMA_VERSION}",
+                "use the newer bgpledger that wrote it",
+            )
+        present = set(await self._database.list_collection_names())
+        for collection in COLLECTIONS:
+            await self._prepare(collection, exists=collection.name in present)
+        await meta.replace_one({"_id": "schema"}, {"_id": "schema", "version": SCHEMA_VERSION}, upsert=True)
 
     async def _prepare(self, collection: Collection, *, exists: bool) -> None:
         if not exists:
@@ -199,6 +204,12 @@ class Store:
             await durable.bulk_write(
                 [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents], ordered=False
             )
+
+    async def remove(self, collection: str, query: Mapping[str, Any]) -> None:
+        """Remove the documents that match; durable when it returns."""
+        durable = self._database[collection].with_options(write_concern=_DURABLE)
+        with self._errors():
+            await durable.delete_many(query)
 
     async def claim(self, collector: str, spool: str) -> None:
         """Take a collector's name for one spool: the keys of two of one name could collide, and one line be lost.

@@ -13,11 +13,15 @@ import stat
 from pathlib import Path
 
 _REQUEST = re.compile(rb"refresh ([0-9a-fA-F.:]{2,45}) (ipv4|ipv6|l2vpn|bgp-ls) ([a-z0-9-]{1,20})")
-_FIFO = "asks"
 
 
-def ask(data_dir: Path, address: str, family: str) -> bool:
+def ask(pipe: Path, address: str, family: str) -> bool:
     """Ask the peer at `address` to send its routes of one family again (ROUTE-REFRESH, RFC 2918).
+
+    Args:
+        pipe: that of the receiver whose ExaBGP speaks to the peer.
+        address: the peer's.
+        family: in ExaBGP's words, such as `ipv4 unicast`.
 
     Returns:
         Whether there was a receiver to pass it on.
@@ -29,7 +33,7 @@ def ask(data_dir: Path, address: str, family: str) -> bool:
     if command(request) is None:
         raise ValueError(f"not an address family: {family!r}")
     try:
-        descriptor = os.open(data_dir / _FIFO, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # no pipe, or nobody at its other end
         return False
     try:
@@ -40,17 +44,16 @@ def ask(data_dir: Path, address: str, family: str) -> bool:
         os.close(descriptor)
 
 
-def listen(data_dir: Path) -> int:
+def listen(pipe: Path) -> int:
     """The receiver's end of the pipe, which is made if it is not there: a descriptor that never ends.
 
     Raises:
         OSError: it cannot be made.
     """
-    path = data_dir / _FIFO
-    if not path.is_fifo():
-        path.unlink(missing_ok=True)
-        os.mkfifo(path, 0o600)
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not pipe.is_fifo():
+        pipe.unlink(missing_ok=True)
+        os.mkfifo(pipe, 0o600)
+    return os.open(pipe, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def command(request: bytes) -> bytes | None:

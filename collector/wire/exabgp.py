@@ -132,6 +132,15 @@ def listening_places(settings: Settings) -> dict[tuple[str, int], int | None]:
     }
 
 
+def local_addresses(settings: Settings) -> list[str]:
+    """Our address in each peer's session, in their order.
+
+    Raises:
+        ConfigurationError: as `render`.
+    """
+    return [place.local for place in _places(settings)]
+
+
 def unchecked_peers(settings: Settings) -> list[PeerSettings]:
     """The peers with `ttl_security` whose own connections to us are taken without that check.
 

@@ -14,10 +14,9 @@ from contextlib import suppress
 
 from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, CollectorError
+from collector.lanes import Lane
 from collector.settings import Settings
 from collector.wire.exabgp import environment, listening_places, program, render
-
-log = logging.getLogger("exabgp")
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -34,12 +33,15 @@ class ExabgpSupervisor:
     Args:
         settings: what it is told.
         helper: the receiver's command line, which ExaBGP starts.
+        lane: which of several this is.
     """
 
-    def __init__(self, settings: Settings, helper: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, helper: Sequence[str], lane: int = 0) -> None:
+        here = Lane(settings.data_dir, lane)
         self._settings = settings
         self._helper = helper
-        self._file = settings.data_dir / "exabgp.conf"
+        self._file = here.exabgp_conf
+        self._log = logging.getLogger(here.named("exabgp"))
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         # Until it has read its configuration, SIGUSR1 would end it.
@@ -56,7 +58,7 @@ class ExabgpSupervisor:
         """
         self._write(self._settings)
         if ended := await end_leftovers(["server", str(self._file)], patience=STOP_SECONDS):
-            log.warning("ended ExaBGP of a collector that was killed: process %s", ", ".join(map(str, ended)))
+            self._log.warning("ended ExaBGP of a collector that was killed: process %s", ", ".join(map(str, ended)))
         await self._wait_for_places()
         try:
             await self._keep_up()
@@ -72,12 +74,14 @@ class ExabgpSupervisor:
             before, after = listening_places(self._settings), listening_places(settings)
             changed = self._write(settings)
         except BgpledgerError as error:
-            log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
+            self._log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
             return
         self._settings = settings
         if any(ttl and place in after and after[place] is None for place, ttl in before.items()):
             # It cannot take the least TTL off a socket that it goes on listening on.
-            log.warning("ttl_security is gone where other peers connect to: ExaBGP starts anew, all sessions with it")
+            self._log.warning(
+                "ttl_security is gone where other peers connect to: ExaBGP starts anew, all sessions with it"
+            )
             self._replacing = True
             self._signal(signal.SIGTERM)
         elif changed and self._ready:
@@ -95,7 +99,7 @@ class ExabgpSupervisor:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._process.wait()
         except TimeoutError:
-            log.warning("ExaBGP did not end within %g s, it is killed", STOP_SECONDS)
+            self._log.warning("ExaBGP did not end within %g s, it is killed", STOP_SECONDS)
             self._signal(signal.SIGKILL)
             await self._process.wait()
 
@@ -113,7 +117,7 @@ class ExabgpSupervisor:
                 continue
             if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
                 pause = FIRST_PAUSE
-            log.error("%s; starting it again in %g s", reason, pause)
+            self._log.error("%s; starting it again in %g s", reason, pause)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
@@ -143,7 +147,7 @@ class ExabgpSupervisor:
         async for line in _lines(self._process.stdout):
             if "loaded new configuration successfully" in line:
                 self._is_ready()
-            _log(line)
+            _log(line, self._log)
         self._ready = False
         return f"ExaBGP ended, {_how(await self._process.wait())}"
 
@@ -212,7 +216,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
         yield " ".join(line.decode("utf-8", "replace").split())
 
 
-def _log(line: str) -> None:
+def _log(line: str, log: logging.Logger) -> None:
     lower = line.lower()
     if line and not any(noise in lower for noise in _NOISE):
         log.log(logging.WARNING if any(word in lower for word in _TROUBLE) else logging.INFO, "%s", line)

@@ -124,7 +124,7 @@ async def assert_any_moment(store: Store, file: Path, peers: list[PlannedPeer], 
         questions = [RibQuery(at=at)] if len(asked) == len(tales) else [RibQuery(at=at, peer=peer) for peer in asked]
         found: dict[tuple[str, str], Said] = {}
         for question in questions:
-            found |= {(route.peer.address, route.prefix): _said(route) async for route in rib(store, question)}
+            found |= {(route.peer.address, route.prefix or ""): _said(route) async for route in rib(store, question)}
         assert found == expected, at
 
 

@@ -20,8 +20,8 @@ from tests.support import ROOT, SHARED, program
 OWN = ROOT / "collector/data/demo.mrt.gz"
 FILES = [OWN, SHARED / "mrt/updates.20160811.1600.gz", SHARED / "mrt/updates.et-header.2015.gz"]
 TOO_LONG_TO_SEARCH = {"updates.et-header.2015.gz"}
-MOST_HISTORIES = 10_000
-"""Of a whole table, every so-manieth prefix is asked for; its documents are compared all the same."""
+MOST_HISTORIES = 2_000
+"""Of a larger file, every so-manieth prefix is asked for; its documents are compared all the same."""
 MOMENTS = 100
 
 

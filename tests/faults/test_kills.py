@@ -20,6 +20,7 @@ from collector.wire.replay import plan
 from tests.faults.audit import audit, patient
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import COLLECTOR, Killer, Outside, target
+from tests.faults.tables import faulty_tables
 from tests.running import bgpledger
 
 KILLS = int(os.environ.get("FAULTS_KILLS") or 10)
@@ -36,7 +37,10 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
     outside = Outside(tmp_path / "outside") if whose == "outside store" else None
     if outside:
         await outside.start()
-    environment = {"BGPLEDGER_MONGODB_URI": outside.uri} if outside else {}
+    # Tables are stored all the time, so that kills meet them.
+    environment = {"BGPLEDGER_RIB_SNAPSHOT_UPDATES": "100"}
+    if outside:
+        environment["BGPLEDGER_MONGODB_URI"] = outside.uri
     with target(data_dir, [(peer.source, peer.asn) for peer in peers], **environment) as one:
         killer = Killer(one, outside, random.Random(SEED))
         await one.until_up()
@@ -55,13 +59,17 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
         async with Store.open(patient(store.uri)) as opened:
             report = await audit(one.kept, opened, COLLECTOR)
             verified = await verify(data_dir, opened, COLLECTOR)
+            tables, faulty = await faulty_tables(opened)
     finally:
         await store.stop()
-    print(f"faults: {killer.killed.total()} kills ({by_part}), {report.figures()}, {whose}, seed {SEED}")
+    print(
+        f"faults: {killer.killed.total()} kills ({by_part}), {report.figures()}, {tables} tables, {whose}, seed {SEED}"
+    )
     assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
     assert (report.lost, report.doubled) == (0, 0)
     assert report.documents == report.lines
     assert verified.findings == []
+    assert (faulty, tables > 0) == ([], True)
     assert (verified.verified, verified.documents, verified.lost) == (report.lines, report.lines, report.gap_lines)
     status = json.loads(said.stdout)
     assert (status["read"], status["waiting"]) == (report.lines, 0)

@@ -63,6 +63,26 @@ def test_check_shows_no_secret_and_warns(tmp_path: Path) -> None:
     assert "peer 127.0.0.3: its ttl_security" in done.stderr
 
 
+def test_check_shows_which_process_has_which_peers(tmp_path: Path) -> None:
+    peer = '[[peers]]\naddress = "127.0.1.{0}"\nasn = 64500\nlocal_address = "127.0.0.{1}"\n'
+    peers = [peer.format(number, local) for number, local in ((1, 1), (2, 2), (3, 1))]
+    file = configuration(tmp_path, "\n".join(["[bgp]\nlocal_as = 64512\n", *peers, "[exabgp]\nprocesses = 3\n"]))
+    done = bgpledger("config", "check", "--config", file)
+    assert done.returncode == 0, done.stderr
+    assert "processes 3, with peers: 2 at 127.0.0.1; 1 at 127.0.0.2; none\n" in done.stdout
+    assert done.stderr.startswith("warning: exabgp.processes is 3, but all peers come to 2 of our addresses")
+    shown = bgpledger("config", "exabgp", "--config", file)
+    assert shown.returncode == 0, shown.stderr
+    files = re.split(r"^# (.*)\n", shown.stdout, flags=re.MULTILINE)
+    assert files[1::2] == [str(tmp_path / "data" / name) for name in ("exabgp.conf", "exabgp-1.conf", "exabgp-2.conf")]
+    assert [re.findall(r"neighbor (\S+)", text) for text in files[2::2]] == [
+        ["127.0.1.1", "127.0.1.3"],
+        ["127.0.1.2"],
+        [],
+    ]
+    assert ["--lane" in text for text in files[2::2]] == [False, True, True]
+
+
 @pytest.mark.parametrize("command", ["check", "exabgp"])
 def test_a_configuration_that_cannot_be_used(tmp_path: Path, command: str) -> None:
     file = configuration(tmp_path, '[[peers]]\naddress = "192.0.2.1"\nasn = 64500\n')

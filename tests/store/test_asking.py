@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.ledger.archive import Archiver
-from collector.query import streams
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.routes import LastRoutes
@@ -25,6 +24,7 @@ from collector.query.tail import tail
 from collector.query.top import Tally, top
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
+from collector.store import updates
 from collector.store.mongo import Store
 from schemas.message import Peer
 from schemas.query import HistoryEntry
@@ -216,8 +216,8 @@ async def test_a_route_among_many_of_one_millisecond(store: Store, data_dir: Pat
 
 
 async def test_windows_are_read_whole_and_in_order(store: Store, data_dir: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(streams, "_MANY", 5)
-    monkeypatch.setattr(streams, "_FEW", 2)
+    monkeypatch.setattr(updates, "_MANY", 5)
+    monkeypatch.setattr(updates, "_FEW", 2)
     router = Router()
     lines = router.up()
     for number in range(60):

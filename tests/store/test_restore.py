@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from collector.lanes import Lane
 from collector.ledger.archive import Archiver
 from collector.ledger.restore import restore
 from collector.spool.kept import Keep, kept_segments, lines_of
@@ -32,11 +33,11 @@ def lines() -> list[bytes]:
     return [*said, one.down(), *one.up()]
 
 
-async def archived(spool: Path, store: Store) -> None:
+async def archived(spool: Path, store: Store, lane: int = 0) -> None:
     with SpoolWriter(spool, segment_bytes=2000) as writer:
         writer.write(b"".join(line + b"\n" for line in lines()))
     with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
-        archiver = Archiver(reader, store, collector="test", ranges=["198.51.100.0/24"], batch_lines=7)
+        archiver = Archiver(reader, store, collector="test", ranges=["198.51.100.0/24"], lane=lane, batch_lines=7)
         archiver.stop()
         await archiver.run()
 
@@ -88,3 +89,22 @@ async def test_by_the_command_line(data_dir: Path, embedded_uri: str) -> None:
     bad = bgpledger(*common, "--database", "a b")
     assert bad.returncode == 2
     assert "cannot be a database's name" in bad.stderr
+
+
+async def test_every_spool_of_a_collector(data_dir: Path, embedded_uri: str) -> None:
+    async with (
+        Store.open(embedded_uri, database="two_spools") as store,
+        Store.open(embedded_uri, database="two_spools_again") as again,
+    ):
+        for lane in (Lane(data_dir, 0), Lane(data_dir, 1)):
+            await archived(lane.spool, store, lane.number)
+        shown = bgpledger("--data-dir", str(data_dir), "spool", "list", "--format", "jsonl")
+        listed = [json.loads(line) for line in shown.stdout.splitlines()]
+        assert sum(one["lines"] for one in listed) == 2 * len(lines())
+        common = ("--data-dir", str(data_dir), "--mongodb-uri", embedded_uri, "spool", "replay")
+        done = bgpledger(*common, "--database", "two_spools_again")
+        kept = sum(one["lines"] for one in listed if one["state"] == "kept")
+        assert done.stdout == f"{kept} lines of {len(listed) - 2} segments are stored\n", done.stderr
+        updates = [one["_id"] async for one in store.find("updates", {})]
+        assert len(updates) == 2 * 61
+        assert {one["_id"] async for one in again.find("updates", {})} <= set(updates)

@@ -17,9 +17,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
+from collector.ledger import project
+from collector.ledger.project import Rhythm
 from collector.query.diff import diff
+from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
 from collector.store.mongo import Store
+from collector.tables import pages
 from schemas.query import Route
 from tests.store.test_archive import archive
 from tests.support import Named, Router
@@ -113,22 +117,38 @@ async def ask(store: Store, question: RibQuery) -> list[Route]:
 
 
 def as_stand(routes: list[Route]) -> Stand:
-    found = {(one.peer.address, one.prefix, one.path_id): (one.as_path or "", one.since) for one in routes}
+    found = {(one.peer.address, one.prefix or "", one.path_id): (one.as_path or "", one.since) for one in routes}
     assert len(found) == len(routes)
     assert {one.state for one in routes} <= {"stands"}
     return found
 
 
+async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table after every few changes, in parts of two routes."""
+    monkeypatch.setattr(project, "_MOST_CHANGES", 4)
+    monkeypatch.setattr(pages, "ROUTES", 2)
+    async for session in store.find("sessions", {}):
+        made = [one async for one in project.project(store, session, None, Rhythm(hours=8, updates=1))]
+        assert len(made) >= session["updates"] // 10
+
+
+@pytest.mark.parametrize("tables", ["without tables", "with tables"])
 @pytest.mark.parametrize("seed", range(3))
-async def test_at_any_moment(data_dir: Path, store: Store, seed: int) -> None:
+async def test_at_any_moment(
+    data_dir: Path, store: Store, seed: int, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chance = random.Random(seed)
     story = Story(some_steps(chance))
     await archive(data_dir, store, *story.lines)
+    if tables == "with tables":
+        await store_tables(store, monkeypatch)
     for moment, stand in chance.sample(story.moments, 15):
         for shift in (timedelta(0), timedelta(milliseconds=100)):
             assert as_stand(await ask(store, RibQuery(at=moment + shift))) == stand
         await check_matches(store, moment, chance.choice(PREFIXES), stand)
     assert as_stand(await ask(store, RibQuery())) == story.stand
+    counted = {peer.address: peer.routes async for peer in peers(store)}
+    assert counted == {router.address: sum(key[0] == router.address for key in story.stand) for router in story.routers}
     for _ in range(5):
         first, second = sorted(chance.sample(story.moments, 2), key=lambda one: one[0])
         await check_changes(store, first, second)
@@ -199,8 +219,10 @@ STEPS = st.one_of(
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),
 )
-@given(st.lists(STEPS, min_size=10, max_size=25), st.integers(0, 2**32))
-async def test_any_story(embedded_uri: str, steps: list[Step], seed: int) -> None:
+@given(steps=st.lists(STEPS, min_size=10, max_size=25), seed=st.integers(0, 2**32), tables=st.booleans())
+async def test_any_story(
+    embedded_uri: str, monkeypatch: pytest.MonkeyPatch, steps: list[Step], seed: int, tables: bool
+) -> None:
     """Of announcements, replacements, withdrawals and session ends, in any order, of IPv4, IPv6 and path IDs."""
     story, chance = Story(steps), random.Random(seed)
     chosen = sorted(chance.choices(story.moments, k=4), key=lambda one: one[0])
@@ -209,6 +231,8 @@ async def test_any_story(embedded_uri: str, steps: list[Step], seed: int) -> Non
         await store.prepare()
         with TemporaryDirectory() as directory:
             await archive(Path(directory), store, *story.lines)
+        if tables:
+            await store_tables(store, monkeypatch)
         for moment, stand in chosen:
             assert as_stand(await ask(store, RibQuery(at=moment))) == stand
         await check_matches(store, chosen[0][0], chance.choice(["10.1.2.0/24", "2001:db8::/32"]), chosen[0][1])

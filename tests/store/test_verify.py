@@ -11,11 +11,13 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
+from collector.lanes import Lane
 from collector.query.verify import verify
 from collector.settings.model import RetentionSettings
+from collector.spool.spool import identity
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store
-from schemas.documents import collector_number, key_line, make_key
+from schemas.documents import collector_number, key_collector, key_line, lane_name, make_key
 from schemas.query import Finding, Verification
 from tests.store.test_archive import archive, documents, feed
 from tests.support import Router
@@ -75,6 +77,14 @@ async def test_a_whole_archive(data_dir: Path, store: Store, archived: list[byte
 async def test_an_empty_spool(data_dir: Path, store: Store) -> None:
     found = await check(data_dir, store)
     assert (found.complete, found.verified, found.documents) == (True, 0, 0)
+
+
+async def test_a_name_that_only_the_store_knows_yet(data_dir: Path, spool: Path, store: Store) -> None:
+    """The archiver claims it before it stores anything, and acknowledges later."""
+    feed(spool, *Router().up())
+    await store.claim("before the first acknowledgement", identity(spool))
+    found = await check(data_dir, store)
+    assert (found.collector, found.verified) == ("before the first acknowledgement", 0)
 
 
 async def test_what_waits_is_not_missed(data_dir: Path, spool: Path, store: Store, archived: list[bytes]) -> None:
@@ -217,6 +227,40 @@ async def test_another_collector_is_left_alone(data_dir: Path, store: Store, arc
             }
             raw[name].insert_one(other)
     assert (await check(data_dir, store)).findings == []
+
+
+# --- several spools --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def two_spools(data_dir: Path, store: Store, archived: list[bytes]) -> list[bytes]:
+    """A second spool with lines of the same numbers, of the same seconds."""
+    lines = lines_of(Router("192.0.2.3", 64502), Router("192.0.2.4", 64503))
+    await archive(Lane(data_dir, 1).spool, store, *lines, lane=1)
+    return lines
+
+
+async def test_every_spool_is_verified(data_dir: Path, store: Store, two_spools: list[bytes]) -> None:
+    feed(Lane(data_dir, 1).spool, b"waiting")
+    found = await check(data_dir, store)
+    assert found.findings == []
+    assert (found.verified, found.documents, found.waiting, found.sessions) == (62, 62, 1, 6)
+
+
+async def test_a_line_is_missed_though_another_spool_has_one_of_its_number(
+    data_dir: Path, store: Store, two_spools: list[bytes], raw: Any
+) -> None:
+    number = collector_number(lane_name("test", 1))
+    (lost,) = [
+        one["_id"]
+        for one in await documents(store, "updates")
+        if key_collector(one["_id"]) == number and key_line(one["_id"]) == 10
+    ]
+    raw.updates.delete_one({"_id": lost})
+    found = await check(data_dir, store)
+    assert told(found.findings) == [("tally", None), ("missing", "10")]
+    assert {finding.spool for finding in found.findings} == {"spool-1"}
+    assert found.documents == 61
 
 
 # --- retention ------------------------------------------------------------------------------------------------------

@@ -48,26 +48,27 @@ def test_whatever_comes_is_one_line_or_none(request_: bytes) -> None:
 
 def test_from_end_to_end(data_dir: Path) -> None:
     data_dir.mkdir()
-    assert not ask(data_dir, "192.0.2.1", "ipv4 unicast"), "there is no pipe"
-    asks = listen(data_dir)
+    pipe = data_dir / "asks"
+    assert not ask(pipe, "192.0.2.1", "ipv4 unicast"), "there is no pipe"
+    asks = listen(pipe)
     out, into = os.pipe()
     os.set_blocking(into, False)
-    assert ask(data_dir, "192.0.2.1", "ipv4 unicast")
-    assert ask(data_dir, "2001:db8::1", "ipv6 unicast")
+    assert ask(pipe, "192.0.2.1", "ipv4 unicast")
+    assert ask(pipe, "2001:db8::1", "ipv6 unicast")
     pass_on(asks, into)
     assert os.read(out, 1000).splitlines() == [
         b"neighbor 192.0.2.1 announce route-refresh ipv4 unicast",
         b"neighbor 2001:db8::1 announce route-refresh ipv6 unicast",
     ]
     os.close(out)
-    assert ask(data_dir, "192.0.2.1", "ipv4 unicast")
+    assert ask(pipe, "192.0.2.1", "ipv4 unicast")
     pass_on(asks, into)  # ExaBGP is gone, which is none of our business
     os.close(asks)
-    assert not ask(data_dir, "192.0.2.1", "ipv4 unicast"), "nobody is there"
+    assert not ask(pipe, "192.0.2.1", "ipv4 unicast"), "nobody is there"
     with pytest.raises(ValueError, match="address"):
-        ask(data_dir, "example.net", "ipv4 unicast")
+        ask(pipe, "example.net", "ipv4 unicast")
     with pytest.raises(ValueError, match="family"):
-        ask(data_dir, "192.0.2.1", "everything")
+        ask(pipe, "192.0.2.1", "everything")
     os.close(into)
 
 

@@ -10,8 +10,9 @@ from tests.support import ROOT
 ROOMS = [
     {"schemas"},
     {"collector.errors"},
-    {"collector.children", "collector.logs", "collector.settings"},
+    {"collector.children", "collector.lanes", "collector.logs", "collector.settings"},
     {"collector.wire", "collector.spool", "collector.store"},
+    {"collector.tables"},
     {"collector.ledger", "collector.query"},
     {"collector.present"},
     {"collector.daemon", "collector.doctor", "collector.demo"},

@@ -1,12 +1,13 @@
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.errors import SpoolError, StoreUnavailableError
-from collector.ledger.outage import Outage, announce, withdraw
+from collector.ledger.outage import Outage, Together, announce, withdraw
 from collector.query.status import status
 from schemas.archiver import ArchiverState
 
@@ -60,6 +61,22 @@ def test_the_state_is_told_at_each_attempt_and_at_the_end(clock: Any) -> None:
     assert [state.attempts for state in told] == [0, 1, 2, 0]
     assert told[1].store_away_since == told[2].store_away_since != told[3].store_away_since
     assert (told[2].last_error, told[3].last_error) == (AWAY.cause, None)
+
+
+def test_several_spools_are_told_of_as_one() -> None:
+    """The store is away while it is for one of them, since it was for the first."""
+    told: list[ArchiverState] = []
+    states = Together(told.append)
+    one, two = (Outage(partial(states.hear, lane)) for lane in range(2))
+    one.failed(AWAY)
+    began = told[-1].store_away_since
+    two.failed(AWAY)
+    two.failed(AWAY)
+    assert (told[-1].store_away_since, told[-1].attempts) == (began, 1)
+    one.over()
+    assert (bool(told[-1].store_away_since), told[-1].attempts) == (True, 2)
+    two.over()
+    assert told[-1].store_away_since is None
 
 
 async def test_status_shows_what_a_living_archiver_says(data_dir: Path) -> None:

@@ -189,12 +189,13 @@ async def test_bgpreader() -> None:
 ROUTE = Route.model_validate(
     {**WHOLE.model_dump(include=set(Route.model_fields)), "since": TS - timedelta(hours=1), "state": "stands"}
 )
+FLOW = ROUTE.model_copy(update={"prefix": None, "object": {"string": "flow"}, "family": "ipv4 flow"})
 UNKNOWN = Route(peer=ENTRY.peer, prefix="10.0.0.0/8", family="ipv4 unicast", state="unknown", since=TS)
-ROUTES = [ROUTE, ROUTE.model_copy(update={"path_id": 7, "state": "stale", "med": 5}), UNKNOWN]
+ROUTES = [ROUTE, ROUTE.model_copy(update={"path_id": 7, "state": "stale", "med": 5}), UNKNOWN, FLOW]
 
 
 async def test_bgpdump_of_a_table() -> None:
-    """The moment is the one that was asked for; what is unknown is no line."""
+    """The moment is the one that was asked for; what is unknown, or no prefix, is no line."""
     rest, by = "|1795442706|B|192.0.2.1|64500|203.0.113.0/24|", "64496 192.0.2.9"
     path, values = "64500 64496 {4,5}|IGP|192.0.2.1|100|", f"64500:1 no-export|AG|{by}|"
     assert await written(ROUTES, Format.BGPDUMP, at=TS, count=2) == [
@@ -223,7 +224,7 @@ async def test_a_table_is_printed_as_by_bgpdump(path_id: int | None, tmp_path: P
     file = tmp_path / "table.mrt"
     file.write_bytes(
         mrt_builder.table(
-            route.prefix, attributes, peer=peer.address, asn=peer.asn, time=TS.timestamp(), path_id=path_id
+            "203.0.113.0/24", attributes, peer=peer.address, asn=peer.asn, time=TS.timestamp(), path_id=path_id
         )
     )
     read = subprocess.run([program("bgpdump"), "-m", str(file)], capture_output=True, text=True, check=True)
@@ -232,7 +233,7 @@ async def test_a_table_is_printed_as_by_bgpdump(path_id: int | None, tmp_path: P
 
 async def test_bgpreader_of_a_table() -> None:
     line = (
-        "R|R|1795442706.007000|bgpledger||||64500|192.0.2.1|203.0.113.0/24|192.0.2.1|64500 64496 {4,5}|{4,5}|"
+        "R|R|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|203.0.113.0/24|192.0.2.1|64500 64496 {4,5}|{4,5}|"
         "64500:1 65535:65281||"
     )
     assert await written(ROUTES, Format.BGPREADER, at=TS, count=2) == [line, line]
@@ -241,7 +242,7 @@ async def test_bgpreader_of_a_table() -> None:
 async def test_routes_in_all_formats() -> None:
     rows = list(csv.DictReader(await written(ROUTES, Format.CSV)))
     assert set(Route.model_fields) - {"peer"} <= set(rows[0])
-    assert [row["state"] for row in rows] == ["stands", "stale", "unknown"]
+    assert [row["state"] for row in rows] == ["stands", "stale", "unknown", "stands"]
     assert rows[0]["communities"] == "64500:1 65535:65281"
     for form in (Format.JSON, Format.PSV, Format.TABLE):
         assert len(await written(ROUTES, form)) > len(ROUTES)

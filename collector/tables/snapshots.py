@@ -1,0 +1,169 @@
+"""Stored tables: found, read, written and removed.
+
+A snapshot's parts are written before it is complete, and it is incomplete before they are removed: whoever is killed in
+between leaves something that nobody takes for a table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+from bson import ObjectId
+
+from collector.errors import StoreError
+from collector.store.mongo import Document, Store
+from collector.tables import pages
+from collector.tables.fold import Fold, Held, Items, Key, Range, order
+from schemas.documents import Snapshot, SnapshotPart, collector_number, make_snapshot_key
+
+_AT_ONCE = 8
+"""Parts that are written together."""
+
+
+async def newest(store: Store, session: ObjectId, at: datetime | None = None) -> Snapshot | None:
+    """The newest complete table of a session, of those up to a time; None when there is none."""
+    query = {"session": session, **({"ts": {"$lte": at}} if at else {})}
+    async for document in store.find("snapshots", query, sort=(("ts", -1),)):
+        if document["complete"]:
+            return Snapshot.model_validate(document)
+    return None
+
+
+async def every(store: Store, session: ObjectId) -> list[Snapshot]:
+    """All of a session's, newest first, those that are not complete as well."""
+    return [
+        Snapshot.model_validate(document)
+        async for document in store.find("snapshots", {"session": session}, sort=(("ts", -1),))
+    ]
+
+
+async def _read(store: Store, part: SnapshotPart) -> Items:
+    async for document in store.find("snapshot_parts", {"_id": part.key}):
+        return pages.unpack(document["routes"])
+    raise StoreError("a snapshot was removed while it was read", "ask again")
+
+
+async def changed(
+    store: Store, snapshot: Snapshot | None, fold: Fold, span: Range | None = None
+) -> AsyncIterator[Items]:
+    """A table with changes applied, in order, some thousands of routes at a time."""
+    changes = fold.sorted()
+    done = 0
+    for part in snapshot.parts if snapshot else ():
+        end = bisect_left(changes, part.last + b"\0", lo=done, key=lambda change: change[0])
+        of_part, done = changes[done:end], end
+        if span is None or (part.last >= span.first and part.first <= span.last):
+            items = await _read(store, part)
+            yield _merge(items, of_part) if of_part else items
+        elif of_part:
+            yield _merge([], of_part)
+    for begin in range(done, len(changes), pages.ROUTES):
+        yield _merge([], changes[begin : begin + pages.ROUTES])
+
+
+def _merge(items: Items, changes: Sequence[tuple[bytes, Key, Held | None]]) -> Items:
+    of_key = {key: held for _, key, held in changes}
+    kept = [(order(item[0]), *item) for item in items if item[0] not in of_key]
+    kept += [(place, key, held) for place, key, held in changes if held]
+    kept.sort()
+    return [(key, held) for _, key, held in kept]
+
+
+async def count(store: Store, snapshot: Snapshot | None, fold: Fold) -> int:
+    """How many routes `changed` would give: only parts are read that changes reach into."""
+    changes = fold.sorted()
+    total = sum(held is not None for _, _, held in changes) + (snapshot.routes if snapshot else 0)
+    done = 0
+    for part in snapshot.parts if snapshot else ():
+        end = bisect_left(changes, part.last + b"\0", lo=done, key=lambda change: change[0])
+        if done < end:
+            there = {key for key, _ in await _read(store, part)}
+            total -= sum(key in there for _, key, _ in changes[done:end])
+        done = end
+    return total
+
+
+async def write(
+    store: Store, session: Document, ts: datetime, base: Snapshot | None, fold: Fold, *, regular: bool
+) -> Snapshot:
+    """Store a session's table as it was just before a time; harmless to repeat.
+
+    Args:
+        store: the archive.
+        session: its document.
+        ts: the time.
+        base: the table that the changes are to be applied to.
+        fold: all of the session's UPDATEs from `base` up to the time.
+        regular: see `Snapshot`.
+
+    Raises:
+        StoreError: somebody removed it meanwhile.
+    """
+    number = collector_number(session["collector"])
+    snapshot = Snapshot(
+        key=make_snapshot_key(ts, number, session["_id"]),
+        collector=session["collector"],
+        peer=session["peer"],
+        session=session["_id"],
+        ts=ts,
+        written=datetime.now(UTC),
+        complete=False,
+        regular=regular,
+        # At the end it has all that the session counts, even where older UPDATEs are not kept.
+        updates=session["updates"] if ts == session["last_seen"] else (base.updates if base else 0) + fold.updates,
+        routes=0,
+        parts=[],
+    )
+    await store.replace("snapshots", [snapshot.to_document()])
+    waiting: list[Document] = []
+    async for items in _pages(changed(store, base, fold)):
+        part = _part(snapshot, items)
+        snapshot.parts.append(part)
+        packed = await asyncio.to_thread(pages.pack, items)
+        waiting.append({"_id": part.key, "v": snapshot.v, "snapshot": snapshot.key, "routes": packed})
+        if len(waiting) == _AT_ONCE:
+            await store.replace("snapshot_parts", waiting)
+            waiting = []
+    await store.replace("snapshot_parts", waiting)
+    there = [one async for one in store.find("snapshot_parts", {"snapshot": snapshot.key}, fields=("_id",))]
+    if len(there) != len(snapshot.parts):
+        raise StoreError("a snapshot was removed while it was written")
+    snapshot.routes = sum(part.routes for part in snapshot.parts)
+    snapshot.complete = True
+    await store.replace("snapshots", [snapshot.to_document()])
+    return snapshot
+
+
+def _part(snapshot: Snapshot, items: Items) -> SnapshotPart:
+    number = collector_number(snapshot.collector)
+    return SnapshotPart(
+        key=make_snapshot_key(snapshot.ts, number, snapshot.session, len(snapshot.parts)),
+        routes=len(items),
+        first=order(items[0][0]),
+        last=order(items[-1][0]),
+    )
+
+
+async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
+    """The same routes, as many at a time as a page has."""
+    rest: Items = []
+    async for items in tables:
+        rest += items
+        while len(rest) >= pages.ROUTES:
+            yield rest[: pages.ROUTES]
+            rest = rest[pages.ROUTES :]
+    if rest:
+        yield rest
+
+
+async def remove(store: Store, gone: Sequence[Snapshot]) -> None:
+    """Remove tables; who reads one of them meanwhile is told."""
+    if gone:
+        unfinished = [snapshot.model_copy(update={"complete": False}) for snapshot in gone]
+        await store.replace("snapshots", [snapshot.to_document() for snapshot in unfinished])
+        keys = [snapshot.key for snapshot in gone]
+        await store.remove("snapshot_parts", {"snapshot": {"$in": keys}})
+        await store.remove("snapshots", {"_id": {"$in": keys}})

@@ -1,0 +1,162 @@
+"""Several ExaBGP processes behind one collector: one archive, and each process's death is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from collector.lanes import Lane
+from collector.spool.spool import inspect
+from collector.spool.writer import SpoolWriter
+from collector.store.mongo import Store
+from schemas.documents import collector_number, key_collector, lane_name
+from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port
+from tests.support import ROOT, Router, until
+
+FEED = ROOT / "collector/data/demo.mrt.gz"
+
+
+class Peer(NamedTuple):
+    """One of the feed's routers, and our address that it comes to."""
+
+    name: str
+    source: str
+    asn: int
+    local: str
+    updates: int
+
+
+ONE = Peer("192.0.2.1", "127.0.1.1", 64496, "127.0.0.1", 40)
+TWO = Peer("192.0.2.2", "127.0.1.2", 64497, "127.0.0.2", 24)
+THREE = Peer("2001:db8::3", "127.0.1.3", 65551, "127.0.0.3", 16)
+
+
+def configuration(file: Path, *peers: Peer) -> None:
+    blocks = [
+        f'[[peers]]\naddress = "{peer.source}"\nasn = {peer.asn}\nlocal_address = "{peer.local}"\npassive = true\n'
+        for peer in peers
+    ]
+    file.write_text("\n".join(["collector = 'here'\n[exabgp]\nprocesses = 2\n", *blocks]))
+
+
+@contextmanager
+def router(collector: Collector, peer: Peer) -> Iterator[None]:
+    """A router that stays up when it has sent its routes, or ends with its session."""
+    to = f"{peer.local}:{collector.port}"
+    command = [BGPLEDGER, "replay", str(FEED), "--to", to, "--only-peer", peer.name, "--stay"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def stands(collector: Collector, peer: Peer) -> dict[str, Any] | None:
+    """The peer as it stands, when it is up and all its routes are there."""
+    for found in await asyncio.to_thread(collector.ask, "peers"):
+        if found["address"] == peer.source and found["state"] == "up" and found["updates"] == peer.updates:
+            return found
+    return None
+
+
+async def is_down(collector: Collector, peer: Peer) -> bool:
+    found = await asyncio.to_thread(collector.ask, "peers")
+    return any(one["address"] == peer.source and one["state"] == "down" for one in found)
+
+
+def kill(collector: Collector, ending: str) -> None:
+    """Kill -9 the process whose command line ends so, behind the data directory."""
+    pattern = f"{re.escape(str(collector.data_dir))}{ending}$"
+    listed = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=True)
+    (pid,) = [int(pid) for pid in listed.stdout.split() if int(pid) != os.getpid()]
+    os.kill(pid, signal.SIGKILL)
+
+
+def verified(collector: Collector) -> dict[str, Any]:
+    done = bgpledger("--data-dir", str(collector.data_dir), "verify", "--format", "json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert (done.returncode, found["findings"]) == (0, []), done.stderr
+    return found
+
+
+async def keys(collector: Collector) -> list[tuple[str, ObjectId]]:
+    async with Store.open(collector.uri) as store:
+        return [
+            (one["collector"], one["_id"])
+            for name in ("updates", "messages", "sessions")
+            async for one in store.find(name, {}, fields=("collector",))
+        ]
+
+
+async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) -> None:
+    """A reload leaves who is there where it is; a part that dies takes nothing with it but its own session."""
+    config, port = tmp_path / "collector.toml", free_port()
+    configuration(config, ONE, TWO)
+    lanes = [Lane(data_dir, number) for number in range(2)]
+    with collecting(data_dir, "--config", str(config), port=port) as collector:
+        await collector.until_up()
+        with router(collector, ONE):
+            with router(collector, TWO):
+                before = await until(lambda: stands(collector, ONE)), await until(lambda: stands(collector, TWO))
+                status = await collector.until_idle()
+                spools = [inspect(lane.spool) for lane in lanes]
+                assert [spool.read > peer.updates for spool, peer in zip(spools, (ONE, TWO), strict=True)] == [True] * 2
+                assert status["read"] == sum(spool.read for spool in spools)
+                found = await keys(collector)
+                assert {name for name, _ in found} == {"here"}
+                numbers = {collector_number(lane_name("here", lane.number)) for lane in lanes}
+                assert {key_collector(key) for _, key in found} == numbers
+                assert verified(collector)["documents"] == status["read"]
+
+                configuration(config, THREE, TWO, ONE)
+                collector.process.send_signal(signal.SIGHUP)
+                with router(collector, THREE):
+                    await until(lambda: stands(collector, THREE))
+                assert THREE.source in lanes[0].exabgp_conf.read_text()
+                assert [(await stands(collector, peer) or {}).get("since") for peer in (ONE, TWO)] == [
+                    one["since"] for one in before
+                ]
+
+                kill(collector, "/exabgp-1.conf")
+                await until(lambda: is_down(collector, TWO))
+            with router(collector, TWO):
+                await until(lambda: stands(collector, TWO))
+                kill(collector, " --lane 1")
+            with router(collector, TWO):
+                await until(lambda: stands(collector, TWO))
+            assert (await stands(collector, ONE) or {}).get("since") == before[0]["since"]
+            await collector.until_idle()
+            assert verified(collector)["sessions"] >= 4
+
+
+async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(data_dir: Path) -> None:
+    """Two processes were killed with the machine; now there is one."""
+    before = Router()
+    lines = [*before.up(), before.announce("203.0.113.0/24"), before.announce("192.0.2.0/24")]
+    with SpoolWriter(Lane(data_dir, 1).spool) as writer:
+        writer.write(b"".join(line + b"\n" for line in lines))
+    Lane(data_dir, 1).exabgp_conf.write_text("of before")
+    with collecting(data_dir) as collector:
+        await collector.until_up()
+
+        async def ended() -> list[dict[str, Any]]:
+            async with Store.open(collector.uri) as store:
+                return [one async for one in store.find("sessions", {"ended_by": "collector"})]
+
+        (session,) = await until(ended)
+        assert (session["peer"]["address"], session["updates"]) == (before.address, 2)
+        status = await collector.until_idle()
+        found = verified(collector)
+        assert found["documents"] == status["read"] >= len(lines) + 3
+        assert not Lane(data_dir, 1).exabgp_conf.exists()

@@ -1,0 +1,175 @@
+"""Stored tables: when they are made, kept and removed; what is left of one that was not finished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.errors import StoreError
+from collector.ledger import project
+from collector.ledger.project import Projector, Rhythm, rebuild
+from collector.query.rib import RibQuery, rib
+from collector.query.status import rib_lag
+from collector.store.mongo import Store
+from collector.tables import pages, snapshots
+from collector.tables.fold import Held, Key, order
+from schemas.documents import Snapshot
+from tests.store.test_archive import archive
+from tests.support import Router, until
+
+T0 = datetime(2026, 1, 15, 5, tzinfo=UTC)
+
+
+def day(router: Router, hours: int = 20) -> list[bytes]:
+    """A session with two UPDATEs an hour, from five o'clock on."""
+    router.time = T0.timestamp()
+    lines = router.up()
+    for hour in range(hours):
+        router.time = (T0 + timedelta(hours=hour, minutes=1)).timestamp()
+        lines += [router.announce(f"10.{hour}.0.0/16"), router.announce("10.255.0.0/16", path=(64500, hour + 1))]
+    return lines
+
+
+async def tables(store: Store) -> list[Snapshot]:
+    return [Snapshot.model_validate(one) async for one in store.find("snapshots", {}, sort=(("ts", 1),))]
+
+
+async def parts(store: Store) -> int:
+    return len([one async for one in store.find("snapshot_parts", {})])
+
+
+async def prefixes(store: Store, at: datetime | None = None) -> list[str | None]:
+    return [route.prefix async for route in rib(store, RibQuery(at=at))]
+
+
+@asynccontextmanager
+async def projecting(store: Store, rhythm: Rhythm, *, days: float = 0) -> AsyncIterator[Projector]:
+    projector = Projector(store, "test", rhythm, days=days)
+    running = asyncio.create_task(projector.run())
+    try:
+        yield projector
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+async def test_tables_of_fixed_hours_are_kept_and_the_newest_in_between(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(project, "SUPERSEDED", timedelta(0))
+    router = Router()
+    lines = day(router)
+    async with projecting(store, Rhythm(8, 7)) as projector:
+        for begin in range(0, len(lines), 5):
+            await archive(data_dir, store, *lines[begin : begin + 5], saw=projector.saw)
+
+        async def settled() -> bool:
+            found = await tables(store)
+            in_between = [one for one in found if not one.regular]
+            kept = [one.ts for one in found if one.regular and one.complete]
+            return (
+                kept == [T0.replace(hour=8), T0.replace(hour=16), T0.replace(hour=0) + timedelta(days=1)]
+                and len(in_between) <= 1
+                and await parts(store) == sum(len(one.parts) for one in found)
+            )
+
+        await until(settled)
+    assert len(await prefixes(store, T0 + timedelta(hours=12))) == 13
+
+
+async def test_tables_are_made_anew(data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project, "_MOST_CHANGES", 3)
+    router = Router()
+    await archive(data_dir, store, *day(router, hours=22), router.down())
+    before = await prefixes(store, T0 + timedelta(hours=9))
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        assert await rebuild(store, Rhythm(8, 5), lambda done, of: told.append((done, of))) == 4
+        found = await tables(store)
+        assert [one.ts.hour for one in found if one.regular] == [8, 16, 0]
+        assert [one.routes for one in found] == [4, 12, 20, 23]
+        assert await parts(store) == 4
+        assert await prefixes(store, T0 + timedelta(hours=9)) == before
+    assert told[-1] == (1, 1)
+
+
+async def test_what_a_killed_one_left_is_no_table_and_is_removed(data_dir: Path, store: Store) -> None:
+    router = Router()
+    await archive(data_dir, store, *day(router, hours=2))
+    before = await prefixes(store)
+    await rebuild(store, Rhythm(24, 1))
+    (whole,) = await tables(store)
+    half = whole.model_copy(update={"complete": False, "parts": [], "written": T0})
+    await store.replace("snapshots", [half.to_document()])
+    assert await prefixes(store) == before
+    async with projecting(store, Rhythm(24, 1000)):
+        await until(lambda: gone(store))
+    assert await parts(store) == 0
+
+
+async def gone(store: Store) -> bool:
+    return not await tables(store)
+
+
+async def test_old_tables_are_removed_but_the_newest_of_a_session_that_is_up(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
+    await archive(data_dir, store, *day(Router()))
+    await rebuild(store, Rhythm(4, 1000))
+    assert len(await tables(store)) == 5
+    async with projecting(store, Rhythm(4, 1000), days=1):
+
+        async def one_is_left() -> bool:
+            return len(await tables(store)) == 1
+
+        await until(one_is_left)
+
+
+async def test_a_table_that_is_removed_while_it_is_read_is_not_taken_for_a_small_one(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "ROUTES", 3)
+    await archive(data_dir, store, *day(Router()))
+    await rebuild(store, Rhythm(24, 1))
+    reading = rib(store, RibQuery())
+    await anext(reading)
+    await snapshots.remove(store, await tables(store))
+    with pytest.raises(StoreError, match="removed while it was read"):
+        [route async for route in reading]
+
+
+async def test_the_lag_is_told(data_dir: Path, store: Store) -> None:
+    router = Router()
+    await archive(data_dir, store, *day(router, hours=2))
+    assert await rib_lag(store) == 4
+    await rebuild(store, Rhythm(24, 1))
+    assert await rib_lag(store) == 0
+
+
+def test_routes_come_out_of_a_page_as_they_went_in() -> None:
+    attributes = b"\x05\x00\x00\x00\x00"
+    items: list[tuple[Key, Held]] = [
+        (Key("ipv4 unicast", None, None, "10.0.0.0/8"), Held(0, attributes)),
+        (Key("ipv4 unicast", None, 2**32 - 1, "10.0.0.0/8"), Held(2**41, attributes + b"x")),
+        (Key("ipv6 mpls-vpn", "1:1", 0, "2001:db8::/32"), Held(1, attributes)),
+        (Key("ipv4 flow", None, None, '{"a": "1\\n2"}'), Held(5, attributes)),
+    ]
+    assert pages.unpack(pages.pack(items)) == items
+    assert [order(key) for key, _ in items] == sorted(order(key) for key, _ in items)
+
+
+def test_the_hours_at_which_tables_are_kept() -> None:
+    eight = Rhythm(8, 1)
+    assert list(eight.marks(T0, T0.replace(hour=8))) == [T0.replace(hour=8)]
+    assert list(eight.marks(T0.replace(hour=8), T0.replace(hour=15))) == []
+    assert list(Rhythm(24, 1).marks(T0, T0 + timedelta(days=2))) == [
+        T0.replace(hour=0) + timedelta(days=day) for day in (1, 2)
+    ]
