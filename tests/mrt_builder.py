@@ -63,6 +63,17 @@ def announcement6(prefix: str, *path: int) -> bytes:
     return bgp.message(bgp.UPDATE, b"\0\0" + len(attributes).to_bytes(2) + attributes)
 
 
+def table(prefix: str, attributes: bytes, *, peer: str, asn: int, time: float, path_id: int | None = None) -> bytes:
+    """A dumped table of one peer, with one route (RFC 6396 4.3, RFC 8050 4): its index, then the route."""
+    address = ip_address(peer).packed
+    kind = 2 if len(address) == 4 else 3  # the AS number has four bytes; bit 0: the address is of IPv6
+    index = bytes(4) + b"\0\0" + b"\0\1" + bytes((kind,)) + bytes(4) + address + asn.to_bytes(4)
+    subtype = (4 if ":" in prefix else 2) + (0 if path_id is None else 6)
+    identifier = b"" if path_id is None else path_id.to_bytes(4)
+    entry = b"\0\0" + bytes(4) + identifier + len(attributes).to_bytes(2) + attributes
+    return record(13, 1, index, time) + record(13, subtype, bytes(4) + nlri(prefix) + b"\0\1" + entry, time)
+
+
 def nlri(prefix: str, path_id: int | None = None) -> bytes:
     address, _, length = prefix.partition("/")
     bits = int(length)

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import isawaitable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,6 +69,10 @@ async def until(condition: Callable[[], Any], *, timeout: float = 30.0, what: st
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {what or condition}")
         await asyncio.sleep(0.05)
+
+
+Named = tuple[str, int | None]
+"""A route's prefix and path ID."""
 
 
 class Router:
@@ -143,9 +148,26 @@ class Router:
         """An UPDATE with withdrawals."""
         return self.update(withdraw={_family(prefixes[0]): [{"nlri": prefix} for prefix in prefixes]})
 
+    def say(self, *, announce: Sequence[Named] = (), withdraw: Sequence[Named] = (), path: tuple[int, ...]) -> bytes:
+        """An UPDATE with both, of routes that have path IDs or None; those of one kind are of one family."""
+        said: dict[str, Any] = {}
+        if announce:
+            attribute = {"origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": list(path)}}}
+            said = {"attribute": attribute, "announce": {_family(announce[0][0]): {"192.0.2.1": _nlri(announce)}}}
+        if withdraw:
+            said["withdraw"] = {_family(withdraw[0][0]): _nlri(withdraw)}
+        return self.update(**said)
+
     def update(self, **update: Any) -> bytes:
         """Any UPDATE."""
         return self.line("update", direction="receive", message={"update": update})
+
+
+def _nlri(routes: Sequence[Named]) -> list[dict[str, str]]:
+    return [
+        {"nlri": prefix} if path_id is None else {"nlri": prefix, "path-information": str(ip_address(path_id))}
+        for prefix, path_id in routes
+    ]
 
 
 def _family(prefix: str) -> str:

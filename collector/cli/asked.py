@@ -1,4 +1,4 @@
-"""Prefixes, peers and times as people type them on the command line."""
+"""Prefixes and times as people type them on the command line."""
 
 from __future__ import annotations
 
@@ -30,20 +30,6 @@ def asked_prefix(prefix: str) -> str:
     if normalise_address(prefix.partition("/")[0]) != normalised.partition("/")[0]:
         sys.stderr.write(f"{prefix} has host bits set: showing {normalised}\n")
     return normalised
-
-
-def asked_peer(peer: str | None) -> str | None:
-    """The address of a router, normalised.
-
-    Raises:
-        UsageError: it is none.
-    """
-    from schemas.scalars import normalise_address
-
-    try:
-        return normalise_address(peer) if peer else None
-    except ValueError:
-        raise UsageError(f"{peer!r} is not an address", "give --peer the address of a router, without a port") from None
 
 
 def asked_moment(text: str | None) -> datetime | None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from collector.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pydantic import BaseModel
 
     from collector.present.formats import Format
@@ -54,13 +56,23 @@ def answer(
     ask: Callable[[Store], AsyncIterator[Any]],
     kind: type[BaseModel],
     form: Format,
+    *,
+    at: datetime | None = None,
 ) -> int:
-    """Ask the store, write the answers to stdout as they come, and say how many there were."""
+    """Ask the store, write the answers to stdout as they come, and say how many there were.
+
+    Args:
+        settings: which store.
+        ask: the question.
+        kind: what its answers are.
+        form: how they are written.
+        at: the moment at which routes stand; None: now.
+    """
     from collector.present.formats import write
 
     async def ask_and_write() -> int:
         async with find_store(settings) as store:
-            return await write(ask(store), kind, form, sys.stdout)
+            return await write(ask(store), kind, form, sys.stdout, at=at)
 
     return asyncio.run(_flushing(ask_and_write()))
 

@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.options import DataDir, MongodbUri, chosen
+from collector.cli.filters import with_filters
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, Limit, MongodbUri, chosen
 from collector.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
-class _Format(StrEnum):
-    TABLE = "table"
-    JSONL = "jsonl"
+    from collector.query.filters import Filter
+    from collector.query.rib import RibQuery
+    from collector.store.mongo import Store
+    from schemas.query import RouteChange
 
 
+@partial(with_filters, standing=True)
 def command(
     ctx: typer.Context,
     earlier: Annotated[str, typer.Argument(metavar="T1", help="A time.")],
     later: Annotated[str, typer.Argument(metavar="T2", help="A later one.")],
+    filters: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
-    peer: Annotated[str | None, typer.Option("--peer", "-j", help="Only of this peer.", metavar="ADDR")] = None,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    limit: Limit = None,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:
     """Show which routes appeared, went or changed between two times, and what is another about them.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed.
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. A filter
+    lets a change through when the route passes it at one of the times; a comma is OR, a leading ! excludes.
     """
     import sys
 
-    from collector.cli.asked import asked_moment, asked_peer, asked_prefix
+    from collector.cli.asked import asked_moment, asked_prefix
     from collector.cli.asking import answer
     from collector.present.formats import Format
-    from collector.query.diff import diff
+    from collector.query.narrow import narrow_diff
     from collector.query.rib import RibQuery
+    from collector.query.search import first
     from schemas.query import RouteChange
 
-    first, second = asked_moment(earlier), asked_moment(later)
-    if first is None or second is None or second <= first:
+    before, after = asked_moment(earlier), asked_moment(later)
+    if before is None or after is None or after <= before:
         raise UsageError(f"{later!r} is not after {earlier!r}", "give the earlier time first")
-    question = RibQuery(asked_prefix(prefix) if prefix else None, peer=asked_peer(peer))
-    settings = chosen(ctx, data_dir, mongodb_uri)
-    if not answer(settings, lambda store: diff(store, question, first, second), RouteChange, Format(form)):
-        sys.stderr.write("nothing is another than before\n")
+    question = RibQuery(asked_prefix(prefix) if prefix else None)
+
+    def ask(store: Store) -> AsyncIterator[RouteChange]:
+        return first(narrow_diff(store, question, before, after, filters), limit)
+
+    if not answer(chosen(ctx, data_dir, mongodb_uri), ask, RouteChange, Format(form)):
+        sys.stderr.write(f"nothing {_asked_for(question, filters)}is another than before\n")
+
+
+def _asked_for(question: RibQuery, filters: Filter) -> str:
+    from collector.query.filters import Filter
+
+    words = f"about {question.prefix} " if question.prefix else ""
+    return words if filters == Filter() else f"{words}that passes these filters "

@@ -37,14 +37,21 @@ _OPTIONS: Mapping[str, Any] = {
     "local_pref": _option("Only with this LOCAL_PREF.", "N", "--local-pref"),
 }
 _TIMES = ("start", "end", "duration")
+_OF_ENTRIES = (*_TIMES, "elem")
 
 
-def with_filters(command: Callable[..., None], *, times: bool = True) -> Callable[..., None]:
-    """Give a command every filter as an option, those of time only if wanted; it gets them as one `Filter`, `filters`.
+def with_filters(command: Callable[..., None], *, times: bool = True, standing: bool = False) -> Callable[..., None]:
+    """Give a command every filter as an option; it gets them as one `Filter`, `filters`.
 
     In each of them but the AS path a comma is OR, and a leading ! excludes; so does a leading ! of the AS path.
+
+    Args:
+        command: what it wraps; takes `filters`.
+        times: those of time as well.
+        standing: only those that a route has which stands: none of times, none of kinds of entries.
     """
-    options = {name: option for name, option in _OPTIONS.items() if times or name not in _TIMES}
+    left_out = _OF_ENTRIES if standing else () if times else _TIMES
+    options = {name: option for name, option in _OPTIONS.items() if name not in left_out}
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -85,7 +92,7 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
         filters.as_path_pattern(pattern.removeprefix("!"))
 
     def choice(name: str, parse_one: Callable[[str], Any], what: str, cure: str) -> Any:
-        text = texts[name]
+        text = texts.get(name)
         return None if text is None else filters.parse_choice(text, parse_one, what, cure)
 
     number = ("a number of 32 bits", "give 0 to 4294967295")

@@ -29,8 +29,18 @@ Config = Annotated[
 ]
 
 
+class AnswerFormat(StrEnum):
+    """How any answers can be printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PSV = "psv"
+
+
 class EntryFormat(StrEnum):
-    """How entries can be printed."""
+    """How entries can be printed, and routes."""
 
     TABLE = "table"
     JSON = "json"
@@ -41,7 +51,9 @@ class EntryFormat(StrEnum):
     BGPREADER = "bgpreader"
 
 
+FormatOfAnswers = Annotated[AnswerFormat, typer.Option("--format", help="How to print.")]
 FormatOfEntries = Annotated[EntryFormat, typer.Option("--format", help="How to print.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Stop after N.", metavar="N")]
 
 
 def before_the_command(ctx: typer.Context, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:

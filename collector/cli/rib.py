@@ -2,91 +2,101 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.options import DataDir, MongodbUri, chosen
+from collector.cli.filters import with_filters
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collector.query.rib import RibQuery
+    from collections.abc import AsyncIterator
+
+    from collector.query.filters import Filter
+    from collector.query.rib import Match, RibQuery
     from collector.settings import Settings
-
-
-class _Format(StrEnum):
-    TABLE = "table"
-    JSONL = "jsonl"
-
+    from collector.store.mongo import Store
+    from schemas.query import Route
 
 At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.", metavar="T")]
-OfPeer = Annotated[str | None, typer.Option("--peer", "-j", help="Only of this peer.", metavar="ADDR")]
-How = Annotated[_Format, typer.Option("--format", help="How to print.")]
 
 
+@partial(with_filters, standing=True)
 def rib_command(
     ctx: typer.Context,
+    filters: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
     at: At = None,
-    peer: OfPeer = None,
     more_specific: Annotated[
         bool, typer.Option("--more-specific", "-S", help="And all prefixes that lie within it.")
     ] = False,
     less_specific: Annotated[
         bool, typer.Option("--less-specific", "-s", help="And all prefixes that it lies within.")
     ] = False,
-    form: How = _Format.TABLE,
+    limit: Limit = None,
+    form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:
     """Show the routes as they stand, or stood at a time: of one prefix, or all.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed.
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
+    filter a comma is OR, a leading ! excludes.
     """
     if more_specific and less_specific:
         raise UsageError("--more-specific and --less-specific stand together", "give one of them")
     if (more_specific or less_specific) and prefix is None:
         raise UsageError("more or less specific than what?", "give a prefix")
-    question = _question(prefix, at, peer)
-    if more_specific or less_specific:
-        from dataclasses import replace
-
-        question = replace(question, match="more_specific" if more_specific else "less_specific")
-    _show(chosen(ctx, data_dir, mongodb_uri), question, form)
+    match: Match = "more_specific" if more_specific else "less_specific" if less_specific else "exact"
+    _show(chosen(ctx, data_dir, mongodb_uri), _question(prefix, match, at), filters, limit, form)
 
 
+@partial(with_filters, standing=True)
 def lookup_command(
     ctx: typer.Context,
     address: Annotated[str, typer.Argument(help="An address, or a prefix.")],
+    filters: Any,
     at: At = None,
-    peer: OfPeer = None,
-    form: How = _Format.TABLE,
+    limit: Limit = None,
+    form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:
-    """Show the route that each peer would take to an address: its longest match, now or at a time."""
-    from dataclasses import replace
+    """Show the route that each peer would take to an address: its longest match, now or at a time.
 
-    question = replace(_question(address, at, peer), match="longest")
-    _show(chosen(ctx, data_dir, mongodb_uri), question, form)
+    Filters choose among these. In each a comma is OR, a leading ! excludes.
+    """
+    _show(chosen(ctx, data_dir, mongodb_uri), _question(address, "longest", at), filters, limit, form)
 
 
-def _question(prefix: str | None, at: str | None, peer: str | None) -> RibQuery:
-    from collector.cli.asked import asked_moment, asked_peer, asked_prefix
+def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:
+    from collector.cli.asked import asked_moment, asked_prefix
     from collector.query.rib import RibQuery
 
-    return RibQuery(asked_prefix(prefix) if prefix else None, at=asked_moment(at), peer=asked_peer(peer))
+    return RibQuery(asked_prefix(prefix) if prefix else None, match, asked_moment(at))
 
 
-def _show(settings: Settings, question: RibQuery, form: _Format) -> None:
+def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | None, form: EntryFormat) -> None:
     import sys
 
     from collector.cli.asking import answer
     from collector.present.formats import Format
-    from collector.query.rib import rib
+    from collector.query.narrow import narrow_rib
+    from collector.query.search import first
     from schemas.query import Route
 
-    if not answer(settings, lambda store: rib(store, question), Route, Format(form)):
-        what = f"to {question.prefix} " if question.prefix else ""
-        sys.stderr.write(f"no route {what}{'stood then' if question.at else 'stands'}\n")
+    def ask(store: Store) -> AsyncIterator[Route]:
+        return first(narrow_rib(store, question, filters), limit)
+
+    if not answer(settings, ask, Route, Format(form), at=question.at):
+        sys.stderr.write(f"no route {_asked_for(question, filters)}{'stood then' if question.at else 'stands'}\n")
+
+
+def _asked_for(question: RibQuery, filters: Filter) -> str:
+    from collector.query.filters import Filter
+
+    within = "within" if question.match == "more_specific" else "to"
+    words = f"{within} {question.prefix} " if question.prefix else ""
+    return words if filters == Filter() else f"{words}that passes these filters "

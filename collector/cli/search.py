@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def command(
     ctx: typer.Context,
     filters: Any,
-    limit: Annotated[int | None, typer.Option(min=1, help="Stop after N.", metavar="N")] = None,
+    limit: Limit = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Go through the whole archive when no time is given.")
     ] = False,

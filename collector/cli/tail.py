@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
 
 
 @partial(with_filters, times=False)
@@ -17,7 +17,7 @@ def command(
     ctx: typer.Context,
     filters: Any,
     since: Annotated[str | None, typer.Option("--from", help="Begin with what is stored since.", metavar="T")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Stop after N.", metavar="N")] = None,
+    limit: Limit = None,
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,

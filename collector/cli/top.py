@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import DataDir, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,14 +31,6 @@ class _By(StrEnum):
     PATH_CHANGES = "path-changes"
 
 
-class _Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PSV = "psv"
-
-
 @with_filters
 def command(
     ctx: typer.Context,
@@ -46,7 +38,7 @@ def command(
     filters: Any,
     by: Annotated[_By, typer.Option(help="What makes the order.")] = _By.ANNOUNCEMENTS,
     limit: Annotated[int, typer.Option(min=1, help="Show N.", metavar="N")] = 10,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:

@@ -1,17 +1,19 @@
 """`bgpreader`: the lines that CAIDA's `bgpreader` (libBGPStream 2) prints for its elements.
 
-`U|A, W or S|seconds|project|collector|router|router address|AS|peer|prefix|next hop|path|origin AS|communities|old
-state|new state`; router and its address, which RouteViews' and RIS' files do not tell either, are empty.
+Of entries: `U|A, W or S|seconds|project|collector|router|router address|AS|peer|prefix|next hop|path|origin AS|
+communities|old state|new state`; router and its address, which files of RouteViews or RIS do not tell, are empty.
+Of routes, as of a dumped table: `R|R|seconds|...`, where the seconds are the moment at which they stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import TextIO, cast
 
 from pydantic import BaseModel
 
-from schemas.query import HistoryEntry
+from schemas.query import HistoryEntry, Route
 
 _PROJECT = "bgpledger"
 
@@ -22,16 +24,27 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     async for answer in answers:
         entry = cast("HistoryEntry", answer)
         if entry.event != "gap" and entry.object is None:
-            stream.write(_line(entry) + "\n")
+            kind, rest = _body(entry)
+            stream.write(_line("U", kind, entry.ts, entry, rest))
             count += 1
     return count
 
 
-def _line(entry: HistoryEntry) -> str:
-    kind, rest = _body(entry)
-    seconds = f"{int(entry.ts.timestamp())}.{entry.ts.microsecond:06}"
-    place = (_PROJECT, entry.collector or "", "", "")
-    return "|".join(map(str, ("U", kind, seconds, *place, entry.peer.asn, entry.peer.address, *rest)))
+async def write_routes(answers: AsyncIterator[BaseModel], at: datetime, stream: TextIO) -> int:
+    """Write routes of `rib` or `lookup`, which stand at a moment; how many lines."""
+    count = 0
+    async for answer in answers:
+        route = cast("Route", answer)
+        if route.prefix is not None and route.state != "unknown":
+            stream.write(_line("R", "R", at, route, (route.prefix, *_attributes(route))))
+            count += 1
+    return count
+
+
+def _line(dump: str, kind: str, ts: datetime, said: HistoryEntry | Route, rest: tuple[str, ...]) -> str:
+    seconds = f"{int(ts.timestamp())}.{ts.microsecond:06}"
+    place = (_PROJECT, said.collector or "", "", "")
+    return "|".join(map(str, (dump, kind, seconds, *place, said.peer.asn, said.peer.address, *rest))) + "\n"
 
 
 def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
@@ -40,9 +53,13 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
         return "S", ("", "", "", "", "", *(("OPENCONFIRM", "ESTABLISHED") if up else ("ESTABLISHED", "IDLE")))
     if entry.event != "announce":
         return "W", (entry.prefix, "", "", "", "", "", "")
-    path = entry.as_path or ""
+    return "A", (entry.prefix, *_attributes(entry))
+
+
+def _attributes(said: HistoryEntry | Route) -> tuple[str, ...]:
+    path = said.as_path or ""
     # The origin is the last AS, or the whole set that stands there.
     origin = path.rpartition(" ")[2]
     if origin.endswith(")"):
         origin = path[path.rindex("(") :]
-    return "A", (entry.prefix, entry.next_hop or "", path, origin, " ".join(entry.communities or ()), "", "")
+    return said.next_hop or "", path, origin, " ".join(said.communities or ()), "", ""

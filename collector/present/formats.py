@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
 
 from pydantic import BaseModel
 
 from collector.present import bgpdump, bgpreader, lines, prometheus, separated, table
+from schemas.query import Route
 
 Writer = Callable[[AsyncIterator[BaseModel], type[BaseModel], TextIO], Awaitable[int]]
+RouteWriter = Callable[[AsyncIterator[BaseModel], datetime, TextIO], Awaitable[int]]
 
 
 class Format(StrEnum):
@@ -41,6 +44,30 @@ _WRITERS: dict[Format, Writer] = {
 }
 
 
-async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], form: Format, stream: TextIO) -> int:
-    """Write answers of one kind to a stream; how many there were."""
+_ROUTE_WRITERS: dict[Format, RouteWriter] = {
+    Format.BGPDUMP: bgpdump.write_routes,
+    Format.BGPREADER: bgpreader.write_routes,
+}
+"""Those that print with each route at what moment it stands."""
+
+
+async def write(
+    answers: AsyncIterator[BaseModel],
+    kind: type[BaseModel],
+    form: Format,
+    stream: TextIO,
+    *,
+    at: datetime | None = None,
+) -> int:
+    """Write answers of one kind to a stream; how many there were.
+
+    Args:
+        answers: what is written.
+        kind: what all of them are.
+        form: how.
+        stream: where to.
+        at: the moment at which routes stand; None: now.
+    """
+    if kind is Route and form in _ROUTE_WRITERS:
+        return await _ROUTE_WRITERS[form](answers, at or datetime.now(UTC), stream)
     return await _WRITERS[form](answers, kind, stream)

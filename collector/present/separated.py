@@ -1,6 +1,7 @@
 """`csv` and `psv`: a line of column names, then one answer a line, with commas or, as monocle's psv, with `|`.
 
-Every key of the answer is a column; `peer.asn` becomes `peer_asn`, a list is separated by spaces, absent is empty.
+Every key of the answer is a column; `peer.asn` becomes `peer_asn`, and `before.as_path` of a change `before_as_path`; a
+list is separated by spaces, absent is empty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel
 
-_NESTED = {"peer": ("address", "asn")}
+from schemas.query import Route, RouteChange
+
+_OF_CHANGE = tuple(name for name in Route.model_fields if name not in RouteChange.model_fields)
+_NESTED = {"peer": ("address", "asn"), "before": _OF_CHANGE, "after": _OF_CHANGE}
 
 
 async def _write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO, *, delimiter: str) -> int:
@@ -37,10 +41,18 @@ def _columns(kind: type[BaseModel]) -> dict[str, Callable[[Mapping[str, Any]], s
     for name in kind.model_fields:
         if name in _NESTED:
             for inner in _NESTED[name]:
-                columns[f"{name}_{inner}"] = lambda values, name=name, inner=inner: _text(values[name][inner])  # type: ignore[misc]
+                columns[f"{name}_{inner}"] = partial(_inner, name=name, inner=inner)
         else:
-            columns[name] = lambda values, name=name: _text(values[name])  # type: ignore[misc]
+            columns[name] = partial(_own, name=name)
     return columns
+
+
+def _own(values: Mapping[str, Any], *, name: str) -> str:
+    return _text(values[name])
+
+
+def _inner(values: Mapping[str, Any], *, name: str, inner: str) -> str:
+    return _text(values[name] and values[name][inner])
 
 
 def _text(value: Any) -> str:

@@ -212,9 +212,13 @@ def _what_changed(change: RouteChange) -> str:
     before, after = change.before, change.after
     if before and after:
         names = change.changed or ()
-        return ", ".join(f"{name}: {_text(getattr(before, name))} -> {_text(getattr(after, name))}" for name in names)
+        return ", ".join(f"{name}: {_value(before, name)} -> {_value(after, name)}" for name in names)
     route = before or after
     return (route.as_path or "") if route else ""
+
+
+def _value(route: Route, name: str) -> str:
+    return _text(getattr(route, name)) or "none"
 
 
 def _all_communities(entry: HistoryEntry | Route) -> list[str]:
@@ -261,6 +265,8 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda change: change.peer.address),
         _Column("AS", lambda change: change.peer.asn, right=True),
         _PREFIX,
+        _Column("path id", lambda change: (change.after or change.before).path_id, right=True),
+        _Column("RD", lambda change: (change.after or change.before).rd),
         _Column("event", lambda change: change.event),
         _Column("what", _what_changed, folds=True),
         _Column("since (UTC)", lambda change: (change.after or change.before).since),

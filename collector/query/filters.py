@@ -1,7 +1,8 @@
 """Filters: what an entry has to be like to be shown. Their letters and long names are monocle's.
 
-A filter has one truth, `Filter.matches`, over one entry. Of it, a server is asked only for what an index serves: the
-prefix, the peer, the range of time (`span`). More conditions would make the embedded server read the whole collection.
+A filter has one truth: `Filter.matches` over one entry, `Filter.stands` over one route that stands. Of it, a server is
+asked only for what an index serves: the prefix, the peer, the range of time (`span`). More conditions would make the
+embedded server read the whole collection.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Generic, TypeVar
 from collector.errors import UsageError
 from schemas.attributes import origins
 from schemas.message import Peer
-from schemas.query import HistoryEntry
+from schemas.query import HistoryEntry, Route
 from schemas.scalars import normalise_address, normalise_prefix
 
 T = TypeVar("T")
@@ -73,12 +74,23 @@ class Filter:
     local_pref: Choice[int] | None = None
 
     def matches(self, entry: HistoryEntry) -> bool:
-        """Whether an entry is asked for; the one truth of every filter."""
+        """Whether an entry is asked for."""
         return (
             (self.start is None or self.start <= entry.ts)
             and (self.end is None or entry.ts < self.end)
             and self.of_peer(entry.peer)
             and (entry.event == "gap" or (self._of_kind(entry) and self._of_route(entry)))
+        )
+
+    def stands(self, route: Route) -> bool:
+        """Whether a route that stands is asked for; times and kinds are none of its matters.
+
+        An unknown one passes all but peer and family: what the lost lines said of it is not known.
+        """
+        return (
+            self.of_peer(route.peer)
+            and _allows(self.families, route.family)
+            and (route.state == "unknown" or self._has_attributes(route))
         )
 
     @property
@@ -91,6 +103,13 @@ class Filter:
     def asks_for_routes(self) -> bool:
         """Whether something is asked that only a route can answer, and that no index serves."""
         return any(check is not None for check in (*self._routes, self.families))
+
+    @property
+    def only_peer(self) -> str | None:
+        """The peer's address, where one alone is asked for."""
+        if self.peers is None or self.peers.excluded or len(self.peers.values) != 1 or "/" in self.peers.values[0]:
+            return None
+        return self.peers.values[0]
 
     def of_peer(self, peer: Peer) -> bool:
         """Whether what this peer says is wanted."""
@@ -106,7 +125,7 @@ class Filter:
         """Whether entries of a kind (`announce`, `withdraw`, `session`) can match."""
         return self.elems is None or self.elems.allows([kind])
 
-    # --- of one entry -----------------------------------------------------------------------------------------------
+    # --- of one entry, or route -------------------------------------------------------------------------------------
 
     @property
     def _routes(self) -> tuple[object, ...]:
@@ -120,19 +139,21 @@ class Filter:
             return True
         if entry.family is None:  # a session
             return False
+        return _allows(self.families, entry.family) and self._has_attributes(entry)
+
+    def _has_attributes(self, route: HistoryEntry | Route) -> bool:
         return (
-            _allows(self.families, entry.family)
-            and _allows(self.next_hops, entry.next_hop)
-            and _allows(self.med, entry.med)
-            and _allows(self.local_pref, entry.local_pref)
-            and (self.origins is None or self.origins.allows(origins_of(entry.as_path)))
-            and (self._path is None or self._path(entry.as_path))
-            and (self.communities is None or self._has_community(entry) != self.communities.excluded)
+            _allows(self.next_hops, route.next_hop)
+            and _allows(self.med, route.med)
+            and _allows(self.local_pref, route.local_pref)
+            and (self.origins is None or self.origins.allows(origins_of(route.as_path)))
+            and (self._path is None or self._path(route.as_path))
+            and (self.communities is None or self._has_community(route) != self.communities.excluded)
         )
 
-    def _has_community(self, entry: HistoryEntry) -> bool:
-        extended = (one.text or f"0x{one.hex}" for one in entry.extended_communities or ())
-        communities = (*(entry.communities or ()), *(entry.large_communities or ()), *extended)
+    def _has_community(self, route: HistoryEntry | Route) -> bool:
+        extended = (one.text or f"0x{one.hex}" for one in route.extended_communities or ())
+        communities = (*(route.communities or ()), *(route.large_communities or ()), *extended)
         return any(pattern.fullmatch(one) for one in communities for pattern in self._patterns)
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from collector.query import streams
 from collector.query.entries import gap_entry, route_entry, session_entry
@@ -11,6 +12,8 @@ from collector.query.routes import LastRoutes, routes
 from collector.query.streams import Row
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
+
+T = TypeVar("T")
 
 
 async def search(
@@ -72,11 +75,11 @@ async def count_updates(store: Store, filters: Filter) -> int:
     return sum(session.get("updates", 0) for session in await streams.sessions(store, filters))
 
 
-async def first(found: AsyncIterator[HistoryEntry], limit: int | None) -> AsyncIterator[HistoryEntry]:
-    """The first `limit` entries; all of them without a limit."""
+async def first(found: AsyncIterator[T], limit: int | None) -> AsyncIterator[T]:
+    """The first `limit` answers; all of them without a limit."""
     count = 0
-    async for entry in found:
-        yield entry
+    async for answer in found:
+        yield answer
         count += 1
         if count == limit:
             return

@@ -10,12 +10,14 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from collector.wire.replay_plan import plan
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting
 from tests.support import ROOT, until
 
 DEMO = ROOT / "collector/data/demo.mrt.gz"
+PREFIX = "203.0.113.0/24"
 ENTRIES = 86
 """80 announcements and withdrawals of three peers, whose sessions come up and end."""
 
@@ -33,6 +35,7 @@ async def test_asking(data_dir: Path, tmp_path: Path) -> None:
         filters_narrow(collector)
         what_no_index_serves(collector)
         what_is_said_most(collector)
+        what_stood(collector, found)
         a_reader_that_has_seen_enough(collector)
         colours(collector)
 
@@ -91,8 +94,8 @@ def filters_narrow(collector: Collector) -> None:
     assert {one["as_path"].split()[-1] for one in hijack} == {"64511"}
     assert ask("search", "-d", "1h", "-a", "_64511$") == hijack
     assert {tuple(one["communities"]) for one in ask("search", "-d", "1h", "-C", "*:666")} == {("64497:666",)}
-    history = ask("history", "203.0.113.0/24", "-o", "64511", "--elem", "announce")
-    assert history == [one for one in hijack if one["prefix"] == "203.0.113.0/24" and one["event"] == "announce"]
+    history = ask("history", PREFIX, "-o", "64511", "--elem", "announce")
+    assert history == [one for one in hijack if one["prefix"] == PREFIX and one["event"] == "announce"]
     assert len(ask("search", "--limit", "7")) == 7
     assert ask("search", "-T", "2h") == []
 
@@ -111,6 +114,36 @@ def what_is_said_most(collector: Collector) -> None:
     names = [one["name"] for one in collector.ask("top", "peers")]
     assert names[0] == "127.0.1.1"
     assert len(names) == 3
+
+
+def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
+    """While the hijack lasted; sessions have ended since."""
+    ask = collector.ask
+    during = next(one["ts"] for one in reversed(found) if (one["as_path"] or "").endswith(" 64511"))
+    stood = standing(found, during)
+    hijacked = {peer: path for peer, path in stood.items() if path.endswith(" 64511")}
+    assert paths(ask("rib", PREFIX, "--at", during)) == stood
+    assert paths(ask("lookup", "203.0.113.7", "--at", during, "-o", "64511")) == hijacked
+    gone = ask("diff", during, "now", PREFIX, "-j", "127.0.1.0/24", "-a", "!_64511$")
+    assert [one["event"] for one in gone] == ["went"] * (len(stood) - len(hijacked))
+    here = ("--data-dir", str(collector.data_dir))
+    dumped = bgpledger(*here, "rib", "--at", during, "--limit", "3", "--format", "bgpdump")
+    assert [line.split("|")[0] for line in dumped.stdout.splitlines()] == ["TABLE_DUMP2"] * 3
+
+
+def standing(found: Sequence[dict[str, Any]], at: str) -> dict[str, str]:
+    """Each peer's path of the prefix at a moment: all was said within milliseconds, and nobody knows within which."""
+    stands: dict[str, str] = {}
+    for one in found:
+        if one["ts"] <= at and (one["prefix"] == PREFIX or one["event"] == "session_end"):
+            stands.pop(one["peer"]["address"], None)
+            if one["event"] == "announce":
+                stands[one["peer"]["address"]] = one["as_path"]
+    return stands
+
+
+def paths(routes: Sequence[dict[str, Any]]) -> dict[str, str]:
+    return {one["peer"]["address"]: one["as_path"] for one in routes}
 
 
 def a_reader_that_has_seen_enough(collector: Collector) -> None:

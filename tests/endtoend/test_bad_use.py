@@ -42,6 +42,23 @@ def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
         assert words in refused(*command, *arguments, status=2)
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("rib", "--at", "soon"), "'soon' is not a time"),
+        (("rib", "--more-specific"), "more or less specific than what?"),
+        (("rib", "10.0.0.0/8", "-s", "-S"), "stand together"),
+        (("rib", "10.0.0.0/8", "--peer", "router1"), "'router1' is not an address"),
+        (("lookup", "banana"), "'banana' is not a prefix"),
+        (("lookup", "10.0.0.1", "--origin", "1,!2"), "'1,!2' mixes values"),
+        (("diff", "1h", "2h"), "'2h' is not after '1h'"),
+        (("diff", "2h", "1h", "--med", "-1"), "'-1' is not a number"),
+    ],
+)
+def test_bad_questions_about_routes(command: tuple[str, ...], words: str) -> None:
+    assert words in refused(*command, status=2)
+
+
 def test_bad_start_of_a_tail() -> None:
     assert "'soon' is not a time" in refused("tail", "--from", "soon", status=2)
 
@@ -129,6 +146,13 @@ def asked_of_an_empty_archive(collector: Collector) -> None:
     bits = bgpledger(*here, "history", "2001:DB8:0::1/32")
     assert "host bits" in bits.stderr
     assert "2001:db8::/32" in bits.stderr
+    assert "no route stands\n" in bgpledger(*here, "rib").stderr
+    assert "no route within 10.0.0.0/8 stood then" in bgpledger(*here, "rib", "10.0.0.0/8", "-S", "--at", "1h").stderr
+    filtered = bgpledger(*here, "lookup", "10.0.0.1", "-o", "64500").stderr
+    assert "no route to 10.0.0.1/32 that passes these filters stands" in filtered
+    assert (
+        "nothing about 10.0.0.0/8 is another than before" in bgpledger(*here, "diff", "2h", "1h", "10.0.0.0/8").stderr
+    )
     assert "no peer is configured" in bgpledger(*here, "peers").stderr
 
 

@@ -5,7 +5,6 @@ import subprocess
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +12,8 @@ from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
 from collector.wire.replay_plan import PlannedPeer, plan
 from schemas.query import HistoryEntry
-from schemas.scalars import normalise_address, normalise_prefix
+from schemas.scalars import normalise_address
+from tests.endtoend.table_at import Said, assert_any_moment, lines
 from tests.running import Collector, bgpledger, collecting
 from tests.support import ROOT, SHARED, program
 
@@ -22,41 +22,15 @@ FILES = [OWN, SHARED / "mrt/updates.20160811.1600.gz", SHARED / "mrt/updates.et-
 TOO_LONG_TO_SEARCH = {"updates.et-header.2015.gz"}
 MOST_HISTORIES = 2_000
 """Of a larger file, every so-manieth prefix is asked for; its documents are compared all the same."""
-WELL_KNOWN = {"no-export": "65535:65281", "no-advertise": "65535:65282", "no-export-subconfed": "65535:65283"}
-
-
-class Said(NamedTuple):
-    """One announcement or withdrawal, in terms that both readings have."""
-
-    peer: str
-    event: str
-    path: str = ""
-    next_hop: str = ""
-    origin: str = ""
-    med: int = 0
-    communities: frozenset[str] = frozenset()
+MOMENTS = 100
 
 
 def by_bgpdump(file: Path, peers: list[PlannedPeer]) -> dict[str, list[Said]]:
     """What `bgpdump -m` says of each prefix, with the addresses that the peers have in the replay."""
-    sources = {(normalise_address(peer.address), peer.asn): peer.source for peer in peers}
-    lines = subprocess.run(
-        [program("bgpdump"), "-m", str(file)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True
-    ).stdout.splitlines()
     said: dict[str, list[Said]] = defaultdict(list)
-    for line in lines:
-        _, _, kind, address, asn, *rest = line.split("|")
-        if kind == "STATE":
-            continue
-        peer = sources[normalise_address(address), int(asn)]
-        if kind == "W":
-            said[normalise_prefix(rest[0])].append(Said(peer, "withdraw"))
-        elif kind == "A":
-            prefix, path, origin, next_hop, _, med, communities, *_ = rest
-            named = frozenset(WELL_KNOWN.get(one, one) for one in communities.split() if one.count(":") < 2)
-            said[normalise_prefix(prefix)].append(
-                Said(peer, "announce", path, normalise_address(next_hop), origin.lower(), int(med), named)
-            )
+    for line in lines(file, peers):
+        if line.said.event != "end":
+            said[line.prefix].append(line.said)
     return said
 
 
@@ -136,6 +110,8 @@ async def test_the_archive_says_what_bgpdump_says(file: Path, data_dir: Path) ->
                 entries = [entry async for entry in history(store, HistoryQuery(prefix))]
                 assert by_peer(by_history(entries)) == by_peer(expected[prefix])
                 assert_ended_with_its_session(entries)
+            if file.name not in TOO_LONG_TO_SEARCH:
+                await assert_any_moment(store, file, peers, count=MOMENTS, seed=5)
 
 
 def assert_search_prints_it(collector: Collector, file: Path, peers: list[PlannedPeer]) -> None:

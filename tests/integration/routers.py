@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -120,9 +122,18 @@ class Router(ABC):
     def shut_down(self, why: str) -> None:
         """Shut the session down administratively (RFC 9003)."""
 
-    def tell(self, *command: str) -> None:
+    @abstractmethod
+    def reset(self) -> None:
+        """Take the session down; it comes up again by itself."""
+
+    @abstractmethod
+    def table(self) -> list[dict[str, Any]]:
+        """What it says itself that it announces: as `rib` does, with what of that it tells."""
+
+    def tell(self, *command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, cwd=self.directory)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
+        return done.stdout
 
 
 class Gobgpd(Router):
@@ -186,8 +197,34 @@ class Gobgpd(Router):
     def shut_down(self, why: str) -> None:
         self._gobgp("neighbor", "127.0.0.1", "shutdown", "--reason", why)
 
-    def _gobgp(self, *words: str) -> None:
-        self.tell(program("gobgp"), "-u", "127.0.0.1", "-p", str(self.api), *words)
+    def reset(self) -> None:
+        # Its own `reset` keeps it down for half a minute.
+        self._gobgp("neighbor", "127.0.0.1", "disable")
+        self._gobgp("neighbor", "127.0.0.1", "enable")
+
+    def table(self) -> list[dict[str, Any]]:
+        found = []
+        for family in ("ipv4", "ipv6"):
+            routes = json.loads(self._gobgp("-j", "neighbor", "127.0.0.1", "adj-out", "-a", family)) or {}
+            for prefix, paths in routes.items():
+                found += [{"prefix": prefix, **self._told(path["attrs"])} for path in paths]
+        return found
+
+    def _told(self, attributes: list[dict[str, Any]]) -> dict[str, Any]:
+        by_code = {one["type"]: one for one in attributes}
+        standard = by_code.get(8, {}).get("communities", ())
+        large = by_code.get(32, {}).get("value", ())
+        return {
+            "origin": ("igp", "egp", "incomplete")[by_code[1]["value"]],
+            "as_path": " ".join(str(asn) for part in by_code[2]["as_paths"] for asn in part["asns"]),
+            "next_hop": by_code.get(3, by_code.get(14))["nexthop"],  # type: ignore[index]
+            "med": by_code[4]["metric"],
+            "communities": [f"{one >> 16}:{one & 0xFFFF}" for one in standard] or None,
+            "large_communities": [f"{one['ASN']}:{one['LocalData1']}:{one['LocalData2']}" for one in large] or None,
+        }
+
+    def _gobgp(self, *words: str) -> str:
+        return self.tell(program("gobgp"), "-u", "127.0.0.1", "-p", str(self.api), *words)
 
 
 class Bird(Router):
@@ -237,8 +274,25 @@ class Bird(Router):
     def shut_down(self, why: str) -> None:
         self._birdc("disable", "collector", f'"{why}"')
 
-    def _birdc(self, *words: str) -> None:
-        self.tell(program("birdc"), "-s", "bird.ctl", *words)
+    def reset(self) -> None:
+        self._birdc("restart", "collector")
+
+    def table(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        prefix = ""
+        for line in self._birdc("show", "route", "export", "collector", "all").splitlines():
+            if route := re.match(r"(\S+/\d+)?\s+blackhole", line):
+                prefix = route[1] or prefix  # only the first path of a prefix names it
+                found.append({"prefix": prefix, "communities": None, "large_communities": None})
+            elif med := re.match(r"\s+BGP.med: (\d+)", line):
+                found[-1]["med"] = int(med[1])
+            elif communities := re.match(r"\s+BGP.(community|large_community): (.*)", line):
+                name = "communities" if communities[1] == "community" else "large_communities"
+                found[-1][name] = [re.sub(", ?", ":", one) for one in re.findall(r"\((.*?)\)", communities[2])]
+        return found
+
+    def _birdc(self, *words: str) -> str:
+        return self.tell(program("birdc"), "-s", "bird.ctl", *words)
 
 
 class Frr(Router):
@@ -302,9 +356,20 @@ class Frr(Router):
     def shut_down(self, why: str) -> None:
         self._vtysh(f"router bgp {self.asn}", f"neighbor 127.0.0.1 shutdown message {why}")
 
-    def _vtysh(self, *lines: str) -> None:
-        words = [word for line in ("configure terminal", *lines) for word in ("-c", line)]
-        self.tell(program("vtysh"), "--vty_socket", str(self.directory), "-d", "bgpd", *words)
+    def reset(self) -> None:
+        self._vtysh("clear bgp 127.0.0.1", configure=False)
+
+    def table(self) -> list[dict[str, Any]]:
+        found = []
+        for family in ("ipv4", "ipv6"):
+            told = self._vtysh(f"show bgp {family} unicast neighbors 127.0.0.1 advertised-routes json", configure=False)
+            routes = json.loads(told)["advertisedRoutes"].values()
+            found += [{"prefix": route["network"], "med": route["metric"], "origin": "igp"} for route in routes]
+        return found
+
+    def _vtysh(self, *lines: str, configure: bool = True) -> str:
+        words = [word for line in (*["configure terminal"] * configure, *lines) for word in ("-c", line)]
+        return self.tell(program("vtysh"), "--vty_socket", str(self.directory), "-d", "bgpd", *words)
 
 
 class Openbgpd(Router):
@@ -356,8 +421,26 @@ class Openbgpd(Router):
     def shut_down(self, why: str) -> None:
         self._bgpctl("neighbor", "127.0.0.1", "down", why)
 
-    def _bgpctl(self, *words: str) -> None:
-        self.tell(program("bgpctl"), "-s", f"{self.directory}/openbgpd.sock", *words)
+    def reset(self) -> None:
+        self._bgpctl("neighbor", "127.0.0.1", "clear")
+
+    def table(self) -> list[dict[str, Any]]:
+        routes = json.loads(self._bgpctl("-j", "show", "rib", "detail", "out", "neighbor", "127.0.0.1"))["rib"]
+        return [
+            {
+                "prefix": route["prefix"],
+                "as_path": route["aspath"],
+                "next_hop": route["exit_nexthop"],
+                "origin": route["origin"].lower(),
+                "med": route["metric"],
+                "communities": route.get("communities"),
+                "large_communities": route.get("large_communities"),
+            }
+            for route in routes
+        ]
+
+    def _bgpctl(self, *words: str) -> str:
+        return self.tell(program("bgpctl"), "-s", f"{self.directory}/openbgpd.sock", *words)
 
 
 ROUTERS: tuple[type[Router], ...] = (Gobgpd, Bird, Frr, Openbgpd)

@@ -32,6 +32,7 @@ async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
         edge.announce("10.0.0.0/8", path=(64500, 64496)),
         *gone.up(),
         gone.announce(PREFIX, path=(64501, 64511)),
+        gone.announce("2001:db8::/32", "2001:db8:0:8000::/49", path=(64501, 64511)),
         gone.down("peer reset"),
     ]
     with SpoolWriter(data_dir / "spool") as writer:
@@ -73,7 +74,7 @@ async def test_history(recipe: Recipe) -> None:
 
 
 async def test_top_origins(recipe: Recipe) -> None:
-    assert await recipe("top-origins.js", "var hours = 1e5") == ["3 AS64496", "1 AS64511"]
+    assert await recipe("top-origins.js", "var hours = 1e5") == ["3 AS64496", "3 AS64511"]
 
 
 async def test_search(recipe: Recipe) -> None:
@@ -82,6 +83,33 @@ async def test_search(recipe: Recipe) -> None:
         f"192.0.2.1 AS64500 {prefix} 64500 64496" for prefix in (PREFIX, "10.0.0.0/8", "10.0.0.0/8")
     ]
     assert await recipe("search.js", "var hours = 1e5, community = /:666$/") == []
+
+
+async def test_rib(recipe: Recipe) -> None:
+    """Times are of the lines: a quarter of a second after each other; the two peers' first ones ten seconds apart."""
+    assert await recipe("rib.js", f'var prefix = "{PREFIX}"') == []
+    stood = f'var prefix = "{PREFIX}", at = new Date('
+    edge = "192.0.2.1 AS64500 64500 64496 via 192.0.2.1 since 2027-01-15T08:00:01.250Z"
+    assert await recipe("rib.js", f"{stood}1.8e12 + 1250)") == [edge]
+    gone = "192.0.2.2 AS64501 64501 64511 via 192.0.2.1 since 2027-01-15T08:00:11.250Z"
+    assert await recipe("rib.js", f"{stood}1.8e12 + 11300)") == [gone]
+
+
+async def test_lookup(recipe: Recipe) -> None:
+    longest = "192.0.2.1 AS64500 203.0.113.0/24 64500 64496 via 192.0.2.1"
+    assert await recipe("lookup.js", 'var address = "203.0.113.7", at = new Date(1.8e12 + 1250)') == [longest]
+    six = "192.0.2.2 AS64501 2001:db8:0:8000::/49 64501 64511 via 192.0.2.1"
+    assert await recipe("lookup.js", 'var address = "2001:DB8:0:ffff::7", at = new Date(1.8e12 + 11600)') == [six]
+
+
+async def test_diff(recipe: Recipe) -> None:
+    span = "var from = new Date(1.8e12 + 1250), to = new Date(1.8e12 + 11300)"
+    rows = await recipe("diff.js", f'{span}, prefix = "{PREFIX}"')
+    assert rows == [
+        "192.0.2.1 203.0.113.0/24 went 64500 64496 via 192.0.2.1",
+        "192.0.2.2 203.0.113.0/24 appeared 64501 64511 via 192.0.2.1",
+    ]
+    assert await recipe("diff.js", f'{span}, peer = "192.0.2.1"') == rows[:1]
 
 
 async def test_flaps(recipe: Recipe) -> None:
@@ -110,5 +138,5 @@ async def test_peers_down(recipe: Recipe) -> None:
 
 async def test_sessions(recipe: Recipe) -> None:
     gone, up = await recipe("sessions.js")
-    assert gone.split(" ", 1)[1] == "192.0.2.2 AS64501 ended 0.0 min 1 updates peer reset"
+    assert gone.split(" ", 1)[1] == "192.0.2.2 AS64501 ended 0.0 min 2 updates peer reset"
     assert up.split()[1:4] == ["192.0.2.1", "AS64500", "up"]

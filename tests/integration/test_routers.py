@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
+from collector.query.rib import RibQuery, rib
 from collector.store.mongo import Store
 from tests.integration.routers import ROUTERS, Bird, Gobgpd, Route, Router
 from tests.running import Collector, collecting, free_port
@@ -57,6 +59,15 @@ class Bench:
             return await self.states() == list(expected)
 
         await until(hold, what=f"the peers are {expected}")
+
+    async def until_sessions(self, count: int) -> None:
+        """Wait for so many, the last of each peer being up."""
+
+        async def come() -> bool:
+            sessions = await self.documents("sessions")
+            return len(sessions) >= count and set(await self.states()) == {"up"}
+
+        await until(come, what=f"{count} sessions")
 
     async def until_events(self, prefix: str, count: int) -> None:
         async def come() -> bool:
@@ -240,6 +251,57 @@ async def test_a_router_that_dies_and_comes_back(bench: Bench) -> None:
             assert bench.history(V6) == [announced(router, route), end, announced(router, route)]
             updates = await bench.documents("updates")
             assert [update["session"] for update in updates] == [session["_id"] for session in sessions]
+
+
+# --- their own tables -------------------------------------------------------------------------------------------------
+
+ALWAYS, MORE, FIRST, THEN = "198.51.100.128/25", "2001:db8:78::/48", "192.0.2.0/24", "203.0.113.0/24"
+
+
+async def test_rib_is_what_routers_say_that_they_announce(bench: Bench) -> None:
+    """All four at once, two of them with two paths of a prefix: a table, changes of it, and another session."""
+    routers = [bench.router(kind, 51 + number) for number, kind in enumerate(ROUTERS)]
+    async with bench.running(*routers, add_path="true"):
+        with ExitStack() as stack:
+            for router in routers:
+                stack.enter_context(router)
+            await bench.until_states(*["up"] * len(routers))
+            for med in (10, 11):
+                for router in routers:
+                    router.announce(*some_routes(router, med))
+                await check_tables(bench, routers)
+            for router in routers:
+                router.reset()
+            await bench.until_sessions(2 * len(routers))
+            await check_tables(bench, routers)
+
+
+def some_routes(router: Router, med: int) -> list[Route]:
+    """Those of another MED are replaced, but for one that stays as it is; one goes, and one comes."""
+    own = str(router.asn)
+    return [
+        Route(V4, med, (f"{own}:{med}",), (f"{own}:1:2",)),
+        Route(V6, med, (f"{own}:{med}", f"{own}:300")),
+        Route(ALWAYS, 50),
+        Route(MORE, 60, (), (f"{own}:{med}:2",)),
+        Route(FIRST if med == 10 else THEN, 70),
+        *([Route(V4, med + 10), Route(V6, med + 10)] if isinstance(router, Gobgpd | Bird) else []),
+    ]
+
+
+async def check_tables(bench: Bench, routers: Sequence[Router]) -> None:
+    announced = {(router.address, route.prefix, route.med) for router in routers for route in router.routes}
+
+    async def there() -> bool:
+        return {(one.peer.address, one.prefix, one.med) async for one in rib(bench.store, RibQuery())} == announced
+
+    await until(there, what="everything that was announced stands")
+    stands = bench.collector.ask("rib")
+    for router in routers:
+        table = router.table()
+        assert len(table) == len(router.routes)
+        of_it = [{key: one[key] for key in table[0]} for one in stands if one["peer"]["address"] == router.address]
+        assert sorted(map(json.dumps, of_it)) == sorted(map(json.dumps, table))
 
 
 # --- what the collector is told ---------------------------------------------------------------------------------------

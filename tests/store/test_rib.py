@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import random
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pymongo import MongoClient
 
 from collector.ledger import project
 from collector.ledger.project import Rhythm
@@ -19,7 +26,7 @@ from collector.store.mongo import Store
 from collector.tables import pages
 from schemas.query import Route
 from tests.store.test_archive import archive
-from tests.support import Router
+from tests.support import Named, Router
 from tests.unit.test_gaps import marker
 
 PREFIXES = [
@@ -32,50 +39,73 @@ PREFIXES = [
     "2001:db8::/32",
     "::/0",
 ]
-Stand = dict[tuple[str, str], tuple[str, datetime]]
+Stand = dict[tuple[str, str, int | None], tuple[str, datetime]]
+"""By peer, prefix and path ID the AS path and since when."""
+
+
+class Step(NamedTuple):
+    """One UPDATE of a router, or the end of its session; the session comes up first where it is not."""
+
+    router: int
+    announce: Sequence[Named] = ()
+    withdraw: Sequence[Named] = ()
+    origin: int = 1
+    ends: bool = False
+    at_once: bool = False
+    """In the millisecond of the step before."""
 
 
 class Story:
-    """Two routers' words in a random order, and what stood after each of them."""
+    """What two routers say, step by step, and what stood after each of them."""
 
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, steps: Iterable[Step]) -> None:
         self.routers = [Router("192.0.2.1", 64501), Router("2001:db8::2", 64502)]
         self.lines: list[bytes] = []
-        self.moments: list[tuple[datetime, Stand]] = []
         self.stand: Stand = {}
         self.up: set[str] = set()
         self.now = 1.8e9
-        for _ in range(150):
-            self.step()
+        stood: dict[datetime, Stand] = {}
+        for step in steps:
+            self.take(step)
+            stood[at(self.now)] = dict(self.stand)
+        self.moments = list(stood.items())
 
-    def step(self) -> None:
-        router = self.chance.choice(self.routers)
-        router.time = self.now
+    def take(self, step: Step) -> None:
+        router = self.routers[step.router]
+        router.time = self.now - (0.25 if step.at_once else 0)  # a line is a quarter of a second after the one before
         if router.address not in self.up:
             self.lines += router.up()
             self.up.add(router.address)
-        elif self.chance.random() < 0.05:
+        if step.ends:
             self.lines.append(router.down("notification received (6,4)"))
             self.up.remove(router.address)
             self.stand = {key: value for key, value in self.stand.items() if key[0] != router.address}
         else:
-            self.say(router)
+            self.say(router, step)
         self.now = router.time
-        self.moments.append((at(self.now), dict(self.stand)))
 
-    def say(self, router: Router) -> None:
-        family = self.chance.choice((PREFIXES[:6], PREFIXES[6:]))
-        some = self.chance.sample(family, self.chance.randrange(1, 3))
-        path = (router.asn, self.chance.randrange(1, 4))
-        if self.chance.random() < 0.6:
-            self.lines.append(router.announce(*some, path=path))
-            for prefix in some:
-                self.stand[router.address, prefix] = (" ".join(map(str, path)), at(router.time))
+    def say(self, router: Router, step: Step) -> None:
+        path = (router.asn, step.origin)
+        self.lines.append(router.say(announce=step.announce, withdraw=step.withdraw, path=path))
+        for prefix, path_id in step.withdraw:
+            self.stand.pop((router.address, prefix, path_id), None)
+        for prefix, path_id in step.announce:
+            self.stand[router.address, prefix, path_id] = (" ".join(map(str, path)), at(router.time))
+
+
+def some_steps(chance: random.Random) -> Iterator[Step]:
+    for _ in range(150):
+        router = chance.randrange(2)
+        if chance.random() < 0.05:
+            yield Step(router, ends=True)
+            continue
+        family = chance.choice((PREFIXES[:6], PREFIXES[6:]))
+        path_id = chance.choice((None, None, 1, 2**32 - 1))
+        some = [(prefix, path_id) for prefix in chance.sample(family, chance.randrange(1, 3))]
+        if chance.random() < 0.6:
+            yield Step(router, announce=some, origin=chance.randrange(1, 4))
         else:
-            self.lines.append(router.withdraw(*some))
-            for prefix in some:
-                self.stand.pop((router.address, prefix), None)
+            yield Step(router, withdraw=some)
 
 
 def at(seconds: float) -> datetime:
@@ -87,8 +117,9 @@ async def ask(store: Store, question: RibQuery) -> list[Route]:
 
 
 def as_stand(routes: list[Route]) -> Stand:
-    found = {(one.peer.address, one.prefix or ""): (one.as_path or "", one.since) for one in routes}
+    found = {(one.peer.address, one.prefix or "", one.path_id): (one.as_path or "", one.since) for one in routes}
     assert len(found) == len(routes)
+    assert {one.state for one in routes} <= {"stands"}
     return found
 
 
@@ -106,31 +137,29 @@ async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_at_any_moment(
     data_dir: Path, store: Store, seed: int, tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    story = Story(seed)
+    chance = random.Random(seed)
+    story = Story(some_steps(chance))
     await archive(data_dir, store, *story.lines)
     if tables == "with tables":
         await store_tables(store, monkeypatch)
-    for moment, stand in story.chance.sample(story.moments, 15):
+    for moment, stand in chance.sample(story.moments, 15):
         for shift in (timedelta(0), timedelta(milliseconds=100)):
-            everything = await ask(store, RibQuery(at=moment + shift))
-            assert as_stand(everything) == stand
-            assert {route.state for route in everything} <= {"stands"}
-        prefix = story.chance.choice(PREFIXES)
-        await check_matches(store, moment, prefix, stand)
+            assert as_stand(await ask(store, RibQuery(at=moment + shift))) == stand
+        await check_matches(store, moment, chance.choice(PREFIXES), stand)
     assert as_stand(await ask(store, RibQuery())) == story.stand
     counted = {peer.address: peer.routes async for peer in peers(store)}
     assert counted == {router.address: sum(key[0] == router.address for key in story.stand) for router in story.routers}
-    await check_changes(store, story)
+    for _ in range(5):
+        first, second = sorted(chance.sample(story.moments, 2), key=lambda one: one[0])
+        await check_changes(store, first, second)
 
 
 async def check_matches(store: Store, moment: datetime, prefix: str, stand: Stand) -> None:
-    import ipaddress
-
     def contains(outer: str, inner: str) -> bool:
         one, two = ipaddress.ip_network(outer), ipaddress.ip_network(inner)
         return one.version == two.version and two.subnet_of(one)  # type: ignore[arg-type]
 
-    def length(key: tuple[str, str]) -> int:
+    def length(key: tuple[str, str, int | None]) -> int:
         return int(key[1].partition("/")[2])
 
     async def found(match: Match) -> Stand:
@@ -146,17 +175,70 @@ async def check_matches(store: Store, moment: datetime, prefix: str, stand: Stan
     assert await found("longest") == longest
 
 
-async def check_changes(store: Store, story: Story) -> None:
-    for _ in range(5):
-        (first, before), (second, after) = sorted(story.chance.sample(story.moments, 2), key=lambda one: one[0])
-        changes: dict[Any, str] = {}
-        async for change in diff(store, RibQuery(), first, second):
-            changes[change.peer.address, change.prefix] = change.event
-            assert change.changed == (["as_path"] if change.event == "changed" else None)
-        expected = dict.fromkeys(before.keys() - after.keys(), "went")
-        expected |= dict.fromkeys(after.keys() - before.keys(), "appeared")
-        both = before.keys() & after.keys()
-        assert changes == expected | {key: "changed" for key in both if before[key][0] != after[key][0]}
+async def check_changes(store: Store, first: tuple[datetime, Stand], second: tuple[datetime, Stand]) -> None:
+    (earlier, before), (later, after) = first, second
+    changes: dict[Any, str] = {}
+    async for change in diff(store, RibQuery(), earlier, later):
+        route = change.after or change.before
+        assert route is not None
+        changes[change.peer.address, change.prefix, route.path_id] = change.event
+        assert change.changed == (["as_path"] if change.event == "changed" else None)
+    expected = dict.fromkeys(before.keys() - after.keys(), "went")
+    expected |= dict.fromkeys(after.keys() - before.keys(), "appeared")
+    both = before.keys() & after.keys()
+    assert changes == expected | {key: "changed" for key in both if before[key][0] != after[key][0]}
+
+
+def words(routes: Sequence[Named]) -> st.SearchStrategy[Step]:
+    """An UPDATE of some of these: so few that most withdrawals and replacements find what they are about."""
+    some, none = st.lists(st.sampled_from(routes), max_size=2, unique=True), st.just(())
+    pairs = st.one_of(st.tuples(some, some), st.tuples(some, none), st.tuples(none, some))
+    return st.builds(_said, st.integers(0, 1), pairs, st.integers(1, 2), at_once=st.booleans())
+
+
+def _said(router: int, pair: tuple[Sequence[Named], Sequence[Named]], origin: int, *, at_once: bool) -> Step:
+    return Step(router, announce=pair[0], withdraw=pair[1], origin=origin, at_once=at_once)
+
+
+def _ended(router: int, *, at_once: bool) -> Step:
+    return Step(router, ends=True, at_once=at_once)
+
+
+STEPS = st.one_of(
+    words([("10.1.0.0/16", None), ("10.1.0.0/16", 1), ("10.1.2.0/24", 1)]),
+    words([("2001:db8::/32", 1), ("2001:db8::/32", 2), ("::/0", None)]),
+    st.builds(_ended, st.integers(0, 1), at_once=st.booleans()),
+)
+
+
+# Not shrunk: that would archive and ask thousands of times, for minutes. Set `phases` aside to find a short story.
+@settings(
+    max_examples=15,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),
+)
+@given(steps=st.lists(STEPS, min_size=10, max_size=25), seed=st.integers(0, 2**32), tables=st.booleans())
+async def test_any_story(
+    embedded_uri: str, monkeypatch: pytest.MonkeyPatch, steps: list[Step], seed: int, tables: bool
+) -> None:
+    """Of announcements, replacements, withdrawals and session ends, in any order, of IPv4, IPv6 and path IDs."""
+    story, chance = Story(steps), random.Random(seed)
+    chosen = sorted(chance.choices(story.moments, k=4), key=lambda one: one[0])
+    database = f"test_{uuid.uuid4().hex[:12]}"
+    async with Store.open(embedded_uri, database=database) as store:
+        await store.prepare()
+        with TemporaryDirectory() as directory:
+            await archive(Path(directory), store, *story.lines)
+        if tables:
+            await store_tables(store, monkeypatch)
+        for moment, stand in chosen:
+            assert as_stand(await ask(store, RibQuery(at=moment))) == stand
+        await check_matches(store, chosen[0][0], chance.choice(["10.1.2.0/24", "2001:db8::/32"]), chosen[0][1])
+        await check_changes(store, chosen[0], chosen[-1])
+    with MongoClient[dict[str, Any]](embedded_uri) as client:
+        client.drop_database(database)
 
 
 async def test_what_lines_were_lost_of_is_not_certain(data_dir: Path, store: Store) -> None:

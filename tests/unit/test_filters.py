@@ -12,7 +12,7 @@ from collector.errors import UsageError
 from collector.query.filters import Choice, Filter, as_path_pattern
 from schemas.attributes import ExtendedCommunity
 from schemas.message import Peer
-from schemas.query import HistoryEntry
+from schemas.query import HistoryEntry, Route
 
 TS = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 NAMES = (
@@ -33,6 +33,12 @@ def entry(**fields: Any) -> HistoryEntry:
         **fields,
     }
     return HistoryEntry.model_validate(whole)
+
+
+def route(**fields: Any) -> Route:
+    """The route that the entry announces."""
+    known = {**entry().model_dump(include=set(Route.model_fields)), "since": TS, "state": "stands", **fields}
+    return Route.model_validate(known)
 
 
 def asked(**texts: str) -> Filter:
@@ -104,6 +110,46 @@ SESSION = {"event": "session_up", "prefix": None, "family": None, "next_hop": No
 )
 def test_what_filters_let_through(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
     assert asked(**texts).matches(entry(**fields)) is expected
+
+
+@pytest.mark.parametrize(
+    ("texts", "fields", "expected"),
+    [
+        ({}, {}, True),
+        ({"peer": "!192.0.2.0/24"}, {}, False),
+        ({"peer_asn": "64500,64501"}, {}, True),
+        ({"origin": "64499"}, {}, False),
+        ({"as_path": "_64499_"}, {}, True),
+        ({"as_path": "!_64499_"}, {}, False),
+        ({"community": "*:666"}, {"communities": ["64511:666"]}, True),
+        ({"community": "64500:*:2"}, {"large_communities": ["64500:1:3"]}, False),
+        ({"next_hop": "192.0.2.9"}, {}, False),
+        ({"family": "ipv6"}, {}, False),
+        ({"med": "!5", "local_pref": "100"}, {"med": 4, "local_pref": 100}, True),
+        # Whatever it was that the lost lines said, its peer and family are known.
+        ({"origin": "5", "as_path": "_5_", "community": "5:5", "med": "5"}, {"state": "unknown"}, True),
+        ({"family": "ipv6"}, {"state": "unknown"}, False),
+        ({"peer": "192.0.2.9"}, {"state": "unknown"}, False),
+        # Of a route that is uncertain the attributes are known.
+        ({"origin": "5"}, {"state": "uncertain"}, False),
+    ],
+)
+def test_which_routes_filters_let_through(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
+    assert asked(**texts).stands(route(**fields)) is expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        (None, None),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("!192.0.2.1", None),
+        ("192.0.2.0/24", None),
+        ("192.0.2.1,192.0.2.2", None),
+    ],
+)
+def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
+    assert (asked(peer=peer) if peer else asked()).only_peer == expected
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@ import asyncio
 import csv
 import io
 import json
+import subprocess
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -12,8 +14,9 @@ from collector.present.formats import Format, write
 from collector.present.prometheus import METRICS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
-from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, TopEntry
-from tests.support import until
+from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, Route, RouteChange, TopEntry
+from tests import mrt_builder
+from tests.support import program, until
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)
 ENTRY = HistoryEntry(
@@ -44,13 +47,21 @@ KEYS = [
 ]
 
 
-async def written(answers: Sequence[BaseModel], form: Format, kind: type[BaseModel] | None = None) -> list[str]:
+async def written(
+    answers: Sequence[BaseModel],
+    form: Format,
+    kind: type[BaseModel] | None = None,
+    *,
+    at: datetime | None = None,
+    count: int | None = None,
+) -> list[str]:
     async def each() -> AsyncIterator[BaseModel]:
         for answer in answers:
             yield answer
 
     stream = io.StringIO()
-    assert await write(each(), kind or type(answers[0]), form, stream) == len(answers)
+    expected = len(answers) if count is None else count
+    assert await write(each(), kind or type(answers[0]), form, stream, at=at) == expected
     return stream.getvalue().splitlines()
 
 
@@ -157,8 +168,12 @@ async def test_bgpdump() -> None:
     ]
     with_path_id = [one.model_copy(update={"path_id": 7}) for one in (ENTRY, GONE)]
     announce, withdraw = await written(with_path_id, Format.BGPDUMP)
-    assert announce.split("|")[5:8] == ["203.0.113.0/24", "7", ENTRY.as_path]
-    assert withdraw.split("|")[5:] == ["203.0.113.0/24", "7"]
+    assert announce.split("|")[:8] == [*start.replace("MP", "MP_AP").split("|"), *of_path("A", ENTRY.as_path)]
+    assert withdraw.split("|") == [*start.replace("MP", "MP_AP").split("|"), *of_path("W")]
+
+
+def of_path(kind: str, *more: str | None) -> list[str | None]:
+    return [kind, "192.0.2.1", "64500", "203.0.113.0/24", "7", *more]
 
 
 async def test_bgpreader() -> None:
@@ -168,6 +183,89 @@ async def test_bgpreader() -> None:
         f"U|A{start}203.0.113.0/24|192.0.2.1|64500 64496 {{4,5}}|{{4,5}}|64500:1 65535:65281||",
         f"U|W{start}203.0.113.0/24||||||",
         f"U|S{start}|||||ESTABLISHED|IDLE",
+    ]
+
+
+ROUTE = Route.model_validate(
+    {**WHOLE.model_dump(include=set(Route.model_fields)), "since": TS - timedelta(hours=1), "state": "stands"}
+)
+FLOW = ROUTE.model_copy(update={"prefix": None, "object": {"string": "flow"}, "family": "ipv4 flow"})
+UNKNOWN = Route(peer=ENTRY.peer, prefix="10.0.0.0/8", family="ipv4 unicast", state="unknown", since=TS)
+ROUTES = [ROUTE, ROUTE.model_copy(update={"path_id": 7, "state": "stale", "med": 5}), UNKNOWN, FLOW]
+
+
+async def test_bgpdump_of_a_table() -> None:
+    """The moment is the one that was asked for; what is unknown, or no prefix, is no line."""
+    rest, by = "|1795442706|B|192.0.2.1|64500|203.0.113.0/24|", "64496 192.0.2.9"
+    path, values = "64500 64496 {4,5}|IGP|192.0.2.1|100|", f"64500:1 no-export|AG|{by}|"
+    assert await written(ROUTES, Format.BGPDUMP, at=TS, count=2) == [
+        f"TABLE_DUMP2{rest}{path}0|{values}",
+        f"TABLE_DUMP2_AP{rest}7|{path}5|{values}",
+    ]
+    now = datetime.now(UTC).timestamp()
+    (line,) = await written([ROUTE], Format.BGPDUMP)
+    assert now - 1 < int(line.split("|")[1]) < now + 60
+
+
+@pytest.mark.parametrize("path_id", [None, 7])
+async def test_a_table_is_printed_as_by_bgpdump(path_id: int | None, tmp_path: Path) -> None:
+    route = ROUTE.model_copy(update={"path_id": path_id, "as_path": "64500 64496", "med": 5})
+    attributes = (
+        b"\x40\1\1\0"  # ORIGIN
+        b"\x40\2\x0a\2\2\0\0\xfb\xf4\0\0\xfb\xf0"  # AS_PATH 64500 64496
+        b"\x40\3\4\xc0\0\2\1"  # NEXT_HOP 192.0.2.1
+        b"\x80\4\4\0\0\0\5"  # MULTI_EXIT_DISC 5
+        b"\x40\5\4\0\0\0\x64"  # LOCAL_PREF 100
+        b"\x40\6\0"  # ATOMIC_AGGREGATE
+        b"\xc0\7\x08\0\0\xfb\xf0\xc0\0\2\x09"  # AGGREGATOR 64496 192.0.2.9
+        b"\xc0\x08\x08\xfb\xf4\0\1\xff\xff\xff\1"  # COMMUNITIES 64500:1 no-export
+    )
+    peer = route.peer
+    file = tmp_path / "table.mrt"
+    file.write_bytes(
+        mrt_builder.table(
+            "203.0.113.0/24", attributes, peer=peer.address, asn=peer.asn, time=TS.timestamp(), path_id=path_id
+        )
+    )
+    read = subprocess.run([program("bgpdump"), "-m", str(file)], capture_output=True, text=True, check=True)
+    assert await written([route], Format.BGPDUMP, at=TS) == read.stdout.splitlines()
+
+
+async def test_bgpreader_of_a_table() -> None:
+    line = (
+        "R|R|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|203.0.113.0/24|192.0.2.1|64500 64496 {4,5}|{4,5}|"
+        "64500:1 65535:65281||"
+    )
+    assert await written(ROUTES, Format.BGPREADER, at=TS, count=2) == [line, line]
+
+
+async def test_routes_in_all_formats() -> None:
+    rows = list(csv.DictReader(await written(ROUTES, Format.CSV)))
+    assert set(Route.model_fields) - {"peer"} <= set(rows[0])
+    assert [row["state"] for row in rows] == ["stands", "stale", "unknown", "stands"]
+    assert rows[0]["communities"] == "64500:1 65535:65281"
+    for form in (Format.JSON, Format.PSV, Format.TABLE):
+        assert len(await written(ROUTES, form)) > len(ROUTES)
+
+
+async def test_changes_in_all_formats() -> None:
+    change = RouteChange(
+        event="changed",
+        peer=ROUTE.peer,
+        prefix=ROUTE.prefix,
+        changed=["med"],
+        before=ROUTES[1],
+        after=ROUTES[1].model_copy(update={"med": 6}),
+    )
+    gone = RouteChange(event="went", peer=ROUTE.peer, prefix=ROUTE.prefix, before=ROUTE)
+    first, second = csv.DictReader(await written([change, gone], Format.CSV))
+    assert (first["event"], first["changed"], first["before_med"], first["after_med"]) == ("changed", "med", "5", "6")
+    assert (second["before_as_path"], second["after_as_path"], second["peer_asn"]) == (ROUTE.as_path, "", "64500")
+    header, row, _ = await written([change, gone], Format.TABLE)
+    assert row[header.index("path id") :].split()[0] == "7"
+    assert [one["event"] for one in json.loads("".join(await written([change, gone], Format.JSON)))] == [
+        "changed",
+        "went",
     ]
 
 

@@ -1,0 +1,39 @@
+// The routes of a prefix that stand, or stood at a moment, of every peer.
+//
+//   mongosh "$URI/bgpledger" --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/rib.js
+//   mongosh "$URI/bgpledger" --quiet --eval 'var prefix = "203.0.113.0/24", at = ISODate("2026-11-23T19:19:00Z")' \
+//     --file conf/mongosh/rib.js
+
+const moment = globalThis.at ?? new Date();
+const order = (a, b) => a.ts - b.ts || a._id.toString().localeCompare(b._id.toString());
+
+// A route belongs to a session, and its end takes it away: so only the sessions that were up count.
+const began = { since: { $lte: moment } };
+const up = [
+  ...db.sessions.find({ ...began, until: null }).toArray(),
+  ...db.sessions.find({ ...began, until: { $gt: moment } }).toArray(),
+];
+for (const { _id, peer, since } of up.sort((a, b) => a.peer.address.localeCompare(b.peer.address))) {
+  // Two questions and not one `$or`: each has its index.
+  const said = { "peer.address": peer.address, ts: { $gte: since, $lte: moment } };
+  const updates = [
+    ...db.updates.find({ "announce.nlri": prefix, ...said }).toArray(),
+    ...db.updates.find({ "withdraw.nlri": prefix, "announce.nlri": { $ne: prefix }, ...said }).toArray(),
+  ];
+  const standing = new Map(); // path ID -> the route
+  for (const { session, ts, attributes, announce, withdraw } of updates.sort(order)) {
+    if (String(session) !== String(_id)) continue;
+    const groups = (all) => (all ?? []).filter(({ nlri }) => (nlri ?? []).includes(prefix));
+    for (const { path_id } of groups(withdraw)) standing.delete(path_id);
+    for (const { path_id, next_hop } of groups(announce)) standing.set(path_id, { ts, next_hop, attributes });
+  }
+  for (const [path_id, { ts, next_hop, attributes }] of standing)
+    print(
+      [
+        peer.address.padEnd(15),
+        `AS${peer.asn}`.padEnd(12),
+        ...(path_id === undefined ? [] : [`path ${path_id}`]),
+        `${attributes.as_path} via ${next_hop} since ${ts.toISOString()}`,
+      ].join(" "),
+    );
+}
