@@ -89,9 +89,16 @@ async def _flushing(work: Coroutine[Any, Any, int]) -> int:
         sys.stdout.flush()
         return count
     finally:
-        for task in (working, flushing):
+        await _end(working, flushing)
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended: a driver that is just connecting may swallow a cancellation."""
+    while going := [task for task in tasks if not task.done()]:
+        for task in going:
             task.cancel()
-        await asyncio.gather(working, flushing, return_exceptions=True)
+        await asyncio.wait(going, timeout=_FLUSH_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _flush_on_and_on() -> None:

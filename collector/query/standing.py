@@ -26,6 +26,8 @@ from schemas.scalars import address_order
 _ORDER = (("ts", 1), ("_id", 1))
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _GRACEFUL_RESTART = 64
+_LONGEST_RESTART = timedelta(seconds=4095)
+"""Its field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
 _TEMPLATES = 5000
 """Routes that are remembered as they were validated, one for each set of attributes."""
@@ -123,8 +125,9 @@ class Known:
         span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
         query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
         found: dict[Any, Document] = {}
+        asked: Any = {"$in": list(prefixes)} if len(prefixes) > 1 else next(iter(prefixes))
         for kind in ("announce", "withdraw"):
-            of_kind = {f"{kind}.nlri": {"$in": list(prefixes)}, **query}
+            of_kind = {f"{kind}.nlri": asked, **query}
             async for update in self.store.find("updates", of_kind, fields=_FIELDS):
                 found[update["_id"]] = update
         for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
@@ -156,20 +159,25 @@ async def known(store: Store, session: Document, at: datetime | None, *, stale: 
 
 async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[Document, bool]]:
     """The sessions that were up, and those that had ended and may come back gracefully."""
-    whose: dict[str, Any] = {"peer.address": peer} if peer else {}
-    began: dict[str, Any] = {**whose, "since": {"$lte": at}} if at else whose
     now = at or datetime.now(UTC)
-    found = [(one, False) async for one in store.find("sessions", {**began, "until": None})]
-    if at:
-        found += [(one, False) async for one in store.find("sessions", {**began, "until": {"$gt": at}})]
+    begun = [one async for one in _begun(store, now, peer) if at is None or one["since"] <= at]
+    found = [(one, False) for one in begun if "until" not in one or (at and one["until"] > at)]
     there = {_who(session) for session, _ in found}
-    lately = {"$lte": now, "$gt": now - timedelta(seconds=4095)}
-    async for session in store.find("sessions", {**began, "until": lately}, sort=(("until", -1),)):
+    ended = [one for one in begun if "until" in one and one["until"] <= now]
+    for session in sorted(ended, key=lambda one: one["until"], reverse=True):
         if _who(session) not in there and now < session["until"] + _restart_time(session):
             found.append((session, True))
         there.add(_who(session))
     for session, stale in sorted(found, key=lambda one: (_place(one[0]), one[0]["since"], one[0]["_id"])):
         yield session, stale
+
+
+async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator[Document]:
+    """The sessions of a peer, or all that had not ended long before: what an index serves, and a little more."""
+    queries = [{"until": until} for until in (None, {"$gt": now - _LONGEST_RESTART})]
+    for query in [{"peer.address": peer}] if peer else queries:
+        async for session in store.find("sessions", query):
+            yield session
 
 
 def _who(session: Document) -> tuple[str, str]:
