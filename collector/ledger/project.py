@@ -33,8 +33,6 @@ LONGEST_WAIT = 600.0
 SWEEP_SECONDS = 3600.0
 SUPERSEDED = timedelta(minutes=10)
 """So long a table that a newer one replaces stays all the same: somebody may be reading it."""
-_MOST_CHANGES = 60_000
-"""Routes that are folded at once, some 20 MB: more take several steps."""
 _FRACTION = 50
 """A table's routes for one UPDATE more that may wait: a large table is not written anew for a few."""
 
@@ -177,10 +175,7 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     count = 0
     for number, session in enumerate(sessions):
         told(number, len(sessions))
-        made = [snapshot async for snapshot in project(store, session, None, rhythm)]
-        steps = [snapshot for snapshot in made[:-1] if not snapshot.regular]
-        await snapshots.remove(store, steps)
-        count += len(made) - len(steps)
+        count += len([snapshot async for snapshot in project(store, session, None, rhythm)])
     told(len(sessions), len(sessions))
     return count
 
@@ -199,36 +194,21 @@ async def project(store: Store, session: Document, base: Snapshot | None, rhythm
         return
     marks = list(rhythm.marks(base.ts if base else session["since"], last))
     for mark in marks:
+        fold = await _fold(store, session, base, mark)
         # Where nothing was said before a time that is not the last, the table before it serves as well.
-        async for made in _upto(store, session, base, mark, regular=True, needed=mark == marks[-1]):
-            yield (base := made)
+        if fold.updates or mark == marks[-1]:
+            base = await snapshots.write(store, session, mark, base, fold, regular=True)
+            yield base
     pending = session["updates"] - (base.updates if base else 0)
     if rhythm.allows(pending, base.routes if base else 0):
-        async for made in _upto(store, session, base, last, regular=False, needed=True):
-            yield made
+        yield await snapshots.write(store, session, last, base, await _fold(store, session, base, last), regular=False)
 
 
-async def _upto(
-    store: Store, session: Document, base: Snapshot | None, ts: datetime, *, regular: bool, needed: bool
-) -> AsyncIterator[Snapshot]:
-    """Store the table of one moment, by way of earlier ones where there is much to fold."""
-    begin = base.ts if base else session["since"]
-    while begin < ts:
-        fold = Fold(session["_id"])
-        end = await _fold(store, session, fold, begin, ts, session["updates"] - (base.updates if base else 0))
-        if fold.updates or (needed and end == ts):
-            base = await snapshots.write(store, session, end, base, fold, regular=regular and end == ts)
-            yield base
-        begin = end
-
-
-async def _fold(store: Store, session: Document, fold: Fold, begin: datetime, end: datetime, most: int) -> datetime:
-    """Fold UPDATEs, no more than `most`, up to a time, or up to one before that when there is much; tell which."""
-    last = begin
-    async for update in updates_of_peer(store, session["peer"]["address"], [(begin, end)], most=most):
-        if len(fold.changes) >= _MOST_CHANGES and update["ts"] != last:
-            moment: datetime = update["ts"]
-            return moment
+async def _fold(store: Store, session: Document, base: Snapshot | None, end: datetime) -> Fold:
+    """The UPDATEs behind a table and before a time."""
+    begin, most = (base.ts, base.updates) if base else (session["since"], 0)
+    fold = Fold(session["_id"])
+    address = session["peer"]["address"]
+    async for update in updates_of_peer(store, address, [(begin, end)], most=session["updates"] - most):
         fold.add(update)
-        last = update["ts"]
-    return end
+    return fold

@@ -9,7 +9,7 @@ from datetime import datetime
 from collector.query.rib import RibQuery, matching
 from collector.query.standing import Known, standing
 from collector.store.mongo import Store
-from collector.tables.fold import Held, Key, order
+from collector.tables.routes import Held, Key, order
 from schemas.query import Route, RouteChange
 from schemas.scalars import address_order
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from collector.query.standing import Known, standing
 from collector.store.mongo import Store
-from collector.tables.fold import Items, Key, within
+from collector.tables.routes import Items, Key, within
 from schemas.query import Route
 
 Match = Literal["exact", "longest", "less_specific", "more_specific"]

@@ -18,7 +18,8 @@ import bson
 from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_peer
 from collector.tables import snapshots
-from collector.tables.fold import Fold, Held, Items, Key, Range, milliseconds, moment
+from collector.tables.fold import Fold
+from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
 from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
@@ -67,7 +68,7 @@ class Known:
         fold = Fold(self.session["_id"], only=prefixes)
         async for update in self._updates_of(prefixes):
             fold.add(update)
-        return [(key, held) for _, key, held in fold.sorted() if held and self._stands(key, held)]
+        return [(key, held) for _, key, held in fold.changes() if held is not GONE and self._stands(key, held)]
 
     def hides(self, family: str) -> bool:
         """Whether a route of a family may have stood that we do not know of."""

@@ -34,6 +34,8 @@ _DUPLICATE_KEY = 11000
 _NOT_AUTHORISED = (13, 18)
 _ALREADY_EXISTS = 48
 _DAY_SECONDS = 86_400
+_AT_ONCE = 1000
+"""Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
 # BadValue, TypeMismatch, Dollar- and EmptyFieldName, DottedFieldName, DocumentValidationFailure,
 # CannotIndexParallelArrays, BSONObjectTooLarge, KeyTooLong: trying again cannot help.
 _NEVER = frozenset((2, 14, 52, 56, 57, 121, 171, 10334, 17280))
@@ -247,7 +249,7 @@ class Store:
     ) -> AsyncIterator[Document]:
         """The documents that match, streamed."""
         with self._errors():
-            cursor = self._database[collection].find(query, fields, limit=limit)
+            cursor = self._database[collection].find(query, fields, limit=limit, batch_size=_AT_ONCE)
             if sort:
                 cursor = cursor.sort(list(sort))
             async for document in cursor:

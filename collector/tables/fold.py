@@ -5,88 +5,25 @@ A route stands from its announcement until its replacement or its withdrawal (RF
 
 from __future__ import annotations
 
+import heapq
 import json
-import socket
+import os
+import weakref
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import bson
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+from collector.tables.pages import pack, unpack
+from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, order
+
+Change = tuple[bytes, Key, Held]
+"""Where a route stands, which it is, and what was said last of it."""
+
+MOST_CHANGES = 20_000
+"""That are held as they are, some 8 MB; more are packed, to a tenth."""
+_RUN_ROUTES = 500
 _OF_KEY = {"family", "rd", "path_id", "nlri", "host_bits", "objects"}
-
-
-class Key(NamedTuple):
-    """What tells a peer's routes apart (RFC 7911, RFC 4364)."""
-
-    family: str
-    rd: str | None
-    path_id: int | None
-    nlri: str
-    """A prefix; of a route that is none (FlowSpec, EVPN, ...) what ExaBGP prints of it, as JSON."""
-
-    @property
-    def is_prefix(self) -> bool:
-        """Whether this route is one of a prefix."""
-        return self.nlri[0] not in '{["'
-
-
-class Held(NamedTuple):
-    """A route as it was announced."""
-
-    since: int
-    """Unix milliseconds: as a date it would cost more than the rest, and most are never shown."""
-    facts: bytes
-    """Attributes, next hop and labels as BSON: one object for all routes of a group, a fifth of its size as a dict."""
-
-
-class Range(NamedTuple):
-    """From the first route to the last, in the order of `order`."""
-
-    first: bytes
-    last: bytes
-
-    def has(self, key: Key) -> bool:
-        """Whether a route lies in it."""
-        return self.first <= order(key) <= self.last
-
-
-Items = list[tuple[Key, Held]]
-"""Routes in their order."""
-
-
-def milliseconds(moment: datetime) -> int:
-    """A time as unix milliseconds."""
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def moment(ms: int) -> datetime:
-    """Unix milliseconds as a UTC time."""
-    return _EPOCH + ms * _MILLISECOND
-
-
-def order(key: Key) -> bytes:
-    """Where a route stands among others: IPv4 first, by address, then length, then what else tells it apart."""
-    family, rd, path_id, nlri = key
-    rest = f"{family} {rd or ''}".encode() + (path_id or 0).to_bytes(4)
-    if not key.is_prefix:
-        return b"\x06" + nlri.encode() + b"\0" + rest
-    address, _, length = nlri.partition("/")
-    if ":" in address:
-        return b"\x05" + socket.inet_pton(socket.AF_INET6, address) + bytes((int(length),)) + rest
-    return b"\x04" + socket.inet_pton(socket.AF_INET, address) + bytes((int(length),)) + rest
-
-
-def within(prefix: str) -> Range:
-    """All prefixes that lie within one, itself included."""
-    address, _, length = prefix.partition("/")
-    version, kind = (b"\x05", socket.AF_INET6) if ":" in address else (b"\x04", socket.AF_INET)
-    first = socket.inet_pton(kind, address)
-    hosts = (1 << (8 * len(first) - int(length))) - 1
-    last = (int.from_bytes(first) | hosts).to_bytes(len(first))
-    return Range(version + first + bytes((int(length),)), version + last + b"\xff")
 
 
 class Fold:
@@ -99,10 +36,10 @@ class Fold:
     """
 
     def __init__(self, session: Any, *, only: Collection[str] | None = None, span: Range | None = None) -> None:
-        self.changes: dict[Key, Held | None] = {}
-        """Of each route that was heard of, what stands behind the UPDATEs; None: nothing."""
         self.updates = 0
         """How many of the session's UPDATEs there were."""
+        self._changes: dict[Key, Held] = {}
+        self._runs = _Runs()
         self._session = session
         self._only = None if only is None else frozenset(only)
         self._span = span
@@ -114,17 +51,28 @@ class Fold:
         self.updates += 1
         for group in update.get("withdraw", ()):
             for key in self._keys(group):
-                self.changes[key] = None
+                self._changes[key] = GONE
         attributes = update.get("attributes", {})
         for group in update.get("announce", ()):
             own = {name: value for name, value in group.items() if name not in _OF_KEY}
             held = Held(milliseconds(update["ts"]), bson.encode({**attributes, **own}))
             for key in self._keys(group):
-                self.changes[key] = held
+                self._changes[key] = held
+        if len(self._changes) >= MOST_CHANGES:
+            self._runs.append([(key, held) for _, key, held in self._sorted()])
+            self._changes.clear()
 
-    def sorted(self) -> list[tuple[bytes, Key, Held | None]]:
-        """The changes in their order, with what they are sorted by."""
-        return sorted((order(key), key, held) for key, held in self.changes.items())
+    def changes(self) -> Iterator[Change]:
+        """Of each route that was heard of, in their order, what stands behind the UPDATEs, or `GONE`."""
+        last = None
+        # Of what is equal, merge takes what comes first: the newest.
+        for change in heapq.merge(self._sorted(), *self._runs.newest_first(), key=_place):
+            if change[0] != last:
+                yield change
+            last = change[0]
+
+    def _sorted(self) -> list[Change]:
+        return sorted((order(key), key, held) for key, held in self._changes.items())
 
     def _keys(self, group: Mapping[str, Any]) -> Iterator[Key]:
         family, rd, path_id = group["family"], group.get("rd"), group.get("path_id")
@@ -136,3 +84,45 @@ class Fold:
         if self._only is None and self._span is None:
             for route in group.get("objects", ()):
                 yield Key(family, rd, path_id, json.dumps(route, sort_keys=True, default=str))
+
+
+def _place(change: Change) -> bytes:
+    return change[0]
+
+
+class _Page(NamedTuple):
+    offset: int
+    size: int
+
+
+class _Runs:
+    """Changes of before, each run in the order of routes, packed, in memory of the kernel's.
+
+    In our own heap small pieces that stay, among large ones that go, would hold it at its largest.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[list[_Page]] = []
+        self._file: int | None = None
+
+    def append(self, items: Items) -> None:
+        """Take a run that is newer than all before it."""
+        if self._file is None:
+            self._file = os.memfd_create("changes")
+            weakref.finalize(self, os.close, self._file)
+        run = []
+        for at in range(0, len(items), _RUN_ROUTES):
+            packed = pack(items[at : at + _RUN_ROUTES])
+            run.append(_Page(os.lseek(self._file, 0, os.SEEK_END), len(packed)))
+            os.write(self._file, packed)
+        self._runs.append(run)
+
+    def newest_first(self) -> list[Iterator[Change]]:
+        """Each run's changes."""
+        return [self._read(run) for run in reversed(self._runs)]
+
+    def _read(self, run: list[_Page]) -> Iterator[Change]:
+        for page in run:
+            assert self._file is not None  # noqa: S101  # a run is in it
+            for key, held in unpack(os.pread(self._file, page.size, page.offset)):
+                yield order(key), key, held

@@ -12,7 +12,7 @@ from array import array
 import bson
 import zstandard
 
-from collector.tables.fold import Held, Items, Key
+from collector.tables.routes import GONE, Held, Items, Key
 
 ROUTES = 4000
 """Of one page: what is read, and held, at once."""
@@ -57,7 +57,7 @@ def unpack(page: bytes) -> Items:
     for kind, path_id, nlri, since, fact in columns:
         family, rd = kinds[kind]
         key = Key(family, rd, None if path_id == _NO_PATH_ID else path_id, nlri)
-        items.append((key, Held(since, facts[fact])))
+        items.append((key, Held(since, facts[fact]) if since >= 0 else GONE))
     return items
 
 

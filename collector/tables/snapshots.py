@@ -7,16 +7,17 @@ between leaves something that nobody takes for a table.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from bson import ObjectId
 
 from collector.errors import StoreError
 from collector.store.mongo import Document, Store
 from collector.tables import pages
-from collector.tables.fold import Fold, Held, Items, Key, Range, order
+from collector.tables.fold import Change, Fold
+from collector.tables.routes import GONE, Items, Range, order
 from schemas.documents import Snapshot, SnapshotPart, collector_number, make_snapshot_key
 
 _AT_ONCE = 8
@@ -49,41 +50,64 @@ async def _read(store: Store, part: SnapshotPart) -> Items:
 async def changed(
     store: Store, snapshot: Snapshot | None, fold: Fold, span: Range | None = None
 ) -> AsyncIterator[Items]:
-    """A table with changes applied, in order, some thousands of routes at a time."""
-    changes = fold.sorted()
-    done = 0
+    """A table with changes applied, in order, some thousands of routes at a time.
+
+    Raises:
+        StoreError: the table was removed meanwhile.
+    """
+    changes = _Ahead(fold.changes())
     for part in snapshot.parts if snapshot else ():
-        end = bisect_left(changes, part.last + b"\0", lo=done, key=lambda change: change[0])
-        of_part, done = changes[done:end], end
+        of_part = changes.upto(part.last)
         if span is None or (part.last >= span.first and part.first <= span.last):
             items = await _read(store, part)
             yield _merge(items, of_part) if of_part else items
         elif of_part:
             yield _merge([], of_part)
-    for begin in range(done, len(changes), pages.ROUTES):
-        yield _merge([], changes[begin : begin + pages.ROUTES])
+    while rest := changes.some(pages.ROUTES):
+        yield _merge([], rest)
 
 
-def _merge(items: Items, changes: Sequence[tuple[bytes, Key, Held | None]]) -> Items:
-    of_key = {key: held for _, key, held in changes}
-    kept = [(order(item[0]), *item) for item in items if item[0] not in of_key]
-    kept += [(place, key, held) for place, key, held in changes if held]
-    kept.sort()
-    return [(key, held) for _, key, held in kept]
+def _merge(items: Items, changes: Sequence[Change]) -> Items:
+    of_key = {key for _, key, _ in changes}
+    merged = [(order(item[0]), *item) for item in items if item[0] not in of_key]
+    merged += [change for change in changes if change[2] is not GONE]
+    merged.sort()
+    return [(key, held) for _, key, held in merged]
 
 
 async def count(store: Store, snapshot: Snapshot | None, fold: Fold) -> int:
     """How many routes `changed` would give: only parts are read that changes reach into."""
-    changes = fold.sorted()
-    total = sum(held is not None for _, _, held in changes) + (snapshot.routes if snapshot else 0)
-    done = 0
+    changes = _Ahead(fold.changes())
+    total = 0
     for part in snapshot.parts if snapshot else ():
-        end = bisect_left(changes, part.last + b"\0", lo=done, key=lambda change: change[0])
-        if done < end:
-            there = {key for key, _ in await _read(store, part)}
-            total -= sum(key in there for _, key, _ in changes[done:end])
-        done = end
+        of_part = changes.upto(part.last)
+        total += len(_merge(await _read(store, part), of_part)) if of_part else part.routes
+    while rest := changes.some(pages.ROUTES):
+        total += len(_merge([], rest))
     return total
+
+
+class _Ahead:
+    """Changes in order, and the next one of them."""
+
+    def __init__(self, changes: Iterator[Change]) -> None:
+        self._changes = changes
+        self._next = next(changes, None)
+
+    def upto(self, last: bytes) -> list[Change]:
+        """All up to a place, itself included."""
+        found = []
+        while self._next and self._next[0] <= last:
+            found.append(self._next)
+            self._next = next(self._changes, None)
+        return found
+
+    def some(self, most: int) -> list[Change]:
+        """The next ones; none when there are none left."""
+        found = [self._next] if self._next else []
+        found += islice(self._changes, most - 1)
+        self._next = next(self._changes, None)
+        return found
 
 
 async def write(

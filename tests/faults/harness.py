@@ -16,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -248,7 +249,7 @@ def target(data_dir: Path, peers: Sequence[tuple[str, int]], **environment: str)
 
 
 class Killer:
-    """Kills parts, each some time after the last one, whether all have come back by then or not.
+    """Kills parts, each some time after the last one, whether all others have come back by then or not.
 
     Args:
         one: whose parts.
@@ -265,10 +266,10 @@ class Killer:
         for _ in range(times):
             await asyncio.sleep(self._chance.uniform(0, longest_pause))
             self._one.assert_alive()
-            # A part that is not there (its pause is on) leaves the turn to the next one.
-            order = self._chance.sample(PARTS, len(PARTS))
-            alive = self._alive()
-            part = next(part for part in order if part in alive)
+            # A part that is not there (its pause is on) is waited for: else `run`, which always is, would die each time
+            # before it has got anywhere.
+            part = self._chance.choice(PARTS)
+            alive = await until(partial(self._alive_with, part), timeout=120, what=f"{part} lives")
             if self._outside and part == "store":
                 self._outside.kill()
                 self._starting = asyncio.create_task(self._start_store(self._chance.uniform(0, 2 * longest_pause)))
@@ -283,6 +284,11 @@ class Killer:
         if self._outside and self._outside.pid and (self._starting is None or self._starting.done()):
             alive["store"] = self._outside.pid
         return alive
+
+    def _alive_with(self, part: str) -> dict[str, int] | None:
+        self._one.assert_alive()
+        alive = self._alive()
+        return alive if part in alive else None
 
     async def _start_store(self, pause: float) -> None:
         assert self._outside is not None

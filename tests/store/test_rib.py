@@ -17,13 +17,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
-from collector.ledger import project
-from collector.ledger.project import Rhythm
+from collector.ledger.project import Rhythm, project
 from collector.query.diff import diff
 from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
 from collector.store.mongo import Store
-from collector.tables import pages
+from collector.tables import fold, pages
 from schemas.query import Route
 from tests.store.test_archive import archive
 from tests.support import Named, Router
@@ -124,12 +123,19 @@ def as_stand(routes: list[Route]) -> Stand:
 
 
 async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table after every few changes, in parts of two routes."""
-    monkeypatch.setattr(project, "_MOST_CHANGES", 4)
+    """A table after every few UPDATEs, in parts of two routes; what is folded for it is packed in between."""
+    monkeypatch.setattr(fold, "MOST_CHANGES", 3)
+    monkeypatch.setattr(fold, "_RUN_ROUTES", 2)
     monkeypatch.setattr(pages, "ROUTES", 2)
+    updates = [one async for one in store.find("updates", {}, sort=(("_id", 1),))]
     async for session in store.find("sessions", {}):
-        made = [one async for one in project.project(store, session, None, Rhythm(hours=8, updates=1))]
-        assert len(made) >= session["updates"] // 10
+        its = [one for one in updates if one["session"] == session["_id"]]
+        base = None
+        for number in range(0, len(its), 4):
+            then = {**session, "last_seen": its[number]["ts"], "updates": number}
+            async for made in project(store, then, base, Rhythm(hours=8, updates=1)):
+                base = made
+        assert base is not None or len(its) < 5
 
 
 @pytest.mark.parametrize("tables", ["without tables", "with tables"])

@@ -16,8 +16,8 @@ from collector.ledger.project import Projector, Rhythm, rebuild
 from collector.query.rib import RibQuery, rib
 from collector.query.status import rib_lag
 from collector.store.mongo import Store
-from collector.tables import pages, snapshots
-from collector.tables.fold import Held, Key, order
+from collector.tables import fold, pages, snapshots
+from collector.tables.routes import Held, Key, order
 from schemas.documents import Snapshot
 from tests.store.test_archive import archive
 from tests.support import Router, until
@@ -85,7 +85,7 @@ async def test_tables_of_fixed_hours_are_kept_and_the_newest_in_between(
 
 
 async def test_tables_are_made_anew(data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project, "_MOST_CHANGES", 3)
+    monkeypatch.setattr(fold, "MOST_CHANGES", 3)
     router = Router()
     await archive(data_dir, store, *day(router, hours=22), router.down())
     before = await prefixes(store, T0 + timedelta(hours=9))
