@@ -22,13 +22,13 @@ def bound_to_us(command: Sequence[str]) -> list[str]:
 
 
 async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[int]:
-    """End processes that go by these last arguments, of one like us that was killed.
+    """End processes that have these arguments, one behind the other, of one like us that was killed.
 
     The kernel only tells a child from the moment on that it has asked for that; one whose parent was killed just
     before, or that overlooks a SIGTERM as it starts, lives on.
 
     Args:
-        arguments: the last ones of the command line, which nobody else's has.
+        arguments: a part of the command line, which nobody else's has.
         patience: seconds until they are ended by force.
 
     Returns:
@@ -36,7 +36,7 @@ async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[in
     """
     ended: list[int] = []
     deadline = asyncio.get_running_loop().time() + patience
-    while found := _with_last_arguments(arguments):
+    while found := _with_arguments(arguments):
         late = asyncio.get_running_loop().time() > deadline
         for pid in found:
             if late or pid not in ended:
@@ -49,12 +49,12 @@ async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[in
     return ended
 
 
-def _with_last_arguments(arguments: Sequence[str]) -> list[int]:
-    end = b"".join(b"\0" + os.fsencode(argument) for argument in arguments) + b"\0"
+def _with_arguments(arguments: Sequence[str]) -> list[int]:
+    part = b"".join(b"\0" + os.fsencode(argument) for argument in arguments) + b"\0"
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):  # it has ended
-                if (entry / "cmdline").read_bytes().endswith(end):
+                if (entry / "cmdline").read_bytes().find(part) >= 0:
                     found.append(int(entry.name))
     return found

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from collector.children import bound_to_us
+from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.peers import KnownPeer
 from collector.query.running import RunningCollector, only_collector
@@ -208,7 +208,8 @@ class _Archiver:
     """Keeps `bgpledger archive` up: a process of its own, so that it can fall over or be replaced alone."""
 
     def __init__(self, settings: Settings, config: Path | None, uri: str) -> None:
-        self._command = [_program(), "archive", "--data-dir", str(settings.data_dir)]
+        self._arguments = ["archive", "--data-dir", str(settings.data_dir)]
+        self._command = [_program(), *self._arguments]
         if config:
             self._command += ["--config", str(config)]
         # What our command line says over the file reaches it by the environment, and so does the URI, which may hold a
@@ -224,6 +225,8 @@ class _Archiver:
         self._stopping = False
 
     async def run(self) -> None:
+        if ended := await end_leftovers(self._arguments, patience=DRAIN_SECONDS):
+            log.warning("ended the archiver of a collector that was killed: process %s", ", ".join(map(str, ended)))
         pause = FIRST_PAUSE
         while not self._stopping:
             began = asyncio.get_running_loop().time()

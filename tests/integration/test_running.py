@@ -123,6 +123,23 @@ async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) 
         assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 5
 
 
+async def test_an_archiver_that_a_killed_collector_left_is_ended(data_dir: Path) -> None:
+    """One whose parent was killed before it could be bound to it: it holds the spool, and nobody else could read it."""
+    nowhere = {**os.environ, "BGPLEDGER_MONGODB_URI": f"mongodb://127.0.0.1:{free_port()}/"}
+    command = [BGPLEDGER, "archive", "--data-dir", str(data_dir)]
+    left = subprocess.Popen(command, env=nowhere, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        await until(lambda: (data_dir / "spool" / "reader.lock").exists(), what="it holds the spool")
+        with collecting(data_dir) as collector:
+            await collector.until_up()
+            await until(lambda: collector.status()["stored"], what="the new one stores")
+            assert "ended the archiver of a collector that was killed" in collector.log.read_text()
+        assert left.wait(10) == 0
+    finally:
+        left.kill()
+        left.wait()
+
+
 async def test_under_another_python(data_dir: Path) -> None:
     """PyPy is several times as fast, and says the same."""
     python = program("pypy3")
