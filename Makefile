@@ -17,11 +17,11 @@ FIGURES ?=
 ROUNDS  ?=
 TABLES  ?= 10
 
-.PHONY: help demo run test faults fuzz bench tools lint format lock clean
+.PHONY: help demo run test whole-table faults fuzz bench tools lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its history
 	@$(BIN)/bgpledger demo
@@ -29,8 +29,11 @@ demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its 
 run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 	@$(BIN)/bgpledger run --config conf/collector.toml
 
-test: $(READY) tools lint ## everything that the tests need, then the tests, on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+test: $(READY) tools lint ## everything that the tests need, then the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+whole-table: $(READY) tools ## one peer's whole table against bgpdump, of which `make test` takes the beginning
+	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py $(PYTEST_ARGS)
 
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \

@@ -1,6 +1,8 @@
 """The whole path against bgpdump: what a file holds is what the archive says of it, prefix by prefix."""
 
 import asyncio
+import gzip
+import os
 import subprocess
 from collections import defaultdict
 from itertools import pairwise
@@ -90,6 +92,7 @@ async def test_the_archive_says_what_bgpdump_says(file: Path, data_dir: Path) ->
     program("bgpdump")
     if not file.exists():
         pytest.skip(f"{file} is not here")
+    file = beginning(file, data_dir.with_name(file.name))
     peers = plan(file)
     expected = by_bgpdump(file, peers)
     with collecting(data_dir, peers=[(peer.source, peer.asn) for peer in peers]) as collector:
@@ -112,6 +115,16 @@ async def test_the_archive_says_what_bgpdump_says(file: Path, data_dir: Path) ->
                 assert_ended_with_its_session(entries)
             if file.name not in TOO_LONG_TO_SEARCH:
                 await assert_any_moment(store, file, peers, count=MOMENTS, seed=5)
+
+
+def beginning(file: Path, copy: Path) -> Path:
+    """As many of a file's records as there is time for (RFC 6396 2: each tells its length)."""
+    with gzip.open(file) as whole, gzip.open(copy, "wb", compresslevel=1) as part:
+        records = 0
+        while (header := whole.read(12)) and records != MOST_RECORDS:
+            part.write(header + whole.read(int.from_bytes(header[8:])))
+            records += 1
+    return copy
 
 
 def assert_search_prints_it(collector: Collector, file: Path, peers: list[PlannedPeer]) -> None:

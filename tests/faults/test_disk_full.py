@@ -39,7 +39,7 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
         data_dir, peers=addresses, BGPLEDGER_SPOOL_KEEP_FREE_MIB=keep_free_mib, BGPLEDGER_SPOOL_SEGMENT_MIB="1"
     ) as collector:
         await collector.until_up()
-        async with Store.open(collector.uri) as store, playing(file, collector.port, peers):
+        async with Store.open(collector.uri) as store:
 
             async def updates() -> int:
                 return await store.count("updates")
@@ -50,25 +50,27 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
             async def up() -> bool:
                 return len(await stands("sessions", {})) == len(peers)
 
-            await until(up, what="the sessions are up")
-            before_parts = parts(collector.process.pid)
-            filler = small_spool / "filler"
-            fill(filler)
-            await until(lambda: inspect(small_spool).full, what="there is no room")
-            status = await asyncio.to_thread(bgpledger, "--data-dir", str(data_dir), "status")
-            assert status.returncode == 1
-            assert "the spool has no room, new lines are dropped, since " in status.stderr
-            before = await updates()
-            filler.unlink()
-            await until(lambda: stands("gaps", {"cause": "disk"}), what="the gap is told")
-
             async def more() -> bool:
                 return await updates() > before + 1000
 
-            await until(more, what="it goes on")
-            assert parts(collector.process.pid) == before_parts, "nothing was started again"
-            assert len(await stands("sessions", {"until": None})) == len(peers), "the sessions stayed up"
+            async with playing(file, collector.port, peers):
+                await until(up, what="the sessions are up")
+                before_parts = parts(collector.process.pid)
+                filler = small_spool / "filler"
+                fill(filler)
+                await until(lambda: inspect(small_spool).full, what="there is no room")
+                status = await asyncio.to_thread(bgpledger, "--data-dir", str(data_dir), "status")
+                assert status.returncode == 1
+                assert "the spool has no room, new lines are dropped, since " in status.stderr
+                before = await updates()
+                filler.unlink()
+                await until(lambda: stands("gaps", {"cause": "disk"}), what="the gap is told")
 
+                await until(more, what="it goes on")
+                assert parts(collector.process.pid) == before_parts, "nothing was started again"
+                assert len(await stands("sessions", {"until": None})) == len(peers), "the sessions stayed up"
+
+            # With the session's end every peer has told its count.
             async def all_told() -> bool:
                 gaps = await stands("gaps", {"cause": "disk"})
                 dropped = sum(gap["lines"] for gap in gaps if "peer" not in gap)

@@ -37,6 +37,12 @@ async def ages(store: Store, collection: str, **query: Any) -> list[int]:
     return sorted([(NOW - one["ts"]).days async for one in store.find(collection, query)])
 
 
+async def swept(sweeper: Sweeper) -> int:
+    """Of as many sweeps as find something: a busy server may show a new index late, and the next one makes up for it."""
+    removed = await sweeper.sweep()
+    return removed + await swept(sweeper) if removed else 0
+
+
 def test_every_setting_has_its_index() -> None:
     assert {expiry.setting for expiry in EXPIRIES} == set(RetentionSettings.model_fields)
 
@@ -88,11 +94,11 @@ async def test_what_is_too_old_goes_and_nothing_else(store: Store, mongodb_uri: 
     await store.replace("sessions", [{**one, "until": one["ts"]} for one in sessions] + [document(41, since=NOW)])
     await store.retain(days())
     sweeper = Sweeper(mongodb_uri, database)
-    assert await sweeper.sweep() == 2
+    assert await swept(sweeper) == 2
     assert await ages(store, "messages", kind="keepalive") == [1, 6]
     assert await ages(store, "messages", kind="state") == [1, 6, 8, 40]
     await store.retain(days(keepalives=2, messages=30, updates=7, sessions=30, rejects=5))
-    assert await sweeper.sweep() == 1 + 1 + 2 + 1 + 3
+    assert await swept(sweeper) == 1 + 1 + 2 + 1 + 3
     assert await ages(store, "messages", kind="keepalive") == [1]
     assert await ages(store, "messages", kind="state") == [1, 6, 8]
     assert await ages(store, "updates") == [1, 6]
