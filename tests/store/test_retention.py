@@ -38,7 +38,7 @@ async def ages(store: Store, collection: str, **query: Any) -> list[int]:
 
 
 async def swept(sweeper: Sweeper) -> int:
-    """Of as many sweeps as find something: a busy server may show a new index late, and the next one makes up for it."""
+    """Of as many sweeps as find something: a server may show a new index late, and the next one makes up for it."""
     removed = await sweeper.sweep()
     return removed + await swept(sweeper) if removed else 0
 
