@@ -120,12 +120,13 @@ class SessionTracker:
         self._gaps.line(line, before, message.ts)
         if isinstance(message, HelperStart | HelperEnd | Dropped | Shutdown):
             if self._gaps.helper(line, message):
-                self._end_all(before, _LOST_WORD)
+                self._end_all(min(before, message.ts), _LOST_WORD)
             elif isinstance(message, Shutdown):
                 self._end_all(message.ts, "ExaBGP was shut down")
             return self._place(message.ts, line, None)
         if self._gaps.count(line, message.ts, Counted(message.peer, message.source.pid, message.source.counter)):
-            self._end_all(before, _LOST_WORD)
+            # A receiver's word that it began may be younger than the lines that it found in the pipe.
+            self._end_all(min(before, message.ts), _LOST_WORD)
         neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=message.ts))
         place = self._apply(line, message, neighbour)
         neighbour.last_seen = message.ts
@@ -190,9 +191,10 @@ class SessionTracker:
             neighbour.session = neighbour.opened = neighbour.words = None
 
     def _end_all(self, ts: datetime, reason: str) -> None:
-        """End all that is still up, as of `ts`: nothing is known of later."""
+        """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         for neighbour in self._state.neighbours.values():
-            self._end(neighbour, ts, "collector", reason)
+            if neighbour.session:
+                self._end(neighbour, max(ts, neighbour.session.last_seen), "collector", reason)
 
 
 def _tally(session: Session, message: Any) -> None:

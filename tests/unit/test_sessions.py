@@ -49,6 +49,15 @@ def notification(router: Router, code: int, subcode: int, message: str) -> bytes
     return router.line("notification", direction="receive", notification=said)
 
 
+def test_a_receiver_that_began_later_than_what_it_reads_ends_no_session_too_late() -> None:
+    """Two ExaBGPs died soon, and the lines of the second were in its pipe when its second receiver began."""
+    feed, first, second = Feed(), Router(pid=100), Router(pid=200, start=1.8e9 + 10)
+    feed.take(HELPER % (1.8e9, 100), *first.up())
+    feed.take(HELPER % (1.8e9 + 20, 0), *second.up())
+    one, two = feed.sessions.values()
+    assert (one.ended_by, seconds(one.until), seconds(two.since)) == ("collector", 10.25, 11.0)
+
+
 def test_the_reason_has_the_operators_words() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), notification(router, 6, 2, 'Shutdown Communication: "at\x1b noon"'))
