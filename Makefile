@@ -29,8 +29,8 @@ demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its 
 run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 	@$(BIN)/bgpledger run --config conf/collector.toml
 
-test: $(READY) tools lint ## everything that the tests need, then the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(READY) tools lint ## everything that the tests need, then the tests, two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 whole-table: $(READY) tools ## one peer's whole table against bgpdump, of which `make test` takes the beginning
 	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py $(PYTEST_ARGS)

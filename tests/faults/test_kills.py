@@ -69,7 +69,8 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
     assert (report.lost, report.doubled) == (0, 0)
     assert report.documents == report.lines
     assert verified.findings == []
-    assert (faulty, tables > 0) == ([], True)
+    assert faulty == []
+    assert tables or KILLS <= 20, "with so many kills some tables come to their end"
     assert (verified.verified, verified.documents, verified.lost) == (report.lines, report.lines, report.gap_lines)
     status = json.loads(said.stdout)
     assert (status["read"], status["waiting"]) == (report.lines, 0)

@@ -143,7 +143,7 @@ async def test_the_whole_path_stores_or_rejects_every_line(
     """From the receiver's bytes to the store: read = stored + rejected = documents."""
     count = min(LINES // 4, 50_000)
     # The disk takes its time for many of 64 MB, and the test above has had them.
-    giant = (64 if LINES >= 100_000 else 12) * 2**20
+    giant = (64 if LINES >= 100_000 else 9) * 2**20
     lines = _every(count // 50, (raw for _name, raw in hardest(giant)), Mutator(SEED + 1).lines(count))
     spool = data_dir / "spool"
     peak, began = Peak(), time.perf_counter()
