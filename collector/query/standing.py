@@ -103,7 +103,7 @@ class Known:
                 }
             )
             self._templates[held.facts] = template
-        return template.model_copy(update=own)
+        return template.with_own(own)
 
     def _stands(self, key: Key, held: Held) -> bool:
         begun = self.mended.get(key.family)
