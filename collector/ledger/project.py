@@ -98,6 +98,10 @@ class Projector:
             except StoreError as error:
                 log.info("no table could be stored: %s", error.cause)
                 self._newest.clear()
+            except Exception:
+                # Nobody waits for this task, and tables can be made anew: it goes on, and the log has the fault.
+                log.exception("no table could be stored")
+                self._newest.clear()
 
     async def _look(self) -> None:
         if self._up is None:
