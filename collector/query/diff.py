@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 
-from collector.query.rib import RibQuery, matching
-from collector.query.standing import Known, standing
-from collector.store.mongo import Store
-from collector.tables.routes import Held, Key, order
+from collector.query.rib import RibQuery, asked, matching
+from collector.query.standing import Known
+from collector.store.mongo import Document, Store
+from collector.tables.routes import GONE, Held, Key, order
+from collector.tables.snapshots import Beside
 from schemas.query import Route, RouteChange
 from schemas.scalars import address_order
 
@@ -17,25 +18,50 @@ _NOT_COMPARED = {"since", "state"}
 _Place = tuple[int, bytes, str]
 
 
-async def diff(store: Store, question: RibQuery, earlier: datetime, later: datetime) -> AsyncIterator[RouteChange]:
+async def diff(
+    store: Store,
+    question: RibQuery,
+    earlier: datetime,
+    later: datetime,
+    *,
+    on_read: Callable[[int], None] = lambda _: None,
+) -> AsyncIterator[RouteChange]:
     """Every route that is not the same at both moments, by peer, then in the order of prefixes.
+
+    Args:
+        store: an open store.
+        question: which routes; its own moment does not matter.
+        earlier: the one moment.
+        later: the other.
+        on_read: called with how much more has been read of tables.
 
     A route that was announced again as it was has not changed. What is not known at one of the moments is left out.
     """
-    before = await _by_peer(store, replace(question, at=earlier))
-    after = await _by_peer(store, replace(question, at=later))
+    before = await _by_peer(store, replace(question, at=earlier), on_read)
+    after = await _by_peer(store, replace(question, at=later), on_read)
     for place in sorted(before.keys() | after.keys()):
         one, two = before.get(place), after.get(place)
-        async for key, old, new in _side_by_side(_routes(one, question), _routes(two, question)):
+        async for key, old, new in _pairs(one, two, question):
             change = _compare(key, (one, old), (two, new))
             if change:
                 yield change
 
 
-async def _by_peer(store: Store, question: RibQuery) -> dict[_Place, Known]:
+async def _pairs(before: Known | None, after: Known | None, question: RibQuery) -> AsyncIterator[Beside]:
+    """The routes of one peer that may be others than before, in their order."""
+    if before and after and question.is_of_tables and before.goes_on_in(after):
+        async for routes in before.until(after, question.span):
+            for route in routes:
+                yield route
+    else:
+        async for route in _side_by_side(_routes(before, question), _routes(after, question)):
+            yield route
+
+
+async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_Place, Known]:
     return {
         (*address_order(known.session["peer"]["address"]), known.session["collector"]): known
-        async for known in standing(store, question.at, peer=question.peer)
+        async for known in asked(store, question, on_read=on_read)
     }
 
 
@@ -48,37 +74,45 @@ async def _routes(known: Known | None, question: RibQuery) -> AsyncIterator[tupl
 
 async def _side_by_side(
     before: AsyncIterator[tuple[bytes, Key, Held]], after: AsyncIterator[tuple[bytes, Key, Held]]
-) -> AsyncIterator[tuple[Key, Held | None, Held | None]]:
-    """Two tables in order as one, each route as it was and as it is."""
+) -> AsyncIterator[Beside]:
+    """Two tables in order as one."""
     old, new = await anext(before, None), await anext(after, None)
     while old or new:
         if new is None or (old and old[0] < new[0]):
             assert old is not None  # noqa: S101  # one of them is there
-            yield old[1], old[2], None
+            yield old[1], old[2], GONE
             old = await anext(before, None)
         elif old is None or new[0] < old[0]:
-            yield new[1], None, new[2]
+            yield new[1], GONE, new[2]
             new = await anext(after, None)
         else:
-            if old[2] != new[2]:
-                yield old[1], old[2], new[2]
+            yield old[1], old[2], new[2]
             old, new = await anext(before, None), await anext(after, None)
 
 
-def _compare(
-    key: Key, before: tuple[Known | None, Held | None], after: tuple[Known | None, Held | None]
-) -> RouteChange | None:
-    old, new = (known.route(key, held) if known and held else None for known, held in (before, after))
+def _compare(key: Key, before: tuple[Known | None, Held], after: tuple[Known | None, Held]) -> RouteChange | None:
+    (known_before, held_before), (known_after, held_after) = before, after
+    if held_before.facts == held_after.facts and _peer(known_before) == _peer(known_after):
+        return None
+    old, new = _route(known_before, key, held_before), _route(known_after, key, held_after)
     either = new or old
-    assert either is not None  # noqa: S101  # the key is of one of them
+    assert either is not None  # noqa: S101  # they are not the same, so one is there
     shared = {"peer": either.peer, "prefix": either.prefix, "object": either.object, "before": old, "after": new}
     if old is None or new is None:
-        known, _ = before if old is None else after
+        known = known_before if old is None else known_after
         if known and known.hides(key.family):
             return None
         return RouteChange(event="appeared" if new else "went", **shared)
     fields = sorted(name for name in _COMPARED if getattr(old, name) != getattr(new, name))
     return RouteChange(event="changed", changed=fields, **shared) if fields else None
+
+
+def _peer(known: Known | None) -> Document | None:
+    return known.session["peer"] if known else None
+
+
+def _route(known: Known | None, key: Key, held: Held) -> Route | None:
+    return known.route(key, held) if known and held is not GONE else None
 
 
 _COMPARED = Route.model_fields.keys() - _NOT_COMPARED

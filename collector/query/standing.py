@@ -8,7 +8,7 @@ between the markers of RFC 7313 has taken back all that it did not repeat.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from collector.store.updates import updates_of_peer
 from collector.tables import snapshots
 from collector.tables.fold import Fold
 from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
+from collector.tables.snapshots import Beside
 from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
@@ -48,14 +49,35 @@ class Known:
     """but in these families, whose table came again behind it, from these times on."""
     stale: bool
     """The session had ended, its peer restarts gracefully, and may keep its routes (RFC 4724)."""
+    on_read: Callable[[int], None] = lambda _: None
+    """Called with how much more has been read: routes of tables, and UPDATEs behind them."""
     _templates: dict[bytes, Route] = field(default_factory=dict)
 
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
         """All of its routes, or those in a range, in their order, some thousands at a time."""
         base, fold = await self._fold(span)
         async for items in snapshots.changed(self.store, base, fold, span):
+            self.on_read(len(items))
             # A part that reaches into the range has others as well.
             yield [item for item in items if self._stands(*item) and (span is None or span.has(item[0]))]
+
+    def goes_on_in(self, later: Known) -> bool:
+        """Whether what was said meanwhile is all that is different then."""
+        return self.session["_id"] == later.session["_id"] and self.mended == later.mended
+
+    async def until(self, later: Known, span: Range | None = None) -> AsyncIterator[list[Beside]]:
+        """Routes that something was said of up to a later moment, in their order, and how they stood at both.
+
+        Args:
+            later: what is known then; this goes on in it.
+            span: only those in this range.
+        """
+        base, fold = await self._fold(span)
+        known = (base.updates if base else 0) + fold.updates
+        said = await later._said(self._end + _MILLISECOND, known, span)
+        async for routes in snapshots.beside(self.store, base, fold, said):
+            self.on_read(len(routes))
+            yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 
     async def count(self) -> int:
         """How many routes there are."""
@@ -63,12 +85,17 @@ class Known:
             return sum([len(items) async for items in self.table()])
         return await snapshots.count(self.store, *await self._fold(None))
 
+    async def count_stored(self) -> int:
+        """How many routes the stored table has that reading begins with; none where there is none."""
+        base = await self._base()
+        return base.routes if base else 0
+
     async def few(self, prefixes: Collection[str]) -> Items:
         """The routes of some prefixes, in their order; no table is needed for that."""
         fold = Fold(self.session["_id"], only=prefixes)
         async for update in self._updates_of(prefixes):
             fold.add(update)
-        return [(key, held) for _, key, held in fold.changes() if held is not GONE and self._stands(key, held)]
+        return [(key, held) for _, key, held in fold.changes() if self._stands(key, held)]
 
     def hides(self, family: str) -> bool:
         """Whether a route of a family may have stood that we do not know of."""
@@ -81,14 +108,15 @@ class Known:
             state = "stale"
         elif self.gap and held.since < milliseconds(self.gap) and key.family not in self.mended:
             state = "uncertain"
+        family, rd, path_id, nlri = key
         own = {
             "state": state,
             "since": moment(held.since),
-            "family": key.family,
-            "rd": key.rd,
-            "path_id": key.path_id,
-            "prefix": key.nlri if key.is_prefix else None,
-            "object": None if key.is_prefix else json.loads(key.nlri),
+            "family": family,
+            "rd": rd,
+            "path_id": path_id,
+            "prefix": nlri if (is_prefix := key.is_prefix) else None,
+            "object": None if is_prefix else json.loads(nlri),
         }
         template = self._templates.get(held.facts)
         if template is None:
@@ -107,20 +135,34 @@ class Known:
 
     def _stands(self, key: Key, held: Held) -> bool:
         begun = self.mended.get(key.family)
-        return begun is None or held.since >= milliseconds(begun)
+        return held is not GONE and (begun is None or held.since >= milliseconds(begun))
+
+    def _standing(self, key: Key, held: Held) -> Held:
+        return held if self._stands(key, held) else GONE
+
+    @property
+    def _end(self) -> datetime:
+        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
+        end: datetime = self.end or self.session["last_seen"]
+        return end
 
     async def _fold(self, span: Range | None) -> tuple[Snapshot | None, Fold]:
         """The newest stored table, and what was said since then."""
-        base = await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
-        begin = base.ts if base else self.session["since"]
-        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
-        end = self.end or self.session["last_seen"]
-        most = self.session["updates"] - (base.updates if base else 0)
+        base = await self._base()
+        begin, updates = (base.ts, base.updates) if base else (self.session["since"], 0)
+        return base, await self._said(begin, updates, span)
+
+    async def _base(self) -> Snapshot | None:
+        return await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
+
+    async def _said(self, begin: datetime, updates: int, span: Range | None) -> Fold:
+        """What was said from a time on, before which there were so many UPDATEs."""
         fold = Fold(self.session["_id"], span=span)
-        address = self.session["peer"]["address"]
-        async for update in updates_of_peer(self.store, address, [(begin, end + _MILLISECOND)], most=most):
+        address, most = self.session["peer"]["address"], self.session["updates"] - updates
+        async for update in updates_of_peer(self.store, address, [(begin, self._end + _MILLISECOND)], most=most):
             fold.add(update)
-        return base, fold
+            self.on_read(1)
+        return fold
 
     async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[Document]:
         span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}

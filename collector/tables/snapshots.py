@@ -7,7 +7,8 @@ between leaves something that nobody takes for a table.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from bisect import insort
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -17,11 +18,16 @@ from collector.errors import StoreError
 from collector.store.mongo import Document, Store
 from collector.tables import pages
 from collector.tables.fold import Change, Fold
-from collector.tables.routes import GONE, Items, Range, order
+from collector.tables.routes import GONE, Held, Items, Key, Range, order
 from schemas.documents import Snapshot, SnapshotPart, collector_number, make_snapshot_key
+
+Beside = tuple[Key, Held, Held]
+"""A route, how it stood, and how it stands; `GONE` when it does not."""
 
 _AT_ONCE = 8
 """Parts that are written together."""
+_LOOKS = 16
+"""At the order of so many routes one looks to find the place of another among some thousands."""
 
 
 async def newest(store: Store, session: ObjectId, at: datetime | None = None) -> Snapshot | None:
@@ -57,7 +63,7 @@ async def changed(
     """
     changes = _Ahead(fold.changes())
     for part in snapshot.parts if snapshot else ():
-        of_part = changes.upto(part.last)
+        of_part = list(changes.upto(part.last))
         if span is None or (part.last >= span.first and part.first <= span.last):
             items = await _read(store, part)
             yield _merge(items, of_part) if of_part else items
@@ -68,11 +74,21 @@ async def changed(
 
 
 def _merge(items: Items, changes: Sequence[Change]) -> Items:
-    of_key = {key for _, key, _ in changes}
-    merged = [(order(item[0]), *item) for item in items if item[0] not in of_key]
-    merged += [change for change in changes if change[2] is not GONE]
-    merged.sort()
-    return [(key, held) for _, key, held in merged]
+    """Routes with changes applied: of those that are there already, and nearly all are, the order is known."""
+    said = {key: held for _, key, held in changes}
+    merged = [(key, said.pop(key, held)) for key, held in items]
+    merged = [item for item in merged if item[1] is not GONE]
+    new = [(key, held) for key, held in said.items() if held is not GONE]
+    if len(new) * _LOOKS < len(merged):
+        for item in new:
+            insort(merged, item, key=_order_of)
+    elif new:
+        merged = sorted(merged + new, key=_order_of)
+    return merged
+
+
+def _order_of(item: tuple[Key, Held]) -> bytes:
+    return order(item[0])
 
 
 async def count(store: Store, snapshot: Snapshot | None, fold: Fold) -> int:
@@ -80,11 +96,32 @@ async def count(store: Store, snapshot: Snapshot | None, fold: Fold) -> int:
     changes = _Ahead(fold.changes())
     total = 0
     for part in snapshot.parts if snapshot else ():
-        of_part = changes.upto(part.last)
+        of_part = list(changes.upto(part.last))
         total += len(_merge(await _read(store, part), of_part)) if of_part else part.routes
     while rest := changes.some(pages.ROUTES):
         total += len(_merge([], rest))
     return total
+
+
+async def beside(store: Store, snapshot: Snapshot | None, fold: Fold, later: Fold) -> AsyncIterator[list[Beside]]:
+    """Each change of a later fold, in their order, and what stood before it: a table with the changes of a first one.
+
+    Raises:
+        StoreError: the table was removed meanwhile.
+    """
+    before, changes = _Ahead(fold.changes()), _Ahead(later.changes())
+    for part in snapshot.parts if snapshot else ():
+        if of_part := list(changes.upto(part.last)):
+            yield _beside(await _read(store, part), before.upto(part.last), of_part)
+    while of_part := changes.some(pages.ROUTES):
+        yield _beside([], before.upto(of_part[-1][0]), of_part)
+
+
+def _beside(items: Items, before: Iterable[Change], changes: Sequence[Change]) -> list[Beside]:
+    changed = {key for _, key, _ in changes}
+    stood = {key: held for key, held in items if key in changed}
+    stood.update((key, held) for _, key, held in before if key in changed)
+    return [(key, stood.get(key, GONE), held) for _, key, held in changes]
 
 
 class _Ahead:
@@ -94,13 +131,11 @@ class _Ahead:
         self._changes = changes
         self._next = next(changes, None)
 
-    def upto(self, last: bytes) -> list[Change]:
+    def upto(self, last: bytes) -> Iterator[Change]:
         """All up to a place, itself included."""
-        found = []
         while self._next and self._next[0] <= last:
-            found.append(self._next)
+            yield self._next
             self._next = next(self._changes, None)
-        return found
 
     def some(self, most: int) -> list[Change]:
         """The next ones; none when there are none left."""
