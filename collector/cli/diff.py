@@ -41,6 +41,7 @@ def command(
 
     from collector.cli.asked import asked_moment, asked_prefix
     from collector.cli.asking import answer
+    from collector.cli.progress import progress
     from collector.present.formats import Format
     from collector.query.narrow import narrow_diff
     from collector.query.rib import RibQuery
@@ -53,9 +54,11 @@ def command(
     question = RibQuery(asked_prefix(prefix) if prefix else None)
 
     def ask(store: Store) -> AsyncIterator[RouteChange]:
-        return first(narrow_diff(store, question, before, after, filters), limit)
+        return first(narrow_diff(store, question, before, after, filters, on_read=shown.advance), limit)
 
-    if not answer(chosen(ctx, data_dir, mongodb_uri), ask, RouteChange, Format(form)):
+    with progress(among_answers=True, of="entries") as shown:
+        count = answer(chosen(ctx, data_dir, mongodb_uri), ask, RouteChange, Format(form))
+    if not count:
         sys.stderr.write(f"nothing {_asked_for(question, filters)}is another than before\n")
 
 

@@ -20,18 +20,20 @@ class Progress:
     Args:
         stream: where to, or None for nowhere.
         total: how much there is to read; None while it is not known.
+        of: what is counted.
     """
 
-    def __init__(self, stream: TextIO | None, total: int | None = None) -> None:
+    def __init__(self, stream: TextIO | None, total: int | None = None, *, of: str = "UPDATEs") -> None:
         self.total = total
+        self._of = of
         self._stream = stream
         self._read = 0
         self._next = time.monotonic() + _PATIENCE
         self._shown = False
 
-    def advance(self) -> None:
-        """One more has been read."""
-        self._read += 1
+    def advance(self, more: int = 1) -> None:
+        """So many more have been read."""
+        self._read += more
         if self._stream is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY
             self._shown = True
@@ -46,18 +48,18 @@ class Progress:
 
     def _line(self) -> str:
         if not self.total:
-            return f"{self._read:,} UPDATEs read"
-        # UPDATEs go on coming while they are counted.
+            return f"{self._read:,} {self._of} read"
+        # More may have come since they were counted.
         share = min(self._read / self.total, 1)
         done = int(share * _WIDTH)
-        return f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} UPDATEs read"
+        return f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} {self._of} read"
 
 
 @contextmanager
-def progress(*, among_answers: bool) -> Iterator[Progress]:
+def progress(*, among_answers: bool, of: str = "UPDATEs") -> Iterator[Progress]:
     """Progress on stderr where that is a terminal; not among answers that are printed to one meanwhile."""
     shows = sys.stderr.isatty() and not (among_answers and sys.stdout.isatty())
-    shown = Progress(sys.stderr if shows else None)
+    shown = Progress(sys.stderr if shows else None, of=of)
     try:
         yield shown
     finally:

@@ -12,7 +12,7 @@ from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, 
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from collector.query.filters import Filter
     from collector.query.rib import Match, RibQuery
@@ -82,16 +82,43 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
     import sys
 
     from collector.cli.asking import answer
+    from collector.cli.progress import progress
     from collector.present.formats import Format
-    from collector.query.narrow import narrow_rib
+    from collector.query.narrow import narrow_rib, of_its_peers
+    from collector.query.rib import count_stored
     from collector.query.search import first
     from schemas.query import Route
 
-    def ask(store: Store) -> AsyncIterator[Route]:
-        return first(narrow_rib(store, question, filters), limit)
+    hidden: list[str] = []
 
-    if not answer(settings, ask, Route, Format(form), at=question.at):
-        sys.stderr.write(f"no route {_asked_for(question, filters)}{'stood then' if question.at else 'stands'}\n")
+    async def ask(store: Store) -> AsyncIterator[Route]:
+        if question.is_of_tables:
+            shown.total = await count_stored(store, of_its_peers(question, filters))
+        async for route in first(narrow_rib(store, question, filters, on_read=shown.advance), limit):
+            if route.state == "unknown":
+                hidden.append(route.peer.address)
+            yield route
+
+    with progress(among_answers=True, of="entries") as shown:
+        count = answer(settings, ask, Route, Format(form), at=question.at)
+    if not count:
+        sys.stderr.write(_why_none(question, filters, hidden))
+
+
+def _why_none(question: RibQuery, filters: Filter, hidden: Sequence[str]) -> str:
+    """What is said when nothing was printed.
+
+    Args:
+        question: what was asked.
+        filters: what was asked for.
+        hidden: the peers whose lost lines may hide a route, which some formats have no words for.
+    """
+    if hidden:
+        return (
+            f"whether a route to {question.prefix} {'stood then' if question.at else 'stands'} is not known: lines of"
+            f" {', '.join(hidden)} were lost (bgpledger history {question.prefix} shows when)\n"
+        )
+    return f"no route {_asked_for(question, filters)}{'stood then' if question.at else 'stands'}\n"
 
 
 def _asked_for(question: RibQuery, filters: Filter) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,25 +13,33 @@ from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
 
 
-async def narrow_rib(store: Store, question: RibQuery, filters: Filter) -> AsyncIterator[Route]:
-    """The routes that the filters let through, in the order of `rib`.
+def of_its_peers(question: RibQuery, filters: Filter) -> RibQuery:
+    """The question for the peers that the filters let through: the tables of others need not be read."""
+    return replace(question, peer=filters.only_peer or question.peer, of_peer=filters.of_peer)
+
+
+async def narrow_rib(
+    store: Store, question: RibQuery, filters: Filter, *, on_read: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[Route]:
+    """The routes that the filters let through, in the order of `rib`, with its `on_read`.
 
     The longest match is found before that: a peer whose longest is filtered out does not answer with a shorter one.
     """
-    async for route in rib(store, _of_its_peer(question, filters)):
+    async for route in rib(store, of_its_peers(question, filters), on_read=on_read):
         if filters.stands(route):
             yield route
 
 
 async def narrow_diff(
-    store: Store, question: RibQuery, earlier: datetime, later: datetime, filters: Filter
+    store: Store,
+    question: RibQuery,
+    earlier: datetime,
+    later: datetime,
+    filters: Filter,
+    *,
+    on_read: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[RouteChange]:
-    """The changes of routes that the filters let through, before or after, in the order of `diff`."""
-    async for change in diff(store, _of_its_peer(question, filters), earlier, later):
+    """The changes of routes that the filters let through, before or after, as `diff` has them."""
+    async for change in diff(store, of_its_peers(question, filters), earlier, later, on_read=on_read):
         if any(filters.stands(route) for route in (change.before, change.after) if route):
             yield change
-
-
-def _of_its_peer(question: RibQuery, filters: Filter) -> RibQuery:
-    """One peer alone is asked for by name: an index serves that."""
-    return replace(question, peer=filters.only_peer or question.peer)

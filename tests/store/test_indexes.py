@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from collector.query.filters import Choice, Filter
-from collector.query.narrow import narrow_rib
+from collector.query.narrow import narrow_diff, narrow_rib
 from collector.query.rib import RibQuery
 from collector.store.mongo import Document, Sort, Store
 from tests.store.test_archive import archive
@@ -73,6 +73,33 @@ async def test_routes_are_found_by_an_index(
                 plan = str((await store.explain("updates", one, sort=sort))["queryPlanner"]["winningPlan"])
                 assert "IXSCAN" in plan, one
                 assert "COLLSCAN" not in plan, one
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filter(peers=Choice(("192.0.2.2", "192.0.2.4"))),
+        Filter(peers=Choice(("192.0.2.2/31",))),
+        Filter(peers=Choice(("192.0.2.1",), excluded=True)),
+        Filter(peer_asns=Choice((64502,))),
+    ],
+    ids=["two", "a prefix", "all but one", "an AS"],
+)
+async def test_tables_of_other_peers_are_not_read(
+    embedded_uri: str, database: str, data_dir: Path, filters: Filter
+) -> None:
+    routers = [Router("192.0.2.1", 64501), Router("192.0.2.2", 64502)]
+    lines = [line for router in routers for line in (*router.up(), router.announce("10.0.0.0/8"))]
+    async with Listening.open(embedded_uri, database=database) as store:
+        await store.prepare()
+        await archive(data_dir, store, *lines)
+        store.asked = []
+        assert [route.peer.asn async for route in narrow_rib(store, RibQuery(), filters)] == [64502]
+        assert {query["peer.address"] for query, _ in store.asked} == {"192.0.2.2"}
+        store.asked = []
+        changes = narrow_diff(store, RibQuery(), LATER - timedelta(days=36500), LATER, filters)
+        assert [change.peer.asn async for change in changes] == [64502]
+        assert {query["peer.address"] for query, _ in store.asked} == {"192.0.2.2"}
 
 
 def singly(query: Mapping[str, Any]) -> list[dict[str, Any]]:

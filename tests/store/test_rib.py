@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import random
 import uuid
@@ -24,6 +25,7 @@ from collector.query.rib import Match, RibQuery, rib
 from collector.store.mongo import Store
 from collector.tables import fold, pages
 from schemas.query import Route
+from tests.running import bgpledger
 from tests.store.test_archive import archive
 from tests.support import Named, Router
 from tests.unit.test_gaps import marker
@@ -261,6 +263,22 @@ async def test_what_lines_were_lost_of_is_not_certain(data_dir: Path, store: Sto
     (unknown,) = await ask(store, RibQuery("10.2.0.0/16"))
     assert (unknown.state, unknown.since) == ("unknown", now)
     assert await ask(store, RibQuery("10.2.0.0/16", at=now - timedelta(milliseconds=1))) == []
+
+
+async def test_formats_without_a_word_for_what_is_not_known(
+    data_dir: Path, store: Store, mongodb_uri: str, database: str
+) -> None:
+    router = Router()
+    router.announce("10.2.0.0/16")
+    lines = [*router.up(), router.announce("10.0.0.0/8")]
+    router.announce("10.3.0.0/16")
+    await archive(data_dir, store, marker("start", -1), *lines, router.announce("10.1.0.0/16"))
+    there = ("--mongodb-uri", mongodb_uri, "rib", "10.2.0.0/16")
+    done = await asyncio.to_thread(bgpledger, *there, "--format", "bgpdump", BGPLEDGER_MONGODB_DATABASE=database)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "whether a route to 10.2.0.0/16 stands is not known: lines of 192.0.2.1 were lost" in done.stderr
+    done = await asyncio.to_thread(bgpledger, *there, "--format", "psv", BGPLEDGER_MONGODB_DATABASE=database)
+    assert (done.stderr, "|unknown|" in done.stdout) == ("", True)
 
 
 def refresh(router: Router, step: str) -> bytes:

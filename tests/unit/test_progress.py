@@ -37,6 +37,14 @@ def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
     assert stream.getvalue() == ""
 
 
+def test_what_is_counted_in_steps_has_its_name(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress(stream, of="entries")
+    clock[0] = 2
+    shown.advance(4000)
+    assert stream.getvalue() == "\r4,000 entries read\x1b[K"
+
+
 def test_more_than_was_counted(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = Progress(stream, 1)
