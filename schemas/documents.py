@@ -194,6 +194,8 @@ class SnapshotPart(BaseModel):
 class Snapshot(_Document):
     """One session's table at a moment: a projection, which can be thrown away and made anew."""
 
+    model_config = ConfigDict(extra="ignore")  # the first ones had one field more, and are as good
+
     peer: Peer
     session: Key
     ts: Timestamp
@@ -202,11 +204,13 @@ class Snapshot(_Document):
     """When it was made."""
     complete: bool
     """Whether all of its parts are there."""
-    regular: bool
-    """Made for a time at which there is one each day, and kept; others go when a newer one is there."""
+    base: Key | None = None
+    """Another snapshot, whole: then this one has only the routes that were said something of since. Without, this is
+    a whole one."""
     updates: int
     """UPDATEs of the session so far, as its document counts them."""
     routes: int
+    """In its parts; of changes those that were withdrawn as well."""
     parts: list[SnapshotPart]
     """In the order of their routes."""
 

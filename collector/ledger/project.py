@@ -1,7 +1,7 @@
 """Stores peers' tables now and then, so that a question for a whole table has few UPDATEs to fold.
 
-Each session that is up has its table stored at fixed hours, as RIS and RouteViews do, and kept; and in between as soon
-as so much was said since the last time that folding it takes a second. Tables are derived: they may lag behind, or be
+Each session that is up has its table stored at fixed hours, as RIS and RouteViews do; and in between what has changed
+since, as soon as so much was said that folding it takes half a second. Tables are derived: they may lag behind, or be
 thrown away and made anew.
 """
 
@@ -21,7 +21,7 @@ from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_peer
 from collector.tables import snapshots
 from collector.tables.fold import Fold
-from schemas.documents import Snapshot
+from collector.tables.snapshots import Stored
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +31,17 @@ QUIET_SECONDS = 1.0
 LONGEST_WAIT = 600.0
 """So long we wait for that."""
 SWEEP_SECONDS = 3600.0
-SUPERSEDED = timedelta(minutes=10)
-"""So long a table that a newer one replaces stays all the same: somebody may be reading it."""
-_FRACTION = 50
-"""A table's routes for one UPDATE more that may wait: a large table is not written anew for a few."""
+_FRACTION = 2
+"""When what has changed is more than this part of a table, the whole of it is stored."""
 
 
 class Rhythm(NamedTuple):
     """When tables are stored."""
 
     hours: int
-    """Between the tables that are kept; a divisor of 24."""
+    """Between whole tables; a divisor of 24."""
     updates: int
-    """UPDATEs, beside a fiftieth of the table's routes, after which a table is stored in between."""
+    """UPDATEs after which there is something in between."""
 
     def marks(self, begin: datetime, end: datetime) -> Iterator[datetime]:
         """The times behind `begin` and up to `end` at which there is a table that is kept."""
@@ -53,10 +51,6 @@ class Rhythm(NamedTuple):
         while mark <= end:
             yield mark
             mark += step
-
-    def allows(self, pending: int, routes: int) -> bool:
-        """Whether so many UPDATEs are worth a table in between, of so many routes."""
-        return pending >= self.updates + routes // _FRACTION
 
 
 class Projector:
@@ -77,7 +71,7 @@ class Projector:
         self._began = datetime.now(UTC)
         self._up: dict[ObjectId, Document] | None = None
         self._seen: dict[ObjectId, Document] = {}
-        self._newest: dict[ObjectId, Snapshot | None] = {}
+        self._newest: dict[ObjectId, Stored | None] = {}
         self._busy_since = self._last_full = self._swept = float("-inf")
 
     def saw(self, sessions: Sequence[Document], *, full: bool) -> None:
@@ -126,40 +120,33 @@ class Projector:
         return now - self._last_full > QUIET_SECONDS or now - self._busy_since > LONGEST_WAIT
 
     async def _follow(self, session: Document) -> None:
-        """Store the tables of a session that are due, and remove those that nobody needs any more."""
+        """Store what is due of a session."""
         key = session["_id"]
         if key not in self._newest:
             self._newest[key] = await snapshots.newest(self._store, key)
             await self._tidy(key)
-        before = self._newest[key]
-        async for snapshot in project(self._store, session, before, self._rhythm):
-            self._newest[key] = snapshot
-        if self._newest[key] is not before:
-            await self._tidy(key)
+        async for stored in project(self._store, session, self._newest[key], self._rhythm):
+            self._newest[key] = stored
 
     async def _tidy(self, session: ObjectId) -> None:
-        """Remove tables in between that a newer one has replaced, and what a killed one of us left."""
-        gone = []
-        newer: Snapshot | None = None
-        for snapshot in await snapshots.every(self._store, session):
-            if not snapshot.complete:
-                if snapshot.written < self._began:
-                    gone.append(snapshot)
-                continue
-            if newer and not snapshot.regular and datetime.now(UTC) - newer.written > SUPERSEDED:
-                gone.append(snapshot)
-            newer = snapshot
-        await snapshots.remove(self._store, gone)
+        """Remove what one of us that was killed has left."""
+        left = [
+            snapshot
+            async for snapshot in snapshots.every(self._store, {"session": session})
+            if not snapshot.complete and snapshot.written < self._began
+        ]
+        await snapshots.remove(self._store, left)
 
     async def _sweep(self) -> None:
-        """Remove tables that are too old, but for the newest of a session that is up."""
+        """Remove tables that are too old, but for what is needed of them still."""
         if not self._kept:
             return
-        needed = {snapshot.key for snapshot in self._newest.values() if snapshot}
         limit = datetime.now(UTC) - self._kept
-        async for document in self._store.find("snapshots", {"ts": {"$lt": limit}}):
-            if document["collector"] == self._collector and document["_id"] not in needed:
-                await snapshots.remove(self._store, [Snapshot.model_validate(document)])
+        needed = {snapshot.key for stored in self._newest.values() if stored for snapshot in stored if snapshot}
+        needed |= await snapshots.bases(self._store, limit)
+        async for snapshot in snapshots.every(self._store, {"ts": {"$lt": limit}}):
+            if snapshot.collector == self._collector and snapshot.key not in needed:
+                await snapshots.remove(self._store, [snapshot])
 
 
 async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
@@ -173,46 +160,84 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     Returns:
         How many tables there are.
     """
-    async for document in store.find("snapshots", {}):
-        await snapshots.remove(store, [Snapshot.model_validate(document)])
+    async for snapshot in snapshots.every(store, {}):
+        await snapshots.remove(store, [snapshot])
     sessions = [one async for one in store.find("sessions", {}, sort=(("since", 1),))]
     count = 0
     for number, session in enumerate(sessions):
         told(number, len(sessions))
-        count += len([snapshot async for snapshot in project(store, session, None, rhythm)])
+        count += len([stored async for stored in project(store, session, None, rhythm)])
     told(len(sessions), len(sessions))
     return count
 
 
-async def project(store: Store, session: Document, base: Snapshot | None, rhythm: Rhythm) -> AsyncIterator[Snapshot]:
-    """Store the tables of a session that are due behind one that is there.
+async def project(store: Store, session: Document, stored: Stored | None, rhythm: Rhythm) -> AsyncIterator[Stored]:
+    """Store the tables of a session that are due behind what is there.
 
     Args:
         store: the archive, which has all that the session's document counts.
         session: its document.
-        base: the newest table that is there.
+        stored: the newest that is there.
         rhythm: when there are tables.
     """
     last = session["last_seen"]
-    if session["updates"] == (base.updates if base else 0):
+    marks = list(rhythm.marks(stored.newest.ts if stored else session["since"], last))
+    pending = session["updates"] - (stored.newest.updates if stored else 0)
+    if not pending or not (marks or pending >= rhythm.updates):
         return
-    marks = list(rhythm.marks(base.ts if base else session["since"], last))
-    for mark in marks:
-        fold = await _fold(store, session, base, mark)
-        # Where nothing was said before a time that is not the last, the table before it serves as well.
-        if fold.updates or mark == marks[-1]:
-            base = await snapshots.write(store, session, mark, base, fold, regular=True)
-            yield base
-    pending = session["updates"] - (base.updates if base else 0)
-    if rhythm.allows(pending, base.routes if base else 0):
-        yield await snapshots.write(store, session, last, base, await _fold(store, session, base, last), regular=False)
+    course = _Course(store, session, stored, await snapshots.begin_fold(store, session["_id"], stored))
+    for end in sorted({*marks, last}):
+        async for update in course.updates(end):
+            if course.stored and course.pending >= rhythm.updates and update["ts"] > course.heard:
+                yield await course.store_at(update["ts"])
+            course.add(update)
+        course.begin = end
+        # Where nothing was said before a mark that is not the last, the table before it serves as well.
+        if end in marks and (course.pending or end == marks[-1]):
+            yield await course.store_at(end, whole=True)
+    if session["updates"] - course.count >= rhythm.updates:
+        yield await course.store_at(last)
 
 
-async def _fold(store: Store, session: Document, base: Snapshot | None, end: datetime) -> Fold:
-    """The UPDATEs behind a table and before a time."""
-    begin, most = (base.ts, base.updates) if base else (session["since"], 0)
-    fold = Fold(session["_id"])
-    address = session["peer"]["address"]
-    async for update in updates_of_peer(store, address, [(begin, end)], most=session["updates"] - most):
-        fold.add(update)
-    return fold
+class _Course:
+    """One session's UPDATEs as they are gone through, and what is stored of them."""
+
+    def __init__(self, store: Store, session: Document, stored: Stored | None, fold: Fold) -> None:
+        self.stored = stored
+        self.begin: datetime = stored.newest.ts if stored else session["since"]
+        """Where what is to be gone through begins."""
+        self.count = stored.newest.updates if stored else 0
+        """UPDATEs that what is stored has."""
+        self.pending = 0
+        """UPDATEs behind it."""
+        self.heard: datetime = self.begin
+        """The time of the last of them."""
+        self._store, self._session, self._fold = store, session, fold
+
+    def updates(self, end: datetime) -> AsyncIterator[Document]:
+        """What was said up to a time."""
+        most = self._session["updates"] - self.count - self.pending
+        return updates_of_peer(self._store, self._session["peer"]["address"], [(self.begin, end)], most=most)
+
+    def add(self, update: Document) -> None:
+        """Take the next one into account."""
+        before = self._fold.updates
+        self._fold.add(update)
+        self.pending += self._fold.updates - before
+        self.heard = update["ts"]
+
+    async def store_at(self, ts: datetime, *, whole: bool = False) -> Stored:
+        """Store how things stand before a time: the whole table, or what has changed where that is little."""
+        most, last = self._session["updates"], self._session["last_seen"]
+        # At the end it has all that the session counts, even where older UPDATEs are not kept.
+        updates = most if ts == last else min(self.count + self.pending, most)
+        base = self.stored.whole if self.stored else None
+        if whole or base is None or self._fold.most * _FRACTION > base.routes:
+            made = await snapshots.write(self._store, self._session, ts, base, self._fold, updates=updates)
+            self.stored = Stored(made)
+            self._fold = Fold(self._session["_id"])
+        else:
+            made = await snapshots.write_changes(self._store, self._session, ts, base, self._fold, updates=updates)
+            self.stored = Stored(base, made)
+        self.count, self.pending = updates, 0
+        return self.stored

@@ -20,7 +20,7 @@ from collector.store.updates import updates_of_peer
 from collector.tables import snapshots
 from collector.tables.fold import Fold
 from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
-from collector.tables.snapshots import Beside
+from collector.tables.snapshots import Beside, Stored
 from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
@@ -31,7 +31,7 @@ _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
 """Its field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
-_TEMPLATES = 5000
+_TEMPLATES = 20_000
 """Routes that are remembered as they were validated, one for each set of attributes."""
 
 
@@ -55,8 +55,8 @@ class Known:
 
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
         """All of its routes, or those in a range, in their order, some thousands at a time."""
-        base, fold = await self._fold(span)
-        async for items in snapshots.changed(self.store, base, fold, span):
+        stored, fold = await self._fold(span)
+        async for items in snapshots.changed(self.store, _whole(stored), fold, span):
             self.on_read(len(items))
             # A part that reaches into the range has others as well.
             yield [item for item in items if self._stands(*item) and (span is None or span.has(item[0]))]
@@ -72,10 +72,11 @@ class Known:
             later: what is known then; this goes on in it.
             span: only those in this range.
         """
-        base, fold = await self._fold(span)
-        known = (base.updates if base else 0) + fold.updates
-        said = await later._said(self._end + _MILLISECOND, known, span)
-        async for routes in snapshots.beside(self.store, base, fold, said):
+        stored, fold = await self._fold(span)
+        known = (stored.newest.updates if stored else 0) + fold.updates
+        said = Fold(self.session["_id"], span=span)
+        await later._read_into(said, self._end + _MILLISECOND, known)
+        async for routes in snapshots.beside(self.store, _whole(stored), fold, said):
             self.on_read(len(routes))
             yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 
@@ -83,12 +84,13 @@ class Known:
         """How many routes there are."""
         if self.mended:
             return sum([len(items) async for items in self.table()])
-        return await snapshots.count(self.store, *await self._fold(None))
+        stored, fold = await self._fold(None)
+        return await snapshots.count(self.store, _whole(stored), fold)
 
     async def count_stored(self) -> int:
         """How many routes the stored table has that reading begins with; none where there is none."""
-        base = await self._base()
-        return base.routes if base else 0
+        stored = await self._stored()
+        return stored.whole.routes if stored else 0
 
     async def few(self, prefixes: Collection[str]) -> Items:
         """The routes of some prefixes, in their order; no table is needed for that."""
@@ -146,23 +148,23 @@ class Known:
         end: datetime = self.end or self.session["last_seen"]
         return end
 
-    async def _fold(self, span: Range | None) -> tuple[Snapshot | None, Fold]:
-        """The newest stored table, and what was said since then."""
-        base = await self._base()
-        begin, updates = (base.ts, base.updates) if base else (self.session["since"], 0)
-        return base, await self._said(begin, updates, span)
+    async def _fold(self, span: Range | None) -> tuple[Stored | None, Fold]:
+        """The newest stored table, and what changed behind its whole one."""
+        stored = await self._stored()
+        begin, updates = (stored.newest.ts, stored.newest.updates) if stored else (self.session["since"], 0)
+        fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
+        await self._read_into(fold, begin, updates)
+        return stored, fold
 
-    async def _base(self) -> Snapshot | None:
+    async def _stored(self) -> Stored | None:
         return await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
 
-    async def _said(self, begin: datetime, updates: int, span: Range | None) -> Fold:
-        """What was said from a time on, before which there were so many UPDATEs."""
-        fold = Fold(self.session["_id"], span=span)
+    async def _read_into(self, fold: Fold, begin: datetime, updates: int) -> None:
+        """Fold what was said from a time on, before which there were so many UPDATEs."""
         address, most = self.session["peer"]["address"], self.session["updates"] - updates
         async for update in updates_of_peer(self.store, address, [(begin, self._end + _MILLISECOND)], most=most):
             fold.add(update)
             self.on_read(1)
-        return fold
 
     async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[Document]:
         span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
@@ -175,6 +177,10 @@ class Known:
                 found[update["_id"]] = update
         for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
             yield one
+
+
+def _whole(stored: Stored | None) -> Snapshot | None:
+    return stored.whole if stored else None
 
 
 async def standing(store: Store, at: datetime | None, *, peer: str | None = None) -> AsyncIterator[Known]:

@@ -64,8 +64,8 @@ async def rib_lag(store: Store) -> int:
     """UPDATEs that the stored tables of sessions that are up do not hold: a question for all routes folds them."""
     lag = 0
     async for session in store.find("sessions", {"until": None}, fields=("updates",)):
-        table = await snapshots.newest(store, session["_id"])
-        lag += session["updates"] - (table.updates if table else 0)
+        stored = await snapshots.newest(store, session["_id"])
+        lag += session["updates"] - (stored.newest.updates if stored else 0)
     return lag
 
 

@@ -181,10 +181,10 @@ class RibSettings(_Section):
     """When each peer's table is stored, so that a question for all of it has few UPDATEs to fold."""
 
     snapshot_hours: values.HoursOfDay = Field(
-        8, description="hours between the tables that are kept: 1, 2, 3, 4, 6, 8, 12 or 24"
+        8, description="hours between whole tables: 1, 2, 3, 4, 6, 8, 12 or 24"
     )
     snapshot_updates: int = Field(
-        5000, ge=1, le=10_000_000, description="UPDATEs after which there is one in between, 1 to 10000000"
+        5000, ge=1, le=10_000_000, description="UPDATEs after which what has changed is stored, 1 to 10000000"
     )
     snapshot_days: values.Days = Field(0, description="days that they are kept, 1 to 24855; 0 is for ever")
 

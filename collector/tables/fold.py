@@ -9,13 +9,13 @@ import heapq
 import json
 import os
 import weakref
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import bson
 
 from collector.tables.pages import pack, unpack
-from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, order
+from collector.tables.routes import GONE, Held, Key, Range, milliseconds, order
 
 Change = tuple[bytes, Key, Held]
 """Where a route stands, which it is, and what was said last of it."""
@@ -59,15 +59,26 @@ class Fold:
             for key in self._keys(group):
                 self._changes[key] = held
         if len(self._changes) >= MOST_CHANGES:
-            self._runs.append([(key, held) for _, key, held in self._sorted()])
+            items = [(key, held) for _, key, held in self._sorted()]
+            packed = [pack(items[at : at + _RUN_ROUTES]) for at in range(0, len(items), _RUN_ROUTES)]
+            self._runs.append(packed, len(items))
             self._changes.clear()
+
+    def begin_with(self, pages: Sequence[bytes], routes: int) -> None:
+        """Take changes into account that came before all UPDATEs: so many routes in their order, packed."""
+        self._runs.append(pages, routes)
+
+    @property
+    def most(self) -> int:
+        """So many changes there are at most: a route of which much was said may count more than once."""
+        return len(self._changes) + self._runs.routes
 
     def changes(self) -> Iterator[Change]:
         """Of each route that was heard of, in their order, what stands behind the UPDATEs, or `GONE`."""
         last = None
         # Of what is equal, merge takes what comes first: the newest.
         for change in heapq.merge(self._sorted(), *self._runs.newest_first(), key=_place):
-            if change[0] != last:
+            if change[0] != last and (self._span is None or self._span.first <= change[0] <= self._span.last):
                 yield change
             last = change[0]
 
@@ -102,19 +113,20 @@ class _Runs:
     """
 
     def __init__(self) -> None:
+        self.routes = 0
         self._runs: list[list[_Page]] = []
         self._file: int | None = None
 
-    def append(self, items: Items) -> None:
+    def append(self, pages: Sequence[bytes], routes: int) -> None:
         """Take a run that is newer than all before it."""
+        self.routes += routes
         if self._file is None:
             self._file = os.memfd_create("changes")
             weakref.finalize(self, os.close, self._file)
         run = []
-        for at in range(0, len(items), _RUN_ROUTES):
-            packed = pack(items[at : at + _RUN_ROUTES])
-            run.append(_Page(os.lseek(self._file, 0, os.SEEK_END), len(packed)))
-            os.write(self._file, packed)
+        for page in pages:
+            run.append(_Page(os.lseek(self._file, 0, os.SEEK_END), len(page)))
+            os.write(self._file, page)
         self._runs.append(run)
 
     def newest_first(self) -> list[Iterator[Change]]:

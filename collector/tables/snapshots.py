@@ -1,16 +1,18 @@
 """Stored tables: found, read, written and removed.
 
 A snapshot's parts are written before it is complete, and it is incomplete before they are removed: whoever is killed in
-between leaves something that nobody takes for a table.
+between leaves something that nobody takes for a table. A table is a whole snapshot, or such a one and a later one that
+has only what changed since.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
@@ -30,41 +32,84 @@ _LOOKS = 16
 """At the order of so many routes one looks to find the place of another among some thousands."""
 
 
-async def newest(store: Store, session: ObjectId, at: datetime | None = None) -> Snapshot | None:
+class Stored(NamedTuple):
+    """A session's table as it is stored: a whole one, and what had changed some time later."""
+
+    whole: Snapshot
+    changes: Snapshot | None = None
+
+    @property
+    def newest(self) -> Snapshot:
+        """What tells of which moment it is, and how many UPDATEs it has."""
+        return self.changes or self.whole
+
+
+async def newest(store: Store, session: ObjectId, at: datetime | None = None) -> Stored | None:
     """The newest complete table of a session, of those up to a time; None when there is none."""
     query = {"session": session, **({"ts": {"$lte": at}} if at else {})}
     async for document in store.find("snapshots", query, sort=(("ts", -1),)):
-        if document["complete"]:
-            return Snapshot.model_validate(document)
+        if not document["complete"]:
+            continue
+        snapshot = Snapshot.model_validate(document)
+        if snapshot.base is None:
+            return Stored(snapshot)
+        async for base in store.find("snapshots", {"_id": snapshot.base}):
+            if base["complete"]:
+                return Stored(Snapshot.model_validate(base), snapshot)
     return None
 
 
-async def every(store: Store, session: ObjectId) -> list[Snapshot]:
-    """All of a session's, newest first, those that are not complete as well."""
-    return [
-        Snapshot.model_validate(document)
-        async for document in store.find("snapshots", {"session": session}, sort=(("ts", -1),))
-    ]
+async def every(store: Store, query: Mapping[str, Any]) -> AsyncIterator[Snapshot]:
+    """All snapshots that a query finds, those that are not complete as well."""
+    async for document in store.find("snapshots", query):
+        yield Snapshot.model_validate(document)
 
 
-async def _read(store: Store, part: SnapshotPart) -> Items:
+async def bases(store: Store, since: datetime) -> set[ObjectId]:
+    """The whole snapshots that are needed for what has changed at a time or later."""
+    found = store.find("snapshots", {"ts": {"$gte": since}}, fields=("base",))
+    return {document["base"] async for document in found if "base" in document}
+
+
+async def begin_fold(store: Store, session: ObjectId, stored: Stored | None, span: Range | None = None) -> Fold:
+    """A fold that has what is stored of changes behind a whole table.
+
+    Raises:
+        StoreError: they were removed meanwhile.
+    """
+    fold = Fold(session, span=span)
+    if stored and stored.changes:
+        parts = [part for part in stored.changes.parts if _meet(part, span)]
+        packed = [await _packed(store, part) for part in parts]
+        fold.begin_with(packed, sum(part.routes for part in parts))
+    return fold
+
+
+def _meet(part: SnapshotPart, span: Range | None) -> bool:
+    return span is None or (part.last >= span.first and part.first <= span.last)
+
+
+async def _packed(store: Store, part: SnapshotPart) -> bytes:
     async for document in store.find("snapshot_parts", {"_id": part.key}):
-        return pages.unpack(document["routes"])
+        packed: bytes = document["routes"]
+        return packed
     raise StoreError("a snapshot was removed while it was read", "ask again")
 
 
-async def changed(
-    store: Store, snapshot: Snapshot | None, fold: Fold, span: Range | None = None
-) -> AsyncIterator[Items]:
-    """A table with changes applied, in order, some thousands of routes at a time.
+async def _read(store: Store, part: SnapshotPart) -> Items:
+    return pages.unpack(await _packed(store, part))
+
+
+async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range | None = None) -> AsyncIterator[Items]:
+    """A whole table with changes applied, in order, some thousands of routes at a time.
 
     Raises:
         StoreError: the table was removed meanwhile.
     """
     changes = _Ahead(fold.changes())
-    for part in snapshot.parts if snapshot else ():
+    for part in whole.parts if whole else ():
         of_part = list(changes.upto(part.last))
-        if span is None or (part.last >= span.first and part.first <= span.last):
+        if _meet(part, span):
             items = await _read(store, part)
             yield _merge(items, of_part) if of_part else items
         elif of_part:
@@ -91,11 +136,11 @@ def _order_of(item: tuple[Key, Held]) -> bytes:
     return order(item[0])
 
 
-async def count(store: Store, snapshot: Snapshot | None, fold: Fold) -> int:
+async def count(store: Store, whole: Snapshot | None, fold: Fold) -> int:
     """How many routes `changed` would give: only parts are read that changes reach into."""
     changes = _Ahead(fold.changes())
     total = 0
-    for part in snapshot.parts if snapshot else ():
+    for part in whole.parts if whole else ():
         of_part = list(changes.upto(part.last))
         total += len(_merge(await _read(store, part), of_part)) if of_part else part.routes
     while rest := changes.some(pages.ROUTES):
@@ -103,14 +148,14 @@ async def count(store: Store, snapshot: Snapshot | None, fold: Fold) -> int:
     return total
 
 
-async def beside(store: Store, snapshot: Snapshot | None, fold: Fold, later: Fold) -> AsyncIterator[list[Beside]]:
-    """Each change of a later fold, in their order, and what stood before it: a table with the changes of a first one.
+async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) -> AsyncIterator[list[Beside]]:
+    """Each change of a later fold, in their order, and what stood before it: a whole table with changes applied.
 
     Raises:
         StoreError: the table was removed meanwhile.
     """
     before, changes = _Ahead(fold.changes()), _Ahead(later.changes())
-    for part in snapshot.parts if snapshot else ():
+    for part in whole.parts if whole else ():
         if of_part := list(changes.upto(part.last)):
             yield _beside(await _read(store, part), before.upto(part.last), of_part)
     while of_part := changes.some(pages.ROUTES):
@@ -146,39 +191,53 @@ class _Ahead:
 
 
 async def write(
-    store: Store, session: Document, ts: datetime, base: Snapshot | None, fold: Fold, *, regular: bool
+    store: Store, session: Document, ts: datetime, base: Snapshot | None, fold: Fold, *, updates: int
 ) -> Snapshot:
-    """Store a session's table as it was just before a time; harmless to repeat.
+    """Store a session's whole table as it was just before a time; harmless to repeat.
 
     Args:
         store: the archive.
         session: its document.
         ts: the time.
-        base: the table that the changes are to be applied to.
+        base: the whole table that the changes are to be applied to.
         fold: all of the session's UPDATEs from `base` up to the time.
-        regular: see `Snapshot`.
+        updates: so many UPDATEs the session had by then.
 
     Raises:
         StoreError: somebody removed it meanwhile.
     """
-    number = collector_number(session["collector"])
-    snapshot = Snapshot(
-        key=make_snapshot_key(ts, number, session["_id"]),
+    snapshot = _empty(session, ts, updates)
+    return await _write(store, snapshot, _pages(changed(store, base, fold)))
+
+
+async def write_changes(
+    store: Store, session: Document, ts: datetime, base: Snapshot, fold: Fold, *, updates: int
+) -> Snapshot:
+    """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
+    snapshot = _empty(session, ts, updates, base.key)
+    return await _write(store, snapshot, _changes(fold))
+
+
+def _empty(session: Document, ts: datetime, updates: int, base: ObjectId | None = None) -> Snapshot:
+    return Snapshot(
+        key=make_snapshot_key(ts, collector_number(session["collector"]), session["_id"]),
         collector=session["collector"],
         peer=session["peer"],
         session=session["_id"],
         ts=ts,
         written=datetime.now(UTC),
         complete=False,
-        regular=regular,
-        # At the end it has all that the session counts, even where older UPDATEs are not kept.
-        updates=session["updates"] if ts == session["last_seen"] else (base.updates if base else 0) + fold.updates,
+        base=base,
+        updates=updates,
         routes=0,
         parts=[],
     )
+
+
+async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) -> Snapshot:
     await store.replace("snapshots", [snapshot.to_document()])
     waiting: list[Document] = []
-    async for items in _pages(changed(store, base, fold)):
+    async for items in paged:
         part = _part(snapshot, items)
         snapshot.parts.append(part)
         packed = await asyncio.to_thread(pages.pack, items)
@@ -216,6 +275,12 @@ async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
             rest = rest[pages.ROUTES :]
     if rest:
         yield rest
+
+
+async def _changes(fold: Fold) -> AsyncIterator[Items]:
+    changes = _Ahead(fold.changes())
+    while some := changes.some(pages.ROUTES):
+        yield [(key, held) for _, key, held in some]
 
 
 async def remove(store: Store, gone: Sequence[Snapshot]) -> None:

@@ -26,9 +26,10 @@ T0 = datetime(2026, 1, 15, 5, tzinfo=UTC)
 
 
 def day(router: Router, hours: int = 20) -> list[bytes]:
-    """A session with two UPDATEs an hour, from five o'clock on."""
+    """A session with a table of forty routes, and two UPDATEs an hour from five o'clock on."""
     router.time = T0.timestamp()
-    lines = router.up()
+    table = [(f"192.0.{number}.0/24", None) for number in range(40)]
+    lines = [*router.up(), router.say(announce=table, path=(64500,))]
     for hour in range(hours):
         router.time = (T0 + timedelta(hours=hour, minutes=1)).timestamp()
         lines += [router.announce(f"10.{hour}.0.0/16"), router.announce("10.255.0.0/16", path=(64500, hour + 1))]
@@ -59,11 +60,10 @@ async def projecting(store: Store, rhythm: Rhythm, *, days: float = 0) -> AsyncI
             await running
 
 
-async def test_tables_of_fixed_hours_are_kept_and_the_newest_in_between(
+async def test_whole_tables_are_stored_at_fixed_hours_and_changes_in_between(
     data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(project, "SUPERSEDED", timedelta(0))
     router = Router()
     lines = day(router)
     async with projecting(store, Rhythm(8, 7)) as projector:
@@ -71,33 +71,71 @@ async def test_tables_of_fixed_hours_are_kept_and_the_newest_in_between(
             await archive(data_dir, store, *lines[begin : begin + 5], saw=projector.saw)
 
         async def settled() -> bool:
-            found = await tables(store)
-            in_between = [one for one in found if not one.regular]
-            kept = [one.ts for one in found if one.regular and one.complete]
-            return (
-                kept == [T0.replace(hour=8), T0.replace(hour=16), T0.replace(hour=0) + timedelta(days=1)]
-                and len(in_between) <= 1
-                and await parts(store) == sum(len(one.parts) for one in found)
-            )
+            return await rib_lag(store) < 7 and {one.ts for one in await tables(store) if one.base is None} >= MARKS
 
         await until(settled)
-    assert len(await prefixes(store, T0 + timedelta(hours=12))) == 13
+    found = await tables(store)
+    whole = {one.key: one for one in found if one.base is None}
+    assert all(one.complete for one in found)
+    assert any(one.base for one in found)
+    for one in found:
+        assert one.base is None or whole[one.base].ts < one.ts
+        assert one.routes == sum(part.routes for part in one.parts)
+    assert await parts(store) == sum(len(one.parts) for one in found)
+    assert len(await prefixes(store, T0 + timedelta(hours=12))) == 40 + 13 + 1 - 1
+
+
+MARKS = {T0.replace(hour=8), T0.replace(hour=16), T0.replace(hour=0) + timedelta(days=1)}
 
 
 async def test_tables_are_made_anew(data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fold, "MOST_CHANGES", 3)
     router = Router()
     await archive(data_dir, store, *day(router, hours=22), router.down())
-    before = await prefixes(store, T0 + timedelta(hours=9))
+    moments = [T0 + timedelta(minutes=30 * step) for step in range(44)]
+    before = [await prefixes(store, moment) for moment in moments]
     told: list[tuple[int, int]] = []
     for _ in range(2):
-        assert await rebuild(store, Rhythm(8, 5), lambda done, of: told.append((done, of))) == 4
+        made = await rebuild(store, Rhythm(8, 5), lambda done, of: told.append((done, of)))
         found = await tables(store)
-        assert [one.ts.hour for one in found if one.regular] == [8, 16, 0]
-        assert [one.routes for one in found] == [4, 12, 20, 23]
-        assert await parts(store) == 4
-        assert await prefixes(store, T0 + timedelta(hours=9)) == before
+        assert made == len(found)
+        assert [(one.ts.hour, one.routes) for one in found if one.base is None] == [(8, 44), (16, 52), (0, 60)]
+        # Behind each of them what was said, and before the first nothing: there is no table yet for it to change.
+        assert [one.routes for one in found if one.base] == [4, 6, 9, 4, 6, 9, 4]
+        assert await parts(store) == len(found)
+        assert [await prefixes(store, moment) for moment in moments] == before
     assert told[-1] == (1, 1)
+
+
+async def test_changes_of_a_table_that_is_gone_are_none(data_dir: Path, store: Store) -> None:
+    await archive(data_dir, store, *day(Router(), hours=18))
+    before = await prefixes(store)
+    await rebuild(store, Rhythm(8, 5))
+    found = await tables(store)
+    newest = await snapshots.newest(store, found[-1].session)
+    assert newest is not None
+    assert newest.changes == found[-1]
+    await store.remove("snapshots", {"_id": newest.whole.key})
+    older = await snapshots.newest(store, found[-1].session)
+    assert older is not None
+    assert older.newest.ts < newest.whole.ts
+    assert await prefixes(store) == before
+
+
+async def test_what_has_changed_in_half_of_a_table_is_stored_as_a_whole_one(data_dir: Path, store: Store) -> None:
+    router = Router()
+    lines = day(router, hours=1)
+    router.time = T0.replace(hour=9).timestamp()
+    lines += [router.announce(f"192.0.{number}.0/24") for number in range(40)]
+    await archive(data_dir, store, *lines)
+    await rebuild(store, Rhythm(8, 10))
+    assert [(one.base is None, one.routes) for one in await tables(store)] == [
+        (True, 42),
+        (False, 10),
+        (False, 20),
+        (True, 42),
+        (False, 9),  # up to the last UPDATE, and without it
+    ]
 
 
 async def test_what_a_killed_one_left_is_no_table_and_is_removed(data_dir: Path, store: Store) -> None:
@@ -122,15 +160,35 @@ async def test_old_tables_are_removed_but_the_newest_of_a_session_that_is_up(
     data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
-    await archive(data_dir, store, *day(Router()))
-    await rebuild(store, Rhythm(4, 1000))
-    assert len(await tables(store)) == 5
+    await archive(data_dir, store, *day(Router(), hours=18))
+    await rebuild(store, Rhythm(4, 5))
+    newest = (await tables(store))[-1]
+    assert newest.base is not None
     async with projecting(store, Rhythm(4, 1000), days=1):
 
-        async def one_is_left() -> bool:
-            return len(await tables(store)) == 1
+        async def two_are_left() -> bool:
+            return {one.key for one in await tables(store)} == {newest.base, newest.key}
 
-        await until(one_is_left)
+        await until(two_are_left)
+
+
+async def test_what_is_needed_for_newer_changes_is_not_too_old(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
+    router = Router()
+    await archive(data_dir, store, *day(router), router.down())
+    await rebuild(store, Rhythm(8, 5))
+    found = await tables(store)
+    behind = [one for one in found if one.base == found[0].key]
+    assert len(behind) == 3
+    age = datetime.now(UTC) - behind[1].ts + timedelta(minutes=1)
+    async with projecting(store, Rhythm(8, 1000), days=age / timedelta(days=1)):
+
+        async def one_is_gone() -> bool:
+            return [one.key for one in await tables(store)] == [found[0].key, *(one.key for one in found[2:])]
+
+        await until(one_is_gone)
 
 
 async def test_a_table_that_is_removed_while_it_is_read_is_not_taken_for_a_small_one(
@@ -149,7 +207,7 @@ async def test_a_table_that_is_removed_while_it_is_read_is_not_taken_for_a_small
 async def test_the_lag_is_told(data_dir: Path, store: Store) -> None:
     router = Router()
     await archive(data_dir, store, *day(router, hours=2))
-    assert await rib_lag(store) == 4
+    assert await rib_lag(store) == 5
     await rebuild(store, Rhythm(24, 1))
     assert await rib_lag(store) == 0
 
