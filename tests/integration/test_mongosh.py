@@ -3,9 +3,12 @@
 import os
 import subprocess
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from collector.ledger.archive import Archiver
 from collector.spool.reader import SpoolReader
@@ -114,6 +117,26 @@ async def test_diff(recipe: Recipe) -> None:
 
 async def test_flaps(recipe: Recipe) -> None:
     assert await recipe("flaps.js", "var hours = 1e5") == ["1 10.0.0.0/8"]
+
+
+async def test_views(recipe: Recipe, embedded_uri: str) -> None:
+    for _ in range(2):
+        assert await recipe("views.js") == ["peers_now", "routes_said"]
+    with MongoClient[dict[str, Any]](embedded_uri) as client:
+        database = client[f"test_mongosh_{os.getpid()}"]
+        up, down = database.peers_now.find()
+        assert (up["peer"], up["asn"], up["state"], up["updates"]) == ("192.0.2.1", 64500, "up", 4)
+        assert (down["peer"], down["state"], down["reason"]) == ("192.0.2.2", "down", "peer reset")
+        first = {"peer": "192.0.2.1", "ts": {"$lt": datetime.fromtimestamp(1.8e9 + 1.8, UTC)}}
+        said = [(one["event"], one["prefix"], one.get("as_path")) for one in database.routes_said.find(first)]
+        assert said == [
+            ("announce", PREFIX, "64500 64496"),
+            ("announce", "10.0.0.0/8", "64500 64496"),
+            ("withdraw", PREFIX, None),
+            ("withdraw", "10.0.0.0/8", None),
+        ]
+        six = {"as_path": {"$regex": "64511$"}, "family": "ipv6 unicast"}
+        assert [one["prefix"] for one in database.routes_said.find(six)] == ["2001:db8::/32", "2001:db8:0:8000::/49"]
 
 
 async def test_tail(recipe: Recipe) -> None:
