@@ -20,8 +20,7 @@ from pathlib import Path
 
 from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
-from collector.query.peers import KnownPeer
-from collector.query.running import RunningCollector, only_collector
+from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.settings import Settings
 from collector.store import embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper

@@ -73,7 +73,7 @@ AsPath = Annotated[str, AfterValidator(_check_as_path)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Aggregator(_Frozen):

@@ -115,7 +115,7 @@ Key = Annotated[ObjectId, BeforeValidator(ObjectId), PlainSerializer(str, when_u
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True, extra="forbid", defer_build=True)
 
     key: Annotated[Key, Field(alias="_id")]
     v: int = VERSION
@@ -181,7 +181,7 @@ class Session(_Document):
 class SnapshotPart(BaseModel):
     """Some thousands of a snapshot's routes, which stand in a document of `snapshot_parts`."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, defer_build=True)
 
     key: Key
     """That document's."""

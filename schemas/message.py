@@ -11,7 +11,7 @@ from schemas.scalars import Asn, Family, Timestamp, Uint32
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Peer(_Model):

@@ -17,7 +17,7 @@ Event = Literal["announce", "withdraw", "session_up", "session_end", "gap"]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class HistoryEntry(_Answer):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -45,6 +42,8 @@ def command(
     ] = False,
 ) -> None:
     """Play an MRT update file into any BGP daemon, one session for each peer of the file."""
+    import json
+
     # All that is on the command line is checked before a large file is read.
     factor = _speed(speed)
     target = _target(to, show_plan=show_plan)
@@ -61,7 +60,7 @@ def command(
                     file, target, peers, peer_as=peer_as, speed=factor, loop=loop, stay=stay, progress=progress
                 )
             )
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
     rate = summary.messages / max(summary.seconds, 0.001)
     sys.stderr.write(
@@ -100,7 +99,13 @@ def _speed(text: str) -> float | None:
 
 
 def _until_signal(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
-    """Run to the end, or until SIGINT or SIGTERM cancels it."""
+    """Run to the end.
+
+    Raises:
+        KeyboardInterrupt: SIGINT or SIGTERM came before.
+    """
+    import asyncio
+    import signal
 
     async def run() -> Summary:
         loop = asyncio.get_running_loop()
@@ -109,7 +114,10 @@ def _until_signal(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
             loop.add_signal_handler(number, playing.cancel)
         return await playing
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

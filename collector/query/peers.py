@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
+from collector.query.running import KnownPeer
 from collector.query.standing import known
 from collector.store.mongo import Document, Store
 from schemas.query import PeerStatus
 from schemas.scalars import address_order
-
-
-class KnownPeer(NamedTuple):
-    """A configured peer, which may never have been heard of."""
-
-    address: str
-    asn: int
-    description: str | None = None
 
 
 async def peers(store: Store, configured: Sequence[KnownPeer] = ()) -> AsyncIterator[PeerStatus]:

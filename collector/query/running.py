@@ -11,14 +11,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from collector.errors import CollectorError
-from collector.query.peers import KnownPeer
 from schemas.scalars import Timestamp
 
 _FILE, _LOCK = "run.json", "run.lock"
+
+
+class KnownPeer(NamedTuple):
+    """A configured peer, which may never have been heard of."""
+
+    address: str
+    asn: int
+    description: str | None = None
 
 
 class RunningCollector(BaseModel):

@@ -180,9 +180,7 @@ class ArchiveSettings(_Section):
 class RibSettings(_Section):
     """When each peer's table is stored, so that a question for all of it has few UPDATEs to fold."""
 
-    snapshot_hours: values.HoursOfDay = Field(
-        8, description="hours between whole tables: 1, 2, 3, 4, 6, 8, 12 or 24"
-    )
+    snapshot_hours: values.HoursOfDay = Field(8, description="hours between whole tables: 1, 2, 3, 4, 6, 8, 12 or 24")
     snapshot_updates: int = Field(
         5000, ge=1, le=10_000_000, description="UPDATEs after which what has changed is stored, 1 to 10000000"
     )

@@ -13,7 +13,8 @@ from collector.errors import SpoolError
 from collector.ledger.archive import Archiver
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
-from collector.query.peers import KnownPeer, peers
+from collector.query.peers import peers
+from collector.query.running import KnownPeer
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
