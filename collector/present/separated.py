@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import partial
 from typing import Any, TextIO
 
@@ -17,17 +17,18 @@ from pydantic import BaseModel
 from schemas.query import Route, RouteChange
 
 _OF_CHANGE = tuple(name for name in Route.model_fields if name not in RouteChange.model_fields)
-_NESTED = {"peer": ("address", "asn"), "before": _OF_CHANGE, "after": _OF_CHANGE}
+_NESTED: Mapping[str, tuple[str, ...]] = {"peer": ("address", "asn"), "before": _OF_CHANGE, "after": _OF_CHANGE}
+_PLAIN = (str, int, type(None))
+"""What `csv` writes as `_text` would; most cells are such."""
 
 
 async def _write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO, *, delimiter: str) -> int:
-    columns = _columns(kind)
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(_columns(kind))
     count = 0
     async for answer in answers:
-        values = answer.model_dump(mode="json")
-        writer.writerow([cell(values) for cell in columns.values()])
+        cells = _cells(answer.model_dump(mode="json"))
+        writer.writerow([cell if type(cell) in _PLAIN else _text(cell) for cell in cells])
         count += 1
     return count
 
@@ -36,23 +37,21 @@ write_csv = partial(_write, delimiter=",")
 write_psv = partial(_write, delimiter="|")
 
 
-def _columns(kind: type[BaseModel]) -> dict[str, Callable[[Mapping[str, Any]], str]]:
-    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {}
+def _columns(kind: type[BaseModel]) -> Iterator[str]:
     for name in kind.model_fields:
-        if name in _NESTED:
-            for inner in _NESTED[name]:
-                columns[f"{name}_{inner}"] = partial(_inner, name=name, inner=inner)
+        if inner := _NESTED.get(name):
+            yield from (f"{name}_{one}" for one in inner)
         else:
-            columns[name] = partial(_own, name=name)
-    return columns
+            yield name
 
 
-def _own(values: Mapping[str, Any], *, name: str) -> str:
-    return _text(values[name])
-
-
-def _inner(values: Mapping[str, Any], *, name: str, inner: str) -> str:
-    return _text(values[name] and values[name][inner])
+def _cells(values: Mapping[str, Any]) -> Iterator[Any]:
+    """The values of an answer in the order of its columns."""
+    for name, value in values.items():
+        if inner := _NESTED.get(name):
+            yield from (value[one] if value else None for one in inner)
+        else:
+            yield value
 
 
 def _text(value: Any) -> str:

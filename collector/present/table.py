@@ -74,6 +74,10 @@ async def _parts(
 
     With each, whether it was cut short, and more may come.
     """
+    if patience is None:
+        async for whole in _whole_parts(answers):
+            yield whole, False
+        return
     rows: list[BaseModel] = []
     last = False
     while not last:
@@ -93,6 +97,17 @@ async def _parts(
         if rows and (last or len(rows) == _PART):
             yield rows, False
             rows = []
+
+
+async def _whole_parts(answers: AsyncIterator[BaseModel]) -> AsyncIterator[list[BaseModel]]:
+    rows: list[BaseModel] = []
+    async for answer in answers:
+        rows.append(answer)
+        if len(rows) == _PART:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
 
 
 class _Part(NamedTuple):
@@ -125,7 +140,7 @@ class _Part(NamedTuple):
             column.title: max(
                 before.widths.get(column.title, 0) if before else 0,
                 column.usual if more else 0,
-                0 if column.folds and folding else max(map(cell_len, cells[column]), default=0),
+                0 if column.folds and folding else max(map(_width, cells[column]), default=0),
             )
             for column in shown
         }
@@ -139,7 +154,7 @@ class _Part(NamedTuple):
         printed = []
         for column, cells in zip(self.columns, self.cells, strict=True):
             texts = [column.title, *cells] if self.header else cells
-            width = max(self.widths[column.title], *map(cell_len, texts), 0)
+            width = max(self.widths[column.title], *map(_width, texts), 0)
             printed.append([_justified(text, width, right=column.right) for text in texts])
         stream.writelines("  ".join(row).rstrip() + "\n" for row in zip(*printed, strict=True))
 
@@ -163,8 +178,12 @@ class _Part(NamedTuple):
 
 
 def _justified(text: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - cell_len(text))
+    padding = " " * (width - _width(text))
     return padding + text if right else text + padding
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _print(table: Table, stream: TextIO) -> None:

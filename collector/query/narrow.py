@@ -18,14 +18,19 @@ def of_its_peers(question: RibQuery, filters: Filter) -> RibQuery:
     return replace(question, peer=filters.only_peer or question.peer, of_peer=filters.of_peer)
 
 
-async def narrow_rib(
+def narrow_rib(
     store: Store, question: RibQuery, filters: Filter, *, on_read: Callable[[int], None] = lambda _: None
 ) -> AsyncIterator[Route]:
     """The routes that the filters let through, in the order of `rib`, with its `on_read`.
 
     The longest match is found before that: a peer whose longest is filtered out does not answer with a shorter one.
     """
-    async for route in rib(store, of_its_peers(question, filters), on_read=on_read):
+    routes = rib(store, of_its_peers(question, filters), on_read=on_read)
+    return _standing(routes, filters) if filters.asks_for_routes else routes
+
+
+async def _standing(routes: AsyncIterator[Route], filters: Filter) -> AsyncIterator[Route]:
+    async for route in routes:
         if filters.stands(route):
             yield route
 

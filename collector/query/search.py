@@ -75,8 +75,12 @@ async def count_updates(store: Store, filters: Filter) -> int:
     return sum(session.get("updates", 0) for session in await streams.sessions(store, filters))
 
 
-async def first(found: AsyncIterator[T], limit: int | None) -> AsyncIterator[T]:
+def first(found: AsyncIterator[T], limit: int | None) -> AsyncIterator[T]:
     """The first `limit` answers; all of them without a limit."""
+    return found if limit is None else _some(found, limit)
+
+
+async def _some(found: AsyncIterator[T], limit: int) -> AsyncIterator[T]:
     count = 0
     async for answer in found:
         yield answer

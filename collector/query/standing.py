@@ -31,7 +31,7 @@ _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
 """Its field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
-_TEMPLATES = 20_000
+_TEMPLATES = 5000
 """Routes that are remembered as they were validated, one for each set of attributes."""
 
 
@@ -58,8 +58,9 @@ class Known:
         stored, fold = await self._fold(span)
         async for items in snapshots.changed(self.store, _whole(stored), fold, span):
             self.on_read(len(items))
-            # A part that reaches into the range has others as well.
-            yield [item for item in items if self._stands(*item) and (span is None or span.has(item[0]))]
+            if span:  # a part that reaches into the range has others as well
+                items = [item for item in items if span.has(item[0])]
+            yield [item for item in items if self._stands(*item)] if self.mended else items
 
     def goes_on_in(self, later: Known) -> bool:
         """Whether what was said meanwhile is all that is different then."""
