@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import subprocess
 import time
@@ -15,6 +16,7 @@ from benchmarks.data import COLLECTOR, Table
 from benchmarks.processes import usage
 from benchmarks.speakers import BIN, workplace
 from benchmarks.stores import insert_all, store_server
+from collector.cli.asking import collect_rarely
 from collector.ledger.project import Rhythm, rebuild
 from collector.query.diff import diff
 from collector.query.filters import Filter
@@ -34,7 +36,13 @@ _TAILED = 60
 
 def measure(table: Table) -> dict[str, float]:
     """Fill a store, have its tables stored, and ask."""
-    return asyncio.run(_measure(table))
+    often = gc.get_threshold()
+    collect_rarely()  # as the commands do
+    try:
+        return asyncio.run(_measure(table))
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*often)
 
 
 async def _measure(table: Table) -> dict[str, float]:

@@ -302,6 +302,13 @@ FIGURES: dict[str, Figure] = {
         goal=5,
         once=True,
     ),
+    "rib-command": Figure(
+        "`bgpledger rib --at T --format jsonl`, to its end",
+        ("asking",),
+        lambda one: one["asking"]["command_seconds"],
+        "s",
+        once=True,
+    ),
     "rib-memory": Figure(
         "memory of `bgpledger rib --at T --format jsonl`, its peak",
         ("asking",),

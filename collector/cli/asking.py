@@ -73,15 +73,19 @@ def answer(
     """
     from collector.present.formats import write
 
-    # Answers come and go by the thousand, and have no cycles: to look for some among them takes a fifth of the time.
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)
+    collect_rarely()
 
     async def ask_and_write() -> int:
         async with find_store(settings) as store:
             return await write(ask(store), kind, form, sys.stdout, at=at)
 
     return asyncio.run(_flushing(ask_and_write()))
+
+
+def collect_rarely() -> None:
+    """Tell Python that answers, which come and go by the thousand, have no cycles: to look for some takes a fifth."""
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
 
 
 async def _flushing(work: Coroutine[Any, Any, int]) -> int:
