@@ -31,7 +31,7 @@ QUIET_SECONDS = 1.0
 LONGEST_WAIT = 600.0
 """So long we wait for that."""
 SWEEP_SECONDS = 3600.0
-_FRACTION = 2
+_FRACTION = 4
 """When what has changed is more than this part of a table, the whole of it is stored."""
 
 

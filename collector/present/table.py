@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from pydantic import BaseModel
-from rich.cells import cell_len
 
 from schemas.query import (
     CollectorStatus,
@@ -183,7 +182,11 @@ def _justified(text: str, width: int, *, right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _print(table: Table, stream: TextIO) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from collector.errors import CollectorError
 from schemas.scalars import Timestamp
@@ -31,6 +31,8 @@ class KnownPeer(NamedTuple):
 
 class RunningCollector(BaseModel):
     """One `bgpledger run`."""
+
+    model_config = ConfigDict(defer_build=True)
 
     pid: int
     started: Timestamp

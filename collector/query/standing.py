@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import bson
@@ -21,6 +22,7 @@ from collector.tables import snapshots
 from collector.tables.fold import Fold
 from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
 from collector.tables.snapshots import Beside, Stored
+from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
@@ -31,8 +33,11 @@ _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
 """Its field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
+_AS_STORED = frozenset(
+    ("labels", "next_hop", "link_local", "as_path", "origin", "med", "local_pref", "communities", "large_communities")
+) | {"atomic_aggregate"}
 _TEMPLATES = 5000
-"""Routes that are remembered as they were validated, one for each set of attributes."""
+"""Routes that are remembered, one for each set of attributes."""
 
 
 @dataclass
@@ -125,16 +130,15 @@ class Known:
         if template is None:
             if len(self._templates) >= _TEMPLATES:
                 self._templates.clear()
-            template = Route.model_validate(
-                {
-                    **bson.decode(held.facts),
-                    **own,
-                    "peer": self.session["peer"],
-                    "collector": self.session["collector"],
-                }
-            )
-            self._templates[held.facts] = template
+            template = self._templates[held.facts] = self._blank.with_own(_attributes(held.facts))
         return template.with_own(own)
+
+    @cached_property
+    def _blank(self) -> Route:
+        """A route of which nothing is known but whose it is."""
+        whose = {"peer": self.session["peer"], "collector": self.session["collector"]}
+        unknown = {"prefix": None, "state": "unknown", "since": self.session["since"], "family": ""}
+        return Route.model_validate({**dict.fromkeys(Route.model_fields), **whose, **unknown})
 
     def _stands(self, key: Key, held: Held) -> bool:
         begun = self.mended.get(key.family)
@@ -178,6 +182,21 @@ class Known:
                 found[update["_id"]] = update
         for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
             yield one
+
+
+def _attributes(facts: bytes) -> dict[str, Any]:
+    """Attributes, next hop and labels as answers have them.
+
+    They were validated before they were stored; to do that again for each would take a third of a table's time.
+    """
+    said = bson.decode(facts)
+    attributes = {name: value for name, value in said.items() if name in _AS_STORED}
+    if "aggregator" in said:
+        attributes["aggregator"] = Aggregator.model_validate(said["aggregator"])
+    if "extended_communities" in said:
+        extended = said["extended_communities"]
+        attributes["extended_communities"] = [ExtendedCommunity.model_validate(one) for one in extended]
+    return attributes
 
 
 def _whole(stored: Stored | None) -> Snapshot | None:

@@ -26,9 +26,9 @@ T0 = datetime(2026, 1, 15, 5, tzinfo=UTC)
 
 
 def day(router: Router, hours: int = 20) -> list[bytes]:
-    """A session with a table of forty routes, and two UPDATEs an hour from five o'clock on."""
+    """A session with a table of eighty routes, and two UPDATEs an hour from five o'clock on."""
     router.time = T0.timestamp()
-    table = [(f"192.0.{number}.0/24", None) for number in range(40)]
+    table = [(f"192.0.{number}.0/24", None) for number in range(80)]
     lines = [*router.up(), router.say(announce=table, path=(64500,))]
     for hour in range(hours):
         router.time = (T0 + timedelta(hours=hour, minutes=1)).timestamp()
@@ -82,7 +82,7 @@ async def test_whole_tables_are_stored_at_fixed_hours_and_changes_in_between(
         assert one.base is None or whole[one.base].ts < one.ts
         assert one.routes == sum(part.routes for part in one.parts)
     assert await parts(store) == sum(len(one.parts) for one in found)
-    assert len(await prefixes(store, T0 + timedelta(hours=12))) == 40 + 13 + 1 - 1
+    assert len(await prefixes(store, T0 + timedelta(hours=12))) == 80 + 12 + 1
 
 
 MARKS = {T0.replace(hour=8), T0.replace(hour=16), T0.replace(hour=0) + timedelta(days=1)}
@@ -99,7 +99,7 @@ async def test_tables_are_made_anew(data_dir: Path, store: Store, monkeypatch: p
         made = await rebuild(store, Rhythm(8, 5), lambda done, of: told.append((done, of)))
         found = await tables(store)
         assert made == len(found)
-        assert [(one.ts.hour, one.routes) for one in found if one.base is None] == [(8, 44), (16, 52), (0, 60)]
+        assert [(one.ts.hour, one.routes) for one in found if one.base is None] == [(8, 84), (16, 92), (0, 100)]
         # Behind each of them what was said, and before the first nothing: there is no table yet for it to change.
         assert [one.routes for one in found if one.base] == [4, 6, 9, 4, 6, 9, 4]
         assert await parts(store) == len(found)
@@ -122,7 +122,7 @@ async def test_changes_of_a_table_that_is_gone_are_none(data_dir: Path, store: S
     assert await prefixes(store) == before
 
 
-async def test_what_has_changed_in_half_of_a_table_is_stored_as_a_whole_one(data_dir: Path, store: Store) -> None:
+async def test_what_has_changed_in_a_fourth_of_a_table_is_stored_as_a_whole_one(data_dir: Path, store: Store) -> None:
     router = Router()
     lines = day(router, hours=1)
     router.time = T0.replace(hour=9).timestamp()
@@ -130,10 +130,10 @@ async def test_what_has_changed_in_half_of_a_table_is_stored_as_a_whole_one(data
     await archive(data_dir, store, *lines)
     await rebuild(store, Rhythm(8, 10))
     assert [(one.base is None, one.routes) for one in await tables(store)] == [
-        (True, 42),
+        (True, 82),
         (False, 10),
         (False, 20),
-        (True, 42),
+        (True, 82),
         (False, 9),  # up to the last UPDATE, and without it
     ]
 
