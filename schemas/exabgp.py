@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from pydantic import ConfigDict, FailFast, Field, TypeAdapter
@@ -253,7 +254,7 @@ def _from_neighbor(line: _NeighborLine) -> Message:
     common = {
         "ts": from_unix(_required(line, "time")),
         "source": _source(line),
-        "peer": Peer(address=_required(neighbor, "address")["peer"], asn=_required(neighbor, "asn")["peer"]),
+        "peer": _peer(_required(neighbor, "address")["peer"], _required(neighbor, "asn")["peer"]),
     }
     if "header" in line:
         common["wire"] = _bytes(line["header"]) + _bytes(line.get("body", "0x"))
@@ -270,6 +271,11 @@ def _from_neighbor(line: _NeighborLine) -> Message:
     except KeyError:
         raise ValueError(f"no such type of line: {kind[:60]!r}") from None
     return translate(common, neighbor)
+
+
+@lru_cache(maxsize=1024)
+def _peer(address: str, asn: int) -> Peer:
+    return Peer(address=address, asn=asn)
 
 
 def _bytes(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
@@ -118,6 +119,7 @@ def _storable_key(key: str) -> str:
 _FAMILY = re.compile(r"[a-z0-9-]+ [a-z0-9 -]+")
 
 
+@lru_cache(maxsize=256)
 def _check_family(text: str) -> str:
     if len(text) > 80 or not _FAMILY.fullmatch(text):
         raise ValueError(f"{text[:60]!r} is not a family such as 'ipv4 unicast'")
@@ -145,9 +147,16 @@ Count = Annotated[int, Field(ge=0, le=MAX_INT64)]
 Family = Annotated[str, AfterValidator(_check_family)]
 """Address family and subsequent family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""
 
+
+def _to_utc_milliseconds(moment: datetime) -> datetime:
+    if moment.tzinfo is UTC and not moment.microsecond % 1000:
+        return moment
+    return to_milliseconds(moment.astimezone(UTC))
+
+
 Timestamp = Annotated[
     AwareDatetime,
-    AfterValidator(lambda moment: to_milliseconds(moment.astimezone(UTC))),
+    AfterValidator(_to_utc_milliseconds),
     PlainSerializer(
         lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z", return_type=str, when_used="json"
     ),
