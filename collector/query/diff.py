@@ -49,8 +49,9 @@ async def diff(
 
 async def _pairs(before: Known | None, after: Known | None, question: RibQuery) -> AsyncIterator[Beside]:
     """The routes of one peer that may be others than before, in their order."""
-    if before and after and question.is_of_tables and before.goes_on_in(after):
-        async for routes in before.until(after, question.span):
+    shared = await before.shares_with(after) if before and after and question.is_of_tables else None
+    if before and after and shared:
+        async for routes in before.until(after, shared, question.span):
             for route in routes:
                 yield route
     else:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 
@@ -34,10 +34,20 @@ _LONGEST_RESTART = timedelta(seconds=4095)
 """Its field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
 _AS_STORED = frozenset(
-    ("labels", "next_hop", "link_local", "as_path", "origin", "med", "local_pref", "communities", "large_communities")
-) | {"atomic_aggregate"}
+    (
+        *("as_path", "origin", "med", "local_pref", "communities", "large_communities", "atomic_aggregate"),
+        *("next_hop", "link_local", "labels"),
+    )
+)
 _TEMPLATES = 5000
 """Routes that are remembered, one for each set of attributes."""
+
+
+class Shared(NamedTuple):
+    """Stored tables of two moments that have their whole table in common, or both none."""
+
+    mine: Stored | None
+    its: Stored | None
 
 
 @dataclass
@@ -60,29 +70,31 @@ class Known:
 
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
         """All of its routes, or those in a range, in their order, some thousands at a time."""
-        stored, fold = await self._fold(span)
-        async for items in snapshots.changed(self.store, _whole(stored), fold, span):
+        stored = await self._stored()
+        async for items in snapshots.changed(self.store, _whole(stored), await self._fold(stored, span), span):
             self.on_read(len(items))
             if span:  # a part that reaches into the range has others as well
                 items = [item for item in items if span.has(item[0])]
             yield [item for item in items if self._stands(*item)] if self.mended else items
 
-    def goes_on_in(self, later: Known) -> bool:
-        """Whether what was said meanwhile is all that is different then."""
-        return self.session["_id"] == later.session["_id"] and self.mended == later.mended
+    async def shares_with(self, later: Known) -> Shared | None:
+        """The stored tables of both, if they are of one session and have one whole table in common."""
+        if self.session["_id"] != later.session["_id"] or self.mended != later.mended:
+            return None
+        mine, its = await self._stored(), await later._stored()
+        return Shared(mine, its) if _whole(mine) == _whole(its) else None
 
-    async def until(self, later: Known, span: Range | None = None) -> AsyncIterator[list[Beside]]:
-        """Routes that something was said of up to a later moment, in their order, and how they stood at both.
+    async def until(self, later: Known, shared: Shared, span: Range | None = None) -> AsyncIterator[list[Beside]]:
+        """Routes that have changed since the table that is shared, in their order, and how they stand at both moments.
 
         Args:
-            later: what is known then; this goes on in it.
+            later: what is known at the other moment, behind this one.
+            shared: what `shares_with` gave.
             span: only those in this range.
         """
-        stored, fold = await self._fold(span)
-        known = (stored.newest.updates if stored else 0) + fold.updates
-        said = Fold(self.session["_id"], span=span)
-        await later._read_into(said, self._end + _MILLISECOND, known)
-        async for routes in snapshots.beside(self.store, _whole(stored), fold, said):
+        fold, further = await self._fold(shared.mine, span), await later._fold(shared.its, span)
+        # Whatever was said up to the first moment is part of what was said up to the second.
+        async for routes in snapshots.beside(self.store, _whole(shared.mine), fold, further):
             self.on_read(len(routes))
             yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 
@@ -90,8 +102,8 @@ class Known:
         """How many routes there are."""
         if self.mended:
             return sum([len(items) async for items in self.table()])
-        stored, fold = await self._fold(None)
-        return await snapshots.count(self.store, _whole(stored), fold)
+        stored = await self._stored()
+        return await snapshots.count(self.store, _whole(stored), await self._fold(stored))
 
     async def count_stored(self) -> int:
         """How many routes the stored table has that reading begins with; none where there is none."""
@@ -147,29 +159,21 @@ class Known:
     def _standing(self, key: Key, held: Held) -> Held:
         return held if self._stands(key, held) else GONE
 
-    @property
-    def _end(self) -> datetime:
-        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
-        end: datetime = self.end or self.session["last_seen"]
-        return end
-
-    async def _fold(self, span: Range | None) -> tuple[Stored | None, Fold]:
-        """The newest stored table, and what changed behind its whole one."""
-        stored = await self._stored()
-        begin, updates = (stored.newest.ts, stored.newest.updates) if stored else (self.session["since"], 0)
-        fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
-        await self._read_into(fold, begin, updates)
-        return stored, fold
-
     async def _stored(self) -> Stored | None:
+        """The newest stored table."""
         return await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
 
-    async def _read_into(self, fold: Fold, begin: datetime, updates: int) -> None:
-        """Fold what was said from a time on, before which there were so many UPDATEs."""
+    async def _fold(self, stored: Stored | None, span: Range | None = None) -> Fold:
+        """What changed behind the whole table of a stored one."""
+        begin, updates = (stored.newest.ts, stored.newest.updates) if stored else (self.session["since"], 0)
+        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
+        end = (self.end or self.session["last_seen"]) + _MILLISECOND
+        fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
         address, most = self.session["peer"]["address"], self.session["updates"] - updates
-        async for update in updates_of_peer(self.store, address, [(begin, self._end + _MILLISECOND)], most=most):
+        async for update in updates_of_peer(self.store, address, [(begin, end)], most=most):
             fold.add(update)
             self.on_read(1)
+        return fold
 
     async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[Document]:
         span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}

@@ -28,6 +28,8 @@ Beside = tuple[Key, Held, Held]
 
 _AT_ONCE = 8
 """Parts that are written together."""
+_FIRST_LOOK = 4
+"""Snapshots: there are thousands of a session that lasts, and one of the newest nearly always serves."""
 _LOOKS = 16
 """At the order of so many routes one looks to find the place of another among some thousands."""
 
@@ -47,15 +49,19 @@ class Stored(NamedTuple):
 async def newest(store: Store, session: ObjectId, at: datetime | None = None) -> Stored | None:
     """The newest complete table of a session, of those up to a time; None when there is none."""
     query = {"session": session, **({"ts": {"$lte": at}} if at else {})}
-    async for document in store.find("snapshots", query, sort=(("ts", -1),)):
-        if not document["complete"]:
-            continue
-        snapshot = Snapshot.model_validate(document)
-        if snapshot.base is None:
-            return Stored(snapshot)
-        async for base in store.find("snapshots", {"_id": snapshot.base}):
-            if base["complete"]:
-                return Stored(Snapshot.model_validate(base), snapshot)
+    for limit in (_FIRST_LOOK, 0):
+        async for document in store.find("snapshots", query, sort=(("ts", -1),), limit=limit):
+            if document["complete"] and (stored := await _with_base(store, Snapshot.model_validate(document))):
+                return stored
+    return None
+
+
+async def _with_base(store: Store, snapshot: Snapshot) -> Stored | None:
+    if snapshot.base is None:
+        return Stored(snapshot)
+    async for base in store.find("snapshots", {"_id": snapshot.base}):
+        if base["complete"]:
+            return Stored(Snapshot.model_validate(base), snapshot)
     return None
 
 
