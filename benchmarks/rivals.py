@@ -93,7 +93,7 @@ async def _pmbgpd(table: Table) -> dict[str, float]:
                 written = await asyncio.to_thread(_until_whole, log, table.routes)
                 said, _ = await loader.communicate()
             finally:
-                daemon.terminate()
+                daemon.kill()  # at times it does not mind SIGTERM
                 daemon.wait()
             return {
                 "seconds": json.loads(said)["ended"] - played.began,
