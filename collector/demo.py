@@ -122,9 +122,9 @@ async def _until_up(stage: _Stage, process: Process) -> str:
         while True:
             if process.returncode is not None:
                 said = stage.log.read_text(errors="replace").strip().splitlines()
-                raise CollectorError(
-                    f"the collector does not start: {said[-1] if said else 'it said nothing'}", f"see {stage.log}"
-                )
+                causes = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+                cause = (causes or said or ["it said nothing"])[-1]
+                raise CollectorError(f"the collector does not start: {cause}", f"see {stage.log}")
             running = find_running(stage.data_dir)
             if running and running.mongodb_uri and await _listens(stage.port):
                 return running.mongodb_uri

@@ -1,10 +1,12 @@
 """What people do wrong: each time one line for the cause, one for the cure, no traceback, a status other than 0."""
 
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from collector.query.running import only_collector
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port
 from tests.support import ROOT
 
@@ -105,6 +107,21 @@ def test_port_taken(data_dir: Path) -> None:
     assert place in said
 
 
+def test_a_demo_beside_another(tmp_path: Path) -> None:
+    with only_collector(tmp_path / ".demo"):
+        done = subprocess.run(
+            [BGPLEDGER, "demo"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    assert done.returncode == 1
+    assert "the collector does not start: another collector runs on" in done.stderr
+
+
 def test_nowhere_to_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "cannot be used" in refused("run", "--data-dir", str(tmp_path / "file"))
@@ -157,8 +174,6 @@ def asked_of_an_empty_archive(collector: Collector) -> None:
 
 
 def test_a_reader_that_has_seen_enough() -> None:
-    import subprocess
-
     done = subprocess.run(
         f"{BGPLEDGER} replay {DEMO} --plan | head -1", shell=True, capture_output=True, text=True, check=False
     )

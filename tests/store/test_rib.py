@@ -277,6 +277,10 @@ async def test_formats_without_a_word_for_what_is_not_known(
     done = await asyncio.to_thread(bgpledger, *there, "--format", "bgpdump", BGPLEDGER_MONGODB_DATABASE=database)
     assert (done.returncode, done.stdout) == (0, "")
     assert "whether a route to 10.2.0.0/16 stands is not known: lines of 192.0.2.1 were lost" in done.stderr
+    shown = await asyncio.to_thread(
+        bgpledger, "--mongodb-uri", mongodb_uri, "history", "10.2.0.0/16", BGPLEDGER_MONGODB_DATABASE=database
+    )
+    assert "  gap  " in shown.stdout
     done = await asyncio.to_thread(bgpledger, *there, "--format", "psv", BGPLEDGER_MONGODB_DATABASE=database)
     assert (done.stderr, "|unknown|" in done.stdout) == ("", True)
 
