@@ -111,6 +111,7 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
     RunningCollector(
         pid=os.getpid(),
         started=started,
+        collector=settings.collector,
         peers=tuple(
             KnownPeer(peer.address, peer.asn, peer.description) for peer in settings.peers if not peer.is_range
         ),

@@ -47,6 +47,7 @@ async def _verify(settings: Settings, form: _Format) -> Verification:
 
     from collector.cli.asking import find_store
     from collector.present.formats import Format, write
+    from collector.query.running import find_running
     from collector.query.verify import verify
     from schemas.query import Verification
 
@@ -56,8 +57,10 @@ async def _verify(settings: Settings, form: _Format) -> Verification:
         def told(done: int, of: int) -> None:
             progress.update(bar, completed=done, total=of)
 
+        running = find_running(settings.data_dir)
+        name = (running and running.collector) or settings.collector
         async with find_store(settings) as store:
-            found = await verify(settings.data_dir, store, settings.collector, told)
+            found = await verify(settings.data_dir, store, name, told)
 
     async def one() -> AsyncIterator[Verification]:
         yield found

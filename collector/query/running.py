@@ -36,6 +36,8 @@ class RunningCollector(BaseModel):
 
     pid: int
     started: Timestamp
+    collector: str | None = None
+    """Its name."""
     peers: tuple[KnownPeer, ...] = ()
     config: Path | None = None
     """The configuration it was started with: who may read it finds there how to reach a store that needs secrets."""

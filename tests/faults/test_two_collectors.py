@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def verified(collector: Collector, server: Outside) -> dict[str, Any]:
     return found
 
 
-async def documents_of(server: Outside) -> Mapping[str, int]:
+async def documents_of(server: Outside) -> Counter[str]:
     counts: Counter[str] = Counter()
     async with Store.open(server.uri) as store:
         for collection in ("updates", "messages", "rejects"):
@@ -58,10 +58,12 @@ async def test_two_names_in_one_database(tmp_path: Path, outside: Outside) -> No
         ) as two,
     ):
         await asyncio.gather(one.until_up(), two.until_up())
+        assert (await asyncio.to_thread(verified, one, outside))["collector"] == "one"
         async with playing(file, one.port, peers), playing(file, two.port, peers):
 
             async def enough() -> bool:
-                return all(count > 500 for count in (await documents_of(outside)).values())
+                counts = await documents_of(outside)
+                return counts["one"] > 500 and counts["two"] > 500
 
             await until(enough, timeout=120)
             found = await asyncio.gather(

@@ -20,7 +20,7 @@ from collector.store.mongo import Store
 from schemas.documents import collector_number, key_collector, key_line, lane_name, make_key
 from schemas.query import Finding, Verification
 from tests.store.test_archive import archive, documents, feed
-from tests.support import Router
+from tests.support import Router, until
 
 DAY = 86_400
 
@@ -275,7 +275,7 @@ async def aged(spool: Path, store: Store, uri: str, database: str, **days: int) 
         router.time += DAY / 10
     await archive(spool, store, *lines)
     await store.retain({**RetentionSettings().model_dump(), **days})
-    assert await Sweeper(uri, database).sweep()
+    await until(Sweeper(uri, database).sweep, what="what is too old is removed")
     return lines
 
 
