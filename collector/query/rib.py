@@ -16,6 +16,9 @@ from schemas.query import Route
 
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
+_LONGEST_USUAL = {4: 24, 6: 48}
+"""The longest prefixes that are common in the Internet's tables, by the version of IP."""
+
 
 @dataclass(frozen=True)
 class RibQuery:
@@ -105,11 +108,17 @@ async def matching(known: Known, question: RibQuery) -> AsyncIterator[Items]:
 
 
 def _prefixes(prefix: str, match: Match) -> list[str]:
-    """Those that can be asked for by name."""
+    """Those that can be asked for by name.
+
+    The usual lengths first: the embedded server compares each in turn with all prefixes of an UPDATE, up to the one
+    that is there.
+    """
     if match == "exact":
         return [prefix]
     network = ipaddress.ip_network(prefix)
-    return [str(network.supernet(new_prefix=length)) for length in range(network.prefixlen + 1)]
+    usual = _LONGEST_USUAL[network.version]
+    lengths = sorted(range(network.prefixlen + 1), key=lambda length: (length > usual, -length))
+    return [str(network.supernet(new_prefix=length)) for length in lengths]
 
 
 def _length(key: Key) -> int:
