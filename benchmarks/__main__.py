@@ -1,4 +1,4 @@
-"""Runs the figures: `make bench`, MRT=file, ROUNDS=n, FIGURES="one another"; `python -m benchmarks` is the same.
+"""Runs the figures: `make bench`, MRT=file, ROUNDS=n, FIGURES="one another", STORE=server; or `python -m benchmarks`.
 
 The cases that the figures need are run in turn, each once a round, so that whatever slows this machine down for a
 while slows all of them down; a ratio is made of values of one round. What was measured goes to docs/benchmarks.json,

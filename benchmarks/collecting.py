@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from benchmarks.data import Table
 from benchmarks.processes import Usage, find, usage
 from benchmarks.speakers import ADDRESS, BIN, LOCAL_AS, Played, ends, free_port, play, workplace
+from benchmarks.stores import STORE
 from collector.lanes import Lane
 from collector.query.running import find_running
 from collector.spool import position
@@ -94,7 +95,8 @@ def collecting(table: Table, *, python: str | None = None, peers: int = 1, proce
     with workplace() as place:
         data_dir, port, config = place / "data", free_port(), place / "collector.toml"
         exabgp = {"processes": processes, **({"python": python} if python else {})}
-        config.write_text(_section("[exabgp]", exabgp) + _peers(table, peers))
+        store = {"embedded": STORE} if STORE else {}
+        config.write_text(_section("[exabgp]", exabgp) + _section("[mongodb]", store) + _peers(table, peers))
         command = [str(BIN / "bgpledger"), "run", "--data-dir", str(data_dir), "--local-as", str(LOCAL_AS)]
         command += ["--listen", f"{ADDRESS}:{port}", "--config", str(config)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}

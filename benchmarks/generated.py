@@ -36,7 +36,7 @@ def write_table(path: Path, routes: int) -> None:
                 size = 1 << (32 - length)
                 network = -(-network // size) * size
                 nlri += bytes((length,)) + network.to_bytes(4)[: (length + 7) // 8]
-                network += size if chance.random() < 0.7 else 4 * size
+                network += size if chance.random() < 0.7 else 2 * size
             left -= count
             file.write(_record(_update(chance, bytes(nlri)), _BEGIN + (routes - left) // 20_000))
     fresh.replace(path)

@@ -19,6 +19,7 @@ from benchmarks.collecting import PARTS
 from benchmarks.data import ROOT, Table
 from benchmarks.figures import CASES, FIGURES, Figure
 from benchmarks.plot import bars
+from benchmarks.stores import STORE
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 _SAMPLES = ROOT / "docs" / "benchmarks.json"
@@ -26,6 +27,7 @@ _RATES = ROOT / "docs" / "benchmarks-rates.svg"
 _SHARES = ROOT / "docs" / "benchmarks-cpu.svg"
 _WORDS = Path(__file__).with_name("page.md")
 _PROFILE_ROWS = 12
+_FIGURES, _FAST = "figures", "figures of secantusd-rs"
 _PROGRAMS = {
     "PyPy": ("pypy3", "-c", "import sys; print('%d.%d.%d' % sys.pypy_version_info[:3])"),
     "pmbgpd": ("pmbgpd", "-V"),
@@ -34,25 +36,27 @@ _PROGRAMS = {
 
 def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
     """Add what was measured to what is known, and write the page anew."""
-    known: dict[str, Any] = json.loads(_SAMPLES.read_text()) if _SAMPLES.exists() else {"figures": {}}
+    known: dict[str, Any] = json.loads(_SAMPLES.read_text()) if _SAMPLES.exists() else {}
+    figures = known.setdefault(_FAST if STORE else _FIGURES, {})
     circumstances = _circumstances(table)
     for name, figure in chosen.items():
         complete = [one for one in rounds if all(case in one for case in figure.cases)]
         missing = next((reason for case in figure.cases if (reason := CASES[case].missing())), None)
         if complete or missing:
-            known["figures"][name] = {
+            figures[name] = {
                 "values": [figure.value(one) for one in complete],
                 "missing": missing,
                 "samples": [{case: one[case] for case in figure.cases} for one in complete],
                 "when": circumstances,
             }
-    if list(rounds[-1])[-1] == "decode":
+    if list(rounds[-1])[-1] == "decode" and not STORE:
         known["profile"] = decoding.profile(table, _PROFILE_ROWS)
     _SAMPLES.write_text(json.dumps(known, indent=1) + "\n")
     _RATES.write_text(bars("Routes a second, median", _rates(known["figures"])))
     _SHARES.write_text(bars("CPU seconds for one table, median", _shares(known["figures"])))
     words = _WORDS.read_text()
-    for mark, text in {"table": _table(known), "profile": _profile(known), "circumstances": _told(known)}.items():
+    tables = {"table": _table(known, _FIGURES), "table-fast": _table(known, _FAST)}
+    for mark, text in {**tables, "profile": _profile(known), "circumstances": _told(known)}.items():
         words = words.replace(f"<!-- {mark} -->", text)
     PAGE.write_text(words)
 
@@ -74,6 +78,9 @@ def _circumstances(table: Table) -> dict[str, Any]:
 def _versions() -> dict[str, str]:
     packages = ("bgpledger", "exabgp", "pydantic", "pymongo", "secantusdb")
     found = {name: importlib.metadata.version(name) for name in packages}
+    if STORE:
+        del found["secantusdb"]
+        found["store"] = _output(STORE, "--version").partition("\n")[0]
     found["Python"] = platform.python_version()
     for name, command in _PROGRAMS.items():
         if said := _output(*command):
@@ -100,22 +107,22 @@ def _memory() -> int:
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
-def _table(known: Mapping[str, Any]) -> str:
+def _table(known: Mapping[str, Any], which: str) -> str:
     rows = [
         "| figure | goal | median | spread | rounds | reached | command |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, figure in FIGURES.items():
-        found = known["figures"].get(name)
+        found = known.get(which, {}).get(name)
         if found is not None:
-            rows.append(_row(name, figure, found))
+            rows.append(_row(name, figure, found, " STORE=secantusd-rs" if which == _FAST else ""))
     return "\n".join(rows)
 
 
-def _row(name: str, figure: Figure, found: Mapping[str, Any]) -> str:
+def _row(name: str, figure: Figure, found: Mapping[str, Any], told: str) -> str:
     sign = "<=" if figure.better == "less" else ">="
     goal = "" if figure.goal is None else f"{sign} {_number(figure.goal)} {figure.unit}"
-    command = f"`make bench FIGURES={name}`"
+    command = f"`make bench FIGURES={name}{told}`"
     values = found["values"]
     if not values:
         return f"| {figure.title} | {goal} | {found['missing']} | | | | {command} |"
@@ -143,7 +150,7 @@ def _profile(known: Mapping[str, Any]) -> str:
 def _told(known: Mapping[str, Any]) -> str:
     """Each set of circumstances, with the figures that were measured under it."""
     groups: dict[str, list[str]] = {}
-    for name, found in known["figures"].items():
+    for name, found in [*known[_FIGURES].items(), *known.get(_FAST, {}).items()]:
         when = found["when"]
         versions = ", ".join(f"{program} {version}" for program, version in when["versions"].items())
         text = f"{when['table']}. {when['machine']}. {versions}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from collector.store import embedded
 from collector.store.mongo import Store
 
+STORE = os.environ.get("STORE") or None
+"""`mongodb.embedded`; None: the server that pip installs."""
 _BATCH = 1000
 """As `archive.batch_lines` has it."""
 
@@ -17,7 +20,7 @@ _BATCH = 1000
 @asynccontextmanager
 async def store_server(place: Path) -> AsyncIterator[embedded.EmbeddedStore]:
     """A server whose files are in `place`/store."""
-    server = await embedded.start(place)
+    server = await embedded.start(place, STORE)
     try:
         yield server
     finally:

@@ -144,7 +144,7 @@ async def _store(settings: Settings) -> AsyncIterator[str]:
     if settings.mongodb.uri is not None:
         yield settings.mongodb.uri.get_secret_value()
         return
-    keeper = _EmbeddedKeeper(settings.data_dir)
+    keeper = _EmbeddedKeeper(settings.data_dir, settings.mongodb.embedded)
     uri = await keeper.start()
     watching = asyncio.create_task(keeper.watch(), name="embedded store")
     sweeping = asyncio.create_task(_sweep(Sweeper(uri, settings.mongodb.database)), name="expiry")
@@ -172,12 +172,13 @@ async def _sweep(sweeper: Sweeper) -> None:
 class _EmbeddedKeeper:
     """Starts the embedded store again when it ends; it comes back at the same address if that is free."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, program: str | None) -> None:
         self._data_dir = data_dir
+        self._program = program
         self._store: embedded.EmbeddedStore | None = None
 
     async def start(self) -> str:
-        self._store = await embedded.start(self._data_dir)
+        self._store = await embedded.start(self._data_dir, self._program)
         log.info("embedded store at %s, its files in %s", self._store.uri, self._data_dir / "store")
         return self._store.uri
 

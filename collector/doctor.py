@@ -7,7 +7,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,11 +17,12 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 import collector
-from collector.errors import BgpledgerError
+from collector.errors import BgpledgerError, StoreError
 from collector.query.running import RunningCollector, find_running
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
 from collector.store.driver import Client, close, connect
+from collector.store.embedded import find_program
 from collector.store.uri import redact
 from collector.wire.exabgp import listening_places, program, render
 from collector.wire.supervise import check_free
@@ -198,15 +198,10 @@ def _listening(settings: Settings, running: RunningCollector | None) -> Iterator
 
 def _store(settings: Settings, running: RunningCollector | None) -> Iterator[Finding]:
     if settings.mongodb.uri is None:
-        if Path(sys.executable).with_name("secantusd-py").exists():
-            yield Finding("ok", "store", "embedded, installed")
-        else:
-            yield Finding(
-                "error",
-                "store",
-                "the embedded store is not installed, and no MongoDB is named",
-                'pip install "bgpledger[embedded]", or name a MongoDB with --mongodb-uri',
-            )
+        try:
+            yield Finding("ok", "store", f"embedded, {find_program(settings.mongodb.embedded).name}")
+        except StoreError as error:
+            yield Finding("error", "store", error.cause, error.cure)
             return
         if running and running.mongodb_uri:
             yield from _server(settings, running.mongodb_uri)

@@ -147,6 +147,11 @@ class MongodbSettings(_Section):
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
         description="the database's name: letters, digits, - and _, at most 63",
     )
+    embedded: str | None = Field(
+        None,
+        min_length=1,
+        description='the server that is a store of our own, a name or a path: "secantusd-rs"; without, that of pip',
+    )
     driver: Literal["pymongo", "motor"] = Field("pymongo", description='"pymongo" or "motor"')
 
 

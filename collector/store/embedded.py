@@ -1,14 +1,15 @@
 """The embedded store: SecantusDB, which speaks MongoDB's protocol, as a process of its own under the data directory.
 
-Never imported (it is GPL-2.0): started from the environment that this program runs in.
+Never imported (it is GPL-2.0): started from the environment that this program runs in. Its makers have another server
+for the same files and options, `secantusd-rs`, in Rust, five times as fast: see docs/decisions/0012-secantusd-rs.md.
 
 How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and j:true, 2 cores, ext4 on a fast disk):
 
 - `--standalone`: as a replica set of one it keeps an oplog, and a batch takes 37 ms, or 61 ms from the 100,000th
   document on, when it prunes as well; without, 23-25 ms, and 100 MB less of disk and memory. The price: no change
   streams.
-- no `--sync-on-commit`: a write with j:true syncs the journal anyway, and says so only then. j:true costs nothing that
-  can be seen in a batch, and 0.2 ms for a single write.
+- `--sync-on-commit`: secantusd-rs (0.5.3-beta.196) says that it did what j:true asks, and does it only with this: one
+  fdatasync a batch, 0.2 ms. The one in Python does so anyway.
 - `--cache-size 256M`: its resident size stays near 200 MB.
 - a file of ours for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc. It
   switches the TTL monitor off; see `collector.store.expiry`.
@@ -80,7 +81,33 @@ class EmbeddedStore:
         self._state.unlink(missing_ok=True)
 
 
-async def start(data_dir: Path) -> EmbeddedStore:
+def find_program(named: str | None) -> Path:
+    """The server's program.
+
+    Args:
+        named: its name or path; None: the one that was installed beside this Python.
+
+    Raises:
+        StoreError: it is not there.
+    """
+    if named is None:
+        program = Path(sys.executable).with_name("secantusd-py")
+        if not program.exists():
+            raise StoreError(
+                "the embedded store is not installed, and no MongoDB is named",
+                'pip install "bgpledger[embedded]", or name a MongoDB with --mongodb-uri',
+            )
+        return program
+    found = shutil.which(named)
+    if found is None:
+        raise StoreError(
+            f"the embedded store {named} is not there, or cannot be run",
+            "install it (README, Two embedded stores), or leave mongodb.embedded out",
+        )
+    return Path(found)
+
+
+async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
     """Start the server on `data_dir`/store and wait until it answers.
 
     It ends when the calling thread does, however that ends; so call it in the main thread. After a server that was
@@ -88,16 +115,12 @@ async def start(data_dir: Path) -> EmbeddedStore:
 
     Args:
         data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings) and log/store.log.
+        named: its program, see `find_program`.
 
     Raises:
         StoreError: it is not installed, does not start, or serves another collector already.
     """
-    program = Path(sys.executable).with_name("secantusd-py")
-    if not program.exists():
-        raise StoreError(
-            "the embedded store is not installed",
-            "pip install 'bgpledger[embedded]', or name a MongoDB with --mongodb-uri",
-        )
+    program = find_program(named)
     state, log = data_dir / "store.json", data_dir / "log" / "store.log"
     try:
         for directory in (data_dir, data_dir / "store", log.parent):
@@ -139,6 +162,7 @@ def _launch(program: Path, data_dir: Path, port: int, log: Path) -> subprocess.P
         "--port",
         str(port),
         "--standalone",
+        "--sync-on-commit",
     ]
     command += ["--storage-path", str(data_dir / "store"), "--cache-size", "256M", "--log-level", "WARNING"]
     if setpriv := shutil.which("setpriv"):

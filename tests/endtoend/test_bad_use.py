@@ -107,6 +107,14 @@ def test_port_taken(data_dir: Path) -> None:
     assert place in said
 
 
+def test_no_such_embedded_store(data_dir: Path) -> None:
+    listen = f"127.0.0.1:{free_port()}"
+    command = ("run", "--data-dir", str(data_dir), "--local-as", "65000", "--listen", listen)
+    said = refused(*command, BGPLEDGER_MONGODB_EMBEDDED="no-such-server")
+    assert "the embedded store no-such-server is not there" in said
+    assert "leave mongodb.embedded out" in said
+
+
 def test_a_demo_beside_another(tmp_path: Path) -> None:
     with only_collector(tmp_path / ".demo"):
         done = subprocess.run(

@@ -1,5 +1,7 @@
 """Every command finds the store of a running collector by its data directory alone."""
 
+import json
+import sys
 from pathlib import Path
 
 from tests.running import bgpledger, collecting
@@ -23,3 +25,15 @@ async def test_an_embedded_store_under_another_name(data_dir: Path) -> None:
         assert collector.ask("peers") == []
         done = bgpledger("history", "10.0.0.0/8", BGPLEDGER_DATA_DIR=str(data_dir))
         assert done.returncode == 0, done.stderr
+
+
+async def test_an_embedded_store_of_another_program(data_dir: Path, tmp_path: Path) -> None:
+    server = tmp_path / "another-server"
+    server.symlink_to(Path(sys.executable).with_name("secantusd-py"))
+    with collecting(data_dir, BGPLEDGER_MONGODB_EMBEDDED=str(server)) as collector:
+        await collector.until_up()
+        assert collector.ask("peers") == []
+        pid = json.loads((data_dir / "store.json").read_text())["pid"]
+        assert str(server) in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        done = bgpledger("doctor", BGPLEDGER_DATA_DIR=str(data_dir), BGPLEDGER_MONGODB_EMBEDDED=str(server))
+        assert "store: embedded, another-server" in done.stdout

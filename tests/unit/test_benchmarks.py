@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import report
-from benchmarks.data import Table
+from benchmarks.data import GENERATED_ROUTES, Table
 from benchmarks.figures import CASES, FIGURES
 from benchmarks.generated import write_table
 from collector.wire import bgp, mrt
@@ -15,12 +15,12 @@ from collector.wire.replay import plan
 
 def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> None:
     path = tmp_path / "table.mrt.gz"
-    write_table(path, 3000)
+    write_table(path, GENERATED_ROUTES)
     (peer,) = plan(path)
     assert len(peer.sessions) == 1
     updates = [record for record in mrt.read(path) if isinstance(record, mrt.Message)]
     assert peer.updates == len(updates)
-    assert sum(len(set(_prefixes(update.data))) for update in updates) == 3000
+    assert sum(len(set(_prefixes(update.data))) for update in updates) == GENERATED_ROUTES
     assert max(len(update.data) for update in updates) <= bgp.MAXIMUM_LENGTH
 
 
