@@ -173,4 +173,4 @@ async def test_names_the_cure_when_it_is_not_installed(data_dir: Path, monkeypat
     monkeypatch.setattr(sys, "executable", str(data_dir / "bin" / "python"))
     with pytest.raises(StoreError, match="not installed") as refused:
         await embedded.start(data_dir)
-    assert "pip install 'bgpledger[embedded]'" in refused.value.cure
+    assert 'pip install "bgpledger[embedded]"' in refused.value.cure
