@@ -103,6 +103,14 @@ FIGURES: dict[str, Figure] = {
         better="more",
         goal=3,
     ),
+    "routes-pypy": Figure(
+        "routes a second with ExaBGP under PyPy",
+        ("collector-pypy",),
+        lambda one: one["collector-pypy"]["routes"] / one["collector-pypy"]["seconds"],
+        "routes/s",
+        "more",
+        goal=25_000,
+    ),
     "pypy-spool": Figure(
         "how fast ExaBGP gets rid of the table into the spool under PyPy, over CPython, while the store works",
         ("collector", "collector-pypy"),

@@ -13,7 +13,7 @@ from collector.store.mongo import Store
 
 STORE = os.environ.get("STORE") or None
 """`mongodb.embedded`; None: the server that pip installs."""
-_BATCH = 1000
+_BATCH = 250
 """As `archive.batch_lines` has it."""
 
 

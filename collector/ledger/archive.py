@@ -101,7 +101,7 @@ class Archiver:
         lane: int = 0,
         spool: str | None = None,
         retention: Mapping[str, int] | None = None,
-        batch_lines: int = 1000,
+        batch_lines: int = 250,
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
         ask: Ask = lambda _address, _family: True,
