@@ -12,8 +12,8 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
   fdatasync a batch, 0.2 ms. The one in Python does so anyway.
 - batches of 250 lines (`archive.batch_lines`): with 1,000 a secantusd-rs whose cache is full tries one insert again and
   again, for minutes; the one in Python is as fast with either.
-- `--cache-size 256M`: its resident size is 300 MB after one table of 600,000 routes. It grows with what it has been through:
-  1.5 GB after ten tables within minutes, and the one in Rust is like that.
+- `--cache-size 256M`: its resident size is 300 MB after one table of 600,000 routes. It grows with what it has been
+  through: 1.5 GB after ten tables within minutes, and the one in Rust is like that.
 - a file of ours for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc. It
   switches the TTL monitor off; see `collector.store.expiry`.
 
