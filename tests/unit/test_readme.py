@@ -45,12 +45,16 @@ def test_no_letter_means_two_things() -> None:
     walk(get_command(app))
 
 
+_OF_OTHERS = {"--strict", "--version", "--sync-on-commit"}
+"""Options of other programs: mypy, cargo, secantusd-rs."""
+
+
 def test_every_option_that_is_named_exists() -> None:
     before = {option for parameter in get_command(app).params for option in parameter.opts}
     known = before.union(*commands().values())
     asking = re.sub(r"^\$ mongosh .*", "", (ROOT / "docs/asking.md").read_text(), flags=re.MULTILINE)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + asking))
-    assert named <= known | {"--strict"}
+    assert named <= known | _OF_OTHERS
 
 
 def test_the_configuration_can_be_used() -> None:

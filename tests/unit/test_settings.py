@@ -63,7 +63,7 @@ def test_the_example_has_every_key() -> None:
         assert key[-1] in section, f"{'.'.join(key)} is missing in {EXAMPLE}"
 
 
-WITHOUT_DEFAULT = {"local_as", "router_id", "uri", "limit_mib", "python"}
+WITHOUT_DEFAULT = {"local_as", "router_id", "uri", "embedded", "limit_mib", "python"}
 
 
 def test_the_example_tells_the_defaults() -> None:
