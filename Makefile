@@ -43,7 +43,7 @@ faults: $(READY) tools ## kill every part, take the store away, and compare: KIL
 fuzz: $(READY) ## hostile lines over decode and over the whole path: FUZZ_LINES=1000000 SEED=n
 	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
 
-bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n STORE=server
+bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n STORE=secantusd-rs
 	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) STORE=$(STORE) $(BIN)/python -m benchmarks
 
 tools: $(READY) ## the BGP daemons and other programs that the tests talk to

@@ -1,4 +1,4 @@
-"""Runs the figures: `make bench`, MRT=file, ROUNDS=n, FIGURES="one another", STORE=server; or `python -m benchmarks`.
+"""Runs the figures: `make bench` with MRT, ROUNDS, FIGURES, TABLES, STORE; or `python -m benchmarks` with the same.
 
 The cases that the figures need are run in turn, each once a round, so that whatever slows this machine down for a
 while slows all of them down; a ratio is made of values of one round. What was measured goes to docs/benchmarks.json,

@@ -37,7 +37,8 @@ _PROGRAMS = {
 def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
     """Add what was measured to what is known, and write the page anew."""
     known: dict[str, Any] = json.loads(_SAMPLES.read_text()) if _SAMPLES.exists() else {}
-    figures = known.setdefault(_FAST if STORE else _FIGURES, {})
+    of_pip, of_fast = (known.setdefault(name, {}) for name in (_FIGURES, _FAST))
+    figures = of_fast if STORE else of_pip
     circumstances = _circumstances(table)
     for name, figure in chosen.items():
         complete = [one for one in rounds if all(case in one for case in figure.cases)]
@@ -52,8 +53,8 @@ def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[s
     if list(rounds[-1])[-1] == "decode" and not STORE:
         known["profile"] = decoding.profile(table, _PROFILE_ROWS)
     _SAMPLES.write_text(json.dumps(known, indent=1) + "\n")
-    _RATES.write_text(bars("Routes a second, median", _rates(known["figures"])))
-    _SHARES.write_text(bars("CPU seconds for one table, median", _shares(known["figures"])))
+    _RATES.write_text(bars("Routes a second, median", _rates(of_pip)))
+    _SHARES.write_text(bars("CPU seconds for one table, median", _shares(of_pip)))
     words = _WORDS.read_text()
     tables = {"table": _table(known, _FIGURES), "table-fast": _table(known, _FAST)}
     for mark, text in {**tables, "profile": _profile(known), "circumstances": _told(known)}.items():
@@ -113,7 +114,7 @@ def _table(known: Mapping[str, Any], which: str) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, figure in FIGURES.items():
-        found = known.get(which, {}).get(name)
+        found = known[which].get(name)
         if found is not None:
             rows.append(_row(name, figure, found, " STORE=secantusd-rs" if which == _FAST else ""))
     return "\n".join(rows)
@@ -150,7 +151,7 @@ def _profile(known: Mapping[str, Any]) -> str:
 def _told(known: Mapping[str, Any]) -> str:
     """Each set of circumstances, with the figures that were measured under it."""
     groups: dict[str, list[str]] = {}
-    for name, found in [*known[_FIGURES].items(), *known.get(_FAST, {}).items()]:
+    for name, found in [*known[_FIGURES].items(), *known[_FAST].items()]:
         when = found["when"]
         versions = ", ".join(f"{program} {version}" for program, version in when["versions"].items())
         text = f"{when['table']}. {when['machine']}. {versions}."
