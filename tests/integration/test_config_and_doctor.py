@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import bgpledger, collecting, free_port
-from tests.support import ROOT
+from tests.support import ROOT, until
 
 EXAMPLE = str(ROOT / "conf/collector.toml")
 
@@ -120,8 +120,10 @@ async def test_exabgp_is_what_run_uses_but_for_passwords(tmp_path: Path) -> None
     assert shown.returncode == 0, shown.stderr
     assert "s3cret" not in shown.stdout
     with collecting(tmp_path / "data", "--config", file, port=port) as collector:
-        await collector.until_up()
-        used = (tmp_path / "data/exabgp.conf").read_text()
+        written = tmp_path / "data/exabgp.conf"
+        # The store can be asked before ExaBGP is started.
+        await until(written.exists, what="exabgp.conf is written")
+        used = written.read_text()
         assert used.replace("s3cret", "(not shown)") == shown.stdout
         # The doctor knows the collector that runs, and asks its store.
         done = bgpledger("doctor", "--config", file)
