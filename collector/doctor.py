@@ -21,6 +21,7 @@ from collector.errors import BgpledgerError, StoreError
 from collector.query.running import RunningCollector, find_running
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
+from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program
 from collector.store.uri import redact
@@ -229,7 +230,9 @@ def _server(settings: Settings, uri: str) -> Iterator[Finding]:
 async def _ask(uri: str, settings: Settings) -> list[Finding]:
     client = connect(uri, settings.mongodb.driver, timeout=_PATIENCE)
     try:
-        return [*await _version(client, redact(uri)), await _writable(client, settings.mongodb.database)]
+        database = settings.mongodb.database
+        version = await _version(client, redact(uri))
+        return [*version, await _writable(client, database), *await _schema(client, database)]
     finally:
         await close(client)
 
@@ -255,6 +258,17 @@ async def _version(client: Client, shown: str) -> list[Finding]:
             )
         )
     return findings
+
+
+async def _schema(client: Client, database: str) -> list[Finding]:
+    found = await client[database]["meta"].find_one({"_id": "schema"})
+    version = found["version"] if found else SCHEMA_VERSION
+    if version == SCHEMA_VERSION:
+        return []
+    what = f"database {database} is of schema {version}, this program's is {SCHEMA_VERSION}"
+    if version > SCHEMA_VERSION:
+        return [Finding("error", "schema", what, "use the newer bgpledger that wrote it")]
+    return [Finding("warning", "schema", f"{what}: --origin has no index", "bgpledger db migrate")]
 
 
 async def _writable(client: Client, database: str) -> Finding:

@@ -55,6 +55,8 @@ def parse_as_path(text: str) -> tuple[Segment, ...]:
 
 def origins(path: str) -> tuple[int, ...]:
     """The AS that originated a route, of its path; several behind an AS_SET, none of an empty path."""
+    if path[-1:].isdigit():  # nearly all, and every UPDATE that is archived comes by here
+        return (int(path.rpartition(" ")[2]),)
     segments = parse_as_path(path)
     if not segments:
         return ()

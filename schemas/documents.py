@@ -13,10 +13,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from bson import ObjectId
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
+from schemas.attributes import origins
 from schemas.message import Answer, Message, Peer, Update
 from schemas.scalars import Timestamp
 
 VERSION = 1
+UPDATE_VERSION = 2
+"""Of the documents of `updates`. 2: with `origin_asns`."""
 MAX_RAW_BYTES = 1 << 20
 """What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
 
@@ -91,10 +94,20 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
     document.update(message.model_dump(exclude_none=True))
     if isinstance(message, Update):
         del document["kind"]  # the collection says it
+        set_origins(document)
     return document
 
 
+def set_origins(document: dict[str, Any]) -> None:
+    """Give a document of `updates` what its version 2 has more: the ASes at the end of its AS path, for an index."""
+    document["v"] = UPDATE_VERSION
+    path = document.get("attributes", {}).get("as_path")
+    if path and (found := origins(path)):
+        document["origin_asns"] = list(found)
+
+
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+_NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns"))
 
 
 def to_message(document: dict[str, Any]) -> Message:
@@ -103,7 +116,7 @@ def to_message(document: dict[str, Any]) -> Message:
     Raises:
         pydantic.ValidationError: the document is of a shape that this version does not know.
     """
-    body = {key: value for key, value in document.items() if key not in ("_id", "v", "collector", "session")}
+    body = {key: value for key, value in document.items() if key not in _NOT_OF_THE_MESSAGE}
     body.setdefault("kind", "update")
     if body["kind"] == "answer":
         return Answer(text=body["text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,11 +10,13 @@ import typer
 from collector.cli.options import Config, DataDir, MongodbUri, chosen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from collector.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make anew what is derived from the archive.",
+    help="Migrate a database, or make anew what is derived from the archive.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -33,24 +36,59 @@ def rebuild_rib(
     sys.stderr.write(f"{made} tables of {sessions} sessions\n")
 
 
+@app.command()
+def migrate(
+    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+) -> None:
+    """Bring a database that an older bgpledger made to the shape that this one works best with.
+
+    Upgrade and start the collectors first: those of this version may run meanwhile, and go on if this is broken off;
+    then say it again. An older one can't use the database afterwards.
+    """
+    import asyncio
+    import sys
+
+    changed = asyncio.run(_migrate(chosen(ctx, data_dir, mongodb_uri, config=config)))
+    if changed is None:
+        sys.stderr.write("nothing to migrate: the database is as this version makes it\n")
+    else:
+        sys.stderr.write(f"migrated: {changed} UPDATEs have their origins, and an index serves --origin\n")
+
+
 async def _rebuild(settings: Settings) -> tuple[int, int]:
+    from collector.cli.asking import find_store
+    from collector.ledger.project import Rhythm, rebuild
+
+    sessions = 0
+    with _bar("sessions") as advance:
+
+        def told(done: int, of: int) -> None:
+            nonlocal sessions
+            sessions = of
+            advance(done, of)
+
+        async with find_store(settings) as store:
+            rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
+            return await rebuild(store, rhythm, told), sessions
+
+
+async def _migrate(settings: Settings) -> int | None:
+    from collector.cli.asking import find_store
+    from collector.store.migrate import migrate
+
+    with _bar("UPDATEs") as advance:
+        async with find_store(settings) as store:
+            return await migrate(store, advance)
+
+
+@contextmanager
+def _bar(of_what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on a terminal; it is told how much is done, of how much."""
     import sys
 
     from rich.console import Console
     from rich.progress import Progress
 
-    from collector.cli.asking import find_store
-    from collector.ledger.project import Rhythm, rebuild
-
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("sessions", total=None)
-        sessions = 0
-
-        def told(done: int, of: int) -> None:
-            nonlocal sessions
-            sessions = of
-            progress.update(bar, completed=done, total=of)
-
-        async with find_store(settings) as store:
-            rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
-            return await rebuild(store, rhythm, told), sessions
+        bar = progress.add_task(of_what, total=None)
+        yield lambda done, of: progress.update(bar, completed=done, total=of)

@@ -6,10 +6,15 @@ An index costs every insert; none is here for a question that nobody asks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+
+ORIGINS_SINCE = 2
+"""The schema whose documents of `updates` all have their origins, and an index over them."""
+SCHEMA_VERSION = 2
+"""Raised when a collection, an index or a document changes its shape; kept in `meta`."""
 
 
 def _index(name: str, *keys: str) -> IndexModel:
@@ -34,6 +39,13 @@ class Collection:
     name: str
     indexes: Sequence[IndexModel]
     validator: dict[str, Any]
+    later: Mapping[int, Sequence[IndexModel]] = field(default_factory=dict)
+    """Indexes by the schema that they came with. A database of an earlier one gets them as it is migrated: to build
+    one over many documents takes minutes, in which a collector could write nothing."""
+
+    def indexes_of(self, version: int) -> list[IndexModel]:
+        """The indexes that a database of this schema has."""
+        return [*self.indexes, *(one for since, those in self.later.items() if since <= version for one in those)]
 
 
 _EVERY = {"_id": "objectId", "v": "int", "collector": "string"}
@@ -51,6 +63,10 @@ COLLECTIONS = (
             _index("peer", "peer.address", "ts"),
         ],
         _validator({**_EVERY, "ts": "date", "peer": "object"}),
+        later={
+            # What an AS originated in a range of time, and what was withdrawn of that (collector.query.origins).
+            ORIGINS_SINCE: [_index("origin", "origin_asns", "ts")]
+        },
     ),
     Collection(
         "messages",
@@ -135,6 +151,3 @@ EXPIRIES = (
     Expiry("sessions_days", "sessions", "until", DESCENDING),
     Expiry("rejects_days", "rejects", "ts", ASCENDING),
 )
-
-SCHEMA_VERSION = 1
-"""Raised when a collection, an index or a document changes its shape; kept in `meta`."""

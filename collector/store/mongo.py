@@ -34,6 +34,8 @@ _DUPLICATE_KEY = 11000
 _NOT_AUTHORISED = (13, 18)
 _ALREADY_EXISTS = 48
 _DAY_SECONDS = 86_400
+_INDEXING_SECONDS = 86_400
+"""How long an index over millions of documents may take."""
 _AT_ONCE = 1000
 """Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
 # BadValue, TypeMismatch, Dollar- and EmptyFieldName, DottedFieldName, DocumentValidationFailure,
@@ -92,7 +94,9 @@ class Store:
     # --- shape --------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the collections, validators and indexes that this version needs; harmless when they are there.
+        """Make the collections, validators and indexes of the database's schema; harmless when they are there.
+
+        An empty database gets the newest schema, another keeps its own until it is migrated.
 
         Raises:
             StoreError: the database was written by a newer bgpledger.
@@ -102,19 +106,14 @@ class Store:
                 await self._prepare_all()
 
     async def _prepare_all(self) -> None:
-        meta = self._database["meta"]
-        schema = await meta.find_one({"_id": "schema"})
-        if schema and schema["version"] > SCHEMA_VERSION:
-            raise StoreError(
-                f"the database at {self.shown_uri} has schema {schema['version']}, this program knows {SCHEMA_VERSION}",
-                "use the newer bgpledger that wrote it",
-            )
+        schema = await self.schema()
         present = set(await self._database.list_collection_names())
         for collection in COLLECTIONS:
-            await self._prepare(collection, exists=collection.name in present)
-        await meta.replace_one({"_id": "schema"}, {"_id": "schema", "version": SCHEMA_VERSION}, upsert=True)
+            await self._prepare(collection, schema or SCHEMA_VERSION, exists=collection.name in present)
+        if schema is None:
+            await self.raise_schema()
 
-    async def _prepare(self, collection: Collection, *, exists: bool) -> None:
+    async def _prepare(self, collection: Collection, version: int, *, exists: bool) -> None:
         if not exists:
             try:
                 await self._database.create_collection(collection.name)
@@ -122,7 +121,30 @@ class Store:
                 if error.code != _ALREADY_EXISTS:  # another collector was quicker
                     raise
         await self._database.command("collMod", collection.name, validator=collection.validator)
-        await self._database[collection.name].create_indexes(list(collection.indexes))
+        await self._database[collection.name].create_indexes(collection.indexes_of(version))
+
+    async def schema(self) -> int | None:
+        """The version of the database's schema; None of an empty one.
+
+        Raises:
+            StoreError: the database was written by a newer bgpledger.
+        """
+        with self._errors():
+            found = await self._database["meta"].find_one({"_id": "schema"})
+        version = int(found["version"]) if found else None
+        if version and version > SCHEMA_VERSION:
+            raise StoreError(
+                f"the database at {self.shown_uri} has schema {version}, this program knows {SCHEMA_VERSION}",
+                "use the newer bgpledger that wrote it",
+            )
+        return version
+
+    async def raise_schema(self) -> None:
+        """Make the indexes of the newest schema, however long that takes, and write down that the database has it."""
+        with self._errors(), pymongo.timeout(_INDEXING_SECONDS):
+            for collection in COLLECTIONS:
+                await self._database[collection.name].create_indexes(collection.indexes_of(SCHEMA_VERSION))
+        await self.replace("meta", [{"_id": "schema", "version": SCHEMA_VERSION}])
 
     async def retain(self, days: Mapping[str, int]) -> None:
         """Let the server remove by itself what is older, from now on and of what is there; harmless to repeat.

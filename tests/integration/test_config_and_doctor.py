@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from tests.running import bgpledger, collecting, free_port
 from tests.support import ROOT, until
@@ -176,6 +178,18 @@ def test_a_store_that_answers(data_dir: Path, mongodb_uri: str, database: str) -
         "doctor", "--data-dir", str(data_dir), "--mongodb-uri", mongodb_uri, BGPLEDGER_MONGODB_DATABASE=database
     )
     assert f"database {database} is writable" in found(done.stdout, "store")
+
+
+@pytest.mark.parametrize(("schema", "status", "cure"), [(1, "warning", "db migrate"), (99, "error", "newer bgpledger")])
+def test_a_database_of_another_version(data_dir: Path, embedded_uri: str, schema: int, status: str, cure: str) -> None:
+    database = f"test_doctor_{os.getpid()}_{schema}"
+    with MongoClient[dict[str, Any]](embedded_uri) as client:
+        client[database]["meta"].insert_one({"_id": "schema", "version": schema})
+    done = bgpledger(
+        *("doctor", "--data-dir", str(data_dir), "--mongodb-uri", embedded_uri), BGPLEDGER_MONGODB_DATABASE=database
+    )
+    assert found(done.stdout, "schema").startswith(f"{status} ")
+    assert cure in found(done.stdout, "schema")
 
 
 def test_a_data_directory_that_cannot_be() -> None:
