@@ -32,8 +32,9 @@ def command(
 ) -> None:
     """Show updates and sessions by anything that the filters name, oldest first.
 
-    Peers and times narrow what is read; all else is looked for in it. Times are RFC 3339, unix seconds, "2h" (ago)
-    or "yesterday 14:05"; they are UTC, as all that is printed. In a filter a comma is OR, a leading ! excludes.
+    Peers, times and origins narrow what is read; all else is looked for in it. Times are RFC 3339, unix seconds,
+    "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a filter a comma is OR, a leading !
+    excludes.
     """
     import sys
 
@@ -59,14 +60,17 @@ async def _search(
     store: Store, filters: Filter, shown: Progress, *, everything: bool, complete: bool
 ) -> AsyncIterator[HistoryEntry]:
     from collector.errors import UsageError
+    from collector.query.origins import are_indexed
     from collector.query.search import count_updates, search
 
+    indexed = await are_indexed(store, filters)
     count = await count_updates(store, filters)
-    if filters.asks_for_routes and filters.start is None and not everything:
+    if filters.asks_for_routes and not indexed and filters.start is None and not everything:
+        migrate = "; bgpledger db migrate makes an index that serves --origin" if filters.wanted_origins else ""
         raise UsageError(
             f"no index serves these filters: {count} UPDATEs would be read",
-            "give a range of time (--start 2h, --duration 1d), or --all to read them all the same",
+            f"give a range of time (--start 2h, --duration 1d), or --all to read them all the same{migrate}",
         )
-    shown.total = None if filters.span else count
+    shown.total = None if filters.span or indexed else count
     async for entry in search(store, filters, complete=complete, on_read=shown.advance):
         yield entry

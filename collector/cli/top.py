@@ -59,7 +59,7 @@ def command(
     order: Any = by.replace("-", "_")
 
     async def ask(store: Store) -> AsyncIterator[TopEntry]:
-        shown.total = None if filters.span else await count_updates(store, filters)
+        shown.total = None if filters.span or filters.wanted_origins else await count_updates(store, filters)
         async for entry in top(store, what.value, order, filters, limit, on_read=shown.advance):
             shown.end()
             yield entry

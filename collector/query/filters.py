@@ -1,8 +1,8 @@
 """Filters: what an entry has to be like to be shown. Their letters and long names are monocle's.
 
 A filter has one truth: `Filter.matches` over one entry, `Filter.stands` over one route that stands. Of it, a server is
-asked only for what an index serves: the prefix, the peer, the range of time (`span`). More conditions would make the
-embedded server read the whole collection.
+asked only for what an index serves: the prefix, the peer, the range of time (`span`), an origin. More conditions would
+make the embedded server read the whole collection.
 """
 
 from __future__ import annotations
@@ -101,8 +101,13 @@ class Filter:
 
     @property
     def asks_for_routes(self) -> bool:
-        """Whether something is asked that only a route can answer, and that no index serves."""
+        """Whether something is asked that only a route can answer."""
         return any(check is not None for check in (*self._routes, self.families))
+
+    @property
+    def wanted_origins(self) -> tuple[int, ...]:
+        """The ASes whose routes alone are asked for; an index serves these."""
+        return self.origins.values if self.origins and not self.origins.excluded else ()
 
     @property
     def only_peer(self) -> str | None:

@@ -38,10 +38,15 @@ def routes(document: Document, event: str) -> Iterator[tuple[Group, Nlri]]:
 
 
 class LastRoutes:
-    """Finds what withdrawals end, for UPDATEs that come in the order of time."""
+    """Finds what withdrawals end, for UPDATEs that come in the order of time.
 
-    def __init__(self, store: Store) -> None:
+    Where it does not see all that peers say (not `sees_all`), a prefix may have been announced anew behind its back,
+    and is looked up.
+    """
+
+    def __init__(self, store: Store, *, sees_all: bool = True) -> None:
         self._store = store
+        self._sees_all = sees_all
         self._recent: dict[Route, dict[str, Any]] = {}
 
     def see(self, document: Document) -> None:
@@ -55,7 +60,7 @@ class LastRoutes:
         No index serves routes that are no prefixes: of these only what was seen is known.
         """
         route = route_of(document, group, nlri)
-        said = self._recent.get(route)
+        said = self._recent.get(route) if self._sees_all or "nlri" not in group else None
         if said is None:
             said = await self._look_up(document, route) if "nlri" in group else {}
             self._remember(route, said)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from collector.query import streams
 from collector.query.entries import gap_entry, route_entry, session_entry
 from collector.query.filters import Filter
+from collector.query.origins import Announced, announced
 from collector.query.routes import LastRoutes, routes
 from collector.query.streams import Row
 from collector.store.mongo import Store
@@ -26,14 +27,17 @@ async def search(
         filters: what is asked for.
         complete: withdrawals carry the route that they end. Without that, and without a filter that needs it, they
             are not looked up, which saves time.
-        on_read: called for each UPDATE that has been read; `count_updates` says how many there are.
+        on_read: called for each UPDATE that has been read; `count_updates` says how many there are, but of those of
+            some origins, of which fewer are read.
     """
     wanted = []
+    found = None
     if filters.wants("announce") or filters.wants("withdraw"):
-        wanted.append(streams.updates(store, filters))
+        found = await announced(store, filters)
+        wanted.append(found.rows() if found else streams.updates(store, filters))
     if filters.wants("session"):
         wanted.append(streams.session_rows(store, filters))
-    expand = Expander(store, filters, complete=complete)
+    expand = Expander(store, filters, complete=complete, among=found)
     async for row in streams.merge(*wanted, streams.gap_rows(store, filters)):
         async for entry in expand(row):
             if filters.matches(entry):
@@ -43,12 +47,14 @@ async def search(
 
 
 class Expander:
-    """Makes entries of rows."""
+    """Makes entries of rows: of all that peers said, or of some ASes' routes `among` it."""
 
-    def __init__(self, store: Store, filters: Filter, *, complete: bool) -> None:
+    def __init__(self, store: Store, filters: Filter, *, complete: bool, among: Announced | None = None) -> None:
         self._announce = filters.wants("announce")
         self._withdraw = filters.wants("withdraw")
-        self._last = LastRoutes(store) if self._withdraw and (complete or filters.asks_for_routes) else None
+        self._among = among
+        asks = self._withdraw and (complete or filters.asks_for_routes)
+        self._last = LastRoutes(store, sees_all=among is None) if asks else None
 
     async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:
         """The entries of one row; of an UPDATE the withdrawals come first (RFC 4271 4.3)."""
@@ -60,6 +66,8 @@ class Expander:
             document = row.document
             if self._withdraw:
                 for group, prefix in routes(document, "withdraw"):
+                    if self._among and not self._among.may_end(document, group, prefix):
+                        continue
                     ended = await self._last.find(document, group, prefix) if self._last else {}
                     yield route_entry(document, "withdraw", group, prefix, ended)
             if self._last:

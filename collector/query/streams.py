@@ -17,7 +17,7 @@ from collector.store.updates import Span, updates_of_peer, updates_within
 from schemas.message import Peer
 
 UPDATE, UP, END, GAP = "update", "up", "end", "gap"
-_SLACK = timedelta(seconds=2)
+SLACK = timedelta(seconds=2)
 """A clock may be set while a session lasts; its UPDATEs are looked for this much around it."""
 _SESSION_FIELDS = ("peer", "collector", "since", "until", "last_seen", "reason", "updates")
 
@@ -33,8 +33,8 @@ class Row(NamedTuple):
 
 async def updates(store: Store, filters: Filter) -> AsyncIterator[Row]:
     """The UPDATEs of the peers and the time that are asked for."""
-    spans = _spans(await sessions(store, filters), filters)
-    async for row in merge(*(of_peer(store, address, each) for address, each in spans.items())):
+    each = spans(await sessions(store, filters), filters)
+    async for row in merge(*(of_peer(store, address, its) for address, its in each.items())):
         yield row
 
 
@@ -95,34 +95,34 @@ async def merge(*streams: AsyncIterator[Row]) -> AsyncIterator[Row]:
 # --- the UPDATEs of one peer --------------------------------------------------------------------------------------
 
 
-def _spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list[Span]]:
+def spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list[Span]]:
     """When each peer had sessions, within the time that is asked for."""
     now = datetime.now(UTC)
     spans: dict[str, list[Span]] = {}
     for session in sorted(found, key=lambda session: session["since"]):
         until = session.get("until", now)
-        begin, end = session["since"] - _SLACK, max(until, session["last_seen"]) + _SLACK
+        begin, end = session["since"] - SLACK, max(until, session["last_seen"]) + SLACK
         begin = max(begin, filters.start) if filters.start else begin
         end = min(end, filters.end) if filters.end else end
-        of_peer = spans.setdefault(session["peer"]["address"], [])
+        of_peer = spans.get(session["peer"]["address"])
         if of_peer and begin <= of_peer[-1][1]:
             of_peer[-1] = (of_peer[-1][0], max(end, of_peer[-1][1]))
         elif begin < end:
-            of_peer.append((begin, end))
+            spans.setdefault(session["peer"]["address"], []).append((begin, end))
     return spans
 
 
-async def of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
+def of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
     """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out."""
-    async for document in updates_of_peer(store, address, spans):
-        yield _row(document)
+    return rows(updates_of_peer(store, address, spans))
 
 
-async def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncIterator[Row]:
+def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncIterator[Row]:
     """The UPDATEs of one peer in one range of time."""
-    async for document in updates_within(store, address, span):
-        yield _row(document)
+    return rows(updates_within(store, address, span))
 
 
-def _row(document: Document) -> Row:
-    return Row(document["ts"], document["_id"].binary, UPDATE, document)
+async def rows(documents: AsyncIterator[Document]) -> AsyncIterator[Row]:
+    """UPDATEs as rows."""
+    async for document in documents:
+        yield Row(document["ts"], document["_id"].binary, UPDATE, document)

@@ -34,6 +34,7 @@ async def test_asking(data_dir: Path, tmp_path: Path) -> None:
         assert [one["ts"] for one in found] == sorted(one["ts"] for one in found)
         filters_narrow(collector)
         what_no_index_serves(collector)
+        nothing_is_to_be_migrated(collector)
         what_is_said_most(collector)
         what_stood(collector, found)
         a_reader_that_has_seen_enough(collector)
@@ -101,11 +102,20 @@ def filters_narrow(collector: Collector) -> None:
 
 
 def what_no_index_serves(collector: Collector) -> None:
-    refused = subprocess.run(typed(collector, "search", "-o", "64511"), capture_output=True, text=True, check=False)
+    refused = subprocess.run(typed(collector, "search", "-a", "_64511$"), capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert [line.partition(":")[0] for line in refused.stderr.splitlines()] == ["error", "cure"]
     assert "80 UPDATEs would be read" in refused.stderr
-    assert collector.ask("search", "-o", "64511", "--all") == collector.ask("search", "-o", "64511", "-t", "1h")
+    said = collector.ask("search", "-a", "_64511$", "--all")
+    assert said == collector.ask("search", "-a", "_64511$", "-t", "1h")
+    # Origins have one.
+    assert said == collector.ask("search", "-o", "64511")
+
+
+def nothing_is_to_be_migrated(collector: Collector) -> None:
+    done = subprocess.run(typed(collector, "db", "migrate"), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "nothing to migrate: the database is as this version makes it\n"
 
 
 def what_is_said_most(collector: Collector) -> None:

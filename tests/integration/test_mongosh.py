@@ -80,6 +80,15 @@ async def test_top_origins(recipe: Recipe) -> None:
     assert await recipe("top-origins.js", "var hours = 1e5") == ["3 AS64496", "3 AS64511"]
 
 
+async def test_origin(recipe: Recipe) -> None:
+    rows = await recipe("origin.js", "var asn = 64511, hours = 1e5")
+    assert [row.split(" ", 1)[1] for row in rows] == [
+        "192.0.2.2 AS64501 64501 64511 2001:db8::/32 2001:db8:0:8000::/49",
+        f"192.0.2.2 AS64501 64501 64511 {PREFIX}",
+    ]
+    assert await recipe("origin.js", "var asn = 64499, hours = 1e5") == []
+
+
 async def test_search(recipe: Recipe) -> None:
     rows = await recipe("search.js", "var hours = 1e5, asPath = /(^| )64496$/")
     assert [row.split(" ", 1)[1] for row in rows] == [

@@ -78,7 +78,7 @@ def test_the_documents_are_as_the_models(heading: str, model: type) -> None:
     block = re.search(rf"// {heading}\n\{{\n(.*?)\n\}}", README, re.DOTALL)
     assert block is not None
     keys = set(re.findall(r"^  (\w+):", block[1], re.MULTILINE))
-    fields = set(model.model_fields) | {"_id", "v", "collector", "session"}  # type: ignore[attr-defined]
+    fields = set(model.model_fields) | {"_id", "v", "collector", "session", "origin_asns"}  # type: ignore[attr-defined]
     assert keys <= fields
     required = {name for name, field in model.model_fields.items() if field.is_required()} - {"key"}  # type: ignore[attr-defined]
     assert required <= keys

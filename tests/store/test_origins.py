@@ -1,0 +1,202 @@
+"""What an AS originated, through the index over origins: the same as is found by reading all that was said."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from collector.errors import StoreError
+from collector.query import origins
+from collector.query.filters import Choice, Filter
+from collector.query.origins import announced
+from collector.query.search import search
+from collector.store.migrate import migrate
+from collector.store.mongo import Store
+from schemas.documents import to_message
+from schemas.query import HistoryEntry
+from tests.store.test_archive import archive
+from tests.store.test_indexes import Listening, singly
+from tests.support import Router
+
+T0 = datetime.fromtimestamp(1.8e9, UTC)
+ASNS = (64496, 64499, 64511, 4200000000)
+FLOW = {"destination-ipv4": ["192.0.2.0/24"], "string": "flow destination-ipv4 192.0.2.0/24"}
+
+
+def a_day(seed: int, *, flows: bool = False) -> list[bytes]:
+    """Routes that pass from one origin to another, behind an AS_SET at times, with withdrawals and resets."""
+    chance = random.Random(seed)
+    routers = [Router("192.0.2.1", 64501), Router("192.0.2.2", 64502), Router("2001:db8::3", 64503)]
+    prefixes = [f"10.{number}.0.0/16" for number in range(6)]
+    lines = [line for router in routers for line in router.up()]
+    for _ in range(150):
+        router = chance.choice(routers)
+        router.time = max(one.time for one in routers) + chance.choice([0, 0, 30])
+        some = chance.sample(prefixes, k=chance.randint(1, 3))
+        path = {"0": {"element": "as-sequence", "value": [router.asn, chance.choice(ASNS)]}}
+        kind = chance.random()
+        if kind < 0.04:
+            lines += [router.down("peer reset"), *router.up()]
+        elif kind < 0.4:
+            lines.append(router.withdraw(*some))
+        elif flows and kind < 0.5:
+            attribute = {"origin": "igp", "as-path": path}
+            lines.append(router.update(attribute=attribute, announce={"ipv4 flow": {"no-nexthop": [FLOW]}}))
+        elif flows and kind < 0.55:
+            lines.append(router.update(withdraw={"ipv4 flow": [FLOW]}))
+        else:
+            if kind > 0.9:
+                path["1"] = {"element": "as-set", "value": chance.sample(ASNS, k=2)}
+            routes = {"ipv4 unicast": {"192.0.2.9": [{"nlri": prefix} for prefix in some]}}
+            lines.append(router.update(attribute={"origin": "igp", "as-path": path}, announce=routes))
+    return lines
+
+
+def questions() -> list[Filter]:
+    chance = random.Random(7)
+    moments = [T0 + timedelta(seconds=seconds) for seconds in (0, 200, 500, 900, 1300)]
+    return [
+        Filter(
+            start=chance.choice([None, *moments[:3]]),
+            end=chance.choice([None, *moments[2:]]),
+            origins=Choice(tuple(chance.sample(ASNS, k=chance.randint(1, 2)))),
+            peers=chance.choice([None, None, Choice(("192.0.2.1",)), Choice(("192.0.2.0/24",), excluded=True)]),
+            elems=chance.choice([None, None, Choice(("announce",)), Choice(("withdraw",))]),
+        )
+        for _ in range(25)
+    ]
+
+
+async def found(store: Store, filters: Filter) -> list[HistoryEntry]:
+    return [entry async for entry in search(store, filters)]
+
+
+async def by_reading_all(store: Store, filters: Filter, monkeypatch: pytest.MonkeyPatch) -> list[HistoryEntry]:
+    with monkeypatch.context() as patched:
+        patched.setattr(origins, "ORIGINS_SINCE", 99)
+        return await found(store, filters)
+
+
+@pytest.mark.parametrize("flows", [False, True], ids=["prefixes", "with flows"])
+async def test_the_index_finds_what_is_found_by_reading_all(
+    store: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch, *, flows: bool
+) -> None:
+    await archive(data_dir, store, *a_day(1, flows=flows))
+    answers = 0
+    for filters in questions():
+        assert await announced(store, filters) is not None
+        said = await found(store, filters)
+        assert said == await by_reading_all(store, filters, monkeypatch), filters
+        answers += sum(entry.event == "withdraw" for entry in said)
+    assert answers > 100
+
+
+async def test_each_step_goes_by_an_index(embedded_uri: str, database: str, data_dir: Path) -> None:
+    async with Listening.open(embedded_uri, database=database) as store:
+        await store.prepare()
+        await archive(data_dir, store, *a_day(2))
+        store.asked = []
+        said = await found(store, Filter(origins=Choice((64511,))))
+        assert {entry.event for entry in said} >= {"announce", "withdraw"}
+        asked = [(query, sort) for query, sort in store.asked if "_id" not in query]  # a document's key needs none
+        names = {name for query, _ in asked for name in query}
+        assert names == {"origin_asns", "withdraw.nlri", "announce.nlri", "peer.address", "ts"}
+        for query, sort in {str(one): one for one in asked}.values():
+            for one in singly(query):
+                plan = str((await store.explain("updates", one, sort=sort))["queryPlanner"]["winningPlan"])
+                assert "IXSCAN" in plan, one
+                assert "COLLSCAN" not in plan, one
+
+
+async def test_all_is_read_where_the_index_would_not_be_quicker(
+    store: Store, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await archive(data_dir, store, *a_day(3))
+    asked = Filter(origins=Choice((64511,)))
+    said = await found(store, asked)
+    late = replace(asked, start=said[-3].ts)
+    assert await found(store, late) == said[-3:]
+    monkeypatch.setattr(origins, "_AT_LEAST", 1)
+    assert await announced(store, late) is None
+    assert await found(store, late) == said[-3:]
+    assert await announced(store, asked) is not None
+
+
+# --- a database of before -----------------------------------------------------------------------------------------
+
+
+def make_old(uri: str, database: str) -> None:
+    """As bgpledger's schema 1 had it: no origins, no index over them."""
+    with MongoClient[dict[str, Any]](uri) as client:
+        collection = client[database]["updates"]
+        collection.drop_index("origin")
+        collection.update_many({}, {"$unset": {"origin_asns": ""}, "$set": {"v": 1}})
+        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 1}})
+
+
+def indexes(uri: str, database: str) -> set[str]:
+    with MongoClient[dict[str, Any]](uri) as client:
+        return set(client[database]["updates"].index_information())
+
+
+async def test_a_database_of_before_is_served_and_migrated(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path
+) -> None:
+    day = a_day(4)
+    await archive(data_dir, store, *day)
+    everything = {one["_id"]: one async for one in store.find("updates", {})}
+    asked = Filter(origins=Choice((64511,)))
+    said = await found(store, asked)
+    make_old(mongodb_uri, database)
+    # A collector of this version goes on with it as it is, and questions are answered.
+    await store.prepare()
+    assert "origin" not in indexes(mongodb_uri, database)
+    assert await announced(store, asked) is None
+    assert await found(store, asked) == said
+    old = {one["_id"]: one async for one in store.find("updates", {})}
+    assert all("origin_asns" not in one for one in old.values())
+    assert [to_message(one) for one in old.values()] == [to_message(one) for one in everything.values()]
+
+    assert await migrate(store) == len(everything)
+    assert "origin" in indexes(mongodb_uri, database)
+    assert {one["_id"]: one async for one in store.find("updates", {})} == everything
+    assert await announced(store, asked) is not None
+    assert await found(store, asked) == said
+    assert await migrate(store) is None
+
+
+async def test_a_migration_that_was_broken_off_is_taken_up(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await archive(data_dir, store, *a_day(5))
+    count = await store.count("updates")
+    make_old(mongodb_uri, database)
+    monkeypatch.setattr("collector.store.migrate._BATCH", 10)
+
+    def break_off(done: int, of: int) -> None:
+        assert 0 < done <= of == count
+        if done >= 30:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await migrate(store, break_off)
+    assert await store.schema() == 1
+    rest = await migrate(store)
+    assert rest is not None
+    assert 0 < rest < count
+    assert [one["v"] async for one in store.find("updates", {})] == [2] * count
+
+
+async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str, database: str) -> None:
+    with MongoClient[dict[str, Any]](mongodb_uri) as client:
+        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    for use in (store.prepare(), migrate(store), found(store, Filter(origins=Choice((64511,))))):
+        with pytest.raises(StoreError, match="has schema 3, this program knows 2"):
+            await use
+    assert await found(store, Filter()) == []
