@@ -19,8 +19,9 @@ from benchmarks.stores import insert_all, store_server
 from collector.cli.asking import collect_rarely
 from collector.ledger.project import Rhythm, rebuild
 from collector.query.diff import diff
-from collector.query.filters import Filter
+from collector.query.filters import Choice, Filter
 from collector.query.rib import RibQuery, rib
+from collector.query.search import search
 from collector.query.tail import tail
 from collector.store.mongo import Document, Store
 from schemas.documents import collector_number, make_key
@@ -58,6 +59,7 @@ async def _measure(table: Table) -> dict[str, float]:
             values |= await _whole_tables(store, chance)
             values |= _streamed(server.uri, _some_moment(chance))
             values |= await _diff(store)
+            values |= await _origins(store, table, chance)
             values |= await _tail(store, session)
             return values
 
@@ -120,6 +122,18 @@ async def _lookups(store: Store, table: Table, chance: random.Random) -> dict[st
             raise SystemExit(f"nothing is known of {address}")
         seconds.append(time.monotonic() - began)
     return {"lookup_p50": _quantile(seconds, 50), "lookup_p95": _quantile(seconds, 95)}
+
+
+async def _origins(store: Store, table: Table, chance: random.Random) -> dict[str, float]:
+    seconds = []
+    announced = [one for one in table.documents() if "origin_asns" in one]
+    for document in chance.sample(announced, _LOOKUPS):
+        filters = Filter(origins=Choice((document["origin_asns"][0],)))
+        began = time.monotonic()
+        if not [entry async for entry in search(store, filters)]:
+            raise SystemExit(f"nothing is known of {filters.origins}")
+        seconds.append(time.monotonic() - began)
+    return {"origin_p50": _quantile(seconds, 50), "origin_p95": _quantile(seconds, 95)}
 
 
 async def _whole_tables(store: Store, chance: random.Random) -> dict[str, float]:

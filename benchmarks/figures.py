@@ -294,6 +294,13 @@ FIGURES: dict[str, Figure] = {
         goal=20,
         once=True,
     ),
+    "origin": Figure(
+        "`search --origin` of the whole archive, 95th percentile",
+        ("asking",),
+        lambda one: one["asking"]["origin_p95"] * 1000,
+        "ms",
+        once=True,
+    ),
     "rib-first": Figure(
         "whole RIB at a moment, to its first row",
         ("asking",),
