@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -16,8 +16,10 @@ from schemas.query import Route
 
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
-_LONGEST_USUAL = {4: 24, 6: 48}
-"""The longest prefixes that are common in the Internet's tables, by the version of IP."""
+_SHORTEST_OF_GROUP = {4: (24, 16, 0), 6: (48, 32, 0)}
+"""A longest match is asked for in groups of lengths, by the version of IP: most routes are found in the first. For the
+embedded server compares every prefix of an UPDATE that it finds with all that are asked for, and the short ones are
+often among a thousand."""
 
 
 @dataclass(frozen=True)
@@ -100,25 +102,27 @@ async def matching(known: Known, question: RibQuery) -> AsyncIterator[Items]:
         async for items in known.table(question.span):
             yield items
     else:
-        found = await known.few(_prefixes(question.prefix, question.match))
-        if question.match == "longest":
-            longest = max((_length(key) for key, _ in found), default=0)
-            found = [item for item in found if _length(item[0]) == longest]
+        found: Items = []
+        for prefixes in _groups(question.prefix, question.match):
+            found += await known.few(prefixes)
+            if found and question.match == "longest":
+                longest = max(_length(key) for key, _ in found)
+                found = [item for item in found if _length(item[0]) == longest]
+                break
         yield found
 
 
-def _prefixes(prefix: str, match: Match) -> list[str]:
-    """Those that can be asked for by name.
-
-    The usual lengths first: the embedded server compares each in turn with all prefixes of an UPDATE, up to the one
-    that is there.
-    """
+def _groups(prefix: str, match: Match) -> Iterator[list[str]]:
+    """The prefixes that can be asked for by name: those of `longest` from the longest group on."""
     if match == "exact":
-        return [prefix]
+        yield [prefix]
+        return
     network = ipaddress.ip_network(prefix)
-    usual = _LONGEST_USUAL[network.version]
-    lengths = sorted(range(network.prefixlen + 1), key=lambda length: (length > usual, -length))
-    return [str(network.supernet(new_prefix=length)) for length in lengths]
+    behind = network.prefixlen + 1
+    for shortest in _SHORTEST_OF_GROUP[network.version] if match == "longest" else (0,):
+        if shortest < behind:
+            yield [str(network.supernet(new_prefix=length)) for length in range(shortest, behind)]
+            behind = shortest
 
 
 def _length(key: Key) -> int:
