@@ -72,7 +72,7 @@ class Announced:
 
 async def are_indexed(store: Store, filters: Filter) -> bool:
     """Whether the routes of certain origins alone are asked for, and the database has an index over these."""
-    return bool(filters.wanted_origins) and (await store.schema() or 0) >= ORIGINS_SINCE
+    return bool(filters.wanted_origins) and (await store.schema() or ORIGINS_SINCE) >= ORIGINS_SINCE
 
 
 async def announced(store: Store, filters: Filter) -> Announced | None:
