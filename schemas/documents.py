@@ -99,10 +99,10 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
 
 
 def set_origins(document: dict[str, Any]) -> None:
-    """Give a document of `updates` what its version 2 has more: the ASes at the end of its AS path, for an index."""
+    """Give a document of `updates` what its version 2 has more: the ASes that originate what it announces."""
     document["v"] = UPDATE_VERSION
     path = document.get("attributes", {}).get("as_path")
-    if path and (found := origins(path)):
+    if path and document.get("announce") and (found := origins(path)):
         document["origin_asns"] = list(found)
 
 

@@ -111,7 +111,7 @@ class Store:
         for collection in COLLECTIONS:
             await self._prepare(collection, schema or SCHEMA_VERSION, exists=collection.name in present)
         if schema is None:
-            await self.raise_schema()
+            await self._set_schema()
 
     async def _prepare(self, collection: Collection, version: int, *, exists: bool) -> None:
         if not exists:
@@ -144,6 +144,9 @@ class Store:
         with self._errors(), pymongo.timeout(_INDEXING_SECONDS):
             for collection in COLLECTIONS:
                 await self._database[collection.name].create_indexes(collection.indexes_of(SCHEMA_VERSION))
+        await self._set_schema()
+
+    async def _set_schema(self) -> None:
         await self.replace("meta", [{"_id": "schema", "version": SCHEMA_VERSION}])
 
     async def retain(self, days: Mapping[str, int]) -> None:

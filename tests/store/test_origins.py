@@ -128,6 +128,24 @@ async def test_all_is_read_where_the_index_would_not_be_quicker(
     assert await announced(store, asked) is not None
 
 
+async def test_origins_are_of_what_is_announced(store: Store, data_dir: Path) -> None:
+    """The last AS of a path, or those of an AS_SET behind it; none where routes are only withdrawn."""
+    router = Router()
+    path = {"0": {"element": "as-sequence", "value": [64500, 64511]}}
+    aggregate = {**path, "1": {"element": "as-set", "value": [64496, 64499]}}
+    routes = {"ipv4 unicast": {"192.0.2.9": [{"nlri": "10.0.0.0/8"}]}}
+    lines = [
+        router.update(attribute={"origin": "igp", "as-path": path}, announce=routes),
+        router.update(attribute={"origin": "igp", "as-path": aggregate}, announce=routes),
+        router.update(
+            attribute={"origin": "igp", "as-path": path}, withdraw={"ipv4 unicast": [{"nlri": "10.0.0.0/8"}]}
+        ),
+    ]
+    await archive(data_dir, store, *router.up(), *lines)
+    stored = [one async for one in store.find("updates", {}, sort=(("ts", 1),))]
+    assert [one.get("origin_asns") for one in stored] == [[64511], [64496, 64499], None]
+
+
 # --- a database of before -----------------------------------------------------------------------------------------
 
 
