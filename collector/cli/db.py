@@ -40,7 +40,7 @@ def rebuild_rib(
 def migrate(
     ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
 ) -> None:
-    """Bring a database that an older bgpledger made to the shape that this one works best with.
+    """Bring the database of an older bgpledger up to date.
 
     Upgrade and start the collectors first: those of this version may run meanwhile, and go on if this is broken off;
     then say it again. An older one can't use the database afterwards.
