@@ -163,6 +163,19 @@ class Gap(_Document):
     """Of `disk`: what the system said."""
 
 
+class SessionNotification(BaseModel):
+    """The NOTIFICATION (RFC 4271 4.5) that ended a session."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    direction: Literal["sent", "received"]
+    """`sent`: by ExaBGP to the peer."""
+    code: int
+    subcode: int
+    data: str = ""
+    """In hexadecimal, the first 512 bytes."""
+
+
 class Session(_Document):
     """One BGP session from Established to its end; `until` is absent while it is up."""
 
@@ -173,9 +186,13 @@ class Session(_Document):
     """`up`: ExaBGP said so. `seen`: its first message came without that word, which was lost."""
     until: Timestamp | None = None
     ended_by: Literal["peer", "exabgp", "collector"] | None = None
-    """`peer`: it sent a NOTIFICATION or closed the connection. `exabgp`: ExaBGP did (hold timer, malformed message).
-    `collector`: we were stopped or restarted, which says nothing of the peer."""
+    """`peer`: it sent a NOTIFICATION or closed the connection, or the way to it broke. `exabgp`: ExaBGP sent a
+    NOTIFICATION (hold timer, malformed message) or failed itself. `collector`: we were stopped or restarted, or our
+    configuration was changed, which says nothing of the peer."""
     reason: str | None = None
+    """In words: `NOTIFICATION received: Cease / Administrative Reset: for maintenance`."""
+    notification: SessionNotification | None = None
+    """The NOTIFICATION that `reason` tells."""
     router_id: str | None = None
     """The peer's BGP identifier, of its OPEN."""
     hold_time: int | None = None

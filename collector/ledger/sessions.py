@@ -15,7 +15,8 @@ from bson import ObjectId
 from pydantic import TypeAdapter
 
 from collector.ledger.gaps import GapFinder, GapState
-from schemas.documents import Gap, Place, Session, collector_number, lane_name, make_key
+from collector.wire.ends import End, explain, heard
+from schemas.documents import Gap, Place, Session, SessionNotification, collector_number, lane_name, make_key
 from schemas.message import (
     Answer,
     Counted,
@@ -37,8 +38,6 @@ from schemas.message import (
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 _LOST_WORD = "ExaBGP ended without a word"
-_WITH_WORDS = {(6, 2), (6, 4)}
-"""Cease: Administrative Shutdown, Administrative Reset."""
 
 
 @dataclass(slots=True)
@@ -48,8 +47,8 @@ class _Neighbour:
     last_seen: datetime
     opened: dict[str, Any] | None = None
     """The last OPEN: it comes before its session is up."""
-    words: str | None = None
-    """The operator's in the peer's NOTIFICATION (RFC 9003): it comes before the session's `down`."""
+    notification: SessionNotification | None = None
+    """The last one, sent or received: it comes before the session's `down`."""
     session: Session | None = None
 
 
@@ -138,7 +137,7 @@ class SessionTracker:
         key = make_key(message.ts, self._number, line)
         if isinstance(message, StateChange) and message.state == "up":
             if neighbour.session:
-                self._end(neighbour, neighbour.last_seen, "peer", "its end was among lines that were lost")
+                self._end(neighbour, neighbour.last_seen, End("peer", "its end was among lines that were lost"))
             self._begin(key, neighbour, message, "up")
         elif neighbour.session is None and isinstance(message, Update | EndOfRib | Refresh):
             self._begin(key, neighbour, message, "seen")
@@ -152,12 +151,10 @@ class SessionTracker:
         if not isinstance(message, Sent):
             _tally(session, message)
         self._dirty[session.key] = session
-        if isinstance(message, Notification):
-            neighbour.words = _operator_words(message)
+        if isinstance(message, Notification | Sent):
+            neighbour.notification = heard(message) or neighbour.notification
         if isinstance(message, StateChange) and message.state == "down":
-            reason = message.reason or ""
-            told = f"{reason}: {neighbour.words}" if neighbour.words else reason
-            self._end(neighbour, message.ts, _ended_by(reason), told or None)
+            self._end(neighbour, message.ts, explain(message.reason, neighbour.notification))
         return Place(key, message.ts, self._collector, session.key)
 
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
@@ -181,20 +178,18 @@ class SessionTracker:
         )
         self._dirty[key] = neighbour.session
 
-    def _end(
-        self, neighbour: _Neighbour, ts: datetime, by: Literal["peer", "exabgp", "collector"], reason: str | None
-    ) -> None:
+    def _end(self, neighbour: _Neighbour, ts: datetime, end: End) -> None:
         session = neighbour.session
         if session is not None:
-            session.until, session.ended_by, session.reason = ts, by, reason
+            session.until, session.ended_by, session.reason, session.notification = ts, *end
             self._dirty[session.key] = session
-            neighbour.session = neighbour.opened = neighbour.words = None
+            neighbour.session = neighbour.opened = neighbour.notification = None
 
     def _end_all(self, ts: datetime, reason: str) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         for neighbour in self._state.neighbours.values():
             if neighbour.session:
-                self._end(neighbour, max(ts, neighbour.session.last_seen), "collector", reason)
+                self._end(neighbour, max(ts, neighbour.session.last_seen), End("collector", reason))
 
 
 def _tally(session: Session, message: Any) -> None:
@@ -212,17 +207,3 @@ def _tally(session: Session, message: Any) -> None:
 
 def _routes(groups: Sequence[Withdrawn]) -> int:
     return sum(len(group.nlri or group.objects or ()) for group in groups)
-
-
-def _operator_words(notification: Notification) -> str | None:
-    """Why an operator shut the session down or reset it (RFC 9003), printable: it comes from outside."""
-    if (notification.code, notification.subcode) not in _WITH_WORDS or not notification.text:
-        return None
-    return "".join(character for character in notification.text if character.isprintable())
-
-
-def _ended_by(reason: str) -> Literal["peer", "exabgp", "collector"]:
-    """Whose doing a `down` was, of ExaBGP's reason for it (reactor/peer.py of 4.2 and 5.0)."""
-    if reason.startswith("stop, message"):
-        return "collector"
-    return "exabgp" if "notification sent" in reason else "peer"

@@ -264,7 +264,8 @@ def _place(session: Document) -> tuple[int, bytes, str]:
 
 def _restart_time(session: Mapping[str, Any]) -> timedelta:
     """How long a peer's routes may stand after its session (RFC 4724 4.2): not if it, or we, ended it with a word."""
-    if session["ended_by"] != "peer" or "notification" in session.get("reason", ""):
+    notified = "notification" in session or "notification received" in session.get("reason", "")  # 0.1 has the words
+    if session["ended_by"] != "peer" or notified:
         return timedelta(0)
     for capability in session.get("capabilities", ()):
         if capability.get("code") == _GRACEFUL_RESTART:

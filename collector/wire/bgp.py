@@ -34,11 +34,13 @@ BAD_PEER_AS: Final = 2
 UNACCEPTABLE_HOLD_TIME: Final = 6
 UNSUPPORTED_CAPABILITY: Final = 7
 # RFC 4486 section 3.
+MAXIMUM_PREFIXES: Final = 1
 ADMINISTRATIVE_SHUTDOWN: Final = 2
 ADMINISTRATIVE_RESET: Final = 4
 CONNECTION_REJECTED: Final = 5
 CONNECTION_COLLISION: Final = 7
 OUT_OF_RESOURCES: Final = 8
+HARD_RESET: Final = 9  # RFC 8538 section 3
 
 # Capability codes: RFC 5492's registry.
 _MULTIPROTOCOL: Final = 1
@@ -65,6 +67,7 @@ _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
             2: "Bad Peer AS",
             3: "Bad BGP Identifier",
             4: "Unsupported Optional Parameter",
+            5: "Authentication Failure",
             6: "Unacceptable Hold Time",
             7: "Unsupported Capability",
             11: "Role Mismatch",
@@ -79,6 +82,7 @@ _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
             4: "Attribute Flags Error",
             5: "Attribute Length Error",
             6: "Invalid ORIGIN Attribute",
+            7: "AS Routing Loop",
             8: "Invalid NEXT_HOP Attribute",
             9: "Optional Attribute Error",
             10: "Invalid Network Field",
@@ -89,9 +93,9 @@ _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
     5: (
         "Finite State Machine Error",
         {
-            1: "Unexpected Message in OpenSent State",
-            2: "Unexpected Message in OpenConfirm State",
-            3: "Unexpected Message in Established State",
+            1: "Receive Unexpected Message in OpenSent State",
+            2: "Receive Unexpected Message in OpenConfirm State",
+            3: "Receive Unexpected Message in Established State",
         },
     ),
     6: (
@@ -110,7 +114,9 @@ _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
         },
     ),
     7: ("ROUTE-REFRESH Message Error", {1: "Invalid Message Length"}),
+    8: ("Send Hold Timer Expired", {}),
 }
+"""RFC 4271 4.5 (5 of OPEN and 7 of UPDATE: RFC 1771), 4486, 5492, 6608, 7313, 8538, 9234, 9384 and 9687."""
 _SUBCODES_WITH_TEXT: Final = {(CEASE, ADMINISTRATIVE_SHUTDOWN), (CEASE, ADMINISTRATIVE_RESET)}  # RFC 9003
 
 _AFI_NAMES: Final = {1: "ipv4", 2: "ipv6", 25: "l2vpn", 16388: "bgp-ls"}
@@ -184,7 +190,7 @@ def notification(code: int, subcode: int, data: bytes = b"") -> bytes:
 
 
 def notification_words(body: bytes) -> str:
-    """What a NOTIFICATION says, in the RFCs' words: `OPEN Message Error / Bad Peer AS`.
+    """What a NOTIFICATION says, in the RFCs' words: `Cease / Administrative Reset: for maintenance`.
 
     Args:
         body: the message without its header.
@@ -194,14 +200,23 @@ def notification_words(body: bytes) -> str:
     code, subcode = body[0], body[1]
     name, subcodes = _ERRORS.get(code, (f"error {code}", {}))
     words = name if subcode == 0 else f"{name} / {subcodes.get(subcode, f'subcode {subcode}')}"
-    return words + _shutdown_text(body) if (code, subcode) in _SUBCODES_WITH_TEXT else words
+    more = _more_words(code, subcode, body[2:])
+    return f"{words}: {more}" if more else words
 
 
-def _shutdown_text(body: bytes) -> str:
-    """The operator's words in a Cease (RFC 9003), printable characters only: they come from outside."""
-    text = body[3 : 3 + body[2]].decode("utf-8", "replace") if len(body) > 3 else ""
-    printable = "".join(character for character in text if character.isprintable())
-    return f' ("{printable}")' if printable else ""
+def _more_words(code: int, subcode: int, data: bytes) -> str:
+    if (code, subcode) in _SUBCODES_WITH_TEXT:
+        return printable(data[1 : 1 + data[0]].decode("utf-8", "replace")) if data else ""
+    if (code, subcode) == (CEASE, HARD_RESET) and len(data) >= 2:
+        return notification_words(data)
+    if (code, subcode) == (CEASE, MAXIMUM_PREFIXES) and len(data) == 7:  # RFC 4486 section 4
+        return f"{family_name((int.from_bytes(data[:2]), data[2]))}, {int.from_bytes(data[3:])} prefixes"
+    return ""
+
+
+def printable(text: str) -> str:
+    """What of a text from outside may stand in a line: no control characters."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def open_message(asn: int, hold_time: int, router_id: str, abilities: Abilities) -> bytes:

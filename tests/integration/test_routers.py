@@ -169,7 +169,7 @@ def check_session(session: dict[str, Any], router: Router) -> None:
         "local": {"address": "127.0.0.1", "asn": 65000},
         "began": "up",
         "ended_by": "peer",
-        "reason": f'notification received (6,2): Shutdown Communication: "{WHY}"',
+        "reason": f"NOTIFICATION received: Cease / Administrative Shutdown: {WHY}",
         "router_id": router.router_id,
         "hold_time": 90,
         "updates": 4,

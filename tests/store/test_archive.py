@@ -117,7 +117,7 @@ async def test_an_archiver_goes_on_where_the_last_one_ended(spool: Path, store: 
         note = await archive(spool, store, *lines)
     assert note["stored"] == 6
     (session,) = await documents(store, "sessions")
-    assert (session["updates"], session["reason"]) == (1, "closing connection")
+    assert (session["updates"], session["reason"]) == (1, "the TCP connection was closed or lost")
     (update,) = await documents(store, "updates")
     assert update["session"] == session["_id"]
 

@@ -63,15 +63,24 @@ def test_the_reason_has_the_operators_words() -> None:
     feed.take(*router.up(), notification(router, 6, 2, 'Shutdown Communication: "at\x1b noon"'))
     feed.restart()
     feed.take(router.down("notification received (6,2)"))
-    assert feed.only.reason == 'notification received (6,2): Shutdown Communication: "at noon"'
+    assert feed.only.reason == "NOTIFICATION received: Cease / Administrative Shutdown: at noon"
     assert feed.only.ended_by == "peer"
+    assert feed.only.notification is not None
+    assert feed.only.notification.model_dump() == {
+        "direction": "received",
+        "code": 6,
+        "subcode": 2,
+        "data": b"\x08at\x1b noon".hex(),
+    }
 
 
-def test_the_data_of_other_notifications_are_no_words() -> None:
+def test_a_notification_of_another_session_is_not_this_ones() -> None:
     router, feed = Router(), Feed()
-    feed.take(*router.up(), notification(router, 6, 4, ""), notification(router, 3, 1, "\x01\x02"))
-    feed.take(router.down("notification received (3,1)"))
-    assert feed.only.reason == "notification received (3,1)"
+    feed.take(*router.up(), notification(router, 6, 2, 'Shutdown Communication: "at noon"'), router.down(""))
+    feed.take(*router.up(), router.down("notification received (6,2)"))
+    assert [session.reason for session in feed.sessions.values()][1] == (
+        "NOTIFICATION received: Cease / Administrative Shutdown"
+    )
 
 
 def test_a_session_from_up_to_down() -> None:
@@ -114,8 +123,11 @@ def test_our_own_stop_is_not_the_peers_doing() -> None:
 
 def test_a_notification_of_exabgps_is_not_the_peers() -> None:
     router, feed = Router(), Feed()
-    feed.take(*router.up(), router.down("notification sent (3,9)"))
+    said = {"code": 3, "subcode": 9, "data": "0x" + b"malformed".hex(), "message": "malformed"}
+    feed.take(*router.up(), router.line("notification", direction="send", notification=said))
+    feed.take(router.down("notification sent (3,9)"))
     assert feed.only.ended_by == "exabgp"
+    assert feed.only.reason == "NOTIFICATION sent: UPDATE Message Error / Optional Attribute Error: malformed"
 
 
 def test_an_archivers_restart_changes_nothing() -> None:
