@@ -178,7 +178,11 @@ class SpoolSegment(_Answer):
     path: Path
 
 
-class CollectorStatus(_Answer):
+class Report(_Answer):
+    """An answer that is one whole, not one of many."""
+
+
+class CollectorStatus(Report):
     """How the collector does, all its spools together: `read == stored + rejected + waiting`, always."""
 
     state: Literal["running", "stopped"]
@@ -232,7 +236,7 @@ class Finding(_Answer):
     detail: str
 
 
-class Verification(_Answer):
+class Verification(Report):
     """Whether every line of a collector's spools is in the database, once."""
 
     complete: bool
@@ -255,3 +259,46 @@ class Verification(_Answer):
     findings: list[Finding]
     more: int
     """Findings that are not listed."""
+
+
+class Check(_Answer):
+    """What `doctor` found of one thing that a collector needs."""
+
+    state: Literal["ok", "warning", "error"]
+    check: str
+    says: str
+    cure: str | None = None
+    """Stands with all that is not well."""
+
+
+class ConfigurationSummary(Report):
+    """What a configuration comes to."""
+
+    collector: str
+    data_dir: str
+    local_as: int | None
+    router_id: str
+    listen: str
+    peers: int
+    """Single routers."""
+    ranges: int
+    """Ranges of addresses that routers may come from."""
+    processes: list[str]
+    """For each ExaBGP process how many peers it has, and at which of our addresses."""
+    store: str
+    """The MongoDB URI without user, password or other secrets, and the database; or `embedded`."""
+
+
+class ReplayedPeer(_Answer):
+    """A peer of an MRT file, as `replay` would speak for it."""
+
+    address: str
+    asn: int
+    source: str
+    """The address that the session comes from."""
+    messages: int
+    updates: int
+    families: list[str]
+    add_path: bool
+    sessions: int
+    """More than one where the file says that the session ended in between."""

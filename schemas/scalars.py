@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
 
+_UINT16, _UINT32 = 2**16 - 1, 2**32 - 1
 MAX_INT64 = 2**63 - 1
 MIN_INT64 = -(2**63)
 MAX_NESTING = 64  # MongoDB refuses documents nested deeper than 100 levels; ours add a few of their own
@@ -26,6 +27,21 @@ def normalise_address(text: str) -> str:
         return socket.inet_ntop(family, socket.inet_pton(family, text))
     except (OSError, ValueError):
         raise ValueError(f"{text[:60]!r} is not an IPv4 or IPv6 address") from None
+
+
+def parse_asn(text: str) -> int:
+    """An AS number: `64500`, `AS64500`, or as RFC 5396 writes it with a dot, `1.10` (65546).
+
+    Raises:
+        ValueError: it is none.
+    """
+    digits = text[2:] if text[:2].upper() == "AS" else text
+    if not re.fullmatch(r"[0-9]{1,10}|[0-9]{1,5}\.[0-9]{1,5}", digits):
+        raise ValueError(f"{text[:60]!r} is not an AS number")
+    high, dot, low = digits.rpartition(".")
+    if max(int(high or 0), int(low) if dot else 0) > _UINT16 or int(low) > _UINT32:
+        raise ValueError(f"{text[:60]!r} is not an AS number")
+    return (int(high or 0) << 16) + int(low)
 
 
 def address_order(address: str) -> tuple[int, bytes]:

@@ -6,9 +6,11 @@ and pymongo to load.
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -33,7 +35,7 @@ from collector.cli import (
     verify,
 )
 from collector.cli.options import before_the_command
-from collector.errors import BgpledgerError
+from collector.errors import BgpledgerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,15 +70,57 @@ app.command("archive")(archive.command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; turn our errors into a line each for cause and cure, and an exit status."""
+    """Run the command line; turn every error of a user into a line each for cause and cure, and an exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that is no text must not end an answer
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(args=arguments)
+        _no_empty_texts(sys.argv[1:] if arguments is None else arguments)
+        sys.exit(app(args=arguments, standalone_mode=False) or 0)
     except BgpledgerError as error:
-        sys.stderr.write(f"error: {error.cause}\n")
-        if error.cure:
-            sys.stderr.write(f"cure: {error.cure}\n")
-        sys.exit(error.exit_status)
+        _fail(error.cause, error.cure, error.exit_status)
+    except typer.TyperException as error:
+        _misused(error)
     except BrokenPipeError:
         # The reader of our output (head, less) has seen enough: no complaint, and no second one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _no_empty_texts(arguments: Sequence[str]) -> None:
+    """Refuse an empty text: a shell's variable that is not set must not mean "now" or "everything".
+
+    Raises:
+        UsageError: there is one.
+    """
+    for before, text in zip(("", *arguments), arguments, strict=False):
+        option, equals, value = text.partition("=")
+        named = option if option.startswith("--") and equals and not value else before if not text else ""
+        if not text or named:
+            place = f"the value of {named}" if named.startswith("-") else "an argument"
+            raise UsageError(
+                f"{place} is empty", "give it a value, or leave it out; is a variable of the shell not set?"
+            )
+
+
+def _fail(cause: str, cure: str, status: int) -> NoReturn:
+    sys.stderr.write(f"error: {cause}\n")
+    if cure:
+        sys.stderr.write(f"cure: {cure}\n")
+    sys.exit(status)
+
+
+def _misused(error: typer.TyperException) -> NoReturn:
+    """What typer says of a command line that it cannot read, in our form."""
+    said = error.format_message()
+    if said.startswith("Usage:"):  # nothing was typed: the help is the answer
+        sys.stderr.write(f"{said}\n")
+        sys.exit(error.exit_code)
+    cause = (
+        re.sub(r"Input (?=should)|Value error, |, unable to parse string as an integer", "", said)
+        .rstrip(".")
+        .replace("\n", " ")
+    )
+    context: typer.Context | None = getattr(error, "ctx", None)
+    path = context.command_path if context else "bgpledger"
+    _fail(f"{cause[:1].lower()}{cause[1:]}", f"see {path} --help", error.exit_code)

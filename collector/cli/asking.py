@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import StoreUnavailableError
@@ -80,6 +81,23 @@ def answer(
             return await write(ask(store), kind, form, sys.stdout, at=at)
 
     return asyncio.run(_flushing(ask_and_write()))
+
+
+def show(answers: Iterable[BaseModel], kind: type[BaseModel], form: StrEnum) -> None:
+    """Write answers that are there already, or come one by one, to stdout.
+
+    Args:
+        answers: what is written.
+        kind: what all of them are.
+        form: how they are written, as an option named it.
+    """
+    from collector.present.formats import Format, write
+
+    async def each() -> AsyncIterator[BaseModel]:
+        for one in answers:
+            yield one
+
+    asyncio.run(write(each(), kind, Format(form), sys.stdout))
 
 
 def collect_rarely() -> None:

@@ -7,24 +7,37 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collector.settings import Settings
+    from schemas.query import ConfigurationSummary
 
 app = typer.Typer(help="Check the configuration, or show what becomes of it.", no_args_is_help=True)
 
 
 @app.command("check")
-def check(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:
+def check(
+    ctx: typer.Context,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+) -> None:
     """Say whether the configuration can be used, and what it comes to; warnings go to stderr."""
+    from collector.cli.asking import show
     from collector.wire.exabgp import render
+    from schemas.query import ConfigurationSummary
 
     settings = chosen(ctx, data_dir, mongodb_uri, config=config)
     render(settings, [])  # passwords that cannot be read, peers that cannot come to where we listen
-    sys.stdout.writelines(f"{name:<10}{value}\n" for name, value in _summary(settings).items())
+    found = _summary(settings)
+    if form is AnswerFormat.TABLE:
+        sys.stdout.writelines(f"{name:<10}{value}\n" for name, value in _in_words(found).items())
+    else:
+        show([found], ConfigurationSummary, form)
     sys.stderr.writelines(f"warning: {text}\n" for text in _warnings(settings))
 
 
@@ -43,36 +56,48 @@ def exabgp(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, 
         sys.stdout.write(heading + render(part, receiver_command(settings, lane), show_secrets=False))
 
 
-def _summary(settings: Settings) -> dict[str, str]:
+def _summary(settings: Settings) -> ConfigurationSummary:
     from collector.store.uri import redact
+    from schemas.query import ConfigurationSummary
 
     ranges = sum(peer.is_range for peer in settings.peers)
     uri = settings.mongodb.uri
-    return {
-        "collector": settings.collector,
-        "data": str(settings.data_dir),
-        "local AS": str(settings.bgp.local_as or "none"),
-        "router ID": settings.bgp.router_id,
-        "listen": settings.bgp.listen,
-        "peers": f"{len(settings.peers) - ranges}, and {ranges} ranges",
-        **_processes(settings),
-        "store": f"{redact(uri.get_secret_value())} {settings.mongodb.database}" if uri else "embedded",
-    }
+    return ConfigurationSummary(
+        collector=settings.collector,
+        data_dir=str(settings.data_dir),
+        local_as=settings.bgp.local_as,
+        router_id=settings.bgp.router_id,
+        listen=settings.bgp.listen,
+        peers=len(settings.peers) - ranges,
+        ranges=ranges,
+        processes=_processes(settings),
+        store=f"{redact(uri.get_secret_value())} {settings.mongodb.database}" if uri else "embedded",
+    )
 
 
-def _processes(settings: Settings) -> dict[str, str]:
-    """Which of our addresses went to which process, if there are several."""
+def _processes(settings: Settings) -> list[str]:
+    """Which of our addresses went to which process."""
     from collector.wire.exabgp import local_addresses
     from collector.wire.spread import Spread
 
-    if settings.exabgp.processes == 1:
-        return {}
-    parts = Spread(settings.exabgp.processes).part(settings)
-    shares = [
+    return [
         f"{len(part.peers)} at {', '.join(sorted(set(local_addresses(part))))}" if part.peers else "none"
-        for part in parts
+        for part in Spread(settings.exabgp.processes).part(settings)
     ]
-    return {"processes": f"{len(parts)}, with peers: {'; '.join(shares)}"}
+
+
+def _in_words(found: ConfigurationSummary) -> dict[str, str]:
+    several = len(found.processes)
+    return {
+        "collector": found.collector,
+        "data": found.data_dir,
+        "local AS": str(found.local_as or "none"),
+        "router ID": found.router_id,
+        "listen": found.listen,
+        "peers": f"{found.peers}, and {found.ranges} ranges",
+        **({"processes": f"{several}, with peers: {'; '.join(found.processes)}"} if several > 1 else {}),
+        "store": found.store,
+    }
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, chosen
 from collector.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 
 
 def command(
-    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+    ctx: typer.Context,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
 ) -> None:
     """Look at all that a collector needs here: a line for each check, with the cure of what is not well.
 
     Exits with 1 if anything is an error.
     """
+    from collector.cli.asking import show
     from collector.doctor import Finding, examine, examine_machine
+    from schemas.query import Check
 
     def findings() -> Iterator[Finding]:
         try:
@@ -34,11 +40,24 @@ def command(
             return
         yield from examine(settings)
 
-    failed = False
-    for found in findings():
-        failed = failed or found.state == "error"
+    seen: list[Finding] = []
+
+    def noted() -> Iterator[Finding]:
+        for found in findings():
+            seen.append(found)
+            yield found
+
+    if form is AnswerFormat.TABLE:
+        _say(noted())
+    else:
+        checks = (Check(**{**found._asdict(), "cure": found.cure or None}) for found in noted())
+        show(checks, Check, form)
+    if any(found.state == "error" for found in seen):
+        raise typer.Exit(1)
+
+
+def _say(findings: Iterator[Finding]) -> None:
+    for found in findings:
         cure = f"; cure: {found.cure}" if found.cure else ""
         sys.stdout.write(f"{found.state:<9}{found.check}: {found.says}{cure}\n")
         sys.stdout.flush()  # the next check may take its time
-    if failed:
-        raise typer.Exit(1)

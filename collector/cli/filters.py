@@ -83,27 +83,34 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
     """
     from datetime import UTC, datetime
 
+    from collector.cli.asked import fault_of_address, fault_of_prefix
     from collector.query import filters
     from collector.query.moments import parse_span
-    from schemas.scalars import normalise_address
+    from schemas.scalars import normalise_address, parse_asn
 
     start, end = parse_span(texts.get("start"), texts.get("end"), texts.get("duration"), datetime.now(UTC))
     if (pattern := texts["as_path"]) is not None:
         filters.as_path_pattern(pattern.removeprefix("!"))
 
-    def choice(name: str, parse_one: Callable[[str], Any], what: str, cure: str) -> Any:
+    def choice(
+        name: str, parse_one: Callable[[str], Any], what: str, cure: str, why: Callable[[str], str] = lambda _: ""
+    ) -> Any:
         text = texts.get(name)
-        return None if text is None else filters.parse_choice(text, parse_one, what, cure)
+        return None if text is None else filters.parse_choice(text, parse_one, what, cure, why)
 
     number = ("a number of 32 bits", "give 0 to 4294967295")
     return filters.Filter(
         start=start,
         end=end,
         peers=choice(
-            "peer", filters.parse_peer, "an address", "give --peer the address of a router, without a port, or a prefix"
+            "peer",
+            filters.parse_peer,
+            "an address",
+            "give --peer the address of a router, without a port, or a prefix",
+            fault_of_prefix,
         ),
-        peer_asns=choice("peer_asn", filters.parse_asn, "an AS number", "give 0 to 4294967295"),
-        origins=choice("origin", filters.parse_asn, "an AS number", "give 0 to 4294967295"),
+        peer_asns=choice("peer_asn", parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10"),
+        origins=choice("origin", parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10"),
         as_path=pattern,
         communities=choice(
             "community",
@@ -111,7 +118,9 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
             "a community",
             "write 64500:1, 64500:1:2, target:64500:1 or no-export; * stands for any part: 64500:*",
         ),
-        next_hops=choice("next_hop", normalise_address, "an address", "give --next-hop an IPv4 or IPv6 address"),
+        next_hops=choice(
+            "next_hop", normalise_address, "an address", "give --next-hop an IPv4 or IPv6 address", fault_of_address
+        ),
         families=choice("family", filters.parse_family, "a family", "write ipv4, ipv6 or, say, 'l2vpn evpn'"),
         elems=choice("elem", filters.parse_elem, "a kind of entry", "write announce, withdraw or session"),
         med=choice("med", filters.parse_number, *number),

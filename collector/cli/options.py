@@ -30,7 +30,7 @@ Config = Annotated[
 
 
 class AnswerFormat(StrEnum):
-    """How any answers can be printed."""
+    """How any answers can be printed, and reports."""
 
     TABLE = "table"
     JSON = "json"
@@ -51,12 +51,46 @@ class EntryFormat(StrEnum):
     BGPREADER = "bgpreader"
 
 
+class StatusFormat(StrEnum):
+    """How a status can be printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PSV = "psv"
+    PROMETHEUS = "prometheus"
+
+
 FormatOfAnswers = Annotated[AnswerFormat, typer.Option("--format", help="How to print.")]
 FormatOfEntries = Annotated[EntryFormat, typer.Option("--format", help="How to print.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Stop after N.", metavar="N")]
+FormatOfStatus = Annotated[StatusFormat, typer.Option("--format", help="How to print.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.", metavar="N")]
 
 
-def before_the_command(ctx: typer.Context, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+        import sys
+
+        sys.stdout.write(f"bgpledger {importlib.metadata.version('bgpledger')}\n")
+        raise typer.Exit
+
+
+def before_the_command(
+    ctx: typer.Context,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+    version: Annotated[  # noqa: ARG001 - its callback has done all
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version, and exit.",
+            callback=lambda wanted: _version(wanted=wanted),
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
     """An archive of BGP: every message of every router, asked about at any second of the past."""
     ctx.obj = {"data_dir": data_dir, "mongodb_uri": mongodb_uri}
 

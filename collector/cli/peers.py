@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
-
 import typer
 
-from collector.cli.options import DataDir, MongodbUri, chosen
-
-
-class _Format(StrEnum):
-    TABLE = "table"
-    JSONL = "jsonl"
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
 
 
 def command(
     ctx: typer.Context,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:

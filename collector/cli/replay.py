@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from collector.cli.asked import asked_asn
+from collector.cli.options import AnswerFormat
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +25,7 @@ _INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 def command(
     file: Annotated[Path, typer.Argument(help="MRT update file: plain, gzip or bzip2.", metavar="FILE")],
     to: Annotated[str | None, typer.Option(metavar="ADDR:PORT", help="The BGP daemon.")] = None,
-    peer_as: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=2**32 - 1, help="AS that the daemon must have; else any.")
-    ] = None,
+    peer_as: Annotated[str | None, typer.Option(metavar="N", help="AS that the daemon must have; else any.")] = None,
     source: Annotated[
         str | None,
         typer.Option(metavar="ADDR", help="Source address of the first peer, the next for the second; else 127.0.1.1."),
@@ -38,27 +38,27 @@ def command(
     loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the sessions up at the end, until Ctrl-C.")] = False,
     show_plan: Annotated[
-        bool, typer.Option("--plan", help="Send nothing; print the file's peers and their sources as JSON lines.")
+        bool, typer.Option("--plan", help="Send nothing; print the file's peers and the sources that they get.")
     ] = False,
+    form: Annotated[AnswerFormat, typer.Option("--format", help="How to print a plan.")] = AnswerFormat.JSONL,
 ) -> None:
     """Play an MRT update file into any BGP daemon, one session for each peer of the file."""
-    import json
-
     # All that is on the command line is checked before a large file is read.
     factor = _speed(speed)
     target = _target(to, show_plan=show_plan)
+    asn = asked_asn(peer_as, "--peer-as") if peer_as is not None else None
+    from collector.cli.asking import show
     from collector.wire.replay import plan, play
+    from schemas.query import ReplayedPeer
 
     try:
         peers = plan(file, only_peer=only_peer, source=source)
         if show_plan:
-            sys.stdout.writelines(json.dumps(peer.as_json()) + "\n" for peer in peers)
+            show((peer.as_answer() for peer in peers), ReplayedPeer, form)
             return
         with _progress(None if loop else sum(peer.updates for peer in peers)) as progress:
             summary = _until_signal(
-                lambda: play(
-                    file, target, peers, peer_as=peer_as, speed=factor, loop=loop, stay=stay, progress=progress
-                )
+                lambda: play(file, target, peers, peer_as=asn, speed=factor, loop=loop, stay=stay, progress=progress)
             )
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None

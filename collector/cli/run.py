@@ -14,7 +14,7 @@ def command(
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
-    local_as: Annotated[int | None, typer.Option(help="Our AS number.", metavar="N")] = None,
+    local_as: Annotated[str | None, typer.Option(help="Our AS number.", metavar="N")] = None,
     listen: Annotated[str | None, typer.Option(help="Where peers connect to.", metavar="ADDR:PORT")] = None,
     peer: Annotated[
         list[str] | None,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli.options import DataDir, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,15 +26,10 @@ app = typer.Typer(
 )
 
 
-class _Format(StrEnum):
-    TABLE = "table"
-    JSONL = "jsonl"
-
-
 @app.command("list")
 def list_segments(
     ctx: typer.Context,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
 ) -> None:
     """List the segments that are kept (spool.keep_days), and those whose lines are not all stored yet."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import DataDir, MongodbUri, chosen
+from collector.cli.options import DataDir, FormatOfStatus, MongodbUri, StatusFormat, chosen
 from collector.errors import CollectorError, SpoolError, StoreError
 
 if TYPE_CHECKING:
@@ -16,15 +15,9 @@ if TYPE_CHECKING:
     from schemas.query import CollectorStatus
 
 
-class _Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    PROMETHEUS = "prometheus"
-
-
 def command(
     ctx: typer.Context,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    form: FormatOfStatus = StatusFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:
@@ -53,7 +46,7 @@ def command(
         )
 
 
-async def _look(settings: Settings, form: _Format) -> CollectorStatus:
+async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
     import sys
     from collections.abc import AsyncIterator
 

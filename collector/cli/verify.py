@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, chosen
 
 if TYPE_CHECKING:
     from collector.settings import Settings
     from schemas.query import Verification
 
 
-class _Format(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-
-
 def command(
     ctx: typer.Context,
-    form: Annotated[_Format, typer.Option("--format", help="How to print.")] = _Format.TABLE,
+    form: FormatOfAnswers = AnswerFormat.TABLE,
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
@@ -38,7 +32,7 @@ def command(
         raise typer.Exit(1)
 
 
-async def _verify(settings: Settings, form: _Format) -> Verification:
+async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     import sys
     from collections.abc import AsyncIterator
 

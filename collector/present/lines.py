@@ -7,7 +7,7 @@ from typing import TextIO
 
 from pydantic import BaseModel
 
-from schemas.query import CollectorStatus, Verification
+from schemas.query import Report
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
@@ -20,9 +20,9 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
 
 
 async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
-    """Write a single status or verification, indented; of other answers an array, one a line."""
+    """Write a report, indented; of other answers an array, one a line."""
     count = 0
-    if kind in (CollectorStatus, Verification):
+    if issubclass(kind, Report):
         async for answer in answers:
             stream.write(answer.model_dump_json(indent=2) + "\n")
             count += 1

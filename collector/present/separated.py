@@ -1,5 +1,6 @@
 """`csv` and `psv`: a line of column names, then one answer a line, with commas or, as monocle's psv, with `|`.
 
+`csv` is that of RFC 4180: its lines end with CR LF, and what has a comma, a quote or a line's end stands in quotes.
 Every key of the answer is a column; `peer.asn` becomes `peer_asn`, and `before.as_path` of a change `before_as_path`; a
 list is separated by spaces, absent is empty.
 """
@@ -22,8 +23,10 @@ _PLAIN = (str, int, type(None))
 """What `csv` writes as `_text` would; most cells are such."""
 
 
-async def _write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO, *, delimiter: str) -> int:
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+async def _write(
+    answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO, *, delimiter: str, end: str
+) -> int:
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=end)
     writer.writerow(_columns(kind))
     count = 0
     async for answer in answers:
@@ -33,8 +36,8 @@ async def _write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], strea
     return count
 
 
-write_csv = partial(_write, delimiter=",")
-write_psv = partial(_write, delimiter="|")
+write_csv = partial(_write, delimiter=",", end="\r\n")
+write_psv = partial(_write, delimiter="|", end="\n")
 
 
 def _columns(kind: type[BaseModel]) -> Iterator[str]:

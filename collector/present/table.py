@@ -18,6 +18,7 @@ from schemas.query import (
     HistoryEntry,
     LiveEntry,
     PeerStatus,
+    ReplayedPeer,
     Route,
     RouteChange,
     SpoolSegment,
@@ -308,6 +309,15 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda finding: finding.peer),
         _Column("session", lambda finding: finding.session),
         _Column("detail", lambda finding: finding.detail, folds=True),
+    ),
+    ReplayedPeer: (
+        _Column("address", lambda peer: peer.address),
+        _Column("AS", lambda peer: peer.asn, right=True),
+        _Column("source", lambda peer: peer.source),
+        _Column("messages", lambda peer: peer.messages, right=True),
+        _Column("updates", lambda peer: peer.updates, right=True),
+        _Column("sessions", lambda peer: peer.sessions, right=True),
+        _Column("families", lambda peer: ", ".join(peer.families), folds=True),
     ),
     TopEntry: (
         _Column("name", lambda entry: entry.name or "(empty)"),

@@ -203,8 +203,17 @@ def _within(address: str, networks: tuple[Network, ...], *, whole: bool) -> bool
 # --- from what people write ---------------------------------------------------------------------------------------
 
 
-def parse_choice(text: str, parse: Callable[[str], T], what: str, cure: str) -> Choice[T]:
+def parse_choice(
+    text: str, parse: Callable[[str], T], what: str, cure: str, why: Callable[[str], str] = lambda _: ""
+) -> Choice[T]:
     """A comma-separated list of values, each of them with a leading `!` or none.
+
+    Args:
+        text: what was typed.
+        parse: reads one value; raises ValueError.
+        what: a value is.
+        cure: what to type.
+        why: says what is wrong with a value, if that can be said.
 
     Raises:
         UsageError: a value is none, or wanted and unwanted values stand together; names `what`, and the `cure`.
@@ -218,7 +227,9 @@ def parse_choice(text: str, parse: Callable[[str], T], what: str, cure: str) -> 
         try:
             values.append(parse(word.removeprefix("!")))
         except ValueError:
-            raise UsageError(f"{word.removeprefix('!')!r} is not {what}", cure) from None
+            value = word.removeprefix("!")
+            fault = why(value)
+            raise UsageError(f"{value!r} is not {what}{fault and f': {fault}'}", cure) from None
     return Choice(tuple(values), excluded)
 
 
@@ -229,15 +240,6 @@ def parse_peer(text: str) -> str:
         ValueError: it is neither.
     """
     return normalise_prefix(text) if "/" in text else normalise_address(text)
-
-
-def parse_asn(text: str) -> int:
-    """An AS number, also as `AS64500`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return parse_number(text[2:] if text[:2].upper() == "AS" else text)
 
 
 def parse_number(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -62,7 +63,7 @@ async def newest(entries: AsyncIterator[HistoryEntry], limit: int | None) -> Asy
         async for entry in entries:
             yield entry
         return
-    kept: deque[HistoryEntry] = deque(maxlen=limit)
+    kept: deque[HistoryEntry] = deque(maxlen=min(limit, sys.maxsize))
     async for entry in entries:
         kept.append(entry)
     for entry in kept:

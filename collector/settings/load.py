@@ -40,7 +40,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     data_dir: Path | None = None,
     mongodb_uri: str | None = None,
-    local_as: int | None = None,
+    local_as: str | None = None,
     listen: str | None = None,
     peers: Sequence[str] = (),
 ) -> Settings:

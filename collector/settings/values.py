@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from schemas.scalars import normalise_address, normalise_prefix
+from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
 EVERY_FAMILY = "all"
 FAMILIES = (
@@ -38,6 +39,14 @@ def _whole(value: object) -> object:
     if isinstance(value, bool | float):
         raise ValueError("is not a whole number")  # noqa: TRY004 - pydantic lets a TypeError pass
     return value
+
+
+def _as_number(value: object) -> object:
+    """An AS number as it may be written, `1.10` too; what is none is left to pydantic's words."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return parse_asn(value.strip())
+    return _whole(value)
 
 
 def _asn(number: int) -> int:
@@ -152,7 +161,7 @@ def source_address(listen: str) -> str:
     return address
 
 
-PeerAsn = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=2**32 - 1), AfterValidator(_asn)]
+PeerAsn = Annotated[int, BeforeValidator(_as_number), Field(ge=0, le=2**32 - 1), AfterValidator(_asn)]
 HoldTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=65535), AfterValidator(_hold_time)]
 RestartTime = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=4095)]
 Processes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=16)]

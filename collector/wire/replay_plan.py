@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from collector.errors import ReplayError, UsageError
 from collector.wire import bgp, mrt
+from schemas.query import ReplayedPeer
 
 FIRST_SOURCE: Final = IPv4Address("127.0.1.1")
 _LOOPBACK: Final = IPv4Network("127.0.0.0/8")
@@ -60,18 +61,18 @@ class PlannedPeer:
     def __str__(self) -> str:
         return f"{self.address} AS{self.asn} (from {self.source})"
 
-    def as_json(self) -> dict[str, Any]:
-        """The keys that `replay --plan` prints."""
-        return {
-            "address": self.address,
-            "asn": self.asn,
-            "source": self.source,
-            "messages": self.messages,
-            "updates": self.updates,
-            "families": list(self.families),
-            "add_path": self.add_path,
-            "sessions": len(self.sessions),
-        }
+    def as_answer(self) -> ReplayedPeer:
+        """What `replay --plan` prints."""
+        return ReplayedPeer(
+            address=self.address,
+            asn=self.asn,
+            source=self.source,
+            messages=self.messages,
+            updates=self.updates,
+            families=list(self.families),
+            add_path=self.add_path,
+            sessions=len(self.sessions),
+        )
 
 
 def plan(path: Path, *, only_peer: str | None = None, source: str | None = None) -> list[PlannedPeer]:
