@@ -20,14 +20,17 @@ from collector.ledger.outage import Outage, Tell
 from collector.ledger.sessions import SessionTracker
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
+from collector.store.writes import encoding_fault
 from collector.wire.decode import Rejection, counted, decode
-from schemas.documents import Gap, Place, collection_of, lane_name, make_reject, to_document
+from schemas.documents import Gap, Place, Session, collection_of, lane_name, make_reject, to_document
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+_SAID = ("capabilities", "hold_time", "reason", "router_id")
+"""What of sessions and gaps came from outside as it is: all else are our own words, numbers and addresses."""
 
 T = TypeVar("T")
 
@@ -184,7 +187,7 @@ class Archiver:
                 place = self._tracker.follow(line.number, message)
                 batch.add(collection_of(message), to_document(message, place), line, place)
         batch.gaps = self._tracker.take_gaps()
-        batch.sessions = [session.to_document() for session in self._tracker.take_changed()]
+        batch.sessions = [_storable(session) for session in self._tracker.take_changed()]
         batch.lines = len(lines)
         batch.next_line = lines[-1].number + 1
         batch.tracker = self._tracker.note()
@@ -228,7 +231,7 @@ class Archiver:
             for refusal in await self._store.insert("rejects", rejects):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
         if batch.gaps:
-            await self._store.insert("gaps", [gap.to_document() for gap in batch.gaps])
+            await self._store.insert("gaps", [_storable(gap) for gap in batch.gaps])
         await self._store_sessions(batch.sessions)
         return len(rejects)
 
@@ -254,3 +257,11 @@ class Archiver:
             else:
                 self._outage.over()
                 return result
+
+
+def _storable(one: Gap | Session) -> Document:
+    """The document, without what a peer or ExaBGP said of it where no store takes that."""
+    document = one.to_document()
+    if encoding_fault(document) is None:
+        return document
+    return {name: value for name, value in document.items() if name not in _SAID}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from collector.query.numbers import Numbers
-from collector.store.mongo import REFUSALS, Document
+from collector.store.writes import REFUSALS, Document
 from collector.wire.decode import counted
 from schemas.documents import MAX_RAW_BYTES, collector_number, key_collector, key_line, lane_name
 from schemas.message import Counted

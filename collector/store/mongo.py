@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import bson
 import pymongo
 from bson.errors import BSONError
-from pymongo import IndexModel, ReplaceOne, ReturnDocument, WriteConcern
+from pymongo import IndexModel, ReturnDocument, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
-    BulkWriteError,
     ConnectionFailure,
-    DocumentTooLarge,
     NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
@@ -25,12 +23,14 @@ from pymongo.errors import (
 )
 
 from collector.errors import StoreError, StoreUnavailableError
+from collector.store import writes
 from collector.store.collections import COLLECTIONS, EXPIRIES, SCHEMA_VERSION, Collection, Expiry
 from collector.store.driver import Client, Driver, close, connect
 from collector.store.uri import redact
+from collector.store.writes import Document as Document
+from collector.store.writes import Refusal
 
 _DURABLE = WriteConcern("majority", j=True)
-_DUPLICATE_KEY = 11000
 _NOT_AUTHORISED = (13, 18)
 _ALREADY_EXISTS = 48
 _DAY_SECONDS = 86_400
@@ -38,22 +38,8 @@ _INDEXING_SECONDS = 86_400
 """How long an index over millions of documents may take."""
 _AT_ONCE = 1000
 """Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
-# BadValue, TypeMismatch, Dollar- and EmptyFieldName, DottedFieldName, DocumentValidationFailure,
-# CannotIndexParallelArrays, BSONObjectTooLarge, KeyTooLong: trying again cannot help.
-_NEVER = frozenset((2, 14, 52, 56, 57, 121, 171, 10334, 17280))
 
-REFUSALS = ("the store refused it", "BSON cannot hold it", "too large for MongoDB")
-"""How the reasons of refusals begin."""
-
-Document = dict[str, Any]
 Sort = Sequence[tuple[str, int]]
-
-
-class Refusal(NamedTuple):
-    """A document that the server, or BSON, will not take: its place in the batch, and why."""
-
-    at: int
-    reason: str
 
 
 class Store:
@@ -200,43 +186,27 @@ class Store:
         Returns:
             The documents that can never be stored; all others are.
         """
-        durable = self._database[collection].with_options(write_concern=_DURABLE)
         with self._errors():
-            try:
-                await durable.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                return _refusals(error)
-            except (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError):
-                return await self._insert_encodable(collection, documents)
-        return []
-
-    async def _insert_encodable(self, collection: str, documents: Sequence[Document]) -> list[Refusal]:
-        """The driver encodes a batch as it sends it: find the documents that it cannot, and send the others."""
-        refusals = [Refusal(at, reason) for at, one in enumerate(documents) if (reason := _encoding_fault(one))]
-        bad = {refusal.at for refusal in refusals}
-        places = [at for at in range(len(documents)) if at not in bad]
-        if not refusals:
-            raise StoreError("a batch could not be encoded, though each document in it can")
-        if places:
-            later = await self.insert(collection, [documents[at] for at in places])
-            refusals.extend(Refusal(places[refusal.at], refusal.reason) for refusal in later)
-        return sorted(refusals)
+            return await writes.insert(self._durable(collection), documents)
 
     async def replace(self, collection: str, documents: Sequence[Document]) -> None:
-        """Put whole documents in the place of those with their `_id`, or insert them; durable when it returns."""
-        if not documents:
-            return
-        durable = self._database[collection].with_options(write_concern=_DURABLE)
+        """Put whole documents in the place of those with their `_id`, or insert them; durable when it returns.
+
+        Raises:
+            StoreError: one of them can never be stored; all others are.
+        """
         with self._errors():
-            await durable.bulk_write(
-                [ReplaceOne({"_id": document["_id"]}, document, upsert=True) for document in documents], ordered=False
-            )
+            refusals = await writes.replace(self._durable(collection), documents)
+        if refusals:
+            raise StoreError(f"a document of {collection} cannot be stored: {refusals[0].reason}")
 
     async def remove(self, collection: str, query: Mapping[str, Any]) -> None:
         """Remove the documents that match; durable when it returns."""
-        durable = self._database[collection].with_options(write_concern=_DURABLE)
         with self._errors():
-            await durable.delete_many(query)
+            await self._durable(collection).delete_many(query)
+
+    def _durable(self, collection: str) -> AsyncCollection[Document]:
+        return self._database[collection].with_options(write_concern=_DURABLE)
 
     async def claim(self, collector: str, spool: str) -> None:
         """Take a collector's name for one spool: the keys of two of one name could collide, and one line be lost.
@@ -316,29 +286,3 @@ class Store:
             ) from error
         except (PyMongoError, BSONError) as error:
             raise StoreError(f"the store at {self.shown_uri} fails: {str(error)[:300]}") from error
-
-
-def _refusals(error: BulkWriteError) -> list[Refusal]:
-    """The documents that an unordered bulk insert left out for good; anything else is the server's trouble.
-
-    Raises:
-        StoreUnavailableError: the write was not acknowledged as durable, or failed for a reason that may pass.
-    """
-    details = error.details or {}
-    if concern := details.get("writeConcernErrors"):
-        raise StoreUnavailableError(f"the store did not make a write durable: {str(concern[0].get('errmsg'))[:200]}")
-    errors = [one for one in details.get("writeErrors", ()) if one["code"] != _DUPLICATE_KEY]
-    for one in errors:
-        if one["code"] not in _NEVER:
-            raise StoreUnavailableError(f"the store did not take a batch: {one['errmsg'][:200]} (code {one['code']})")
-    return [
-        Refusal(one["index"], f"the store refused it: {one['errmsg'][:200]} (code {one['code']})") for one in errors
-    ]
-
-
-def _encoding_fault(document: Document) -> str | None:
-    try:
-        size = len(bson.encode(document))
-    except (BSONError, DocumentTooLarge, OverflowError, UnicodeEncodeError) as error:
-        return f"BSON cannot hold it: {str(error)[:200]}"
-    return f"too large for MongoDB: {size} bytes of 16777216" if size > 16 * 2**20 else None

@@ -11,7 +11,7 @@ import asyncio
 import random
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -30,11 +30,16 @@ class Message(NamedTuple):
 
     @property
     def is_write(self) -> bool:
-        return self._command in _WRITES
+        return self.command in _WRITES
 
     @property
     def is_hello(self) -> bool:
-        return self._command in (None, "hello", "ismaster", "isMaster")
+        return self.command in (None, "hello", "ismaster", "isMaster")
+
+    @property
+    def command(self) -> str | None:
+        """Its name; None of what is older than OP_MSG."""
+        return next(iter(self.body)) if self._opcode == OP_MSG else None
 
     @property
     def more_to_come(self) -> bool:
@@ -70,10 +75,6 @@ class Message(NamedTuple):
     @property
     def _opcode(self) -> int:
         return int(_HEADER.unpack_from(self.raw)[3])
-
-    @property
-    def _command(self) -> str | None:
-        return next(iter(self.body)) if self._opcode == OP_MSG else None
 
 
 class ResetConnection(Exception):
@@ -133,12 +134,47 @@ def refusing(code: int, name: str, text: str, **more: Any) -> Fault:
     return fault
 
 
-def refusing_each(code: int, text: str) -> Fault:
+def refusing_commands(commands: Collection[str], code: int, name: str) -> Fault:
+    """Some commands fail, as for a user that has not the right, or on a server that does not know them."""
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        if request.command in commands:
+            text = f"{name}: {request.command}"
+            return request.answer({"ok": 0.0, "errmsg": text, "code": code, "codeName": name})
+        return await forward()
+
+    return fault
+
+
+def refusing_marked(mark: bytes, code: int, text: str) -> Fault:
+    """A write fails as a whole when one of its documents holds the mark, as one does that is too large."""
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        if request.is_write and mark in request.raw:
+            return request.answer({"ok": 0.0, "errmsg": text, "code": code})
+        return await forward()
+
+    return fault
+
+
+def delaying(seconds: float) -> Fault:
+    """The server is so far away: everything takes so long on its way there, and on its way back."""
+
+    async def fault(_request: Message, forward: Forward) -> bytes:
+        await asyncio.sleep(seconds)
+        answer = await forward()
+        await asyncio.sleep(seconds)
+        return answer
+
+    return fault
+
+
+def refusing_each(code: int, text: str, **more: Any) -> Fault:
     """Each document of a write fails."""
 
     async def fault(request: Message, forward: Forward) -> bytes:
         if request.is_write and (count := request.documents):
-            errors = [{"index": at, "code": code, "errmsg": text} for at in range(count)]
+            errors = [{"index": at, "code": code, "errmsg": text, **more} for at in range(count)]
             return request.answer({"ok": 1.0, "n": 0, "nModified": 0, "writeErrors": errors})
         return await forward()
 
@@ -151,7 +187,7 @@ def refusing_one(at: int, code: int, text: str) -> Fault:
     async def fault(request: Message, forward: Forward) -> bytes:
         if request.is_write and (count := request.documents):
             error = {"index": at, "code": code, "errmsg": text}
-            return request.answer({"ok": 1.0, "n": count - 1, "writeErrors": [error]})
+            return request.answer({"ok": 1.0, "n": count - 1, "nModified": 0, "writeErrors": [error]})
         return await forward()
 
     return fault

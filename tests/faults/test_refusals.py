@@ -69,12 +69,63 @@ async def test_what_may_pass_is_no_refusal_of_a_document(between: Proxy, driver:
         assert [one async for one in store.find("others", {}, sort=[("_id", 1)])] == DOCUMENTS
 
 
-@pytest.mark.parametrize("code", [2, 57, 121, 10334])
+@pytest.mark.parametrize("code", [2, 57, 10334])
 async def test_what_is_a_documents_own_fault_is_its_alone(between: Proxy, code: int) -> None:
     async with opened(between, "pymongo") as store:
         await between.set(faults.refusing_one(1, code, "it is the document's fault"))
         (refusal,) = await store.insert("things", DOCUMENTS)
         assert (refusal.at, f"(code {code})" in refusal.reason) == (1, True)
+
+
+UNIQUE = {"keyPattern": {"collector": 1}, "keyValue": {"collector": "one"}}
+BADLY_SET_UP = {
+    "a validator": faults.refusing_each(121, "Document failed validation"),
+    "an index": faults.refusing_each(171, "cannot index parallel arrays [nlri] [asns]"),
+    "a validator, of one": faults.refusing_one(1, 121, "Document failed validation"),
+    "a validator, of all at once": faults.refusing(121, "DocumentValidationFailure", "Document failed validation"),
+    "a unique index": faults.refusing_each(11000, "E11000 duplicate key error: collector_1", **UNIQUE),
+    "a unique index, not named": faults.refusing_each(11000, "E11000 duplicate key error"),
+}
+
+
+@pytest.mark.parametrize("kind", BADLY_SET_UP)
+async def test_what_lies_in_how_the_database_is_set_up_is_said_aloud(between: Proxy, kind: str) -> None:
+    """No good document is left out for a validator or an index that somebody made."""
+    async with opened(between, "pymongo") as store:
+        await between.set(BADLY_SET_UP[kind])
+        with pytest.raises(StoreError, match="refuses good documents of things") as caught:
+            await store.insert("things", DOCUMENTS)
+        assert not isinstance(caught.value, StoreUnavailableError), "the log would keep the cure back"
+        assert "db.things.getIndexes()" in caught.value.cure
+        with pytest.raises(StoreError, match="refuses good documents of things"):
+            await store.replace("things", DOCUMENTS)
+        await between.set(faults.passing)
+        assert await store.insert("things", DOCUMENTS) == []
+
+
+async def test_a_duplicate_that_is_not_named_is_looked_for(between: Proxy) -> None:
+    async with opened(between, "pymongo") as store:
+        await store.insert("things", DOCUMENTS)
+        await between.set(faults.refusing_each(11000, "E11000 duplicate key error"))
+        assert await store.insert("things", DOCUMENTS) == []
+
+
+@pytest.mark.parametrize("code", [2, 15, 10334, 17420])
+@pytest.mark.parametrize("places", [(0,), (6,), (2, 3), tuple(range(7))])
+async def test_a_command_that_is_refused_for_a_document_is_narrowed_down_to_it(
+    between: Proxy, code: int, places: tuple[int, ...]
+) -> None:
+    documents = [{"_id": at, "text": "marked" if at in places else "good"} for at in range(7)]
+    async with opened(between, "pymongo") as store:
+        await between.set(faults.refusing_marked(b"marked", code, "BSONObj size is invalid"))
+        refusals = await store.insert("things", documents)
+        assert [refusal.at for refusal in refusals] == list(places)
+        assert all(f"(code {code})" in refusal.reason for refusal in refusals)
+        with pytest.raises(StoreError, match="cannot be stored"):
+            await store.replace("others", documents)
+        good = [one for one in documents if one["text"] == "good"]
+        for collection in ("things", "others"):
+            assert [one async for one in store.find(collection, {}, sort=[("_id", 1)])] == good
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])

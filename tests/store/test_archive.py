@@ -132,6 +132,20 @@ async def test_what_the_store_will_never_take_becomes_a_reject(spool: Path, stor
     assert (reject["size"], len(reject["raw"])) == (len(huge), 2**20)
 
 
+async def test_a_session_is_stored_without_what_no_store_takes(spool: Path, store: Store) -> None:
+    """As what a peer said in its OPEN, of which the document is larger than the line."""
+    router = Router()
+    connected, _, confirmed, up = router.up()
+    families = ["ipv4/unicast"] * 900_000
+    capabilities = {"1": {"name": "multiprotocol", "families": families}}
+    said = {"version": 4, "asn": 64500, "hold_time": 180, "router_id": "192.0.2.1", "capabilities": capabilities}
+    opened = router.line("open", direction="receive", open=said)
+    note = await archive(spool, store, connected, opened, confirmed, up, router.announce(PREFIX))
+    assert (note["stored"], note["rejected"]) == (4, 1)
+    (session,) = await documents(store, "sessions")
+    assert (session["updates"], "capabilities" in session) == (1, False)
+
+
 async def test_a_store_that_is_away_is_waited_for(spool: Path, store: Store) -> None:
     """The spool keeps what the store does not take, and a stop does not wait for it."""
     router = Router()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo import AsyncMongoClient
 
 from collector.errors import StoreError, StoreUnavailableError
 from collector.store.mongo import Store
@@ -44,12 +45,22 @@ async def test_documents_come_back_as_they_were(store: Store) -> None:
     assert found["ts"].tzinfo is not None
 
 
-async def test_one_refused_document_does_not_hold_up_the_others(store: Store) -> None:
+async def test_a_validator_of_somebody_leaves_no_document_out(store: Store) -> None:
+    """What it refuses is not stored, and not taken for a document's fault: it is said, and comes again."""
     documents = [update(1), update(2, v="two"), update(3)]
-    (refusal,) = await store.insert("updates", documents)
-    assert refusal.at == 1
-    assert "validation" in refusal.reason
+    with pytest.raises(StoreError, match="refuses good documents of updates, for a validator") as caught:
+        await store.insert("updates", documents)
+    assert "db.updates.getIndexes()" in caught.value.cure
     assert [document["_id"] for document in await everything(store)] == [documents[0]["_id"], documents[2]["_id"]]
+
+
+async def test_a_unique_index_of_somebody_leaves_no_document_out(store: Store, mongodb_uri: str, database: str) -> None:
+    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
+        await client[database]["updates"].create_index("ts", unique=True)
+    assert await store.insert("updates", [update(1)]) == []
+    with pytest.raises(StoreError, match="for a unique index"):
+        await store.insert("updates", [update(1), update(61)])
+    assert len(await everything(store)) == 1
 
 
 async def test_a_document_that_bson_cannot_hold_is_refused_alone(store: Store) -> None:
