@@ -44,6 +44,7 @@ HARD_RESET: Final = 9  # RFC 8538 section 3
 
 # Capability codes: RFC 5492's registry.
 _MULTIPROTOCOL: Final = 1
+_EXTENDED_NEXT_HOP: Final = 5  # RFC 8950
 _EXTENDED_MESSAGE: Final = 6
 _AS4: Final = 65
 _ADD_PATH: Final = 69
@@ -119,6 +120,8 @@ _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
 """RFC 4271 4.5 (5 of OPEN and 7 of UPDATE: RFC 1771), 4486, 5492, 6608, 7313, 8538, 9234, 9384 and 9687."""
 _SUBCODES_WITH_TEXT: Final = {(CEASE, ADMINISTRATIVE_SHUTDOWN), (CEASE, ADMINISTRATIVE_RESET)}  # RFC 9003
 
+_IPV4: Final = 1
+_IPV6: Final = 2
 _AFI_NAMES: Final = {1: "ipv4", 2: "ipv6", 25: "l2vpn", 16388: "bgp-ls"}
 _SAFI_NAMES: Final = {
     1: "unicast",
@@ -158,12 +161,14 @@ class Abilities:
         families: the families of the routes (RFC 4760).
         add_path: those of them whose routes carry path identifiers (RFC 7911).
         extended: messages may be longer than 4,096 bytes (RFC 8654).
+        ipv6_next_hops: those of the families, all of IPv4, whose routes have IPv6 next hops (RFC 8950).
     """
 
     as4: bool
     families: frozenset[Family]
     add_path: frozenset[Family] = frozenset()
     extended: bool = False
+    ipv6_next_hops: frozenset[Family] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +234,9 @@ def open_message(asn: int, hold_time: int, router_id: str, abilities: Abilities)
     if abilities.add_path:
         sends = b"".join(struct.pack(">HBB", afi, safi, 2) for afi, safi in sorted(abilities.add_path))
         capabilities.append(_capability(_ADD_PATH, sends))
+    if abilities.ipv6_next_hops:
+        hops = b"".join(struct.pack(">HHH", afi, safi, _IPV6) for afi, safi in sorted(abilities.ipv6_next_hops))
+        capabilities.append(_capability(_EXTENDED_NEXT_HOP, hops))
     if abilities.extended:
         capabilities.append(_capability(_EXTENDED_MESSAGE, b""))
     parameters = b"".join(bytes((_CAPABILITIES, len(capability))) + capability for capability in capabilities)
@@ -258,6 +266,7 @@ def parse_open(body: bytes) -> Open:
     as4 = extended = False
     families: set[Family] = set()
     add_path: set[Family] = set()
+    ipv6_next_hops: set[Family] = set()
     for code, value in _capabilities(body[10:], length):
         if code == _MULTIPROTOCOL and len(value) == 4:
             families.add((int.from_bytes(value[:2]), value[3]))
@@ -265,10 +274,15 @@ def parse_open(body: bytes) -> Open:
             as4, asn = True, int.from_bytes(value)
         elif code == _ADD_PATH:
             add_path.update((afi, safi) for afi, safi, mode in _add_path_tuples(value) if mode & 1)
+        elif code == _EXTENDED_NEXT_HOP:
+            whole = value[: len(value) - len(value) % 6]
+            ipv6_next_hops.update((afi, safi) for afi, safi, hop in struct.iter_unpack(">HHH", whole) if hop == _IPV6)
         elif code == _EXTENDED_MESSAGE:
             extended = True
     # Without capability 1 a speaker does IPv4 unicast and nothing else (RFC 4760 section 8).
-    abilities = Abilities(as4, frozenset(families or {IPV4_UNICAST}), frozenset(add_path), extended)
+    abilities = Abilities(
+        as4, frozenset(families or {IPV4_UNICAST}), frozenset(add_path), extended, frozenset(ipv6_next_hops)
+    )
     return Open(asn, hold_time, socket.inet_ntoa(router_id), abilities)
 
 
@@ -308,6 +322,8 @@ def missing(needed: Abilities, offered: Abilities) -> list[str]:
         words.append("4-byte AS numbers (capability 65)")
     words += [f"family {family_name(family)}" for family in sorted(needed.families - offered.families)]
     words += [f"receiving add-path for {family_name(family)}" for family in sorted(needed.add_path - offered.add_path)]
+    without = sorted(needed.ipv6_next_hops - offered.ipv6_next_hops)
+    words += [f"IPv6 next hops of {family_name(family)} (capability 5)" for family in without]
     if needed.extended and not offered.extended:
         words.append("extended messages (capability 6)")
     return words
@@ -319,20 +335,42 @@ def update_families(data: bytes) -> set[Family]:
     Args:
         data: the whole message (RFC 4271 section 4.3, RFC 4760).
     """
-    families: set[Family] = set()
+    families = {family for _code, family, _next_hop in _multiprotocol(data)}
     withdrawn_length = int.from_bytes(data[19:21])
-    attributes_at = 23 + withdrawn_length
-    attributes_end = attributes_at + int.from_bytes(data[attributes_at - 2 : attributes_at])
-    if withdrawn_length or attributes_end < len(data):
+    if withdrawn_length or _attributes_end(data, withdrawn_length) < len(data):
         families.add(IPV4_UNICAST)
-    at = attributes_at
-    end = min(attributes_end, len(data))
+    return families
+
+
+def ipv6_next_hops(data: bytes) -> set[Family]:
+    """The IPv4 families of which an UPDATE announces routes with IPv6 next hops, which takes RFC 8950.
+
+    Args:
+        data: the whole message.
+    """
+    return {
+        family
+        for code, family, next_hop in _multiprotocol(data)
+        if code == _MP_REACH_NLRI and family[0] == _IPV4 and next_hop >= 16
+    }
+
+
+def _attributes_end(data: bytes, withdrawn_length: int) -> int:
+    at = 23 + withdrawn_length
+    return at + int.from_bytes(data[at - 2 : at])
+
+
+def _multiprotocol(data: bytes) -> Iterator[tuple[int, Family, int]]:
+    """Of each MP_REACH_NLRI and MP_UNREACH_NLRI: its type, its family, and the length of its next hop."""
+    withdrawn_length = int.from_bytes(data[19:21])
+    at = 23 + withdrawn_length
+    end = min(_attributes_end(data, withdrawn_length), len(data))
     while at + 3 <= end:
         if data[at] & _EXTENDED_LENGTH_FLAG:
             value_at, length = at + 4, data[at + 2 : at + 4]
         else:
             value_at, length = at + 3, data[at + 2 : at + 3]
         if data[at + 1] in (_MP_REACH_NLRI, _MP_UNREACH_NLRI) and value_at + 3 <= end:
-            families.add((int.from_bytes(data[value_at : value_at + 2]), data[value_at + 2]))
+            family = (int.from_bytes(data[value_at : value_at + 2]), data[value_at + 2])
+            yield data[at + 1], family, int.from_bytes(data[value_at + 3 : value_at + 4])
         at = value_at + int.from_bytes(length)
-    return families

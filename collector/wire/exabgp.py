@@ -172,13 +172,14 @@ def _neighbor(peer: PeerSettings, place: _Place, bgp: BgpSettings, *, show_secre
         "outgoing-ttl 255;" if peer.ttl_security else None,
         _block("family", [f"{family};" for family in peer.families]),
         _block("capability", _capabilities(peer)),
+        _block("nexthop", next_hops) if (next_hops := _next_hops(peer)) else None,
         _api(peer),
     ]
     return _block(f"neighbor {peer.address}", [line for line in lines if line], indent="") + "\n"
 
 
 def _capabilities(peer: PeerSettings) -> list[str]:
-    lines = ["asn4 enable;", "route-refresh enable;", "extended-message enable;"]
+    lines = ["asn4 enable;", "route-refresh enable;", "extended-message enable;", "aigp enable;"]
     if peer.graceful_restart:
         lines.append(f"graceful-restart {peer.graceful_restart};")
     if peer.add_path:
@@ -186,12 +187,31 @@ def _capabilities(peer: PeerSettings) -> list[str]:
     return lines
 
 
+_NEXT_HOP_KINDS = ("unicast", "nlri-mpls", "mpls-vpn")
+_NEXT_HOP_FAMILIES = frozenset(f"{version} {kind}" for version in ("ipv4", "ipv6") for kind in _NEXT_HOP_KINDS)
+
+
+def _next_hops(peer: PeerSettings) -> list[str]:
+    """The IPv4 families that may come with an IPv6 next hop (RFC 8950), for ExaBGP's block `nexthop`.
+
+    ExaBGP wants the IPv6 family of the kind configured as well. Once the capability is agreed on, it no longer reads
+    the next hops of EVPN, FlowSpec, BGP-LS and the like, and ends the session: a peer with these does without.
+    """
+    families = set(peer.families)
+    if not families <= _NEXT_HOP_FAMILIES:
+        return []
+    return [f"ipv4 {kind} ipv6;" for kind in _NEXT_HOP_KINDS if {f"ipv4 {kind}", f"ipv6 {kind}"} <= families]
+
+
 def _api(peer: PeerSettings) -> str:
-    kinds = ["parsed", "open", "update", "notification", "refresh", "keepalive"]
-    if peer.wire_bytes:
-        kinds.append("consolidate")
-    receive = _block("receive", [f"{kind};" for kind in kinds], indent="        ")
-    return _block("api", ["processes [ receive ];", "neighbor-changes;", receive])
+    kinds = ["parsed", *(["consolidate"] if peer.wire_bytes else [])]
+    received = [*kinds, "open", "update", "notification", "refresh", "keepalive"]
+    sent = [*kinds, "notification"]  # why ExaBGP ended a session stands in there
+    blocks = [
+        _block(direction, [f"{kind};" for kind in those], indent="        ")
+        for direction, those in (("receive", received), ("send", sent))
+    ]
+    return _block("api", ["processes [ receive ];", "neighbor-changes;", *blocks])
 
 
 def _block(head: str, lines: Sequence[str], indent: str = "    ") -> str:

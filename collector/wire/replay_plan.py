@@ -125,6 +125,7 @@ class _Session:
     plain: set[bgp.Family] = field(default_factory=set)
     add_path: set[bgp.Family] = field(default_factory=set)
     extended: bool = False
+    ipv6_next_hops: set[bgp.Family] = field(default_factory=set)
 
     def fits(self, message: mrt.Message, families: set[bgp.Family]) -> bool:
         """Whether one session can carry this message too: what was agreed at its start holds to its end."""
@@ -132,11 +133,14 @@ class _Session:
 
     def add(self, message: mrt.Message, families: set[bgp.Family]) -> None:
         (self.add_path if message.add_path else self.plain).update(families)
+        self.ipv6_next_hops |= bgp.ipv6_next_hops(message.data)
         self.extended = self.extended or len(message.data) > bgp.MAXIMUM_LENGTH
 
     def planned(self, default: bgp.Family) -> PlannedSession:
         families = frozenset(self.plain | self.add_path) or frozenset((default,))
-        abilities = bgp.Abilities(self.as4, families, frozenset(self.add_path), self.extended)
+        abilities = bgp.Abilities(
+            self.as4, families, frozenset(self.add_path), self.extended, frozenset(self.ipv6_next_hops)
+        )
         return PlannedSession(self.first_record, abilities)
 
 

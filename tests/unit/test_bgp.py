@@ -87,6 +87,7 @@ def test_missing_abilities_in_words() -> None:
         families=frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST}),
         add_path=frozenset({bgp.IPV4_UNICAST}),
         extended=True,
+        ipv6_next_hops=frozenset({bgp.IPV4_UNICAST}),
     )
     assert bgp.missing(needs, needs) == []
     nothing = bgp.Abilities(as4=False, families=frozenset({bgp.IPV4_UNICAST}))
@@ -94,6 +95,7 @@ def test_missing_abilities_in_words() -> None:
         "4-byte AS numbers (capability 65)",
         "family ipv6 unicast",
         "receiving add-path for ipv4 unicast",
+        "IPv6 next hops of ipv4 unicast (capability 5)",
         "extended messages (capability 6)",
     ]
 
@@ -153,3 +155,28 @@ def test_family_names() -> None:
     assert bgp.family_name((2, 1)) == "ipv6 unicast"
     assert bgp.family_name((25, 70)) == "l2vpn evpn"
     assert bgp.family_name((99, 250)) == "afi-99 safi-250"
+
+
+def test_ipv6_next_hops_of_ipv4_routes_are_offered_and_read() -> None:
+    needs = bgp.Abilities(
+        as4=True, families=frozenset({bgp.IPV4_UNICAST}), ipv6_next_hops=frozenset({bgp.IPV4_UNICAST, (1, 128)})
+    )
+    opened = bgp.open_message(64500, 180, "192.0.2.1", needs)
+    assert bgp.parse_open(opened[bgp.HEADER_LENGTH :]).abilities == needs
+
+
+@pytest.mark.parametrize(
+    ("reach", "found"),
+    [
+        ("800e1a00010110" + 16 * "20" + "00080a", {bgp.IPV4_UNICAST}),
+        ("800e2a00010120" + 32 * "20" + "00080a", {bgp.IPV4_UNICAST}),
+        ("800e0e00010104" + 4 * "20" + "00080a", set()),
+        ("800e1a00020110" + 16 * "20" + "00080a", set()),
+        ("800e03000101", set()),
+        ("800f03000101", set()),
+    ],
+)
+def test_ipv6_next_hops_are_seen_in_an_update(reach: str, found: set[bgp.Family]) -> None:
+    attributes = bytes.fromhex(reach)
+    body = b"\0\0" + len(attributes).to_bytes(2) + attributes
+    assert bgp.ipv6_next_hops(bgp.message(bgp.UPDATE, body)) == found

@@ -58,6 +58,7 @@ def test_exabgp_takes_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         settings(
             {"families": list(FAMILIES)},
             {"families": ["all"], "add_path": True},
+            {"families": ["ipv4 mpls-vpn", "ipv6 mpls-vpn", "ipv4 nlri-mpls", "ipv6 nlri-mpls"]},
             {"families": ["l2vpn evpn"], "hold_time": 0, "graceful_restart": 0, "wire_bytes": True},
             {"address": "127.0.0.64/27"},
             {"password_env": "PASSWORD"},
@@ -89,11 +90,29 @@ def test_what_stands_in_the_file() -> None:
         "adj-rib-out false ;",
         "graceful-restart 120 ;",
         "add-path receive ;",
+        "aigp enable ;",
+        "ipv4 unicast ipv6 ;",
         "parsed ;",
         "neighbor-changes ;",
     ):
         assert statement in found
     assert "consolidate ;" not in found
+
+
+@pytest.mark.parametrize(
+    ("families", "offered"),
+    [
+        (["ipv4 unicast", "ipv6 unicast"], {"ipv4 unicast ipv6 ;"}),
+        (["ipv4 unicast", "ipv4 mpls-vpn", "ipv6 mpls-vpn"], {"ipv4 mpls-vpn ipv6 ;"}),
+        (["ipv4 unicast"], set()),
+        # ExaBGP would no longer read EVPN's next hops.
+        (["ipv4 unicast", "ipv6 unicast", "l2vpn evpn"], set()),
+        (["all"], set()),
+    ],
+)
+def test_ipv6_next_hops_are_offered_where_that_does_no_harm(families: list[str], offered: set[str]) -> None:
+    found = statements(render(settings({"families": families}), HELPER))
+    assert {one for one in found if one.endswith(" ipv6 ;")} == offered
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=40).filter(str.isprintable))
