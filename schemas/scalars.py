@@ -96,6 +96,11 @@ def to_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def spoken(moment: datetime) -> str:
+    """A time as people read it, in UTC and to the millisecond; every command that takes a time takes it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
+
+
 def from_unix(seconds: float) -> datetime:
     """Unix seconds as a UTC time, to the millisecond.
 

@@ -27,6 +27,8 @@ def command(
     """
     import asyncio
 
+    from schemas.scalars import spoken
+
     settings = chosen(ctx, data_dir, mongodb_uri)
     found = asyncio.run(_look(settings, form))
     if found.state != "running":
@@ -40,7 +42,7 @@ def command(
         raise StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
     if found.store_away_since:
         raise StoreError(
-            f"nothing is stored since {found.store_away_since:%Y-%m-%d %H:%M:%S} UTC: {found.last_error};"
+            f"nothing is stored since {spoken(found.store_away_since)} UTC: {found.last_error};"
             f" {found.waiting} lines wait in the spool",
             "see the log for the cure; nothing is lost meanwhile",
         )

@@ -1,16 +1,16 @@
-"""`table`: aligned columns for people. On a terminal long cells fold to its width; in a pipe a row is one line."""
+"""`table`: aligned columns for people; `collector.present.layout` says how they look on a narrow terminal."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, TextIO, cast
 
 from pydantic import BaseModel
 
+from collector.present.layout import Layout, bold, terminal_width, text_width
 from schemas.query import (
     CollectorStatus,
     Finding,
@@ -25,13 +25,8 @@ from schemas.query import (
     TopEntry,
     Verification,
 )
+from schemas.scalars import spoken
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-_PIPE_WIDTH = 100_000
-_FOLDED_WIDTH = 14
 _PART = 500
 """Rows whose widths decide those of the columns; a longer table is printed in such parts."""
 _PATIENCE: dict[type[BaseModel], float] = {LiveEntry: 0.1, FoundEntry: 2.0}
@@ -43,7 +38,7 @@ class _Column(NamedTuple):
     cell: Callable[[Any], object]
     right: bool = False
     folds: bool = False
-    """A long cell may go on in the next line; other columns are never narrower than what they hold."""
+    """On a terminal a long cell may go on in the next line; other columns are never narrower than what they hold."""
     usual: int = 0
     """The width for answers that come one by one, when what is to come cannot be known."""
 
@@ -51,19 +46,20 @@ class _Column(NamedTuple):
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
     """Write answers as one table, a part at a time; a status or a verification as a list of its facts."""
     count = 0
+    width = terminal_width(stream)
     part: _Part | None = None
     async for rows, more in _parts(answers, _PATIENCE.get(kind)):
         count += len(rows)
         if kind in _FACTS:
-            _print(_facts(rows[0]), stream)
+            _print_facts(rows[0], stream)
         else:
-            part = _Part.of(_COLUMNS[kind], rows, part, more=more, folding=stream.isatty())
+            part = _Part.of(_COLUMNS[kind], rows, part, more=more, width=width)
             part.print(stream)
     if not count and kind not in _FACTS:
-        _Part.of(_COLUMNS[kind], [], None).print(stream)
+        _Part.of(_COLUMNS[kind], [], None, width=width).print(stream)
     if kind is Verification and (findings := cast("Verification", rows[0]).findings):
         stream.write("\n")
-        _Part.of(_COLUMNS[Finding], findings, None, folding=stream.isatty()).print(stream)
+        _Part.of(_COLUMNS[Finding], findings, None, width=width).print(stream)
     return count
 
 
@@ -115,7 +111,8 @@ class _Part(NamedTuple):
 
     columns: Sequence[_Column]
     cells: Sequence[Sequence[str]]
-    widths: Mapping[str, int]
+    widths: Sequence[int]
+    layout: Layout
     header: bool
 
     @classmethod
@@ -126,7 +123,7 @@ class _Part(NamedTuple):
         before: _Part | None,
         *,
         more: bool = False,
-        folding: bool = False,
+        width: int | None = None,
     ) -> _Part:
         """The next part; its columns go on where those of the part before it allow that."""
         cells = {column: [_text(column.cell(row)) for row in rows] for column in columns}
@@ -134,102 +131,57 @@ class _Part(NamedTuple):
         used = {column for column in columns if any(cells[column]) or column.title in _ALWAYS}
         if more and not before:
             used |= {column for column in columns if column.usual}
-        header = before is None or not used <= set(before.columns)
-        shown = [column for column in columns if column in used or (before and column in before.columns)]
-        widths = {
-            column.title: max(
-                before.widths.get(column.title, 0) if before else 0,
+        known = dict(zip(before.columns, before.widths, strict=True)) if before else {}
+        shown = [column for column in columns if column in used or column in known]
+        fresh = before is None or not used <= known.keys()
+        widths = [
+            max(
+                known.get(column, 0),
                 column.usual if more else 0,
-                0 if column.folds and folding else max(map(_width, cells[column]), default=0),
+                0 if known and not fresh else text_width(column.title),
+                *map(text_width, cells[column]),
             )
             for column in shown
-        }
-        return cls(shown, [cells[column] for column in shown], widths, header)
+        ]
+        layout = Layout.fitting(widths, [column.folds for column in shown], width)
+        header = fresh or before is None or layout.of != before.layout.of
+        return cls(shown, [cells[column] for column in shown], widths, layout, header)
 
     def print(self, stream: TextIO) -> None:
-        """Write the rows; rich knows terminals, and takes 0.5 ms a row, and 40 ms to load."""
-        if stream.isatty():
-            _print(self._table(), stream)
-            return
-        printed = []
-        for column, cells in zip(self.columns, self.cells, strict=True):
-            texts = [column.title, *cells] if self.header else cells
-            width = max(self.widths[column.title], *map(_width, texts), 0)
-            printed.append([_justified(text, width, right=column.right) for text in texts])
-        stream.writelines("  ".join(row).rstrip() + "\n" for row in zip(*printed, strict=True))
-
-    def _table(self) -> Table:
-        from rich.table import Table
-
-        style = "" if os.environ.get("NO_COLOR") else "bold"
-        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=style, show_header=self.header)
-        for column in self.columns:
-            least = self.widths[column.title]
-            grid.add_column(
-                column.title,
-                justify="right" if column.right else "left",
-                no_wrap=not column.folds,
-                overflow="fold",
-                min_width=max(least, _FOLDED_WIDTH if column.folds else 0) or None,
-            )
-        for cells in zip(*self.cells, strict=True):
-            grid.add_row(*cells)
-        return grid
+        """Write the rows."""
+        titles = [column.title for column in self.columns]
+        rights = [column.right for column in self.columns]
+        if self.header:
+            stream.writelines(f"{bold(line, stream)}\n" for line in self.layout.header(titles, rights))
+        for row in zip(*self.cells, strict=True):
+            stream.writelines(f"{line}\n" for line in self.layout.lines(titles, row, rights))
 
 
-def _justified(text: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - _width(text))
-    return padding + text if right else text + padding
+def _print_facts(answer: BaseModel, stream: TextIO) -> None:
+    facts = [(name.replace("_", " "), _text(_of_a_report(name, value))) for name, value in answer]
+    names = max(len(name) for name, _ in facts)
+    width = terminal_width(stream)
+    layout = Layout.fitting([names, max(text_width(value) for _, value in facts)], [False, True], width)
+    for fact in facts:
+        stream.writelines(f"{line}\n" for line in layout.lines(["", ""], fact, [False, False]))
 
 
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _print(table: Table, stream: TextIO) -> None:
-    from rich.console import Console
-
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, _least_width(console, table)) if stream.isatty() else _PIPE_WIDTH
-    with console.capture() as text:
-        console.print(table)
-    stream.write("".join(f"{line.rstrip()}\n" for line in text.get().splitlines()))
-
-
-def _least_width(console: Console, table: Table) -> int:
-    """A terminal that is narrower folds whole lines, which reads better than folded columns."""
-    return table.__rich_measure__(console, console.options.update(width=_PIPE_WIDTH)).minimum
-
-
-def _facts(answer: BaseModel) -> Table:
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in answer:
-        if name == "versions":
-            value = ", ".join(f"{what} {version}" for what, version in value.items())
-        elif name == "findings":
-            value = len(value)
-        grid.add_row(name.replace("_", " "), _text(value))
-    return grid
+def _of_a_report(name: str, value: object) -> object:
+    if name == "versions" and isinstance(value, dict):
+        return ", ".join(f"{what} {version}" for what, version in value.items())
+    return len(value) if name == "findings" and isinstance(value, list) else value
 
 
 def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+        return spoken(value)
     if isinstance(value, list):
         return " ".join(map(_text, value))
-    return str(value)
-
-
-def _to_the_millisecond(entry: HistoryEntry) -> str:
-    return f"{_text(entry.ts)}.{entry.ts.microsecond // 1000:03}"
+    text = str(value)
+    # What a peer says in words (RFC 9003) must neither break a row nor command a terminal.
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _age(status: PeerStatus) -> str:
@@ -260,7 +212,7 @@ def _all_communities(entry: HistoryEntry | Route) -> list[str]:
 _ALWAYS = {"time (UTC)", "peer", "AS", "prefix", "event", "address", "state", "updates", "routes"}
 
 _WHEN_AND_WHO = (
-    _Column("time (UTC)", _to_the_millisecond, usual=23),
+    _Column("time (UTC)", lambda entry: entry.ts, usual=23),
     _Column("peer", lambda entry: entry.peer.address, usual=15),
     _Column("AS", lambda entry: entry.peer.asn, right=True, usual=6),
     _Column("event", lambda entry: entry.event.replace("_", " "), usual=11),
@@ -320,7 +272,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("families", lambda peer: ", ".join(peer.families), folds=True),
     ),
     TopEntry: (
-        _Column("name", lambda entry: entry.name or "(empty)"),
+        _Column("name", lambda entry: entry.name or "(empty)", folds=True),
         _Column("announcements", lambda entry: entry.announcements, right=True),
         _Column("withdrawals", lambda entry: entry.withdrawals, right=True),
         _Column("flaps", lambda entry: entry.flaps, right=True),

@@ -15,6 +15,7 @@ from collector.spool import position as positions
 from collector.spool.position import Position
 from collector.spool.room import FULL
 from collector.spool.segment import measure, path_of, segments, unusable
+from schemas.scalars import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _full(directory: Path) -> str | None:
     try:
         since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         # A disk that is full has room for the file's name, but not for its content.
-        return f"since {since:%Y-%m-%d %H:%M:%S}: {path.read_text() or os.strerror(errno.ENOSPC)}"
+        return f"since {spoken(since)} UTC: {path.read_text() or os.strerror(errno.ENOSPC)}"
     except OSError:
         return None
 
