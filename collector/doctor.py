@@ -70,10 +70,10 @@ def _exabgp(python: str | None) -> Finding:
     cure = "install this program's requirements again: make .venv/.ready, or pip install bgpledger"
     if python is not None:
         cure = f"install {python} (Debian: apt-get install pypy3), or leave exabgp.python out"
-    command = program(python, "version")
     try:
+        command = program(python, "version")
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, subprocess.TimeoutExpired, BgpledgerError) as error:
         return Finding("error", "exabgp", f"does not start: {error}", cure)
     found = re.search(r"ExaBGP\s*:\s*(\S+)", done.stdout)
     if done.returncode or not found:

@@ -94,9 +94,7 @@ def program(python: str | None, *arguments: str) -> list[str]:
         python: another interpreter than ours, such as PyPy: ExaBGP needs nothing but Python 3.8.1 or newer.
         arguments: ExaBGP's own.
     """
-    if python is None:
-        return [str(Path(sys.executable).with_name("exabgp")), *arguments]
-    return [python, "-c", _RUN_INSTALLED, str(_installed().parent), *arguments]
+    return [python or sys.executable, "-c", _RUN, str(_installed().parent), str(_PROGRAM), *arguments]
 
 
 def _installed() -> Path:
@@ -106,10 +104,12 @@ def _installed() -> Path:
     return Path(found.origin).parent
 
 
-_RUN_INSTALLED = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.argv[0] = 'exabgp';"
-    " from exabgp.application.main import main; sys.exit(main())"
+_PROGRAM = Path(__file__).with_name("patient.py")
+_RUN = (
+    "import runpy, sys; sys.path[0] = sys.argv.pop(1); program = sys.argv.pop(1); sys.argv[0] = 'exabgp';"
+    " runpy.run_path(program, run_name='__main__')"
 )
+"""Not the file itself: the folder that it stands in would come first where Python looks for ExaBGP."""
 
 
 def _user() -> str:

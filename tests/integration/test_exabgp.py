@@ -305,6 +305,40 @@ async def test_taking_ttl_security_away_lets_plain_peers_in(bench: Bench, daemon
         await until(lambda: bench.is_up("127.0.0.22"), what="a peer that sends with the usual TTL is up")
 
 
+# --- routers that refuse ---------------------------------------------------------------------------------------------
+
+
+class Refusing:
+    """Takes connections and ends each at once."""
+
+    def __init__(self, address: str) -> None:
+        self.times: list[float] = []
+        self.address = address
+        self.port = 0
+
+    async def _refuse(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.times.append(asyncio.get_running_loop().time())
+        writer.close()
+
+    @asynccontextmanager
+    async def listening(self, port: int) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._refuse, self.address, port)
+        async with server:
+            yield
+
+
+async def test_a_router_that_refuses_is_tried_in_growing_pauses_and_told_once(bench: Bench) -> None:
+    port = free_port("127.0.0.22")
+    router = Refusing("127.0.0.22")
+    async with bench.running(bench.settings(called("127.0.0.22", 65022, port))):
+        await until(lambda: bench.states("127.0.0.22") == ["down"], what="nobody listens, which is told")
+        async with router.listening(port):
+            await until(lambda: len(router.times) >= 4, what="it is tried again")
+    (refused, *_others) = [line["neighbor"] for line in bench.lines() if line["type"] == "state"]
+    assert refused["reason"] == "no connection: Connection refused"
+    assert router.times[3] - router.times[0] > 2.5
+
+
 # --- ends -------------------------------------------------------------------------------------------------------------
 
 

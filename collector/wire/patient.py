@@ -1,0 +1,157 @@
+"""ExaBGP as we run it: its own program, with some faults of its reactor (5.0.15) mended beforehand.
+
+Run by the Python that runs ExaBGP, 3.8 and PyPy too, beside nothing but ExaBGP. None of this can be set; what each was
+like before stands in docs/decisions/0003-exabgp.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import sys
+import time
+import traceback
+from typing import Any, Iterator  # noqa: UP035  # Python 3.8 takes this one
+
+import exabgp.reactor.peer  # type: ignore[import-untyped]  # it has no types
+from exabgp.application.main import main  # type: ignore[import-untyped]
+from exabgp.bgp.message import Notification  # type: ignore[import-untyped]
+from exabgp.logger import log  # type: ignore[import-untyped]
+from exabgp.reactor.api.processes import Processes  # type: ignore[import-untyped]
+from exabgp.reactor.delay import Delay  # type: ignore[import-untyped]
+from exabgp.reactor.network.incoming import Incoming  # type: ignore[import-untyped]
+from exabgp.reactor.network.outgoing import Outgoing  # type: ignore[import-untyped]
+from exabgp.reactor.peer import Peer
+from exabgp.reactor.protocol import Protocol  # type: ignore[import-untyped]
+
+LONGEST_PAUSE = 15
+"""Seconds between two attempts to connect to a router at most: it is to be heard soon after it is back."""
+STEADY_SECONDS = 30
+"""A session that stood for so long is tried again at once."""
+CONNECT_SECONDS = 20
+"""After which an attempt to connect is given up, and the next one made (RFC 4271 8.2.2, ConnectRetryTimer)."""
+SAY_AGAIN_SECONDS = 600
+
+
+def mend() -> None:
+    """Put what follows in the place of ExaBGP's own."""
+    Delay.__init__, Delay.reset, Delay.increase = _start_delay, _reset_delay, _increase_delay
+    Outgoing.establish = _establish
+    Protocol.connect = _telling_why(Protocol.connect)
+    Peer._reset = _naming_the_exception(Peer._reset)
+    Incoming.notification = _logging_strangers(Incoming.notification)
+    exabgp.reactor.peer.format_exception = _in_one_line
+    # Would tell us a message that ExaBGP itself refuses as the peer's NOTIFICATION, but has a wrong number of
+    # arguments: the exception ended the session in the place of the NOTIFICATION of RFC 4271 6.1.
+    Processes.notification = lambda *_arguments: None
+
+
+# --- pauses ---------------------------------------------------------------------------------------------------------
+
+
+def _start_delay(self: Any) -> None:
+    self._time, self._next, self._since = time.time(), 0, None
+
+
+def _reset_delay(self: Any) -> None:
+    """Go on at once: a session came up, a connection came in."""
+    self._time = self._since = time.time()
+
+
+def _increase_delay(self: Any) -> None:
+    """Wait longer than the last time, unless the session has stood for a while (RFC 4271 8.1, DampPeerOscillations)."""
+    now = time.time()
+    if self._since is not None and now - self._since >= STEADY_SECONDS:
+        self._next = 0
+    self._since = None
+    self._time = now + self._next
+    self._next = min(int(1 + self._next * 1.2), LONGEST_PAUSE)
+
+
+def _establish(self: Any) -> Iterator[bool]:
+    """Connect: yields False until it is done, and then True."""
+    pause = Delay()
+    while True:
+        problem = self._connect()
+        deadline = time.time() + CONNECT_SECONDS
+        while problem is None and not self.writing():
+            yield False
+            if time.time() > deadline:
+                problem = os.strerror(errno.ETIMEDOUT)
+        if problem is None:
+            error = self.io.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not error:
+                self.success()
+                self.local = self.local or self.io.getsockname()[0]
+                yield True
+                return
+            problem = os.strerror(error)
+        if self.io:
+            self.io.close()
+            self.io = None
+        self.problem = _system_words(str(problem))
+        pause.increase()
+        while pause.backoff():
+            yield False
+
+
+def _system_words(text: str) -> str:
+    """`Network is unreachable`, of ExaBGP's words for that with address, port and errno."""
+    found = re.search(r"\[Errno \d+\] ([^()\[\]]+)", text)
+    return found[1] if found else text
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def _telling_why(connect: Any) -> Any:
+    """Print why a router cannot be connected to as a `down`: once, when it changes, and now and then."""
+
+    def telling(self: Any) -> Iterator[bool]:
+        for connected in connect(self):
+            problem = getattr(self.connection, "problem", None)
+            told, at = getattr(self.peer, "told", (None, 0))
+            if problem and not connected and (problem != told or time.time() - at > SAY_AGAIN_SECONDS):
+                self.peer.told = problem, time.time()
+                self.peer.reactor.processes.down(self.peer.neighbor, f"no connection: {problem}")
+            yield connected
+        self.peer.told = None, 0
+
+    return telling
+
+
+def _naming_the_exception(reset: Any) -> Any:
+    """Say in the `down` which exception of ExaBGP's own ended a session; it says nothing there."""
+
+    def naming(self: Any, message: str = "", error: Any = "") -> None:
+        exception = sys.exc_info()[1]
+        if not message and exception is not None and not isinstance(exception, Notification):
+            message = f"ExaBGP failed: {type(exception).__name__}: {exception}"[:500]
+        reset(self, message, error)
+
+    return naming
+
+
+def _in_one_line(exception: BaseException) -> str:
+    """For the log, in the place of 60 lines."""
+    frames = traceback.extract_tb(exception.__traceback__)[-4:]
+    where = ", ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames)  # noqa: PTH119
+    return f"error: a session ends, ExaBGP failed: {type(exception).__name__}: {exception} ({where})"
+
+
+def _logging_strangers(notification: Any) -> Any:
+    """Log who is refused because no peer has that address; ExaBGP says it at its level DEBUG only."""
+
+    def logging(self: Any, code: int, subcode: int, message: str) -> Any:
+        if (code, subcode) == (6, 3):
+            log.warning(lambda: f"connection from {self.local} to {self.peer} refused: no such peer", "network")
+        return notification(self, code, subcode, message)
+
+    return logging
+
+
+if __name__ == "__main__":
+    mend()
+    sys.exit(main())
