@@ -31,6 +31,11 @@ class Lane(NamedTuple):
         return self.data_dir / f"{self.named('exabgp')}.conf"
 
     @property
+    def strangers(self) -> Path:
+        """Who connected to its ExaBGP without being configured, see `collector.wire.strangers`."""
+        return self.data_dir / f"{self.named('strangers')}.json"
+
+    @property
     def asks(self) -> Path:
         """The pipe to its receiver, see `collector.wire.asks`."""
         return self.data_dir / self.named("asks")

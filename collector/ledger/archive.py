@@ -18,6 +18,7 @@ from collector.errors import BgpledgerError, SpoolError, StoreError
 from collector.ledger.healer import Ask, Healer
 from collector.ledger.outage import Outage, Tell
 from collector.ledger.sessions import SessionTracker
+from collector.ledger.troubles import Troubles
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.writes import encoding_fault
@@ -123,6 +124,7 @@ class Archiver:
         self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"), lane=lane)
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
+        self._troubles = Troubles()
         self._healer = Healer(ask)
         self._saw = saw
         self._outage = Outage(tell)
@@ -185,6 +187,7 @@ class Archiver:
                 batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
             else:
                 place = self._tracker.follow(line.number, message)
+                self._troubles.follow(message, in_session=place.session is not None)
                 batch.add(collection_of(message), to_document(message, place), line, place)
         batch.gaps = self._tracker.take_gaps()
         batch.sessions = [_storable(session) for session in self._tracker.take_changed()]

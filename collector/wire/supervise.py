@@ -17,6 +17,7 @@ from collector.errors import BgpledgerError, CollectorError
 from collector.lanes import Lane
 from collector.settings import Settings
 from collector.wire.exabgp import environment, listening_places, program, render
+from collector.wire.strangers import Strangers
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -42,6 +43,7 @@ class ExabgpSupervisor:
         self._helper = helper
         self._file = here.exabgp_conf
         self._log = logging.getLogger(here.named("exabgp"))
+        self._strangers_file = here.strangers
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         # Until it has read its configuration, SIGUSR1 would end it.
@@ -143,11 +145,13 @@ class ExabgpSupervisor:
             )
         except OSError as error:
             return f"ExaBGP cannot be started: {error.strerror} (cure: bgpledger doctor)"
+        strangers = Strangers(self._strangers_file, self._log)
         assert self._process.stdout is not None  # noqa: S101  # it is a pipe
         async for line in _lines(self._process.stdout):
             if "loaded new configuration successfully" in line:
                 self._is_ready()
-            _log(line, self._log)
+            if not strangers.see(line):
+                _log(line, self._log)
         self._ready = False
         return f"ExaBGP ended, {_how(await self._process.wait())}"
 
