@@ -21,7 +21,8 @@ from pathlib import Path
 from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.running import KnownPeer, RunningCollector, only_collector
-from collector.settings import Settings
+from collector.settings import PeerSettings, Settings
+from collector.settings.values import EVERY_FAMILY
 from collector.store import embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
 from collector.wire.fleet import Fleet
@@ -112,13 +113,17 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
         pid=os.getpid(),
         started=started,
         collector=settings.collector,
-        peers=tuple(
-            KnownPeer(peer.address, peer.asn, peer.description) for peer in settings.peers if not peer.is_range
-        ),
+        peers=tuple(_known(peer) for peer in settings.peers if not peer.is_range),
         config=config.absolute() if config else None,
         mongodb_uri=uri if settings.mongodb.uri is None else None,
         database=settings.mongodb.database,
     ).announce(settings.data_dir)
+
+
+def _known(peer: PeerSettings) -> KnownPeer:
+    families = () if EVERY_FAMILY in peer.families else peer.families
+    password = bool(peer.password_file or peer.password_env)
+    return KnownPeer(peer.address, peer.asn, peer.description, peer.passive, password, families)
 
 
 def receiver_command(settings: Settings, lane: int = 0) -> list[str]:

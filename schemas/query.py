@@ -142,14 +142,29 @@ class RouteChange(_Answer):
     after: Route | None = None
 
 
+class PeerOpen(_Answer):
+    """What a peer that is not up said in its last OPEN (RFC 4271 4.2)."""
+
+    ts: Timestamp
+    asn: int
+    """Of capability 65 where it has that."""
+    hold_time: int
+    router_id: str
+    families: list[str] | None
+    """Of capability 1, in ExaBGP's words; null where it has none."""
+    differs: list[str]
+    """What of it is not as it is configured here, or as the RFC wants it."""
+
+
 class PeerStatus(_Answer):
     """How one peer stands."""
 
     address: str
     asn: int | None
     description: str | None = None
-    state: Literal["up", "down", "never"]
-    """`up`: Established. `never`: it has not been since the archive began."""
+    state: Literal["up", "down", "never", "unconfigured"]
+    """`up`: Established. `never`: it has not been since the archive began. `unconfigured`: it connects to the collector
+    that runs here, and is refused."""
     since: Timestamp | None = None
     """When this state began."""
     last_keepalive: Timestamp | None = None
@@ -160,7 +175,11 @@ class PeerStatus(_Answer):
     routes: int = 0
     """Routes that stand now; 0 when the session is down."""
     reason: str | None = None
-    """Why the last session ended."""
+    """Why it is not up: why its last session ended, or its last attempt since then failed."""
+    reason_at: Timestamp | None = None
+    """When that was."""
+    open: PeerOpen | None = None
+    """Its last OPEN; null while it is up, and where none ever came."""
 
 
 class SpoolSegment(_Answer):

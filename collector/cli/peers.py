@@ -13,17 +13,20 @@ def command(
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
 ) -> None:
-    """Show each peer: its session's state and since when, its last keepalive, its updates and routes."""
+    """Show each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
     import sys
 
     from collector.cli.asking import answer
+    from collector.lanes import find_lanes
     from collector.present.formats import Format
     from collector.query.peers import peers
     from collector.query.running import find_running
+    from collector.wire.strangers import read_strangers
     from schemas.query import PeerStatus
 
     settings = chosen(ctx, data_dir, mongodb_uri)
     running = find_running(settings.data_dir)
     configured = running.peers if running else ()
-    if not answer(settings, lambda store: peers(store, configured), PeerStatus, Format(form)):
+    refused = read_strangers(lane.strangers for lane in find_lanes(settings.data_dir)) if running else []
+    if not answer(settings, lambda store: peers(store, configured, refused), PeerStatus, Format(form)):
         sys.stderr.write("no peer is configured, and none has ever had a session\n")

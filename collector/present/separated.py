@@ -15,10 +15,15 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel
 
-from schemas.query import Route, RouteChange
+from schemas.query import PeerOpen, Route, RouteChange
 
 _OF_CHANGE = tuple(name for name in Route.model_fields if name not in RouteChange.model_fields)
-_NESTED: Mapping[str, tuple[str, ...]] = {"peer": ("address", "asn"), "before": _OF_CHANGE, "after": _OF_CHANGE}
+_NESTED: Mapping[str, tuple[str, ...]] = {
+    "peer": ("address", "asn"),
+    "before": _OF_CHANGE,
+    "after": _OF_CHANGE,
+    "open": tuple(PeerOpen.model_fields),
+}
 _PLAIN = (str, int, type(None))
 """What `csv` writes as `_text` would; most cells are such."""
 

@@ -1,43 +1,154 @@
-"""How the peers stand: their sessions, and how many routes each has announced that still stand."""
+"""How the peers stand: their sessions, how many routes of each stand, and why one is not up."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
 
 from collector.query.running import KnownPeer
 from collector.query.standing import known
 from collector.store.mongo import Document, Store
-from schemas.query import PeerStatus
+from collector.wire.ends import explain, heard
+from collector.wire.strangers import Stranger
+from schemas.documents import to_message
+from schemas.message import Notification, Sent
+from schemas.query import PeerOpen, PeerStatus
 from schemas.scalars import address_order
 
+_MOMENT = timedelta(seconds=1)
+"""A NOTIFICATION comes so long before the `down` that it causes at most."""
 
-async def peers(store: Store, configured: Sequence[KnownPeer] = ()) -> AsyncIterator[PeerStatus]:
-    """Every configured peer and every other that has ever had a session, by address."""
+
+async def peers(
+    store: Store, configured: Sequence[KnownPeer] = (), strangers: Sequence[Stranger] = ()
+) -> AsyncIterator[PeerStatus]:
+    """Every configured peer, every other that has ever had a session, and routers that are refused, by address."""
     latest: dict[str, Document] = {}
     async for session in store.find("sessions", {}, sort=(("since", 1),)):
         latest[session["peer"]["address"]] = session
     expected = {peer.address: peer for peer in configured}
-    for address in sorted(expected.keys() | latest.keys(), key=address_order):
+    unknown = {stranger.address: stranger for stranger in strangers if stranger.address not in expected}
+    for address in sorted(expected.keys() | latest.keys() | unknown.keys(), key=address_order):
         peer, last = expected.get(address), latest.get(address)
-        if last is not None:
-            yield await _status(store, last, peer)
-        elif peer is not None:
-            yield PeerStatus(address=address, asn=peer.asn, description=peer.description, state="never")
+        if last is not None and "until" not in last:
+            yield await _up(store, last, peer)
+        elif address in unknown:
+            yield _refused(unknown[address], last)
+        else:
+            yield await _down(store, address, peer, last)
 
 
-async def _status(store: Store, session: Document, peer: KnownPeer | None) -> PeerStatus:
-    up = "until" not in session
+async def _up(store: Store, session: Document, peer: KnownPeer | None) -> PeerStatus:
     keepalive = session.get("last_keepalive")
     return PeerStatus(
         address=session["peer"]["address"],
         asn=session["peer"]["asn"],
         description=peer.description if peer else None,
-        state="up" if up else "down",
-        since=session["since"] if up else session["until"],
+        state="up",
+        since=session["since"],
         last_keepalive=keepalive,
-        keepalive_age=(datetime.now(UTC) - keepalive).total_seconds() if up and keepalive else None,
+        keepalive_age=(datetime.now(UTC) - keepalive).total_seconds() if keepalive else None,
         updates=session["updates"],
-        routes=await (await known(store, session, None)).count() if up else 0,
-        reason=session.get("reason"),
+        routes=await (await known(store, session, None)).count(),
     )
+
+
+def _refused(stranger: Stranger, last: Document | None) -> PeerStatus:
+    return PeerStatus(
+        address=stranger.address,
+        asn=last["peer"]["asn"] if last else None,
+        state="unconfigured",
+        since=stranger.first,
+        reason=f"connects to {stranger.local} and is refused, as no peer has this address: {stranger.times} times",
+        reason_at=stranger.last,
+    )
+
+
+async def _down(store: Store, address: str, peer: KnownPeer | None, last: Document | None) -> PeerStatus:
+    reason, at = (last.get("reason"), last["until"]) if last else (None, None)
+    failed = await _last_failure(store, address)
+    if failed and (at is None or failed[1] > at):
+        reason, at = failed
+    if reason is None and last is None and peer is not None:
+        reason = _not_heard_of(peer)
+    expected = peer.asn if peer else None
+    return PeerStatus(
+        address=address,
+        asn=last["peer"]["asn"] if last else expected,
+        description=peer.description if peer else None,
+        state="down" if last else "never",
+        since=last["until"] if last else None,
+        last_keepalive=last.get("last_keepalive") if last else None,
+        updates=last["updates"] if last else 0,
+        reason=reason,
+        reason_at=at,
+        open=await _last_open(store, address, peer),
+    )
+
+
+def _not_heard_of(peer: KnownPeer) -> str:
+    reason = "it has not connected yet" if peer.passive else "no connection yet"
+    return f"{reason}; if its MD5 password is another than here, nothing of it arrives" if peer.password else reason
+
+
+async def _last_failure(store: Store, address: str) -> tuple[str, datetime] | None:
+    """Why and when an attempt to come up, or a session, ended last."""
+    down = await _newest(store, {"peer.address": address, "kind": "state", "state": "down"})
+    if down is None:
+        return None
+    span = {"$gte": down["ts"] - _MOMENT, "$lte": down["ts"]}
+    for kind in ("sent", "notification"):
+        found = await _newest(store, {"peer.address": address, "kind": kind, "ts": span})
+        message = to_message(found) if found else None
+        said = heard(message) if isinstance(message, Notification | Sent) else None
+        if said and f"({said.code},{said.subcode})" in down.get("reason", ""):
+            return explain(down["reason"], said).reason, down["ts"]
+    return explain(down.get("reason")).reason, down["ts"]
+
+
+async def _last_open(store: Store, address: str, peer: KnownPeer | None) -> PeerOpen | None:
+    found = await _newest(store, {"peer.address": address, "kind": "open"})
+    if found is None:
+        return None
+    capabilities = {capability.get("code"): capability for capability in found["capabilities"]}
+    asn = int(capabilities.get(65, {}).get("asn4", found["asn"]))
+    families = (
+        [str(name).replace("/", " ") for name in capabilities[1].get("families", ())] if 1 in capabilities else None
+    )
+    return PeerOpen(
+        ts=found["ts"],
+        asn=asn,
+        hold_time=found["hold_time"],
+        router_id=found["router_id"],
+        families=families,
+        differs=list(_differences(found, asn, families, peer)),
+    )
+
+
+def _differences(opened: Mapping[str, Any], asn: int, families: list[str] | None, peer: KnownPeer | None) -> list[str]:
+    found = []
+    if peer and asn != peer.asn:
+        found.append(f"AS {asn}, where AS {peer.asn} is configured")
+    if opened["hold_time"] in (1, 2):
+        found.append(f"hold time {opened['hold_time']} s, where 0 or at least 3 is allowed")
+    # Without capability 1 a speaker does IPv4 unicast and nothing else (RFC 4760 section 8).
+    offered = set(families if families is not None else ["ipv4 unicast"])
+    if peer and peer.families and (missing := [family for family in peer.families if family not in offered]):
+        found.append(f"no {', '.join(missing)}")
+    return found
+
+
+async def _newest(store: Store, query: Mapping[str, Any]) -> Document | None:
+    """The newest message, of several of one moment the one that came last; the index has the moment alone."""
+    async for newest in store.find("messages", query, sort=(("ts", -1),), limit=1, fields=("ts",)):
+        same = [document async for document in store.find("messages", {**query, "ts": newest["ts"]})]
+        return max(same, key=_by_key, default=None)
+    return None
+
+
+def _by_key(document: Document) -> ObjectId:
+    key: ObjectId = document["_id"]
+    return key

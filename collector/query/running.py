@@ -27,6 +27,11 @@ class KnownPeer(NamedTuple):
     address: str
     asn: int
     description: str | None = None
+    passive: bool = False
+    password: bool = False
+    """Whether it has one (RFC 2385); which one is not told."""
+    families: tuple[str, ...] = ()
+    """What it is asked for, in ExaBGP's words; empty where that is all it has."""
 
 
 class RunningCollector(BaseModel):

@@ -1,6 +1,7 @@
 """From the spool's lines to answers: the archiver, the store and the questions together."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from collector.query.running import KnownPeer
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
+from collector.wire.strangers import Stranger
 from schemas.documents import key_line
 from schemas.query import HistoryEntry
 from tests.support import Router, shared, until
@@ -274,8 +276,59 @@ async def test_peers_and_their_routes(spool: Path, store: Store) -> None:
     assert one.description == "edge"
     assert one.last_keepalive is not None
     assert one.keepalive_age is not None
-    assert (never.address, never.state, never.routes) == ("192.0.2.9", "never", 0)
+    assert (never.address, never.state, never.routes, never.reason) == ("192.0.2.9", "never", 0, "no connection yet")
     assert (other.address, other.state, other.routes, other.reason) == ("2001:db8::2", "down", 0, "peer reset")
+
+
+def attempt(router: Router, *, asn: int, hold_time: int, why: str, code: int, subcode: int) -> list[bytes]:
+    """The lines of a router whose OPEN ExaBGP refuses."""
+    connected, opened, *_up = router.up()
+    said = json.loads(opened)
+    said["neighbor"]["open"].update(asn=asn, hold_time=hold_time)
+    said["neighbor"]["open"]["capabilities"]["65"]["asn4"] = asn
+    sent = {"code": code, "subcode": subcode, "data": f"0x{why.encode().hex()}", "message": why}
+    return [
+        connected,
+        json.dumps(said).encode(),
+        router.line("notification", direction="send", notification=sent),
+        router.down(f"notification sent ({code},{subcode})"),
+    ]
+
+
+async def test_peers_say_why_they_are_not_up(spool: Path, store: Store) -> None:
+    wrong_as, short, ended = Router(), Router("192.0.2.2"), Router("192.0.2.3")
+    words = "ASN in OPEN (64999) did not match ASN expected (64500)"
+    await archive(
+        spool,
+        store,
+        *attempt(wrong_as, asn=64999, hold_time=180, why=words, code=2, subcode=2),
+        *attempt(short, asn=64500, hold_time=1, why="Hold Time is invalid (1)", code=2, subcode=6),
+        *ended.up(),
+        ended.down("notification sent (4,0)"),
+        ended.line("state", state="down", reason="no connection: Connection refused"),
+    )
+    families = ("ipv4 unicast", "ipv6 unicast")
+    configured = [
+        *(KnownPeer(f"192.0.2.{at}", 64500, families=families) for at in (1, 2, 3)),
+        KnownPeer("192.0.2.4", 64500, passive=True, password=True),
+    ]
+    moment = datetime(2026, 11, 25, tzinfo=UTC)
+    stranger = Stranger(address="192.0.2.9", local="192.0.2.254", first=moment, last=moment, times=7)
+    one, two, three, four, nine = [peer async for peer in peers(store, configured, [stranger])]
+    assert one.reason == f"NOTIFICATION sent: OPEN Message Error / Bad Peer AS: {words}"
+    assert one.reason_at is not None
+    assert one.open is not None
+    assert (one.state, one.open.asn, one.open.hold_time, one.open.router_id) == ("never", 64999, 180, "192.0.2.1")
+    assert one.open.differs == ["AS 64999, where AS 64500 is configured", "no ipv6 unicast"]
+    assert two.open is not None
+    assert two.open.differs == ["hold time 1 s, where 0 or at least 3 is allowed", "no ipv6 unicast"]
+    assert three.since is not None
+    assert three.reason_at is not None
+    assert (three.state, three.reason) == ("down", "no connection: Connection refused")
+    assert three.reason_at > three.since
+    assert four.reason == "it has not connected yet; if its MD5 password is another than here, nothing of it arrives"
+    assert (nine.address, nine.asn, nine.state, nine.reason_at) == ("192.0.2.9", None, "unconfigured", moment)
+    assert nine.reason == "connects to 192.0.2.254 and is refused, as no peer has this address: 7 times"
 
 
 async def test_new_lines_are_stored_while_it_runs(spool: Path, store: Store) -> None:
