@@ -58,8 +58,9 @@ class Announced(Withdrawn):
     """Routes of one family announced together with one next hop."""
 
     next_hop: str | None = None
+    """The address; of an IPv6 next hop of 32 bytes the global one, the first of the two where both are global."""
     link_local: str | None = None
-    """The link-local next hop beside a global one (RFC 2545 section 3)."""
+    """The link-local address beside it (RFC 2545 3)."""
 
 
 class _Message(_Model):

@@ -1,0 +1,194 @@
+"""From one parsed line to a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from schemas import message
+from schemas.exabgp.attributes import read_attributes
+from schemas.exabgp.routes import read_announced, read_withdrawn
+from schemas.exabgp.shapes import (
+    HELPER_LINE,
+    NEIGHBOR_LINE,
+    SHUTDOWN_LINE,
+    Envelope,
+    HelperLine,
+    Neighbor,
+    NeighborLine,
+    required,
+)
+from schemas.message import Message, Peer, Source
+from schemas.scalars import Uint8, from_unix, storable
+
+_CODE = TypeAdapter(Uint8)
+
+
+def to_message(line: Mapping[str, Any]) -> Message:
+    """Translate one parsed line of ExaBGP, or of our receiver.
+
+    Raises:
+        ValueError: (pydantic's ValidationError is one) this is no line of theirs; the text says where and why.
+    """
+    if "neighbor" in line:
+        return _from_neighbor(NEIGHBOR_LINE.validate_python(line))
+    if "bgpledger" in line:
+        return _from_helper(HELPER_LINE.validate_python(line))
+    if "notification" in line:
+        shutdown = SHUTDOWN_LINE.validate_python(line)
+        return message.Shutdown(ts=from_unix(required(shutdown, "time")), source=_source(shutdown))
+    raise ValueError("an object without a neighbor: not a line of ExaBGP's")
+
+
+def _from_helper(line: HelperLine) -> Message:
+    common: dict[str, Any] = {
+        "ts": from_unix(line["time"]),
+        "source": Source(pid=line["ppid"]),
+        "helper_pid": line["pid"],
+    }
+    if line["event"] == "start":
+        return message.HelperStart(**common, incarnation=line.get("incarnation"))
+    if line["event"] == "end":
+        return message.HelperEnd(**common)
+    counts = {key: required(line, key) for key in ("lines", "bytes", "reason")}
+    return message.Dropped(**common, since=from_unix(required(line, "since")), **counts)
+
+
+def _source(line: Envelope) -> Source:
+    return Source(pid=required(line, "pid"), counter=line.get("counter"))
+
+
+def _from_neighbor(line: NeighborLine) -> Message:
+    neighbor = line["neighbor"]
+    common = {
+        "ts": from_unix(required(line, "time")),
+        "source": _source(line),
+        "peer": _peer(required(neighbor, "address")["peer"], required(neighbor, "asn")["peer"]),
+    }
+    if "header" in line:
+        common["wire"] = _bytes(line["header"]) + _bytes(line.get("body", "0x"))
+    kind = required(line, "type")
+    if neighbor.get("direction") == "send":
+        detail = {key: value for key, value in neighbor.items() if key not in ("address", "asn", "direction")}
+        return message.Sent(**common, category=kind, detail=storable(detail))
+    body = neighbor.get("message")
+    if body is not None and "header" in body:
+        common["wire"] = _bytes(body["header"]) + _bytes(body.get("body", "0x"))
+        return message.Packet(**common, category=kind)
+    try:
+        translate = _TRANSLATIONS[kind]
+    except KeyError:
+        raise ValueError(f"no such type of line: {kind[:60]!r}") from None
+    return translate(common, neighbor)
+
+
+@lru_cache(maxsize=1024)
+def _peer(address: str, asn: int) -> Peer:
+    return Peer(address=address, asn=asn)
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def _update(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    body = required(neighbor, "message")
+    if "eor" in body:
+        return message.EndOfRib(**common, family=f"{body['eor']['afi']} {body['eor']['safi']}")
+    update = required(body, "update")
+    announce, withdraw = update.get("announce"), update.get("withdraw")
+    attribute = update.get("attribute")
+    return message.Update(
+        **common,
+        attributes=None if attribute is None else read_attributes(attribute, announces=bool(announce)),
+        announce=read_announced(announce) if announce else None,
+        withdraw=[group for family, routes in withdraw.items() for group in read_withdrawn(family, routes)]
+        if withdraw
+        else None,
+    )
+
+
+def _open(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    said = required(neighbor, "open")
+    return message.Open(
+        **common,
+        local=_local(neighbor),
+        version=said["version"],
+        asn=said["asn"],
+        hold_time=said["hold_time"],
+        router_id=said["router_id"],
+        capabilities=[_capability(code, value) for code, value in said["capabilities"].items()],
+    )
+
+
+def _capability(said: str, value: dict[str, Any]) -> dict[str, Any]:
+    code = _CODE.validate_python(said)
+    return {"code": code, **{key: item for key, item in storable(value).items() if key != "code"}}
+
+
+def _keepalive(common: dict[str, Any], _neighbor: Neighbor) -> Message:
+    return message.Keepalive(**common)
+
+
+def _notification(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    said = required(neighbor, "notification")
+    return message.Notification(
+        **common,
+        code=required(said, "code"),
+        subcode=required(said, "subcode"),
+        data=said.get("data", "0x").removeprefix("0x"),
+        text=said.get("message") or None,
+    )
+
+
+def _refresh(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    said = required(neighbor, "route-refresh")
+    return message.Refresh(**common, family=f"{said['afi']} {said['safi']}", subtype=said["subtype"])
+
+
+def _state(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    return message.StateChange(
+        **common,
+        local=_local(neighbor),
+        router_id=neighbor.get("router-id"),
+        state=required(neighbor, "state"),
+        reason=neighbor.get("reason"),
+    )
+
+
+def _operational(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    return message.Detail(**common, kind="operational", detail=storable(required(neighbor, "operational")))
+
+
+def _negotiated(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    return message.Detail(**common, kind="negotiated", detail=storable(required(neighbor, "negotiated")))
+
+
+def _fsm(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    return message.Detail(**common, kind="fsm", detail={"state": required(neighbor, "state")})
+
+
+def _signal(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    detail = {"code": storable(int(required(neighbor, "code"))), "name": neighbor.get("name")}
+    return message.Detail(**common, kind="signal", detail=detail)
+
+
+def _local(neighbor: Neighbor) -> Peer:
+    return Peer(address=neighbor["address"]["local"], asn=neighbor["asn"]["local"])
+
+
+_TRANSLATIONS: dict[str, Callable[[dict[str, Any], Neighbor], Message]] = {
+    "update": _update,
+    "open": _open,
+    "keepalive": _keepalive,
+    "notification": _notification,
+    "refresh": _refresh,
+    "state": _state,
+    "operational": _operational,
+    "negotiated": _negotiated,
+    "fsm": _fsm,
+    "signal": _signal,
+}

@@ -1,0 +1,200 @@
+"""The shapes of ExaBGP's lines: typed dictionaries, which pydantic checks.
+
+A `Message` is the only object made of a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
+
+from pydantic import ConfigDict, FailFast, Field, TypeAdapter
+from typing_extensions import TypeAliasType, TypedDict
+
+from schemas.scalars import Address, Asn, Count, Uint8, Uint16, Uint32
+
+_LENIENT = ConfigDict(extra="allow")
+
+_Item = TypeVar("_Item")
+_Many = Annotated[list[_Item], FailFast()]
+"""A list of which the first fault is told: a line of 8 MB can have a million, at 2 kB of memory each."""
+
+
+class _Addresses(TypedDict):
+    local: Address
+    peer: Address
+
+
+class _Asns(TypedDict):
+    local: Asn
+    peer: Asn
+
+
+class Envelope(TypedDict, total=False):
+    """Keys that every line has, and those of some; see `../shared/exabgp.md` and ExaBGP's response/json.py."""
+
+    time: float
+    pid: Uint32
+    counter: Count
+    type: str
+    header: str
+    body: str
+
+
+class _Segment(TypedDict):
+    element: Literal["as-sequence", "as-set", "as-confed-sequence", "as-confed-set"]
+    value: _Many[Asn]
+
+
+class SaidExtendedCommunity(TypedDict, total=False):
+    """An extended community as a number, and in ExaBGP's words."""
+
+    value: Annotated[int, Field(ge=0, lt=2**64)]
+    string: str
+
+
+class _SaidExtendedCommunity6(TypedDict, total=False):
+    value: Annotated[int, Field(ge=0, lt=2**160)]
+    string: str
+
+
+# A name for it, as FailFast has no hash, which a union needs of its members.
+_FlatPath = TypeAliasType("_FlatPath", _Many[Asn])
+
+SaidAttributes = TypedDict(
+    "SaidAttributes",
+    {
+        "origin": Literal["igp", "egp", "incomplete", "invalid"],
+        "as-path": dict[str, _Segment] | _FlatPath,
+        "as-set": _Many[Asn],
+        "confederation-path": _Many[Asn],
+        "confederation-set": _Many[Asn],
+        "med": Uint32,
+        "local-preference": Uint32,
+        "atomic-aggregate": bool,
+        "aggregator": str,
+        "community": _Many[tuple[Uint16, Uint16]],
+        "large-community": _Many[tuple[Uint32, Uint32, Uint32]],
+        "extended-community": _Many[SaidExtendedCommunity],
+        "extended-community-ipv6": _Many[_SaidExtendedCommunity6],
+        "originator-id": str,
+        "cluster-list": _Many[str],
+        "aigp": str,
+        "pmsi": str,
+        "bgp-prefix-sid": dict[str, Any],
+        "bgp-ls": dict[str, Any],
+        "error": str,
+    },
+    total=False,
+)
+SaidAttributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # pydantic's documented way for this syntax
+
+SaidRoutes = _Many[dict[str, Any] | str]
+
+
+class _Update(TypedDict, total=False):
+    attribute: SaidAttributes
+    announce: dict[str, dict[str, SaidRoutes]]
+    withdraw: dict[str, SaidRoutes]
+
+
+class _EndOfRib(TypedDict):
+    afi: str
+    safi: str
+
+
+class _Body(TypedDict, total=False):
+    """What stands under `message`: an UPDATE, an End-of-RIB, or a packet's bytes."""
+
+    update: _Update
+    eor: _EndOfRib
+    category: Uint8
+    header: str
+    body: str
+
+
+class _Open(TypedDict):
+    version: Uint8
+    asn: Asn
+    hold_time: Uint16
+    router_id: str
+    capabilities: dict[str, dict[str, Any]]
+
+
+class _Notification(TypedDict, total=False):
+    code: Uint8
+    subcode: Uint8
+    data: str
+    message: str
+
+
+class _Refresh(TypedDict):
+    afi: str
+    safi: str
+    subtype: str
+
+
+Neighbor = TypedDict(
+    "Neighbor",
+    {
+        "address": _Addresses,
+        "asn": _Asns,
+        "router-id": str,
+        "direction": Literal["receive", "send"],
+        "message": _Body,
+        "open": _Open,
+        "notification": _Notification,
+        "route-refresh": _Refresh,
+        "operational": dict[str, Any],
+        "negotiated": dict[str, Any],
+        "state": str,
+        "reason": str,
+        "code": str | int,
+        "name": str,
+    },
+    total=False,
+)
+
+
+class NeighborLine(Envelope):
+    """A line of one neighbour, as nearly all are."""
+
+    neighbor: Neighbor
+
+
+class ShutdownLine(Envelope):
+    """ExaBGP's last line."""
+
+    notification: Literal["shutdown"]
+
+
+class HelperLine(TypedDict):
+    """A line of our own receiver's among those that it reads; see collector/wire/markers.py."""
+
+    bgpledger: Literal["receive"]
+    event: Literal["start", "end", "dropped"]
+    time: float
+    pid: Uint32
+    ppid: Uint32
+    incarnation: NotRequired[Annotated[str, Field(max_length=100)]]
+    since: NotRequired[float]
+    lines: NotRequired[Count]
+    bytes: NotRequired[Count]
+    reason: NotRequired[Annotated[str, Field(max_length=300)]]
+
+
+NEIGHBOR_LINE = TypeAdapter(NeighborLine)
+SHUTDOWN_LINE = TypeAdapter(ShutdownLine)
+HELPER_LINE = TypeAdapter(HelperLine)
+
+
+def required(line: Mapping[str, Any], key: str) -> Any:
+    """What a line says under a key that it may lack.
+
+    Raises:
+        ValueError: it does.
+    """
+    try:
+        return line[key]
+    except KeyError:
+        raise ValueError(f"{key!r} is missing") from None

@@ -1,0 +1,124 @@
+"""What tells the routes of a family that are no prefixes apart: the part of the NLRI that is a route's key.
+
+A route replaces, and a withdrawal ends, the one with the same key; labels, ESIs and next hops that are printed beside
+it are no part of it. All who compare routes ask here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_Said = Mapping[str, Any]
+
+
+def identity(family: str, route: Any) -> str:
+    """The key of a route that is no prefix, as JSON.
+
+    Args:
+        family: such as `l2vpn evpn`.
+        route: what ExaBGP prints of it; of what it prints otherwise than known, all is the key.
+    """
+    key = route
+    if isinstance(route, dict):
+        read = _KEYS.get(family.rpartition(" ")[2])
+        key = (read and read(route)) or route
+    return json.dumps(key, sort_keys=True, default=str)
+
+
+def _without(*names: str) -> Callable[[_Said], _Said]:
+    return lambda route: {name: value for name, value in route.items() if name not in names}
+
+
+def _vpls(route: _Said) -> _Said | None:
+    """RFC 4761 3.2.2: a block of labels is that of a site and its first one; its base and size may change."""
+    names = ("rd", "endpoint", "offset")
+    return {name: route[name] for name in names} if all(name in route for name in names) else None
+
+
+def _bytes(route: _Said) -> bytes:
+    raw = route.get("raw")
+    try:
+        return bytes.fromhex(raw) if isinstance(raw, str) else b""
+    except ValueError:
+        return b""
+
+
+def _evpn(route: _Said) -> _Said | None:
+    """RFC 7432 7.1 to 7.4, RFC 9136 3.1, RFC 9251 9.1 to 9.3; of other types all is the key.
+
+    Of the bytes, as ExaBGP's text has neither a second label nor the type of a route distinguisher.
+    """
+    nlri = _bytes(route)
+    if len(nlri) < _EVPN_HEADER:
+        return None
+    code, said = nlri[0], nlri[_EVPN_HEADER:]
+    return {"code": code, "key": _EVPN_KEYS.get(code, bytes)(said).hex()}
+
+
+_EVPN_HEADER = 2  # the type, the length
+_RD_AND_ESI = 8 + 10
+_MAC_END = _RD_AND_ESI + 4 + 1 + 6
+_LENGTH_OF_TYPE_5_IPV4 = 34
+
+
+def _ethernet_segment_and_tag(said: bytes) -> bytes:
+    return said[: _RD_AND_ESI + 4]
+
+
+def _mac_and_ip(said: bytes) -> bytes:
+    end = _MAC_END + 1 + said[_MAC_END] // 8 if len(said) > _MAC_END else len(said)
+    return said[:8] + said[_RD_AND_ESI:end]
+
+
+def _ip_prefix(said: bytes) -> bytes:
+    address = 4 if len(said) == _LENGTH_OF_TYPE_5_IPV4 else 16
+    return said[:8] + said[_RD_AND_ESI : _RD_AND_ESI + 4 + 1 + address]
+
+
+_EVPN_KEYS: dict[int, Callable[[bytes], bytes]] = {
+    1: _ethernet_segment_and_tag,
+    2: _mac_and_ip,
+    5: _ip_prefix,
+    6: lambda said: said[:-1],  # without flags
+    7: lambda said: said[:-1],
+    8: lambda said: said[:-6],  # and without reserved bytes and the maximum response time
+}
+
+
+def _mup(route: _Said) -> _Said | None:
+    """draft-ietf-bess-mup-safi 3.1.3: a session of type 1 is that of a prefix; tunnel, QFI and addresses may change."""
+    nlri = _bytes(route)
+    if len(nlri) < _MUP_HEADER:
+        return None
+    header, said = nlri[:3], nlri[_MUP_HEADER:]
+    if header == _TYPE_1_SESSION and len(said) > _RD:
+        said = said[: _RD + 1 + (said[_RD] + 7) // 8]
+    return {"code": header.hex(), "key": said.hex()}
+
+
+_MUP_HEADER = 4  # the architecture, the type in two bytes, the length
+_TYPE_1_SESSION = bytes((1, 0, 3))
+_RD = 8
+
+
+def _mvpn(route: _Said) -> _Said | None:
+    """RFC 6514 4: all of it."""
+    nlri = _bytes(route)
+    return {"key": nlri.hex()} if nlri else None
+
+
+_KEYS: dict[str, Callable[[_Said], _Said | None]] = {
+    "evpn": _evpn,
+    "vpls": _vpls,
+    "mcast-vpn": _mvpn,
+    "mup": _mup,
+    # RFC 9552 5.2: the descriptors.
+    "bgp-ls": _without("nexthop"),
+    "bgp-ls-vpn": _without("nexthop"),
+    # RFC 8955 4: what is matched, and the route distinguisher.
+    "flow": _without("next-hop", "string"),
+    "flow-vpn": _without("next-hop", "string"),
+}
+"""By subsequent family; of others, such as `rtc` (RFC 4684 4), all is the key."""

@@ -1,0 +1,118 @@
+"""One next hop is one next hop, whatever ExaBGP makes of its bytes."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from collector.wire.decode import decode
+from schemas.message import Announced, Update
+from tests.exabgp_lines import NEXT_HOP, ORIGIN, Speaker, as_path, packed, prefixes, reach
+
+IPV4_OVER_IPV6 = [(1, 1, 2), (1, 128, 2)]
+RD = bytes.fromhex("0000fbf400000001")
+LABEL = bytes.fromhex("000641")
+
+
+def announced(line: bytes) -> list[Announced]:
+    message = decode(line)
+    assert isinstance(message, Update), message
+    return message.announce or []
+
+
+@pytest.mark.parametrize(
+    ("halves", "next_hop", "link_local"),
+    [
+        (("2001:db8::1",), "2001:db8::1", None),
+        (("fe80::1",), "fe80::1", None),
+        (("2001:db8::1", "fe80::1"), "2001:db8::1", "fe80::1"),
+        (("2001:db8::1", "febf::1"), "2001:db8::1", "febf::1"),
+        (("fe80::1", "2001:db8::1"), "2001:db8::1", "fe80::1"),
+        (("fe80::1", "fe80::1"), "fe80::1", None),
+        (("fe80::1", "fe80::2"), "fe80::1", "fe80::2"),
+        (("2001:db8::1", "2001:db8::1"), "2001:db8::1", None),
+        (("2001:db8::1", "2001:db8::2"), "2001:db8::1", None),
+        (("2001:db8::2", "2001:db8::1"), "2001:db8::2", None),
+        (("2001:db8::1", "fec0::1"), "2001:db8::1", None),
+        (("2001:db8::1", "::"), "2001:db8::1", None),
+        (("::", "2001:db8::1"), "2001:db8::1", None),
+        (("::", "fe80::1"), "fe80::1", None),
+        (("fe80::1", "::"), "fe80::1", None),
+        (("::", "::"), "::", None),
+        (("::ffff:192.0.2.1", "fe80::1"), "::ffff:192.0.2.1", "fe80::1"),
+    ],
+)
+@pytest.mark.parametrize("nlri", [("2001:db8:1::/48",), ("2001:db8:1::/48", "2001:db8:2::/48", "::/0")])
+def test_of_ipv6(nlri: tuple[str, ...], halves: tuple[str, ...], next_hop: str, link_local: str | None) -> None:
+    (group,) = announced(Speaker().hear(ORIGIN + as_path(1) + reach(2, 1, packed(*halves), prefixes(*nlri))))
+    assert (group.next_hop, group.link_local, group.nlri) == (next_hop, link_local, list(nlri))
+
+
+@pytest.mark.parametrize(
+    ("halves", "link_local"),
+    [(("2001:db8::1",), None), (("2001:db8::1", "fe80::1"), "fe80::1"), (("2001:db8::1", "2001:db8::1"), None)],
+)
+def test_of_ipv4_over_ipv6_beside_the_old_field(halves: tuple[str, ...], link_local: str | None) -> None:
+    """RFC 8950, and in the same message routes of the NLRI field, which have another next hop."""
+    mp = reach(1, 1, packed(*halves), prefixes("10.1.0.0/16", "10.2.0.0/16"))
+    line = Speaker(next_hops=IPV4_OVER_IPV6).hear(
+        ORIGIN + as_path(1) + NEXT_HOP + mp, prefixes("10.3.0.0/16", "10.3.0.0/16")
+    )
+    old, new = announced(line)
+    assert (old.next_hop, old.link_local, old.nlri) == ("192.0.2.1", None, ["10.3.0.0/16", "10.3.0.0/16"])
+    assert (new.next_hop, new.link_local, new.nlri) == ("2001:db8::1", link_local, ["10.1.0.0/16", "10.2.0.0/16"])
+
+
+@pytest.mark.parametrize(("afi", "prefix"), [(1, "10.1.0.0/16"), (2, "2001:db8:1::/48")])
+def test_of_a_vpn_in_24_bytes(afi: int, prefix: str) -> None:
+    next_hops = IPV4_OVER_IPV6 if afi == 1 else []
+    nlri = prefixes(prefix, before=LABEL + RD)
+    line = Speaker(next_hops=next_hops).hear(
+        ORIGIN + as_path(1) + reach(afi, 128, bytes(8) + packed("2001:db8::1"), nlri)
+    )
+    (group,) = announced(line)
+    assert (group.next_hop, group.link_local, group.nlri) == ("2001:db8::1", None, [prefix])
+    assert (group.rd, group.labels) == ("64500:1", [[100]])
+
+
+def test_of_labelled_routes() -> None:
+    nlri = prefixes("2001:db8:1::/48", "2001:db8:2::/48", before=LABEL)
+    for second, link_local in (("fe80::1", "fe80::1"), ("2001:db8::1", None), ("::", None)):
+        line = Speaker().hear(ORIGIN + as_path(1) + reach(2, 4, packed("2001:db8::1", second), nlri))
+        (group,) = announced(line)
+        assert (group.next_hop, group.link_local) == ("2001:db8::1", link_local)
+        assert group.nlri == ["2001:db8:1::/48", "2001:db8:2::/48"]
+
+
+def test_of_flowspec_which_prints_it_within_the_route() -> None:
+    nlri = bytes.fromhex("0b01400020010db800010000")
+    for halves, chosen in (
+        (("2001:db8::1", "fe80::1"), "2001:db8::1"),
+        (("fe80::1", "2001:db8::1"), "2001:db8::1"),
+        (("2001:db8::1", "2001:db8::1"), "2001:db8::1"),
+    ):
+        line = Speaker().hear(ORIGIN + as_path(1) + reach(2, 133, packed(*halves), nlri))
+        (group,) = announced(line)
+        assert group.next_hop == chosen
+        assert [one["next-hop"] for one in group.objects or ()] == [chosen]
+
+
+def test_one_route_that_is_listed_under_two_families_stays_two() -> None:
+    shared = [{"nlri": "10.0.0.0/8"}]
+    hops = {"ipv4 unicast": {"192.0.2.1": shared, "2001:db8::1": shared}, "ipv4 multicast": {"2001:db8::1": shared}}
+    groups = announced(Speaker().update(attribute={"origin": "igp"}, announce=hops))
+    assert [(one.family, one.next_hop) for one in groups] == [
+        ("ipv4 unicast", "192.0.2.1"),
+        ("ipv4 unicast", "2001:db8::1"),
+        ("ipv4 multicast", "2001:db8::1"),
+    ]
+
+
+def test_a_route_is_never_announced_twice_nor_lost() -> None:
+    addresses = ["2001:db8::1", "2001:db8::2", "fe80::1", "::"]
+    for halves in product(addresses, repeat=2):
+        for nlri in (["2001:db8:1::/48"], ["2001:db8:1::/48", "2001:db8:2::/48"], ["::/0", "::/0", "::/1"]):
+            line = Speaker().hear(ORIGIN + as_path(1) + reach(2, 1, packed(*halves), prefixes(*nlri)))
+            (group,) = announced(line)
+            assert set(group.nlri or ()) == set(nlri), halves
