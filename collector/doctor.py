@@ -18,15 +18,21 @@ from pymongo.errors import PyMongoError
 
 import collector
 from collector.errors import BgpledgerError, StoreError
+from collector.lanes import find_lanes
+from collector.query.peers import peers
 from collector.query.running import RunningCollector, find_running
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program
+from collector.store.mongo import Store
 from collector.store.uri import redact
 from collector.wire.exabgp import listening_places, program, render
+from collector.wire.md5 import dropped_segments
+from collector.wire.strangers import read_strangers
 from collector.wire.supervise import check_free
+from schemas.query import PeerStatus
 
 _PIPE_BYTES = 2**20
 _LITTLE, _TOO_LITTLE = 5 * 2**30, 100 * 2**20
@@ -52,6 +58,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _data_dir(settings.data_dir, settings.spool.keep_free_mib * 2**20)
     yield from _listening(settings, running)
     yield from _store(settings, running)
+    if running:
+        yield from _peers(settings, running)
 
 
 def examine_machine(exabgp_python: str | None = None) -> Iterator[Finding]:
@@ -277,3 +285,71 @@ async def _writable(client: Client, database: str) -> Finding:
     await probe.insert_one({"_id": document, "doctor": True})
     await probe.delete_one({"_id": document})
     return Finding("ok", "store", f"database {database} is writable")
+
+
+# --- the peers ------------------------------------------------------------------------------------------------------
+
+
+def _peers(settings: Settings, running: RunningCollector) -> Iterator[Finding]:
+    """Look at why peers of the collector that runs are not up."""
+    if running.mongodb_uri:
+        uri = running.mongodb_uri
+    elif settings.mongodb.uri:
+        uri = settings.mongodb.uri.get_secret_value()
+    else:
+        return
+    try:
+        standing = asyncio.run(_ask_peers(uri, settings, running))
+    except BgpledgerError:
+        return  # the store's finding has it
+    expected = {peer.address: peer for peer in running.peers}
+    down = [peer for peer in standing if peer.state != "up" and (peer.address in expected or not peer.asn)]
+    for peer in down:
+        yield Finding("warning", "peer", _standing(peer), _peers_cure(peer))
+    if any(peer.open is None and expected[peer.address].password for peer in down if peer.address in expected):
+        yield from _md5()
+    up = sum(peer.state == "up" for peer in standing)
+    if expected:
+        yield Finding("ok", "peers", f"{up} of {len(expected)} are up")
+
+
+async def _ask_peers(uri: str, settings: Settings, running: RunningCollector) -> list[PeerStatus]:
+    strangers = read_strangers(lane.strangers for lane in find_lanes(settings.data_dir))
+    async with Store.open(uri, database=running.database, driver=settings.mongodb.driver) as store:
+        return [peer async for peer in peers(store, running.peers, strangers)]
+
+
+def _standing(peer: PeerStatus) -> str:
+    state = {"never": "has never been up", "down": "is down", "unconfigured": "is not configured"}[peer.state]
+    name = f"{peer.address} (AS {peer.asn})" if peer.asn else peer.address
+    at = f", last at {peer.reason_at:%Y-%m-%d %H:%M:%S} UTC" if peer.reason_at else ""
+    says = f"{name} {state}: {peer.reason or 'why is not known'}{at}"
+    if peer.open is None:
+        return says
+    opened = peer.open
+    differs = f" ({'; '.join(opened.differs)})" if opened.differs else ""
+    return (
+        f"{says}; its last OPEN, {opened.ts:%Y-%m-%d %H:%M:%S} UTC: AS {opened.asn}, hold time {opened.hold_time} s,"
+        f" router ID {opened.router_id}{differs}"
+    )
+
+
+def _peers_cure(peer: PeerStatus) -> str:
+    if peer.state == "unconfigured":
+        return "give it a [[peers]] of its own, or end its attempts at the router"
+    if peer.open and peer.open.differs:
+        return "make both ends agree: [[peers]] here, or the router's configuration"
+    if peer.open is None:
+        return "see that the router has us as its neighbour, and that nothing between us filters BGP's port"
+    return "see the router's log, and ours"
+
+
+def _md5() -> Iterator[Finding]:
+    if dropped := dropped_segments(Path("/proc/net/netstat")):
+        told = ", ".join(f"{count} {what}" for what, count in dropped.items())
+        yield Finding(
+            "warning",
+            "md5",
+            f"the kernel has dropped TCP segments since it started: {told}",
+            "give both ends the same password; the kernel's log (dmesg) names the addresses",
+        )

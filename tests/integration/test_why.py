@@ -1,0 +1,211 @@
+"""Why a peer is not up, through the real collector: routers of raw bytes, each with a story of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.wire import bgp
+from tests.running import Collector, bgpledger, collecting, free_port
+from tests.support import until
+
+BOTH = frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST})
+VPN6 = (2, 128)
+SHORT = 30.0
+"""Seconds that an answer may take."""
+
+GLOBAL, LINK_LOCAL = socket.inet_pton(socket.AF_INET6, "2001:db8::1"), socket.inet_pton(socket.AF_INET6, "fe80::1")
+ORIGIN = bytes.fromhex("40010100")
+
+
+def reach(family: bgp.Family, next_hop: bytes, nlri: bytes) -> bytes:
+    """MP_REACH_NLRI (RFC 4760)."""
+    value = family[0].to_bytes(2) + bytes((family[1], len(next_hop))) + next_hop + b"\0" + nlri
+    return bytes((0x80, 14, len(value))) + value
+
+
+def update(attributes: bytes, nlri: bytes = b"") -> bytes:
+    return bgp.message(bgp.UPDATE, b"\0\0" + len(attributes).to_bytes(2) + attributes + nlri)
+
+
+def _connected(port: int, number: int) -> socket.socket | None:
+    with suppress(ConnectionRefusedError):
+        return socket.create_connection(("127.0.0.1", port), timeout=SHORT, source_address=(f"127.0.3.{number}", 0))
+    return None
+
+
+class Router:
+    """A router at 127.0.3.N, of AS 64500+N unless it says another in its OPEN."""
+
+    def __init__(self, port: int, number: int) -> None:
+        self.asn = 64500 + number
+        self._socket = asyncio.run(until(lambda: _connected(port, number), timeout=60, what="the collector listens"))
+        self._number = number
+
+    def open(self, *, asn: int | None = None, hold_time: int = 90, families: frozenset[bgp.Family] = BOTH) -> int:
+        """Send an OPEN; the type of the last message of the answer: KEEPALIVE when it is taken."""
+        abilities = bgp.Abilities(as4=True, families=families, ipv6_next_hops=families & {bgp.IPV4_UNICAST})
+        self.say(bgp.open_message(asn or self.asn, hold_time, f"10.0.3.{self._number}", abilities))
+        kind = 0
+        while kind not in (bgp.KEEPALIVE_TYPE, bgp.NOTIFICATION):
+            kind = self.hear()
+        if kind == bgp.KEEPALIVE_TYPE:
+            self.say(bgp.KEEPALIVE)
+        return kind
+
+    def say(self, *messages: bytes) -> None:
+        self._socket.sendall(b"".join(messages))
+
+    def hear(self) -> int:
+        """The type of the next message."""
+        header = self._exactly(bgp.HEADER_LENGTH)
+        self._exactly(int.from_bytes(header[16:18]) - bgp.HEADER_LENGTH)
+        return header[18]
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self._socket.recv(size - len(data))
+            assert more, "the connection was closed"
+            data += more
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def router(collector: Collector, number: int) -> Iterator[Router]:
+    one = Router(collector.port, number)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def configuration(file: Path, secret: Path, refusing: int) -> None:
+    more = {
+        5: 'families = ["ipv6 mpls-vpn"]\n',
+        7: f'password_file = "{secret}"\n',
+        8: f"port = {refusing}\n",
+    }
+    blocks = [
+        f'[[peers]]\naddress = "127.0.3.{number}"\nasn = {64500 + number}\n'
+        f"passive = {'false' if number == 8 else 'true'}\n{more.get(number, '')}"
+        for number in range(1, 10)
+    ]
+    file.write_text("\n".join(blocks))
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[str, dict[str, Any]]]]:
+    """What `peers` says after each story."""
+    directory = tmp_path_factory.mktemp("why")
+    secret = directory / "secret"
+    secret.write_text("s3cret\n")
+    configuration(directory / "collector.toml", secret, free_port())
+    with ExitStack() as stack:
+        collector = stack.enter_context(
+            collecting(directory / "data", "--config", str(directory / "collector.toml"), port=free_port())
+        )
+        with router(collector, 1) as wrong_as:
+            assert wrong_as.open(asn=64999) == bgp.NOTIFICATION
+        with router(collector, 2) as impatient:
+            assert impatient.open(hold_time=1) == bgp.NOTIFICATION
+        with router(collector, 3) as reset:
+            assert reset.open() == bgp.KEEPALIVE_TYPE
+            reset.say(bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET, b"\x0bnew release"))
+        with router(collector, 4) as broken:
+            assert broken.open() == bgp.KEEPALIVE_TYPE
+            broken.say(bgp.MARKER + b"\x00\x10\x02")  # shorter than its own header
+            while broken.hear() != bgp.NOTIFICATION:
+                pass
+        with router(collector, 5) as vpn:
+            assert vpn.open(families=frozenset({VPN6})) == bgp.KEEPALIVE_TYPE
+            two_hops = bytes(8) + GLOBAL + bytes(8) + LINK_LOCAL
+            route = bytes.fromhex("780001010000fde80000000120010db8")
+            vpn.say(update(ORIGIN + bytes.fromhex("400200") + reach(VPN6, two_hops, route)))
+            while vpn.hear() != bgp.NOTIFICATION:
+                pass
+        well = stack.enter_context(router(collector, 9))
+        assert well.open() == bgp.KEEPALIVE_TYPE
+        aigp = bytes.fromhex("801a0b01000b00000000000001f4")
+        path = bytes.fromhex("4002060201") + well.asn.to_bytes(4)
+        well.say(update(ORIGIN + path + reach(bgp.IPV4_UNICAST, GLOBAL, b"\x08\x0a") + aigp))
+        with router(collector, 77) as stranger:
+            assert stranger.hear() == bgp.NOTIFICATION
+        with socket.socket() as without_password:
+            without_password.bind(("127.0.3.7", 0))
+            without_password.setblocking(False)  # noqa: FBT003
+            without_password.connect_ex(("127.0.0.1", collector.port))
+        yield collector, asyncio.run(_standing(collector))
+
+
+async def _standing(collector: Collector) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+
+    async def complete() -> bool:
+        found.update({peer["address"]: peer for peer in await asyncio.to_thread(collector.ask, "peers")})
+        heard = {address for address, peer in found.items() if peer["reason_at"] or peer["updates"]}
+        return {f"127.0.3.{number}" for number in (1, 2, 3, 4, 5, 8, 9, 77)} <= heard
+
+    await until(complete, timeout=60, what="every story is told")
+    return found
+
+
+STATES = {
+    1: ("never", "NOTIFICATION sent: OPEN Message Error / Bad Peer AS: ASN in OPEN (64999) did not match ASN expected"),
+    2: ("never", "NOTIFICATION sent: OPEN Message Error / Unacceptable Hold Time: Hold Time is invalid (1)"),
+    3: ("down", "NOTIFICATION received: Cease / Administrative Reset: new release"),
+    4: ("down", "NOTIFICATION sent: Message Header Error / Bad Message Length"),
+    5: ("down", "NOTIFICATION sent: UPDATE Message Error / Optional Attribute Error: "),
+    6: ("never", "it has not connected yet"),
+    7: ("never", "it has not connected yet; if its MD5 password is another than here, nothing of it arrives"),
+    8: ("never", "no connection: Connection refused"),
+    77: ("unconfigured", "connects to 127.0.0.1 and is refused, as no peer has this address: 1 times"),
+}
+
+
+@pytest.mark.parametrize("number", STATES)
+def test_peers_say_why(told: tuple[Collector, dict[str, dict[str, Any]]], number: int) -> None:
+    peer = told[1][f"127.0.3.{number}"]
+    state, reason = STATES[number]
+    assert peer["state"] == state
+    assert peer["reason"].startswith(reason)
+
+
+def test_what_the_open_said(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    _collector, peers = told
+    opened = peers["127.0.3.1"]["open"]
+    assert (opened["asn"], opened["hold_time"], opened["router_id"]) == (64999, 90, "10.0.3.1")
+    assert opened["differs"] == ["AS 64999, where AS 64501 is configured"]
+    assert peers["127.0.3.2"]["open"]["differs"] == ["hold time 1 s, where 0 or at least 3 is allowed"]
+
+
+def test_ipv6_next_hops_and_aigp_are_kept(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    collector, peers = told
+    assert (peers["127.0.3.9"]["state"], peers["127.0.3.9"]["routes"]) == ("up", 1)
+    (route,) = collector.ask("rib", "--peer", "127.0.3.9")
+    assert (route["prefix"], route["next_hop"]) == ("10.0.0.0/8", "2001:db8::1")
+
+
+def test_the_doctor_and_the_log_say_why(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    collector, _peers = told
+    done = bgpledger("doctor", "--data-dir", str(collector.data_dir))
+    findings = re.findall(r"warning  peer: (127\.0\.3\.\d+)(.*); cure: ", done.stdout)
+    assert {address for address, _rest in findings} == {f"127.0.3.{number}" for number in STATES}
+    words = dict(findings)
+    assert "its last OPEN" in words["127.0.3.1"]
+    assert "AS 64999, where AS 64501 is configured" in words["127.0.3.1"]
+    assert "1 of 9 are up" in done.stdout
+    log = collector.log.read_text()
+    for number in (1, 2, 3, 4, 5, 8):
+        assert re.search(rf"WARNING .*peer 127\.0\.3\.{number} \(AS \d+\) .*: {re.escape(STATES[number][1])}", log)
+    assert re.search(r"WARNING .*127\.0\.3\.77 connects to 127\.0\.0\.1 and is refused", log)
