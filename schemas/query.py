@@ -235,6 +235,10 @@ class CollectorStatus(Report):
     """How often the archiver has tried since then; null while the store takes everything."""
     last_error: str | None = None
     """What the store, or the way to it, answered to the last of them; holds no secret."""
+    archive_since: Timestamp | None = None
+    """When the first session came up that the archive has; null of an empty one, or when the store does not answer."""
+    archive_upto: Timestamp | None = None
+    """When a peer was last heard of: of what lies between the two the archive can be asked."""
     versions: dict[str, str]
 
 

@@ -37,6 +37,20 @@ def asked_prefix(prefix: str) -> str:
     return normalised
 
 
+def asked_peer(text: str) -> str:
+    """An address, or a prefix of addresses, normalised; that host bits are cleared is said on stderr.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    from schemas.scalars import normalise_address, normalise_prefix
+
+    if "/" not in text:
+        return normalise_address(text)
+    normalise_prefix(text)
+    return asked_prefix(text)
+
+
 def asked_moment(text: str | None) -> datetime | None:
     """A time; see `collector.query.moments`.
 
@@ -47,7 +61,7 @@ def asked_moment(text: str | None) -> datetime | None:
 
     from collector.query.moments import parse_moment
 
-    return parse_moment(text, datetime.now(UTC)) if text else None
+    return None if text is None else parse_moment(text, datetime.now(UTC))
 
 
 def asked_asn(text: str, option: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from collector.present.formats import Format
+    from collector.query.filters import Filter
     from collector.settings import Settings
     from collector.store.mongo import Store
 
@@ -62,8 +63,10 @@ def answer(
     form: Format,
     *,
     at: datetime | None = None,
-) -> int:
-    """Ask the store, write the answers to stdout as they come, and say how many there were.
+    moments: Sequence[datetime] = (),
+    filters: Filter | None = None,
+) -> bool:
+    """Ask the store, and write the answers to stdout as they come; stderr says what the archive does not cover.
 
     Args:
         settings: which store.
@@ -71,14 +74,32 @@ def answer(
         kind: what its answers are.
         form: how they are written.
         at: the moment at which routes stand; None: now.
+        moments: others that are asked about.
+        filters: what is asked for.
+
+    Returns:
+        Whether nothing was found, though the archive covers what was asked.
+
+    Raises:
+        UsageError: a moment lies in the future.
     """
+    from collector.cli.covered import check_moments, check_peers
     from collector.present.formats import write
+    from collector.query.running import find_running
 
     collect_rarely()
 
-    async def ask_and_write() -> int:
+    start, end = (filters.start, filters.end) if filters else (None, None)
+    asked = [moment for moment in (at, *moments, start) if moment is not None]
+
+    async def ask_and_write() -> bool:
         async with find_store(settings) as store:
-            return await write(ask(store), kind, form, sys.stdout, at=at)
+            covered = await check_moments(store, asked, end)
+            if filters:
+                running = find_running(settings.data_dir)
+                await check_peers(store, filters, running.peers if running else ())
+            count = await write(ask(store), kind, form, sys.stdout, at=at)
+            return covered and not count
 
     return asyncio.run(_flushing(ask_and_write()))
 
@@ -106,7 +127,7 @@ def collect_rarely() -> None:
     gc.set_threshold(_COLLECT_EVERY)
 
 
-async def _flushing(work: Coroutine[Any, Any, int]) -> int:
+async def _flushing(work: Coroutine[Any, Any, bool]) -> bool:
     """Let what is written be seen soon, into a pipe too; and end the work when nobody reads it any more."""
     working = asyncio.create_task(work)
     flushing = asyncio.create_task(_flush_on_and_on())
@@ -114,9 +135,9 @@ async def _flushing(work: Coroutine[Any, Any, int]) -> int:
         await asyncio.wait((working, flushing), return_when=asyncio.FIRST_COMPLETED)
         if flushing.done():
             await flushing
-        count = await working
+        found = await working
         sys.stdout.flush()
-        return count
+        return found
     finally:
         await _end(working, flushing)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import with_filters
+from collector.cli.filters import check_family, with_filters
 from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, Limit, MongodbUri, chosen
 from collector.errors import UsageError
 
@@ -51,14 +51,17 @@ def command(
     before, after = asked_moment(earlier), asked_moment(later)
     if before is None or after is None or after <= before:
         raise UsageError(f"{later!r} is not after {earlier!r}", "give the earlier time first")
-    question = RibQuery(asked_prefix(prefix) if prefix else None)
+    question = RibQuery(asked_prefix(prefix) if prefix is not None else None)
+    check_family(filters, question.prefix)
 
     def ask(store: Store) -> AsyncIterator[RouteChange]:
         return first(narrow_diff(store, question, before, after, filters, on_read=shown.advance), limit)
 
     with progress(among_answers=True, of="entries") as shown:
-        count = answer(chosen(ctx, data_dir, mongodb_uri), ask, RouteChange, Format(form))
-    if not count:
+        nothing = answer(
+            chosen(ctx, data_dir, mongodb_uri), ask, RouteChange, Format(form), moments=(before, after), filters=filters
+        )
+    if nothing:
         sys.stderr.write(f"nothing {_asked_for(question, filters)}is another than before\n")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import with_filters
+from collector.cli.filters import check_family, with_filters
 from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
 
 if TYPE_CHECKING:
@@ -37,13 +37,15 @@ def command(
     from schemas.query import HistoryEntry
 
     question = HistoryQuery(asked_prefix(prefix), filters)
-    count = answer(
+    check_family(filters, question.prefix)
+    nothing = answer(
         chosen(ctx, data_dir, mongodb_uri),
         lambda store: newest(history(store, question), limit),
         HistoryEntry,
         Format(form),
+        filters=filters,
     )
-    if not count:
+    if nothing:
         sys.stderr.write(f"nothing {_is_known_of(question.prefix, filters)}\n")
 
 

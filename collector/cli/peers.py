@@ -28,5 +28,5 @@ def command(
     running = find_running(settings.data_dir)
     configured = running.peers if running else ()
     refused = read_strangers(lane.strangers for lane in find_lanes(settings.data_dir)) if running else []
-    if not answer(settings, lambda store: peers(store, configured, refused), PeerStatus, Format(form)):
+    if answer(settings, lambda store: peers(store, configured, refused), PeerStatus, Format(form)):
         sys.stderr.write("no peer is configured, and none has ever had a session\n")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import with_filters
+from collector.cli.filters import check_family, with_filters
 from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
 from collector.errors import UsageError
 
@@ -75,7 +75,7 @@ def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:
     from collector.cli.asked import asked_moment, asked_prefix
     from collector.query.rib import RibQuery
 
-    return RibQuery(asked_prefix(prefix) if prefix else None, match, asked_moment(at))
+    return RibQuery(asked_prefix(prefix) if prefix is not None else None, match, asked_moment(at))
 
 
 def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | None, form: EntryFormat) -> None:
@@ -89,6 +89,7 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
     from collector.query.search import first
     from schemas.query import Route
 
+    check_family(filters, question.prefix)
     hidden: list[str] = []
 
     async def ask(store: Store) -> AsyncIterator[Route]:
@@ -100,8 +101,8 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
             yield route
 
     with progress(among_answers=True, of="entries") as shown:
-        count = answer(settings, ask, Route, Format(form), at=question.at)
-    if not count:
+        nothing = answer(settings, ask, Route, Format(form), at=question.at, filters=filters)
+    if nothing:
         sys.stderr.write(_why_none(question, filters, hidden))
 
 

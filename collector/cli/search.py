@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import with_filters
+from collector.cli.filters import check_routes_can_match, with_filters
 from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def command(
     from collector.query.search import first
     from schemas.query import FoundEntry
 
+    check_routes_can_match(filters)
     form_of_entries = Format(form)
 
     def ask(store: Store) -> AsyncIterator[HistoryEntry]:
@@ -51,8 +52,8 @@ def command(
         return first(_search(store, filters, shown, everything=everything, complete=complete), limit)
 
     with progress(among_answers=True) as shown:
-        count = answer(chosen(ctx, data_dir, mongodb_uri), ask, FoundEntry, form_of_entries)
-    if not count:
+        nothing = answer(chosen(ctx, data_dir, mongodb_uri), ask, FoundEntry, form_of_entries, filters=filters)
+    if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")
 
 

@@ -83,12 +83,10 @@ def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[
     from datetime import UTC, datetime
 
     from collector.lanes import find_lanes
-    from collector.query.moments import parse_moment
+    from collector.query.moments import parse_span
     from collector.spool.kept import kept_segments
 
-    now = datetime.now(UTC)
-    first = parse_moment(start, now) if start else None
-    last = parse_moment(end, now) if end else None
+    first, last = parse_span(start, end, None, datetime.now(UTC))
     lanes = {lane: _of_time(kept_segments(lane.spool), first, last) for lane in find_lanes(settings.data_dir)}
     if not any(lanes.values()):
         raise UsageError(

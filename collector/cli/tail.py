@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from collector.cli.filters import with_filters
+from collector.cli.filters import check_routes_can_match, with_filters
 from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
 
 
@@ -28,21 +28,22 @@ def command(
     """
     with suppress(KeyboardInterrupt):
         from dataclasses import replace
-        from datetime import UTC, datetime
 
+        from collector.cli.asked import asked_moment
         from collector.cli.asking import answer
         from collector.present.formats import Format
-        from collector.query.moments import parse_moment
         from collector.query.search import first
         from collector.query.tail import tail
         from schemas.query import LiveEntry
 
-        wanted = replace(filters, start=parse_moment(since, datetime.now(UTC)) if since else None)
+        check_routes_can_match(filters)
+        wanted = replace(filters, start=asked_moment(since))
         answer(
             chosen(ctx, data_dir, mongodb_uri),
             lambda store: first(tail(store, wanted, pulse=_stop_when_nobody_reads), limit),
             LiveEntry,
             Format(form),
+            filters=wanted,
         )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +30,15 @@ class _By(StrEnum):
     WITHDRAWALS = "withdrawals"
     FLAPS = "flaps"
     PATH_CHANGES = "path-changes"
+
+
+_KINDS = {
+    _By.ANNOUNCEMENTS: ("announce",),
+    _By.WITHDRAWALS: ("withdraw",),
+    _By.FLAPS: ("announce", "withdraw"),
+    _By.PATH_CHANGES: ("announce",),
+}
+"""The entries that have to be seen for each order."""
 
 
 @with_filters
@@ -56,6 +66,11 @@ def command(
     from collector.query.top import top
     from schemas.query import TopEntry
 
+    if not all(filters.wants(kind) for kind in _KINDS[by]):
+        raise UsageError(
+            f"--elem leaves out {' or '.join(_KINDS[by])}, of which --by {by} counts: nothing can match",
+            "leave --elem out, or order --by another",
+        )
     order: Any = by.replace("-", "_")
 
     async def ask(store: Store) -> AsyncIterator[TopEntry]:
@@ -65,6 +80,6 @@ def command(
             yield entry
 
     with progress(among_answers=False) as shown:
-        count = answer(chosen(ctx, data_dir, mongodb_uri), ask, TopEntry, Format(form))
-    if not count:
+        nothing = answer(chosen(ctx, data_dir, mongodb_uri), ask, TopEntry, Format(form), filters=filters)
+    if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

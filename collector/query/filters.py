@@ -17,23 +17,23 @@ from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 from collector.errors import UsageError
+from collector.query.communities import community_pattern
 from schemas.attributes import origins
 from schemas.message import Peer
 from schemas.query import HistoryEntry, Route
-from schemas.scalars import normalise_address, normalise_prefix
 
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 KINDS = {"announce": "announce", "withdraw": "withdraw", "session_up": "session", "session_end": "session"}
 """The kind, as `--elem` names it, of each event; a gap is of every kind."""
-WELL_KNOWN = {
-    "no-export": "65535:65281",
-    "no-advertise": "65535:65282",
-    "no-export-subconfed": "65535:65283",
-    "blackhole": "65535:666",
-}
-"""Communities that have names (RFC 1997, RFC 7999)."""
+_OF_IP = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup", "rtc")
+_WITH_PREFIXES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
+FAMILIES = (
+    *(f"{ip} {name}" for ip in ("ipv4", "ipv6") for name in _OF_IP),
+    *("l2vpn vpls", "l2vpn evpn", "bgp-ls bgp-ls", "bgp-ls bgp-ls-vpn"),
+)
+"""All that ExaBGP 5.0 names (exabgp/protocol/family.py)."""
 _UINT32 = 2**32 - 1
 
 
@@ -105,6 +105,16 @@ class Filter:
         return any(check is not None for check in (*self._routes, self.families))
 
     @property
+    def wants_sessions_alone(self) -> bool:
+        """Whether announcements and withdrawals are left out."""
+        return not self.wants("announce") and not self.wants("withdraw")
+
+    def may_have(self, prefix: str) -> bool:
+        """Whether a prefix can be of one of the families that are asked for."""
+        ip = "ipv6" if ":" in prefix else "ipv4"
+        return any(_allows(self.families, f"{ip} {name}") for name in _WITH_PREFIXES)
+
+    @property
     def wanted_origins(self) -> tuple[int, ...]:
         """The ASes whose routes alone are asked for; an index serves these."""
         return self.origins.values if self.origins and not self.origins.excluded else ()
@@ -167,7 +177,7 @@ class Filter:
 
     @cached_property
     def _patterns(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(_community_pattern(one) for one in (self.communities.values if self.communities else ()))
+        return tuple(community_pattern(one) for one in (self.communities.values if self.communities else ()))
 
     @cached_property
     def _path(self) -> Callable[[str | None], bool] | None:
@@ -233,15 +243,6 @@ def parse_choice(
     return Choice(tuple(values), excluded)
 
 
-def parse_peer(text: str) -> str:
-    """An address, or a prefix of addresses, normalised.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    return normalise_prefix(text) if "/" in text else normalise_address(text)
-
-
 def parse_number(text: str) -> int:
     """A number of 32 bits.
 
@@ -259,10 +260,11 @@ def parse_family(text: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    family = text.lower().replace("/", " ").strip()
-    if not re.fullmatch(r"[a-z0-9-]+( [a-z0-9-]+)?", family):
+    words = text.lower().replace("/", " ").split()
+    family = " ".join(words if len(words) > 1 else (*words, "unicast"))
+    if family not in FAMILIES:
         raise ValueError(text)
-    return family if " " in family else f"{family} unicast"
+    return family
 
 
 def parse_elem(text: str) -> str:
@@ -276,19 +278,14 @@ def parse_elem(text: str) -> str:
     return text
 
 
-def parse_community(text: str) -> str:
-    """A community or a pattern of them; a well-known one's name becomes its number.
-
-    Raises:
-        ValueError: it is empty, or has characters that no community has.
-    """
-    if not re.fullmatch(r"[\w.:*-]+", text, re.ASCII):
-        raise ValueError(text)
-    return WELL_KNOWN.get(text.lower(), text)
+_NEVER_IN_A_PATH = re.compile(r"\\\.|[A-Za-z]")
+_SYNTAX = re.compile(r"\\[A-Za-z]|\[[^\]]*\]|\(\?[A-Za-z<=!:-]*")
 
 
-def _community_pattern(text: str) -> re.Pattern[str]:
-    return re.compile("[^:]*".join(map(re.escape, text.split("*"))))
+def stranger_in(pattern: str) -> str:
+    """A letter, or a dot as such, that an AS path pattern looks for, though paths have none; empty where it is none."""
+    found = _NEVER_IN_A_PATH.search(_SYNTAX.sub("", pattern))
+    return found[0].removeprefix("\\") if found else ""
 
 
 _AS_PATH_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|_", re.DOTALL)

@@ -10,7 +10,8 @@ from collector.errors import UsageError
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|s)(?:eeks?|ays?|ours?|in(?:ute)?s?|ec(?:ond)?s?)?\s*", re.IGNORECASE)
 _DAY_AND_TIME = re.compile(r"(?:(today|yesterday)\s*)?(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?", re.IGNORECASE)
-_LATEST_UNIX = 2**32
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime.fromtimestamp(2**32, UTC)
+"""Keys of documents begin with unix seconds of 32 bits."""
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
@@ -21,7 +22,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
     Raises:
         UsageError: it means none.
     """
-    words = text.strip()
+    words = re.sub(r"\s*utc$", "", text.strip(), flags=re.IGNORECASE)
     moment = (
         _keyword(words, now)
         or _unix(words)
@@ -34,6 +35,12 @@ def parse_moment(text: str, now: datetime) -> datetime:
             f"{text!r} is not a time",
             'use RFC 3339 (2026-11-23T14:05:00Z), unix seconds, "2h", "yesterday 14:05" or "now"; all are UTC',
         )
+    try:
+        within = _EARLIEST <= moment < _LATEST
+    except OverflowError:  # a zone takes it out of the years 1 to 9999
+        within = False
+    if not within:
+        raise UsageError(f"{text!r} does not lie between 1970 and 2106", "give a moment that an archive can have")
     return moment.astimezone(UTC)
 
 
@@ -45,9 +52,9 @@ def parse_span(
     Raises:
         UsageError: a part means nothing, all three are given, or the end is not after the start.
     """
-    first = parse_moment(start, now) if start else None
-    last = parse_moment(end, now) if end else None
-    if duration:
+    first = None if start is None else parse_moment(start, now)
+    last = None if end is None else parse_moment(end, now)
+    if duration is not None:
         if first and last:
             raise UsageError("a start, an end and a duration are given", "leave one of them out")
         try:
@@ -70,9 +77,8 @@ def _keyword(words: str, now: datetime) -> datetime | None:
 
 
 def _unix(words: str) -> datetime | None:
-    if not re.fullmatch(r"\d{5,10}(\.\d+)?", words, re.ASCII) or float(words) >= _LATEST_UNIX:
-        return None
-    return datetime.fromtimestamp(float(words), UTC)
+    # Eight digits are a day: 20261123.
+    return datetime.fromtimestamp(float(words), UTC) if re.fullmatch(r"\d{9,10}(\.\d+)?", words, re.ASCII) else None
 
 
 def _duration(words: str, now: datetime) -> datetime | None:
@@ -104,7 +110,7 @@ def _day_and_time(words: str, now: datetime) -> datetime | None:
 
 def _rfc3339(words: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(words)
+        moment = datetime.fromisoformat(words.upper())
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

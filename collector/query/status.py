@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from collector.errors import StoreError
 from collector.lanes import find_lanes
+from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.spool.state import inspect
 from collector.store.mongo import Store
@@ -31,8 +32,9 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     try:
         server = await store.server_version() if store else "none: no collector runs here, and no URI is given"
         behind = await rib_lag(store) if store else None
+        covered = await coverage(store, datetime.now(UTC)) if store else Coverage(None, None)
     except StoreError as error:
-        server, behind = f"unreachable: {error.cause}", None
+        server, behind, covered = f"unreachable: {error.cause}", None, Coverage(None, None)
     return CollectorStatus(
         state="running" if running else "stopped",
         pid=running.pid if running else None,
@@ -51,6 +53,8 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         mongodb_uri=store.shown_uri if store else None,
         store=server,
         **_outage(data_dir),
+        archive_since=covered.since,
+        archive_upto=covered.upto,
         versions={
             "bgpledger": importlib.metadata.version("bgpledger"),
             "exabgp": importlib.metadata.version("exabgp"),

@@ -157,7 +157,8 @@ def paths(routes: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def a_reader_that_has_seen_enough(collector: Collector) -> None:
-    for command in ("search --format bgpdump", "search", "tail --from 1h --format jsonl", "history 203.0.113.0/24"):
+    began = collector.ask("search", "--elem", "session")[0]["ts"]
+    for command in ("search --format bgpdump", "search", f"tail --from {began} --format jsonl", f"history {PREFIX}"):
         words = " ".join(typed(collector, *command.split()))
         done = subprocess.run(f"{words} | head -1", shell=True, capture_output=True, text=True, check=False, timeout=60)
         assert (done.stdout.count("\n"), done.stderr) == (1, ""), command

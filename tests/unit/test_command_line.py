@@ -48,6 +48,12 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("rib", "--at", ""), "the value of --at is empty"),
         (("rib", "--at="), "the value of --at is empty"),
         (("rib", ""), "an argument is empty"),
+        (("search", "-m", "session", "-o", "5"), "nothing can match"),
+        (("tail", "-m", "session", "--family", "ipv4"), "nothing can match"),
+        (("top", "paths", "-m", "session"), "nothing can match"),
+        (("top", "prefixes", "-m", "announce", "--by", "flaps"), "nothing can match"),
+        (("history", "10.0.0.0/8", "--family", "ipv6"), "nothing can match"),
+        (("rib", "2001:db8::/32", "--family", "l2vpn evpn"), "nothing can match"),
         (("--data-dir", "", "peers"), "the value of --data-dir is empty"),
     ],
 )

@@ -86,6 +86,10 @@ SESSION = {"event": "session_up", "prefix": None, "family": None, "next_hop": No
         ({"community": "*:666"}, {"communities": ["64500:1", "64511:666"]}, True),
         ({"community": "!*:666"}, {"communities": ["64500:1", "64511:666"]}, False),
         ({"community": "no-export"}, {"communities": ["65535:65281"]}, True),
+        ({"community": "GRACEFUL_SHUTDOWN"}, {"communities": ["65535:0"]}, True),
+        ({"community": "1.10:1:2"}, {"large_communities": ["65546:1:2"]}, True),
+        ({"community": "target:1.10:2"}, {"extended_communities": [{"hex": "02", "text": "target:65546:2"}]}, True),
+        ({"community": "0x02*"}, {"extended_communities": [{"hex": "0280", "text": ""}]}, True),
         (
             {"community": "target:64500:*"},
             {"extended_communities": [ExtendedCommunity(hex="0002fbf400000001", text="target:64500:1")]},
@@ -167,6 +171,17 @@ def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
         ({"community": "64500 1"}, "is not a community"),
         ({"next_hop": "x"}, "is not an address"),
         ({"family": "ipv4 unicast multicast"}, "is not a family"),
+        ({"family": "ipv5"}, "is not a family"),
+        ({"community": "foo"}, "it is no name of a well-known one"),
+        ({"community": "70000:1"}, "70000 is more than 65535"),
+        ({"community": "1:2:4294967296"}, "4294967296 is more than 4294967295"),
+        ({"community": "1:2:3:4"}, "it has 4 parts"),
+        ({"community": "*"}, "has no parts"),
+        ({"as_path": ""}, "is empty"),
+        ({"as_path": "!"}, "is empty"),
+        ({"elem": "!announce,!withdraw,!session"}, "excludes every kind"),
+        ({"start": ""}, "'' is not a time"),
+        ({"duration": ""}, "'' is not a duration"),
         ({"elem": "update"}, "is not a kind"),
         ({"med": "-1"}, "is not a number"),
         ({"duration": "soon"}, "is not a duration"),
@@ -213,3 +228,34 @@ def test_a_choice_is_any_or_none(values: list[int], found: list[int], excluded: 
 def test_no_text_does_more_than_be_refused(texts: dict[str, str]) -> None:
     with suppress(UsageError):
         asked(**texts).matches(entry())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stranger"),
+    [
+        ("AS64500", "A"),
+        (r"^1\.10 ", "."),
+        ("64500|foo", "f"),
+        ("^64500 .* 64499$", ""),
+        (r"^(?:64500|[0-9a-f]{3}\d+)\b\s", ""),
+        ("_64500_", ""),
+        (r"\{64496,64499\}$", ""),
+    ],
+)
+def test_what_no_path_has_is_told(pattern: str, stranger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(as_path=pattern)
+    said = capsys.readouterr().err
+    assert (f"looks for {stranger!r}: AS paths have only numbers" in said) if stranger else said == ""
+
+
+def test_host_bits_of_peers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked(peer="192.0.2.1/24").peers == Choice(("192.0.2.0/24",))
+    assert "192.0.2.1/24 has host bits set: showing 192.0.2.0/24" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [("ipv4", True), ("ipv6", False), ("ipv6,ipv4 mpls-vpn", True), ("!ipv4", True), ("l2vpn evpn", False)],
+)
+def test_families_that_a_prefix_can_have(family: str, expected: bool) -> None:
+    assert asked(family=family).may_have("203.0.113.0/24") is expected

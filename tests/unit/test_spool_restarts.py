@@ -124,7 +124,9 @@ import sys
 from pathlib import Path
 from collector.spool.reader import SpoolReader
 reader = SpoolReader(Path(sys.argv[1]))
-out = Path(sys.argv[2]).open("ab", buffering=0)
+out = Path(sys.argv[2]).open("a+b", buffering=0)
+out.seek(0)
+out.truncate(out.read().rfind(b"\\n") + 1)  # the one before us may have been killed within a line
 while True:
     batch = reader.read(50, 10_000)
     if batch:

@@ -1,0 +1,77 @@
+"""Communities as people write them in a filter: standard, large and extended ones, well-known names, patterns."""
+
+from __future__ import annotations
+
+import re
+
+WELL_KNOWN = {
+    "graceful-shutdown": "65535:0",
+    "accept-own": "65535:1",
+    "llgr-stale": "65535:6",
+    "no-llgr": "65535:7",
+    "blackhole": "65535:666",
+    "no-export": "65535:65281",
+    "no-advertise": "65535:65282",
+    "no-export-subconfed": "65535:65283",
+    "local-as": "65535:65283",
+    "nopeer": "65535:65284",
+}
+"""Names of IANA's registry (RFC 1997, 3765, 7611, 7999, 8326, 9494)."""
+
+_LONE_WORDS = ("redirect-to-nexthop", "copy-to-nexthop")
+"""Extended communities without parts, as ExaBGP prints them; others are hexadecimal."""
+_STANDARD, _LARGE = 2, 3
+"""Parts."""
+_MOST = {_STANDARD: 2**16 - 1, _LARGE: 2**32 - 1}
+_NUMBER = re.compile(r"[0-9*]+")
+_AS_DOT = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})")
+_ANY_CHARACTERS = re.compile(r"[\w.:*-]+", re.ASCII)
+
+
+def parse_community(text: str) -> str:
+    """A community or a pattern of them; a well-known one's name becomes its number, an AS with a dot a plain one.
+
+    Raises:
+        ValueError: it can be none.
+    """
+    named = _numbered(text)
+    if named is None or fault_of_community(text):
+        raise ValueError(text)
+    return named
+
+
+def fault_of_community(text: str) -> str:
+    """Why no community is written so, such as `70000 is more than 65535`; empty where one may be."""
+    named = _numbered(text)
+    if named is None:
+        return ""
+    first, *more = parts = named.split(":")
+    if not more:
+        fits = re.fullmatch(r"0x[0-9a-f*]+", first, re.IGNORECASE) or first in _LONE_WORDS
+        return "" if fits else "it is no name of a well-known one, and has no parts such as 64500:1"
+    if not all(_NUMBER.fullmatch(part) for part in parts):
+        return ""  # an extended one
+    most = _MOST.get(len(parts))
+    if most is None:
+        return f"it has {len(parts)} parts; a standard one has 2, a large one 3"
+    if "*" in first:  # that may stand for the word of an extended one
+        return ""
+    high = next((part for part in parts if "*" not in part and int(part[:20]) > most), None)
+    return f"{high} is more than {most}" if high else ""
+
+
+def _numbered(text: str) -> str | None:
+    """With numbers for names; None where there are characters that no community has."""
+    if not _ANY_CHARACTERS.fullmatch(text):
+        return None
+    known = WELL_KNOWN.get(text.lower().replace("_", "-"))
+    return known or ":".join(_AS_DOT.sub(_plain, part) if _AS_DOT.fullmatch(part) else part for part in text.split(":"))
+
+
+def _plain(dotted: re.Match[str]) -> str:
+    return str((int(dotted[1]) << 16) + int(dotted[2]))
+
+
+def community_pattern(text: str) -> re.Pattern[str]:
+    """What matches the communities that a parsed text stands for: `*` is any part, or the rest of one."""
+    return re.compile("[^:]*".join(map(re.escape, text.split("*"))))

@@ -1,0 +1,98 @@
+"""What the archive covers: from when on, up to when, and of which peers it has ever heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from typing import Any, NamedTuple
+
+from collector.query.filters import Filter, Network
+from collector.query.running import KnownPeer
+from collector.store.mongo import Store
+
+_FIRST_ONES = 200
+"""Sessions: keys sort by the second, and within one by collector and line."""
+_LATELY = timedelta(days=1)
+
+
+class Coverage(NamedTuple):
+    """The time of which the archive knows; both None of an empty one."""
+
+    since: datetime | None
+    """When the first session came up that is kept."""
+    upto: datetime | None
+    """When a peer was last heard of."""
+
+
+async def coverage(store: Store, now: datetime) -> Coverage:
+    """The time of which the archive knows; a clock that was set back may be behind it."""
+    return Coverage(await _since(store), await _upto(store, now))
+
+
+async def began_after(store: Store, moment: datetime) -> datetime | None:
+    """When the archive began, if that was after a moment; None if it was not, or the archive is empty."""
+    # Most questions are of a time in which sessions that are still up had begun: these are few.
+    async for session in store.find("sessions", {"until": None}, fields=("since",)):
+        if session["since"] <= moment:
+            return None
+    since = await _since(store)
+    return since if since and since > moment else None
+
+
+async def removed_after(store: Store, moment: datetime, now: datetime) -> datetime | None:
+    """From when on UPDATEs are kept ([retention] updates_days), if that is after a moment."""
+    if now - moment < timedelta(days=1):  # the least that can be told
+        return None
+    seconds = (await store.lifetimes()).get("updates_days")
+    kept = now - timedelta(seconds=seconds) if seconds else None
+    return kept if kept and moment < kept else None
+
+
+async def unknown_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer]) -> list[str]:
+    """What the filters say of peers that fits none that is configured or was ever heard of.
+
+    Returns:
+        Addresses and prefixes as they stand in the filter, and AS numbers as `AS64500`.
+    """
+    peers = filters.peers.values if filters.peers else ()
+    asns = filters.peer_asns.values if filters.peer_asns else ()
+    if not peers and not asns:
+        return []
+    one_by_one = not asns and not any("/" in one for one in peers)
+    heard = [await _heard(store, one) for one in peers] if one_by_one else [await _heard(store)]
+    known = {(one.address, one.asn) for one in configured}.union(*heard)
+    addresses = [ip_network(address) for address, _ in known]
+    return [
+        *(one for one in peers if not any(_holds(ip_network(one), address) for address in addresses)),
+        *(f"AS{asn}" for asn in asns if asn not in {known_asn for _, known_asn in known}),
+    ]
+
+
+async def _heard(store: Store, address: str | None = None) -> set[tuple[str, int]]:
+    """The peers that had sessions, address and AS; of an address that had one, this is enough to know."""
+    query, limit = ({"peer.address": address}, 1) if address else ({}, 0)
+    found = store.find("sessions", query, limit=limit, fields=("peer",))
+    return {(session["peer"]["address"], session["peer"]["asn"]) async for session in found}
+
+
+def _holds(network: Network, address: Network) -> bool:
+    return network.version == address.version and network.overlaps(address)
+
+
+async def _since(store: Store) -> datetime | None:
+    first = store.find("sessions", {}, sort=(("_id", 1),), limit=_FIRST_ONES, fields=("since",))
+    return min([session["since"] async for session in first], default=None)
+
+
+async def _upto(store: Store, now: datetime) -> datetime | None:
+    """The newest word of the sessions that are up, or that ended lately; where there are none, of all."""
+    lately: tuple[Any, ...] = ({"until": None}, {"until": {"$gt": now - _LATELY}})
+    for queries in (lately, ({"until": {"$exists": True}},)):
+        heard: list[datetime] = []
+        for query in queries:
+            async for session in store.find("sessions", query, fields=("last_seen", "until")):
+                heard.append(session.get("until") or session["last_seen"])  # noqa: PERF401 - it is asynchronous
+        if heard:
+            return max(heard)
+    return None
