@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,20 @@ def bound_to_us(command: Sequence[str]) -> list[str]:
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
+
+
+_PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_.*|TZ|TZDIR|TMPDIR|LD_.*|GLIBC_.*|MALLOC_.*|PYTHON.*|FAKETIME.*"
+)
+
+
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child that needs none of our secrets: what tells a program where and how it runs.
+
+    Not all but the secrets that we know of: a reload may bring a peer whose password is in a variable that was
+    handed down long before, and nobody tells us the names of other programs' tokens.
+    """
+    return {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
 
 
 async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[int]:

@@ -104,7 +104,7 @@ def _reload(
         return
     log.info("configuration read again")
     exabgp.reload(settings)
-    archiver.restart()
+    archiver.restart(settings)
     announce(settings)
 
 
@@ -225,6 +225,7 @@ class _Archiver:
             "BGPLEDGER_MONGODB_URI": uri,
             "BGPLEDGER_BGP_LISTEN": settings.bgp.listen,
         }
+        self._environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
         if settings.bgp.local_as is not None:
             self._environment["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
         self._process: Process | None = None
@@ -253,8 +254,10 @@ class _Archiver:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def restart(self) -> None:
+    def restart(self, settings: Settings) -> None:
         """Let it finish its batch and begin anew, with the configuration as it is now."""
+        if settings.mongodb.uri is not None:  # its password may be another one
+            self._environment["BGPLEDGER_MONGODB_URI"] = settings.mongodb.uri.get_secret_value()
         self._signal(signal.SIGTERM)
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def command(
-    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+    ctx: typer.Context,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself.
 
@@ -27,7 +31,7 @@ def command(
     """
     import asyncio
 
-    asyncio.run(_archive(chosen(ctx, data_dir, mongodb_uri, config=config)))
+    asyncio.run(_archive(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
 
 
 async def _archive(settings: Settings) -> None:

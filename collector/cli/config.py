@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,14 @@ def check(
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Say whether the configuration can be used, and what it comes to; warnings go to stderr."""
     from collector.cli.asking import show
     from collector.wire.exabgp import render
     from schemas.query import ConfigurationSummary
 
-    settings = chosen(ctx, data_dir, mongodb_uri, config=config)
+    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
     render(settings, [])  # passwords that cannot be read, peers that cannot come to where we listen
     found = _summary(settings)
     if form is AnswerFormat.TABLE:
@@ -42,14 +43,20 @@ def check(
 
 
 @app.command("exabgp")
-def exabgp(ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None) -> None:
+def exabgp(
+    ctx: typer.Context,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
+) -> None:
     """Print the exabgp.conf that would be used, without MD5 passwords; each, where there are several processes."""
     from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
     from collector.lanes import Lane
     from collector.wire.exabgp import render
     from collector.wire.spread import Spread
 
-    settings = chosen(ctx, data_dir, mongodb_uri, config=config)
+    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
     several = settings.exabgp.processes > 1
     for lane, part in enumerate(Spread(settings.exabgp.processes).part(settings)):
         heading = f"# {Lane(settings.data_dir, lane).exabgp_conf}\n" if several else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,11 @@ app = typer.Typer(
 
 @app.command("rebuild-rib")
 def rebuild_rib(
-    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+    ctx: typer.Context,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Throw away the tables that are stored for `rib`, `diff` and `peers`, and make them anew from the UPDATEs.
 
@@ -32,13 +36,17 @@ def rebuild_rib(
     import asyncio
     import sys
 
-    made, sessions = asyncio.run(_rebuild(chosen(ctx, data_dir, mongodb_uri, config=config)))
+    made, sessions = asyncio.run(_rebuild(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
     sys.stderr.write(f"{made} tables of {sessions} sessions\n")
 
 
 @app.command()
 def migrate(
-    ctx: typer.Context, config: Config = None, data_dir: DataDir = None, mongodb_uri: MongodbUri = None
+    ctx: typer.Context,
+    config: Config = None,
+    data_dir: DataDir = None,
+    mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Bring the database of an older bgpledger up to date.
 
@@ -48,7 +56,7 @@ def migrate(
     import asyncio
     import sys
 
-    changed = asyncio.run(_migrate(chosen(ctx, data_dir, mongodb_uri, config=config)))
+    changed = asyncio.run(_migrate(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
     if changed is None:
         sys.stderr.write("nothing to migrate: the database is as this version makes it\n")
     else:

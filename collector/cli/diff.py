@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, Limit, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, Limit, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def command(
     form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show which routes appeared, went or changed between two times, and what is another about them.
 
@@ -59,7 +60,12 @@ def command(
 
     with progress(among_answers=True, of="entries") as shown:
         nothing = answer(
-            chosen(ctx, data_dir, mongodb_uri), ask, RouteChange, Format(form), moments=(before, after), filters=filters
+            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
+            ask,
+            RouteChange,
+            Format(form),
+            moments=(before, after),
+            filters=filters,
         )
     if nothing:
         sys.stderr.write(f"nothing {_asked_for(question, filters)}is another than before\n")

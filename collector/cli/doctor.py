@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 from collector.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def command(
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Look at all that a collector needs here: a line for each check, with the cure of what is not well.
 
@@ -33,7 +34,7 @@ def command(
 
     def findings() -> Iterator[Finding]:
         try:
-            settings = chosen(ctx, data_dir, mongodb_uri, config=config)
+            settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
         except ConfigurationError as error:
             yield from examine_machine()
             yield Finding("error", "configuration", error.cause, error.cure)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
@@ -22,6 +22,7 @@ def command(
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show what every peer said of a prefix, oldest first, and the session ends that took it away.
 
@@ -39,7 +40,7 @@ def command(
     question = HistoryQuery(asked_prefix(prefix), filters)
     check_family(filters, question.prefix)
     nothing = answer(
-        chosen(ctx, data_dir, mongodb_uri),
+        chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
         lambda store: newest(history(store, question), limit),
         HistoryEntry,
         Format(form),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 
 
 def command(
@@ -12,6 +12,7 @@ def command(
     form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
     import sys
@@ -24,7 +25,7 @@ def command(
     from collector.wire.strangers import read_strangers
     from schemas.query import PeerStatus
 
-    settings = chosen(ctx, data_dir, mongodb_uri)
+    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file)
     running = find_running(settings.data_dir)
     configured = running.peers if running else ()
     refused = read_strangers(lane.strangers for lane in find_lanes(settings.data_dir)) if running else []

@@ -23,7 +23,7 @@ def command(
     In ExaBGP's configuration: process archive { run /path/to/bgpledger receive --data-dir DIR; encoder json; }
     """
     os.umask(0o077)  # ExaBGP's own lets nobody enter the directories that we make
-    settings = chosen(ctx, data_dir, None)
+    settings = chosen(ctx, data_dir)
 
     from collector.lanes import Lane
     from collector.logs import log_to_stderr

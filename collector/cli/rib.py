@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def rib_command(
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show the routes as they stand, or stood at a time: of one prefix, or all.
 
@@ -50,7 +51,7 @@ def rib_command(
     if (more_specific or less_specific) and prefix is None:
         raise UsageError("more or less specific than what?", "give a prefix")
     match: Match = "more_specific" if more_specific else "less_specific" if less_specific else "exact"
-    _show(chosen(ctx, data_dir, mongodb_uri), _question(prefix, match, at), filters, limit, form)
+    _show(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), _question(prefix, match, at), filters, limit, form)
 
 
 @partial(with_filters, standing=True)
@@ -63,12 +64,13 @@ def lookup_command(
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show the route that each peer would take to an address: its longest match, now or at a time.
 
     Filters choose among these. In each a comma is OR, a leading ! excludes.
     """
-    _show(chosen(ctx, data_dir, mongodb_uri), _question(address, "longest", at), filters, limit, form)
+    _show(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), _question(address, "longest", at), filters, limit, form)
 
 
 def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, chosen
+from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
 
 
 def command(
@@ -14,6 +14,7 @@ def command(
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
     local_as: Annotated[str | None, typer.Option(help="Our AS number.", metavar="N")] = None,
     listen: Annotated[str | None, typer.Option(help="Where peers connect to.", metavar="ADDR:PORT")] = None,
     peer: Annotated[
@@ -35,7 +36,14 @@ def command(
 
     def read() -> Settings:
         return chosen(
-            ctx, data_dir, mongodb_uri, config=config, local_as=local_as, listen=listen, peers=tuple(peer or ())
+            ctx,
+            data_dir,
+            mongodb_uri,
+            mongodb_uri_file,
+            config=config,
+            local_as=local_as,
+            listen=listen,
+            peers=tuple(peer or ()),
         )
 
     settings = read()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_routes_can_match, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +29,7 @@ def command(
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show updates and sessions by anything that the filters name, oldest first.
 
@@ -52,7 +53,9 @@ def command(
         return first(_search(store, filters, shown, everything=everything, complete=complete), limit)
 
     with progress(among_answers=True) as shown:
-        nothing = answer(chosen(ctx, data_dir, mongodb_uri), ask, FoundEntry, form_of_entries, filters=filters)
+        nothing = answer(
+            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), ask, FoundEntry, form_of_entries, filters=filters
+        )
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def list_segments(
     from collector.query.spool import spool_segments
     from schemas.query import SpoolSegment
 
-    settings = chosen(ctx, data_dir, None)
+    settings = chosen(ctx, data_dir)
 
     async def found() -> AsyncIterator[SpoolSegment]:
         for lane in find_lanes(settings.data_dir):
@@ -62,6 +62,7 @@ def replay(
     ] = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Archive kept segments again: what the database has already stays as it is, what it lost comes back.
 
@@ -70,7 +71,7 @@ def replay(
     import asyncio
     import sys
 
-    settings = chosen(ctx, data_dir, mongodb_uri)
+    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file)
     segments = _between(settings, start, end)
     if database is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", database):
         raise UsageError(f"{database!r} cannot be a database's name", "use letters, digits, - and _, at most 63")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import DataDir, FormatOfStatus, MongodbUri, StatusFormat, chosen
+from collector.cli.options import DataDir, FormatOfStatus, MongodbUri, MongodbUriFile, StatusFormat, chosen
 from collector.errors import CollectorError, SpoolError, StoreError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def command(
     form: FormatOfStatus = StatusFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
 
@@ -29,7 +30,7 @@ def command(
 
     from schemas.scalars import spoken
 
-    settings = chosen(ctx, data_dir, mongodb_uri)
+    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file)
     found = asyncio.run(_look(settings, form))
     if found.state != "running":
         raise CollectorError(f"no collector runs on {settings.data_dir}", "start one: bgpledger run")

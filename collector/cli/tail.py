@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import check_routes_can_match, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 
 
 @partial(with_filters, times=False)
@@ -21,6 +21,7 @@ def command(
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show updates and sessions as they are stored, until Ctrl-C.
 
@@ -39,7 +40,7 @@ def command(
         check_routes_can_match(filters)
         wanted = replace(filters, start=asked_moment(since))
         answer(
-            chosen(ctx, data_dir, mongodb_uri),
+            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
             lambda store: first(tail(store, wanted, pulse=_stop_when_nobody_reads), limit),
             LiveEntry,
             Format(form),

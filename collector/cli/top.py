@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def command(
     form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show of which prefixes, origins, peers or paths most was said.
 
@@ -80,6 +81,8 @@ def command(
             yield entry
 
     with progress(among_answers=False) as shown:
-        nothing = answer(chosen(ctx, data_dir, mongodb_uri), ask, TopEntry, Format(form), filters=filters)
+        nothing = answer(
+            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), ask, TopEntry, Format(form), filters=filters
+        )
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, chosen
+from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collector.settings import Settings
@@ -19,6 +19,7 @@ def command(
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
+    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Compare the spool's position, ExaBGP's counters, the sessions' tallies and the documents.
 
@@ -27,7 +28,7 @@ def command(
     """
     import asyncio
 
-    found = asyncio.run(_verify(chosen(ctx, data_dir, mongodb_uri, config=config), form))
+    found = asyncio.run(_verify(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config), form))
     if not found.complete:
         raise typer.Exit(1)
 

@@ -29,6 +29,8 @@ _SECTIONS = {
     "model_type": "write its keys below [NAME], those of a peer below [[peers]]; conf/collector.toml is an example",
     "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
 }
+_URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
+_PATHS = (("data_dir",), _URI_FILE)
 _SECRET = ("uri", "password_env", "password_file")
 
 Key = tuple[str | int, ...]
@@ -40,6 +42,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     data_dir: Path | None = None,
     mongodb_uri: str | None = None,
+    mongodb_uri_file: Path | None = None,
     local_as: str | None = None,
     listen: str | None = None,
     peers: Sequence[str] = (),
@@ -51,6 +54,7 @@ def load(
         environ: `BGPLEDGER_` and a key's path in capitals, joined by `_`: BGPLEDGER_BGP_LOCAL_AS.
         data_dir: as `data_dir`.
         mongodb_uri: as `mongodb.uri`.
+        mongodb_uri_file: as `mongodb.uri_file`.
         local_as: as `bgp.local_as`.
         listen: as `bgp.listen`.
         peers: `ADDR,AS`, peers that connect to us, in addition to those of the file.
@@ -63,16 +67,16 @@ def load(
         found.file(config)
     found.environment(environ)
     chosen = {
-        ("data_dir",): ("--data-dir", data_dir and data_dir.absolute()),
-        ("mongodb", "uri"): ("--mongodb-uri", mongodb_uri),
+        ("data_dir",): ("--data-dir", data_dir and str(data_dir.absolute())),
+        _URI: ("--mongodb-uri", mongodb_uri),
+        _URI_FILE: ("--mongodb-uri-file", mongodb_uri_file and str(mongodb_uri_file.absolute())),
         ("bgp", "local_as"): ("--local-as", local_as),
         ("bgp", "listen"): ("--listen", listen),
     }
-    for key, (option, value) in chosen.items():
-        if value is not None:
-            found.put(key, value, option)
+    found.lay({key: (value, option) for key, (option, value) in chosen.items() if value is not None})
     for text in peers:
         found.peer(text)
+    found.read_uri()
     found.tree.setdefault("data_dir", default_data_dir(environ))
     try:
         return Settings.model_validate(found.tree)
@@ -107,6 +111,45 @@ class _Layers:
         self._origins: dict[Key, str] = {}
         self._file: Path | None = None
 
+    def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
+        """Put values, each with its origin, over those that are there; a store that is named over any other."""
+        if section := self._mongodb() if given.keys() & {_URI, _URI_FILE} else None:
+            section.pop("uri", None)
+            section.pop("uri_file", None)
+        for key, (value, origin) in given.items():
+            self.put(key, value, origin)
+
+    def read_uri(self) -> None:
+        """Put what `mongodb.uri_file` holds for the URI.
+
+        Raises:
+            ConfigurationError: there is a URI as well, or the file cannot be read.
+        """
+        section = self._mongodb()
+        path = section.get("uri_file")
+        if not isinstance(path, str):
+            return
+        origin = self._origin(_URI_FILE)
+        if "uri" in section:
+            raise ConfigurationError(f"{origin}: mongodb.uri_file stands beside mongodb.uri", "keep one of them")
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{origin}: mongodb.uri_file {path} cannot be read: {error.strerror}",
+                "write the MongoDB URI into it, readable for this user alone (chmod 600)",
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"{origin}: mongodb.uri_file {path} is not UTF-8 text",
+                "write the MongoDB URI into it, and nothing else",
+            ) from None
+        self.put(_URI, text, path)
+
+    def _mongodb(self) -> dict[str, Any]:
+        section = self.tree.get("mongodb")
+        return section if isinstance(section, dict) else {}
+
     def put(self, key: tuple[str, ...], value: Any, origin: str) -> None:
         section = self.tree
         for name in key[:-1]:
@@ -132,7 +175,8 @@ class _Layers:
                 f"{path} is not TOML: {error}", "mend that line; strings stand in quotes"
             ) from None
         peers = self.tree.get("peers")
-        for holder, key in [(self.tree, "data_dir"), *((peer, "password_file") for peer in _tables(peers))]:
+        holders = [(self.tree, "data_dir"), (self._mongodb(), "uri_file")]
+        for holder, key in [*holders, *((peer, "password_file") for peer in _tables(peers))]:
             if isinstance(holder.get(key), str):
                 holder[key] = str(path.absolute().parent / Path(holder[key]).expanduser())
 
@@ -144,10 +188,12 @@ class _Layers:
                 raise ConfigurationError(
                     f"the environment variable {name} stands for no setting", f"unset it; the nearest is {near}"
                 )
+        given = {}
         for name, key in known.items():
             if environ.get(name):
-                value = str(Path(environ[name]).absolute()) if key == ("data_dir",) else environ[name]
-                self.put(key, value, f"environment variable {name}")
+                value = str(Path(environ[name]).absolute()) if key in _PATHS else environ[name]
+                given[key] = (value, f"environment variable {name}")
+        self.lay(given)
 
     def peer(self, text: str) -> None:
         address, comma, asn = text.partition(",")

@@ -142,6 +142,7 @@ class MongodbSettings(_Section):
     uri: values.MongodbUri | None = Field(
         None, description="mongodb://HOST/ or mongodb+srv://HOST/ and what follows; without it, a store of our own"
     )
+    uri_file: Path | None = Field(None, description="a file that holds the URI, and nothing else")
     database: str = Field(
         "bgpledger",
         pattern=r"^[A-Za-z0-9_-]{1,63}$",

@@ -41,6 +41,7 @@ from pathlib import Path
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
+from collector.children import without_secrets
 from collector.errors import StoreError
 
 _ADDRESS = "127.0.0.1"
@@ -179,6 +180,7 @@ def _launch(program: Path, data_dir: Path, port: int, log: Path) -> subprocess.P
             stdout=out,
             stderr=out,
             umask=0o077,
+            env=without_secrets(os.environ),
             # Ctrl-C at our terminal is not for it: the archiver has batches to finish.
             start_new_session=True,
         )

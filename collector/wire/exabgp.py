@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from collector.children import without_secrets
 from collector.errors import ConfigurationError
 from collector.settings import BgpSettings, PeerSettings, Settings
 from collector.settings.model import ALL_ADDRESSES
@@ -66,11 +67,11 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """ExaBGP's environment: what it takes from there and not from its configuration.
 
     Args:
-        inherited: ours. What it says to ExaBGP is left out: `exabgp.daemon.user` would win over `exabgp_daemon_user`.
+        inherited: ours. Secrets are left out, for ExaBGP finds its passwords in its configuration; and what is said
+            to ExaBGP: `exabgp.daemon.user` would win over `exabgp_daemon_user`.
     """
-    others = {name: value for name, value in inherited.items() if not name.lower().startswith("exabgp")}
     return {
-        **others,
+        **without_secrets(inherited),
         "exabgp_daemon_user": _user(),  # or root becomes nobody, who may not write the spool
         "exabgp_daemon_daemonize": "false",
         "exabgp_api_terminate": "true",  # end when the receiver is lost for good: we start both again

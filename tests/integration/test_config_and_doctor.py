@@ -33,6 +33,16 @@ def test_the_example_is_well() -> None:
     assert done.stderr == "warning: there are no peers: add [[peers]], or run with --peer ADDR,AS\n"
 
 
+def test_a_password_on_the_command_line_is_warned_of() -> None:
+    shown = ("config", "check", "--mongodb-uri", "mongodb://me:s3cret@db.example.net/")
+    for arguments in (shown, (*shown[2:], *shown[:2])):
+        done = bgpledger(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert "--mongodb-uri-file FILE" in done.stderr
+        assert "s3cret" not in done.stdout + done.stderr
+    assert "ps" not in bgpledger("config", "check", "--mongodb-uri", "mongodb://db.example.net/").stderr
+
+
 def test_check_shows_no_secret_and_warns(tmp_path: Path) -> None:
     file = configuration(
         tmp_path,

@@ -185,6 +185,9 @@ def test_a_helper_that_exabgp_cannot_start(word: str) -> None:
 
 
 def test_nobody_else_tells_exabgp_what_to_do() -> None:
+    assert "s3cret" not in str(
+        environment({"EDGE_PASSWORD": "s3cret", "BGPLEDGER_MONGODB_URI": "mongodb://a:s3cret@b/"})
+    )
     found = environment({"exabgp.daemon.user": "nobody", "exabgp_tcp_port": "1", "EXABGP_ETC": "/x", "PATH": "/bin"})
     assert found["PATH"] == "/bin"
     assert found["exabgp_api_terminate"] == "true"

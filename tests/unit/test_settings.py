@@ -49,6 +49,7 @@ def test_the_example_is_valid_as_it_stands_and_changes_no_default(tmp_path: Path
 
 def test_the_example_is_valid_with_every_key_in_force(tmp_path: Path) -> None:
     text = uncommented().replace('password_env = "EDGE_NORTH_PASSWORD"\n', "")  # one of the two
+    text = re.sub(r"^uri_file = .*\n", "", text, flags=re.MULTILINE)
     settings = load(write(tmp_path, text), environ={})
     assert [peer.asn for peer in settings.peers] == [64500, 64501]
     assert settings.collector == "rrc00"
@@ -63,7 +64,7 @@ def test_the_example_has_every_key() -> None:
         assert key[-1] in section, f"{'.'.join(key)} is missing in {EXAMPLE}"
 
 
-WITHOUT_DEFAULT = {"local_as", "router_id", "uri", "embedded", "limit_mib", "python"}
+WITHOUT_DEFAULT = {"local_as", "router_id", "uri", "uri_file", "embedded", "limit_mib", "python"}
 
 
 def test_the_example_tells_the_defaults() -> None:
@@ -280,6 +281,47 @@ def test_pydantic_itself_shows_no_secret() -> None:
     with pytest.raises(ValidationError) as raised:
         Settings.model_validate({"mongodb": {"uri": "postgres://user:s3cret@db/"}})
     assert "s3cret" not in str(raised.value)
+
+
+def test_a_uri_comes_from_a_file(tmp_path: Path) -> None:
+    uri = "mongodb://user:s3cret@db.example.net/"
+    (tmp_path / "secret").write_text(f"{uri}\n")
+    file = write(tmp_path, '[mongodb]\nuri_file = "secret"\n')
+    for settings in (
+        load(file, environ={}),
+        load(None, environ={"BGPLEDGER_MONGODB_URI_FILE": str(tmp_path / "secret")}),
+        load(None, environ={}, mongodb_uri_file=tmp_path / "secret"),
+    ):
+        assert settings.mongodb.uri is not None
+        assert settings.mongodb.uri.get_secret_value() == uri
+        assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_a_store_named_above_wins_however_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mongodb://file/")
+    by_file = write(tmp_path, '[mongodb]\nuri_file = "secret"\n')
+    above = load(by_file, environ={"BGPLEDGER_MONGODB_URI": "mongodb://above/"})
+    assert above.mongodb.uri is not None
+    assert above.mongodb.uri.get_secret_value() == "mongodb://above/"
+    above = load(None, environ={"BGPLEDGER_MONGODB_URI": "mongodb://x/"}, mongodb_uri_file=tmp_path / "secret")
+    assert above.mongodb.uri is not None
+    assert above.mongodb.uri.get_secret_value() == "mongodb://file/"
+
+
+def test_a_uri_file_that_cannot_be_used(tmp_path: Path) -> None:
+    both = '[mongodb]\nuri = "mongodb://user:s3cret@db/"\nuri_file = "secret"\n'
+    assert "collector.toml: mongodb.uri_file stands beside mongodb.uri | keep one of them" in fault(tmp_path, both)
+    assert "--mongodb-uri-file: mongodb.uri_file stands beside" in fault(
+        tmp_path, mongodb_uri="mongodb://db/", mongodb_uri_file=tmp_path / "secret"
+    )
+    assert "secret cannot be read: No such file" in fault(tmp_path, '[mongodb]\nuri_file = "secret"\n')
+    (tmp_path / "secret").write_text("s3cret")
+    said = fault(tmp_path, '[mongodb]\nuri_file = "secret"\n')
+    assert f"{tmp_path / 'secret'}: mongodb.uri does not begin with mongodb://" in said
+    assert "s3cret" not in said
+    (tmp_path / "secret").write_bytes(b"s3cret\xe9")
+    assert "is not UTF-8" in fault(tmp_path, '[mongodb]\nuri_file = "secret"\n')
+    assert "mongodb.uri_file" in fault(tmp_path, "[mongodb]\nuri_file = 1\n")
 
 
 # --- properties -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+"""Where secrets are not: in the environment and on the command line of what the collector starts, nor in its log."""
+
+import signal
+from pathlib import Path
+
+from tests.running import Collector, collecting
+from tests.support import until
+
+PEER = '[[peers]]\naddress = "127.0.0.{0}"\nasn = 6450{0}\npassive = true\npassword_env = "ROUTER_{0}"\n'
+
+
+def descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in map(int, children) for found in (child, *descendants(child))]
+
+
+def told(collector: Collector, place: str) -> dict[str, str]:
+    """What each process of a collector has in its `environ` or `cmdline`, by its command."""
+    return {
+        Path(f"/proc/{pid}/cmdline").read_text(): Path(f"/proc/{pid}/{place}").read_text()
+        for pid in descendants(collector.process.pid)
+    }
+
+
+async def test_children_are_told_no_secret(data_dir: Path, tmp_path: Path, embedded_uri: str) -> None:
+    (tmp_path / "uri").write_text(embedded_uri)
+    config = tmp_path / "collector.toml"
+    config.write_text(PEER.format(2))
+    with collecting(
+        data_dir,
+        "--config",
+        str(config),
+        ROUTER_2="s3cret-2",
+        ROUTER_3="s3cret-3",  # of a peer that a reload will bring
+        BGPLEDGER_MONGODB_URI_FILE=str(tmp_path / "uri"),
+        BGPLEDGER_MONGODB_DATABASE="secrets",
+        SOMEBODYS_TOKEN="s3cret-4",
+    ) as collector:
+        await collector.until_up()
+
+        def receiving() -> bool:
+            return any("\0receive\0" in command for command in told(collector, "cmdline"))
+
+        await until(receiving, what="ExaBGP started its receiver")
+        config.write_text(PEER.format(2) + PEER.format(3))
+        collector.process.send_signal(signal.SIGHUP)
+        await until(lambda: "s3cret-3" in (data_dir / "exabgp.conf").read_text(), what="the second peer's password")
+        environ = told(collector, "environ")
+        spoken_to = {part for part in ("receive", "server") for command in environ if f"\0{part}\0" in command}
+        assert spoken_to == {"receive", "server"}
+        for command, variables in environ.items():
+            assert "s3cret" not in command
+            assert embedded_uri not in command
+            if "\0archive\0" not in command:  # which needs the URI
+                assert "s3cret" not in variables, command
+                assert embedded_uri not in variables, command
+        assert "s3cret" not in collector.log.read_text()
+        assert (data_dir / "exabgp.conf").stat().st_mode & 0o777 == 0o600
