@@ -18,8 +18,7 @@ from pymongo.errors import PyMongoError
 
 import collector
 from collector.errors import BgpledgerError, StoreError
-from collector.lanes import find_lanes
-from collector.query.peers import peers
+from collector.query.peers import peers_here
 from collector.query.running import RunningCollector, find_running
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
@@ -30,7 +29,6 @@ from collector.store.mongo import Store
 from collector.store.uri import redact
 from collector.wire.exabgp import listening_places, program, render
 from collector.wire.md5 import dropped_segments
-from collector.wire.strangers import read_strangers
 from collector.wire.supervise import check_free
 from schemas.query import PeerStatus
 
@@ -314,9 +312,8 @@ def _peers(settings: Settings, running: RunningCollector) -> Iterator[Finding]:
 
 
 async def _ask_peers(uri: str, settings: Settings, running: RunningCollector) -> list[PeerStatus]:
-    strangers = read_strangers(lane.strangers for lane in find_lanes(settings.data_dir))
     async with Store.open(uri, database=running.database, driver=settings.mongodb.driver) as store:
-        return [peer async for peer in peers(store, running.peers, strangers)]
+        return [peer async for peer in peers_here(store, settings.data_dir)]
 
 
 def _standing(peer: PeerStatus) -> str:

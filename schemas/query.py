@@ -167,6 +167,8 @@ class PeerStatus(_Answer):
     that runs here, and is refused."""
     since: Timestamp | None = None
     """When this state began."""
+    last_message: Timestamp | None = None
+    """The newest of the session, or of the last one, whatever it was."""
     last_keepalive: Timestamp | None = None
     keepalive_age: float | None = None
     """Seconds since the last KEEPALIVE of a session that is up."""

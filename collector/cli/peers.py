@@ -18,16 +18,10 @@ def command(
     import sys
 
     from collector.cli.asking import answer
-    from collector.lanes import find_lanes
     from collector.present.formats import Format
-    from collector.query.peers import peers
-    from collector.query.running import find_running
-    from collector.wire.strangers import read_strangers
+    from collector.query.peers import peers_here
     from schemas.query import PeerStatus
 
     settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file)
-    running = find_running(settings.data_dir)
-    configured = running.peers if running else ()
-    refused = read_strangers(lane.strangers for lane in find_lanes(settings.data_dir)) if running else []
-    if answer(settings, lambda store: peers(store, configured, refused), PeerStatus, Format(form)):
+    if answer(settings, lambda store: peers_here(store, settings.data_dir), PeerStatus, Format(form)):
         sys.stderr.write("no peer is configured, and none has ever had a session\n")

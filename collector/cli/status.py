@@ -52,22 +52,30 @@ def command(
 async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
     import sys
     from collections.abc import AsyncIterator
+    from contextlib import suppress
+
+    from pydantic import BaseModel
 
     from collector.present.formats import Format, write
+    from collector.query.peers import peers_here
     from collector.query.status import status
     from schemas.query import CollectorStatus
 
     store = _store(settings)
+
+    async def facts() -> AsyncIterator[BaseModel]:
+        yield found
+        if form is StatusFormat.PROMETHEUS and store:
+            with suppress(StoreError):  # the status has it
+                async for peer in peers_here(store, settings.data_dir):
+                    yield peer
+
     try:
         found = await status(settings.data_dir, store)
+        await write(facts(), CollectorStatus, Format(form), sys.stdout)
     finally:
         if store:
             await store.close()
-
-    async def one() -> AsyncIterator[CollectorStatus]:
-        yield found
-
-    await write(one(), CollectorStatus, Format(form), sys.stdout)
     return found
 
 

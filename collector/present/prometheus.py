@@ -1,19 +1,25 @@
-"""`prometheus`: a status as metrics in Prometheus' text format, as its node exporter's textfile collector takes it."""
+"""`prometheus`: a status and its peers in Prometheus' text format, for the node exporter's textfile collector."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple, TextIO, cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TextIO
 
 from pydantic import BaseModel
 
-from schemas.query import CollectorStatus
+from schemas.query import PeerStatus
 
 
 class _Metric(NamedTuple):
     kind: str
     help: str
-    value: Callable[[CollectorStatus], float]
+    value: Callable[[Any], float | None]
+    """None: there is none to tell."""
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None
 
 
 METRICS = {
@@ -48,15 +54,50 @@ METRICS = {
         "gauge", "Attempts to write that have failed since then.", lambda s: s.attempts or 0
     ),
 }
-"""Every metric there is."""
+"""Those of the collector."""
+
+PEER_METRICS = {
+    "bgpledger_peer_up": _Metric("gauge", "1 while the peer's session is Established.", lambda p: p.state == "up"),
+    "bgpledger_peer_state_since_timestamp_seconds": _Metric(
+        "gauge", "Since when its session is up, or down.", lambda p: _seconds(p.since)
+    ),
+    "bgpledger_peer_routes": _Metric("gauge", "Routes of the peer that stand; 0 while it is down.", lambda p: p.routes),
+    "bgpledger_peer_updates_total": _Metric(
+        "counter", "UPDATEs of the session, or of the last one; each session counts from 0.", lambda p: p.updates
+    ),
+    "bgpledger_peer_last_message_timestamp_seconds": _Metric(
+        "gauge", "The newest message of the session, or of the last one.", lambda p: _seconds(p.last_message)
+    ),
+}
+"""Those of each peer that is configured or has ever had a session, with its address and AS number as labels."""
+
+STRANGERS = "bgpledger_unconfigured_routers"
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
-    """Write a single status; each metric with its help and type."""
+    """Write a status, and the peers that come behind it; each metric with its help and type."""
+    peers: list[PeerStatus] = []
     count = 0
     async for answer in answers:
-        for name, metric in METRICS.items():
-            value = float(metric.value(cast("CollectorStatus", answer)))
-            stream.write(f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n{name} {value!r}\n")
         count += 1
+        if isinstance(answer, PeerStatus):
+            peers.append(answer)
+            continue
+        for name, metric in METRICS.items():
+            _write(name, metric, [("", answer)], stream)
+    if not peers:
+        return count
+    known = [(f'{{peer="{peer.address}",asn="{peer.asn}"}}', peer) for peer in peers if peer.state != "unconfigured"]
+    for name, metric in PEER_METRICS.items():
+        _write(name, metric, known, stream)
+    strangers = _Metric("gauge", "Routers that connect and are refused, as no peer has their address.", float)
+    _write(STRANGERS, strangers, [("", len(peers) - len(known))], stream)
     return count
+
+
+def _write(name: str, metric: _Metric, of: Sequence[tuple[str, Any]], stream: TextIO) -> None:
+    stream.write(f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n")
+    for labels, what in of:
+        value = metric.value(what)
+        if value is not None:
+            stream.write(f"{name}{labels} {float(value)!r}\n")

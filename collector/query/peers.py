@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
 
-from collector.query.running import KnownPeer
+from collector.lanes import find_lanes
+from collector.query.running import KnownPeer, find_running
 from collector.query.standing import known
 from collector.store.mongo import Document, Store
 from collector.wire.ends import explain, heard
-from collector.wire.strangers import Stranger
+from collector.wire.strangers import Stranger, read_strangers
 from schemas.documents import to_message
 from schemas.message import Notification, Sent
 from schemas.query import PeerOpen, PeerStatus
@@ -20,6 +22,15 @@ from schemas.scalars import address_order
 
 _MOMENT = timedelta(seconds=1)
 """A NOTIFICATION comes so long before the `down` that it causes at most."""
+
+
+async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
+    """`peers`, with those that the collector which runs on a data directory has configured, or refuses."""
+    running = find_running(data_dir)
+    configured = running.peers if running else ()
+    strangers = read_strangers(lane.strangers for lane in find_lanes(data_dir)) if running else ()
+    async for peer in peers(store, configured, strangers):
+        yield peer
 
 
 async def peers(
@@ -49,6 +60,7 @@ async def _up(store: Store, session: Document, peer: KnownPeer | None) -> PeerSt
         description=peer.description if peer else None,
         state="up",
         since=session["since"],
+        last_message=session["last_seen"],
         last_keepalive=keepalive,
         keepalive_age=(datetime.now(UTC) - keepalive).total_seconds() if keepalive else None,
         updates=session["updates"],
@@ -81,6 +93,7 @@ async def _down(store: Store, address: str, peer: KnownPeer | None, last: Docume
         description=peer.description if peer else None,
         state="down" if last else "never",
         since=last["until"] if last else None,
+        last_message=last["last_seen"] if last else None,
         last_keepalive=last.get("last_keepalive") if last else None,
         updates=last["updates"] if last else 0,
         reason=reason,

@@ -6,10 +6,11 @@ import asyncio
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 
 from collector.wire import bgp
@@ -194,6 +195,18 @@ def test_ipv6_next_hops_and_aigp_are_kept(told: tuple[Collector, dict[str, dict[
     assert (peers["127.0.3.9"]["state"], peers["127.0.3.9"]["routes"]) == ("up", 1)
     (route,) = collector.ask("rib", "--peer", "127.0.3.9")
     assert (route["prefix"], route["next_hop"]) == ("10.0.0.0/8", "2001:db8::1")
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(collector.uri)
+    with closing(client):
+        (stored,) = client["bgpledger"]["updates"].find({"peer.address": "127.0.3.9"})
+    assert int(str(stored["attributes"]["aigp"]), 0) == 500
+
+
+def test_prometheus_has_each_peer(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    done = bgpledger("status", "--format", "prometheus", "--data-dir", str(told[0].data_dir))
+    assert done.returncode == 0, done.stderr
+    up = dict(re.findall(r'^bgpledger_peer_up\{peer="127\.0\.3\.(\d+)",asn="\d+"\} (\S+)$', done.stdout, re.MULTILINE))
+    assert up == {str(number): "1.0" if number == 9 else "0.0" for number in range(1, 10)}
+    assert "\nbgpledger_unconfigured_routers 1.0\n" in done.stdout
 
 
 def test_the_doctor_and_the_log_say_why(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:

@@ -2,6 +2,8 @@ import asyncio
 import csv
 import io
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,12 +13,12 @@ import pytest
 from pydantic import BaseModel
 
 from collector.present.formats import Format, write
-from collector.present.prometheus import METRICS
+from collector.present.prometheus import METRICS, PEER_METRICS, STRANGERS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
 from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, Route, RouteChange, TopEntry
 from tests import mrt_builder
-from tests.support import program, until
+from tests.support import ROOT, program, until
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)
 ENTRY = HistoryEntry(
@@ -111,7 +113,70 @@ async def test_status() -> None:
     assert "bgpledger_lines_read_total 123456789.0" in [line.rstrip() for line in metrics]
     assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
     assert len(metrics) == 3 * len(METRICS)
+    check_metrics("\n".join(metrics))
     assert ["stored", "2"] in [line.split() for line in await written([status], Format.TABLE)]
+
+
+SAMPLE = re.compile(r'([a-z_]+)(?:\{peer="[0-9a-f.:]+",asn="\d+"\})? -?\d+(?:\.\d+)?(?:e[+-]?\d+)?')
+
+
+def check_metrics(text: str) -> dict[str, int]:
+    """How many samples each metric has, in a text of the format's grammar: all of one metric behind its type."""
+    found: dict[str, int] = {}
+    lines = text.splitlines()
+    while lines:
+        _, _, name = (lines.pop(0)).split()[:3]
+        assert lines.pop(0) in (f"# TYPE {name} counter", f"# TYPE {name} gauge")
+        assert name not in found
+        found[name] = 0
+        while lines and not lines[0].startswith("#"):
+            sample = SAMPLE.fullmatch(lines.pop(0))
+            assert sample is not None
+            assert sample[1] == name
+            found[name] += 1
+    return found
+
+
+PEERS = (
+    PeerStatus(
+        address="192.0.2.1", asn=64500, state="up", since=TS, last_message=TS, last_keepalive=TS, updates=7, routes=5
+    ),
+    PeerStatus(address="2001:db8::1", asn=4_200_000_000, state="never"),
+    PeerStatus(address="192.0.2.9", asn=None, state="unconfigured", since=TS, reason="it is refused", reason_at=TS),
+)
+
+
+async def test_each_peer_has_its_metrics() -> None:
+    metrics = "\n".join([*await written([*PEERS], Format.PROMETHEUS, CollectorStatus), ""])
+    assert check_metrics(metrics) == {
+        "bgpledger_peer_up": 2,
+        "bgpledger_peer_state_since_timestamp_seconds": 1,
+        "bgpledger_peer_routes": 2,
+        "bgpledger_peer_updates_total": 2,
+        "bgpledger_peer_last_message_timestamp_seconds": 1,
+        "bgpledger_unconfigured_routers": 1,
+    }
+    assert 'bgpledger_peer_up{peer="192.0.2.1",asn="64500"} 1.0' in metrics
+    assert 'bgpledger_peer_up{peer="2001:db8::1",asn="4200000000"} 0.0' in metrics
+    assert 'bgpledger_peer_updates_total{peer="192.0.2.1",asn="64500"} 7.0' in metrics
+    assert "bgpledger_unconfigured_routers 1.0" in metrics
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    rules = ROOT / "conf/alerts.yml"
+    asked = set(re.findall(r"\bbgpledger_[a-z_]+", rules.read_text()))
+    assert asked <= {*METRICS, *PEER_METRICS, STRANGERS}
+    assert len(asked) > 8
+
+
+async def test_prometheus_own_tool_takes_metrics_and_alerts() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: apt-get install prometheus, 100 MB)")
+    metrics = "\n".join([*await written([*PEERS], Format.PROMETHEUS, CollectorStatus), ""])
+    for command, given in ((["check", "metrics"], metrics), (["check", "rules", ROOT / "conf/alerts.yml"], "")):
+        done = subprocess.run([promtool, *command], input=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 WHOLE = ENTRY.model_copy(
