@@ -20,6 +20,9 @@ from schemas.scalars import Timestamp
 VERSION = 1
 UPDATE_VERSION = 2
 """Of the documents of `updates`. 2: with `origin_asns`."""
+TABLE_VERSION = 2
+"""Of stored tables. 2: routes that are no prefixes stand there by their keys (`schemas.identity`). Older ones that have
+such routes are not read, and made anew."""
 MAX_RAW_BYTES = 1 << 20
 """What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
 
@@ -226,6 +229,7 @@ class Snapshot(_Document):
 
     model_config = ConfigDict(extra="ignore")  # the first ones had one field more, and are as good
 
+    v: int = TABLE_VERSION
     peer: Peer
     session: Key
     ts: Timestamp

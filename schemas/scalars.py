@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from datetime import UTC, datetime
@@ -42,6 +43,26 @@ def parse_asn(text: str) -> int:
     if max(int(high or 0), int(low) if dot else 0) > _UINT16 or int(low) > _UINT32:
         raise ValueError(f"{text[:60]!r} is not an AS number")
     return (int(high or 0) << 16) + int(low)
+
+
+_LINK_LOCAL, _UNSPECIFIED = ipaddress.ip_network("fe80::/10"), "::"
+
+
+@lru_cache(maxsize=4096)
+def one_next_hop(first: str, second: str) -> tuple[str, str | None]:
+    """The two halves of an IPv6 next hop of 32 bytes as one, and the link-local address beside it (RFC 2545 3).
+
+    The global one is the next hop, the first where both are; `::` is none.
+    """
+    rank = {first: _half_rank(first), second: _half_rank(second)}
+    chosen, other = sorted((first, second), key=rank.__getitem__)
+    return chosen, other if other != chosen and rank[other] == 1 else None
+
+
+def _half_rank(address: str) -> int:
+    if address == _UNSPECIFIED:
+        return 2
+    return int(ipaddress.ip_address(address) in _LINK_LOCAL)
 
 
 def address_order(address: str) -> tuple[int, bytes]:

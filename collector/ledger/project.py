@@ -72,6 +72,7 @@ class Projector:
         self._up: dict[ObjectId, Document] | None = None
         self._seen: dict[ObjectId, Document] = {}
         self._newest: dict[ObjectId, Stored | None] = {}
+        self._outdated: set[ObjectId] | None = None
         self._busy_since = self._last_full = self._swept = float("-inf")
 
     def saw(self, sessions: Sequence[Document], *, full: bool) -> None:
@@ -110,6 +111,7 @@ class Projector:
             if "until" in session and self._up[key] is session:
                 del self._up[key]
                 self._newest.pop(key, None)
+        await self._renew()
         if time.monotonic() - self._swept > SWEEP_SECONDS:
             await self._sweep()
             self._swept = time.monotonic()
@@ -123,19 +125,32 @@ class Projector:
         """Store what is due of a session."""
         key = session["_id"]
         if key not in self._newest:
-            self._newest[key] = await snapshots.newest(self._store, key)
             await self._tidy(key)
+            self._newest[key] = await snapshots.newest(self._store, key)
         async for stored in project(self._store, session, self._newest[key], self._rhythm):
             self._newest[key] = stored
 
     async def _tidy(self, session: ObjectId) -> None:
-        """Remove what one of us that was killed has left."""
+        """Remove what one of us that was killed, or of an older version, has left."""
         left = [
             snapshot
             async for snapshot in snapshots.every(self._store, {"session": session})
-            if not snapshot.complete and snapshot.written < self._began
+            if not snapshots.is_good(snapshot) and snapshot.written < self._began
         ]
         await snapshots.remove(self._store, left)
+
+    async def _renew(self) -> None:
+        """Make the tables anew of one session that has ended and has some of an older version."""
+        if self._outdated is None:
+            old = snapshots.every(self._store, {"collector": self._collector})
+            self._outdated = {one.session async for one in old if not snapshots.is_good(one)}
+        if not self._outdated:
+            return
+        key = self._outdated.pop()
+        async for session in self._store.find("sessions", {"_id": key, "until": {"$exists": True}}):
+            await self._tidy(key)
+            async for _ in project(self._store, session, await snapshots.newest(self._store, key), self._rhythm):
+                pass
 
     async def _sweep(self) -> None:
         """Remove tables that are too old, but for what is needed of them still."""

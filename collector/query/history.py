@@ -9,22 +9,19 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bson import ObjectId
-
 from collector.query import streams
 from collector.query.entries import gap_entry, route_entry
 from collector.query.filters import Choice, Filter
+from collector.query.routes import Route, route_of
 from collector.query.streams import Row, merge
 from collector.store.mongo import Document, Store
+from collector.tables.routes import groups
 from schemas.query import HistoryEntry
 
 _ORDER = (("ts", 1), ("_id", 1))
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
 _ANNOUNCE, _WITHDRAW = "announce", "withdraw"
 _CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels"}
-
-_Route = tuple[str, str | None, str | None, int | None]
-"""Of one prefix: the peer's address, family, route distinguisher, path ID."""
 
 
 @dataclass(frozen=True)
@@ -83,31 +80,29 @@ class _Standing:
     """The routes of one prefix: the newest announcement of each, its session, and whether it still stands."""
 
     def __init__(self) -> None:
-        self._routes: dict[_Route, tuple[ObjectId | None, HistoryEntry, bool]] = {}
+        self._routes: dict[Route, tuple[HistoryEntry, bool]] = {}
 
     def follow(self, document: Document, event: str, prefix: str) -> Iterator[HistoryEntry]:
         """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""
-        session = document.get("session")
-        for group in document[event]:
+        for group in groups(document, event):
             for nlri in group.get("nlri", ()):
                 if nlri != prefix:
                     continue
-                route = (document["peer"]["address"], group["family"], group.get("rd"), group.get("path_id"))
+                route = route_of(document, group, prefix)
                 if event == _ANNOUNCE:
                     entry = route_entry(document, "announce", group, prefix, document.get("attributes", {}))
-                    self._routes[route] = (session, entry, True)
+                    self._routes[route] = (entry, True)
                 else:
-                    of, last, _ = self._routes.get(route, (None, None, False))
-                    last = last if of == session else None
+                    last, _ = self._routes.get(route, (None, False))
                     entry = route_entry(document, "withdraw", group, prefix, _carried(last) if last else {})
                     if last:
-                        self._routes[route] = (of, last, False)
+                        self._routes[route] = (last, False)
                 yield entry
 
     def end(self, session: Document) -> Iterator[HistoryEntry]:
         """The ends of the session's routes."""
-        for route, (of, last, stands) in list(self._routes.items()):
-            if of == session["_id"]:
+        for route, (last, stands) in list(self._routes.items()):
+            if route[0] == session["_id"]:
                 del self._routes[route]
                 if stands:
                     yield HistoryEntry.model_validate(

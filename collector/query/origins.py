@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from collector.query import streams
 from collector.query.filters import Filter
-from collector.query.routes import Group, Nlri, routes
 from collector.query.streams import Row
 from collector.store.collections import ORIGINS_SINCE
 from collector.store.mongo import Document, Store
 from collector.store.updates import Span, announcements_of, withdrawals_of
+from collector.tables.routes import Group, Nlri, routes
 
 _FIELDS = ("ts", "peer.address", "announce")
 _AT_LEAST = 10_000

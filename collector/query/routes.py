@@ -6,35 +6,23 @@ and time otherwise (2-3 ms each on the embedded server). A value that is stored 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from collector.store.mongo import Document, Store
+from collector.tables.routes import Group, Key, Nlri, key_of, routes
 
 _MOST = 20_000
 """Routes that are remembered: some 20 MB when each has attributes of its own."""
 _FIRST_LOOK = 4
 
-Route = tuple[Any, str, str | None, int | None, str]
-"""Session, family, route distinguisher, path ID, prefix (or what stands for it, as JSON)."""
-Group = Mapping[str, Any]
-Nlri = Any
-"""A prefix, or what ExaBGP prints of a route that is none."""
+Route = tuple[Any, Key]
+"""A session's route."""
 
 
 def route_of(document: Document, group: Group, nlri: Nlri) -> Route:
     """What tells this route from all others."""
-    session = document.get("session") or document["peer"]["address"]
-    prefix = nlri if isinstance(nlri, str) else json.dumps(nlri, sort_keys=True, default=str)
-    return session, group["family"], group.get("rd"), group.get("path_id"), prefix
-
-
-def routes(document: Document, event: str) -> Iterator[tuple[Group, Nlri]]:
-    """Every route that an UPDATE announces or withdraws, with its group."""
-    for group in document.get(event, ()):
-        for nlri in (*group.get("nlri", ()), *group.get("objects", ())):
-            yield group, nlri
+    return document.get("session") or document["peer"]["address"], key_of(group, nlri)
 
 
 class LastRoutes:
@@ -73,9 +61,8 @@ class LastRoutes:
             del self._recent[next(iter(self._recent))]
 
     async def _look_up(self, document: Document, route: Route) -> dict[str, Any]:
-        *_, prefix = route
         query = {
-            "announce.nlri": prefix,
+            "announce.nlri": route[1].nlri,
             "peer.address": document["peer"]["address"],
             "ts": {"$lte": document["ts"]},
         }
@@ -97,7 +84,7 @@ class LastRoutes:
 
 def _matching(document: Document, route: Route) -> Iterator[dict[str, Any]]:
     for group, prefix in routes(document, "announce"):
-        if prefix == route[-1] and route_of(document, group, prefix) == route:
+        if prefix == route[1].nlri and route_of(document, group, prefix) == route:
             yield _said(document, group)
 
 

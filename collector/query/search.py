@@ -9,9 +9,10 @@ from collector.query import streams
 from collector.query.entries import gap_entry, route_entry, session_entry
 from collector.query.filters import Filter
 from collector.query.origins import Announced, announced
-from collector.query.routes import LastRoutes, routes
+from collector.query.routes import LastRoutes
 from collector.query.streams import Row
 from collector.store.mongo import Store
+from collector.tables.routes import routes
 from schemas.query import HistoryEntry
 
 T = TypeVar("T")

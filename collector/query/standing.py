@@ -7,7 +7,6 @@ between the markers of RFC 7313 has taken back all that it did not repeat.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,7 +35,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _AS_STORED = frozenset(
     (
         *("as_path", "origin", "med", "local_pref", "communities", "large_communities", "atomic_aggregate"),
-        *("next_hop", "link_local", "labels"),
+        *("next_hop", "link_local", "labels", "object"),
     )
 )
 _TEMPLATES = 5000
@@ -135,8 +134,7 @@ class Known:
             "family": family,
             "rd": rd,
             "path_id": path_id,
-            "prefix": nlri if (is_prefix := key.is_prefix) else None,
-            "object": None if is_prefix else json.loads(nlri),
+            "prefix": nlri if key.is_prefix else None,
         }
         template = self._templates.get(held.facts)
         if template is None:

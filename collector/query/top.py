@@ -14,6 +14,7 @@ from typing import Literal
 from collector.query.filters import Filter, origins_of
 from collector.query.search import search
 from collector.store.mongo import Store
+from schemas.identity import identity
 from schemas.query import HistoryEntry, TopEntry
 
 What = Literal["prefixes", "origins", "peers", "paths"]
@@ -89,7 +90,7 @@ class Tally:
         return TopEntry(name=name, **{key: self._counts[place + kind] for key, kind in _COLUMNS.items()})
 
     def _kinds(self, entry: HistoryEntry) -> Sequence[int]:
-        nlri = entry.prefix or str(entry.object)
+        nlri = entry.prefix or identity(entry.family or "", entry.object)
         route = hash((entry.peer.address, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
         before = self._routes.get(route)
         if entry.event == "withdraw":

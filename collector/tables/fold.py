@@ -6,7 +6,6 @@ A route stands from its announcement until its replacement or its withdrawal (RF
 from __future__ import annotations
 
 import heapq
-import json
 import os
 import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import bson
 
 from collector.tables.pages import pack, unpack
-from collector.tables.routes import GONE, Held, Key, Range, milliseconds, order
+from collector.tables.routes import GONE, Held, Key, Nlri, Range, groups, key_of, milliseconds, order
 
 Change = tuple[bytes, Key, Held]
 """Where a route stands, which it is, and what was said last of it."""
@@ -49,15 +48,21 @@ class Fold:
         if update.get("session") != self._session:
             return
         self.updates += 1
-        for group in update.get("withdraw", ()):
+        for group in groups(update, "withdraw"):
             for key in self._keys(group):
                 self._changes[key] = GONE
+            for route in self._objects(group):
+                self._changes[key_of(group, route)] = GONE
         attributes = update.get("attributes", {})
-        for group in update.get("announce", ()):
+        for group in groups(update, "announce"):
             own = {name: value for name, value in group.items() if name not in _OF_KEY}
-            held = Held(milliseconds(update["ts"]), bson.encode({**attributes, **own}))
+            facts = {**attributes, **own}
+            since = milliseconds(update["ts"])
+            held = Held(since, bson.encode(facts))
             for key in self._keys(group):
                 self._changes[key] = held
+            for route in self._objects(group):
+                self._changes[key_of(group, route)] = Held(since, bson.encode({**facts, "object": route}))
         if len(self._changes) >= MOST_CHANGES:
             items = [(key, held) for _, key, held in self._sorted()]
             packed = [pack(items[at : at + _RUN_ROUTES]) for at in range(0, len(items), _RUN_ROUTES)]
@@ -92,9 +97,9 @@ class Fold:
                 key = Key(family, rd, path_id, nlri)
                 if self._span is None or self._span.has(key):
                     yield key
-        if self._only is None and self._span is None:
-            for route in group.get("objects", ()):
-                yield Key(family, rd, path_id, json.dumps(route, sort_keys=True, default=str))
+
+    def _objects(self, group: Mapping[str, Any]) -> Sequence[Nlri]:
+        return group.get("objects", ()) if self._only is None and self._span is None else ()
 
 
 def _place(change: Change) -> bytes:

@@ -20,8 +20,8 @@ from collector.errors import StoreError
 from collector.store.mongo import Document, Store
 from collector.tables import pages
 from collector.tables.fold import Change, Fold
-from collector.tables.routes import GONE, Held, Items, Key, Range, order
-from schemas.documents import Snapshot, SnapshotPart, collector_number, make_snapshot_key
+from collector.tables.routes import BEHIND_PREFIXES, GONE, Held, Items, Key, Range, order
+from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart, collector_number, make_snapshot_key
 
 Beside = tuple[Key, Held, Held]
 """A route, how it stood, and how it stands; `GONE` when it does not."""
@@ -51,7 +51,8 @@ async def newest(store: Store, session: ObjectId, at: datetime | None = None) ->
     query = {"session": session, **({"ts": {"$lte": at}} if at else {})}
     for limit in (_FIRST_LOOK, 0):
         async for document in store.find("snapshots", query, sort=(("ts", -1),), limit=limit):
-            if document["complete"] and (stored := await _with_base(store, Snapshot.model_validate(document))):
+            snapshot = Snapshot.model_validate(document)
+            if is_good(snapshot) and (stored := await _with_base(store, snapshot)):
                 return stored
     return None
 
@@ -59,10 +60,17 @@ async def newest(store: Store, session: ObjectId, at: datetime | None = None) ->
 async def _with_base(store: Store, snapshot: Snapshot) -> Stored | None:
     if snapshot.base is None:
         return Stored(snapshot)
-    async for base in store.find("snapshots", {"_id": snapshot.base}):
-        if base["complete"]:
-            return Stored(Snapshot.model_validate(base), snapshot)
+    async for document in store.find("snapshots", {"_id": snapshot.base}):
+        base = Snapshot.model_validate(document)
+        if is_good(base):
+            return Stored(base, snapshot)
     return None
+
+
+def is_good(snapshot: Snapshot) -> bool:
+    """Whether it can be read: all of it is there, and routes that are no prefixes stand by their keys."""
+    has_others = bool(snapshot.parts) and snapshot.parts[-1].last >= BEHIND_PREFIXES
+    return snapshot.complete and (snapshot.v == TABLE_VERSION or not has_others)
 
 
 async def every(store: Store, query: Mapping[str, Any]) -> AsyncIterator[Snapshot]:

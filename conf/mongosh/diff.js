@@ -15,7 +15,7 @@ const tableAt = (moment) => {
     ...db.sessions.find({ ...began, until: null }).toArray(),
     ...db.sessions.find({ ...began, until: { $gt: moment } }).toArray(),
   ];
-  const standing = new Map(); // peer, prefix and path ID -> path and next hop
+  const standing = new Map(); // peer, prefix, family, distinguisher and path ID -> path and next hop
   for (const { _id, peer, since } of up) {
     const said = { "peer.address": peer.address, ts: { $gte: since, $lte: moment } };
     const questions = asked.prefix
@@ -27,8 +27,13 @@ const tableAt = (moment) => {
       const each = (groups, act) =>
         (groups ?? []).forEach((group) =>
           (group.nlri ?? []).forEach((one) => {
-            const path = group.path_id === undefined ? "" : ` path ${group.path_id}`;
-            if (!asked.prefix || one === asked.prefix) act(`${peer.address.padEnd(15)} ${one}${path}`, group);
+            const { family, rd, path_id } = group;
+            const rest = [
+              ...(family.endsWith(" unicast") ? [] : [family]),
+              ...(rd === undefined ? [] : [`RD ${rd}`]),
+              ...(path_id === undefined ? [] : [`path ${path_id}`]),
+            ];
+            if (!asked.prefix || one === asked.prefix) act([peer.address.padEnd(15), one, ...rest].join(" "), group);
           }),
         );
       each(withdraw, (route) => standing.delete(route));

@@ -8,7 +8,9 @@ for (const peer of db.sessions.distinct("peer.address")) {
   const withdrawn = new Set();
   db.updates.find({ "peer.address": peer, ts }, { announce: 1, withdraw: 1 }).sort({ ts: 1 }).forEach((update) => {
     const routes = (groups) =>
-      (groups ?? []).flatMap(({ path_id, nlri }) => (nlri ?? []).map((prefix) => [prefix, `${path_id} ${prefix}`]));
+      (groups ?? []).flatMap(({ family, rd, path_id, nlri }) =>
+        (nlri ?? []).map((prefix) => [prefix, `${family} ${rd} ${path_id} ${prefix}`]),
+      );
     for (const [, route] of routes(update.withdraw)) withdrawn.add(route);
     for (const [prefix, route] of routes(update.announce)) {
       if (withdrawn.delete(route)) flaps.set(prefix, (flaps.get(prefix) ?? 0) + 1);

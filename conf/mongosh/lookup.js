@@ -33,16 +33,17 @@ for (const { _id, peer, since } of up.sort((a, b) => a.peer.address.localeCompar
     db.updates
       .find({ [`${kind}.nlri`]: { $in: candidates }, ...said })
       .forEach((update) => updates.set(update._id.toString(), update));
-  const standing = new Map(); // prefix and path ID -> the route
+  const name = (prefix, { family, rd, path_id }) => `${prefix} ${family} ${rd} ${path_id}`;
+  const standing = new Map();
   for (const { session, attributes, announce, withdraw } of [...updates.values()].sort(order)) {
     if (String(session) !== String(_id)) continue;
     const each = (groups, act) =>
       (groups ?? []).forEach((group) =>
         (group.nlri ?? []).filter((one) => candidates.includes(one)).forEach((one) => act(one, group)),
       );
-    each(withdraw, (prefix, { path_id }) => standing.delete(`${prefix} ${path_id}`));
-    each(announce, (prefix, { path_id, next_hop }) =>
-      standing.set(`${prefix} ${path_id}`, { prefix, path: attributes.as_path, next_hop }),
+    each(withdraw, (prefix, group) => standing.delete(name(prefix, group)));
+    each(announce, (prefix, group) =>
+      standing.set(name(prefix, group), { prefix, path: attributes.as_path, next_hop: group.next_hop }),
     );
   }
   const length = ({ prefix }) => Number(prefix.split("/")[1]);

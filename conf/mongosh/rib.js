@@ -20,18 +20,21 @@ for (const { _id, peer, since } of up.sort((a, b) => a.peer.address.localeCompar
     ...db.updates.find({ "announce.nlri": prefix, ...said }).toArray(),
     ...db.updates.find({ "withdraw.nlri": prefix, "announce.nlri": { $ne: prefix }, ...said }).toArray(),
   ];
-  const standing = new Map(); // path ID -> the route
+  // A prefix may stand in several families, VPNs (RFC 4364) and paths (RFC 7911).
+  const name = ({ family, rd, path_id }) => `${family} ${rd} ${path_id}`;
+  const standing = new Map();
   for (const { session, ts, attributes, announce, withdraw } of updates.sort(order)) {
     if (String(session) !== String(_id)) continue;
     const groups = (all) => (all ?? []).filter(({ nlri }) => (nlri ?? []).includes(prefix));
-    for (const { path_id } of groups(withdraw)) standing.delete(path_id);
-    for (const { path_id, next_hop } of groups(announce)) standing.set(path_id, { ts, next_hop, attributes });
+    for (const group of groups(withdraw)) standing.delete(name(group));
+    for (const group of groups(announce)) standing.set(name(group), { ts, attributes, ...group });
   }
-  for (const [path_id, { ts, next_hop, attributes }] of standing)
+  for (const { ts, rd, path_id, next_hop, attributes } of standing.values())
     print(
       [
         peer.address.padEnd(15),
         `AS${peer.asn}`.padEnd(12),
+        ...(rd === undefined ? [] : [`RD ${rd}`]),
         ...(path_id === undefined ? [] : [`path ${path_id}`]),
         `${attributes.as_path} via ${next_hop} since ${ts.toISOString()}`,
       ].join(" "),

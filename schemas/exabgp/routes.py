@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from ipaddress import IPv6Address
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -11,7 +9,7 @@ from pydantic import TypeAdapter
 from schemas.exabgp.shapes import SaidRoutes, required
 from schemas.identity import identity
 from schemas.message import Announced, Withdrawn
-from schemas.scalars import Uint32, normalise_address, normalise_prefix, storable
+from schemas.scalars import Uint32, normalise_address, normalise_prefix, one_next_hop, storable
 
 _LABEL = TypeAdapter(list[Uint32])
 _PREFIX_FAMILIES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
@@ -73,18 +71,8 @@ def _same(family: str, some: SaidRoutes, others: SaidRoutes) -> bool:
 
 
 def _whole(first: _NextHop, second: _NextHop) -> _NextHop:
-    """Two halves as one: the global address is the next hop, the first where both are; `::` is none."""
-    chosen, other = sorted((first, second), key=lambda half: _rank(half.address))
-    return chosen._replace(link_local=other.address if _rank(other.address) == _LINK_LOCAL else None)
-
-
-_GLOBAL, _LINK_LOCAL, _UNSPECIFIED = range(3)
-
-
-@lru_cache(maxsize=1024)
-def _rank(address: str | None) -> int:
-    of = IPv6Address(address)
-    return _UNSPECIFIED if of.is_unspecified else _LINK_LOCAL if of.is_link_local else _GLOBAL
+    address, link_local = one_next_hop(str(first.address), str(second.address))
+    return (first if first.address == address else second)._replace(link_local=link_local)
 
 
 def _groups(family: str, routes: SaidRoutes) -> list[dict[str, Any]]:
