@@ -141,6 +141,13 @@ class RouteChange(_Answer):
     before: Route | None = None
     after: Route | None = None
 
+    @property
+    def route(self) -> Route:
+        """The route afterwards; of one that went, as it was."""
+        route = self.after or self.before
+        assert route is not None  # noqa: S101  # one of them is there
+        return route
+
 
 class PeerOpen(_Answer):
     """What a peer that is not up said in its last OPEN (RFC 4271 4.2)."""

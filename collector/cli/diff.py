@@ -45,8 +45,8 @@ def command(
     from collector.cli.progress import progress
     from collector.present.formats import Format
     from collector.query.narrow import narrow_diff
+    from collector.query.newest import newest_of
     from collector.query.rib import RibQuery
-    from collector.query.search import first
     from schemas.query import RouteChange
 
     before, after = asked_moment(earlier), asked_moment(later)
@@ -56,7 +56,8 @@ def command(
     check_family(filters, question.prefix)
 
     def ask(store: Store) -> AsyncIterator[RouteChange]:
-        return first(narrow_diff(store, question, before, after, filters, on_read=shown.advance), limit)
+        changes = narrow_diff(store, question, before, after, filters, on_read=shown.advance)
+        return newest_of(changes, limit, lambda change: change.route.since)
 
     with progress(among_answers=True, of="entries") as shown:
         nothing = answer(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
@@ -18,7 +18,7 @@ def command(
     ctx: typer.Context,
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
     filters: Any,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the newest N.", metavar="N")] = None,
+    limit: Limit = None,
     form: FormatOfEntries = EntryFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
@@ -34,7 +34,8 @@ def command(
     from collector.cli.asked import asked_prefix
     from collector.cli.asking import answer
     from collector.present.formats import Format
-    from collector.query.history import HistoryQuery, history, newest
+    from collector.query.history import HistoryQuery, history
+    from collector.query.newest import newest
     from schemas.query import HistoryEntry
 
     question = HistoryQuery(asked_prefix(prefix), filters)

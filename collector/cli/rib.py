@@ -87,8 +87,8 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
     from collector.cli.progress import progress
     from collector.present.formats import Format
     from collector.query.narrow import narrow_rib, of_its_peers
+    from collector.query.newest import newest_of
     from collector.query.rib import count_stored
-    from collector.query.search import first
     from schemas.query import Route
 
     check_family(filters, question.prefix)
@@ -97,7 +97,8 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
     async def ask(store: Store) -> AsyncIterator[Route]:
         if question.is_of_tables:
             shown.total = await count_stored(store, of_its_peers(question, filters))
-        async for route in first(narrow_rib(store, question, filters, on_read=shown.advance), limit):
+        routes = narrow_rib(store, question, filters, on_read=shown.advance)
+        async for route in newest_of(routes, limit, lambda route: route.since):
             if route.state == "unknown":
                 hidden.append(route.peer.address)
             yield route

@@ -42,7 +42,6 @@ def command(
     from collector.cli.asking import answer
     from collector.cli.progress import progress
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES, Format
-    from collector.query.search import first
     from schemas.query import FoundEntry
 
     check_routes_can_match(filters)
@@ -50,7 +49,7 @@ def command(
 
     def ask(store: Store) -> AsyncIterator[HistoryEntry]:
         complete = form_of_entries not in WITHOUT_WITHDRAWN_ROUTES
-        return first(_search(store, filters, shown, everything=everything, complete=complete), limit)
+        return _search(store, filters, limit, shown, everything=everything, complete=complete)
 
     with progress(among_answers=True) as shown:
         nothing = answer(
@@ -61,9 +60,10 @@ def command(
 
 
 async def _search(
-    store: Store, filters: Filter, shown: Progress, *, everything: bool, complete: bool
+    store: Store, filters: Filter, limit: int | None, shown: Progress, *, everything: bool, complete: bool
 ) -> AsyncIterator[HistoryEntry]:
     from collector.errors import UsageError
+    from collector.query.newest import search_newest
     from collector.query.origins import are_indexed
     from collector.query.search import count_updates, search
 
@@ -75,6 +75,10 @@ async def _search(
             f"no index serves these filters: {count} UPDATEs would be read",
             f"give a range of time (--start 2h, --duration 1d), or --all to read them all the same{migrate}",
         )
-    shown.total = None if filters.span or indexed else count
-    async for entry in search(store, filters, complete=complete, on_read=shown.advance):
+    shown.total = None if filters.span or indexed or limit else count
+    if limit is None:
+        entries = search(store, filters, complete=complete, on_read=shown.advance)
+    else:
+        entries = search_newest(store, filters, limit, complete=complete, on_read=shown.advance)
+    async for entry in entries:
         yield entry

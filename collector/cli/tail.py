@@ -33,7 +33,6 @@ def command(
         from collector.cli.asked import asked_moment
         from collector.cli.asking import answer
         from collector.present.formats import Format
-        from collector.query.search import first
         from collector.query.tail import tail
         from schemas.query import LiveEntry
 
@@ -41,7 +40,7 @@ def command(
         wanted = replace(filters, start=asked_moment(since))
         answer(
             chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
-            lambda store: first(tail(store, wanted, pulse=_stop_when_nobody_reads), limit),
+            lambda store: tail(store, wanted, limit=limit, pulse=_stop_when_nobody_reads),
             LiveEntry,
             Format(form),
             filters=wanted,

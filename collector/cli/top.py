@@ -47,7 +47,7 @@ def command(
     what: Annotated[_What, typer.Argument(help="What to count.")],
     filters: Any,
     by: Annotated[_By, typer.Option(help="What makes the order.")] = _By.ANNOUNCEMENTS,
-    limit: Annotated[int, typer.Option(min=1, help="Show N.", metavar="N")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="Only the first N.", metavar="N")] = 10,
     form: FormatOfAnswers = AnswerFormat.TABLE,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import sys
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,19 +50,6 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
         for entry in _entries(row, prefix, standing):
             if filters.matches(entry):
                 yield entry
-
-
-async def newest(entries: AsyncIterator[HistoryEntry], limit: int | None) -> AsyncIterator[HistoryEntry]:
-    """The last `limit` entries, oldest first; all of them without a limit."""
-    if limit is None:
-        async for entry in entries:
-            yield entry
-        return
-    kept: deque[HistoryEntry] = deque(maxlen=min(limit, sys.maxsize))
-    async for entry in entries:
-        kept.append(entry)
-    for entry in kept:
-        yield entry
 
 
 def _entries(row: Row, prefix: str, standing: _Standing) -> Iterator[HistoryEntry]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
 
 from collector.query import streams
 from collector.query.entries import gap_entry, route_entry, session_entry
@@ -14,8 +13,6 @@ from collector.query.streams import Row
 from collector.store.mongo import Store
 from collector.tables.routes import routes
 from schemas.query import HistoryEntry
-
-T = TypeVar("T")
 
 
 async def search(
@@ -82,17 +79,3 @@ class Expander:
 async def count_updates(store: Store, filters: Filter) -> int:
     """How many UPDATEs the sessions have that `search` would read; of a range of time, all that reach into it."""
     return sum(session.get("updates", 0) for session in await streams.sessions(store, filters))
-
-
-def first(found: AsyncIterator[T], limit: int | None) -> AsyncIterator[T]:
-    """The first `limit` answers; all of them without a limit."""
-    return found if limit is None else _some(found, limit)
-
-
-async def _some(found: AsyncIterator[T], limit: int) -> AsyncIterator[T]:
-    count = 0
-    async for answer in found:
-        yield answer
-        count += 1
-        if count == limit:
-            return

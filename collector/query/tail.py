@@ -18,6 +18,7 @@ from bson import ObjectId
 
 from collector.query import streams
 from collector.query.filters import Filter
+from collector.query.newest import newest
 from collector.query.search import Expander
 from collector.query.streams import Row
 from collector.store.mongo import Document, Store
@@ -29,27 +30,39 @@ _ONE_QUERY = timedelta(minutes=1)
 
 
 async def tail(
-    store: Store, filters: Filter, *, pulse: Callable[[], None] = lambda: None
+    store: Store, filters: Filter, *, limit: int | None = None, pulse: Callable[[], None] = lambda: None
 ) -> AsyncIterator[HistoryEntry]:
-    """What is stored from now on, or since the filters' start; without end.
+    """What is stored from now on, or since the filters' start; without end, or up to a number of entries.
 
     Entries of one look at the store come in the order of time, later stored ones after earlier stored ones.
 
     Args:
         store: the archive.
         filters: which entries.
+        limit: how many: the newest of those that are stored, and more as they come.
         pulse: called after each look; what it raises ends this.
     """
     follower = _Follower(store, filters)
     expand = Expander(store, filters, complete=True)
-    await follower.start()
-    while True:
+
+    async def look() -> AsyncIterator[HistoryEntry]:
         async for row in follower.news():
             async for entry in expand(row):
                 if filters.matches(entry):
                     yield entry
+
+    await follower.start()
+    left = limit
+    entries = newest(look(), limit)
+    while True:
+        async for entry in entries:
+            yield entry
+            left = left and left - 1
+            if left == 0:
+                return
         pulse()
         await asyncio.sleep(POLL_SECONDS)
+        entries = look()
 
 
 @dataclass

@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from collector.ledger.archive import Archiver
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
+from collector.query.newest import newest_of, search_newest
 from collector.query.routes import LastRoutes
 from collector.query.search import count_updates, search
 from collector.query.tail import tail
@@ -380,3 +382,61 @@ def test_top_is_bounded_and_keeps_those_of_which_most_is_said() -> None:
     assert {one.name: one.announcements for one in most} == {
         f"10.0.{n}.0/24": expected[f"10.0.{n}.0/24"] for n in range(5)
     }
+
+
+async def test_the_newest_are_the_last_of_all(store: Store, tmp_path: Path) -> None:
+    """Read from the end, in windows, or all of it where an index over origins serves it."""
+    for name, seed in (("one", 1), ("two", 2)):
+        await archive(tmp_path, store, some_day(seed), name)
+    for filters in (Filter(), Filter(start=T0 + timedelta(seconds=9)), Filter(end=T0 + timedelta(seconds=9))):
+        for asked in (
+            filters,
+            replace(filters, origins=Choice((64496,))),
+            replace(filters, elems=Choice(("session",))),
+        ):
+            whole = await found(store, asked)
+            assert whole
+            for limit in (1, 7, len(whole), len(whole) + 1, 10**30):
+                newest = [entry async for entry in search_newest(store, asked, limit)]
+                assert newest == whole[-limit:], (asked, limit)
+
+
+async def test_the_end_is_read_and_not_all(store: Store, tmp_path: Path) -> None:
+    router = Router(start=1.8e9)
+    lines = router.up()
+    for hour in range(10):
+        router.time = 1.8e9 + hour * 3600
+        lines += [router.announce(f"10.0.{at}.0/24") for at in range(20)]
+    await archive(tmp_path, store, lines)
+    read = 0
+
+    def count() -> None:
+        nonlocal read
+        read += 1
+
+    found = [entry async for entry in search_newest(store, Filter(), 5, on_read=count)]
+    assert [entry.prefix for entry in found] == [f"10.0.{at}.0/24" for at in range(15, 20)]
+    assert read == 20
+
+
+async def test_a_tail_with_a_limit_begins_with_the_newest(store: Store, tmp_path: Path) -> None:
+    await archive(tmp_path, store, some_day(3))
+    whole = await found(store)
+    shown = [entry async for entry in tail(store, Filter(start=T0), limit=5)]
+    assert shown == whole[-5:]
+
+
+async def test_the_newest_of_what_has_another_order() -> None:
+    async def answers() -> AsyncIterator[tuple[str, int]]:
+        for name, second in (("a", 3), ("b", 1), ("c", 3), ("d", 2), ("e", 3)):
+            yield name, second
+
+    def moment(answer: tuple[str, int]) -> datetime:
+        return T0 + timedelta(seconds=answer[1])
+
+    async def names(limit: int | None) -> str:
+        return "".join([name async for name, _ in newest_of(answers(), limit, moment)])
+
+    assert [await names(limit) for limit in (1, 2, 3, 4, 5, 10**30, None)] == [
+        *("a", "ac", "ace", "acde", "abcde", "abcde", "abcde")
+    ]
