@@ -50,6 +50,10 @@ class _Neighbour:
     notification: SessionNotification | None = None
     """The last one, sent or received: it comes before the session's `down`."""
     session: Session | None = None
+    ended: Session | None = None
+    """The last one, from its `down` until there is a word of another: one that speaks on has not ended."""
+    gaps: int = 0
+    """How many there were at that `down`: behind a later one the word may be lost."""
 
 
 @dataclass(slots=True)
@@ -135,6 +139,10 @@ class SessionTracker:
 
     def _apply(self, line: int, message: Any, neighbour: _Neighbour) -> Place:
         key = make_key(message.ts, self._number, line)
+        if isinstance(message, Open) or (isinstance(message, StateChange) and message.state != "down"):
+            neighbour.ended = None
+        elif neighbour.ended and isinstance(message, Update | EndOfRib | Refresh | Keepalive):
+            self._take_up(neighbour)
         if isinstance(message, StateChange) and message.state == "up":
             if neighbour.session:
                 self._end(neighbour, neighbour.last_seen, End("peer", "its end was among lines that were lost"))
@@ -154,6 +162,7 @@ class SessionTracker:
         if isinstance(message, Notification | Sent):
             neighbour.notification = heard(message) or neighbour.notification
         if isinstance(message, StateChange) and message.state == "down":
+            neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
             self._end(neighbour, message.ts, explain(message.reason, neighbour.notification))
         return Place(key, message.ts, self._collector, session.key)
 
@@ -185,9 +194,17 @@ class SessionTracker:
             self._dirty[session.key] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
 
+    def _take_up(self, neighbour: _Neighbour) -> None:
+        """Go on with a session whose `down` was not its end, unless the word of another may be lost."""
+        session, neighbour.ended = neighbour.ended, None
+        if session is not None and neighbour.gaps == self._state.gaps.gaps:
+            session.until = session.ended_by = session.reason = session.notification = None
+            neighbour.session = session
+
     def _end_all(self, ts: datetime, reason: str) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         for neighbour in self._state.neighbours.values():
+            neighbour.ended = None
             if neighbour.session:
                 self._end(neighbour, max(ts, neighbour.session.last_seen), End("collector", reason))
 

@@ -1,6 +1,8 @@
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from collector.ledger.sessions import SessionTracker
 from collector.wire.decode import Rejection, decode
 from schemas.documents import Place, Session, key_line
@@ -81,6 +83,42 @@ def test_a_notification_of_another_session_is_not_this_ones() -> None:
     assert [session.reason for session in feed.sessions.values()][1] == (
         "NOTIFICATION received: Cease / Administrative Shutdown"
     )
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_session_that_speaks_on_behind_its_down_has_not_ended(restarts: bool) -> None:
+    """As when a second connection of the peer's is refused, and ExaBGP tells that as the peer's `down`."""
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.announce("10.0.0.0/8"), router.down("notification sent (6,7)"))
+    assert feed.only.until is not None
+    if restarts:
+        feed.restart()
+    (place,) = feed.take(router.keepalive())
+    feed.take(router.announce("10.1.0.0/16"))
+    session = feed.only
+    assert place.session == session.key
+    assert (session.until, session.ended_by, session.reason, session.notification) == (None, None, None, None)
+    assert (session.updates, session.keepalives) == (2, 1)
+    feed.take(router.down())
+    assert feed.only.ended_by == "peer"
+
+
+def test_what_speaks_behind_a_down_and_lost_lines_is_another_session() -> None:
+    """Its `up` may have been among them."""
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.announce("10.0.0.0/8"), router.down())
+    router.counter += 3
+    feed.take(router.announce("10.1.0.0/16"))
+    first, second = feed.sessions.values()
+    assert (first.updates, second.updates, second.began) == (1, 1, "seen")
+    assert first.until is not None
+
+
+def test_another_session_is_never_taken_for_the_one_before() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.announce("10.0.0.0/8"), router.down(), router.down("no connection: timed out"))
+    feed.take(*router.up(), router.announce("10.0.0.0/8"), router.keepalive())
+    assert [session.updates for session in feed.sessions.values()] == [1, 1]
 
 
 def test_a_session_from_up_to_down() -> None:
