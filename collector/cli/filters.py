@@ -142,7 +142,7 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
 
 
 def _check_as_path(pattern: str) -> None:
-    from collector.query.filters import as_path_pattern, stranger_in
+    from collector.query.patterns import as_path_pattern, stranger_in
 
     if not pattern:
         raise UsageError("--as-path is empty", "write '^$' for the empty path, or leave it out")

@@ -70,8 +70,3 @@ def _numbered(text: str) -> str | None:
 
 def _plain(dotted: re.Match[str]) -> str:
     return str((int(dotted[1]) << 16) + int(dotted[2]))
-
-
-def community_pattern(text: str) -> re.Pattern[str]:
-    """What matches the communities that a parsed text stands for: `*` is any part, or the rest of one."""
-    return re.compile("[^:]*".join(map(re.escape, text.split("*"))))

@@ -8,8 +8,6 @@ make the embedded server read the whole collection.
 from __future__ import annotations
 
 import ipaddress
-import re
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 from collector.errors import UsageError
-from collector.query.communities import community_pattern
+from collector.query.patterns import as_path_pattern, community_pattern
 from schemas.attributes import origins
 from schemas.message import Peer
 from schemas.query import HistoryEntry, Route
@@ -169,15 +167,21 @@ class Filter:
     def _has_community(self, route: HistoryEntry | Route) -> bool:
         extended = (one.text or f"0x{one.hex}" for one in route.extended_communities or ())
         communities = (*(route.communities or ()), *(route.large_communities or ()), *extended)
-        return any(pattern.fullmatch(one) for one in communities for pattern in self._patterns)
+        return any(map(self._wanted, communities))
 
     @cached_property
     def _networks(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(one) for one in (self.peers.values if self.peers else ()))
 
     @cached_property
-    def _patterns(self) -> tuple[re.Pattern[str], ...]:
-        return tuple(community_pattern(one) for one in (self.communities.values if self.communities else ()))
+    def _wanted(self) -> Callable[[str], bool]:
+        patterns = [community_pattern(one) for one in (self.communities.values if self.communities else ())]
+
+        @lru_cache(maxsize=65536)
+        def found(community: str) -> bool:
+            return any(pattern.fullmatch(community) for pattern in patterns)
+
+        return found
 
     @cached_property
     def _path(self) -> Callable[[str | None], bool] | None:
@@ -276,36 +280,3 @@ def parse_elem(text: str) -> str:
     if text not in KINDS.values():
         raise ValueError(text)
     return text
-
-
-_NEVER_IN_A_PATH = re.compile(r"\\\.|[A-Za-z]")
-_SYNTAX = re.compile(r"\\[A-Za-z]|\[[^\]]*\]|\(\?[A-Za-z<=!:-]*")
-
-
-def stranger_in(pattern: str) -> str:
-    """A letter, or a dot as such, that an AS path pattern looks for, though paths have none; empty where it is none."""
-    found = _NEVER_IN_A_PATH.search(_SYNTAX.sub("", pattern))
-    return found[0].removeprefix("\\") if found else ""
-
-
-_AS_PATH_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|_", re.DOTALL)
-_BOUNDARY = r"(?:^|$|[ ,{}()\[\]])"
-
-
-def as_path_pattern(text: str) -> re.Pattern[str]:
-    """A regular expression over AS paths: Python's, and `_` is what Cisco's is.
-
-    That is: the start, the end, a space, a comma, a brace or a parenthesis.
-
-    Raises:
-        UsageError: it is no regular expression.
-    """
-    translated = _AS_PATH_PARTS.sub(lambda part: _BOUNDARY if part[0] == "_" else part[0], text)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            return re.compile(translated, re.ASCII)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(
-            f"{text!r} is not a regular expression: {error}", "write one such as '_64500$' or '^64496 .* 64500'"
-        ) from None

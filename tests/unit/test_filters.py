@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from collector.cli.filters import parse
 from collector.errors import UsageError
-from collector.query.filters import Choice, Filter, as_path_pattern
+from collector.query.filters import Choice, Filter
+from collector.query.patterns import as_path_pattern, community_pattern
 from schemas.attributes import ExtendedCommunity
 from schemas.message import Peer
 from schemas.query import HistoryEntry, Route
@@ -167,7 +168,10 @@ def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
         ({"origin": "1.65536"}, "is not an AS number"),
         ({"origin": "1,!2"}, "mixes"),
         ({"origin": "1,"}, "'' is not an AS number"),
-        ({"as_path": "(64500"}, "is not a regular expression"),
+        ({"as_path": "(64500"}, "is not a regular expression: missing )"),
+        ({"as_path": "(?!64500)"}, "expressions are RE2's"),
+        ({"as_path": r"(64500) \1"}, "expressions are RE2's"),
+        ({"as_path": "(((1{99}){99}){99}){99}"}, "is not a regular expression"),
         ({"community": "64500 1"}, "is not a community"),
         ({"next_hop": "x"}, "is not an address"),
         ({"family": "ipv4 unicast multicast"}, "is not a family"),
@@ -202,6 +206,14 @@ def test_a_duration_alone_ends_now() -> None:
     assert found.end is None
     assert found.start is not None
     assert 3599 < (datetime.now(UTC) - found.start).total_seconds() < 3700
+
+
+@pytest.mark.timeout(20)
+def test_no_expression_takes_for_ever() -> None:
+    path = " ".join(["64500"] * 200)
+    assert not as_path_pattern("^(([0-9]+ ?)+)+x$").search(path)
+    assert as_path_pattern("(.*_){20}64500$").search(path)
+    assert not community_pattern("*6" * 30).fullmatch("6" * 40 + ":1")
 
 
 @given(st.text(alphabet="_0123456789[]^$\\-.*+?(){}|, a", max_size=20))
