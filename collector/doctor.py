@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from bson import ObjectId
+from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 
 import collector
@@ -26,6 +26,7 @@ from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program
 from collector.store.mongo import Store
+from collector.store.rights import missing
 from collector.store.uri import redact
 from collector.wire.exabgp import listening_places, program, render
 from collector.wire.md5 import dropped_segments
@@ -238,7 +239,7 @@ async def _ask(uri: str, settings: Settings) -> list[Finding]:
     try:
         database = settings.mongodb.database
         version = await _version(client, redact(uri))
-        return [*version, await _writable(client, database), *await _schema(client, database)]
+        return [*version, *await _writable(client, database), *await _schema(client, database)]
     finally:
         await close(client)
 
@@ -267,7 +268,7 @@ async def _version(client: Client, shown: str) -> list[Finding]:
 
 
 async def _schema(client: Client, database: str) -> list[Finding]:
-    found = await client[database]["meta"].find_one({"_id": "schema"})
+    found = await client[database].meta.with_options(read_preference=ReadPreference.PRIMARY).find_one({"_id": "schema"})
     version = found["version"] if found else SCHEMA_VERSION
     if version == SCHEMA_VERSION:
         return []
@@ -277,12 +278,14 @@ async def _schema(client: Client, database: str) -> list[Finding]:
     return [Finding("warning", "schema", f"{what}: --origin has no index", "bgpledger db migrate")]
 
 
-async def _writable(client: Client, database: str) -> Finding:
-    probe = client[database]["meta"]
-    document = ObjectId()
-    await probe.insert_one({"_id": document, "doctor": True})
-    await probe.delete_one({"_id": document})
-    return Finding("ok", "store", f"database {database} is writable")
+async def _writable(client: Client, database: str) -> list[Finding]:
+    found = [
+        Finding("error" if one.needed else "warning", "store", one.says, one.cure)
+        for one in await missing(client[database])
+    ]
+    if any(one.state == "error" for one in found):
+        return found
+    return [Finding("ok", "store", f"database {database} is writable"), *found]
 
 
 # --- the peers ------------------------------------------------------------------------------------------------------

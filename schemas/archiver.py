@@ -22,3 +22,5 @@ class ArchiverState(BaseModel):
     """How many have failed since then."""
     last_error: str | None = None
     """Of the last of them; holds no secret."""
+    building: str | None = None
+    """The index that is built beside the writing, since when, and how far it is where the server tells."""

@@ -244,6 +244,8 @@ class CollectorStatus(Report):
     """How often the archiver has tried since then; null while the store takes everything."""
     last_error: str | None = None
     """What the store, or the way to it, answered to the last of them; holds no secret."""
+    building: str | None = None
+    """The index that the store builds beside all else, and how far it is."""
     archive_since: Timestamp | None = None
     """When the first session came up that the archive has; null of an empty one, or when the store does not answer."""
     archive_upto: Timestamp | None = None

@@ -45,12 +45,13 @@ async def _archive(settings: Settings) -> None:
     from collector.lanes import find_lanes
     from collector.ledger.outage import Together, announce, withdraw
     from collector.ledger.project import Projector, Rhythm
+    from collector.ledger.upkeep import Upkeep
     from collector.logs import log_to_stderr
 
     log_to_stderr(settings.log.level)
     states = Together(partial(announce, settings.data_dir))
     with ExitStack() as readers:
-        async with find_store(settings) as store:
+        async with find_store(settings, primary=True) as store:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
             projector = Projector(store, settings.collector, rhythm, days=settings.rib.snapshot_days)
             archivers = [
@@ -64,14 +65,19 @@ async def _archive(settings: Settings) -> None:
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, stop)
-            projecting = asyncio.create_task(projector.run(), name="tables")
+            upkeep = Upkeep(store, settings.retention.model_dump(), states.build)
+            beside = [
+                asyncio.create_task(projector.run(), name="tables"),
+                asyncio.create_task(upkeep.run(), name="upkeep"),
+            ]
             try:
                 async with asyncio.TaskGroup() as running:
                     for archiver in archivers:
                         running.create_task(archiver.run())
             except* BgpledgerError as errors:
                 raise errors.exceptions[0] from None
-            projecting.cancel()
+            for task in beside:
+                task.cancel()
             withdraw(settings.data_dir)
 
 
@@ -91,8 +97,6 @@ def _archiver(settings: Settings, lane: Lane, store: Store, readers: ExitStack, 
         ranges=[peer.address for peer in settings.peers if peer.is_range],
         lane=lane.number,
         spool=identity(lane.spool),
-        # It is the database's: once is enough.
-        retention=None if lane.number else settings.retention.model_dump(),
         batch_lines=settings.archive.batch_lines,
         batch_seconds=settings.archive.batch_seconds,
         ask=partial(ask, lane.asks),

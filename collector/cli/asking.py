@@ -26,12 +26,13 @@ _COLLECT_EVERY = 50_000
 """Objects more than before."""
 
 
-def find_store(settings: Settings, *, database: str | None = None) -> Store:
+def find_store(settings: Settings, *, database: str | None = None, primary: bool = False) -> Store:
     """The store that the settings name, or that of the collector which runs on their data directory.
 
     Args:
         settings: which store.
         database: another one on the same server.
+        primary: read from the primary, whatever the URI says; for all who write.
 
     A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
 
@@ -45,7 +46,8 @@ def find_store(settings: Settings, *, database: str | None = None) -> Store:
     mongodb = settings.mongodb
     running = find_running(settings.data_dir)
     if mongodb.uri is None and running and running.mongodb_uri:
-        return Store.open(running.mongodb_uri, database=database or running.database, driver=mongodb.driver)
+        database = database or running.database
+        return Store.open(running.mongodb_uri, database=database, driver=mongodb.driver, primary=primary)
     if mongodb.uri is None and running and running.config:
         mongodb = load(running.config, data_dir=settings.data_dir).mongodb
     if mongodb.uri is None:
@@ -53,7 +55,8 @@ def find_store(settings: Settings, *, database: str | None = None) -> Store:
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
         )
-    return Store.open(mongodb.uri.get_secret_value(), database=database or mongodb.database, driver=mongodb.driver)
+    uri, database = mongodb.uri.get_secret_value(), database or mongodb.database
+    return Store.open(uri, database=database, driver=mongodb.driver, primary=primary)
 
 
 def answer(

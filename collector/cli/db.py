@@ -10,9 +10,10 @@ import typer
 from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from collector.settings import Settings
+    from collector.store.migrate import Done
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,11 +57,15 @@ def migrate(
     import asyncio
     import sys
 
-    changed = asyncio.run(_migrate(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
-    if changed is None:
+    try:
+        done = asyncio.run(_migrate(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
+    except KeyboardInterrupt:
+        sys.stderr.write("broken off; what is done stays done, and `bgpledger db migrate` goes on from there\n")
+        raise typer.Exit(130) from None
+    for step in done:
+        sys.stderr.write(f"done: {step.name} ({step.changed} documents changed)\n")
+    if not done:
         sys.stderr.write("nothing to migrate: the database is as this version makes it\n")
-    else:
-        sys.stderr.write(f"migrated: {changed} UPDATEs have their origins, and an index serves --origin\n")
 
 
 async def _rebuild(settings: Settings) -> tuple[int, int]:
@@ -75,18 +80,34 @@ async def _rebuild(settings: Settings) -> tuple[int, int]:
             sessions = of
             advance(done, of)
 
-        async with find_store(settings) as store:
+        async with find_store(settings, primary=True) as store:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
             return await rebuild(store, rhythm, told), sessions
 
 
-async def _migrate(settings: Settings) -> int | None:
+async def _migrate(settings: Settings) -> Sequence[Done]:
+    import sys
+
     from collector.cli.asking import find_store
     from collector.store.migrate import migrate
 
-    with _bar("UPDATEs") as advance:
-        async with find_store(settings) as store:
-            return await migrate(store, advance)
+    with _bar("documents") as advance:
+
+        class Watch:
+            """Names each step on a line of its own, and what is built; how far it is, on the bar below."""
+
+            def step(self, name: str) -> None:
+                sys.stderr.write(f"{name} ...\n")
+
+            def read(self, done: int, of: int) -> None:
+                advance(done, of)
+
+            def building(self, what: str | None) -> None:
+                if what:
+                    sys.stderr.write(f"building {what}\n")
+
+        async with find_store(settings, primary=True) as store:
+            return await migrate(store, Watch())
 
 
 @contextmanager

@@ -115,7 +115,7 @@ async def _restore(settings: Settings, lanes: Mapping[Lane, Sequence[KeptSegment
 
     log_to_stderr(settings.log.level)
     count = 0
-    async with find_store(settings, database=database) as store:
+    async with find_store(settings, database=database, primary=True) as store:
         for lane, segments in lanes.items():
             said = inspect(lane.spool).note
             count += await restore(

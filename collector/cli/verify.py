@@ -54,7 +54,7 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
 
         running = find_running(settings.data_dir)
         name = (running and running.collector) or settings.collector
-        async with find_store(settings) as store:
+        async with find_store(settings, primary=True) as store:
             found = await verify(settings.data_dir, store, name, told)
 
     async def one() -> AsyncIterator[Verification]:

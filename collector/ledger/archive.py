@@ -86,7 +86,6 @@ class Archiver:
         ranges: the configured peer ranges.
         lane: which of the collector's spools this is; keys tell them apart.
         spool: the spool's identity: the store takes the lines of one spool only under a collector's name, or a lane's.
-        retention: how many days the store keeps what, by the keys of [retention]; None leaves it as it is.
         batch_lines: most lines in one batch.
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
@@ -104,7 +103,6 @@ class Archiver:
         ranges: Sequence[str] = (),
         lane: int = 0,
         spool: str | None = None,
-        retention: Mapping[str, int] | None = None,
         batch_lines: int = 250,
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
@@ -116,7 +114,6 @@ class Archiver:
         self._store = store
         self._claims = lane_name(collector, lane)
         self._spool = spool
-        self._retention = retention
         self._batch_lines = batch_lines
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
@@ -214,8 +211,6 @@ class Archiver:
         await self._store.prepare()
         if self._spool is not None:
             await self._store.claim(self._claims, self._spool)
-        if self._retention is not None:
-            await self._store.retain(self._retention)
 
     async def _store_batch(self, batch: _Batch) -> int:
         """Write a batch; what the store will never take becomes a reject. Harmless to repeat.

@@ -89,12 +89,23 @@ class Together:
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._states: dict[int, ArchiverState] = {}
+        self._building: str | None = None
+
+    def build(self, what: str | None) -> None:
+        """Take it into account that an index is built; None: no more."""
+        if what != self._building:
+            self._building = what
+            self._say()
 
     def hear(self, lane: int, state: ArchiverState) -> None:
         """Take the state of one lane's archiver into account."""
         self._states[lane] = state
+        self._say()
+
+    def _say(self) -> None:
         away = [(one.store_away_since, at) for at, one in self._states.items() if one.store_away_since]
-        self._tell(self._states[min(away)[1]] if away else state)
+        state = self._states[min(away)[1]] if away else ArchiverState(pid=os.getpid())
+        self._tell(state.model_copy(update={"building": self._building}))
 
 
 def announce(data_dir: Path, state: ArchiverState) -> None:

@@ -52,7 +52,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         rib_behind=behind,
         mongodb_uri=store.shown_uri if store else None,
         store=server,
-        **_outage(data_dir),
+        **_archiver(data_dir),
         archive_since=covered.since,
         archive_upto=covered.upto,
         versions={
@@ -73,13 +73,15 @@ async def rib_lag(store: Store) -> int:
     return lag
 
 
-def _outage(data_dir: Path) -> dict[str, Any]:
+def _archiver(data_dir: Path) -> dict[str, Any]:
     """What the archiver says of the store, if it lives and has anything to say."""
     try:
         state = ArchiverState.model_validate_json((data_dir / ArchiverState.FILE).read_bytes())
     except (OSError, ValidationError):
         return {}
-    return state.model_dump(exclude={"pid"}) if state.store_away_since and _lives(state.pid) else {}
+    if not _lives(state.pid):
+        return {}
+    return state.model_dump(include=None if state.store_away_since else {"building"}, exclude={"pid"})
 
 
 def _lives(pid: int) -> bool:

@@ -1,70 +1,145 @@
-"""Bringing a database of an older schema to this program's.
-
-Version 2: a document of `updates` names its origins, for an index over them.
-"""
+"""Bringing a database of an older schema to this program's: a list of steps, from each version to the next."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
 
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_peer
+from collector.store.writes import Change
 from schemas.documents import UPDATE_VERSION, set_origins
 
 _BATCH = 250
-_FIELDS = ("peer.address", "since", "last_seen", "updates")
 _SLACK = timedelta(seconds=2)
 """A clock may be set while a session lasts."""
+_EPOCH, _NEVER = datetime.fromtimestamp(0, UTC), datetime(9999, 1, 1, tzinfo=UTC)
+
+Read = Callable[[int, int], None]
+"""Is told how many documents have been read, and how many there are."""
 
 
-async def migrate(store: Store, on_read: Callable[[int, int], None] = lambda _done, _of: None) -> int | None:
-    """Bring every document of the sessions' UPDATEs to this schema, and say how many were changed.
+class Migration(NamedTuple):
+    """One step."""
+
+    version: int
+    """The schema that it begins with."""
+    to: int
+    """The schema that it makes of it; the indexes that this one has more are built behind it."""
+    name: str
+    """What it does, for people who wait for it."""
+    run: Callable[[Store, Read], Awaitable[int]]
+    """Changes the documents, and says how many. It changes only those of the older shape, and never adds one: what the
+    database has removed meanwhile must not come back. So it is harmless to repeat, and may be broken off."""
+
+
+class Watch(Protocol):
+    """Is told how a migration goes."""
+
+    def step(self, name: str) -> None:
+        """This step begins."""
+
+    def read(self, done: int, of: int) -> None:
+        """So many documents have been read, of so many."""
+
+    def building(self, what: str | None) -> None:
+        """This index is being built, so far; None: it is there."""
+
+
+class Done(NamedTuple):
+    """A step that is done."""
+
+    name: str
+    changed: int
+    """Documents."""
+
+
+async def migrate(store: Store, watch: Watch) -> Sequence[Done]:
+    """Take all steps that lead from the database's schema to this program's.
 
     Harmless to repeat: what was done before it was broken off stays done. Collectors of this version may run
     meanwhile; one of an older must not, and refuses the database afterwards.
 
     Args:
-        store: the database.
-        on_read: called with how many UPDATEs have been read, and how many there are.
+        store: the database, read from the primary.
+        watch: is told how it goes.
 
     Returns:
-        None when the database needs none.
+        The steps; none where the database needs none.
 
     Raises:
         StoreError: the database was written by a newer bgpledger.
     """
-    if await store.schema() in (None, SCHEMA_VERSION):
-        return None
-    sessions = [session async for session in store.find("sessions", {}, fields=_FIELDS)]
+    version = await store.schema() or SCHEMA_VERSION
+    done = []
+    for migration in MIGRATIONS:
+        if migration.version == version:
+            watch.step(migration.name)
+            done.append(Done(migration.name, await migration.run(store, watch.read)))
+            await store.index(migration.to, watch.building)
+            await store.raise_schema(version, migration.to)
+            version = migration.to
+    return done
+
+
+# --- 1 to 2: UPDATEs name their origins -------------------------------------------------------------------------------
+
+
+async def _name_origins(store: Store, read: Read) -> int:
+    sessions = [
+        one async for one in store.find("sessions", {}, fields=("peer.address", "since", "last_seen", "updates"))
+    ]
     total = sum(session["updates"] for session in sessions)
-    read = changed = 0
-    waiting: list[Document] = []
-    for address in sorted({session["peer"]["address"] for session in sessions}):
-        async for document in _updates(store, [one for one in sessions if one["peer"]["address"] == address]):
-            read += 1
+    addresses = {session["peer"]["address"] for session in sessions}
+    if "sessions_days" in await store.lifetimes():
+        addresses |= set(await store.values("updates", "peer.address"))
+    seen = changed = 0
+    waiting: list[Change] = []
+    for address in sorted(addresses):
+        async for document in _updates(store, address, [one for one in sessions if one["peer"]["address"] == address]):
+            seen += 1
             if document["v"] < UPDATE_VERSION:
-                set_origins(document)
-                waiting.append(document)
+                waiting.append(_with_origins(document))
             if len(waiting) == _BATCH:
-                changed += await _replace(store, waiting)
-                on_read(read, total)
-    changed += await _replace(store, waiting)
-    await store.raise_schema()
-    return changed
+                changed += await _change(store, waiting)
+                read(seen, max(seen, total))
+    return changed + await _change(store, waiting)
 
 
-def _updates(store: Store, sessions: Sequence[Document]) -> AsyncIterator[Document]:
-    """Those of one peer's sessions, and what was stored since they were written down."""
-    begin = min(session["since"] for session in sessions)
-    end = max(datetime.now(UTC), *(session["last_seen"] for session in sessions))
-    most = sum(session["updates"] for session in sessions)
-    return updates_of_peer(store, sessions[0]["peer"]["address"], [(begin - _SLACK, end + _SLACK)], most=most)
+async def _updates(store: Store, address: str, sessions: Sequence[Document]) -> AsyncIterator[Document]:
+    """A peer's UPDATEs: those of its sessions, of others that have expired, and what is stored meanwhile."""
+    begin = min((session["since"] - _SLACK for session in sessions), default=_NEVER)
+    end = max((session["last_seen"] + _SLACK for session in sessions), default=_EPOCH)
+    most: int | None = sum(session["updates"] for session in sessions)
+    before, behind = {"$gte": _EPOCH, "$lt": begin}, {"$gte": end, "$lt": _NEVER}
+    for span, direction in ((before, 1), (behind, -1)):
+        query = {"peer.address": address, "ts": span}
+        async for other in store.find("updates", query, sort=(("ts", direction),), limit=1, fields=("ts",)):
+            begin, end, most = min(begin, other["ts"]), max(end, other["ts"]), None
+    end = max(end, datetime.now(UTC)) + _SLACK
+    if begin < end:
+        async for document in updates_of_peer(store, address, [(begin, end)], most=most):
+            yield document
 
 
-async def _replace(store: Store, documents: list[Document]) -> int:
-    count = len(documents)
-    await store.replace("updates", documents)
-    documents.clear()
+def _with_origins(document: Document) -> Change:
+    old = {
+        "_id": document["_id"],
+        "v": document["v"],
+        "peer.address": document["peer"]["address"],
+        "ts": document["ts"],
+    }
+    set_origins(document)
+    return Change(old, {name: document[name] for name in ("v", "origin_asns") if name in document})
+
+
+async def _change(store: Store, changes: list[Change]) -> int:
+    count = await store.change("updates", changes)
+    changes.clear()
     return count
+
+
+MIGRATIONS = (Migration(1, 2, "UPDATEs get their origins, and an index that serves --origin", _name_origins),)
+"""In their order, each from the schema that the one before made; the last one makes SCHEMA_VERSION."""

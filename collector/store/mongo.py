@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import pymongo
 from bson.errors import BSONError
-from pymongo import IndexModel, ReturnDocument, WriteConcern
+from pymongo import ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
     ConnectionFailure,
@@ -21,21 +21,21 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.read_concern import ReadConcern
 
 from collector.errors import StoreError, StoreUnavailableError
 from collector.store import writes
-from collector.store.collections import COLLECTIONS, EXPIRIES, SCHEMA_VERSION, Collection, Expiry
+from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
+from collector.store.meta import Meta
+from collector.store.preparing import Lack, Preparer, Told
 from collector.store.uri import redact
+from collector.store.writes import Change, Refusal
 from collector.store.writes import Document as Document
-from collector.store.writes import Refusal
 
 _DURABLE = WriteConcern("majority", j=True)
 _NOT_AUTHORISED = (13, 18)
-_ALREADY_EXISTS = 48
-_DAY_SECONDS = 86_400
-_INDEXING_SECONDS = 86_400
-"""How long an index over millions of documents may take."""
+_SCAN_SECONDS = 3600.0
 _AT_ONCE = 1000
 """Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
 
@@ -48,17 +48,42 @@ class Store:
     Every method raises `StoreUnavailableError` when the server cannot be reached, and `StoreError` when it refuses.
     """
 
-    def __init__(self, client: Client, uri: str, database: str, patience: float) -> None:
+    def __init__(self, client: Client, uri: str, database: str, patience: float, *, primary: bool) -> None:
         self._client = client
         self._patience = patience
         self._preparing = asyncio.Lock()
-        self._database = client[database]
+        self._primary = client.get_database(
+            database,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+            write_concern=_DURABLE,
+        )
+        self._database = self._primary if primary else client[database]
         self.shown_uri = redact(uri)
+        self._meta = Meta(self._primary["meta"], self.shown_uri)
+        self._preparer = Preparer(self._primary)
 
     @classmethod
-    def open(cls, uri: str, *, database: str = "bgpledger", driver: Driver = "pymongo", timeout: float = 5.0) -> Self:
-        """A store on the server at `uri`; nothing is sent before it is used."""
-        return cls(connect(uri, driver, timeout=timeout), uri, database, timeout)
+    def open(
+        cls,
+        uri: str,
+        *,
+        database: str = "bgpledger",
+        driver: Driver = "pymongo",
+        timeout: float = 5.0,
+        primary: bool = False,
+    ) -> Self:
+        """A store on the server at `uri`; nothing is sent before it is used.
+
+        Args:
+            uri: the server, or the replica set.
+            database: the database's name.
+            driver: what speaks to it.
+            timeout: seconds after which a server that does not answer is given up.
+            primary: read from the primary what a majority has, whatever the URI says (`readPreference`): for all who
+                write what they make of it. Decisions about the database itself hang on nothing else anyhow.
+        """
+        return cls(connect(uri, driver, timeout=timeout), uri, database, timeout, primary=primary)
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,7 +105,7 @@ class Store:
     # --- shape --------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the collections, validators and indexes of the database's schema; harmless when they are there.
+        """Make the database ready for the first line, which takes no time; harmless when it is.
 
         An empty database gets the newest schema, another keeps its own until it is migrated.
 
@@ -89,25 +114,24 @@ class Store:
         """
         async with self._preparing:  # the archivers of several lanes begin together
             with self._errors():
-                await self._prepare_all()
+                await self._preparer.create(await self._meta.schema() or SCHEMA_VERSION)
+                await self._meta.stamp()
 
-    async def _prepare_all(self) -> None:
-        schema = await self.schema()
-        present = set(await self._database.list_collection_names())
-        for collection in COLLECTIONS:
-            await self._prepare(collection, schema or SCHEMA_VERSION, exists=collection.name in present)
-        if schema is None:
-            await self._set_schema()
+    async def maintain(self, days: Mapping[str, int] | None = None, told: Told = lambda _what: None) -> Sequence[Lack]:
+        """Bring validators, indexes and what the server removes to what they have to be, however long that takes.
 
-    async def _prepare(self, collection: Collection, version: int, *, exists: bool) -> None:
-        if not exists:
-            try:
-                await self._database.create_collection(collection.name)
-            except OperationFailure as error:
-                if error.code != _ALREADY_EXISTS:  # another collector was quicker
-                    raise
-        await self._database.command("collMod", collection.name, validator=collection.validator)
-        await self._database[collection.name].create_indexes(collection.indexes_of(version))
+        Harmless to repeat, and to whoever writes or reads meanwhile.
+
+        Args:
+            days: the keys of [retention]; 0 keeps for ever. None leaves what is removed as it is.
+            told: is told of indexes that are built, and how far that is.
+
+        Returns:
+            What is done without: the server does not know it, or the user has no right to it.
+        """
+        with self._errors():
+            version = await self._meta.schema() or SCHEMA_VERSION
+            return await self._preparer.maintain(version, days, told)
 
     async def schema(self) -> int | None:
         """The version of the database's schema; None of an empty one.
@@ -116,67 +140,32 @@ class Store:
             StoreError: the database was written by a newer bgpledger.
         """
         with self._errors():
-            found = await self._database["meta"].find_one({"_id": "schema"})
-        version = int(found["version"]) if found else None
-        if version and version > SCHEMA_VERSION:
-            raise StoreError(
-                f"the database at {self.shown_uri} has schema {version}, this program knows {SCHEMA_VERSION}",
-                "use the newer bgpledger that wrote it",
-            )
-        return version
+            return await self._meta.schema()
 
-    async def raise_schema(self) -> None:
-        """Make the indexes of the newest schema, however long that takes, and write down that the database has it."""
-        with self._errors(), pymongo.timeout(_INDEXING_SECONDS):
-            for collection in COLLECTIONS:
-                await self._database[collection.name].create_indexes(collection.indexes_of(SCHEMA_VERSION))
-        await self._set_schema()
-
-    async def _set_schema(self) -> None:
-        await self.replace("meta", [{"_id": "schema", "version": SCHEMA_VERSION}])
-
-    async def retain(self, days: Mapping[str, int]) -> None:
-        """Let the server remove by itself what is older, from now on and of what is there; harmless to repeat.
-
-        Args:
-            days: the keys of [retention]; 0 keeps for ever.
-        """
+    async def index(self, version: int, told: Told) -> None:
+        """Build the indexes of a schema that are not there, however long that takes."""
         with self._errors():
-            present = {name: await self._lifetimes(name) for name in {expiry.collection for expiry in EXPIRIES}}
-            for expiry in EXPIRIES:
-                seconds = days[expiry.setting] * _DAY_SECONDS
-                await self._expire(expiry, seconds, present[expiry.collection].get(expiry.index, 0))
+            await self._preparer.index(version, told)
 
-    async def _expire(self, expiry: Expiry, seconds: int, now: int) -> None:
-        """Bring one TTL index from `now` seconds to `seconds`, where 0 is no index."""
-        collection = self._database[expiry.collection]
-        if seconds == now:
-            return
-        if not seconds:
-            await collection.drop_index(expiry.index)
-        elif now:
-            change = {"name": expiry.index, "expireAfterSeconds": seconds}
-            await self._database.command("collMod", expiry.collection, index=change)
-        else:
-            options = {"partialFilterExpression": expiry.only} if expiry.only else {}
-            key = [(expiry.field, expiry.direction)]
-            index = IndexModel(key, name=expiry.index, expireAfterSeconds=seconds, **options)
-            await collection.create_indexes([index])
+    async def raise_schema(self, version: int, to: int) -> None:
+        """Write down that the database has been migrated from one version to another."""
+        with self._errors():
+            await self._meta.raise_schema(version, to)
 
     async def lifetimes(self) -> dict[str, int]:
         """The seconds after which the server removes documents, by the key of [retention]; those kept for ever not."""
         with self._errors():
-            present = {name: await self._lifetimes(name) for name in {expiry.collection for expiry in EXPIRIES}}
-        return {
-            expiry.setting: present[expiry.collection][expiry.index]
-            for expiry in EXPIRIES
-            if expiry.index in present[expiry.collection]
-        }
+            return await self._preparer.lifetimes()
 
-    async def _lifetimes(self, collection: str) -> dict[str, int]:
-        """The TTL indexes of a collection, by name."""
-        indexes = await self._database[collection].index_information()
-        return {name: int(one["expireAfterSeconds"]) for name, one in indexes.items() if "expireAfterSeconds" in one}
+    async def claim(self, collector: str, spool: str) -> None:
+        """Take a collector's name for one spool; see `Meta.claim`."""
+        with self._errors():
+            await self._meta.claim(collector, spool)
+
+    async def claimed(self, spool: str) -> list[str]:
+        """The collectors' names that a spool has claimed."""
+        with self._errors():
+            return await self._meta.claimed(spool)
 
     # --- writes -------------------------------------------------------------------------------------------------
 
@@ -200,36 +189,24 @@ class Store:
         if refusals:
             raise StoreError(f"a document of {collection} cannot be stored: {refusals[0].reason}")
 
+    async def change(self, collection: str, changes: Sequence[Change]) -> int:
+        """Change documents that are there, and add none; durable when it returns.
+
+        Returns:
+            How many were there.
+        """
+        if not changes:
+            return 0
+        with self._errors():
+            return await writes.change(self._durable(collection), changes)
+
     async def remove(self, collection: str, query: Mapping[str, Any]) -> None:
         """Remove the documents that match; durable when it returns."""
         with self._errors():
             await self._durable(collection).delete_many(query)
 
     def _durable(self, collection: str) -> AsyncCollection[Document]:
-        return self._database[collection].with_options(write_concern=_DURABLE)
-
-    async def claim(self, collector: str, spool: str) -> None:
-        """Take a collector's name for one spool: the keys of two of one name could collide, and one line be lost.
-
-        Raises:
-            StoreError: another spool has it.
-        """
-        key = f"collector:{collector}"
-        meta = self._database["meta"].with_options(write_concern=_DURABLE)
-        with self._errors():
-            holder = await meta.find_one_and_update(
-                {"_id": key}, {"$setOnInsert": {"spool": spool}}, upsert=True, return_document=ReturnDocument.AFTER
-            )
-        if holder is not None and holder["spool"] != spool:
-            raise StoreError(
-                f"the database at {self.shown_uri} has lines of another collector that is named {collector!r}",
-                f'give this one a name of its own (collector = "NAME"); or, if that one\'s spool is gone for good,'
-                f" db.meta.deleteOne({{_id: {key!r}}})",
-            )
-
-    async def claimed(self, spool: str) -> list[str]:
-        """The collectors' names that a spool has claimed."""
-        return [one["_id"].removeprefix("collector:") async for one in self.find("meta", {"spool": spool})]
+        return self._primary[collection]
 
     # --- reads --------------------------------------------------------------------------------------------------
 
@@ -257,6 +234,11 @@ class Store:
             command["sort"] = dict(sort)
         with self._errors():
             return await self._database.command("explain", command)
+
+    async def values(self, collection: str, field: str) -> list[Any]:
+        """All values that a field has, however long it takes to find them."""
+        with self._errors(), pymongo.timeout(_SCAN_SECONDS):
+            return await self._primary[collection].distinct(field)
 
     async def count(self, collection: str) -> int:
         """How many documents a collection holds, of the server's own books."""

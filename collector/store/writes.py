@@ -7,14 +7,14 @@ which is said aloud and tried again: no good document is left out for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import bson
 from bson import ObjectId
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from pymongo import ReplaceOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
@@ -56,6 +56,15 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class Change(NamedTuple):
+    """Some fields of one document get other values; where the document is not there, nothing comes of it."""
+
+    of: Mapping[str, Any]
+    """What the document has: its `_id`, and whatever else has to be so still."""
+    fields: Mapping[str, Any]
+    """By the dotted names of MongoDB."""
+
+
 class _Encoded(NamedTuple):
     at: int
     document: RawBSONDocument
@@ -79,6 +88,12 @@ async def replace(collection: _Collection, documents: Sequence[Document]) -> lis
     """Put whole documents in the place of those with their `_id`, or insert them; else as `insert`."""
     encoded, refusals = _encode(documents)
     return sorted([*refusals, *await _replace(collection, encoded)])
+
+
+async def change(collection: _Collection, changes: Sequence[Change]) -> int:
+    """Change documents, and say how many of them were there."""
+    result = await collection.bulk_write([UpdateOne(one.of, {"$set": one.fields}) for one in changes], ordered=False)
+    return result.matched_count
 
 
 def encoding_fault(document: Document) -> str | None:

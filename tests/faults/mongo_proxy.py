@@ -11,7 +11,8 @@ import asyncio
 import random
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Collection
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -169,6 +170,41 @@ def delaying(seconds: float) -> Fault:
     return fault
 
 
+def as_member(port: Callable[[], int], primary: Callable[[], int], others: Callable[[], Sequence[int]]) -> Fault:
+    """The server says that it is a member of a replica set, of which each one is a proxy of its own.
+
+    Args:
+        port: its own.
+        primary: the primary's.
+        others: those of all members.
+    """
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        if not request.is_hello:
+            return await forward()
+        await forward()
+        leads = port() == primary()
+        said = {
+            "ok": 1.0,
+            "setName": "rs",
+            "setVersion": 1,
+            "hosts": [f"127.0.0.1:{one}" for one in others()],
+            "primary": f"127.0.0.1:{primary()}",
+            "me": f"127.0.0.1:{port()}",
+            "isWritablePrimary": leads,
+            "ismaster": leads,
+            "secondary": not leads,
+            "maxBsonObjectSize": 16 * 2**20,
+            "maxMessageSizeBytes": 48_000_000,
+            "maxWriteBatchSize": 100_000,
+            "minWireVersion": 0,
+            "maxWireVersion": 21,
+        }
+        return request.answer(said)
+
+    return fault
+
+
 def refusing_each(code: int, text: str, **more: Any) -> Fault:
     """Each document of a write fails."""
 
@@ -261,6 +297,8 @@ class Proxy:
         self.port = 0
         self.writes = 0
         """Writes that it was asked for."""
+        self.commands: Counter[str | None] = Counter()
+        """All that it was asked for, by name."""
         self.spoilt = 0
         """Those of them that came while a fault was on."""
 
@@ -327,6 +365,7 @@ class Proxy:
         server: asyncio.StreamWriter,
         client: asyncio.StreamWriter,
     ) -> None:
+        self.commands[request.command] += 1
         self.writes += request.is_write
         self.spoilt += request.is_write and self._fault is not passing
 

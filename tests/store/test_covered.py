@@ -92,7 +92,7 @@ def test_what_was_removed(began: datetime, mongodb_uri: str, database: str, caps
     async def age(days: int) -> None:
         async with Store.open(mongodb_uri, database=database) as store:
             kept = dict.fromkeys(("keepalives_days", "messages_days", "sessions_days", "rejects_days"), 0)
-            await store.retain({**kept, "updates_days": days})
+            await store.maintain({**kept, "updates_days": days})
             sessions = [one async for one in store.find("sessions", {})]
             await store.replace("sessions", [{**one, "since": began - timedelta(days=30)} for one in sessions])
 

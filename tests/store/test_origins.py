@@ -6,19 +6,14 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
-from collector.errors import StoreError
 from collector.query import origins
 from collector.query.filters import Choice, Filter
 from collector.query.origins import announced
 from collector.query.search import search
-from collector.store.migrate import migrate
 from collector.store.mongo import Store
-from schemas.documents import to_message
 from schemas.query import HistoryEntry
 from tests.store.test_archive import archive
 from tests.store.test_indexes import Listening, singly
@@ -147,74 +142,3 @@ async def test_origins_are_of_what_is_announced(store: Store, data_dir: Path) ->
 
 
 # --- a database of before -----------------------------------------------------------------------------------------
-
-
-def make_old(uri: str, database: str) -> None:
-    """As bgpledger's schema 1 had it: no origins, no index over them."""
-    with MongoClient[dict[str, Any]](uri) as client:
-        collection = client[database]["updates"]
-        collection.drop_index("origin")
-        collection.update_many({}, {"$unset": {"origin_asns": ""}, "$set": {"v": 1}})
-        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 1}})
-
-
-def indexes(uri: str, database: str) -> set[str]:
-    with MongoClient[dict[str, Any]](uri) as client:
-        return set(client[database]["updates"].index_information())
-
-
-async def test_a_database_of_before_is_served_and_migrated(
-    store: Store, mongodb_uri: str, database: str, data_dir: Path
-) -> None:
-    day = a_day(4)
-    await archive(data_dir, store, *day)
-    everything = {one["_id"]: one async for one in store.find("updates", {})}
-    asked = Filter(origins=Choice((64511,)))
-    said = await found(store, asked)
-    make_old(mongodb_uri, database)
-    # A collector of this version goes on with it as it is, and questions are answered.
-    await store.prepare()
-    assert "origin" not in indexes(mongodb_uri, database)
-    assert await announced(store, asked) is None
-    assert await found(store, asked) == said
-    old = {one["_id"]: one async for one in store.find("updates", {})}
-    assert all("origin_asns" not in one for one in old.values())
-    assert [to_message(one) for one in old.values()] == [to_message(one) for one in everything.values()]
-
-    assert await migrate(store) == len(everything)
-    assert "origin" in indexes(mongodb_uri, database)
-    assert {one["_id"]: one async for one in store.find("updates", {})} == everything
-    assert await announced(store, asked) is not None
-    assert await found(store, asked) == said
-    assert await migrate(store) is None
-
-
-async def test_a_migration_that_was_broken_off_is_taken_up(
-    store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await archive(data_dir, store, *a_day(5))
-    count = await store.count("updates")
-    make_old(mongodb_uri, database)
-    monkeypatch.setattr("collector.store.migrate._BATCH", 10)
-
-    def break_off(done: int, of: int) -> None:
-        assert 0 < done <= of == count
-        if done >= 30:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        await migrate(store, break_off)
-    assert await store.schema() == 1
-    rest = await migrate(store)
-    assert rest is not None
-    assert 0 < rest < count
-    assert [one["v"] async for one in store.find("updates", {})] == [2] * count
-
-
-async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str, database: str) -> None:
-    with MongoClient[dict[str, Any]](mongodb_uri) as client:
-        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
-    for use in (store.prepare(), migrate(store), found(store, Filter(origins=Choice((64511,))))):
-        with pytest.raises(StoreError, match="has schema 3, this program knows 2"):
-            await use
-    assert await found(store, Filter()) == []

@@ -57,13 +57,13 @@ def test_every_setting_has_its_index() -> None:
 
 async def test_only_keepalives_expire_by_default(store: Store) -> None:
     assert await store.lifetimes() == {}
-    await store.retain(days())
+    await store.maintain(days())
     assert await store.lifetimes() == {"keepalives_days": 7 * DAY}
 
 
 async def test_a_change_takes_effect_on_a_live_database(store: Store) -> None:
-    await store.retain(days(keepalives=7, updates=30))
-    await store.retain(days(keepalives=3, updates=30, sessions=365, messages=90, rejects=1))
+    await store.maintain(days(keepalives=7, updates=30))
+    await store.maintain(days(keepalives=3, updates=30, sessions=365, messages=90, rejects=1))
     assert await store.lifetimes() == {
         "keepalives_days": 3 * DAY,
         "updates_days": 30 * DAY,
@@ -72,14 +72,14 @@ async def test_a_change_takes_effect_on_a_live_database(store: Store) -> None:
         "rejects_days": DAY,
     }
     await store.prepare()
-    await store.retain(days(keepalives=0, updates=60))
+    await store.maintain(days(keepalives=0, updates=60))
     assert await store.lifetimes() == {"updates_days": 60 * DAY}
-    await store.retain(days(keepalives=0))
+    await store.maintain(days(keepalives=0))
     assert await store.lifetimes() == {}
 
 
 async def test_the_other_indexes_serve_as_before(store: Store) -> None:
-    await store.retain(days(updates=30, messages=30, sessions=30, rejects=30))
+    await store.maintain(days(updates=30, messages=30, sessions=30, rejects=30))
     await store.insert("messages", [document(1, kind=kind) for kind in ("keepalive", "state") for _ in range(50)])
     for kind in ("keepalive", "state"):
         query = {"peer.address": "192.0.2.1", "kind": kind, "ts": {"$gte": NOW - timedelta(days=2)}}
@@ -100,12 +100,12 @@ async def test_what_is_too_old_goes_and_nothing_else(store: Store, mongodb_uri: 
     await store.insert("rejects", [{**one, "reason": "none"} for one in everywhere])
     sessions = [document(age, since=NOW - timedelta(days=50)) for age in (1, 40)]
     await store.replace("sessions", [{**one, "until": one["ts"]} for one in sessions] + [document(41, since=NOW)])
-    await store.retain(days())
+    await store.maintain(days())
     sweeper = Sweeper(mongodb_uri, database)
     assert await swept(sweeper, 2) == 2
     assert await ages(store, "messages", kind="keepalive") == [1, 6]
     assert await ages(store, "messages", kind="state") == [1, 6, 8, 40]
-    await store.retain(days(keepalives=2, messages=30, updates=7, sessions=30, rejects=5))
+    await store.maintain(days(keepalives=2, messages=30, updates=7, sessions=30, rejects=5))
     old = 1 + 1 + 2 + 1 + 3
     assert await swept(sweeper, old) == old
     assert await ages(store, "messages", kind="keepalive") == [1]
@@ -120,7 +120,7 @@ async def test_a_sweep_takes_many_in_small_pieces(store: Store, mongodb_uri: str
     await store.replace("sessions", [document(9, since=NOW - timedelta(days=9))])
     old = [document(8, kind="keepalive") for _ in range(2500)]
     await store.insert("messages", [{**one, "ts": one["ts"] + timedelta(seconds=at)} for at, one in enumerate(old)])
-    await store.retain(days())
+    await store.maintain(days())
     assert await swept(Sweeper(mongodb_uri, database), 2500) == 2500
     assert await ages(store, "messages") == []
 

@@ -274,7 +274,7 @@ async def aged(spool: Path, store: Store, uri: str, database: str, **days: int) 
         lines += [router.announce(f"10.{number}.0.0/16"), *[router.keepalive() for _ in range(3)]]
         router.time += DAY / 10
     await archive(spool, store, *lines)
-    await store.retain({**RetentionSettings().model_dump(), **days})
+    await store.maintain({**RetentionSettings().model_dump(), **days})
     await until(Sweeper(uri, database).sweep, what="what is too old is removed")
     return lines
 

@@ -1,0 +1,75 @@
+"""Beside the archiving: what brings an old database into shape, which may take hours.
+
+Lines are stored meanwhile; the log and `status` say what is being done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from time import monotonic
+
+from collector.errors import StoreError, StoreUnavailableError
+from collector.store.mongo import Store
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 300.0
+SAID_AGAIN_SECONDS = 60.0
+"""How often the log says how far an index is."""
+
+
+class Upkeep:
+    """Maintains the database of one collector, once.
+
+    Args:
+        store: the archive.
+        retention: how many days it keeps what, by the keys of [retention].
+        tell: is told of an index that is built, and how far that is; None when it is there.
+    """
+
+    def __init__(self, store: Store, retention: Mapping[str, int], tell: Callable[[str | None], None]) -> None:
+        self._store = store
+        self._retention = retention
+        self._tell = tell
+        self._began = self._said = 0.0
+        self._what: str | None = None
+
+    async def run(self) -> None:
+        """Do it, and try again until it is done; what the database does not let us do is said, and done without."""
+        pause, last = _FIRST_PAUSE, ""
+        while True:
+            try:
+                await self._store.prepare()
+                lacks = await self._store.maintain(self._retention, self._told)
+            except StoreError as error:
+                # Of a store that is away the archivers tell.
+                if not isinstance(error, StoreUnavailableError) and error.cause != last:
+                    log.warning("the database is not as it has to be yet: %s; cure: %s", error.cause, error.cure)
+                    last = error.cause
+            except Exception:
+                # Nobody waits for this task, and lines are stored without it: the log has the fault.
+                log.exception("the database could not be maintained")
+                return
+            else:
+                for lack in lacks:
+                    log.warning("%s; cure: %s", lack.cause, lack.cure)
+                return
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _told(self, what: str | None) -> None:
+        self._tell(what)
+        now = monotonic()
+        if what is None:
+            if self._what:
+                log.info("built after %s", timedelta(seconds=round(now - self._began)))
+        elif self._what is None or now - self._said >= SAID_AGAIN_SECONDS:
+            log.info("building %s; lines are stored meanwhile", what)
+            self._said = now
+            self._began = self._began if self._what else now
+        self._what = what

@@ -1,0 +1,105 @@
+"""What a database says of itself, in `meta`: its schema, and whose lines are in it.
+
+Decisions hang on it, so it is read from the primary, with read concern majority, and changed by what only adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError
+
+from collector.errors import StoreError
+from collector.store.collections import SCHEMA_VERSION
+from schemas.documents import collector_number
+
+_COLLECTOR = "collector:"
+_ATTEMPTS = 3
+
+
+class Meta:
+    """The collection `meta` of one database.
+
+    Args:
+        collection: read from the primary, with read concern majority; written durably.
+        shown_uri: the database's, for messages.
+    """
+
+    def __init__(self, collection: AsyncCollection[dict[str, Any]], shown_uri: str) -> None:
+        self._collection = collection
+        self._shown_uri = shown_uri
+
+    async def schema(self) -> int | None:
+        """The version of the database's schema; None of an empty one.
+
+        Raises:
+            StoreError: the database was written by a newer bgpledger.
+        """
+        found = await self._collection.find_one({"_id": "schema"})
+        version = int(found["version"]) if found else None
+        if version and version > SCHEMA_VERSION:
+            raise StoreError(
+                f"the database at {self._shown_uri} has schema {version}, this program knows {SCHEMA_VERSION}",
+                "use the newer bgpledger that wrote it",
+            )
+        return version
+
+    async def stamp(self) -> int:
+        """Write down that a new database has the newest schema, if it has none; say which one it has."""
+        await self._add("schema", {"version": SCHEMA_VERSION})
+        return await self.schema() or SCHEMA_VERSION
+
+    async def raise_schema(self, version: int, to: int) -> None:
+        """Write down that the database has been migrated."""
+        await self._collection.update_one({"_id": "schema", "version": version}, {"$set": {"version": to}})
+
+    async def claim(self, collector: str, spool: str) -> None:
+        """Take a collector's name, and the number that its keys have for it, for one spool.
+
+        The keys of two spools under one name, or under two of one number, could be the same: a line would be lost.
+
+        Raises:
+            StoreError: another spool has the name, or another name the number.
+        """
+        number = collector_number(collector)
+        names = [one["_id"].removeprefix(_COLLECTOR) async for one in self._claims()]
+        # Names of before 0.2.0 have not claimed their numbers.
+        alike = [name for name in names if collector_number(name) == number and name != collector]
+        if alike and collector not in names:
+            raise self._alike(collector, alike[0])
+        holder = await self._add(f"number:{number:06x}", {"collector": collector})
+        if holder["collector"] != collector:
+            raise self._alike(collector, holder["collector"])
+        key = f"{_COLLECTOR}{collector}"
+        if (await self._add(key, {"spool": spool}))["spool"] != spool:
+            raise StoreError(
+                f"the database at {self._shown_uri} has lines of another collector that is named {collector!r}",
+                f'give this one a name of its own (collector = "NAME"); or, if that one\'s spool is gone for good,'
+                f" db.meta.deleteOne({{_id: {key!r}}})",
+            )
+
+    async def claimed(self, spool: str) -> list[str]:
+        """The collectors' names that a spool has claimed."""
+        return [one["_id"].removeprefix(_COLLECTOR) async for one in self._claims(spool=spool)]
+
+    def _claims(self, **query: Any) -> Any:
+        return self._collection.find({"_id": {"$regex": f"^{_COLLECTOR}"}, **query})
+
+    def _alike(self, collector: str, other: str) -> StoreError:
+        return StoreError(
+            f"the keys of {collector!r} could be those of {other!r}, which writes into the database at"
+            f" {self._shown_uri} too: their names have the same 24 bits of hash",
+            'give this one another name (collector = "NAME")',
+        )
+
+    async def _add(self, key: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add a document if there is none under its key, and say what is there then."""
+        for _attempt in range(_ATTEMPTS):
+            with suppress(DuplicateKeyError):  # somebody else was quicker
+                await self._collection.update_one({"_id": key}, {"$setOnInsert": facts}, upsert=True)
+            if found := await self._collection.find_one({"_id": key}):
+                return found
+        raise StoreError(f"what {key!r} of meta says cannot be read", "see the server's log")

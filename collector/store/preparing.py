@@ -1,0 +1,239 @@
+"""Making a database as it has to be: its collections with their validators, its indexes, and what it removes by itself.
+
+What stands in the way of the first line is done before it, and takes no time: collections that are not there are made
+with their indexes while they are empty. All else, as an index over what is there, may take hours, and is done beside
+the writing. What the server does not know, or the user has no right to, is done without, and said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pymongo
+from pymongo import IndexModel
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, PyMongoError
+
+from collector.store.collections import COLLECTIONS, EXPIRIES, Collection, Expiry
+
+_DAY_SECONDS = 86_400
+_BUILD_SECONDS = 20 * _DAY_SECONDS
+"""How long an index may take, where other answers have a minute; MongoDB knows no more than 24 days."""
+PROGRESS_SECONDS = 5.0
+"""How often it is told how far one is."""
+# The names of MongoDB's error_codes.yml.
+_NOT_AUTHORISED = 13
+_NAMESPACE_EXISTS = 48
+_INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
+
+Told = Callable[[str | None], None]
+"""Is told what is being done and how far that is, now and then; None when it is done."""
+
+
+class Lack(NamedTuple):
+    """What is done without, why, and what can be done about that."""
+
+    cause: str
+    cure: str
+
+
+class Preparer:
+    """Brings one database into shape.
+
+    Args:
+        database: read from the primary.
+    """
+
+    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
+        self._database = database
+        self._lacks: dict[str, Lack] = {}
+
+    async def create(self, version: int) -> None:
+        """Make the collections that are not there, with the indexes of a schema; harmless to repeat."""
+        present = set(await self._database.list_collection_names())
+        for collection in COLLECTIONS:
+            if collection.name not in present:
+                await self._create(collection)
+                await self._create_indexes(collection.name, collection.indexes_of(version))
+
+    async def maintain(self, version: int, days: Mapping[str, int] | None, told: Told) -> Sequence[Lack]:
+        """Bring what is there to what it has to be, however long that takes.
+
+        Args:
+            version: the database's schema.
+            days: the keys of [retention]; 0 keeps for ever. None leaves what is removed as it is.
+            told: is told of indexes that are built.
+
+        Returns:
+            What is done without.
+        """
+        self._lacks = {}
+        await self._validate()
+        await self.index(version, told)
+        if days is not None:
+            await self._retain(days, told)
+        return list(self._lacks.values())
+
+    async def index(self, version: int, told: Told) -> None:
+        """Build the indexes of a schema that are not there."""
+        for collection in COLLECTIONS:
+            for index in await self._missing(collection.name, collection.indexes_of(version)):
+                await self._build(collection.name, index, told)
+
+    async def lifetimes(self) -> dict[str, int]:
+        """The seconds after which the server removes documents, by the key of [retention]; those kept for ever not."""
+        present = {name: await self._expiring(name) for name in {expiry.collection for expiry in EXPIRIES}}
+        return {
+            expiry.setting: present[expiry.collection][expiry.index]
+            for expiry in EXPIRIES
+            if expiry.index in present[expiry.collection]
+        }
+
+    # --- collections and validators -----------------------------------------------------------------------------
+
+    async def _create(self, collection: Collection) -> None:
+        try:
+            await self._make(collection.name, validator=collection.validator)
+        except OperationFailure:  # perhaps of a server that has no validators; if so, `maintain` says it
+            await self._make(collection.name)
+
+    async def _make(self, name: str, **options: Any) -> None:
+        try:
+            await self._database.create_collection(name, check_exists=False, **options)
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:  # another collector was quicker
+                raise
+
+    async def _validate(self) -> None:
+        """Give collections the validators of this version, where theirs are others."""
+        ours = {"name": {"$in": [collection.name for collection in COLLECTIONS]}}
+        listed = await self._database.command("listCollections", filter=ours)
+        present = {one["name"]: one.get("options", {}).get("validator") for one in listed["cursor"]["firstBatch"]}
+        for collection in COLLECTIONS:
+            if present.get(collection.name) != collection.validator and "validators" not in self._lacks:
+                try:
+                    await self._database.command("collMod", collection.name, validator=collection.validator)
+                except OperationFailure as error:
+                    self._lack(
+                        "validators",
+                        error,
+                        "its collections have those of another version, or none",
+                        "for this alone nothing need be done: documents are checked before they are written",
+                    )
+
+    # --- indexes ------------------------------------------------------------------------------------------------
+
+    async def _missing(self, collection: str, indexes: Sequence[IndexModel]) -> list[IndexModel]:
+        """Those that are not there; one that somebody made of the same fields under another name serves as well."""
+        present = await self._database[collection].index_information()
+        keys = [list(one["key"]) for one in present.values() if not _special(one)]
+        wanted = [(index, index.document["name"], list(index.document["key"].items())) for index in indexes]
+        return [index for index, name, key in wanted if name not in present and key not in keys]
+
+    async def _create_indexes(self, collection: str, indexes: Sequence[IndexModel]) -> None:
+        try:
+            await self._database[collection].create_indexes(indexes)
+        except OperationFailure as error:
+            if error.code not in _INDEX_CONFLICTS or await self._missing(collection, indexes):
+                raise  # else another collector was quicker
+
+    async def _build(self, collection: str, index: IndexModel, told: Told) -> None:
+        """Build an index, and tell how far that is; writing goes on meanwhile."""
+        name = index.document["name"]
+        what = f"index {name} of {collection}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        building = asyncio.create_task(self._create_at_leisure(collection, index))
+        try:
+            while not (await asyncio.wait({building}, timeout=PROGRESS_SECONDS))[0]:
+                told(what + await self._progress(collection))
+            await building
+        finally:
+            building.cancel()
+            told(None)
+
+    async def _create_at_leisure(self, collection: str, index: IndexModel) -> None:
+        with pymongo.timeout(_BUILD_SECONDS):
+            await self._create_indexes(collection, [index])
+
+    async def _progress(self, collection: str) -> str:
+        """How far the server is, as $currentOp has it for those who may see that."""
+        namespace = f"{self._database.name}.{collection}"
+        pipeline = [
+            {"$currentOp": {"allUsers": True}},
+            {"$match": {"ns": namespace, "progress.total": {"$gt": 0}, "command.createIndexes": collection}},
+        ]
+        try:
+            answer = await self._database.client.admin.command("aggregate", 1, pipeline=pipeline, cursor={})
+        except PyMongoError:
+            return ""
+        shares = [one["progress"]["done"] / one["progress"]["total"] for one in answer["cursor"]["firstBatch"]]
+        return f": {min(shares):.0%}" if shares else ""
+
+    # --- what expires -------------------------------------------------------------------------------------------
+
+    async def _retain(self, days: Mapping[str, int], told: Told) -> None:
+        present = {name: await self._expiring(name) for name in {expiry.collection for expiry in EXPIRIES}}
+        for expiry in EXPIRIES:
+            seconds = days[expiry.setting] * _DAY_SECONDS
+            now = present[expiry.collection].get(expiry.index, 0)
+            try:
+                await self._expire(expiry, seconds, now, told)
+            except OperationFailure as error:
+                if not now:
+                    raise
+                self._lack_change(expiry, seconds, error)
+
+    async def _expire(self, expiry: Expiry, seconds: int, now: int, told: Told) -> None:
+        """Bring one TTL index from `now` seconds to `seconds`, where 0 is no index."""
+        collection = self._database[expiry.collection]
+        if seconds == now:
+            return
+        if not seconds:
+            await collection.drop_index(expiry.index)
+        elif now:
+            change = {"name": expiry.index, "expireAfterSeconds": seconds}
+            await self._database.command("collMod", expiry.collection, index=change)
+        else:
+            options = {"partialFilterExpression": expiry.only} if expiry.only else {}
+            key = [(expiry.field, expiry.direction)]
+            index = IndexModel(key, name=expiry.index, expireAfterSeconds=seconds, **options)
+            await self._build(expiry.collection, index, told)
+            # Another collector may have been quicker, with a time of its own.
+            made = (await self._expiring(expiry.collection)).get(expiry.index, seconds)
+            await self._expire(expiry, seconds, made, told)
+
+    async def _expiring(self, collection: str) -> dict[str, int]:
+        """The seconds of a collection's TTL indexes, by name."""
+        indexes = await self._database[collection].index_information()
+        return {name: int(one["expireAfterSeconds"]) for name, one in indexes.items() if "expireAfterSeconds" in one}
+
+    # --- what is done without -----------------------------------------------------------------------------------
+
+    def _lack_change(self, expiry: Expiry, seconds: int, error: OperationFailure) -> None:
+        drop = f'db.{expiry.collection}.dropIndex("{expiry.index}")'
+        self._lack(
+            expiry.setting,
+            error,
+            f"retention.{expiry.setting} stays as it was, not {seconds // _DAY_SECONDS} days",
+            f"{drop} in mongosh and a restart build its index anew",
+        )
+
+    def _lack(self, what: str, error: OperationFailure, then: str, otherwise: str) -> None:
+        said = str((error.details or {}).get("errmsg") or error)[:200]
+        cause = f"the store does not let us change {what}: {said} (code {error.code})"
+        cure = otherwise
+        if error.code == _NOT_AUTHORISED:
+            cure = f"{grant('dbAdmin', self._database.name)}, and restart; or: {otherwise}"
+        self._lacks[what] = Lack(f"{cause}; {then}", cure)
+
+
+def grant(role: str, database: str) -> str:
+    """What gives a user a role, in mongosh."""
+    return f'db.grantRolesToUser("USER", [{{role: "{role}", db: "{database}"}}])'
+
+
+def _special(index: Mapping[str, Any]) -> bool:
+    """Whether an index has not all documents, or keeps some out."""
+    return any(name in index for name in ("partialFilterExpression", "sparse", "hidden", "expireAfterSeconds"))

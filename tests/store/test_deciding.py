@@ -1,0 +1,165 @@
+"""What decisions hang on: it is read from the primary whatever the URI says, and two who decide at once agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from collector.errors import StoreError
+from collector.settings.model import RetentionSettings
+from collector.store.collections import COLLECTIONS, SCHEMA_VERSION
+from collector.store.migrate import migrate
+from collector.store.mongo import Store
+from schemas.documents import collector_number
+from tests.faults import mongo_proxy as faults
+from tests.faults.mongo_proxy import Forward, Message, Proxy, proxy
+from tests.store.test_migrate import Watching
+from tests.store.test_store import update
+
+DAYS = RetentionSettings().model_dump()
+
+
+@asynccontextmanager
+async def replica_set(port: int) -> AsyncIterator[tuple[str, Proxy, Proxy]]:
+    """A replica set of which the secondary has not heard of anything yet: its URI, and its members."""
+    async with proxy(port) as primary, proxy(port) as secondary:
+        ports = [primary.port, secondary.port]
+        member = faults.as_member(lambda: primary.port, lambda: primary.port, lambda: ports)
+        await primary.set(member)
+        behind = faults.as_member(lambda: secondary.port, lambda: primary.port, lambda: ports)
+
+        async def stale(request: Message, forward: Forward) -> bytes:
+            if request.command in ("find", "listCollections", "listIndexes", "distinct"):
+                cursor = {"id": 0, "ns": "bgpledger.stale", "firstBatch": []}
+                return request.answer({"ok": 1.0, "cursor": cursor, "values": []})
+            return await behind(request, forward)
+
+        await secondary.set(stale)
+        uri = f"mongodb://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/?replicaSet=rs&readPreference=secondary"
+        yield f"{uri}&retryWrites=false", primary, secondary
+
+
+@pytest.fixture
+def mongodb_uri(embedded_uri: str) -> str:
+    return embedded_uri
+
+
+async def test_whoever_writes_reads_from_the_primary(embedded_uri: str, database: str) -> None:
+    async with replica_set(urlsplit(embedded_uri).port or 0) as (uri, _primary, secondary):
+        async with Store.open(uri, database=database, primary=True) as store:
+            await store.prepare()
+            await store.claim("one", "a" * 32)
+            await store.insert("updates", [update(1)])
+            await store.maintain(DAYS)
+            assert await store.lifetimes() == {"keepalives_days": 7 * 86_400}
+            assert await store.schema() == SCHEMA_VERSION
+            assert await store.claimed("a" * 32) == ["one"]
+            assert len([one async for one in store.find("updates", {})]) == 1
+            assert await migrate(store, Watching()) == []
+        assert secondary.commands.keys() <= {"hello", "ismaster", None, "endSessions"}
+        async with Store.open(uri, database=database) as store:
+            assert [one async for one in store.find("updates", {})] == [], "a question may be asked of a secondary"
+            assert await store.schema() == SCHEMA_VERSION
+
+
+async def test_an_old_schema_that_cannot_be_seen_stays(embedded_uri: str, database: str) -> None:
+    """Whoever does not see it must not put the newest in its place."""
+    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+        await client[database]["meta"].insert_one({"_id": "schema", "version": 1})
+    async with proxy(urlsplit(embedded_uri).port or 0) as between:
+        looks = 0
+
+        async def blind_at_first(request: Message, forward: Forward) -> bytes:
+            nonlocal looks
+            if request.command == "find" and request.body.get("filter") == {"_id": "schema"}:
+                looks += 1
+                if looks == 1:
+                    return request.answer({"ok": 1.0, "cursor": {"id": 0, "ns": "x.meta", "firstBatch": []}})
+            return await forward()
+
+        await between.set(blind_at_first)
+        async with Store.open(between.uri(), database=database) as store:
+            await store.prepare()
+            assert looks > 1
+            assert await store.schema() == 1
+
+
+async def test_many_who_begin_at_once_agree(embedded_uri: str, database: str) -> None:
+    """Each makes what is not there yet; none fails because another was quicker."""
+
+    async def begin(number: int) -> None:
+        async with Store.open(embedded_uri, database=database) as store:
+            await store.prepare()
+            await store.claim(f"collector {number}", f"{number:032}")
+            assert await store.maintain(DAYS) == []
+
+    await asyncio.gather(*[begin(number) for number in range(6)])
+    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+        assert set(await client[database].list_collection_names()) == {*(one.name for one in COLLECTIONS), "meta"}
+        names = {one.name: set(await client[database][one.name].index_information()) - {"_id_"} for one in COLLECTIONS}
+    wanted = {one.name: {index.document["name"] for index in one.indexes_of(SCHEMA_VERSION)} for one in COLLECTIONS}
+    wanted["messages"] |= {"expire_keepalives"}
+    assert names == wanted
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [("create", 48), ("createIndexes", 85), ("createIndexes", 86), ("update", 11000)]
+)
+async def test_a_race_that_another_won_is_no_failure(embedded_uri: str, database: str, command: str, code: int) -> None:
+    """The other one's command is done a moment before ours, which is refused for that."""
+    async with proxy(urlsplit(embedded_uri).port or 0) as between:
+
+        async def too_late(request: Message, forward: Forward) -> bytes:
+            answer = await forward()
+            if request.command != command or ("lsid" in request.body and database not in str(request.body)):
+                return answer
+            if command == "update":
+                error = {"index": 0, "code": code, "keyPattern": {"_id": 1}, "keyValue": {}, "errmsg": "E11000"}
+                return request.answer({"ok": 1.0, "n": 0, "nModified": 0, "writeErrors": [error]})
+            return request.answer({"ok": 0.0, "code": code, "errmsg": "another was quicker"})
+
+        await between.set(too_late)
+        async with Store.open(between.uri(), database=database) as store:
+            await store.prepare()
+            await store.claim("one", "a" * 32)
+            assert await store.maintain(DAYS) == []
+            assert await store.lifetimes() == {"keepalives_days": 7 * 86_400}
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+ALIKE = ("c2895", "c3346")
+
+
+def test_these_names_hash_alike() -> None:
+    assert collector_number(ALIKE[0]) == collector_number(ALIKE[1])
+
+
+async def test_two_names_that_hash_alike_are_noticed(embedded_uri: str, database: str) -> None:
+    first, second = ALIKE
+    async with Store.open(embedded_uri, database=database) as store:
+        await store.claim(first, "a" * 32)
+        with pytest.raises(StoreError, match=f"the keys of '{second}' could be those of '{first}'") as caught:
+            await store.claim(second, "b" * 32)
+        assert "another name" in caught.value.cure
+        assert await store.claimed("b" * 32) == []
+        await store.claim(first, "a" * 32)
+
+
+async def test_a_name_of_before_that_hashes_alike_is_noticed(embedded_uri: str, database: str) -> None:
+    """Names of before 0.2.0 claimed no number; whoever has one goes on."""
+    first, second = ALIKE
+    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+        await client[database]["meta"].insert_one({"_id": f"collector:{first}", "spool": "a" * 32})
+    async with Store.open(embedded_uri, database=database) as store:
+        with pytest.raises(StoreError, match="the same 24 bits"):
+            await store.claim(second, "b" * 32)
+        await store.claim(first, "a" * 32)
+        assert await store.claimed("a" * 32) == [first]

@@ -1,0 +1,199 @@
+"""From each schema that a database ever had to this program's: nothing is lost, and nothing comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from pymongo import MongoClient
+
+from collector.errors import StoreError
+from collector.query.filters import Choice, Filter
+from collector.query.origins import announced
+from collector.settings.model import RetentionSettings
+from collector.store.collections import SCHEMA_VERSION
+from collector.store.migrate import MIGRATIONS, migrate
+from collector.store.mongo import Store
+from collector.store.writes import Change
+from schemas.documents import to_message
+from tests.faults import mongo_proxy as faults
+from tests.faults.mongo_proxy import proxy
+from tests.running import BGPLEDGER
+from tests.store.test_archive import archive
+from tests.store.test_origins import a_day, found
+from tests.support import until
+
+
+class Watching:
+    """Remembers what a migration is told to do."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+
+    def read(self, done: int, of: int) -> None:
+        assert 0 < done <= of
+
+    def building(self, what: str | None) -> None:
+        pass
+
+
+def _without_origins(database: Any) -> None:
+    database["updates"].drop_index("origin")
+    database["updates"].update_many({}, {"$unset": {"origin_asns": ""}, "$set": {"v": 1}})
+
+
+BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins}
+"""What makes of a database of the next schema one of this."""
+
+
+def make_old(uri: str, database: str, version: int = 1) -> None:
+    """As bgpledger had it when its schema was this one."""
+    with MongoClient[dict[str, Any]](uri) as client:
+        for step in range(SCHEMA_VERSION - 1, version - 1, -1):
+            BACK[step](client[database])
+        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": version}})
+
+
+def indexes(uri: str, database: str) -> set[str]:
+    with MongoClient[dict[str, Any]](uri) as client:
+        return set(client[database]["updates"].index_information())
+
+
+async def test_a_database_of_before_is_served_and_migrated(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path
+) -> None:
+    day = a_day(4)
+    await archive(data_dir, store, *day)
+    everything = {one["_id"]: one async for one in store.find("updates", {})}
+    asked = Filter(origins=Choice((64511,)))
+    said = await found(store, asked)
+    make_old(mongodb_uri, database)
+    # A collector of this version goes on with it as it is, and questions are answered.
+    await store.prepare()
+    assert "origin" not in indexes(mongodb_uri, database)
+    assert await announced(store, asked) is None
+    assert await found(store, asked) == said
+    old = {one["_id"]: one async for one in store.find("updates", {})}
+    assert all("origin_asns" not in one for one in old.values())
+    assert [to_message(one) for one in old.values()] == [to_message(one) for one in everything.values()]
+
+    assert sum(done.changed for done in await migrate(store, Watching())) == len(everything)
+    assert "origin" in indexes(mongodb_uri, database)
+    assert {one["_id"]: one async for one in store.find("updates", {})} == everything
+    assert await announced(store, asked) is not None
+    assert await found(store, asked) == said
+
+
+async def test_a_migration_that_was_broken_off_is_taken_up(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await archive(data_dir, store, *a_day(5))
+    count = await store.count("updates")
+    make_old(mongodb_uri, database)
+    monkeypatch.setattr("collector.store.migrate._BATCH", 10)
+
+    class Breaking(Watching):
+        def read(self, done: int, of: int) -> None:
+            assert 0 < done <= of == count
+            if done >= 30:
+                raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await migrate(store, Breaking())
+    assert await store.schema() == 1
+    assert 0 < sum(done.changed for done in await migrate(store, Watching())) < count
+    assert [one["v"] async for one in store.find("updates", {})] == [2] * count
+
+
+async def test_what_the_database_removed_does_not_come_back(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A TTL index removes UPDATEs that have been read, and are about to be written."""
+    await archive(data_dir, store, *a_day(5))
+    count = await store.count("updates")
+    make_old(mongodb_uri, database)
+    change = store.change
+
+    async def change_late(collection: str, changes: Sequence[Change]) -> int:
+        await store.remove(collection, changes[0].of)
+        return await change(collection, changes)
+
+    monkeypatch.setattr(store, "change", change_late)
+    await migrate(store, Watching())
+    assert await store.count("updates") == count - 1
+
+
+async def test_updates_whose_sessions_have_expired_are_migrated_too(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path
+) -> None:
+    await archive(data_dir, store, *a_day(5))
+    make_old(mongodb_uri, database)
+    await store.maintain({**RetentionSettings().model_dump(), "sessions_days": 1})
+    await store.remove("sessions", {})
+    await migrate(store, Watching())
+    assert {one["v"] async for one in store.find("updates", {})} == {2}
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+async def test_a_database_of_every_schema_becomes_one_of_this(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path, version: int
+) -> None:
+    async def everything() -> dict[str, list[Any]]:
+        collections = ("updates", "messages", "sessions", "gaps", "rejects")
+        return {name: [one async for one in store.find(name, {}, sort=[("_id", 1)])] for name in collections}
+
+    await archive(data_dir, store, *a_day(6))
+    before, shape = await everything(), indexes(mongodb_uri, database)
+    make_old(mongodb_uri, database, version)
+    watch = Watching()
+    done = await migrate(store, watch)
+    assert watch.steps == [one.name for one in done] == [one.name for one in MIGRATIONS if one.version >= version]
+    assert await store.schema() == SCHEMA_VERSION
+    assert (await everything(), indexes(mongodb_uri, database)) == (before, shape)
+    assert await migrate(store, watch) == []
+
+
+def test_every_schema_has_its_step() -> None:
+    """Each begins where the one before ended, and the last one makes what this program knows."""
+    versions = [migration.version for migration in MIGRATIONS]
+    assert versions == list(range(1, SCHEMA_VERSION))
+    assert [migration.to for migration in MIGRATIONS] == [*versions[1:], SCHEMA_VERSION]
+
+
+async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: str, data_dir: Path) -> None:
+    await archive(data_dir, store, *a_day(4))
+    make_old(mongodb_uri, database)
+    async with proxy(urlsplit(mongodb_uri).port or 0) as between:
+        await between.set(faults.never_answering_writes)
+        migrating = await asyncio.create_subprocess_exec(
+            *(BGPLEDGER, "--mongodb-uri", between.uri(), "db", "migrate"),
+            stderr=asyncio.subprocess.PIPE,
+            env={"BGPLEDGER_MONGODB_DATABASE": database},
+        )
+        assert migrating.stderr
+        assert b"UPDATEs get their origins" in await migrating.stderr.readline()
+        await until(lambda: between.spoilt, what="it writes")
+        migrating.send_signal(signal.SIGINT)
+        said = (await migrating.stderr.read()).decode()
+        assert await migrating.wait() == 130
+    assert "goes on from there" in said
+    assert "Traceback" not in said
+    await migrate(store, Watching())
+    assert await store.schema() == SCHEMA_VERSION
+
+
+async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str, database: str) -> None:
+    with MongoClient[dict[str, Any]](mongodb_uri) as client:
+        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    for use in (store.prepare(), migrate(store, Watching()), found(store, Filter(origins=Choice((64511,))))):
+        with pytest.raises(StoreError, match="has schema 3, this program knows 2"):
+            await use
+    assert await found(store, Filter()) == []
