@@ -322,8 +322,9 @@ async def _ask_peers(uri: str, settings: Settings, running: RunningCollector) ->
 def _standing(peer: PeerStatus) -> str:
     state = {"never": "has never been up", "down": "is down", "unconfigured": "is not configured"}[peer.state]
     name = f"{peer.address} (AS {peer.asn})" if peer.asn else peer.address
-    at = f", last at {peer.reason_at:%Y-%m-%d %H:%M:%S} UTC" if peer.reason_at else ""
-    says = f"{name} {state}: {peer.reason or 'why is not known'}{at}"
+    at = f", at {peer.reason_at:%Y-%m-%d %H:%M:%S} UTC" if peer.reason_at else ""
+    since = f"; since then: {peer.attempt}, last at {peer.attempt_at:%Y-%m-%d %H:%M:%S} UTC" if peer.attempt else ""
+    says = f"{name} {state}: {peer.reason or 'why is not known'}{at}{since}"
     if peer.open is None:
         return says
     opened = peer.open

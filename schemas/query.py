@@ -184,9 +184,12 @@ class PeerStatus(_Answer):
     routes: int = 0
     """Routes that stand now; 0 when the session is down."""
     reason: str | None = None
-    """Why it is not up: why its last session ended, or its last attempt since then failed."""
+    """Why it is not up: why its last session ended, or, where there was none, why its last attempt failed."""
     reason_at: Timestamp | None = None
     """When that was."""
+    attempt: str | None = None
+    """Why its last attempt since that session's end failed."""
+    attempt_at: Timestamp | None = None
     open: PeerOpen | None = None
     """Its last OPEN; null while it is up, and where none ever came."""
 

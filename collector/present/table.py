@@ -297,5 +297,6 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("description", lambda peer: peer.description, folds=True),
         _Column("at (UTC)", lambda peer: None if peer.reason_at == peer.since else peer.reason_at),
         _Column("reason", lambda peer: peer.reason, folds=True),
+        _Column("since then", lambda peer: peer.attempt, folds=True),
     ),
 }

@@ -80,12 +80,12 @@ def _refused(stranger: Stranger, last: Document | None) -> PeerStatus:
 
 
 async def _down(store: Store, address: str, peer: KnownPeer | None, last: Document | None) -> PeerStatus:
-    reason, at = (last.get("reason"), last["until"]) if last else (None, None)
+    ended = (last.get("reason"), last["until"]) if last else None
     failed = await _last_failure(store, address)
-    if failed and (at is None or failed[1] > at):
-        reason, at = failed
-    if reason is None and last is None and peer is not None:
-        reason = _not_heard_of(peer)
+    if failed and ended and failed[1] <= ended[1]:
+        failed = None  # it tells of that very end
+    reason, at = ended or failed or (_not_heard_of(peer) if peer else None, None)
+    attempt, attempt_at = failed if ended and failed else (None, None)
     expected = peer.asn if peer else None
     return PeerStatus(
         address=address,
@@ -98,6 +98,8 @@ async def _down(store: Store, address: str, peer: KnownPeer | None, last: Docume
         updates=last["updates"] if last else 0,
         reason=reason,
         reason_at=at,
+        attempt=attempt,
+        attempt_at=attempt_at,
         open=await _last_open(store, address, peer),
     )
 

@@ -322,10 +322,13 @@ async def test_peers_say_why_they_are_not_up(spool: Path, store: Store) -> None:
     assert one.open.differs == ["AS 64999, where AS 64500 is configured", "no ipv6 unicast"]
     assert two.open is not None
     assert two.open.differs == ["hold time 1 s, where 0 or at least 3 is allowed", "no ipv6 unicast"]
+    assert (three.state, three.reason) == ("down", "NOTIFICATION sent: Hold Timer Expired")
+    assert three.reason_at == three.since
+    assert three.attempt == "no connection: Connection refused"
+    assert three.attempt_at is not None
     assert three.since is not None
-    assert three.reason_at is not None
-    assert (three.state, three.reason) == ("down", "no connection: Connection refused")
-    assert three.reason_at > three.since
+    assert three.attempt_at > three.since
+    assert (one.attempt, two.attempt) == (None, None)
     assert four.reason == "it has not connected yet; if its MD5 password is another than here, nothing of it arrives"
     assert (nine.address, nine.asn, nine.state, nine.reason_at) == ("192.0.2.9", None, "unconfigured", moment)
     assert nine.reason == "connects to 192.0.2.254 and is refused, as no peer has this address: 7 times"
