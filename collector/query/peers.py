@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +86,8 @@ async def _down(store: Store, address: str, peer: KnownPeer | None, last: Docume
     failed = await _last_failure(store, address)
     if failed and ended and failed[1] <= ended[1]:
         failed = None  # it tells of that very end
+    if failed and peer and peer.password and failed[0] == _NOTHING_ARRIVED:
+        failed = f"{failed[0]}{_HINT}", failed[1]
     reason, at = ended or failed or (_not_heard_of(peer) if peer else None, None)
     attempt, attempt_at = failed if ended and failed else (None, None)
     expected = peer.asn if peer else None
@@ -105,8 +109,11 @@ async def _down(store: Store, address: str, peer: KnownPeer | None, last: Docume
 
 
 def _not_heard_of(peer: KnownPeer) -> str:
-    reason = "it has not connected yet" if peer.passive else "no connection yet"
-    return f"{reason}; if its MD5 password is another than here, nothing of it arrives" if peer.password else reason
+    return f"{'it has not connected yet' if peer.passive else 'no connection yet'}{_HINT if peer.password else ''}"
+
+
+_HINT = "; if its MD5 password is another than here, nothing of it arrives"
+_NOTHING_ARRIVED = f"no connection: {os.strerror(errno.ETIMEDOUT)}"
 
 
 async def _last_failure(store: Store, address: str) -> tuple[str, datetime] | None:

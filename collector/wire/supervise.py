@@ -205,8 +205,26 @@ class ExabgpSupervisor:
 # --- its log --------------------------------------------------------------------------------------------------------
 
 # Its short form has no level, and with a level it has a time of its own.
-_TROUBLE = ("error", "problem", "could not", "can not", "refus", "invalid", "too many", "traceback", "not a valid")
-_NOISE = ("environment file missing", "generate it using", "thank you for using", "auto-enabling adj-rib-out")
+_TROUBLE = (
+    "error",
+    "problem",
+    "could not",
+    "can not",
+    "refus",
+    "invalid",
+    "too many",
+    "traceback",
+    "not a valid",
+    "is not configured for",
+)
+_NOISE = (
+    "------",
+    "therefore no routes of this kind",
+    "environment file missing",
+    "generate it using",
+    "thank you for using",
+    "auto-enabling adj-rib-out",
+)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

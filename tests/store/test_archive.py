@@ -306,15 +306,17 @@ async def test_peers_say_why_they_are_not_up(spool: Path, store: Store) -> None:
         *ended.up(),
         ended.down("notification sent (4,0)"),
         ended.line("state", state="down", reason="no connection: Connection refused"),
+        Router("192.0.2.5").down("no connection: Connection timed out"),
     )
     families = ("ipv4 unicast", "ipv6 unicast")
     configured = [
         *(KnownPeer(f"192.0.2.{at}", 64500, families=families) for at in (1, 2, 3)),
         KnownPeer("192.0.2.4", 64500, passive=True, password=True),
+        KnownPeer("192.0.2.5", 64500, password=True),
     ]
     moment = datetime(2026, 11, 25, tzinfo=UTC)
     stranger = Stranger(address="192.0.2.9", local="192.0.2.254", first=moment, last=moment, times=7)
-    one, two, three, four, nine = [peer async for peer in peers(store, configured, [stranger])]
+    one, two, three, four, five, nine = [peer async for peer in peers(store, configured, [stranger])]
     assert one.reason == f"NOTIFICATION sent: OPEN Message Error / Bad Peer AS: {words}"
     assert one.reason_at is not None
     assert one.open is not None
@@ -330,6 +332,8 @@ async def test_peers_say_why_they_are_not_up(spool: Path, store: Store) -> None:
     assert three.attempt_at > three.since
     assert (one.attempt, two.attempt) == (None, None)
     assert four.reason == "it has not connected yet; if its MD5 password is another than here, nothing of it arrives"
+    hint = "if its MD5 password is another than here, nothing of it arrives"
+    assert five.reason == f"no connection: Connection timed out; {hint}"
     assert (nine.address, nine.asn, nine.state, nine.reason_at) == ("192.0.2.9", None, "unconfigured", moment)
     assert nine.reason == "connects to 192.0.2.254 and is refused, as no peer has this address: 7 times"
 
