@@ -6,6 +6,9 @@ The root of all errors that this program raises on purpose. The command line pri
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class BgpledgerError(Exception):
     """A failure that a user can cause, see and mend.
@@ -51,3 +54,28 @@ class ReplayError(BgpledgerError):
 
 class CollectorError(BgpledgerError):
     """The collector cannot start or go on: a port is taken, a program is missing, a stage keeps ending."""
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Around a task group: of the failures that a user can cause, raise the first instead of the group.
+
+    Tasks that fail together nearly always do so for one reason. A group that holds anything else is a bug, and stays
+    whole. (`raise` under `except*` is no way to do this: until 3.11.4 Python wraps what is raised there in a group.)
+
+    Raises:
+        BgpledgerError: the first one.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        errors, bugs = group.split(BgpledgerError)
+        if errors is None or bugs is not None:
+            raise
+        raise _first(errors) from None
+
+
+def _first(failure: BaseException) -> BaseException:
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

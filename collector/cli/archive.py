@@ -41,7 +41,7 @@ async def _archive(settings: Settings) -> None:
     from functools import partial
 
     from collector.cli.asking import find_store
-    from collector.errors import BgpledgerError
+    from collector.errors import one_error
     from collector.lanes import find_lanes
     from collector.ledger.outage import Together, announce, withdraw
     from collector.ledger.project import Projector, Rhythm
@@ -70,12 +70,10 @@ async def _archive(settings: Settings) -> None:
                 asyncio.create_task(projector.run(), name="tables"),
                 asyncio.create_task(upkeep.run(), name="upkeep"),
             ]
-            try:
+            with one_error():
                 async with asyncio.TaskGroup() as running:
                     for archiver in archivers:
                         running.create_task(archiver.run())
-            except* BgpledgerError as errors:
-                raise errors.exceptions[0] from None
             for task in beside:
                 task.cancel()
             withdraw(settings.data_dir)

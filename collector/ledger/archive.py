@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from collector.errors import BgpledgerError, SpoolError, StoreError
+from collector.errors import SpoolError, StoreError, one_error
 from collector.ledger.healer import Ask, Healer
 from collector.ledger.outage import Outage, Tell
 from collector.ledger.sessions import SessionTracker
@@ -139,14 +139,13 @@ class Archiver:
             SpoolError: the spool cannot be read or acknowledged.
         """
         batches: asyncio.Queue[_Batch | None] = asyncio.Queue(maxsize=1)
-        try:
-            async with asyncio.TaskGroup() as stages:
-                stages.create_task(self._read(batches), name="read and decode")
-                stages.create_task(self._write(batches), name="write and acknowledge")
-        except* _StoppedWhileAwayError:
-            log.warning("stopped while the store was away; the spool keeps what is not stored")
-        except* BgpledgerError as errors:
-            raise errors.exceptions[0] from None
+        with one_error():
+            try:
+                async with asyncio.TaskGroup() as stages:
+                    stages.create_task(self._read(batches), name="read and decode")
+                    stages.create_task(self._write(batches), name="write and acknowledge")
+            except* _StoppedWhileAwayError:
+                log.warning("stopped while the store was away; the spool keeps what is not stored")
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         """Let a thread wait for the disk; one at a time, as the spool's reader wants it."""

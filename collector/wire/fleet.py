@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import Callable, Sequence
 
 from collector.children import end_leftovers
-from collector.errors import BgpledgerError
+from collector.errors import BgpledgerError, one_error
 from collector.lanes import Lane, find_lanes
 from collector.settings import Settings
 from collector.wire.spread import Spread, too_many_processes
@@ -48,12 +48,10 @@ class Fleet:
         """
         for lane in find_lanes(self._data_dir, self._processes)[self._processes :]:
             await self._conclude(lane)
-        try:
+        with one_error():
             async with asyncio.TaskGroup() as running:
                 for supervisor in self._supervisors:
                     running.create_task(supervisor.run())
-        except* BgpledgerError as errors:
-            raise errors.exceptions[0] from None
 
     async def _conclude(self, lane: Lane) -> None:
         """Say that the ExaBGP of a lane is gone which has none any more, so that no session stays up in the archive.

@@ -25,7 +25,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from collector.errors import ReplayError
+from collector.errors import one_error
 from collector.wire import bgp, mrt, speaker
 from collector.wire.replay_plan import PlannedPeer, PlannedSession, plan, session_ends
 
@@ -97,20 +97,8 @@ async def play(
         ReplayError: the file or a session failed; all other sessions were ended.
     """
     replay = _Replay(_Settings(path, target, peer_as, speed, loop, stay, progress), peers)
-    try:
+    with one_error():
         return await replay.run()
-    except BaseExceptionGroup as failures:
-        # When sessions fail together, the first one tells enough; what is no ReplayError is a bug and stays whole.
-        errors, bugs = failures.split(ReplayError)
-        if bugs is not None or errors is None:
-            raise
-        raise _first(errors) from None
-
-
-def _first(failure: BaseException) -> BaseException:
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
 
 
 class _Replay:
