@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -108,6 +109,18 @@ class Collector:
                 assert status["read"] == status["stored"] + status["rejected"]
                 return status
             await asyncio.sleep(0.1)
+
+
+def processes(pattern: str) -> list[int]:
+    """All processes but ourselves whose command line, its arguments joined by blanks, has the pattern in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with suppress(OSError):  # it has ended
+                words = os.fsdecode((entry / "cmdline").read_bytes()).rstrip("\0").replace("\0", " ")
+                if re.search(pattern, words):
+                    found.append(int(entry.name))
+    return found
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from collector.spool.spool import inspect
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.documents import collector_number, key_collector, lane_name
-from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port
+from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port, processes
 from tests.support import ROOT, Router, until
 
 FEED = ROOT / "collector/data/demo.mrt.gz"
@@ -77,9 +77,7 @@ async def is_down(collector: Collector, peer: Peer) -> bool:
 
 def kill(collector: Collector, ending: str) -> None:
     """Kill -9 the process whose command line ends so, behind the data directory."""
-    pattern = f"{re.escape(str(collector.data_dir))}{ending}$"
-    listed = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=True)
-    (pid,) = [int(pid) for pid in listed.stdout.split() if int(pid) != os.getpid()]
+    (pid,) = processes(f"{re.escape(str(collector.data_dir))}{ending}$")
     os.kill(pid, signal.SIGKILL)
 
 

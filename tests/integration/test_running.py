@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.store.mongo import Store
-from tests.running import BGPLEDGER, Collector, collecting, free_port
+from tests.running import BGPLEDGER, Collector, collecting, free_port, processes
 from tests.support import ROOT, program, until
 
 FEED = ROOT / "collector/data/demo.mrt.gz"
@@ -52,10 +52,8 @@ async def have_all_routes(collector: Collector) -> bool:
 
 def children(collector: Collector, words: str) -> list[int]:
     """The collector's processes whose command line has these words."""
-    listed = subprocess.run(
-        ["pgrep", "-f", f"{words}.*{re.escape(str(collector.data_dir))}"], capture_output=True, text=True, check=False
-    )
-    return [int(pid) for pid in listed.stdout.split() if int(pid) not in (os.getpid(), collector.process.pid)]
+    found = processes(f"{words}.*{re.escape(str(collector.data_dir))}")
+    return [pid for pid in found if pid != collector.process.pid]
 
 
 async def test_a_reload_touches_only_what_changed(data_dir: Path, tmp_path: Path) -> None:
