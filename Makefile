@@ -18,7 +18,7 @@ ROUNDS  ?=
 TABLES  ?= 10
 STORE   ?=
 
-.PHONY: help demo run test whole-table faults fuzz bench tools lint format lock clean
+.PHONY: help demo run test bare-debian whole-table faults fuzz bench tools lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -32,6 +32,9 @@ run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 
 test: $(READY) tools lint ## everything that the tests need, then the tests, two at a time
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12 with nothing installed; as root
+	@.ci/bare-debian
 
 whole-table: $(READY) tools ## one peer's whole table against bgpdump, of which `make test` takes the beginning
 	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py $(PYTEST_ARGS)

@@ -165,7 +165,7 @@ async def test_tail(recipe: Recipe) -> None:
 
 async def test_peers_down(recipe: Recipe) -> None:
     (row,) = await recipe("peers-down.js")
-    assert row.split(" ", 1)[1] == "192.0.2.2 AS64501 ended by peer: peer reset"
+    assert row.split(" ", 1)[1] == "192.0.2.2 AS64501 ended by exabgp: peer reset"
 
 
 async def test_sessions(recipe: Recipe) -> None:
