@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +107,8 @@ def answer(
     return asyncio.run(_flushing(ask_and_write()))
 
 
-def show(answers: Iterable[BaseModel], kind: type[BaseModel], form: StrEnum) -> None:
-    """Write answers that are there already, or come one by one, to stdout.
+def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: StrEnum) -> None:
+    """Write answers that are there already to stdout.
 
     Args:
         answers: what is written.

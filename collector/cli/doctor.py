@@ -51,7 +51,7 @@ def command(
     if form is AnswerFormat.TABLE:
         _say(noted())
     else:
-        checks = (Check(**{**found._asdict(), "cure": found.cure or None}) for found in noted())
+        checks = [Check(**{**found._asdict(), "cure": found.cure or None}) for found in noted()]
         show(checks, Check, form)
     if any(found.state == "error" for found in seen):
         raise typer.Exit(1)

@@ -54,7 +54,7 @@ def command(
     try:
         peers = plan(file, only_peer=only_peer, source=source)
         if show_plan:
-            show((peer.as_answer() for peer in peers), ReplayedPeer, form)
+            show([peer.as_answer() for peer in peers], ReplayedPeer, form)
             return
         with _progress(None if loop else sum(peer.updates for peer in peers)) as progress:
             summary = _until_signal(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import TextIO
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from schemas.query import Report
 
@@ -14,7 +16,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     """Write every answer with all of its keys; what is absent is null."""
     count = 0
     async for answer in answers:
-        stream.write(answer.model_dump_json() + "\n")
+        stream.write(_json(answer) + "\n")
         count += 1
     return count
 
@@ -24,12 +26,19 @@ async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], s
     count = 0
     if issubclass(kind, Report):
         async for answer in answers:
-            stream.write(answer.model_dump_json(indent=2) + "\n")
+            stream.write(_json(answer, indent=2) + "\n")
             count += 1
         return count
     stream.write("[")
     async for answer in answers:
-        stream.write(("," if count else "") + "\n" + answer.model_dump_json())
+        stream.write(("," if count else "") + "\n" + _json(answer))
         count += 1
     stream.write("\n]\n" if count else "]\n")
     return count
+
+
+def _json(answer: BaseModel, indent: int | None = None) -> str:
+    try:
+        return answer.model_dump_json(indent=indent)
+    except PydanticSerializationError:  # the name of a file is any bytes, and JSON is text
+        return json.dumps(answer.model_dump(mode="json"), indent=indent)

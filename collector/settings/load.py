@@ -17,6 +17,7 @@ from collector.settings.model import PeerSettings, Settings, SettingsError, defa
 
 _PREFIX = "BGPLEDGER_"
 _SHOWN = 60
+_LONGEST = 200
 _SHAPES = {
     "extra_forbidden": "is not a known key",
     "missing": "is missing",
@@ -170,9 +171,9 @@ class _Layers:
             ) from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"the configuration {path} is not UTF-8 text", "save it as UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, and lists in lists in lists
             raise ConfigurationError(
-                f"{path} is not TOML: {error}", "mend that line; strings stand in quotes"
+                f"{path} is not TOML: {str(error)[:_LONGEST]}", "mend that line; strings stand in quotes"
             ) from None
         peers = self.tree.get("peers")
         holders = [(self.tree, "data_dir"), (self._mongodb(), "uri_file")]

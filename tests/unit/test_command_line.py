@@ -101,7 +101,7 @@ def test_reports_in_every_format(data_dir: Path, capsys: pytest.CaptureFixture[s
     assert lines["csv"][0] == ",".join(parsed[0])
     assert lines["psv"][1].split("|")[:3] == ["192.0.2.1", "64496", "127.0.1.1"]
     assert lines["table"][1].split()[:3] == ["192.0.2.1", "64496", "127.0.1.1"]
-    for command in ("config check", "doctor"):
+    for command in ("config check", "doctor --mongodb-uri mongodb://127.0.0.1:1"):
         here = ("--data-dir", str(data_dir), *command.split())
         found = json.loads(typed(capsys, *here, "--format", "json")[1])
         header = typed(capsys, *here, "--format", "csv")[1].splitlines()[0]
