@@ -90,11 +90,17 @@ def collection_of(message: Message) -> Literal["updates", "messages"]:
 
 
 def to_document(message: Message, place: Place) -> dict[str, Any]:
-    """A message as a document of its collection."""
+    """A message as a document of its collection.
+
+    `ts` is the stored time, which never runs backwards in a spool. Where the line's own time is another, because the
+    clock was set back, `clock` has it.
+    """
     document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
     if place.session is not None:
         document["session"] = place.session
     document.update(message.model_dump(exclude_none=True))
+    if document["ts"] != place.ts:
+        document["ts"], document["clock"] = place.ts, document["ts"]
     if isinstance(message, Update):
         del document["kind"]  # the collection says it
         set_origins(document)
@@ -110,7 +116,7 @@ def set_origins(document: dict[str, Any]) -> None:
 
 
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
-_NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns"))
+_NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns", "clock"))
 
 
 def to_message(document: dict[str, Any]) -> Message:
@@ -120,6 +126,7 @@ def to_message(document: dict[str, Any]) -> Message:
         pydantic.ValidationError: the document is of a shape that this version does not know.
     """
     body = {key: value for key, value in document.items() if key not in _NOT_OF_THE_MESSAGE}
+    body["ts"] = document.get("clock", document["ts"])
     body.setdefault("kind", "update")
     if body["kind"] == "answer":
         return Answer(text=body["text"])
@@ -142,17 +149,21 @@ class _Document(BaseModel):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
-GapCause = Literal["pipe", "disk", "end", "spool"]
+GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session"]
 """`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
 receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
-away."""
+away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
+in a session whose begin was not heard, or whose end was."""
+
+COUNTED_CAUSES = frozenset(("pipe", "disk", "spool"))
+"""Of lines that ExaBGP counted and nobody has."""
 
 
 class Gap(_Document):
-    """Lines that ExaBGP wrote and we do not have: between `after` and `ts`, what the peer said is not known."""
+    """What a peer said between `after` and `ts` is not known: ExaBGP's lines are lost, or cannot be read."""
 
     ts: Timestamp
-    """The first line behind the gap."""
+    """The first line behind the gap; of a reject, that line."""
     line: int
     """Its number in the spool."""
     peer: Peer | None = None
@@ -163,7 +174,7 @@ class Gap(_Document):
     """How many; none when that cannot be known, and none may be lost at all."""
     cause: GapCause
     reason: str | None = None
-    """Of `disk`: what the system said."""
+    """Of `disk`: what the system said. Of `reject`: why the line cannot be read."""
 
 
 class SessionNotification(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +38,10 @@ class Counted(NamedTuple):
     peer: Peer
     pid: int
     counter: int | None
+    kind: str | None = None
+    """The line's type in ExaBGP's words, where it can be read."""
+    ts: datetime | None = None
+    """The line's own time, where it can be read."""
 
 
 class Withdrawn(_Model):

@@ -229,9 +229,12 @@ class CollectorStatus(Report):
     spool_full: str | None = None
     """Since when and why new lines are dropped; null while there is room."""
     gaps: int
-    """How often lines were lost before they reached the spool; `history` shows each in its place."""
+    """How often lines were lost before they reached the spool, or could not be read; `history` shows each in its
+    place."""
     lost: int
     """Lines that ExaBGP counted and that never came."""
+    unreadable: int
+    """Lines of peers' that could not be read, and may have said anything of their routes: they are rejects."""
     lag_seconds: float
     """Age of the oldest line that waits; 0 when none does."""
     rib_behind: int | None = None
@@ -292,6 +295,8 @@ class Verification(Report):
     """Lines whose document [retention] has removed."""
     lost: int
     """Lines that never reached the spool, as gaps tell."""
+    unreadable: int
+    """Lines of peers' that could not be read, and may have said anything of their routes, as gaps tell."""
     sessions: int
     findings: list[Finding]
     more: int

@@ -179,7 +179,7 @@ class Archiver:
         for line in lines:
             message = decode(line.raw)
             if isinstance(message, Rejection):
-                place = self._tracker.reject(line.number, counted(line.raw))
+                place = self._tracker.reject(line.number, counted(line.raw), message.reason)
                 batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
             else:
                 place = self._tracker.follow(line.number, message)

@@ -3,6 +3,10 @@
 ExaBGP counts the lines of each neighbour from 1 on, over all of its sessions. A jump is that many lines lost: in its
 pipe when a receiver died, or for want of room on the disk, of which the receiver leaves a line. When ExaBGP and its
 receiver ended together, the last lines cannot be counted, and the gap says so.
+
+The count belongs to ExaBGP's *object* of a neighbour, and a reload makes new ones: that neighbour's count begins at 1
+again, at the reload or at its next reset, and nobody else's. So a step back restarts one count. It hides nothing unless
+lines may have been lost since the last one: then nobody knows how far the old count had come, and the gap says that.
 """
 
 from __future__ import annotations
@@ -26,6 +30,10 @@ class _Counter:
     asn: int
     count: int
     ts: datetime
+    whole: bool = True
+    """Whether nothing can have been lost behind the last line."""
+    before: int | None = None
+    """How far the count of the object before this one had come: that object may have something left to say."""
 
 
 @dataclass(slots=True)
@@ -53,6 +61,7 @@ class GapState:
     """The last one: what ExaBGP's counters miss around it, it has taken."""
     gaps: int = 0
     lost: int = 0
+    unreadable: int = 0
 
 
 class GapFinder:
@@ -87,28 +96,40 @@ class GapFinder:
         """
         expected = self.state.next_line
         if expected is not None and line > expected:
+            self._doubt()
             self.state.hole = _Hole(since=before, until=ts, cause="spool")
             self._add(line, None, before, ts, line - expected, "spool")
         self.state.next_line = line + 1
 
-    def helper(self, line: int, message: HelperStart | HelperEnd | Dropped | Shutdown) -> bool:
+    def helper(self, line: int, message: HelperStart | HelperEnd | Dropped | Shutdown, ts: datetime) -> bool:
         """Take a word about ExaBGP's life, or its receiver's, into account.
+
+        Args:
+            line: its number.
+            message: the word.
+            ts: its stored time.
 
         Returns:
             Whether another ExaBGP begins here than the one before.
         """
         state = self.state
         if isinstance(message, Dropped):
-            state.hole = _Hole(since=message.since, until=message.ts, cause="disk")
-            self._add(line, None, message.since, message.ts, message.lines, "disk", message.reason)
+            self._doubt()
+            since = min(message.since, ts)
+            state.hole = _Hole(since=since, until=ts, cause="disk")
+            self._add(line, None, since, ts, message.lines, "disk", message.reason)
         elif isinstance(message, HelperEnd | Shutdown):
             state.drained = True
-        elif message.source.pid:  # 0: it had gone before its receiver could ask for its number
+        elif message.source.pid:
             another = message.source.pid != state.exabgp or message.incarnation != state.incarnation is not None
             if another:
-                self._another(line, message.ts, message.source.pid)
+                self._another(line, ts, message.source.pid)
+            elif not state.drained:
+                self._doubt()  # the receiver before this one died, and lines with it
             state.incarnation = message.incarnation
             return another
+        else:  # it had gone before its receiver could ask for its number
+            self._doubt()
         return False
 
     def count(self, line: int, ts: datetime, counted: Counted) -> bool:
@@ -117,26 +138,34 @@ class GapFinder:
         Returns:
             Whether another ExaBGP begins here than the one before.
         """
-        if another := self._is_another(counted):
+        if another := counted.pid != self.state.exabgp:
             self._another(line, ts, counted.pid)
         if counted.counter is None:
             return another
         self.state.drained = False
         name = self._counter_name(counted.peer.address)
         last = self.state.counters.get(name)
-        self.state.counters[name] = _Counter(asn=counted.peer.asn, count=counted.counter, ts=ts)
-        lost = counted.counter - 1 - (last.count if last else 0)
-        if lost > 0:
+        before, lost = _lost(last, counted.counter)
+        self.state.counters[name] = _Counter(asn=counted.peer.asn, count=counted.counter, ts=ts, before=before)
+        if lost != 0:
             after = last.ts if last else None
             self._add(line, Peer(address=name, asn=counted.peer.asn), after, ts, lost, self._cause(after, ts))
         return another
 
-    def _is_another(self, counted: Counted) -> bool:
-        """Whether a line can only be of another ExaBGP, of which no receiver told: it counts from 1 again."""
-        if counted.pid != self.state.exabgp:
-            return True
-        last = self.state.counters.get(self._counter_name(counted.peer.address))
-        return last is not None and counted.counter is not None and counted.counter <= last.count
+    def reject(self, line: int, ts: datetime, peer: Peer, reason: str) -> None:
+        """Take note of a peer's line that cannot be read, and may have said anything of its routes."""
+        self.state.unreadable += 1
+        self._add(line, peer, ts, ts, 1, "reject", reason)
+
+    def unheard(self, line: int, after: datetime | None, ts: datetime, peer: Peer) -> None:
+        """Take note of a peer that speaks in a session of which we have not heard that it began, or went on."""
+        if not self.is_behind_gap(line, peer.address):
+            self._add(line, peer, after, ts, None, "session")
+
+    def is_behind_gap(self, line: int, address: str) -> bool:
+        """Whether a line has just told that lines of a peer's are lost."""
+        name = self._counter_name(address)
+        return any(gap.line == line and gap.peer and gap.peer.address == name for gap in self._found)
 
     def _another(self, line: int, ts: datetime, pid: int) -> None:
         state = self.state
@@ -145,6 +174,11 @@ class GapFinder:
                 self._add(line, Peer(address=name, asn=counter.asn), counter.ts, ts, None, "end")
         state.exabgp, state.incarnation, state.drained = pid, None, False
         state.counters.clear()
+
+    def _doubt(self) -> None:
+        """From each count's last line on something may be lost, until its next line tells."""
+        for counter in self.state.counters.values():
+            counter.whole = False
 
     def _cause(self, after: datetime | None, ts: datetime) -> GapCause:
         hole = self.state.hole
@@ -168,9 +202,25 @@ class GapFinder:
         cause: GapCause,
         reason: str | None = None,
     ) -> None:
-        key = make_gap_key(before, self._number, line, peer.address if peer else "")
+        whose = peer.address if peer else ""
+        key = make_gap_key(before, self._number, line, f"{whose} reject" if cause == "reject" else whose)
         facts: dict[str, Any] = {"peer": peer, "after": after, "lines": lines, "cause": cause, "reason": reason}
         self._found.append(Gap(key=key, collector=self._collector, ts=before, line=line, **facts))
         self.state.gaps += 1
-        if peer:  # what is nobody's in particular is counted with its peers' next lines
+        if peer and cause != "reject":  # what is nobody's in particular is counted with its peers' next lines
             self.state.lost += lines or 0
+
+
+def _lost(last: _Counter | None, count: int) -> tuple[int | None, int | None]:
+    """What a neighbour's next count tells: how far the object before had come, and how many lines are lost.
+
+    Returns:
+        None for the number where it cannot be known.
+    """
+    if last is None:
+        return None, count - 1
+    if count > last.count:
+        if last.whole and last.before is not None and count == last.before + 1:
+            return last.count, 0  # the object before had something left to say
+        return last.before, count - 1 - last.count
+    return last.count, count - 1 if last.whole else None

@@ -15,6 +15,8 @@ _ROUTE_REFRESH = {2, 128}
 _MULTIPROTOCOL = 1
 _PAUSE = 30.0
 """Between two requests to one peer: each costs it its whole table."""
+_LONGEST_PAUSE = 86_400.0
+"""What could not be read may come again with each table: the pause doubles, up to a day."""
 
 Ask = Callable[[str, str], bool]
 
@@ -28,14 +30,15 @@ class Healer:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._wanted: dict[str, int | None] = {}
+        self._wanted: dict[str, Gap] = {}
         self._asked: dict[str, float] = {}
+        self._pauses: dict[str, float] = {}
 
     def want(self, gaps: Iterable[Gap]) -> None:
         """Take note of peers whose lines are lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
         for gap in gaps:
             if gap.peer and "/" not in gap.peer.address:
-                self._wanted[gap.peer.address] = gap.lines
+                self._wanted[gap.peer.address] = gap
 
     def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
         """Ask whoever has not been asked lately.
@@ -43,17 +46,27 @@ class Healer:
         Args:
             capabilities: those that the peer at an address offered, if its session is up.
         """
-        for address, lines in list(self._wanted.items()):
-            if time.monotonic() - self._asked.get(address, float("-inf")) < _PAUSE:
+        for address, gap in list(self._wanted.items()):
+            now, again = time.monotonic(), gap.cause == "reject"
+            pause = self._pauses.get(address, _PAUSE) if again else _PAUSE
+            if now - self._asked.get(address, float("-inf")) < pause:
                 continue
             families = families_to_refresh(capabilities(address) or [])
             if families and not all(self._ask(address, family) for family in families):
                 continue
             del self._wanted[address]
             if families:
-                self._asked[address] = time.monotonic()
-                count = "unknown" if lines is None else lines
-                _log.warning("%s lines of %s are lost: asked it for its routes again", count, address)
+                self._asked[address] = now
+                self._pauses[address] = min(pause * 2, _LONGEST_PAUSE) if again else _PAUSE
+                _log.warning("%s: asked it for its routes again", _what(gap, address))
+
+
+def _what(gap: Gap, address: str) -> str:
+    if gap.cause == "reject":
+        return f"a line of {address} could not be read"
+    if gap.cause == "session":
+        return f"{address} speaks in a session that was not heard to begin, or to go on"
+    return f"{'unknown' if gap.lines is None else gap.lines} lines of {address} are lost"
 
 
 def families_to_refresh(capabilities: Iterable[dict[str, object]]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from bson import ObjectId
@@ -28,6 +28,7 @@ from schemas.message import (
     Message,
     Notification,
     Open,
+    Peer,
     Refresh,
     Sent,
     Shutdown,
@@ -38,6 +39,11 @@ from schemas.message import (
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 _LOST_WORD = "ExaBGP ended without a word"
+_UNHEARD = "its end was not heard"
+_PLAUSIBLE = timedelta(days=1)
+"""A line that cannot be read is believed its time when it is so little behind that of the one before."""
+_MAY_HAVE_ROUTES = (None, "update")
+"""The types of lines that may say something of routes; of a line that cannot be read the type may be unknown."""
 
 
 @dataclass(slots=True)
@@ -61,6 +67,7 @@ class _State:
     """All that the tracker has to remember over a restart."""
 
     last_ts: datetime = EPOCH
+    """The stored time of the last line: it never runs backwards."""
     neighbours: dict[str, _Neighbour] = field(default_factory=dict)
     gaps: GapState = field(default_factory=GapState)
 
@@ -107,71 +114,93 @@ class SessionTracker:
         neighbour = self._state.neighbours.get(address)
         return neighbour.session.capabilities if neighbour and neighbour.session else None
 
-    def reject(self, line: int, counted: Counted | None = None) -> Place:
-        """The place of a line that says nothing that we understand, but perhaps for its count."""
-        ts = self._state.last_ts
-        self._gaps.line(line, ts, ts)
-        if counted and self._gaps.count(line, ts, counted):
-            self._end_all(ts, _LOST_WORD)
+    def reject(self, line: int, counted: Counted | None = None, reason: str = "") -> Place:
+        """The place of a line that says nothing that we understand, but perhaps for whose it is and its count.
+
+        Args:
+            line: its number.
+            counted: what it says of itself.
+            reason: why it cannot be read.
+        """
+        ts = before = self._state.last_ts
+        if counted and counted.ts and before <= counted.ts < before + _PLAUSIBLE:
+            ts = self._state.last_ts = counted.ts
+        self._gaps.line(line, before, ts)
+        if counted:
+            if self._gaps.count(line, ts, counted):
+                self._end_all(before, _LOST_WORD)
+            if counted.kind in _MAY_HAVE_ROUTES:
+                self._gaps.reject(line, ts, counted.peer, reason)
         return self._place(ts, line, None)
 
     def follow(self, line: int, message: Message) -> Place:
-        """Take the next line into account, and tell where its message belongs."""
+        """Take the next line into account, and tell where its message belongs.
+
+        The time of a place is the line's own, but never before that of an earlier line: a clock that was set back
+        changes the order of nothing.
+        """
         if isinstance(message, Answer):
             return self.reject(line)
-        self._state.last_ts, before = message.ts, self._state.last_ts
-        self._gaps.line(line, before, message.ts)
+        before = self._state.last_ts
+        ts = max(before, message.ts)
+        self._gaps.line(line, before, ts)
         if isinstance(message, HelperStart | HelperEnd | Dropped | Shutdown):
-            if self._gaps.helper(line, message):
-                self._end_all(min(before, message.ts), _LOST_WORD)
+            # A receiver that begins is younger than the lines that it finds in the pipe: they keep their own times.
+            if not isinstance(message, HelperStart):
+                self._state.last_ts = ts
+            if self._gaps.helper(line, message, ts):
+                self._end_all(before, _LOST_WORD)
             elif isinstance(message, Shutdown):
-                self._end_all(message.ts, "ExaBGP was shut down")
-            return self._place(message.ts, line, None)
-        if self._gaps.count(line, message.ts, Counted(message.peer, message.source.pid, message.source.counter)):
-            # A receiver's word that it began may be younger than the lines that it found in the pipe.
-            self._end_all(min(before, message.ts), _LOST_WORD)
-        neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=message.ts))
-        place = self._apply(line, message, neighbour)
-        neighbour.last_seen = message.ts
+                self._end_all(ts, "ExaBGP was shut down")
+            return self._place(ts, line, None)
+        self._state.last_ts = ts
+        if self._gaps.count(line, ts, Counted(message.peer, message.source.pid, message.source.counter)):
+            self._end_all(before, _LOST_WORD)
+        neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=ts))
+        place = self._apply(line, ts, message, neighbour)
+        neighbour.last_seen = ts
         return place
 
     # --- one line -----------------------------------------------------------------------------------------------
 
-    def _apply(self, line: int, message: Any, neighbour: _Neighbour) -> Place:
-        key = make_key(message.ts, self._number, line)
+    def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour) -> Place:
+        key = make_key(ts, self._number, line)
         if isinstance(message, Open) or (isinstance(message, StateChange) and message.state != "down"):
             neighbour.ended = None
         elif neighbour.ended and isinstance(message, Update | EndOfRib | Refresh | Keepalive):
-            self._take_up(neighbour)
+            self._take_up(line, ts, message.peer, neighbour)
         if isinstance(message, StateChange) and message.state == "up":
             if neighbour.session:
-                self._end(neighbour, neighbour.last_seen, End("peer", "its end was among lines that were lost"))
-            self._begin(key, neighbour, message, "up")
+                self._end(neighbour, neighbour.last_seen, End("collector", _UNHEARD))
+            self._begin(key, ts, neighbour, message, "up")
         elif neighbour.session is None and isinstance(message, Update | EndOfRib | Refresh):
-            self._begin(key, neighbour, message, "seen")
+            self._gaps.unheard(line, None, ts, message.peer)
+            self._begin(key, ts, neighbour, message, "seen")
         session = neighbour.session
         if isinstance(message, Open):
             neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
         elif session is None and neighbour.opened and isinstance(message, Keepalive):
-            neighbour.opened["last_keepalive"] = message.ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
+            neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
         if session is None:
-            return self._place(message.ts, line, None)
+            return self._place(ts, line, None)
         if not isinstance(message, Sent):
-            _tally(session, message)
+            _tally(session, ts, message)
         self._dirty[session.key] = session
         if isinstance(message, Notification | Sent):
             neighbour.notification = heard(message) or neighbour.notification
         if isinstance(message, StateChange) and message.state == "down":
             neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
-            self._end(neighbour, message.ts, explain(message.reason, neighbour.notification))
-        return Place(key, message.ts, self._collector, session.key)
+            self._end(neighbour, ts, explain(message.reason, neighbour.notification))
+        return Place(key, ts, self._collector, session.key)
 
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
         return Place(make_key(ts, self._number, line), ts, self._collector, session)
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
-    def _begin(self, key: ObjectId, neighbour: _Neighbour, message: Any, began: Literal["up", "seen"]) -> None:
+    def _begin(
+        self, key: ObjectId, ts: datetime, neighbour: _Neighbour, message: Any, began: Literal["up", "seen"]
+    ) -> None:
         facts = neighbour.opened or {}
         if isinstance(message, StateChange):
             facts = {**facts, "local": message.local}
@@ -179,10 +208,10 @@ class SessionTracker:
             key=key,
             collector=self._collector,
             peer=message.peer,
-            since=message.ts,
+            since=ts,
             began=began,
             exabgp_pid=message.source.pid,
-            last_seen=message.ts,
+            last_seen=ts,
             **facts,
         )
         self._dirty[key] = neighbour.session
@@ -194,12 +223,16 @@ class SessionTracker:
             self._dirty[session.key] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
 
-    def _take_up(self, neighbour: _Neighbour) -> None:
-        """Go on with a session whose `down` was not its end, unless the word of another may be lost."""
+    def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: _Neighbour) -> None:
+        """Go on with a session whose `down` was not its end, unless the word of another may be lost.
+
+        What it said is not certain until it has said it again.
+        """
         session, neighbour.ended = neighbour.ended, None
         if session is not None and neighbour.gaps == self._state.gaps.gaps:
             session.until = session.ended_by = session.reason = session.notification = None
             neighbour.session = session
+            self._gaps.unheard(line, session.last_seen, ts, peer)
 
     def _end_all(self, ts: datetime, reason: str) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
@@ -209,11 +242,11 @@ class SessionTracker:
                 self._end(neighbour, max(ts, neighbour.session.last_seen), End("collector", reason))
 
 
-def _tally(session: Session, message: Any) -> None:
-    session.last_seen = message.ts
+def _tally(session: Session, ts: datetime, message: Any) -> None:
+    session.last_seen = ts
     if isinstance(message, Keepalive):
         session.keepalives += 1
-        session.last_keepalive = message.ts
+        session.last_keepalive = ts
     elif isinstance(message, Update):
         session.updates += 1
         if message.announce:

@@ -37,10 +37,13 @@ METRICS = {
         "gauge", "UPDATEs that the stored tables of sessions that are up do not hold yet.", lambda s: s.rib_behind or 0
     ),
     "bgpledger_gaps_total": _Metric(
-        "counter", "How often lines were lost on their way to the spool.", lambda s: s.gaps
+        "counter", "How often lines were lost on their way to the spool, or could not be read.", lambda s: s.gaps
     ),
     "bgpledger_lines_lost_total": _Metric(
         "counter", "Lines that ExaBGP counted and that never came.", lambda s: s.lost
+    ),
+    "bgpledger_lines_unreadable_total": _Metric(
+        "counter", "Lines of peers that could not be read, and may have said anything.", lambda s: s.unreadable
     ),
     "bgpledger_store_up": _Metric(
         "gauge", "1 while the store answers.", lambda s: not s.store.startswith(("none", "un"))

@@ -113,9 +113,9 @@ class Books:
     highest: int = -1
     """Of all lines, those that do not count as well."""
     tallies: dict[ObjectId, Tally] = field(default_factory=dict)
-    counts: dict[tuple[Stream, int], Numbers] = field(default_factory=dict)
-    """ExaBGP's counts, by its process number as well."""
-    recounted: Counter[Stream] = field(default_factory=Counter)
+    counts: dict[tuple[Stream, int], list[Numbers]] = field(default_factory=dict)
+    """ExaBGP's counts, by its process number as well. A neighbour that was reloaded is counted from 1 again: what was
+    seen twice goes into a second set, and so on."""
     opens: Counter[Stream] = field(default_factory=Counter)
     """OPENs: each is followed by a KEEPALIVE, ahead of the session, that no session counts."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -162,9 +162,10 @@ class Books:
     def _count(self, line: int, address: str, pid: int, count: int | None) -> None:
         if count is not None:
             stream = self.stream(line, address)
-            numbers = self.counts.setdefault((stream, pid), Numbers())
-            if not numbers.add(count):
-                self.recounted[stream] += 1
+            sets = self.counts.setdefault((stream, pid), [])
+            if not any(numbers.add(count) for numbers in sets):
+                sets.append(Numbers())
+                sets[-1].add(count)
 
     def _tally(self, line: int, address: str, collection: str, document: Document) -> None:
         kind = document.get("kind")

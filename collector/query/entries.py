@@ -14,6 +14,10 @@ _HOW_LOST = {
     "end": "ExaBGP and its receiver died together, with what they still had",
     "spool": "a part of the spool is gone",
 }
+_NOT_LOST = {
+    "reject": "a line could not be read, and may have said anything of its routes: it is in `rejects`",
+    "session": "it speaks on in a session whose begin, or going on, was not heard",
+}
 
 
 def route_entry(
@@ -61,5 +65,5 @@ def gap_entry(gap: Document, prefix: str | None = None) -> HistoryEntry:
         family=family if prefix else None,
         since=gap.get("after"),
         lines=lines,
-        reason=f"{count} lost: {_HOW_LOST[gap['cause']]}",
+        reason=_NOT_LOST.get(gap["cause"]) or f"{count} lost: {_HOW_LOST[gap['cause']]}",
     )

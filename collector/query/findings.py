@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from collector.query.books import Books, Stream, Tally
-from schemas.documents import key_line
+from schemas.documents import COUNTED_CAUSES, key_line
 from schemas.query import Finding
 
 
@@ -171,15 +171,23 @@ class Judgement:
     # --- counters -----------------------------------------------------------------------------------------------
 
     def _counters(self) -> Iterator[Finding]:
-        """ExaBGP counts from 1 on: what no line has is in a gap, or has expired."""
+        """ExaBGP counts from 1 on: what no line has is in a gap, or has expired.
+
+        After a reload it counts from 1 on again. Of each count there are then as many lines as of any higher one, or
+        more: where there are fewer, some are missing, whatever order they came in.
+        """
         lost: Counter[Stream] = Counter()
+        unknown: set[Stream] = set()
         for gap in self._claims.gaps:
-            if gap.peer and gap.lines:
-                lost[self._books.stream(gap.line, gap.peer)] += gap.lines
+            if gap.peer and gap.cause in COUNTED_CAUSES:
+                stream = self._books.stream(gap.line, gap.peer)
+                lost[stream] += gap.lines or 0
+                if gap.lines is None:
+                    unknown.add(stream)
         holes: Counter[Stream] = Counter()
-        for (stream, _pid), numbers in self._books.counts.items():
-            holes[stream] += sum(map(len, numbers.missing(1, numbers.top + 1)))
-        for stream in sorted(holes.keys() | lost.keys()):
+        for (stream, _pid), sets in self._books.counts.items():
+            holes[stream] += sum(len(run) for numbers in sets for run in numbers.missing(1, numbers.top + 1))
+        for stream in sorted((holes.keys() | lost.keys()) - unknown):
             if self._can_be_counted(stream):
                 yield from self._counter(stream, holes[stream], lost[stream])
 
@@ -190,8 +198,6 @@ class Judgement:
         return stream.epoch > 0 and self._books.begins[stream.epoch - 1].second >= self._limits.messages
 
     def _counter(self, stream: Stream, holes: int, lost: int) -> Iterator[Finding]:
-        if twice := self._books.recounted[stream]:
-            yield Finding(what="double", peer=stream.name, detail=f"{twice} of ExaBGP's counts stand in two lines each")
         gone = self._gone[stream] + self._missing
         if self._limits.keepalives:
             gone += self._books.opens[stream]

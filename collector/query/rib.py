@@ -77,7 +77,7 @@ async def rib(
                     prefix=question.prefix,
                     family=family,
                     state="unknown",
-                    since=known.gap,
+                    since=known.gap.ts,
                 )
 
 

@@ -7,13 +7,15 @@ between the markers of RFC 7313 has taken back all that it did not repeat.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, Self
 
 import bson
+from bson import ObjectId
 
 from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_peer
@@ -22,7 +24,7 @@ from collector.tables.fold import Fold
 from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
 from collector.tables.snapshots import Beside, Stored
 from schemas.attributes import Aggregator, ExtendedCommunity
-from schemas.documents import Snapshot
+from schemas.documents import Snapshot, key_collector, key_line
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
 
@@ -49,6 +51,29 @@ class Shared(NamedTuple):
     its: Stored | None
 
 
+class LastGap(NamedTuple):
+    """The last gap of a session's peer."""
+
+    ts: datetime
+    behind: datetime
+    """What was announced before this is uncertain."""
+    line: int
+    collector: int
+    """With `line`, its place among the spool's lines."""
+
+    @classmethod
+    def of(cls, gap: Document) -> Self:
+        """The gap that a document tells of."""
+        ts: datetime = gap["ts"]
+        # Lines of one millisecond stand on both sides of a gap that began in it: all of them are uncertain then.
+        behind = ts + _MILLISECOND if gap.get("after") == ts else ts
+        return cls(ts, behind, gap["line"], key_collector(gap["_id"]))
+
+    def lies_before(self, key: ObjectId) -> bool:
+        """Whether a line stands behind it, of which nothing but its key is known."""
+        return key_collector(key) != self.collector or key_line(key) >= self.line
+
+
 @dataclass
 class Known:
     """What is known of a session's routes at a moment."""
@@ -57,7 +82,7 @@ class Known:
     session: Document
     end: datetime | None
     """The moment; None: now, and the session is up."""
-    gap: datetime | None
+    gap: LastGap | None
     """The last one: what is older is uncertain, what is absent unknown,"""
     mended: Mapping[str, datetime]
     """but in these families, whose table came again behind it, from these times on."""
@@ -125,7 +150,7 @@ class Known:
         state: RouteState = "stands"
         if self.stale:
             state = "stale"
-        elif self.gap and held.since < milliseconds(self.gap) and key.family not in self.mended:
+        elif self.gap and held.since < milliseconds(self.gap.behind) and key.family not in self.mended:
             state = "uncertain"
         family, rd, path_id, nlri = key
         own = {
@@ -271,23 +296,35 @@ def _restart_time(session: Mapping[str, Any]) -> timedelta:
     return timedelta(0)
 
 
-async def _last_gap(store: Store, session: Mapping[str, Any], end: datetime | None) -> datetime | None:
-    span = {"$gt": session["since"], **({"$lte": end} if end else {})}
-    query = {"peer.address": session["peer"]["address"], "ts": span}
-    async for gap in store.find("gaps", query, sort=(("ts", -1),), limit=1, fields=("ts",)):
-        ts: datetime = gap["ts"]
-        return ts
+async def _last_gap(store: Store, session: Mapping[str, Any], end: datetime | None) -> LastGap | None:
+    # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
+    begin = "$gte" if session["began"] == "seen" else "$gt"
+    span = {begin: session["since"], **({"$lte": end} if end else {})}
+    query = {"peer.address": {"$in": _names(session["peer"]["address"])}, "ts": span}
+    fields = ("collector", "ts", "after", "line")
+    async for gap in store.find("gaps", query, sort=(("ts", -1), ("_id", -1)), fields=fields):
+        if gap["collector"] == session["collector"]:
+            return LastGap.of(gap)
     return None
 
 
+@lru_cache(maxsize=1024)
+def _names(address: str) -> list[str]:
+    """An address, and every range that it may be of: the peers of one have their gaps together."""
+    network = ipaddress.ip_network(address)
+    return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
+
+
 async def _refreshes(
-    store: Store, session: Mapping[str, Any], gap: datetime, end: datetime | None
+    store: Store, session: Mapping[str, Any], gap: LastGap, end: datetime | None
 ) -> AsyncIterator[tuple[str, datetime]]:
     """Tables that came again behind a gap: family, and when it began."""
-    span = {"$gte": gap, **({"$lte": end} if end else {})}
+    span = {"$gte": gap.ts, **({"$lte": end} if end else {})}
     query = {"peer.address": session["peer"]["address"], "kind": "refresh", "ts": span}
     begun: dict[str, datetime] = {}
-    async for marker in store.find("messages", query, sort=_ORDER, fields=("ts", "family", "subtype")):
+    async for marker in store.find("messages", query, sort=_ORDER, fields=("ts", "collector", "family", "subtype")):
+        if marker["collector"] != session["collector"] or not gap.lies_before(marker["_id"]):
+            continue
         family = marker["family"]
         if marker["subtype"] == "begin":
             begun[family] = marker["ts"]

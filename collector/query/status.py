@@ -47,6 +47,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         spool_full=min((spool.full for spool in spools if spool.full), default=None),
         gaps=sum(found.get("gaps", 0) for found in gaps),
         lost=sum(found.get("lost", 0) for found in gaps),
+        unreadable=sum(found.get("unreadable", 0) for found in gaps),
         bytes_waiting=sum(spool.bytes_waiting for spool in spools),
         lag_seconds=max(_age(spool.oldest_waiting) for spool in spools),
         rib_behind=behind,

@@ -60,8 +60,13 @@ async def gap_rows(store: Store, filters: Filter) -> AsyncIterator[Row]:
     query = {"ts": filters.span} if filters.span else {}
     async for gap in store.find("gaps", query, sort=(("ts", 1),)):
         if "peer" in gap and filters.of_peer(Peer.model_validate(gap["peer"])):
-            # It lies before the line that revealed it.
-            yield Row(gap["ts"], b"", GAP, gap)
+            yield Row(gap["ts"], _place(gap), GAP, gap)
+
+
+def _place(gap: Document) -> bytes:
+    """Behind the last line before it: that which revealed it lies behind it, one that cannot be read is part of it."""
+    line = gap["line"] - (gap["cause"] != "reject")
+    return bytes(gap["_id"].binary[:7] + max(line, 0).to_bytes(5) + b"\xff")
 
 
 async def sessions(store: Store, filters: Filter) -> list[Document]:

@@ -20,12 +20,12 @@ from collector.query.findings import Claims, Judgement, Limits, ToldGap
 from collector.query.scan import every_document
 from collector.spool.spool import SpoolState, inspect, known_identity
 from collector.store.mongo import Document, Store
-from schemas.documents import Session, key_line, lane_name
+from schemas.documents import COUNTED_CAUSES, Session, key_line, lane_name
 from schemas.query import Finding, Verification
 
 MOST_FINDINGS = 500
 _EVERY = 1000
-_SUMS = ("verified", "waiting", "documents", "expired", "lost", "sessions", "more")
+_SUMS = ("verified", "waiting", "documents", "expired", "lost", "unreadable", "sessions", "more")
 _TALLIES = ("updates", "keepalives")
 
 Told = Callable[[int, int], None]
@@ -99,7 +99,8 @@ async def _verify(lane: Lane, store: Store, collector: str, told: Told) -> Verif
         waiting=spool.waiting,
         documents=books.documents,
         expired=judgement.expired,
-        lost=sum(gap.lines or 0 for gap in gaps if gap.peer or gap.cause == "spool"),
+        lost=sum(gap.lines or 0 for gap in gaps if gap.cause == "spool" or (gap.peer and gap.cause in COUNTED_CAUSES)),
+        unreadable=sum(gap.cause == "reject" for gap in gaps),
         sessions=len(sessions.counted),
         findings=listed,
         more=more,

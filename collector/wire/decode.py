@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from schemas.exabgp import to_message
 from schemas.message import Answer, Counted, Message, Open, Peer, StateChange
-from schemas.scalars import normalise_address
+from schemas.scalars import from_unix, normalise_address
 
 MAX_LINE_BYTES = 8 * 2**20
 """The longest line that is looked at: parsing takes up to 45 bytes of memory for each of a line's.
@@ -76,7 +76,9 @@ def decode(raw: bytes) -> Message | Rejection:
 
 
 _SELF = re.compile(
-    rb"""\{\ ?"exabgp":\ "[^"]*",.{0,300}?"pid"\ ?:\ (\d{1,9}),.{0,100}?"counter":\ (\d{1,18}),.{0,300}?
+    rb"""\{\ ?"exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),.{0,300}?
+    "pid"\ ?:\ (\d{1,9}),.{0,100}?"counter":\ (\d{1,18})
+    (?:,\ "type":\ "([a-z]{1,20})")?,.{0,300}?
     "address":\ \{.{0,100}?"peer":\ "([0-9a-fA-F.:]{2,45})".{0,20}?"asn":\ \{.{0,100}?"peer":\ (\d{1,10})""",
     re.VERBOSE,
 )
@@ -87,9 +89,12 @@ def counted(raw: bytes) -> Counted | None:
     found = _SELF.match(raw[:2000])
     if found is None or not raw.rstrip().endswith(b"}"):
         return None
-    pid, count, address, asn = found.groups()
+    time, pid, count, kind, address, asn = found.groups()
+    if b'"direction": "send"' in raw[:2000]:
+        kind = b"sent"
     try:
-        return Counted(Peer(address=normalise_address(address.decode()), asn=int(asn)), int(pid), int(count))
+        peer = Peer(address=normalise_address(address.decode()), asn=int(asn))
+        return Counted(peer, int(pid), int(count), kind.decode() if kind else None, from_unix(float(time)))
     except ValueError:
         return None
 

@@ -296,7 +296,7 @@ def attempt(router: Router, *, asn: int, hold_time: int, why: str, code: int, su
 
 
 async def test_peers_say_why_they_are_not_up(spool: Path, store: Store) -> None:
-    wrong_as, short, ended = Router(), Router("192.0.2.2"), Router("192.0.2.3")
+    wrong_as, short, ended, silent = (Router(f"192.0.2.{at}", start=1.8e9 + 10 * at) for at in (1, 2, 3, 5))
     words = "ASN in OPEN (64999) did not match ASN expected (64500)"
     await archive(
         spool,
@@ -306,7 +306,7 @@ async def test_peers_say_why_they_are_not_up(spool: Path, store: Store) -> None:
         *ended.up(),
         ended.down("notification sent (4,0)"),
         ended.line("state", state="down", reason="no connection: Connection refused"),
-        Router("192.0.2.5").down("no connection: Connection timed out"),
+        silent.down("no connection: Connection timed out"),
     )
     families = ("ipv4 unicast", "ipv6 unicast")
     configured = [

@@ -53,6 +53,7 @@ STATUS = CollectorStatus(
     bytes_waiting=0,
     gaps=0,
     lost=0,
+    unreadable=0,
     lag_seconds=0,
     mongodb_uri="mongodb://db.example.net:27017/?" + "&".join(["appName=bgpledger"] * 9),
     store="MongoDB 8",

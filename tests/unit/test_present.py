@@ -103,6 +103,7 @@ async def test_status() -> None:
         bytes_waiting=0,
         gaps=1,
         lost=2,
+        unreadable=0,
         lag_seconds=0,
         mongodb_uri=None,
         store="MongoDB 8",
