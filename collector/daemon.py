@@ -114,6 +114,7 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
         started=started,
         collector=settings.collector,
         peers=tuple(_known(peer) for peer in settings.peers if not peer.is_range),
+        ranges=tuple(peer.address for peer in settings.peers if peer.is_range),
         config=config.absolute() if config else None,
         mongodb_uri=uri if settings.mongodb.uri is None else None,
         database=settings.mongodb.database,

@@ -304,7 +304,7 @@ def _peers(settings: Settings, running: RunningCollector) -> Iterator[Finding]:
     except BgpledgerError:
         return  # the store's finding has it
     expected = {peer.address: peer for peer in running.peers}
-    down = [peer for peer in standing if peer.state != "up" and (peer.address in expected or not peer.asn)]
+    down = [peer for peer in standing if peer.state == "unconfigured" or (peer.configured and peer.state != "up")]
     for peer in down:
         yield Finding("warning", "peer", _standing(peer), _peers_cure(peer))
     if any(peer.open is None and expected[peer.address].password for peer in down if peer.address in expected):

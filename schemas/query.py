@@ -169,6 +169,8 @@ class PeerStatus(_Answer):
     address: str
     asn: int | None
     description: str | None = None
+    configured: bool | None = None
+    """Whether the collector that runs here has it configured; null when none runs here."""
     state: Literal["up", "down", "never", "unconfigured"]
     """`up`: Established. `never`: it has not been since the archive began. `unconfigured`: it connects to the collector
     that runs here, and is refused."""

@@ -72,7 +72,7 @@ PEER_METRICS = {
         "gauge", "The newest message of the session, or of the last one.", lambda p: _seconds(p.last_message)
     ),
 }
-"""Those of each peer that is configured or has ever had a session, with its address and AS number as labels."""
+"""Those of each configured peer, with its address and AS number as labels: one that was taken out is no alert."""
 
 STRANGERS = "bgpledger_unconfigured_routers"
 
@@ -90,11 +90,16 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
             _write(name, metric, [("", answer)], stream)
     if not peers:
         return count
-    known = [(f'{{peer="{peer.address}",asn="{peer.asn}"}}', peer) for peer in peers if peer.state != "unconfigured"]
+    known = [
+        (f'{{peer="{peer.address}",asn="{peer.asn}"}}', peer)
+        for peer in peers
+        if peer.state != "unconfigured" and peer.configured is not False
+    ]
     for name, metric in PEER_METRICS.items():
         _write(name, metric, known, stream)
+    refused = sum(peer.state == "unconfigured" for peer in peers)
     strangers = _Metric("gauge", "Routers that connect and are refused, as no peer has their address.", float)
-    _write(STRANGERS, strangers, [("", len(peers) - len(known))], stream)
+    _write(STRANGERS, strangers, [("", refused)], stream)
     return count
 
 

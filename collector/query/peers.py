@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,15 @@ _MOMENT = timedelta(seconds=1)
 async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
     """`peers`, with those that the collector which runs on a data directory has configured, or refuses."""
     running = find_running(data_dir)
-    configured = running.peers if running else ()
-    strangers = read_strangers(lane.strangers for lane in find_lanes(data_dir)) if running else ()
-    async for peer in peers(store, configured, strangers):
-        yield peer
+    if running is None:
+        async for peer in peers(store):
+            yield peer
+        return
+    named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
+    strangers = read_strangers(lane.strangers for lane in find_lanes(data_dir))
+    async for peer in peers(store, running.peers, strangers):
+        configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
+        yield peer.model_copy(update={"configured": configured})
 
 
 async def peers(

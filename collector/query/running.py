@@ -44,6 +44,8 @@ class RunningCollector(BaseModel):
     collector: str | None = None
     """Its name."""
     peers: tuple[KnownPeer, ...] = ()
+    ranges: tuple[str, ...] = ()
+    """The configured peer ranges, such as `192.0.2.0/24`."""
     config: Path | None = None
     """The configuration it was started with: who may read it finds there how to reach a store that needs secrets."""
     mongodb_uri: str | None = None

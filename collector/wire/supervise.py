@@ -217,6 +217,8 @@ _TROUBLE = (
     "not a valid",
     "is not configured for",
 )
+_CHATTER = ("closing connection", "connection to ", "lost tcp session")
+"""Of every session's end and every attempt, without a reason; the archiver warns of them, with one."""
 _NOISE = (
     "------",
     "therefore no routes of this kind",
@@ -240,8 +242,10 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
 
 def _log(line: str, log: logging.Logger) -> None:
     lower = line.lower()
-    if line and not any(noise in lower for noise in _NOISE):
-        log.log(logging.WARNING if any(word in lower for word in _TROUBLE) else logging.INFO, "%s", line)
+    if not line or any(noise in lower for noise in _NOISE):
+        return
+    level = logging.DEBUG if any(word in lower for word in _CHATTER) else logging.INFO
+    log.log(logging.WARNING if any(word in lower for word in _TROUBLE) else level, "%s", line)
 
 
 def _how(status: int) -> str:

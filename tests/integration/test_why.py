@@ -178,7 +178,7 @@ STATES = {
 def test_peers_say_why(told: tuple[Collector, dict[str, dict[str, Any]]], number: int) -> None:
     peer = told[1][f"127.0.3.{number}"]
     state, reason = STATES[number]
-    assert peer["state"] == state
+    assert (peer["state"], peer["configured"]) == (state, number != 77)
     assert peer["reason"].startswith(reason)
 
 

@@ -143,6 +143,7 @@ PEERS = (
         address="192.0.2.1", asn=64500, state="up", since=TS, last_message=TS, last_keepalive=TS, updates=7, routes=5
     ),
     PeerStatus(address="2001:db8::1", asn=4_200_000_000, state="never"),
+    PeerStatus(address="192.0.2.2", asn=64501, configured=False, state="down", since=TS),  # taken out
     PeerStatus(address="192.0.2.9", asn=None, state="unconfigured", since=TS, reason="it is refused", reason_at=TS),
 )
 
