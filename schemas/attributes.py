@@ -86,27 +86,66 @@ class Aggregator(_Frozen):
 
 
 class ExtendedCommunity(_Frozen):
-    """An extended community (RFC 4360; 20 bytes: RFC 5701): its bytes, exactly, and how ExaBGP reads them."""
+    """An extended community (RFC 4360; 20 bytes: RFC 5701): its bytes, exactly, and in words.
+
+    In documents the words are ExaBGP's; in answers IANA's (`schemas.extended`), or ExaBGP's where that has none.
+    """
 
     hex: str
     text: str = ""
 
 
 class UnknownAttribute(_Frozen):
-    """An attribute that ExaBGP does not interpret: type code, flags and value as they stood on the wire."""
+    """An attribute that ExaBGP does not interpret: its type code and its value."""
 
     code: int
     flags: int
+    """As they came only where the message's bytes are stored (`wire_bytes`). Otherwise they are ExaBGP's, which sets
+    PARTIAL (0x20) in each (RFC 4271 5: as who passes it on has to)."""
     hex: str
 
 
+OTC = 35
+"""The type code of Only to Customer (RFC 9234)."""
+_TREATED, _DISCARDED = "treat-as-withdraw", "discard"
+
+
+def malformed(error: str) -> str:
+    """What ExaBGP did about malformed attributes in RFC 7606's words: `treat-as-withdraw: malformed COMMUNITIES`."""
+    done, _, name = error.partition(" due to ")
+    said = _NAMES.get(name, name.upper().replace("-", "_")) or "attribute"
+    return f"{'attribute-discard' if done == _DISCARDED else done}: malformed {said}"
+
+
+def is_treated_as_withdrawn(error: str | None) -> bool:
+    """Whether routes stand as withdrawn that were announced, with malformed attributes (RFC 7606 2)."""
+    return error is not None and error.startswith(_TREATED)
+
+
+_NAMES = {
+    "med": "MULTI_EXIT_DISC",
+    "local-preference": "LOCAL_PREF",
+    "community": "COMMUNITIES",
+    "large-community": "LARGE_COMMUNITY",
+    "extended-community": "EXTENDED COMMUNITIES",
+}
+"""Where ExaBGP's names are not RFC 4271's with other letters."""
+
+
 class Attributes(_Frozen):
-    """The path attributes that all announced routes of one UPDATE share; absent ones are None."""
+    """The path attributes that all announced routes of one UPDATE share; absent ones are None.
+
+    ExaBGP has read them: unknown attributes that are not transitive are not here (RFC 4271 5 has them ignored), nor
+    are the order of communities and the flags of those that it knows. Only the message's bytes have these
+    (`wire_bytes`).
+    """
 
     origin: Literal["igp", "egp", "incomplete", "invalid"] | None = None
     """ORIGIN (5.1.1). `invalid`: the peer sent a value that RFC 4271 does not know."""
     as_path: AsPath | None = None
-    """AS_PATH (5.1.2), AS4_PATH already merged in (RFC 6793)."""
+    """AS_PATH (5.1.2), as ExaBGP reads it: on a session with AS numbers of two bytes AS4_PATH is merged in (RFC 6793
+    4.2.3), confederation segments (RFC 5065) are AS_SEQUENCEs with ExaBGP 5, and an announcement without AS_PATH, which
+    is malformed, cannot be told from one with an empty one."""
     med: Uint32 | None = None
     """MULTI_EXIT_DISC (5.1.4)."""
     local_pref: Uint32 | None = None
@@ -126,6 +165,8 @@ class Attributes(_Frozen):
     """CLUSTER_LIST (RFC 4456)."""
     aigp: str | None = None
     """AIGP (RFC 7311): 64 bits, hexadecimal."""
+    otc: Asn | None = None
+    """Only to Customer (RFC 9234 5); documents of version 0.1 have it as the unknown attribute 35."""
     pmsi_tunnel: str | None = None
     """PMSI_TUNNEL (RFC 6514), as ExaBGP prints it."""
     prefix_sid: dict[str, Any] | None = None
@@ -134,6 +175,7 @@ class Attributes(_Frozen):
     """BGP-LS attribute (RFC 9552), as ExaBGP prints it."""
     unknown: list[UnknownAttribute] | None = None
     error: str | None = None
-    """What ExaBGP did about malformed attributes (RFC 7606): `treat-as-withdraw`, `discard`."""
+    """What ExaBGP did about malformed attributes (RFC 7606 2), in its words: `treat-as-withdraw`, with all that was
+    announced under `withdraw`, or `discard`, without the attribute; sometimes with ` due to ` and the attribute."""
     other: dict[str, Any] | None = None
     """Attributes under names that this version does not know, as ExaBGP prints them."""

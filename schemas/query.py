@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.attributes import Aggregator, ExtendedCommunity
+from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.message import Peer
 from schemas.scalars import Timestamp
 
@@ -20,13 +20,44 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
-class HistoryEntry(_Answer):
-    """One thing that happened to a prefix at one peer, or to the peer's session.
+class _Attributed(_Answer):
+    """What tells a route from its peer's others with the same prefix, and its attributes."""
 
-    A `withdraw` and the `session_end` of a route carry the next hop and the attributes of the route that went: those
-    of the newest announcement in that session, null where the archive does not have it.
-    """
+    path_id: int | None = None
+    rd: str | None = None
+    labels: list[list[int]] | None = None
+    next_hop: str | None = None
+    link_local: str | None = None
+    """The link-local address beside the next hop (RFC 2545 3)."""
+    as_path: str | None = None
+    origin: str | None = None
+    med: int | None = None
+    local_pref: int | None = None
+    communities: list[str] | None = None
+    large_communities: list[str] | None = None
+    extended_communities: list[ExtendedCommunity] | None = None
+    ipv6_extended_communities: list[ExtendedCommunity] | None = None
+    atomic_aggregate: bool | None = None
+    aggregator: Aggregator | None = None
+    originator_id: str | None = None
+    cluster_list: list[str] | None = None
+    otc: int | None = None
+    """Only to Customer (RFC 9234): an AS."""
+    aigp: int | None = None
+    """The accumulated IGP metric (RFC 7311)."""
+    pmsi_tunnel: str | None = None
+    prefix_sid: dict[str, Any] | None = None
+    bgp_ls: dict[str, Any] | None = None
+    unknown_attributes: list[UnknownAttribute] | None = None
+    """Those that ExaBGP does not know; their flags may be its own."""
+    other_attributes: dict[str, Any] | None = None
+    """Those that ExaBGP knows and this version does not, as it prints them."""
+    error: str | None = None
+    """What ExaBGP did about malformed attributes (RFC 7606): `treat-as-withdraw: malformed COMMUNITIES` of a `withdraw`
+    that the peer did not say, `attribute-discard: malformed AGGREGATOR` of an announcement."""
 
+
+class _Entry(_Answer):
     ts: Timestamp
     peer: Peer
     collector: str | None = None
@@ -40,21 +71,17 @@ class HistoryEntry(_Answer):
     family: str | None = None
     object: Any = None
     """A route that is no prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
-    path_id: int | None = None
-    rd: str | None = None
-    labels: list[list[int]] | None = None
-    next_hop: str | None = None
-    as_path: str | None = None
-    origin: str | None = None
-    med: int | None = None
-    local_pref: int | None = None
-    communities: list[str] | None = None
-    large_communities: list[str] | None = None
-    extended_communities: list[ExtendedCommunity] | None = None
-    atomic_aggregate: bool | None = None
-    aggregator: Aggregator | None = None
+
+
+class HistoryEntry(_Attributed, _Entry):
+    """One thing that happened to a prefix at one peer, or to the peer's session.
+
+    A `withdraw` and the `session_end` of a route carry the next hop and the attributes of the route that went: those
+    of the newest announcement in that session, null where the archive does not have it. `error` is the entry's own.
+    """
+
     reason: str | None = None
-    """Of a `session_end`: ExaBGP's word for why. Of a `gap`: how the lines were lost."""
+    """Of a `session_end`: why. Of a `gap`: how the lines were lost."""
     since: Timestamp | None = None
     """Of a `gap`: the last line before it."""
     lines: int | None = None
@@ -76,18 +103,20 @@ class TopEntry(_Answer):
     """The prefix, the origin's AS number, the peer's address, or the AS path."""
     announcements: int
     withdrawals: int
+    """Those that the peer said."""
     flaps: int
     """Announcements of a route that its peer had withdrawn."""
     path_changes: int
     """Announcements of a route with another AS path than the one before."""
+    malformed: int
+    """Announcements with malformed attributes (RFC 7606): those that were taken without these, which are counted as
+    announcements too, and those that were treated as withdrawals, which are not counted elsewhere."""
 
 
 RouteState = Literal["stands", "stale", "uncertain", "unknown"]
 
 
-class Route(_Answer):
-    """A route of one peer at a moment."""
-
+class _Standing(_Answer):
     peer: Peer
     collector: str | None = None
     """The name of the collector that the peer speaks to."""
@@ -101,20 +130,10 @@ class Route(_Answer):
     since: Timestamp
     """When it was announced as it is; of an unknown one: when lines were lost."""
     family: str
-    path_id: int | None = None
-    rd: str | None = None
-    labels: list[list[int]] | None = None
-    next_hop: str | None = None
-    link_local: str | None = None
-    as_path: str | None = None
-    origin: str | None = None
-    med: int | None = None
-    local_pref: int | None = None
-    communities: list[str] | None = None
-    large_communities: list[str] | None = None
-    extended_communities: list[ExtendedCommunity] | None = None
-    atomic_aggregate: bool | None = None
-    aggregator: Aggregator | None = None
+
+
+class Route(_Attributed, _Standing):
+    """A route of one peer at a moment."""
 
     def with_own(self, own: dict[str, Any]) -> Self:
         """This route with other values, which are not checked: `model_copy` in a third of its time.

@@ -6,9 +6,11 @@ import struct
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from exabgp.bgp.message.direction import Direction  # type: ignore[import-untyped]  # it has no types
+from exabgp.bgp.message.action import Action  # type: ignore[import-untyped]  # it has no types
+from exabgp.bgp.message.direction import Direction  # type: ignore[import-untyped]
 from exabgp.bgp.message.open.capability import Negotiated  # type: ignore[import-untyped]
 from exabgp.bgp.message.update import Update  # type: ignore[import-untyped]
+from exabgp.bgp.message.update.attribute import Attribute  # type: ignore[import-untyped]
 from exabgp.bgp.neighbor import Neighbor  # type: ignore[import-untyped]
 from exabgp.logger import log  # type: ignore[import-untyped]
 from exabgp.protocol.family import AFI, SAFI, Family  # type: ignore[import-untyped]
@@ -25,7 +27,9 @@ NEXT_HOP = b"\x40\x03\x04\xc0\x00\x02\x01"
 
 def attribute(flags: int, code: int, value: bytes) -> bytes:
     """A path attribute (RFC 4271 4.3)."""
-    return struct.pack(">BBH", flags | 0x10, code, len(value)) + value
+    if len(value) > 255:
+        return struct.pack(">BBH", flags | 0x10, code, len(value)) + value
+    return struct.pack(">BBB", flags, code, len(value)) + value
 
 
 def as_path(*asns: int, kind: int = 2) -> bytes:
@@ -80,6 +84,9 @@ class Speaker(Router):
         """The line of an UPDATE."""
         said = body(attributes, announce, withdraw)
         update = Update.unpack_message(said, Direction.IN, self._negotiated)
+        if Attribute.CODE.INTERNAL_TREAT_AS_WITHDRAW in update.attributes:  # as exabgp/reactor/protocol.py does
+            for nlri in update.nlris:
+                nlri.action = Action.WITHDRAW
         text = Response.JSON(json_version)._update(update)["message"]
         line = self.line("update", direction="receive", message="MESSAGE").replace(b'"MESSAGE"', str(text).encode())
         if not self._consolidate:

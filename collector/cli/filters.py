@@ -38,6 +38,11 @@ _OPTIONS: Mapping[str, Any] = {
     "elem": _option("Only these: announce, withdraw, session.", "KIND", "--elem", "-m"),
     "med": _option("Only with this MULTI_EXIT_DISC.", "N", "--med"),
     "local_pref": _option("Only with this LOCAL_PREF.", "N", "--local-pref"),
+    "attribute": _option(
+        "Only with this attribute: otc, otc=64500, aigp, cluster-list=10.0.0.*, malformed, 250, ...",
+        "NAME[=VALUE]",
+        "--attribute",
+    ),
 }
 _TIMES = ("start", "end", "duration")
 _OF_ENTRIES = (*_TIMES, "elem")
@@ -88,6 +93,7 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
 
     from collector.cli.asked import asked_peer, fault_of_address, fault_of_prefix
     from collector.query import filters
+    from collector.query.attributes import ATTRIBUTES, parse_attribute
     from collector.query.communities import fault_of_community, parse_community
     from collector.query.moments import parse_span
     from schemas.scalars import normalise_address, parse_asn
@@ -135,6 +141,12 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
         elems=choice("elem", filters.parse_elem, "a kind of entry", "write announce, withdraw or session"),
         med=choice("med", filters.parse_number, *number),
         local_pref=choice("local_pref", filters.parse_number, *number),
+        attributes=choice(
+            "attribute",
+            parse_attribute,
+            "an attribute",
+            f"write one of: {', '.join(ATTRIBUTES)}; or the type code of another; =VALUE after it where it has one",
+        ),
     )
     if not any(asked.wants(kind) for kind in filters.KINDS.values()):
         raise UsageError("--elem excludes every kind of entry", "leave one out: announce, withdraw or session")

@@ -30,6 +30,7 @@ class _By(StrEnum):
     WITHDRAWALS = "withdrawals"
     FLAPS = "flaps"
     PATH_CHANGES = "path-changes"
+    MALFORMED = "malformed"
 
 
 _KINDS = {
@@ -37,6 +38,7 @@ _KINDS = {
     _By.WITHDRAWALS: ("withdraw",),
     _By.FLAPS: ("announce", "withdraw"),
     _By.PATH_CHANGES: ("announce",),
+    _By.MALFORMED: ("announce", "withdraw"),
 }
 """The entries that have to be seen for each order."""
 
@@ -56,7 +58,8 @@ def command(
     """Show of which prefixes, origins, peers or paths most was said.
 
     A flap is an announcement of a route that its peer had withdrawn, a path change one with another AS path than the
-    one before. Without a time the whole archive is read. In a filter a comma is OR, a leading ! excludes.
+    one before, malformed one with malformed attributes (RFC 7606). Without a time the whole archive is read. In a
+    filter a comma is OR, a leading ! excludes.
     """
     import sys
 

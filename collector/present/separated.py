@@ -79,4 +79,6 @@ def _nested(value: Mapping[str, Any]) -> str:
         return value["text"] or f"0x{value['hex']}"
     if value.keys() == {"asn", "address"}:  # an aggregator
         return f"{value['asn']} {value['address']}"
+    if value.keys() == {"code", "flags", "hex"}:  # an attribute that ExaBGP does not know
+        return f"{value['code']}:0x{value['flags']:02x}:0x{value['hex']}"
     return json.dumps(value)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TextIO, cast
 from pydantic import BaseModel
 
 from collector.present.layout import Layout, bold, terminal_width, text_width
+from collector.query.communities import communities_of
+from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.query import (
     CollectorStatus,
     Finding,
@@ -179,7 +181,13 @@ def _text(value: object) -> str:
         return spoken(value)
     if isinstance(value, list):
         return " ".join(map(_text, value))
-    text = str(value)
+    if isinstance(value, ExtendedCommunity):
+        return value.text or f"0x{value.hex}"
+    if isinstance(value, Aggregator):
+        return f"{value.asn} {value.address}"
+    if isinstance(value, UnknownAttribute):
+        return f"{value.code} flags 0x{value.flags:02x} 0x{value.hex}"
+    text = json.dumps(value) if isinstance(value, dict) else str(value)
     # What a peer says in words (RFC 9003) must neither break a row nor command a terminal.
     return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
@@ -204,9 +212,26 @@ def _value(route: Route, name: str) -> str:
     return _text(getattr(route, name)) or "none"
 
 
-def _all_communities(entry: HistoryEntry | Route) -> list[str]:
-    extended = [one.text or f"0x{one.hex}" for one in entry.extended_communities or ()]
-    return [*(entry.communities or ()), *(entry.large_communities or ()), *extended]
+def _more(said: HistoryEntry | Route) -> str:
+    """The attributes that have no column of their own, each behind its name."""
+    named = (
+        ("aggregator", said.aggregator),
+        ("originator", said.originator_id),
+        ("clusters", said.cluster_list),
+        ("OTC", said.otc),
+        ("AIGP", said.aigp),
+        ("PMSI", said.pmsi_tunnel and said.pmsi_tunnel.removeprefix("pmsi:")),
+        ("prefix SID", said.prefix_sid),
+        ("BGP-LS", said.bgp_ls),
+        *(("attribute", one) for one in said.unknown_attributes or ()),
+        *(said.other_attributes or {}).items(),
+    )
+    atomic = ["atomic"] if said.atomic_aggregate else []
+    return ", ".join([*atomic, *(f"{name} {_text(value)}" for name, value in named if value is not None)])
+
+
+def _note(route: Route) -> str:
+    return ", ".join(filter(None, ("" if route.state == "stands" else route.state, route.error)))
 
 
 _ALWAYS = {"time (UTC)", "peer", "AS", "prefix", "event", "address", "state", "updates", "routes"}
@@ -226,9 +251,10 @@ _ROUTE = (
     _Column("origin", lambda entry: entry.origin, usual=6),
     _Column("MED", lambda entry: entry.med, right=True, usual=3),
     _Column("pref", lambda entry: entry.local_pref, right=True, usual=4),
-    _Column("communities", _all_communities, folds=True, usual=14),
+    _Column("communities", communities_of, folds=True, usual=14),
+    _Column("attributes", _more, folds=True),
 )
-_REASON = _Column("reason", lambda entry: entry.reason, folds=True, usual=6)
+_REASON = _Column("reason", lambda entry: entry.reason or entry.error, folds=True, usual=6)
 
 _FACTS = (CollectorStatus, Verification)
 
@@ -240,7 +266,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),
         _PREFIX,
-        _Column("note", lambda route: "" if route.state == "stands" else route.state),
+        _Column("note", _note),
         *_ROUTE,
         _Column("since (UTC)", lambda route: route.since),
     ),
@@ -277,6 +303,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("withdrawals", lambda entry: entry.withdrawals, right=True),
         _Column("flaps", lambda entry: entry.flaps, right=True),
         _Column("path changes", lambda entry: entry.path_changes, right=True),
+        _Column("malformed", lambda entry: entry.malformed or "", right=True),
     ),
     SpoolSegment: (
         _Column("state", lambda segment: segment.state),

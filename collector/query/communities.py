@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from schemas.query import HistoryEntry, Route
+
 WELL_KNOWN = {
     "graceful-shutdown": "65535:0",
     "accept-own": "65535:1",
@@ -18,14 +20,21 @@ WELL_KNOWN = {
 }
 """Names of IANA's registry (RFC 1997, 3765, 7611, 7999, 8326, 9494)."""
 
-_LONE_WORDS = ("redirect-to-nexthop", "copy-to-nexthop")
-"""Extended communities without parts, as ExaBGP prints them; others are hexadecimal."""
+_LONE_WORDS = ("redirect-to-nexthop", "copy-to-nexthop", "default-gateway")
+"""Extended communities without parts; others are hexadecimal."""
 _STANDARD, _LARGE = 2, 3
 """Parts."""
 _MOST = {_STANDARD: 2**16 - 1, _LARGE: 2**32 - 1}
 _NUMBER = re.compile(r"[0-9*]+")
 _AS_DOT = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})")
 _ANY_CHARACTERS = re.compile(r"[\w.:*-]+", re.ASCII)
+
+
+def communities_of(route: HistoryEntry | Route) -> list[str]:
+    """All communities of a route: standard, large, extended, those of IPv6."""
+    extended = (*(route.extended_communities or ()), *(route.ipv6_extended_communities or ()))
+    words = (one.text or f"0x{one.hex}" for one in extended)
+    return [*(route.communities or ()), *(route.large_communities or ()), *words]
 
 
 def parse_community(text: str) -> str:

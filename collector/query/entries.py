@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector.store.mongo import Document
+from schemas.attributes import malformed
 from schemas.query import Event, HistoryEntry
 
 _HOW_LOST = {
@@ -23,8 +24,17 @@ _NOT_LOST = {
 def route_entry(
     document: Document, event: Event, group: Mapping[str, Any], nlri: Any, attributes: Mapping[str, Any]
 ) -> HistoryEntry:
-    """A route of an UPDATE; its group's own words go before the attributes."""
+    """A route of an UPDATE.
+
+    Args:
+        document: the UPDATE.
+        event: what it says of the route.
+        group: of which it is one; its own words go before the attributes.
+        nlri: the prefix, or what ExaBGP prints.
+        attributes: those of the route, or of the one that it ends, as answers have them.
+    """
     is_prefix = "nlri" in group
+    error = document.get("attributes", {}).get("error")
     return HistoryEntry.model_validate(
         {
             **attributes,
@@ -33,6 +43,7 @@ def route_entry(
             "peer": document["peer"],
             "collector": document["collector"],
             "event": event,
+            "error": error and malformed(error),
             "prefix": nlri if is_prefix else None,
             "object": None if is_prefix else nlri,
         }

@@ -15,6 +15,8 @@ from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 from collector.errors import UsageError
+from collector.query.attributes import Asked
+from collector.query.communities import communities_of
 from collector.query.patterns import as_path_pattern, community_pattern
 from schemas.attributes import origins
 from schemas.message import Peer
@@ -70,6 +72,7 @@ class Filter:
     """`announce`, `withdraw`, `session`."""
     med: Choice[int] | None = None
     local_pref: Choice[int] | None = None
+    attributes: Choice[Asked] | None = None
 
     def matches(self, entry: HistoryEntry) -> bool:
         """Whether an entry is asked for."""
@@ -142,7 +145,10 @@ class Filter:
 
     @property
     def _routes(self) -> tuple[object, ...]:
-        return (self.origins, self.as_path, self.communities, self.next_hops, self.med, self.local_pref)
+        return (
+            *(self.origins, self.as_path, self.communities, self.next_hops, self.med, self.local_pref),
+            self.attributes,
+        )
 
     def _of_kind(self, entry: HistoryEntry) -> bool:
         return self.wants(KINDS[entry.event])
@@ -162,12 +168,14 @@ class Filter:
             and (self.origins is None or self.origins.allows(origins_of(route.as_path)))
             and (self._path is None or self._path(route.as_path))
             and (self.communities is None or self._has_community(route) != self.communities.excluded)
+            and (self.attributes is None or self._has_attribute(route) != self.attributes.excluded)
         )
 
+    def _has_attribute(self, route: HistoryEntry | Route) -> bool:
+        return any(one.is_in(route) for one in (self.attributes.values if self.attributes else ()))
+
     def _has_community(self, route: HistoryEntry | Route) -> bool:
-        extended = (one.text or f"0x{one.hex}" for one in route.extended_communities or ())
-        communities = (*(route.communities or ()), *(route.large_communities or ()), *extended)
-        return any(map(self._wanted, communities))
+        return any(map(self._wanted, communities_of(route)))
 
     @cached_property
     def _networks(self) -> tuple[Network, ...]:

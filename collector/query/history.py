@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collector.query import streams
+from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry
 from collector.query.filters import Choice, Filter
 from collector.query.routes import Route, route_of
@@ -19,7 +20,7 @@ from schemas.query import HistoryEntry
 _ORDER = (("ts", 1), ("_id", 1))
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
 _ANNOUNCE, _WITHDRAW = "announce", "withdraw"
-_CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels"}
+_CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels", "error"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class _Standing:
                     continue
                 route = route_of(document, group, prefix)
                 if event == _ANNOUNCE:
-                    entry = route_entry(document, "announce", group, prefix, document.get("attributes", {}))
+                    entry = route_entry(document, "announce", group, prefix, answered(document.get("attributes", {})))
                     self._routes[route] = (entry, True)
                 else:
                     last, _ = self._routes.get(route, (None, False))

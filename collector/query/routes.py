@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from collector.query.attributes import answered
 from collector.store.mongo import Document, Store
 from collector.tables.routes import Group, Key, Nlri, key_of, routes
 
@@ -89,4 +90,11 @@ def _matching(document: Document, route: Route) -> Iterator[dict[str, Any]]:
 
 
 def _said(document: Document, group: Group) -> dict[str, Any]:
-    return {**document.get("attributes", {}), "next_hop": group.get("next_hop")}
+    """What a withdrawal of the route carries: what was malformed in its announcement is no part of that."""
+    said = answered({**document.get("attributes", {}), **_next_hop(group)})
+    said.pop("error", None)
+    return said
+
+
+def _next_hop(group: Group) -> dict[str, Any]:
+    return {name: group[name] for name in ("next_hop", "link_local") if name in group}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from collector.query import streams
+from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry, session_entry
 from collector.query.filters import Filter
 from collector.query.origins import Announced, announced
@@ -71,7 +72,7 @@ class Expander:
             if self._last:
                 self._last.see(document)
             if self._announce:
-                attributes = document.get("attributes", {})
+                attributes = answered(document.get("attributes", {}))
                 for group, prefix in routes(document, "announce"):
                     yield route_entry(document, "announce", group, prefix, attributes)
 

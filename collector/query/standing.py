@@ -17,13 +17,13 @@ from typing import Any, NamedTuple, Self
 import bson
 from bson import ObjectId
 
+from collector.query.attributes import answered
 from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_peer
 from collector.tables import snapshots
 from collector.tables.fold import Fold
 from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
 from collector.tables.snapshots import Beside, Stored
-from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.documents import Snapshot, key_collector, key_line
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
@@ -34,12 +34,6 @@ _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
 """Its field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
-_AS_STORED = frozenset(
-    (
-        *("as_path", "origin", "med", "local_pref", "communities", "large_communities", "atomic_aggregate"),
-        *("next_hop", "link_local", "labels", "object"),
-    )
-)
 _TEMPLATES = 5000
 """Routes that are remembered, one for each set of attributes."""
 
@@ -165,7 +159,7 @@ class Known:
         if template is None:
             if len(self._templates) >= _TEMPLATES:
                 self._templates.clear()
-            template = self._templates[held.facts] = self._blank.with_own(_attributes(held.facts))
+            template = self._templates[held.facts] = self._blank.with_own(answered(bson.decode(held.facts)))
         return template.with_own(own)
 
     @cached_property
@@ -209,21 +203,6 @@ class Known:
                 found[update["_id"]] = update
         for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
             yield one
-
-
-def _attributes(facts: bytes) -> dict[str, Any]:
-    """Attributes, next hop and labels as answers have them.
-
-    They were validated before they were stored; to do that again for each would take a third of a table's time.
-    """
-    said = bson.decode(facts)
-    attributes = {name: value for name, value in said.items() if name in _AS_STORED}
-    if "aggregator" in said:
-        attributes["aggregator"] = Aggregator.model_validate(said["aggregator"])
-    if "extended_communities" in said:
-        extended = said["extended_communities"]
-        attributes["extended_communities"] = [ExtendedCommunity.model_validate(one) for one in extended]
-    return attributes
 
 
 def _whole(stored: Stored | None) -> Snapshot | None:

@@ -14,20 +14,22 @@ from typing import Literal
 from collector.query.filters import Filter, origins_of
 from collector.query.search import search
 from collector.store.mongo import Store
+from schemas.attributes import is_treated_as_withdrawn
 from schemas.identity import identity
 from schemas.query import HistoryEntry, TopEntry
 
 What = Literal["prefixes", "origins", "peers", "paths"]
-By = Literal["announcements", "withdrawals", "flaps", "path_changes"]
+By = Literal["announcements", "withdrawals", "flaps", "path_changes", "malformed"]
 MOST_NAMES = 300_000
 MOST_ROUTES = 500_000
 
-_ANNOUNCED, _WITHDRAWN, _FLAPPED, _CHANGED = range(4)
+_ANNOUNCED, _WITHDRAWN, _FLAPPED, _CHANGED, _MALFORMED = range(5)
 _COLUMNS: dict[str, int] = {
     "announcements": _ANNOUNCED,
     "withdrawals": _WITHDRAWN,
     "flaps": _FLAPPED,
     "path_changes": _CHANGED,
+    "malformed": _MALFORMED,
 }
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
     "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
@@ -90,6 +92,9 @@ class Tally:
         return TopEntry(name=name, **{key: self._counts[place + kind] for key, kind in _COLUMNS.items()})
 
     def _kinds(self, entry: HistoryEntry) -> Sequence[int]:
+        if is_treated_as_withdrawn(entry.error):
+            return (_MALFORMED,)
+        extra = (_MALFORMED,) if entry.error else ()
         nlri = entry.prefix or identity(entry.family or "", entry.object)
         route = hash((entry.peer.address, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
         before = self._routes.get(route)
@@ -103,15 +108,16 @@ class Tally:
             if len(self._routes) > self.most_routes:
                 for forgotten in list(self._routes)[: self.most_routes // 2]:
                     del self._routes[forgotten]
-            return (_ANNOUNCED,)
+            return (_ANNOUNCED, *extra)
         flapped = (_FLAPPED,) if before < 0 else ()
-        return (_ANNOUNCED, *flapped, _CHANGED) if abs(before) != path else (_ANNOUNCED, *flapped)
+        changed = (_CHANGED,) if abs(before) != path else ()
+        return (_ANNOUNCED, *flapped, *changed, *extra)
 
     def _add(self, name: str) -> int:
         if len(self._places) >= self.most_names:
             self._forget()
         place = self._places[name] = len(self._counts)
-        self._counts.extend((0, 0, 0, 0))
+        self._counts.extend([0] * len(_COLUMNS))
         return place
 
     def _forget(self) -> None:
@@ -123,6 +129,6 @@ class Tally:
         kept = sorted(self._places, key=said, reverse=True)[: self.most_names // 2]
         counts = array("Q")
         for name in kept:
-            counts.extend(self._counts[self._places[name] : self._places[name] + 4])
-        self._places = {name: 4 * number for number, name in enumerate(kept)}
+            counts.extend(self._counts[self._places[name] : self._places[name] + len(_COLUMNS)])
+        self._places = {name: len(_COLUMNS) * number for number, name in enumerate(kept)}
         self._counts = counts

@@ -11,15 +11,21 @@ const updates = [
   ...db.updates.find({ "withdraw.nlri": prefix, "announce.nlri": { $ne: prefix } }).toArray(),
 ].sort((a, b) => a.ts - b.ts || a._id.toString().localeCompare(b._id.toString()));
 
-const standing = new Map(); // peer -> session, while the route stands
-const rows = updates.map((update) => {
-  const routes = (update.announce ?? []).find((group) => (group.nlri ?? []).includes(prefix));
-  standing.set(update.peer.address, routes ? update.session : undefined);
-  return routes
-    ? [update.ts, update.peer, "announce", `${update.attributes.as_path} via ${routes.next_hop}`]
-    : [update.ts, update.peer, "withdraw", ""];
-});
-for (const session of standing.values()) {
+const standing = new Map(); // peer, family, distinguisher and path ID -> session, while the route stands
+const rows = [];
+for (const { ts, peer, session, attributes, announce, withdraw } of updates) {
+  const groups = (all) => (all ?? []).filter(({ nlri }) => (nlri ?? []).includes(prefix));
+  const name = ({ family, rd, path_id }) => `${peer.address} ${family} ${rd} ${path_id}`;
+  for (const group of groups(withdraw)) {
+    standing.delete(name(group));
+    rows.push([ts, peer, "withdraw", attributes?.error ?? ""]); // of malformed attributes (RFC 7606): the peer announced it
+  }
+  for (const group of groups(announce)) {
+    standing.set(name(group), session);
+    rows.push([ts, peer, "announce", `${attributes.as_path} via ${group.next_hop}`]);
+  }
+}
+for (const session of new Set(standing.values())) {
   const ended = session && db.sessions.findOne({ _id: session, until: { $exists: true } });
   if (ended) rows.push([ended.until, ended.peer, "session end", ended.reason ?? ""]);
 }

@@ -13,7 +13,7 @@ const look = () =>
     const ts = { $gt: before.last_seen, $lte: last_seen };
     db.updates.find({ "peer.address": peer.address, ts }).sort({ ts: 1 }).forEach((update) => {
       const prefixes = (groups) => (groups ?? []).flatMap(({ nlri }) => nlri ?? []);
-      for (const [event, path] of [["withdraw", ""], ["announce", update.attributes?.as_path]])
+      for (const [event, path] of [["withdraw", update.attributes?.error ?? ""], ["announce", update.attributes?.as_path]])
         for (const prefix of prefixes(update[event]))
           print([update.ts.toISOString(), peer.address.padEnd(15), event.padEnd(8), prefix, path].join(" "));
     });

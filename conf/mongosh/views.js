@@ -42,6 +42,7 @@ const views = {
       next_hop: "$said.group.next_hop",
       // An UPDATE's attributes are those of what it announces (RFC 4271 4.3).
       attributes: { $cond: [{ $eq: ["$said.event", "announce"] }, "$attributes", "$$REMOVE"] },
+      error: "$attributes.error",
     } },
     { $addFields: { as_path: "$attributes.as_path", communities: "$attributes.communities" } },
   ]],

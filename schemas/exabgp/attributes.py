@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from schemas.attributes import Aggregator, Attributes, ExtendedCommunity, SegmentKind, UnknownAttribute, format_as_path
+from schemas.attributes import (
+    OTC,
+    Aggregator,
+    Attributes,
+    ExtendedCommunity,
+    SegmentKind,
+    UnknownAttribute,
+    format_as_path,
+)
 from schemas.exabgp.shapes import SaidAttributes, SaidExtendedCommunity, required
 from schemas.scalars import storable
 
@@ -55,12 +63,41 @@ def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
 
 def _keep_unknown(values: dict[str, Any], name: str, value: Any) -> None:
     matched = _UNKNOWN.fullmatch(name)
-    if matched:
-        code, flags = (int(part, 16) for part in matched.groups())
-        attribute = UnknownAttribute(code=code, flags=flags, hex=str(value).removeprefix("0x"))
-        values.setdefault("unknown", []).append(attribute)
-    else:
+    if not matched:
         values.setdefault("other", {}).update(storable({name: value}))
+        return
+    code, flags = (int(part, 16) for part in matched.groups())
+    digits = str(value).removeprefix("0x")
+    if code == OTC and len(digits) == _ASN_DIGITS:
+        values["otc"] = int(digits, 16)
+    else:
+        values.setdefault("unknown", []).append(UnknownAttribute(code=code, flags=flags, hex=digits))
+
+
+def with_flags(attributes: Attributes, wire: bytes) -> Attributes:
+    """Attributes with the flags of unknown ones as they came, of a message's bytes (RFC 4271 4.3)."""
+    if not attributes.unknown:
+        return attributes
+    came = dict(_flags(wire))
+    own = [one.model_copy(update={"flags": came.get(one.code, one.flags)}) for one in attributes.unknown]
+    return attributes.model_copy(update={"unknown": own})
+
+
+def _flags(wire: bytes) -> Iterator[tuple[int, int]]:
+    """Of each attribute its code and its flags."""
+    at = _HEADER + 2 + int.from_bytes(wire[_HEADER : _HEADER + 2])
+    end = at + 2 + int.from_bytes(wire[at : at + 2])
+    at += 2
+    while at + _SHORTEST <= min(end, len(wire)):
+        flags, code = wire[at], wire[at + 1]
+        size = 2 if flags & _EXTENDED_LENGTH else 1
+        yield code, flags
+        at += 2 + size + int.from_bytes(wire[at + 2 : at + 2 + size])
+
+
+_ASN_DIGITS = 8
+_HEADER, _SHORTEST = 19, 3
+_EXTENDED_LENGTH = 0x10
 
 
 def _as_path(said: SaidAttributes) -> str | None:

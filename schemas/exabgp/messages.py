@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from schemas import message
-from schemas.exabgp.attributes import read_attributes
+from schemas.exabgp.attributes import read_attributes, with_flags
 from schemas.exabgp.routes import read_announced, read_withdrawn
 from schemas.exabgp.shapes import (
     HELPER_LINE,
@@ -101,9 +101,12 @@ def _update(common: dict[str, Any], neighbor: Neighbor) -> Message:
     update = required(body, "update")
     announce, withdraw = update.get("announce"), update.get("withdraw")
     attribute = update.get("attribute")
+    attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
+    if attributes and "wire" in common:
+        attributes = with_flags(attributes, common["wire"])
     return message.Update(
         **common,
-        attributes=None if attribute is None else read_attributes(attribute, announces=bool(announce)),
+        attributes=attributes,
         announce=read_announced(announce) if announce else None,
         withdraw=[group for family, routes in withdraw.items() for group in read_withdrawn(family, routes)]
         if withdraw

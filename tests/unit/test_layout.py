@@ -65,7 +65,7 @@ TABLES: Sequence[Sequence[BaseModel]] = (
     [ROUTE],
     [CHANGE],
     [FLOW],
-    [TopEntry(name=ENTRY.as_path or "", announcements=10**9, withdrawals=1, flaps=1, path_changes=1)],
+    [TopEntry(name=ENTRY.as_path or "", announcements=10**9, withdrawals=1, flaps=1, malformed=0, path_changes=1)],
     [PeerStatus(address=LONG, asn=1, state="up", since=TS, description="a router of the north " * 9)],
     [STATUS],
 )

@@ -219,10 +219,10 @@ async def test_csv_has_all_keys() -> None:
 
 async def test_psv() -> None:
     header, row = await written(
-        [TopEntry(name="1 2", announcements=3, withdrawals=2, flaps=1, path_changes=0)], Format.PSV
+        [TopEntry(name="1 2", announcements=3, withdrawals=2, flaps=1, malformed=0, path_changes=0)], Format.PSV
     )
-    assert header == "name|announcements|withdrawals|flaps|path_changes"
-    assert row == "1 2|3|2|1|0"
+    assert header == "name|announcements|withdrawals|flaps|path_changes|malformed"
+    assert row == "1 2|3|2|1|0|0"
 
 
 async def test_bgpdump() -> None:

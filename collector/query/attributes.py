@@ -1,0 +1,158 @@
+"""Attributes as they are stored, as answers have them; and what can be asked of them by name (`--attribute`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from schemas.attributes import OTC, Aggregator, ExtendedCommunity, UnknownAttribute, malformed
+from schemas.extended import extended_words
+from schemas.query import HistoryEntry, Route
+
+_AS_STORED = frozenset(
+    (
+        *("as_path", "origin", "med", "local_pref", "communities", "large_communities", "atomic_aggregate"),
+        *("next_hop", "link_local", "labels", "object", "originator_id", "cluster_list", "otc", "pmsi_tunnel"),
+        *("prefix_sid", "bgp_ls"),
+    )
+)
+_ASN_DIGITS = 8
+
+
+def answered(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes, and what else a document says of a route, as answers have them.
+
+    They were validated before they were stored; to do that again for each would take a third of a table's time.
+    """
+    found: dict[str, Any] = {}
+    for name, value in stored.items():
+        if name in _AS_STORED:
+            found[name] = value
+        elif read := _READERS.get(name):
+            found.update(read(value))
+    return found
+
+
+def _extended(name: str) -> Callable[[Any], dict[str, Any]]:
+    def read(value: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+        words = [extended_words(one["hex"], one.get("text", "")) for one in value]
+        return {name: [ExtendedCommunity(hex=one["hex"], text=text) for one, text in zip(value, words, strict=True)]}
+
+    return read
+
+
+def _unknown(value: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Version 0.1 stored Only to Customer among them."""
+    found: dict[str, Any] = {}
+    for one in value:
+        if one["code"] == OTC and len(one["hex"]) == _ASN_DIGITS:
+            found["otc"] = int(one["hex"], 16)
+        else:
+            found.setdefault("unknown_attributes", []).append(UnknownAttribute.model_validate(one))
+    return found
+
+
+def _aigp(value: str) -> dict[str, Any]:
+    try:
+        return {"aigp": int(value, 16)}
+    except ValueError:
+        return {"other_attributes": {"aigp": value}}
+
+
+_READERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "aggregator": lambda value: {"aggregator": Aggregator.model_validate(value)},
+    "extended_communities": _extended("extended_communities"),
+    "ipv6_extended_communities": _extended("ipv6_extended_communities"),
+    "aigp": _aigp,
+    "unknown": _unknown,
+    "other": lambda value: {"other_attributes": value},
+    "error": lambda value: {"error": malformed(value)},
+}
+
+
+# --- what is asked -------------------------------------------------------------------------------------------------
+
+_Texts = Callable[[HistoryEntry | Route], Sequence[object]]
+
+
+def _one(name: str) -> _Texts:
+    def texts(route: HistoryEntry | Route) -> Sequence[object]:
+        value = getattr(route, name)
+        return () if value is None else value if isinstance(value, list) else (value,)
+
+    return texts
+
+
+def _aggregator(route: HistoryEntry | Route) -> Sequence[object]:
+    of = route.aggregator
+    return (of.asn, of.address, f"{of.asn}:{of.address}") if of else ()
+
+
+ATTRIBUTES: dict[str, _Texts] = {
+    "otc": _one("otc"),
+    "aigp": _one("aigp"),
+    "aggregator": _aggregator,
+    "atomic-aggregate": _one("atomic_aggregate"),
+    "originator-id": _one("originator_id"),
+    "cluster-list": _one("cluster_list"),
+    "link-local": _one("link_local"),
+    "pmsi-tunnel": _one("pmsi_tunnel"),
+    "prefix-sid": _one("prefix_sid"),
+    "bgp-ls": _one("bgp_ls"),
+    "malformed": _one("error"),
+}
+"""What can be asked for by name, and what its value may be."""
+
+
+class Asked(NamedTuple):
+    """An attribute that is asked for."""
+
+    name: str
+    """One of `ATTRIBUTES`, or the type code of one that ExaBGP does not know."""
+    value: str | None
+    """`*` stands for any part; None: any."""
+
+    def is_in(self, route: HistoryEntry | Route) -> bool:
+        """Whether a route has it."""
+        texts = ATTRIBUTES.get(self.name)
+        if texts is not None:
+            found = [str(one).lower() for one in texts(route)]
+        else:
+            found = [one.hex.lower() for one in route.unknown_attributes or () if one.code == int(self.name)]
+        return any(_matches(one, self.value.lower()) for one in found) if self.value is not None else bool(found)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """Whether a text is what a pattern says; as each part is looked for once, no pattern takes long."""
+    first, *parts = pattern.split("*")
+    if not parts:
+        return text == first
+    *between, last = parts
+    if not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in between:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
+
+
+def parse_attribute(text: str) -> Asked:
+    """What is asked for, such as `otc`, `otc=64500`, `cluster-list=10.0.0.*`, `250` or `0xfa=0102`.
+
+    Raises:
+        ValueError: no attribute has this name.
+    """
+    name, equals, value = text.strip().partition("=")
+    name = name.lower().replace("_", "-")
+    if name not in ATTRIBUTES:
+        code = int(name, 0)
+        if not 0 < code < 2**8:
+            raise ValueError(text)
+        name = str(code)
+        value = value.lower().removeprefix("0x")
+    if equals and not value:
+        raise ValueError(text)
+    return Asked(name, value if equals else None)
