@@ -1,7 +1,11 @@
 """The archiver: from spooled lines to durable documents, each exactly once.
 
-Two tasks, one batch apart: one reads and decodes, the other writes and acknowledges. When the store is away the
-writer waits and tries again, the reader stands still behind it, and the spool grows; nothing else notices.
+Three stages: one reads and decodes, one writes several batches at once, one takes them in their order. Once a second it
+writes down how the sessions stand behind the last one, and then acknowledges its lines: after a crash they are read
+again from there, into the same documents under the same keys.
+
+When the store is away the writers wait and try again, the reader stands still behind them, and the spool grows; nothing
+else notices. When it is only slow, more lines gather for each batch.
 """
 
 from __future__ import annotations
@@ -9,18 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from collector.errors import SpoolError, StoreError, one_error
 from collector.ledger.healer import Ask, Healer
 from collector.ledger.outage import Outage, Tell
+from collector.ledger.session_documents import SessionDocuments
 from collector.ledger.sessions import SessionTracker
 from collector.ledger.troubles import Troubles
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
+from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
 from collector.wire.decode import Rejection, counted, decode
 from schemas.documents import Gap, Place, Session, collection_of, lane_name, make_reject, to_document
@@ -28,6 +35,8 @@ from schemas.documents import Gap, Place, Session, collection_of, lane_name, mak
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
+CHECKPOINT_SECONDS = 1.0
+"""How often sessions are written, and lines acknowledged: each costs a write, and the disk's."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 _SAID = ("capabilities", "hold_time", "reason", "router_id")
@@ -48,6 +57,10 @@ class Lines(Protocol):
 
     note: dict[str, Any]
 
+    @property
+    def segment(self) -> int:
+        """The number of the first line of the segment that was read last."""
+
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         """Lines that are complete, [] when there are none."""
 
@@ -59,17 +72,27 @@ class _StoppedWhileAwayError(Exception):
     """Ends both stages when the store is away and we are told to stop."""
 
 
+class _Checkpoint(NamedTuple):
+    """What is true behind a line."""
+
+    next_line: int
+    sessions: Sequence[Document]
+    """Those that have changed since the last one."""
+    tracker: Mapping[str, Any]
+
+
 @dataclass
 class _Batch:
-    """What some lines became, and what is true behind the last of them."""
+    """What some lines became."""
 
     documents: dict[str, list[Document]] = field(default_factory=dict)
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
-    sessions: list[Document] = field(default_factory=list)
     gaps: Sequence[Gap] = ()
     lines: int = 0
-    next_line: int = 0
-    tracker: dict[str, Any] = field(default_factory=dict)
+    full: bool = False
+    """Whether there may be more lines at once."""
+    checkpoint: _Checkpoint | None = None
+    """What is true behind the last of them, where that is to be written down."""
 
     def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
         self.documents.setdefault(collection, []).append(document)
@@ -86,7 +109,8 @@ class Archiver:
         ranges: the configured peer ranges.
         lane: which of the collector's spools this is; keys tell them apart.
         spool: the spool's identity: the store takes the lines of one spool only under a collector's name, or a lane's.
-        batch_lines: most lines in one batch.
+        batch_lines: most lines in one batch; None: as many as the store takes best.
+        traits: how the store wants to be written to; None: as it says itself.
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
         ask: asks a peer for its routes again, for an address and a family; see `Healer`.
@@ -103,7 +127,8 @@ class Archiver:
         ranges: Sequence[str] = (),
         lane: int = 0,
         spool: str | None = None,
-        batch_lines: int = 250,
+        batch_lines: int | None = None,
+        traits: Traits | None = None,
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
         ask: Ask = lambda _address, _family: True,
@@ -115,6 +140,7 @@ class Archiver:
         self._claims = lane_name(collector, lane)
         self._spool = spool
         self._batch_lines = batch_lines
+        self._traits = traits
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
         self._name = {"collector": collector, "ranges": list(ranges)}
@@ -124,6 +150,7 @@ class Archiver:
         self._troubles = Troubles()
         self._healer = Healer(ask)
         self._saw = saw
+        self._sessions = SessionDocuments(store)
         self._outage = Outage(tell)
         self._stopping = asyncio.Event()
         self._disk = asyncio.Lock()
@@ -143,7 +170,7 @@ class Archiver:
             try:
                 async with asyncio.TaskGroup() as stages:
                     stages.create_task(self._read(batches), name="read and decode")
-                    stages.create_task(self._write(batches), name="write and acknowledge")
+                    stages.create_task(self._write(batches, stages), name="write")
             except* _StoppedWhileAwayError:
                 log.warning("stopped while the store was away; the spool keeps what is not stored")
 
@@ -155,17 +182,36 @@ class Archiver:
     # --- read and decode ----------------------------------------------------------------------------------------
 
     async def _read(self, batches: asyncio.Queue[_Batch | None]) -> None:
+        next_line: int | None = None
+        noted, segment = float("-inf"), None
         while True:
             stopping = self._stopping.is_set()
-            lines = await self._on_disk(partial(self._lines.read, self._batch_lines, self._batch_bytes))
-            if lines:
-                await batches.put(self._decode(lines))
-            elif stopping:
+            most = self._most_lines
+            lines = await self._on_disk(partial(self._lines.read, most, self._batch_bytes))
+            if lines and next_line is not None and segment != self._lines.segment:
+                # What is known where a segment begins is kept with it.
+                await batches.put(_Batch(checkpoint=self._checkpoint(next_line)))
+                next_line = None
+            segment = self._lines.segment
+            batch = self._decode(lines)
+            batch.full = len(lines) >= most
+            last = stopping and not lines
+            next_line = lines[-1].number + 1 if lines else next_line
+            if next_line is not None and (last or time.monotonic() - noted >= CHECKPOINT_SECONDS):
+                batch.checkpoint = self._checkpoint(next_line)
+                next_line, noted = None, time.monotonic()
+            if lines or batch.checkpoint:
+                await batches.put(batch)
+            if last:
                 await batches.put(None)
                 return
             # A batch that is not full waits, so that a quiet feed costs few writes.
-            if len(lines) < self._batch_lines:
+            if not batch.full:
                 await self._sleep(self._batch_seconds if lines else POLL_SECONDS)
+
+    @property
+    def _most_lines(self) -> int:
+        return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -186,25 +232,49 @@ class Archiver:
                 self._troubles.follow(message, in_session=place.session is not None)
                 batch.add(collection_of(message), to_document(message, place), line, place)
         batch.gaps = self._tracker.take_gaps()
-        batch.sessions = [_storable(session) for session in self._tracker.take_changed()]
         batch.lines = len(lines)
-        batch.next_line = lines[-1].number + 1
-        batch.tracker = self._tracker.note()
         return batch
+
+    def _checkpoint(self, next_line: int) -> _Checkpoint:
+        sessions = [_storable(session) for session in self._tracker.take_changed()]
+        return _Checkpoint(next_line, sessions, self._tracker.note())
 
     # --- write and acknowledge ----------------------------------------------------------------------------------
 
-    async def _write(self, batches: asyncio.Queue[_Batch | None]) -> None:
+    async def _write(self, batches: asyncio.Queue[_Batch | None], stages: asyncio.TaskGroup) -> None:
         await self._persist(self._prepare)
+        if self._traits is None:
+            self._traits = await self._persist(self._store.traits)
+        free = asyncio.Semaphore(self._traits.batches_in_flight)
+        written: asyncio.Queue[tuple[_Batch, asyncio.Task[int]] | None] = asyncio.Queue()
+        stages.create_task(self._take(written, free), name="acknowledge")
         while (batch := await batches.get()) is not None:
-            rejected = await self._persist(partial(self._store_batch, batch))
+            await free.acquire()
+            writing = stages.create_task(self._persist(partial(self._store_batch, batch)), name="a batch")
+            written.put_nowait((batch, writing))
+        written.put_nowait(None)
+
+    async def _take(
+        self, written: asyncio.Queue[tuple[_Batch, asyncio.Task[int]] | None], free: asyncio.Semaphore
+    ) -> None:
+        """Take batches in their order, whichever is durable first."""
+        while (one := await written.get()) is not None:
+            batch, writing = one
+            rejected = await writing
             self._stored += batch.lines - rejected
             self._rejected += rejected
-            note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": batch.tracker}
-            await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, batch.next_line, note)))
-            self._saw(batch.sessions, full=batch.lines >= self._batch_lines)
+            if batch.checkpoint:
+                await self._acknowledge(batch.checkpoint)
+            self._saw(batch.checkpoint.sessions if batch.checkpoint else (), full=batch.full)
             self._healer.want(batch.gaps)
             self._healer.act(self._tracker.capabilities)
+            free.release()
+
+    async def _acknowledge(self, point: _Checkpoint) -> None:
+        """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
+        await self._persist(partial(self._store_sessions, point.sessions))
+        note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": point.tracker}
+        await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))
 
     async def _prepare(self) -> None:
         await self._store.prepare()
@@ -218,22 +288,32 @@ class Archiver:
             How many of its lines are rejects.
         """
         rejects = list(batch.documents.get("rejects", ()))
-        for collection in ("updates", "messages"):
-            documents = batch.documents.get(collection)
-            if documents:
-                for refusal in await self._store.insert(collection, documents):
-                    line, place = batch.origins[collection][refusal.at]
-                    rejects.append(make_reject(place, line.number, line.raw, refusal.reason))
+        writing = [self._insert(batch, collection) for collection in ("updates", "messages")]
+        writing.append(self._insert_gaps(batch.gaps))
+        for refused in await _all(writing):
+            rejects += refused
         if rejects:
             for refusal in await self._store.insert("rejects", rejects):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
-        if batch.gaps:
-            await self._store.insert("gaps", [_storable(gap) for gap in batch.gaps])
-        await self._store_sessions(batch.sessions)
         return len(rejects)
 
+    async def _insert(self, batch: _Batch, collection: str) -> list[Document]:
+        """Insert a batch's documents of one collection; the rejects that become of those that can never be stored."""
+        documents = batch.documents.get(collection)
+        if not documents:
+            return []
+        refusals = await self._store.insert(collection, documents)
+        refused = [(*batch.origins[collection][refusal.at], refusal.reason) for refusal in refusals]
+        return [make_reject(place, line.number, line.raw, reason) for line, place, reason in refused]
+
+    async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[Document]:
+        if gaps:
+            for refusal in await self._store.insert("gaps", [_storable(gap) for gap in gaps]):
+                raise StoreError(f"a gap cannot be stored: {refusal.reason}")
+        return []
+
     async def _store_sessions(self, sessions: Sequence[Document]) -> None:
-        await self._store.replace("sessions", sessions)
+        await self._sessions.write(sessions)
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until the store, or the disk for an acknowledgement, has done it.
@@ -254,6 +334,15 @@ class Archiver:
             else:
                 self._outage.over()
                 return result
+
+
+async def _all(attempts: Sequence[Awaitable[T]]) -> list[T]:
+    """Wait for all of them, also when one fails: what is cut off costs its connection."""
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _storable(one: Gap | Session) -> Document:

@@ -22,6 +22,7 @@ class _KeptLines:
         self.note = dict(note_ahead_of(segments[0]))
         self.note.update(stored=0, rejected=0)
         self.count = 0
+        self.segment = segments[0].first
         self._lines = self._of(segments)
 
     @staticmethod
@@ -49,16 +50,16 @@ class _Restorer(Archiver):
 
     def __init__(self, lines: _KeptLines, store: Store, *, collector: str, ranges: Sequence[str], lane: int) -> None:
         super().__init__(lines, store, collector=collector, ranges=ranges, lane=lane)
-        self._sessions: dict[ObjectId, Document] = {}
+        self._changed: dict[ObjectId, Document] = {}
 
     async def _store_sessions(self, sessions: Sequence[Document]) -> None:
-        self._sessions.update((session["_id"], session) for session in sessions)
+        self._changed.update((session["_id"], session) for session in sessions)
 
     async def restore(self) -> None:
         self.stop()
         await self.run()
-        if self._sessions:
-            await self._store.insert("sessions", list(self._sessions.values()))
+        if self._changed:
+            await self._store.insert("sessions", list(self._changed.values()))
 
 
 async def restore(

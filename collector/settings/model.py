@@ -179,7 +179,9 @@ class SpoolSettings(_Section):
 class ArchiveSettings(_Section):
     """How the archiver writes."""
 
-    batch_lines: values.Lines = Field(250, description="lines in a batch at most, 1 to 100000")
+    batch_lines: values.Lines | None = Field(
+        None, description="lines in a batch at most, 1 to 100000; without: as many as the store takes best"
+    )
     batch_seconds: float = Field(0.2, ge=0, le=60, description="seconds that a line waits for others, 0 to 60")
 
 

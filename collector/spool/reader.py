@@ -80,10 +80,15 @@ class SpoolReader:
         """The number of the line that the next `read` begins with; at first, the acknowledged position."""
         return self._line
 
+    @property
+    def segment(self) -> int:
+        """The number of the first line of the segment that was read last."""
+        return self._segment
+
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         """Take the next complete lines that are there; none when there are none. Never waits for the writer.
 
-        A batch ends where a segment does, so that there is a note for that very place.
+        A batch ends where a segment does, so that there can be a note for that very place.
 
         Args:
             max_lines: how many at most.

@@ -29,6 +29,7 @@ from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
 from collector.store.meta import Meta
 from collector.store.preparing import Lack, Preparer, Told
+from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
 from collector.store.writes import Change, Refusal
 from collector.store.writes import Document as Document
@@ -101,6 +102,11 @@ class Store:
             information = await self._client.server_info()
         own = information.get("secantusVersion")
         return f"SecantusDB {own}" if own else f"MongoDB {information['version']}"
+
+    async def traits(self) -> Traits:
+        """How the server wants to be written to."""
+        with self._errors():
+            return traits_of(await self._client.server_info())
 
     # --- shape --------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ def test_the_example_has_every_key() -> None:
         assert key[-1] in section, f"{'.'.join(key)} is missing in {EXAMPLE}"
 
 
-WITHOUT_DEFAULT = {"local_as", "router_id", "uri", "uri_file", "embedded", "limit_mib", "python"}
+WITHOUT_DEFAULT = {"local_as", "batch_lines", "router_id", "uri", "uri_file", "embedded", "limit_mib", "python"}
 
 
 def test_the_example_tells_the_defaults() -> None:

@@ -1,0 +1,44 @@
+"""The documents of sessions, brought up to date with as little writing as that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bson import ObjectId
+
+from collector.store.mongo import Document, Store
+from collector.store.writes import Change
+
+
+class SessionDocuments:
+    """Writes sessions as they change.
+
+    Args:
+        store: where to.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._written: dict[ObjectId, Document] = {}
+        """Those that are up, as they were written last: most of a session never changes."""
+
+    async def write(self, sessions: Sequence[Document]) -> None:
+        """Bring their documents to this; harmless to repeat."""
+        changed = {session["_id"]: self._changes(session) for session in sessions}
+        changes = [Change({"_id": key}, fields) for key, fields in changed.items() if fields]
+        whole = [session for session in sessions if changed[session["_id"]] is None]
+        if await self._store.change("sessions", changes) < len(changes):  # somebody removed one
+            whole = list(sessions)
+        await self._store.replace("sessions", whole)
+        for session in sessions:
+            if "until" in session:
+                self._written.pop(session["_id"], None)
+            else:
+                self._written[session["_id"]] = session
+
+    def _changes(self, session: Document) -> Document | None:
+        """The fields that are others than before; None when that cannot be said by fields alone."""
+        before = self._written.get(session["_id"])
+        if before is None or before.keys() - session.keys():
+            return None
+        return {name: value for name, value in session.items() if name not in before or before[name] != value}
