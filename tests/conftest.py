@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pymongo import MongoClient
 
 from collector.store import embedded
 from collector.store.mongo import Store
+
+# How long a thing takes is never asserted: the machine may be loaded.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SERVERS = ["embedded", "mongodb"]
 

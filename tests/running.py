@@ -31,7 +31,7 @@ def free_port() -> int:
             return port
 
 
-def bgpledger(*arguments: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+def bgpledger(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type a command, and wait for it."""
     return subprocess.run(
         [BGPLEDGER, *arguments],
@@ -98,7 +98,7 @@ class Collector:
             running = find_running(self.data_dir)
             return running is not None
 
-        await until(ready, timeout=60, what="the collector runs")
+        await until(ready, what="the collector runs")
 
     async def until_idle(self) -> dict[str, Any]:
         """Wait until every line that was read is stored or rejected."""
@@ -150,7 +150,7 @@ def collecting(
     try:
         yield Collector(data_dir, process, port, log)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, log.read_text()
+        assert process.wait(180) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()

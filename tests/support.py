@@ -54,8 +54,10 @@ def read_all(reader: SpoolReader) -> list[SpooledLine]:
     return lines
 
 
-async def until(condition: Callable[[], Any], *, timeout: float = 30.0, what: str = "") -> Any:
+async def until(condition: Callable[[], Any], *, timeout: float = 120.0, what: str = "") -> Any:
     """Wait for a condition, plain or to be awaited, to hold, and return what it gave.
+
+    The time-out only ends what would never end: a loaded machine may take long.
 
     Raises:
         AssertionError: it did not hold in time.

@@ -33,7 +33,7 @@ def command(
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
-    """Show which routes appeared, went or changed between two times, and what is another about them.
+    """Show which routes appeared, went or changed between two times, and in what.
 
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. A filter
     lets a change through when the route passes it at one of the times; a comma is OR, a leading ! excludes.
@@ -69,11 +69,11 @@ def command(
             filters=filters,
         )
     if nothing:
-        sys.stderr.write(f"nothing {_asked_for(question, filters)}is another than before\n")
+        sys.stderr.write(f"no route {_asked_for(question, filters)}changed between these times\n")
 
 
 def _asked_for(question: RibQuery, filters: Filter) -> str:
     from collector.query.filters import Filter
 
-    words = f"about {question.prefix} " if question.prefix else ""
+    words = f"to {question.prefix} " if question.prefix else ""
     return words if filters == Filter() else f"{words}that passes these filters "

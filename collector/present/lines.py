@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import TextIO
@@ -30,9 +31,13 @@ async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], s
             count += 1
         return count
     stream.write("[")
-    async for answer in answers:
-        stream.write(("," if count else "") + "\n" + _json(answer))
-        count += 1
+    try:
+        async for answer in answers:
+            stream.write(("," if count else "") + "\n" + _json(answer))
+            count += 1
+    except (asyncio.CancelledError, KeyboardInterrupt):  # so ends what has no end of its own
+        stream.write("\n]\n")
+        raise
     stream.write("\n]\n" if count else "]\n")
     return count
 

@@ -179,7 +179,7 @@ class _Layers:
         holders = [(self.tree, "data_dir"), (self._mongodb(), "uri_file")]
         for holder, key in [*holders, *((peer, "password_file") for peer in _tables(peers))]:
             if isinstance(holder.get(key), str):
-                holder[key] = str(path.absolute().parent / Path(holder[key]).expanduser())
+                holder[key] = str(path.absolute().parent / _at_home(holder[key], f"{path}: {key}"))
 
     def environment(self, environ: Mapping[str, str]) -> None:
         known = variables()
@@ -227,6 +227,13 @@ class _Layers:
             if origin := self._origins.get(key[:length]):
                 return origin
         return str(self._file) if self._file else "configuration"
+
+
+def _at_home(text: str, place: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(f"{place} {text[:_SHOWN]!r}: that user has no home", "write the whole path") from None
 
 
 def _tables(value: Any) -> list[dict[str, Any]]:

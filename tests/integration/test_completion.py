@@ -15,7 +15,7 @@ def in_bash(script: str, home: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "PATH": path, "HOME": str(home)},
     )
     assert (done.returncode, done.stderr) == (0, "")

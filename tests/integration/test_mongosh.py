@@ -57,7 +57,7 @@ async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
             env={**os.environ, "HOME": str(tmp_path)},
         )
         assert done.returncode == 0, done.stdout + done.stderr

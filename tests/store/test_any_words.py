@@ -216,7 +216,6 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 
 @settings(
     max_examples=150,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
@@ -225,6 +224,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 @example(["history", PREFIX, "--limit", "99999999999999999999"])
 @example(["rib", "--at", "0001-01-01T00:00:00+14:00"])
 @example(["tail", "--from", "1h", "--limit", HUGE])
+@example(["tail", "--format", "json"])
 @example(["config", "check", "--data-dir", "x\udcff"])
 @example(["status", "--data-dir", "x\udcff", "--format", "json"])
 @example(["search", "--limit", "1", "-d", "9999999w"])
@@ -233,7 +233,7 @@ def test_any_command_line_is_answered_or_refused(asked: None, arguments: list[st
     answered_or_refused(arguments)
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, database=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(st.sampled_from([*COMMANDS, "--help", "--version", "-", "--", "-x"]), VALUES), max_size=4))
 def test_any_words_at_all(asked: None, words: list[str]) -> None:
     if not {"replay", "demo"} & set(words):  # these would go where the words say
@@ -267,12 +267,14 @@ def toml(value: Any) -> str:
     return repr(value)
 
 
-@settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, database=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(st.sampled_from(KEYS), NESTED, max_size=3),
     st.lists(st.dictionaries(st.sampled_from(PEER_KEYS), NESTED, max_size=3), max_size=2),
     st.sampled_from(["check", "exabgp"]),
 )
+@example({("data_dir",): "~nobody-here/x"}, [], "check")
+@example({}, [{"password_file": "~nobody-here/x"}], "exabgp")
 def test_any_configuration_is_used_or_refused(
     tmp_path: Path, values: dict[tuple[str, ...], Any], peers: list[dict[str, Any]], command: str
 ) -> None:
@@ -291,7 +293,7 @@ def test_any_file_is_read_or_refused(text: str, tmp_path: Path) -> None:
     assert str(file) in answered_or_refused(["config", "check", "--config", str(file)]).said
 
 
-@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, database=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(sorted(variables())), VALUES.filter(lambda text: "\0" not in text), max_size=3))
 def test_any_environment_is_used_or_refused(environment: dict[str, str]) -> None:
     with patch.dict(os.environ, environment):

@@ -262,7 +262,7 @@ class Listener:
                 self._task.result()
             return len(self.heard) >= count
 
-        await until(enough, timeout=20, what=f"{count} entries, heard {len(self.heard)}")
+        await until(enough, what=f"{count} entries, heard {len(self.heard)}")
         return self.heard
 
     async def begins(self, data_dir: Path, store: Store) -> None:

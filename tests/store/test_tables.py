@@ -71,7 +71,9 @@ async def test_whole_tables_are_stored_at_fixed_hours_and_changes_in_between(
             await archive(data_dir, store, *lines[begin : begin + 5], saw=projector.saw)
 
         async def settled() -> bool:
-            return await rib_lag(store) < 7 and {one.ts for one in await tables(store) if one.base is None} >= MARKS
+            found = await tables(store)
+            whole = {one.ts for one in found if one.base is None}
+            return await rib_lag(store) < 7 and whole >= MARKS and all(one.complete for one in found)
 
         await until(settled)
     found = await tables(store)
