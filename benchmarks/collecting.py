@@ -22,6 +22,7 @@ from collector.lanes import Lane
 from collector.query.running import find_running
 from collector.spool import position
 from collector.spool.state import inspect
+from collector.store import credentials
 
 PARTS = {
     "exabgp": ("exabgp", "server"),
@@ -128,4 +129,4 @@ def _until_running(data_dir: Path, process: subprocess.Popen[bytes]) -> str:
         if time.monotonic() > deadline or process.poll() is not None:
             raise SystemExit(f"the collector does not start:\n{data_dir.with_suffix('.log').read_text()}")
         time.sleep(_GLANCE)
-    return running.mongodb_uri
+    return credentials.signed(running.mongodb_uri, credentials.read(data_dir) or "")

@@ -23,7 +23,7 @@ from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
-from collector.store import embedded
+from collector.store import credentials, embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
 from collector.wire.fleet import Fleet
 
@@ -116,7 +116,7 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
         peers=tuple(_known(peer) for peer in settings.peers if not peer.is_range),
         ranges=tuple(peer.address for peer in settings.peers if peer.is_range),
         config=config.absolute() if config else None,
-        mongodb_uri=uri if settings.mongodb.uri is None else None,
+        mongodb_uri=credentials.unsigned(uri) if settings.mongodb.uri is None else None,
         database=settings.mongodb.database,
     ).announce(settings.data_dir)
 
@@ -185,7 +185,7 @@ class _EmbeddedKeeper:
 
     async def start(self) -> str:
         self._store = await embedded.start(self._data_dir, self._program)
-        log.info("embedded store at %s, its files in %s", self._store.uri, self._data_dir / "store")
+        log.info("embedded store at %s, its files in %s", self._store.address, self._data_dir / "store")
         return self._store.uri
 
     async def watch(self) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.query.running import find_running
+from collector.store import credentials
 from tests.support import until
 
 BGPLEDGER = str(Path(sys.executable).with_name("bgpledger"))
@@ -71,11 +72,13 @@ class Collector:
 
     @property
     def uri(self) -> str:
-        """The URI of its embedded store."""
+        """The URI of its embedded store, with its password."""
         running = find_running(self.data_dir)
         assert running is not None
         assert running.mongodb_uri is not None
-        return running.mongodb_uri
+        password = credentials.read(self.data_dir)
+        assert password is not None
+        return credentials.signed(running.mongodb_uri, password)
 
     def ask(self, *arguments: str) -> list[dict[str, Any]]:
         """Ask by the command line, and parse its lines."""

@@ -14,6 +14,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, InvalidURI
 
 from collector.errors import StoreError
+from collector.store import credentials
 
 Driver = Literal["pymongo", "motor"]
 Client = AsyncMongoClient[dict[str, Any]]
@@ -26,11 +27,13 @@ through an election; one that was cut off goes on where it was, since what is wr
 def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
     """A client for the server at `uri`; it connects when it is first used, and gives up after `timeout` seconds.
 
+    The URI of an embedded store needs no password: it is found by the address.
+
     The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS) win. The driver's connectTimeoutMS
     stays: it is also how long a busy server may take to tell that it lives, or all that it works on for us is given up.
 
     Raises:
-        StoreError: the URI cannot be read, or the driver is not installed.
+        StoreError: the URI cannot be read, the driver is not installed, or the URI is that of another user's own store.
     """
     times = {
         "serverSelectionTimeoutMS": int(timeout * 1000),
@@ -42,6 +45,7 @@ def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
         "tzinfo": UTC,
         "appname": "bgpledger",
         **{name: value for name, value in times.items() if f"{name.lower()}=" not in given},
+        **credentials.options_for(uri),
     }
     try:
         if driver == "pymongo":

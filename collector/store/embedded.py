@@ -17,7 +17,11 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
 - a file of ours for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc. It
   switches the TTL monitor off; see `collector.store.expiry`.
 
-Limits: it asks nobody for a password, so every user of this machine can read and write it; loopback only. It reads
+- `--auth`: it asks for a password, ours (`collector.store.credentials`). It has no user at first, and only one that
+  asks for none makes users, so a data directory that is new, or of bgpledger 0.1, is opened without for a moment, at a
+  port that nobody knows; whoever was quick enough to become a user meanwhile is removed. 12 ms for each connection.
+
+Limits: loopback only. It reads
 the whole collection for `$or`, for `$elemMatch` with a range and for equality on a compound `_id`; equality, `$in`,
 ranges and sorts on an index are fast. Aggregations are slow. A SIGTERM right after its start may be overlooked.
 """
@@ -37,18 +41,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from pymongo import AsyncMongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.children import without_secrets
 from collector.errors import StoreError
+from collector.store import credentials
 
 _ADDRESS = "127.0.0.1"
 _START_SECONDS = 120.0
 """After a crash it reads its journal again before it answers."""
 _STOP_SECONDS = 15.0
 _ATTEMPTS = 5
+_AUTHENTICATION_FAILED, _USER_EXISTS = 18, 51003
 _SETTINGS = "[storage]\nttl_sweep_seconds = 0\n"
 
 
@@ -57,14 +64,26 @@ class EmbeddedStore:
     """A server that answers."""
 
     uri: str
+    """With its password."""
     process: subprocess.Popen[bytes]
     _port: int
     _state: Path
 
     @property
+    def address(self) -> str:
+        """The URI without password, to be shown; our own commands find the password by it."""
+        return credentials.unsigned(self.uri)
+
+    @property
     def pid(self) -> int:
         """Its process."""
         return self.process.pid
+
+    async def kill(self) -> None:
+        """End it at once, which loses nothing acknowledged."""
+        self.process.kill()
+        await asyncio.to_thread(self.process.wait)
+        self._state.unlink(missing_ok=True)
 
     async def stop(self) -> None:
         """End it, with a checkpoint; by force when it takes too long, which loses nothing acknowledged."""
@@ -79,10 +98,7 @@ class EmbeddedStore:
                     # One that still listens after a second overlooked the signal: Python can, just after the start.
                     if await _listens(self._port) and glance % 20 == 0:
                         self.process.terminate()
-        if self.process.poll() is None:
-            self.process.kill()
-            await asyncio.to_thread(self.process.wait)
-        self._state.unlink(missing_ok=True)
+        await self.kill()
 
 
 def find_program(named: str | None) -> Path:
@@ -118,49 +134,109 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
     killed, the next one takes the same port if it can: clients find it again by themselves.
 
     Args:
-        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings) and log/store.log.
+        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings), store.password and
+            log/store.log.
         named: its program, see `find_program`.
 
     Raises:
         StoreError: it is not installed, does not start, or serves another collector already.
     """
-    program = find_program(named)
-    state, log = data_dir / "store.json", data_dir / "log" / "store.log"
+    place = _Place(find_program(named), data_dir)
     try:
-        for directory in (data_dir, data_dir / "store", log.parent):
+        for directory in (data_dir, data_dir / "store", place.log.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _give_to_owner(directory, data_dir)
         _write(data_dir / "store.toml", _SETTINGS)
-        port = await asyncio.to_thread(_end_leftover, state, data_dir / "store")
-        said = ""
-        for _attempt in range(_ATTEMPTS):
-            port = _free_port(port)
-            begins = log.stat().st_size if log.exists() else 0
-            process = _launch(program, data_dir, port, log)
-            store = EmbeddedStore(f"mongodb://{_ADDRESS}:{port}/?directConnection=true", process, port, state)
-            _write(state, json.dumps({"pid": store.pid, "uri": store.uri, "port": port, "owner": os.getpid()}))
-            if await _answers(store):
-                return store
-            if process.poll() == -signal.SIGKILL:
-                continue  # by somebody, or by a kernel that was short of memory
-            await store.stop()
-            said = log.read_text(errors="replace")[begins:].strip()
-            if "Address already in use" not in said:
-                break
-            port = 0
+        port = await asyncio.to_thread(_end_leftover, place.state, data_dir / "store")
+        password = credentials.read(data_dir)
+        store = await _serve(place, port, password) if password else None
+        if store is None:
+            password = await _appoint_user(place)
+            store = await _serve(place, port, password)
+            assert store is not None  # noqa: S101 - that password is a minute old
+            await _remove_other_users(store)
+        return store
     except OSError as error:
         raise StoreError(
             f"the embedded store cannot use {error.filename or data_dir}: {error.strerror}",
             "make the data directory writable for this user, or choose another with --data-dir",
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    program: Path
+    data_dir: Path
+
+    @property
+    def state(self) -> Path:
+        return self.data_dir / "store.json"
+
+    @property
+    def log(self) -> Path:
+        return self.data_dir / "log" / "store.log"
+
+
+async def _serve(place: _Place, port: int, password: str | None) -> EmbeddedStore | None:
+    """Start the server, with a password or without asking for one; None when it has another password."""
+    said = ""
+    for _attempt in range(_ATTEMPTS):
+        port = _free_port(port)
+        begins = place.log.stat().st_size if place.log.exists() else 0
+        process = _launch(place, port, asks=password is not None)
+        address = f"mongodb://{_ADDRESS}:{port}/?directConnection=true"
+        uri = credentials.signed(address, password) if password else address
+        store = EmbeddedStore(uri, process, port, place.state)
+        _write(place.state, json.dumps({"pid": store.pid, "uri": address, "port": port, "owner": os.getpid()}))
+        try:
+            if await _answers(store):
+                return store
+        except OperationFailure:  # it has another password
+            await store.stop()
+            return None
+        if process.poll() == -signal.SIGKILL:
+            continue  # by somebody, or by a kernel that was short of memory
+        await store.stop()
+        said = place.log.read_text(errors="replace")[begins:].strip()
+        if "Address already in use" not in said:
+            break
+        port = 0
     last = said.splitlines()[-1] if said else "it said nothing"
-    raise StoreError(f"the embedded store does not start: {last}", f"see {log}, or name a MongoDB with --mongodb-uri")
+    raise StoreError(
+        f"the embedded store does not start: {last}", f"see {place.log}, or name a MongoDB with --mongodb-uri"
+    )
 
 
-def _launch(program: Path, data_dir: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+async def _appoint_user(place: _Place) -> str:
+    """Make our user, or give it a new password, and write that down."""
+    password = credentials.make()
+    store = await _serve(place, 0, None)
+    assert store is not None  # noqa: S101 - it asked for no password
+    async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
+        try:
+            await client.admin.command("createUser", credentials.USER, pwd=password, roles=["root"])
+        except OperationFailure as error:
+            if error.code != _USER_EXISTS:
+                raise
+            await client.admin.command("updateUser", credentials.USER, pwd=password, roles=["root"])
+        finally:
+            await store.kill()  # what it acknowledged is on disk
+    _write(credentials.place(place.data_dir), password)
+    return password
+
+
+async def _remove_other_users(store: EmbeddedStore) -> None:
+    async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
+        for user in await client.admin["system.users"].find().to_list():
+            if (user["user"], user["db"]) != (credentials.USER, "admin"):
+                await client[user["db"]].command("dropUser", user["user"])
+
+
+def _launch(place: _Place, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
     command = [
-        str(program),
+        str(place.program),
         "--config",
-        str(data_dir / "store.toml"),
+        str(place.data_dir / "store.toml"),
         "--host",
         _ADDRESS,
         "--port",
@@ -168,12 +244,15 @@ def _launch(program: Path, data_dir: Path, port: int, log: Path) -> subprocess.P
         "--standalone",
         "--sync-on-commit",
     ]
-    command += ["--storage-path", str(data_dir / "store"), "--cache-size", "256M", "--log-level", "WARNING"]
+    command += ["--storage-path", str(place.data_dir / "store"), "--cache-size", "256M", "--log-level", "WARNING"]
+    command += ["--auth"] if asks else []
     if setpriv := shutil.which("setpriv"):
         # It must not outlive us when we are killed. A function of ours between fork and exec would not be safe beside
         # threads; util-linux has the program for it.
         command = [setpriv, "--pdeathsig", "TERM", *command]
-    with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+    owner = place.data_dir.stat()
+    stranger = os.geteuid() == 0 and owner.st_uid != 0  # root asks: what it leaves behind is still its owner's
+    with open(place.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -181,20 +260,31 @@ def _launch(program: Path, data_dir: Path, port: int, log: Path) -> subprocess.P
             stderr=out,
             umask=0o077,
             env=without_secrets(os.environ),
+            user=owner.st_uid if stranger else None,
+            group=owner.st_gid if stranger else None,
+            extra_groups=[] if stranger else None,
             # Ctrl-C at our terminal is not for it: the archiver has batches to finish.
             start_new_session=True,
         )
 
 
 async def _answers(store: EmbeddedStore) -> bool:
-    """Wait until it answers a ping; False when it ended or the time is up."""
+    """Wait until it answers a ping; False when it ended or the time is up.
+
+    Raises:
+        OperationFailure: it does not know our password.
+    """
     with suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):
             while store.process.poll() is None:
                 if await _listens(store._port):
-                    async with AsyncMongoClient[dict[str, object]](store.uri, serverSelectionTimeoutMS=5000) as client:
-                        with suppress(PyMongoError):
+                    async with AsyncMongoClient[dict[str, Any]](store.uri, serverSelectionTimeoutMS=5000) as client:
+                        try:
                             await client.admin.command("ping")
+                        except PyMongoError as error:
+                            if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
+                                raise
+                        else:
                             # Somebody else may have been quicker to take the port, and answer.
                             return store.process.poll() is None
                 await asyncio.sleep(0.05)
@@ -267,4 +357,12 @@ def _write(path: Path, content: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.touch(mode=0o600)
     fresh.write_text(content)
+    _give_to_owner(fresh, path.parent)
     fresh.replace(path)
+
+
+def _give_to_owner(path: Path, data_dir: Path) -> None:
+    """Let root leave nothing behind in another user's data directory that this user cannot write to."""
+    if os.geteuid() == 0:
+        owner = data_dir.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import bson
 
+from collector.store import credentials
+
 OP_MSG = 2013
 MORE_TO_COME = 2
 _HEADER = struct.Struct("<iiii")
@@ -303,8 +305,11 @@ class Proxy:
         """Those of them that came while a fault was on."""
 
     def uri(self, **options: object) -> str:
+        """How to reach the server by way of this, with its password where it is an embedded store."""
         given = "".join(f"&{key}={value}" for key, value in options.items())
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true{given}"
+        here = f"mongodb://127.0.0.1:{self.port}/?directConnection=true{given}"
+        login = credentials.options_for(f"mongodb://127.0.0.1:{self.upstream}/")
+        return credentials.signed(here, login["password"]) if login else here
 
     async def listen(self) -> None:
         """Be there."""

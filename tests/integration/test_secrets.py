@@ -1,9 +1,10 @@
 """Where secrets are not: in the environment and on the command line of what the collector starts, nor in its log."""
 
+import re
 import signal
 from pathlib import Path
 
-from tests.running import Collector, collecting
+from tests.running import Collector, bgpledger, collecting
 from tests.support import until
 
 PEER = '[[peers]]\naddress = "127.0.0.{0}"\nasn = 6450{0}\npassive = true\npassword_env = "ROUTER_{0}"\n'
@@ -20,6 +21,22 @@ def told(collector: Collector, place: str) -> dict[str, str]:
         Path(f"/proc/{pid}/cmdline").read_text(): Path(f"/proc/{pid}/{place}").read_text()
         for pid in descendants(collector.process.pid)
     }
+
+
+async def test_the_store_of_its_own_is_found_by_the_uri_in_the_log(data_dir: Path) -> None:
+    with collecting(data_dir) as collector:
+        await collector.until_up()
+        password = (data_dir / "store.password").read_text()
+        found = re.search(r"mongodb://\S+", collector.log.read_text())
+        assert found
+        uri = found[0].rstrip(",")
+        done = bgpledger("peers", BGPLEDGER_MONGODB_URI=uri, HOME="/nonexistent")
+        assert done.returncode == 0, done.stderr
+        assert collector.status()["mongodb_uri"] == uri
+        assert password not in (data_dir / "run.json").read_text() + collector.log.read_text()
+        for command, variables in told(collector, "environ").items():
+            assert password not in command
+            assert ("\0archive\0" in command) == (password in variables), command
 
 
 async def test_children_are_told_no_secret(data_dir: Path, tmp_path: Path, embedded_uri: str) -> None:

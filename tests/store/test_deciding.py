@@ -41,7 +41,9 @@ async def replica_set(port: int) -> AsyncIterator[tuple[str, Proxy, Proxy]]:
             return await behind(request, forward)
 
         await secondary.set(stale)
-        uri = f"mongodb://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}/?replicaSet=rs&readPreference=secondary"
+        login = urlsplit(primary.uri()).netloc.rpartition("@")[0]
+        members = ",".join(f"127.0.0.1:{port}" for port in ports)
+        uri = f"mongodb://{login}@{members}/?authSource=admin&replicaSet=rs&readPreference=secondary"
         yield f"{uri}&retryWrites=false", primary, secondary
 
 

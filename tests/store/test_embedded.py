@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure
 
 from collector.errors import StoreError
-from collector.store import embedded
+from collector.store import credentials, embedded
+from collector.store.mongo import Store
 from tests.support import until
 
 ORPHAN_MAKER = """
@@ -48,7 +50,7 @@ async def insert(uri: str, number: int) -> None:
 
 async def test_starts_keeps_and_stops(data_dir: Path) -> None:
     store = await embedded.start(data_dir)
-    assert store.uri.startswith("mongodb://127.0.0.1:")
+    assert store.address.startswith("mongodb://127.0.0.1:")
     assert json.loads((data_dir / "store.json").read_text())["pid"] == store.pid
     assert modes(data_dir) == {"store.json": 0o600, "store": 0o700, "log": 0o700, "log/store.log": 0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (data_dir / "store").iterdir()} == {0o600}
@@ -59,6 +61,51 @@ async def test_starts_keeps_and_stops(data_dir: Path) -> None:
     assert not (data_dir / "store.json").exists()
 
     again = await embedded.start(data_dir)
+    assert await ids(again.uri) == [1]
+    await again.stop()
+
+
+async def test_asks_for_a_password_that_our_commands_find(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    store = await embedded.start(data_dir)
+    password = (data_dir / "store.password").read_text()
+    assert stat.S_IMODE((data_dir / "store.password").stat().st_mode) == 0o600
+    assert password not in store.address
+    for place in ("cmdline", "environ"):
+        assert password not in Path(f"/proc/{store.pid}/{place}").read_text()
+    with pytest.raises(OperationFailure, match="requires authentication"):
+        await ids(store.address)
+    for address in (store.address, store.address.replace("127.0.0.1", "localhost").replace("/?", "/test?")):
+        async with Store.open(address, database="test") as opened:
+            assert [one async for one in opened.find("updates", {})] == []
+            assert opened.shown_uri == address
+    await store.stop()
+    assert credentials.options_for(store.address) == {}
+
+
+async def test_takes_over_a_store_that_asks_nobody(data_dir: Path) -> None:
+    """As one of bgpledger 0.1; or one whose password is lost."""
+    place = embedded._Place(embedded.find_program(None), data_dir)
+    for directory in (data_dir / "store", place.log.parent):
+        directory.mkdir(parents=True)
+    (data_dir / "store.toml").write_text("")
+    open_to_all = await embedded._serve(place, 0, None)
+    assert open_to_all is not None
+    await insert(open_to_all.uri, 1)
+    async with AsyncMongoClient[dict[str, int]](open_to_all.uri) as client:
+        await client["test"].command("createUser", "somebody", pwd="theirs", roles=["root"])
+    await open_to_all.stop()
+
+    store = await embedded.start(data_dir)
+    assert await ids(store.uri) == [1]
+    login = store.address.replace("//", "//somebody:theirs@").replace("?", "test?")
+    with pytest.raises(OperationFailure, match=r"[Aa]uthentication"):
+        await ids(login)
+    await store.stop()
+
+    (data_dir / "store.password").write_text("another")
+    again = await embedded.start(data_dir)
+    assert again.uri != store.uri
     assert await ids(again.uri) == [1]
     await again.stop()
 
