@@ -68,7 +68,7 @@ def test_bad_start_of_a_tail() -> None:
 @pytest.mark.parametrize("command", [("history", "10.0.0.0/8"), ("peers",), ("search",), ("tail",), ("top", "paths")])
 def test_no_store_to_ask(command: tuple[str, ...], data_dir: Path) -> None:
     assert f"no collector runs on {data_dir}" in refused("--data-dir", str(data_dir), *command)
-    said = refused(*command, "--mongodb-uri", f"mongodb://me:secret@127.0.0.1:{free_port()}/")
+    said = refused(*command, BGPLEDGER_MONGODB_URI=f"mongodb://me:secret@127.0.0.1:{free_port()}/")
     assert "does not answer" in said
     assert "secret" not in said
 
@@ -79,7 +79,7 @@ def test_no_collector_to_tell_of(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("uri", ["nonsense", "http://me:secret@127.0.0.1/", "mongodb://me:sec:ret@127.0.0.1/"])
 def test_bad_uri(uri: str) -> None:
-    said = refused("peers", "--mongodb-uri", uri)
+    said = refused("peers", BGPLEDGER_MONGODB_URI=uri)
     assert "secret" not in said
     assert "sec:ret" not in said
 

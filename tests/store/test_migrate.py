@@ -174,9 +174,9 @@ async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: st
     async with proxy(urlsplit(mongodb_uri).port or 0) as between:
         await between.set(faults.never_answering_writes)
         migrating = await asyncio.create_subprocess_exec(
-            *(BGPLEDGER, "--mongodb-uri", between.uri(), "db", "migrate"),
+            *(BGPLEDGER, "db", "migrate"),
             stderr=asyncio.subprocess.PIPE,
-            env={"BGPLEDGER_MONGODB_DATABASE": database},
+            env={"BGPLEDGER_MONGODB_DATABASE": database, "BGPLEDGER_MONGODB_URI": between.uri()},
         )
         assert migrating.stderr
         assert b"UPDATEs get their origins" in await migrating.stderr.readline()

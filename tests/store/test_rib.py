@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -273,15 +274,14 @@ async def test_formats_without_a_word_for_what_is_not_known(
     lines = [*router.up(), router.announce("10.0.0.0/8")]
     router.announce("10.3.0.0/16")
     await archive(data_dir, store, marker("start", -1), *lines, router.announce("10.1.0.0/16"))
-    there = ("--mongodb-uri", mongodb_uri, "rib", "10.2.0.0/16")
-    done = await asyncio.to_thread(bgpledger, *there, "--format", "bgpdump", BGPLEDGER_MONGODB_DATABASE=database)
+    typed = partial(bgpledger, BGPLEDGER_MONGODB_URI=mongodb_uri, BGPLEDGER_MONGODB_DATABASE=database)
+    there = ("rib", "10.2.0.0/16")
+    done = await asyncio.to_thread(typed, *there, "--format", "bgpdump")
     assert (done.returncode, done.stdout) == (0, "")
     assert "whether a route to 10.2.0.0/16 stands is not known: lines of 192.0.2.1 were lost" in done.stderr
-    shown = await asyncio.to_thread(
-        bgpledger, "--mongodb-uri", mongodb_uri, "history", "10.2.0.0/16", BGPLEDGER_MONGODB_DATABASE=database
-    )
+    shown = await asyncio.to_thread(typed, "history", "10.2.0.0/16")
     assert "  gap  " in shown.stdout
-    done = await asyncio.to_thread(bgpledger, *there, "--format", "psv", BGPLEDGER_MONGODB_DATABASE=database)
+    done = await asyncio.to_thread(typed, *there, "--format", "psv")
     assert (done.stderr, "|unknown|" in done.stdout) == ("", True)
 
 
