@@ -14,11 +14,12 @@ import typer
 
 from collector.cli.asked import asked_asn
 from collector.cli.options import AnswerFormat
-from collector.errors import UsageError
+from collector.errors import ReplayError, UsageError
 
 if TYPE_CHECKING:
-    from collector.wire.replay import Summary
+    from collector.wire.replay import LeftOut, Summary
 
+_MOST_FAULTS = 10  # lines about what is left out; a damaged file has many kinds
 _INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
@@ -48,17 +49,28 @@ def command(
     target = _target(to, show_plan=show_plan)
     asn = asked_asn(peer_as, "--peer-as") if peer_as is not None else None
     from collector.cli.asking import show
-    from collector.wire.replay import plan, play
+    from collector.wire.replay import LeftOut, plan, play
     from schemas.query import ReplayedPeer
 
+    left_out = LeftOut()
     try:
-        peers = plan(file, only_peer=only_peer, source=source)
+        peers = plan(file, only_peer=only_peer, source=source, left_out=left_out)
         if show_plan:
             show([peer.as_answer() for peer in peers], ReplayedPeer, form)
+        _tell_left_out(left_out)
+        if show_plan:
             return
         with _progress(None if loop else sum(peer.updates for peer in peers)) as progress:
             summary = _until_signal(
-                lambda: play(file, target, peers, peer_as=asn, speed=factor, loop=loop, stay=stay, progress=progress)
+                lambda: play(
+                    *(file, target, peers),
+                    peer_as=asn,
+                    speed=factor,
+                    loop=loop,
+                    stay=stay,
+                    progress=progress,
+                    refused=_tell_refused,
+                )
             )
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
@@ -66,6 +78,29 @@ def command(
     sys.stderr.write(
         f"played {summary.messages} messages of {summary.peers} peers in {summary.seconds:.1f} s: {rate:.0f}/s\n"
     )
+    if left_out.rest is not None:
+        raise left_out.rest
+    if unplayed := len(peers) - summary.peers:
+        raise ReplayError(
+            f"{unplayed} of {len(peers)} peers were not played: the daemon does not take their sessions",
+            "`--plan` lists the neighbours that it has to know; --only-peer plays one of them.",
+        )
+
+
+def _tell_refused(refusal: ReplayError) -> None:
+    sys.stderr.write(f"not played: {refusal.cause}\n")
+
+
+def _tell_left_out(left_out: LeftOut) -> None:
+    """Say what of the file is not played."""
+    faults = list(left_out.records.items())
+    for what, (count, first) in faults[:_MOST_FAULTS]:
+        more = f", and {count - 1} more like it" if count > 1 else ""
+        sys.stderr.write(f"left out: record {first} {what}{more}\n")
+    if rest := sum(count for _, (count, _) in faults[_MOST_FAULTS:]):
+        sys.stderr.write(f"left out: {rest} more records, for other reasons\n")
+    if left_out.rest is not None:
+        sys.stderr.write(f"left out: {left_out.rest.cause}\n")
 
 
 def _target(text: str | None, *, show_plan: bool) -> tuple[str, int]:

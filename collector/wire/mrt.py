@@ -11,7 +11,7 @@ import gzip
 import socket
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
@@ -27,8 +27,10 @@ _BGP4MP_ET: Final = 17
 _RECORD_HEADER: Final = struct.Struct(">IHHI")
 _MARKER: Final = b"\xff" * 16
 _SHORTEST_MESSAGE: Final = 19
-# The longest BGP message there is (RFC 8654) and a generous header: what claims to be longer is not a record.
+# The longest BGP message there is (RFC 8654) and a generous header; records of other types (a prefix of a table with
+# the routes of many peers) may be longer. What claims to be longer still is not a record: behind it nothing is found.
 _LONGEST_RECORD: Final = 65_535 + 64
+_LONGEST_OTHER: Final = 2**24
 _CHUNK: Final = 256 * 1024
 
 
@@ -66,6 +68,33 @@ class StateChange(NamedTuple):
 
 
 Record = Message | StateChange
+
+LeaveOut = Callable[[int, str], None]
+"""Is told of a record that is left out: its number, and what is wrong with it (`has peers of address family 0`)."""
+
+
+# What may stand in an old or mixed file: RFC 6396 section 4 and appendix B, and IANA's registry.
+_TYPES: Final = {
+    5: "BGP",
+    6: "RIP",
+    7: "IDRP",
+    8: "RIPNG",
+    9: "BGP4PLUS",
+    10: "BGP4PLUS_01",
+    11: "OSPFv2",
+    12: "TABLE_DUMP",
+    13: "TABLE_DUMP_V2",
+    16: "BGP4MP",
+    17: "BGP4MP_ET",
+    32: "ISIS",
+    33: "ISIS_ET",
+    48: "OSPFv3",
+    49: "OSPFv3_ET",
+}
+
+
+def _named(kind: int) -> str:
+    return f"{_TYPES[kind]} ({kind})" if kind in _TYPES else str(kind)
 
 
 class _Subtype(NamedTuple):
@@ -112,39 +141,81 @@ _LAYOUTS: Final = {
 }
 
 
-def read(path: Path) -> Iterator[Record]:
+def read(path: Path, leave_out: LeaveOut = lambda _record, _what: None) -> Iterator[Record]:
     """The BGP messages and state changes of an MRT update file, in the file's order.
 
-    Plain, gzip and bzip2 files are told apart by their first bytes. No more than one chunk is in memory.
+    Plain, gzip and bzip2 files are told apart by their first bytes. No more than one chunk is in memory. A record that
+    is of another type, or damaged within its length, is left out, and those behind it are read.
 
     Args:
         path: the file.
+        leave_out: is told of each record that is left out.
 
     Yields:
         One record each of BGP4MP and BGP4MP_ET; records are numbered from 1.
 
     Raises:
-        ReplayError: the file cannot be read, is no MRT update file, or is cut or damaged; file, record and the
-            offset in the unpacked file are named.
+        ReplayError: the file cannot be read, or holds no BGP4MP at all.
+        CutError: it is cut, or damaged so that the next record cannot be found; all records before have been yielded.
+            File, record and the offset in the unpacked file are named.
     """
-    return _Reader(path).records()
+    return _Reader(path, leave_out).records()
+
+
+class CutError(ReplayError):
+    """The file is cut, or damaged so that the next record cannot be found; all before were yielded."""
+
+
+class _UnreadableError(Exception):
+    """A record that is none, of a length that is known."""
 
 
 class _Reader:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, leave_out: LeaveOut) -> None:
         self._path = path
+        self._leave_out = leave_out
         self._record = 0
         self._offset = 0
+        self._yielded = False
+        self._first_fault = ""
+        self._tables = 0
         self._peers: dict[bytes, Peer] = {}
 
     def records(self) -> Iterator[Record]:
         for kind, subtype, time, body in self._frames():
-            if kind == _BGP4MP_ET:
-                if len(body) < 4:
-                    self._damaged("has no room for its microseconds")
-                yield self._bgp4mp(subtype, time + int.from_bytes(body[:4]) / 1_000_000, body[4:])
-            else:
-                yield self._bgp4mp(subtype, time, body)
+            try:
+                record = self._read(kind, subtype, time, body)
+            except _UnreadableError as fault:
+                self._skip(str(fault))
+                continue
+            self._yielded = True
+            yield record
+        if not self._yielded:
+            self._nothing_at_all()
+
+    def _read(self, kind: int, subtype: int, time: int, body: bytes) -> Record:
+        if kind == _BGP4MP:
+            return self._bgp4mp(subtype, time, body)
+        if kind == _BGP4MP_ET:
+            if len(body) < 4:
+                raise _UnreadableError("has no room for its microseconds")
+            return self._bgp4mp(subtype, time + int.from_bytes(body[:4]) / 1_000_000, body[4:])
+        self._tables += kind in (_TABLE_DUMP, _TABLE_DUMP_V2)
+        raise _UnreadableError(f"is of MRT type {_named(kind)}, not BGP4MP (16) or BGP4MP_ET (17)")
+
+    def _skip(self, what: str) -> None:
+        if self._tables > 1 and not self._yielded:
+            self._nothing_at_all()  # a whole table is not worth reading to its end
+        self._first_fault = self._first_fault or f"record {self._record} at offset {self._offset} {what}"
+        self._leave_out(self._record, what)
+
+    def _nothing_at_all(self) -> NoReturn:
+        if self._tables:
+            raise ReplayError(
+                f"{self._path} is a RIB dump (MRT TABLE_DUMP): a table at one moment, not the messages that made it",
+                "Replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*.",
+            )
+        raise self._no_mrt(f"nothing in it can be read; {self._first_fault}")
 
     def _frames(self) -> Iterator[tuple[int, int, int, bytes]]:
         """Type, subtype, seconds and body of each record."""
@@ -193,20 +264,21 @@ class _Reader:
         return self._path.open("rb")
 
     def _check_header(self, kind: int, length: int) -> None:
-        if kind in (_TABLE_DUMP, _TABLE_DUMP_V2):
-            raise ReplayError(
-                f"{self._path} is a RIB dump (MRT TABLE_DUMP): a table at one moment, not the messages that made it",
-                "Replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*.",
-            )
-        if kind not in (_BGP4MP, _BGP4MP_ET):
-            self._not_understood(f"is of MRT type {kind}, not BGP4MP (16) or BGP4MP_ET (17)")
-        if length > _LONGEST_RECORD:
-            self._not_understood(f"claims a length of {length} bytes, more than any BGP message has")
+        if length <= (_LONGEST_RECORD if kind in (_BGP4MP, _BGP4MP_ET) else _LONGEST_OTHER):
+            return
+        what = f"is of MRT type {_named(kind)} and claims a length of {length} bytes, more than any has"
+        # In the first record it never was an MRT file; later it was one until here.
+        if not self._record:
+            raise self._no_mrt(f"its first record {what}")
+        raise CutError(
+            f"{self._path}: record {self._record + 1} at offset {self._offset} {what}: nothing behind it can be read",
+            "The file is damaged: get it again.",
+        )
 
     def _bgp4mp(self, subtype: int, time: float, body: bytes) -> Record:
         form = _SUBTYPES.get(subtype)
         if form is None:
-            self._damaged(f"is of BGP4MP subtype {subtype}, which is none of RFC 6396 or RFC 8050")
+            raise _UnreadableError(f"is of BGP4MP subtype {subtype}, which is none of RFC 6396 or RFC 8050")
         layout = self._layout_of(form.as4, body)
         peer = self._peer(layout, body)
         if form.message:
@@ -214,7 +286,7 @@ class _Reader:
             self._check_message(data)
             return Message(self._record, time, peer, data, form.as4, form.add_path, form.local)
         if len(body) != layout.payload_at + 4:
-            self._damaged("is a state change without its two states")
+            raise _UnreadableError("is a state change without its two states")
         old, new = struct.unpack_from(">HH", body, layout.payload_at)
         return StateChange(self._record, time, peer, old, new)
 
@@ -223,9 +295,9 @@ class _Reader:
         afi = int.from_bytes(body[afi_at : afi_at + 2])
         layout = _LAYOUTS.get((as4, afi))
         if layout is None:
-            self._damaged(f"has peers of address family {afi}, not IPv4 (1) or IPv6 (2)")
+            raise _UnreadableError(f"has peers of address family {afi}, not IPv4 (1) or IPv6 (2)")
         if len(body) < layout.payload_at:
-            self._damaged("ends before the addresses of its peers do")
+            raise _UnreadableError("ends before the addresses of its peers do")
         return layout
 
     def _peer(self, layout: _Layout, body: bytes) -> Peer:
@@ -238,17 +310,10 @@ class _Reader:
 
     def _check_message(self, data: bytes) -> None:
         if len(data) < _SHORTEST_MESSAGE or not data.startswith(_MARKER):
-            self._damaged("holds no BGP message: the marker of RFC 4271 section 4.1 is not there")
+            raise _UnreadableError("holds no BGP message: the marker of RFC 4271 section 4.1 is not there")
         length = int.from_bytes(data[16:18])
         if length != len(data):
-            self._damaged(f"holds a BGP message of {length} bytes in {len(data)}")
-
-    def _not_understood(self, what: str) -> NoReturn:
-        # In the first record it never was an MRT file; later it was one until here.
-        if not self._record:
-            raise self._no_mrt(f"its first record {what}")
-        self._record += 1
-        self._damaged(what)
+            raise _UnreadableError(f"holds a BGP message of {length} bytes in {len(data)}")
 
     def _no_mrt(self, why: str) -> ReplayError:
         return ReplayError(
@@ -256,22 +321,16 @@ class _Reader:
             "Give an MRT update file (BGP4MP), plain, .gz or .bz2; `bgpdump FILE` tells what it holds.",
         )
 
-    def _damaged(self, what: str) -> NoReturn:
-        raise ReplayError(
-            f"{self._path}: record {self._record} at offset {self._offset} {what}",
-            "The file is damaged, or no MRT update file: get it again.",
-        )
-
     def _cut(self, there: int) -> NoReturn:
         if not self._record and there < _RECORD_HEADER.size:
             raise self._no_mrt(f"it is {there} bytes long")
-        raise ReplayError(
+        raise CutError(
             f"{self._path} is cut short: record {self._record + 1} at offset {self._offset} ends after {there} bytes",
             "The file is not whole: get it again.",
         )
 
     def _unpackable(self, why: str) -> NoReturn:
-        raise ReplayError(
+        raise CutError(
             f"{self._path} cannot be unpacked after record {self._record} at offset {self._offset}: {why}",
             "The file is cut or damaged: get it again.",
         ) from None

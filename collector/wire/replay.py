@@ -11,25 +11,29 @@ What of the file is sent:
   encoding, end a session as well: its end is missing in the file, but must have been there.
 - Messages that the collector of the file sent to its peers (BGP4MP_MESSAGE_LOCAL and its like): not at all.
 
-All sessions are up before the first UPDATE goes out. If one of them cannot be opened, or ends, the replay ends with
-an error: a part of a file that looks like the whole would be a silent loss.
+- Records that are none, of other MRT types, or of a peer with AS 0, and whatever stands behind a damage that hides
+  where the next record begins: not at all; the plan's `LeftOut` says so.
+
+All sessions are up before the first UPDATE goes out. A peer whose session cannot be opened is left out, and the caller
+is told; if none can, or one ends while it plays, the replay ends with an error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from collector.errors import one_error
+from collector.errors import ReplayError, one_error
 from collector.wire import bgp, mrt, speaker
-from collector.wire.replay_plan import PlannedPeer, PlannedSession, plan, session_ends
+from collector.wire.replay_plan import LeftOut, PlannedPeer, PlannedSession, plan, session_ends
 
-__all__ = ["PlannedPeer", "Summary", "plan", "play"]
+__all__ = ["LeftOut", "PlannedPeer", "Summary", "plan", "play"]
 
 # A daemon that is starting, as its user is: a few seconds.
 _PATIENCE_AT_START: Final = 10.0
@@ -48,7 +52,13 @@ _RESET: Final = bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET)
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a replay has sent: to how many peers, how many UPDATEs, in how many seconds after the sessions were up."""
+    """What a replay has sent.
+
+    Attributes:
+        peers: how many were played.
+        messages: UPDATEs that they sent.
+        seconds: how long that took, from the moment on at which all sessions were up.
+    """
 
     peers: int
     messages: int
@@ -64,6 +74,7 @@ class _Settings:
     loop: bool
     stay: bool
     progress: Callable[[int], None]
+    refused: Callable[[ReplayError], None]
 
 
 async def play(
@@ -76,6 +87,7 @@ async def play(
     loop: bool = False,
     stay: bool = False,
     progress: Callable[[int], None] = lambda _: None,
+    refused: Callable[[ReplayError], None] = lambda _: None,
 ) -> Summary:
     """Play a file as planned; every session ends with a Cease, also when this is cancelled.
 
@@ -89,14 +101,15 @@ async def play(
         loop: play the file again and again, in the same sessions, until cancelled.
         stay: keep the sessions up after the last message until cancelled.
         progress: called with a number of UPDATEs whenever so many more have been handed to TCP.
+        refused: called before anything is played, for each peer whose session cannot be opened, with the reason.
 
     Returns:
         What was sent; the daemon has read all of it and closed its sessions.
 
     Raises:
-        ReplayError: the file or a session failed; all other sessions were ended.
+        ReplayError: no session could be opened, or one failed later; all others were ended.
     """
-    replay = _Replay(_Settings(path, target, peer_as, speed, loop, stay, progress), peers)
+    replay = _Replay(_Settings(path, target, peer_as, speed, loop, stay, progress, refused), peers)
     with one_error():
         return await replay.run()
 
@@ -117,6 +130,11 @@ class _Replay:
                 group.create_task(player.run(group), name=f"play {player.peer}")
             for player in players:
                 await player.ready.wait()
+            refusals = [player.refusal for player in players if player.refusal is not None]
+            if len(refusals) == len(players):
+                raise refusals[0]
+            for refusal in refusals:
+                self._settings.refused(refusal)
             self._began = time.monotonic()
             await self._round()
             while self._settings.loop:
@@ -124,14 +142,14 @@ class _Replay:
             for player in players:
                 await player.batches.put(None)
         sent = sum(player.sent for player in players)
-        return Summary(len(players), sent, time.monotonic() - self._began)
+        return Summary(len(players) - len(refusals), sent, time.monotonic() - self._began)
 
     async def _round(self) -> None:
         """Once through the file."""
         clock = _Clock(self._settings.speed)
         batches: dict[_Player, list[mrt.Record]] = {}
         waiting = 0
-        for record in mrt.read(self._settings.path):
+        for record in _readable(self._settings.path):
             if (delay := clock.delay(record.time)) > _SHORTEST_SLEEP:
                 await _hand_out(batches)
                 waiting = 0
@@ -144,6 +162,12 @@ class _Replay:
                 await _hand_out(batches)
                 waiting = 0
         await _hand_out(batches)
+
+
+def _readable(path: Path) -> Iterator[mrt.Record]:
+    """The records up to the damage that the plan has told of, if there is one."""
+    with suppress(mrt.CutError):
+        yield from mrt.read(path)
 
 
 async def _hand_out(batches: dict[_Player, list[mrt.Record]]) -> None:
@@ -179,6 +203,7 @@ class _Player:
         self.peer = peer
         self.batches: asyncio.Queue[list[mrt.Record] | None] = asyncio.Queue(_QUEUED_BATCHES)
         self.ready = asyncio.Event()
+        self.refusal: ReplayError | None = None
         self.sent = 0
         self._settings = settings
         self._done = done
@@ -190,13 +215,17 @@ class _Player:
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         try:
-            await self._open(group, self.peer.sessions[0], _PATIENCE_AT_START)
+            try:
+                await self._open(group, self.peer.sessions[0], _PATIENCE_AT_START)
+            except ReplayError as refusal:
+                self.refusal = refusal
             self.ready.set()
             while (records := await self.batches.get()) is not None:
-                await self._play(group, records)
+                if self.refusal is None:
+                    await self._play(group, records)
             # The file's sessions were all up at its end: none of ours goes before the last UPDATE of all is out.
             await self._done.wait()
-            if self._settings.stay:
+            if self._settings.stay and self.refusal is None:
                 await asyncio.Event().wait()
             await self._end(_SHUTDOWN)
         except asyncio.CancelledError:

@@ -21,6 +21,24 @@ _ESTABLISHED: Final = 6  # RFC 6396 section 4.4.1
 _MOST_FAMILIES: Final = 16
 
 
+@dataclass(slots=True)
+class LeftOut:
+    """What of a file cannot be played; filled while it is planned.
+
+    Attributes:
+        records: by what is wrong with them, how many, and the number of the first one.
+        rest: why nothing can be read from some record on: the file is cut or damaged there.
+    """
+
+    records: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rest: ReplayError | None = None
+
+    def add(self, record: int, what: str) -> None:
+        """Count a record."""
+        count, first = self.records.get(what, (0, record))
+        self.records[what] = count + 1, first
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedSession:
     """One BGP session of a peer: it begins with the UPDATE in record `first_record`, and needs `abilities`."""
@@ -75,25 +93,32 @@ class PlannedPeer:
         )
 
 
-def plan(path: Path, *, only_peer: str | None = None, source: str | None = None) -> list[PlannedPeer]:
+def plan(
+    path: Path, *, only_peer: str | None = None, source: str | None = None, left_out: LeftOut | None = None
+) -> list[PlannedPeer]:
     """Read a file and say which sessions its replay will have.
 
     Peers stand in the order of their first message, and each has the next source address from 127.0.1.1 upwards; one
     that is chosen by `only_peer` keeps the source that it has among all. A peer without any message (only state
-    changes) has no session.
+    changes) has no session, and neither has one of AS 0, with which nobody may speak (RFC 7607).
 
     Args:
         path: an MRT update file.
         only_peer: the address of the only peer wanted (all its AS numbers).
         source: the first source address, counted from the first peer that is left.
+        left_out: is told what of the file will not be played.
 
     Raises:
-        ReplayError: the file cannot be replayed.
+        ReplayError: nothing of the file can be replayed.
         UsageError: there is no such peer, or `source` is not an IPv4 address.
     """
-    survey = list(_survey(path).items())
+    left_out = left_out or LeftOut()
+    survey = list(_survey(path, left_out).items())
     if not survey:
-        raise ReplayError(f"{path} holds no BGP messages from any peer", "Nothing can be replayed from it.")
+        what = "".join(f"; record {first} {fault}" for fault, (_, first) in list(left_out.records.items())[:1])
+        raise ReplayError(
+            f"{path} holds no BGP messages from any peer that can be played{what}", "Nothing can be replayed from it."
+        )
     sources = _sources(FIRST_SOURCE, len(survey))
     planned = [peer.planned(key, address) for (key, peer), address in zip(survey, sources, strict=True)]
     if only_peer is not None:
@@ -185,24 +210,34 @@ class _SurveyedPeer:
         )
 
 
-def _survey(path: Path) -> dict[mrt.Peer, _SurveyedPeer]:
+def _survey(path: Path, left_out: LeftOut) -> dict[mrt.Peer, _SurveyedPeer]:
     """What the file holds of each peer that sent a message, in order of the first one."""
     peers: dict[mrt.Peer, _SurveyedPeer] = {}
-    for record in mrt.read(path):
-        peer = peers.get(record.peer)
-        if peer is None:
-            if isinstance(record, mrt.StateChange) or record.local:
+    try:
+        for record in mrt.read(path, left_out.add):
+            if not record.peer.asn:
+                left_out.add(record.record, f"is of a peer with AS 0, {record.peer.address}: RFC 7607 forbids it")
                 continue
-            peer = peers[record.peer] = _SurveyedPeer()
-        peer.see(record)
-    for key, peer in peers.items():
-        for session in peer.sessions:
-            if len(session.plain | session.add_path) > _MOST_FAMILIES:
-                raise ReplayError(
-                    f"{path}: peer {key.address} AS{key.asn} has routes of more than {_MOST_FAMILIES} families",
-                    "Its UPDATEs are damaged: choose another peer with --only-peer.",
-                )
-    return peers
+            peer = peers.get(record.peer)
+            if peer is None:
+                if isinstance(record, mrt.StateChange) or record.local:
+                    continue
+                peer = peers[record.peer] = _SurveyedPeer()
+            peer.see(record)
+    except mrt.CutError as damage:
+        if not peers:
+            raise
+        left_out.rest = damage
+    return {key: peer for key, peer in peers.items() if _can_be_played(key, peer, left_out)}
+
+
+def _can_be_played(key: mrt.Peer, peer: _SurveyedPeer, left_out: LeftOut) -> bool:
+    for session in peer.sessions:
+        if len(session.plain | session.add_path) > _MOST_FAMILIES:
+            what = f"begins a session of {key.address} AS{key.asn} with more than {_MOST_FAMILIES} families"
+            left_out.add(session.first_record, f"{what}: the peer's UPDATEs are damaged, and it is not played")
+            return False
+    return True
 
 
 def _chosen(path: Path, planned: list[PlannedPeer], only_peer: str) -> list[PlannedPeer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,8 @@ import pytest
 from collector.errors import ReplayError
 from collector.wire import replay
 from collector.wire.replay import PlannedPeer, plan, play
-from tests.support import program, shared, until
+from tests.running import bgpledger, collecting
+from tests.support import ROOT, program, shared, until
 
 DEMO = Path(__file__).parents[2] / "collector" / "data" / "demo.mrt.gz"
 DAEMON_AS = 64510
@@ -223,8 +226,10 @@ async def refusal(daemon: Gobgpd, peers: list[PlannedPeer], **settings: Any) -> 
 async def test_a_daemon_that_knows_the_peer_by_another_number(tmp_path: Path) -> None:
     peers = plan(DEMO)
     others = [peers[0], replace(peers[1], asn=65000), peers[2]]
+    refused: list[ReplayError] = []
     with Gobgpd(tmp_path, others) as daemon:
-        error = await refusal(daemon, peers)
+        await play(DEMO, ("127.0.0.1", daemon.port), peers, refused=refused.append)
+    (error,) = refused
     assert "peer 192.0.2.2 AS64497 (from 127.0.1.2)" in error.cause
     assert "OPEN Message Error / Bad Peer AS" in error.cause
     assert "127.0.1.2 with AS 64497" in error.cure
@@ -246,9 +251,11 @@ async def test_a_daemon_without_a_family_of_the_file(tmp_path: Path) -> None:
 async def test_a_daemon_that_does_not_know_one_of_the_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "_PATIENCE_AT_START", 2.0)
     peers = plan(DEMO)
+    refused: list[ReplayError] = []
     with Gobgpd(tmp_path, peers[:2]) as daemon:
-        error = await refusal(daemon, peers)
-    assert "peer 2001:db8::3 AS65551 (from 127.0.1.3)" in error.cause
+        summary = await play(DEMO, ("127.0.0.1", daemon.port), peers, refused=refused.append)
+    assert (summary.peers, summary.messages) == (2, 64)
+    assert "peer 2001:db8::3 AS65551 (from 127.0.1.3)" in refused[0].cause
 
 
 def command(*arguments: object) -> list[str]:
@@ -278,3 +285,41 @@ async def test_the_command_ends_quietly_when_interrupted(tmp_path: Path, number:
         # gobgpd tells what the last NOTIFICATION was: Cease / Administrative Shutdown.
         assert '"Code":6' in (log := (tmp_path / "gobgpd.log").read_text())
         assert log.count('"Subcode":2') == 3
+
+
+# --- into a collector ----------------------------------------------------------------------------------------------
+
+
+async def test_peers_that_the_collector_does_not_know_are_left_out(data_dir: Path) -> None:
+    with collecting(data_dir, peers=[("127.0.1.2", 64497)]) as collector:
+        await collector.until_up()
+        done = await asyncio.to_thread(bgpledger, "replay", str(DEMO), "--to", collector.target)
+        assert done.returncode == 1, done.stderr
+        assert "played 24 messages of 1 peers" in done.stderr
+        assert "not played: peer 192.0.2.1 AS64496 (from 127.0.1.1)" in done.stderr
+        assert "2 of 3 peers were not played" in done.stderr
+        await collector.until_idle()
+        stored = {peer["address"]: peer["updates"] for peer in await asyncio.to_thread(collector.ask, "peers")}
+        assert stored["127.0.1.2"] == 24
+
+
+async def test_the_example_of_the_readme(data_dir: Path) -> None:
+    """As it is printed, but for the path of the file, the collector's data and its port."""
+    file = shared("mrt/updates.20160811.1600.gz")
+    block = re.search(r"```\n(bgpledger replay \S+ --plan\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    planned, run, played = (shlex.split(line)[1:] for line in block[1].splitlines())
+    assert planned[1] == played[1] == file.name
+    peers = [tuple(value.split(",")) for option, value in pairwise(run) if option == "--peer"]
+    lines = bgpledger("replay", str(file), *planned[2:]).stdout.splitlines()
+    by_source = {one["source"]: one for one in map(json.loads, lines)}
+    with collecting(data_dir, *run[1:]) as collector:
+        await collector.until_up()
+        assert played[2:] == ["--to", "127.0.0.1:1790"]
+        done = await asyncio.to_thread(bgpledger, "replay", str(file), "--to", collector.target)
+        assert f"{len(lines) - len(peers)} of {len(lines)} peers were not played" in done.stderr
+        await collector.until_idle()
+        stored = {peer["address"]: peer for peer in await asyncio.to_thread(collector.ask, "peers")}
+        for source, asn in peers:
+            assert by_source[source]["asn"] == stored[source]["asn"] == int(asn)
+            assert stored[source]["updates"] == by_source[source]["updates"] > 0

@@ -89,7 +89,7 @@ WHOLE = message(KEEPALIVE) * 3
         (WHOLE[:-1], "record 3 at offset 102 ends after 50 bytes"),
         (WHOLE + b"\0", "record 4 at offset 153 ends after 1 bytes"),
         (WHOLE + b"\xff" * 12, "record 4 at offset 153 is of MRT type 65535"),
-        (WHOLE + b"\0\0\0\0\0\x10\0\4\x7f\0\0\0", "record 4 at offset 153 claims a length"),
+        (WHOLE + b"\0\0\0\0\0\x10\0\4\x7f\0\0\0", "type BGP4MP (16) and claims a length"),
         (record(16, 2, bytes(60)), "record 1 at offset 0 is of BGP4MP subtype 2"),
         (record(16, 4, bytes(60)), "address family 0"),
         (record(16, 4, open_peer("192.0.2.1", 1)[:14]), "ends before the addresses"),
@@ -139,6 +139,54 @@ def test_all_messages_come_out_in_order(
 ) -> None:
     found = read(tmp_path / "f", pack(b"".join(data for data, _ in built)))
     assert [item.data for item in found if isinstance(item, mrt.Message)] == [body for _, body in built]
+
+
+@one_file
+@given(st.lists(messages, min_size=1, max_size=8), st.data())
+def test_what_stands_around_a_bad_record_is_read(
+    tmp_path: Path, built: list[tuple[bytes, bytes]], data: st.DataObject
+) -> None:
+    """Mislabelled, or with a body of other bytes: the length is right, so only this record is left out."""
+    at = data.draw(st.integers(0, len(built)))
+    kind = data.draw(st.sampled_from([0, 5, 11, 16, 17, 32, 48, 999]))
+    bad = record(kind, data.draw(st.integers(12, 2**16 - 1)), data.draw(st.binary(max_size=300)))
+    parts = [one for one, _ in built]
+    (tmp_path / "f").write_bytes(b"".join([*parts[:at], bad, *parts[at:]]))
+    left_out: list[int] = []
+    found = list(mrt.read(tmp_path / "f", lambda number, _: left_out.append(number)))
+    assert [item.data for item in found if isinstance(item, mrt.Message)] == [body for _, body in built]
+    assert left_out == [at + 1]
+
+
+@one_file
+@given(st.lists(messages, min_size=2, max_size=8), st.data())
+def test_what_stands_before_a_cut_is_read(
+    tmp_path: Path, built: list[tuple[bytes, bytes]], data: st.DataObject
+) -> None:
+    whole = b"".join(one for one, _ in built)
+    end = data.draw(st.integers(len(built[0][0]), len(whole) - 1))
+    (tmp_path / "f").write_bytes(whole[:end])
+    found: list[mrt.Record] = []
+    with suppress(mrt.CutError):
+        for item in mrt.read(tmp_path / "f"):
+            found.append(item)  # noqa: PERF402  # what came before the error counts
+    ends = [sum(len(one) for one, _ in built[: number + 1]) for number in range(len(built))]
+    complete = [body for (_, body), stop in zip(built, ends, strict=True) if stop <= end]
+    assert [item.data for item in found if isinstance(item, mrt.Message)] == complete
+
+
+def test_records_of_the_year_2000(tmp_path: Path) -> None:
+    """A state change without peers (address family 0), and records of the type BGP (5): left out, and said."""
+    stateless = record(16, 0, bytes(8) + b"\0\3\0\1")
+    (tmp_path / "f").write_bytes(stateless + record(5, 1, bytes(40)) + record(5, 7, b"") + message(KEEPALIVE))
+    told: list[tuple[int, str]] = []
+    (found,) = mrt.read(tmp_path / "f", lambda number, what: told.append((number, what)))
+    assert found.record == 4
+    assert told == [
+        (1, "has peers of address family 0, not IPv4 (1) or IPv6 (2)"),
+        (2, "is of MRT type BGP (5), not BGP4MP (16) or BGP4MP_ET (17)"),
+        (3, "is of MRT type BGP (5), not BGP4MP (16) or BGP4MP_ET (17)"),
+    ]
 
 
 @one_file

@@ -10,7 +10,7 @@ import pytest
 from collector.cli import main
 from collector.errors import BgpledgerError, ReplayError, UsageError
 from collector.wire import bgp
-from collector.wire.replay import PlannedPeer, plan
+from collector.wire.replay import LeftOut, PlannedPeer, plan
 from tests.mrt_builder import announcement, announcement6, message, state_change, withdrawal
 from tests.support import shared
 
@@ -137,11 +137,23 @@ def test_a_silent_peer_has_a_session_of_its_own_family(tmp_path: Path) -> None:
     assert [session.abilities.families for session in peer.sessions] == [frozenset({bgp.IPV6_UNICAST})]
 
 
-def test_more_families_than_an_open_can_hold(tmp_path: Path) -> None:
+def test_a_peer_that_cannot_be_played_is_left_out(tmp_path: Path) -> None:
+    """AS 0, or more families than an OPEN can hold: the others are planned, and have the first sources."""
     reach = bytes.fromhex("00000006800f03")
-    records = [message(bgp.message(bgp.UPDATE, reach + bytes((0, afi, 1)))) for afi in range(1, 30)]
-    with pytest.raises(ReplayError, match="more than 16 families"):
-        planned(tmp_path, *records)
+    odd = [message(bgp.message(bgp.UPDATE, reach + bytes((0, afi, 1))), address="192.0.2.7") for afi in range(1, 30)]
+    file, left_out = tmp_path / "updates", LeftOut()
+    file.write_bytes(b"".join([message(UPDATE, asn=0), *odd, message(UPDATE, address="192.0.2.2")])[:-1])
+    with pytest.raises(ReplayError, match="holds no BGP messages from any peer that can be played"):
+        plan(file)
+    with file.open("ab") as whole:
+        whole.write(UPDATE[-1:] + message(UPDATE, address="192.0.2.3")[:-1])
+    (peer,) = plan(file, left_out=left_out)
+    assert (peer.address, peer.source) == ("192.0.2.2", "127.0.1.1")
+    zero, families = left_out.records
+    assert "AS 0, 192.0.2.1" in zero
+    assert "192.0.2.7 AS64500 with more than 16 families" in families
+    assert left_out.rest is not None
+    assert "is cut short: record 32" in left_out.rest.cause
 
 
 def test_the_demo_feed() -> None:
