@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collector.query.coverage import coverage
+from collector.query.moments import parse_moment
 from collector.store.mongo import Store
 from schemas.scalars import spoken
 from tests.store.test_asking import archive
@@ -17,6 +19,8 @@ from tests.unit.test_command_line import refused, typed
 
 PREFIX = "203.0.113.0/24"
 PEER = "192.0.2.1"
+BGPREADER = dict.fromkeys(("history", "search"), ("bgpreader",))
+TIME = re.compile(r"\b\d{4}-\d\d-\d\d[T ][\d:.]+Z?|\b\d{10}\.\d+")
 
 
 @pytest.fixture
@@ -86,6 +90,40 @@ def test_peers_that_there_are_not(began: datetime, capsys: pytest.CaptureFixture
     assert "no peer" not in said("-j", "192.0.2.0/24", "-J", "AS0.64500")
     assert "no peer AS64999" in said("-J", "64999")
     assert "no peer 192.0.2.99" in said("-j", "!192.0.2.99")
+
+
+def test_a_time_that_is_printed_is_the_same_moment_when_it_is_typed(
+    began: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the millisecond, in every format; `--start` is included, `--end` is not, `--at` has what was said then."""
+    (said,) = json.loads(typed(capsys, "search", "-m", "announce", "--format", "json")[1])
+    announced = datetime.fromisoformat(said["ts"])
+    before = spoken(announced - timedelta(milliseconds=1))
+    printed = {
+        (*command, form): typed(capsys, *command, "--format", form)[1]
+        for command in (("history", PREFIX), ("search", "-m", "announce"), ("rib",), ("diff", before, "now"))
+        for form in (
+            "table",
+            "json",
+            "jsonl",
+            "csv",
+            "psv",
+            *(("bgpreader",) if command[0] in ("history", "search") else ()),
+        )
+    }
+    for form, text in printed.items():
+        times = {one for one in TIME.findall(text) if parse_moment(one, announced) == announced}
+        assert times, (form, text)
+        for one in times:
+            assert PREFIX in typed(capsys, "rib", "--at", one)[1], one
+            assert PREFIX in typed(capsys, "search", "-m", "announce", "-t", one)[1], one
+            assert PREFIX not in typed(capsys, "search", "-m", "announce", "-T", one)[1], one
+            assert "appeared" in typed(capsys, "diff", before, one)[1], one
+            assert PREFIX not in typed(capsys, "rib", "--at", before)[1]
+    for command in ("status", "peers"):
+        for one in TIME.findall(typed(capsys, command)[1]):
+            assert "is not a time" not in typed(capsys, "rib", "--at", one)[2], one
+            assert "." in one
 
 
 def test_what_was_removed(began: datetime, mongodb_uri: str, database: str, capsys: pytest.CaptureFixture[str]) -> None:
