@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check the configuration, or show what becomes of it.", no_args_is_help=True)
 
 
-@app.command("check")
+@app.command("check", short_help="Whether the configuration can be used.")
 def check(
     ctx: typer.Context,
     form: FormatOfAnswers = AnswerFormat.TABLE,
@@ -42,7 +42,7 @@ def check(
     sys.stderr.writelines(f"warning: {text}\n" for text in _warnings(settings))
 
 
-@app.command("exabgp")
+@app.command("exabgp", short_help="The exabgp.conf that would be used.")
 def exabgp(
     ctx: typer.Context,
     config: Config = None,

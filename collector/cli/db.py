@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Migrate a database, or make anew what is derived from the archive.",
+    help="Migrate a database, or make stored tables anew.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.command("rebuild-rib")
+@app.command("rebuild-rib", short_help="Make the stored tables anew.")
 def rebuild_rib(
     ctx: typer.Context,
     config: Config = None,

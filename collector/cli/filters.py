@@ -25,11 +25,13 @@ def _option(help_text: str, metavar: str, *names: str) -> Any:
 _OPTIONS: Mapping[str, Any] = {
     "start": _option("From this time on.", "T", "--start-ts", "--start", "-t"),
     "end": _option("Before this time.", "T", "--end-ts", "--end", "-T"),
-    "duration": _option("So long, from the start or up to the end; alone, up to now.", "SPAN", "--duration", "-d"),
+    "duration": _option(
+        "So long (90s, 2h, 1d12h): from the start, or up to the end or now.", "SPAN", "--duration", "-d"
+    ),
     "peer": _option("Only of this peer; a prefix stands for all peers in it.", "ADDR", "--peer", "-j"),
     "peer_asn": _option("Only of peers in this AS.", "ASN", "--peer-asn", "-J"),
-    "origin": _option("Only routes that this AS originated.", "ASN", "--origin", "-o"),
-    "as_path": _option("Only AS paths that match; _ is as in Cisco's.", "REGEX", "--as-path", "-a"),
+    "origin": _option("Only routes that this AS originated (64500, 1.10).", "ASN", "--origin", "-o"),
+    "as_path": _option("Only AS paths that match; _ as Cisco has it.", "REGEX", "--as-path", "-a"),
     "community": _option(
         "Only with this community, standard, large or extended; * for any part.", "A:B", "--community", "-C"
     ),

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
+@app.command("list", short_help="The segments that are kept, or wait.")
 def list_segments(
     ctx: typer.Context,
     form: FormatOfAnswers = AnswerFormat.TABLE,
@@ -52,7 +52,7 @@ def list_segments(
         sys.stderr.write(f"there is no spool in {settings.data_dir}\n")
 
 
-@app.command()
+@app.command(short_help="Archive kept segments again.")
 def replay(
     ctx: typer.Context,
     start: Annotated[str | None, typer.Option(help="From the segment on that has this time.", metavar="T")] = None,

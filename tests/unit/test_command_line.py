@@ -106,3 +106,14 @@ def test_reports_in_every_format(data_dir: Path, capsys: pytest.CaptureFixture[s
         found = json.loads(typed(capsys, *here, "--format", "json")[1])
         header = typed(capsys, *here, "--format", "csv")[1].splitlines()[0]
         assert header == ",".join(found[0] if isinstance(found, list) else found)
+
+
+@pytest.mark.parametrize("group", [(), ("config",), ("spool",), ("db",)])
+def test_the_list_of_commands_is_not_cut_off(
+    group: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    status, printed, _ = typed(capsys, *group, "--help")
+    assert status == 0
+    assert "..." not in printed
+    assert max(map(len, printed.splitlines())) <= 80
