@@ -20,6 +20,7 @@ from pathlib import Path
 
 from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
+from collector.query.at_rest import taken_over
 from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
@@ -150,6 +151,12 @@ async def _store(settings: Settings) -> AsyncIterator[str]:
     if settings.mongodb.uri is not None:
         yield settings.mongodb.uri.get_secret_value()
         return
+    async with taken_over(settings.data_dir), _embedded(settings) as uri:
+        yield uri
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator[str]:
     keeper = _EmbeddedKeeper(settings.data_dir, settings.mongodb.embedded)
     uri = await keeper.start()
     watching = asyncio.create_task(keeper.watch(), name="embedded store")

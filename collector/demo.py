@@ -74,7 +74,7 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
             playing = asyncio.create_task(play(feed, (_ADDRESS, stage.port), routers, speed=_SPEED, stay=True))
             try:
                 await _until_stored(store, routers, began, playing)
-                await _show(stage, store, began)
+                await _show(stage, store, began, stay=stay)
                 if stay and not stop.is_set():
                     _say("\nThe collector and its routers stay up for you to ask; Ctrl-C ends them.")
                     await stop.wait()
@@ -156,14 +156,19 @@ async def _until_stored(
             await asyncio.sleep(0.2)
 
 
-async def _show(stage: _Stage, store: Store, began: datetime) -> None:
+async def _show(stage: _Stage, store: Store, began: datetime, *, stay: bool) -> None:
     _type(stage, "peers")
     await write(peers(store), PeerStatus, Format.TABLE, sys.stdout)
     _type(stage, f"history {PREFIX}")
     await write(history(store, HistoryQuery(PREFIX, Filter(start=began))), HistoryEntry, Format.TABLE, sys.stdout)
     sys.stdout.flush()
-    _say("\nType next, in another terminal:")
-    for words in ("history 2001:db8:42::/48", f"history {PREFIX} --start 10m --format jsonl", "peers", "status"):
+    commands = ["history 2001:db8:42::/48", f"history {PREFIX} --start 1h --format jsonl", "peers"]
+    if stay:
+        _say("\nType next, in another terminal:")
+        commands.append("status")
+    else:
+        _say("\nThe collector ends here. Type next; each opens the archive for its question:")
+    for words in commands:
         _say(f"  {stage.program} {words}")
 
 

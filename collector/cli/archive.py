@@ -51,7 +51,7 @@ async def _archive(settings: Settings) -> None:
     log_to_stderr(settings.log.level)
     states = Together(partial(announce, settings.data_dir))
     with ExitStack() as readers:
-        async with find_store(settings, primary=True) as store:
+        async with find_store(settings, primary=True, at_rest=False) as store:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
             projector = Projector(store, settings.collector, rhythm, days=settings.rib.snapshot_days)
             archivers = [

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -26,37 +27,48 @@ _COLLECT_EVERY = 50_000
 """Objects more than before."""
 
 
-def find_store(settings: Settings, *, database: str | None = None, primary: bool = False) -> Store:
-    """The store that the settings name, or that of the collector which runs on their data directory.
+@asynccontextmanager
+async def find_store(
+    settings: Settings, *, database: str | None = None, primary: bool = False, at_rest: bool = True
+) -> AsyncIterator[Store]:
+    """The store that the settings name, or that of the collector which runs on their data directory, or ran there.
 
     Args:
         settings: which store.
         database: another one on the same server.
         primary: read from the primary, whatever the URI says; for all who write.
+        at_rest: start the embedded store that a collector left there, for as long as this takes.
 
     A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
 
     Raises:
-        StoreUnavailableError: neither is there.
+        StoreError: there is none, or it does not start.
     """
+    from contextlib import AsyncExitStack
+
+    from collector.query.at_rest import has_store, opened
     from collector.query.running import find_running
     from collector.settings import load
     from collector.store.mongo import Store
 
     mongodb = settings.mongodb
-    running = find_running(settings.data_dir)
-    if mongodb.uri is None and running and running.mongodb_uri:
-        database = database or running.database
-        return Store.open(running.mongodb_uri, database=database, driver=mongodb.driver, primary=primary)
-    if mongodb.uri is None and running and running.config:
+    running = find_running(settings.data_dir) if mongodb.uri is None else None
+    if running and not running.mongodb_uri and running.config:
         mongodb = load(running.config, data_dir=settings.data_dir).mongodb
-    if mongodb.uri is None:
-        raise StoreUnavailableError(
-            f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
-            "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
-        )
-    uri, database = mongodb.uri.get_secret_value(), database or mongodb.database
-    return Store.open(uri, database=database, driver=mongodb.driver, primary=primary)
+    async with AsyncExitStack() as stack:
+        if mongodb.uri is not None:
+            uri, name = mongodb.uri.get_secret_value(), mongodb.database
+        elif running and running.mongodb_uri:
+            uri, name = running.mongodb_uri, running.database
+        elif at_rest and has_store(settings.data_dir):
+            uri, name = await stack.enter_async_context(opened(settings.data_dir, mongodb.embedded)), mongodb.database
+        else:
+            raise StoreUnavailableError(
+                f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
+                "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
+            )
+        async with Store.open(uri, database=database or name, driver=mongodb.driver, primary=primary) as store:
+            yield store
 
 
 def answer(

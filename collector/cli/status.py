@@ -11,7 +11,6 @@ from collector.errors import CollectorError, SpoolError, StoreError
 
 if TYPE_CHECKING:
     from collector.settings import Settings
-    from collector.store.mongo import Store
     from schemas.query import CollectorStatus
 
 
@@ -52,16 +51,16 @@ def command(
 async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
     import sys
     from collections.abc import AsyncIterator
-    from contextlib import suppress
+    from contextlib import AsyncExitStack, suppress
 
     from pydantic import BaseModel
 
+    from collector.cli.asking import find_store
+    from collector.errors import StoreUnavailableError
     from collector.present.formats import Format, write
     from collector.query.peers import peers_here
     from collector.query.status import status
     from schemas.query import CollectorStatus
-
-    store = _store(settings)
 
     async def facts() -> AsyncIterator[BaseModel]:
         yield found
@@ -70,20 +69,11 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
                 async for peer in peers_here(store, settings.data_dir):
                     yield peer
 
-    try:
+    async with AsyncExitStack() as stack:
+        store = None
+        with suppress(StoreUnavailableError):  # the status has it; who watches by Prometheus only looks
+            opening = find_store(settings, at_rest=form is not StatusFormat.PROMETHEUS)
+            store = await stack.enter_async_context(opening)
         found = await status(settings.data_dir, store)
         await write(facts(), CollectorStatus, Format(form), sys.stdout)
-    finally:
-        if store:
-            await store.close()
     return found
-
-
-def _store(settings: Settings) -> Store | None:
-    from collector.cli.asking import find_store
-    from collector.errors import StoreUnavailableError
-
-    try:
-        return find_store(settings)
-    except StoreUnavailableError:
-        return None

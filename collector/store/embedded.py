@@ -83,7 +83,9 @@ class EmbeddedStore:
         """End it at once, which loses nothing acknowledged."""
         self.process.kill()
         await asyncio.to_thread(self.process.wait)
-        self._state.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):  # there is none
+            if json.loads(self._state.read_bytes())["pid"] == self.pid:  # and not one of who came after
+                self._state.unlink()
 
     async def stop(self) -> None:
         """End it, with a checkpoint; by force when it takes too long, which loses nothing acknowledged."""
@@ -145,7 +147,7 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
     try:
         for directory in (data_dir, data_dir / "store", place.log.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _give_to_owner(directory, data_dir)
+            give_to_owner(directory, data_dir)
         _write(data_dir / "store.toml", _SETTINGS)
         port = await asyncio.to_thread(_end_leftover, place.state, data_dir / "store")
         password = credentials.read(data_dir)
@@ -315,7 +317,12 @@ def _free_port(wanted: int) -> int:
         return port
 
 
-def _end_leftover(state: Path, storage: Path) -> int:
+def end(data_dir: Path) -> None:
+    """End the server of a data directory, whoever started it."""
+    _end_leftover(data_dir / "store.json", data_dir / "store", of_the_living=True)
+
+
+def _end_leftover(state: Path, storage: Path, *, of_the_living: bool = False) -> int:
     """End the server of a collector that was killed; say which port the last one had, 0 if that is not known.
 
     Raises:
@@ -338,7 +345,7 @@ def _end_leftover(state: Path, storage: Path) -> int:
             return port
         if os.fsencode(storage) not in arguments:
             return port
-        if parent == owner:
+        if parent == owner and not of_the_living:
             raise StoreError(
                 f"the embedded store of {storage.parent} serves another collector already (process {owner})",
                 "end that one first, or give this one a --data-dir of its own",
@@ -357,11 +364,11 @@ def _write(path: Path, content: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.touch(mode=0o600)
     fresh.write_text(content)
-    _give_to_owner(fresh, path.parent)
+    give_to_owner(fresh, path.parent)
     fresh.replace(path)
 
 
-def _give_to_owner(path: Path, data_dir: Path) -> None:
+def give_to_owner(path: Path, data_dir: Path) -> None:
     """Let root leave nothing behind in another user's data directory that this user cannot write to."""
     if os.geteuid() == 0:
         owner = data_dir.stat()

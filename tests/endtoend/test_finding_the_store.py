@@ -1,9 +1,17 @@
 """Every command finds the store of a running collector by its data directory alone."""
 
+import asyncio
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import pytest
+
+from collector.query.at_rest import opened
+from collector.store import credentials
 from collector.store.uri import redact
 from tests.running import bgpledger, collecting
 
@@ -38,3 +46,63 @@ async def test_an_embedded_store_of_another_program(data_dir: Path, tmp_path: Pa
         assert str(server) in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         done = bgpledger("doctor", BGPLEDGER_DATA_DIR=str(data_dir), BGPLEDGER_MONGODB_EMBEDDED=str(server))
         assert "store: embedded, another-server" in done.stdout
+
+
+async def test_an_archive_that_no_collector_has_open(data_dir: Path) -> None:
+    def ask(*words: str) -> subprocess.CompletedProcess[str]:
+        return bgpledger("--data-dir", str(data_dir), *words)
+
+    with collecting(data_dir) as collector:
+        await collector.until_up()
+    asked = [asyncio.to_thread(ask, *words) for words in (("peers",), ("history", "10.0.0.0/8"), ("db", "migrate"))]
+    for done in await asyncio.gather(*asked):  # each waits for the others
+        assert done.returncode == 0, done.stderr
+    found = ask("status", "--format", "json")
+    assert "no collector runs" in found.stderr
+    assert "SecantusDB" in json.loads(found.stdout)["store"]
+    assert not (data_dir / "store.json").exists()
+
+
+async def test_a_collector_does_not_wait_for_a_question(data_dir: Path) -> None:
+    with collecting(data_dir) as collector:
+        await collector.until_up()
+    async with opened(data_dir, None) as uri:
+        with collecting(data_dir) as collector:
+            await collector.until_up()
+            assert collector.ask("peers") == []
+        assert credentials.options_for(uri) == {}  # the question's own store was ended
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed, and only root becomes one")
+async def test_another_user_is_told_whom_to_ask_as(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as place, collecting(Path(place) / "data") as collector:
+        Path(place).chmod(0o755)
+        data_dir = collector.data_dir
+        await collector.until_up()
+        address = credentials.unsigned(collector.uri)
+
+        def other(**environment: str) -> str:
+            done = subprocess.run(
+                [sys.executable, "-c", AS_NOBODY, *("peers", "--data-dir", str(data_dir))],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={"PATH": os.environ["PATH"], **environment},
+            )
+            assert done.returncode == 1
+            return done.stderr
+
+        for said in (other(), other(BGPLEDGER_MONGODB_URI=address)):
+            assert "that of root" in said, said
+            assert "cure: ask as root" in said
+
+
+AS_NOBODY = """
+import os, sys
+from collector.cli import main  # before: nobody may not read this
+import collector.cli.peers, collector.cli.asking, collector.query.at_rest, collector.store.mongo, collector.query.peers
+import collector.cli.covered, collector.present.formats, collector.settings, motor
+os.setgid(65534)
+os.setuid(65534)
+main()
+"""

@@ -1,0 +1,128 @@
+"""An archive that no collector has open: its embedded store is started for a question, and ended behind it.
+
+One process at a time has the store: `store.lock` is locked for as long as a question has it, so that others wait. A
+collector does not wait long: it ends the store of a question, which then fails, and begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pwd
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from collector.errors import StoreError
+from collector.query.running import find_running
+from collector.store import embedded
+
+_LOCK = "store.lock"
+_GLANCE = 0.1
+_SILENT_SECONDS = 1.0
+"""A question that takes longer to begin says why."""
+_COLLECTOR_WAITS = 5.0
+
+
+def has_store(data_dir: Path) -> bool:
+    """Whether a collector kept an embedded store here.
+
+    Raises:
+        StoreError: this user may not look, or not open it.
+    """
+    try:
+        there = (data_dir / "store").is_dir()
+    except PermissionError:
+        there = True
+    if there and not all(os.access(place, os.R_OK | os.W_OK | os.X_OK) for place in (data_dir, data_dir / "store")):
+        raise _not_ours(data_dir)
+    return there
+
+
+def _not_ours(data_dir: Path) -> StoreError:
+    try:
+        there = data_dir.stat()
+    except PermissionError:
+        return StoreError(f"the archive in {data_dir} is another user's", "ask as the collector's user, or as root")
+    if there.st_uid == os.geteuid() or os.geteuid() == 0:
+        return StoreError(
+            f"the archive in {data_dir} cannot be opened: it is read-only",
+            "make it writable (to read is to open its store), or copy it and name the copy with --data-dir",
+        )
+    try:
+        owner = pwd.getpwuid(there.st_uid).pw_name
+    except KeyError:
+        owner = f"#{there.st_uid}"
+    return StoreError(
+        f"the archive in {data_dir} is that of {owner}, and this user may not open it",
+        f"ask as {owner} (sudo -u {owner} bgpledger ..), or as root",
+    )
+
+
+@asynccontextmanager
+async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
+    """The URI of the store for as long as a question takes.
+
+    Args:
+        data_dir: where the collector kept it.
+        program: as `mongodb.embedded`.
+
+    Raises:
+        StoreError: it does not start.
+    """
+    telling = asyncio.create_task(_tell(data_dir))
+    lock = _open_lock(data_dir)
+    try:
+        while not _try(lock):
+            await asyncio.sleep(_GLANCE)
+            if (running := find_running(data_dir)) and running.mongodb_uri:  # a collector was quicker
+                telling.cancel()
+                yield running.mongodb_uri
+                return
+        store = await embedded.start(data_dir, program)
+        telling.cancel()
+        try:
+            yield store.address
+        finally:
+            await store.stop()
+    finally:
+        telling.cancel()
+        os.close(lock)
+
+
+async def _tell(data_dir: Path) -> None:
+    await asyncio.sleep(_SILENT_SECONDS)
+    sys.stderr.write(f"no collector runs on {data_dir}: opening its archive for this question\n")
+
+
+@asynccontextmanager
+async def taken_over(data_dir: Path) -> AsyncIterator[None]:
+    """For a collector: no question has the store, and none starts it meanwhile."""
+    lock = _open_lock(data_dir)
+    try:
+        for _glance in range(int(_COLLECTOR_WAITS / _GLANCE)):
+            if _try(lock):
+                break
+            await asyncio.sleep(_GLANCE)
+        else:
+            await asyncio.to_thread(embedded.end, data_dir)
+            _try(lock)  # if that question reads no more, nobody gets it: a question finds the collector first
+        yield
+    finally:
+        os.close(lock)
+
+
+def _open_lock(data_dir: Path) -> int:
+    lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    embedded.give_to_owner(data_dir / _LOCK, data_dir)
+    return lock
+
+
+def _try(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
