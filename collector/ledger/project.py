@@ -177,7 +177,7 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     """
     async for snapshot in snapshots.every(store, {}):
         await snapshots.remove(store, [snapshot])
-    sessions = [one async for one in store.find("sessions", {}, sort=(("since", 1),))]
+    sessions = [one async for one in store.find("sessions", {}, sort=(("_id", 1),))]
     count = 0
     for number, session in enumerate(sessions):
         told(number, len(sessions))

@@ -195,7 +195,7 @@ def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Be
     """
     begins: list[Begin] = []
     pid = incarnation = None
-    for line, second, document in sorted(starts, key=lambda one: one[0]):
+    for line, second, document in sorted(starts, key=lambda one: one[:2]):
         said = document["source"]["pid"], document.get("incarnation")
         if not said[0]:  # ExaBGP had gone before its receiver could ask for its number
             continue

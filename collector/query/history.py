@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,10 +15,10 @@ from collector.query.filters import Choice, Filter
 from collector.query.routes import Route, route_of
 from collector.query.streams import Row, merge
 from collector.store.mongo import Document, Store
+from collector.store.updates import IN_ORDER
 from collector.tables.routes import groups
 from schemas.query import HistoryEntry
 
-_ORDER = (("ts", 1), ("_id", 1))
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
 _ANNOUNCE, _WITHDRAW = "announce", "withdraw"
 _CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels", "error"}
@@ -41,16 +42,12 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     standing = _Standing()
     if filters.start is not None:
         await _look_back(store, question, standing)
-    rows = merge(
-        _updates(store, _WITHDRAW, question),
-        _updates(store, _ANNOUNCE, question),
-        _ends(store, filters),
-        streams.gap_rows(store, filters),
-    )
-    async for row in rows:
-        for entry in _entries(row, prefix, standing):
-            if filters.matches(entry):
-                yield entry
+    said = await _updates(store, question)
+    async with aclosing(merge(*said, _ends(store, filters), streams.gap_rows(store, filters))) as rows:
+        async for row in rows:
+            for entry in _entries(row, prefix, standing):
+                if filters.matches(entry):
+                    yield entry
 
 
 def _entries(row: Row, prefix: str, standing: _Standing) -> Iterator[HistoryEntry]:
@@ -112,7 +109,7 @@ async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) 
     for session in await streams.sessions(store, begun):
         peer = Choice((session["peer"]["address"],))
         part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
-        async for row in merge(_updates(store, _WITHDRAW, part), _updates(store, _ANNOUNCE, part)):
+        async for row in merge(*await _updates(store, part)):
             for _ in standing.follow(row.document, row.kind, question.prefix):
                 pass
 
@@ -120,27 +117,34 @@ async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) 
 # --- the streams, each in the order of time -------------------------------------------------------------------
 
 
-async def _updates(store: Store, event: str, question: HistoryQuery) -> AsyncIterator[Row]:
-    filters = question.filters
-    query: dict[str, Any] = {f"{event}.nlri": question.prefix}
-    if addresses := _addresses(filters):
-        query["peer.address"] = {"$in": addresses} if len(addresses) > 1 else addresses[0]
-    if filters.span:
-        query["ts"] = filters.span
-    async for document in store.find("updates", query, sort=_ORDER, fields=_FIELDS):
-        # Within one message the withdrawal comes first: its stream does, and ranks are equal.
-        yield Row(document["ts"], document["_id"].binary, event, document)
+async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[Row, None]]:
+    """What each peer said of the prefix: so an index has it in order, which over all peers it has not."""
+    streams_of_peers = []
+    # Within one message the withdrawal comes first: its stream does, and ranks are equal.
+    for event in (_WITHDRAW, _ANNOUNCE):
+        query: dict[str, Any] = {f"{event}.nlri": question.prefix}
+        if question.filters.span:
+            query["ts"] = question.filters.span
+        peers = _addresses(question.filters) or await store.values("updates", "peer.address", query)
+        streams_of_peers += [_of_peer(store, event, {**query, "peer.address": peer}) for peer in sorted(peers)]
+    return streams_of_peers
+
+
+async def _of_peer(store: Store, event: str, query: Mapping[str, Any]) -> AsyncGenerator[Row, None]:
+    async with aclosing(store.find("updates", query, sort=IN_ORDER, fields=_FIELDS)) as documents:
+        async for document in documents:
+            yield Row(document["ts"], document["_id"].binary, event, document)
 
 
 def _addresses(filters: Filter) -> list[str]:
     """The peers' addresses, where these alone are asked for."""
     if filters.peers is None or filters.peers.excluded or any("/" in one for one in filters.peers.values):
         return []
-    return [str(ipaddress.ip_address(one)) for one in filters.peers.values]
+    return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})
 
 
-async def _ends(store: Store, filters: Filter) -> AsyncIterator[Row]:
+async def _ends(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
     query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
     fields = ("until", "since", "peer", "collector", "reason")
-    async for session in store.find("sessions", query, sort=(("until", 1),), fields=fields):
+    async for session in store.find("sessions", query, sort=(("until", 1), ("_id", 1)), fields=fields):
         yield streams.rows_of(session)[1]

@@ -7,7 +7,7 @@ on, and then who withdrew any of that; whether it was a route of theirs that a w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field
 
 from collector.query import streams
@@ -53,9 +53,9 @@ class Announced:
         """Whether a withdrawn route can have been one of theirs."""
         return "nlri" not in group or nlri in self.prefixes.get(document["peer"]["address"], ())
 
-    async def rows(self) -> AsyncIterator[Row]:
+    async def rows(self) -> AsyncGenerator[Row, None]:
         """The UPDATEs in the order of time, with some that have nothing of theirs."""
-        parts: list[AsyncIterator[Row]] = []
+        parts: list[AsyncGenerator[Row, None]] = []
         if self.spans and self.filters.wants("announce"):
             span = _whole(self.spans.values())
             parts += [streams.rows(announcements_of(self.store, asn, span)) for asn in self.filters.wanted_origins]

@@ -16,6 +16,7 @@ from collector.lanes import find_lanes
 from collector.query.running import KnownPeer, find_running
 from collector.query.standing import known
 from collector.store.mongo import Document, Store
+from collector.store.updates import NEWEST_FIRST
 from collector.wire.ends import explain, heard
 from collector.wire.strangers import Stranger, read_strangers
 from schemas.documents import to_message
@@ -45,9 +46,7 @@ async def peers(
     store: Store, configured: Sequence[KnownPeer] = (), strangers: Sequence[Stranger] = ()
 ) -> AsyncIterator[PeerStatus]:
     """Every configured peer, every other that has ever had a session, and routers that are refused, by address."""
-    latest: dict[str, Document] = {}
-    async for session in store.find("sessions", {}, sort=(("since", 1),)):
-        latest[session["peer"]["address"]] = session
+    latest = await _latest(store)
     expected = {peer.address: peer for peer in configured}
     unknown = {stranger.address: stranger for stranger in strangers if stranger.address not in expected}
     for address in sorted(expected.keys() | latest.keys() | unknown.keys(), key=address_order):
@@ -58,6 +57,16 @@ async def peers(
             yield _refused(unknown[address], last)
         else:
             yield await _down(store, address, peer, last)
+
+
+async def _latest(store: Store) -> dict[str, Document]:
+    """The last session of each peer that ever had one, by address."""
+    last: dict[str, tuple[datetime, ObjectId]] = {}
+    async for one in store.find("sessions", {}, fields=("peer.address", "since")):
+        address, place = one["peer"]["address"], (one["since"], one["_id"])
+        last[address] = max(last.get(address, place), place)
+    keys = [key for _, key in last.values()]
+    return {one["peer"]["address"]: one async for one in store.find("sessions", {"_id": {"$in": keys}})}
 
 
 async def _up(store: Store, session: Document, peer: KnownPeer | None) -> PeerStatus:
@@ -170,13 +179,7 @@ def _differences(opened: Mapping[str, Any], asn: int, families: list[str] | None
 
 
 async def _newest(store: Store, query: Mapping[str, Any]) -> Document | None:
-    """The newest message, of several of one moment the one that came last; the index has the moment alone."""
-    async for newest in store.find("messages", query, sort=(("ts", -1),), limit=1, fields=("ts",)):
-        same = [document async for document in store.find("messages", {**query, "ts": newest["ts"]})]
-        return max(same, key=_by_key, default=None)
+    """The newest message, of several of one moment the one that came last."""
+    async for newest in store.find("messages", query, sort=NEWEST_FIRST, limit=1):
+        return newest
     return None
-
-
-def _by_key(document: Document) -> ObjectId:
-    key: ObjectId = document["_id"]
-    return key

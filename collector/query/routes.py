@@ -6,16 +6,23 @@ and time otherwise (2-3 ms each on the embedded server). A value that is stored 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
+
+from bson import ObjectId
 
 from collector.query.attributes import answered
 from collector.store.mongo import Document, Store
+from collector.store.updates import NEWEST_FIRST
 from collector.tables.routes import Group, Key, Nlri, key_of, routes
 
 _MOST = 20_000
 """Routes that are remembered: some 20 MB when each has attributes of its own."""
 _FIRST_LOOK = 4
+NEVER = datetime.max.replace(tzinfo=UTC)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 Route = tuple[Any, Key]
 """A session's route."""
@@ -30,12 +37,14 @@ class LastRoutes:
     """Finds what withdrawals end, for UPDATEs that come in the order of time.
 
     Where it does not see all that peers say (not `sees_all`), a prefix may have been announced anew behind its back,
-    and is looked up.
+    and is looked up. A session that began at `whole_from` or later (None: any) is seen whole: as long as nothing had to
+    be forgotten, what is not remembered of it was never announced.
     """
 
-    def __init__(self, store: Store, *, sees_all: bool = True) -> None:
+    def __init__(self, store: Store, *, sees_all: bool = True, whole_from: datetime | None = NEVER) -> None:
         self._store = store
         self._sees_all = sees_all
+        self._whole_from = _seconds(whole_from) if whole_from else 0
         self._recent: dict[Route, dict[str, Any]] = {}
 
     def see(self, document: Document) -> None:
@@ -51,7 +60,7 @@ class LastRoutes:
         route = route_of(document, group, nlri)
         said = self._recent.get(route) if self._sees_all or "nlri" not in group else None
         if said is None:
-            said = await self._look_up(document, route) if "nlri" in group else {}
+            said = await self._look_up(document, route) if "nlri" in group and not self._sees(route) else {}
             self._remember(route, said)
         return said
 
@@ -60,6 +69,14 @@ class LastRoutes:
         self._recent[route] = said
         if len(self._recent) > _MOST:
             del self._recent[next(iter(self._recent))]
+            self._whole_from = _seconds(NEVER)
+
+    def _sees(self, route: Route) -> bool:
+        """Whether all that its session announced was seen, and is remembered."""
+        session = route[0]
+        return (
+            self._sees_all and isinstance(session, ObjectId) and int.from_bytes(session.binary[:4]) >= self._whole_from
+        )
 
     async def _look_up(self, document: Document, route: Route) -> dict[str, Any]:
         query = {
@@ -68,19 +85,19 @@ class LastRoutes:
             "ts": {"$lte": document["ts"]},
         }
         for limit in (_FIRST_LOOK, 0):
-            found: list[tuple[Document, dict[str, Any]]] = []
             seen = 0
-            async for earlier in self._store.find("updates", query, sort=(("ts", -1),), limit=limit):
-                if found and earlier["ts"] != found[0][0]["ts"]:
-                    break
+            async for earlier in self._store.find("updates", query, sort=NEWEST_FIRST, limit=limit):
                 seen += 1
-                if earlier["_id"] < document["_id"]:
-                    found += ((earlier, said) for said in _matching(earlier, route))
-            else:
-                if limit and seen == limit:
-                    continue  # there may be more, of the same millisecond too
-            return max(found, key=lambda one: one[0]["_id"].binary)[1] if found else {}
+                if earlier["_id"] < document["_id"] and (said := list(_matching(earlier, route))):
+                    return said[-1]
+            if seen < limit:
+                break
         return {}
+
+
+def _seconds(moment: datetime) -> int:
+    """The first whole second that is not before a moment."""
+    return math.ceil((moment - _EPOCH).total_seconds())
 
 
 def _matching(document: Document, route: Route) -> Iterator[dict[str, Any]]:

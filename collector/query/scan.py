@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
 
 from collector.store.mongo import Document, Store
+from collector.store.updates import IN_ORDER
 from schemas.message import Message
 
 Collection = Literal["updates", "messages", "rejects"]
@@ -48,9 +49,9 @@ async def every_document(
         rejects: how many rejects are to be expected.
     """
     by_peer: dict[str, list[Mapping[str, Any]]] = {peer: [] for peer in peers}
-    for session in sorted(sessions, key=lambda one: one["since"]):
+    for session in sorted(sessions, key=lambda one: (one["since"], one["_id"])):
         by_peer.setdefault(session["peer"]["address"], []).append(session)
-    for peer in (None, *by_peer):
+    for peer in (None, *sorted(by_peer)):
         own = by_peer[peer] if peer else []
         async for document in _in_pieces(store, "updates", {"peer.address": peer}, _spans(own, "updates")):
             yield "updates", document
@@ -65,7 +66,14 @@ async def every_document(
 
 
 def _spans(sessions: Iterable[Mapping[str, Any]], tally: str) -> list[Span]:
-    return [Span(session["since"], session[tally]) for session in sessions]
+    """Where documents are to be expected; short sessions that follow each other are one span."""
+    spans: list[Span] = []
+    for session in sessions:
+        if spans and spans[-1].documents + session[tally] <= _MANY:
+            spans[-1] = spans[-1]._replace(documents=spans[-1].documents + session[tally])
+        else:
+            spans.append(Span(session["since"], session[tally]))
+    return spans
 
 
 async def _in_pieces(
@@ -84,7 +92,9 @@ async def _in_pieces(
             # A session's tally tells how much there still is: where that is little, one piece holds all of it.
             until = end if left <= many else min(begin + width, end)
             found = 0
-            async for document in store.find(collection, {**query, "ts": {"$gte": begin, "$lt": until}}, fields=fields):
+            async for document in store.find(
+                collection, {**query, "ts": {"$gte": begin, "$lt": until}}, sort=IN_ORDER, fields=fields
+            ):
                 found += 1
                 yield document
             left -= found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry, session_entry
 from collector.query.filters import Filter
 from collector.query.origins import Announced, announced
-from collector.query.routes import LastRoutes
+from collector.query.routes import NEVER, LastRoutes
 from collector.query.streams import Row
 from collector.store.mongo import Store
 from collector.tables.routes import routes
@@ -31,12 +32,13 @@ async def search(
     """
     wanted = []
     found = None
+    sessions = await streams.sessions(store, filters)
     if filters.wants("announce") or filters.wants("withdraw"):
         found = await announced(store, filters)
-        wanted.append(found.rows() if found else streams.updates(store, filters))
+        wanted.append(found.rows() if found else streams.updates(store, sessions, filters))
     if filters.wants("session"):
-        wanted.append(streams.session_rows(store, filters))
-    expand = Expander(store, filters, complete=complete, among=found)
+        wanted.append(streams.session_rows(sessions))
+    expand = Expander(store, filters, complete=complete, among=found, whole_from=filters.start)
     async for row in streams.merge(*wanted, streams.gap_rows(store, filters)):
         async for entry in expand(row):
             if filters.matches(entry):
@@ -48,12 +50,20 @@ async def search(
 class Expander:
     """Makes entries of rows: of all that peers said, or of some ASes' routes `among` it."""
 
-    def __init__(self, store: Store, filters: Filter, *, complete: bool, among: Announced | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        filters: Filter,
+        *,
+        complete: bool,
+        among: Announced | None = None,
+        whole_from: datetime | None = NEVER,
+    ) -> None:
         self._announce = filters.wants("announce")
         self._withdraw = filters.wants("withdraw")
         self._among = among
         asks = self._withdraw and (complete or filters.asks_for_routes)
-        self._last = LastRoutes(store, sees_all=among is None) if asks else None
+        self._last = LastRoutes(store, sees_all=among is None, whole_from=whole_from) if asks else None
 
     async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:
         """The entries of one row; of an UPDATE the withdrawals come first (RFC 4271 4.3)."""

@@ -19,7 +19,7 @@ from bson import ObjectId
 
 from collector.query.attributes import answered
 from collector.store.mongo import Document, Store
-from collector.store.updates import updates_of_peer
+from collector.store.updates import IN_ORDER, NEWEST_FIRST, updates_of_peer
 from collector.tables import snapshots
 from collector.tables.fold import Fold
 from collector.tables.routes import GONE, Held, Items, Key, Range, milliseconds, moment
@@ -28,7 +28,6 @@ from schemas.documents import Snapshot, key_collector, key_line
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
 
-_ORDER = (("ts", 1), ("_id", 1))
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
@@ -239,7 +238,7 @@ async def _sessions(store: Store, at: datetime | None, peer: str | None) -> Asyn
     found = [(one, False) for one in begun if "until" not in one or (at and one["until"] > at)]
     there = {_who(session) for session, _ in found}
     ended = [one for one in begun if "until" in one and one["until"] <= now]
-    for session in sorted(ended, key=lambda one: one["until"], reverse=True):
+    for session in sorted(ended, key=lambda one: (one["until"], one["_id"]), reverse=True):
         if _who(session) not in there and now < session["until"] + _restart_time(session):
             found.append((session, True))
         there.add(_who(session))
@@ -281,7 +280,7 @@ async def _last_gap(store: Store, session: Mapping[str, Any], end: datetime | No
     span = {begin: session["since"], **({"$lte": end} if end else {})}
     query = {"peer.address": {"$in": _names(session["peer"]["address"])}, "ts": span}
     fields = ("collector", "ts", "after", "line")
-    async for gap in store.find("gaps", query, sort=(("ts", -1), ("_id", -1)), fields=fields):
+    async for gap in store.find("gaps", query, sort=NEWEST_FIRST, fields=fields):
         if gap["collector"] == session["collector"]:
             return LastGap.of(gap)
     return None
@@ -301,7 +300,7 @@ async def _refreshes(
     span = {"$gte": gap.ts, **({"$lte": end} if end else {})}
     query = {"peer.address": session["peer"]["address"], "kind": "refresh", "ts": span}
     begun: dict[str, datetime] = {}
-    async for marker in store.find("messages", query, sort=_ORDER, fields=("ts", "collector", "family", "subtype")):
+    async for marker in store.find("messages", query, sort=IN_ORDER, fields=("ts", "collector", "family", "subtype")):
         if marker["collector"] != session["collector"] or not gap.lies_before(marker["_id"]):
             continue
         family = marker["family"]

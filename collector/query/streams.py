@@ -7,13 +7,15 @@ reads the whole collection for a range of `_id`. Memory is bounded by the number
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from collector.query.filters import Filter
 from collector.store.mongo import Document, Store
-from collector.store.updates import Span, updates_of_peer, updates_within
+from collector.store.updates import IN_ORDER, Span, updates_of_peer, updates_within
 from schemas.message import Peer
 
 UPDATE, UP, END, GAP = "update", "up", "end", "gap"
@@ -31,18 +33,18 @@ class Row(NamedTuple):
     document: Document
 
 
-async def updates(store: Store, filters: Filter) -> AsyncIterator[Row]:
-    """The UPDATEs of the peers and the time that are asked for."""
-    each = spans(await sessions(store, filters), filters)
-    async for row in merge(*(of_peer(store, address, its) for address, its in each.items())):
-        yield row
+def updates(store: Store, found: Sequence[Document], filters: Filter) -> AsyncGenerator[Row, None]:
+    """The UPDATEs of the sessions that are found, in the time that is asked for."""
+    most = Counter[str]()
+    for session in found:
+        most[session["peer"]["address"]] += session["updates"]
+    each = spans(found, filters)
+    return merge(*(of_peer(store, address, its, most=most[address]) for address, its in each.items()))
 
 
-async def session_rows(store: Store, filters: Filter) -> AsyncIterator[Row]:
+async def session_rows(found: Iterable[Document]) -> AsyncGenerator[Row, None]:
     """Where sessions came up, and where they ended."""
-    rows = []
-    for session in await sessions(store, filters):
-        rows += rows_of(session)
+    rows = [row for session in found for row in rows_of(session)]
     for row in sorted(rows, key=lambda row: row[:2]):
         yield row
 
@@ -55,10 +57,10 @@ def rows_of(session: Document) -> list[Row]:
     return [begin, Row(session["until"], b"\xff" + key, END, session)] if "until" in session else [begin]
 
 
-async def gap_rows(store: Store, filters: Filter) -> AsyncIterator[Row]:
+async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
     """What is not known of the peers that are asked for."""
     query = {"ts": filters.span} if filters.span else {}
-    async for gap in store.find("gaps", query, sort=(("ts", 1),)):
+    async for gap in store.find("gaps", query, sort=IN_ORDER):
         if "peer" in gap and filters.of_peer(Peer.model_validate(gap["peer"])):
             yield Row(gap["ts"], _place(gap), GAP, gap)
 
@@ -80,8 +82,8 @@ async def sessions(store: Store, filters: Filter) -> list[Document]:
     return list(found.values())
 
 
-async def merge(*streams: AsyncIterator[Row]) -> AsyncIterator[Row]:
-    """Streams in order as one stream in order: `heapq.merge` for asynchronous iterators."""
+async def merge(*streams: AsyncGenerator[Row, None]) -> AsyncGenerator[Row, None]:
+    """Streams in order as one stream in order: `heapq.merge` for asynchronous generators, which it closes."""
     heap: list[tuple[datetime, bytes, int, Row]] = []
 
     async def advance(number: int) -> None:
@@ -89,12 +91,15 @@ async def merge(*streams: AsyncIterator[Row]) -> AsyncIterator[Row]:
         if row is not None:
             heapq.heappush(heap, (row.ts, row.rank, number, row))
 
-    for number in range(len(streams)):
-        await advance(number)
-    while heap:
-        *_, number, row = heapq.heappop(heap)
-        yield row
-        await advance(number)
+    async with AsyncExitStack() as closing:
+        for stream in streams:
+            await closing.enter_async_context(aclosing(stream))
+        for number in range(len(streams)):
+            await advance(number)
+        while heap:
+            *_, number, row = heapq.heappop(heap)
+            yield row
+            await advance(number)
 
 
 # --- the UPDATEs of one peer --------------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ def spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list
     """When each peer had sessions, within the time that is asked for."""
     now = datetime.now(UTC)
     spans: dict[str, list[Span]] = {}
-    for session in sorted(found, key=lambda session: session["since"]):
+    for session in sorted(found, key=lambda session: (session["since"], session["_id"])):
         until = session.get("until", now)
         begin, end = session["since"] - SLACK, max(until, session["last_seen"]) + SLACK
         begin = max(begin, filters.start) if filters.start else begin
@@ -117,17 +122,21 @@ def spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list
     return spans
 
 
-def of_peer(store: Store, address: str, spans: Sequence[Span]) -> AsyncIterator[Row]:
-    """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out."""
-    return rows(updates_of_peer(store, address, spans))
+def of_peer(store: Store, address: str, spans: Sequence[Span], *, most: int | None = None) -> AsyncGenerator[Row, None]:
+    """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out.
+
+    `most` is how many there can be, where that is known.
+    """
+    return rows(updates_of_peer(store, address, spans, most=most))
 
 
-def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncIterator[Row]:
+def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[Row, None]:
     """The UPDATEs of one peer in one range of time."""
     return rows(updates_within(store, address, span))
 
 
-async def rows(documents: AsyncIterator[Document]) -> AsyncIterator[Row]:
+async def rows(documents: AsyncGenerator[Document, None]) -> AsyncGenerator[Row, None]:
     """UPDATEs as rows."""
-    async for document in documents:
-        yield Row(document["ts"], document["_id"].binary, UPDATE, document)
+    async with aclosing(documents):
+        async for document in documents:
+            yield Row(document["ts"], document["_id"].binary, UPDATE, document)

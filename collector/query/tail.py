@@ -9,10 +9,12 @@ A clock that is set back while a session lasts can hide what is said until it ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
@@ -76,6 +78,24 @@ class _Followed:
     """The UPDATEs of the last millisecond: others of it may come."""
 
 
+class _Part(NamedTuple):
+    """What is to be shown of a session."""
+
+    known: _Followed
+    begin: datetime
+    shown: set[ObjectId]
+    """What was shown already, of the millisecond that it begins with."""
+
+    def takes(self, row: Row) -> bool:
+        """Whether an UPDATE of the session is to be shown; if so, it has been from now on."""
+        key = row.document["_id"]
+        if not self.begin <= row.ts <= self.known.upto or key in self.shown:
+            return False
+        if row.ts == self.known.upto:
+            self.known.shown.add(key)
+        return True
+
+
 class _Follower:
     """Remembers what has been shown."""
 
@@ -111,18 +131,24 @@ class _Follower:
                 )
         self._gaps = {row.document["_id"] async for row in streams.gap_rows(self._store, self._horizon)}
 
-    async def news(self) -> AsyncIterator[Row]:
+    async def news(self) -> AsyncGenerator[Row, None]:
         """What has been stored since the last call."""
-        fresh: list[AsyncIterator[Row]] = []
+        rows: list[Row] = []
+        parts: dict[str, dict[ObjectId, _Part]] = defaultdict(dict)
         for session in await streams.sessions(self._store, self._horizon):
-            fresh += self._fresh(session)
+            rows += self._fresh(session)
+            if part := self._part(session):
+                parts[session["peer"]["address"]][session["_id"]] = part
         gaps = [row async for row in streams.gap_rows(self._store, self._horizon)]
-        fresh.append(_stream([row for row in gaps if row.document["_id"] not in self._gaps]))
+        rows += [row for row in gaps if row.document["_id"] not in self._gaps]
         self._gaps.update(row.document["_id"] for row in gaps)
-        async for row in streams.merge(*fresh):
-            yield row
+        fresh = [self._updates(address, of_peer) for address, of_peer in parts.items()]
+        async with aclosing(streams.merge(*fresh, _stream(sorted(rows, key=lambda row: row[:2])))) as merged:
+            async for row in merged:
+                yield row
 
-    def _fresh(self, session: Document) -> Iterator[AsyncIterator[Row]]:
+    def _fresh(self, session: Document) -> list[Row]:
+        """A session's begin and its end, if they have not been shown."""
         known = self._followed.get(session["_id"])
         rows = streams.rows_of(session)
         if known is None:
@@ -131,28 +157,34 @@ class _Follower:
         else:
             rows = [] if known.ended else rows[1:]
         known.ended = "until" in session
-        yield _stream(rows)
-        if session["updates"] > known.updates and self._reads_updates:
-            begin, known.upto = known.upto, max(known.upto, session["last_seen"])
-            known.updates = session["updates"]
-            yield self._updates(session, known, begin)
+        return rows
 
-    async def _updates(self, session: Document, known: _Followed, begin: datetime) -> AsyncIterator[Row]:
+    def _part(self, session: Document) -> _Part | None:
+        """What there is of a session's UPDATEs that has not been shown."""
+        known = self._followed[session["_id"]]
+        if session["updates"] <= known.updates or not self._reads_updates:
+            return None
+        begin, known.upto = known.upto, max(known.upto, session["last_seen"])
         shown, known.shown = known.shown, set(known.shown if begin == known.upto else ())
-        behind = known.upto + timedelta(milliseconds=1)
-        address = session["peer"]["address"]
+        known.updates = session["updates"]
+        return _Part(known, begin, shown)
+
+    async def _updates(self, address: str, parts: Mapping[ObjectId, _Part]) -> AsyncGenerator[Row, None]:
+        """One question for all sessions of a peer."""
+        begin = min(part.begin for part in parts.values())
+        behind = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)
         if behind - begin < _ONE_QUERY:
             rows = streams.window(self._store, address, {"$gte": begin, "$lt": behind})
         else:
-            rows = streams.of_peer(self._store, address, [(begin, behind)])
-        async for row in rows:
-            key = row.document["_id"]
-            if row.document.get("session") == session["_id"] and key not in shown:
-                if row.ts == known.upto:
-                    known.shown.add(key)
-                yield row
+            most = sum(part.known.updates for part in parts.values())
+            rows = streams.of_peer(self._store, address, [(begin, behind)], most=most)
+        async with aclosing(rows):
+            async for row in rows:
+                part = parts.get(row.document["session"]) if "session" in row.document else None
+                if part and part.takes(row):
+                    yield row
 
 
-async def _stream(rows: Sequence[Row]) -> AsyncIterator[Row]:
+async def _stream(rows: Sequence[Row]) -> AsyncGenerator[Row, None]:
     for row in rows:
         yield row

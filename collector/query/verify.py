@@ -25,6 +25,7 @@ from schemas.query import Finding, Verification
 
 MOST_FINDINGS = 500
 _EVERY = 1000
+_BY_KEY = (("_id", 1),)
 _SUMS = ("verified", "waiting", "documents", "expired", "lost", "unreadable", "sessions", "more")
 _TALLIES = ("updates", "keepalives")
 
@@ -143,7 +144,7 @@ class _Sessions(NamedTuple):
 async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Sessions:
     """The sessions; those that were up at the acknowledged position as the spool's note has them."""
     found = _Sessions({}, [], set())
-    async for one in store.find("sessions", {}, fields=("collector", "peer", "since", *_TALLIES)):
+    async for one in store.find("sessions", {}, sort=_BY_KEY, fields=("collector", "peer", "since", *_TALLIES)):
         if Owner.of(one) in owners and key_line(one["_id"]) < spool.acknowledged:
             found.counted[one["_id"]] = one
     for address, neighbour in spool.note.get("tracker", {}).get("neighbours", {}).items():
@@ -182,6 +183,6 @@ async def _gaps(store: Store, owners: Set[Owner], below: int) -> list[ToldGap]:
     """What gaps tell of lines below a position."""
     return [
         ToldGap(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
-        async for gap in store.find("gaps", {})
+        async for gap in store.find("gaps", {}, sort=_BY_KEY)
         if Owner.of(gap) in owners and gap["line"] < below
     ]

@@ -6,8 +6,8 @@ Writes are acknowledged when a majority has them in its journal, and writing a d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import pymongo
@@ -16,6 +16,7 @@ from pymongo import ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
     ConnectionFailure,
+    CursorNotFound,
     NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
@@ -29,6 +30,8 @@ from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
 from collector.store.meta import Meta
 from collector.store.preparing import Lack, Preparer, Told
+from collector.store.reading import Question, read, served
+from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
 from collector.store.writes import Change, Refusal
@@ -37,10 +40,8 @@ from collector.store.writes import Document as Document
 _DURABLE = WriteConcern("majority", j=True)
 _NOT_AUTHORISED = (13, 18)
 _SCAN_SECONDS = 3600.0
-_AT_ONCE = 1000
+_AT_ONCE, _AT_LEAST = 1000, 50
 """Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
-
-Sort = Sequence[tuple[str, int]]
 
 
 class Store:
@@ -53,6 +54,7 @@ class Store:
         self._client = client
         self._patience = patience
         self._preparing = asyncio.Lock()
+        self._open: set[AsyncGenerator[Document, None]] = set()
         self._primary = client.get_database(
             database,
             read_preference=ReadPreference.PRIMARY,
@@ -93,7 +95,10 @@ class Store:
         await self.close()
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close what is still being read, on the server as well, and its connections."""
+        for documents in list(self._open):
+            with suppress(RuntimeError, PyMongoError):  # another task reads it; the server has gone
+                await documents.aclose()
         await close(self._client)
 
     async def server_version(self) -> str:
@@ -224,27 +229,40 @@ class Store:
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] | None = None,
-    ) -> AsyncIterator[Document]:
-        """The documents that match, streamed."""
-        with self._errors():
-            cursor = self._database[collection].find(query, fields, limit=limit, batch_size=_AT_ONCE)
-            if sort:
-                cursor = cursor.sort(list(sort))
-            async for document in cursor:
-                yield document
+    ) -> AsyncGenerator[Document, None]:
+        """The documents that match, streamed; the server forgets the rest when it, or the store, is closed.
+
+        Args:
+            collection: where they are.
+            query: which.
+            sort: a field, which an index should serve, and `_id`; without one they come in no order.
+            limit: how many at most; 0 is all.
+            fields: what of them; None is all.
+        """
+        # Whoever reads a hundred streams as one has a batch of each in memory.
+        batch = max(_AT_ONCE // (len(self._open) + 1), _AT_LEAST)
+        documents = read(self._database[collection], Question(query, sort, limit, fields), batch)
+        self._open.add(documents)
+        try:
+            with self._errors():
+                async for document in documents:
+                    yield document
+        finally:
+            self._open.discard(documents)
+            await documents.aclose()
 
     async def explain(self, collection: str, query: Mapping[str, Any], *, sort: Sort = ()) -> Document:
         """The server's plan for `find`."""
         command: Document = {"find": collection, "filter": dict(query)}
         if sort:
-            command["sort"] = dict(sort)
+            command["sort"] = dict(served(sort))
         with self._errors():
             return await self._database.command("explain", command)
 
-    async def values(self, collection: str, field: str) -> list[Any]:
-        """All values that a field has, however long it takes to find them."""
+    async def values(self, collection: str, field: str, query: Mapping[str, Any] | None = None) -> list[Any]:
+        """All values that a field has, in all documents or those that match, however long it takes to find them."""
         with self._errors(), pymongo.timeout(_SCAN_SECONDS):
-            return await self._primary[collection].distinct(field)
+            return await self._primary[collection].distinct(field, query)
 
     async def count(self, collection: str) -> int:
         """How many documents a collection holds, of the server's own books."""
@@ -262,6 +280,12 @@ class Store:
             raise StoreUnavailableError(
                 f"the store at {self.shown_uri} {state} ({type(error).__name__})",
                 "start the collector (bgpledger run) or the MongoDB server, or give another --mongodb-uri",
+            ) from error
+        except CursorNotFound as error:
+            raise StoreError(
+                f"the store at {self.shown_uri} has forgotten what it was sending: it was restarted, or nobody asked"
+                " for more for ten minutes",
+                "ask again",
             ) from error
         except OperationFailure as error:
             if error.code in _NOT_AUTHORISED:

@@ -5,7 +5,8 @@ The embedded server sorts all that matches before it answers, so a window bounds
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -15,9 +16,12 @@ from bson import ObjectId
 from collector.store.mongo import Document, Store
 
 T = TypeVar("T")
+IN_ORDER = (("ts", 1), ("_id", 1))
+"""Of one instance's lines, the order in which they came."""
+NEWEST_FIRST = (("ts", -1), ("_id", -1))
 Span = tuple[datetime, datetime]
 """From, and up to but without."""
-_Read = Callable[[Mapping[str, datetime]], AsyncIterator[Document]]
+_Read = Callable[[Mapping[str, datetime]], AsyncGenerator[Document, None]]
 """Reads one window."""
 
 _FIRST_WINDOW = timedelta(seconds=1)
@@ -31,7 +35,7 @@ _PREFIXES, _KEYS = 10, 50
 
 def updates_of_peer(
     store: Store, address: str, spans: Sequence[Span], *, most: int | None = None
-) -> AsyncIterator[Document]:
+) -> AsyncGenerator[Document, None]:
     """The UPDATEs of one peer in ranges of time that follow each other.
 
     Args:
@@ -44,19 +48,21 @@ def updates_of_peer(
     return _in_windows(partial(updates_within, store, address), spans, _WIDEST_WINDOW, most)
 
 
-def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncIterator[Document]:
+def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[Document, None]:
     """The UPDATEs of one peer in one range of time; those of one millisecond in the order of their lines."""
     return _within(store, {"peer.address": address}, None, span)
 
 
 def announcements_of(
     store: Store, asn: int, span: Span, *, fields: Sequence[str] | None = None
-) -> AsyncIterator[Document]:
+) -> AsyncGenerator[Document, None]:
     """The UPDATEs of all peers that announce what an AS originates, in a range of time; `ts` must be of the fields."""
     return _in_windows(partial(_within, store, {"origin_asns": asn}, fields), [span], _WIDEST_OF_FEW)
 
 
-async def withdrawals_of(store: Store, address: str, prefixes: Sequence[str], span: Span) -> AsyncIterator[Document]:
+async def withdrawals_of(
+    store: Store, address: str, prefixes: Sequence[str], span: Span
+) -> AsyncGenerator[Document, None]:
     """The UPDATEs of one peer that withdraw any of some prefixes, in a range of time; their keys are kept in memory."""
     times: dict[ObjectId, datetime] = {}
     within = {"$gte": span[0], "$lt": span[1]}
@@ -73,41 +79,43 @@ async def withdrawals_of(store: Store, address: str, prefixes: Sequence[str], sp
 
 async def _in_windows(
     read: _Read, spans: Sequence[Span], widest: timedelta, most: int | None = None
-) -> AsyncIterator[Document]:
-    width = _FIRST_WINDOW
-    for begin, end in spans:
-        while begin < end:
-            behind = end if most is not None and most <= _MANY else min(begin + width, end)
-            count = 0
-            async for document in read({"$gte": begin, "$lt": behind}):
+) -> AsyncGenerator[Document, None]:
+    """Windows reach over several spans: four thousand short ones cost no more than a long one."""
+    if not spans:
+        return
+    at, (begin, last) = 0, (spans[0][0], spans[-1][1])
+    width, widest = _FIRST_WINDOW, max(widest, (last - begin) * _FEW / most if most else widest)
+    while at < len(spans):
+        begin = max(begin, spans[at][0])
+        behind = last if most is not None and most <= _MANY else min(begin + width, last)
+        count = 0
+        async with aclosing(read({"$gte": begin, "$lt": behind})) as documents:
+            async for document in documents:
                 count += 1
-                yield document
-            most = most and max(most - count, 0)
-            begin = behind
-            if count > _MANY:
-                width /= 4
-            elif count < _FEW:
-                width = min(width * 2, widest)
+                at = _reach(spans, at, document["ts"])
+                if document["ts"] >= spans[at][0]:
+                    yield document
+        most = most and max(most - count, 0)
+        begin = behind
+        at = _reach(spans, at, begin)
+        if count > _MANY:
+            width /= 4
+        elif count < _FEW:
+            width = min(width * 2, widest)
 
 
-async def _within(
+def _reach(spans: Sequence[Span], at: int, ts: datetime) -> int:
+    """The first span, from one on, that does not end before a time."""
+    while at < len(spans) and spans[at][1] <= ts:
+        at += 1
+    return at
+
+
+def _within(
     store: Store, query: Mapping[str, Any], fields: Sequence[str] | None, span: Mapping[str, datetime]
-) -> AsyncIterator[Document]:
-    same: list[Document] = []
-    async for document in store.find("updates", {**query, "ts": span}, sort=(("ts", 1),), fields=fields):
-        if same and same[-1]["ts"] != document["ts"]:
-            for one in sorted(same, key=_key):
-                yield one
-            same = []
-        same.append(document)
-    for one in sorted(same, key=_key):
-        yield one
+) -> AsyncGenerator[Document, None]:
+    return store.find("updates", {**query, "ts": span}, sort=IN_ORDER, fields=fields)
 
 
 def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[at : at + size] for at in range(0, len(values), size))
-
-
-def _key(document: Document) -> bytes:
-    key: bytes = document["_id"].binary
-    return key

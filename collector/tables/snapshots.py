@@ -18,6 +18,7 @@ from bson import ObjectId
 
 from collector.errors import StoreError
 from collector.store.mongo import Document, Store
+from collector.store.updates import NEWEST_FIRST
 from collector.tables import pages
 from collector.tables.fold import Change, Fold
 from collector.tables.routes import BEHIND_PREFIXES, GONE, Held, Items, Key, Range, order
@@ -50,7 +51,7 @@ async def newest(store: Store, session: ObjectId, at: datetime | None = None) ->
     """The newest complete table of a session, of those up to a time; None when there is none."""
     query = {"session": session, **({"ts": {"$lte": at}} if at else {})}
     for limit in (_FIRST_LOOK, 0):
-        async for document in store.find("snapshots", query, sort=(("ts", -1),), limit=limit):
+        async for document in store.find("snapshots", query, sort=NEWEST_FIRST, limit=limit):
             snapshot = Snapshot.model_validate(document)
             if is_good(snapshot) and (stored := await _with_base(store, snapshot)):
                 return stored

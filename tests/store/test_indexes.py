@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Listening(Store):
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] | None = None,
-    ) -> AsyncIterator[Document]:
+    ) -> AsyncGenerator[Document, None]:
         if collection == "updates":
             self.asked.append((query, sort))
         return super().find(collection, query, sort=sort, limit=limit, fields=fields)
