@@ -57,7 +57,7 @@ class _Neighbour:
     """The last one, sent or received: it comes before the session's `down`."""
     session: Session | None = None
     ended: Session | None = None
-    """The last one, from its `down` until there is a word of another: one that speaks on has not ended."""
+    """The last one, from its end until there is a word of another: one that speaks on has not ended."""
     gaps: int = 0
     """How many there were at that `down`: behind a later one the word may be lost."""
 
@@ -127,8 +127,7 @@ class SessionTracker:
             ts = self._state.last_ts = counted.ts
         self._gaps.line(line, before, ts)
         if counted:
-            if self._gaps.count(line, ts, counted):
-                self._end_all(before, _LOST_WORD)
+            self._count(line, before, ts, counted)
             if counted.kind in _MAY_HAVE_ROUTES:
                 self._gaps.reject(line, ts, counted.peer, reason)
         return self._place(ts, line, None)
@@ -154,12 +153,19 @@ class SessionTracker:
                 self._end_all(ts, "ExaBGP was shut down")
             return self._place(ts, line, None)
         self._state.last_ts = ts
-        if self._gaps.count(line, ts, Counted(message.peer, message.source.pid, message.source.counter)):
-            self._end_all(before, _LOST_WORD)
+        self._count(line, before, ts, _counted(message))
         neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=ts))
         place = self._apply(line, ts, message, neighbour)
         neighbour.last_seen = ts
         return place
+
+    def _count(self, line: int, before: datetime, ts: datetime, counted: Counted) -> None:
+        """Take a line's count into account, and what it tells of ExaBGP's life."""
+        told = self._gaps.count(line, ts, counted)
+        if told.another:
+            self._end_all(before, _LOST_WORD)
+        elif told.back:
+            self._take_up_all(line, ts, counted.pid)
 
     # --- one line -----------------------------------------------------------------------------------------------
 
@@ -229,17 +235,33 @@ class SessionTracker:
         What it said is not certain until it has said it again.
         """
         session, neighbour.ended = neighbour.ended, None
-        if session is not None and neighbour.gaps == self._state.gaps.gaps:
+        if session is not None and session.reason != _LOST_WORD and neighbour.gaps == self._state.gaps.gaps:
             session.until = session.ended_by = session.reason = session.notification = None
             neighbour.session = session
             self._gaps.unheard(line, session.last_seen, ts, peer)
 
+    def _take_up_all(self, line: int, ts: datetime, pid: int) -> None:
+        """Go on with the sessions of an ExaBGP that was only taken for ended; what stands of them is not certain."""
+        for neighbour in self._state.neighbours.values():
+            session = neighbour.ended
+            if session and not neighbour.session and session.reason == _LOST_WORD and session.exabgp_pid == pid:
+                neighbour.ended, neighbour.session = None, session
+                session.until = session.ended_by = session.reason = session.notification = None
+                self._dirty[session.key] = session
+                self._gaps.unheard(line, session.last_seen, ts, session.peer)
+
     def _end_all(self, ts: datetime, reason: str) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         for neighbour in self._state.neighbours.values():
-            neighbour.ended = None
+            neighbour.ended = neighbour.session if reason == _LOST_WORD else None
             if neighbour.session:
                 self._end(neighbour, max(ts, neighbour.session.last_seen), End("collector", reason))
+
+
+def _counted(message: Any) -> Counted:
+    """What a neighbour's line says of itself."""
+    kind = message.state if isinstance(message, StateChange) else message.kind
+    return Counted(message.peer, message.source.pid, message.source.counter, kind)
 
 
 def _tally(session: Session, ts: datetime, message: Any) -> None:

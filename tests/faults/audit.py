@@ -137,6 +137,8 @@ class _Lines:
         """Who has spoken by the ExaBGP of now."""
         self._drained = True
         """Whether the last receiver said that it had read everything."""
+        self._silent: set[str] = set()
+        """Who has not spoken since a receiver died, and may have before its successor began."""
         self._pid: int | None = None
 
     def see(self, number: int, raw: bytes) -> None:
@@ -184,9 +186,11 @@ class _Lines:
         if not message.source.pid:  # its ExaBGP was gone by then
             return
         if self._pid not in (None, message.source.pid):
-            if not self._drained:
-                self.missing += [Missing(peer, message.ts, None) for peer in self._peers]
-            self._peers.clear()
+            unknown = self._silent if self._drained else self._peers
+            self.missing += [Missing(peer, message.ts, None) for peer in unknown]
+            self._peers, self._silent = set(), set()
+        elif not self._drained:
+            self._silent = set(self._peers)
         self._pid, self._drained = message.source.pid, False
 
     def _count(self, number: int, said: Counted) -> None:
@@ -200,6 +204,7 @@ class _Lines:
             self._report.fault(f"line {number}: ExaBGP counts {said.counter} after {before}")
         self._counters[peer, said.pid] = said.counter
         self._peers.add(peer)
+        self._silent.discard(peer)
         self._drained = False
 
 

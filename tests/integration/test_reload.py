@@ -1,0 +1,41 @@
+"""ExaBGP reads its configuration anew, and counts from 1 again: nobody's session ends, and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from tests.integration.test_processes import ONE, THREE, TWO, Peer, is_down, router, stands, verified
+from tests.running import collecting, free_port
+from tests.support import until
+
+
+def configuration(file: Path, *peers: Peer) -> None:
+    blocks = [
+        f'[[peers]]\naddress = "{peer.source}"\nasn = {peer.asn}\nlocal_address = "{peer.local}"\npassive = true\n'
+        for peer in peers
+    ]
+    file.write_text("\n".join(["collector = 'here'", *blocks]))
+
+
+async def test_an_old_peer_that_comes_back_after_a_reload_ends_no_other_session(data_dir: Path, tmp_path: Path) -> None:
+    config, port = tmp_path / "collector.toml", free_port()
+    configuration(config, ONE, TWO)
+    with collecting(data_dir, "--config", str(config), port=port) as collector:
+        await collector.until_up()
+        with router(collector, TWO):
+            with router(collector, ONE):
+                await until(lambda: stands(collector, ONE), what="the first peer is up")
+                before = await until(lambda: stands(collector, TWO), what="the second peer is up")
+            await until(lambda: is_down(collector, ONE), what="the first peer has gone")
+            configuration(config, ONE, TWO, THREE)
+            collector.process.send_signal(signal.SIGHUP)
+            with router(collector, THREE):
+                await until(lambda: stands(collector, THREE), what="the third peer, which is new, is up")
+                with router(collector, ONE):
+                    await until(lambda: stands(collector, ONE), what="the first peer is up again")
+                    after = await until(lambda: stands(collector, TWO), what="the second one still stands")
+            assert (after["since"], after["routes"]) == (before["since"], before["routes"])
+            status = await collector.until_idle()
+            assert (status["gaps"], status["lost"]) == (0, 0)
+            verified(collector)
