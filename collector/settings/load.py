@@ -140,9 +140,10 @@ class _Layers:
                 f"{origin}: mongodb.uri_file {path} cannot be read: {error.strerror}",
                 "write the MongoDB URI into it, readable for this user alone (chmod 600)",
             ) from None
-        except UnicodeDecodeError:
+        except ValueError as error:  # it is no UTF-8, or its name has a null character
+            fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
             raise ConfigurationError(
-                f"{origin}: mongodb.uri_file {path} is not UTF-8 text",
+                f"{origin}: mongodb.uri_file {path} {fault}",
                 "write the MongoDB URI into it, and nothing else",
             ) from None
         self.put(_URI, text, path)

@@ -91,7 +91,9 @@ class PeerSettings(SessionSettings):
     local_address: Address | None = Field(
         None, description="our address in this session, of the same family as the peer's"
     )
-    password_file: Path | None = Field(None, description="a file whose first line is the MD5 password (RFC 2385)")
+    password_file: values.PossiblePath | None = Field(
+        None, description="a file whose first line is the MD5 password (RFC 2385)"
+    )
     password_env: str | None = Field(
         None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable with the password"
     )
@@ -142,7 +144,7 @@ class MongodbSettings(_Section):
     uri: values.MongodbUri | None = Field(
         None, description="mongodb://HOST/ or mongodb+srv://HOST/ and what follows; without it, a store of our own"
     )
-    uri_file: Path | None = Field(None, description="a file that holds the URI, and nothing else")
+    uri_file: values.PossiblePath | None = Field(None, description="a file that holds the URI, and nothing else")
     database: str = Field(
         "bgpledger",
         pattern=r"^[A-Za-z0-9_-]{1,63}$",
@@ -231,7 +233,9 @@ class Settings(_Section):
     collector: values.Name = Field(
         default_factory=socket.gethostname, description="a name of at most 100 characters, for every document"
     )
-    data_dir: Path = Field(default_factory=default_data_dir, description="a directory for all that the collector keeps")
+    data_dir: values.PossiblePath = Field(
+        default_factory=default_data_dir, description="a directory for all that the collector keeps"
+    )
     bgp: BgpSettings = BgpSettings()
     peers: tuple[PeerSettings, ...] = ()
     mongodb: MongodbSettings = MongodbSettings()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -131,6 +133,17 @@ def _endpoint(text: str) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def _possible_path(path: Path) -> Path:
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError("is too long for the name of a file") from None
+    except ValueError:
+        raise ValueError("has a null character, as no name of a file") from None
+    return path
+
+
 def _line_of_text(text: str) -> str:
     if not text.isprintable():
         raise ValueError("has characters that cannot be printed")
@@ -176,6 +189,7 @@ RouterId = Annotated[str, AfterValidator(_router_id)]
 Families = Annotated[tuple[str, ...], BeforeValidator(_families), Field(min_length=1), AfterValidator(_known_families)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+PossiblePath = Annotated[Path, AfterValidator(_possible_path)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_line_of_text)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line_of_text)]
 MongodbUri = Annotated[SecretStr, AfterValidator(_mongodb_uri)]

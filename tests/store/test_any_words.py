@@ -15,8 +15,9 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from typer.main import get_command
 
-from collector.cli import main
+from collector.cli import app, main
 from collector.settings.load import keys, variables
 from collector.store.mongo import Store
 from tests.store.test_asking import archive
@@ -143,33 +144,22 @@ TEXTS = st.sampled_from(
 )
 VALUES = st.one_of(WORDS, NUMBERS, TIMES, ADDRESSES, TEXTS)
 
-FILTERS = ("-j", "-J", "-o", "-a", "-C", "--next-hop", "--family", "--med", "--local-pref")
-RANGE = ("-t", "-T", "-d", "--start", "--end", "--duration")
-SHOWN = ("--limit", "--format")
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "history": (*FILTERS, *RANGE, *SHOWN, "-m"),
-    "rib": (*FILTERS, *SHOWN, "--at"),
-    "lookup": (*FILTERS, *SHOWN, "--at"),
-    "diff": (*FILTERS, *SHOWN),
-    "search": (*FILTERS, *RANGE, *SHOWN, "-m"),
-    "tail": (*FILTERS, *SHOWN, "-m", "--from"),
-    "top": (*FILTERS, *RANGE, *SHOWN, "-m", "--by"),
-    "peers": ("--format",),
-    "status": ("--format",),
-    "verify": ("--format",),
-    "doctor": ("--format",),
-    "config check": ("--format", "--config"),
-    "config exabgp": ("--config",),
-    "spool list": ("--format",),
-    "spool replay": ("--start", "--end", "--database"),
-    "db migrate": ("--config",),
-    "db rebuild-rib": ("--config",),
-    "replay": ("--peer-as", "--source", "--only-peer", "--speed", "--format", "--to"),
-    "run": ("--local-as", "--listen", "--peer", "--config"),
-    "receive": ("--lane",),
-    "archive": ("--config",),
-    "demo": ("--data-dir",),
-}
+COMMANDS = (
+    *("history", "rib", "lookup", "diff", "search", "tail", "top", "peers", "status", "verify", "doctor", "replay"),
+    *("config check", "config exabgp", "spool list", "spool replay", "db migrate", "db rebuild-rib"),
+    *("run", "receive", "archive", "demo"),
+)
+
+
+def options_of(command: str) -> list[str]:
+    """The long names of a command's options that take a value; a URI could name another machine."""
+    found: Any = get_command(app)
+    for word in command.split():
+        found = found.commands[word]
+    named = [max(one.opts, key=len) for one in found.params if not getattr(one, "is_flag", True)]
+    return [option for option in named if option != "--mongodb-uri"]
+
+
 MEANT = {
     "--format": st.sampled_from(["table", "json", "jsonl", "csv", "psv", "bgpdump", "bgpreader", "prometheus"]),
     "--by": st.sampled_from(["announcements", "withdrawals", "flaps", "path-changes"]),
@@ -177,16 +167,22 @@ MEANT = {
     "--source": st.sampled_from(["127.0.1.1", "127.255.255.255", "::1", "x", "256.0.0.1"]),
     "--speed": st.sampled_from(["max", "real", "x60", "x1e-320", "xnan", "x0", "x" + HUGE, "60"]),
     "--config": st.sampled_from([str(ROOT / "conf/collector.toml"), "/", "/dev/null", "/proc/self/mem", "x\udcff"]),
+    "--mongodb-uri-file": st.sampled_from([DEMO, "/", "/dev/null", str(ROOT / "README.md"), "x\udcff"]),
     "--data-dir": st.sampled_from(["/dev/null", "/proc/x", "y" * 300, "x\udcff/é"]),
     "--listen": st.sampled_from(["127.0.0.1:1790", "[::1]:1", "*:1", "127.0.0.1:0", "127.0.0.1:" + HUGE]),
-    "--peer": st.sampled_from(["192.0.2.1,64500", "192.0.2.1", "x,y", "192.0.2.1,1.10", "192.0.2.1," + HUGE, ","]),
+    "--peer": st.sampled_from(
+        ["192.0.2.1,64500", "192.0.2.1", "x,y", "192.0.2.1,1.10", "192.0.2.1," + HUGE, ",", "192.0.2.0/24", "1.2.3.300"]
+    ),
 }
 BY_KIND: dict[str, st.SearchStrategy[str]] = {
     **dict.fromkeys(("--limit", "--lane", "--med", "--local-pref"), NUMBERS),
-    **dict.fromkeys((*RANGE, "--at", "--from"), TIMES),
-    **dict.fromkeys(("-j", "--next-hop"), ADDRESSES),
-    **dict.fromkeys(("-J", "-o", "-a", "-C", "--family", "-m", "--peer-as", "--local-as"), TEXTS),
+    **dict.fromkeys(("--start-ts", "--end-ts", "--duration", "--start", "--end", "--at", "--from"), TIMES),
+    "--next-hop": ADDRESSES,
+    **dict.fromkeys(("--peer-asn", "--origin", "--as-path", "--community", "--family", "--elem"), TEXTS),
+    **dict.fromkeys(("--peer-as", "--local-as"), TEXTS),
 }
+NOWHERE_ELSE = ("--to", "--config", "--data-dir", "--mongodb-uri-file")
+"""What is unbounded, or goes to another machine, is not meant."""
 ARGUMENTS: dict[str, Sequence[st.SearchStrategy[str]]] = {
     "history": [ADDRESSES],
     "lookup": [ADDRESSES],
@@ -199,12 +195,11 @@ ARGUMENTS: dict[str, Sequence[st.SearchStrategy[str]]] = {
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
     """A command with options that it has, and values of the kind that they take, or of another."""
-    command = draw(st.sampled_from(list(COMMANDS)))
+    command = draw(st.sampled_from(COMMANDS))
     line = command.split()
-    for option in draw(st.lists(st.sampled_from(COMMANDS[command]), max_size=3, unique=True)):
+    for option in draw(st.lists(st.sampled_from(options_of(command)), max_size=3, unique=True)):
         meant = {**BY_KIND, **MEANT}.get(option, VALUES)
-        # What is unbounded, or goes to another machine, is not meant.
-        any_value = VALUES if option not in ("--to", "--config", "--data-dir") else meant
+        any_value = meant if option in NOWHERE_ELSE else VALUES
         line += [option, draw(st.one_of(meant, meant, meant, any_value))]
     line += [draw(one) for one in ARGUMENTS.get(command, ())]
     if command in ("rib", "diff") and draw(st.booleans()):
@@ -227,6 +222,8 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 @example(["tail", "--format", "json"])
 @example(["config", "check", "--data-dir", "x\udcff"])
 @example(["status", "--data-dir", "x\udcff", "--format", "json"])
+@example(["spool", "list", "--data-dir", "y" * 300])
+@example(["doctor", "--data-dir", "y" * 5000])
 @example(["search", "--limit", "1", "-d", "9999999w"])
 @example(["top", "prefixes", "--limit", HUGE[:400], "-t", "1970-01-01"])
 def test_any_command_line_is_answered_or_refused(asked: None, arguments: list[str]) -> None:
@@ -275,6 +272,7 @@ def toml(value: Any) -> str:
 )
 @example({("data_dir",): "~nobody-here/x"}, [], "check")
 @example({}, [{"password_file": "~nobody-here/x"}], "exabgp")
+@example({("data_dir",): "a\0b", ("mongodb", "uri_file"): "a\0b"}, [], "check")
 def test_any_configuration_is_used_or_refused(
     tmp_path: Path, values: dict[tuple[str, ...], Any], peers: list[dict[str, Any]], command: str
 ) -> None:
