@@ -31,7 +31,7 @@ class _Asns(TypedDict):
 
 
 class Envelope(TypedDict, total=False):
-    """Keys that every line has, and those of some; see `../shared/exabgp.md` and ExaBGP's response/json.py."""
+    """Keys that every line has, and those of some; see ExaBGP's `reactor/api/response/json.py`."""
 
     time: float
     pid: Uint32
