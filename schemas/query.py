@@ -263,6 +263,8 @@ class CollectorStatus(Report):
     Null when the store does not answer."""
     mongodb_uri: str | None
     """Without user, password or other secrets."""
+    shell: str | None = None
+    """A command that starts mongosh on the archive; `***` stands for secrets of the URI."""
     store: str
     """The server's name and version, or why it does not answer."""
     store_away_since: Timestamp | None = None

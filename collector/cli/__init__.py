@@ -28,6 +28,7 @@ from collector.cli import (
     rib,
     run,
     search,
+    shell,
     spool,
     status,
     tail,
@@ -59,6 +60,11 @@ app.command("tail", short_help="Updates and sessions as they are stored.")(tail.
 app.command("top", short_help="Of what most was said.")(top.command)
 app.command("peers", short_help="The state of each peer, and since when.")(peers.command)
 app.command("status", short_help="How the collector and its store do.")(status.command)
+app.command(
+    "shell",
+    short_help="mongosh on the archive.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(shell.command)
 app.command("verify", short_help="Whether every line is stored, once.")(verify.command)
 app.command("demo", short_help="Show it all in a minute, on this machine alone.")(demo.command)
 app.add_typer(config.app, name="config")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from collector.lanes import find_lanes
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.spool.state import inspect
+from collector.store import credentials
 from collector.store.mongo import Store
+from collector.store.uri import with_database
 from collector.tables import snapshots
 from collector.wire.decode import Rejection, decode
 from schemas.archiver import ArchiverState
@@ -52,6 +56,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         lag_seconds=max(_age(spool.oldest_waiting) for spool in spools),
         rib_behind=behind,
         mongodb_uri=store.shown_uri if store else None,
+        shell=_shell(data_dir, store) if store else None,
         store=server,
         **_archiver(data_dir),
         archive_since=covered.since,
@@ -63,6 +68,15 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
             "python": platform.python_version(),
         },
     )
+
+
+def _shell(data_dir: Path, store: Store) -> str:
+    own = credentials.options_for(store.shown_uri)
+    if not own:
+        return shlex.join(["mongosh", with_database(store.shown_uri, store.database_name)])
+    here = own["password"] == credentials.read(data_dir)
+    where = ["--data-dir", str(data_dir)] if here else ["--mongodb-uri", store.shown_uri]
+    return shlex.join([sys.argv[0], *where, "shell"])
 
 
 async def rib_lag(store: Store) -> int:

@@ -63,6 +63,7 @@ class Store:
         )
         self._database = self._primary if primary else client[database]
         self.shown_uri = redact(uri)
+        self.database_name = database
         self._meta = Meta(self._primary["meta"], self.shown_uri)
         self._preparer = Preparer(self._primary)
 

@@ -1,8 +1,8 @@
 // What became of the routes of a peer, or of one prefix of every peer, between two moments.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var from = ISODate("2026-11-23T19:00:00Z"), peer = "192.0.2.1"' \
+//   bgpledger shell --quiet --eval 'var from = ISODate("2026-11-23T19:00:00Z"), peer = "192.0.2.1"' \
 //     --file conf/mongosh/diff.js
-//   mongosh "$URI/bgpledger" --quiet --eval 'var from = ..., to = ..., prefix = "203.0.113.0/24"' \
+//   bgpledger shell --quiet --eval 'var from = ..., to = ..., prefix = "203.0.113.0/24"' \
 //     --file conf/mongosh/diff.js
 
 const asked = { prefix: globalThis.prefix, peer: globalThis.peer, to: globalThis.to ?? new Date() };

@@ -1,6 +1,6 @@
 // The prefixes that flapped most over a span of time: announced again by a peer that had withdrawn them.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var hours = 24' --file conf/mongosh/flaps.js
+//   bgpledger shell --quiet --eval 'var hours = 24' --file conf/mongosh/flaps.js
 
 const ts = { $gte: new Date(Date.now() - (globalThis.hours ?? 24) * 3600e3) };
 const flaps = new Map();

@@ -1,6 +1,6 @@
 // What every peer said of a prefix, oldest first, and which sessions' ends took it away.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/history.js
+//   bgpledger shell --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/history.js
 
 const show = (ts, peer, what, rest) =>
   print([ts.toISOString(), peer.address.padEnd(15), `AS${peer.asn}`.padEnd(12), what.padEnd(11), rest].join(" "));

@@ -1,7 +1,7 @@
 // The longest match of an address, now or at a moment, of every peer.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var address = "203.0.113.7"' --file conf/mongosh/lookup.js
-//   mongosh "$URI/bgpledger" --quiet --eval 'var address = "203.0.113.7", at = ISODate("2026-11-23T19:19:00Z")' \
+//   bgpledger shell --quiet --eval 'var address = "203.0.113.7"' --file conf/mongosh/lookup.js
+//   bgpledger shell --quiet --eval 'var address = "203.0.113.7", at = ISODate("2026-11-23T19:19:00Z")' \
 //     --file conf/mongosh/lookup.js
 
 const moment = globalThis.at ?? new Date();

@@ -1,6 +1,6 @@
 // What an AS originated, as peers announced it: from now back, over a span of time.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var asn = 64511, hours = 24' --file conf/mongosh/origin.js
+//   bgpledger shell --quiet --eval 'var asn = 64511, hours = 24' --file conf/mongosh/origin.js
 
 const since = new Date(Date.now() - (globalThis.hours ?? 24) * 3600e3);
 db.updates

@@ -1,6 +1,6 @@
 // Peers whose last session has ended: since when, and why.
 //
-//   mongosh "$URI/bgpledger" --quiet --file conf/mongosh/peers-down.js
+//   bgpledger shell --quiet --file conf/mongosh/peers-down.js
 
 const latest = new Map();
 db.sessions.find().sort({ since: 1 }).forEach((session) => latest.set(session.peer.address, session));

@@ -1,7 +1,7 @@
 // The routes of a prefix that stand, or stood at a moment, of every peer.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/rib.js
-//   mongosh "$URI/bgpledger" --quiet --eval 'var prefix = "203.0.113.0/24", at = ISODate("2026-11-23T19:19:00Z")' \
+//   bgpledger shell --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/rib.js
+//   bgpledger shell --quiet --eval 'var prefix = "203.0.113.0/24", at = ISODate("2026-11-23T19:19:00Z")' \
 //     --file conf/mongosh/rib.js
 
 const moment = globalThis.at ?? new Date();

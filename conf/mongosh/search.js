@@ -1,7 +1,7 @@
 // What was announced in a span of time with a path and a community that match.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var hours = 1, asPath = /(^| )64511$/' --file conf/mongosh/search.js
-//   mongosh "$URI/bgpledger" --quiet --eval 'var community = /:666$/' --file conf/mongosh/search.js
+//   bgpledger shell --quiet --eval 'var hours = 1, asPath = /(^| )64511$/' --file conf/mongosh/search.js
+//   bgpledger shell --quiet --eval 'var community = /:666$/' --file conf/mongosh/search.js
 
 const asked = { path: globalThis.asPath ?? /./, community: globalThis.community };
 const ts = { $gte: new Date(Date.now() - (globalThis.hours ?? 24) * 3600e3) };

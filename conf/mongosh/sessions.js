@@ -1,6 +1,6 @@
 // All sessions, newest first: how long each was up, what it brought, why it ended.
 //
-//   mongosh "$URI/bgpledger" --quiet --file conf/mongosh/sessions.js
+//   bgpledger shell --quiet --file conf/mongosh/sessions.js
 
 db.sessions.find().sort({ since: -1 }).limit(100).forEach((session) => {
   const until = session.until ?? new Date();

@@ -1,7 +1,7 @@
 // What peers say, as it is stored, until Ctrl-C. For MongoDB alone `db.updates.watch()` would do; the embedded store
 // has no change streams.
 //
-//   mongosh "$URI/bgpledger" --quiet --file conf/mongosh/tail.js
+//   bgpledger shell --quiet --file conf/mongosh/tail.js
 
 // A session's document is written after its UPDATEs: up to its `last_seen` all of them are there.
 const shown = new Map(); // session -> what it had counted, and up to when it has been shown

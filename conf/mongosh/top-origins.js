@@ -1,6 +1,6 @@
 // The origin ASes with the most announced routes, over a span of time.
 //
-//   mongosh "$URI/bgpledger" --quiet --eval 'var hours = 24' --file conf/mongosh/top-origins.js
+//   bgpledger shell --quiet --eval 'var hours = 24' --file conf/mongosh/top-origins.js
 
 const span = { ts: { $gte: new Date(Date.now() - (globalThis.hours ?? 24) * 3600e3) } };
 const routes = new Map();

@@ -1,6 +1,6 @@
 // Makes two views, for those who would rather `find` than run scripts; run it again to make them anew.
 //
-//   mongosh "$URI/bgpledger" --quiet --file conf/mongosh/views.js
+//   bgpledger shell --quiet --file conf/mongosh/views.js
 //   db.peers_now.find()
 //   db.routes_said.find({ peer: "192.0.2.1", ts: { $gt: ISODate("2026-11-23T19:00:00Z") }, as_path: /64511$/ })
 //

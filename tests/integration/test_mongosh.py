@@ -1,6 +1,7 @@
 """The recipes for mongosh, run as an analyst runs them, on an archive whose content is known."""
 
 import os
+import shlex
 import subprocess
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from collector.ledger.archive import Archiver
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
+from tests.running import collecting
 from tests.support import ROOT, Router, missing
 
 MONGOSH = ROOT / ".tools/node_modules/.bin/mongosh"
@@ -172,3 +174,26 @@ async def test_sessions(recipe: Recipe) -> None:
     gone, up = await recipe("sessions.js")
     assert gone.split(" ", 1)[1] == "192.0.2.2 AS64501 ended 0.0 min 2 updates peer reset"
     assert up.split()[1:4] == ["192.0.2.1", "AS64500", "up"]
+
+
+async def test_the_shell_that_status_names(data_dir: Path, tmp_path: Path) -> None:
+    if not MONGOSH.exists():
+        missing("mongosh is not installed; `make tools` installs it where npm is")
+
+    def type_in(*more: str, path: str) -> subprocess.CompletedProcess[str]:
+        words = [*shlex.split(shell), *more]
+        environment = {**os.environ, "PATH": path, "HOME": str(tmp_path)}
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+    with collecting(data_dir) as collector:
+        await collector.until_up()
+        shell = collector.status()["shell"]
+    # The collector is gone; the archive is opened for it.
+    path = f"{MONGOSH.parent}:{os.environ['PATH']}"
+    asked = ("--quiet", "--norc", "--eval", "`in ${db.getName()}, ${db.meta.countDocuments({}) > 0}`")
+    done = type_in(*asked, path=path)
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["true"]), done.stdout + done.stderr
+    assert (data_dir / "store.password").read_text() not in done.stdout + done.stderr
+    done = type_in(path="/nonexistent")
+    assert "error: mongosh is not installed" in done.stderr
+    assert "cure: " in done.stderr

@@ -9,7 +9,7 @@ from pymongo import AsyncMongoClient
 
 from collector.errors import StoreError, StoreUnavailableError
 from collector.store.mongo import Store
-from collector.store.uri import redact
+from collector.store.uri import redact, with_database
 
 T0 = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)
 
@@ -158,3 +158,18 @@ def test_a_bad_uri_is_a_message_without_its_secret(uri: str, driver: Any) -> Non
 )
 def test_redaction(uri: str, shown: str) -> None:
     assert redact(uri) == shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("mongodb://db", "mongodb://db/x"),
+        ("mongodb://a,b:1/?replicaSet=rs0", "mongodb://a,b:1/x?replicaSet=rs0"),
+        ("mongodb://me:pw@db/", "mongodb://me:pw@db/x?authSource=admin"),
+        ("mongodb://me:pw@db/mine?tls=true", "mongodb://me:pw@db/x?tls=true&authSource=mine"),
+        ("mongodb+srv://me:pw@db/?authSource=mine", "mongodb+srv://me:pw@db/x?authSource=mine"),
+        ("mongodb://me@db/?authMechanism=MONGODB-X509", "mongodb://me@db/x?authMechanism=MONGODB-X509"),
+    ],
+)
+def test_a_database_to_begin_in(uri: str, expected: str) -> None:
+    assert with_database(uri, "x") == expected

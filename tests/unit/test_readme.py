@@ -52,7 +52,7 @@ _OF_OTHERS = {"--strict", "--version", "--sync-on-commit"}
 def test_every_option_that_is_named_exists() -> None:
     before = {option for parameter in get_command(app).params for option in parameter.opts}
     known = before.union(*commands().values())
-    asking = re.sub(r"^\$ mongosh .*", "", (ROOT / "docs/asking.md").read_text(), flags=re.MULTILINE)
+    asking = re.sub(r"^\$ bgpledger shell .*", "", (ROOT / "docs/asking.md").read_text(), flags=re.MULTILINE)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + asking))
     assert named <= known | _OF_OTHERS
 
