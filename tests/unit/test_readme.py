@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -82,3 +83,23 @@ def test_the_documents_are_as_the_models(heading: str, model: type) -> None:
     assert keys <= fields
     required = {name for name, field in model.model_fields.items() if field.is_required()} - {"key"}  # type: ignore[attr-defined]
     assert required <= keys
+
+
+PAGES = sorted({ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_of_the_project(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        found = (page.parent / target).resolve()
+        assert found.exists(), target
+        assert found.is_relative_to(ROOT), target
+
+
+def test_nothing_cites_what_is_beside_the_checkout() -> None:
+    """Who has the project has only the project."""
+    beside = ".." + "/shared"
+    files = [*PAGES, *(file for folder in ("collector", "schemas", "conf") for file in ROOT.glob(f"{folder}/**/*.*"))]
+    assert [
+        file for file in files if file.suffix in (".md", ".py", ".toml", ".js") and beside in file.read_text()
+    ] == []
