@@ -170,7 +170,8 @@ class Attributes(_Frozen):
     pmsi_tunnel: str | None = None
     """PMSI_TUNNEL (RFC 6514), as ExaBGP prints it."""
     prefix_sid: dict[str, Any] | None = None
-    """BGP Prefix-SID (RFC 8669), as ExaBGP prints it."""
+    """BGP Prefix-SID (RFC 8669), as ExaBGP prints it; of SRv6 SIDs (RFC 9252) it prints nothing: these are null, or
+    those of the message's bytes (`wire_bytes`)."""
     bgp_ls: dict[str, Any] | None = None
     """BGP-LS attribute (RFC 9552), as ExaBGP prints it."""
     unknown: list[UnknownAttribute] | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from collector.wire.mend import mended
 from schemas.exabgp import to_message
 from schemas.message import Answer, Counted, Message, Open, Peer, StateChange
 from schemas.scalars import from_unix, normalise_address
@@ -57,9 +58,9 @@ def decode(raw: bytes) -> Message | Rejection:
     if not raw.startswith(b"{"):
         return _without_object(raw)
     try:
-        line = from_json(raw, cache_strings="keys")
+        line = _parsed(raw)
     except ValueError as error:
-        return Rejection(f"not valid JSON: {error}{_known_fault(raw)}")
+        return Rejection(f"not valid JSON: {error}{_AUTO_CURE if _AUTO in raw else ''}")
     except RecursionError:
         return Rejection("not valid JSON: nested too deep")
     try:
@@ -74,6 +75,18 @@ def decode(raw: bytes) -> Message | Rejection:
         return Rejection(f"not as ExaBGP prints it: {len(raw)} bytes of {message.kind}")
     return message
 
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return from_json(raw, cache_strings="keys")
+    except ValueError:
+        if (whole := mended(raw)) == raw:
+            raise
+        return from_json(whole, cache_strings="keys")
+
+
+_AUTO = b'": None'
+_AUTO_CURE = " (ExaBGP prints None with `peer-as auto` or `local-as auto`: give the AS number)"
 
 _SELF = re.compile(
     rb"""\{\ ?"exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),.{0,300}?
@@ -121,17 +134,3 @@ def _is_array(raw: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-# Faults of ExaBGP's own that make a line no JSON, each with what a user can do about it.
-_FAULTS = (
-    (b'": None', "ExaBGP prints None with `peer-as auto` or `local-as auto`: give the AS number"),
-    (b'"endpoint_behavior": %d', "ExaBGP prints SRv6 prefix-SIDs unfilled: `wire_bytes` keeps them"),
-    (b'""source_ip_len"', "ExaBGP forgets a comma in MUP type 1 routes: `wire_bytes` keeps them"),
-    (b'"afi": ""', "ExaBGP 4.2 quotes the family of a route refresh twice: use ExaBGP 5"),
-    (b'": nan', "ExaBGP 4.2 prints NaN as nan: use ExaBGP 5"),
-)
-
-
-def _known_fault(raw: bytes) -> str:
-    return next((f" ({cure})" for sign, cure in _FAULTS if sign in raw), "")

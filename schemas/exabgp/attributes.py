@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,27 +75,63 @@ def _keep_unknown(values: dict[str, Any], name: str, value: Any) -> None:
         values.setdefault("unknown", []).append(UnknownAttribute(code=code, flags=flags, hex=digits))
 
 
-def with_flags(attributes: Attributes, wire: bytes) -> Attributes:
-    """Attributes with the flags of unknown ones as they came, of a message's bytes (RFC 4271 4.3)."""
-    if not attributes.unknown:
+def with_bytes(attributes: Attributes, wire: bytes) -> Attributes:
+    """Attributes with what only a message's bytes say (RFC 4271 4.3): flags of unknown ones, and SRv6 SIDs."""
+    if not attributes.unknown and not attributes.prefix_sid:
         return attributes
-    came = dict(_flags(wire))
-    own = [one.model_copy(update={"flags": came.get(one.code, one.flags)}) for one in attributes.unknown]
-    return attributes.model_copy(update={"unknown": own})
+    came = {code: (flags, value) for flags, code, value in _read(wire)}
+    own: dict[str, Any] = {}
+    if attributes.unknown:
+        flags = {code: flags for code, (flags, _) in came.items()}
+        own["unknown"] = [
+            one.model_copy(update={"flags": flags.get(one.code, one.flags)}) for one in attributes.unknown
+        ]
+    if attributes.prefix_sid and _PREFIX_SID in came:
+        own["prefix_sid"] = _with_sids(attributes.prefix_sid, came[_PREFIX_SID][1])
+    return attributes.model_copy(update=own)
 
 
-def _flags(wire: bytes) -> Iterator[tuple[int, int]]:
-    """Of each attribute its code and its flags."""
+def _read(wire: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Of each attribute its flags, its code and its value."""
     at = _HEADER + 2 + int.from_bytes(wire[_HEADER : _HEADER + 2])
-    end = at + 2 + int.from_bytes(wire[at : at + 2])
+    end = min(at + 2 + int.from_bytes(wire[at : at + 2]), len(wire))
     at += 2
-    while at + _SHORTEST <= min(end, len(wire)):
+    while at + _SHORTEST <= end:
         flags, code = wire[at], wire[at + 1]
-        size = 2 if flags & _EXTENDED_LENGTH else 1
-        yield code, flags
-        at += 2 + size + int.from_bytes(wire[at + 2 : at + 2 + size])
+        begin = at + 2 + (2 if flags & _EXTENDED_LENGTH else 1)
+        at = begin + int.from_bytes(wire[at + 2 : begin])
+        yield flags, code, wire[begin : min(at, end)]
 
 
+def _with_sids(printed: dict[str, Any], value: bytes) -> dict[str, Any]:
+    """A prefix-SID with its SRv6 SIDs (RFC 9252 2), which ExaBGP leaves unfilled; as it is where they do not fit."""
+    filled = dict(printed)
+    for kind, service in _tlvs(value):
+        name = _SERVICES.get(kind, "")
+        sids = [said for kind, said in _tlvs(service[1:]) if kind == _SID_INFORMATION and len(said) >= _SID_BYTES]
+        there = printed.get(name)
+        if isinstance(there, list) and len(there) == len(sids) and all(isinstance(one, dict) for one in there):
+            filled[name] = [{**one, **_sid(said)} for one, said in zip(there, sids, strict=True)]
+    return filled
+
+
+def _tlvs(value: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + _SHORTEST <= len(value):
+        end = at + _SHORTEST + int.from_bytes(value[at + 1 : at + _SHORTEST])
+        yield value[at], value[at + _SHORTEST : end]
+        at = end
+
+
+def _sid(said: bytes) -> dict[str, Any]:
+    """RFC 9252 3.1: a reserved byte, the SID, its flags, its behaviour."""
+    sid = socket.inet_ntop(socket.AF_INET6, said[1:17])
+    return {"sid": sid, "flags": said[17], "endpoint_behavior": int.from_bytes(said[18:20])}
+
+
+_PREFIX_SID = 40
+_SERVICES = {5: "l3-service", 6: "l2-service"}
+_SID_INFORMATION, _SID_BYTES = 1, 20
 _ASN_DIGITS = 8
 _HEADER, _SHORTEST = 19, 3
 _EXTENDED_LENGTH = 0x10

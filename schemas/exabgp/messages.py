@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from schemas import message
-from schemas.exabgp.attributes import read_attributes, with_flags
+from schemas.exabgp.attributes import read_attributes, with_bytes
 from schemas.exabgp.routes import read_announced, read_withdrawn
 from schemas.exabgp.shapes import (
     HELPER_LINE,
@@ -103,7 +103,7 @@ def _update(common: dict[str, Any], neighbor: Neighbor) -> Message:
     attribute = update.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
     if attributes and "wire" in common:
-        attributes = with_flags(attributes, common["wire"])
+        attributes = with_bytes(attributes, common["wire"])
     return message.Update(
         **common,
         attributes=attributes,
