@@ -256,6 +256,10 @@ class CollectorStatus(Report):
     """Lines that ExaBGP counted and that never came."""
     unreadable: int
     """Lines of peers' that could not be read, and may have said anything of their routes: they are rejects."""
+    clock_steps: int = 0
+    """How often ExaBGP's clock was set back, as its lines tell."""
+    clock_set_back: Timestamp | None = None
+    """Since that time stored time stands still, until ExaBGP's clock is there again; null when it is."""
     lag_seconds: float
     """Age of the oldest line that waits; 0 when none does."""
     rib_behind: int | None = None

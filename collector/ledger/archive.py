@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from collector.errors import SpoolError, StoreError, one_error
+from collector.ledger.gaps import rejected
 from collector.ledger.healer import Ask, Healer
 from collector.ledger.outage import Outage, Tell
 from collector.ledger.session_documents import SessionDocuments
@@ -31,6 +32,7 @@ from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
 from collector.wire.decode import Rejection, counted, decode
 from schemas.documents import Gap, Place, Session, collection_of, lane_name, make_reject, to_document
+from schemas.message import Peer
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +90,8 @@ class _Batch:
     documents: dict[str, list[Document]] = field(default_factory=dict)
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
+    refused: Sequence[Gap] = ()
+    """Of UPDATEs that the store will never take."""
     lines: int = 0
     full: bool = False
     """Whether there may be more lines at once."""
@@ -147,6 +151,7 @@ class Archiver:
         self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"), lane=lane)
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
+        self._refused = int(lines.note.get("refused", 0))
         self._troubles = Troubles()
         self._healer = Healer(ask)
         self._saw = saw
@@ -260,20 +265,22 @@ class Archiver:
         """Take batches in their order, whichever is durable first."""
         while (one := await written.get()) is not None:
             batch, writing = one
-            rejected = await writing
-            self._stored += batch.lines - rejected
-            self._rejected += rejected
+            rejects = await writing
+            self._stored += batch.lines - rejects
+            self._rejected += rejects
+            self._refused += len(batch.refused)
             if batch.checkpoint:
                 await self._acknowledge(batch.checkpoint)
             self._saw(batch.checkpoint.sessions if batch.checkpoint else (), full=batch.full)
-            self._healer.want(batch.gaps)
+            self._healer.want((*batch.gaps, *batch.refused))
             self._healer.act(self._tracker.capabilities)
             free.release()
 
     async def _acknowledge(self, point: _Checkpoint) -> None:
         """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
         await self._persist(partial(self._store_sessions, point.sessions))
-        note = {**self._name, "stored": self._stored, "rejected": self._rejected, "tracker": point.tracker}
+        sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
+        note = {**self._name, **sums, "tracker": point.tracker}
         await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))
 
     async def _prepare(self) -> None:
@@ -292,6 +299,7 @@ class Archiver:
         writing.append(self._insert_gaps(batch.gaps))
         for refused in await _all(writing):
             rejects += refused
+        await self._insert_gaps(batch.refused)
         if rejects:
             for refusal in await self._store.insert("rejects", rejects):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
@@ -304,6 +312,12 @@ class Archiver:
             return []
         refusals = await self._store.insert(collection, documents)
         refused = [(*batch.origins[collection][refusal.at], refusal.reason) for refusal in refusals]
+        if collection == "updates":
+            peers = [Peer.model_validate(documents[refusal.at]["peer"]) for refusal in refusals]
+            batch.refused = [
+                rejected(place, line.number, peer, reason)
+                for peer, (line, place, reason) in zip(peers, refused, strict=True)
+            ]
         return [make_reject(place, line.number, line.raw, reason) for line, place, reason in refused]
 
     async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[Document]:

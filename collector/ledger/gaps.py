@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from schemas.documents import COUNTED_CAUSES, Gap, GapCause, make_gap_key
+from schemas.documents import COUNTED_CAUSES, Gap, GapCause, Place, key_collector, make_gap_key, make_key
 from schemas.message import Counted, Dropped, HelperEnd, HelperStart, Peer, Shutdown
 
 _TOLD_OF_NEWEST = frozenset(
@@ -193,7 +193,9 @@ class GapFinder:
     def reject(self, line: int, ts: datetime, peer: Peer, reason: str) -> None:
         """Take note of a peer's line that cannot be read, and may have said anything of its routes."""
         self.state.unreadable += 1
-        self._add(line, peer, ts, ts, 1, "reject", reason)
+        self.state.gaps += 1
+        place = Place(make_key(ts, self._number, line), ts, self._collector, None)
+        self._found.append(rejected(place, line, peer, reason))
 
     def unheard(self, line: int, after: datetime | None, ts: datetime, peer: Peer) -> None:
         """Take note of a peer that speaks in a session of which we have not heard that it began, or went on."""
@@ -337,13 +339,33 @@ class GapFinder:
         reason: str | None = None,
     ) -> None:
         whose = peer.address if peer else ""
-        if cause == "reject":
-            whose += " reject"
-        elif lines is None and cause in COUNTED_CAUSES:  # some that can be counted may be lost at the same line
+        if lines is None and cause in COUNTED_CAUSES:  # some that can be counted may be lost at the same line
             whose += " unknown"
         key = make_gap_key(before, self._number, line, whose)
         facts: dict[str, Any] = {"peer": peer, "after": after, "lines": lines, "cause": cause, "reason": reason}
         self._found.append(Gap(key=key, collector=self._collector, ts=before, line=line, **facts))
         self.state.gaps += 1
-        if peer and cause != "reject":  # what is nobody's in particular is counted with its peers' next lines
+        if peer:  # what is nobody's in particular is counted with its peers' next lines
             self.state.lost += lines or 0
+
+
+def rejected(place: Place, line: int, peer: Peer, reason: str) -> Gap:
+    """The gap of a peer's line that cannot be read, or stored, and may have said anything of its routes.
+
+    Args:
+        place: where the line belongs.
+        line: its number.
+        peer: whose it is.
+        reason: why not.
+    """
+    return Gap(
+        key=make_gap_key(place.ts, key_collector(place.key), line, f"{peer.address} reject"),
+        collector=place.collector,
+        ts=place.ts,
+        line=line,
+        peer=peer,
+        after=place.ts,
+        lines=1,
+        cause="reject",
+        reason=reason,
+    )

@@ -6,6 +6,7 @@ them the same session, and each session's document the same content.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,8 @@ from schemas.message import (
     Withdrawn,
 )
 
+log = logging.getLogger(__name__)
+
 EPOCH = datetime.fromtimestamp(0, UTC)
 _LOST_WORD = "ExaBGP ended without a word"
 _UNHEARD = "its end was not heard"
@@ -63,11 +66,29 @@ class _Neighbour:
 
 
 @dataclass(slots=True)
+class ClockStep:
+    """ExaBGP's clock was set back."""
+
+    line: int
+    """The first line behind that."""
+    before: datetime
+    """The own time of the line before it."""
+    after: datetime
+    """Its own time."""
+
+
+@dataclass(slots=True)
 class _State:
     """All that the tracker has to remember over a restart."""
 
     last_ts: datetime = EPOCH
     """The stored time of the last line: it never runs backwards."""
+    clock: datetime = EPOCH
+    """The last line's own time, by ExaBGP's clock."""
+    steps: int = 0
+    """How often that clock was set back."""
+    stepped: ClockStep | None = None
+    """The last time it was."""
     neighbours: dict[str, _Neighbour] = field(default_factory=dict)
     gaps: GapState = field(default_factory=GapState)
 
@@ -153,11 +174,25 @@ class SessionTracker:
                 self._end_all(ts, "ExaBGP was shut down")
             return self._place(ts, line, None)
         self._state.last_ts = ts
+        self._follow_clock(line, message.ts)
         self._count(line, before, ts, _counted(message))
         neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=ts))
         place = self._apply(line, ts, message, neighbour)
         neighbour.last_seen = ts
         return place
+
+    def _follow_clock(self, line: int, own: datetime) -> None:
+        """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""
+        state = self._state
+        if own < state.clock:
+            state.steps, state.stepped = state.steps + 1, ClockStep(line, state.clock, own)
+            log.warning(
+                "ExaBGP's clock was set back by %s, from %s: until it is there again, what is stored has that time,"
+                " and its own beside it as `clock`",
+                state.clock - own,
+                state.clock.isoformat(timespec="milliseconds"),
+            )
+        state.clock = own
 
     def _count(self, line: int, before: datetime, ts: datetime, counted: Counted) -> None:
         """Take a line's count into account, and what it tells of ExaBGP's life."""

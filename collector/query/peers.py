@@ -79,7 +79,7 @@ async def _up(store: Store, session: Document, peer: KnownPeer | None) -> PeerSt
         since=session["since"],
         last_message=session["last_seen"],
         last_keepalive=keepalive,
-        keepalive_age=(datetime.now(UTC) - keepalive).total_seconds() if keepalive else None,
+        keepalive_age=max((datetime.now(UTC) - keepalive).total_seconds(), 0.0) if keepalive else None,
         updates=session["updates"],
         routes=await (await known(store, session, None)).count(),
     )

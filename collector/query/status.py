@@ -7,6 +7,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     running = find_running(data_dir)
     spools = [inspect(lane.spool) for lane in find_lanes(data_dir)]
     notes = [spool.note for spool in spools]
-    gaps = [note.get("tracker", {}).get("gaps", {}) for note in notes]
+    trackers = [note.get("tracker", {}) for note in notes]
+    gaps = [tracker.get("gaps", {}) for tracker in trackers]
     try:
         server = await store.server_version() if store else "none: no collector runs here, and no URI is given"
         behind = await rib_lag(store) if store else None
@@ -51,7 +53,9 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         spool_full=min((spool.full for spool in spools if spool.full), default=None),
         gaps=sum(found.get("gaps", 0) for found in gaps),
         lost=sum(found.get("lost", 0) for found in gaps),
-        unreadable=sum(found.get("unreadable", 0) for found in gaps),
+        unreadable=sum(found.get("unreadable", 0) for found in gaps) + sum(note.get("refused", 0) for note in notes),
+        clock_steps=sum(tracker.get("steps", 0) for tracker in trackers),
+        clock_set_back=_set_back(trackers),
         bytes_waiting=sum(spool.bytes_waiting for spool in spools),
         lag_seconds=max(_age(spool.oldest_waiting) for spool in spools),
         rib_behind=behind,
@@ -77,6 +81,13 @@ def _shell(data_dir: Path, store: Store) -> str:
     here = own["password"] == credentials.read(data_dir)
     where = ["--data-dir", str(data_dir)] if here else ["--mongodb-uri", store.shown_uri]
     return shlex.join([sys.argv[0], *where, "shell"])
+
+
+def _set_back(trackers: Sequence[Mapping[str, Any]]) -> datetime | None:
+    """The stored time that stands still because a clock was set back."""
+    noted = [(datetime.fromisoformat(one["last_ts"]), one.get("clock")) for one in trackers if "last_ts" in one]
+    ahead = [stored for stored, clock in noted if clock and datetime.fromisoformat(clock) < stored]
+    return max((stored for stored in ahead if stored > datetime.now(UTC)), default=None)
 
 
 async def rib_lag(store: Store) -> int:

@@ -25,6 +25,8 @@ _Read = Callable[[Mapping[str, datetime]], AsyncGenerator[Document, None]]
 """Reads one window."""
 
 _FIRST_WINDOW = timedelta(seconds=1)
+_NARROWEST_WINDOW = timedelta(milliseconds=1)
+"""Stored times have no less between them: where a clock was set back, very many may be the same."""
 _WIDEST_WINDOW = timedelta(hours=1)
 _WIDEST_OF_FEW = timedelta(days=7)
 """Of some routes of a table less is said."""
@@ -99,7 +101,7 @@ async def _in_windows(
         begin = behind
         at = _reach(spans, at, begin)
         if count > _MANY:
-            width /= 4
+            width = max(width / 4, _NARROWEST_WINDOW)
         elif count < _FEW:
             width = min(width * 2, widest)
 

@@ -126,12 +126,17 @@ async def test_an_archiver_goes_on_where_the_last_one_ended(spool: Path, store: 
 
 async def test_what_the_store_will_never_take_becomes_a_reject(spool: Path, store: Store) -> None:
     router = Router()
+    up = router.up()
     huge = router.update(withdraw={"ipv6 unicast": ["::/0"] * 1_040_000})  # over 16 MB as BSON, though not as JSON
-    note = await archive(spool, store, *router.up(), huge, router.announce(PREFIX))
+    note = await archive(spool, store, *up, huge, router.announce(PREFIX))
     assert (note["stored"], note["rejected"]) == (5, 1)
     (reject,) = await documents(store, "rejects")
     assert "too large" in reject["reason"]
     assert (reject["size"], len(reject["raw"])) == (len(huge), 2**20)
+    (gap,) = await documents(store, "gaps")
+    assert (gap["cause"], gap["line"], gap["lines"], gap["ts"]) == ("reject", 4, 1, reject["ts"])
+    assert note["refused"] == 1
+    assert events(await ask(store)) == ["gap", "announce"]
 
 
 async def test_a_session_is_stored_without_what_no_store_takes(spool: Path, store: Store) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from collector.ledger.sessions import SessionTracker
 from collector.wire.decode import Rejection, decode
-from schemas.documents import Place, Session, key_line
+from schemas.documents import Place, Session, key_line, to_document, to_message
 from tests.support import Router
 
 HELPER = b'{"bgpledger": "receive", "event": "start", "time": %f, "pid": 9, "ppid": %d}'
@@ -244,3 +244,24 @@ def test_answers_and_rejects_stand_at_the_last_known_time() -> None:
     (place,) = feed.take(b"done")
     assert seconds(place.ts) == 0.25
     assert feed.tracker.reject(9).key > place.key
+
+
+def test_stored_time_never_runs_backwards_and_a_clock_that_was_set_back_is_noticed() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.announce("10.0.0.0/8"))
+    router.time -= 25
+    lines = [router.withdraw("10.0.0.0/8"), router.keepalive()]
+    places = feed.take(*lines)
+    assert [seconds(place.ts) for place in places] == [1.25, 1.25]
+    assert [place.key for place in places] == sorted(place.key for place in places)
+    message = decode(lines[0])
+    assert not isinstance(message, Rejection)
+    document = to_document(message, places[0])
+    assert (seconds(document["ts"]), seconds(document["clock"])) == (1.25, -23.5)
+    assert to_message(document) == message
+    feed.restart()
+    feed.take(router.keepalive())
+    note = feed.tracker.note()
+    assert (note["steps"], note["stepped"]["line"]) == (1, 5)
+    assert [note["stepped"][at][-10:-5] for at in ("before", "after")] == ["01.25", "36.50"]
+    assert (seconds(feed.only.last_seen), feed.only.until) == (1.25, None)
