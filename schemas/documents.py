@@ -60,9 +60,15 @@ def make_gap_key(ts: datetime, collector: int, line: int, peer: str) -> ObjectId
 
 
 def make_snapshot_key(ts: datetime, collector: int, session: ObjectId, part: int | None = None) -> ObjectId:
-    """The key of a session's table at a time, or of a part of it: the same one, made again, has the same key."""
+    """The key of a session's table at a time, or of a part of it, unless another has it: then the next that is free."""
     digest = hashlib.blake2b(f"{session} {ts.timestamp()} {part}".encode(), digest_size=5).digest()
     return ObjectId(int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + digest)
+
+
+def key_behind(key: ObjectId) -> ObjectId:
+    """The key behind one, of the same second and collector; the first of these behind the last."""
+    last = int.from_bytes(key.binary[7:]) + 1
+    return ObjectId(key.binary[:7] + (last & ((1 << _LINE_BITS) - 1)).to_bytes(5))
 
 
 def key_line(key: ObjectId) -> int:

@@ -53,7 +53,8 @@ async def _archive(settings: Settings) -> None:
     with ExitStack() as readers:
         async with find_store(settings, primary=True, at_rest=False) as store:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
-            projector = Projector(store, settings.collector, rhythm, days=settings.rib.snapshot_days)
+            days, changes_days = settings.rib.snapshot_days, settings.rib.snapshot_changes_days
+            projector = Projector(store, settings.collector, rhythm, days=days, changes_days=changes_days)
             archivers = [
                 _archiver(settings, lane, store, readers, tell=partial(states.hear, lane.number), saw=projector.saw)
                 for lane in find_lanes(settings.data_dir, settings.exabgp.processes)

@@ -60,14 +60,15 @@ class Projector:
         store: the archive.
         collector: its name.
         rhythm: when tables are stored.
-        days: how long tables are kept; 0 is for ever.
+        days: how long whole tables are kept; 0 is for ever.
+        changes_days: how long what changed in between is kept; 0 is as long.
     """
 
-    def __init__(self, store: Store, collector: str, rhythm: Rhythm, *, days: float) -> None:
+    def __init__(self, store: Store, collector: str, rhythm: Rhythm, *, days: float, changes_days: float = 0) -> None:
         self._store = store
         self._collector = collector
         self._rhythm = rhythm
-        self._kept = timedelta(days=days)
+        self._kept, self._changes_kept = days, changes_days
         self._began = datetime.now(UTC)
         self._up: dict[ObjectId, Document] | None = None
         self._seen: dict[ObjectId, Document] = {}
@@ -126,9 +127,19 @@ class Projector:
         key = session["_id"]
         if key not in self._newest:
             await self._tidy(key)
-            self._newest[key] = await snapshots.newest(self._store, key)
+            self._newest[key] = await self._sound(key)
         async for stored in project(self._store, session, self._newest[key], self._rhythm):
             self._newest[key] = stored
+
+    async def _sound(self, session: ObjectId) -> Stored | None:
+        """The newest table, after those are removed of which another table has overwritten a part."""
+        while stored := await snapshots.newest(self._store, session):
+            broken = [one for one in stored if one and not await snapshots.has_all_parts(self._store, one)]
+            if not broken:
+                return stored
+            log.info("a stored table of %s is not whole, and is made anew", broken[0].peer.address)
+            await snapshots.remove(self._store, broken)
+        return None
 
     async def _tidy(self, session: ObjectId) -> None:
         """Remove what one of us that was killed, or of an older version, has left."""
@@ -154,14 +165,15 @@ class Projector:
 
     async def _sweep(self) -> None:
         """Remove tables that are too old, but for what is needed of them still."""
-        if not self._kept:
-            return
-        limit = datetime.now(UTC) - self._kept
         needed = {snapshot.key for stored in self._newest.values() if stored for snapshot in stored if snapshot}
-        needed |= await snapshots.bases(self._store, limit)
-        async for snapshot in snapshots.every(self._store, {"ts": {"$lt": limit}}):
-            if snapshot.collector == self._collector and snapshot.key not in needed:
-                await snapshots.remove(self._store, [snapshot])
+        for days, kind in ((self._changes_kept, {"base": {"$exists": True}}), (self._kept, {})):
+            if not days:
+                continue
+            limit = datetime.now(UTC) - timedelta(days=days)
+            needed |= await snapshots.bases(self._store, limit)
+            async for snapshot in snapshots.every(self._store, {"ts": {"$lt": limit}, **kind}):
+                if snapshot.collector == self._collector and snapshot.key not in needed:
+                    await snapshots.remove(self._store, [snapshot])
 
 
 async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:

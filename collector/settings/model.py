@@ -194,7 +194,10 @@ class RibSettings(_Section):
     snapshot_updates: int = Field(
         5000, ge=1, le=10_000_000, description="UPDATEs after which what has changed is stored, 1 to 10000000"
     )
-    snapshot_days: values.Days = Field(0, description="days that they are kept, 1 to 24855; 0 is for ever")
+    snapshot_days: values.Days = Field(30, description="days that whole tables are kept, 1 to 24855; 0 is for ever")
+    snapshot_changes_days: values.Days = Field(
+        2, description="days that what changed in between is kept, 1 to 24855; 0 is as long as whole tables"
+    )
 
 
 class RetentionSettings(_Section):

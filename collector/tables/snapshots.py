@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from collector.store.updates import NEWEST_FIRST
 from collector.tables import pages
 from collector.tables.fold import Change, Fold
 from collector.tables.routes import BEHIND_PREFIXES, GONE, Held, Items, Key, Range, order
-from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart, collector_number, make_snapshot_key
+from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart, collector_number, key_behind, make_snapshot_key
 
 Beside = tuple[Key, Held, Held]
 """A route, how it stood, and how it stands; `GONE` when it does not."""
@@ -33,6 +34,17 @@ _FIRST_LOOK = 4
 """Snapshots: there are thousands of a session that lasts, and one of the newest nearly always serves."""
 _LOOKS = 16
 """At the order of so many routes one looks to find the place of another among some thousands."""
+
+
+class ForeignPartError(StoreError):
+    """A part of a table has the key of one of another table, which overwrote it; versions up to 0.1 let that happen."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(
+            f"the table of {snapshot.peer.address} at {snapshot.ts.isoformat()} is stored in part only",
+            "bgpledger db rebuild-rib makes the stored tables anew",
+        )
+        self.snapshot = snapshot
 
 
 class Stored(NamedTuple):
@@ -63,7 +75,7 @@ async def _with_base(store: Store, snapshot: Snapshot) -> Stored | None:
         return Stored(snapshot)
     async for document in store.find("snapshots", {"_id": snapshot.base}):
         base = Snapshot.model_validate(document)
-        if is_good(base):
+        if is_good(base) and base.session == snapshot.session:
             return Stored(base, snapshot)
     return None
 
@@ -72,6 +84,12 @@ def is_good(snapshot: Snapshot) -> bool:
     """Whether it can be read: all of it is there, and routes that are no prefixes stand by their keys."""
     has_others = bool(snapshot.parts) and snapshot.parts[-1].last >= BEHIND_PREFIXES
     return snapshot.complete and (snapshot.v == TABLE_VERSION or not has_others)
+
+
+async def has_all_parts(store: Store, snapshot: Snapshot) -> bool:
+    """Whether its parts are there, and its own."""
+    there = {one["_id"] async for one in store.find("snapshot_parts", {"snapshot": snapshot.key}, fields=("_id",))}
+    return there.issuperset(part.key for part in snapshot.parts)
 
 
 async def every(store: Store, query: Mapping[str, Any]) -> AsyncIterator[Snapshot]:
@@ -95,7 +113,7 @@ async def begin_fold(store: Store, session: ObjectId, stored: Stored | None, spa
     fold = Fold(session, span=span)
     if stored and stored.changes:
         parts = [part for part in stored.changes.parts if _meet(part, span)]
-        packed = [await _packed(store, part) for part in parts]
+        packed = [await _packed(store, stored.changes, part) for part in parts]
         fold.begin_with(packed, sum(part.routes for part in parts))
     return fold
 
@@ -104,15 +122,25 @@ def _meet(part: SnapshotPart, span: Range | None) -> bool:
     return span is None or (part.last >= span.first and part.first <= span.last)
 
 
-async def _packed(store: Store, part: SnapshotPart) -> bytes:
+async def _packed(store: Store, snapshot: Snapshot, part: SnapshotPart) -> bytes:
     async for document in store.find("snapshot_parts", {"_id": part.key}):
+        number = snapshot.parts.index(part)
+        if document["snapshot"] != snapshot.key or document.get("part", number) != number:  # 0.1 has no numbers
+            raise ForeignPartError(snapshot)
         packed: bytes = document["routes"]
         return packed
     raise StoreError("a snapshot was removed while it was read", "ask again")
 
 
-async def _read(store: Store, part: SnapshotPart) -> Items:
-    return pages.unpack(await _packed(store, part))
+async def _read(store: Store, snapshot: Snapshot, part: SnapshotPart) -> Items:
+    return pages.unpack(await _packed(store, snapshot, part))
+
+
+def _readers(store: Store, whole: Snapshot | None) -> Iterator[tuple[SnapshotPart, Callable[[], Awaitable[Items]]]]:
+    """Each part, and what reads it."""
+    if whole:
+        for part in whole.parts:
+            yield part, partial(_read, store, whole, part)
 
 
 async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range | None = None) -> AsyncIterator[Items]:
@@ -122,10 +150,10 @@ async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range 
         StoreError: the table was removed meanwhile.
     """
     changes = _Ahead(fold.changes())
-    for part in whole.parts if whole else ():
+    for part, read in _readers(store, whole):
         of_part = list(changes.upto(part.last))
         if _meet(part, span):
-            items = await _read(store, part)
+            items = await read()
             yield _merge(items, of_part) if of_part else items
         elif of_part:
             yield _merge([], of_part)
@@ -155,9 +183,9 @@ async def count(store: Store, whole: Snapshot | None, fold: Fold) -> int:
     """How many routes `changed` would give: only parts are read that changes reach into."""
     changes = _Ahead(fold.changes())
     total = 0
-    for part in whole.parts if whole else ():
+    for part, read in _readers(store, whole):
         of_part = list(changes.upto(part.last))
-        total += len(_merge(await _read(store, part), of_part)) if of_part else part.routes
+        total += len(_merge(await read(), of_part)) if of_part else part.routes
     while rest := changes.some(pages.ROUTES):
         total += len(_merge([], rest))
     return total
@@ -170,9 +198,9 @@ async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) 
         StoreError: the table was removed meanwhile.
     """
     before, changes = _Ahead(fold.changes()), _Ahead(later.changes())
-    for part in whole.parts if whole else ():
+    for part, read in _readers(store, whole):
         if of_part := list(changes.upto(part.last)):
-            yield _beside(await _read(store, part), before.upto(part.last), of_part)
+            yield _beside(await read(), before.upto(part.last), of_part)
     while of_part := changes.some(pages.ROUTES):
         yield _beside([], before.upto(of_part[-1][0]), of_part)
 
@@ -221,7 +249,7 @@ async def write(
     Raises:
         StoreError: somebody removed it meanwhile.
     """
-    snapshot = _empty(session, ts, updates)
+    snapshot = await _empty(store, session, ts, updates)
     return await _write(store, snapshot, _pages(changed(store, base, fold)))
 
 
@@ -229,13 +257,14 @@ async def write_changes(
     store: Store, session: Document, ts: datetime, base: Snapshot, fold: Fold, *, updates: int
 ) -> Snapshot:
     """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
-    snapshot = _empty(session, ts, updates, base.key)
+    snapshot = await _empty(store, session, ts, updates, base.key)
     return await _write(store, snapshot, _changes(fold))
 
 
-def _empty(session: Document, ts: datetime, updates: int, base: ObjectId | None = None) -> Snapshot:
+async def _empty(store: Store, session: Document, ts: datetime, updates: int, base: ObjectId | None = None) -> Snapshot:
+    key = make_snapshot_key(ts, collector_number(session["collector"]), session["_id"])
     return Snapshot(
-        key=make_snapshot_key(ts, collector_number(session["collector"]), session["_id"]),
+        key=await _free(store, "snapshots", key, {"session": session["_id"], "ts": ts}),
         collector=session["collector"],
         peer=session["peer"],
         session=session["_id"],
@@ -249,20 +278,32 @@ def _empty(session: Document, ts: datetime, updates: int, base: ObjectId | None 
     )
 
 
+async def _free(
+    store: Store, collection: str, key: ObjectId, own: Mapping[str, Any], taken: Collection[ObjectId] = ()
+) -> ObjectId:
+    """A key, or the next one that is no other document's: forty bits of a hash are the same now and then."""
+    while True:
+        found = store.find(collection, {"_id": key}, fields=tuple(own))
+        others = [one async for one in found if any(one.get(name) != value for name, value in own.items())]
+        if key not in taken and not others:
+            return key
+        key = key_behind(key)
+
+
 async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) -> Snapshot:
     await store.replace("snapshots", [snapshot.to_document()])
     waiting: list[Document] = []
     async for items in paged:
-        part = _part(snapshot, items)
+        whose = {"snapshot": snapshot.key, "part": len(snapshot.parts)}
+        part = await _part(store, snapshot, items, whose)
         snapshot.parts.append(part)
         packed = await asyncio.to_thread(pages.pack, items)
-        waiting.append({"_id": part.key, "v": snapshot.v, "snapshot": snapshot.key, "routes": packed})
+        waiting.append({"_id": part.key, "v": snapshot.v, **whose, "routes": packed})
         if len(waiting) == _AT_ONCE:
             await store.replace("snapshot_parts", waiting)
             waiting = []
     await store.replace("snapshot_parts", waiting)
-    there = [one async for one in store.find("snapshot_parts", {"snapshot": snapshot.key}, fields=("_id",))]
-    if len(there) != len(snapshot.parts):
+    if not await has_all_parts(store, snapshot):
         raise StoreError("a snapshot was removed while it was written")
     snapshot.routes = sum(part.routes for part in snapshot.parts)
     snapshot.complete = True
@@ -270,10 +311,11 @@ async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) 
     return snapshot
 
 
-def _part(snapshot: Snapshot, items: Items) -> SnapshotPart:
+async def _part(store: Store, snapshot: Snapshot, items: Items, whose: Mapping[str, Any]) -> SnapshotPart:
     number = collector_number(snapshot.collector)
+    key = make_snapshot_key(snapshot.ts, number, snapshot.session, len(snapshot.parts))
     return SnapshotPart(
-        key=make_snapshot_key(snapshot.ts, number, snapshot.session, len(snapshot.parts)),
+        key=await _free(store, "snapshot_parts", key, whose, [part.key for part in snapshot.parts]),
         routes=len(items),
         first=order(items[0][0]),
         last=order(items[-1][0]),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
 
 from collector.errors import StoreError
 from collector.ledger import project
@@ -49,8 +51,10 @@ async def prefixes(store: Store, at: datetime | None = None) -> list[str | None]
 
 
 @asynccontextmanager
-async def projecting(store: Store, rhythm: Rhythm, *, days: float = 0) -> AsyncIterator[Projector]:
-    projector = Projector(store, "test", rhythm, days=days)
+async def projecting(
+    store: Store, rhythm: Rhythm, *, days: float = 0, changes_days: float = 0
+) -> AsyncIterator[Projector]:
+    projector = Projector(store, "test", rhythm, days=days, changes_days=changes_days)
     running = asyncio.create_task(projector.run())
     try:
         yield projector
@@ -204,6 +208,77 @@ async def test_a_table_that_is_removed_while_it_is_read_is_not_taken_for_a_small
     await snapshots.remove(store, await tables(store))
     with pytest.raises(StoreError, match="removed while it was read"):
         [route async for route in reading]
+
+
+async def test_tables_whose_keys_are_the_same_stand_side_by_side(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every hash is the same: the keys of one second and collector are those of all of its tables and parts."""
+    monkeypatch.setattr(pages, "ROUTES", 30)
+    monkeypatch.setattr(snapshots, "make_snapshot_key", lambda ts, *_: ObjectId(int(ts.timestamp()).to_bytes(12)))
+    routers = [Router("192.0.2.1", 64500), Router("192.0.2.2", 64501)]
+    lines = sorted(
+        (line for router in routers for line in day(router)), key=lambda line: float(json.loads(line)["time"])
+    )
+    await archive(data_dir, store, *lines)
+    moments = [T0 + timedelta(hours=hours) for hours in (2, 4, 12, 20)]
+    folded = [[route async for route in rib(store, RibQuery(at=at))] for at in moments]
+    for _ in range(2):  # made again, they are in each other's way no more than before
+        assert await rebuild(store, Rhythm(8, 7))
+        assert [[route async for route in rib(store, RibQuery(at=at))] for at in moments] == folded
+        found = await tables(store)
+        assert {one.peer.address for one in found} == {router.address for router in routers}
+        assert len({part.key for one in found for part in one.parts}) == sum(len(one.parts) for one in found)
+
+
+async def test_a_part_of_another_table_is_never_read(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
+    router = Router()
+    lines = day(router)
+    await archive(data_dir, store, *lines)
+    await rebuild(store, Rhythm(24, 1))
+    truth = await prefixes(store)
+    (broken, *_) = (await tables(store))[::-1]
+    whole = broken.base or broken.key
+    async for part in store.find("snapshot_parts", {"snapshot": whole}):
+        await store.replace("snapshot_parts", [{**part, "snapshot": ObjectId()}])
+    with pytest.raises(StoreError, match="stored in part only") as caught:
+        await prefixes(store)
+    assert "db rebuild-rib" in caught.value.cure
+    async with projecting(store, Rhythm(24, 1)) as projector:
+        await archive(data_dir, store, router.announce("10.99.0.0/16"), saw=projector.saw)
+
+        async def mended() -> bool:
+            with suppress(StoreError):
+                return await prefixes(store) == sorted([*truth, "10.99.0.0/16"], key=by_prefix)
+            return False
+
+        await until(mended)
+
+
+def by_prefix(prefix: str | None) -> bytes:
+    return order(Key("ipv4 unicast", None, None, str(prefix)))
+
+
+async def test_whole_tables_live_longer_than_changes(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "LOOK_SECONDS", 0.01)
+    router = Router()
+    await archive(data_dir, store, *day(router), router.down())
+    await rebuild(store, Rhythm(8, 7))
+    before = await tables(store)
+    truth = await prefixes(store, T0 + timedelta(hours=12))
+    async with projecting(store, Rhythm(8, 7), changes_days=1):
+
+        async def swept() -> bool:
+            return not any(one.base for one in await tables(store))
+
+        await until(swept)
+    assert await tables(store) == [one for one in before if one.base is None]
+    assert await prefixes(store, T0 + timedelta(hours=12)) == truth
 
 
 async def test_the_lag_is_told(data_dir: Path, store: Store) -> None:
