@@ -1,4 +1,4 @@
-"""Real servers for all tests: the embedded store as a process of its own, MongoDB where MONGODB_URI names one."""
+"""Real servers for all tests: the embedded store as a process of its own, and all that MONGODB_URI names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,22 @@ from collector.store.mongo import Store
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-SERVERS = ["embedded", "mongodb"]
+NAMED = os.environ.get("MONGODB_URI", "").split()
+"""Servers that the tests of the store run against beside the embedded one."""
+
+
+@cache
+def server_name(uri: str) -> str:
+    """What a server says that it is, and where."""
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as client:
+        said = client.server_info()
+        host, port = next(iter(client.nodes))
+    own = said.get("secantusVersion")
+    return f"{f'SecantusDB-{own}' if own else 'MongoDB-' + said['version']}@{host}:{port}"
+
+
+def pytest_report_header() -> list[str]:
+    return [f"MONGODB_URI: {server_name(uri)}" for uri in NAMED]
 
 
 @pytest.fixture(scope="session")
@@ -31,15 +47,18 @@ def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     asyncio.run(server.stop())
 
 
-@pytest.fixture(params=SERVERS)
+ANY = ["embedded", *(NAMED or [""])]
+NAMES = ["embedded", *([server_name(uri) for uri in NAMED] or ["mongodb"])]
+
+
+@pytest.fixture(params=ANY, ids=NAMES)
 def mongodb_uri(request: pytest.FixtureRequest) -> str:
-    """A server that speaks MongoDB's protocol; a real MongoDB only where MONGODB_URI is set."""
+    """A server that speaks MongoDB's protocol: the embedded one, and each that MONGODB_URI names."""
     if request.param == "embedded":
         return str(request.getfixturevalue("embedded_uri"))
-    uri = os.environ.get("MONGODB_URI")
-    if not uri:
+    if not request.param:
         pytest.skip("MONGODB_URI names no MongoDB to test against")
-    return uri
+    return str(request.param)
 
 
 @pytest.fixture

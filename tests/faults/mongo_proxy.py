@@ -184,9 +184,10 @@ def as_member(port: Callable[[], int], primary: Callable[[], int], others: Calla
     async def fault(request: Message, forward: Forward) -> bytes:
         if not request.is_hello:
             return await forward()
-        await forward()
+        own = Message(await forward()).body
         leads = port() == primary()
-        said = {
+        said: dict[str, Any] = {
+            **{name: own[name] for name in ("saslSupportedMechs", "speculativeAuthenticate") if name in own},
             "ok": 1.0,
             "setName": "rs",
             "setVersion": 1,

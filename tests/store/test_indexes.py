@@ -38,11 +38,6 @@ class Listening(Store):
     asked: list[tuple[Mapping[str, Any], Sort]]
 
 
-@pytest.fixture
-def mongodb_uri(embedded_uri: str) -> str:
-    return embedded_uri
-
-
 @pytest.mark.parametrize(
     ("question", "filters"),
     [
@@ -56,11 +51,11 @@ def mongodb_uri(embedded_uri: str) -> str:
     ids=["exact", "exact then", "longest match", "less specific", "a peer then", "more specific"],
 )
 async def test_routes_are_found_by_an_index(
-    embedded_uri: str, database: str, data_dir: Path, question: RibQuery, filters: Filter
+    mongodb_uri: str, database: str, data_dir: Path, question: RibQuery, filters: Filter
 ) -> None:
     router = Router()
     lines = [*router.up(), *[router.announce(f"10.{n}.0.0/16") for n in range(20)], router.withdraw("10.1.0.0/16")]
-    async with Listening.open(embedded_uri, database=database) as store:
+    async with Listening.open(mongodb_uri, database=database) as store:
         await store.prepare()
         await archive(data_dir, store, *lines)
         store.asked = []
@@ -86,11 +81,11 @@ async def test_routes_are_found_by_an_index(
     ids=["two", "a prefix", "all but one", "an AS"],
 )
 async def test_tables_of_other_peers_are_not_read(
-    embedded_uri: str, database: str, data_dir: Path, filters: Filter
+    mongodb_uri: str, database: str, data_dir: Path, filters: Filter
 ) -> None:
     routers = [Router("192.0.2.1", 64501), Router("192.0.2.2", 64502)]
     lines = [line for router in routers for line in (*router.up(), router.announce("10.0.0.0/8"))]
-    async with Listening.open(embedded_uri, database=database) as store:
+    async with Listening.open(mongodb_uri, database=database) as store:
         await store.prepare()
         await archive(data_dir, store, *lines)
         store.asked = []

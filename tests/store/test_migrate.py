@@ -183,7 +183,7 @@ async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: st
         await until(lambda: between.spoilt, what="it writes")
         migrating.send_signal(signal.SIGINT)
         said = (await migrating.stderr.read()).decode()
-        assert await migrating.wait() == 130
+        assert await migrating.wait() == 130, said
     assert "goes on from there" in said
     assert "Traceback" not in said
     await migrate(store, Watching())

@@ -134,7 +134,7 @@ def mongodb_uri(embedded_uri: str) -> str:
     ("code", "name"), [(13, "Unauthorized"), (59, "CommandNotFound"), (115, "CommandNotSupported")]
 )
 async def test_validators_are_changed_where_they_differ_and_may_be(
-    between: Proxy, database: str, code: int, name: str
+    between: Proxy, embedded_uri: str, database: str, code: int, name: str
 ) -> None:
     async with Store.open(between.uri(), database=database) as store:
         await store.prepare()
@@ -142,7 +142,7 @@ async def test_validators_are_changed_where_they_differ_and_may_be(
         before = between.spoilt
         assert await store.maintain() == []
         assert between.spoilt == before, "nothing was to be changed"
-        async with AsyncMongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{between.upstream}") as client:
+        async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
             for collection in COLLECTIONS:
                 await client[database].command("collMod", collection.name, validator={})
         (lack,) = await store.maintain()
