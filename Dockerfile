@@ -24,6 +24,6 @@ ENV PATH=/opt/bgpledger/bin:$PATH \
 USER bgpledger
 VOLUME /var/lib/bgpledger
 EXPOSE 1790
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["bgpledger", "status"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ! flock --shared --nonblock "$BGPLEDGER_DATA_DIR/run.lock" true
 ENTRYPOINT ["bgpledger"]
 CMD ["run", "--config", "/etc/bgpledger/collector.toml"]

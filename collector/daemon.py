@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from asyncio.subprocess import Process
@@ -49,6 +50,8 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
         CollectorError: another collector runs on the data directory, or a port is taken.
         StoreError: the embedded store does not start.
     """
+    # A core of ours, or of what we start, would hold passwords.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with only_collector(settings.data_dir):
         stop, reload = _signals()
         async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:

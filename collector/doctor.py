@@ -49,11 +49,22 @@ class Finding(NamedTuple):
     cure: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at everything that a collector with these settings needs; what costs time comes last."""
+def running_configuration(data_dir: Path) -> Path | None:
+    """The file that a collector which runs on this data directory was started with."""
+    running = find_running(data_dir)
+    return running.config if running else None
+
+
+def examine(settings: Settings, config: Path | None = None) -> Iterator[Finding]:
+    """Look at everything that a collector with these settings needs; what costs time comes last.
+
+    Args:
+        settings: what it is told.
+        config: the file that says so, to be named.
+    """
     running = find_running(settings.data_dir)
     yield from examine_machine(settings.exabgp.python)
-    yield _configuration(settings)
+    yield _configuration(settings, config)
     yield from _data_dir(settings.data_dir, settings.spool.keep_free_mib * 2**20)
     yield from _listening(settings, running)
     yield from _store(settings, running)
@@ -150,14 +161,15 @@ def _clock() -> Finding:
 # --- the settings ---------------------------------------------------------------------------------------------------
 
 
-def _configuration(settings: Settings) -> Finding:
+def _configuration(settings: Settings, config: Path | None) -> Finding:
+    where = str(config) if config else "no file, only variables and options"
     try:
         render(settings, [])
     except BgpledgerError as error:
         return Finding("error", "configuration", error.cause, error.cure)
     if not settings.peers:
-        return Finding("ok", "configuration", "valid; no peers yet")
-    return Finding("ok", "configuration", f"valid; {len(settings.peers)} peers or ranges")
+        return Finding("ok", "configuration", f"{where}: valid; no peers yet")
+    return Finding("ok", "configuration", f"{where}: valid; {len(settings.peers)} peers or ranges")
 
 
 def _data_dir(path: Path, keep_free: int) -> Iterator[Finding]:

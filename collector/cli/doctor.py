@@ -26,20 +26,24 @@ def command(
 ) -> None:
     """Look at all that a collector needs here: a line for each check, with the cure of what is not well.
 
+    Without --config, the configuration of the collector that runs on the data directory is the one that counts.
     Exits with 1 if anything is an error.
     """
     from collector.cli.asking import show
-    from collector.doctor import Finding, examine, examine_machine
+    from collector.doctor import Finding, examine, examine_machine, running_configuration
     from schemas.query import Check
 
     def findings() -> Iterator[Finding]:
         try:
             settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
+            source = config
+            if config is None and (source := running_configuration(settings.data_dir)):
+                settings = chosen(ctx, settings.data_dir, mongodb_uri, mongodb_uri_file, config=source)
         except ConfigurationError as error:
             yield from examine_machine()
             yield Finding("error", "configuration", error.cause, error.cure)
             return
-        yield from examine(settings)
+        yield from examine(settings, source)
 
     seen: list[Finding] = []
 

@@ -145,6 +145,8 @@ async def test_exabgp_is_what_run_uses_but_for_passwords(tmp_path: Path) -> None
         )
         assert "SecantusDB" in done.stdout
         assert "database bgpledger is writable" in done.stdout
+        by_itself = bgpledger("doctor", "--data-dir", str(tmp_path / "data")).stdout
+        assert found(by_itself, "configuration") == f"ok       configuration: {file}: valid; 1 peers or ranges"
         assert "s3cret" not in collector.log.read_text()
 
 

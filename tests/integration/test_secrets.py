@@ -16,7 +16,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def told(collector: Collector, place: str) -> dict[str, str]:
-    """What each process of a collector has in its `environ` or `cmdline`, by its command."""
+    """What each process of a collector has in its `environ`, `cmdline` or `limits`, by its command."""
     return {
         Path(f"/proc/{pid}/cmdline").read_text(): Path(f"/proc/{pid}/{place}").read_text()
         for pid in descendants(collector.process.pid)
@@ -71,5 +71,7 @@ async def test_children_are_told_no_secret(data_dir: Path, tmp_path: Path, embed
             if "\0archive\0" not in command:  # which needs the URI
                 assert "s3cret" not in variables, command
                 assert embedded_uri not in variables, command
+        for limits in told(collector, "limits").values():
+            assert re.search(r"Max core file size +0 ", limits)
         assert "s3cret" not in collector.log.read_text()
         assert (data_dir / "exabgp.conf").stat().st_mode & 0o777 == 0o600

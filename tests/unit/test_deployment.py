@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.query.running import only_collector
 from tests.support import ROOT, program
 
 SECRETS = {"MONGODB_PASSWORD": "forthecollector", "MONGODB_ROOT_PASSWORD": "forpeople"}
@@ -40,6 +41,7 @@ def test_compose_accepts_its_file() -> None:
     # MongoDB is for the collector alone; BGP for this host alone until somebody says otherwise.
     assert "127.0.0.1:179:1790" in done.stdout or "host_ip: 127.0.0.1" in done.stdout
     assert "27017" not in done.stdout
+    assert "hostname: bgpledger" in done.stdout
 
 
 @pytest.mark.parametrize("absent", SECRETS)
@@ -52,7 +54,7 @@ def test_compose_wants_every_secret(absent: str) -> None:
 def test_files_that_compose_mounts_are_there() -> None:
     mounted = re.findall(r"- (\./[^:]+):", (ROOT / "docker-compose.yml").read_text())
     assert len(mounted) == 3
-    assert [path for path in mounted if not (ROOT / path).is_file()] == []
+    assert [path for path in mounted if not (ROOT / path).exists()] == []
 
 
 def test_files_that_the_image_is_built_from_are_there_and_not_ignored() -> None:
@@ -77,6 +79,23 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bgpledger.service:" not in done.stderr  # a complaint that is not an error
     assert "ExecStart=/opt/bgpledger/bin/bgpledger run " in unit
+
+
+def test_the_health_check_tells_a_collector_from_none(tmp_path: Path) -> None:
+    (check,) = set(re.findall(r"! flock .* true", (ROOT / "docker-compose.yml").read_text()))
+    assert (
+        check.replace("$$BGPLEDGER_DATA_DIR/run.lock", '"$BGPLEDGER_DATA_DIR/run.lock"')
+        in (ROOT / "Dockerfile").read_text()
+    )
+
+    def healthy() -> bool:
+        environment = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(tmp_path)}
+        return subprocess.run(["sh", "-c", check.replace("$$", "$")], env=environment, check=False).returncode == 0
+
+    assert not healthy()
+    with only_collector(tmp_path):
+        assert healthy()
+    assert not healthy()
 
 
 @pytest.mark.parametrize("script", ["create-user.js", "health.js"])
