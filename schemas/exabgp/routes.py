@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -50,7 +51,7 @@ def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHop]:
     IPv6 next hop a family: two of them with the same routes are its halves.
     """
     found = [_NextHop(*_read_hop(hop), _once(routes) if ":" in hop else routes) for hop, routes in hops.items()]
-    if len(found) == 1:
+    if len(found) == 1:  # as nearly always
         return found
     halves = [one for one in found if one.address and ":" in one.address]
     if len(halves) != 2 or not _same(family, halves[0].routes, halves[1].routes):
@@ -58,6 +59,7 @@ def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHop]:
     return [one for one in found if one not in halves] + [_whole(*halves)]
 
 
+@lru_cache(maxsize=4096)
 def _read_hop(hop: str) -> tuple[str | None, None]:
     return None if hop == "no-nexthop" else normalise_address(hop), None
 
