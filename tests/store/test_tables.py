@@ -308,3 +308,20 @@ def test_the_hours_at_which_tables_are_kept() -> None:
     assert list(Rhythm(24, 1).marks(T0, T0 + timedelta(days=2))) == [
         T0.replace(hour=0) + timedelta(days=day) for day in (1, 2)
     ]
+
+
+async def test_many_updates_of_one_moment_are_folded_in_the_order_of_their_lines(data_dir: Path, store: Store) -> None:
+    """The clock is set back, and stored time stands still: tables are neither cut within a moment nor upside down."""
+    router = Router()
+    lines = [*router.up(), *(router.announce(f"10.{number}.0.0/16") for number in range(20))]
+    router.time -= 3600
+    for number in range(20):
+        lines += [router.withdraw(f"10.{number}.0.0/16"), router.announce(f"10.{number}.0.0/16", path=(64500, 7))]
+    lines += [router.withdraw(f"10.{number}.0.0/16") for number in range(15)]
+    await archive(data_dir / "spool", store, *lines)
+    for stored in (False, True):
+        if stored:
+            assert await rebuild(store, Rhythm(hours=8, updates=5))
+        routes = [route async for route in rib(store, RibQuery())]
+        assert [route.prefix for route in routes] == [f"10.{number}.0.0/16" for number in range(15, 20)]
+        assert {str(route.as_path) for route in routes} == {"64500 7"}
