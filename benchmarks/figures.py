@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import asking, commands, decoding, rivals, sizes, whole_table
+from benchmarks import asking, commands, decoding, latency, rivals, sizes, whole_table
 from benchmarks.data import Table
 
 Values = Mapping[str, float]
@@ -74,11 +74,17 @@ CASES: dict[str, Case] = {
     "pmbgpd": Case(rivals.pmbgpd, rivals.missing_pmbgpd),
     "sizes": Case(sizes.measure),
     "asking": Case(asking.measure),
+    "near-store": Case(latency.near),
+    "far-store": Case(latency.far),
 }
 
 
 def _slower_end(one: Round) -> float:
     return max(one["exabgp"]["seconds"], one["store"]["seconds"])
+
+
+def _rate(measured: Values) -> float:
+    return measured["lines"] / measured["seconds"]
 
 
 FIGURES: dict[str, Figure] = {
@@ -87,6 +93,19 @@ FIGURES: dict[str, Figure] = {
         ("collector", "exabgp", "store"),
         lambda one: one["collector"]["seconds"] / _slower_end(one),
         goal=1.10,
+    ),
+    "latency": Figure(
+        "lines a second that the archiver stores 30 ms away (each way), over ExaBGP's own rate",
+        ("far-store", "exabgp"),
+        lambda one: _rate(one["far-store"]) * one["exabgp"]["seconds"] / one["exabgp"]["updates"],
+        better="more",
+        goal=1.0,
+    ),
+    "latency-cost": Figure(
+        "the same, over what it stores without the 30 ms",
+        ("far-store", "near-store"),
+        lambda one: _rate(one["far-store"]) / _rate(one["near-store"]),
+        better="more",
     ),
     "routes": Figure(
         "the same, routes a second",

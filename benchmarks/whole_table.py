@@ -88,7 +88,13 @@ def exabgp_pypy(table: Table) -> dict[str, float]:
 
 def _exabgp(table: Table, python: str | None = None) -> dict[str, float]:
     seconds, used = exabgp_alone(table, python)
-    return {"seconds": seconds, "routes": table.routes, "cpu": used.cpu, "peak": used.peak}
+    return {
+        "seconds": seconds,
+        "routes": table.routes,
+        "updates": table.updates,
+        "cpu": used.cpu,
+        "peak": used.peak,
+    }
 
 
 def store(table: Table) -> dict[str, float]:
