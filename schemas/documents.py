@@ -205,6 +205,8 @@ class Session(_Document):
     began: Literal["up", "seen"]
     """`up`: ExaBGP said so. `seen`: its first message came without that word, which was lost."""
     until: Timestamp | None = None
+    until_line: int | None = None
+    """The line of the collector's spool that told of the end: its place among others of that time."""
     ended_by: Literal["peer", "exabgp", "collector"] | None = None
     """`peer`: it sent a NOTIFICATION or closed the connection, or the way to it broke. `exabgp`: ExaBGP sent a
     NOTIFICATION (hold timer, malformed message) or failed itself. `collector`: we were stopped or restarted, or our

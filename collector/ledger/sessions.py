@@ -169,9 +169,9 @@ class SessionTracker:
             if not isinstance(message, HelperStart):
                 self._state.last_ts = ts
             if self._gaps.helper(line, message, ts):
-                self._end_all(before, _LOST_WORD)
+                self._end_all(line, before, _LOST_WORD)
             elif isinstance(message, Shutdown):
-                self._end_all(ts, "ExaBGP was shut down")
+                self._end_all(line, ts, "ExaBGP was shut down")
             return self._place(ts, line, None)
         self._state.last_ts = ts
         self._follow_clock(line, message.ts)
@@ -198,7 +198,7 @@ class SessionTracker:
         """Take a line's count into account, and what it tells of ExaBGP's life."""
         told = self._gaps.count(line, ts, counted)
         if told.another:
-            self._end_all(before, _LOST_WORD)
+            self._end_all(line, before, _LOST_WORD)
         elif told.back:
             self._take_up_all(line, ts, counted.pid)
 
@@ -212,7 +212,7 @@ class SessionTracker:
             self._take_up(line, ts, message.peer, neighbour)
         if isinstance(message, StateChange) and message.state == "up":
             if neighbour.session:
-                self._end(neighbour, neighbour.last_seen, End("collector", _UNHEARD))
+                self._end(line, neighbour.last_seen, neighbour, End("collector", _UNHEARD))
             self._begin(key, ts, neighbour, message, "up")
         elif neighbour.session is None and isinstance(message, Update | EndOfRib | Refresh):
             self._gaps.unheard(line, None, ts, message.peer)
@@ -231,7 +231,7 @@ class SessionTracker:
             neighbour.notification = heard(message) or neighbour.notification
         if isinstance(message, StateChange) and message.state == "down":
             neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
-            self._end(neighbour, ts, explain(message.reason, neighbour.notification))
+            self._end(line, ts, neighbour, explain(message.reason, neighbour.notification))
         return Place(key, ts, self._collector, session.key)
 
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
@@ -257,10 +257,11 @@ class SessionTracker:
         )
         self._dirty[key] = neighbour.session
 
-    def _end(self, neighbour: _Neighbour, ts: datetime, end: End) -> None:
+    def _end(self, line: int, ts: datetime, neighbour: _Neighbour, end: End) -> None:
         session = neighbour.session
         if session is not None:
-            session.until, session.ended_by, session.reason, session.notification = ts, *end
+            session.until, session.until_line = ts, line
+            session.ended_by, session.reason, session.notification = end
             self._dirty[session.key] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
 
@@ -271,7 +272,7 @@ class SessionTracker:
         """
         session, neighbour.ended = neighbour.ended, None
         if session is not None and session.reason != _LOST_WORD and neighbour.gaps == self._state.gaps.gaps:
-            session.until = session.ended_by = session.reason = session.notification = None
+            _go_on(session)
             neighbour.session = session
             self._gaps.unheard(line, session.last_seen, ts, peer)
 
@@ -281,16 +282,20 @@ class SessionTracker:
             session = neighbour.ended
             if session and not neighbour.session and session.reason == _LOST_WORD and session.exabgp_pid == pid:
                 neighbour.ended, neighbour.session = None, session
-                session.until = session.ended_by = session.reason = session.notification = None
+                _go_on(session)
                 self._dirty[session.key] = session
                 self._gaps.unheard(line, session.last_seen, ts, session.peer)
 
-    def _end_all(self, ts: datetime, reason: str) -> None:
+    def _end_all(self, line: int, ts: datetime, reason: str) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         for neighbour in self._state.neighbours.values():
             neighbour.ended = neighbour.session if reason == _LOST_WORD else None
             if neighbour.session:
-                self._end(neighbour, max(ts, neighbour.session.last_seen), End("collector", reason))
+                self._end(line, max(ts, neighbour.session.last_seen), neighbour, End("collector", reason))
+
+
+def _go_on(session: Session) -> None:
+    session.until = session.until_line = session.ended_by = session.reason = session.notification = None
 
 
 def _counted(message: Any) -> Counted:

@@ -145,6 +145,14 @@ def _addresses(filters: Filter) -> list[str]:
 
 async def _ends(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
     query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
-    fields = ("until", "since", "peer", "collector", "reason")
+    fields = ("until", "until_line", "since", "peer", "collector", "reason")
+    of_one_time: list[Row] = []
     async for session in store.find("sessions", query, sort=(("until", 1), ("_id", 1)), fields=fields):
-        yield streams.rows_of(session)[1]
+        end = streams.rows_of(session)[1]
+        if of_one_time and of_one_time[0].ts != end.ts:
+            for row in streams.in_order(of_one_time):
+                yield row
+            of_one_time = []
+        of_one_time.append(end)
+    for row in streams.in_order(of_one_time):
+        yield row

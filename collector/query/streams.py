@@ -21,7 +21,7 @@ from schemas.message import Peer
 UPDATE, UP, END, GAP = "update", "up", "end", "gap"
 SLACK = timedelta(seconds=2)
 """A clock may be set while a session lasts; its UPDATEs are looked for this much around it."""
-_SESSION_FIELDS = ("peer", "collector", "since", "until", "last_seen", "reason", "updates")
+_SESSION_FIELDS = ("peer", "collector", "since", "until", "until_line", "last_seen", "reason", "updates")
 
 
 class Row(NamedTuple):
@@ -44,17 +44,31 @@ def updates(store: Store, found: Sequence[Document], filters: Filter) -> AsyncGe
 
 async def session_rows(found: Iterable[Document]) -> AsyncGenerator[Row, None]:
     """Where sessions came up, and where they ended."""
-    rows = [row for session in found for row in rows_of(session)]
-    for row in sorted(rows, key=lambda row: row[:2]):
+    for row in in_order(row for session in found for row in rows_of(session)):
         yield row
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows sorted by time and place."""
+    return sorted(rows, key=lambda row: row[:2])
 
 
 def rows_of(session: Document) -> list[Row]:
     """A session's begin, and its end if it has ended."""
     key = session["_id"].binary
     begin = Row(session["since"], key, UP, session)
-    # An end comes after all of its millisecond.
-    return [begin, Row(session["until"], b"\xff" + key, END, session)] if "until" in session else [begin]
+    return [begin, Row(session["until"], _place_of_end(session), END, session)] if "until" in session else [begin]
+
+
+def _place_of_end(session: Document) -> bytes:
+    """Behind the last line before that which told of it: the clock may stand still while sessions come and go.
+
+    Version 0.1 did not store that line: there an end comes after all of its millisecond.
+    """
+    key = session["_id"].binary
+    if "until_line" not in session:
+        return b"\xff" + bytes(key)
+    return _behind(int(session["until"].timestamp()).to_bytes(4) + key[4:7], session["until_line"] - 1)
 
 
 async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
@@ -68,7 +82,11 @@ async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
 def _place(gap: Document) -> bytes:
     """Behind the last line before it: that which revealed it lies behind it, one that cannot be read is part of it."""
     line = gap["line"] - (gap["cause"] != "reject")
-    return bytes(gap["_id"].binary[:7] + max(line, 0).to_bytes(5) + b"\xff")
+    return _behind(gap["_id"].binary[:7], line)
+
+
+def _behind(spool: bytes, line: int) -> bytes:
+    return bytes(spool + max(line, 0).to_bytes(5) + b"\xff")
 
 
 async def sessions(store: Store, filters: Filter) -> list[Document]:

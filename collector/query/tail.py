@@ -143,7 +143,7 @@ class _Follower:
         rows += [row for row in gaps if row.document["_id"] not in self._gaps]
         self._gaps.update(row.document["_id"] for row in gaps)
         fresh = [self._updates(address, of_peer) for address, of_peer in parts.items()]
-        async with aclosing(streams.merge(*fresh, _stream(sorted(rows, key=lambda row: row[:2])))) as merged:
+        async with aclosing(streams.merge(*fresh, _stream(streams.in_order(rows)))) as merged:
             async for row in merged:
                 yield row
 

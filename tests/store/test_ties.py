@@ -115,3 +115,20 @@ async def test_no_answer_depends_on_the_order_of_equal_keys(embedded_uri: str, d
         for seed in range(3):
             shuffling.chance = random.Random(seed)
             assert await everything(shuffling, data_dir) == plain
+
+
+async def test_sessions_of_one_moment_end_where_they_ended(embedded_uri: str, database: str, data_dir: Path) -> None:
+    """The clock was set back: stored time stands still while sessions come and go."""
+    router, prefix = Router(), PREFIXES[0]
+    lines = [*router.up(), router.announce(prefix)]
+    router.time -= 3600
+    lines += [router.down("peer reset"), *router.up(), router.announce(prefix), *router.up(), router.announce(prefix)]
+    async with Store.open(embedded_uri, database=database) as store:
+        await store.prepare()
+        await archive(data_dir, store, *lines)
+        said = [entry.event async for entry in search(store, Filter())]
+        of_prefix = [entry.event async for entry in history(store, HistoryQuery(prefix))]
+        followed = [entry.event async for entry in tail(store, Filter(start=datetime.fromtimestamp(0, UTC)), limit=8)]
+    assert said == ["session_up", "announce", "session_end"] * 2 + ["session_up", "announce"]
+    assert followed == said
+    assert of_prefix == ["announce", "session_end", "announce", "session_end", "announce"]
