@@ -215,6 +215,7 @@ def _value(route: Route, name: str) -> str:
 def _more(said: HistoryEntry | Route) -> str:
     """The attributes that have no column of their own, each behind its name."""
     named = (
+        ("link-local", said.link_local),
         ("aggregator", said.aggregator),
         ("originator", said.originator_id),
         ("clusters", said.cluster_list),

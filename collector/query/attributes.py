@@ -88,6 +88,10 @@ def _aggregator(route: HistoryEntry | Route) -> Sequence[object]:
     return (of.asn, of.address, f"{of.asn}:{of.address}") if of else ()
 
 
+def _words(name: str) -> _Texts:
+    return lambda route: [one.text or f"0x{one.hex}" for one in getattr(route, name) or ()]
+
+
 ATTRIBUTES: dict[str, _Texts] = {
     "otc": _one("otc"),
     "aigp": _one("aigp"),
@@ -104,21 +108,43 @@ ATTRIBUTES: dict[str, _Texts] = {
 """What can be asked for by name, and what its value may be."""
 
 
+_BY_CODE: dict[int, _Texts] = {
+    1: _one("origin"),
+    2: _one("as_path"),
+    3: _one("next_hop"),
+    4: _one("med"),
+    5: _one("local_pref"),
+    6: ATTRIBUTES["atomic-aggregate"],
+    7: ATTRIBUTES["aggregator"],
+    8: _one("communities"),
+    9: ATTRIBUTES["originator-id"],
+    10: ATTRIBUTES["cluster-list"],
+    16: _words("extended_communities"),
+    22: ATTRIBUTES["pmsi-tunnel"],
+    25: _words("ipv6_extended_communities"),
+    26: ATTRIBUTES["aigp"],
+    29: ATTRIBUTES["bgp-ls"],
+    32: _one("large_communities"),
+    OTC: ATTRIBUTES["otc"],
+    40: ATTRIBUTES["prefix-sid"],
+}
+"""Those that ExaBGP or we know, by their type codes; of others the bytes are known."""
+
+
 class Asked(NamedTuple):
     """An attribute that is asked for."""
 
     name: str
-    """One of `ATTRIBUTES`, or the type code of one that ExaBGP does not know."""
+    """One of `ATTRIBUTES`, or a type code."""
     value: str | None
     """`*` stands for any part; None: any."""
 
     def is_in(self, route: HistoryEntry | Route) -> bool:
         """Whether a route has it."""
-        texts = ATTRIBUTES.get(self.name)
-        if texts is not None:
-            found = [str(one).lower() for one in texts(route)]
-        else:
-            found = [one.hex.lower() for one in route.unknown_attributes or () if one.code == int(self.name)]
+        code = None if self.name in ATTRIBUTES else int(self.name)
+        texts = ATTRIBUTES[self.name] if code is None else _BY_CODE.get(code)
+        found = [str(one).lower() for one in texts(route)] if texts else []
+        found += [one.hex.lower() for one in route.unknown_attributes or () if one.code == code]
         return any(_matches(one, self.value.lower()) for one in found) if self.value is not None else bool(found)
 
 

@@ -56,8 +56,12 @@ def stranger_in(pattern: str) -> str:
 
 
 def community_pattern(text: str) -> Pattern:
-    """What matches the communities that a parsed text stands for: `*` is any part, or the rest of one."""
-    return _compile("[^:]*".join(map(re.escape, text.split("*"))))
+    """What matches the communities that a parsed text stands for: `*` is any part, or the rest of one.
+
+    Behind a word it is all parts that follow: extended communities of one name have as many as they need.
+    """
+    said, every, _ = text.rpartition(":*") if text.endswith(":*") and text[0].isalpha() else (text, "", "")
+    return _compile("[^:]*".join(map(re.escape, said.split("*"))) + (":.*" if every else ""))
 
 
 def _compile(expression: str) -> Pattern:

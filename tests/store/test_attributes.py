@@ -65,8 +65,10 @@ ASKED = [
         "0xfa=010203",
     ),
     *("250=0x01*", "prefix-sid", "otc=1,250"),
+    # The codes of those that have names.
+    *("1=igp", "2", "3", "6", "7=64511", "9=192.0.2.7", "10=10.0.0.2", "16", "25", "26=300", "35=64511", "0x23", "40"),
 ]
-NOT_ASKED = ["otc=1", "251", "250=02*", "malformed", "bgp-ls", "!otc", "link-local"]
+NOT_ASKED = ["otc=1", "35=1", "8", "32", "29", "251", "250=02*", "malformed", "bgp-ls", "!otc", "link-local"]
 
 
 def asked(**texts: str) -> Filter:
@@ -110,7 +112,7 @@ async def test_each_is_seen_and_can_be_asked_for(data_dir: Path, store: Store) -
         assert [one async for one in narrow_rib(store, RibQuery(at=announced), asked(attribute=text))], text
     for text in NOT_ASKED:
         assert not [one for one in await entries(store, asked(attribute=text)) if one.prefix == PREFIX], text
-    for text in (*WORDS, "link-bandwidth:*:*", "color:*", "target:2001:db8::1:100"):
+    for text in (*WORDS, "link-bandwidth:*:*", "link-bandwidth:*", "color:*", "target:*", "target:2001:db8::1:100"):
         assert await entries(store, asked(community=text)), text
     (linked,) = await entries(store, asked(attribute="link-local=fe80::*"))
     assert (linked.next_hop, linked.link_local) == ("2001:db8::1", "fe80::1")

@@ -84,6 +84,11 @@ async def test_a_table_in_a_pipe_has_a_line_a_row() -> None:
     assert "MED" not in header
 
 
+async def test_attributes_without_a_column_stand_behind_their_names() -> None:
+    _, row = await written([ENTRY.model_copy(update={"link_local": "fe80::1", "otc": 64511})], Format.TABLE)
+    assert "link-local fe80::1, OTC 64511" in row
+
+
 async def test_peers() -> None:
     peer = PeerStatus(address="192.0.2.1", asn=64500, state="up", since=TS, keepalive_age=61.4, updates=3, routes=2)
     _, row = await written([peer], Format.TABLE)
