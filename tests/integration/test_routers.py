@@ -139,25 +139,29 @@ async def test_announce_change_withdraw_shut_down(bench: Bench, kind: type[Route
             await bench.until_events(V6, 1)
             router.announce(changed, stays)
             await bench.until_events(V4, 2)
-            check_peer(bench, router, state="up", updates=3, routes=2, reason=None)
+            await check_peer(bench, router, state="up", updates=3, routes=2, reason=None)
             router.announce(stays)
             await bench.until_events(V4, 3)
-            check_peer(bench, router, state="up", updates=4, routes=1, reason=None)
+            await check_peer(bench, router, state="up", updates=4, routes=1, reason=None)
             router.shut_down(WHY)
             await bench.until_states("down")
         (session,) = await bench.documents("sessions")
         check_session(session, router)
         assert await bench.documents("gaps") == []
-        check_peer(bench, router, state="down", updates=4, routes=0, reason=session["reason"])
+        await check_peer(bench, router, state="down", updates=4, routes=0, reason=session["reason"])
         assert bench.history(V4) == [announced(router, first), announced(router, changed), gone(router, changed)]
         end = gone(router, stays, "session_end", reason=session["reason"])
         assert bench.history(V6) == [announced(router, stays), end]
         await check_messages(bench, router, session)
 
 
-def check_peer(bench: Bench, router: Router, **expected: Any) -> None:
-    (peer,) = bench.peers()
-    assert {key: peer[key] for key in expected} == expected
+async def check_peer(bench: Bench, router: Router, **expected: Any) -> None:
+    def is_told() -> dict[str, Any] | None:
+        """A session is written once a second, behind its UPDATEs."""
+        (peer,) = bench.peers()
+        return peer if {key: peer[key] for key in expected} == expected else None
+
+    peer = await until(is_told, what=f"peers tells {expected}")
     assert {"address": peer["address"], "asn": peer["asn"]} == router.peer
     assert peer["since"]
     assert peer["last_keepalive"]
