@@ -214,15 +214,17 @@ async def _appoint_user(place: _Place) -> str:
     password = credentials.make()
     store = await _serve(place, 0, None)
     assert store is not None  # noqa: S101 - it asked for no password
-    async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
-        try:
-            await client.admin.command("createUser", credentials.USER, pwd=password, roles=["root"])
-        except OperationFailure as error:
-            if error.code != _USER_EXISTS:
-                raise
-            await client.admin.command("updateUser", credentials.USER, pwd=password, roles=["root"])
-        finally:
-            await store.kill()  # what it acknowledged is on disk
+    try:
+        # The client has to go first: to say goodbye it would wait half a minute for a server that has gone.
+        async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
+            try:
+                await client.admin.command("createUser", credentials.USER, pwd=password, roles=["root"])
+            except OperationFailure as error:
+                if error.code != _USER_EXISTS:
+                    raise
+                await client.admin.command("updateUser", credentials.USER, pwd=password, roles=["root"])
+    finally:
+        await store.kill()  # what it acknowledged is on disk
     _write(credentials.place(place.data_dir), password)
     return password
 

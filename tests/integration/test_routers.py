@@ -213,10 +213,10 @@ async def test_add_path(bench: Bench, kind: type[Router]) -> None:
             await bench.until_events(V4, 2)
             router.announce(one, changed)
             await bench.until_events(V4, 3)
-            assert bench.peers()[0]["routes"] == 2
+            await check_peer(bench, router, routes=2)
             router.announce(one)
             await bench.until_events(V4, 4)
-            assert bench.peers()[0]["routes"] == 1
+            await check_peer(bench, router, routes=1)
             router.shut_down(WHY)
             await bench.until_states("down")
         (session,) = await bench.documents("sessions")
@@ -374,7 +374,7 @@ async def test_exabgp_that_is_killed(bench: Bench) -> None:
             }
             end = gone(router, route, "session_end", reason="ExaBGP ended without a word")
             assert bench.history(V4) == [announced(router, route), end, announced(router, route)]
-            assert [peer["routes"] for peer in bench.peers()] == [1, 0]
+            await until(lambda: [peer["routes"] for peer in bench.peers()] == [1, 0], what="the routes of both peers")
 
 
 # --- MD5 and TTL ------------------------------------------------------------------------------------------------------
