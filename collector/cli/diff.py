@@ -55,8 +55,18 @@ def command(
     question = RibQuery(asked_prefix(prefix) if prefix is not None else None)
     check_family(filters, question.prefix)
 
+    hidden: dict[str, None] = {}
+
     def ask(store: Store) -> AsyncIterator[RouteChange]:
-        changes = narrow_diff(store, question, before, after, filters, on_read=shown.advance)
+        changes = narrow_diff(
+            store,
+            question,
+            before,
+            after,
+            filters,
+            on_read=shown.advance,
+            on_hidden=lambda peer: hidden.update({peer: None}),
+        )
         return newest_of(changes, limit, lambda change: change.route.since)
 
     with progress(among_answers=True, of="entries") as shown:
@@ -68,7 +78,12 @@ def command(
             moments=(before, after),
             filters=filters,
         )
-    if nothing:
+    if hidden:
+        sys.stderr.write(
+            f"lines of {', '.join(hidden)} were lost: routes of which it is not known whether they appeared or went are"
+            " left out (bgpledger history PREFIX shows what is known of one)\n"
+        )
+    elif nothing:
         sys.stderr.write(f"no route {_asked_for(question, filters)}changed between these times\n")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from collector.query.rib import RibQuery, asked, matching
 from collector.query.standing import Known
@@ -25,6 +26,7 @@ async def diff(
     later: datetime,
     *,
     on_read: Callable[[int], None] = lambda _: None,
+    on_hidden: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[RouteChange]:
     """Every route that is not the same at both moments, by peer, then in the order of prefixes.
 
@@ -34,6 +36,7 @@ async def diff(
         earlier: the one moment.
         later: the other.
         on_read: called with how much more has been read of tables.
+        on_hidden: called with the address of a peer for each of its routes that is left out.
 
     A route that was announced again as it was has not changed. What is not known at one of the moments is left out.
     """
@@ -43,7 +46,9 @@ async def diff(
         one, two = before.get(place), after.get(place)
         async for key, old, new in _pairs(one, two, question):
             change = _compare(key, (one, old), (two, new))
-            if change:
+            if isinstance(change, _Hidden):
+                on_hidden(change.peer)
+            elif change:
                 yield change
 
 
@@ -91,7 +96,15 @@ async def _side_by_side(
             old, new = await anext(before, None), await anext(after, None)
 
 
-def _compare(key: Key, before: tuple[Known | None, Held], after: tuple[Known | None, Held]) -> RouteChange | None:
+class _Hidden(NamedTuple):
+    """A route that appeared or went, or may only have been hidden by lines that were lost."""
+
+    peer: str
+
+
+def _compare(
+    key: Key, before: tuple[Known | None, Held], after: tuple[Known | None, Held]
+) -> RouteChange | _Hidden | None:
     (known_before, held_before), (known_after, held_after) = before, after
     if held_before.facts == held_after.facts and _peer(known_before) == _peer(known_after):
         return None
@@ -102,7 +115,7 @@ def _compare(key: Key, before: tuple[Known | None, Held], after: tuple[Known | N
     if old is None or new is None:
         known = known_before if old is None else known_after
         if known and known.hides(key.family):
-            return None
+            return _Hidden(either.peer.address)
         return RouteChange(event="appeared" if new else "went", **shared)
     fields = sorted(name for name in _COMPARED if getattr(old, name) != getattr(new, name))
     return RouteChange(event="changed", changed=fields, **shared) if fields else None

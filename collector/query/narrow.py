@@ -43,8 +43,10 @@ async def narrow_diff(
     filters: Filter,
     *,
     on_read: Callable[[int], None] = lambda _: None,
+    on_hidden: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[RouteChange]:
     """The changes of routes that the filters let through, before or after, as `diff` has them."""
-    async for change in diff(store, of_its_peers(question, filters), earlier, later, on_read=on_read):
+    changes = diff(store, of_its_peers(question, filters), earlier, later, on_read=on_read, on_hidden=on_hidden)
+    async for change in changes:
         if any(filters.stands(route) for route in (change.before, change.after) if route):
             yield change

@@ -272,8 +272,10 @@ async def test_formats_without_a_word_for_what_is_not_known(
     router = Router()
     router.announce("10.2.0.0/16")
     lines = [*router.up(), router.announce("10.0.0.0/8")]
+    announced = at(router.time)
     router.announce("10.3.0.0/16")
-    await archive(data_dir, store, marker("start", -1), *lines, router.announce("10.1.0.0/16"))
+    lines += [router.announce("10.1.0.0/16"), router.withdraw("10.0.0.0/8")]
+    await archive(data_dir, store, marker("start", -1), *lines)
     typed = partial(bgpledger, BGPLEDGER_MONGODB_URI=mongodb_uri, BGPLEDGER_MONGODB_DATABASE=database)
     there = ("rib", "10.2.0.0/16")
     done = await asyncio.to_thread(typed, *there, "--format", "bgpdump")
@@ -283,6 +285,9 @@ async def test_formats_without_a_word_for_what_is_not_known(
     assert "  gap  " in shown.stdout
     done = await asyncio.to_thread(typed, *there, "--format", "psv")
     assert (done.stderr, "|unknown|" in done.stdout) == ("", True)
+    done = await asyncio.to_thread(typed, "diff", announced.isoformat(), at(router.time).isoformat(), "10.0.0.0/8")
+    assert "lines of 192.0.2.1 were lost: routes of which it is not known" in done.stderr
+    assert "no route" not in done.stderr
 
 
 def refresh(router: Router, step: str) -> bytes:
