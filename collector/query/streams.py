@@ -20,7 +20,7 @@ from schemas.message import Peer
 
 UPDATE, UP, END, GAP = "update", "up", "end", "gap"
 SLACK = timedelta(seconds=2)
-"""A clock may be set while a session lasts; its UPDATEs are looked for this much around it."""
+"""In archives of version 0.1 time could run backwards; a session's UPDATEs are looked for this much around it."""
 _SESSION_FIELDS = ("peer", "collector", "since", "until", "until_line", "last_seen", "reason", "updates")
 
 

@@ -3,7 +3,7 @@
 There are no change streams on the embedded store, and keys do not sort by the time of storing: a collector whose store
 was away stores old lines, and a batch is not written in order. But a batch's sessions are written after all of its
 UPDATEs; so what a session's document counts is all there, up to its `last_seen`, and that is what is read and shown.
-A clock that is set back while a session lasts can hide what is said until it has caught up.
+Where stored time stands still, the keys that were shown tell what is new of one moment.
 """
 
 from __future__ import annotations
