@@ -1,6 +1,8 @@
 """What reaches ExaBGP's command pipe: requests that are ones, and nothing else."""
 
 import os
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,33 @@ def test_a_peer_is_asked_once_for_a_while() -> None:
     healer.want(feed.gaps)
     healer.act(lambda _: offered)
     assert asked == []
+
+
+def test_the_pause_doubles_while_what_comes_again_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = 0.0, list[float]()
+    monkeypatch.setattr("collector.ledger.healer.time.monotonic", lambda: now)
+    number, ts = collector_number("test"), datetime(2027, 1, 15, tzinfo=UTC)
+    peer = Peer(address="192.0.2.1", asn=64500)
+    key = make_gap_key(ts, number, 1, peer.address)
+    gap = Gap(key=key, collector="test", ts=ts, line=1, cause="reject", lines=1, peer=peer)
+
+    def take(_address: str, _family: str) -> bool:
+        asked.append(now)
+        return True
+
+    healer = Healer(take)
+    while now < 300_000:
+        healer.want([gap])
+        healer.act(lambda _: [{"code": 2}])
+        now += 10
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    doubled = [60, 120, 240, 480, 960, 1920, 3840, 7680, 15_360, 30_720, 61_440, 86_400, 86_400]
+    assert pauses == doubled[: len(pauses)]
+    assert pauses[-1] == 86_400
+    healer.want([gap.model_copy(update={"cause": "pipe"})])
+    now = asked[-1] + 30
+    healer.act(lambda _: [{"code": 2}])
+    assert asked[-1] == now, "lost lines do not wait for what cannot be read"
 
 
 def test_who_cannot_be_asked_is_not() -> None:
