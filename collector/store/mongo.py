@@ -262,6 +262,7 @@ class Store:
 
     async def values(self, collection: str, field: str, query: Mapping[str, Any] | None = None) -> list[Any]:
         """All values that a field has, in all documents or those that match, however long it takes to find them."""
+        await self.server_version()  # so long a time-out is also that for finding the server
         with self._errors(), pymongo.timeout(_SCAN_SECONDS):
             return await self._primary[collection].distinct(field, query)
 
