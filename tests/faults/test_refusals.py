@@ -46,8 +46,8 @@ async def between(embedded_uri: str) -> AsyncIterator[Proxy]:
         yield one
 
 
-def opened(between: Proxy, driver: Driver) -> Store:
-    uri = between.uri(socketTimeoutMS=300, serverMonitoringMode="poll")
+def opened(between: Proxy, driver: Driver, *, answer_ms: int = 300) -> Store:
+    uri = between.uri(socketTimeoutMS=answer_ms, serverMonitoringMode="poll")
     return Store.open(uri, database=f"refusals_{os.getpid()}_{time.monotonic_ns()}", driver=driver, timeout=5)
 
 
@@ -116,7 +116,7 @@ async def test_a_command_that_is_refused_for_a_document_is_narrowed_down_to_it(
     between: Proxy, code: int, places: tuple[int, ...]
 ) -> None:
     documents = [{"_id": at, "text": "marked" if at in places else "good"} for at in range(7)]
-    async with opened(between, "pymongo") as store:
+    async with opened(between, "pymongo", answer_ms=30_000) as store:
         await between.set(faults.refusing_marked(b"marked", code, "BSONObj size is invalid"))
         refusals = await store.insert("things", documents)
         assert [refusal.at for refusal in refusals] == list(places)
