@@ -120,6 +120,8 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
         peers=tuple(_known(peer) for peer in settings.peers if not peer.is_range),
         ranges=tuple(peer.address for peer in settings.peers if peer.is_range),
         config=config.absolute() if config else None,
+        local_as=settings.bgp.local_as,
+        listen=settings.bgp.listen,
         mongodb_uri=credentials.unsigned(uri) if settings.mongodb.uri is None else None,
         database=settings.mongodb.database,
     ).announce(settings.data_dir)

@@ -49,12 +49,6 @@ class Finding(NamedTuple):
     cure: str = ""
 
 
-def running_configuration(data_dir: Path) -> Path | None:
-    """The file that a collector which runs on this data directory was started with."""
-    running = find_running(data_dir)
-    return running.config if running else None
-
-
 def examine(settings: Settings, config: Path | None = None) -> Iterator[Finding]:
     """Look at everything that a collector with these settings needs; what costs time comes last.
 

@@ -30,15 +30,18 @@ def command(
     Exits with 1 if anything is an error.
     """
     from collector.cli.asking import show
-    from collector.doctor import Finding, examine, examine_machine, running_configuration
+    from collector.doctor import Finding, examine, examine_machine
+    from collector.query.running import find_running
     from schemas.query import Check
 
     def findings() -> Iterator[Finding]:
         try:
             settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
             source = config
-            if config is None and (source := running_configuration(settings.data_dir)):
-                settings = chosen(ctx, settings.data_dir, mongodb_uri, mongodb_uri_file, config=source)
+            running = find_running(settings.data_dir)
+            if config is None and running and (source := running.config):
+                said = {"local_as": running.local_as and str(running.local_as), "listen": running.listen}
+                settings = chosen(ctx, settings.data_dir, mongodb_uri, mongodb_uri_file, config=source, **said)
         except ConfigurationError as error:
             yield from examine_machine()
             yield Finding("error", "configuration", error.cause, error.cure)

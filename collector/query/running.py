@@ -48,6 +48,9 @@ class RunningCollector(BaseModel):
     """The configured peer ranges, such as `192.0.2.0/24`."""
     config: Path | None = None
     """The configuration it was started with: who may read it finds there how to reach a store that needs secrets."""
+    local_as: int | None = None
+    listen: str | None = None
+    """What it goes by: its command line may have said so over the configuration."""
     mongodb_uri: str | None = None
     """How to reach the store, where that needs none: the embedded one."""
     database: str = "bgpledger"
