@@ -44,17 +44,23 @@ class Healer:
         """Ask whoever has not been asked lately.
 
         Args:
-            capabilities: those that the peer at an address offered, if its session is up.
+            capabilities: those that the peer at an address offered; None if its session is not up, [] if it is and they
+                are not known.
         """
         for address, gap in list(self._wanted.items()):
             now, again = time.monotonic(), gap.cause == "reject"
             pause = self._pauses.get(address, _PAUSE) if again else _PAUSE
             if now - self._asked.get(address, float("-inf")) < pause:
                 continue
-            families = families_to_refresh(capabilities(address) or [])
+            offered = capabilities(address)
+            families = families_to_refresh(offered or [])
             if families and not all(self._ask(address, family) for family in families):
                 continue
             del self._wanted[address]
+            if offered is not None and not families:
+                _log.warning(
+                    "%s, and it cannot be asked for its routes: its next session mends them", _what(gap, address)
+                )
             if families:
                 self._asked[address] = now
                 self._pauses[address] = min(pause * 2, _LONGEST_PAUSE) if again else _PAUSE

@@ -56,6 +56,8 @@ class _Neighbour:
     last_seen: datetime
     opened: dict[str, Any] | None = None
     """The last OPEN: it comes before its session is up."""
+    offered: list[dict[str, Any]] | None = None
+    """The capabilities of the last OPEN, also when its session has ended: that of the next one may be lost."""
     notification: SessionNotification | None = None
     """The last one, sent or received: it comes before the session's `down`."""
     session: Session | None = None
@@ -131,9 +133,11 @@ class SessionTracker:
         return self._gaps.take()
 
     def capabilities(self, address: str) -> list[dict[str, Any]] | None:
-        """What the peer offered in its OPEN, if its session is up."""
+        """What the peer offered in its last OPEN that was heard; None if its session is not up, [] if none was."""
         neighbour = self._state.neighbours.get(address)
-        return neighbour.session.capabilities if neighbour and neighbour.session else None
+        if neighbour is None or neighbour.session is None:
+            return None
+        return neighbour.session.capabilities or neighbour.offered or []
 
     def reject(self, line: int, counted: Counted | None = None, reason: str = "") -> Place:
         """The place of a line that says nothing that we understand, but perhaps for whose it is and its count.
@@ -220,6 +224,7 @@ class SessionTracker:
         session = neighbour.session
         if isinstance(message, Open):
             neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
+            neighbour.offered = neighbour.opened["capabilities"]
         elif session is None and neighbour.opened and isinstance(message, Keepalive):
             neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
         if session is None:

@@ -146,3 +146,18 @@ def test_who_cannot_be_asked_is_not() -> None:
     healer = Healer(lambda _address, _family: pytest.fail("nobody can be asked"))
     healer.want(gaps)
     healer.act(lambda _: None)
+
+
+def test_who_is_up_and_cannot_be_asked_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    router.keepalive()
+    feed.take(router.keepalive())
+    healer = Healer(lambda *_: True)
+    healer.want(feed.gaps)
+    healer.act(lambda _: [])
+    assert "1 lines of 192.0.2.1 are lost, and it cannot be asked" in caplog.text
+    caplog.clear()
+    healer.want(feed.gaps)
+    healer.act(lambda _: None)
+    assert not caplog.text, "it is down: its next session brings its routes"

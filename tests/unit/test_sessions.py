@@ -265,3 +265,20 @@ def test_stored_time_never_runs_backwards_and_a_clock_that_was_set_back_is_notic
     assert (note["steps"], note["stepped"]["line"]) == (1, 5)
     assert [note["stepped"][at][-10:-5] for at in ("before", "after")] == ["01.25", "36.50"]
     assert (seconds(feed.only.last_seen), feed.only.until) == (1.25, None)
+
+
+def test_a_session_whose_open_is_lost_is_asked_by_what_the_peer_offered_before() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), router.down())
+    assert feed.tracker.capabilities(router.address) is None
+    router.up()
+    feed.restart()
+    feed.take(router.announce("10.0.0.0/8"))
+    offered = feed.tracker.capabilities(router.address)
+    assert offered is not None
+    assert [one["code"] for one in offered] == [1, 65]
+    assert feed.sessions[max(feed.sessions)].capabilities is None, "what it said in this one is not known"
+    stranger = Router("192.0.2.9")
+    stranger.up()
+    feed.take(stranger.announce("10.0.0.0/8"))
+    assert feed.tracker.capabilities(stranger.address) == []
