@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,6 +22,7 @@ import collector
 from collector.errors import BgpledgerError, StoreError
 from collector.query.peers import peers_here
 from collector.query.running import RunningCollector, find_running
+from collector.query.status import clock_set_back
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
 from collector.store.collections import SCHEMA_VERSION
@@ -32,6 +35,7 @@ from collector.wire.exabgp import listening_places, program, render
 from collector.wire.md5 import dropped_segments
 from collector.wire.supervise import check_free
 from schemas.query import PeerStatus
+from schemas.scalars import spoken
 
 _PIPE_BYTES = 2**20
 _LITTLE, _TOO_LITTLE = 5 * 2**30, 100 * 2**20
@@ -60,6 +64,7 @@ def examine(settings: Settings, config: Path | None = None) -> Iterator[Finding]
     yield from examine_machine(settings.exabgp.python)
     yield _configuration(settings, config)
     yield from _data_dir(settings.data_dir, settings.spool.keep_free_mib * 2**20)
+    yield from _stored_time(settings.data_dir)
     yield from _listening(settings, running)
     yield from _store(settings, running)
     if running:
@@ -123,6 +128,20 @@ def _pipe() -> Finding:
             f"sysctl -w fs.pipe-max-size={_PIPE_BYTES}",
         )
     return Finding("ok", "pipe", f"may hold {size} bytes")
+
+
+def _stored_time(data_dir: Path) -> Iterator[Finding]:
+    """Whether the clock was ahead once, so that new lines have a time that is still to come."""
+    with suppress(BgpledgerError):  # what cannot be read is told of by the check of the data directory
+        if until := clock_set_back(data_dir):
+            ahead = timedelta(seconds=round((until - datetime.now(UTC)).total_seconds()))
+            yield Finding(
+                "warning",
+                "stored time",
+                f"stands still at {spoken(until)} UTC, {ahead} from now: the clock was set back",
+                "none is needed when that is soon; else give the collector another name (collector) and data directory,"
+                " where time begins anew",
+            )
 
 
 def _clock() -> Finding:

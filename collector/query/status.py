@@ -83,6 +83,15 @@ def _shell(data_dir: Path, store: Store) -> str:
     return shlex.join([sys.argv[0], *where, "shell"])
 
 
+def clock_set_back(data_dir: Path) -> datetime | None:
+    """Up to when stored time stands still in an archive whose clock was set back; None when it does not.
+
+    Raises:
+        SpoolError: a spool cannot be read.
+    """
+    return _set_back([inspect(lane.spool).note.get("tracker", {}) for lane in find_lanes(data_dir)])
+
+
 def _set_back(trackers: Sequence[Mapping[str, Any]]) -> datetime | None:
     """The stored time that stands still because a clock was set back."""
     noted = [(datetime.fromisoformat(one["last_ts"]), one.get("clock")) for one in trackers if "last_ts" in one]

@@ -1,0 +1,46 @@
+"""What doctor finds without a collector: what a spool's note tells."""
+
+import time
+from pathlib import Path
+
+from collector.doctor import _stored_time
+from collector.ledger.sessions import SessionTracker
+from collector.spool.reader import SpoolReader
+from collector.spool.writer import SpoolWriter
+from collector.wire.decode import Rejection, decode
+from tests.support import Router, read_all
+
+
+def archived(data_dir: Path, *lines: bytes) -> None:
+    """As the archiver leaves the spool behind."""
+    with SpoolWriter(data_dir / "spool") as spool:
+        spool.write(b"".join(line + b"\n" for line in lines))
+    reader, tracker = SpoolReader(data_dir / "spool"), SessionTracker("test")
+    for line in read_all(reader):
+        message = decode(line.raw)
+        assert not isinstance(message, Rejection)
+        tracker.follow(line.number, message)
+    reader.acknowledge(len(lines), {"tracker": tracker.note()})
+
+
+def test_a_clock_that_was_ahead_is_warned_of_while_stored_time_stands_still(tmp_path: Path) -> None:
+    router = Router(start=time.time() + 3600)
+    ahead = router.up()
+    router.time -= 3600
+    archived(tmp_path, *ahead, router.keepalive())
+    (found,) = _stored_time(tmp_path)
+    assert found.state == "warning"
+    assert "the clock was set back" in found.says
+    assert found.cure
+
+
+def test_a_clock_that_was_set_back_and_is_there_again_is_not_warned_of(tmp_path: Path) -> None:
+    router = Router(start=time.time() - 3600)
+    before = router.up()
+    router.time -= 60
+    archived(tmp_path, *before, router.keepalive())
+    assert not list(_stored_time(tmp_path))
+
+
+def test_where_nothing_was_archived_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
+    assert not list(_stored_time(tmp_path))
