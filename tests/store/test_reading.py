@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,8 +123,8 @@ async def test_what_cannot_go_on_says_why(between: Proxy, far: Store) -> None:
 
 
 async def test_a_reader_that_stops_leaves_no_cursor_behind(between: Proxy, far: Store) -> None:
-    async for _ in far.find("updates", {"peer.address": PEER}, sort=OLDEST):
-        break
+    async with aclosing(far.find("updates", {"peer.address": PEER}, sort=OLDEST)) as seen:
+        await anext(seen)
     reading = far.find("updates", {})  # held, as what stopped in the middle of an answer holds it
     await anext(reading)
     await far.close()
