@@ -38,7 +38,11 @@ class Healer:
         """Take note of peers whose lines are lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
         for gap in gaps:
             if gap.peer and "/" not in gap.peer.address:
-                self._wanted[gap.peer.address] = gap
+                # Lost lines do not wait as long as what may not be readable the next time either.
+                if gap.cause == "reject":
+                    self._wanted.setdefault(gap.peer.address, gap)
+                else:
+                    self._wanted[gap.peer.address] = gap
 
     def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
         """Ask whoever has not been asked lately.

@@ -128,7 +128,7 @@ def test_the_pause_doubles_while_what_comes_again_cannot_be_read(monkeypatch: py
     doubled = [60, 120, 240, 480, 960, 1920, 3840, 7680, 15_360, 30_720, 61_440, 86_400, 86_400]
     assert pauses == doubled[: len(pauses)]
     assert pauses[-1] == 86_400
-    healer.want([gap.model_copy(update={"cause": "pipe"})])
+    healer.want([gap.model_copy(update={"cause": "pipe"}), gap])
     now = asked[-1] + 30
     healer.act(lambda _: [{"code": 2}])
     assert asked[-1] == now, "lost lines do not wait for what cannot be read"
