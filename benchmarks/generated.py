@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from itertools import accumulate
 from pathlib import Path
 
+from collector.files import replacing
 from collector.wire import bgp
 
 PEER = IPv4Address("192.0.2.1")
@@ -25,9 +26,8 @@ _HOPS = ((2, 0.2), (3, 0.35), (4, 0.25), (5, 0.12), (7, 0.08))
 def write_table(path: Path, routes: int) -> None:
     """Write `routes` announcements as BGP4MP_MESSAGE_AS4 records (RFC 6396 4.4.2), always the same ones."""
     chance = random.Random(routes)  # noqa: S311  # a table, not a secret
-    fresh = path.with_suffix(".new")
     left, network = routes, _FIRST
-    with gzip.open(fresh, "wb", compresslevel=6) as file:
+    with replacing(path) as compressed, gzip.open(compressed, "wb", compresslevel=6) as file:
         while left:
             count = min(_draw(chance, _ROUTES), left)
             nlri = bytearray()
@@ -39,7 +39,6 @@ def write_table(path: Path, routes: int) -> None:
                 network += size if chance.random() < 0.7 else 2 * size
             left -= count
             file.write(_record(_update(chance, bytes(nlri)), _BEGIN + (routes - left) // 20_000))
-    fresh.replace(path)
 
 
 def _draw(chance: random.Random, table: tuple[tuple[int, float], ...]) -> int:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from collector.errors import BgpledgerError, StoreError, StoreUnavailableError
+from collector.files import replace
 from schemas.archiver import ArchiverState
 
 log = logging.getLogger(__name__)
@@ -110,11 +111,8 @@ class Together:
 
 def announce(data_dir: Path, state: ArchiverState) -> None:
     """Write the state to `archiver.json`, whole or not at all; a disk that is full keeps the one before."""
-    fresh = data_dir / f"{ArchiverState.FILE}.new"
     with suppress(OSError):
-        fresh.touch(mode=0o600)
-        fresh.write_text(state.model_dump_json())
-        fresh.replace(data_dir / ArchiverState.FILE)
+        replace(data_dir / ArchiverState.FILE, state.model_dump_json())
 
 
 def withdraw(data_dir: Path) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from collector.errors import CollectorError
+from collector.files import replace
 from schemas.scalars import Timestamp
 
 _FILE, _LOCK = "run.json", "run.lock"
@@ -57,10 +58,7 @@ class RunningCollector(BaseModel):
 
     def announce(self, data_dir: Path) -> None:
         """Write the file, whole or not at all."""
-        fresh = data_dir / f"{_FILE}.new"
-        fresh.touch(mode=0o600)
-        fresh.write_text(self.model_dump_json())
-        fresh.replace(data_dir / _FILE)
+        replace(data_dir / _FILE, self.model_dump_json())
 
 
 @contextmanager

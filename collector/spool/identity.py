@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 
-from collector.spool.segment import make_directory, sync_directory, unusable
+from collector.files import replace
+from collector.spool.segment import make_directory, unusable
 
 _NAME = "identity"
 
@@ -33,12 +33,6 @@ def known_identity(directory: Path) -> str | None:
 
 
 def _give(directory: Path) -> str:
-    fresh, given = directory / f"{_NAME}.new", secrets.token_hex(16)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(given.encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(directory / _NAME)
-    sync_directory(directory)
+    given = secrets.token_hex(16)
+    replace(directory / _NAME, f"{given}\n", durable=True)
     return given

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import zstandard
 
 from collector.errors import SpoolError
-from collector.spool.segment import CHUNK_BYTES, Segment, make_directory, sync_directory
+from collector.files import replace, replacing
+from collector.spool.segment import CHUNK_BYTES, Segment, make_directory
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Keep:
         """Remember the reader's note ahead of line `first`, with which a segment begins."""
         path = _note_path(self._directory, first)
         with _rather_stored_than_kept(path):
-            _replace(path, json.dumps(note).encode())
+            replace(path, json.dumps(note))
 
     def take(self, segment: Segment) -> None:
         """Compress a segment; the caller removes it."""
@@ -81,8 +82,6 @@ def _rather_stored_than_kept(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        with suppress(OSError):
-            path.with_suffix(".new").unlink()
         _log.error("a segment cannot be kept: %s: %s", path, error.strerror)
 
 
@@ -139,23 +138,9 @@ def lines_of(segment: KeptSegment) -> Iterator[tuple[int, bytes]]:
 
 
 def _compress(source: Path, target: Path) -> None:
-    fresh = target.with_suffix(".new")
     compressor = zstandard.ZstdCompressor(write_checksum=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with source.open("rb") as lines, os.fdopen(descriptor, "wb") as file:
+    with source.open("rb") as lines, replacing(target, durable=True) as file:
         compressor.copy_stream(lines, file, size=source.stat().st_size)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(target)
-    sync_directory(target.parent)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    fresh.replace(path)
 
 
 def _note_path(directory: Path, first: int) -> Path:

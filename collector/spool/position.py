@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collector.spool.segment import sync_directory
+from collector.files import replace
 
 _NAME = "position.json"
 _RESERVE = "reserve"
@@ -68,15 +68,15 @@ def save(directory: Path, position: Position) -> None:
 
     It has room on a full disk as well, which only gets emptier when lines are acknowledged.
     """
-    content = json.dumps(asdict(position)).encode()
+    path, content = directory / _NAME, json.dumps(asdict(position))
     reserve = directory / _RESERVE
     try:
-        _replace(directory, content)
+        replace(path, content, durable=True)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not reserve.exists():
             raise
         reserve.unlink()
-        _replace(directory, content)
+        replace(path, content, durable=True)
 
 
 def reserve(directory: Path) -> None:
@@ -89,17 +89,6 @@ def reserve(directory: Path) -> None:
                 os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
             finally:
                 os.close(descriptor)
-
-
-def _replace(directory: Path, content: bytes) -> None:
-    fresh = directory / f"{_NAME}.new"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(directory / _NAME)
-    sync_directory(directory)
 
 
 def set_aside(directory: Path) -> Path:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from collector.errors import SpoolError
+from collector.files import sync_directory
 from collector.spool import position as positions
 from collector.spool.kept import Keep
 from collector.spool.lock import EndLock
@@ -23,7 +24,6 @@ from collector.spool.segment import (
     make_directory,
     path_of,
     segments,
-    sync_directory,
     unusable,
 )
 

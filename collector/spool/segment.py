@@ -84,15 +84,6 @@ def make_directory(directory: Path) -> None:
         raise unusable(directory, error) from error
 
 
-def sync_directory(directory: Path) -> None:
-    """Put the directory's entries on disk: a file is only as durable as its name."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def unusable(path: Path, error: OSError) -> SpoolError:
     """Say what the system refused, and where."""
     return SpoolError(

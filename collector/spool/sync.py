@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from collector.spool.segment import CLOSED, sync_directory
+from collector.files import sync_directory
+from collector.spool.segment import CLOSED
 
 _log = logging.getLogger(__name__)
 

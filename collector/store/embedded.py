@@ -48,6 +48,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.children import without_secrets
 from collector.errors import StoreError
+from collector.files import replacing
 from collector.store import credentials
 
 _ADDRESS = "127.0.0.1"
@@ -363,15 +364,13 @@ def _end_leftover(state: Path, storage: Path, *, of_the_living: bool = False) ->
 
 
 def _write(path: Path, content: str) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(content)
-    give_to_owner(fresh, path.parent)
-    fresh.replace(path)
+    with replacing(path) as file:
+        file.write(content.encode())
+        give_to_owner(file.fileno(), path.parent)
 
 
-def give_to_owner(path: Path, data_dir: Path) -> None:
+def give_to_owner(file: Path | int, data_dir: Path) -> None:
     """Let root leave nothing behind in another user's data directory that this user cannot write to."""
     if os.geteuid() == 0:
         owner = data_dir.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
+        os.chown(file, owner.st_uid, owner.st_gid)

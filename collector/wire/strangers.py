@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from collector.files import replace
 from schemas.scalars import Timestamp
 
 SAY_AGAIN_SECONDS = 600.0
@@ -92,10 +93,8 @@ class Strangers:
         )
 
     def _write(self) -> None:
-        fresh = self._file.with_suffix(".new")
         with suppress(OSError):  # it is for people who ask; the log has it too
-            fresh.write_bytes(_STRANGERS.dump_json(list(self._known.values())))
-            fresh.replace(self._file)
+            replace(self._file, _STRANGERS.dump_json(list(self._known.values())))
             self._written = self._clock()
 
 

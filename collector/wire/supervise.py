@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, CollectorError
+from collector.files import replace
 from collector.lanes import Lane
 from collector.settings import Settings
 from collector.wire.exabgp import environment, listening_places, program, render
@@ -169,16 +170,10 @@ class ExabgpSupervisor:
     def _write(self, settings: Settings) -> bool:
         """Write exabgp.conf, whole or not at all, and say whether it is another than before."""
         text = render(settings, self._helper)
-        fresh = self._file.with_suffix(".new")
         try:
             if self._file.exists() and self._file.read_text() == text:
                 return False
-            fresh.unlink(missing_ok=True)
-            # It may hold MD5 passwords.
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-            fresh.replace(self._file)
+            replace(self._file, text)
         except OSError as error:
             raise CollectorError(
                 f"{self._file} cannot be written: {error.strerror}",

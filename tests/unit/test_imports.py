@@ -10,7 +10,7 @@ from tests.support import ROOT
 ROOMS = [
     {"schemas"},
     {"collector.errors"},
-    {"collector.children", "collector.lanes", "collector.logs", "collector.settings"},
+    {"collector.children", "collector.files", "collector.lanes", "collector.logs", "collector.settings"},
     {"collector.wire", "collector.spool", "collector.store"},
     {"collector.tables"},
     {"collector.ledger", "collector.query"},

@@ -84,7 +84,7 @@ def test_no_room_to_keep_is_no_reason_to_stop(spool: Path, caplog: pytest.LogCap
         path.unlink()
     (spool / "kept").rmdir()
     keep = Keep(spool, 7)
-    (spool / "kept" / "00000000000000000101.jsonl.new").mkdir()
+    (spool / "kept" / "00000000000000000101.jsonl.zst.new").mkdir()
     with SpoolWriter(spool, segment_bytes=1) as writer, SpoolReader(spool, keep=keep) as reader:
         writer.write(b"one\ntwo\n")
         while batch := reader.read(9, 9):

@@ -1,0 +1,59 @@
+"""Files that are replaced as a whole: whoever reads one, also after a crash, finds what was there before or all of it.
+
+As every file of ours, they are for their owner's eyes only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` when the block ends; of one that fails nothing is left.
+
+    Args:
+        path: what is replaced, or made.
+        durable: be on disk before `path` is another one, so that a loss of power too leaves the old or the new.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.unlink(missing_ok=True)  # of a process that was killed; its mode may be another one
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
+    """Put a content in the place of a file's; see `replacing`.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    with replacing(path, durable=durable) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def sync_directory(directory: Path) -> None:
+    """Put the directory's entries on disk: a file is only as durable as its name."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
