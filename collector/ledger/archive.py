@@ -300,9 +300,7 @@ class Archiver:
         for refused in await _all(writing):
             rejects += refused
         await self._insert_gaps(batch.refused)
-        if rejects:
-            for refusal in await self._store.insert("rejects", rejects):
-                raise StoreError(f"a reject cannot be stored: {refusal.reason}")
+        await self._insert_rejects(rejects)
         return len(rejects)
 
     async def _insert(self, batch: _Batch, collection: str) -> list[Document]:
@@ -312,6 +310,12 @@ class Archiver:
             return []
         refusals = await self._store.insert(collection, documents)
         refused = [(*batch.origins[collection][refusal.at], refusal.reason) for refusal in refusals]
+        if refused:
+            line, _place, reason = refused[0]
+            log.error(
+                "the store will never take %d of %d %s, kept as rejects; the first: line %d, %s",
+                *(len(refused), len(documents), collection, line.number, reason),
+            )
         if collection == "updates":
             peers = [Peer.model_validate(documents[refusal.at]["peer"]) for refusal in refusals]
             batch.refused = [
@@ -319,6 +323,19 @@ class Archiver:
                 for peer, (line, place, reason) in zip(peers, refused, strict=True)
             ]
         return [make_reject(place, line.number, line.raw, reason) for line, place, reason in refused]
+
+    async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
+        """Insert rejects; of those whose very lines the store does not take, all else."""
+        if not rejects:
+            return
+        bare = []
+        for refusal in await self._store.insert("rejects", rejects):
+            reject = rejects[refusal.at]
+            log.error("the store takes no reject with line %d in it, kept without: %s", reject["line"], refusal.reason)
+            bare.append({**reject, "raw": "", "reason": f"{reject['reason']}; its line too: {refusal.reason}"})
+        if bare:
+            for refusal in await self._store.insert("rejects", bare):
+                raise StoreError(f"a reject cannot be stored: {refusal.reason}")
 
     async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[Document]:
         if gaps:

@@ -53,7 +53,7 @@ class Store:
     def __init__(self, client: Client, uri: str, database: str, patience: float, *, primary: bool) -> None:
         self._client = client
         self._patience = patience
-        self._preparing = asyncio.Lock()
+        self._preparing, self._narrowing = asyncio.Lock(), asyncio.Lock()
         self._open: set[AsyncGenerator[Document, None]] = set()
         self._primary = client.get_database(
             database,
@@ -188,7 +188,7 @@ class Store:
             The documents that can never be stored; all others are.
         """
         with self._errors():
-            return await writes.insert(self._durable(collection), documents)
+            return await writes.insert(self._durable(collection), documents, self._narrowing)
 
     async def replace(self, collection: str, documents: Sequence[Document]) -> None:
         """Put whole documents in the place of those with their `_id`, or insert them; durable when it returns.
@@ -197,7 +197,7 @@ class Store:
             StoreError: one of them can never be stored; all others are.
         """
         with self._errors():
-            refusals = await writes.replace(self._durable(collection), documents)
+            refusals = await writes.replace(self._durable(collection), documents, self._narrowing)
         if refusals:
             raise StoreError(f"a document of {collection} cannot be stored: {refusals[0].reason}")
 

@@ -1,13 +1,17 @@
 """Writing documents so that each is stored or refused by itself, whatever else is in its batch.
 
 A refusal is a document's own fault, and would come again for ever: it is too large, or is none that BSON or the server
-takes. Whatever lies in how the database is set up (a validator or an index that somebody made) is an error instead,
-which is said aloud and tried again: no good document is left out for it.
+takes; a server with a bug may close the connection on it. Whatever lies in how the database is set up (a validator or
+an index that somebody made) is an error instead, which is said aloud and tried again: no good document is left out for
+it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import bson
@@ -16,15 +20,28 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    DocumentTooLarge,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
 from collector.errors import StoreError, StoreUnavailableError
+
+log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 _Collection = AsyncCollection[dict[str, Any]]
 
 MAX_BYTES = 16 * 2**20
 """Of a document: MongoDB's limit (`maxBsonObjectSize`). What wraps it in a command has 16 KiB beside it."""
+CLOSING_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further try of a document on which the server closed the connection."""
 REFUSALS = ("the store refused it", "BSON cannot hold it", "too large for MongoDB")
 """How the reasons of refusals begin."""
 
@@ -70,8 +87,22 @@ class _Encoded(NamedTuple):
     document: RawBSONDocument
 
 
-async def insert(collection: _Collection, documents: Sequence[Document]) -> list[Refusal]:
+class _Way(NamedTuple):
+    """How documents are written."""
+
+    collection: _Collection
+    send: Callable[[_Collection, Sequence[_Encoded]], Awaitable[None]]
+    narrowing: AbstractAsyncContextManager[Any]
+
+
+async def insert(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[Refusal]:
     """Insert documents; those whose `_id` is there already stay as they are.
+
+    Args:
+        collection: where they belong.
+        documents: they may be of any number and size.
+        narrowing: of all who write into this store: a server that closes the connection is asked for its reasons by one
+            at a time, so that no document is blamed for what another one did.
 
     Returns:
         The documents that can never be stored; all others are.
@@ -80,14 +111,12 @@ async def insert(collection: _Collection, documents: Sequence[Document]) -> list
         StoreError: the database is set up so that it refuses good documents.
         StoreUnavailableError: not all is stored, for a reason that may pass.
     """
-    encoded, refusals = _encode(documents)
-    return sorted([*refusals, *await _insert(collection, encoded)])
+    return await _write(_Way(collection, _insert, narrowing), documents)
 
 
-async def replace(collection: _Collection, documents: Sequence[Document]) -> list[Refusal]:
+async def replace(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[Refusal]:
     """Put whole documents in the place of those with their `_id`, or insert them; else as `insert`."""
-    encoded, refusals = _encode(documents)
-    return sorted([*refusals, *await _replace(collection, encoded)])
+    return await _write(_Way(collection, _replace, narrowing), documents)
 
 
 async def change(collection: _Collection, changes: Sequence[Change]) -> int:
@@ -118,47 +147,97 @@ def _encode(documents: Sequence[Document]) -> tuple[list[_Encoded], list[Refusal
     return encoded, refusals
 
 
-async def _insert(collection: _Collection, encoded: Sequence[_Encoded]) -> list[Refusal]:
-    if not encoded:
-        return []
-    try:
-        await collection.insert_many([one.document for one in encoded], ordered=False)
-    except BulkWriteError as error:
-        return await _judge(collection, encoded, error)
-    except (OperationFailure, DocumentTooLarge) as error:
-        return await _narrow(collection, encoded, error, _insert)
-    return []
+async def _insert(collection: _Collection, encoded: Sequence[_Encoded]) -> None:
+    await collection.insert_many([one.document for one in encoded], ordered=False)
 
 
-async def _replace(collection: _Collection, encoded: Sequence[_Encoded]) -> list[Refusal]:
-    if not encoded:
-        return []
+async def _replace(collection: _Collection, encoded: Sequence[_Encoded]) -> None:
     replacements: list[ReplaceOne[Any]] = [
         ReplaceOne({"_id": one.document["_id"]}, one.document, upsert=True) for one in encoded
     ]
+    await collection.bulk_write(replacements, ordered=False)
+
+
+async def _write(way: _Way, documents: Sequence[Document]) -> list[Refusal]:
+    encoded, refusals = _encode(documents)
+    return sorted([*refusals, *await _write_some(way, encoded)])
+
+
+async def _write_some(way: _Way, encoded: Sequence[_Encoded]) -> list[Refusal]:
     try:
-        await collection.bulk_write(replacements, ordered=False)
+        return await _send(way, encoded)
+    except AutoReconnect as error:
+        async with way.narrowing:
+            return await _narrow_closing(way, encoded, error)
+
+
+async def _send(way: _Way, encoded: Sequence[_Encoded]) -> list[Refusal]:
+    """Write documents; what becomes of a connection that the server closes is left to the caller."""
+    if not encoded:
+        return []
+    try:
+        await way.send(way.collection, encoded)
     except BulkWriteError as error:
-        return await _judge(collection, encoded, error)
+        return await _judge(way.collection, encoded, error)
     except (OperationFailure, DocumentTooLarge) as error:
-        return await _narrow(collection, encoded, error, _replace)
+        return await _narrow(way, encoded, error)
     return []
 
 
-async def _narrow(
-    collection: _Collection, encoded: Sequence[_Encoded], error: OperationFailure | DocumentTooLarge, write: Any
-) -> list[Refusal]:
+async def _narrow(way: _Way, encoded: Sequence[_Encoded], error: OperationFailure | DocumentTooLarge) -> list[Refusal]:
     """Find the documents for which a server refuses a whole command, and write the others."""
     if isinstance(error, OperationFailure):
-        _raise_if_databases(collection.name, error.code, str(error))
+        _raise_if_databases(way.collection.name, error.code, str(error))
         if error.code not in _DOCUMENTS_OWN:
             raise error
     if len(encoded) == 1:
         # It may be the command that is not taken, whatever is in it: this one changes nothing, and tells.
-        await collection.delete_one({"_id": ObjectId()})
+        await way.collection.delete_one({"_id": ObjectId()})
         return [Refusal(encoded[0].at, _reason(error, getattr(error, "code", None)))]
+    return [refusal for half in _halves(encoded) for refusal in await _send(way, half)]
+
+
+async def _narrow_closing(way: _Way, encoded: Sequence[_Encoded], error: AutoReconnect) -> list[Refusal]:
+    """Find the documents on which a server closes the connection, and write the others.
+
+    A server that goes away closes it as well. So no document is blamed unless the server closes the connection on it
+    alone, again and again, and does all else that it is asked for in between.
+
+    Raises:
+        AutoReconnect: it is the server, not a document.
+    """
+    await _assert_works(way, error)
+    if len(encoded) > 1:
+        alone = way._replace(narrowing=nullcontext())  # we are the one
+        return [refusal for half in _halves(encoded) for refusal in await _write_some(alone, half)]
+    name = way.collection.name
+    log.warning("the store closes the connection on one document of %s, and on nothing else: trying it again", name)
+    for pause in CLOSING_PAUSES:
+        await asyncio.sleep(pause)
+        try:
+            return await _send(way, encoded)
+        except AutoReconnect as again:
+            await _assert_works(way, again)
+    return [Refusal(encoded[0].at, _reason(f"it closes the connection on it, {len(CLOSING_PAUSES)} times more", None))]
+
+
+async def _assert_works(way: _Way, error: AutoReconnect) -> None:
+    """Look whether a server that closed a connection does small things at the moment."""
+    if isinstance(error, NetworkTimeout | NotPrimaryError | ServerSelectionTimeoutError):
+        raise error
+    database, small = way.collection.database, {"_id": ObjectId()}
+    meta = database["meta"].with_options(write_concern=way.collection.write_concern)
+    try:
+        await database.command("ping")
+        await meta.insert_one(small)
+        await meta.delete_one(small)
+    except PyMongoError:
+        raise error from None
+
+
+def _halves(encoded: Sequence[_Encoded]) -> tuple[Sequence[_Encoded], Sequence[_Encoded]]:
     middle = len(encoded) // 2
-    return [*await write(collection, encoded[:middle]), *await write(collection, encoded[middle:])]
+    return encoded[:middle], encoded[middle:]
 
 
 async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: BulkWriteError) -> list[Refusal]:

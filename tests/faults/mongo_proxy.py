@@ -160,6 +160,23 @@ def refusing_marked(mark: bytes, code: int, text: str) -> Fault:
     return fault
 
 
+def closing_on_marked(mark: bytes, *, collections: Collection[str] = ()) -> Fault:
+    """The connection is closed on a write when one of its documents holds the mark, as by a server with a bug.
+
+    Args:
+        mark: what the document holds.
+        collections: only writes into these; into any, when empty.
+    """
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        meant = not collections or (request.command and request.body[request.command] in collections)
+        if request.is_write and meant and mark in request.raw:
+            raise ResetConnection
+        return await forward()
+
+    return fault
+
+
 def delaying(seconds: float) -> Fault:
     """The server is so far away: everything takes so long on its way there, and on its way back."""
 

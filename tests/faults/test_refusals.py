@@ -15,7 +15,7 @@ from collector.errors import StoreError, StoreUnavailableError
 from collector.store.driver import Driver
 from collector.store.mongo import Store
 from tests.faults import mongo_proxy as faults
-from tests.faults.mongo_proxy import Proxy, proxy
+from tests.faults.mongo_proxy import Forward, Message, Proxy, proxy
 
 DOCUMENTS: list[dict[str, Any]] = [{"_id": number} for number in range(3)]
 NO_PRIMARY = faults.refusing(10107, "NotWritablePrimary", "not primary", errorLabels=["RetryableWriteError"])
@@ -126,6 +126,76 @@ async def test_a_command_that_is_refused_for_a_document_is_narrowed_down_to_it(
         good = [one for one in documents if one["text"] == "good"]
         for collection in ("things", "others"):
             assert [one async for one in store.find(collection, {}, sort=[("_id", 1)])] == good
+
+
+@pytest.mark.parametrize(("driver", "places"), [("pymongo", (2, 3)), ("pymongo", (0,)), ("motor", (6,))])
+async def test_a_connection_that_is_closed_for_a_document_is_narrowed_down_to_it(
+    between: Proxy, driver: Driver, places: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
+    documents = [{"_id": at, "text": "marked" if at in places else "good"} for at in range(7)]
+    async with opened(between, driver, answer_ms=30_000) as store:
+        await between.set(faults.closing_on_marked(b"marked"))
+        refusals = await store.insert("things", documents)
+        assert [refusal.at for refusal in refusals] == list(places)
+        assert all("it closes the connection on it" in refusal.reason for refusal in refusals)
+        with pytest.raises(StoreError, match="cannot be stored"):
+            await store.replace("others", documents)
+        good = [one for one in documents if one["text"] == "good"]
+        for collection in ("things", "others"):
+            assert [one async for one in store.find(collection, {}, sort=[("_id", 1)])] == good
+        assert [one async for one in store.find("meta", {})] == []
+
+
+@pytest.mark.parametrize("works", [0, 1, 2])
+async def test_no_document_is_blamed_for_a_server_that_goes_while_it_is_tried(
+    between: Proxy, works: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes and goes: after some signs of life it takes no small document either."""
+    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
+    closing, small = faults.closing_on_marked(b"marked"), 0
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        nonlocal small
+        if request.command == "insert" and request.body["insert"] == "meta":
+            small += 1
+            if small > works:
+                raise faults.ResetConnection
+        return await closing(request, forward)
+
+    document = {"_id": 1, "text": "marked"}
+    async with opened(between, "pymongo", answer_ms=30_000) as store:
+        await between.set(fault)
+        with pytest.raises(StoreUnavailableError):
+            await store.insert("things", [document])
+        assert small == works + 1
+        await between.set(faults.passing)
+        assert await store.insert("things", [document]) == []
+        assert [one async for one in store.find("things", {})] == [document]
+
+
+async def test_a_document_that_is_taken_after_some_tries_is_stored(
+    between: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
+    left = 2
+
+    async def fault(request: Message, forward: Forward) -> bytes:
+        nonlocal left
+        if b"marked" in request.raw and left:
+            left -= 1
+            raise faults.ResetConnection(b"" if left else await half(forward))
+        return await forward()
+
+    async def half(forward: Forward) -> bytes:
+        answer = await forward()
+        return answer[: len(answer) // 2]
+
+    document = {"_id": 1, "text": "marked"}
+    async with opened(between, "pymongo", answer_ms=30_000) as store:
+        await between.set(fault)
+        assert await store.insert("things", [document]) == []
+        assert (left, [one async for one in store.find("things", {})]) == (0, [document])
 
 
 @pytest.mark.parametrize("driver", ["pymongo", "motor"])

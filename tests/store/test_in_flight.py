@@ -18,7 +18,7 @@ from collector.spool.reader import SpoolReader
 from collector.spool.state import inspect
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits, traits_of
-from tests.faults.mongo_proxy import Forward, Message, Proxy, proxy
+from tests.faults.mongo_proxy import Forward, Message, Proxy, closing_on_marked, proxy
 from tests.store.test_archive import archive, archiving, documents, feed
 from tests.support import Router, until
 
@@ -192,6 +192,42 @@ async def test_a_session_that_somebody_removed_is_written_whole(embedded_uri: st
         assert await documents(store, "sessions") == [{**session, "updates": 3}]
         await writing.write([{"_id": 1, "v": 1, "updates": 4}])
         assert await documents(store, "sessions") == [{"_id": 1, "v": 1, "updates": 4}]
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_a_line_on_which_the_store_closes_the_connection_is_a_reject_and_no_other_is(
+    *,
+    between: Proxy,
+    database: str,
+    spool: Path,
+    everywhere: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Everywhere: in the reject as well, which is stored without the line."""
+    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
+    lines = some_lines(60)
+    marked = [number for number, line in enumerate(lines) if b"10.7.0.0/16" in line or b"10.8.0.0/16" in line]
+    mark = ["10.7.0.0/16", "10.8.0.0/16"]
+    async with Store.open(between.uri(), database=database) as store:
+        await store.prepare()
+        first, second = (closing_on_marked(one.encode(), collections=[] if everywhere else ["updates"]) for one in mark)
+
+        async def both(request: Message, forward: Forward) -> bytes:
+            return await first(request, lambda: second(request, forward))
+
+        await between.set(both)
+        note = await archive(spool, store, *lines, traits=FAR)
+        assert (note["stored"], note["rejected"], note["refused"]) == (len(lines) - 3, 3, 2)
+        rejects = {one["line"]: one for one in await documents(store, "rejects")}
+        assert set(rejects) == {*marked, len(lines) // 2 - 2}
+        for number in marked:
+            assert rejects[number]["raw"] == ("" if everywhere else lines[number].decode())
+            assert rejects[number]["size"] == len(lines[number])
+            assert "the store refused it: it closes the connection on it" in rejects[number]["reason"]
+        assert f"line {marked[0]}, the store refused it" in caplog.text
+        gaps = [one for one in await documents(store, "gaps") if one["cause"] == "reject"]
+        assert {one["line"] for one in gaps} >= set(marked)
 
 
 async def test_a_server_is_known_by_what_it_says(embedded_uri: str) -> None:
