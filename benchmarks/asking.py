@@ -16,13 +16,13 @@ from benchmarks.data import COLLECTOR, Table
 from benchmarks.processes import usage
 from benchmarks.speakers import BIN, workplace
 from benchmarks.stores import insert_all, store_server
-from collector.cli.asking import collect_rarely
-from collector.ledger.project import Rhythm, rebuild
+from collector.cli.run_query import collect_rarely
 from collector.query.diff import diff
 from collector.query.filters import Choice, Filter
 from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.tail import tail
+from collector.rib.projector import Rhythm, rebuild
 from collector.store.mongo import Document, Store
 from schemas.documents import collector_number, make_key
 

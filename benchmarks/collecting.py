@@ -18,7 +18,7 @@ from benchmarks.data import Table
 from benchmarks.processes import Usage, find, usage
 from benchmarks.speakers import ADDRESS, BIN, LOCAL_AS, Played, ends, free_port, play, workplace
 from benchmarks.stores import STORE
-from collector.lanes import Lane
+from collector.instances import Instance
 from collector.query.running import find_running
 from collector.spool import position
 from collector.spool.state import inspect
@@ -45,11 +45,13 @@ class Collector:
     port: int
     uri: str
     peers: int
-    lanes: Sequence[Lane]
+    instances: Sequence[Instance]
 
     def until_receiving(self) -> None:
         """Wait until its receivers have begun, with the line that says so."""
-        self._until(lambda: all(inspect(lane.spool).read > 0 for lane in self.lanes), what="the receivers begin")
+        self._until(
+            lambda: all(inspect(instance.spool).read > 0 for instance in self.instances), what="the receivers begin"
+        )
 
     def parts(self) -> dict[str, Usage]:
         """What its processes have used so far."""
@@ -72,7 +74,7 @@ class Collector:
         return played, time.monotonic()
 
     def _stored(self) -> int:
-        done = [position.glance(lane.spool) for lane in self.lanes]
+        done = [position.glance(instance.spool) for instance in self.instances]
         return sum(int(one.note.get("stored", 0)) for one in done if one)
 
     def _until(self, condition: Callable[[], bool], *, what: str) -> None:
@@ -104,8 +106,8 @@ def collecting(table: Table, *, python: str | None = None, peers: int = 1, proce
         with (place / "data.log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)
         try:
-            lanes = [Lane(data_dir, number) for number in range(processes)]
-            yield Collector(process, data_dir, port, _until_running(data_dir, process), peers, lanes)
+            instances = [Instance(data_dir, number) for number in range(processes)]
+            yield Collector(process, data_dir, port, _until_running(data_dir, process), peers, instances)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(_PATIENCE)

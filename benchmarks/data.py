@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.generated import write_table
-from collector.ledger.sessions import SessionTracker
-from collector.wire.decode import Rejection, decode
-from collector.wire.replay import PlannedPeer, plan
+from collector.archive.session_tracker import SessionTracker
+from collector.replay.player import PlannedPeer, plan
+from collector.sources.exabgp.decode import Rejection, decode
 from schemas.documents import Place, collection_of, to_document
 from schemas.message import Message, Update
 

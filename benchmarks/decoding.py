@@ -10,8 +10,8 @@ from itertools import islice
 import bson
 
 from benchmarks.data import COLLECTOR, Table
-from collector.ledger.sessions import SessionTracker
-from collector.wire.decode import Rejection, decode
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.exabgp.decode import Rejection, decode
 from schemas.documents import to_document
 
 _PROFILED = 20_000

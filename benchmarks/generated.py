@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 from itertools import accumulate
 from pathlib import Path
 
+from collector.bgp import messages as bgp
 from collector.files import replacing
-from collector.wire import bgp
 
 PEER = IPv4Address("192.0.2.1")
 PEER_AS = 64_500

@@ -20,7 +20,7 @@ from pymongo import AsyncMongoClient
 from benchmarks.data import COLLECTOR, ROOT, Table
 from benchmarks.speakers import workplace
 from benchmarks.stores import store_server
-from collector.ledger.archive import Archiver
+from collector.archive.archiver import Archiver
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store

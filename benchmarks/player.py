@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from collector.wire.replay import plan, play
+from collector.replay.player import plan, play
 
 
 def main() -> None:

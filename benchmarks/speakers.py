@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.data import ROOT, WORK, Table
 from benchmarks.processes import Usage, usage
 from collector.settings import BgpSettings, PeerSettings, Settings
-from collector.wire.exabgp import environment, program, render
+from collector.sources.exabgp.configuration import environment, program, render
 
 ADDRESS = "127.0.0.1"
 LOCAL_AS = 65_000

@@ -25,9 +25,9 @@ from collector.query.at_rest import taken_over
 from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
+from collector.sources.exabgp.supervisors import Supervisors
 from collector.store import credentials, embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
-from collector.wire.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
     with only_collector(settings.data_dir):
         stop, reload = _signals()
         async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
-            exabgp = Fleet(settings, helper=partial(receiver_command, settings))
+            exabgp = Supervisors(settings, helper=partial(receiver_command, settings))
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
@@ -96,7 +96,7 @@ async def _until_stopped(
 
 
 def _reload(
-    exabgp: Fleet,
+    exabgp: Supervisors,
     archiver: _Archiver,
     reread: Callable[[], Settings],
     announce: Callable[[Settings], None],
@@ -133,12 +133,12 @@ def _known(peer: PeerSettings) -> KnownPeer:
     return KnownPeer(peer.address, peer.asn, peer.description, peer.passive, password, families)
 
 
-def receiver_command(settings: Settings, lane: int = 0) -> list[str]:
+def receiver_command(settings: Settings, instance: int = 0) -> list[str]:
     """The receiver's command line. It gets by its environment what has no option."""
     told = {f"SPOOL_{key.upper()}": value for key, value in settings.spool.model_dump(exclude_none=True).items()}
     told["LOG_LEVEL"] = settings.log.level
     environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
-    more = ["--lane", str(lane)] if lane else []
+    more = ["--instance", str(instance)] if instance else []
     return ["/usr/bin/env", *environment, _program(), "receive", "--data-dir", str(settings.data_dir), *more]
 
 

@@ -21,9 +21,9 @@ from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.running import find_running
+from collector.replay.plan import PlannedPeer, plan
+from collector.replay.player import play
 from collector.store.mongo import Store
-from collector.wire.replay import play
-from collector.wire.replay_plan import PlannedPeer, plan
 from schemas.query import HistoryEntry, PeerStatus
 
 PREFIX = "203.0.113.0/24"

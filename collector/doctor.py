@@ -25,15 +25,15 @@ from collector.query.running import RunningCollector, find_running
 from collector.query.status import clock_set_back
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
+from collector.sources.exabgp.configuration import listening_places, program, render
+from collector.sources.exabgp.md5_failures import dropped_segments
+from collector.sources.exabgp.supervisor import check_free
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program
 from collector.store.mongo import Store
 from collector.store.rights import missing
 from collector.store.uri import redact
-from collector.wire.exabgp import listening_places, program, render
-from collector.wire.md5 import dropped_segments
-from collector.wire.supervise import check_free
 from schemas.query import PeerStatus
 from schemas.scalars import spoken
 
@@ -44,7 +44,7 @@ _OLDEST_MONGODB = 6
 _COMMAND_SECONDS = 30
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """What a check found; the cure stands with all that is not well."""
 
     state: Literal["ok", "warning", "error"]
@@ -53,7 +53,7 @@ class Finding(NamedTuple):
     cure: str = ""
 
 
-def examine(settings: Settings, config: Path | None = None) -> Iterator[Finding]:
+def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckResult]:
     """Look at everything that a collector with these settings needs; what costs time comes last.
 
     Args:
@@ -71,9 +71,9 @@ def examine(settings: Settings, config: Path | None = None) -> Iterator[Finding]
         yield from _peers(settings, running)
 
 
-def examine_machine(exabgp_python: str | None = None) -> Iterator[Finding]:
+def examine_machine(exabgp_python: str | None = None) -> Iterator[CheckResult]:
     """Look at what is installed here; ExaBGP as it is run by this Python."""
-    yield Finding("ok", "python", platform.python_version())
+    yield CheckResult("ok", "python", platform.python_version())
     yield _exabgp(exabgp_python)
     yield _setpriv()
     yield _pipe()
@@ -83,7 +83,7 @@ def examine_machine(exabgp_python: str | None = None) -> Iterator[Finding]:
 # --- the machine ----------------------------------------------------------------------------------------------------
 
 
-def _exabgp(python: str | None) -> Finding:
+def _exabgp(python: str | None) -> CheckResult:
     cure = "install this program's requirements again: make .venv/.ready, or pip install bgpledger"
     if python is not None:
         cure = f"install {python} (Debian: apt-get install pypy3), or leave exabgp.python out"
@@ -91,22 +91,22 @@ def _exabgp(python: str | None) -> Finding:
         command = program(python, "version")
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired, BgpledgerError) as error:
-        return Finding("error", "exabgp", f"does not start: {error}", cure)
+        return CheckResult("error", "exabgp", f"does not start: {error}", cure)
     found = re.search(r"ExaBGP\s*:\s*(\S+)", done.stdout)
     if done.returncode or not found:
         last = (done.stderr.strip() or done.stdout.strip() or "nothing said").splitlines()[-1]
-        return Finding("error", "exabgp", f"does not start: {last}", cure)
+        return CheckResult("error", "exabgp", f"does not start: {last}", cure)
     version = found[1]
     if not version.startswith("5."):
-        return Finding("error", "exabgp", f"{version} is not of the series that this program knows, 5.0", cure)
+        return CheckResult("error", "exabgp", f"{version} is not of the series that this program knows, 5.0", cure)
     runs = re.search(r"Python\s*:\s*(.+?)\s*$", done.stdout, re.MULTILINE)
-    return Finding("ok", "exabgp", f"{version} on {runs[1]}" if python and runs else version)
+    return CheckResult("ok", "exabgp", f"{version} on {runs[1]}" if python and runs else version)
 
 
-def _setpriv() -> Finding:
+def _setpriv() -> CheckResult:
     if shutil.which("setpriv"):
-        return Finding("ok", "setpriv", "there: what we start ends with us")
-    return Finding(
+        return CheckResult("ok", "setpriv", "there: what we start ends with us")
+    return CheckResult(
         "warning",
         "setpriv",
         "not there: ExaBGP and the store would outlive a collector that is killed",
@@ -114,28 +114,30 @@ def _setpriv() -> Finding:
     )
 
 
-def _pipe() -> Finding:
+def _pipe() -> CheckResult:
     file = Path("/proc/sys/fs/pipe-max-size")
     try:
         size = int(file.read_text())
     except (OSError, ValueError):
-        return Finding("warning", "pipe", f"{file} cannot be read", "none is needed; the slack for a slow disk is less")
+        return CheckResult(
+            "warning", "pipe", f"{file} cannot be read", "none is needed; the slack for a slow disk is less"
+        )
     if size < _PIPE_BYTES:
-        return Finding(
+        return CheckResult(
             "warning",
             "pipe",
             f"holds {size} bytes at most: a slow disk holds BGP up sooner",
             f"sysctl -w fs.pipe-max-size={_PIPE_BYTES}",
         )
-    return Finding("ok", "pipe", f"may hold {size} bytes")
+    return CheckResult("ok", "pipe", f"may hold {size} bytes")
 
 
-def _stored_time(data_dir: Path) -> Iterator[Finding]:
+def _stored_time(data_dir: Path) -> Iterator[CheckResult]:
     """Whether the clock was ahead once, so that new lines have a time that is still to come."""
     with suppress(BgpledgerError):  # what cannot be read is told of by the check of the data directory
         if until := clock_set_back(data_dir):
             ahead = timedelta(seconds=round((until - datetime.now(UTC)).total_seconds()))
-            yield Finding(
+            yield CheckResult(
                 "warning",
                 "stored time",
                 f"stands still at {spoken(until)} UTC, {ahead} from now: the clock was set back",
@@ -144,10 +146,10 @@ def _stored_time(data_dir: Path) -> Iterator[Finding]:
             )
 
 
-def _clock() -> Finding:
+def _clock() -> CheckResult:
     installed = Path(collector.__file__).stat().st_mtime
     if time.time() < installed:
-        return Finding(
+        return CheckResult(
             "error",
             "clock",
             "is before this program was installed: times in the archive would be wrong",
@@ -165,8 +167,8 @@ def _clock() -> Finding:
     except (OSError, subprocess.TimeoutExpired):
         synchronised = ""
     if synchronised == "no":
-        return Finding("warning", "clock", "is not synchronised", "run chrony or systemd-timesyncd")
-    return Finding(
+        return CheckResult("warning", "clock", "is not synchronised", "run chrony or systemd-timesyncd")
+    return CheckResult(
         "ok", "clock", "is synchronised" if synchronised == "yes" else "whether it is synchronised is not known"
     )
 
@@ -174,42 +176,42 @@ def _clock() -> Finding:
 # --- the settings ---------------------------------------------------------------------------------------------------
 
 
-def _configuration(settings: Settings, config: Path | None) -> Finding:
+def _configuration(settings: Settings, config: Path | None) -> CheckResult:
     where = str(config) if config else "no file, only variables and options"
     try:
         render(settings, [])
     except BgpledgerError as error:
-        return Finding("error", "configuration", error.cause, error.cure)
+        return CheckResult("error", "configuration", error.cause, error.cure)
     if not settings.peers:
-        return Finding("ok", "configuration", f"{where}: valid; no peers yet")
-    return Finding("ok", "configuration", f"{where}: valid; {len(settings.peers)} peers or ranges")
+        return CheckResult("ok", "configuration", f"{where}: valid; no peers yet")
+    return CheckResult("ok", "configuration", f"{where}: valid; {len(settings.peers)} peers or ranges")
 
 
-def _data_dir(path: Path, keep_free: int) -> Iterator[Finding]:
+def _data_dir(path: Path, keep_free: int) -> Iterator[CheckResult]:
     there = next(parent for parent in (path, *path.parents) if parent.exists())
     cure = "make it writable for this user, or choose another with --data-dir"
     if not there.is_dir():
-        yield Finding("error", "data directory", f"{there} is not a directory", cure)
+        yield CheckResult("error", "data directory", f"{there} is not a directory", cure)
         return
     try:
         with tempfile.TemporaryFile(dir=there):  # permissions do not tell all: read-only mounts, quotas, root
             pass
     except OSError as error:
-        yield Finding("error", "data directory", f"{there} is not writable: {error.strerror}", cure)
+        yield CheckResult("error", "data directory", f"{there} is not writable: {error.strerror}", cure)
         return
-    yield Finding("ok", "data directory", f"{path}{'' if there == path else ' can be made'}")
+    yield CheckResult("ok", "data directory", f"{path}{'' if there == path else ' can be made'}")
     free = shutil.disk_usage(there).free
     says = f"{free / 2**30:.1f} GiB free"
     if free < _LITTLE:
         if free < keep_free:
             says += f", less than spool.keep_free_mib leaves to others ({keep_free >> 20} MiB): lines would be dropped"
         state: Literal["error", "warning"] = "error" if free < max(_TOO_LITTLE, keep_free) else "warning"
-        yield Finding(state, "disk", says, "make room, or choose a larger disk with --data-dir")
+        yield CheckResult(state, "disk", says, "make room, or choose a larger disk with --data-dir")
     else:
-        yield Finding("ok", "disk", says)
+        yield CheckResult("ok", "disk", says)
 
 
-def _listening(settings: Settings, running: RunningCollector | None) -> Iterator[Finding]:
+def _listening(settings: Settings, running: RunningCollector | None) -> Iterator[CheckResult]:
     try:
         places = sorted(listening_places(settings)) or [split_endpoint(settings.bgp.listen)]
     except BgpledgerError:
@@ -219,22 +221,24 @@ def _listening(settings: Settings, running: RunningCollector | None) -> Iterator
             check_free(address, port)
         except BgpledgerError as error:
             if running and "in use" in error.cause:
-                yield Finding("ok", "listen", f"{address} port {port}: the collector that runs (process {running.pid})")
+                yield CheckResult(
+                    "ok", "listen", f"{address} port {port}: the collector that runs (process {running.pid})"
+                )
             else:
-                yield Finding("error", "listen", error.cause, error.cure)
+                yield CheckResult("error", "listen", error.cause, error.cure)
         else:
-            yield Finding("ok", "listen", f"{address} port {port} is free")
+            yield CheckResult("ok", "listen", f"{address} port {port} is free")
 
 
 # --- the store ------------------------------------------------------------------------------------------------------
 
 
-def _store(settings: Settings, running: RunningCollector | None) -> Iterator[Finding]:
+def _store(settings: Settings, running: RunningCollector | None) -> Iterator[CheckResult]:
     if settings.mongodb.uri is None:
         try:
-            yield Finding("ok", "store", f"embedded, {find_program(settings.mongodb.embedded).name}")
+            yield CheckResult("ok", "store", f"embedded, {find_program(settings.mongodb.embedded).name}")
         except StoreError as error:
-            yield Finding("error", "store", error.cause, error.cure)
+            yield CheckResult("error", "store", error.cause, error.cure)
             return
         if running and running.mongodb_uri:
             yield from _server(settings, running.mongodb_uri)
@@ -242,16 +246,16 @@ def _store(settings: Settings, running: RunningCollector | None) -> Iterator[Fin
     yield from _server(settings, settings.mongodb.uri.get_secret_value())
 
 
-def _server(settings: Settings, uri: str) -> Iterator[Finding]:
+def _server(settings: Settings, uri: str) -> Iterator[CheckResult]:
     shown = redact(uri)
     try:
         yield from asyncio.run(_ask(uri, settings))
     except BgpledgerError as error:
-        yield Finding("error", "store", error.cause, error.cure)
+        yield CheckResult("error", "store", error.cause, error.cure)
     except PyMongoError as error:
         # The driver's text names hosts and not credentials, but may run on for lines.
         said = str(error).splitlines()[0].partition(" (configured timeouts")[0][:200]
-        yield Finding(
+        yield CheckResult(
             "error",
             "store",
             f"{shown} does not serve us: {type(error).__name__}: {said}",
@@ -259,7 +263,7 @@ def _server(settings: Settings, uri: str) -> Iterator[Finding]:
         )
 
 
-async def _ask(uri: str, settings: Settings) -> list[Finding]:
+async def _ask(uri: str, settings: Settings) -> list[CheckResult]:
     client = connect(uri, settings.mongodb.driver, timeout=_PATIENCE)
     try:
         database = settings.mongodb.database
@@ -269,20 +273,20 @@ async def _ask(uri: str, settings: Settings) -> list[Finding]:
         await close(client)
 
 
-async def _version(client: Client, shown: str) -> list[Finding]:
+async def _version(client: Client, shown: str) -> list[CheckResult]:
     information = await client.server_info()
     if own := information.get("secantusVersion"):
-        return [Finding("ok", "store", f"{shown} answers: SecantusDB {own}")]
+        return [CheckResult("ok", "store", f"{shown} answers: SecantusDB {own}")]
     version = str(information["version"])
-    findings = [Finding("ok", "store", f"{shown} answers: MongoDB {version}")]
+    findings = [CheckResult("ok", "store", f"{shown} answers: MongoDB {version}")]
     if int(version.partition(".")[0]) < _OLDEST_MONGODB:
         findings = [
-            Finding("error", "store", f"MongoDB {version} is too old", f"use MongoDB {_OLDEST_MONGODB} or newer")
+            CheckResult("error", "store", f"MongoDB {version} is too old", f"use MongoDB {_OLDEST_MONGODB} or newer")
         ]
     hello = await client.admin.command("hello")
     if not hello.get("setName") and hello.get("msg") != "isdbgrid":
         findings.append(
-            Finding(
+            CheckResult(
                 "warning",
                 "replica set",
                 "the server is none: what it acknowledged may be lost with its machine",
@@ -292,31 +296,31 @@ async def _version(client: Client, shown: str) -> list[Finding]:
     return findings
 
 
-async def _schema(client: Client, database: str) -> list[Finding]:
+async def _schema(client: Client, database: str) -> list[CheckResult]:
     found = await client[database].meta.with_options(read_preference=ReadPreference.PRIMARY).find_one({"_id": "schema"})
     version = found["version"] if found else SCHEMA_VERSION
     if version == SCHEMA_VERSION:
         return []
     what = f"database {database} is of schema {version}, this program's is {SCHEMA_VERSION}"
     if version > SCHEMA_VERSION:
-        return [Finding("error", "schema", what, "use the newer bgpledger that wrote it")]
-    return [Finding("warning", "schema", f"{what}: --origin has no index", "bgpledger db migrate")]
+        return [CheckResult("error", "schema", what, "use the newer bgpledger that wrote it")]
+    return [CheckResult("warning", "schema", f"{what}: --origin has no index", "bgpledger db migrate")]
 
 
-async def _writable(client: Client, database: str) -> list[Finding]:
+async def _writable(client: Client, database: str) -> list[CheckResult]:
     found = [
-        Finding("error" if one.needed else "warning", "store", one.says, one.cure)
+        CheckResult("error" if one.needed else "warning", "store", one.says, one.cure)
         for one in await missing(client[database])
     ]
     if any(one.state == "error" for one in found):
         return found
-    return [Finding("ok", "store", f"database {database} is writable"), *found]
+    return [CheckResult("ok", "store", f"database {database} is writable"), *found]
 
 
 # --- the peers ------------------------------------------------------------------------------------------------------
 
 
-def _peers(settings: Settings, running: RunningCollector) -> Iterator[Finding]:
+def _peers(settings: Settings, running: RunningCollector) -> Iterator[CheckResult]:
     """Look at why peers of the collector that runs are not up."""
     if running.mongodb_uri:
         uri = running.mongodb_uri
@@ -331,12 +335,12 @@ def _peers(settings: Settings, running: RunningCollector) -> Iterator[Finding]:
     expected = {peer.address: peer for peer in running.peers}
     down = [peer for peer in standing if peer.state == "unconfigured" or (peer.configured and peer.state != "up")]
     for peer in down:
-        yield Finding("warning", "peer", _standing(peer), _peers_cure(peer))
+        yield CheckResult("warning", "peer", _standing(peer), _peers_cure(peer))
     if any(peer.open is None and expected[peer.address].password for peer in down if peer.address in expected):
         yield from _md5()
     up = sum(peer.state == "up" for peer in standing)
     if expected:
-        yield Finding("ok", "peers", f"{up} of {len(expected)} are up")
+        yield CheckResult("ok", "peers", f"{up} of {len(expected)} are up")
 
 
 async def _ask_peers(uri: str, settings: Settings, running: RunningCollector) -> list[PeerStatus]:
@@ -370,10 +374,10 @@ def _peers_cure(peer: PeerStatus) -> str:
     return "see the router's log, and ours"
 
 
-def _md5() -> Iterator[Finding]:
+def _md5() -> Iterator[CheckResult]:
     if dropped := dropped_segments(Path("/proc/net/netstat")):
         told = ", ".join(f"{count} {what}" for what, count in dropped.items())
-        yield Finding(
+        yield CheckResult(
             "warning",
             "md5",
             f"the kernel has dropped TCP segments since it started: {told}",

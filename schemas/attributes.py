@@ -28,7 +28,7 @@ _AS_PATH = re.compile(
 )
 
 
-class Segment(NamedTuple):
+class PathSegment(NamedTuple):
     """One segment of an AS_PATH (RFC 4271 4.3, RFC 5065 for confederations)."""
 
     kind: SegmentKind
@@ -45,10 +45,10 @@ def format_as_path(segments: list[tuple[SegmentKind, list[int]]]) -> str:
     return " ".join(parts)
 
 
-def parse_as_path(text: str) -> tuple[Segment, ...]:
+def parse_as_path(text: str) -> tuple[PathSegment, ...]:
     """The segments of a path that `format_as_path` wrote."""
     return tuple(
-        Segment(_KINDS.get(part[0], "sequence"), tuple(int(asn) for asn in re.findall(r"\d+", part)))
+        PathSegment(_KINDS.get(part[0], "sequence"), tuple(int(asn) for asn in re.findall(r"\d+", part)))
         for part in _SEGMENT.findall(text)
     )
 

@@ -34,12 +34,12 @@ def collector_number(collector: str) -> int:
     return int.from_bytes(hashlib.blake2b(collector.encode(), digest_size=3).digest())
 
 
-def lane_name(collector: str, lane: int) -> str:
+def instance_name(collector: str, instance: int) -> str:
     """What stands for the collector's name in the keys of one of its spools: each counts its lines from 0 on.
 
     The first one has the name itself.
     """
-    return f"{collector}#{lane}" if lane else collector
+    return f"{collector}#{instance}" if instance else collector
 
 
 def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
@@ -77,12 +77,12 @@ def key_line(key: ObjectId) -> int:
 
 
 def key_collector(key: ObjectId) -> int:
-    """The collector's, or lane's, 24 bits in a key."""
+    """The collector's, or instance's, 24 bits in a key."""
     return int.from_bytes(key.binary[4:7])
 
 
 class Place(NamedTuple):
-    """Where a message belongs in the ledger."""
+    """Where a message belongs in the archive."""
 
     key: ObjectId
     ts: datetime
@@ -139,14 +139,14 @@ def to_message(document: dict[str, Any]) -> Message:
     return _MESSAGE.validate_python(body)
 
 
-Key = Annotated[ObjectId, BeforeValidator(ObjectId), PlainSerializer(str, when_used="json")]
+DocumentKey = Annotated[ObjectId, BeforeValidator(ObjectId), PlainSerializer(str, when_used="json")]
 """A document's key; 24 hexadecimal digits in JSON."""
 
 
 class _Document(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True, extra="forbid", defer_build=True)
 
-    key: Annotated[Key, Field(alias="_id")]
+    key: Annotated[DocumentKey, Field(alias="_id")]
     v: int = VERSION
     collector: str
 
@@ -235,7 +235,7 @@ class SnapshotPart(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, defer_build=True)
 
-    key: Key
+    key: DocumentKey
     """That document's."""
     routes: int
     first: bytes
@@ -250,14 +250,14 @@ class Snapshot(_Document):
 
     v: int = TABLE_VERSION
     peer: Peer
-    session: Key
+    session: DocumentKey
     ts: Timestamp
     """All UPDATEs before this moment are in it, none of this moment or later."""
     written: Timestamp
     """When it was made."""
     complete: bool
     """Whether all of its parts are there."""
-    base: Key | None = None
+    base: DocumentKey | None = None
     """Another snapshot, whole: then this one has only the routes that were said something of since. Without, this is
     a whole one."""
     updates: int

@@ -170,7 +170,7 @@ class Shutdown(_Message):
     kind: Literal["shutdown"] = "shutdown"
 
 
-class HelperStart(_Message):
+class ReceiverStart(_Message):
     """Our receiver began to read: of what ExaBGP said before, the line before this one is the last that we have.
 
     `source.pid` is ExaBGP's number; 0 if it had gone by then.
@@ -182,7 +182,7 @@ class HelperStart(_Message):
     """What tells ExaBGP from another one with the same process number, as in a container that was started again."""
 
 
-class HelperEnd(_Message):
+class ReceiverEnd(_Message):
     """Our receiver has read all that ExaBGP wrote to its pipe: nothing of it is lost."""
 
     kind: Literal["helper_end"] = "helper_end"
@@ -219,8 +219,8 @@ Message = Annotated[
     | Packet
     | Sent
     | Shutdown
-    | HelperStart
-    | HelperEnd
+    | ReceiverStart
+    | ReceiverEnd
     | Dropped
     | Answer,
     Field(discriminator="kind"),

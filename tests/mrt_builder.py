@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from ipaddress import ip_address
 
-from collector.wire import bgp
+from collector.bgp import messages as bgp
 
 WITH_AS4 = {4, 5, 7, 9, 11}
 

@@ -11,9 +11,9 @@ from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, c
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
-    from collector.lanes import Lane
-    from collector.ledger.archive import Archiver, Saw
-    from collector.ledger.outage import Tell
+    from collector.archive.archiver import Archiver, Saw
+    from collector.archive.outage import Tell
+    from collector.instances import Instance
     from collector.settings import Settings
     from collector.store.mongo import Store
 
@@ -40,13 +40,13 @@ async def _archive(settings: Settings) -> None:
     from contextlib import ExitStack
     from functools import partial
 
-    from collector.cli.asking import find_store
+    from collector.archive.maintenance import Upkeep
+    from collector.archive.outage import Together, announce, withdraw
+    from collector.cli.run_query import find_store
     from collector.errors import one_error
-    from collector.lanes import find_lanes
-    from collector.ledger.outage import Together, announce, withdraw
-    from collector.ledger.project import Projector, Rhythm
-    from collector.ledger.upkeep import Upkeep
+    from collector.instances import find_instances
     from collector.logs import log_to_stderr
+    from collector.rib.projector import Projector, Rhythm
 
     log_to_stderr(settings.log.level)
     states = Together(partial(announce, settings.data_dir))
@@ -56,8 +56,10 @@ async def _archive(settings: Settings) -> None:
             days, changes_days = settings.rib.snapshot_days, settings.rib.snapshot_changes_days
             projector = Projector(store, settings.collector, rhythm, days=days, changes_days=changes_days)
             archivers = [
-                _archiver(settings, lane, store, readers, tell=partial(states.hear, lane.number), saw=projector.saw)
-                for lane in find_lanes(settings.data_dir, settings.exabgp.processes)
+                _archiver(
+                    settings, instance, store, readers, tell=partial(states.hear, instance.number), saw=projector.saw
+                )
+                for instance in find_instances(settings.data_dir, settings.exabgp.processes)
             ]
 
             def stop() -> None:
@@ -80,25 +82,27 @@ async def _archive(settings: Settings) -> None:
             withdraw(settings.data_dir)
 
 
-def _archiver(settings: Settings, lane: Lane, store: Store, readers: ExitStack, *, tell: Tell, saw: Saw) -> Archiver:
+def _archiver(
+    settings: Settings, instance: Instance, store: Store, readers: ExitStack, *, tell: Tell, saw: Saw
+) -> Archiver:
     """The archiver of one spool; the reader that it reads is closed with `readers`."""
     from functools import partial
 
-    from collector.ledger.archive import Archiver
+    from collector.archive.archiver import Archiver
+    from collector.sources.exabgp.route_refresh import ask
     from collector.spool.spool import Keep, SpoolReader, identity
-    from collector.wire.asks import ask
 
-    keep = Keep(lane.spool, settings.spool.keep_days) if settings.spool.keep_days else None
+    keep = Keep(instance.spool, settings.spool.keep_days) if settings.spool.keep_days else None
     return Archiver(
-        readers.enter_context(SpoolReader(lane.spool, keep=keep)),
+        readers.enter_context(SpoolReader(instance.spool, keep=keep)),
         store,
         collector=settings.collector,
         ranges=[peer.address for peer in settings.peers if peer.is_range],
-        lane=lane.number,
-        spool=identity(lane.spool),
+        instance=instance.number,
+        spool=identity(instance.spool),
         batch_lines=settings.archive.batch_lines,
         batch_seconds=settings.archive.batch_seconds,
-        ask=partial(ask, lane.asks),
+        ask=partial(ask, instance.requests),
         tell=tell,
         saw=saw,
     )

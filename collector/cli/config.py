@@ -28,8 +28,8 @@ def check(
     mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Say whether the configuration can be used, and what it comes to; warnings go to stderr."""
-    from collector.cli.asking import show
-    from collector.wire.exabgp import render
+    from collector.cli.run_query import show
+    from collector.sources.exabgp.configuration import render
     from schemas.query import ConfigurationSummary
 
     settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
@@ -52,15 +52,15 @@ def exabgp(
 ) -> None:
     """Print the exabgp.conf that would be used, without MD5 passwords; each, where there are several processes."""
     from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
-    from collector.lanes import Lane
-    from collector.wire.exabgp import render
-    from collector.wire.spread import Spread
+    from collector.instances import Instance
+    from collector.sources.exabgp.configuration import render
+    from collector.sources.exabgp.placement import Placement
 
     settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
     several = settings.exabgp.processes > 1
-    for lane, part in enumerate(Spread(settings.exabgp.processes).part(settings)):
-        heading = f"# {Lane(settings.data_dir, lane).exabgp_conf}\n" if several else ""
-        sys.stdout.write(heading + render(part, receiver_command(settings, lane), show_secrets=False))
+    for instance, part in enumerate(Placement(settings.exabgp.processes).part(settings)):
+        heading = f"# {Instance(settings.data_dir, instance).exabgp_conf}\n" if several else ""
+        sys.stdout.write(heading + render(part, receiver_command(settings, instance), show_secrets=False))
 
 
 def _summary(settings: Settings) -> ConfigurationSummary:
@@ -84,12 +84,12 @@ def _summary(settings: Settings) -> ConfigurationSummary:
 
 def _processes(settings: Settings) -> list[str]:
     """Which of our addresses went to which process."""
-    from collector.wire.exabgp import local_addresses
-    from collector.wire.spread import Spread
+    from collector.sources.exabgp.configuration import local_addresses
+    from collector.sources.exabgp.placement import Placement
 
     return [
         f"{len(part.peers)} at {', '.join(sorted(set(local_addresses(part))))}" if part.peers else "none"
-        for part in Spread(settings.exabgp.processes).part(settings)
+        for part in Placement(settings.exabgp.processes).part(settings)
     ]
 
 
@@ -109,8 +109,8 @@ def _in_words(found: ConfigurationSummary) -> dict[str, str]:
 
 def _warnings(settings: Settings) -> Iterator[str]:
     from collector.settings.model import ALL_ADDRESSES
-    from collector.wire.exabgp import unchecked_peers
-    from collector.wire.spread import too_many_processes
+    from collector.sources.exabgp.configuration import unchecked_peers
+    from collector.sources.exabgp.placement import too_many_processes
 
     if any(address in ALL_ADDRESSES for address in settings.bgp.listen_addresses):
         yield f"bgp.listen is {settings.bgp.listen}: all networks can reach it; limit that by a firewall"

@@ -69,8 +69,8 @@ def migrate(
 
 
 async def _rebuild(settings: Settings) -> tuple[int, int]:
-    from collector.cli.asking import find_store
-    from collector.ledger.project import Rhythm, rebuild
+    from collector.cli.run_query import find_store
+    from collector.rib.projector import Rhythm, rebuild
 
     sessions = 0
     with _bar("sessions") as advance:
@@ -88,7 +88,7 @@ async def _rebuild(settings: Settings) -> tuple[int, int]:
 async def _migrate(settings: Settings) -> Sequence[Done]:
     import sys
 
-    from collector.cli.asking import find_store
+    from collector.cli.run_query import find_store
     from collector.store.migrate import migrate
 
     with _bar("documents") as advance:

@@ -40,9 +40,9 @@ def command(
     """
     import sys
 
-    from collector.cli.asked import asked_moment, asked_prefix
-    from collector.cli.asking import answer
+    from collector.cli.arguments import asked_moment, asked_prefix
     from collector.cli.progress import progress
+    from collector.cli.run_query import answer
     from collector.present.formats import Format
     from collector.query.narrow import narrow_diff
     from collector.query.newest import newest_of

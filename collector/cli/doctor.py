@@ -13,7 +13,7 @@ from collector.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collector.doctor import Finding
+    from collector.doctor import CheckResult
 
 
 def command(
@@ -29,12 +29,12 @@ def command(
     Without --config, the configuration of the collector that runs on the data directory is the one that counts.
     Exits with 1 if anything is an error.
     """
-    from collector.cli.asking import show
-    from collector.doctor import Finding, examine, examine_machine
+    from collector.cli.run_query import show
+    from collector.doctor import CheckResult, examine, examine_machine
     from collector.query.running import find_running
     from schemas.query import Check
 
-    def findings() -> Iterator[Finding]:
+    def findings() -> Iterator[CheckResult]:
         try:
             settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
             source = config
@@ -44,13 +44,13 @@ def command(
                 settings = chosen(ctx, settings.data_dir, mongodb_uri, mongodb_uri_file, config=source, **said)
         except ConfigurationError as error:
             yield from examine_machine()
-            yield Finding("error", "configuration", error.cause, error.cure)
+            yield CheckResult("error", "configuration", error.cause, error.cure)
             return
         yield from examine(settings, source)
 
-    seen: list[Finding] = []
+    seen: list[CheckResult] = []
 
-    def noted() -> Iterator[Finding]:
+    def noted() -> Iterator[CheckResult]:
         for found in findings():
             seen.append(found)
             yield found
@@ -64,7 +64,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _say(findings: Iterator[Finding]) -> None:
+def _say(findings: Iterator[CheckResult]) -> None:
     for found in findings:
         cure = f"; cure: {found.cure}" if found.cure else ""
         sys.stdout.write(f"{found.state:<9}{found.check}: {found.says}{cure}\n")

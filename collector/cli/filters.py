@@ -93,11 +93,11 @@ def parse(texts: Mapping[str, str | None]) -> Filter:
     """
     from datetime import UTC, datetime
 
-    from collector.cli.asked import asked_peer, fault_of_address, fault_of_prefix
+    from collector.cli.arguments import asked_peer, fault_of_address, fault_of_prefix
     from collector.query import filters
     from collector.query.attributes import ATTRIBUTES, parse_attribute
     from collector.query.communities import fault_of_community, parse_community
-    from collector.query.moments import parse_span
+    from collector.query.times import parse_span
     from schemas.scalars import normalise_address, parse_asn
 
     start, end = parse_span(texts.get("start"), texts.get("end"), texts.get("duration"), datetime.now(UTC))

@@ -31,8 +31,8 @@ def command(
     """
     import sys
 
-    from collector.cli.asked import asked_prefix
-    from collector.cli.asking import answer
+    from collector.cli.arguments import asked_prefix
+    from collector.cli.run_query import answer
     from collector.present.formats import Format
     from collector.query.history import HistoryQuery, history
     from collector.query.newest import newest

@@ -17,7 +17,7 @@ def command(
     """Show each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
     import sys
 
-    from collector.cli.asking import answer
+    from collector.cli.run_query import answer
     from collector.present.formats import Format
     from collector.query.peers import peers_here
     from schemas.query import PeerStatus

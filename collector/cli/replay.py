@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.asked import asked_asn
+from collector.cli.arguments import asked_asn
 from collector.cli.options import AnswerFormat
 from collector.errors import ReplayError, UsageError
 
 if TYPE_CHECKING:
-    from collector.wire.replay import LeftOut, Summary
+    from collector.replay.player import LeftOut, Summary
 
 _MOST_FAULTS = 10  # lines about what is left out; a damaged file has many kinds
 _INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
@@ -48,8 +48,8 @@ def command(
     factor = _speed(speed)
     target = _target(to, show_plan=show_plan)
     asn = asked_asn(peer_as, "--peer-as") if peer_as is not None else None
-    from collector.cli.asking import show
-    from collector.wire.replay import LeftOut, plan, play
+    from collector.cli.run_query import show
+    from collector.replay.player import LeftOut, plan, play
     from schemas.query import ReplayedPeer
 
     left_out = LeftOut()

@@ -74,7 +74,7 @@ def lookup_command(
 
 
 def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:
-    from collector.cli.asked import asked_moment, asked_prefix
+    from collector.cli.arguments import asked_moment, asked_prefix
     from collector.query.rib import RibQuery
 
     return RibQuery(asked_prefix(prefix) if prefix is not None else None, match, asked_moment(at))
@@ -83,8 +83,8 @@ def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:
 def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | None, form: EntryFormat) -> None:
     import sys
 
-    from collector.cli.asking import answer
     from collector.cli.progress import progress
+    from collector.cli.run_query import answer
     from collector.present.formats import Format
     from collector.query.narrow import narrow_rib, of_its_peers
     from collector.query.newest import newest_of

@@ -39,8 +39,8 @@ def command(
     """
     import sys
 
-    from collector.cli.asking import answer
     from collector.cli.progress import progress
+    from collector.cli.run_query import answer
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES, Format
     from schemas.query import FoundEntry
 

@@ -38,7 +38,7 @@ async def _run(settings: Settings, arguments: list[str]) -> int:
     import shutil
     import signal
 
-    from collector.cli.asking import find_uri
+    from collector.cli.run_query import find_uri
     from collector.errors import CollectorError
     from collector.store.credentials import options_for
     from collector.store.uri import with_database

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
-    from collector.lanes import Lane
+    from collector.instances import Instance
     from collector.settings import Settings
     from collector.spool.kept import KeptSegment
     from schemas.query import SpoolSegment
@@ -36,7 +36,7 @@ def list_segments(
     import asyncio
     import sys
 
-    from collector.lanes import find_lanes
+    from collector.instances import find_instances
     from collector.present.formats import Format, write
     from collector.query.spool import spool_segments
     from schemas.query import SpoolSegment
@@ -44,8 +44,8 @@ def list_segments(
     settings = chosen(ctx, data_dir)
 
     async def found() -> AsyncIterator[SpoolSegment]:
-        for lane in find_lanes(settings.data_dir):
-            for segment in spool_segments(lane.spool):
+        for instance in find_instances(settings.data_dir):
+            for segment in spool_segments(instance.spool):
                 yield segment
 
     if not asyncio.run(write(found(), SpoolSegment, Format(form), sys.stdout)):
@@ -79,22 +79,24 @@ def replay(
     sys.stdout.write(f"{count} lines of {sum(map(len, segments.values()))} segments are stored\n")
 
 
-def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[Lane, Sequence[KeptSegment]]:
-    """The kept segments of a time, of each lane that has any."""
+def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[Instance, Sequence[KeptSegment]]:
+    """The kept segments of a time, of each instance that has any."""
     from datetime import UTC, datetime
 
-    from collector.lanes import find_lanes
-    from collector.query.moments import parse_span
+    from collector.instances import find_instances
+    from collector.query.times import parse_span
     from collector.spool.kept import kept_segments
 
     first, last = parse_span(start, end, None, datetime.now(UTC))
-    lanes = {lane: _of_time(kept_segments(lane.spool), first, last) for lane in find_lanes(settings.data_dir)}
-    if not any(lanes.values()):
+    instances = {
+        instance: _of_time(kept_segments(instance.spool), first, last) for instance in find_instances(settings.data_dir)
+    }
+    if not any(instances.values()):
         raise UsageError(
             f"no segment is kept in {settings.data_dir}{' of this time' if start or end else ''}",
             "see what is: bgpledger spool list; they are kept when spool.keep_days says so",
         )
-    return {lane: segments for lane, segments in lanes.items() if segments}
+    return {instance: segments for instance, segments in instances.items() if segments}
 
 
 def _of_time(segments: Sequence[KeptSegment], first: datetime | None, last: datetime | None) -> Sequence[KeptSegment]:
@@ -107,22 +109,24 @@ def _of_time(segments: Sequence[KeptSegment], first: datetime | None, last: date
     return chosen_ones
 
 
-async def _restore(settings: Settings, lanes: Mapping[Lane, Sequence[KeptSegment]], database: str | None) -> int:
-    from collector.cli.asking import find_store
-    from collector.ledger.restore import restore
+async def _restore(
+    settings: Settings, instances: Mapping[Instance, Sequence[KeptSegment]], database: str | None
+) -> int:
+    from collector.archive.restore import restore
+    from collector.cli.run_query import find_store
     from collector.logs import log_to_stderr
     from collector.spool.state import inspect
 
     log_to_stderr(settings.log.level)
     count = 0
     async with find_store(settings, database=database, primary=True) as store:
-        for lane, segments in lanes.items():
-            said = inspect(lane.spool).note
+        for instance, segments in instances.items():
+            said = inspect(instance.spool).note
             count += await restore(
                 segments,
                 store,
                 collector=said.get("collector", settings.collector),
                 ranges=said.get("ranges", ()),
-                lane=lane.number,
+                instance=instance.number,
             )
     return count

@@ -55,7 +55,7 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
 
     from pydantic import BaseModel
 
-    from collector.cli.asking import find_store
+    from collector.cli.run_query import find_store
     from collector.errors import StoreUnavailableError
     from collector.present.formats import Format, write
     from collector.query.peers import peers_here

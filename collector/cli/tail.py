@@ -30,8 +30,8 @@ def command(
     with suppress(KeyboardInterrupt):
         from dataclasses import replace
 
-        from collector.cli.asked import asked_moment
-        from collector.cli.asking import answer
+        from collector.cli.arguments import asked_moment
+        from collector.cli.run_query import answer
         from collector.present.formats import Format
         from collector.query.tail import tail
         from schemas.query import LiveEntry

@@ -63,8 +63,8 @@ def command(
     """
     import sys
 
-    from collector.cli.asking import answer
     from collector.cli.progress import progress
+    from collector.cli.run_query import answer
     from collector.present.formats import Format
     from collector.query.search import count_updates
     from collector.query.top import top

@@ -40,10 +40,10 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     from rich.console import Console
     from rich.progress import Progress
 
-    from collector.cli.asking import find_store
+    from collector.cli.run_query import find_store
     from collector.present.formats import Format, write
     from collector.query.running import find_running
-    from collector.query.verify import verify
+    from collector.query.verify.verify import verify
     from schemas.query import Verification
 
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:

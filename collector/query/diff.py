@@ -7,11 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from collector.query.peer_ribs import PeerRib
 from collector.query.rib import RibQuery, asked, matching
-from collector.query.standing import Known
+from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
+from collector.rib.snapshots import Beside
 from collector.store.mongo import Document, Store
-from collector.tables.routes import GONE, Held, Key, order
-from collector.tables.snapshots import Beside
 from schemas.query import Route, RouteChange
 from schemas.scalars import address_order
 
@@ -52,7 +52,7 @@ async def diff(
                 yield change
 
 
-async def _pairs(before: Known | None, after: Known | None, question: RibQuery) -> AsyncIterator[Beside]:
+async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQuery) -> AsyncIterator[Beside]:
     """The routes of one peer that may be others than before, in their order."""
     shared = await before.shares_with(after) if before and after and question.is_of_tables else None
     if before and after and shared:
@@ -64,14 +64,14 @@ async def _pairs(before: Known | None, after: Known | None, question: RibQuery) 
             yield route
 
 
-async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_Place, Known]:
+async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_Place, PeerRib]:
     return {
         (*address_order(known.session["peer"]["address"]), known.session["collector"]): known
         async for known in asked(store, question, on_read=on_read)
     }
 
 
-async def _routes(known: Known | None, question: RibQuery) -> AsyncIterator[tuple[bytes, Key, Held]]:
+async def _routes(known: PeerRib | None, question: RibQuery) -> AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]:
     if known:
         async for items in matching(known, question):
             for key, held in items:
@@ -79,17 +79,17 @@ async def _routes(known: Known | None, question: RibQuery) -> AsyncIterator[tupl
 
 
 async def _side_by_side(
-    before: AsyncIterator[tuple[bytes, Key, Held]], after: AsyncIterator[tuple[bytes, Key, Held]]
+    before: AsyncIterator[tuple[bytes, RouteKey, RouteEntry]], after: AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]
 ) -> AsyncIterator[Beside]:
     """Two tables in order as one."""
     old, new = await anext(before, None), await anext(after, None)
     while old or new:
         if new is None or (old and old[0] < new[0]):
             assert old is not None  # noqa: S101  # one of them is there
-            yield old[1], old[2], GONE
+            yield old[1], old[2], WITHDRAWN
             old = await anext(before, None)
         elif old is None or new[0] < old[0]:
-            yield new[1], GONE, new[2]
+            yield new[1], WITHDRAWN, new[2]
             new = await anext(after, None)
         else:
             yield old[1], old[2], new[2]
@@ -103,7 +103,7 @@ class _Hidden(NamedTuple):
 
 
 def _compare(
-    key: Key, before: tuple[Known | None, Held], after: tuple[Known | None, Held]
+    key: RouteKey, before: tuple[PeerRib | None, RouteEntry], after: tuple[PeerRib | None, RouteEntry]
 ) -> RouteChange | _Hidden | None:
     (known_before, held_before), (known_after, held_after) = before, after
     if held_before.facts == held_after.facts and _peer(known_before) == _peer(known_after):
@@ -121,12 +121,12 @@ def _compare(
     return RouteChange(event="changed", changed=fields, **shared) if fields else None
 
 
-def _peer(known: Known | None) -> Document | None:
+def _peer(known: PeerRib | None) -> Document | None:
     return known.session["peer"] if known else None
 
 
-def _route(known: Known | None, key: Key, held: Held) -> Route | None:
-    return known.route(key, held) if known and held is not GONE else None
+def _route(known: PeerRib | None, key: RouteKey, held: RouteEntry) -> Route | None:
+    return known.route(key, held) if known and held is not WITHDRAWN else None
 
 
 _COMPARED = Route.model_fields.keys() - _NOT_COMPARED

@@ -12,11 +12,11 @@ from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry
 from collector.query.filters import Choice, Filter
-from collector.query.routes import Route, route_of
+from collector.query.routes import AnnouncedRoute, route_of
 from collector.query.streams import Row, merge
+from collector.rib.routes import groups
 from collector.store.mongo import Document, Store
 from collector.store.updates import IN_ORDER
-from collector.tables.routes import groups
 from schemas.query import HistoryEntry
 
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
@@ -63,7 +63,7 @@ class _Standing:
     """The routes of one prefix: the newest announcement of each, its session, and whether it still stands."""
 
     def __init__(self) -> None:
-        self._routes: dict[Route, tuple[HistoryEntry, bool]] = {}
+        self._routes: dict[AnnouncedRoute, tuple[HistoryEntry, bool]] = {}
 
     def follow(self, document: Document, event: str, prefix: str) -> Iterator[HistoryEntry]:
         """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from collector.query import streams
 from collector.query.filters import Filter
 from collector.query.streams import Row
+from collector.rib.routes import Group, Nlri, routes
 from collector.store.collections import ORIGINS_SINCE
 from collector.store.mongo import Document, Store
 from collector.store.updates import Span, announcements_of, withdrawals_of
-from collector.tables.routes import Group, Nlri, routes
 
 _FIELDS = ("ts", "peer.address", "announce")
 _AT_LEAST = 10_000
@@ -24,7 +24,7 @@ _AT_LEAST = 10_000
 
 
 @dataclass
-class Announced:
+class OriginatedRoutes:
     """What peers announced of some ASes' routes, and where to look for more."""
 
     store: Store
@@ -75,7 +75,7 @@ async def are_indexed(store: Store, filters: Filter) -> bool:
     return bool(filters.wanted_origins) and (await store.schema() or ORIGINS_SINCE) >= ORIGINS_SINCE
 
 
-async def announced(store: Store, filters: Filter) -> Announced | None:
+async def announced(store: Store, filters: Filter) -> OriginatedRoutes | None:
     """What is known of the wanted origins' routes; None where it is better to read all that was said.
 
     That is: nobody asks for origins, the database has no index over them yet, or to follow that index would take as
@@ -84,7 +84,7 @@ async def announced(store: Store, filters: Filter) -> Announced | None:
     if not await are_indexed(store, filters):
         return None
     sessions = await streams.sessions(store, filters)
-    found = Announced(store, filters, streams.spans(sessions, filters))
+    found = OriginatedRoutes(store, filters, streams.spans(sessions, filters))
     if not found.spans or not filters.wants("withdraw"):
         return found
     begin = min(session["since"] for session in sessions) - streams.SLACK

@@ -12,13 +12,13 @@ from typing import Any
 
 from bson import ObjectId
 
-from collector.lanes import find_lanes
+from collector.instances import find_instances
+from collector.query.peer_ribs import known
 from collector.query.running import KnownPeer, find_running
-from collector.query.standing import known
+from collector.sources.exabgp.session_ends import explain, heard
+from collector.sources.exabgp.strangers import Stranger, read_strangers
 from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST
-from collector.wire.ends import explain, heard
-from collector.wire.strangers import Stranger, read_strangers
 from schemas.documents import to_message
 from schemas.message import Notification, Sent
 from schemas.query import PeerOpen, PeerStatus
@@ -36,7 +36,7 @@ async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
             yield peer
         return
     named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
-    strangers = read_strangers(lane.strangers for lane in find_lanes(data_dir))
+    strangers = read_strangers(instance.strangers for instance in find_instances(data_dir))
     async for peer in peers(store, running.peers, strangers):
         configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
         yield peer.model_copy(update={"configured": configured})

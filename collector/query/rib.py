@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from collector.query.standing import Known, standing
+from collector.query.peer_ribs import PeerRib, standing
+from collector.rib.routes import Items, Range, RouteKey, within
 from collector.store.mongo import Store
-from collector.tables.routes import Items, Key, Range, within
 from schemas.message import Peer
 from schemas.query import Route
 
@@ -88,7 +88,7 @@ async def count_stored(store: Store, question: RibQuery) -> int:
 
 async def asked(
     store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None
-) -> AsyncIterator[Known]:
+) -> AsyncIterator[PeerRib]:
     """What is known of each session that is asked for."""
     async for known in standing(store, question.at, peer=question.peer):
         if question.of_peer(Peer.model_validate(known.session["peer"])):
@@ -96,7 +96,7 @@ async def asked(
             yield known
 
 
-async def matching(known: Known, question: RibQuery) -> AsyncIterator[Items]:
+async def matching(known: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
     """The routes of one session that are asked for, in their order, some thousands at a time."""
     if question.prefix is None or question.is_of_tables:
         async for items in known.table(question.span):
@@ -125,5 +125,5 @@ def _groups(prefix: str, match: Match) -> Iterator[list[str]]:
             behind = shortest
 
 
-def _length(key: Key) -> int:
+def _length(key: RouteKey) -> int:
     return int(key.nlri.rpartition("/")[2])

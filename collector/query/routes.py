@@ -14,9 +14,9 @@ from typing import Any
 from bson import ObjectId
 
 from collector.query.attributes import answered
+from collector.rib.routes import Group, Nlri, RouteKey, key_of, routes
 from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST
-from collector.tables.routes import Group, Key, Nlri, key_of, routes
 
 _MOST = 20_000
 """Routes that are remembered: some 20 MB when each has attributes of its own."""
@@ -24,11 +24,11 @@ _FIRST_LOOK = 4
 NEVER = datetime.max.replace(tzinfo=UTC)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
-Route = tuple[Any, Key]
+AnnouncedRoute = tuple[Any, RouteKey]
 """A session's route."""
 
 
-def route_of(document: Document, group: Group, nlri: Nlri) -> Route:
+def route_of(document: Document, group: Group, nlri: Nlri) -> AnnouncedRoute:
     """What tells this route from all others."""
     return document.get("session") or document["peer"]["address"], key_of(group, nlri)
 
@@ -45,7 +45,7 @@ class LastRoutes:
         self._store = store
         self._sees_all = sees_all
         self._whole_from = _seconds(whole_from) if whole_from else 0
-        self._recent: dict[Route, dict[str, Any]] = {}
+        self._recent: dict[AnnouncedRoute, dict[str, Any]] = {}
 
     def see(self, document: Document) -> None:
         """Remember what an UPDATE announces."""
@@ -64,21 +64,21 @@ class LastRoutes:
             self._remember(route, said)
         return said
 
-    def _remember(self, route: Route, said: dict[str, Any]) -> None:
+    def _remember(self, route: AnnouncedRoute, said: dict[str, Any]) -> None:
         self._recent.pop(route, None)
         self._recent[route] = said
         if len(self._recent) > _MOST:
             del self._recent[next(iter(self._recent))]
             self._whole_from = _seconds(NEVER)
 
-    def _sees(self, route: Route) -> bool:
+    def _sees(self, route: AnnouncedRoute) -> bool:
         """Whether all that its session announced was seen, and is remembered."""
         session = route[0]
         return (
             self._sees_all and isinstance(session, ObjectId) and int.from_bytes(session.binary[:4]) >= self._whole_from
         )
 
-    async def _look_up(self, document: Document, route: Route) -> dict[str, Any]:
+    async def _look_up(self, document: Document, route: AnnouncedRoute) -> dict[str, Any]:
         query = {
             "announce.nlri": route[1].nlri,
             "peer.address": document["peer"]["address"],
@@ -100,7 +100,7 @@ def _seconds(moment: datetime) -> int:
     return math.ceil((moment - _EPOCH).total_seconds())
 
 
-def _matching(document: Document, route: Route) -> Iterator[dict[str, Any]]:
+def _matching(document: Document, route: AnnouncedRoute) -> Iterator[dict[str, Any]]:
     for group, prefix in routes(document, "announce"):
         if prefix == route[1].nlri and route_of(document, group, prefix) == route:
             yield _said(document, group)

@@ -9,11 +9,11 @@ from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry, session_entry
 from collector.query.filters import Filter
-from collector.query.origins import Announced, announced
+from collector.query.origins import OriginatedRoutes, announced
 from collector.query.routes import NEVER, LastRoutes
 from collector.query.streams import Row
+from collector.rib.routes import routes
 from collector.store.mongo import Store
-from collector.tables.routes import routes
 from schemas.query import HistoryEntry
 
 
@@ -56,7 +56,7 @@ class Expander:
         filters: Filter,
         *,
         complete: bool,
-        among: Announced | None = None,
+        among: OriginatedRoutes | None = None,
         whole_from: datetime | None = NEVER,
     ) -> None:
         self._announce = filters.wants("announce")

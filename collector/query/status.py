@@ -15,15 +15,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from collector.errors import StoreError
-from collector.lanes import find_lanes
+from collector.instances import find_instances
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
+from collector.rib import snapshots
+from collector.sources.exabgp.decode import Rejection, decode
 from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store
 from collector.store.uri import with_database
-from collector.tables import snapshots
-from collector.wire.decode import Rejection, decode
 from schemas.archiver import ArchiverState
 from schemas.query import CollectorStatus
 
@@ -31,7 +31,7 @@ from schemas.query import CollectorStatus
 async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     """Look at spools and store; a store that does not answer is part of the answer."""
     running = find_running(data_dir)
-    spools = [inspect(lane.spool) for lane in find_lanes(data_dir)]
+    spools = [inspect(instance.spool) for instance in find_instances(data_dir)]
     notes = [spool.note for spool in spools]
     trackers = [note.get("tracker", {}) for note in notes]
     gaps = [tracker.get("gaps", {}) for tracker in trackers]
@@ -89,7 +89,7 @@ def clock_set_back(data_dir: Path) -> datetime | None:
     Raises:
         SpoolError: a spool cannot be read.
     """
-    return _set_back([inspect(lane.spool).note.get("tracker", {}) for lane in find_lanes(data_dir)])
+    return _set_back([inspect(instance.spool).note.get("tracker", {}) for instance in find_instances(data_dir)])
 
 
 def _set_back(trackers: Sequence[Mapping[str, Any]]) -> datetime | None:

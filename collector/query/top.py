@@ -46,7 +46,7 @@ async def top(
 
     `on_read` is called for each UPDATE that has been read.
     """
-    tally = Tally()
+    tally = TopTally()
     names_of = _NAMES[what]
     # A withdrawal's origin and path are those of the route that it ends.
     async for entry in search(store, filters, complete=what in ("origins", "paths"), on_read=on_read):
@@ -57,7 +57,7 @@ async def top(
 
 
 @dataclass
-class Tally:
+class TopTally:
     """Counts by name, and what the newest word of each route was."""
 
     most_names: int = MOST_NAMES

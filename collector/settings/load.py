@@ -34,7 +34,7 @@ _URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
 _PATHS = (("data_dir",), _URI_FILE)
 _SECRET = ("uri", "password_env", "password_file")
 
-Key = tuple[str | int, ...]
+SettingPath = tuple[str | int, ...]
 
 
 def load(
@@ -109,7 +109,7 @@ class _Layers:
 
     def __init__(self) -> None:
         self.tree: dict[str, Any] = {}
-        self._origins: dict[Key, str] = {}
+        self._origins: dict[SettingPath, str] = {}
         self._file: Path | None = None
 
     def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
@@ -209,7 +209,7 @@ class _Layers:
     def explain(self, errors: list[ErrorDetails]) -> ConfigurationError:
         """The first error, with its place, its key and its cure."""
         error = errors[0]
-        key: Key = error["loc"]
+        key: SettingPath = error["loc"]
         fault = error.get("ctx", {}).get("error")
         what, cure = _what(error), ""
         if isinstance(fault, SettingsError):
@@ -223,7 +223,7 @@ class _Layers:
             cure = _SECTIONS.get(error["type"], "see conf/collector.toml, which tells what each key means")
         return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
 
-    def _origin(self, key: Key) -> str:
+    def _origin(self, key: SettingPath) -> str:
         for length in range(len(key), 0, -1):
             if origin := self._origins.get(key[:length]):
                 return origin
@@ -255,14 +255,14 @@ def _what(error: ErrorDetails) -> str:
     return f"{text} {message.removeprefix('Input ')}"
 
 
-def _spell(key: Key) -> str:
+def _spell(key: SettingPath) -> str:
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 
 
-def _siblings(key: Key) -> list[str]:
+def _siblings(key: SettingPath) -> list[str]:
     section: type[BaseModel] = PeerSettings if key[0] == "peers" else Settings
     if key[0] != "peers":
         for name in key[:-1]:
@@ -270,7 +270,7 @@ def _siblings(key: Key) -> list[str]:
     return list(section.model_fields)
 
 
-def _description(key: Key) -> str | None:
+def _description(key: SettingPath) -> str | None:
     names = [part for part in key if isinstance(part, str)]
     section: Any = PeerSettings if names[0] == "peers" else Settings
     for name in names[1:] if names[0] == "peers" else names:

@@ -1,4 +1,4 @@
-"""The store: MongoDB 6 or newer, or the embedded server, behind the few operations that the ledger needs.
+"""The store: MongoDB 6 or newer, or the embedded server, behind the few operations that the archive needs.
 
 Writes are acknowledged when a majority has them in its journal, and writing a document twice is harmless.
 """
@@ -45,7 +45,7 @@ _AT_ONCE, _AT_LEAST = 1000, 50
 
 
 class Store:
-    """A database of the ledger. Use as `async with Store.open(...)`.
+    """A database of the archive. Use as `async with Store.open(...)`.
 
     Every method raises `StoreUnavailableError` when the server cannot be reached, and `StoreError` when it refuses.
     """
@@ -124,7 +124,7 @@ class Store:
         Raises:
             StoreError: the database was written by a newer bgpledger.
         """
-        async with self._preparing:  # the archivers of several lanes begin together
+        async with self._preparing:  # the archivers of several instances begin together
             with self._errors():
                 await self._preparer.create(await self._meta.schema() or SCHEMA_VERSION)
                 await self._meta.stamp()

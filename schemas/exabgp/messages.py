@@ -50,9 +50,9 @@ def _from_helper(line: HelperLine) -> Message:
         "helper_pid": line["pid"],
     }
     if line["event"] == "start":
-        return message.HelperStart(**common, incarnation=line.get("incarnation"))
+        return message.ReceiverStart(**common, incarnation=line.get("incarnation"))
     if line["event"] == "end":
-        return message.HelperEnd(**common)
+        return message.ReceiverEnd(**common)
     counts = {key: required(line, key) for key in ("lines", "bytes", "reason")}
     return message.Dropped(**common, since=from_unix(required(line, "since")), **counts)
 

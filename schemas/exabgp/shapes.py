@@ -169,7 +169,7 @@ class ShutdownLine(Envelope):
 
 
 class HelperLine(TypedDict):
-    """A line of our own receiver's among those that it reads; see collector/wire/markers.py."""
+    """A line of our own receiver's among those that it reads; see collector/sources/exabgp/receiver_events.py."""
 
     bgpledger: Literal["receive"]
     event: Literal["start", "end", "dropped"]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.query.rib import RibQuery, rib
+from collector.replay.plan import PlannedPeer
 from collector.store.mongo import Store
-from collector.wire.replay_plan import PlannedPeer
 from schemas.query import Route
 from schemas.scalars import normalise_address, normalise_prefix
 from tests.support import program

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from collector.wire.replay_plan import plan
+from collector.replay.plan import plan
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting
 from tests.support import ROOT, until
 

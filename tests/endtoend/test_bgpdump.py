@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from collector.query.history import HistoryQuery, history
+from collector.replay.plan import PlannedPeer, plan
 from collector.store.mongo import Store
-from collector.wire.replay_plan import PlannedPeer, plan
 from schemas.query import HistoryEntry
 from schemas.scalars import normalise_address
 from tests.endtoend.table_at import Said, assert_any_moment, lines

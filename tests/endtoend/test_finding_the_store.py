@@ -100,7 +100,8 @@ async def test_another_user_is_told_whom_to_ask_as(tmp_path: Path) -> None:
 AS_NOBODY = """
 import os, sys
 from collector.cli import main  # before: nobody may not read this
-import collector.cli.peers, collector.cli.asking, collector.query.at_rest, collector.store.mongo, collector.query.peers
+import collector.cli.peers, collector.cli.run_query
+import collector.query.at_rest, collector.store.mongo, collector.query.peers
 import collector.cli.covered, collector.present.formats, collector.settings, motor
 os.setgid(65534)
 os.setuid(65534)

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import bson
 from bson import ObjectId
 
+from collector.sources.exabgp.decode import Rejection, counted, decode
 from collector.spool.segment import segments
 from collector.store.mongo import Store
-from collector.wire.decode import Rejection, counted, decode
 from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
-from schemas.message import Answer, Counted, HelperEnd, HelperStart, Keepalive, Message, Shutdown, StateChange
+from schemas.message import Answer, Counted, Keepalive, Message, ReceiverEnd, ReceiverStart, Shutdown, StateChange
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
@@ -171,9 +171,9 @@ class _Lines:
             self._report.fault(f"line {number} became something else, in {there.collection}: {raw[:200]!r}")
 
     def _follow(self, number: int, message: Message) -> None:
-        if isinstance(message, HelperEnd | Shutdown):
+        if isinstance(message, ReceiverEnd | Shutdown):
             self._drained = True
-        elif isinstance(message, HelperStart):
+        elif isinstance(message, ReceiverStart):
             self._start(message)
         peer = getattr(message, "peer", None)
         if peer is None or isinstance(message, Answer):
@@ -182,7 +182,7 @@ class _Lines:
             self.ups.add(make_key(message.ts, self._number, number))
         self._count(number, Counted(peer, message.source.pid, message.source.counter))
 
-    def _start(self, message: HelperStart) -> None:
+    def _start(self, message: ReceiverStart) -> None:
         if not message.source.pid:  # its ExaBGP was gone by then
             return
         if self._pid not in (None, message.source.pid):

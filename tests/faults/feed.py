@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from collector.bgp import mrt
 from collector.errors import ReplayError
-from collector.wire import mrt
-from collector.wire.replay import PlannedPeer, play
+from collector.replay.player import PlannedPeer, play
 from tests import mrt_builder
 
 PEERS = 4

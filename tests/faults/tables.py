@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from collector.query.standing import known
+from collector.query.peer_ribs import known
 from collector.store.mongo import Store
 
 Table = dict[tuple[str, int | None, str], tuple[datetime, str | None]]

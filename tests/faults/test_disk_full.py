@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from collector.replay.player import plan
 from collector.spool.state import inspect
 from collector.store.mongo import Store
-from collector.wire.replay import plan
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import parts
 from tests.running import bgpledger, collecting

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.query.verify import verify
+from collector.query.verify.verify import verify
+from collector.replay.player import plan
 from collector.store import embedded
 from collector.store.mongo import Store
-from collector.wire.replay import plan
 from tests.faults.audit import audit, patient
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import COLLECTOR, Killer, Outside, target

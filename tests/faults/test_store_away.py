@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from collector.replay.player import PlannedPeer, plan, play
 from collector.spool.state import inspect
 from collector.store.mongo import Store
-from collector.wire.replay import PlannedPeer, plan, play
 from tests.faults import mongo_proxy as faults
 from tests.faults.audit import audit, patient
 from tests.faults.feed import pace, write_feed

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from collector.replay.player import plan
 from collector.store.mongo import Store
-from collector.wire.replay import plan
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import Outside
 from tests.running import Collector, bgpledger, collecting

@@ -15,12 +15,12 @@ from pathlib import Path
 import bson
 import pytest
 
-from collector.ledger.archive import Archiver
-from collector.ledger.sessions import SessionTracker
+from collector.archive.archiver import Archiver
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.exabgp.decode import MAX_LINE_BYTES, Rejection, decode
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
-from collector.wire.decode import MAX_LINE_BYTES, Rejection, decode
 from schemas.documents import make_reject, to_document
 from tests.fuzz.mutate import Mutator, giants, monsters
 

@@ -92,7 +92,7 @@ def test_check_shows_which_process_has_which_peers(tmp_path: Path) -> None:
         ["127.0.1.2"],
         [],
     ]
-    assert ["--lane" in text for text in files[2::2]] == [False, True, True]
+    assert ["--instance" in text for text in files[2::2]] == [False, True, True]
 
 
 @pytest.mark.parametrize("command", ["check", "exabgp"])
@@ -227,7 +227,7 @@ def test_a_port_that_needs_a_privilege() -> None:
         # Imported first: the checkout may be closed to others.
         "import os\n"
         "from collector.errors import CollectorError\n"
-        "from collector.wire.supervise import check_free\n"
+        "from collector.sources.exabgp.supervisor import check_free\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: check_free('127.0.0.1', 179)\n"
         "except CollectorError as error: print(error.cure)\n"

@@ -19,7 +19,7 @@ import pytest
 
 from collector.errors import CollectorError, ConfigurationError
 from collector.settings import Settings
-from collector.wire.supervise import ExabgpSupervisor
+from collector.sources.exabgp.supervisor import ExabgpSupervisor
 from tests.support import program, until
 
 RECORDER = """\
@@ -436,7 +436,7 @@ async def test_it_has_a_session_of_its_own_and_dies_with_us(bench: Bench) -> Non
         "import asyncio, sys\n"
         "from pathlib import Path\n"
         "from collector.settings import Settings\n"
-        "from collector.wire.supervise import ExabgpSupervisor\n"
+        "from collector.sources.exabgp.supervisor import ExabgpSupervisor\n"
         "settings = Settings.model_validate_json(Path(sys.argv[1]).read_text())\n"
         "asyncio.run(ExabgpSupervisor(settings, sys.argv[2:]).run())\n"
     )

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from collector.lanes import Lane
+from collector.instances import Instance
 from collector.spool.spool import inspect
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
-from schemas.documents import collector_number, key_collector, lane_name
+from schemas.documents import collector_number, instance_name, key_collector
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port, processes
 from tests.support import ROOT, Router, until
 
@@ -101,19 +101,19 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
     """A reload leaves who is there where it is; a part that dies takes nothing with it but its own session."""
     config, port = tmp_path / "collector.toml", free_port()
     configuration(config, ONE, TWO)
-    lanes = [Lane(data_dir, number) for number in range(2)]
+    instances = [Instance(data_dir, number) for number in range(2)]
     with collecting(data_dir, "--config", str(config), port=port) as collector:
         await collector.until_up()
         with router(collector, ONE):
             with router(collector, TWO):
                 before = await until(lambda: stands(collector, ONE)), await until(lambda: stands(collector, TWO))
                 status = await collector.until_idle()
-                spools = [inspect(lane.spool) for lane in lanes]
+                spools = [inspect(instance.spool) for instance in instances]
                 assert [spool.read > peer.updates for spool, peer in zip(spools, (ONE, TWO), strict=True)] == [True] * 2
                 assert status["read"] == sum(spool.read for spool in spools)
                 found = await keys(collector)
                 assert {name for name, _ in found} == {"here"}
-                numbers = {collector_number(lane_name("here", lane.number)) for lane in lanes}
+                numbers = {collector_number(instance_name("here", instance.number)) for instance in instances}
                 assert {key_collector(key) for _, key in found} == numbers
                 assert verified(collector)["documents"] == status["read"]
 
@@ -121,7 +121,7 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
                 collector.process.send_signal(signal.SIGHUP)
                 with router(collector, THREE):
                     await until(lambda: stands(collector, THREE))
-                assert THREE.source in lanes[0].exabgp_conf.read_text()
+                assert THREE.source in instances[0].exabgp_conf.read_text()
                 assert [(await stands(collector, peer) or {}).get("since") for peer in (ONE, TWO)] == [
                     one["since"] for one in before
                 ]
@@ -130,7 +130,7 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
                 await until(lambda: is_down(collector, TWO))
             with router(collector, TWO):
                 await until(lambda: stands(collector, TWO))
-                kill(collector, " --lane 1")
+                kill(collector, " --instance 1")
             with router(collector, TWO):
                 await until(lambda: stands(collector, TWO))
             assert (await stands(collector, ONE) or {}).get("since") == before[0]["since"]
@@ -142,9 +142,9 @@ async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(da
     """Two processes were killed with the machine; now there is one."""
     before = Router()
     lines = [*before.up(), before.announce("203.0.113.0/24"), before.announce("192.0.2.0/24")]
-    with SpoolWriter(Lane(data_dir, 1).spool) as writer:
+    with SpoolWriter(Instance(data_dir, 1).spool) as writer:
         writer.write(b"".join(line + b"\n" for line in lines))
-    Lane(data_dir, 1).exabgp_conf.write_text("of before")
+    Instance(data_dir, 1).exabgp_conf.write_text("of before")
     with collecting(data_dir) as collector:
         await collector.until_up()
 
@@ -157,4 +157,4 @@ async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(da
         status = await collector.until_idle()
         found = verified(collector)
         assert found["documents"] == status["read"] >= len(lines) + 3
-        assert not Lane(data_dir, 1).exabgp_conf.exists()
+        assert not Instance(data_dir, 1).exabgp_conf.exists()

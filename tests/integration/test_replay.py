@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from collector.errors import ReplayError
-from collector.wire import replay
-from collector.wire.replay import PlannedPeer, plan, play
+from collector.replay import player
+from collector.replay.player import PlannedPeer, plan, play
 from tests.running import bgpledger, collecting
 from tests.support import ROOT, program, shared, until
 
@@ -249,7 +249,7 @@ async def test_a_daemon_without_a_family_of_the_file(tmp_path: Path) -> None:
 
 
 async def test_a_daemon_that_does_not_know_one_of_the_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "_PATIENCE_AT_START", 2.0)
+    monkeypatch.setattr(player, "_PATIENCE_AT_START", 2.0)
     peers = plan(DEMO)
     refused: list[ReplayError] = []
     with Gobgpd(tmp_path, peers[:2]) as daemon:

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from collector.bgp import messages as bgp
 from collector.errors import ReplayError
-from collector.wire import bgp, speaker
-from collector.wire.replay import PlannedPeer, Summary, plan, play
+from collector.replay import speaker
+from collector.replay.player import PlannedPeer, Summary, plan, play
 from tests.mrt_builder import announcement, announcement6, message, state_change
 from tests.support import until
 
@@ -173,7 +174,7 @@ async def test_the_open_says_what_the_file_needs(
 ) -> None:
     async with endpoint() as (port, connections):
         await played(tmp_path, port, *records)
-        assert bgp.parse_open(connections[0].open) == bgp.Open(asn, 180, "192.0.2.1", needs)
+        assert bgp.parse_open(connections[0].open) == bgp.OpenMessage(asn, 180, "192.0.2.1", needs)
 
 
 async def test_add_path_is_offered_for_sending(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pymongo
 import pytest
 
-from collector.wire import bgp
+from collector.bgp import messages as bgp
 from tests.running import Collector, bgpledger, collecting, free_port
 from tests.support import until
 

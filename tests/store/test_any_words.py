@@ -57,7 +57,7 @@ def asked(mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.M
     monkeypatch.setenv("BGPLEDGER_MONGODB_URI", mongodb_uri)
     monkeypatch.setenv("BGPLEDGER_MONGODB_DATABASE", database)
     monkeypatch.setenv("BGPLEDGER_DATA_DIR", str(data_dir))
-    for endless in ("collector.daemon.run", "collector.demo.demonstrate", "collector.ledger.archive.Archiver.run"):
+    for endless in ("collector.daemon.run", "collector.demo.demonstrate", "collector.archive.archiver.Archiver.run"):
         monkeypatch.setattr(endless, at_once)
     monkeypatch.setattr("collector.cli.tail._stop_when_nobody_reads", interrupt)
     umask = os.umask(0o022)
@@ -175,7 +175,7 @@ MEANT = {
     ),
 }
 BY_KIND: dict[str, st.SearchStrategy[str]] = {
-    **dict.fromkeys(("--limit", "--lane", "--med", "--local-pref"), NUMBERS),
+    **dict.fromkeys(("--limit", "--instance", "--med", "--local-pref"), NUMBERS),
     **dict.fromkeys(("--start-ts", "--end-ts", "--duration", "--start", "--end", "--at", "--from"), TIMES),
     "--next-hop": ADDRESSES,
     **dict.fromkeys(("--peer-asn", "--origin", "--as-path", "--community", "--family", "--elem"), TEXTS),

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from collector.archive.archiver import Archiver
 from collector.errors import SpoolError
-from collector.ledger.archive import Archiver
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.running import KnownPeer
+from collector.sources.exabgp.strangers import Stranger
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
-from collector.wire.strangers import Stranger
 from schemas.documents import key_line
 from schemas.query import HistoryEntry
 from tests.support import Router, shared, until
@@ -375,7 +375,7 @@ class _FullForAWhile(SpoolReader):
 async def test_an_acknowledgement_that_the_disk_refuses_is_tried_again(
     spool: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.ledger.archive.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("collector.archive.archiver.FIRST_PAUSE", 0.01)
     feed(spool, *Router().up())
     with _FullForAWhile(spool) as reader:
         archiver = Archiver(reader, store, collector="test", batch_seconds=0.01)

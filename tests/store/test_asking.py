@@ -16,14 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.ledger.archive import Archiver
+from collector.archive.archiver import Archiver
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.newest import newest_of, search_newest
 from collector.query.routes import LastRoutes
 from collector.query.search import count_updates, search
 from collector.query.tail import tail
-from collector.query.top import Tally, top
+from collector.query.top import TopTally, top
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store import updates
@@ -368,7 +368,7 @@ async def test_top_counts_what_was_said(store: Store, data_dir: Path) -> None:
 
 
 def test_top_is_bounded_and_keeps_those_of_which_most_is_said() -> None:
-    tally = Tally(most_names=100, most_routes=100)
+    tally = TopTally(most_names=100, most_routes=100)
     peer = Peer(address="192.0.2.1", asn=64500)
     expected: dict[str, int] = defaultdict(int)
     for number in range(2000):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from collector.query.coverage import coverage
-from collector.query.moments import parse_moment
+from collector.query.times import parse_moment
 from collector.store.mongo import Store
 from schemas.scalars import spoken
 from tests.store.test_asking import archive

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from collector.ledger.project import Projector, Rhythm, project
 from collector.query.diff import diff
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.top import top
+from collector.rib import snapshots
+from collector.rib.projector import Projector, Rhythm, project
 from collector.store.mongo import Store
-from collector.tables import snapshots
 from schemas.documents import TABLE_VERSION, Snapshot
 from schemas.query import HistoryEntry, Route
 from tests import families
@@ -114,7 +114,7 @@ async def test_tables_of_an_older_version_are_made_anew(
     assert await snapshots.newest(store, keys["192.0.2.1"]) is None
     assert await snapshots.newest(store, keys["192.0.2.2"]) is not None
 
-    monkeypatch.setattr("collector.ledger.project.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("collector.rib.projector.LOOK_SECONDS", 0.01)
     projector = Projector(store, "test", Rhythm(hours=8, updates=1), days=0)
 
     async def renewed() -> bool:

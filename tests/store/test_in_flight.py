@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from collector.ledger.archive import Archiver
-from collector.ledger.session_documents import SessionDocuments
+from collector.archive.archiver import Archiver
+from collector.archive.session_documents import SessionDocuments
 from collector.spool.reader import SpoolReader
 from collector.spool.state import inspect
 from collector.store.mongo import Store
@@ -90,7 +90,7 @@ async def test_batches_are_written_at_once_and_not_too_many(between: Proxy, data
 async def test_what_is_behind_a_batch_on_its_way_is_not_acknowledged(
     between: Proxy, database: str, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.ledger.archive.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("collector.archive.archiver.CHECKPOINT_SECONDS", 0.0)
     holding = Holding(all_of_them=False)
     async with Store.open(between.uri(), database=database) as store:
         await store.prepare()
@@ -113,7 +113,7 @@ async def test_who_is_killed_meanwhile_stores_all_once(
     between: Proxy, database: str, embedded_uri: str, spool: Path, monkeypatch: pytest.MonkeyPatch, checkpoints: float
 ) -> None:
     """Later batches are stored already when the first one is cut off; sessions may not be written at all yet."""
-    monkeypatch.setattr("collector.ledger.archive.CHECKPOINT_SECONDS", checkpoints)
+    monkeypatch.setattr("collector.archive.archiver.CHECKPOINT_SECONDS", checkpoints)
     lines = some_lines(60)
     async with Store.open(embedded_uri, database=f"{database}_whole") as whole:
         await archive(spool.with_name("whole"), whole, *lines)
@@ -143,7 +143,7 @@ async def test_who_is_killed_meanwhile_stores_all_once(
 async def test_sessions_are_written_now_and_then_and_only_what_changed(
     between: Proxy, database: str, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.ledger.archive.CHECKPOINT_SECONDS", 3600.0)
+    monkeypatch.setattr("collector.archive.archiver.CHECKPOINT_SECONDS", 3600.0)
     written: list[bytes] = []
 
     async def counting(request: Message, forward: Forward) -> bytes:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from collector.lanes import Lane
-from collector.ledger.archive import Archiver
-from collector.ledger.restore import restore
+from collector.archive.archiver import Archiver
+from collector.archive.restore import restore
+from collector.instances import Instance
 from collector.spool.kept import Keep, kept_segments, lines_of
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
@@ -33,11 +33,13 @@ def lines() -> list[bytes]:
     return [*said, one.down(), *one.up()]
 
 
-async def archived(spool: Path, store: Store, lane: int = 0) -> None:
+async def archived(spool: Path, store: Store, instance: int = 0) -> None:
     with SpoolWriter(spool, segment_bytes=2000) as writer:
         writer.write(b"".join(line + b"\n" for line in lines()))
     with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
-        archiver = Archiver(reader, store, collector="test", ranges=["198.51.100.0/24"], lane=lane, batch_lines=7)
+        archiver = Archiver(
+            reader, store, collector="test", ranges=["198.51.100.0/24"], instance=instance, batch_lines=7
+        )
         archiver.stop()
         await archiver.run()
 
@@ -96,8 +98,8 @@ async def test_every_spool_of_a_collector(data_dir: Path, embedded_uri: str) -> 
         Store.open(embedded_uri, database="two_spools") as store,
         Store.open(embedded_uri, database="two_spools_again") as again,
     ):
-        for lane in (Lane(data_dir, 0), Lane(data_dir, 1)):
-            await archived(lane.spool, store, lane.number)
+        for instance in (Instance(data_dir, 0), Instance(data_dir, 1)):
+            await archived(instance.spool, store, instance.number)
         shown = bgpledger("--data-dir", str(data_dir), "spool", "list", "--format", "jsonl")
         listed = [json.loads(line) for line in shown.stdout.splitlines()]
         assert sum(one["lines"] for one in listed) == 2 * len(lines())

@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
-from collector.ledger.project import Rhythm, project
 from collector.query.diff import diff
 from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
+from collector.rib import fold, pages
+from collector.rib.projector import Rhythm, project
 from collector.store.mongo import Store
-from collector.tables import fold, pages
 from schemas.query import Route
 from tests.running import bgpledger
 from tests.store.test_archive import archive

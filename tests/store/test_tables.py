@@ -13,13 +13,13 @@ import pytest
 from bson import ObjectId
 
 from collector.errors import StoreError
-from collector.ledger import project
-from collector.ledger.project import Projector, Rhythm, rebuild
 from collector.query.rib import RibQuery, rib
 from collector.query.status import rib_lag
+from collector.rib import fold, pages, snapshots
+from collector.rib import projector as project
+from collector.rib.projector import Projector, Rhythm, rebuild
+from collector.rib.routes import RouteEntry, RouteKey, order
 from collector.store.mongo import Store
-from collector.tables import fold, pages, snapshots
-from collector.tables.routes import Held, Key, order
 from schemas.documents import Snapshot
 from tests.store.test_archive import archive
 from tests.support import Router, until
@@ -259,7 +259,7 @@ async def test_a_part_of_another_table_is_never_read(
 
 
 def by_prefix(prefix: str | None) -> bytes:
-    return order(Key("ipv4 unicast", None, None, str(prefix)))
+    return order(RouteKey("ipv4 unicast", None, None, str(prefix)))
 
 
 async def test_whole_tables_live_longer_than_changes(
@@ -291,11 +291,11 @@ async def test_the_lag_is_told(data_dir: Path, store: Store) -> None:
 
 def test_routes_come_out_of_a_page_as_they_went_in() -> None:
     attributes = b"\x05\x00\x00\x00\x00"
-    items: list[tuple[Key, Held]] = [
-        (Key("ipv4 unicast", None, None, "10.0.0.0/8"), Held(0, attributes)),
-        (Key("ipv4 unicast", None, 2**32 - 1, "10.0.0.0/8"), Held(2**41, attributes + b"x")),
-        (Key("ipv6 mpls-vpn", "1:1", 0, "2001:db8::/32"), Held(1, attributes)),
-        (Key("ipv4 flow", None, None, '{"a": "1\\n2"}'), Held(5, attributes)),
+    items: list[tuple[RouteKey, RouteEntry]] = [
+        (RouteKey("ipv4 unicast", None, None, "10.0.0.0/8"), RouteEntry(0, attributes)),
+        (RouteKey("ipv4 unicast", None, 2**32 - 1, "10.0.0.0/8"), RouteEntry(2**41, attributes + b"x")),
+        (RouteKey("ipv6 mpls-vpn", "1:1", 0, "2001:db8::/32"), RouteEntry(1, attributes)),
+        (RouteKey("ipv4 flow", None, None, '{"a": "1\\n2"}'), RouteEntry(5, attributes)),
     ]
     assert pages.unpack(pages.pack(items)) == items
     assert [order(key) for key, _ in items] == sorted(order(key) for key, _ in items)

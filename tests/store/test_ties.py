@@ -19,7 +19,7 @@ from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.tail import tail
 from collector.query.top import top
-from collector.query.verify import verify
+from collector.query.verify.verify import verify
 from collector.store.mongo import Document, Sort, Store
 from tests.store.test_archive import archive
 from tests.store.test_asking import PREFIXES

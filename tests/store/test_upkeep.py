@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from collector.archive.maintenance import Upkeep
+from collector.archive.outage import Together, announce
 from collector.errors import StoreError
-from collector.ledger.outage import Together, announce
-from collector.ledger.upkeep import Upkeep
 from collector.settings.model import RetentionSettings
 from collector.store.mongo import Store
 from schemas.archiver import ArchiverState
@@ -100,7 +100,7 @@ async def test_what_is_done_without_is_said_once(
 async def test_it_is_tried_again_until_it_is_done(
     embedded_uri: str, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("collector.ledger.upkeep._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("collector.archive.maintenance._FIRST_PAUSE", 0.01)
     async with Store.open(embedded_uri, database=database) as store:
         await store.prepare()
         maintain, attempts = store.maintain, 0

@@ -11,13 +11,13 @@ import pytest
 from bson import ObjectId
 from pymongo import MongoClient
 
-from collector.lanes import Lane
-from collector.query.verify import verify
+from collector.instances import Instance
+from collector.query.verify.verify import verify
 from collector.settings.model import RetentionSettings
 from collector.spool.spool import identity
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store
-from schemas.documents import collector_number, key_collector, key_line, lane_name, make_key
+from schemas.documents import collector_number, instance_name, key_collector, key_line, make_key
 from schemas.query import Finding, Verification
 from tests.store.test_archive import archive, documents, feed
 from tests.support import Router, until
@@ -236,12 +236,12 @@ async def test_another_collector_is_left_alone(data_dir: Path, store: Store, arc
 async def two_spools(data_dir: Path, store: Store, archived: list[bytes]) -> list[bytes]:
     """A second spool with lines of the same numbers, of the same seconds."""
     lines = lines_of(Router("192.0.2.3", 64502), Router("192.0.2.4", 64503))
-    await archive(Lane(data_dir, 1).spool, store, *lines, lane=1)
+    await archive(Instance(data_dir, 1).spool, store, *lines, instance=1)
     return lines
 
 
 async def test_every_spool_is_verified(data_dir: Path, store: Store, two_spools: list[bytes]) -> None:
-    feed(Lane(data_dir, 1).spool, b"waiting")
+    feed(Instance(data_dir, 1).spool, b"waiting")
     found = await check(data_dir, store)
     assert found.findings == []
     assert (found.verified, found.documents, found.waiting, found.sessions) == (62, 62, 1, 6)
@@ -250,7 +250,7 @@ async def test_every_spool_is_verified(data_dir: Path, store: Store, two_spools:
 async def test_a_line_is_missed_though_another_spool_has_one_of_its_number(
     data_dir: Path, store: Store, two_spools: list[bytes], raw: Any
 ) -> None:
-    number = collector_number(lane_name("test", 1))
+    number = collector_number(instance_name("test", 1))
     (lost,) = [
         one["_id"]
         for one in await documents(store, "updates")

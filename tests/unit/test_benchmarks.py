@@ -9,8 +9,9 @@ from benchmarks import report
 from benchmarks.data import GENERATED_ROUTES, Table
 from benchmarks.figures import CASES, FIGURES
 from benchmarks.generated import write_table
-from collector.wire import bgp, mrt
-from collector.wire.replay import plan
+from collector.bgp import messages as bgp
+from collector.bgp import mrt
+from collector.replay.player import plan
 
 
 def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> N
     write_table(path, GENERATED_ROUTES)
     (peer,) = plan(path)
     assert len(peer.sessions) == 1
-    updates = [record for record in mrt.read(path) if isinstance(record, mrt.Message)]
+    updates = [record for record in mrt.read(path) if isinstance(record, mrt.MrtMessage)]
     assert peer.updates == len(updates)
     assert sum(len(set(_prefixes(update.data))) for update in updates) == GENERATED_ROUTES
     assert max(len(update.data) for update in updates) <= bgp.MAXIMUM_LENGTH

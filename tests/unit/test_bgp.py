@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.wire import bgp
+from collector.bgp import messages as bgp
 from tests.mrt_builder import announcement, announcement6, withdrawal
 
 BODY = slice(bgp.HEADER_LENGTH, None)
@@ -39,7 +39,7 @@ def test_a_session_for_two_byte_numbers_offers_no_capability_65() -> None:
 def test_an_open_is_read_as_it_was_written(asn: int, hold_time: int, needs: bgp.Abilities) -> None:
     found = bgp.parse_open(bgp.open_message(asn, hold_time, "192.0.2.1", needs)[BODY])
     seen_as = asn if needs.as4 or asn < 2**16 else bgp.AS_TRANS
-    assert found == bgp.Open(seen_as, hold_time, "192.0.2.1", needs)
+    assert found == bgp.OpenMessage(seen_as, hold_time, "192.0.2.1", needs)
 
 
 def test_add_path_is_offered_for_sending_and_understood_for_receiving() -> None:

@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.ledger.sessions import SessionTracker
-from collector.wire.decode import Rejection, decode
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.exabgp.decode import Rejection, decode
 from schemas.documents import Gap, Session
 from tests.support import Router
 

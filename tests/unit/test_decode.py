@@ -6,17 +6,17 @@ from bson import BSON, CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.wire.decode import Rejection, decode
+from collector.sources.exabgp.decode import Rejection, decode
 from schemas.documents import Place, make_key, to_document, to_message
 from schemas.message import (
     Answer,
     Detail,
     EndOfRib,
-    HelperStart,
     Message,
     Notification,
     Open,
     Packet,
+    ReceiverStart,
     Refresh,
     Sent,
     Shutdown,
@@ -213,7 +213,7 @@ def test_every_kind() -> None:
     )
     assert isinstance(shutdown, Shutdown)
     helper = read(b'{"bgpledger": "receive", "event": "start", "time": 1800000000.5, "pid": 2, "ppid": 1}')
-    assert isinstance(helper, HelperStart)
+    assert isinstance(helper, ReceiverStart)
     for message in (
         connected,
         opened,

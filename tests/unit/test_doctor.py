@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
+from collector.archive.session_tracker import SessionTracker
 from collector.doctor import _stored_time
-from collector.ledger.sessions import SessionTracker
+from collector.sources.exabgp.decode import Rejection, decode
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
-from collector.wire.decode import Rejection, decode
 from tests.support import Router, read_all
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ledger.sessions import SessionTracker
-from collector.wire.decode import Rejection, counted, decode
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.exabgp.decode import Rejection, counted, decode
 from schemas.documents import Gap
 from tests.support import SHARED, Router
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.tables.fold import Fold
-from collector.tables.routes import GONE, groups
-from collector.wire.decode import decode
+from collector.rib.fold import Fold
+from collector.rib.routes import WITHDRAWN, groups
+from collector.sources.exabgp.decode import decode
 from schemas.documents import Place, make_key, to_document
 from schemas.identity import identity
 from schemas.message import Update
@@ -34,7 +34,7 @@ def stands(*documents: dict[str, Any]) -> list[dict[str, Any]]:
     fold = Fold(None)
     for one in documents:
         fold.add({**one, "session": None})
-    return [bson.decode(held.facts) for _, _, held in fold.changes() if held is not GONE]
+    return [bson.decode(held.facts) for _, _, held in fold.changes() if held is not WITHDRAWN]
 
 
 def said(route: Route) -> tuple[dict[str, Any], ...]:

@@ -21,7 +21,7 @@ from collector.spool.room import Room
 from collector.spool.state import inspect
 from collector.spool.writer import SpoolWriter
 from tests.support import read_all, until
-from tests.unit.test_receive import COMMAND
+from tests.unit.test_receiver import COMMAND
 
 START = b'{"start": 1}\n'
 END = b'{"end": 1}\n'

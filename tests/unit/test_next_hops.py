@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from collector.wire.decode import decode
+from collector.sources.exabgp.decode import decode
 from schemas.message import Announced, Update
 from tests.exabgp_lines import NEXT_HOP, ORIGIN, Speaker, as_path, packed, prefixes, reach
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from collector.bgp import messages as bgp
 from collector.cli import main
 from collector.errors import BgpledgerError, ReplayError, UsageError
-from collector.wire import bgp
-from collector.wire.replay import LeftOut, PlannedPeer, plan
+from collector.replay.player import LeftOut, PlannedPeer, plan
 from tests.mrt_builder import announcement, announcement6, message, state_change, withdrawal
 from tests.support import shared
 

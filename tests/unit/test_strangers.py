@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.wire.strangers import MOST, Strangers, read_strangers
+from collector.sources.exabgp.strangers import MOST, Strangers, read_strangers
 
 
 def refused(address: str) -> str:

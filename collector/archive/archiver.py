@@ -1,0 +1,384 @@
+"""The archiver: from spooled lines to durable documents, each exactly once.
+
+Three stages: one reads and decodes, one writes several batches at once, one takes them in their order. Once a second it
+writes down how the sessions stand behind the last one, and then acknowledges its lines: after a crash they are read
+again from there, into the same documents under the same keys.
+
+When the store is away the writers wait and try again, the reader stands still behind them, and the spool grows; nothing
+else notices. When it is only slow, more lines gather for each batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from collector.archive.gaps import rejected
+from collector.archive.healer import Ask, Healer
+from collector.archive.outage import Outage, Tell
+from collector.archive.peer_log import PeerLog
+from collector.archive.session_documents import SessionDocuments
+from collector.archive.session_tracker import SessionTracker
+from collector.errors import SpoolError, StoreError, one_error
+from collector.sources.exabgp.decode import Rejection, counted, decode
+from collector.spool.reader import SpooledLine
+from collector.store.mongo import Document, Store
+from collector.store.traits import SECANTUSDB, Traits
+from collector.store.writes import encoding_fault
+from schemas.documents import Gap, Place, Session, collection_of, instance_name, make_reject, to_document
+from schemas.message import Peer
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+CHECKPOINT_SECONDS = 1.0
+"""How often sessions are written, and lines acknowledged: each costs a write, and the disk's."""
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+_SAID = ("capabilities", "hold_time", "reason", "router_id")
+"""What of sessions and gaps came from outside as it is: all else are our own words, numbers and addresses."""
+
+T = TypeVar("T")
+
+
+class Saw(Protocol):
+    """Is told of sessions as they are stored."""
+
+    def __call__(self, sessions: Sequence[Document], *, full: bool) -> None:
+        """These have changed; whether there may be more at once."""
+
+
+class Lines(Protocol):
+    """What the archiver needs of the spool's reader."""
+
+    note: dict[str, Any]
+
+    @property
+    def segment(self) -> int:
+        """The number of the first line of the segment that was read last."""
+
+    def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
+        """Lines that are complete, [] when there are none."""
+
+    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+        """All before `next_line` is durable elsewhere."""
+
+
+class _StoppedWhileAwayError(Exception):
+    """Ends both stages when the store is away and we are told to stop."""
+
+
+class _Checkpoint(NamedTuple):
+    """What is true behind a line."""
+
+    next_line: int
+    sessions: Sequence[Document]
+    """Those that have changed since the last one."""
+    tracker: Mapping[str, Any]
+
+
+@dataclass
+class _Batch:
+    """What some lines became."""
+
+    documents: dict[str, list[Document]] = field(default_factory=dict)
+    origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
+    gaps: Sequence[Gap] = ()
+    refused: Sequence[Gap] = ()
+    """Of UPDATEs that the store will never take."""
+    lines: int = 0
+    full: bool = False
+    """Whether there may be more lines at once."""
+    checkpoint: _Checkpoint | None = None
+    """What is true behind the last of them, where that is to be written down."""
+
+    def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
+        self.documents.setdefault(collection, []).append(document)
+        self.origins.setdefault(collection, []).append((line, place))
+
+
+class Archiver:
+    """Moves the lines of one spool into one store.
+
+    Args:
+        lines: the spool's reader.
+        store: an open store; its collections are made when it first answers.
+        collector: the name in every document.
+        ranges: the configured peer ranges.
+        instance: which of the collector's spools this is; keys tell them apart.
+        spool: the spool's identity: the store takes the lines of one spool only under one name.
+        batch_lines: most lines in one batch; None: as many as the store takes best.
+        traits: how the store wants to be written to; None: as it says itself.
+        batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
+        batch_seconds: how long lines may gather before they are written.
+        ask: asks a peer for its routes again, for an address and a family; see `Healer`.
+        tell: passes on whether the store is away; see `Outage`.
+        saw: is told of sessions as they are stored; see `Projector`.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        store: Store,
+        *,
+        collector: str,
+        ranges: Sequence[str] = (),
+        instance: int = 0,
+        spool: str | None = None,
+        batch_lines: int | None = None,
+        traits: Traits | None = None,
+        batch_bytes: int = 4 * 2**20,
+        batch_seconds: float = 0.2,
+        ask: Ask = lambda _address, _family: True,
+        tell: Tell = lambda _state: None,
+        saw: Saw = lambda _sessions, *, full: None,  # noqa: ARG005  # a name of the protocol
+    ) -> None:
+        self._lines = lines
+        self._store = store
+        self._claims = instance_name(collector, instance)
+        self._spool = spool
+        self._batch_lines = batch_lines
+        self._traits = traits
+        self._batch_bytes = batch_bytes
+        self._batch_seconds = batch_seconds
+        self._name = {"collector": collector, "ranges": list(ranges)}
+        self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"), instance=instance)
+        self._stored = int(lines.note.get("stored", 0))
+        self._rejected = int(lines.note.get("rejected", 0))
+        self._refused = int(lines.note.get("refused", 0))
+        self._troubles = PeerLog()
+        self._healer = Healer(ask)
+        self._saw = saw
+        self._sessions = SessionDocuments(store)
+        self._outage = Outage(tell)
+        self._stopping = asyncio.Event()
+        self._disk = asyncio.Lock()
+
+    def stop(self) -> None:
+        """Store what the spool holds now, then let `run` return; if the store is away, at once."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Archive until `stop` is called, whatever the store does meanwhile.
+
+        Raises:
+            SpoolError: the spool cannot be read or acknowledged.
+        """
+        batches: asyncio.Queue[_Batch | None] = asyncio.Queue(maxsize=1)
+        with one_error():
+            try:
+                async with asyncio.TaskGroup() as stages:
+                    stages.create_task(self._read(batches), name="read and decode")
+                    stages.create_task(self._write(batches, stages), name="write")
+            except* _StoppedWhileAwayError:
+                log.warning("stopped while the store was away; the spool keeps what is not stored")
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        """Let a thread wait for the disk; one at a time, as the spool's reader wants it."""
+        async with self._disk:
+            return await asyncio.to_thread(work)
+
+    # --- read and decode ----------------------------------------------------------------------------------------
+
+    async def _read(self, batches: asyncio.Queue[_Batch | None]) -> None:
+        next_line: int | None = None
+        noted, segment = float("-inf"), None
+        while True:
+            stopping = self._stopping.is_set()
+            most = self._most_lines
+            lines = await self._on_disk(partial(self._lines.read, most, self._batch_bytes))
+            if lines and next_line is not None and segment != self._lines.segment:
+                # What is known where a segment begins is kept with it.
+                await batches.put(_Batch(checkpoint=self._checkpoint(next_line)))
+                next_line = None
+            segment = self._lines.segment
+            batch = self._decode(lines)
+            batch.full = len(lines) >= most
+            last = stopping and not lines
+            next_line = lines[-1].number + 1 if lines else next_line
+            if next_line is not None and (last or time.monotonic() - noted >= CHECKPOINT_SECONDS):
+                batch.checkpoint = self._checkpoint(next_line)
+                next_line, noted = None, time.monotonic()
+            if lines or batch.checkpoint:
+                await batches.put(batch)
+            if last:
+                await batches.put(None)
+                return
+            # A batch that is not full waits, so that a quiet feed costs few writes.
+            if not batch.full:
+                await self._sleep(self._batch_seconds if lines else POLL_SECONDS)
+
+    @property
+    def _most_lines(self) -> int:
+        return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
+        batch = _Batch()
+        for line in lines:
+            message = decode(line.raw)
+            if isinstance(message, Rejection):
+                place = self._tracker.reject(line.number, counted(line.raw), message.reason)
+                batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
+            else:
+                place = self._tracker.follow(line.number, message)
+                self._troubles.follow(message, in_session=place.session is not None)
+                batch.add(collection_of(message), to_document(message, place), line, place)
+        batch.gaps = self._tracker.take_gaps()
+        batch.lines = len(lines)
+        return batch
+
+    def _checkpoint(self, next_line: int) -> _Checkpoint:
+        sessions = [_storable(session) for session in self._tracker.take_changed()]
+        return _Checkpoint(next_line, sessions, self._tracker.note())
+
+    # --- write and acknowledge ----------------------------------------------------------------------------------
+
+    async def _write(self, batches: asyncio.Queue[_Batch | None], stages: asyncio.TaskGroup) -> None:
+        await self._persist(self._prepare)
+        if self._traits is None:
+            self._traits = await self._persist(self._store.traits)
+        free = asyncio.Semaphore(self._traits.batches_in_flight)
+        written: asyncio.Queue[tuple[_Batch, asyncio.Task[int]] | None] = asyncio.Queue()
+        stages.create_task(self._take(written, free), name="acknowledge")
+        while (batch := await batches.get()) is not None:
+            await free.acquire()
+            writing = stages.create_task(self._persist(partial(self._store_batch, batch)), name="a batch")
+            written.put_nowait((batch, writing))
+        written.put_nowait(None)
+
+    async def _take(
+        self, written: asyncio.Queue[tuple[_Batch, asyncio.Task[int]] | None], free: asyncio.Semaphore
+    ) -> None:
+        """Take batches in their order, whichever is durable first."""
+        while (one := await written.get()) is not None:
+            batch, writing = one
+            rejects = await writing
+            self._stored += batch.lines - rejects
+            self._rejected += rejects
+            self._refused += len(batch.refused)
+            if batch.checkpoint:
+                await self._acknowledge(batch.checkpoint)
+            self._saw(batch.checkpoint.sessions if batch.checkpoint else (), full=batch.full)
+            self._healer.want((*batch.gaps, *batch.refused))
+            self._healer.act(self._tracker.capabilities)
+            free.release()
+
+    async def _acknowledge(self, point: _Checkpoint) -> None:
+        """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
+        await self._persist(partial(self._store_sessions, point.sessions))
+        sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
+        note = {**self._name, **sums, "tracker": point.tracker}
+        await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))
+
+    async def _prepare(self) -> None:
+        await self._store.prepare()
+        if self._spool is not None:
+            await self._store.claim(self._claims, self._spool)
+
+    async def _store_batch(self, batch: _Batch) -> int:
+        """Write a batch; what the store will never take becomes a reject. Harmless to repeat.
+
+        Returns:
+            How many of its lines are rejects.
+        """
+        rejects = list(batch.documents.get("rejects", ()))
+        writing = [self._insert(batch, collection) for collection in ("updates", "messages")]
+        writing.append(self._insert_gaps(batch.gaps))
+        for refused in await _all(writing):
+            rejects += refused
+        await self._insert_gaps(batch.refused)
+        await self._insert_rejects(rejects)
+        return len(rejects)
+
+    async def _insert(self, batch: _Batch, collection: str) -> list[Document]:
+        """Insert a batch's documents of one collection; the rejects that become of those that can never be stored."""
+        documents = batch.documents.get(collection)
+        if not documents:
+            return []
+        refusals = await self._store.insert(collection, documents)
+        refused = [(*batch.origins[collection][refusal.at], refusal.reason) for refusal in refusals]
+        if refused:
+            line, _place, reason = refused[0]
+            log.error(
+                "the store will never take %d of %d %s, kept as rejects; the first: line %d, %s",
+                *(len(refused), len(documents), collection, line.number, reason),
+            )
+        if collection == "updates":
+            peers = [Peer.model_validate(documents[refusal.at]["peer"]) for refusal in refusals]
+            batch.refused = [
+                rejected(place, line.number, peer, reason)
+                for peer, (line, place, reason) in zip(peers, refused, strict=True)
+            ]
+        return [make_reject(place, line.number, line.raw, reason) for line, place, reason in refused]
+
+    async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
+        """Insert rejects; of those whose very lines the store does not take, all else."""
+        if not rejects:
+            return
+        bare = []
+        for refusal in await self._store.insert("rejects", rejects):
+            reject = rejects[refusal.at]
+            log.error("the store takes no reject with line %d in it, kept without: %s", reject["line"], refusal.reason)
+            bare.append({**reject, "raw": "", "reason": f"{reject['reason']}; its line too: {refusal.reason}"})
+        if bare:
+            for refusal in await self._store.insert("rejects", bare):
+                raise StoreError(f"a reject cannot be stored: {refusal.reason}")
+
+    async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[Document]:
+        if gaps:
+            for refusal in await self._store.insert("gaps", [_storable(gap) for gap in gaps]):
+                raise StoreError(f"a gap cannot be stored: {refusal.reason}")
+        return []
+
+    async def _store_sessions(self, sessions: Sequence[Document]) -> None:
+        await self._sessions.write(sessions)
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the store, or the disk for an acknowledgement, has done it.
+
+        Raises:
+            _StoppedWhileAwayError: told to stop while it cannot.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                result = await attempt()
+            except (StoreError, SpoolError) as error:
+                if self._stopping.is_set():
+                    raise _StoppedWhileAwayError from None
+                self._outage.failed(error)
+                await self._sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self._outage.over()
+                return result
+
+
+async def _all(attempts: Sequence[Awaitable[T]]) -> list[T]:
+    """Wait for all of them, also when one fails: what is cut off costs its connection."""
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+def _storable(one: Gap | Session) -> Document:
+    """The document, without what a peer or ExaBGP said of it where no store takes that."""
+    document = one.to_document()
+    if encoding_fault(document) is None:
+        return document
+    return {name: value for name, value in document.items() if name not in _SAID}

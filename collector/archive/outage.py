@@ -1,0 +1,121 @@
+"""While the store is away: what the log and `status` say of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from collector.errors import BgpledgerError, StoreError, StoreUnavailableError
+from collector.files import replace
+from schemas.archiver import ArchiverState
+
+log = logging.getLogger(__name__)
+
+SAID_AGAIN_SECONDS = 600.0
+"""How often the log says that an outage goes on."""
+SHORT_SECONDS = 60.0
+"""Outages that begin so soon after the last word are told of when they last: a store may come and go all the time."""
+
+Tell = Callable[[ArchiverState], None]
+
+
+class Outage:
+    """Follows attempts that fail, and the one that ends them.
+
+    Args:
+        tell: passes the archiver's state on, when it changes and at each attempt that fails.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._pid = os.getpid()
+        self._since: datetime | None = None
+        self._began = 0.0
+        self._attempts = 0
+        self._said = -math.inf
+        self._said_this = False
+        tell(ArchiverState(pid=self._pid))
+
+    def failed(self, error: BgpledgerError) -> None:
+        """An attempt failed, and will be made again."""
+        now = time.monotonic()
+        if not self._attempts:
+            self._began = now
+        self._attempts += 1
+        self._log(error, now)
+        if isinstance(error, StoreError):
+            self._since = self._since or datetime.now(UTC)
+            self._tell(
+                ArchiverState(
+                    pid=self._pid, store_away_since=self._since, attempts=self._attempts, last_error=error.cause
+                )
+            )
+
+    def over(self) -> None:
+        """An attempt did it."""
+        if self._said_this:
+            log.info("it does again, after %s and %d attempts", _since(self._began), self._attempts)
+        self._attempts, self._said_this = 0, False
+        if self._since:
+            self._since = None
+            self._tell(ArchiverState(pid=self._pid))
+
+    def _log(self, error: BgpledgerError, now: float) -> None:
+        if now - self._said < (SAID_AGAIN_SECONDS if self._said_this else SHORT_SECONDS):
+            return
+        so_far = f" for {_since(self._began)} now" if self._said_this else ""
+        log.warning("%s%s; trying again until it does, the spool keeps everything", error.cause, so_far)
+        if error.cure and not isinstance(error, StoreUnavailableError):  # which may pass by itself
+            log.warning("cure: %s", error.cure)
+        self._said, self._said_this = now, True
+
+
+def _since(moment: float) -> timedelta:
+    return timedelta(seconds=round(time.monotonic() - moment))
+
+
+class Together:
+    """Several archivers, one an instance, told of as one: the store is away while it is for any of them.
+
+    Args:
+        tell: passes the one state on.
+    """
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._states: dict[int, ArchiverState] = {}
+        self._building: str | None = None
+
+    def build(self, what: str | None) -> None:
+        """Take it into account that an index is built; None: no more."""
+        if what != self._building:
+            self._building = what
+            self._say()
+
+    def hear(self, instance: int, state: ArchiverState) -> None:
+        """Take the state of one instance's archiver into account."""
+        self._states[instance] = state
+        self._say()
+
+    def _say(self) -> None:
+        away = [(one.store_away_since, at) for at, one in self._states.items() if one.store_away_since]
+        state = self._states[min(away)[1]] if away else ArchiverState(pid=os.getpid())
+        self._tell(state.model_copy(update={"building": self._building}))
+
+
+def announce(data_dir: Path, state: ArchiverState) -> None:
+    """Write the state to `archiver.json`, whole or not at all; a disk that is full keeps the one before."""
+    with suppress(OSError):
+        replace(data_dir / ArchiverState.FILE, state.model_dump_json())
+
+
+def withdraw(data_dir: Path) -> None:
+    """Remove the state of an archiver that ends."""
+    with suppress(OSError):
+        (data_dir / ArchiverState.FILE).unlink(missing_ok=True)

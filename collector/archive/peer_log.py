@@ -1,0 +1,69 @@
+"""What the log says of peers that end their sessions or do not come up: once, when it changes, and now and then."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from collector.sources.exabgp.session_ends import End, explain, heard
+from schemas.documents import SessionNotification
+from schemas.message import Message, Notification, Sent, StateChange
+
+log = logging.getLogger(__name__)
+
+SAY_AGAIN_SECONDS = 600.0
+SAY_CHANGE_SECONDS = 10.0
+"""A peer whose reasons alternate is not to fill the log either."""
+
+
+@dataclass(slots=True)
+class _Peer:
+    notification: SessionNotification | None = None
+    reason: str | None = None
+    said: float = 0.0
+    unsaid: int = 0
+
+
+class PeerLog:
+    """Follows the lines of one spool, and warns of each peer's trouble.
+
+    Args:
+        clock: seconds, only ever forward.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._peers: dict[str, _Peer] = {}
+
+    def follow(self, message: Message, *, in_session: bool) -> None:
+        """Take the next line into account, which belongs to a session or does not."""
+        if not isinstance(message, StateChange | Notification | Sent):
+            return
+        peer = self._peers.setdefault(message.peer.address, _Peer())
+        if not isinstance(message, StateChange):
+            peer.notification = heard(message) or peer.notification
+        elif message.state == "down":
+            what = "went down" if in_session else "did not come up"
+            self._down(message, what, peer, explain(message.reason, peer.notification))
+            peer.notification = None
+
+    def _down(self, message: StateChange, what: str, peer: _Peer, end: End) -> None:
+        if end.by == "collector":
+            return
+        now = self._clock()
+        pause = SAY_AGAIN_SECONDS if end.reason == peer.reason else SAY_CHANGE_SECONDS
+        if peer.reason is not None and now - peer.said < pause:
+            peer.unsaid += 1
+            return
+        log.warning(
+            "peer %s (AS %d) %s at %s UTC: %s%s",
+            message.peer.address,
+            message.peer.asn,
+            what,
+            f"{message.ts:%Y-%m-%d %H:%M:%S}",
+            end.reason,
+            f" (and {peer.unsaid} times since it was last said)" if peer.unsaid else "",
+        )
+        peer.reason, peer.said, peer.unsaid = end.reason, now, 0

@@ -1,0 +1,92 @@
+"""Kept segments once more through the archiver: what a database lost, or what another one shall have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+
+from collector.archive.archiver import Archiver
+from collector.errors import StoreUnavailableError
+from collector.spool.kept import KeptSegment, lines_of, note_ahead_of
+from collector.spool.reader import SpooledLine
+from collector.store.mongo import Document, Store
+
+
+class _KeptLines:
+    """The lines of kept segments, as the archiver takes those of the spool; they need no acknowledgement."""
+
+    def __init__(self, segments: Sequence[KeptSegment]) -> None:
+        self.note = dict(note_ahead_of(segments[0]))
+        self.note.update(stored=0, rejected=0)
+        self.count = 0
+        self.segment = segments[0].first
+        self._lines = self._of(segments)
+
+    @staticmethod
+    def _of(segments: Sequence[KeptSegment]) -> Iterator[SpooledLine]:
+        for segment in segments:
+            for number, raw in lines_of(segment):
+                yield SpooledLine(number, raw)
+
+    def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
+        batch, size = [], 0
+        for line in islice(self._lines, max_lines):
+            batch.append(line)
+            size += len(line.raw)
+            if size >= max_bytes:
+                break
+        self.count += len(batch)
+        return batch
+
+    def acknowledge(self, _next_line: int, note: Mapping[str, Any]) -> None:
+        self.note = dict(note)
+
+
+class _Restorer(Archiver):
+    """An archiver that never changes a session that is there: it may have gone on since."""
+
+    def __init__(
+        self, lines: _KeptLines, store: Store, *, collector: str, ranges: Sequence[str], instance: int
+    ) -> None:
+        super().__init__(lines, store, collector=collector, ranges=ranges, instance=instance)
+        self._changed: dict[ObjectId, Document] = {}
+
+    async def _store_sessions(self, sessions: Sequence[Document]) -> None:
+        self._changed.update((session["_id"], session) for session in sessions)
+
+    async def restore(self) -> None:
+        self.stop()
+        await self.run()
+        if self._changed:
+            await self._store.insert("sessions", list(self._changed.values()))
+
+
+async def restore(
+    segments: Sequence[KeptSegment], store: Store, *, collector: str, ranges: Sequence[str], instance: int = 0
+) -> int:
+    """Archive kept segments again; what the store has already stays as it is.
+
+    Args:
+        segments: without a gap between them, oldest first.
+        store: where to.
+        collector: the name that the lines were archived under: the same one gives the same documents.
+        ranges: the peer ranges that were configured then.
+        instance: which of the collector's spools they are of.
+
+    Returns:
+        How many lines there were.
+
+    Raises:
+        SpoolError: a segment is damaged, or what was known ahead of the first one is not there.
+        StoreError: the store does not answer.
+    """
+    lines = _KeptLines(segments)
+    await _Restorer(lines, store, collector=collector, ranges=ranges, instance=instance).restore()
+    if lines.note["stored"] + lines.note["rejected"] != lines.count:
+        raise StoreUnavailableError(
+            f"the store at {store.shown_uri} went away before all was stored", "start again when it is back: no harm"
+        )
+    return lines.count

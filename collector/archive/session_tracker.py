@@ -1,0 +1,326 @@
+"""Which session each line belongs to: a small machine over the lines in their order.
+
+Its state is part of each acknowledgement of the spool, so that reading lines again after a crash gives each of
+them the same session, and each session's document the same content.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from bson import ObjectId
+from pydantic import TypeAdapter
+
+from collector.archive.gaps import GapFinder, GapState
+from collector.sources.exabgp.session_ends import End, explain, heard
+from schemas.documents import Gap, Place, Session, SessionNotification, collector_number, instance_name, make_key
+from schemas.message import (
+    Answer,
+    Counted,
+    Dropped,
+    EndOfRib,
+    Keepalive,
+    Message,
+    Notification,
+    Open,
+    Peer,
+    ReceiverEnd,
+    ReceiverStart,
+    Refresh,
+    Sent,
+    Shutdown,
+    StateChange,
+    Update,
+    Withdrawn,
+)
+
+log = logging.getLogger(__name__)
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+_LOST_WORD = "ExaBGP ended without a word"
+_UNHEARD = "its end was not heard"
+_PLAUSIBLE = timedelta(days=1)
+"""A line that cannot be read is believed its time when it is so little behind that of the one before."""
+_MAY_HAVE_ROUTES = (None, "update")
+"""The types of lines that may say something of routes; of a line that cannot be read the type may be unknown."""
+
+
+@dataclass(slots=True)
+class _Neighbour:
+    """What is known of one peer address."""
+
+    last_seen: datetime
+    opened: dict[str, Any] | None = None
+    """The last OPEN: it comes before its session is up."""
+    offered: list[dict[str, Any]] | None = None
+    """The capabilities of the last OPEN, also when its session has ended: that of the next one may be lost."""
+    notification: SessionNotification | None = None
+    """The last one, sent or received: it comes before the session's `down`."""
+    session: Session | None = None
+    ended: Session | None = None
+    """The last one, from its end until there is a word of another: one that speaks on has not ended."""
+    gaps: int = 0
+    """How many there were at that `down`: behind a later one the word may be lost."""
+
+
+@dataclass(slots=True)
+class ClockStep:
+    """ExaBGP's clock was set back."""
+
+    line: int
+    """The first line behind that."""
+    before: datetime
+    """The own time of the line before it."""
+    after: datetime
+    """Its own time."""
+
+
+@dataclass(slots=True)
+class _State:
+    """All that the tracker has to remember over a restart."""
+
+    last_ts: datetime = EPOCH
+    """The stored time of the last line: it never runs backwards."""
+    clock: datetime = EPOCH
+    """The last line's own time, by ExaBGP's clock."""
+    steps: int = 0
+    """How often that clock was set back."""
+    stepped: ClockStep | None = None
+    """The last time it was."""
+    neighbours: dict[str, _Neighbour] = field(default_factory=dict)
+    gaps: GapState = field(default_factory=GapState)
+
+
+_STATE = TypeAdapter(_State)
+
+
+class SessionTracker:
+    """Follows the lines of one spool, and keeps the session of every peer.
+
+    Args:
+        collector: the collector's name.
+        ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
+        note: what `note` gave at the position that reading starts from; empty at the very beginning.
+        instance: which of the collector's spools this is.
+    """
+
+    def __init__(
+        self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None, *, instance: int = 0
+    ) -> None:
+        self._collector = collector
+        self._number = collector_number(instance_name(collector, instance))
+        self._state = _STATE.validate_python(note) if note else _State()
+        self._gaps = GapFinder(collector, self._number, ranges, self._state.gaps)
+        self._dirty: dict[ObjectId, Session] = {}
+
+    def note(self) -> dict[str, Any]:
+        """The state, as JSON can hold it."""
+        noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
+        return noted
+
+    def take_changed(self) -> Sequence[Session]:
+        """The sessions that changed since the last call, as they stand now."""
+        changed = [session.model_copy(deep=False) for session in self._dirty.values()]
+        self._dirty.clear()
+        return changed
+
+    def take_gaps(self) -> Sequence[Gap]:
+        """The gaps that were found since the last call."""
+        return self._gaps.take()
+
+    def capabilities(self, address: str) -> list[dict[str, Any]] | None:
+        """What the peer offered in its last OPEN that was heard; None if its session is not up, [] if none was."""
+        neighbour = self._state.neighbours.get(address)
+        if neighbour is None or neighbour.session is None:
+            return None
+        return neighbour.session.capabilities or neighbour.offered or []
+
+    def reject(self, line: int, counted: Counted | None = None, reason: str = "") -> Place:
+        """The place of a line that says nothing that we understand, but perhaps for whose it is and its count.
+
+        Args:
+            line: its number.
+            counted: what it says of itself.
+            reason: why it cannot be read.
+        """
+        ts = before = self._state.last_ts
+        if counted and counted.ts and before <= counted.ts < before + _PLAUSIBLE:
+            ts = self._state.last_ts = counted.ts
+        self._gaps.line(line, before, ts)
+        if counted:
+            self._count(line, before, ts, counted)
+            if counted.kind in _MAY_HAVE_ROUTES:
+                self._gaps.reject(line, ts, counted.peer, reason)
+        return self._place(ts, line, None)
+
+    def follow(self, line: int, message: Message) -> Place:
+        """Take the next line into account, and tell where its message belongs.
+
+        The time of a place is the line's own, but never before that of an earlier line: a clock that was set back
+        changes the order of nothing.
+        """
+        if isinstance(message, Answer):
+            return self.reject(line)
+        before = self._state.last_ts
+        ts = max(before, message.ts)
+        self._gaps.line(line, before, ts)
+        if isinstance(message, ReceiverStart | ReceiverEnd | Dropped | Shutdown):
+            # A receiver that begins is younger than the lines that it finds in the pipe: they keep their own times.
+            if not isinstance(message, ReceiverStart):
+                self._state.last_ts = ts
+            if self._gaps.helper(line, message, ts):
+                self._end_all(line, before, _LOST_WORD)
+            elif isinstance(message, Shutdown):
+                self._end_all(line, ts, "ExaBGP was shut down")
+            return self._place(ts, line, None)
+        self._state.last_ts = ts
+        self._follow_clock(line, message.ts)
+        self._count(line, before, ts, _counted(message))
+        neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=ts))
+        place = self._apply(line, ts, message, neighbour)
+        neighbour.last_seen = ts
+        return place
+
+    def _follow_clock(self, line: int, own: datetime) -> None:
+        """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""
+        state = self._state
+        if own < state.clock:
+            state.steps, state.stepped = state.steps + 1, ClockStep(line, state.clock, own)
+            log.warning(
+                "ExaBGP's clock was set back by %s, from %s: until it is there again, what is stored has that time,"
+                " and its own beside it as `clock`",
+                state.clock - own,
+                state.clock.isoformat(timespec="milliseconds"),
+            )
+        state.clock = own
+
+    def _count(self, line: int, before: datetime, ts: datetime, counted: Counted) -> None:
+        """Take a line's count into account, and what it tells of ExaBGP's life."""
+        told = self._gaps.count(line, ts, counted)
+        if told.another:
+            self._end_all(line, before, _LOST_WORD)
+        elif told.back:
+            self._take_up_all(line, ts, counted.pid)
+
+    # --- one line -----------------------------------------------------------------------------------------------
+
+    def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour) -> Place:
+        key = make_key(ts, self._number, line)
+        if isinstance(message, Open) or (isinstance(message, StateChange) and message.state != "down"):
+            neighbour.ended = None
+        elif neighbour.ended and isinstance(message, Update | EndOfRib | Refresh | Keepalive):
+            self._take_up(line, ts, message.peer, neighbour)
+        if isinstance(message, StateChange) and message.state == "up":
+            if neighbour.session:
+                self._end(line, neighbour.last_seen, neighbour, End("collector", _UNHEARD))
+            self._begin(key, ts, neighbour, message, "up")
+        elif neighbour.session is None and isinstance(message, Update | EndOfRib | Refresh):
+            self._gaps.unheard(line, None, ts, message.peer)
+            self._begin(key, ts, neighbour, message, "seen")
+        session = neighbour.session
+        if isinstance(message, Open):
+            neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
+            neighbour.offered = neighbour.opened["capabilities"]
+        elif session is None and neighbour.opened and isinstance(message, Keepalive):
+            neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
+        if session is None:
+            return self._place(ts, line, None)
+        if not isinstance(message, Sent):
+            _tally(session, ts, message)
+        self._dirty[session.key] = session
+        if isinstance(message, Notification | Sent):
+            neighbour.notification = heard(message) or neighbour.notification
+        if isinstance(message, StateChange) and message.state == "down":
+            neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
+            self._end(line, ts, neighbour, explain(message.reason, neighbour.notification))
+        return Place(key, ts, self._collector, session.key)
+
+    def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
+        return Place(make_key(ts, self._number, line), ts, self._collector, session)
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    def _begin(
+        self, key: ObjectId, ts: datetime, neighbour: _Neighbour, message: Any, began: Literal["up", "seen"]
+    ) -> None:
+        facts = neighbour.opened or {}
+        if isinstance(message, StateChange):
+            facts = {**facts, "local": message.local}
+        neighbour.session = Session(
+            key=key,
+            collector=self._collector,
+            peer=message.peer,
+            since=ts,
+            began=began,
+            exabgp_pid=message.source.pid,
+            last_seen=ts,
+            **facts,
+        )
+        self._dirty[key] = neighbour.session
+
+    def _end(self, line: int, ts: datetime, neighbour: _Neighbour, end: End) -> None:
+        session = neighbour.session
+        if session is not None:
+            session.until, session.until_line = ts, line
+            session.ended_by, session.reason, session.notification = end
+            self._dirty[session.key] = session
+            neighbour.session = neighbour.opened = neighbour.notification = None
+
+    def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: _Neighbour) -> None:
+        """Go on with a session whose `down` was not its end, unless the word of another may be lost.
+
+        What it said is not certain until it has said it again.
+        """
+        session, neighbour.ended = neighbour.ended, None
+        if session is not None and session.reason != _LOST_WORD and neighbour.gaps == self._state.gaps.gaps:
+            _go_on(session)
+            neighbour.session = session
+            self._gaps.unheard(line, session.last_seen, ts, peer)
+
+    def _take_up_all(self, line: int, ts: datetime, pid: int) -> None:
+        """Go on with the sessions of an ExaBGP that was only taken for ended; what stands of them is not certain."""
+        for neighbour in self._state.neighbours.values():
+            session = neighbour.ended
+            if session and not neighbour.session and session.reason == _LOST_WORD and session.exabgp_pid == pid:
+                neighbour.ended, neighbour.session = None, session
+                _go_on(session)
+                self._dirty[session.key] = session
+                self._gaps.unheard(line, session.last_seen, ts, session.peer)
+
+    def _end_all(self, line: int, ts: datetime, reason: str) -> None:
+        """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
+        for neighbour in self._state.neighbours.values():
+            neighbour.ended = neighbour.session if reason == _LOST_WORD else None
+            if neighbour.session:
+                self._end(line, max(ts, neighbour.session.last_seen), neighbour, End("collector", reason))
+
+
+def _go_on(session: Session) -> None:
+    session.until = session.until_line = session.ended_by = session.reason = session.notification = None
+
+
+def _counted(message: Any) -> Counted:
+    """What a neighbour's line says of itself."""
+    kind = message.state if isinstance(message, StateChange) else message.kind
+    return Counted(message.peer, message.source.pid, message.source.counter, kind)
+
+
+def _tally(session: Session, ts: datetime, message: Any) -> None:
+    session.last_seen = ts
+    if isinstance(message, Keepalive):
+        session.keepalives += 1
+        session.last_keepalive = ts
+    elif isinstance(message, Update):
+        session.updates += 1
+        if message.announce:
+            session.announced += _routes(message.announce)
+        if message.withdraw:
+            session.withdrawn += _routes(message.withdraw)
+
+
+def _routes(groups: Sequence[Withdrawn]) -> int:
+    return sum(len(group.nlri or group.objects or ()) for group in groups)

@@ -1,0 +1,1 @@
+"""BGP and MRT as bytes."""

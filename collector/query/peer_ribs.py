@@ -1,0 +1,310 @@
+"""Which routes stood at a moment: each session's UPDATEs folded, all of them, or those of some prefixes.
+
+A route stands from its announcement until its replacement, its withdrawal, or the end of its session (RFC 4271 3.1, 9).
+A gap (see `schemas.documents.Gap`) makes uncertain what was last heard of before it. A peer that sent its table again
+between the markers of RFC 7313 has taken back all that it did not repeat.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, Self
+
+import bson
+from bson import ObjectId
+
+from collector.query.attributes import answered
+from collector.rib import snapshots
+from collector.rib.fold import Fold
+from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
+from collector.rib.snapshots import Beside, Stored
+from collector.store.mongo import Document, Store
+from collector.store.updates import IN_ORDER, NEWEST_FIRST, updates_of_peer
+from schemas.documents import Snapshot, key_collector, key_line
+from schemas.query import Route, RouteState
+from schemas.scalars import address_order
+
+_FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
+_GRACEFUL_RESTART = 64
+_LONGEST_RESTART = timedelta(seconds=4095)
+"""Its field has twelve bits (RFC 4724 3)."""
+_MILLISECOND = timedelta(milliseconds=1)
+_TEMPLATES = 5000
+"""Routes that are remembered, one for each set of attributes."""
+
+
+class Shared(NamedTuple):
+    """Stored tables of two moments that have their whole table in common, or both none."""
+
+    mine: Stored | None
+    its: Stored | None
+
+
+class LastGap(NamedTuple):
+    """The last gap of a session's peer."""
+
+    ts: datetime
+    behind: datetime
+    """What was announced before this is uncertain."""
+    line: int
+    collector: int
+    """With `line`, its place among the spool's lines."""
+
+    @classmethod
+    def of(cls, gap: Document) -> Self:
+        """The gap that a document tells of."""
+        ts: datetime = gap["ts"]
+        # Lines of one millisecond stand on both sides of a gap that began in it: all of them are uncertain then.
+        behind = ts + _MILLISECOND if gap.get("after") == ts else ts
+        return cls(ts, behind, gap["line"], key_collector(gap["_id"]))
+
+    def lies_before(self, key: ObjectId) -> bool:
+        """Whether a line stands behind it, of which nothing but its key is known."""
+        return key_collector(key) != self.collector or key_line(key) >= self.line
+
+
+@dataclass
+class PeerRib:
+    """What is known of a session's routes at a moment."""
+
+    store: Store
+    session: Document
+    end: datetime | None
+    """The moment; None: now, and the session is up."""
+    gap: LastGap | None
+    """The last one: what is older is uncertain, what is absent unknown,"""
+    mended: Mapping[str, datetime]
+    """but in these families, whose table came again behind it, from these times on."""
+    stale: bool
+    """The session had ended, its peer restarts gracefully, and may keep its routes (RFC 4724)."""
+    on_read: Callable[[int], None] = lambda _: None
+    """Called with how much more has been read: routes of tables, and UPDATEs behind them."""
+    _templates: dict[bytes, Route] = field(default_factory=dict)
+
+    async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
+        """All of its routes, or those in a range, in their order, some thousands at a time."""
+        stored = await self._stored()
+        async for items in snapshots.changed(self.store, _whole(stored), await self._fold(stored, span), span):
+            self.on_read(len(items))
+            if span:  # a part that reaches into the range has others as well
+                items = [item for item in items if span.has(item[0])]
+            yield [item for item in items if self._stands(*item)] if self.mended else items
+
+    async def shares_with(self, later: PeerRib) -> Shared | None:
+        """The stored tables of both, if they are of one session and have one whole table in common."""
+        if self.session["_id"] != later.session["_id"] or self.mended != later.mended:
+            return None
+        mine, its = await self._stored(), await later._stored()
+        return Shared(mine, its) if _whole(mine) == _whole(its) else None
+
+    async def until(self, later: PeerRib, shared: Shared, span: Range | None = None) -> AsyncIterator[list[Beside]]:
+        """Routes that have changed since the table that is shared, in their order, and how they stand at both moments.
+
+        Args:
+            later: what is known at the other moment, behind this one.
+            shared: what `shares_with` gave.
+            span: only those in this range.
+        """
+        fold, further = await self._fold(shared.mine, span), await later._fold(shared.its, span)
+        # Whatever was said up to the first moment is part of what was said up to the second.
+        async for routes in snapshots.beside(self.store, _whole(shared.mine), fold, further):
+            self.on_read(len(routes))
+            yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
+
+    async def count(self) -> int:
+        """How many routes there are."""
+        if self.mended:
+            return sum([len(items) async for items in self.table()])
+        stored = await self._stored()
+        return await snapshots.count(self.store, _whole(stored), await self._fold(stored))
+
+    async def count_stored(self) -> int:
+        """How many routes the stored table has that reading begins with; none where there is none."""
+        stored = await self._stored()
+        return stored.whole.routes if stored else 0
+
+    async def few(self, prefixes: Collection[str]) -> Items:
+        """The routes of some prefixes, in their order; no table is needed for that."""
+        fold = Fold(self.session["_id"], only=prefixes)
+        async for update in self._updates_of(prefixes):
+            fold.add(update)
+        return [(key, held) for _, key, held in fold.changes() if self._stands(key, held)]
+
+    def hides(self, family: str) -> bool:
+        """Whether a route of a family may have stood that we do not know of."""
+        return self.gap is not None and not self.stale and family not in self.mended
+
+    def route(self, key: RouteKey, held: RouteEntry) -> Route:
+        """One of the routes, as an answer."""
+        state: RouteState = "stands"
+        if self.stale:
+            state = "stale"
+        elif self.gap and held.since < milliseconds(self.gap.behind) and key.family not in self.mended:
+            state = "uncertain"
+        family, rd, path_id, nlri = key
+        own = {
+            "state": state,
+            "since": moment(held.since),
+            "family": family,
+            "rd": rd,
+            "path_id": path_id,
+            "prefix": nlri if key.is_prefix else None,
+        }
+        template = self._templates.get(held.facts)
+        if template is None:
+            if len(self._templates) >= _TEMPLATES:
+                self._templates.clear()
+            template = self._templates[held.facts] = self._blank.with_own(answered(bson.decode(held.facts)))
+        return template.with_own(own)
+
+    @cached_property
+    def _blank(self) -> Route:
+        """A route of which nothing is known but whose it is."""
+        whose = {"peer": self.session["peer"], "collector": self.session["collector"]}
+        unknown = {"prefix": None, "state": "unknown", "since": self.session["since"], "family": ""}
+        return Route.model_validate({**dict.fromkeys(Route.model_fields), **whose, **unknown})
+
+    def _stands(self, key: RouteKey, held: RouteEntry) -> bool:
+        begun = self.mended.get(key.family)
+        return held is not WITHDRAWN and (begun is None or held.since >= milliseconds(begun))
+
+    def _standing(self, key: RouteKey, held: RouteEntry) -> RouteEntry:
+        return held if self._stands(key, held) else WITHDRAWN
+
+    async def _stored(self) -> Stored | None:
+        """The newest stored table."""
+        return await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
+
+    async def _fold(self, stored: Stored | None, span: Range | None = None) -> Fold:
+        """What changed behind the whole table of a stored one."""
+        begin, updates = (stored.newest.ts, stored.newest.updates) if stored else (self.session["since"], 0)
+        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
+        end = (self.end or self.session["last_seen"]) + _MILLISECOND
+        fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
+        address, most = self.session["peer"]["address"], self.session["updates"] - updates
+        async for update in updates_of_peer(self.store, address, [(begin, end)], most=most):
+            fold.add(update)
+            self.on_read(1)
+        return fold
+
+    async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[Document]:
+        span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
+        query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
+        found: dict[Any, Document] = {}
+        asked: Any = {"$in": list(prefixes)} if len(prefixes) > 1 else next(iter(prefixes))
+        for kind in ("announce", "withdraw"):
+            of_kind = {f"{kind}.nlri": asked, **query}
+            async for update in self.store.find("updates", of_kind, fields=_FIELDS):
+                found[update["_id"]] = update
+        for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
+            yield one
+
+
+def _whole(stored: Stored | None) -> Snapshot | None:
+    return stored.whole if stored else None
+
+
+async def standing(store: Store, at: datetime | None, *, peer: str | None = None) -> AsyncIterator[PeerRib]:
+    """What stood at a moment, a session at a time, by peer.
+
+    Args:
+        store: the archive.
+        at: the moment; None: now.
+        peer: only this peer's.
+    """
+    async for session, stale in _sessions(store, at, peer):
+        yield await known(store, session, at, stale=stale)
+
+
+async def known(store: Store, session: Document, at: datetime | None, *, stale: bool = False) -> PeerRib:
+    """What is known of one session at a moment; None: now."""
+    end = min(filter(None, (at, session.get("until"))), default=None)
+    gap = await _last_gap(store, session, end)
+    mended = {family: begin async for family, begin in _refreshes(store, session, gap, end)} if gap else {}
+    return PeerRib(store, session, end, gap, mended, stale)
+
+
+# --- what is read ---------------------------------------------------------------------------------------------------
+
+
+async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[Document, bool]]:
+    """The sessions that were up, and those that had ended and may come back gracefully."""
+    now = at or datetime.now(UTC)
+    begun = [one async for one in _begun(store, now, peer) if at is None or one["since"] <= at]
+    found = [(one, False) for one in begun if "until" not in one or (at and one["until"] > at)]
+    there = {_who(session) for session, _ in found}
+    ended = [one for one in begun if "until" in one and one["until"] <= now]
+    for session in sorted(ended, key=lambda one: (one["until"], one["_id"]), reverse=True):
+        if _who(session) not in there and now < session["until"] + _restart_time(session):
+            found.append((session, True))
+        there.add(_who(session))
+    for session, stale in sorted(found, key=lambda one: (_place(one[0]), one[0]["since"], one[0]["_id"])):
+        yield session, stale
+
+
+async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator[Document]:
+    """The sessions of a peer, or all that had not ended long before: what an index serves, and a little more."""
+    queries = [{"until": until} for until in (None, {"$gt": now - _LONGEST_RESTART})]
+    for query in [{"peer.address": peer}] if peer else queries:
+        async for session in store.find("sessions", query):
+            yield session
+
+
+def _who(session: Document) -> tuple[str, str]:
+    """A peer may speak to two collectors."""
+    return session["peer"]["address"], session["collector"]
+
+
+def _place(session: Document) -> tuple[int, bytes, str]:
+    return *address_order(session["peer"]["address"]), session["collector"]
+
+
+def _restart_time(session: Mapping[str, Any]) -> timedelta:
+    """How long a peer's routes may stand after its session (RFC 4724 4.2): not if it, or we, ended it with a word."""
+    notified = "notification" in session or "notification received" in session.get("reason", "")  # 0.1 has the words
+    if session["ended_by"] != "peer" or notified:
+        return timedelta(0)
+    for capability in session.get("capabilities", ()):
+        if capability.get("code") == _GRACEFUL_RESTART:
+            return timedelta(seconds=int(capability.get("time", 0)))
+    return timedelta(0)
+
+
+async def _last_gap(store: Store, session: Mapping[str, Any], end: datetime | None) -> LastGap | None:
+    # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
+    begin = "$gte" if session["began"] == "seen" else "$gt"
+    span = {begin: session["since"], **({"$lte": end} if end else {})}
+    query = {"peer.address": {"$in": _names(session["peer"]["address"])}, "ts": span}
+    fields = ("collector", "ts", "after", "line")
+    async for gap in store.find("gaps", query, sort=NEWEST_FIRST, fields=fields):
+        if gap["collector"] == session["collector"]:
+            return LastGap.of(gap)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _names(address: str) -> list[str]:
+    """An address, and every range that it may be of: the peers of one have their gaps together."""
+    network = ipaddress.ip_network(address)
+    return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
+
+
+async def _refreshes(
+    store: Store, session: Mapping[str, Any], gap: LastGap, end: datetime | None
+) -> AsyncIterator[tuple[str, datetime]]:
+    """Tables that came again behind a gap: family, and when it began."""
+    span = {"$gte": gap.ts, **({"$lte": end} if end else {})}
+    query = {"peer.address": session["peer"]["address"], "kind": "refresh", "ts": span}
+    begun: dict[str, datetime] = {}
+    async for marker in store.find("messages", query, sort=IN_ORDER, fields=("ts", "collector", "family", "subtype")):
+        if marker["collector"] != session["collector"] or not gap.lies_before(marker["_id"]):
+            continue
+        family = marker["family"]
+        if marker["subtype"] == "begin":
+            begun[family] = marker["ts"]
+        elif marker["subtype"] == "end" and family in begun:
+            yield family, begun.pop(family)

@@ -1,0 +1,1 @@
+"""Whether all that was received is stored exactly once."""

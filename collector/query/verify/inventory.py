@@ -1,0 +1,205 @@
+"""What there is in the database of one spool: the lines, the counts and the tallies, without the documents."""
+
+from __future__ import annotations
+
+import ipaddress
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from collector.query.verify.bitmap import Numbers
+from collector.sources.exabgp.decode import counted
+from collector.store.writes import REFUSALS, Document
+from schemas.documents import MAX_RAW_BYTES, collector_number, instance_name, key_collector, key_line
+from schemas.message import Counted
+
+_STEP = 32
+"""Lines of which one time is remembered."""
+
+
+class Owner(NamedTuple):
+    """Whose a document is: a collector's, and of its several spools one's, which its key tells."""
+
+    collector: str
+    number: int
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Owner:
+        """The owner of a document of any collection."""
+        return cls(document["collector"], key_collector(document["_id"]))
+
+    @classmethod
+    def named(cls, collector: str, instance: int) -> Owner:
+        """An instance of a collector of this name."""
+        return cls(collector, collector_number(instance_name(collector, instance)))
+
+
+class Stream(NamedTuple):
+    """The lines that ExaBGP counts together: of one neighbour, as long as that ExaBGP lives."""
+
+    epoch: int
+    name: str
+    """The peer's address; that of a range, where its peers share a counter."""
+
+
+class Begin(NamedTuple):
+    """A line with which another ExaBGP begins."""
+
+    line: int
+    second: int
+
+
+@dataclass
+class Tally:
+    """What documents say of a session."""
+
+    updates: int = 0
+    keepalives: int = 0
+
+
+class Times:
+    """When lines were written, about."""
+
+    def __init__(self) -> None:
+        self._oldest = array("I")
+
+    def see(self, line: int, second: int) -> None:
+        """A line's time; 0, of those that told none, says nothing."""
+        at = line // _STEP
+        if at >= len(self._oldest):
+            self._oldest.extend([0] * (at + 1 - len(self._oldest)))
+        if second and (not self._oldest[at] or second < self._oldest[at]):
+            self._oldest[at] = second
+
+    def settle(self) -> None:
+        """Give lines without a time that of those before them, which are no younger."""
+        last = 0
+        for at, second in enumerate(self._oldest):
+            self._oldest[at] = last = second or last
+
+    def split(self, lines: range, limit: int) -> Iterator[tuple[range, bool]]:
+        """Parts of a range, each with whether it may be from before `limit`, a second."""
+        newest = self._oldest[-1] if self._oldest else 0
+        for at in range(lines.start // _STEP, -(-lines.stop // _STEP)):
+            part = range(max(lines.start, at * _STEP), min(lines.stop, (at + 1) * _STEP))
+            yield part, (self._oldest[at] if at < len(self._oldest) else newest) < limit
+
+
+@dataclass
+class Books:
+    """What has been seen.
+
+    Args:
+        owners: whose lines: the spool under the collector's names, of now and before.
+        below: the lines below this one count.
+        begins: the lines with which another ExaBGP begins, in their order.
+        ranges: peer ranges, whose peers share a counter.
+    """
+
+    owners: Set[Owner]
+    below: int
+    begins: Sequence[Begin] = ()
+    ranges: Iterable[str] = ()
+    lines: Numbers = field(default_factory=Numbers)
+    doubled: Numbers = field(default_factory=Numbers)
+    times: Times = field(default_factory=Times)
+    documents: int = 0
+    rejects: int = 0
+    highest: int = -1
+    """Of all lines, those that do not count as well."""
+    tallies: dict[ObjectId, Tally] = field(default_factory=dict)
+    counts: dict[tuple[Stream, int], list[Numbers]] = field(default_factory=dict)
+    """ExaBGP's counts, by its process number as well. A neighbour that was reloaded is counted from 1 again: what was
+    seen twice goes into a second set, and so on."""
+    opens: Counter[Stream] = field(default_factory=Counter)
+    """OPENs: each is followed by a KEEPALIVE, ahead of the session, that no session counts."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Lines by their peer's address that the store would not take: sessions count them."""
+
+    def __post_init__(self) -> None:
+        self._starts = [begin.line for begin in self.begins]
+        self._networks = [ipaddress.ip_network(one) for one in self.ranges]
+        self._names: dict[str, str] = {}
+
+    def stream(self, line: int, address: str) -> Stream:
+        """The stream that a peer's line belongs to."""
+        return Stream(bisect_right(self._starts, line), self._name(address))
+
+    def see(self, collection: str, document: Document) -> None:
+        """Take a document into account, if it is of this spool and of a line that counts."""
+        if Owner.of(document) not in self.owners:
+            return
+        line = key_line(document["_id"])
+        self.highest = max(self.highest, line)
+        if line >= self.below:
+            return
+        if not self.lines.add(line):
+            self.doubled.add(line)
+            return
+        self.documents += 1
+        self.times.see(line, int.from_bytes(document["_id"].binary[:4]))
+        if collection == "rejects":
+            self._reject(line, document)
+        elif "peer" in document:
+            address, source = document["peer"]["address"], document["source"]
+            self._count(line, address, source["pid"], source.get("counter"))
+            self._tally(line, address, collection, document)
+
+    def _reject(self, line: int, document: Document) -> None:
+        self.rejects += 1
+        raw = document["raw"].encode() if isinstance(document["raw"], str) else document["raw"]
+        # Of a longer line only the beginning is kept, which tells all that is asked here.
+        said: Counted | None = counted(raw + b"}" if document["size"] > MAX_RAW_BYTES else raw)
+        if said:
+            self._count(line, said.peer.address, said.pid, said.counter)
+            self.refused[said.peer.address] += document["reason"].startswith(REFUSALS)
+
+    def _count(self, line: int, address: str, pid: int, count: int | None) -> None:
+        if count is not None:
+            stream = self.stream(line, address)
+            sets = self.counts.setdefault((stream, pid), [])
+            if not any(numbers.add(count) for numbers in sets):
+                sets.append(Numbers())
+                sets[-1].add(count)
+
+    def _tally(self, line: int, address: str, collection: str, document: Document) -> None:
+        kind = document.get("kind")
+        if kind == "open":
+            self.opens[self.stream(line, address)] += 1
+        if "session" in document:
+            tally = self.tallies.setdefault(document["session"], Tally())
+            tally.updates += collection == "updates"
+            tally.keepalives += kind == "keepalive"
+
+    def _name(self, address: str) -> str:
+        name = self._names.get(address)
+        if name is None:
+            name = address
+            if "/" not in address:
+                parsed = ipaddress.ip_address(address)
+                name = next((str(network) for network in self._networks if parsed in network), address)
+            self._names[address] = name
+        return name
+
+
+def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Begin]:
+    """The lines with which another ExaBGP begins, of what receivers said when they began.
+
+    Args:
+        starts: the line, the second and the document of each.
+    """
+    begins: list[Begin] = []
+    pid = incarnation = None
+    for line, second, document in sorted(starts, key=lambda one: one[:2]):
+        said = document["source"]["pid"], document.get("incarnation")
+        if not said[0]:  # ExaBGP had gone before its receiver could ask for its number
+            continue
+        if said[0] != pid or (incarnation is not None and said[1] != incarnation):
+            begins.append(Begin(line, second))
+        pid, incarnation = said
+    return begins

@@ -1,0 +1,190 @@
+"""Whether every line that the spools handed on is in the database exactly once; without the lines themselves.
+
+What a line became has the line's number in its key, and says how ExaBGP counted it. Sessions have tallies, the spool's
+note has sums, and gaps tell what was lost before. All of these have to agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from datetime import UTC, datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from collector.instances import Instance, find_instances
+from collector.query.verify.checks import Claims, Judgement, Limits, ToldGap
+from collector.query.verify.inventory import Books, Owner, find_begins
+from collector.query.verify.reader import every_document
+from collector.spool.spool import SpoolState, inspect, known_identity
+from collector.store.mongo import Document, Store
+from schemas.documents import COUNTED_CAUSES, Session, instance_name, key_line
+from schemas.query import Finding, Verification
+
+MOST_FINDINGS = 500
+_EVERY = 1000
+_BY_KEY = (("_id", 1),)
+_SUMS = ("verified", "waiting", "documents", "expired", "lost", "unreadable", "sessions", "more")
+_TALLIES = ("updates", "keepalives")
+
+Told = Callable[[int, int], None]
+
+
+async def verify(data_dir: Path, store: Store, collector: str, told: Told = lambda _done, _all: None) -> Verification:
+    """Verify all lines below the acknowledged position of each spool; a collector may be at work meanwhile.
+
+    Args:
+        data_dir: the collector's data directory.
+        store: where its documents are.
+        collector: its name, where a spool does not tell it.
+        told: is told now and then how many documents were seen, of how many lines; one spool after the other.
+
+    Raises:
+        SpoolError: a spool cannot be read.
+        StoreError: the store does not answer.
+    """
+    return _together(
+        [(instance, await _verify(instance, store, collector, told)) for instance in find_instances(data_dir)]
+    )
+
+
+def _together(parts: Sequence[tuple[Instance, Verification]]) -> Verification:
+    """The verifications of all spools as one."""
+    (_, first), *others = parts
+    if not others:
+        return first
+    findings = [
+        finding.model_copy(update={"spool": instance.spool.name}) for instance, one in parts for finding in one.findings
+    ]
+    sums = {name: sum(getattr(one, name) for _, one in parts) for name in _SUMS}
+    sums["more"] += len(findings[MOST_FINDINGS:])
+    return first.model_copy(update={**sums, "complete": not findings, "findings": findings[:MOST_FINDINGS]})
+
+
+async def _verify(instance: Instance, store: Store, collector: str, told: Told) -> Verification:
+    spool = inspect(instance.spool)
+    names = await _names(store, instance)
+    # Before the first acknowledgement the spool itself does not know.
+    collector = spool.note.get("collector") or next(iter(names), collector)
+    owners = {Owner.named(name, instance.number) for name in (collector, *names)}
+    sessions = await _sessions(store, owners, spool)
+    gaps = await _gaps(store, owners, spool.acknowledged)
+    books = Books(
+        owners,
+        spool.acknowledged,
+        find_begins(await _starts(store, owners)),
+        {*spool.note.get("ranges", ()), *(gap.peer for gap in gaps if gap.peer and "/" in gap.peer)},
+    )
+    rejected = spool.note.get("rejected", 0)
+    scan = every_document(store, list(sessions.counted.values()), sessions.peers, rejected)
+    seen = 0
+    async for collection, document in scan:
+        books.see(collection, document)
+        seen += 1
+        if seen % _EVERY == 0:
+            told(books.documents, books.below)
+    told(books.documents, books.below)
+    # Asked last: what expired meanwhile was old enough to.
+    limits = _limits(await store.lifetimes())
+    claims = Claims(sessions.counted, gaps, spool.note.get("stored", 0), rejected, limits)
+    judgement = Judgement(books, claims)
+    findings = chain(sessions.behind, _unknown(instance.spool, books), judgement.findings())
+    listed = list(islice(findings, MOST_FINDINGS))
+    more = sum(1 for _ in findings)
+    return Verification(
+        complete=not listed,
+        collector=collector,
+        data_dir=str(instance.data_dir),
+        mongodb_uri=store.shown_uri,
+        verified=spool.acknowledged,
+        waiting=spool.waiting,
+        documents=books.documents,
+        expired=judgement.expired,
+        lost=sum(gap.lines or 0 for gap in gaps if gap.cause == "spool" or (gap.peer and gap.cause in COUNTED_CAUSES)),
+        unreadable=sum(gap.cause == "reject" for gap in gaps),
+        sessions=len(sessions.counted),
+        findings=listed,
+        more=more,
+    )
+
+
+async def _names(store: Store, instance: Instance) -> list[str]:
+    """What the collector of an instance's spool is called in the store, and was: it may have had other names before."""
+    identity = known_identity(instance.spool)
+    claimed = await store.claimed(identity) if identity else []
+    return [name.removesuffix(instance_name("", instance.number)) for name in claimed]
+
+
+def _limits(lifetimes: Mapping[str, int]) -> Limits:
+    now = int(datetime.now(UTC).timestamp())
+    # A second more: a key has whole seconds.
+    return Limits(**{key.removesuffix("_days"): now - seconds + 1 for key, seconds in lifetimes.items()})
+
+
+def _unknown(spool: Path, books: Books) -> Iterator[Finding]:
+    """Documents of lines that the spool cannot have had: it is asked after them."""
+    now = inspect(spool)
+    read = max(now.read, now.acknowledged)
+    if books.highest >= read:
+        yield Finding(
+            what="unknown",
+            lines=str(books.highest),
+            detail=f"there is a document of line {books.highest}, but the spool has had {read} lines only",
+        )
+
+
+class _Sessions(NamedTuple):
+    counted: dict[ObjectId, Mapping[str, Any]]
+    """Those that began below the acknowledged position, with their tallies as they were there."""
+    behind: list[Finding]
+    peers: set[str]
+    """Every peer that ever said anything."""
+
+
+async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Sessions:
+    """The sessions; those that were up at the acknowledged position as the spool's note has them."""
+    found = _Sessions({}, [], set())
+    async for one in store.find("sessions", {}, sort=_BY_KEY, fields=("collector", "peer", "since", *_TALLIES)):
+        if Owner.of(one) in owners and key_line(one["_id"]) < spool.acknowledged:
+            found.counted[one["_id"]] = one
+    for address, neighbour in spool.note.get("tracker", {}).get("neighbours", {}).items():
+        found.peers.add(address)
+        if neighbour.get("session"):
+            session = Session.model_validate(neighbour["session"])
+            found.behind.extend(_behind(found.counted.get(session.key), session))
+            found.counted[session.key] = session.to_document()
+    return found
+
+
+def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Finding]:
+    """A session's document is written ahead of the note; it cannot know less."""
+    peer, key = noted.peer.address, str(noted.key)
+    if stored is None:
+        yield Finding(what="session", peer=peer, session=key, detail="the session is up, but it is not there")
+        return
+    for tally in _TALLIES:
+        if stored[tally] < getattr(noted, tally):
+            detail = f"the session counted {getattr(noted, tally)} {tally}, but its document tells of {stored[tally]}"
+            yield Finding(what="tally", peer=peer, session=key, detail=detail)
+
+
+async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, Document]]:
+    """Every word of a receiver's that it began."""
+    query = {"peer.address": None, "kind": "helper_start"}
+    fields = ("collector", "source", "incarnation")
+    return [
+        (key_line(one["_id"]), int.from_bytes(one["_id"].binary[:4]), one)
+        async for one in store.find("messages", query, fields=fields)
+        if Owner.of(one) in owners
+    ]
+
+
+async def _gaps(store: Store, owners: Set[Owner], below: int) -> list[ToldGap]:
+    """What gaps tell of lines below a position."""
+    return [
+        ToldGap(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
+        async for gap in store.find("gaps", {}, sort=_BY_KEY)
+        if Owner.of(gap) in owners and gap["line"] < below
+    ]

@@ -1,0 +1,349 @@
+"""One BGP session over TCP, from its OPEN to its end, as a speaker that only sends (RFC 4271 section 8).
+
+Whatever the other side sends is read at all times, also while it does not take what we send: a full TCP window
+makes `SpeakerSession.send` wait, and nothing is buffered here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from collector.bgp import messages as bgp
+from collector.errors import ReplayError
+
+HOLD_TIME: Final = 180
+"""Seconds that we offer; the session has the smaller of both sides' (RFC 4271 section 4.2)."""
+
+_CONNECT_SECONDS: Final = 10
+# A busy daemon accepts long before it answers: its kernel does that for it.
+_OPEN_SECONDS: Final = 60
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+_READ_SIZE: Final = 64 * 1024
+# Refusals that pass: the daemon still holds an older connection, or is not ready yet.
+_PASSING: Final = {bgp.CONNECTION_REJECTED, bgp.CONNECTION_COLLISION, bgp.OUT_OF_RESOURCES}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Everything that one session is opened with.
+
+    Attributes:
+        name: whose session this is, for messages to the user.
+        target: IPv4 address and port of the daemon.
+        source: IPv4 address that we connect from.
+        asn: our AS number.
+        router_id: our BGP identifier.
+        abilities: what both sides must be able to do.
+        peer_as: the AS number that the daemon must have; None for any.
+    """
+
+    name: str
+    target: tuple[str, int]
+    source: str
+    asn: int
+    router_id: str
+    abilities: bgp.Abilities
+    peer_as: int | None = None
+
+    def failed(self, what: str, cure: str = "") -> ReplayError:
+        """An error that names the peer and the daemon."""
+        host, port = self.target
+        return ReplayError(f"peer {self.name} at {host}:{port}: {what}", cure)
+
+
+async def connect(call: Call, patience: float) -> SpeakerSession:
+    """Open a session; it is Established when this returns.
+
+    Args:
+        call: who calls whom.
+        patience: for how many seconds a daemon that refuses or closes the connection is tried again.
+
+    Raises:
+        ReplayError: the daemon cannot be reached, refuses us, or cannot do what the session needs.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return await _attempt(call)
+        except _NotReadyError as refusal:
+            if loop.time() + pause > give_up:
+                raise call.failed(refusal.cause, refusal.cure) from None
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class _NotReadyError(ReplayError):
+    """A refusal that may pass by itself."""
+
+
+async def _attempt(call: Call) -> SpeakerSession:
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(0)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await _reach(call, connection)
+        session = SpeakerSession(call, connection)
+        async with asyncio.timeout(_OPEN_SECONDS):
+            await session.establish()
+    except TimeoutError:
+        connection.close()
+        raise call.failed(
+            f"it accepted the connection, but did not finish the handshake within {_OPEN_SECONDS} seconds",
+            "Is this a BGP daemon, and does it still run?",
+        ) from None
+    except BaseException:
+        connection.close()
+        raise
+    return session
+
+
+async def _reach(call: Call, connection: socket.socket) -> None:
+    try:
+        connection.bind((call.source, 0))
+    except OSError as error:
+        raise call.failed(
+            f"cannot connect from {call.source}: {error.strerror}",
+            "Give an address of this machine with --source; on macOS `ifconfig lo0 alias ADDRESS` adds one.",
+        ) from None
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await asyncio.get_running_loop().sock_connect(connection, call.target)
+    except ConnectionRefusedError:
+        raise _NotReadyError("connection refused", "Does a BGP daemon listen there? Check --to and start it.") from None
+    except TimeoutError:
+        raise call.failed(f"no answer within {_CONNECT_SECONDS} seconds", "Check --to and firewalls.") from None
+    except OSError as error:
+        cure = "Check --to and --source: from a loopback address only this machine is reached."
+        raise call.failed(f"cannot connect: {error.strerror}", cure) from None
+
+
+class SpeakerSession:
+    """An established session; made by `connect`."""
+
+    def __init__(self, call: Call, connection: socket.socket) -> None:
+        self._call = call
+        self._socket = connection
+        self._loop = asyncio.get_running_loop()
+        self._hold_time = HOLD_TIME
+        self._received = bytearray()
+        self._unsent = memoryview(b"")
+        self._writing = asyncio.Lock()
+        self._last_sent = 0.0
+        self._ending = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def abilities(self) -> bgp.Abilities:
+        """What was agreed on."""
+        return self._call.abilities
+
+    async def establish(self) -> None:
+        """The handshake: OPEN and KEEPALIVE in both directions.
+
+        Raises:
+            ReplayError: the other side refuses, or is not the one that we want.
+        """
+        call = self._call
+        try:
+            await self._write(bgp.open_message(call.asn, HOLD_TIME, call.router_id, call.abilities))
+            self._check_open(await self._expect(bgp.OPEN))
+            await self._write(bgp.KEEPALIVE)
+            await self._expect(bgp.KEEPALIVE_TYPE)
+        except OSError:
+            self._closed_early()
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Keep the session alive by tasks of this group; they raise ReplayError when the other side ends it."""
+        self._tasks = [group.create_task(self._receive(), name=f"receive {self._call.name}")]
+        if self._hold_time:
+            self._tasks.append(group.create_task(self._keep_alive(), name=f"keepalive {self._call.name}"))
+
+    async def send(self, data: bytes) -> None:
+        """Send whole messages; waits while the other side's window is full."""
+        try:
+            await self._write(data)
+        except OSError:
+            # Why the connection broke is told by what the receiving task still reads; it raises, and ends us.
+            await asyncio.Event().wait()
+
+    async def end(self, notification: bytes) -> None:
+        """End the session so that the other side reads everything that was sent before.
+
+        The NOTIFICATION goes last, then our side of the connection is closed; the other side closes its own when
+        it has read that far. A close from our side before that could reset the connection and lose what is unread.
+
+        Args:
+            notification: the whole message.
+
+        Raises:
+            ReplayError: the other side complained about what it read last.
+        """
+        self._ending = True
+        receiving, *others = self._tasks
+        for task in others:
+            task.cancel()
+        with suppress(OSError):
+            await self._write(notification)
+            self._socket.shutdown(socket.SHUT_WR)
+        await asyncio.wait([receiving])
+        self._socket.close()
+
+    async def leave(self, notification: bytes, patience: float) -> None:
+        """End the session within so many seconds, whether or not the other side has read everything."""
+        self._ending = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with suppress(OSError):
+            async with asyncio.timeout(patience):
+                await self._write(notification)
+                self._socket.shutdown(socket.SHUT_WR)
+                while await self._loop.sock_recv(self._socket, _READ_SIZE):
+                    pass
+        self._socket.close()
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._hold_time or None):
+                    kind, body = await self._message()
+            except (TimeoutError, OSError, EOFError) as error:
+                if self._ending:
+                    return
+                self._lost(error)
+            if kind == bgp.NOTIFICATION:
+                raise self._call.failed(
+                    f"the daemon ended the session: {bgp.notification_words(body)}", "Its log may tell more."
+                )
+
+    def _lost(self, error: Exception) -> NoReturn:
+        if isinstance(error, TimeoutError):
+            self._refuse(bgp.HOLD_TIMER_EXPIRED, 0)
+            raise self._call.failed(
+                f"the hold timer expired: nothing came from the daemon for {self._hold_time} seconds",
+                "Does it still run?",
+            )
+        raise self._call.failed(
+            "the daemon closed the connection without a NOTIFICATION", "Does it still run? Its log may tell more."
+        )
+
+    async def _keep_alive(self) -> None:
+        interval = self._hold_time / 3
+        while True:
+            wait = self._last_sent + interval - self._loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            else:
+                await self.send(bgp.KEEPALIVE)
+
+    def _check_open(self, body: bytes) -> None:
+        call = self._call
+        try:
+            theirs = bgp.parse_open(body)
+        except ValueError as error:
+            self._refuse(bgp.OPEN_ERROR, 0)
+            raise call.failed(f"its OPEN cannot be understood: {error}", "Is this a BGP-4 daemon?") from None
+        if call.peer_as not in (None, theirs.asn):
+            self._refuse(bgp.OPEN_ERROR, bgp.BAD_PEER_AS)
+            raise call.failed(
+                f"the daemon has AS {theirs.asn}, not {call.peer_as}", f"Give --peer-as {theirs.asn}, or leave it out."
+            )
+        if theirs.hold_time in (1, 2):
+            self._refuse(bgp.OPEN_ERROR, bgp.UNACCEPTABLE_HOLD_TIME)
+            raise call.failed(
+                f"the daemon wants a hold time of {theirs.hold_time} seconds", "RFC 4271 allows 0, or 3 and more."
+            )
+        if missing := bgp.missing(call.abilities, theirs.abilities):
+            self._refuse(bgp.OPEN_ERROR, bgp.UNSUPPORTED_CAPABILITY)
+            raise call.failed(
+                f"the file's messages need what the daemon does not offer: {', '.join(missing)}",
+                f"Enable it at the daemon for its neighbour {call.source}.",
+            )
+        self._hold_time = min(HOLD_TIME, theirs.hold_time)
+
+    def _refuse(self, code: int, subcode: int) -> None:
+        """Tell the other side why we go, if it takes that at once."""
+        if not self._unsent:
+            with suppress(OSError):
+                self._socket.send(bgp.notification(code, subcode))
+
+    async def _expect(self, wanted: int) -> bytes:
+        """The body of the next message of the handshake."""
+        try:
+            kind, body = await self._message()
+        except (OSError, EOFError):
+            self._closed_early()
+        if kind == bgp.NOTIFICATION:
+            words = f"the daemon refused the session: {bgp.notification_words(body)}"
+            if body[:1] == bytes((bgp.CEASE,)) and body[1:2] and body[1] in _PASSING:
+                raise _NotReadyError(words, self._neighbour_cure())
+            raise self._call.failed(words, self._neighbour_cure())
+        if kind != wanted:
+            raise self._call.failed(
+                f"the daemon sent a message of type {kind} instead of {wanted} in its handshake", "Is it a BGP daemon?"
+            )
+        return body
+
+    def _closed_early(self) -> NoReturn:
+        raise _NotReadyError(
+            "the daemon closed the connection before the session was up", self._neighbour_cure()
+        ) from None
+
+    def _neighbour_cure(self) -> str:
+        return f"Is {self._call.source} with AS {self._call.asn} a neighbour there? `--plan` lists all that are needed."
+
+    async def _message(self) -> tuple[int, bytes]:
+        """Type and body of the next message.
+
+        Raises:
+            EOFError: the other side has closed.
+            OSError: the connection is broken.
+            ReplayError: what came is not BGP.
+        """
+        while True:
+            if len(self._received) >= bgp.HEADER_LENGTH:
+                length = int.from_bytes(self._received[16:18])
+                if not self._received.startswith(bgp.MARKER) or length < bgp.HEADER_LENGTH:
+                    self._refuse(bgp.MESSAGE_HEADER_ERROR, bgp.NOT_SYNCHRONIZED)
+                    raise self._call.failed("the answer is not BGP", "Does a BGP daemon listen there? Check --to.")
+                if len(self._received) >= length:
+                    message = bytes(self._received[:length])
+                    del self._received[:length]
+                    return message[18], message[bgp.HEADER_LENGTH :]
+            chunk = await self._loop.sock_recv(self._socket, _READ_SIZE)
+            if not chunk:
+                raise EOFError
+            self._received += chunk
+
+    async def _write(self, data: bytes) -> None:
+        async with self._writing:
+            # A write that was cancelled half-way has left a part of a message: it goes first.
+            await self._flush()
+            self._unsent = memoryview(data)
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while self._unsent:
+            try:
+                sent = self._socket.send(self._unsent)
+            except BlockingIOError:
+                await self._writable()
+                continue
+            self._unsent = self._unsent[sent:]
+            self._last_sent = self._loop.time()
+
+    async def _writable(self) -> None:
+        ready = asyncio.Event()
+        self._loop.add_writer(self._socket, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            self._loop.remove_writer(self._socket)

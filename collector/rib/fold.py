@@ -1,0 +1,145 @@
+"""Folding UPDATEs: what a peer's words up to a moment leave standing.
+
+A route stands from its announcement until its replacement or its withdrawal (RFC 4271 3.1, 9).
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import weakref
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import bson
+
+from collector.rib.pages import pack, unpack
+from collector.rib.routes import WITHDRAWN, Nlri, Range, RouteEntry, RouteKey, groups, key_of, milliseconds, order
+
+Change = tuple[bytes, RouteKey, RouteEntry]
+"""Where a route stands, which it is, and what was said last of it."""
+
+MOST_CHANGES = 20_000
+"""That are held as they are, some 8 MB; more are packed, to a tenth."""
+_RUN_ROUTES = 500
+_OF_KEY = {"family", "rd", "path_id", "nlri", "host_bits", "objects"}
+
+
+class Fold:
+    """One session's UPDATEs in their order, and what they change.
+
+    Args:
+        session: its key; the UPDATEs of others are passed over.
+        only: only these prefixes; None: of all.
+        span: only routes whose order lies in there; None: all.
+    """
+
+    def __init__(self, session: Any, *, only: Collection[str] | None = None, span: Range | None = None) -> None:
+        self.updates = 0
+        """How many of the session's UPDATEs there were."""
+        self._changes: dict[RouteKey, RouteEntry] = {}
+        self._runs = _Runs()
+        self._session = session
+        self._only = None if only is None else frozenset(only)
+        self._span = span
+
+    def add(self, update: Mapping[str, Any]) -> None:
+        """Take the next UPDATE into account: its withdrawals, then its announcements (RFC 4271 4.3)."""
+        if update.get("session") != self._session:
+            return
+        self.updates += 1
+        for group in groups(update, "withdraw"):
+            for key in self._keys(group):
+                self._changes[key] = WITHDRAWN
+            for route in self._objects(group):
+                self._changes[key_of(group, route)] = WITHDRAWN
+        attributes = update.get("attributes", {})
+        for group in groups(update, "announce"):
+            own = {name: value for name, value in group.items() if name not in _OF_KEY}
+            facts = {**attributes, **own}
+            since = milliseconds(update["ts"])
+            held = RouteEntry(since, bson.encode(facts))
+            for key in self._keys(group):
+                self._changes[key] = held
+            for route in self._objects(group):
+                self._changes[key_of(group, route)] = RouteEntry(since, bson.encode({**facts, "object": route}))
+        if len(self._changes) >= MOST_CHANGES:
+            items = [(key, held) for _, key, held in self._sorted()]
+            packed = [pack(items[at : at + _RUN_ROUTES]) for at in range(0, len(items), _RUN_ROUTES)]
+            self._runs.append(packed, len(items))
+            self._changes.clear()
+
+    def begin_with(self, pages: Sequence[bytes], routes: int) -> None:
+        """Take changes into account that came before all UPDATEs: so many routes in their order, packed."""
+        self._runs.append(pages, routes)
+
+    @property
+    def most(self) -> int:
+        """So many changes there are at most: a route of which much was said may count more than once."""
+        return len(self._changes) + self._runs.routes
+
+    def changes(self) -> Iterator[Change]:
+        """Of each route that was heard of, in their order, what stands behind the UPDATEs, or `WITHDRAWN`."""
+        last = None
+        # Of what is equal, merge takes what comes first: the newest.
+        for change in heapq.merge(self._sorted(), *self._runs.newest_first(), key=_place):
+            if change[0] != last and (self._span is None or self._span.first <= change[0] <= self._span.last):
+                yield change
+            last = change[0]
+
+    def _sorted(self) -> list[Change]:
+        return sorted((order(key), key, held) for key, held in self._changes.items())
+
+    def _keys(self, group: Mapping[str, Any]) -> Iterator[RouteKey]:
+        family, rd, path_id = group["family"], group.get("rd"), group.get("path_id")
+        for nlri in group.get("nlri", ()):
+            if self._only is None or nlri in self._only:
+                key = RouteKey(family, rd, path_id, nlri)
+                if self._span is None or self._span.has(key):
+                    yield key
+
+    def _objects(self, group: Mapping[str, Any]) -> Sequence[Nlri]:
+        return group.get("objects", ()) if self._only is None and self._span is None else ()
+
+
+def _place(change: Change) -> bytes:
+    return change[0]
+
+
+class _Page(NamedTuple):
+    offset: int
+    size: int
+
+
+class _Runs:
+    """Changes of before, each run in the order of routes, packed, in memory of the kernel's.
+
+    In our own heap small pieces that stay, among large ones that go, would hold it at its largest.
+    """
+
+    def __init__(self) -> None:
+        self.routes = 0
+        self._runs: list[list[_Page]] = []
+        self._file: int | None = None
+
+    def append(self, pages: Sequence[bytes], routes: int) -> None:
+        """Take a run that is newer than all before it."""
+        self.routes += routes
+        if self._file is None:
+            self._file = os.memfd_create("changes")
+            weakref.finalize(self, os.close, self._file)
+        run = []
+        for page in pages:
+            run.append(_Page(os.lseek(self._file, 0, os.SEEK_END), len(page)))
+            os.write(self._file, page)
+        self._runs.append(run)
+
+    def newest_first(self) -> list[Iterator[Change]]:
+        """Each run's changes."""
+        return [self._read(run) for run in reversed(self._runs)]
+
+    def _read(self, run: list[_Page]) -> Iterator[Change]:
+        for page in run:
+            assert self._file is not None  # noqa: S101  # a run is in it
+            for key, held in unpack(os.pread(self._file, page.size, page.offset)):
+                yield order(key), key, held

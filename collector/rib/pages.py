@@ -1,0 +1,78 @@
+"""Routes as bytes: some thousands of a table in one document, compressed.
+
+One document a route would be easier on the eye, and costs the embedded store a hundred times as much to write; arrays
+of plain values take six times the space, and three times as long to read (docs/decisions/0009-tables.md).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+
+import bson
+import zstandard
+
+from collector.rib.routes import WITHDRAWN, Items, RouteEntry, RouteKey
+
+ROUTES = 4000
+"""Of one page: what is read, and held, at once."""
+
+_LEVEL = 3
+_NO_PATH_ID = -1
+_new = tuple.__new__
+"""A named tuple by its name takes twice as long, and a page has thousands."""
+
+
+def pack(items: Items) -> bytes:
+    """Routes, in their order, as the bytes of a page.
+
+    BSON, compressed with zstd: `nlri`, one a line; `since`, int64 milliseconds; `kinds`, families with their route
+    distinguishers; `facts`, each once; and for each route where its kind and its facts stand there, as uint32, and
+    its path ID, as int64, -1 for none. All numbers are little-endian.
+    """
+    kinds: dict[tuple[str, str | None], int] = {}
+    facts: dict[bytes, int] = {}
+    page = {
+        "nlri": "\n".join(key.nlri for key, _ in items),
+        "since": _bytes("q", [held.since for _, held in items]),
+        "kind": _bytes("I", [kinds.setdefault(key[:2], len(kinds)) for key, _ in items]),
+        "path_id": _bytes("q", [_NO_PATH_ID if key.path_id is None else key.path_id for key, _ in items]),
+        "fact": _bytes("I", [facts.setdefault(held.facts, len(facts)) for _, held in items]),
+    }
+    page |= {"kinds": [list(kind) for kind in kinds], "facts": list(facts)}
+    return zstandard.ZstdCompressor(_LEVEL).compress(bson.encode(page))
+
+
+def unpack(page: bytes) -> Items:
+    """The routes of a page."""
+    said = bson.decode(zstandard.ZstdDecompressor().decompress(page))
+    kinds, facts = said["kinds"], said["facts"]
+    columns = zip(
+        _numbers("I", said["kind"]),
+        _numbers("q", said["path_id"]),
+        said["nlri"].split("\n"),
+        _numbers("q", said["since"]),
+        _numbers("I", said["fact"]),
+        strict=True,
+    )
+    items: Items = []
+    for kind, path_id, nlri, since, fact in columns:
+        family, rd = kinds[kind]
+        key = _new(RouteKey, (family, rd, None if path_id == _NO_PATH_ID else path_id, nlri))
+        items.append((key, _new(RouteEntry, (since, facts[fact])) if since >= 0 else WITHDRAWN))
+    return items
+
+
+def _bytes(kind: str, values: list[int]) -> bytes:
+    numbers = array(kind, values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _numbers(kind: str, values: bytes) -> array[int]:
+    numbers = array(kind)
+    numbers.frombytes(values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

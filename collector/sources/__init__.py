@@ -1,0 +1,1 @@
+"""Where BGP comes from: a folder for each source."""

@@ -1,0 +1,66 @@
+"""Which of several ExaBGP processes has which peers.
+
+Only one process can listen on an address and port, so peers that share our end of their sessions stay together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from collector.settings import Settings
+from collector.sources.exabgp.configuration import local_addresses
+
+
+class Placement:
+    """Remembers who went where: what was given to a process stays there, so that a reload ends no other session.
+
+    Args:
+        processes: how many there are.
+    """
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        # Places that are gone stay as well: ExaBGP may go on listening there.
+        self._process_of: dict[tuple[str, int], int] = {}
+
+    def part(self, settings: Settings) -> list[Settings]:
+        """The settings of each process: the same, but for its own peers in place of all.
+
+        A place that is new goes to the process with the fewest peers, the place with the most peers first.
+
+        Raises:
+            ConfigurationError: as `collector.sources.exabgp.configuration.render`.
+        """
+        places = [(address, settings.bgp.listen_port) for address in local_addresses(settings)]
+        counts = Counter(places)
+        peers = [sum(counts[place] for place in self._places(number)) for number in range(self._processes)]
+        for place, count in counts.most_common():
+            if place not in self._process_of:
+                self._process_of[place] = peers.index(min(peers))
+                peers[self._process_of[place]] += count
+        owners = [self._process_of[place] for place in places]
+        return [_only(settings, owners, number) for number in range(self._processes)]
+
+    def _places(self, process: int) -> list[tuple[str, int]]:
+        return [place for place, owner in self._process_of.items() if owner == process]
+
+
+def _only(settings: Settings, owners: Sequence[int], process: int) -> Settings:
+    mine = tuple(peer for peer, owner in zip(settings.peers, owners, strict=True) if owner == process)
+    return settings.model_copy(update={"peers": mine})
+
+
+def too_many_processes(settings: Settings) -> str | None:
+    """Why some of the processes would have nothing to do, and the cure; None if all have.
+
+    Raises:
+        ConfigurationError: as `collector.sources.exabgp.configuration.render`.
+    """
+    processes, places = settings.exabgp.processes, len(set(local_addresses(settings)))
+    if not settings.peers or places >= processes:
+        return None
+    return (
+        f"exabgp.processes is {processes}, but all peers come to {places} of our addresses, and one address belongs to"
+        " one process: give peers local_addresses of their own, or lower exabgp.processes"
+    )

@@ -1,0 +1,111 @@
+"""What ExaBGP's word for the end of a session means: whose doing it was, and why, in the words of BGP's RFCs.
+
+The words are those of 5.0's and 4.2's reactor/peer.py; see docs/decisions/0005-sessions.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+from collector.bgp import messages as bgp
+from schemas.documents import SessionNotification
+from schemas.message import Notification, Sent
+
+EndedBy = Literal["peer", "exabgp", "collector"]
+
+
+class End(NamedTuple):
+    """Why a session ended, or did not come up."""
+
+    by: EndedBy
+    reason: str
+    notification: SessionNotification | None = None
+
+
+_PEER_DECONFIGURED = (6, 3)
+"""What ExaBGP sends a peer whose configuration has changed, and in no other case."""
+_MAX_DATA = 512
+_HEXADECIMAL = re.compile(r"(?:[0-9a-f]{2})*")
+_NOTIFICATION = re.compile(r"notification (sent|received) \((\d{1,3}), ?(\d{1,3})\)")
+_ENDS: dict[str, tuple[EndedBy, str]] = {
+    "closing connection": ("peer", "the TCP connection was closed or lost"),
+    "process problem": ("collector", "ExaBGP could not write to its receiver"),
+    "graceful restarted negotiated": ("collector", "the peer's configuration was changed"),
+    "stop, message [removed]": ("collector", "the peer was removed from the configuration"),
+    "stop, message [shutting down]": ("collector", "ExaBGP was shut down"),
+    "closing outgoing connection": ("exabgp", "the peer's own connection was taken (RFC 4271 6.8)"),
+    "connection received before": ("exabgp", "the peer's own connection was taken (RFC 4271 6.8)"),
+}
+"""How the reasons of a `down` begin that name no NOTIFICATION."""
+_NO_REASON = "ExaBGP failed at a message of this session (its log has the exception)"
+
+
+def explain(reason: str | None, said: SessionNotification | None = None) -> End:
+    """Why a session ended.
+
+    Args:
+        reason: ExaBGP's word in a `down`.
+        said: the NOTIFICATION that was sent or received in this session, if there was one.
+    """
+    if found := _NOTIFICATION.search(reason or ""):
+        direction, code, subcode = found[1], int(found[2]) & 0xFF, int(found[3]) & 0xFF
+        if said is None or (said.direction, said.code, said.subcode) != (direction, code, subcode):
+            said = _said("sent" if direction == "sent" else "received", code, subcode, "")
+        return End(_by(said), f"NOTIFICATION {direction}: {_words(said)}", said)
+    reason = (reason or "").removeprefix("peer reset, message (")  # as 4.2 begins it
+    if not reason:
+        return End("exabgp", _NO_REASON)
+    for beginning, (by, words) in _ENDS.items():
+        if reason.startswith(beginning):
+            return End(by, words)
+    return End("collector" if reason.startswith("stop, message") else "exabgp", bgp.printable(reason))
+
+
+def heard(message: Notification | Sent) -> SessionNotification | None:
+    """The NOTIFICATION in this message, whoever sent it; None if there is none."""
+    if isinstance(message, Notification):
+        return _said("received", message.code, message.subcode, _received_data(message))
+    said = message.detail.get("notification")
+    if message.category != "notification" or not isinstance(said, dict) or not {"code", "subcode"} <= said.keys():
+        return None
+    return _said("sent", said["code"], said["subcode"], said.get("data", ""))
+
+
+def _said(direction: Literal["sent", "received"], code: int, subcode: int, data: str) -> SessionNotification:
+    digits = data.removeprefix("0x").lower()[: 2 * _MAX_DATA]
+    kept = digits if _HEXADECIMAL.fullmatch(digits) else ""  # lines come from outside
+    return SessionNotification(direction=direction, code=code, subcode=subcode, data=kept)
+
+
+def _by(said: SessionNotification) -> EndedBy:
+    if said.direction == "received":
+        return "peer"
+    return "collector" if (said.code, said.subcode) == _PEER_DECONFIGURED else "exabgp"
+
+
+def _words(said: SessionNotification) -> str:
+    data = bytes.fromhex(said.data)
+    words = bgp.notification_words(bytes((said.code, said.subcode)) + data)
+    if said.direction == "received" or not data.isascii():
+        return words
+    # ExaBGP says in its data what it did not like; where it knows nothing, the subcode's name again.
+    own = bgp.printable(data.decode())
+    return words if not own or own.lower() in words.lower() else f"{words}: {own}"
+
+
+_SHUTDOWN_TEXT = re.compile(r'Shutdown Communication: "(.*)"', re.DOTALL)
+_SHUTDOWN_HEX = re.compile(r"invalid Shutdown Communication \([^)]*\) length : (\d+) \[(?:0x)?([0-9A-Fa-f]*)\]")
+
+
+def _received_data(message: Notification) -> str:
+    """The data as the peer sent them, in hexadecimal: ExaBGP puts words of its own in the place of an operator's."""
+    if message.wire is not None:
+        return message.wire[bgp.HEADER_LENGTH + 2 :].hex()
+    text = message.text or ""
+    if found := _SHUTDOWN_TEXT.match(text):
+        words = found[1].encode()[:255]
+        return bytes((len(words), *words)).hex()
+    if found := _SHUTDOWN_HEX.match(text):  # longer than 128 bytes, which RFC 9003 allows
+        return f"{min(int(found[1]), 255):02x}{found[2]}"
+    return "" if text == "empty Shutdown Communication." else message.data

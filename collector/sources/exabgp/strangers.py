@@ -1,0 +1,107 @@
+"""Routers that connect to us and are no peers: remembered in a file of the data directory, and logged now and then.
+
+No line of ExaBGP's JSON tells of them, only its log: they have no neighbour.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from collector.files import replace
+from schemas.scalars import Timestamp
+
+SAY_AGAIN_SECONDS = 600.0
+WRITE_SECONDS = 5.0
+MOST = 100
+"""Addresses that are remembered: anybody can connect."""
+
+_REFUSED = re.compile(r"connection from ([0-9a-fA-F.:]+) to ([0-9a-fA-F.:]+) refused: no such peer")
+"""As `collector.sources.exabgp.patched` says it."""
+
+
+class Stranger(BaseModel):
+    """A router that is not configured."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    address: str
+    local: str
+    """Our address, which it connected to."""
+    first: Timestamp
+    last: Timestamp
+    times: int = 1
+
+
+_STRANGERS = TypeAdapter(list[Stranger])
+
+
+class Strangers:
+    """Those of one ExaBGP's life.
+
+    Args:
+        file: where they are remembered for others to read.
+        log: where they are logged.
+        clock: seconds, only ever forward.
+    """
+
+    def __init__(self, file: Path, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._log = log
+        self._clock = clock
+        self._known: dict[str, Stranger] = {}
+        self._said: dict[str, float] = {}
+        self._written = float("-inf")
+        self._write()
+
+    def see(self, line: str) -> bool:
+        """Whether this line of ExaBGP's log tells of a stranger, who is then remembered."""
+        found = _REFUSED.search(line)
+        if found is None:
+            return False
+        address, local = found.groups()
+        now = datetime.now(UTC)
+        stranger = self._known.get(address)
+        if stranger is None and len(self._known) == MOST:
+            return True
+        if stranger is None:
+            self._known[address] = Stranger(address=address, local=local, first=now, last=now)
+        else:
+            stranger.local, stranger.last, stranger.times = local, now, stranger.times + 1
+        if stranger is None or self._clock() - self._written > WRITE_SECONDS:
+            self._write()
+        self._say(self._known[address])
+        return True
+
+    def _say(self, stranger: Stranger) -> None:
+        now = self._clock()
+        if now - self._said.get(stranger.address, float("-inf")) < SAY_AGAIN_SECONDS:
+            return
+        self._said[stranger.address] = now
+        self._log.warning(
+            "%s connects to %s and is refused, as no peer has this address%s (cure: a [[peers]] for it)",
+            stranger.address,
+            stranger.local,
+            f": {stranger.times} times by now" if stranger.times > 1 else "",
+        )
+
+    def _write(self) -> None:
+        with suppress(OSError):  # it is for people who ask; the log has it too
+            replace(self._file, _STRANGERS.dump_json(list(self._known.values())))
+            self._written = self._clock()
+
+
+def read_strangers(files: Iterable[Path]) -> list[Stranger]:
+    """The strangers of all instances; those of a file that cannot be read are left out."""
+    found: list[Stranger] = []
+    for file in files:
+        with suppress(OSError, ValidationError):
+            found += _STRANGERS.validate_json(file.read_bytes())
+    return found

@@ -1,0 +1,278 @@
+"""Runs ExaBGP: starts it, keeps it up with growing pauses, passes its log on, reloads and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from collector.children import bound_to_us, end_leftovers
+from collector.errors import BgpledgerError, CollectorError
+from collector.files import replace
+from collector.instances import Instance
+from collector.settings import Settings
+from collector.sources.exabgp.configuration import environment, listening_places, program, render
+from collector.sources.exabgp.strangers import Strangers
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+HEALTHY_SECONDS = 60.0
+STOP_SECONDS = 10.0
+"""ExaBGP tells its peers, then gives its receiver two seconds to drain the pipe."""
+LEAVING_SECONDS = 3.0
+_LONGEST_LINE = 2**20
+
+
+class ExabgpSupervisor:
+    """ExaBGP as our child.
+
+    Args:
+        settings: what it is told.
+        helper: the receiver's command line, which ExaBGP starts.
+        instance: which of several this is.
+    """
+
+    def __init__(self, settings: Settings, helper: Sequence[str], instance: int = 0) -> None:
+        here = Instance(settings.data_dir, instance)
+        self._settings = settings
+        self._helper = helper
+        self._file = here.exabgp_conf
+        self._log = logging.getLogger(here.named("exabgp"))
+        self._strangers_file = here.strangers
+        self._process: Process | None = None
+        self._stopping = asyncio.Event()
+        # Until it has read its configuration, SIGUSR1 would end it.
+        self._ready = False
+        self._reload_when_ready = False
+        self._replacing = False
+
+    async def run(self) -> None:
+        """Keep ExaBGP up until `stop`, or until this is cancelled.
+
+        Raises:
+            CollectorError: at the first start, an address that we are to listen on is taken or not ours.
+            ConfigurationError: ExaBGP's configuration cannot be written from the settings.
+        """
+        self._write(self._settings)
+        if ended := await end_leftovers(["server", str(self._file)], patience=STOP_SECONDS):
+            self._log.warning("ended ExaBGP of a collector that was killed: process %s", ", ".join(map(str, ended)))
+        await self._wait_for_places()
+        try:
+            await self._keep_up()
+        finally:
+            await self.stop()
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with other settings; only the sessions of peers that changed are touched.
+
+        What cannot be used is logged, and ExaBGP goes on as it is.
+        """
+        try:
+            before, after = listening_places(self._settings), listening_places(settings)
+            changed = self._write(settings)
+        except BgpledgerError as error:
+            self._log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
+            return
+        self._settings = settings
+        if any(ttl and place in after and after[place] is None for place, ttl in before.items()):
+            # It cannot take the least TTL off a socket that it goes on listening on.
+            self._log.warning(
+                "ttl_security is gone where other peers connect to: ExaBGP starts anew, all sessions with it"
+            )
+            self._replacing = True
+            self._signal(signal.SIGTERM)
+        elif changed and self._ready:
+            self._signal(signal.SIGUSR1)
+        elif changed:
+            self._reload_when_ready = True
+
+    async def stop(self) -> None:
+        """End ExaBGP in good order: its peers are told, its receiver drains what it has said."""
+        self._stopping.set()
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._log.warning("ExaBGP did not end within %g s, it is killed", STOP_SECONDS)
+            self._signal(signal.SIGKILL)
+            await self._process.wait()
+
+    # --- keeping it up ----------------------------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            reason = await self._run_once()
+            if self._stopping.is_set():
+                return
+            if self._replacing:
+                self._replacing = False
+                continue
+            if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
+                pause = FIRST_PAUSE
+            self._log.error("%s; starting it again in %g s", reason, pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _run_once(self) -> str:
+        """Run it to its end, and say how it ended."""
+        try:
+            self._check_places()
+        except BgpledgerError as error:
+            return f"ExaBGP cannot start: {error.cause} (cure: {error.cure})"
+        command = bound_to_us(program(self._settings.exabgp.python, "server", str(self._file)))
+        self._ready = self._reload_when_ready = False
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                env=environment(os.environ),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                limit=_LONGEST_LINE,
+                start_new_session=True,  # Ctrl-C at our terminal is for us: we stop it in order
+            )
+        except OSError as error:
+            return f"ExaBGP cannot be started: {error.strerror} (cure: bgpledger doctor)"
+        strangers = Strangers(self._strangers_file, self._log)
+        assert self._process.stdout is not None  # noqa: S101  # it is a pipe
+        async for line in _lines(self._process.stdout):
+            if "loaded new configuration successfully" in line:
+                self._is_ready()
+            if not strangers.see(line):
+                _log(line, self._log)
+        self._ready = False
+        return f"ExaBGP ended, {_how(await self._process.wait())}"
+
+    def _is_ready(self) -> None:
+        self._ready = True
+        if self._reload_when_ready:
+            self._reload_when_ready = False
+            self._signal(signal.SIGUSR1)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def _write(self, settings: Settings) -> bool:
+        """Write exabgp.conf, whole or not at all, and say whether it is another than before."""
+        text = render(settings, self._helper)
+        try:
+            if self._file.exists() and self._file.read_text() == text:
+                return False
+            replace(self._file, text)
+        except OSError as error:
+            raise CollectorError(
+                f"{self._file} cannot be written: {error.strerror}",
+                "make the data directory writable for this user, or choose another with --data-dir",
+            ) from error
+        return True
+
+    async def _wait_for_places(self) -> None:
+        """See that we can listen; an ExaBGP whose collector was killed takes a moment to end and leave its place."""
+        deadline = asyncio.get_running_loop().time() + LEAVING_SECONDS
+        while True:
+            try:
+                return self._check_places()
+            except CollectorError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+
+    def _check_places(self) -> None:
+        for address, port in sorted(listening_places(self._settings)):
+            check_free(address, port)
+
+
+# --- its log --------------------------------------------------------------------------------------------------------
+
+# Its short form has no level, and with a level it has a time of its own.
+_TROUBLE = (
+    "error",
+    "problem",
+    "could not",
+    "can not",
+    "refus",
+    "invalid",
+    "too many",
+    "traceback",
+    "not a valid",
+    "is not configured for",
+)
+_CHATTER = ("closing connection", "connection to ", "lost tcp session")
+"""Of every session's end and every attempt, without a reason; the archiver warns of them, with one."""
+_NOISE = (
+    "------",
+    "therefore no routes of this kind",
+    "environment file missing",
+    "generate it using",
+    "thank you for using",
+    "auto-enabling adj-rib-out",
+)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            continue  # longer than any limit that makes sense: what was read of it is gone
+        if not line:
+            return
+        yield " ".join(line.decode("utf-8", "replace").split())
+
+
+def _log(line: str, log: logging.Logger) -> None:
+    lower = line.lower()
+    if not line or any(noise in lower for noise in _NOISE):
+        return
+    level = logging.DEBUG if any(word in lower for word in _CHATTER) else logging.INFO
+    log.log(logging.WARNING if any(word in lower for word in _TROUBLE) else level, "%s", line)
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"with status {status}"
+
+
+# --- where it listens -----------------------------------------------------------------------------------------------
+
+
+def check_free(address: str, port: int) -> None:
+    """See that we could listen there, so that a taken port is our message and not a loop of ExaBGP's.
+
+    Raises:
+        CollectorError: we could not.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    try:
+        with socket.socket(family) as probe:
+            # As ExaBGP does: the last one's connections may linger on its port, and are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+            probe.listen(1)
+    except OSError as error:
+        raise CollectorError(f"cannot listen on {place}: {error.strerror}", _cure(error)) from None
+
+
+def _cure(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE; or listen on another with --listen ADDR:PORT"
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return "it is not an address of this machine: give one that is (--listen, or the peer's local_address)"
+    return "see who has it (ss -ltnp), or listen on another port with --listen ADDR:PORT"

@@ -1,0 +1,85 @@
+"""Several ExaBGP processes, one an instance, with the peers spread over them; one by default."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio.subprocess import DEVNULL
+from collections.abc import Callable, Sequence
+
+from collector.children import end_leftovers
+from collector.errors import BgpledgerError, one_error
+from collector.instances import Instance, find_instances
+from collector.settings import Settings
+from collector.sources.exabgp.placement import Placement, too_many_processes
+from collector.sources.exabgp.supervisor import STOP_SECONDS, ExabgpSupervisor
+
+log = logging.getLogger(__name__)
+
+
+class Supervisors:
+    """All ExaBGP processes of a collector. How many there are is decided once: a reload does not change it.
+
+    Args:
+        settings: what they are told.
+        helper: the receiver's command line, by the instance that it is for.
+
+    Raises:
+        ConfigurationError: as `collector.sources.exabgp.configuration.render`.
+    """
+
+    def __init__(self, settings: Settings, helper: Callable[[int], Sequence[str]]) -> None:
+        self._data_dir = settings.data_dir
+        self._helper = helper
+        self._processes = settings.exabgp.processes
+        self._spread = Placement(self._processes)
+        self._supervisors = [
+            ExabgpSupervisor(part, helper(instance), instance)
+            for instance, part in enumerate(self._spread.part(settings))
+        ]
+        if idle := too_many_processes(settings):
+            log.warning("%s", idle)
+
+    async def run(self) -> None:
+        """Keep all of them up until `stop`, or until this is cancelled.
+
+        Raises:
+            CollectorError: as `ExabgpSupervisor.run`; all are stopped then.
+            ConfigurationError: likewise.
+        """
+        for instance in find_instances(self._data_dir, self._processes)[self._processes :]:
+            await self._conclude(instance)
+        with one_error():
+            async with asyncio.TaskGroup() as running:
+                for supervisor in self._supervisors:
+                    running.create_task(supervisor.run())
+
+    async def _conclude(self, instance: Instance) -> None:
+        """Say that the ExaBGP of an instance is gone, so that no session of it stays up in the archive.
+
+        A receiver that begins and has nothing to read leaves the very words in the spool: whatever ExaBGP was there
+        before has ended.
+        """
+        await end_leftovers(["server", str(instance.exabgp_conf)], patience=STOP_SECONDS)
+        receiver = await asyncio.create_subprocess_exec(*self._helper(instance.number), stdin=DEVNULL, stdout=DEVNULL)
+        if await receiver.wait() == 0:
+            instance.exabgp_conf.unlink(missing_ok=True)  # it may hold passwords
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with other settings; only the sessions of peers that changed are touched.
+
+        What cannot be used is logged, and all go on as they are.
+        """
+        if settings.exabgp.processes != self._processes:
+            log.warning("exabgp.processes is %d until the collector is restarted", self._processes)
+        try:
+            parts = self._spread.part(settings)
+        except BgpledgerError as error:
+            log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
+            return
+        for supervisor, part in zip(self._supervisors, parts, strict=True):
+            supervisor.reload(part)
+
+    async def stop(self) -> None:
+        """End all of them in good order."""
+        await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))

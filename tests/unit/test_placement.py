@@ -1,0 +1,115 @@
+"""Which process has which peers, and where the files of each are."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.instances import Instance, find_instances
+from collector.settings import Settings
+from collector.sources.exabgp.configuration import listening_places
+from collector.sources.exabgp.placement import Placement, too_many_processes
+
+
+def settings(*locals_: int, processes: int = 2, **bgp: Any) -> Settings:
+    """Peers at 127.0.0.N of ours, one for each number."""
+    return Settings.model_validate(
+        {
+            "bgp": {"local_as": 65000, **bgp},
+            "exabgp": {"processes": processes},
+            "peers": [
+                {"address": f"127.0.1.{at + 1}", "asn": 65001 + at, "local_address": f"127.0.0.{number}"}
+                for at, number in enumerate(locals_)
+            ],
+        }
+    )
+
+
+def places(parts: list[Settings]) -> list[list[str]]:
+    return [sorted({str(peer.local_address)[8:] for peer in part.peers}) for part in parts]
+
+
+def test_one_process_has_all_as_they_are() -> None:
+    ours = settings(1, 1, 2, processes=1)
+    assert Placement(1).part(ours) == [ours]
+
+
+def test_a_place_goes_to_the_process_with_the_fewest_peers() -> None:
+    """The largest first: 3 peers, then 2, then 1 and 1."""
+    assert places(Placement(2).part(settings(4, 1, 2, 2, 3, 3, 3))) == [["1", "3"], ["2", "4"]]
+    assert places(Placement(3).part(settings(1, 1))) == [["1"], [], []]
+
+
+def test_peers_of_a_part_stand_in_their_order() -> None:
+    parts = Placement(2).part(settings(1, 2, 1, 3, 1, 2))
+    assert [[peer.address[8:] for peer in part.peers] for part in parts] == [["1", "3", "5"], ["2", "4", "6"]]
+
+
+def test_who_is_known_stays() -> None:
+    spread = Placement(2)
+    assert places(spread.part(settings(1, 2, 3))) == [["1", "3"], ["2"]]
+    assert places(spread.part(settings(3, 2, 4, 1))) == [["1", "3"], ["2", "4"]]
+    assert places(spread.part(settings(3, 5))) == [["3"], ["5"]], "what is gone does not count"
+    assert places(spread.part(settings(2, 4, 1))) == [["1"], ["2", "4"]], "ExaBGP may go on listening there"
+
+
+def test_another_port_is_another_place() -> None:
+    spread = Placement(2)
+    assert places(spread.part(settings(1, 2))) == [["1"], ["2"]]
+    assert places(spread.part(settings(2, 1, listen="127.0.0.1:1791"))) == [["2"], ["1"]]
+
+
+@given(st.lists(st.lists(st.integers(1, 9), max_size=20), min_size=1, max_size=4), st.integers(1, 5))
+def test_every_peer_has_one_process_and_every_place_too(reloads: list[list[int]], processes: int) -> None:
+    spread = Placement(processes)
+    before: dict[tuple[str, int], int] = {}
+    for locals_ in reloads:
+        ours = settings(*locals_)
+        parts = spread.part(ours)
+        assert sorted(peer.address for part in parts for peer in part.peers) == sorted(
+            peer.address for peer in ours.peers
+        )
+        there = {place: number for number, part in enumerate(parts) for place in listening_places(part)}
+        assert sum(len(listening_places(part)) for part in parts) == len(there)
+        assert there.keys() == listening_places(ours).keys()
+        assert all(before.get(place, number) == number for place, number in there.items())
+        before |= there
+
+
+@pytest.mark.parametrize(("locals_", "processes"), [([], 4), ([1, 1], 1), ([1, 2], 2), ([1, 2, 2], 2)])
+def test_each_process_has_work(locals_: list[int], processes: int) -> None:
+    assert too_many_processes(settings(*locals_, processes=processes)) is None
+
+
+def test_processes_without_work_are_told_of() -> None:
+    said = too_many_processes(settings(1, 1, 2, processes=3))
+    assert said
+    assert "exabgp.processes is 3, but all peers come to 2 of our addresses" in said
+    assert "local_addresses of their own" in said
+
+
+# --- instances -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_lane_has_the_names_of_a_single_one(data_dir: Path) -> None:
+    first, second = Instance(data_dir), Instance(data_dir, 1)
+    assert [path.name for path in (first.spool, first.exabgp_conf, first.requests)] == [
+        "spool",
+        "exabgp.conf",
+        "requests",
+    ]
+    assert [path.name for path in (second.spool, second.exabgp_conf, second.requests)] == [
+        "spool-1",
+        "exabgp-1.conf",
+        "requests-1",
+    ]
+
+
+def test_lanes_are_those_that_are_configured_and_those_that_were(data_dir: Path) -> None:
+    assert find_instances(data_dir, 2) == [Instance(data_dir, 0), Instance(data_dir, 1)]
+    for name in ("spool", "spool-10", "spool-2", "spool-0", "spool-x", "spool-3.old"):
+        (data_dir / name).mkdir(parents=True)
+    assert [instance.number for instance in find_instances(data_dir)] == [0, 2, 10]
+    assert [instance.number for instance in find_instances(data_dir, 4)] == [0, 1, 2, 3, 10]
