@@ -23,6 +23,7 @@ from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.at_rest import taken_over
 from collector.query.running import KnownPeer, RunningCollector, only_collector
+from collector.retry import keep_up
 from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
 from collector.sources.exabgp.supervisors import Supervisors
@@ -31,9 +32,6 @@ from collector.store.expiry import SWEEP_SECONDS, Sweeper
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-HEALTHY_SECONDS = 60.0
 DRAIN_SECONDS = 10.0
 """How long the archiver may take to store what is left when we stop; the spool keeps the rest."""
 
@@ -201,19 +199,18 @@ class _EmbeddedKeeper:
         return self._store.uri
 
     async def watch(self) -> None:
-        pause = FIRST_PAUSE
-        while True:
-            if self._store is not None and self._store.process.poll() is None:
-                pause = FIRST_PAUSE
-                await asyncio.sleep(0.2)
-                continue
-            log.error("the embedded store ended; starting it again")
-            try:
+        await keep_up(self._run_once, log, asyncio.Event())
+
+    async def _run_once(self) -> str:
+        """Wait for the end of the store that runs, or of one that is started."""
+        try:
+            if self._store is None or self._store.process.poll() is not None:
                 await self.start()
-            except BgpledgerError as error:
-                log.error("%s; trying again in %g s", error.cause, pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+        except BgpledgerError as error:
+            return error.cause
+        while self._store is not None and self._store.process.poll() is None:
+            await asyncio.sleep(0.2)
+        return "the embedded store ended"
 
     async def stop(self) -> None:
         if self._store is not None:
@@ -242,30 +239,22 @@ class _Archiver:
         if settings.bgp.local_as is not None:
             self._environment["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
         self._process: Process | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         if ended := await end_leftovers(self._arguments, patience=DRAIN_SECONDS):
             log.warning("ended the archiver of a collector that was killed: process %s", ", ".join(map(str, ended)))
-        pause = FIRST_PAUSE
-        while not self._stopping:
-            began = asyncio.get_running_loop().time()
-            self._process = await asyncio.create_subprocess_exec(
-                *bound_to_us(self._command),
-                env=self._environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            status = await self._process.wait()
-            if self._stopping:
-                return
-            if status == 0:
-                continue  # restart() asked for it
-            if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
-                pause = FIRST_PAUSE
-            log.error("the archiver ended with status %d; starting it again in %g s", status, pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        await keep_up(self._run_once, log, self._stopping)
+
+    async def _run_once(self) -> str | None:
+        self._process = await asyncio.create_subprocess_exec(
+            *bound_to_us(self._command),
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        status = await self._process.wait()
+        return f"the archiver ended with status {status}" if status else None  # restart() asked for it
 
     def restart(self, settings: Settings) -> None:
         """Let it finish its batch and begin anew, with the configuration as it is now."""
@@ -275,7 +264,7 @@ class _Archiver:
 
     async def stop(self) -> None:
         """Let it store what is left, within its time."""
-        self._stopping = True
+        self._stopping.set()
         self._signal(signal.SIGTERM)
         if self._process is not None:
             try:

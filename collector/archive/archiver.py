@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from collector.archive.peer_log import PeerLog
 from collector.archive.session_documents import SessionDocuments
 from collector.archive.session_tracker import SessionTracker
 from collector.errors import SpoolError, StoreError, one_error
+from collector.retry import pauses, sleep
 from collector.sources.exabgp.decode import Rejection, counted, decode
 from collector.spool.reader import SpooledLine
 from collector.store.mongo import Document, Store
@@ -212,18 +212,11 @@ class Archiver:
                 return
             # A batch that is not full waits, so that a quiet feed costs few writes.
             if not batch.full:
-                await self._sleep(self._batch_seconds if lines else POLL_SECONDS)
+                await sleep(self._batch_seconds if lines else POLL_SECONDS, unless=self._stopping)
 
     @property
     def _most_lines(self) -> int:
         return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
 
     def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
         batch = _Batch()
@@ -352,7 +345,7 @@ class Archiver:
         Raises:
             _StoppedWhileAwayError: told to stop while it cannot.
         """
-        pause = FIRST_PAUSE
+        waits = pauses(FIRST_PAUSE, LONGEST_PAUSE, spread=0.2)
         while True:
             try:
                 result = await attempt()
@@ -360,8 +353,7 @@ class Archiver:
                 if self._stopping.is_set():
                     raise _StoppedWhileAwayError from None
                 self._outage.failed(error)
-                await self._sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await sleep(next(waits), unless=self._stopping)
             else:
                 self._outage.over()
                 return result

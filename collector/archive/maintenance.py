@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from time import monotonic
 
 from collector.errors import StoreError, StoreUnavailableError
+from collector.retry import pauses
 from collector.store.mongo import Store
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ class Upkeep:
 
     async def run(self) -> None:
         """Do it, and try again until it is done; what the database does not let us do is said, and done without."""
-        pause, last = _FIRST_PAUSE, ""
-        while True:
+        last = ""
+        for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.2):
             try:
                 await self._store.prepare()
                 lacks = await self._store.maintain(self._retention, self._told)
@@ -59,8 +59,7 @@ class Upkeep:
                 for lack in lacks:
                     log.warning("%s; cure: %s", lack.cause, lack.cure)
                 return
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter, not a secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
 
     def _told(self, what: str | None) -> None:
         self._tell(what)

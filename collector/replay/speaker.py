@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from collector.bgp import messages as bgp
 from collector.errors import ReplayError
+from collector.retry import pauses
 
 HOLD_TIME: Final = 180
 """Seconds that we offer; the session has the smaller of both sides' (RFC 4271 section 4.2)."""
@@ -68,15 +69,15 @@ async def connect(call: Call, patience: float) -> SpeakerSession:
     """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience
-    pause = _FIRST_PAUSE
+    waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE)
     while True:
         try:
             return await _attempt(call)
         except _NotReadyError as refusal:
+            pause = next(waits)
             if loop.time() + pause > give_up:
                 raise call.failed(refusal.cause, refusal.cure) from None
         await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 class _NotReadyError(ReplayError):

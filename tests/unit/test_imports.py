@@ -10,7 +10,14 @@ from tests.support import ROOT
 ROOMS = [
     {"schemas"},
     {"collector.errors"},
-    {"collector.children", "collector.files", "collector.instances", "collector.logs", "collector.settings"},
+    {
+        "collector.children",
+        "collector.files",
+        "collector.instances",
+        "collector.logs",
+        "collector.retry",
+        "collector.settings",
+    },
     {"collector.bgp"},
     {"collector.sources", "collector.replay", "collector.spool", "collector.store"},
     {"collector.archive", "collector.rib"},

@@ -16,13 +16,11 @@ from collector.children import bound_to_us, end_leftovers
 from collector.errors import BgpledgerError, CollectorError
 from collector.files import replace
 from collector.instances import Instance
+from collector.retry import keep_up
 from collector.settings import Settings
 from collector.sources.exabgp.configuration import environment, listening_places, program, render
 from collector.sources.exabgp.strangers import Strangers
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-HEALTHY_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """ExaBGP tells its peers, then gives its receiver two seconds to drain the pipe."""
 LEAVING_SECONDS = 3.0
@@ -64,7 +62,7 @@ class ExabgpSupervisor:
             self._log.warning("ended ExaBGP of a collector that was killed: process %s", ", ".join(map(str, ended)))
         await self._wait_for_places()
         try:
-            await self._keep_up()
+            await keep_up(self._run_once, self._log, self._stopping)
         finally:
             await self.stop()
 
@@ -108,26 +106,13 @@ class ExabgpSupervisor:
 
     # --- keeping it up ----------------------------------------------------------------------------------------------
 
-    async def _keep_up(self) -> None:
-        pause = FIRST_PAUSE
-        while not self._stopping.is_set():
-            began = asyncio.get_running_loop().time()
-            reason = await self._run_once()
-            if self._stopping.is_set():
-                return
-            if self._replacing:
-                self._replacing = False
-                continue
-            if asyncio.get_running_loop().time() - began > HEALTHY_SECONDS:
-                pause = FIRST_PAUSE
-            self._log.error("%s; starting it again in %g s", reason, pause)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-            pause = min(pause * 2, LONGEST_PAUSE)
+    async def _run_once(self) -> str | None:
+        """Run it to its end, and say how it ended; None: we replace it."""
+        ended = await self._start_and_follow()
+        replacing, self._replacing = self._replacing, False
+        return None if replacing else ended
 
-    async def _run_once(self) -> str:
-        """Run it to its end, and say how it ended."""
+    async def _start_and_follow(self) -> str:
         try:
             self._check_places()
         except BgpledgerError as error:
