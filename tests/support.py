@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from collector.spool.reader import SpooledLine, SpoolReader
+from collector.spool.reader import SpoolReader
+from collector.spool.segment import SpooledLine
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

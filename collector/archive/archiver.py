@@ -26,8 +26,8 @@ from collector.archive.session_documents import SessionDocuments
 from collector.archive.session_tracker import SessionTracker
 from collector.errors import SpoolError, StoreError, one_error
 from collector.retry import pauses, sleep
-from collector.sources.exabgp.decode import Rejection, counted, decode
-from collector.spool.reader import SpooledLine
+from collector.sources.exabgp.decode import TORN, Rejection, counted, decode
+from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
@@ -221,9 +221,9 @@ class Archiver:
     def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
         batch = _Batch()
         for line in lines:
-            message = decode(line.raw)
+            message = TORN if line.torn else decode(line.raw)
             if isinstance(message, Rejection):
-                place = self._tracker.reject(line.number, counted(line.raw), message.reason)
+                place = self._tracker.reject(line.number, counted(line.raw, message.reason), message.reason)
                 batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
             else:
                 place = self._tracker.follow(line.number, message)

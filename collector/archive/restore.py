@@ -11,7 +11,7 @@ from bson import ObjectId
 from collector.archive.archiver import Archiver
 from collector.errors import StoreUnavailableError
 from collector.spool.kept import KeptSegment, lines_of, note_ahead_of
-from collector.spool.reader import SpooledLine
+from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 
 
@@ -28,8 +28,7 @@ class _KeptLines:
     @staticmethod
     def _of(segments: Sequence[KeptSegment]) -> Iterator[SpooledLine]:
         for segment in segments:
-            for number, raw in lines_of(segment):
-                yield SpooledLine(number, raw)
+            yield from lines_of(segment)
 
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         batch, size = [], 0

@@ -21,7 +21,7 @@ import zstandard
 
 from collector.errors import SpoolError
 from collector.files import replace, replacing
-from collector.spool.segment import CHUNK_BYTES, Segment, make_directory
+from collector.spool.segment import CHUNK_BYTES, Segment, SpooledLine, make_directory
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +115,8 @@ def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
     return found
 
 
-def lines_of(segment: KeptSegment) -> Iterator[tuple[int, bytes]]:
-    """The lines of a kept segment with their numbers; a torn last one as far as it came.
+def lines_of(segment: KeptSegment) -> Iterator[SpooledLine]:
+    """The lines of a kept segment; a torn last one as far as it came.
 
     Raises:
         SpoolError: it is damaged.
@@ -127,14 +127,14 @@ def lines_of(segment: KeptSegment) -> Iterator[tuple[int, bytes]]:
             while chunk := reader.read(CHUNK_BYTES):
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    yield number, line
+                    yield SpooledLine(number, line)
                     number += 1
     except (OSError, zstandard.ZstdError) as error:
         raise SpoolError(
             f"{segment.path} is damaged behind line {number}: {error}", "leave it out (--start, --end)"
         ) from error
     if rest:
-        yield number, rest
+        yield SpooledLine(number, rest, torn=True)
 
 
 def _compress(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from collector.errors import SpoolError
 from collector.files import sync_directory
@@ -21,6 +21,7 @@ from collector.spool.segment import (
     CLOSED,
     DAMAGED,
     Segment,
+    SpooledLine,
     make_directory,
     path_of,
     segments,
@@ -28,14 +29,6 @@ from collector.spool.segment import (
 )
 
 _log = logging.getLogger(__name__)
-
-
-class SpooledLine(NamedTuple):
-    """A line as ExaBGP wrote it, and its place in the spool."""
-
-    number: int
-    raw: bytes
-    """Without its newline. A torn line, whose writer was killed in the middle of it, stands as far as it came."""
 
 
 class SpoolReader:
@@ -60,6 +53,8 @@ class SpoolReader:
         self._descriptor = CLOSED
         self._ready: deque[bytes] = deque()
         self._pieces: list[bytes] = []
+        self._torn = False
+        """Whether the line that is ready, the last one of its segment, has no newline."""
         self._failure: SpoolError | None = None
         self._outstanding: deque[Position] = deque()
         self._final: Segment | None = None
@@ -106,7 +101,8 @@ class SpoolReader:
                 raw = self._ready[0]
                 if batch and len(raw) > room:
                     break
-                batch.append(SpooledLine(self._line, self._ready.popleft()))
+                batch.append(SpooledLine(self._line, self._ready.popleft(), self._torn))
+                self._torn = False
                 self._line += 1
                 self._offset += len(raw) + 1
                 room -= len(raw)
@@ -211,7 +207,7 @@ class SpoolReader:
                     return False
             elif self._pieces:
                 self._ready.append(b"".join(self._pieces))
-                self._pieces = []
+                self._pieces, self._torn = [], True
                 self._sync()
                 return True
             else:

@@ -26,6 +26,16 @@ class Segment(NamedTuple):
     path: Path
 
 
+class SpooledLine(NamedTuple):
+    """A line as ExaBGP wrote it, and its place in the spool."""
+
+    number: int
+    raw: bytes
+    """Without its newline."""
+    torn: bool = False
+    """Whether its end never came: its writer was killed in the middle of it, or had no room for the rest."""
+
+
 class Extent(NamedTuple):
     """What stands in a segment, as far as its last newline and beyond."""
 

@@ -3,8 +3,9 @@
 from collector.spool.identity import identity, known_identity
 from collector.spool.intake import Drop, Intake
 from collector.spool.kept import Keep
-from collector.spool.reader import SpooledLine, SpoolReader
+from collector.spool.reader import SpoolReader
 from collector.spool.room import Room
+from collector.spool.segment import SpooledLine
 from collector.spool.state import SpoolState, inspect
 from collector.spool.sync import Sync
 from collector.spool.writer import SpoolWriter, UnwrittenError

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import bson
 from bson import ObjectId
 
-from collector.sources.exabgp.decode import Rejection, counted, decode
+from collector.sources.exabgp.decode import TORN, Rejection, counted, decode
 from collector.spool.segment import segments
 from collector.store.mongo import Store
 from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
@@ -87,7 +87,7 @@ async def audit(kept: Path, store: Store, collector: str) -> Report:
     found = _Lines(report, archived, collector)
     for number, raw, torn in spooled(kept):
         report.torn += torn
-        found.see(number, raw)
+        found.see(number, raw, torn=torn)
     report.lines = found.count
     for line in archived:
         report.fault(f"a document of line {line}, which the spool never had: {archived[line]}")
@@ -141,11 +141,11 @@ class _Lines:
         """Who has not spoken since a receiver died, and may have before its successor began."""
         self._pid: int | None = None
 
-    def see(self, number: int, raw: bytes) -> None:
+    def see(self, number: int, raw: bytes, *, torn: bool) -> None:
         self.count += 1
-        message = decode(raw)
+        message = TORN if torn else decode(raw)
         if isinstance(message, Rejection):
-            if said := counted(raw):
+            if said := counted(raw, message.reason):
                 self._count(number, said)
         elif not isinstance(message, Answer):
             self._last = message.ts

@@ -16,6 +16,8 @@ from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.running import KnownPeer
+from collector.query.verify.verify import verify
+from collector.sources.exabgp.decode import TORN
 from collector.sources.exabgp.strangers import Stranger
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
@@ -79,6 +81,26 @@ async def test_every_line_is_stored_or_rejected_and_counted(spool: Path, store: 
     text, binary = await documents(store, "rejects")
     assert (text["raw"], binary["raw"], text["line"]) == ("rubbish", b"\xff\xfe", 6)
     assert "answer" in [message["kind"] for message in await documents(store, "messages")]
+
+
+async def test_a_line_that_is_torn_where_another_could_end_is_lost(spool: Path, store: Store) -> None:
+    """The disk took it up to some brace: the receiver has counted it as dropped, and so does its peer's counter."""
+    ends = [at for at, sign in enumerate(Router().announce(PREFIX), 1) if sign == ord("}")]
+    assert len(ends) > 5
+    for number, end in enumerate(ends):
+        router = Router(f"192.0.2.{number}")
+        feed(spool, *router.up())
+        with SpoolWriter(spool) as writer:
+            writer.write(router.announce(PREFIX)[:end])
+        drop = {"since": router.time, "lines": 1, "bytes": 300, "reason": "No space left on device"}
+        marker = {"bgpledger": "receive", "event": "dropped", "time": router.time, "pid": 9, "ppid": router.pid, **drop}
+        await archive(spool, store, json.dumps(marker).encode(), router.keepalive())
+    gaps = await documents(store, "gaps")
+    assert [(gap["lines"], gap["cause"]) for gap in gaps] == [(1, "disk")] * len(ends) * 2
+    assert {gap["peer"]["address"] for gap in gaps if "peer" in gap} == {f"192.0.2.{n}" for n in range(len(ends))}
+    assert {reject["reason"] for reject in await documents(store, "rejects")} == {TORN.reason}
+    assert [update async for update in store.find("updates", {})] == []
+    assert (await verify(spool.parent, store, "test")).findings == []
 
 
 async def test_every_recorded_line_is_stored_or_rejected(spool: Path, store: Store) -> None:

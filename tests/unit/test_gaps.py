@@ -28,7 +28,7 @@ class Feed:
         for line in lines:
             message = decode(line)
             if isinstance(message, Rejection):
-                self.tracker.reject(self.number, counted(line), message.reason)
+                self.tracker.reject(self.number, counted(line, message.reason), message.reason)
             else:
                 self.tracker.follow(self.number, message)
             self.number += 1
@@ -245,7 +245,7 @@ def test_the_count_of_every_recorded_line_can_be_read() -> None:
     for file in sorted((SHARED / "exabgp-json").glob("*.jsonl")):
         lines += [line for line in file.read_bytes().split(b"\n") if b'"counter"' in line[:300]]
     for line in lines:
-        message, said = decode(line), counted(line)
+        message, said = decode(line), counted(line, "")
         if isinstance(message, Rejection):
             assert said or not line.endswith(b"}") or b'"peer": None' in line, line[:500]
         elif peer := getattr(message, "peer", None):

@@ -40,8 +40,9 @@ def test_every_line_comes_again_with_its_number(spool: Path) -> None:
     kept = kept_segments(spool)
     assert len(kept) > 5
     lines = [line for segment in kept for line in lines_of(segment)]
-    assert [raw for _, raw in lines] == [*TEXT.splitlines(), b"torn"]
-    assert [number for number, _ in lines] == list(range(101))
+    assert [line.raw for line in lines] == [*TEXT.splitlines(), b"torn"]
+    assert [line.number for line in lines] == list(range(101))
+    assert [line.number for line in lines if line.torn] == [100]
     assert [note_ahead_of(segment) for segment in kept[1:]] == [{"before": segment.first} for segment in kept[1:]]
     assert note_ahead_of(kept[0]) == {}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (spool / "kept").iterdir()} == {0o600}

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SpoolError
-from collector.spool.reader import SpooledLine, SpoolReader
-from collector.spool.segment import path_of, segments
+from collector.spool.reader import SpoolReader
+from collector.spool.segment import SpooledLine, path_of, segments
 from collector.spool.state import inspect
 from collector.spool.writer import SpoolWriter
 from tests.support import read_all
@@ -137,7 +137,7 @@ def test_a_torn_line_stays_as_it_is_and_counts_as_one(tmp_path: Path) -> None:
         with SpoolWriter(tmp_path) as successor:
             assert drain(reader) == []
             successor.write(b"three\n")
-            assert read_all(reader) == [SpooledLine(1, torn), SpooledLine(2, b"three")]
+            assert read_all(reader) == [SpooledLine(1, torn, torn=True), SpooledLine(2, b"three")]
             reader.acknowledge(3, {})
     assert [segment.first for segment in segments(tmp_path)] == [2]
 
@@ -147,7 +147,7 @@ def test_acknowledging_a_torn_line_alone(tmp_path: Path) -> None:
         with SpoolWriter(tmp_path) as writer:
             writer.write(data)
     with SpoolReader(tmp_path) as reader:
-        assert reader.read(1, ALL) == [SpooledLine(0, b"torn")]
+        assert reader.read(1, ALL) == [SpooledLine(0, b"torn", torn=True)]
         reader.acknowledge(1, {})
     with SpoolReader(tmp_path) as reader:
         assert reader.read(ALL, ALL) == [SpooledLine(1, b"next")]

@@ -154,7 +154,7 @@ class Books:
         self.rejects += 1
         raw = document["raw"].encode() if isinstance(document["raw"], str) else document["raw"]
         # Of a longer line only the beginning is kept, which tells all that is asked here.
-        said: Counted | None = counted(raw + b"}" if document["size"] > MAX_RAW_BYTES else raw)
+        said: Counted | None = counted(raw + b"}" if document["size"] > MAX_RAW_BYTES else raw, document["reason"])
         if said:
             self._count(line, said.peer.address, said.pid, said.counter)
             self.refused[said.peer.address] += document["reason"].startswith(REFUSALS)

@@ -29,6 +29,9 @@ class Rejection(NamedTuple):
     reason: str
 
 
+TORN = Rejection("torn: its end never came")
+"""A line without its newline, whatever stands of it: whoever had no room for the rest has counted it as dropped."""
+
 # What ExaBGP 5.0.15 and 4.2.25 print between messages, on the helper's stdin, in answer to commands.
 _ANSWER = re.compile(
     r"""
@@ -97,10 +100,15 @@ _SELF = re.compile(
 )
 
 
-def counted(raw: bytes) -> Counted | None:
-    """What a rejected line says of whose it is and of its count, if it came whole and can be read so far."""
+def counted(raw: bytes, reason: str) -> Counted | None:
+    """What a rejected line says of whose it is and of its count, if it came whole and can be read so far.
+
+    Args:
+        raw: the line.
+        reason: why it is rejected.
+    """
     found = _SELF.match(raw[:2000])
-    if found is None or not raw.rstrip().endswith(b"}"):
+    if found is None or reason == TORN.reason or not raw.rstrip().endswith(b"}"):
         return None
     time, pid, count, kind, address, asn = found.groups()
     if b'"direction": "send"' in raw[:2000]:
