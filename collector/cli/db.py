@@ -32,7 +32,8 @@ def rebuild_rib(
 ) -> None:
     """Throw away the tables that are stored for `rib`, `diff` and `peers`, and make them anew from the UPDATEs.
 
-    Collectors may run meanwhile, and questions are answered; those for whole tables take longer.
+    Those stay that hold UPDATEs which [retention] has removed. Collectors may run meanwhile, and questions are
+    answered; those for whole tables take longer.
     """
     import asyncio
     import sys

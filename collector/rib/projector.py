@@ -22,6 +22,7 @@ from collector.rib.fold import Fold
 from collector.rib.snapshots import Stored
 from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_peer
+from schemas.documents import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ QUIET_SECONDS = 1.0
 LONGEST_WAIT = 600.0
 """So long we wait for that."""
 SWEEP_SECONDS = 3600.0
+_REMOVED_MEANWHILE = timedelta(hours=1)
+"""UPDATEs that are there still may be removed while tables are made of them."""
 _FRACTION = 4
 """When what has changed is more than this part of a table, the whole of it is stored."""
 
@@ -177,7 +180,9 @@ class Projector:
 
 
 async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
-    """Throw all stored tables away, of all collectors, and make them anew from the archive.
+    """Throw the stored tables of all collectors away, and make them anew from the archive.
+
+    Those stay that the archive cannot make any more, since UPDATEs that are in them have been removed ([retention]).
 
     Args:
         store: the archive; collectors may be at work meanwhile.
@@ -187,15 +192,39 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     Returns:
         How many tables there are.
     """
-    async for snapshot in snapshots.every(store, {}):
-        await snapshots.remove(store, [snapshot])
     sessions = [one async for one in store.find("sessions", {}, sort=(("_id", 1),))]
+    known = {session["_id"] for session in sessions}
+    async for snapshot in snapshots.every(store, {}):
+        if snapshot.session not in known:
+            await snapshots.remove(store, [snapshot])
     count = 0
     for number, session in enumerate(sessions):
         told(number, len(sessions))
-        count += len([stored async for stored in project(store, session, None, rhythm)])
+        stay = await _remove_what_can_be_made(store, session)
+        count += len(stay)
+        stored = await snapshots.newest(store, session["_id"]) if stay else None
+        count += len([stored async for stored in project(store, session, stored, rhythm)])
     told(len(sessions), len(sessions))
     return count
+
+
+async def _remove_what_can_be_made(store: Store, session: Document) -> list[Snapshot]:
+    """Remove a session's tables, but for those that its UPDATEs do not make any more, and the first behind these.
+
+    Returns:
+        Those that stay.
+    """
+    found = [one async for one in snapshots.every(store, {"session": session["_id"]})]
+    seconds = (await store.lifetimes()).get("updates_days")
+    kept = datetime.now(UTC) - timedelta(seconds=seconds) + _REMOVED_MEANWHILE if seconds else session["since"]
+    stay: list[Snapshot] = []
+    if session["since"] < kept:
+        whole = [one for one in found if snapshots.is_good(one) and await snapshots.has_all_parts(store, one)]
+        keys = {one.key for one in whole}
+        whole = sorted((one for one in whole if one.base is None or one.base in keys), key=lambda one: one.ts)
+        stay = [one for one in whole if one.ts < kept] + [one for one in whole if one.ts >= kept][:1]
+    await snapshots.remove(store, [one for one in found if one not in stay])
+    return stay
 
 
 async def project(store: Store, session: Document, stored: Stored | None, rhythm: Rhythm) -> AsyncIterator[Stored]:

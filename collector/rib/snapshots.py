@@ -24,6 +24,7 @@ from collector.rib.routes import BEHIND_PREFIXES, WITHDRAWN, Items, Range, Route
 from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST
 from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart, collector_number, key_behind, make_snapshot_key
+from schemas.scalars import spoken
 
 Beside = tuple[RouteKey, RouteEntry, RouteEntry]
 """A route, how it stood, and how it stands; `WITHDRAWN` when it does not."""
@@ -34,17 +35,6 @@ _FIRST_LOOK = 4
 """Snapshots: there are thousands of a session that lasts, and one of the newest nearly always serves."""
 _LOOKS = 16
 """At the order of so many routes one looks to find the place of another among some thousands."""
-
-
-class ForeignPartError(StoreError):
-    """A part of a table has the key of one of another table, which overwrote it; versions up to 0.1 let that happen."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        super().__init__(
-            f"the table of {snapshot.peer.address} at {snapshot.ts.isoformat()} is stored in part only",
-            "bgpledger db rebuild-rib makes the stored tables anew",
-        )
-        self.snapshot = snapshot
 
 
 class Stored(NamedTuple):
@@ -126,7 +116,11 @@ async def _packed(store: Store, snapshot: Snapshot, part: SnapshotPart) -> bytes
     async for document in store.find("snapshot_parts", {"_id": part.key}):
         number = snapshot.parts.index(part)
         if document["snapshot"] != snapshot.key or document.get("part", number) != number:  # 0.1 has no numbers
-            raise ForeignPartError(snapshot)
+            raise StoreError(
+                f"the stored table of {snapshot.peer.address} at {spoken(snapshot.ts)} UTC cannot be read:"
+                " another table has overwritten a part of it, which bgpledger 0.1 let happen",
+                "bgpledger db rebuild-rib makes the stored tables anew",
+            )
         packed: bytes = document["routes"]
         return packed
     raise StoreError("a snapshot was removed while it was read", "ask again")

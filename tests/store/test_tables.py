@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from collector.rib.projector import Projector, Rhythm, rebuild
 from collector.rib.routes import RouteEntry, RouteKey, order
 from collector.store.mongo import Store
 from schemas.documents import Snapshot
+from tests.running import bgpledger
 from tests.store.test_archive import archive
 from tests.support import Router, until
 
@@ -244,8 +247,9 @@ async def test_a_part_of_another_table_is_never_read(
     whole = broken.base or broken.key
     async for part in store.find("snapshot_parts", {"snapshot": whole}):
         await store.replace("snapshot_parts", [{**part, "snapshot": ObjectId()}])
-    with pytest.raises(StoreError, match="stored in part only") as caught:
+    with pytest.raises(StoreError, match="another table has overwritten a part of it") as caught:
         await prefixes(store)
+    assert f"the stored table of {router.address} at " in caught.value.cause
     assert "db rebuild-rib" in caught.value.cure
     async with projecting(store, Rhythm(24, 1)) as projector:
         await archive(data_dir, store, router.announce("10.99.0.0/16"), saw=projector.saw)
@@ -256,6 +260,53 @@ async def test_a_part_of_another_table_is_never_read(
             return False
 
         await until(mended)
+
+
+async def test_the_cure_for_a_part_of_another_table_cures(data_dir: Path, mongodb_uri: str, store: Store) -> None:
+    """As 0.1 left it: a table of one peer has the key of a part of the other's. The command is typed as it is said."""
+    router, other = Router("192.0.2.1", 64500), Router("192.0.2.2", 64501)
+    lines = sorted([*day(router), *day(other)], key=lambda line: float(json.loads(line)["time"]))
+    await archive(data_dir, store, *lines)
+    await rebuild(store, Rhythm(24, 1))
+    truth = await prefixes(store)
+    found = {one.peer.address: one for one in await tables(store)}
+    mine, others = found[router.address], found[other.address]
+    (part,) = [one async for one in store.find("snapshot_parts", {"snapshot": others.key})]
+    await store.replace("snapshot_parts", [{**part, "_id": mine.parts[0].key}])
+    typed = partial(bgpledger, BGPLEDGER_MONGODB_URI=mongodb_uri, BGPLEDGER_MONGODB_DATABASE=store.database_name)
+    asked = await asyncio.to_thread(typed, "rib")
+    assert asked.returncode == 1
+    assert f"error: the stored table of {router.address}" in asked.stderr
+    (cure,) = re.findall(r"cure: bgpledger ([a-z -]+) makes", asked.stderr)
+    done = await asyncio.to_thread(typed, *cure.split())
+    assert done.returncode == 0, done.stderr
+    assert await prefixes(store) == truth
+
+
+async def test_tables_stay_that_nothing_makes_anew(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their UPDATEs have been removed, as [retention] wants it: what they announced is known of tables alone."""
+    router = Router()
+    await archive(data_dir, store, *day(router))
+    await rebuild(store, Rhythm(4, 5))
+    moments = [T0 + timedelta(hours=hours) for hours in (12, 16, 20)]
+    before = [await prefixes(store, moment) for moment in moments]
+    older = [one.key for one in await tables(store) if one.ts < T0 + timedelta(hours=10)]
+    assert older
+    kept = T0 + timedelta(hours=10)
+    age = (datetime.now(UTC) - kept + timedelta(hours=1)).total_seconds()
+
+    async def lifetimes(_store: Store) -> dict[str, int]:
+        return {"updates_days": round(age)}
+
+    monkeypatch.setattr(Store, "lifetimes", lifetimes)
+    await store.remove("updates", {"ts": {"$lt": kept}})
+    made = await rebuild(store, Rhythm(4, 3))
+    found = await tables(store)
+    assert made == len(found)
+    assert {one.key for one in found} > set(older)
+    assert [await prefixes(store, moment) for moment in moments] == before
 
 
 def by_prefix(prefix: str | None) -> bytes:
