@@ -18,7 +18,7 @@ ROUNDS  ?=
 TABLES  ?= 10
 STORE   ?=
 
-.PHONY: help demo run test bare-debian whole-table faults fuzz bench tools lint format lock clean
+.PHONY: help demo run test bare-debian whole-table faults fuzz bench tools docs lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -52,21 +52,24 @@ bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIG
 tools: $(READY) ## the BGP daemons and other programs that the tests talk to
 	@.ci/install-test-tools
 
-lint: $(READY) ## ruff and mypy
-	$(BIN)/ruff check benchmarks collector schemas tests
-	$(BIN)/ruff format --check benchmarks collector schemas tests
+docs: $(READY) ## docs/ as a site, site/index.html; a link that leads nowhere is an error
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs site
+
+lint: $(READY) docs ## ruff and mypy, and whether docs/ makes a site
+	$(BIN)/ruff check benchmarks collector docs schemas tests
+	$(BIN)/ruff format --check benchmarks collector docs schemas tests
 	$(BIN)/mypy
 
 format: $(READY) ## let ruff rewrite the code
-	$(BIN)/ruff check --fix benchmarks collector schemas tests
-	$(BIN)/ruff format benchmarks collector schemas tests
+	$(BIN)/ruff check --fix benchmarks collector docs schemas tests
+	$(BIN)/ruff format benchmarks collector docs schemas tests
 
 lock: $(READY) ## pin what pyproject.toml asks for
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
 
 clean: ## remove the environment and the demo's data
-	rm -rf .venv .demo .tools .bench
+	rm -rf .venv .demo .tools .bench site
 
 $(READY): requirements.lock pyproject.toml .ci/make-venv
 	@.ci/make-venv $(PYTHON)
