@@ -277,7 +277,7 @@ class Reject(_Document):
     """Its number in the collector's spool."""
     reason: str
     size: int
-    """Bytes of the whole line; `raw` keeps the first MiB."""
+    """Bytes of the whole line; `raw` keeps the first MiB, or less where the store does not take it."""
     raw: str | bytes
 
 

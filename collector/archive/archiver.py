@@ -318,14 +318,17 @@ class Archiver:
         return [make_reject(place, line.number, line.raw, reason) for line, place, reason in refused]
 
     async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
-        """Insert rejects; of those whose very lines the store does not take, all else."""
+        """Insert rejects; of those whose very lines the store does not take, all but their messages."""
         if not rejects:
             return
         bare = []
         for refusal in await self._store.insert("rejects", rejects):
             reject = rejects[refusal.at]
-            log.error("the store takes no reject with line %d in it, kept without: %s", reject["line"], refusal.reason)
-            bare.append({**reject, "raw": "", "reason": f"{reject['reason']}; its line too: {refusal.reason}"})
+            log.error(
+                "the store takes no reject with line %d in it: its message is lost, %s", reject["line"], refusal.reason
+            )
+            reason = f"{reject['reason']}; its line too: {refusal.reason}"
+            bare.append({**reject, "raw": _head(reject["raw"]), "reason": reason})
         if bare:
             for refusal in await self._store.insert("rejects", bare):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
@@ -366,6 +369,12 @@ async def _all(attempts: Sequence[Awaitable[T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+def _head(raw: str | bytes) -> str:
+    """What an ExaBGP's line says before its message: whose it is, and its count."""
+    text = raw if isinstance(raw, str) else ""
+    return text[: max(text.find('"message"'), 0)]
 
 
 def _storable(one: Gap | Session) -> Document:

@@ -14,6 +14,7 @@ import pytest
 
 from collector.archive.archiver import Archiver
 from collector.archive.session_documents import SessionDocuments
+from collector.query.verify.verify import verify
 from collector.spool.reader import SpoolReader
 from collector.spool.state import inspect
 from collector.store.mongo import Store
@@ -204,7 +205,7 @@ async def test_a_line_on_which_the_store_closes_the_connection_is_a_reject_and_n
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Everywhere: in the reject as well, which is stored without the line."""
+    """Everywhere: in the reject as well, which is stored without the message."""
     monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
     lines = some_lines(60)
     marked = [number for number, line in enumerate(lines) if b"10.7.0.0/16" in line or b"10.8.0.0/16" in line]
@@ -222,10 +223,12 @@ async def test_a_line_on_which_the_store_closes_the_connection_is_a_reject_and_n
         rejects = {one["line"]: one for one in await documents(store, "rejects")}
         assert set(rejects) == {*marked, len(lines) // 2 - 2}
         for number in marked:
-            assert rejects[number]["raw"] == ("" if everywhere else lines[number].decode())
+            whole = lines[number].decode()
+            assert rejects[number]["raw"] == (whole[: whole.index('"message"')] if everywhere else whole)
             assert rejects[number]["size"] == len(lines[number])
             assert "the store refused it: it closes the connection on it" in rejects[number]["reason"]
         assert f"line {marked[0]}, the store refused it" in caplog.text
+        assert (await verify(spool.parent, store, "test")).findings == []
         gaps = [one for one in await documents(store, "gaps") if one["cause"] == "reject"]
         assert {one["line"] for one in gaps} >= set(marked)
 

@@ -15,7 +15,7 @@ from bson import ObjectId
 from collector.query.verify.bitmap import Numbers
 from collector.sources.exabgp.decode import counted
 from collector.store.writes import REFUSALS, Document
-from schemas.documents import MAX_RAW_BYTES, collector_number, instance_name, key_collector, key_line
+from schemas.documents import collector_number, instance_name, key_collector, key_line
 from schemas.message import Counted
 
 _STEP = 32
@@ -153,8 +153,8 @@ class Books:
     def _reject(self, line: int, document: Document) -> None:
         self.rejects += 1
         raw = document["raw"].encode() if isinstance(document["raw"], str) else document["raw"]
-        # Of a longer line only the beginning is kept, which tells all that is asked here.
-        said: Counted | None = counted(raw + b"}" if document["size"] > MAX_RAW_BYTES else raw, document["reason"])
+        # Of some lines only the beginning is kept, which tells all that is asked here.
+        said: Counted | None = counted(raw + b"}" if document["size"] > len(raw) else raw, document["reason"])
         if said:
             self._count(line, said.peer.address, said.pid, said.counter)
             self.refused[said.peer.address] += document["reason"].startswith(REFUSALS)
