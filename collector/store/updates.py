@@ -73,7 +73,9 @@ async def withdrawals_of(
         async for found in store.find("updates", query, fields=("ts",)):
             times[found["_id"]] = found["ts"]
     for keys in _pieces(sorted(times, key=lambda key: (times[key], key.binary)), _KEYS):
-        documents = {document["_id"]: document async for document in store.find("updates", {"_id": {"$in": keys}})}
+        within = {"$gte": times[keys[0]], "$lte": times[keys[-1]]}  # with the peer: the key of shards
+        query = {"_id": {"$in": keys}, "peer.address": address, "ts": within}
+        documents = {document["_id"]: document async for document in store.find("updates", query)}
         for key in keys:
             if key in documents:  # it has not expired meanwhile
                 yield documents[key]

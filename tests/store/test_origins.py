@@ -100,6 +100,9 @@ async def test_each_step_goes_by_an_index(embedded_uri: str, database: str, data
         said = await found(store, Filter(origins=Choice((64511,))))
         assert {entry.event for entry in said} >= {"announce", "withdraw"}
         asked = [(query, sort) for query, sort in store.asked if "_id" not in query]  # a document's key needs none
+        fetched = [set(query) for query, _ in store.asked if "_id" in query]
+        assert fetched
+        assert all(names == {"_id", "peer.address", "ts"} for names in fetched), "every shard is asked"
         names = {name for query, _ in asked for name in query}
         assert names == {"origin_asns", "withdraw.nlri", "announce.nlri", "peer.address", "ts"}
         for query, sort in {str(one): one for one in asked}.values():
