@@ -58,8 +58,9 @@ def _of_ipv6(said: bytes) -> str:
 
 def _of_8_bytes(said: bytes) -> str:
     kind, subtype, value = said[0], said[1], said[2:]
-    if read := _READERS.get((kind & _TRANSITIVE, subtype)):
-        return read(value)
+    if known := _TYPES.get((kind & _TRANSITIVE, subtype)):
+        word, read_value = known
+        return f"{word}:{parts}" if (parts := read_value(value)) else word
     administrator = _ADMINISTRATORS.get(kind & _TRANSITIVE)
     if administrator is None:
         return ""
@@ -101,78 +102,93 @@ def _link_bandwidth(value: bytes) -> str:
     asn, rate = struct.unpack(">Hf", value)
     for unit, size in (("Tbps", 1e12), ("Gbps", 1e9), ("Mbps", 1e6), ("kbps", 1e3)):
         if rate * 8 >= size:
-            return f"link-bandwidth:{asn}:{rate * 8 / size:g}{unit}"
-    return f"link-bandwidth:{asn}:{rate * 8:g}bps"
+            return f"{asn}:{rate * 8 / size:g}{unit}"
+    return f"{asn}:{rate * 8:g}bps"
 
 
 def _color(value: bytes) -> str:
     """RFC 9012 4.3: the color, and the CO bits (RFC 9256 8.8) where any is set."""
     flags, color = struct.unpack(">HI", value)
-    return f"color:{color}" + (f":co{flags >> 14}" if flags >> 14 else "")
+    return f"{color}:co{flags >> 14}" if flags >> 14 else str(color)
 
 
 def _validity(value: bytes) -> str:
     """RFC 8097 2."""
-    return f"origin-validation-state:{_VALIDITY.get(value[-1], value[-1])}"
+    return str(_VALIDITY.get(value[-1], value[-1]))
 
 
 def _encapsulation(value: bytes) -> str:
     """RFC 9012 4.1."""
     tunnel = int.from_bytes(value[4:])
-    return f"encapsulation:{_TUNNELS.get(tunnel, tunnel)}"
+    return str(_TUNNELS.get(tunnel, tunnel))
 
 
 def _ospf_route(value: bytes) -> str:
     """RFC 4577 4.2.6: area, type, options."""
-    return f"ospf-route-type:{socket.inet_ntoa(value[:4])}:{value[4]}:{value[5]}"
+    return f"{socket.inet_ntoa(value[:4])}:{value[4]}:{value[5]}"
 
 
 def _mac_mobility(value: bytes) -> str:
     """RFC 7432 7.7."""
-    return f"mac-mobility:{int.from_bytes(value[2:])}{':sticky' if value[0] & 1 else ''}"
+    return f"{int.from_bytes(value[2:])}{':sticky' if value[0] & 1 else ''}"
 
 
 def _esi_label(value: bytes) -> str:
     """RFC 7432 7.5."""
     mode = "single-active" if value[0] & 1 else "all-active"
-    return f"esi-label:{int.from_bytes(value[3:]) >> 4}:{mode}"
+    return f"{int.from_bytes(value[3:]) >> 4}:{mode}"
 
 
-def _mac(name: str) -> Callable[[bytes], str]:
-    return lambda value: f"{name}:{'-'.join(f'{byte:02x}' for byte in value)}"
+def _mac(value: bytes) -> str:
+    return "-".join(f"{byte:02x}" for byte in value)
 
 
-def _rate(unit: str) -> Callable[[bytes], str]:
-    def read(value: bytes) -> str:
-        asn, rate = struct.unpack(">Hf", value)
-        return f"traffic-rate-{unit}:{asn}:{max(rate, 0):.10g}"  # negative is zero (RFC 8955 7.1)
-
-    return read
+def _rate(value: bytes) -> str:
+    asn, rate = struct.unpack(">Hf", value)
+    return f"{asn}:{max(rate, 0):.10g}"  # negative is zero (RFC 8955 7.1)
 
 
 def _action(value: bytes) -> str:
     """RFC 8955 7.3."""
     said = [name for bit, name in ((2, "sample"), (1, "terminal")) if value[-1] & bit]
-    return f"traffic-action:{'-'.join(said) or 'none'}"
+    return "-".join(said) or "none"
 
 
-_READERS: dict[tuple[int, int], Callable[[bytes], str]] = {
-    (0x00, 0x04): _link_bandwidth,
-    (0x03, 0x00): _validity,
-    (0x03, 0x06): _ospf_route,
-    (0x03, 0x0B): _color,
-    (0x03, 0x0C): _encapsulation,
-    (0x03, 0x0D): lambda _: "default-gateway",
-    (0x06, 0x00): _mac_mobility,
-    (0x06, 0x01): _esi_label,
-    (0x06, 0x02): _mac("es-import-target"),
-    (0x06, 0x03): _mac("router-mac"),
-    (0x80, 0x06): _rate("bytes"),
-    (0x80, 0x07): _action,
-    (0x80, 0x08): lambda value: f"redirect:{_as2(value)}",
-    (0x80, 0x09): lambda value: f"traffic-marking:{value[-1] & 0x3F}",
-    (0x80, 0x0C): _rate("packets"),
-    (0x81, 0x08): lambda value: f"redirect:{_ipv4(value)}",
-    (0x82, 0x08): lambda value: f"redirect:{_as4(value)}",
+_TYPES: dict[tuple[int, int], tuple[str, Callable[[bytes], str]]] = {
+    (0x00, 0x04): ("link-bandwidth", _link_bandwidth),
+    (0x03, 0x00): ("origin-validation-state", _validity),
+    (0x03, 0x06): ("ospf-route-type", _ospf_route),
+    (0x03, 0x0B): ("color", _color),
+    (0x03, 0x0C): ("encapsulation", _encapsulation),
+    (0x03, 0x0D): ("default-gateway", lambda _: ""),
+    (0x06, 0x00): ("mac-mobility", _mac_mobility),
+    (0x06, 0x01): ("esi-label", _esi_label),
+    (0x06, 0x02): ("es-import-target", _mac),
+    (0x06, 0x03): ("router-mac", _mac),
+    (0x80, 0x06): ("traffic-rate-bytes", _rate),
+    (0x80, 0x07): ("traffic-action", _action),
+    (0x80, 0x08): ("redirect", _as2),
+    (0x80, 0x09): ("traffic-marking", lambda value: str(value[-1] & 0x3F)),
+    (0x80, 0x0C): ("traffic-rate-packets", _rate),
+    (0x81, 0x08): ("redirect", _ipv4),
+    (0x82, 0x08): ("redirect", _as4),
 }
 """By type, without its transitive bit, and subtype."""
+
+_PRINTED = frozenset(
+    (
+        *("action", "bandwith", "consistentHashSortOrder", "copy-to-nexthop", "copy-to-nexthop-ietf", "encap"),
+        *("interface-set", "l2info", "mac-mobility", "mark", "mup", "origin", "rate-limit", "redirect"),
+        *("redirect-to-nexthop", "redirect-to-nexthop-ietf", "rtrecord", "target"),
+    )
+)
+"""ExaBGP's own words, which stand for types that are not IANA's."""
+LONE_WORDS = frozenset(("copy-to-nexthop", "default-gateway", "redirect-to-nexthop"))
+"""Those that nothing follows."""
+WORDS = (
+    _PRINTED
+    | frozenset(_OF_AN_AS.values())
+    | frozenset(_OF_AN_ADDRESS.values())
+    | frozenset(word for word, _ in _TYPES.values())
+)
+"""All that an extended community may begin with; one without a word is hexadecimal."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
+from schemas.extended import LONE_WORDS, WORDS
 from schemas.query import HistoryEntry, Route
 
 WELL_KNOWN = {
@@ -20,14 +22,12 @@ WELL_KNOWN = {
 }
 """Names of IANA's registry (RFC 1997, 3765, 7611, 7999, 8326, 9494)."""
 
-_LONE_WORDS = ("redirect-to-nexthop", "copy-to-nexthop", "default-gateway")
-"""Extended communities without parts; others are hexadecimal."""
 _STANDARD, _LARGE = 2, 3
 """Parts."""
 _MOST = {_STANDARD: 2**16 - 1, _LARGE: 2**32 - 1}
 _NUMBER = re.compile(r"[0-9*]+")
 _AS_DOT = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})")
-_ANY_CHARACTERS = re.compile(r"[\w.:*-]+", re.ASCII)
+_ANY_CHARACTERS = re.compile(r"[\w.:*+-]+", re.ASCII)
 
 
 def communities_of(route: HistoryEntry | Route) -> list[str]:
@@ -56,10 +56,13 @@ def fault_of_community(text: str) -> str:
         return ""
     first, *more = parts = named.split(":")
     if not more:
-        fits = re.fullmatch(r"0x[0-9a-f*]+", first, re.IGNORECASE) or first in _LONE_WORDS
+        fits = re.fullmatch(r"0x[0-9a-f*]+", first, re.IGNORECASE) or first in LONE_WORDS
         return "" if fits else "it is no name of a well-known one, and has no parts such as 64500:1"
-    if not all(_NUMBER.fullmatch(part) for part in parts):
-        return ""  # an extended one
+    if not _NUMBER.fullmatch(first):
+        known = any(fnmatchcase(word, first) for word in WORDS)
+        return "" if known else f"no extended community begins with {first}; they do with {', '.join(sorted(WORDS))}"
+    if strange := [part for part in more if not _NUMBER.fullmatch(part)]:
+        return "" if "*" in first else f"{strange[0]!r} is no number"
     most = _MOST.get(len(parts))
     if most is None:
         return f"it has {len(parts)} parts; a standard one has 2, a large one 3"

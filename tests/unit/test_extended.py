@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
+from exabgp.bgp.message.update.attribute.community.extended import (  # type: ignore[import-untyped]  # it has no types
+    ExtendedCommunity,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.query.communities import parse_community
-from schemas.extended import extended_words
+from schemas.extended import WORDS, extended_words
 
 
 @pytest.mark.parametrize(
@@ -68,5 +71,15 @@ def test_hexadecimal_that_exabgp_prints_is_no_word() -> None:
 def test_any_bytes_are_one_word_that_can_be_asked_for(said: bytes, printed: str) -> None:
     words = extended_words(said.hex(), printed)
     assert re.fullmatch(r"\S*", words)
-    if words and not printed and "+" not in words:
+    if words and not printed:
         parse_community(words)
+
+
+@pytest.mark.parametrize("flag", [0, 1])
+@pytest.mark.parametrize("code", sorted(ExtendedCommunity.registered_extended))
+def test_whatever_exabgp_prints_begins_with_a_word_that_is_known(code: tuple[int, int], flag: int) -> None:
+    """It looks at the lower half of a type only."""
+    for high in range(16):
+        said = bytes([code[0] | high << 4, code[1], 0, 0, 0, 0, 0, flag])
+        words = extended_words(said.hex(), repr(ExtendedCommunity.unpack(said)))
+        assert not words or words.split(":")[0] in WORDS
