@@ -7,6 +7,7 @@ an ObjectId made of what the line says and where it stands: writing it twice is 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -125,7 +126,7 @@ _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
 _NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns", "clock"))
 
 
-def to_message(document: dict[str, Any]) -> Message:
+def to_message(document: Mapping[str, Any]) -> Message:
     """The message that became this document of `updates` or `messages`.
 
     Raises:

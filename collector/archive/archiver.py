@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from collector.archive.gaps import rejected
 from collector.archive.healer import Ask, Healer
@@ -33,6 +33,7 @@ from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
 from schemas.documents import Gap, Place, Session, collection_of, instance_name, make_reject, to_document
 from schemas.message import Peer
+from schemas.stored import SessionDocument
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ T = TypeVar("T")
 class Saw(Protocol):
     """Is told of sessions as they are stored."""
 
-    def __call__(self, sessions: Sequence[Document], *, full: bool) -> None:
+    def __call__(self, sessions: Sequence[SessionDocument], *, full: bool) -> None:
         """These have changed; whether there may be more at once."""
 
 
@@ -264,7 +265,8 @@ class Archiver:
             self._refused += len(batch.refused)
             if batch.checkpoint:
                 await self._acknowledge(batch.checkpoint)
-            self._saw(batch.checkpoint.sessions if batch.checkpoint else (), full=batch.full)
+            sessions = batch.checkpoint.sessions if batch.checkpoint else ()
+            self._saw(cast("Sequence[SessionDocument]", sessions), full=batch.full)
             self._healer.want((*batch.gaps, *batch.refused))
             self._healer.act(self._tracker.capabilities)
             free.release()

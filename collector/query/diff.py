@@ -11,9 +11,10 @@ from collector.query.peer_ribs import PeerRib
 from collector.query.rib import RibQuery, asked, matching
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
 from collector.rib.snapshots import Beside
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
 from schemas.scalars import address_order
+from schemas.stored import PeerDocument
 
 _NOT_COMPARED = {"since", "state"}
 _Place = tuple[int, bytes, str]
@@ -121,7 +122,7 @@ def _compare(
     return RouteChange(event="changed", changed=fields, **shared) if fields else None
 
 
-def _peer(known: PeerRib | None) -> Document | None:
+def _peer(known: PeerRib | None) -> PeerDocument | None:
     return known.session["peer"] if known else None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from collector.store.mongo import Document
 from schemas.attributes import malformed
 from schemas.query import Event, HistoryEntry
+from schemas.stored import GapDocument, GroupDocument, SessionDocument, UpdateDocument
 
 _HOW_LOST = {
     "pipe": "they were in ExaBGP's pipe when a receiver died",
@@ -22,7 +22,7 @@ _NOT_LOST = {
 
 
 def route_entry(
-    document: Document, event: Event, group: Mapping[str, Any], nlri: Any, attributes: Mapping[str, Any]
+    document: UpdateDocument, event: Event, group: GroupDocument, nlri: Any, attributes: Mapping[str, Any]
 ) -> HistoryEntry:
     """A route of an UPDATE.
 
@@ -50,7 +50,7 @@ def route_entry(
     )
 
 
-def session_entry(session: Document, event: Event) -> HistoryEntry:
+def session_entry(session: SessionDocument, event: Event) -> HistoryEntry:
     """A session's begin or end."""
     ended = event == "session_end"
     return HistoryEntry(
@@ -62,7 +62,7 @@ def session_entry(session: Document, event: Event) -> HistoryEntry:
     )
 
 
-def gap_entry(gap: Document, prefix: str | None = None) -> HistoryEntry:
+def gap_entry(gap: GapDocument, prefix: str | None = None) -> HistoryEntry:
     """A gap: what was said of the prefix meanwhile is not known."""
     lines = gap.get("lines")
     count = "unknown lines" if lines is None else f"{lines} line{'s' * (lines != 1)}"

@@ -6,21 +6,22 @@ import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry
 from collector.query.filters import Choice, Filter
 from collector.query.routes import AnnouncedRoute, route_of
-from collector.query.streams import Row, merge
+from collector.query.streams import GapRow, Row, SessionRow, UpdateRow, merge
 from collector.rib.routes import groups
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER
 from schemas.query import HistoryEntry
+from schemas.stored import SessionDocument
 
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
-_ANNOUNCE, _WITHDRAW = "announce", "withdraw"
+RouteEvent = Literal["announce", "withdraw"]
 _CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels", "error"}
 
 
@@ -51,12 +52,12 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
 
 
 def _entries(row: Row, prefix: str, standing: _Standing) -> Iterator[HistoryEntry]:
-    if row.kind == streams.GAP:
+    if isinstance(row, GapRow):
         yield gap_entry(row.document, prefix)
-    elif row.kind == streams.END:
+    elif isinstance(row, SessionRow):
         yield from standing.end(row.document)
     else:
-        yield from standing.follow(row.document, row.kind, prefix)
+        yield from standing.follow(row, prefix)
 
 
 class _Standing:
@@ -65,14 +66,15 @@ class _Standing:
     def __init__(self) -> None:
         self._routes: dict[AnnouncedRoute, tuple[HistoryEntry, bool]] = {}
 
-    def follow(self, document: Document, event: str, prefix: str) -> Iterator[HistoryEntry]:
+    def follow(self, row: UpdateRow, prefix: str) -> Iterator[HistoryEntry]:
         """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""
+        document, event = row.document, row.event or "announce"
         for group in groups(document, event):
             for nlri in group.get("nlri", ()):
                 if nlri != prefix:
                     continue
                 route = route_of(document, group, prefix)
-                if event == _ANNOUNCE:
+                if event == "announce":
                     entry = route_entry(document, "announce", group, prefix, answered(document.get("attributes", {})))
                     self._routes[route] = (entry, True)
                 else:
@@ -82,7 +84,7 @@ class _Standing:
                         self._routes[route] = (last, False)
                 yield entry
 
-    def end(self, session: Document) -> Iterator[HistoryEntry]:
+    def end(self, session: SessionDocument) -> Iterator[HistoryEntry]:
         """The ends of the session's routes."""
         for route, (last, stands) in list(self._routes.items()):
             if route[0] == session["_id"]:
@@ -110,18 +112,19 @@ async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) 
         peer = Choice((session["peer"]["address"],))
         part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
         async for row in merge(*await _updates(store, part)):
-            for _ in standing.follow(row.document, row.kind, question.prefix):
+            for _ in standing.follow(row, question.prefix):
                 pass
 
 
 # --- the streams, each in the order of time -------------------------------------------------------------------
 
 
-async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[Row, None]]:
+async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[UpdateRow, None]]:
     """What each peer said of the prefix: so an index has it in order, which over all peers it has not."""
     streams_of_peers = []
     # Within one message the withdrawal comes first: its stream does, and ranks are equal.
-    for event in (_WITHDRAW, _ANNOUNCE):
+    events: tuple[RouteEvent, ...] = ("withdraw", "announce")
+    for event in events:
         query: dict[str, Any] = {f"{event}.nlri": question.prefix}
         if question.filters.span:
             query["ts"] = question.filters.span
@@ -130,10 +133,10 @@ async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[
     return streams_of_peers
 
 
-async def _of_peer(store: Store, event: str, query: Mapping[str, Any]) -> AsyncGenerator[Row, None]:
+async def _of_peer(store: Store, event: RouteEvent, query: Mapping[str, Any]) -> AsyncGenerator[UpdateRow, None]:
     async with aclosing(store.find("updates", query, sort=IN_ORDER, fields=_FIELDS)) as documents:
         async for document in documents:
-            yield Row(document["ts"], document["_id"].binary, event, document)
+            yield UpdateRow(document["ts"], document["_id"].binary, document, event)
 
 
 def _addresses(filters: Filter) -> list[str]:
@@ -143,10 +146,10 @@ def _addresses(filters: Filter) -> list[str]:
     return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})
 
 
-async def _ends(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
+async def _ends(store: Store, filters: Filter) -> AsyncGenerator[SessionRow, None]:
     query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
     fields = ("until", "until_line", "since", "peer", "collector", "reason")
-    of_one_time: list[Row] = []
+    of_one_time: list[SessionRow] = []
     async for session in store.find("sessions", query, sort=(("until", 1), ("_id", 1)), fields=fields):
         end = streams.rows_of(session)[1]
         if of_one_time and of_one_time[0].ts != end.ts:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from collector.query import streams
 from collector.query.filters import Filter
-from collector.query.streams import Row
-from collector.rib.routes import Group, Nlri, routes
+from collector.query.streams import UpdateRow
+from collector.rib.routes import Nlri, routes
 from collector.store.collections import ORIGINS_SINCE
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import Span, announcements_of, withdrawals_of
+from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "peer.address", "announce")
 _AT_LEAST = 10_000
@@ -36,7 +37,7 @@ class OriginatedRoutes:
     others: set[str] = field(default_factory=set)
     """Peers that announced routes which are no prefixes: no index serves these, so all that they say is read."""
 
-    def add(self, document: Document) -> int:
+    def add(self, document: UpdateDocument) -> int:
         """Take what an UPDATE announces, and say how many of its prefixes are new."""
         address = document["peer"]["address"]
         if address not in self.spans:
@@ -49,13 +50,13 @@ class OriginatedRoutes:
                 self.others.add(address)
         return len(self.prefixes[address]) - before
 
-    def may_end(self, document: Document, group: Group, nlri: Nlri) -> bool:
+    def may_end(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> bool:
         """Whether a withdrawn route can have been one of theirs."""
         return "nlri" not in group or nlri in self.prefixes.get(document["peer"]["address"], ())
 
-    async def rows(self) -> AsyncGenerator[Row, None]:
+    async def rows(self) -> AsyncGenerator[UpdateRow, None]:
         """The UPDATEs in the order of time, with some that have nothing of theirs."""
-        parts: list[AsyncGenerator[Row, None]] = []
+        parts: list[AsyncGenerator[UpdateRow, None]] = []
         if self.spans and self.filters.wants("announce"):
             span = _whole(self.spans.values())
             parts += [streams.rows(announcements_of(self.store, asn, span)) for asn in self.filters.wanted_origins]
@@ -101,7 +102,7 @@ def _whole(spans: Collection[Sequence[Span]]) -> Span:
     return min(of_peer[0][0] for of_peer in spans), max(of_peer[-1][1] for of_peer in spans)
 
 
-def _expected(session: Document, filters: Filter) -> int:
+def _expected(session: SessionDocument, filters: Filter) -> int:
     """How many UPDATEs of a session there may be in the range of time, were they spread evenly."""
     updates: int = session["updates"]
     since, last = session["since"], session["last_seen"]

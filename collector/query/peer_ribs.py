@@ -22,11 +22,12 @@ from collector.rib import snapshots
 from collector.rib.fold import Fold
 from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
 from collector.rib.snapshots import Beside, Stored
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER, NEWEST_FIRST, updates_of_peer
 from schemas.documents import Snapshot, key_collector, key_line
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
+from schemas.stored import GapDocument, SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _GRACEFUL_RESTART = 64
@@ -55,7 +56,7 @@ class LastGap(NamedTuple):
     """With `line`, its place among the spool's lines."""
 
     @classmethod
-    def of(cls, gap: Document) -> Self:
+    def of(cls, gap: GapDocument) -> Self:
         """The gap that a document tells of."""
         ts: datetime = gap["ts"]
         # Lines of one millisecond stand on both sides of a gap that began in it: all of them are uncertain then.
@@ -72,7 +73,7 @@ class PeerRib:
     """What is known of a session's routes at a moment."""
 
     store: Store
-    session: Document
+    session: SessionDocument
     end: datetime | None
     """The moment; None: now, and the session is up."""
     gap: LastGap | None
@@ -191,10 +192,10 @@ class PeerRib:
             self.on_read(1)
         return fold
 
-    async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[Document]:
+    async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[UpdateDocument]:
         span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
         query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
-        found: dict[Any, Document] = {}
+        found: dict[ObjectId, UpdateDocument] = {}
         asked: Any = {"$in": list(prefixes)} if len(prefixes) > 1 else next(iter(prefixes))
         for kind in ("announce", "withdraw"):
             of_kind = {f"{kind}.nlri": asked, **query}
@@ -220,7 +221,7 @@ async def standing(store: Store, at: datetime | None, *, peer: str | None = None
         yield await known(store, session, at, stale=stale)
 
 
-async def known(store: Store, session: Document, at: datetime | None, *, stale: bool = False) -> PeerRib:
+async def known(store: Store, session: SessionDocument, at: datetime | None, *, stale: bool = False) -> PeerRib:
     """What is known of one session at a moment; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
     gap = await _last_gap(store, session, end)
@@ -231,7 +232,7 @@ async def known(store: Store, session: Document, at: datetime | None, *, stale: 
 # --- what is read ---------------------------------------------------------------------------------------------------
 
 
-async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[Document, bool]]:
+async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[SessionDocument, bool]]:
     """The sessions that were up, and those that had ended and may come back gracefully."""
     now = at or datetime.now(UTC)
     begun = [one async for one in _begun(store, now, peer) if at is None or one["since"] <= at]
@@ -246,7 +247,7 @@ async def _sessions(store: Store, at: datetime | None, peer: str | None) -> Asyn
         yield session, stale
 
 
-async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator[Document]:
+async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator[SessionDocument]:
     """The sessions of a peer, or all that had not ended long before: what an index serves, and a little more."""
     queries = [{"until": until} for until in (None, {"$gt": now - _LONGEST_RESTART})]
     for query in [{"peer.address": peer}] if peer else queries:
@@ -254,16 +255,16 @@ async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator
             yield session
 
 
-def _who(session: Document) -> tuple[str, str]:
+def _who(session: SessionDocument) -> tuple[str, str]:
     """A peer may speak to two collectors."""
     return session["peer"]["address"], session["collector"]
 
 
-def _place(session: Document) -> tuple[int, bytes, str]:
+def _place(session: SessionDocument) -> tuple[int, bytes, str]:
     return *address_order(session["peer"]["address"]), session["collector"]
 
 
-def _restart_time(session: Mapping[str, Any]) -> timedelta:
+def _restart_time(session: SessionDocument) -> timedelta:
     """How long a peer's routes may stand after its session (RFC 4724 4.2): not if it, or we, ended it with a word."""
     notified = "notification" in session or "notification received" in session.get("reason", "")  # 0.1 has the words
     if session["ended_by"] != "peer" or notified:
@@ -274,7 +275,7 @@ def _restart_time(session: Mapping[str, Any]) -> timedelta:
     return timedelta(0)
 
 
-async def _last_gap(store: Store, session: Mapping[str, Any], end: datetime | None) -> LastGap | None:
+async def _last_gap(store: Store, session: SessionDocument, end: datetime | None) -> LastGap | None:
     # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
     begin = "$gte" if session["began"] == "seen" else "$gt"
     span = {begin: session["since"], **({"$lte": end} if end else {})}
@@ -294,7 +295,7 @@ def _names(address: str) -> list[str]:
 
 
 async def _refreshes(
-    store: Store, session: Mapping[str, Any], gap: LastGap, end: datetime | None
+    store: Store, session: SessionDocument, gap: LastGap, end: datetime | None
 ) -> AsyncIterator[tuple[str, datetime]]:
     """Tables that came again behind a gap: family, and when it began."""
     span = {"$gte": gap.ts, **({"$lte": end} if end else {})}

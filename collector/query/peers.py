@@ -17,12 +17,13 @@ from collector.query.peer_ribs import known
 from collector.query.running import KnownPeer, find_running
 from collector.sources.exabgp.session_ends import explain, heard
 from collector.sources.exabgp.strangers import Stranger, read_strangers
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST
 from schemas.documents import to_message
 from schemas.message import Notification, Sent
 from schemas.query import PeerOpen, PeerStatus
 from schemas.scalars import address_order
+from schemas.stored import MessageDocument, SessionDocument
 
 _MOMENT = timedelta(seconds=1)
 """A NOTIFICATION comes so long before the `down` that it causes at most."""
@@ -59,7 +60,7 @@ async def peers(
             yield await _down(store, address, peer, last)
 
 
-async def _latest(store: Store) -> dict[str, Document]:
+async def _latest(store: Store) -> dict[str, SessionDocument]:
     """The last session of each peer that ever had one, by address."""
     last: dict[str, tuple[datetime, ObjectId]] = {}
     async for one in store.find("sessions", {}, fields=("peer.address", "since")):
@@ -69,7 +70,7 @@ async def _latest(store: Store) -> dict[str, Document]:
     return {one["peer"]["address"]: one async for one in store.find("sessions", {"_id": {"$in": keys}})}
 
 
-async def _up(store: Store, session: Document, peer: KnownPeer | None) -> PeerStatus:
+async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) -> PeerStatus:
     keepalive = session.get("last_keepalive")
     return PeerStatus(
         address=session["peer"]["address"],
@@ -85,7 +86,7 @@ async def _up(store: Store, session: Document, peer: KnownPeer | None) -> PeerSt
     )
 
 
-def _refused(stranger: Stranger, last: Document | None) -> PeerStatus:
+def _refused(stranger: Stranger, last: SessionDocument | None) -> PeerStatus:
     return PeerStatus(
         address=stranger.address,
         asn=last["peer"]["asn"] if last else None,
@@ -96,7 +97,7 @@ def _refused(stranger: Stranger, last: Document | None) -> PeerStatus:
     )
 
 
-async def _down(store: Store, address: str, peer: KnownPeer | None, last: Document | None) -> PeerStatus:
+async def _down(store: Store, address: str, peer: KnownPeer | None, last: SessionDocument | None) -> PeerStatus:
     ended = (last.get("reason"), last["until"]) if last else None
     failed = await _last_failure(store, address)
     if failed and ended and failed[1] <= ended[1]:
@@ -178,7 +179,7 @@ def _differences(opened: Mapping[str, Any], asn: int, families: list[str] | None
     return found
 
 
-async def _newest(store: Store, query: Mapping[str, Any]) -> Document | None:
+async def _newest(store: Store, query: Mapping[str, Any]) -> MessageDocument | None:
     """The newest message, of several of one moment the one that came last."""
     async for newest in store.find("messages", query, sort=NEWEST_FIRST, limit=1):
         return newest

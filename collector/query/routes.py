@@ -14,9 +14,10 @@ from typing import Any
 from bson import ObjectId
 
 from collector.query.attributes import answered
-from collector.rib.routes import Group, Nlri, RouteKey, key_of, routes
-from collector.store.mongo import Document, Store
+from collector.rib.routes import Nlri, RouteKey, key_of, routes
+from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST
+from schemas.stored import GroupDocument, UpdateDocument
 
 _MOST = 20_000
 """Routes that are remembered: some 20 MB when each has attributes of its own."""
@@ -28,7 +29,7 @@ AnnouncedRoute = tuple[Any, RouteKey]
 """A session's route."""
 
 
-def route_of(document: Document, group: Group, nlri: Nlri) -> AnnouncedRoute:
+def route_of(document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> AnnouncedRoute:
     """What tells this route from all others."""
     return document.get("session") or document["peer"]["address"], key_of(group, nlri)
 
@@ -47,12 +48,12 @@ class LastRoutes:
         self._whole_from = _seconds(whole_from) if whole_from else 0
         self._recent: dict[AnnouncedRoute, dict[str, Any]] = {}
 
-    def see(self, document: Document) -> None:
+    def see(self, document: UpdateDocument) -> None:
         """Remember what an UPDATE announces."""
         for group, nlri in routes(document, "announce"):
             self._remember(route_of(document, group, nlri), _said(document, group))
 
-    async def find(self, document: Document, group: Group, nlri: Nlri) -> Mapping[str, Any]:
+    async def find(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> Mapping[str, Any]:
         """Attributes and next hop of the route that a withdrawal ends; empty when it is not known.
 
         No index serves routes that are no prefixes: of these only what was seen is known.
@@ -78,7 +79,7 @@ class LastRoutes:
             self._sees_all and isinstance(session, ObjectId) and int.from_bytes(session.binary[:4]) >= self._whole_from
         )
 
-    async def _look_up(self, document: Document, route: AnnouncedRoute) -> dict[str, Any]:
+    async def _look_up(self, document: UpdateDocument, route: AnnouncedRoute) -> dict[str, Any]:
         query = {
             "announce.nlri": route[1].nlri,
             "peer.address": document["peer"]["address"],
@@ -100,18 +101,18 @@ def _seconds(moment: datetime) -> int:
     return math.ceil((moment - _EPOCH).total_seconds())
 
 
-def _matching(document: Document, route: AnnouncedRoute) -> Iterator[dict[str, Any]]:
+def _matching(document: UpdateDocument, route: AnnouncedRoute) -> Iterator[dict[str, Any]]:
     for group, prefix in routes(document, "announce"):
         if prefix == route[1].nlri and route_of(document, group, prefix) == route:
             yield _said(document, group)
 
 
-def _said(document: Document, group: Group) -> dict[str, Any]:
+def _said(document: UpdateDocument, group: GroupDocument) -> dict[str, Any]:
     """What a withdrawal of the route carries: what was malformed in its announcement is no part of that."""
     said = answered({**document.get("attributes", {}), **_next_hop(group)})
     said.pop("error", None)
     return said
 
 
-def _next_hop(group: Group) -> dict[str, Any]:
+def _next_hop(group: GroupDocument) -> dict[str, Any]:
     return {name: group[name] for name in ("next_hop", "link_local") if name in group}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import datetime
 
 from collector.query import streams
@@ -11,7 +11,7 @@ from collector.query.entries import gap_entry, route_entry, session_entry
 from collector.query.filters import Filter
 from collector.query.origins import OriginatedRoutes, announced
 from collector.query.routes import NEVER, LastRoutes
-from collector.query.streams import Row
+from collector.query.streams import GapRow, Row, SessionRow, UpdateRow
 from collector.rib.routes import routes
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
@@ -30,7 +30,7 @@ async def search(
         on_read: called for each UPDATE that has been read; `count_updates` says how many there are, but of those of
             some origins, of which fewer are read.
     """
-    wanted = []
+    wanted: list[AsyncGenerator[Row, None]] = []
     found = None
     sessions = await streams.sessions(store, filters)
     if filters.wants("announce") or filters.wants("withdraw"):
@@ -43,7 +43,7 @@ async def search(
         async for entry in expand(row):
             if filters.matches(entry):
                 yield entry
-        if on_read and row.kind == streams.UPDATE:
+        if on_read and isinstance(row, UpdateRow):
             on_read()
 
 
@@ -67,10 +67,10 @@ class Expander:
 
     async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:
         """The entries of one row; of an UPDATE the withdrawals come first (RFC 4271 4.3)."""
-        if row.kind == streams.GAP:
+        if isinstance(row, GapRow):
             yield gap_entry(row.document)
-        elif row.kind != streams.UPDATE:
-            yield session_entry(row.document, "session_up" if row.kind == streams.UP else "session_end")
+        elif isinstance(row, SessionRow):
+            yield session_entry(row.document, "session_end" if row.ended else "session_up")
         else:
             document = row.document
             if self._withdraw:

@@ -11,29 +11,54 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
+
+from bson import ObjectId
 
 from collector.query.filters import Filter
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER, Span, updates_of_peer, updates_within
 from schemas.message import Peer
+from schemas.stored import GapDocument, SessionDocument, UpdateDocument
 
-UPDATE, UP, END, GAP = "update", "up", "end", "gap"
 SLACK = timedelta(seconds=2)
 """In archives of version 0.1 time could run backwards; a session's UPDATEs are looked for this much around it."""
 _SESSION_FIELDS = ("peer", "collector", "since", "until", "until_line", "last_seen", "reason", "updates")
 
 
-class Row(NamedTuple):
-    """Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
+class UpdateRow(NamedTuple):
+    """An UPDATE; see `Row`."""
 
     ts: datetime
     rank: bytes
-    kind: str
-    document: Document
+    document: UpdateDocument
+    event: Literal["announce", "withdraw"] | None = None
+    """What of it is asked for; None: all."""
 
 
-def updates(store: Store, found: Sequence[Document], filters: Filter) -> AsyncGenerator[Row, None]:
+class SessionRow(NamedTuple):
+    """The begin or the end of a session; see `Row`."""
+
+    ts: datetime
+    rank: bytes
+    document: SessionDocument
+    ended: bool
+
+
+class GapRow(NamedTuple):
+    """A gap; see `Row`."""
+
+    ts: datetime
+    rank: bytes
+    document: GapDocument
+
+
+Row = UpdateRow | SessionRow | GapRow
+"""Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
+R = TypeVar("R", bound=Row)
+
+
+def updates(store: Store, found: Sequence[SessionDocument], filters: Filter) -> AsyncGenerator[UpdateRow, None]:
     """The UPDATEs of the sessions that are found, in the time that is asked for."""
     most = Counter[str]()
     for session in found:
@@ -42,25 +67,27 @@ def updates(store: Store, found: Sequence[Document], filters: Filter) -> AsyncGe
     return merge(*(of_peer(store, address, its, most=most[address]) for address, its in each.items()))
 
 
-async def session_rows(found: Iterable[Document]) -> AsyncGenerator[Row, None]:
+async def session_rows(found: Iterable[SessionDocument]) -> AsyncGenerator[SessionRow, None]:
     """Where sessions came up, and where they ended."""
     for row in in_order(row for session in found for row in rows_of(session)):
         yield row
 
 
-def in_order(rows: Iterable[Row]) -> list[Row]:
+def in_order(rows: Iterable[R]) -> list[R]:
     """Rows sorted by time and place."""
     return sorted(rows, key=lambda row: row[:2])
 
 
-def rows_of(session: Document) -> list[Row]:
+def rows_of(session: SessionDocument) -> list[SessionRow]:
     """A session's begin, and its end if it has ended."""
     key = session["_id"].binary
-    begin = Row(session["since"], key, UP, session)
-    return [begin, Row(session["until"], _place_of_end(session), END, session)] if "until" in session else [begin]
+    rows = [SessionRow(session["since"], key, session, ended=False)]
+    if "until" in session:
+        rows.append(SessionRow(session["until"], _place_of_end(session), session, ended=True))
+    return rows
 
 
-def _place_of_end(session: Document) -> bytes:
+def _place_of_end(session: SessionDocument) -> bytes:
     """Behind the last line before that which told of it: the clock may stand still while sessions come and go.
 
     Version 0.1 did not store that line: there an end comes after all of its millisecond.
@@ -71,15 +98,15 @@ def _place_of_end(session: Document) -> bytes:
     return _behind(int(session["until"].timestamp()).to_bytes(4) + key[4:7], session["until_line"] - 1)
 
 
-async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[Row, None]:
+async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[GapRow, None]:
     """What is not known of the peers that are asked for."""
     query = {"ts": filters.span} if filters.span else {}
     async for gap in store.find("gaps", query, sort=IN_ORDER):
         if "peer" in gap and filters.of_peer(Peer.model_validate(gap["peer"])):
-            yield Row(gap["ts"], _place(gap), GAP, gap)
+            yield GapRow(gap["ts"], _place(gap), gap)
 
 
-def _place(gap: Document) -> bytes:
+def _place(gap: GapDocument) -> bytes:
     """Behind the last line before it: that which revealed it lies behind it, one that cannot be read is part of it."""
     line = gap["line"] - (gap["cause"] != "reject")
     return _behind(gap["_id"].binary[:7], line)
@@ -89,10 +116,10 @@ def _behind(spool: bytes, line: int) -> bytes:
     return bytes(spool + max(line, 0).to_bytes(5) + b"\xff")
 
 
-async def sessions(store: Store, filters: Filter) -> list[Document]:
+async def sessions(store: Store, filters: Filter) -> list[SessionDocument]:
     """The sessions of the peers that are asked for, which overlap the time that is."""
     begun = {"since": {"$lt": filters.end}} if filters.end else {}
-    found: dict[Any, Document] = {}
+    found: dict[ObjectId, SessionDocument] = {}
     for still in ({"until": None}, {"until": {"$gte": filters.start} if filters.start else {"$exists": True}}):
         async for session in store.find("sessions", {**begun, **still}, fields=_SESSION_FIELDS):
             if filters.of_peer(Peer.model_validate(session["peer"])):
@@ -100,9 +127,9 @@ async def sessions(store: Store, filters: Filter) -> list[Document]:
     return list(found.values())
 
 
-async def merge(*streams: AsyncGenerator[Row, None]) -> AsyncGenerator[Row, None]:
+async def merge(*streams: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
     """Streams in order as one stream in order: `heapq.merge` for asynchronous generators, which it closes."""
-    heap: list[tuple[datetime, bytes, int, Row]] = []
+    heap: list[tuple[datetime, bytes, int, R]] = []
 
     async def advance(number: int) -> None:
         row = await anext(streams[number], None)
@@ -123,7 +150,7 @@ async def merge(*streams: AsyncGenerator[Row, None]) -> AsyncGenerator[Row, None
 # --- the UPDATEs of one peer --------------------------------------------------------------------------------------
 
 
-def spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list[Span]]:
+def spans(found: Iterable[SessionDocument], filters: Filter) -> dict[str, list[Span]]:
     """When each peer had sessions, within the time that is asked for."""
     now = datetime.now(UTC)
     spans: dict[str, list[Span]] = {}
@@ -140,7 +167,9 @@ def spans(found: Iterable[Mapping[str, Any]], filters: Filter) -> dict[str, list
     return spans
 
 
-def of_peer(store: Store, address: str, spans: Sequence[Span], *, most: int | None = None) -> AsyncGenerator[Row, None]:
+def of_peer(
+    store: Store, address: str, spans: Sequence[Span], *, most: int | None = None
+) -> AsyncGenerator[UpdateRow, None]:
     """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out.
 
     `most` is how many there can be, where that is known.
@@ -148,13 +177,13 @@ def of_peer(store: Store, address: str, spans: Sequence[Span], *, most: int | No
     return rows(updates_of_peer(store, address, spans, most=most))
 
 
-def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[Row, None]:
+def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[UpdateRow, None]:
     """The UPDATEs of one peer in one range of time."""
     return rows(updates_within(store, address, span))
 
 
-async def rows(documents: AsyncGenerator[Document, None]) -> AsyncGenerator[Row, None]:
+async def rows(documents: AsyncGenerator[UpdateDocument, None]) -> AsyncGenerator[UpdateRow, None]:
     """UPDATEs as rows."""
     async with aclosing(documents):
         async for document in documents:
-            yield Row(document["ts"], document["_id"].binary, UPDATE, document)
+            yield UpdateRow(document["ts"], document["_id"].binary, document)

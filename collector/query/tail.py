@@ -22,9 +22,10 @@ from collector.query import streams
 from collector.query.filters import Filter
 from collector.query.newest import newest
 from collector.query.search import Expander
-from collector.query.streams import Row
-from collector.store.mongo import Document, Store
+from collector.query.streams import Row, SessionRow, UpdateRow
+from collector.store.mongo import Store
 from schemas.query import HistoryEntry
+from schemas.stored import SessionDocument
 
 POLL_SECONDS = 0.15
 _ONE_QUERY = timedelta(minutes=1)
@@ -86,7 +87,7 @@ class _Part(NamedTuple):
     shown: set[ObjectId]
     """What was shown already, of the millisecond that it begins with."""
 
-    def takes(self, row: Row) -> bool:
+    def takes(self, row: UpdateRow) -> bool:
         """Whether an UPDATE of the session is to be shown; if so, it has been from now on."""
         key = row.document["_id"]
         if not self.begin <= row.ts <= self.known.upto or key in self.shown:
@@ -147,7 +148,7 @@ class _Follower:
             async for row in merged:
                 yield row
 
-    def _fresh(self, session: Document) -> list[Row]:
+    def _fresh(self, session: SessionDocument) -> list[SessionRow]:
         """A session's begin and its end, if they have not been shown."""
         known = self._followed.get(session["_id"])
         rows = streams.rows_of(session)
@@ -159,7 +160,7 @@ class _Follower:
         known.ended = "until" in session
         return rows
 
-    def _part(self, session: Document) -> _Part | None:
+    def _part(self, session: SessionDocument) -> _Part | None:
         """What there is of a session's UPDATEs that has not been shown."""
         known = self._followed[session["_id"]]
         if session["updates"] <= known.updates or not self._reads_updates:
@@ -169,7 +170,7 @@ class _Follower:
         known.updates = session["updates"]
         return _Part(known, begin, shown)
 
-    async def _updates(self, address: str, parts: Mapping[ObjectId, _Part]) -> AsyncGenerator[Row, None]:
+    async def _updates(self, address: str, parts: Mapping[ObjectId, _Part]) -> AsyncGenerator[UpdateRow, None]:
         """One question for all sessions of a peer."""
         begin = min(part.begin for part in parts.values())
         behind = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)

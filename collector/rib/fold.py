@@ -8,13 +8,14 @@ from __future__ import annotations
 import heapq
 import os
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import bson
 
 from collector.rib.pages import pack, unpack
 from collector.rib.routes import WITHDRAWN, Nlri, Range, RouteEntry, RouteKey, groups, key_of, milliseconds, order
+from schemas.stored import GroupDocument, UpdateDocument
 
 Change = tuple[bytes, RouteKey, RouteEntry]
 """Where a route stands, which it is, and what was said last of it."""
@@ -43,7 +44,7 @@ class Fold:
         self._only = None if only is None else frozenset(only)
         self._span = span
 
-    def add(self, update: Mapping[str, Any]) -> None:
+    def add(self, update: UpdateDocument) -> None:
         """Take the next UPDATE into account: its withdrawals, then its announcements (RFC 4271 4.3)."""
         if update.get("session") != self._session:
             return
@@ -90,7 +91,7 @@ class Fold:
     def _sorted(self) -> list[Change]:
         return sorted((order(key), key, held) for key, held in self._changes.items())
 
-    def _keys(self, group: Mapping[str, Any]) -> Iterator[RouteKey]:
+    def _keys(self, group: GroupDocument) -> Iterator[RouteKey]:
         family, rd, path_id = group["family"], group.get("rd"), group.get("path_id")
         for nlri in group.get("nlri", ()):
             if self._only is None or nlri in self._only:
@@ -98,7 +99,7 @@ class Fold:
                 if self._span is None or self._span.has(key):
                     yield key
 
-    def _objects(self, group: Mapping[str, Any]) -> Sequence[Nlri]:
+    def _objects(self, group: GroupDocument) -> Sequence[Nlri]:
         return group.get("objects", ()) if self._only is None and self._span is None else ()
 
 

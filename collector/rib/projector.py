@@ -20,9 +20,10 @@ from collector.errors import StoreError
 from collector.rib import snapshots
 from collector.rib.fold import Fold
 from collector.rib.snapshots import Stored
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import updates_of_peer
 from schemas.documents import Snapshot
+from schemas.stored import SessionDocument, UpdateDocument
 
 log = logging.getLogger(__name__)
 
@@ -73,13 +74,13 @@ class Projector:
         self._rhythm = rhythm
         self._kept, self._changes_kept = days, changes_days
         self._began = datetime.now(UTC)
-        self._up: dict[ObjectId, Document] | None = None
-        self._seen: dict[ObjectId, Document] = {}
+        self._up: dict[ObjectId, SessionDocument] | None = None
+        self._seen: dict[ObjectId, SessionDocument] = {}
         self._newest: dict[ObjectId, Stored | None] = {}
         self._outdated: set[ObjectId] | None = None
         self._busy_since = self._last_full = self._swept = float("-inf")
 
-    def saw(self, sessions: Sequence[Document], *, full: bool) -> None:
+    def saw(self, sessions: Sequence[SessionDocument], *, full: bool) -> None:
         """Take note of sessions as the archiver has stored them, and of whether its batch was a full one."""
         self._seen.update((session["_id"], session) for session in sessions)
         if full:
@@ -125,7 +126,7 @@ class Projector:
         now = time.monotonic()
         return now - self._last_full > QUIET_SECONDS or now - self._busy_since > LONGEST_WAIT
 
-    async def _follow(self, session: Document) -> None:
+    async def _follow(self, session: SessionDocument) -> None:
         """Store what is due of a session."""
         key = session["_id"]
         if key not in self._newest:
@@ -208,7 +209,7 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     return count
 
 
-async def _remove_what_can_be_made(store: Store, session: Document) -> list[Snapshot]:
+async def _remove_what_can_be_made(store: Store, session: SessionDocument) -> list[Snapshot]:
     """Remove a session's tables, but for those that its UPDATEs do not make any more, and the first behind these.
 
     Returns:
@@ -227,7 +228,9 @@ async def _remove_what_can_be_made(store: Store, session: Document) -> list[Snap
     return stay
 
 
-async def project(store: Store, session: Document, stored: Stored | None, rhythm: Rhythm) -> AsyncIterator[Stored]:
+async def project(
+    store: Store, session: SessionDocument, stored: Stored | None, rhythm: Rhythm
+) -> AsyncIterator[Stored]:
     """Store the tables of a session that are due behind what is there.
 
     Args:
@@ -258,7 +261,7 @@ async def project(store: Store, session: Document, stored: Stored | None, rhythm
 class _Course:
     """One session's UPDATEs as they are gone through, and what is stored of them."""
 
-    def __init__(self, store: Store, session: Document, stored: Stored | None, fold: Fold) -> None:
+    def __init__(self, store: Store, session: SessionDocument, stored: Stored | None, fold: Fold) -> None:
         self.stored = stored
         self.begin: datetime = stored.newest.ts if stored else session["since"]
         """Where what is to be gone through begins."""
@@ -270,12 +273,12 @@ class _Course:
         """The time of the last of them."""
         self._store, self._session, self._fold = store, session, fold
 
-    def updates(self, end: datetime) -> AsyncIterator[Document]:
+    def updates(self, end: datetime) -> AsyncIterator[UpdateDocument]:
         """What was said up to a time."""
         most = self._session["updates"] - self.count - self.pending
         return updates_of_peer(self._store, self._session["peer"]["address"], [(self.begin, end)], most=most)
 
-    def add(self, update: Document) -> None:
+    def add(self, update: UpdateDocument) -> None:
         """Take the next one into account."""
         before = self._fold.updates
         self._fold.add(update)

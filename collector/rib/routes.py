@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from schemas.identity import identity
 from schemas.scalars import one_next_hop
+from schemas.stored import GroupDocument, UpdateDocument
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
-Group = Mapping[str, Any]
-"""Routes of one family that an UPDATE announces with one next hop, or withdraws, as its document has them."""
 Nlri = Any
 """A prefix, or what ExaBGP prints of a route that is none."""
 
@@ -34,46 +33,49 @@ class RouteKey(NamedTuple):
         return self.nlri[0] not in '{["'
 
 
-def key_of(group: Group, nlri: Nlri) -> RouteKey:
+def key_of(group: GroupDocument, nlri: Nlri) -> RouteKey:
     """What tells a route of a group from all others of its peer."""
     family = group["family"]
     name = nlri if "nlri" in group else identity(family, nlri)
     return RouteKey(family, group.get("rd"), group.get("path_id"), name)
 
 
-def groups(update: Mapping[str, Any], event: str) -> Sequence[Group]:
+def groups(update: UpdateDocument, event: Literal["announce", "withdraw"]) -> Sequence[GroupDocument]:
     """What an UPDATE's document announces or withdraws.
 
     Of routes with a next hop of 32 bytes bgpledger 0.1 stored most twice, once for each half; here they stand once.
     """
-    said: Sequence[Group] = update.get(event, ())
+    said = update.get(event, ())
     halves = [group for group in said if ":" in group.get("next_hop", "")]
     if len({group["next_hop"] for group in halves}) > 1 or any(map(_is_doubled, halves)):
         return list(_once(said))
     return said
 
 
-def _is_doubled(group: Group) -> bool:
+def _is_doubled(group: GroupDocument) -> bool:
     nlri = group.get("nlri", ())
     return len(nlri) > 1 and nlri[::2] == nlri[1::2]
 
 
-def _once(said: Sequence[Group]) -> Iterator[Group]:
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
+def _once(said: Sequence[GroupDocument]) -> Iterator[GroupDocument]:
+    found: dict[tuple[str, ...], GroupDocument] = {}
     for group in said:
         if ":" not in group.get("next_hop", ""):
             yield group
             continue
-        whole = {**group, "nlri": group["nlri"][::2]} if _is_doubled(group) else {**group}
+        whole = group.copy()
+        if _is_doubled(group):
+            whole["nlri"] = group["nlri"][::2]
         names = [str(key_of(whole, route)) for route in (*whole.get("nlri", ()), *whole.get("objects", ()))]
         first = found.setdefault((str(whole.get("labels")), *names), whole)
         if first is not whole:
             first["next_hop"], link_local = one_next_hop(first["next_hop"], whole["next_hop"])
-            first.update({"link_local": link_local} if link_local else {})
+            if link_local:
+                first["link_local"] = link_local
     yield from found.values()
 
 
-def routes(update: Mapping[str, Any], event: str) -> Iterator[tuple[Group, Nlri]]:
+def routes(update: UpdateDocument, event: Literal["announce", "withdraw"]) -> Iterator[tuple[GroupDocument, Nlri]]:
     """Every route that an UPDATE's document announces or withdraws, with its group."""
     for group in groups(update, event):
         for nlri in (*group.get("nlri", ()), *group.get("objects", ())):

@@ -25,6 +25,7 @@ from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST
 from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart, collector_number, key_behind, make_snapshot_key
 from schemas.scalars import spoken
+from schemas.stored import SessionDocument
 
 Beside = tuple[RouteKey, RouteEntry, RouteEntry]
 """A route, how it stood, and how it stands; `WITHDRAWN` when it does not."""
@@ -228,7 +229,7 @@ class _Ahead:
 
 
 async def write(
-    store: Store, session: Document, ts: datetime, base: Snapshot | None, fold: Fold, *, updates: int
+    store: Store, session: SessionDocument, ts: datetime, base: Snapshot | None, fold: Fold, *, updates: int
 ) -> Snapshot:
     """Store a session's whole table as it was just before a time; harmless to repeat.
 
@@ -248,14 +249,16 @@ async def write(
 
 
 async def write_changes(
-    store: Store, session: Document, ts: datetime, base: Snapshot, fold: Fold, *, updates: int
+    store: Store, session: SessionDocument, ts: datetime, base: Snapshot, fold: Fold, *, updates: int
 ) -> Snapshot:
     """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
     snapshot = await _empty(store, session, ts, updates, base.key)
     return await _write(store, snapshot, _changes(fold))
 
 
-async def _empty(store: Store, session: Document, ts: datetime, updates: int, base: ObjectId | None = None) -> Snapshot:
+async def _empty(
+    store: Store, session: SessionDocument, ts: datetime, updates: int, base: ObjectId | None = None
+) -> Snapshot:
     key = make_snapshot_key(ts, collector_number(session["collector"]), session["_id"])
     return Snapshot(
         key=await _free(store, "snapshots", key, {"session": session["_id"], "ts": ts}),

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from collector.store.collections import SCHEMA_VERSION
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import updates_of_peer
 from collector.store.writes import Change
 from schemas.documents import UPDATE_VERSION, set_origins
+from schemas.stored import SessionDocument, UpdateDocument
 
 _BATCH = 250
 _SLACK = timedelta(seconds=2)
@@ -108,7 +109,7 @@ async def _name_origins(store: Store, read: Read) -> int:
     return changed + await _change(store, waiting)
 
 
-async def _updates(store: Store, address: str, sessions: Sequence[Document]) -> AsyncIterator[Document]:
+async def _updates(store: Store, address: str, sessions: Sequence[SessionDocument]) -> AsyncIterator[UpdateDocument]:
     """A peer's UPDATEs: those of its sessions, of others that have expired, and what is stored meanwhile."""
     begin = min((session["since"] - _SLACK for session in sessions), default=_NEVER)
     end = max((session["last_seen"] + _SLACK for session in sessions), default=_EPOCH)
@@ -124,15 +125,16 @@ async def _updates(store: Store, address: str, sessions: Sequence[Document]) -> 
             yield document
 
 
-def _with_origins(document: Document) -> Change:
+def _with_origins(document: UpdateDocument) -> Change:
     old = {
         "_id": document["_id"],
         "v": document["v"],
         "peer.address": document["peer"]["address"],
         "ts": document["ts"],
     }
-    set_origins(document)
-    return Change(old, {name: document[name] for name in ("v", "origin_asns") if name in document})
+    new = {**document}
+    set_origins(new)
+    return Change(old, {name: new[name] for name in ("v", "origin_asns") if name in new})
 
 
 async def _change(store: Store, changes: list[Change]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
 import pymongo
 from bson.errors import BSONError
@@ -36,12 +36,29 @@ from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
 from collector.store.writes import Change, Refusal
 from collector.store.writes import Document as Document
+from schemas.stored import (
+    GapDocument,
+    MessageDocument,
+    RejectDocument,
+    SessionDocument,
+    SnapshotDocument,
+    SnapshotPartDocument,
+    UpdateDocument,
+)
 
 _DURABLE = WriteConcern("majority", j=True)
 _NOT_AUTHORISED = (13, 18)
 _SCAN_SECONDS = 3600.0
 _AT_ONCE, _AT_LEAST = 1000, 50
 """Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
+
+
+class How(TypedDict, total=False):
+    """In what order documents are wanted, how many, and what of them; see `Store.find`."""
+
+    sort: Sort
+    limit: int
+    fields: Sequence[str] | None
 
 
 class Store:
@@ -222,6 +239,44 @@ class Store:
 
     # --- reads --------------------------------------------------------------------------------------------------
 
+    @overload
+    def find(
+        self, collection: Literal["updates"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[UpdateDocument, None]: ...
+
+    @overload
+    def find(
+        self, collection: Literal["messages"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[MessageDocument, None]: ...
+
+    @overload
+    def find(
+        self, collection: Literal["sessions"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[SessionDocument, None]: ...
+
+    @overload
+    def find(
+        self, collection: Literal["gaps"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[GapDocument, None]: ...
+
+    @overload
+    def find(
+        self, collection: Literal["rejects"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[RejectDocument, None]: ...
+
+    @overload
+    def find(
+        self, collection: Literal["snapshots"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[SnapshotDocument, None]: ...
+
+    @overload
+    def find(
+        self, collection: Literal["snapshot_parts"], query: Mapping[str, Any], **how: Unpack[How]
+    ) -> AsyncGenerator[SnapshotPartDocument, None]: ...
+
+    @overload
+    def find(self, collection: str, query: Mapping[str, Any], **how: Unpack[How]) -> AsyncGenerator[Any, None]: ...
+
     async def find(
         self,
         collection: str,
@@ -230,7 +285,7 @@ class Store:
         sort: Sort = (),
         limit: int = 0,
         fields: Sequence[str] | None = None,
-    ) -> AsyncGenerator[Document, None]:
+    ) -> AsyncGenerator[Any, None]:
         """The documents that match, streamed; the server forgets the rest when it, or the store, is closed.
 
         Args:

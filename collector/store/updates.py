@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
+from schemas.stored import UpdateDocument
 
 T = TypeVar("T")
 IN_ORDER = (("ts", 1), ("_id", 1))
@@ -21,7 +22,7 @@ IN_ORDER = (("ts", 1), ("_id", 1))
 NEWEST_FIRST = (("ts", -1), ("_id", -1))
 Span = tuple[datetime, datetime]
 """From, and up to but without."""
-_Read = Callable[[Mapping[str, datetime]], AsyncGenerator[Document, None]]
+_Read = Callable[[Mapping[str, datetime]], AsyncGenerator[UpdateDocument, None]]
 """Reads one window."""
 
 _FIRST_WINDOW = timedelta(seconds=1)
@@ -37,7 +38,7 @@ _PREFIXES, _KEYS = 10, 50
 
 def updates_of_peer(
     store: Store, address: str, spans: Sequence[Span], *, most: int | None = None
-) -> AsyncGenerator[Document, None]:
+) -> AsyncGenerator[UpdateDocument, None]:
     """The UPDATEs of one peer in ranges of time that follow each other.
 
     Args:
@@ -50,21 +51,21 @@ def updates_of_peer(
     return _in_windows(partial(updates_within, store, address), spans, _WIDEST_WINDOW, most)
 
 
-def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[Document, None]:
+def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[UpdateDocument, None]:
     """The UPDATEs of one peer in one range of time; those of one millisecond in the order of their lines."""
     return _within(store, {"peer.address": address}, None, span)
 
 
 def announcements_of(
     store: Store, asn: int, span: Span, *, fields: Sequence[str] | None = None
-) -> AsyncGenerator[Document, None]:
+) -> AsyncGenerator[UpdateDocument, None]:
     """The UPDATEs of all peers that announce what an AS originates, in a range of time; `ts` must be of the fields."""
     return _in_windows(partial(_within, store, {"origin_asns": asn}, fields), [span], _WIDEST_OF_FEW)
 
 
 async def withdrawals_of(
     store: Store, address: str, prefixes: Sequence[str], span: Span
-) -> AsyncGenerator[Document, None]:
+) -> AsyncGenerator[UpdateDocument, None]:
     """The UPDATEs of one peer that withdraw any of some prefixes, in a range of time; their keys are kept in memory."""
     times: dict[ObjectId, datetime] = {}
     within = {"$gte": span[0], "$lt": span[1]}
@@ -83,7 +84,7 @@ async def withdrawals_of(
 
 async def _in_windows(
     read: _Read, spans: Sequence[Span], widest: timedelta, most: int | None = None
-) -> AsyncGenerator[Document, None]:
+) -> AsyncGenerator[UpdateDocument, None]:
     """Windows reach over several spans: four thousand short ones cost no more than a long one."""
     if not spans:
         return
@@ -117,7 +118,7 @@ def _reach(spans: Sequence[Span], at: int, ts: datetime) -> int:
 
 def _within(
     store: Store, query: Mapping[str, Any], fields: Sequence[str] | None, span: Mapping[str, datetime]
-) -> AsyncGenerator[Document, None]:
+) -> AsyncGenerator[UpdateDocument, None]:
     return store.find("updates", {**query, "ts": span}, sort=IN_ORDER, fields=fields)
 
 

@@ -23,6 +23,7 @@ from collector.spool.segment import segments
 from collector.store.mongo import Store
 from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
 from schemas.message import Answer, Counted, Keepalive, Message, ReceiverEnd, ReceiverStart, Shutdown, StateChange
+from schemas.stored import SessionDocument
 
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
@@ -227,7 +228,7 @@ async def _check_sessions(store: Store, report: Report, lines: _Lines) -> None:
     if lines.ups != {key for key, one in sessions.items() if one["began"] == "up"}:
         report.fault("the sessions are not those that the lines say came up")
     await _check_tallies(store, report, sessions)
-    by_peer: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    by_peer: dict[str, list[SessionDocument]] = defaultdict(list)
     for one in sessions.values():
         by_peer[one["peer"]["address"]].append(one)
         if "until" not in one:
@@ -240,7 +241,7 @@ async def _check_sessions(store: Store, report: Report, lines: _Lines) -> None:
     await _check_gaps(store, report, lines)
 
 
-async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, dict[str, Any]]) -> None:
+async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, SessionDocument]) -> None:
     updates: Counter[ObjectId] = Counter()
     keepalives: Counter[ObjectId] = Counter()
     for collection in ("updates", "messages"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from collector.query.peer_ribs import known
 from collector.store.mongo import Store
+from schemas.stored import SessionDocument, UpdateDocument
 
 Table = dict[tuple[str, int | None, str], tuple[datetime, str | None]]
 """Routes by family, path ID and prefix: since when, with which AS path."""
@@ -21,7 +21,7 @@ async def faulty_tables(store: Store) -> tuple[int, list[str]]:
     """
     faults = []
     tables = [one async for one in store.find("snapshots", {})]
-    said: dict[Any, list[dict[str, Any]]] = {}
+    said: dict[Any, list[UpdateDocument]] = {}
     async for update in store.find("updates", {}):
         said.setdefault(update.get("session"), []).append(update)
     async for session in store.find("sessions", {}):
@@ -35,13 +35,13 @@ async def faulty_tables(store: Store) -> tuple[int, list[str]]:
     return len(tables), faults
 
 
-async def _told(store: Store, session: Mapping[str, Any], moment: datetime) -> Table:
-    found = await known(store, dict(session), moment)
+async def _told(store: Store, session: SessionDocument, moment: datetime) -> Table:
+    found = await known(store, session, moment)
     routes = [found.route(*item) async for items in found.table() for item in items]
     return {(one.family, one.path_id, one.prefix or ""): (one.since, one.as_path) for one in routes}
 
 
-def _folded(updates: list[dict[str, Any]]) -> Table:
+def _folded(updates: list[UpdateDocument]) -> Table:
     table: Table = {}
     for update in sorted(updates, key=lambda one: (one["ts"], one["_id"])):
         for group in update.get("withdraw", ()):

@@ -20,6 +20,7 @@ from collector.spool.spool import inspect
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.documents import collector_number, instance_name, key_collector
+from schemas.stored import SessionDocument
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port, processes
 from tests.support import ROOT, Router, until
 
@@ -148,7 +149,7 @@ async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(da
     with collecting(data_dir) as collector:
         await collector.until_up()
 
-        async def ended() -> list[dict[str, Any]]:
+        async def ended() -> list[SessionDocument]:
             async with Store.open(collector.uri) as store:
                 return [one async for one in store.find("sessions", {"ended_by": "collector"})]
 

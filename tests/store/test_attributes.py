@@ -183,6 +183,6 @@ async def test_only_to_customer_of_0_1(data_dir: Path, store: Store) -> None:
         attributes = document["attributes"]
         assert attributes.pop("otc") == 64511
         attributes["unknown"].append({"code": 35, "flags": 0xE0, "hex": "0000fbff"})
-        await store.replace("updates", [document])
+        await store.replace("updates", [{**document}])
     (entry,) = [one for one in await entries(store, asked(attribute="otc=64511")) if one.prefix]
     assert (entry.otc, [one.code for one in entry.unknown_attributes or ()]) == (64511, [250])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from collector.query.filters import Choice, Filter
 from collector.query.narrow import narrow_diff, narrow_rib
 from collector.query.rib import RibQuery
-from collector.store.mongo import Document, Sort, Store
+from collector.store.mongo import Sort, Store
 from tests.store.test_archive import archive
 from tests.support import Router
 
@@ -22,18 +22,10 @@ LATER = datetime.fromtimestamp(1.8e9, UTC) + timedelta(minutes=10)
 class Listening(Store):
     """A store that remembers what it is asked of UPDATEs."""
 
-    def find(
-        self,
-        collection: str,
-        query: Mapping[str, Any],
-        *,
-        sort: Sort = (),
-        limit: int = 0,
-        fields: Sequence[str] | None = None,
-    ) -> AsyncGenerator[Document, None]:
+    def find(self, collection: str, query: Mapping[str, Any], **how: Any) -> Any:
         if collection == "updates":
-            self.asked.append((query, sort))
-        return super().find(collection, query, sort=sort, limit=limit, fields=fields)
+            self.asked.append((query, how.get("sort", ())))
+        return super().find(collection, query, **how)
 
     asked: list[tuple[Mapping[str, Any], Sort]]
 

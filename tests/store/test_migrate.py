@@ -83,7 +83,7 @@ async def test_a_database_of_before_is_served_and_migrated(
     assert await found(store, asked) == said
     old = {one["_id"]: one async for one in store.find("updates", {})}
     assert all("origin_asns" not in one for one in old.values())
-    assert [to_message(one) for one in old.values()] == [to_message(one) for one in everything.values()]
+    assert [to_message({**one}) for one in old.values()] == [to_message(one) for one in everything.values()]
 
     assert sum(done.changed for done in await migrate(store, Watching())) == len(everything)
     assert "origin" in indexes(mongodb_uri, database)

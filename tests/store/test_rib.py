@@ -135,7 +135,8 @@ async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         its = [one for one in updates if one["session"] == session["_id"]]
         base = None
         for number in range(0, len(its), 4):
-            then = {**session, "last_seen": its[number]["ts"], "updates": number}
+            then = session.copy()
+            then["last_seen"], then["updates"] = its[number]["ts"], number
             async for made in project(store, then, base, Rhythm(hours=8, updates=1)):
                 base = made
         assert base is not None or len(its) < 5

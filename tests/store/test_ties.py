@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +20,7 @@ from collector.query.search import search
 from collector.query.tail import tail
 from collector.query.top import top
 from collector.query.verify.verify import verify
-from collector.store.mongo import Document, Sort, Store
+from collector.store.mongo import Sort, Store
 from tests.store.test_archive import archive
 from tests.store.test_asking import PREFIXES
 from tests.support import Router
@@ -34,16 +34,10 @@ class Shuffling(Store):
     chance: random.Random
 
     async def find(
-        self,
-        collection: str,
-        query: Mapping[str, Any],
-        *,
-        sort: Sort = (),
-        limit: int = 0,
-        fields: Sequence[str] | None = None,
-    ) -> AsyncGenerator[Document, None]:
+        self, collection: str, query: Mapping[str, Any], *, sort: Sort = (), limit: int = 0, **how: Any
+    ) -> AsyncGenerator[Any, None]:
         names = [name for name, _ in sort]
-        found = [one async for one in super().find(collection, query, sort=sort, limit=0, fields=fields)]
+        found = [one async for one in super().find(collection, query, sort=sort, **how)]
         given = 0
         for _, same in groupby(found, key=lambda one: [one.get(name) for name in names]):
             some = list(same)

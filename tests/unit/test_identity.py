@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import bson
 import pytest
@@ -16,6 +16,7 @@ from collector.sources.exabgp.decode import decode
 from schemas.documents import Place, make_key, to_document
 from schemas.identity import identity
 from schemas.message import Update
+from schemas.stored import UpdateDocument
 from tests.exabgp_lines import ORIGIN, Speaker, as_path, packed, reach, unreach
 from tests.families import ROUTES, Route
 
@@ -33,7 +34,7 @@ def document(line: bytes) -> dict[str, Any]:
 def stands(*documents: dict[str, Any]) -> list[dict[str, Any]]:
     fold = Fold(None)
     for one in documents:
-        fold.add({**one, "session": None})
+        fold.add(cast("UpdateDocument", {**one, "session": None}))
     return [bson.decode(held.facts) for _, _, held in fold.changes() if held is not WITHDRAWN]
 
 
@@ -96,7 +97,7 @@ def test_what_0_1_stored_twice_is_read_once(
     hops: tuple[str, ...], nlri: list[str], next_hop: str, link_local: str | None
 ) -> None:
     stored = [{"family": "ipv6 unicast", "next_hop": hop, "nlri": nlri} for hop in hops]
-    (group,) = groups({"announce": stored}, "announce")
+    (group,) = groups(cast("UpdateDocument", {"announce": stored}), "announce")
     assert (group["next_hop"], group.get("link_local"), group["nlri"]) == (
         next_hop,
         link_local,
@@ -110,4 +111,4 @@ def test_routes_with_other_next_hops_stay_as_they_are() -> None:
         {"family": "ipv6 unicast", "next_hop": "2001:db8::2", "nlri": ["2001:db8:2::/48"]},
         {"family": "ipv6 multicast", "next_hop": "2001:db8::2", "nlri": ["2001:db8:1::/48"]},
     ]
-    assert list(groups({"announce": stored}, "announce")) == stored
+    assert list(groups(cast("UpdateDocument", {"announce": stored}), "announce")) == stored

@@ -13,6 +13,7 @@ from collector.rib.routes import RouteEntry, RouteKey, milliseconds
 from collector.store.mongo import Store
 from schemas.attributes import Aggregator, Attributes, ExtendedCommunity, UnknownAttribute
 from schemas.query import Route
+from schemas.stored import SessionDocument
 
 SINCE = datetime(2026, 11, 25, 3, tzinfo=UTC)
 SESSION = {"_id": ObjectId(), "peer": {"address": "192.0.2.1", "asn": 64500}, "collector": "c", "since": SINCE}
@@ -53,7 +54,7 @@ OWN = st.fixed_dictionaries(
 @given(ATTRIBUTES, OWN)
 def test_a_route_is_what_its_document_says(attributes: Attributes, own: dict[str, object]) -> None:
     stored = {**attributes.model_dump(exclude_none=True), **own}
-    known = PeerRib(cast("Store", None), SESSION, None, None, {}, stale=False)
+    known = PeerRib(cast("Store", None), cast("SessionDocument", SESSION), None, None, {}, stale=False)
     key = RouteKey("ipv4 mpls-vpn", "64500:1", 7, "10.0.0.0/8")
     route = known.route(key, RouteEntry(milliseconds(SINCE), bson.encode(stored)))
     facts = {"family": key.family, "rd": key.rd, "path_id": key.path_id, "prefix": key.nlri, "since": SINCE}

@@ -19,9 +19,10 @@ from collector.query.verify.checks import Claims, Judgement, Limits, ToldGap
 from collector.query.verify.inventory import Books, Owner, find_begins
 from collector.query.verify.reader import every_document
 from collector.spool.spool import SpoolState, inspect, known_identity
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from schemas.documents import COUNTED_CAUSES, Session, instance_name, key_line
 from schemas.query import Finding, Verification
+from schemas.stored import MessageDocument
 
 MOST_FINDINGS = 500
 _EVERY = 1000
@@ -170,7 +171,7 @@ def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Findin
             yield Finding(what="tally", peer=peer, session=key, detail=detail)
 
 
-async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, Document]]:
+async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, MessageDocument]]:
     """Every word of a receiver's that it began."""
     query = {"peer.address": None, "kind": "helper_start"}
     fields = ("collector", "source", "incarnation")

@@ -1,0 +1,223 @@
+"""What the collections hold, as it is read: the shapes of `schemas.message` and `schemas.documents` as dictionaries.
+
+Whoever reads thousands a second takes them as they come, without a model for each; these types let mypy see a wrong
+field. A field that may be absent is `NotRequired`. A question for some fields alone (`Store.find(fields=...)`) gives a
+document without the others.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, NotRequired, TypedDict
+
+from bson import ObjectId
+
+from schemas.documents import GapCause
+
+
+class PeerDocument(TypedDict):
+    """The router at the other end of a session; see `schemas.message.Peer`."""
+
+    address: str
+    asn: int
+
+
+class SourceDocument(TypedDict):
+    """The ExaBGP process that wrote a line, and its count; see `schemas.message.Source`."""
+
+    pid: int
+    counter: NotRequired[int]
+
+
+class GroupDocument(TypedDict):
+    """Routes of one family, announced with one next hop or withdrawn; see `schemas.message.Announced`."""
+
+    family: str
+    path_id: NotRequired[int]
+    rd: NotRequired[str]
+    labels: NotRequired[list[list[int]]]
+    nlri: NotRequired[list[str]]
+    host_bits: NotRequired[list[str]]
+    objects: NotRequired[list[Any]]
+    next_hop: NotRequired[str]
+    link_local: NotRequired[str]
+
+
+class CommunityDocument(TypedDict):
+    """An extended community; see `schemas.attributes.ExtendedCommunity`."""
+
+    hex: str
+    text: NotRequired[str]
+
+
+class UnknownDocument(TypedDict):
+    """An attribute that ExaBGP does not interpret; see `schemas.attributes.UnknownAttribute`."""
+
+    code: int
+    flags: int
+    hex: str
+
+
+class AttributesDocument(TypedDict, total=False):
+    """The path attributes of an UPDATE; see `schemas.attributes.Attributes`."""
+
+    origin: str
+    as_path: str
+    med: int
+    local_pref: int
+    atomic_aggregate: bool
+    aggregator: dict[str, Any]
+    communities: list[str]
+    large_communities: list[str]
+    extended_communities: list[CommunityDocument]
+    ipv6_extended_communities: list[CommunityDocument]
+    originator_id: str
+    cluster_list: list[str]
+    aigp: str
+    otc: int
+    pmsi_tunnel: str
+    prefix_sid: dict[str, Any]
+    bgp_ls: dict[str, Any]
+    unknown: list[UnknownDocument]
+    error: str
+    other: dict[str, Any]
+
+
+class _Stored(TypedDict):
+    _id: ObjectId
+    v: int
+    collector: str
+
+
+class UpdateDocument(_Stored):
+    """A document of `updates`; see `schemas.message.Update` and `schemas.documents.to_document`."""
+
+    ts: datetime
+    clock: NotRequired[datetime]
+    session: NotRequired[ObjectId]
+    source: SourceDocument
+    peer: PeerDocument
+    wire: NotRequired[bytes]
+    attributes: NotRequired[AttributesDocument]
+    announce: NotRequired[list[GroupDocument]]
+    withdraw: NotRequired[list[GroupDocument]]
+    origin_asns: NotRequired[list[int]]
+
+
+class MessageDocument(_Stored):
+    """A document of `messages`; `kind` tells which fields of which model of `schemas.message` it has."""
+
+    ts: datetime
+    clock: NotRequired[datetime]
+    kind: str
+    session: NotRequired[ObjectId]
+    source: NotRequired[SourceDocument]
+    peer: NotRequired[PeerDocument]
+    local: NotRequired[PeerDocument]
+    wire: NotRequired[bytes]
+    family: NotRequired[str]
+    version: NotRequired[int]
+    asn: NotRequired[int]
+    hold_time: NotRequired[int]
+    router_id: NotRequired[str]
+    capabilities: NotRequired[list[dict[str, Any]]]
+    code: NotRequired[int]
+    subcode: NotRequired[int]
+    data: NotRequired[str]
+    text: NotRequired[str]
+    subtype: NotRequired[str]
+    state: NotRequired[Literal["connected", "up", "down"]]
+    reason: NotRequired[str]
+    detail: NotRequired[dict[str, Any]]
+    category: NotRequired[str]
+    helper_pid: NotRequired[int]
+    incarnation: NotRequired[str]
+    since: NotRequired[datetime]
+    lines: NotRequired[int]
+    bytes: NotRequired[int]
+
+
+class NotificationDocument(TypedDict):
+    """The NOTIFICATION that ended a session; see `schemas.documents.SessionNotification`."""
+
+    direction: Literal["sent", "received"]
+    code: int
+    subcode: int
+    data: str
+
+
+class SessionDocument(_Stored):
+    """A document of `sessions`; see `schemas.documents.Session`."""
+
+    peer: PeerDocument
+    local: NotRequired[PeerDocument]
+    since: datetime
+    began: Literal["up", "seen"]
+    until: NotRequired[datetime]
+    until_line: NotRequired[int]
+    ended_by: NotRequired[Literal["peer", "exabgp", "collector"]]
+    reason: NotRequired[str]
+    notification: NotRequired[NotificationDocument]
+    router_id: NotRequired[str]
+    hold_time: NotRequired[int]
+    capabilities: NotRequired[list[dict[str, Any]]]
+    exabgp_pid: int
+    last_seen: datetime
+    last_keepalive: NotRequired[datetime]
+    keepalives: int
+    updates: int
+    announced: int
+    withdrawn: int
+
+
+class GapDocument(_Stored):
+    """A document of `gaps`; see `schemas.documents.Gap`."""
+
+    ts: datetime
+    line: int
+    peer: NotRequired[PeerDocument]
+    after: NotRequired[datetime]
+    lines: NotRequired[int]
+    cause: GapCause
+    reason: NotRequired[str]
+
+
+class RejectDocument(_Stored):
+    """A document of `rejects`; see `schemas.documents.Reject`."""
+
+    ts: datetime
+    line: int
+    reason: str
+    size: int
+    raw: str | bytes
+
+
+class PartDocument(TypedDict):
+    """Where a part of a stored table is; see `schemas.documents.SnapshotPart`."""
+
+    key: ObjectId
+    routes: int
+    first: bytes
+    last: bytes
+
+
+class SnapshotDocument(_Stored):
+    """A document of `snapshots`; see `schemas.documents.Snapshot`."""
+
+    peer: PeerDocument
+    session: ObjectId
+    ts: datetime
+    written: datetime
+    complete: bool
+    base: NotRequired[ObjectId]
+    updates: int
+    routes: int
+    parts: list[PartDocument]
+
+
+class SnapshotPartDocument(TypedDict):
+    """A document of `snapshot_parts`: some thousands of routes, packed (`collector.rib.pages`)."""
+
+    _id: ObjectId
+    v: int
+    snapshot: ObjectId
+    part: NotRequired[int]
+    routes: bytes
