@@ -16,7 +16,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from collector.errors import CollectorError
-from collector.present.formats import Format, write
+from collector.present.formats import write
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
@@ -158,9 +158,9 @@ async def _until_stored(
 
 async def _show(stage: _Stage, store: Store, began: datetime, *, stay: bool) -> None:
     _type(stage, "peers")
-    await write(peers(store), PeerStatus, Format.TABLE, sys.stdout)
+    await write(peers(store), PeerStatus, "table", sys.stdout)
     _type(stage, f"history {PREFIX}")
-    await write(history(store, HistoryQuery(PREFIX, Filter(start=began))), HistoryEntry, Format.TABLE, sys.stdout)
+    await write(history(store, HistoryQuery(PREFIX, Filter(start=began))), HistoryEntry, "table", sys.stdout)
     sys.stdout.flush()
     commands = ["history 2001:db8:42::/48", f"history {PREFIX} --start 1h --format jsonl", "peers"]
     if stay:

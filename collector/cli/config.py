@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ app = typer.Typer(help="Check the configuration, or show what becomes of it.", n
 @app.command("check", short_help="Whether the configuration can be used.")
 def check(
     ctx: typer.Context,
-    form: FormatOfAnswers = AnswerFormat.TABLE,
+    form: FormatOfAnswers = "table",
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
@@ -35,7 +35,7 @@ def check(
     settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
     render(settings, [])  # passwords that cannot be read, peers that cannot come to where we listen
     found = _summary(settings)
-    if form is AnswerFormat.TABLE:
+    if form == "table":
         sys.stdout.writelines(f"{name:<10}{value}\n" for name, value in _in_words(found).items())
     else:
         show([found], ConfigurationSummary, form)

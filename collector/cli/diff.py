@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfAnswers, Limit, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command(
     filters: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
     limit: Limit = None,
-    form: FormatOfAnswers = AnswerFormat.TABLE,
+    form: FormatOfAnswers = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -43,7 +43,6 @@ def command(
     from collector.cli.arguments import asked_moment, asked_prefix
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.present.formats import Format
     from collector.query.narrow import narrow_diff
     from collector.query.newest import newest_of
     from collector.query.rib import RibQuery
@@ -74,7 +73,7 @@ def command(
             chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
             ask,
             RouteChange,
-            Format(form),
+            form,
             moments=(before, after),
             filters=filters,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 from collector.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def command(
     ctx: typer.Context,
-    form: FormatOfAnswers = AnswerFormat.TABLE,
+    form: FormatOfAnswers = "table",
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
@@ -55,7 +55,7 @@ def command(
             seen.append(found)
             yield found
 
-    if form is AnswerFormat.TABLE:
+    if form == "table":
         _say(noted())
     else:
         checks = [Check(**{**found._asdict(), "cure": found.cure or None}) for found in noted()]

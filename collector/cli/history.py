@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
@@ -19,7 +19,7 @@ def command(
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
     filters: Any,
     limit: Limit = None,
-    form: FormatOfEntries = EntryFormat.TABLE,
+    form: FormatOfEntries = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -33,7 +33,6 @@ def command(
 
     from collector.cli.arguments import asked_prefix
     from collector.cli.run_query import answer
-    from collector.present.formats import Format
     from collector.query.history import HistoryQuery, history
     from collector.query.newest import newest
     from schemas.query import HistoryEntry
@@ -44,7 +43,7 @@ def command(
         chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
         lambda store: newest(history(store, question), limit),
         HistoryEntry,
-        Format(form),
+        form,
         filters=filters,
     )
     if nothing:

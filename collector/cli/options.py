@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from collector.present.names import AnswerFormat, EntryFormat, StatusFormat
 
 if TYPE_CHECKING:
     from collector.settings import Settings
@@ -36,39 +37,6 @@ Config = Annotated[
         dir_okay=False,
     ),
 ]
-
-
-class AnswerFormat(StrEnum):
-    """How any answers can be printed, and reports."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PSV = "psv"
-
-
-class EntryFormat(StrEnum):
-    """How entries can be printed, and routes."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PSV = "psv"
-    BGPDUMP = "bgpdump"
-    BGPREADER = "bgpreader"
-
-
-class StatusFormat(StrEnum):
-    """How a status can be printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PSV = "psv"
-    PROMETHEUS = "prometheus"
 
 
 FormatOfAnswers = Annotated[AnswerFormat, typer.Option("--format", help="How to print.")]

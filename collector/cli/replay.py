@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.arguments import asked_asn
-from collector.cli.options import AnswerFormat
 from collector.errors import ReplayError, UsageError
+from collector.present.names import AnswerFormat
 
 if TYPE_CHECKING:
     from collector.replay.player import LeftOut, Summary
@@ -41,7 +41,7 @@ def command(
     show_plan: Annotated[
         bool, typer.Option("--plan", help="Send nothing; print the file's peers and the sources that they get.")
     ] = False,
-    form: Annotated[AnswerFormat, typer.Option("--format", help="How to print a plan.")] = AnswerFormat.JSONL,
+    form: Annotated[AnswerFormat, typer.Option("--format", help="How to print a plan.")] = "jsonl",
 ) -> None:
     """Play an MRT update file into any BGP daemon, one session for each peer of the file."""
     # All that is on the command line is checked before a large file is read.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
+from collector.present.names import EntryFormat
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -36,7 +37,7 @@ def rib_command(
         bool, typer.Option("--less-specific", "-s", help="And all prefixes that it lies within.")
     ] = False,
     limit: Limit = None,
-    form: FormatOfEntries = EntryFormat.TABLE,
+    form: FormatOfEntries = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -61,7 +62,7 @@ def lookup_command(
     filters: Any,
     at: At = None,
     limit: Limit = None,
-    form: FormatOfEntries = EntryFormat.TABLE,
+    form: FormatOfEntries = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -85,7 +86,6 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.present.formats import Format
     from collector.query.narrow import narrow_rib, of_its_peers
     from collector.query.newest import newest_of
     from collector.query.rib import count_stored
@@ -104,7 +104,7 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
             yield route
 
     with progress(among_answers=True, of="entries") as shown:
-        nothing = answer(settings, ask, Route, Format(form), at=question.at, filters=filters)
+        nothing = answer(settings, ask, Route, form, at=question.at, filters=filters)
     if nothing:
         sys.stderr.write(_why_none(question, filters, hidden))
 

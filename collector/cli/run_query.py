@@ -7,7 +7,6 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from collector.errors import StoreUnavailableError
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from collector.present.formats import Format
+    from collector.present.names import Format
     from collector.query.filters import Filter
     from collector.settings import Settings
     from collector.store.mongo import Store
@@ -136,21 +135,21 @@ def answer(
     return asyncio.run(_flushing(ask_and_write()))
 
 
-def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: StrEnum) -> None:
+def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> None:
     """Write answers that are there already to stdout.
 
     Args:
         answers: what is written.
         kind: what all of them are.
-        form: how they are written, as an option named it.
+        form: how they are written.
     """
-    from collector.present.formats import Format, write
+    from collector.present.formats import write
 
     async def each() -> AsyncIterator[BaseModel]:
         for one in answers:
             yield one
 
-    asyncio.run(write(each(), kind, Format(form), sys.stdout))
+    asyncio.run(write(each(), kind, form, sys.stdout))
 
 
 def collect_rarely() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_routes_can_match, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ def command(
     everything: Annotated[
         bool, typer.Option("--all", help="Go through the whole archive when no time is given.")
     ] = False,
-    form: FormatOfEntries = EntryFormat.TABLE,
+    form: FormatOfEntries = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -41,11 +41,11 @@ def command(
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES, Format
+    from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES
     from schemas.query import FoundEntry
 
     check_routes_can_match(filters)
-    form_of_entries = Format(form)
+    form_of_entries = form
 
     def ask(store: Store) -> AsyncIterator[HistoryEntry]:
         complete = form_of_entries not in WITHOUT_WITHDRAWN_ROUTES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = typer.Typer(
 @app.command("list", short_help="The segments that are kept, or wait.")
 def list_segments(
     ctx: typer.Context,
-    form: FormatOfAnswers = AnswerFormat.TABLE,
+    form: FormatOfAnswers = "table",
     data_dir: DataDir = None,
 ) -> None:
     """List the segments that are kept (spool.keep_days), and those whose lines are not all stored yet."""
@@ -37,7 +37,7 @@ def list_segments(
     import sys
 
     from collector.instances import find_instances
-    from collector.present.formats import Format, write
+    from collector.present.formats import write
     from collector.query.spool import spool_segments
     from schemas.query import SpoolSegment
 
@@ -48,7 +48,7 @@ def list_segments(
             for segment in spool_segments(instance.spool):
                 yield segment
 
-    if not asyncio.run(write(found(), SpoolSegment, Format(form), sys.stdout)):
+    if not asyncio.run(write(found(), SpoolSegment, form, sys.stdout)):
         sys.stderr.write(f"there is no spool in {settings.data_dir}\n")
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import DataDir, FormatOfStatus, MongodbUri, MongodbUriFile, StatusFormat, chosen
+from collector.cli.options import DataDir, FormatOfStatus, MongodbUri, MongodbUriFile, chosen
 from collector.errors import CollectorError, SpoolError, StoreError
+from collector.present.names import StatusFormat
 
 if TYPE_CHECKING:
     from collector.settings import Settings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def command(
     ctx: typer.Context,
-    form: FormatOfStatus = StatusFormat.TABLE,
+    form: FormatOfStatus = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -57,14 +58,14 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
 
     from collector.cli.run_query import find_store
     from collector.errors import StoreUnavailableError
-    from collector.present.formats import Format, write
+    from collector.present.formats import write
     from collector.query.peers import peers_here
     from collector.query.status import status
     from schemas.query import CollectorStatus
 
     async def facts() -> AsyncIterator[BaseModel]:
         yield found
-        if form is StatusFormat.PROMETHEUS and store:
+        if form == "prometheus" and store:
             with suppress(StoreError):  # the status has it
                 async for peer in peers_here(store, settings.data_dir):
                     yield peer
@@ -72,8 +73,8 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
     async with AsyncExitStack() as stack:
         store = None
         with suppress(StoreUnavailableError):  # the status has it; who watches by Prometheus only looks
-            opening = find_store(settings, at_rest=form is not StatusFormat.PROMETHEUS)
+            opening = find_store(settings, at_rest=form != "prometheus")
             store = await stack.enter_async_context(opening)
         found = await status(settings.data_dir, store)
-        await write(facts(), CollectorStatus, Format(form), sys.stdout)
+        await write(facts(), CollectorStatus, form, sys.stdout)
     return found

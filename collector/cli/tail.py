@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import check_routes_can_match, with_filters
-from collector.cli.options import DataDir, EntryFormat, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
 
 
 @partial(with_filters, times=False)
@@ -18,7 +18,7 @@ def command(
     filters: Any,
     since: Annotated[str | None, typer.Option("--from", help="Begin with what is stored since.", metavar="T")] = None,
     limit: Limit = None,
-    form: FormatOfEntries = EntryFormat.TABLE,
+    form: FormatOfEntries = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -32,7 +32,6 @@ def command(
 
         from collector.cli.arguments import asked_moment
         from collector.cli.run_query import answer
-        from collector.present.formats import Format
         from collector.query.tail import tail
         from schemas.query import LiveEntry
 
@@ -42,7 +41,7 @@ def command(
             chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
             lambda store: tail(store, wanted, limit=limit, pulse=_stop_when_nobody_reads),
             LiveEntry,
-            Format(form),
+            form,
             filters=wanted,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import AnswerFormat, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def command(
     filters: Any,
     by: Annotated[_By, typer.Option(help="What makes the order.")] = _By.ANNOUNCEMENTS,
     limit: Annotated[int, typer.Option(min=1, help="Only the first N.", metavar="N")] = 10,
-    form: FormatOfAnswers = AnswerFormat.TABLE,
+    form: FormatOfAnswers = "table",
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
@@ -65,7 +65,6 @@ def command(
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.present.formats import Format
     from collector.query.search import count_updates
     from collector.query.top import top
     from schemas.query import TopEntry
@@ -84,8 +83,6 @@ def command(
             yield entry
 
     with progress(among_answers=False) as shown:
-        nothing = answer(
-            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), ask, TopEntry, Format(form), filters=filters
-        )
+        nothing = answer(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), ask, TopEntry, form, filters=filters)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from collector.cli.options import AnswerFormat, Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.present.names import AnswerFormat
 
 if TYPE_CHECKING:
     from collector.settings import Settings
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def command(
     ctx: typer.Context,
-    form: FormatOfAnswers = AnswerFormat.TABLE,
+    form: FormatOfAnswers = "table",
     config: Config = None,
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
@@ -41,7 +42,7 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     from rich.progress import Progress
 
     from collector.cli.run_query import find_store
-    from collector.present.formats import Format, write
+    from collector.present.formats import write
     from collector.query.running import find_running
     from collector.query.verify.verify import verify
     from schemas.query import Verification
@@ -60,5 +61,5 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     async def one() -> AsyncIterator[Verification]:
         yield found
 
-    await write(one(), Verification, Format(form), sys.stdout)
+    await write(one(), Verification, form, sys.stdout)
     return found

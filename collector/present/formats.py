@@ -4,49 +4,36 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TextIO
 
 from pydantic import BaseModel
 
 from collector.present import bgpdump, bgpreader, lines, prometheus, separated, table
+from collector.present.names import Format
 from schemas.query import Route
 
 Writer = Callable[[AsyncIterator[BaseModel], type[BaseModel], TextIO], Awaitable[int]]
 RouteWriter = Callable[[AsyncIterator[BaseModel], datetime, TextIO], Awaitable[int]]
 
 
-class Format(StrEnum):
-    """How answers are written."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-    PSV = "psv"
-    BGPDUMP = "bgpdump"
-    BGPREADER = "bgpreader"
-    PROMETHEUS = "prometheus"
-
-
-WITHOUT_WITHDRAWN_ROUTES = frozenset((Format.BGPDUMP, Format.BGPREADER))
+WITHOUT_WITHDRAWN_ROUTES: frozenset[Format] = frozenset(("bgpdump", "bgpreader"))
 """Of a withdrawal these show the prefix alone."""
 
 _WRITERS: dict[Format, Writer] = {
-    Format.TABLE: table.write,
-    Format.JSON: lines.write_json,
-    Format.JSONL: lines.write,
-    Format.CSV: separated.write_csv,
-    Format.PSV: separated.write_psv,
-    Format.BGPDUMP: bgpdump.write,
-    Format.BGPREADER: bgpreader.write,
-    Format.PROMETHEUS: prometheus.write,
+    "table": table.write,
+    "json": lines.write_json,
+    "jsonl": lines.write,
+    "csv": separated.write_csv,
+    "psv": separated.write_psv,
+    "bgpdump": bgpdump.write,
+    "bgpreader": bgpreader.write,
+    "prometheus": prometheus.write,
 }
 
 
 _ROUTE_WRITERS: dict[Format, RouteWriter] = {
-    Format.BGPDUMP: bgpdump.write_routes,
-    Format.BGPREADER: bgpreader.write_routes,
+    "bgpdump": bgpdump.write_routes,
+    "bgpreader": bgpreader.write_routes,
 }
 """Those that print with each route at what moment it stands."""
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from collector.present.formats import Format, write
+from collector.present.formats import write
 from collector.present.layout import Layout, text_width
 from schemas.attributes import ExtendedCommunity
 from schemas.message import Peer
@@ -83,7 +83,7 @@ async def shown(answers: Sequence[BaseModel], stream: io.StringIO) -> list[str]:
         for answer in answers:
             yield answer
 
-    await write(each(), type(answers[0]), Format.TABLE, stream)
+    await write(each(), type(answers[0]), "table", stream)
     return stream.getvalue().splitlines()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from collector.present.formats import Format, write
+from collector.present.formats import write
+from collector.present.names import Format
 from collector.present.prometheus import METRICS, PEER_METRICS, STRANGERS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
@@ -68,7 +69,7 @@ async def written(
 
 
 async def test_jsonl_has_all_keys_that_scripts_lean_on() -> None:
-    (line,) = await written([ENTRY], Format.JSONL)
+    (line,) = await written([ENTRY], "jsonl")
     parsed = json.loads(line)
     assert set(KEYS) <= set(parsed)
     assert parsed["ts"] == "2026-11-23T14:05:06.007Z"
@@ -76,7 +77,7 @@ async def test_jsonl_has_all_keys_that_scripts_lean_on() -> None:
 
 
 async def test_a_table_in_a_pipe_has_a_line_a_row() -> None:
-    header, first, second = await written([ENTRY, ENTRY.model_copy(update={"event": "session_end"})], Format.TABLE)
+    header, first, second = await written([ENTRY, ENTRY.model_copy(update={"event": "session_end"})], "table")
     assert "2026-11-23 14:05:06.007" in first
     assert "64500:1 64500:2" in first
     assert "session end" in second
@@ -85,13 +86,13 @@ async def test_a_table_in_a_pipe_has_a_line_a_row() -> None:
 
 
 async def test_attributes_without_a_column_stand_behind_their_names() -> None:
-    _, row = await written([ENTRY.model_copy(update={"link_local": "fe80::1", "otc": 64511})], Format.TABLE)
+    _, row = await written([ENTRY.model_copy(update={"link_local": "fe80::1", "otc": 64511})], "table")
     assert "link-local fe80::1, OTC 64511" in row
 
 
 async def test_peers() -> None:
     peer = PeerStatus(address="192.0.2.1", asn=64500, state="up", since=TS, keepalive_age=61.4, updates=3, routes=2)
-    _, row = await written([peer], Format.TABLE)
+    _, row = await written([peer], "table")
     assert row.split()[:4] == ["192.0.2.1", "64500", "up", "2026-11-23"]
     assert "0:01:01" in row
 
@@ -114,13 +115,13 @@ async def test_status() -> None:
         store="MongoDB 8",
         versions={"bgpledger": "1"},
     )
-    assert json.loads("".join(await written([status], Format.JSON)))["stored"] == 2
-    metrics = await written([status.model_copy(update={"read": 123_456_789})], Format.PROMETHEUS)
+    assert json.loads("".join(await written([status], "json")))["stored"] == 2
+    metrics = await written([status.model_copy(update={"read": 123_456_789})], "prometheus")
     assert "bgpledger_lines_read_total 123456789.0" in [line.rstrip() for line in metrics]
     assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
     assert len(metrics) == 3 * len(METRICS)
     check_metrics("\n".join(metrics))
-    assert ["stored", "2"] in [line.split() for line in await written([status], Format.TABLE)]
+    assert ["stored", "2"] in [line.split() for line in await written([status], "table")]
 
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{peer="[0-9a-f.:]+",asn="\d+"\})? -?\d+(?:\.\d+)?(?:e[+-]?\d+)?')
@@ -154,7 +155,7 @@ PEERS = (
 
 
 async def test_each_peer_has_its_metrics() -> None:
-    metrics = "\n".join([*await written([*PEERS], Format.PROMETHEUS, CollectorStatus), ""])
+    metrics = "\n".join([*await written([*PEERS], "prometheus", CollectorStatus), ""])
     assert check_metrics(metrics) == {
         "bgpledger_peer_up": 2,
         "bgpledger_peer_state_since_timestamp_seconds": 1,
@@ -180,7 +181,7 @@ async def test_prometheus_own_tool_takes_metrics_and_alerts() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus, 100 MB)")
-    metrics = "\n".join([*await written([*PEERS], Format.PROMETHEUS, CollectorStatus), ""])
+    metrics = "\n".join([*await written([*PEERS], "prometheus", CollectorStatus), ""])
     for command, given in ((["check", "metrics"], metrics), (["check", "rules", ROOT / "conf/alerts.yml"], "")):
         done = subprocess.run([promtool, *command], input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -206,12 +207,12 @@ EACH = [UP, WHOLE, GONE, SESSION]
 
 async def test_json_is_an_array() -> None:
     for answers in ([ENTRY], EACH):
-        parsed = json.loads("\n".join(await written(answers, Format.JSON)))
+        parsed = json.loads("\n".join(await written(answers, "json")))
         assert parsed == [json.loads(answer.model_dump_json()) for answer in answers]
 
 
 async def test_csv_has_all_keys() -> None:
-    rows = list(csv.DictReader(await written(EACH, Format.CSV, FoundEntry)))
+    rows = list(csv.DictReader(await written(EACH, "csv", FoundEntry)))
     assert {"ts", "peer_address", "peer_asn", *KEYS} - {"peer"} <= set(rows[0])
     assert rows[0]["prefix"] == ""
     assert rows[1]["as_path"] == "64500 64496 {4,5}"
@@ -224,7 +225,7 @@ async def test_csv_has_all_keys() -> None:
 
 async def test_psv() -> None:
     header, row = await written(
-        [TopEntry(name="1 2", announcements=3, withdrawals=2, flaps=1, malformed=0, path_changes=0)], Format.PSV
+        [TopEntry(name="1 2", announcements=3, withdrawals=2, flaps=1, malformed=0, path_changes=0)], "psv"
     )
     assert header == "name|announcements|withdrawals|flaps|path_changes|malformed"
     assert row == "1 2|3|2|1|0|0"
@@ -232,14 +233,14 @@ async def test_psv() -> None:
 
 async def test_bgpdump() -> None:
     start, by = "BGP4MP|1795442706", "64496 192.0.2.9"
-    assert await written(EACH, Format.BGPDUMP) == [
+    assert await written(EACH, "bgpdump") == [
         f"{start}|STATE|192.0.2.1|64500|5|6",
         f"{start}|A|192.0.2.1|64500|203.0.113.0/24|64500 64496 {{4,5}}|IGP|192.0.2.1|100|0|64500:1 no-export|AG|{by}|",
         f"{start}|W|192.0.2.1|64500|203.0.113.0/24",
         f"{start}|STATE|192.0.2.1|64500|6|1",
     ]
     with_path_id = [one.model_copy(update={"path_id": 7}) for one in (ENTRY, GONE)]
-    announce, withdraw = await written(with_path_id, Format.BGPDUMP)
+    announce, withdraw = await written(with_path_id, "bgpdump")
     assert announce.split("|")[:8] == [*start.replace("MP", "MP_AP").split("|"), *of_path("A", ENTRY.as_path)]
     assert withdraw.split("|") == [*start.replace("MP", "MP_AP").split("|"), *of_path("W")]
 
@@ -250,7 +251,7 @@ def of_path(kind: str, *more: str | None) -> list[str | None]:
 
 async def test_bgpreader() -> None:
     start = "|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|"
-    assert await written(EACH, Format.BGPREADER) == [
+    assert await written(EACH, "bgpreader") == [
         f"U|S{start}|||||OPENCONFIRM|ESTABLISHED",
         f"U|A{start}203.0.113.0/24|192.0.2.1|64500 64496 {{4,5}}|{{4,5}}|64500:1 65535:65281||",
         f"U|W{start}203.0.113.0/24||||||",
@@ -270,12 +271,12 @@ async def test_bgpdump_of_a_table() -> None:
     """The moment is the one that was asked for; what is unknown, or no prefix, is no line."""
     rest, by = "|1795442706|B|192.0.2.1|64500|203.0.113.0/24|", "64496 192.0.2.9"
     path, values = "64500 64496 {4,5}|IGP|192.0.2.1|100|", f"64500:1 no-export|AG|{by}|"
-    assert await written(ROUTES, Format.BGPDUMP, at=TS, count=2) == [
+    assert await written(ROUTES, "bgpdump", at=TS, count=2) == [
         f"TABLE_DUMP2{rest}{path}0|{values}",
         f"TABLE_DUMP2_AP{rest}7|{path}5|{values}",
     ]
     now = datetime.now(UTC).timestamp()
-    (line,) = await written([ROUTE], Format.BGPDUMP)
+    (line,) = await written([ROUTE], "bgpdump")
     assert now - 1 < int(line.split("|")[1]) < now + 60
 
 
@@ -300,7 +301,7 @@ async def test_a_table_is_printed_as_by_bgpdump(path_id: int | None, tmp_path: P
         )
     )
     read = subprocess.run([program("bgpdump"), "-m", str(file)], capture_output=True, text=True, check=True)
-    assert await written([route], Format.BGPDUMP, at=TS) == read.stdout.splitlines()
+    assert await written([route], "bgpdump", at=TS) == read.stdout.splitlines()
 
 
 async def test_bgpreader_of_a_table() -> None:
@@ -308,15 +309,15 @@ async def test_bgpreader_of_a_table() -> None:
         "R|R|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|203.0.113.0/24|192.0.2.1|64500 64496 {4,5}|{4,5}|"
         "64500:1 65535:65281||"
     )
-    assert await written(ROUTES, Format.BGPREADER, at=TS, count=2) == [line, line]
+    assert await written(ROUTES, "bgpreader", at=TS, count=2) == [line, line]
 
 
 async def test_routes_in_all_formats() -> None:
-    rows = list(csv.DictReader(await written(ROUTES, Format.CSV)))
+    rows = list(csv.DictReader(await written(ROUTES, "csv")))
     assert set(Route.model_fields) - {"peer"} <= set(rows[0])
     assert [row["state"] for row in rows] == ["stands", "stale", "unknown", "stands"]
     assert rows[0]["communities"] == "64500:1 65535:65281"
-    for form in (Format.JSON, Format.PSV, Format.TABLE):
+    for form in ("json", "psv", "table"):
         assert len(await written(ROUTES, form)) > len(ROUTES)
 
 
@@ -330,12 +331,12 @@ async def test_changes_in_all_formats() -> None:
         after=ROUTES[1].model_copy(update={"med": 6}),
     )
     gone = RouteChange(event="went", peer=ROUTE.peer, prefix=ROUTE.prefix, before=ROUTE)
-    first, second = csv.DictReader(await written([change, gone], Format.CSV))
+    first, second = csv.DictReader(await written([change, gone], "csv"))
     assert (first["event"], first["changed"], first["before_med"], first["after_med"]) == ("changed", "med", "5", "6")
     assert (second["before_as_path"], second["after_as_path"], second["peer_asn"]) == (ROUTE.as_path, "", "64500")
-    header, row, _ = await written([change, gone], Format.TABLE)
+    header, row, _ = await written([change, gone], "table")
     assert row[header.index("path id") :].split()[0] == "7"
-    assert [one["event"] for one in json.loads("".join(await written([change, gone], Format.JSON)))] == [
+    assert [one["event"] for one in json.loads("".join(await written([change, gone], "json")))] == [
         "changed",
         "went",
     ]
@@ -343,11 +344,11 @@ async def test_changes_in_all_formats() -> None:
 
 async def test_a_route_that_is_no_prefix() -> None:
     flow = ENTRY.model_copy(update={"prefix": None, "family": "ipv4 flow", "object": {"string": "flow"}})
-    assert json.loads(next(csv.DictReader(await written([flow], Format.CSV)))["object"]) == {"string": "flow"}
-    assert '{"string": "flow"}' in (await written([flow], Format.TABLE, FoundEntry))[1]
+    assert json.loads(next(csv.DictReader(await written([flow], "csv")))["object"]) == {"string": "flow"}
+    assert '{"string": "flow"}' in (await written([flow], "table", FoundEntry))[1]
 
 
-@pytest.mark.parametrize("form", [Format.BGPDUMP, Format.BGPREADER])
+@pytest.mark.parametrize("form", ["bgpdump", "bgpreader"])
 async def test_a_gap_is_no_line_of_theirs(form: Format) -> None:
     async def gap() -> AsyncIterator[BaseModel]:
         yield ENTRY.model_copy(update={"event": "gap"})
@@ -359,14 +360,14 @@ async def test_a_gap_is_no_line_of_theirs(form: Format) -> None:
 
 async def test_a_long_table_goes_on_in_its_columns() -> None:
     rows = [ENTRY.model_copy(update={"as_path": "64500"})] * 500 + [WHOLE] * 3
-    lines = await written(rows, Format.TABLE, FoundEntry)
+    lines = await written(rows, "table", FoundEntry)
     assert len(lines) == len(rows) + 2  # what the first part did not say takes a header of its own
     assert sum(line.startswith("time (UTC)") for line in lines) == 2
     for part in (lines[:501], lines[501:]):
         at = part[0].index("prefix")
         assert {line[at : at + 14] for line in part[1:]} == {"203.0.113.0/24"}
     long = [ENTRY.model_copy(update={"as_path": "64500"})] * 600
-    lines = await written([ENTRY, *long], Format.TABLE)
+    lines = await written([ENTRY, *long], "table")
     assert len({line.index("igp") for line in lines[1:]}) == 1
 
 
@@ -379,7 +380,7 @@ async def test_rows_do_not_wait_long_for_others() -> None:
         await seen.wait()
         yield SESSION
 
-    writing = asyncio.create_task(write(slowly(), LiveEntry, Format.TABLE, stream))
+    writing = asyncio.create_task(write(slowly(), LiveEntry, "table", stream))
     await until(lambda: "203.0.113.0/24" in stream.getvalue(), what="the first row")
     seen.set()
     assert await writing == 2
