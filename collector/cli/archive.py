@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import with_settings
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -18,20 +17,15 @@ if TYPE_CHECKING:
     from collector.store.mongo import Store
 
 
-def command(
-    ctx: typer.Context,
-    config: Config = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@partial(with_settings, config=True)
+def command(settings: Any) -> None:
     """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself.
 
     When the store is away it waits, and the spool keeps everything. Where there are several spools, it stores them all.
     """
     import asyncio
 
-    asyncio.run(_archive(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
+    asyncio.run(_archive(settings))
 
 
 async def _archive(settings: Settings) -> None:

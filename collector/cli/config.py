@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from collector.cli.options import Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfAnswers, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,20 +20,13 @@ app = typer.Typer(help="Check the configuration, or show what becomes of it.", n
 
 
 @app.command("check", short_help="Whether the configuration can be used.")
-def check(
-    ctx: typer.Context,
-    form: FormatOfAnswers = "table",
-    config: Config = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@partial(with_settings, config=True)
+def check(settings: Any, form: FormatOfAnswers = "table") -> None:
     """Say whether the configuration can be used, and what it comes to; warnings go to stderr."""
     from collector.cli.run_query import show
     from collector.sources.exabgp.configuration import render
     from schemas.query import ConfigurationSummary
 
-    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
     render(settings, [])  # passwords that cannot be read, peers that cannot come to where we listen
     found = _summary(settings)
     if form == "table":
@@ -43,20 +37,14 @@ def check(
 
 
 @app.command("exabgp", short_help="The exabgp.conf that would be used.")
-def exabgp(
-    ctx: typer.Context,
-    config: Config = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@partial(with_settings, config=True)
+def exabgp(settings: Any) -> None:
     """Print the exabgp.conf that would be used, without MD5 passwords; each, where there are several processes."""
     from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
     from collector.instances import Instance
     from collector.sources.exabgp.configuration import render
     from collector.sources.exabgp.placement import Placement
 
-    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
     several = settings.exabgp.processes > 1
     for instance, part in enumerate(Placement(settings.exabgp.processes).part(settings)):
         heading = f"# {Instance(settings.data_dir, instance).exabgp_conf}\n" if several else ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import with_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,13 +24,8 @@ app = typer.Typer(
 
 
 @app.command("rebuild-rib", short_help="Make the stored tables anew.")
-def rebuild_rib(
-    ctx: typer.Context,
-    config: Config = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@partial(with_settings, config=True)
+def rebuild_rib(settings: Any) -> None:
     """Throw away the tables that are stored for `rib`, `diff` and `peers`, and make them anew from the UPDATEs.
 
     Those stay that hold UPDATEs which [retention] has removed. Collectors may run meanwhile, and questions are
@@ -38,18 +34,13 @@ def rebuild_rib(
     import asyncio
     import sys
 
-    made, sessions = asyncio.run(_rebuild(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
+    made, sessions = asyncio.run(_rebuild(settings))
     sys.stderr.write(f"{made} tables of {sessions} sessions\n")
 
 
 @app.command()
-def migrate(
-    ctx: typer.Context,
-    config: Config = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@partial(with_settings, config=True)
+def migrate(settings: Any) -> None:
     """Bring the database of an older bgpledger up to date.
 
     Upgrade and start the collectors first: those of this version may run meanwhile, and go on if this is broken off;
@@ -59,7 +50,7 @@ def migrate(
     import sys
 
     try:
-        done = asyncio.run(_migrate(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)))
+        done = asyncio.run(_migrate(settings))
     except KeyboardInterrupt:
         sys.stderr.write("broken off; what is done stays done, and `bgpledger db migrate` goes on from there\n")
         raise typer.Exit(130) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, FormatOfAnswers, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfAnswers, Limit, with_settings
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,18 +20,16 @@ if TYPE_CHECKING:
     from schemas.query import RouteChange
 
 
+@with_settings
 @partial(with_filters, standing=True)
 def command(
-    ctx: typer.Context,
     earlier: Annotated[str, typer.Argument(metavar="T1", help="A time.")],
     later: Annotated[str, typer.Argument(metavar="T2", help="A later one.")],
     filters: Any,
+    settings: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
     limit: Limit = None,
     form: FormatOfAnswers = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show which routes appeared, went or changed between two times, and in what.
 
@@ -70,7 +68,7 @@ def command(
 
     with progress(among_answers=True, of="entries") as shown:
         nothing = answer(
-            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
+            settings,
             ask,
             RouteChange,
             form,

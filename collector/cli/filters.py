@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from collector.cli.options import with_options
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,26 +62,8 @@ def with_filters(command: Callable[..., None], *, times: bool = True, standing: 
     left_out = _OF_ENTRIES if standing else () if times else _TIMES
     options = {name: option for name, option in _OPTIONS.items() if name not in left_out}
 
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        texts = {name: kwargs.pop(name) for name in options}
-        command(*args, filters=parse(texts), **kwargs)
-
-    own = inspect.signature(command, eval_str=True)
-    extra = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[_Text, option])
-        for name, option in options.items()
-    ]
-    parameters = [parameter for name, parameter in own.parameters.items() if name != "filters"]
-    # Options stand in the help in this order: the command's own arguments, the filters, its own options.
-    first = [parameter for parameter in parameters if parameter.default is inspect.Parameter.empty]
-    rest = [parameter for parameter in parameters if parameter.default is not inspect.Parameter.empty]
-    together = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*first, *extra, *rest)]
-    wrapped.__signature__ = own.replace(parameters=together)  # type: ignore[attr-defined]
-    hints = get_type_hints(command, include_extras=True)
-    hints.pop("filters")
-    wrapped.__annotations__ = {**hints, **{parameter.name: parameter.annotation for parameter in extra}}
-    return wrapped
+    annotations = {name: Annotated[_Text, option] for name, option in options.items()}
+    return with_options(command, "filters", annotations, lambda **texts: parse(texts))
 
 
 def parse(texts: Mapping[str, str | None]) -> Filter:

@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
 
 
+@with_settings
 @with_filters
 def command(
-    ctx: typer.Context,
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
     filters: Any,
+    settings: Any,
     limit: Limit = None,
     form: FormatOfEntries = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show what every peer said of a prefix, oldest first, and the session ends that took it away.
 
@@ -40,7 +38,7 @@ def command(
     question = HistoryQuery(asked_prefix(prefix), filters)
     check_family(filters, question.prefix)
     nothing = answer(
-        chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
+        settings,
         lambda store: newest(history(store, question), limit),
         HistoryEntry,
         form,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,6 +73,61 @@ def before_the_command(
 ) -> None:
     """An archive of BGP: every message of every router, asked about at any second of the past."""
     ctx.obj = {"data_dir": data_dir, "mongodb": (mongodb_uri, mongodb_uri_file)}
+
+
+def with_settings(command: Callable[..., None], *, config: bool = False) -> Callable[..., None]:
+    """Give a command the options that say where data and store are; it gets the settings that come of them, `settings`.
+
+    Args:
+        command: what it wraps; takes `settings`.
+        config: --config as well.
+    """
+    options = {
+        "ctx": typer.Context,
+        **({"config": Config} if config else {}),
+        "data_dir": DataDir,
+        "mongodb_uri": MongodbUri,
+        "mongodb_uri_file": MongodbUriFile,
+    }
+    return with_options(command, "settings", options, chosen, last=True)
+
+
+def with_options(
+    command: Callable[..., None],
+    instead_of: str,
+    options: Mapping[str, Any],
+    make: Callable[..., Any],
+    *,
+    last: bool = False,
+) -> Callable[..., None]:
+    """Give a command options in the place of an argument, which is made of them.
+
+    Args:
+        command: what it wraps.
+        instead_of: the argument's name.
+        options: their annotations by name; all of them may be left out.
+        make: makes the argument of their values, which it gets by name.
+        last: stand in the help behind the command's own options, and not before them.
+    """
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        values = {name: kwargs.pop(name) for name in options}
+        command(*args, **{instead_of: make(**values)}, **kwargs)
+
+    own = inspect.signature(command, eval_str=True)
+    extra = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in options.items()
+    ]
+    parameters = [parameter for name, parameter in own.parameters.items() if name != instead_of]
+    first = [parameter for parameter in parameters if parameter.default is inspect.Parameter.empty]
+    rest = [parameter for parameter in parameters if parameter.default is not inspect.Parameter.empty]
+    order = (*first, *rest, *extra) if last else (*first, *extra, *rest)
+    together = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in order]
+    wrapped.__signature__ = own.replace(parameters=together)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in together}
+    return wrapped
 
 
 def chosen(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_family, with_filters
-from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfEntries, Limit, with_settings
 from collector.errors import UsageError
 from collector.present.names import EntryFormat
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.", metavar="T")]
 
 
+@with_settings
 @partial(with_filters, standing=True)
 def rib_command(
-    ctx: typer.Context,
     filters: Any,
+    settings: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
     at: At = None,
     more_specific: Annotated[
@@ -38,9 +39,6 @@ def rib_command(
     ] = False,
     limit: Limit = None,
     form: FormatOfEntries = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show the routes as they stand, or stood at a time: of one prefix, or all.
 
@@ -52,26 +50,24 @@ def rib_command(
     if (more_specific or less_specific) and prefix is None:
         raise UsageError("more or less specific than what?", "give a prefix")
     match: Match = "more_specific" if more_specific else "less_specific" if less_specific else "exact"
-    _show(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), _question(prefix, match, at), filters, limit, form)
+    _show(settings, _question(prefix, match, at), filters, limit, form)
 
 
+@with_settings
 @partial(with_filters, standing=True)
 def lookup_command(
-    ctx: typer.Context,
     address: Annotated[str, typer.Argument(help="An address, or a prefix.")],
     filters: Any,
+    settings: Any,
     at: At = None,
     limit: Limit = None,
     form: FormatOfEntries = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show the route that each peer would take to an address: its longest match, now or at a time.
 
     Filters choose among these. In each a comma is OR, a leading ! excludes.
     """
-    _show(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), _question(address, "longest", at), filters, limit, form)
+    _show(settings, _question(address, "longest", at), filters, limit, form)
 
 
 def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:

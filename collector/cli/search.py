@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import check_routes_can_match, with_filters
-from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,18 +18,16 @@ if TYPE_CHECKING:
     from schemas.query import HistoryEntry
 
 
+@with_settings
 @with_filters
 def command(
-    ctx: typer.Context,
     filters: Any,
+    settings: Any,
     limit: Limit = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Go through the whole archive when no time is given.")
     ] = False,
     form: FormatOfEntries = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show updates and sessions by anything that the filters name, oldest first.
 
@@ -52,9 +50,7 @@ def command(
         return _search(store, filters, limit, shown, everything=everything, complete=complete)
 
     with progress(among_answers=True) as shown:
-        nothing = answer(
-            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), ask, FoundEntry, form_of_entries, filters=filters
-        )
+        nothing = answer(settings, ask, FoundEntry, form_of_entries, filters=filters)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")
 

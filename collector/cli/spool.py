@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.options import DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import DataDir, FormatOfAnswers, chosen, with_settings
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,16 +53,14 @@ def list_segments(
 
 
 @app.command(short_help="Archive kept segments again.")
+@with_settings
 def replay(
-    ctx: typer.Context,
+    settings: Any,
     start: Annotated[str | None, typer.Option(help="From the segment on that has this time.", metavar="T")] = None,
     end: Annotated[str | None, typer.Option(help="To the segment that has this time.", metavar="T")] = None,
     database: Annotated[
         str | None, typer.Option(help="Into this database, not the collector's own.", metavar="NAME")
     ] = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Archive kept segments again: what the database has already stays as it is, what it lost comes back.
 
@@ -71,7 +69,6 @@ def replay(
     import asyncio
     import sys
 
-    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file)
     segments = _between(settings, start, end)
     if database is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", database):
         raise UsageError(f"{database!r} cannot be a database's name", "use letters, digits, - and _, at most 63")

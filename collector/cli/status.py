@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from collector.cli.options import DataDir, FormatOfStatus, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfStatus, with_settings
 from collector.errors import CollectorError, SpoolError, StoreError
 from collector.present.names import StatusFormat
 
@@ -15,13 +13,8 @@ if TYPE_CHECKING:
     from schemas.query import CollectorStatus
 
 
-def command(
-    ctx: typer.Context,
-    form: FormatOfStatus = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@with_settings
+def command(settings: Any, form: FormatOfStatus = "table") -> None:
     """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
 
     Exits with 1 when no collector runs, nothing can be stored or new lines are dropped: a health check.
@@ -30,7 +23,6 @@ def command(
 
     from schemas.scalars import spoken
 
-    settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file)
     found = asyncio.run(_look(settings, form))
     if found.state != "running":
         raise CollectorError(f"no collector runs on {settings.data_dir}", "start one: bgpledger run")

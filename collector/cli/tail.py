@@ -9,19 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import check_routes_can_match, with_filters
-from collector.cli.options import DataDir, FormatOfEntries, Limit, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 
+@with_settings
 @partial(with_filters, times=False)
 def command(
-    ctx: typer.Context,
     filters: Any,
+    settings: Any,
     since: Annotated[str | None, typer.Option("--from", help="Begin with what is stored since.", metavar="T")] = None,
     limit: Limit = None,
     form: FormatOfEntries = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show updates and sessions as they are stored, until Ctrl-C.
 
@@ -38,7 +36,7 @@ def command(
         check_routes_can_match(filters)
         wanted = replace(filters, start=asked_moment(since))
         answer(
-            chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file),
+            settings,
             lambda store: tail(store, wanted, limit=limit, pulse=_stop_when_nobody_reads),
             LiveEntry,
             form,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfAnswers, with_settings
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,17 +43,15 @@ _KINDS = {
 """The entries that have to be seen for each order."""
 
 
+@with_settings
 @with_filters
 def command(
-    ctx: typer.Context,
     what: Annotated[_What, typer.Argument(help="What to count.")],
     filters: Any,
+    settings: Any,
     by: Annotated[_By, typer.Option(help="What makes the order.")] = _By.ANNOUNCEMENTS,
     limit: Annotated[int, typer.Option(min=1, help="Only the first N.", metavar="N")] = 10,
     form: FormatOfAnswers = "table",
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
     """Show of which prefixes, origins, peers or paths most was said.
 
@@ -83,6 +81,6 @@ def command(
             yield entry
 
     with progress(among_answers=False) as shown:
-        nothing = answer(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file), ask, TopEntry, form, filters=filters)
+        nothing = answer(settings, ask, TopEntry, form, filters=filters)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from collector.cli.options import Config, DataDir, FormatOfAnswers, MongodbUri, MongodbUriFile, chosen
+from collector.cli.options import FormatOfAnswers, with_settings
 from collector.present.names import AnswerFormat
 
 if TYPE_CHECKING:
@@ -14,14 +15,8 @@ if TYPE_CHECKING:
     from schemas.query import Verification
 
 
-def command(
-    ctx: typer.Context,
-    form: FormatOfAnswers = "table",
-    config: Config = None,
-    data_dir: DataDir = None,
-    mongodb_uri: MongodbUri = None,
-    mongodb_uri_file: MongodbUriFile = None,
-) -> None:
+@partial(with_settings, config=True)
+def command(settings: Any, form: FormatOfAnswers = "table") -> None:
     """Compare the spool's position, ExaBGP's counters, the sessions' tallies and the documents.
 
     Exits with 0 when every line that the spool handed on has its document, once; with 1 and a list of findings when
@@ -29,7 +24,7 @@ def command(
     """
     import asyncio
 
-    found = asyncio.run(_verify(chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config), form))
+    found = asyncio.run(_verify(settings, form))
     if not found.complete:
         raise typer.Exit(1)
 
