@@ -12,7 +12,9 @@ from typing import Any
 from benchmarks.generated import write_table
 from collector.archive.session_tracker import SessionTracker
 from collector.replay.player import PlannedPeer, plan
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from schemas.documents import Place, collection_of, to_document
 from schemas.message import Message, Update
 
@@ -65,7 +67,7 @@ class Table:
 
     def messages(self) -> Iterator[tuple[Message, Place]]:
         """What the lines become, and where it belongs."""
-        tracker = SessionTracker(COLLECTOR)
+        tracker = SessionTracker(EXABGP, COLLECTOR)
         for number, raw in enumerate(self.lines):
             message = decode(raw)
             if isinstance(message, Rejection):

@@ -11,7 +11,9 @@ import bson
 
 from benchmarks.data import COLLECTOR, Table
 from collector.archive.session_tracker import SessionTracker
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from schemas.documents import to_document
 
 _PROFILED = 20_000
@@ -26,7 +28,7 @@ def decode_and_encode(table: Table) -> dict[str, float]:
 
 
 def _encode(lines: list[bytes]) -> int:
-    tracker = SessionTracker(COLLECTOR)
+    tracker = SessionTracker(EXABGP, COLLECTOR)
     size = 0
     for number, raw in enumerate(lines):
         message = decode(raw)

@@ -21,6 +21,7 @@ from benchmarks.data import COLLECTOR, ROOT, Table
 from benchmarks.speakers import workplace
 from benchmarks.stores import store_server
 from collector.archive.archiver import Archiver
+from collector.sources.exabgp.source import EXABGP
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -51,7 +52,7 @@ async def _archive(table: Table, seconds: float) -> dict[str, float]:
             with _delayed(uri, seconds) as far_uri:
                 async with Store.open(far_uri, database=_DATABASE) as store:
                     await store.prepare()
-                    archiver = Archiver(SpoolReader(place / "spool"), store, collector=COLLECTOR)
+                    archiver = Archiver(SpoolReader(place / "spool"), store, source=EXABGP, collector=COLLECTOR)
                     archiver.stop()  # when all is stored
                     began = time.perf_counter()
                     await archiver.run()

@@ -207,6 +207,11 @@ class Answer(_Model):
     text: str
 
 
+PeerMessage = Update | EndOfRib | Open | Keepalive | Notification | Refresh | StateChange | Detail | Packet | Sent
+"""What a peer said, or a source of it."""
+Event = Shutdown | ReceiverStart | ReceiverEnd | Dropped
+"""What a source or its receiver said of itself."""
+
 Message = Annotated[
     Update
     | EndOfRib

@@ -26,7 +26,7 @@ from collector.archive.session_documents import SessionDocuments
 from collector.archive.session_tracker import SessionTracker
 from collector.errors import SpoolError, StoreError, one_error
 from collector.retry import pauses, sleep
-from collector.sources.exabgp.decode import TORN, Rejection, counted, decode
+from collector.sources.source import TORN, Rejection, Source
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
@@ -110,6 +110,7 @@ class Archiver:
     Args:
         lines: the spool's reader.
         store: an open store; its collections are made when it first answers.
+        source: what the spool is of: it reads the lines.
         collector: the name in every document.
         ranges: the configured peer ranges.
         instance: which of the collector's spools this is; keys tell them apart.
@@ -128,6 +129,7 @@ class Archiver:
         lines: Lines,
         store: Store,
         *,
+        source: Source,
         collector: str,
         ranges: Sequence[str] = (),
         instance: int = 0,
@@ -149,11 +151,12 @@ class Archiver:
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
         self._name = {"collector": collector, "ranges": list(ranges)}
-        self._tracker = SessionTracker(collector, ranges, lines.note.get("tracker"), instance=instance)
+        self._source = source
+        self._tracker = SessionTracker(source, collector, ranges, lines.note.get("tracker"), instance=instance)
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
         self._refused = int(lines.note.get("refused", 0))
-        self._troubles = PeerLog()
+        self._troubles = PeerLog(source)
         self._healer = Healer(ask)
         self._saw = saw
         self._sessions = SessionDocuments(store)
@@ -220,11 +223,12 @@ class Archiver:
         return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
 
     def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
-        batch = _Batch()
+        batch, source = _Batch(), self._source
         for line in lines:
-            message = TORN if line.torn else decode(line.raw)
+            message = TORN if line.torn else source.decode(line.raw)
             if isinstance(message, Rejection):
-                place = self._tracker.reject(line.number, counted(line.raw, message.reason), message.reason)
+                said = None if line.torn else source.counted(line.raw, len(line.raw))
+                place = self._tracker.reject(line.number, said, message.reason)
                 batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
             else:
                 place = self._tracker.follow(line.number, message)

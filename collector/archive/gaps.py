@@ -1,119 +1,47 @@
-"""What ExaBGP wrote and we never got: found by its counters, by line numbers, and by how our receivers ended.
+"""What a source told and we do not have, as documents: by the spool's own numbers, and by what the source says.
 
-ExaBGP counts the lines of each of its neighbour objects from 1 on, over all of its sessions. A jump is that many
-lines lost: in its pipe when a receiver died, or for want of room on the disk, of which the receiver leaves a line. When
-ExaBGP and its receiver ended together, the last lines cannot be counted, and the gap says so.
-
-A reload makes new objects, and a count that steps back is that of a new one: the neighbour's only, and no word of
-another ExaBGP. A session goes on with the object that it began with (reactor/protocol.py), while states are already
-told of the new one (reactor/peer.py): so two counts of a neighbour may run beside each other until its next session.
+Here is what holds for all sources: records that a damaged spool lost, records that cannot be read, and sessions of
+which the begin was not heard. What else is lost its own `Continuity` finds.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from schemas.documents import COUNTED_CAUSES, Gap, GapCause, Place, key_collector, make_gap_key, make_key
-from schemas.message import Counted, Dropped, Peer, ReceiverEnd, ReceiverStart, Shutdown
-
-_TOLD_OF_NEWEST = frozenset(
-    ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "packet")
-)
-"""Kinds of lines that ExaBGP counts with the newest object of a neighbour, or that begin a session with it."""
-_ENDS_OF_SESSIONS = frozenset(("connected", "down"))
-
-# Plain dataclasses: their attributes change with every line, and pydantic would look at each change.
-
-
-@dataclass(slots=True)
-class _Counter:
-    """ExaBGP's count of lines of one neighbour; peers of a range share one."""
-
-    asn: int
-    count: int
-    ts: datetime
-    line: int = -1
-    """The number of its last line in the spool."""
-    left: bool = False
-    """Whether its session has been said to be down, so that the next one's messages are to be expected elsewhere."""
-
-
-class Count(NamedTuple):
-    """What a line's count tells."""
-
-    another: bool = False
-    """Another ExaBGP begins here than the one before."""
-    back: bool = False
-    """It is the ExaBGP of before that speaks on, though another one was said to have begun."""
-
-
-@dataclass(slots=True)
-class _Former:
-    """An ExaBGP that has ended, as far as we know."""
-
-    exabgp: int
-    incarnation: str | None = None
-    counters: dict[str, _Counter] = field(default_factory=dict)
-    before: dict[str, _Counter] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Hole:
-    """A time in which lines of anybody's are missing, for a known reason."""
-
-    since: datetime
-    until: datetime
-    cause: GapCause
-    line: int = -1
-    """Ahead of this one they are."""
+from collector.sources.source import Continuity, Effect, Loss
+from schemas.documents import COUNTED_CAUSES, Gap, Place, key_collector, make_gap_key, make_key
+from schemas.message import Counted, Event, Peer
 
 
 @dataclass(slots=True)
 class GapState:
-    """All that has to be remembered over a restart."""
+    """What has to be remembered over a restart."""
 
     next_line: int | None = None
-    exabgp: int | None = None
-    """ExaBGP's process number."""
-    incarnation: str | None = None
-    """What tells it from another one with the same number."""
-    drained: bool = False
-    """Whether its receiver read its pipe to the end, or it said goodbye: nothing of its last words is lost."""
-    counters: dict[str, _Counter] = field(default_factory=dict)
-    """The newest of each neighbour, or range."""
-    before: dict[str, _Counter] = field(default_factory=dict)
-    """The one that the neighbour's session began with, where that is not the newest."""
-    former: _Former | None = None
-    died: int | None = None
-    """The last line with which a receiver began whose predecessor had not read everything."""
-    knows_all: bool = False
-    """Whether every neighbour of this ExaBGP is in `counters`: version 0.1 forgot them when one of them was reset."""
-    hole: _Hole | None = None
-    """The last one: what ExaBGP's counters miss around it, it has taken."""
     gaps: int = 0
     lost: int = 0
     unreadable: int = 0
 
 
 class GapFinder:
-    """Follows the lines of one spool, and finds what is not among them.
+    """Follows the records of one spool, and finds what is not among them.
 
     Args:
         collector: the collector's name.
         number: what stands for it in keys.
-        ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
+        continuity: finds what the source itself can tell of.
         state: what `state` was at the position that reading starts from.
     """
 
-    def __init__(self, collector: str, number: int, ranges: Iterable[str], state: GapState) -> None:
+    def __init__(self, collector: str, number: int, continuity: Continuity, state: GapState) -> None:
         self.state = state
         self._collector = collector
         self._number = number
-        self._ranges = [ipaddress.ip_network(one) for one in ranges]
+        self._continuity = continuity
         self._found: list[Gap] = []
 
     def take(self) -> Sequence[Gap]:
@@ -122,76 +50,29 @@ class GapFinder:
         return found
 
     def line(self, line: int, before: datetime, ts: datetime) -> None:
-        """Take the number of the next line into account: what a damaged segment held is missing before it.
+        """Take the number of the next record into account: what a damaged segment held is missing before it.
 
         Args:
             line: its number.
-            before: the time of the line before it.
+            before: the time of the one before it.
             ts: its own time.
         """
         expected = self.state.next_line
         if expected is not None and line > expected:
-            self.state.hole = _Hole(since=before, until=ts, cause="spool", line=line)
-            self._add(line, None, before, ts, line - expected, "spool")
+            self._continuity.hole(line, before, ts, line - expected)
+            self._add(line, ts, Loss(None, before, line - expected, "spool"))
         self.state.next_line = line + 1
 
-    def helper(self, line: int, message: ReceiverStart | ReceiverEnd | Dropped | Shutdown, ts: datetime) -> bool:
-        """Take a word about ExaBGP's life, or its receiver's, into account.
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        """Take a word about the source's life, or its receiver's, into account."""
+        return self._taken(line, ts, self._continuity.event(line, ts, message))
 
-        Args:
-            line: its number.
-            message: the word.
-            ts: its stored time.
-
-        Returns:
-            Whether another ExaBGP begins here than the one before.
-        """
-        state = self.state
-        if isinstance(message, Dropped):
-            since = min(message.since, ts)
-            state.hole = _Hole(since=since, until=ts, cause="disk", line=line)
-            self._add(line, None, since, ts, message.lines, "disk", message.reason)
-        elif isinstance(message, ReceiverEnd | Shutdown):
-            state.drained = True
-        elif message.source.pid:  # 0: it had gone before its receiver could ask for its number
-            said, known = message.incarnation, state.incarnation
-            another = message.source.pid != state.exabgp or (said != known and None not in (said, known))
-            if another:
-                self._another(line, ts, message.source.pid)
-            elif not state.drained:
-                state.died = line
-            state.incarnation = said or state.incarnation
-            return another
-        elif not state.drained:
-            state.died = line
-        return False
-
-    def count(self, line: int, ts: datetime, counted: Counted) -> Count:
-        """Take ExaBGP's count of a neighbour's lines into account."""
-        another = back = False
-        if counted.pid != self.state.exabgp:
-            back = self._is_former(counted)
-            another = not back
-            if back:
-                self._back()
-            else:
-                self._another(line, ts, counted.pid)
-        if counted.counter is None:
-            return Count(another, back)
-        self.state.drained = False
-        name = self._counter_name(counted.peer.address)
-        counter = self._continued(name, counted)
-        if counter is None:
-            counter = self._begun(line, ts, name, counted)
-        elif counted.counter > counter.count + 1:
-            lost = counted.counter - 1 - counter.count
-            self._lost(line, ts, name, counted, counter, lost)
-        counter.asn, counter.count, counter.ts, counter.line = counted.peer.asn, counted.counter, ts, line
-        self._follow_session(line, ts, name, counter, counted)
-        return Count(another, back)
+    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
+        """Take into account what a peer's record says of itself."""
+        return self._taken(line, ts, self._continuity.count(line, ts, counted))
 
     def reject(self, line: int, ts: datetime, peer: Peer, reason: str) -> None:
-        """Take note of a peer's line that cannot be read, and may have said anything of its routes."""
+        """Take note of a peer's record that cannot be read, and may have said anything of its routes."""
         self.state.unreadable += 1
         self.state.gaps += 1
         place = Place(make_key(ts, self._number, line), ts, self._collector, None)
@@ -200,160 +81,39 @@ class GapFinder:
     def unheard(self, line: int, after: datetime | None, ts: datetime, peer: Peer) -> None:
         """Take note of a peer that speaks in a session of which we have not heard that it began, or went on."""
         if not self.is_behind_gap(line, peer.address):
-            self._add(line, peer, after, ts, None, "session")
+            self._add(line, ts, Loss(peer, after, None, "session"))
 
     def is_behind_gap(self, line: int, address: str) -> bool:
-        """Whether a line has just told that lines of a peer's are lost."""
-        name = self._counter_name(address)
-        return any(gap.line == line and gap.peer and gap.peer.address == name for gap in self._found)
+        """Whether a record has just told that some of a peer's are lost."""
+        return any(gap.line == line and gap.peer and _has(gap.peer.address, address) for gap in self._found)
 
-    # --- whose count it is --------------------------------------------------------------------------------------
+    def _taken(self, line: int, ts: datetime, effect: Effect) -> Effect:
+        for loss in effect.losses:
+            self._add(line, ts, loss)
+        return effect
 
-    def _continued(self, name: str, counted: Counted) -> _Counter | None:
-        """The count that a line goes on with; None if it begins one."""
-        newest, before = self.state.counters.get(name), self.state.before.get(name)
-        if newest is None or counted.counter is None:
-            return None
-        if before is None or counted.kind in _TOLD_OF_NEWEST:
-            return newest if counted.counter > newest.count else None
-        for counter in (before, newest):
-            if counted.counter == counter.count + 1:
-                return counter
-        likely = (newest, before) if before.left else (before, newest)
-        return next((counter for counter in likely if counted.counter > counter.count), None)
-
-    def _begun(self, line: int, ts: datetime, name: str, counted: Counted) -> _Counter:
-        """A count that begins here: a new neighbour's, or of the object that a reload made of it."""
-        state = self.state
-        old = state.counters.get(name)
-        if old is not None:
-            if name not in state.before:
-                state.before[name] = old
-            elif "/" in name:
-                self._over(line, ts, name, counted, state.before[name])
-                state.before[name] = old
-            else:
-                self._over(line, ts, name, counted, old)
-        counter = state.counters[name] = _Counter(counted.peer.asn, 0, ts)
-        assert counted.counter is not None  # noqa: S101  # its caller has looked
-        if counted.counter > 1:
-            known = state.knows_all or old is not None
-            self._lost(line, ts, name, counted, old, counted.counter - 1 if known else None)
-        return counter
-
-    def _over(self, line: int, ts: datetime, name: str, counted: Counted, old: _Counter) -> None:
-        """A count has ended; if its last lines may be lost, nobody can count them."""
-        if cause := self._what_may_hide(old):
-            self._lost(line, ts, name, counted, old, None, cause)
-
-    def _follow_session(self, line: int, ts: datetime, name: str, counter: _Counter, counted: Counted) -> None:
-        """Remember where the messages of the neighbour's session are to be expected."""
-        before = self.state.before.get(name)
-        if before is None:
-            return
-        if counted.kind in _ENDS_OF_SESSIONS:
-            before.left = True
-        elif counter is before:
-            before.left = False
-        elif "/" not in name and (
-            counted.kind == "open" or (counted.kind not in _TOLD_OF_NEWEST and counter.count > 1)
-        ):
-            del self.state.before[name]
-            self._over(line, ts, name, counted, before)
-
-    def _what_may_hide(self, old: _Counter) -> GapCause | None:
-        """Why last lines of a count that has ended may be lost; None if nothing suggests it."""
-        state = self.state
-        if state.hole and old.line < state.hole.line:
-            return state.hole.cause
-        return "pipe" if state.died is not None and old.line < state.died else None
-
-    # --- which ExaBGP it is -------------------------------------------------------------------------------------
-
-    def _is_former(self, counted: Counted) -> bool:
-        former = self.state.former
-        if former is None or former.exabgp != counted.pid or counted.counter is None:
-            return False
-        name = self._counter_name(counted.peer.address)
-        return any(
-            name in counters and counted.counter > counters[name].count for counters in (former.counters, former.before)
-        )
-
-    def _back(self) -> None:
-        state, former = self.state, self.state.former
-        assert former is not None  # noqa: S101  # its caller has looked
-        state.exabgp, state.incarnation, state.drained = former.exabgp, former.incarnation, False
-        state.counters, state.before, state.former = former.counters, former.before, None
-
-    def _another(self, line: int, ts: datetime, pid: int) -> None:
-        state = self.state
-        for name, newest in state.counters.items():
-            counters = (newest, state.before.get(name, newest))
-            hidden = [cause for cause in map(self._what_may_hide, counters) if cause]
-            cause: GapCause | None = "end" if not state.drained else hidden[0] if hidden else None
-            if cause:
-                self._add(line, Peer(address=name, asn=newest.asn), newest.ts, ts, None, cause)
-        if state.exabgp is not None and state.counters:
-            state.former = _Former(state.exabgp, state.incarnation, state.counters, state.before)
-        state.exabgp, state.incarnation, state.drained = pid, None, False
-        state.counters, state.before = {}, {}
-        state.died, state.knows_all = None, True
-
-    # --- gaps ---------------------------------------------------------------------------------------------------
-
-    def _lost(
-        self,
-        line: int,
-        ts: datetime,
-        name: str,
-        counted: Counted,
-        last: _Counter | None,
-        lines: int | None,
-        cause: GapCause | None = None,
-    ) -> None:
-        peer = Peer(address=name, asn=counted.peer.asn)
-        self._add(line, peer, last.ts if last else None, ts, lines, cause or self._cause(last, ts))
-
-    def _cause(self, last: _Counter | None, ts: datetime) -> GapCause:
-        hole = self.state.hole
-        if hole and (last.line < hole.line if last else hole.since <= ts):
-            return hole.cause
-        return "pipe"
-
-    def _counter_name(self, address: str) -> str:
-        if self._ranges:
-            parsed = ipaddress.ip_address(address)
-            for network in self._ranges:
-                if parsed in network:
-                    return str(network)
-        return address
-
-    def _add(
-        self,
-        line: int,
-        peer: Peer | None,
-        after: datetime | None,
-        before: datetime,
-        lines: int | None,
-        cause: GapCause,
-        reason: str | None = None,
-    ) -> None:
-        whose = peer.address if peer else ""
-        if lines is None and cause in COUNTED_CAUSES:  # some that can be counted may be lost at the same line
+    def _add(self, line: int, ts: datetime, loss: Loss) -> None:
+        whose = loss.peer.address if loss.peer else ""
+        if loss.records is None and loss.cause in COUNTED_CAUSES:  # some that can be counted may be lost here too
             whose += " unknown"
-        key = make_gap_key(before, self._number, line, whose)
-        facts: dict[str, Any] = {"peer": peer, "after": after, "lines": lines, "cause": cause, "reason": reason}
-        self._found.append(Gap(key=key, collector=self._collector, ts=before, line=line, **facts))
+        key = make_gap_key(ts, self._number, line, whose)
+        facts: dict[str, Any] = {"peer": loss.peer, "after": loss.after, "lines": loss.records, "cause": loss.cause}
+        self._found.append(Gap(key=key, collector=self._collector, ts=ts, line=line, reason=loss.reason, **facts))
         self.state.gaps += 1
-        if peer:  # what is nobody's in particular is counted with its peers' next lines
-            self.state.lost += lines or 0
+        if loss.peer:  # what is nobody's in particular is counted with its peers' next records
+            self.state.lost += loss.records or 0
+
+
+def _has(name: str, address: str) -> bool:
+    """Whether a gap of this name, an address or a range, is one of a peer's."""
+    return name == address or ("/" in name and ipaddress.ip_address(address) in ipaddress.ip_network(name))
 
 
 def rejected(place: Place, line: int, peer: Peer, reason: str) -> Gap:
-    """The gap of a peer's line that cannot be read, or stored, and may have said anything of its routes.
+    """The gap of a peer's record that cannot be read, or stored, and may have said anything of its routes.
 
     Args:
-        place: where the line belongs.
+        place: where the record belongs.
         line: its number.
         peer: whose it is.
         reason: why not.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from collector.sources.exabgp.session_ends import End, explain, heard
+from collector.sources.source import End, Source
 from schemas.documents import SessionNotification
 from schemas.message import Message, Notification, Sent, StateChange
 
@@ -30,10 +30,12 @@ class PeerLog:
     """Follows the lines of one spool, and warns of each peer's trouble.
 
     Args:
+        source: what the lines are of.
         clock: seconds, only ever forward.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
         self._clock = clock
         self._peers: dict[str, _Peer] = {}
 
@@ -43,10 +45,10 @@ class PeerLog:
             return
         peer = self._peers.setdefault(message.peer.address, _Peer())
         if not isinstance(message, StateChange):
-            peer.notification = heard(message) or peer.notification
+            peer.notification = self._source.heard(message) or peer.notification
         elif message.state == "down":
             what = "went down" if in_session else "did not come up"
-            self._down(message, what, peer, explain(message.reason, peer.notification))
+            self._down(message, what, peer, self._source.explain(message.reason, peer.notification))
             peer.notification = None
 
     def _down(self, message: StateChange, what: str, peer: _Peer, end: End) -> None:

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from collector.archive.archiver import Archiver
 from collector.errors import StoreUnavailableError
+from collector.sources.source import Source
 from collector.spool.kept import KeptSegment, lines_of, note_ahead_of
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
@@ -48,9 +49,9 @@ class _Restorer(Archiver):
     """An archiver that never changes a session that is there: it may have gone on since."""
 
     def __init__(
-        self, lines: _KeptLines, store: Store, *, collector: str, ranges: Sequence[str], instance: int
+        self, lines: _KeptLines, store: Store, *, source: Source, collector: str, ranges: Sequence[str], instance: int
     ) -> None:
-        super().__init__(lines, store, collector=collector, ranges=ranges, instance=instance)
+        super().__init__(lines, store, source=source, collector=collector, ranges=ranges, instance=instance)
         self._changed: dict[ObjectId, Document] = {}
 
     async def _store_sessions(self, sessions: Sequence[Document]) -> None:
@@ -64,13 +65,20 @@ class _Restorer(Archiver):
 
 
 async def restore(
-    segments: Sequence[KeptSegment], store: Store, *, collector: str, ranges: Sequence[str], instance: int = 0
+    segments: Sequence[KeptSegment],
+    store: Store,
+    *,
+    source: Source,
+    collector: str,
+    ranges: Sequence[str],
+    instance: int = 0,
 ) -> int:
     """Archive kept segments again; what the store has already stays as it is.
 
     Args:
         segments: without a gap between them, oldest first.
         store: where to.
+        source: what they are of.
         collector: the name that the lines were archived under: the same one gives the same documents.
         ranges: the peer ranges that were configured then.
         instance: which of the collector's spools they are of.
@@ -83,7 +91,7 @@ async def restore(
         StoreError: the store does not answer.
     """
     lines = _KeptLines(segments)
-    await _Restorer(lines, store, collector=collector, ranges=ranges, instance=instance).restore()
+    await _Restorer(lines, store, source=source, collector=collector, ranges=ranges, instance=instance).restore()
     if lines.note["stored"] + lines.note["rejected"] != lines.count:
         raise StoreUnavailableError(
             f"the store at {store.shown_uri} went away before all was stored", "start again when it is back: no harm"

@@ -16,23 +16,21 @@ from bson import ObjectId
 from pydantic import TypeAdapter
 
 from collector.archive.gaps import GapFinder, GapState
-from collector.sources.exabgp.session_ends import End, explain, heard
+from collector.sources.source import Effect, End, Source
 from schemas.documents import Gap, Place, Session, SessionNotification, collector_number, instance_name, make_key
 from schemas.message import (
     Answer,
     Counted,
-    Dropped,
     EndOfRib,
+    Event,
     Keepalive,
     Message,
     Notification,
     Open,
     Peer,
-    ReceiverEnd,
     ReceiverStart,
     Refresh,
     Sent,
-    Shutdown,
     StateChange,
     Update,
     Withdrawn,
@@ -41,7 +39,6 @@ from schemas.message import (
 log = logging.getLogger(__name__)
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-_LOST_WORD = "ExaBGP ended without a word"
 _UNHEARD = "its end was not heard"
 _PLAUSIBLE = timedelta(days=1)
 """A line that cannot be read is believed its time when it is so little behind that of the one before."""
@@ -102,6 +99,7 @@ class SessionTracker:
     """Follows the lines of one spool, and keeps the session of every peer.
 
     Args:
+        source: what the spool is of.
         collector: the collector's name.
         ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
         note: what `note` gave at the position that reading starts from; empty at the very beginning.
@@ -109,17 +107,26 @@ class SessionTracker:
     """
 
     def __init__(
-        self, collector: str, ranges: Iterable[str] = (), note: Mapping[str, Any] | None = None, *, instance: int = 0
+        self,
+        source: Source,
+        collector: str,
+        ranges: Iterable[str] = (),
+        note: Mapping[str, Any] | None = None,
+        *,
+        instance: int = 0,
     ) -> None:
+        self._source = source
         self._collector = collector
         self._number = collector_number(instance_name(collector, instance))
         self._state = _STATE.validate_python(note) if note else _State()
-        self._gaps = GapFinder(collector, self._number, ranges, self._state.gaps)
+        self._continuity = source.continuity(ranges, note.get("gaps", {}) if note else {})
+        self._gaps = GapFinder(collector, self._number, self._continuity, self._state.gaps)
         self._dirty: dict[ObjectId, Session] = {}
 
     def note(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""
         noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
+        noted["gaps"].update(self._continuity.note())
         return noted
 
     def take_changed(self) -> Sequence[Session]:
@@ -152,7 +159,7 @@ class SessionTracker:
             ts = self._state.last_ts = counted.ts
         self._gaps.line(line, before, ts)
         if counted:
-            self._count(line, before, ts, counted)
+            self._act(line, before, ts, self._gaps.count(line, ts, counted))
             if counted.kind in _MAY_HAVE_ROUTES:
                 self._gaps.reject(line, ts, counted.peer, reason)
         return self._place(ts, line, None)
@@ -168,18 +175,15 @@ class SessionTracker:
         before = self._state.last_ts
         ts = max(before, message.ts)
         self._gaps.line(line, before, ts)
-        if isinstance(message, ReceiverStart | ReceiverEnd | Dropped | Shutdown):
+        if isinstance(message, Event):
             # A receiver that begins is younger than the lines that it finds in the pipe: they keep their own times.
             if not isinstance(message, ReceiverStart):
                 self._state.last_ts = ts
-            if self._gaps.helper(line, message, ts):
-                self._end_all(line, before, _LOST_WORD)
-            elif isinstance(message, Shutdown):
-                self._end_all(line, ts, "ExaBGP was shut down")
+            self._act(line, before, ts, self._gaps.event(line, ts, message))
             return self._place(ts, line, None)
         self._state.last_ts = ts
         self._follow_clock(line, message.ts)
-        self._count(line, before, ts, _counted(message))
+        self._act(line, before, ts, self._gaps.count(line, ts, _counted(message)))
         neighbour = self._state.neighbours.setdefault(message.peer.address, _Neighbour(last_seen=ts))
         place = self._apply(line, ts, message, neighbour)
         neighbour.last_seen = ts
@@ -198,13 +202,12 @@ class SessionTracker:
             )
         state.clock = own
 
-    def _count(self, line: int, before: datetime, ts: datetime, counted: Counted) -> None:
-        """Take a line's count into account, and what it tells of ExaBGP's life."""
-        told = self._gaps.count(line, ts, counted)
-        if told.another:
-            self._end_all(line, before, _LOST_WORD)
-        elif told.back:
-            self._take_up_all(line, ts, counted.pid)
+    def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
+        """Do what a line tells of all sessions."""
+        if effect.ended:
+            self._end_all(line, before if effect.ended == self._source.silence else ts, effect.ended)
+        elif effect.resumed:
+            self._take_up_all(line, ts, effect.resumed)
 
     # --- one line -----------------------------------------------------------------------------------------------
 
@@ -233,10 +236,10 @@ class SessionTracker:
             _tally(session, ts, message)
         self._dirty[session.key] = session
         if isinstance(message, Notification | Sent):
-            neighbour.notification = heard(message) or neighbour.notification
+            neighbour.notification = self._source.heard(message) or neighbour.notification
         if isinstance(message, StateChange) and message.state == "down":
             neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
-            self._end(line, ts, neighbour, explain(message.reason, neighbour.notification))
+            self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))
         return Place(key, ts, self._collector, session.key)
 
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
@@ -256,8 +259,8 @@ class SessionTracker:
             peer=message.peer,
             since=ts,
             began=began,
-            exabgp_pid=message.source.pid,
             last_seen=ts,
+            **self._source.session_facts(message),
             **facts,
         )
         self._dirty[key] = neighbour.session
@@ -276,16 +279,16 @@ class SessionTracker:
         What it said is not certain until it has said it again.
         """
         session, neighbour.ended = neighbour.ended, None
-        if session is not None and session.reason != _LOST_WORD and neighbour.gaps == self._state.gaps.gaps:
+        if session is not None and session.reason != self._source.silence and neighbour.gaps == self._state.gaps.gaps:
             _go_on(session)
             neighbour.session = session
             self._gaps.unheard(line, session.last_seen, ts, peer)
 
-    def _take_up_all(self, line: int, ts: datetime, pid: int) -> None:
-        """Go on with the sessions of an ExaBGP that was only taken for ended; what stands of them is not certain."""
+    def _take_up_all(self, line: int, ts: datetime, facts: Mapping[str, Any]) -> None:
+        """Go on with sessions that were only taken for ended; what stands of them is not certain."""
         for neighbour in self._state.neighbours.values():
             session = neighbour.ended
-            if session and not neighbour.session and session.reason == _LOST_WORD and session.exabgp_pid == pid:
+            if session and not neighbour.session and session.reason == self._source.silence and _has(session, facts):
                 neighbour.ended, neighbour.session = None, session
                 _go_on(session)
                 self._dirty[session.key] = session
@@ -294,9 +297,13 @@ class SessionTracker:
     def _end_all(self, line: int, ts: datetime, reason: str) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         for neighbour in self._state.neighbours.values():
-            neighbour.ended = neighbour.session if reason == _LOST_WORD else None
+            neighbour.ended = neighbour.session if reason == self._source.silence else None
             if neighbour.session:
                 self._end(line, max(ts, neighbour.session.last_seen), neighbour, End("collector", reason))
+
+
+def _has(session: Session, facts: Mapping[str, Any]) -> bool:
+    return all(getattr(session, name) == value for name, value in facts.items())
 
 
 def _go_on(session: Session) -> None:

@@ -83,20 +83,21 @@ def _archiver(
     from functools import partial
 
     from collector.archive.archiver import Archiver
-    from collector.sources.exabgp.route_refresh import ask
+    from collector.sources.exabgp.source import EXABGP
     from collector.spool.spool import Keep, SpoolReader, identity
 
     keep = Keep(instance.spool, settings.spool.keep_days) if settings.spool.keep_days else None
     return Archiver(
         readers.enter_context(SpoolReader(instance.spool, keep=keep)),
         store,
+        source=EXABGP,
         collector=settings.collector,
         ranges=[peer.address for peer in settings.peers if peer.is_range],
         instance=instance.number,
         spool=identity(instance.spool),
         batch_lines=settings.archive.batch_lines,
         batch_seconds=settings.archive.batch_seconds,
-        ask=partial(ask, instance.requests),
+        ask=partial(EXABGP.ask, instance),
         tell=tell,
         saw=saw,
     )

@@ -112,6 +112,7 @@ async def _restore(
     from collector.archive.restore import restore
     from collector.cli.run_query import find_store
     from collector.logs import log_to_stderr
+    from collector.sources.exabgp.source import EXABGP
     from collector.spool.state import inspect
 
     log_to_stderr(settings.log.level)
@@ -122,6 +123,7 @@ async def _restore(
             count += await restore(
                 segments,
                 store,
+                source=EXABGP,
                 collector=said.get("collector", settings.collector),
                 ranges=said.get("ranges", ()),
                 instance=instance.number,

@@ -19,7 +19,8 @@ from collector.instances import find_instances
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.rib import snapshots
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.source import Rejection
 from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import bson
 from bson import ObjectId
 
-from collector.sources.exabgp.decode import TORN, Rejection, counted, decode
+from collector.sources.exabgp.decode import counted, decode
+from collector.sources.source import TORN, Rejection
 from collector.spool.segment import segments
 from collector.store.mongo import Store
 from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
@@ -146,7 +147,7 @@ class _Lines:
         self.count += 1
         message = TORN if torn else decode(raw)
         if isinstance(message, Rejection):
-            if said := counted(raw, message.reason):
+            if not torn and (said := counted(raw, len(raw))):
                 self._count(number, said)
         elif not isinstance(message, Answer):
             self._last = message.ts

@@ -17,7 +17,9 @@ import pytest
 
 from collector.archive.archiver import Archiver
 from collector.archive.session_tracker import SessionTracker
-from collector.sources.exabgp.decode import MAX_LINE_BYTES, Rejection, decode
+from collector.sources.exabgp.decode import MAX_LINE_BYTES, decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -71,11 +73,11 @@ class Checker:
 
     def __init__(self) -> None:
         self.stored = self.rejected = self.slowest = 0.0
-        self._tracker = SessionTracker("fuzz")
+        self._tracker = SessionTracker(EXABGP, "fuzz")
 
     def check(self, number: int, raw: bytes) -> None:
         if number % 10_000 == 0:  # it remembers each peer, of which no collector has as many as a fuzzer
-            self._tracker = SessionTracker("fuzz")
+            self._tracker = SessionTracker(EXABGP, "fuzz")
         began = time.perf_counter()
         try:
             self._check(number, raw)
@@ -149,7 +151,7 @@ async def test_the_whole_path_stores_or_rejects_every_line(
     peak, began = Peak(), time.perf_counter()
     async with Store.open(embedded_uri, database=f"fuzz_{os.getpid()}") as store:
         with SpoolReader(spool) as reader:
-            archiver = Archiver(reader, store, collector="fuzz", batch_seconds=0.0)
+            archiver = Archiver(reader, store, source=EXABGP, collector="fuzz", batch_seconds=0.0)
             running = asyncio.create_task(archiver.run())
             sent = await asyncio.to_thread(_spool, spool, lines)
             archiver.stop()

@@ -12,6 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from collector.archive.archiver import Archiver
+from collector.sources.exabgp.source import EXABGP
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -45,7 +46,7 @@ async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
     database = f"test_mongosh_{os.getpid()}"
     reader = SpoolReader(data_dir / "spool")
     async with Store.open(embedded_uri, database=database) as store:
-        archiver = Archiver(reader, store, collector="test")
+        archiver = Archiver(reader, store, source=EXABGP, collector="test")
         archiver.stop()
         await archiver.run()
     reader.close()

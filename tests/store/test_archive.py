@@ -17,8 +17,9 @@ from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.running import KnownPeer
 from collector.query.verify.verify import verify
-from collector.sources.exabgp.decode import TORN
+from collector.sources.exabgp.source import EXABGP
 from collector.sources.exabgp.strangers import Stranger
+from collector.sources.source import TORN
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -43,7 +44,7 @@ def feed(spool: Path, *lines: bytes) -> None:
 async def archiving(spool: Path, store: Store, **options: Any) -> AsyncIterator[SpoolReader]:
     """The archiver at work; at the end it is stopped, and all that the spool held is stored."""
     reader = SpoolReader(spool)
-    archiver = Archiver(reader, store, collector="test", batch_seconds=0.01, **options)
+    archiver = Archiver(reader, store, source=EXABGP, collector="test", batch_seconds=0.01, **options)
     running = asyncio.create_task(archiver.run())
     try:
         yield reader
@@ -400,7 +401,7 @@ async def test_an_acknowledgement_that_the_disk_refuses_is_tried_again(
     monkeypatch.setattr("collector.archive.archiver.FIRST_PAUSE", 0.01)
     feed(spool, *Router().up())
     with _FullForAWhile(spool) as reader:
-        archiver = Archiver(reader, store, collector="test", batch_seconds=0.01)
+        archiver = Archiver(reader, store, source=EXABGP, collector="test", batch_seconds=0.01)
         running = asyncio.create_task(archiver.run())
         await until(lambda: reader.note.get("stored") == 4)
         archiver.stop()

@@ -24,6 +24,7 @@ from collector.query.routes import LastRoutes
 from collector.query.search import count_updates, search
 from collector.query.tail import tail
 from collector.query.top import TopTally, top
+from collector.sources.exabgp.source import EXABGP
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store import updates
@@ -58,7 +59,7 @@ async def archive(data_dir: Path, store: Store, lines: Sequence[bytes], name: st
     with SpoolWriter(spool) as writer:
         writer.write(b"".join(line + b"\n" for line in lines))
     reader = SpoolReader(spool)
-    archiver = Archiver(reader, store, collector=name)
+    archiver = Archiver(reader, store, source=EXABGP, collector=name)
     archiver.stop()
     await archiver.run()
     reader.close()

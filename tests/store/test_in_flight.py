@@ -15,6 +15,7 @@ import pytest
 from collector.archive.archiver import Archiver
 from collector.archive.session_documents import SessionDocuments
 from collector.query.verify.verify import verify
+from collector.sources.exabgp.source import EXABGP
 from collector.spool.reader import SpoolReader
 from collector.spool.state import inspect
 from collector.store.mongo import Store
@@ -126,7 +127,7 @@ async def test_who_is_killed_meanwhile_stores_all_once(
             holding = Holding(all_of_them=False)
             await between.set(holding)
             with SpoolReader(spool) as reader:
-                archiver = Archiver(reader, store, collector="test", batch_seconds=0.01, traits=FAR)
+                archiver = Archiver(reader, store, source=EXABGP, collector="test", batch_seconds=0.01, traits=FAR)
                 running = asyncio.create_task(archiver.run())
                 await until(partial(holds, holding), what="one is held back")
                 if not held:
@@ -166,7 +167,7 @@ async def test_sessions_are_written_now_and_then_and_only_what_changed(
                 acknowledged.append(next_line)
 
             monkeypatch.setattr(reader, "acknowledge", counted)
-            archiver = Archiver(reader, store, collector="test", batch_seconds=0.01, traits=FAR)
+            archiver = Archiver(reader, store, source=EXABGP, collector="test", batch_seconds=0.01, traits=FAR)
             running = asyncio.create_task(archiver.run())
             await until(lambda: acknowledged, what="the first ones are acknowledged")
             feed(spool, *[router.announce(f"10.{number}.0.0/16") for number in range(200)])

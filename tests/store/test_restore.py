@@ -9,6 +9,7 @@ import pytest
 from collector.archive.archiver import Archiver
 from collector.archive.restore import restore
 from collector.instances import Instance
+from collector.sources.exabgp.source import EXABGP
 from collector.spool.kept import Keep, kept_segments, lines_of
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
@@ -38,7 +39,7 @@ async def archived(spool: Path, store: Store, instance: int = 0) -> None:
         writer.write(b"".join(line + b"\n" for line in lines()))
     with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
         archiver = Archiver(
-            reader, store, collector="test", ranges=["198.51.100.0/24"], instance=instance, batch_lines=7
+            reader, store, source=EXABGP, collector="test", ranges=["198.51.100.0/24"], instance=instance, batch_lines=7
         )
         archiver.stop()
         await archiver.run()
@@ -54,7 +55,7 @@ async def test_what_is_there_stays_as_it_is(data_dir: Path, store: Store) -> Non
     assert [len(documents) for documents in before.values()] == [61, 15, 3, 1, 1]
     segments = kept_segments(data_dir)
     assert len(segments) > 10
-    count = await restore(segments, store, collector="test", ranges=["198.51.100.0/24"])
+    count = await restore(segments, store, source=EXABGP, collector="test", ranges=["198.51.100.0/24"])
     assert await everything(store) == before
     assert count == sum(len(list(lines_of(segment))) for segment in segments)
 
@@ -65,7 +66,7 @@ async def test_another_database_gets_the_same(data_dir: Path, embedded_uri: str,
     async with Store.open(embedded_uri, database=names[0]) as one, Store.open(embedded_uri, database=names[1]) as two:
         await archived(data_dir, one)
         segments = kept_segments(data_dir)[begin:]
-        await restore(segments, two, collector="test", ranges=["198.51.100.0/24"])
+        await restore(segments, two, source=EXABGP, collector="test", ranges=["198.51.100.0/24"])
         first, behind = segments[0].first, segments[-1].first + len(list(lines_of(segments[-1])))
         original, copy = await everything(one), await everything(two)
         for name in ("updates", "messages", "rejects", "gaps"):

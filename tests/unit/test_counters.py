@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.archive.session_tracker import SessionTracker
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from schemas.documents import Gap, Session
 from tests.support import Router
 
@@ -54,7 +56,7 @@ class Model:
     """An ExaBGP, its receiver, the archiver's tracker, and what the tracker should have said."""
 
     def __init__(self) -> None:
-        self.tracker = SessionTracker("test")
+        self.tracker = SessionTracker(EXABGP, "test")
         self.line = 0
         self.pid, self.incarnation = 100, 1
         self.time = 1.8e9
@@ -167,7 +169,7 @@ class Model:
         self.begin_exabgp()
 
     def restart(self) -> None:
-        self.tracker = SessionTracker("test", (), json.loads(json.dumps(self.tracker.note())))
+        self.tracker = SessionTracker(EXABGP, "test", (), json.loads(json.dumps(self.tracker.note())))
 
     def last(self, address: str) -> _Told:
         return [told for told in self.told if told.address == address][-1]

@@ -6,7 +6,8 @@ from bson import BSON, CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.source import Rejection
 from schemas.documents import Place, make_key, to_document, to_message
 from schemas.message import (
     Answer,

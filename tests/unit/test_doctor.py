@@ -5,7 +5,9 @@ from pathlib import Path
 
 from collector.archive.session_tracker import SessionTracker
 from collector.doctor import _stored_time
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from tests.support import Router, read_all
@@ -15,7 +17,7 @@ def archived(data_dir: Path, *lines: bytes) -> None:
     """As the archiver leaves the spool behind."""
     with SpoolWriter(data_dir / "spool") as spool:
         spool.write(b"".join(line + b"\n" for line in lines))
-    reader, tracker = SpoolReader(data_dir / "spool"), SessionTracker("test")
+    reader, tracker = SpoolReader(data_dir / "spool"), SessionTracker(EXABGP, "test")
     for line in read_all(reader):
         message = decode(line.raw)
         assert not isinstance(message, Rejection)

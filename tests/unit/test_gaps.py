@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.archive.session_tracker import SessionTracker
-from collector.sources.exabgp.decode import Rejection, counted, decode
+from collector.sources.exabgp.decode import counted, decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from schemas.documents import Gap
 from tests.support import SHARED, Router
 
@@ -20,7 +22,7 @@ class Feed:
 
     def __init__(self, *ranges: str) -> None:
         self.ranges = ranges
-        self.tracker = SessionTracker("test", ranges)
+        self.tracker = SessionTracker(EXABGP, "test", ranges)
         self.number = 0
         self.gaps: list[Gap] = []
 
@@ -28,14 +30,14 @@ class Feed:
         for line in lines:
             message = decode(line)
             if isinstance(message, Rejection):
-                self.tracker.reject(self.number, counted(line, message.reason), message.reason)
+                self.tracker.reject(self.number, counted(line, len(line)), message.reason)
             else:
                 self.tracker.follow(self.number, message)
             self.number += 1
         self.gaps += self.tracker.take_gaps()
 
     def restart(self) -> None:
-        self.tracker = SessionTracker("test", self.ranges, json.loads(json.dumps(self.tracker.note())))
+        self.tracker = SessionTracker(EXABGP, "test", self.ranges, json.loads(json.dumps(self.tracker.note())))
 
     @property
     def told(self) -> list[tuple[str | None, int | None, str]]:
@@ -245,7 +247,7 @@ def test_the_count_of_every_recorded_line_can_be_read() -> None:
     for file in sorted((SHARED / "exabgp-json").glob("*.jsonl")):
         lines += [line for line in file.read_bytes().split(b"\n") if b'"counter"' in line[:300]]
     for line in lines:
-        message, said = decode(line), counted(line, "")
+        message, said = decode(line), counted(line, len(line))
         if isinstance(message, Rejection):
             assert said or not line.endswith(b"}") or b'"peer": None' in line, line[:500]
         elif peer := getattr(message, "peer", None):

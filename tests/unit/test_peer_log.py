@@ -3,7 +3,9 @@
 import pytest
 
 from collector.archive.peer_log import PeerLog
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from tests.support import Router
 
 
@@ -12,7 +14,7 @@ class Log:
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.now = 1000.0
-        self.troubles = PeerLog(lambda: self.now)
+        self.troubles = PeerLog(EXABGP, lambda: self.now)
         self._caplog = caplog
 
     def take(self, *lines: bytes, in_session: bool = False) -> list[str]:

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from collector.archive.session_tracker import SessionTracker
-from collector.sources.exabgp.decode import Rejection, decode
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Rejection
 from schemas.documents import Place, Session, key_line, to_document, to_message
 from tests.support import Router
 
@@ -16,7 +18,7 @@ class Feed:
 
     def __init__(self, *ranges: str) -> None:
         self.ranges = ranges
-        self.tracker = SessionTracker("test", ranges)
+        self.tracker = SessionTracker(EXABGP, "test", ranges)
         self.number = 0
         self.sessions: dict[Any, Session] = {}
 
@@ -33,7 +35,7 @@ class Feed:
 
     def restart(self) -> None:
         """As the archiver does after its own death: from what the spool kept."""
-        self.tracker = SessionTracker("test", self.ranges, self.tracker.note())
+        self.tracker = SessionTracker(EXABGP, "test", self.ranges, self.tracker.note())
 
     @property
     def only(self) -> Session:

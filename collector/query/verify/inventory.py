@@ -14,6 +14,7 @@ from bson import ObjectId
 
 from collector.query.verify.bitmap import Numbers
 from collector.sources.exabgp.decode import counted
+from collector.sources.source import TORN
 from collector.store.writes import REFUSALS, Document
 from schemas.documents import collector_number, instance_name, key_collector, key_line
 from schemas.message import Counted
@@ -153,8 +154,7 @@ class Books:
     def _reject(self, line: int, document: Document) -> None:
         self.rejects += 1
         raw = document["raw"].encode() if isinstance(document["raw"], str) else document["raw"]
-        # Of some lines only the beginning is kept, which tells all that is asked here.
-        said: Counted | None = counted(raw + b"}" if document["size"] > len(raw) else raw, document["reason"])
+        said: Counted | None = counted(raw, document["size"]) if document["reason"] != TORN.reason else None
         if said:
             self._count(line, said.peer.address, said.pid, said.counter)
             self.refused[said.peer.address] += document["reason"].startswith(REFUSALS)

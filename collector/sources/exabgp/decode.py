@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from collector.sources.exabgp.json_repair import mended
+from collector.sources.source import Rejection
 from schemas.exabgp import to_message
 from schemas.message import Answer, Counted, Message, Open, Peer, StateChange
 from schemas.scalars import from_unix, normalise_address
@@ -22,15 +23,6 @@ ExaBGP's longest known line, of a message of 65,535 bytes (RFC 8654), has 382 kB
 _MAX_SESSION_BYTES = 2**20
 """The longest line that may become part of a session's document, which must not grow to MongoDB's limit."""
 
-
-class Rejection(NamedTuple):
-    """A line that could not be understood, and why, in one sentence."""
-
-    reason: str
-
-
-TORN = Rejection("torn: its end never came")
-"""A line without its newline, whatever stands of it: whoever had no room for the rest has counted it as dropped."""
 
 # What ExaBGP 5.0.15 and 4.2.25 print between messages, on the helper's stdin, in answer to commands.
 _ANSWER = re.compile(
@@ -100,15 +92,15 @@ _SELF = re.compile(
 )
 
 
-def counted(raw: bytes, reason: str) -> Counted | None:
+def counted(raw: bytes, size: int) -> Counted | None:
     """What a rejected line says of whose it is and of its count, if it came whole and can be read so far.
 
     Args:
-        raw: the line.
-        reason: why it is rejected.
+        raw: the line, or its beginning.
+        size: bytes of the whole line.
     """
     found = _SELF.match(raw[:2000])
-    if found is None or reason == TORN.reason or not raw.rstrip().endswith(b"}"):
+    if found is None or (len(raw) == size and not raw.rstrip().endswith(b"}")):
         return None
     time, pid, count, kind, address, asn = found.groups()
     if b'"direction": "send"' in raw[:2000]:

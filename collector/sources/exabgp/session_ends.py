@@ -6,22 +6,12 @@ The words are those of 5.0's and 4.2's reactor/peer.py; see docs/decisions/0005-
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from collector.bgp import messages as bgp
+from collector.sources.source import End, EndedBy
 from schemas.documents import SessionNotification
 from schemas.message import Notification, Sent
-
-EndedBy = Literal["peer", "exabgp", "collector"]
-
-
-class End(NamedTuple):
-    """Why a session ended, or did not come up."""
-
-    by: EndedBy
-    reason: str
-    notification: SessionNotification | None = None
-
 
 _PEER_DECONFIGURED = (6, 3)
 """What ExaBGP sends a peer whose configuration has changed, and in no other case."""

@@ -1,0 +1,52 @@
+"""ExaBGP as a source: lines of JSON from its receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from collector.instances import Instance
+from collector.sources.exabgp import route_refresh, session_ends
+from collector.sources.exabgp.counting import SILENCE, Counting
+from collector.sources.exabgp.decode import counted, decode
+from collector.sources.source import Continuity, End, Rejection
+from schemas.documents import SessionNotification
+from schemas.message import Counted, Message, Notification, PeerMessage, Sent
+
+
+class ExabgpSource:
+    """See `collector.sources.source.Source`."""
+
+    name = "exabgp"
+    silence = SILENCE
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read one line."""
+        return decode(raw)
+
+    def counted(self, raw: bytes, size: int) -> Counted | None:
+        """What a rejected line says of itself."""
+        return counted(raw, size)
+
+    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+        """Begin to follow ExaBGP's counters."""
+        return Counting(ranges, note)
+
+    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+        """Which ExaBGP held the session."""
+        return {"exabgp_pid": message.source.pid}
+
+    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+        """The NOTIFICATION in this message."""
+        return session_ends.heard(message)
+
+    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+        """Why a session ended, of ExaBGP's word in its `down`."""
+        return session_ends.explain(reason, said)
+
+    def ask(self, instance: Instance, address: str, family: str) -> bool:
+        """Pass it on to the receiver, which has ExaBGP ask."""
+        return route_refresh.ask(instance.requests, address, family)
+
+
+EXABGP = ExabgpSource()

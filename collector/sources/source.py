@@ -1,0 +1,137 @@
+"""What the archive needs to know of a source of BGP messages: how its records are read, and what they tell beside.
+
+A record is what the spool carries under one number: a line of text or some bytes. The spool counts them, whatever they
+hold; a source reads them, knows what it wrote that never arrived, and why its sessions ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
+
+from collector.instances import Instance
+from schemas.documents import GapCause, SessionNotification
+from schemas.message import Counted, Event, Message, Notification, Peer, PeerMessage, Sent
+
+EndedBy = Literal["peer", "exabgp", "collector"]
+
+
+class Rejection(NamedTuple):
+    """A record that could not be understood, and why, in one sentence."""
+
+    reason: str
+
+
+TORN = Rejection("torn: its end never came")
+"""A record without its newline, whatever stands of it: whoever had no room for the rest has counted it as dropped."""
+
+
+class End(NamedTuple):
+    """Why a session ended, or did not come up."""
+
+    by: EndedBy
+    reason: str
+    notification: SessionNotification | None = None
+
+
+class Loss(NamedTuple):
+    """Records that are missing ahead of one, or may be."""
+
+    peer: Peer | None
+    """Whose; its address is that of a range where peers of a range are counted together. None: anybody's."""
+    after: datetime | None
+    """The time of the last one before them; None when they stand at the very beginning."""
+    records: int | None
+    """How many; None when that cannot be known."""
+    cause: GapCause
+    reason: str | None = None
+    """What the system said."""
+
+
+class Effect(NamedTuple):
+    """What a record does beside being a message."""
+
+    losses: Sequence[Loss] = ()
+    ended: str | None = None
+    """Why all sessions have ended here. The source's `silence`: some time since the record before, unheard."""
+    resumed: Mapping[str, Any] | None = None
+    """Sessions that have these facts, and ended by a silence, go on after all."""
+
+
+NONE = Effect()
+"""That of nearly every record."""
+
+
+class Continuity(Protocol):
+    """Follows the records of one spool in their order, and finds what the source told that is not among them."""
+
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> None:
+        """Take into account that the spool itself has lost records ahead of number `line`: their loss is told."""
+
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        """Take a word about the source's life, or its receiver's, into account."""
+
+    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
+        """Take into account what a peer's record says of itself, also one that cannot be read further."""
+
+    def note(self) -> Mapping[str, Any]:
+        """All that has to be remembered over a restart, as JSON can hold it."""
+
+
+class Source(Protocol):
+    """One kind of source. It has no state: of several instances there is one."""
+
+    @property
+    def name(self) -> str:
+        """One word in small letters, of file names and keys."""
+
+    @property
+    def silence(self) -> str:
+        """Why sessions ended, in words, when the source itself ended and did not say so."""
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read one record as the spool has it, without its newline. Never raises on account of what it holds."""
+
+    def counted(self, raw: bytes, size: int) -> Counted | None:
+        """What a record that could not be read says of itself all the same; None if that cannot be read either.
+
+        Args:
+            raw: the record, which came whole, or its first `schemas.documents.MAX_RAW_BYTES`.
+            size: bytes of the whole record.
+        """
+
+    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+        """Begin to follow a spool's records.
+
+        Args:
+            ranges: the configured peer ranges (`192.0.2.0/24`).
+            note: what `Continuity.note` gave at the position that reading starts from, perhaps with other keys
+                beside it; empty at the very beginning.
+        """
+
+    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+        """What the document of a session that begins with this message has of this source alone."""
+
+    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+        """The NOTIFICATION in this message, whoever sent it; None if there is none."""
+
+    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+        """Why a session ended.
+
+        Args:
+            reason: the source's word in a `down`.
+            said: the NOTIFICATION that was sent or received in this session, if there was one.
+        """
+
+    def ask(self, instance: Instance, address: str, family: str) -> bool:
+        """Ask a peer to send its routes of one family again (ROUTE-REFRESH, RFC 2918).
+
+        Args:
+            instance: the one that speaks to it.
+            address: the peer's.
+            family: such as `ipv4 unicast`.
+
+        Returns:
+            Whether somebody was there to pass it on.
+        """
