@@ -145,7 +145,7 @@ async def test_under_another_python(data_dir: Path) -> None:
         await collector.until_up()
         with router(collector, ONE[0]):
             await until(lambda: are(collector, _1="up"), timeout=60)
-            (exabgp,) = children(collector, "patient.py")
+            (exabgp,) = children(collector, "patched.py")
             assert Path(f"/proc/{exabgp}/exe").resolve() == Path(python).resolve()
             await until(lambda: counted(collector, 40))
             assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 4

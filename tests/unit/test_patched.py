@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-PATIENT = Path(__file__).parents[2] / "collector/sources/exabgp/patched.py"
+from collector.sources.exabgp.configuration import program
+
+PATCHED = Path(__file__).parents[2] / "collector/sources/exabgp/patched.py"
 
 SCRIPT = """
 import runpy, sys, time
 clock = [0.0]
 time.time = lambda: clock[0]
-patient = runpy.run_path(sys.argv[1])
-patient["mend"]()
+patched = runpy.run_path(sys.argv[1])
+patched["mend"]()
 from exabgp.reactor.delay import Delay
 delay, found = Delay(), []
 for stood in sys.argv[2].split():
@@ -31,7 +33,7 @@ print(*found)
 
 def pauses(*attempts: str) -> list[int]:
     """Seconds before each attempt: `refused`, or a session of so many seconds."""
-    command = [sys.executable, "-c", SCRIPT, str(PATIENT), " ".join(attempts)]
+    command = [sys.executable, "-c", SCRIPT, str(PATCHED), " ".join(attempts)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(word) for word in done.stdout.split()]
 
@@ -43,3 +45,8 @@ def test_pauses_grow_when_a_router_refuses_or_ends_each_session_at_once(attempt:
 
 def test_a_session_that_stood_is_tried_again_at_once() -> None:
     assert pauses(*["refused"] * 6, "3600", "refused", "refused") == [0, 0, 1, 2, 3, 4, 5, 0, 1]
+
+
+def test_the_command_line_that_we_start_exabgp_with() -> None:
+    found = subprocess.run(program(None, "version"), capture_output=True, text=True, timeout=60, check=False)
+    assert found.stdout.startswith("ExaBGP : "), found.stderr

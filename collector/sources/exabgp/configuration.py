@@ -105,7 +105,7 @@ def _installed() -> Path:
     return Path(found.origin).parent
 
 
-_PROGRAM = Path(__file__).with_name("patient.py")
+_PROGRAM = Path(__file__).with_name("patched.py")
 _RUN = (
     "import runpy, sys; sys.path[0] = sys.argv.pop(1); program = sys.argv.pop(1); sys.argv[0] = 'exabgp';"
     " runpy.run_path(program, run_name='__main__')"
