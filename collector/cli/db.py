@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import typer
 from collector.cli.options import with_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from collector.settings import Settings
     from collector.store.migrate import Done
@@ -61,16 +60,17 @@ def migrate(settings: Any) -> None:
 
 
 async def _rebuild(settings: Settings) -> tuple[int, int]:
+    from collector.cli.progress import progress
     from collector.cli.run_query import find_store
     from collector.rib.projector import Rhythm, rebuild
 
     sessions = 0
-    with _bar("sessions") as advance:
+    with progress(of="sessions folded") as shown:
 
         def told(done: int, of: int) -> None:
             nonlocal sessions
             sessions = of
-            advance(done, of)
+            shown.reach(done, of)
 
         async with find_store(settings, primary=True) as store:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
@@ -80,19 +80,20 @@ async def _rebuild(settings: Settings) -> tuple[int, int]:
 async def _migrate(settings: Settings) -> Sequence[Done]:
     import sys
 
+    from collector.cli.progress import progress
     from collector.cli.run_query import find_store
     from collector.store.migrate import migrate
 
-    with _bar("documents") as advance:
+    with progress(of="documents read") as shown:
 
         class Watch:
-            """Names each step on a line of its own, and what is built; how far it is, on the bar below."""
+            """Names each step on a line of its own, and what is built; how far it is, below."""
 
             def step(self, name: str) -> None:
                 sys.stderr.write(f"{name} ...\n")
 
             def read(self, done: int, of: int) -> None:
-                advance(done, of)
+                shown.reach(done, of)
 
             def building(self, what: str | None) -> None:
                 if what:
@@ -100,16 +101,3 @@ async def _migrate(settings: Settings) -> Sequence[Done]:
 
         async with find_store(settings, primary=True) as store:
             return await migrate(store, Watch())
-
-
-@contextmanager
-def _bar(of_what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on a terminal; it is told how much is done, of how much."""
-    import sys
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task(of_what, total=None)
-        yield lambda done, of: progress.update(bar, completed=done, total=of)

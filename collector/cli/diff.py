@@ -66,7 +66,7 @@ def command(
         )
         return newest_of(changes, limit, lambda change: change.route.since)
 
-    with progress(among_answers=True, of="entries") as shown:
+    with progress(among_answers=True, of="entries read") as shown:
         nothing = answer(
             settings,
             ask,

@@ -1,4 +1,4 @@
-"""How far long reading has come: one line on a terminal, away again when it is done."""
+"""How far long work has come: one line on a terminal, away again when it is done."""
 
 from __future__ import annotations
 
@@ -15,30 +15,35 @@ _WIDTH = 30
 
 
 class Progress:
-    """Counts what is read, and shows it now and then.
+    """Counts what is done, and shows it now and then.
 
     Args:
         stream: where to, or None for nowhere.
-        total: how much there is to read; None while it is not known.
-        of: what is counted.
+        total: how much there is to do; None while it is not known.
+        of: what is counted, and what becomes of it.
     """
 
-    def __init__(self, stream: TextIO | None, total: int | None = None, *, of: str = "UPDATEs") -> None:
+    def __init__(self, stream: TextIO | None, total: int | None = None, *, of: str = "UPDATEs read") -> None:
         self.total = total
         self._of = of
         self._stream = stream
-        self._read = 0
+        self._done = 0
         self._next = time.monotonic() + _PATIENCE
         self._shown = False
 
     def advance(self, more: int = 1) -> None:
-        """So many more have been read."""
-        self._read += more
+        """So many more are done."""
+        self._done += more
         if self._stream is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY
             self._shown = True
             self._stream.write(f"\r{self._line()}\x1b[K")
             self._stream.flush()
+
+    def reach(self, done: int, total: int) -> None:
+        """So many of so many are done."""
+        self.total = total
+        self.advance(done - self._done)
 
     def end(self) -> None:
         """Take the line away."""
@@ -48,18 +53,18 @@ class Progress:
 
     def _line(self) -> str:
         if not self.total:
-            return f"{self._read:,} {self._of} read"
+            return f"{self._done:,} {self._of}"
         # More may have come since they were counted.
-        share = min(self._read / self.total, 1)
+        share = min(self._done / self.total, 1)
         done = int(share * _WIDTH)
-        return f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} {self._of} read"
+        return f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} {self._of}"
 
 
 @contextmanager
-def progress(*, among_answers: bool, of: str = "UPDATEs") -> Iterator[Progress]:
+def progress(total: int | None = None, *, of: str = "UPDATEs read", among_answers: bool = False) -> Iterator[Progress]:
     """Progress on stderr where that is a terminal; not among answers that are printed to one meanwhile."""
     shows = sys.stderr.isatty() and not (among_answers and sys.stdout.isatty())
-    shown = Progress(sys.stderr if shows else None, of=of)
+    shown = Progress(sys.stderr if shows else None, total, of=of)
     try:
         yield shown
     finally:

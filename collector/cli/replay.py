@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +47,7 @@ def command(
     factor = _speed(speed)
     target = _target(to, show_plan=show_plan)
     asn = asked_asn(peer_as, "--peer-as") if peer_as is not None else None
+    from collector.cli.progress import progress
     from collector.cli.run_query import show
     from collector.replay.player import LeftOut, plan, play
     from schemas.query import ReplayedPeer
@@ -60,7 +60,7 @@ def command(
         _tell_left_out(left_out)
         if show_plan:
             return
-        with _progress(None if loop else sum(peer.updates for peer in peers)) as progress:
+        with progress(None if loop else sum(peer.updates for peer in peers), of="messages sent") as shown:
             summary = _until_signal(
                 lambda: play(
                     *(file, target, peers),
@@ -68,7 +68,7 @@ def command(
                     speed=factor,
                     loop=loop,
                     stay=stay,
-                    progress=progress,
+                    progress=shown.advance,
                     refused=_tell_refused,
                 )
             )
@@ -153,18 +153,3 @@ def _until_signal(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("messages", total=total)
-        yield lambda count: bar.advance(task, count)

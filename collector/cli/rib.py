@@ -99,7 +99,7 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
                 hidden.append(route.peer.address)
             yield route
 
-    with progress(among_answers=True, of="entries") as shown:
+    with progress(among_answers=True, of="entries read") as shown:
         nothing = answer(settings, ask, Route, form, at=question.at, filters=filters)
     if nothing:
         sys.stderr.write(_why_none(question, filters, hidden))

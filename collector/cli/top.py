@@ -80,7 +80,7 @@ def command(
             shown.end()
             yield entry
 
-    with progress(among_answers=False) as shown:
+    with progress() as shown:
         nothing = answer(settings, ask, TopEntry, form, filters=filters)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

@@ -33,25 +33,18 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     import sys
     from collections.abc import AsyncIterator
 
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from collector.cli.progress import progress
     from collector.cli.run_query import find_store
     from collector.present.formats import write
     from collector.query.running import find_running
     from collector.query.verify.verify import verify
     from schemas.query import Verification
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("verifying", total=None)
-
-        def told(done: int, of: int) -> None:
-            progress.update(bar, completed=done, total=of)
-
+    with progress(of="documents compared") as shown:
         running = find_running(settings.data_dir)
         name = (running and running.collector) or settings.collector
         async with find_store(settings, primary=True) as store:
-            found = await verify(settings.data_dir, store, name, told)
+            found = await verify(settings.data_dir, store, name, shown.reach)
 
     async def one() -> AsyncIterator[Verification]:
         yield found

@@ -39,7 +39,7 @@ def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
 
 def test_what_is_counted_in_steps_has_its_name(clock: list[float]) -> None:
     stream = io.StringIO()
-    shown = Progress(stream, of="entries")
+    shown = Progress(stream, of="entries read")
     clock[0] = 2
     shown.advance(4000)
     assert stream.getvalue() == "\r4,000 entries read\x1b[K"
@@ -59,3 +59,12 @@ def test_nowhere(clock: list[float]) -> None:
     clock[0] = 2
     shown.advance()
     shown.end()
+
+
+def test_what_tells_how_far_it_is(clock: list[float]) -> None:
+    stream = io.StringIO()
+    shown = Progress(stream, of="sessions folded")
+    shown.reach(1, 4)
+    clock[0] = 2
+    shown.reach(3, 4)
+    assert " 75% of 4 sessions folded" in stream.getvalue()
