@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, with_config
+from typing_extensions import TypedDict
 
 from schemas.scalars import Asn, Uint32
 
@@ -132,51 +133,74 @@ _NAMES = {
 """Where ExaBGP's names are not RFC 4271's with other letters."""
 
 
-class Attributes(_Frozen):
-    """The path attributes that all announced routes of one UPDATE share; absent ones are None.
+class StoredAggregator(TypedDict):
+    """AGGREGATOR as documents hold it; see `Aggregator`."""
+
+    asn: Asn
+    address: str
+
+
+class StoredExtendedCommunity(TypedDict):
+    """An extended community as documents hold it; see `ExtendedCommunity`."""
+
+    hex: str
+    text: str
+
+
+class StoredUnknownAttribute(TypedDict):
+    """An unknown attribute as documents hold it; see `UnknownAttribute`."""
+
+    code: int
+    flags: int
+    hex: str
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Attributes(TypedDict, total=False):
+    """The path attributes that all announced routes of one UPDATE share, as documents hold them: present ones only.
 
     ExaBGP has read them: unknown attributes that are not transitive are not here (RFC 4271 5 has them ignored), nor
     are the order of communities and the flags of those that it knows. Only the message's bytes have these
     (`wire_bytes`).
     """
 
-    origin: Literal["igp", "egp", "incomplete", "invalid"] | None = None
+    origin: Literal["igp", "egp", "incomplete", "invalid"]
     """ORIGIN (5.1.1). `invalid`: the peer sent a value that RFC 4271 does not know."""
-    as_path: AsPath | None = None
+    as_path: AsPath
     """AS_PATH (5.1.2), as ExaBGP reads it: on a session with AS numbers of two bytes AS4_PATH is merged in (RFC 6793
     4.2.3), confederation segments (RFC 5065) are AS_SEQUENCEs with ExaBGP 5, and an announcement without AS_PATH, which
     is malformed, cannot be told from one with an empty one."""
-    med: Uint32 | None = None
+    med: Uint32
     """MULTI_EXIT_DISC (5.1.4)."""
-    local_pref: Uint32 | None = None
+    local_pref: Uint32
     """LOCAL_PREF (5.1.5)."""
-    atomic_aggregate: Literal[True] | None = None
+    atomic_aggregate: Literal[True]
     """ATOMIC_AGGREGATE (5.1.6)."""
-    aggregator: Aggregator | None = None
-    communities: list[str] | None = None
+    aggregator: StoredAggregator
+    communities: list[str]
     """COMMUNITIES (RFC 1997), sorted by ExaBGP."""
-    large_communities: list[str] | None = None
+    large_communities: list[str]
     """LARGE_COMMUNITY (RFC 8092)."""
-    extended_communities: list[ExtendedCommunity] | None = None
-    ipv6_extended_communities: list[ExtendedCommunity] | None = None
-    originator_id: str | None = None
+    extended_communities: list[StoredExtendedCommunity]
+    ipv6_extended_communities: list[StoredExtendedCommunity]
+    originator_id: str
     """ORIGINATOR_ID (RFC 4456)."""
-    cluster_list: list[str] | None = None
+    cluster_list: list[str]
     """CLUSTER_LIST (RFC 4456)."""
-    aigp: str | None = None
+    aigp: str
     """AIGP (RFC 7311): 64 bits, hexadecimal."""
-    otc: Asn | None = None
+    otc: Asn
     """Only to Customer (RFC 9234 5); documents of version 0.1 have it as the unknown attribute 35."""
-    pmsi_tunnel: str | None = None
+    pmsi_tunnel: str
     """PMSI_TUNNEL (RFC 6514), as ExaBGP prints it."""
-    prefix_sid: dict[str, Any] | None = None
+    prefix_sid: dict[str, Any]
     """BGP Prefix-SID (RFC 8669), as ExaBGP prints it; of SRv6 SIDs (RFC 9252) it prints nothing: these are null, or
     those of the message's bytes (`wire_bytes`)."""
-    bgp_ls: dict[str, Any] | None = None
+    bgp_ls: dict[str, Any]
     """BGP-LS attribute (RFC 9552), as ExaBGP prints it."""
-    unknown: list[UnknownAttribute] | None = None
-    error: str | None = None
+    unknown: list[StoredUnknownAttribute]
+    error: str
     """What ExaBGP did about malformed attributes (RFC 7606 2), in its words: `treat-as-withdraw`, with all that was
     announced under `withdraw`, or `discard`, without the attribute; sometimes with ` due to ` and the attribute."""
-    other: dict[str, Any] | None = None
+    other: dict[str, Any]
     """Attributes under names that this version does not know, as ExaBGP prints them."""

@@ -105,13 +105,33 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
     document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
     if place.session is not None:
         document["session"] = place.session
-    document.update(message.model_dump(exclude_none=True))
+    if isinstance(message, Update):
+        _add_update(document, message)
+    else:
+        document.update(message.model_dump(exclude_none=True))
     if document["ts"] != place.ts:
         document["ts"], document["clock"] = place.ts, document["ts"]
     if isinstance(message, Update):
-        del document["kind"]  # the collection says it
         set_origins(document)
     return document
+
+
+def _add_update(document: dict[str, Any], update: Update) -> None:
+    """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
+    document["ts"] = update.ts
+    source, peer = update.source, update.peer
+    document["source"] = {"pid": source.pid}
+    if source.counter is not None:
+        document["source"]["counter"] = source.counter
+    document["peer"] = {"address": peer.address, "asn": peer.asn}
+    if update.wire is not None:
+        document["wire"] = update.wire
+    if update.attributes is not None:
+        document["attributes"] = update.attributes
+    if update.announce is not None:
+        document["announce"] = update.announce
+    if update.withdraw is not None:
+        document["withdraw"] = update.withdraw
 
 
 def set_origins(document: dict[str, Any]) -> None:

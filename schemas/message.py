@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from schemas.attributes import Attributes
 from schemas.scalars import Asn, Family, Timestamp, Uint32
@@ -22,7 +24,8 @@ class Peer(_Model):
     asn: Asn
 
 
-class Source(_Model):
+@dataclass(slots=True)
+class Source:
     """Where a line came from: the ExaBGP process, and its count of lines for this neighbour.
 
     The counter survives reconnects: a gap in it is exactly the lines that were lost.
@@ -44,27 +47,34 @@ class Counted(NamedTuple):
     """The line's own time, where it can be read."""
 
 
-class Withdrawn(_Model):
-    """Routes of one family withdrawn together; path ID, route distinguisher and labels are those of all of them."""
-
+class _Routes(TypedDict):
     family: Family
-    path_id: Uint32 | None = None
-    rd: str | None = None
-    labels: list[list[int]] | None = None
-    nlri: list[str] | None = None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Withdrawn(_Routes, total=False):
+    """Routes of one family withdrawn together, as documents hold them: present keys only.
+
+    Path ID, route distinguisher and labels are those of all of them.
+    """
+
+    path_id: Uint32
+    rd: str
+    labels: list[list[int]]
+    nlri: list[str]
     """Prefixes, normalised."""
-    host_bits: list[str] | None = None
+    host_bits: list[str]
     """Prefixes of `nlri` that came with host bits set, as they came."""
-    objects: list[Any] | None = None
+    objects: list[Any]
     """Routes of families that are no prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them."""
 
 
-class Announced(Withdrawn):
+class Announced(Withdrawn, total=False):
     """Routes of one family announced together with one next hop."""
 
-    next_hop: str | None = None
+    next_hop: str
     """The address; of an IPv6 next hop of 32 bytes the global one, the first of the two where both are global."""
-    link_local: str | None = None
+    link_local: str
     """The link-local address beside it (RFC 2545 3)."""
 
 
@@ -80,9 +90,20 @@ class _FromPeer(_Message):
     """The whole BGP message with its header (RFC 4271 4.1), if ExaBGP was asked to `consolidate`."""
 
 
-class Update(_FromPeer):
-    """UPDATE (RFC 4271 4.3): routes announced, routes withdrawn, or both, of any number of families."""
+@dataclass(slots=True)
+class Update:
+    """UPDATE (RFC 4271 4.3): routes announced, routes withdrawn, or both, of any number of families.
 
+    As nearly all lines are one, it is no model: its parts are what is stored, and are checked where a line or a document
+    is read, once.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    ts: Timestamp
+    source: Source
+    peer: Peer
+    wire: bytes | None = None
     kind: Literal["update"] = "update"
     attributes: Attributes | None = None
     announce: list[Announced] | None = None

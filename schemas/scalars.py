@@ -162,7 +162,12 @@ _FAMILY = re.compile(r"[a-z0-9-]+ [a-z0-9 -]+")
 
 
 @lru_cache(maxsize=256)
-def _check_family(text: str) -> str:
+def check_family(text: str) -> str:
+    """A family as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
     if len(text) > 80 or not _FAMILY.fullmatch(text):
         raise ValueError(f"{text[:60]!r} is not a family such as 'ipv4 unicast'")
     return text
@@ -186,7 +191,7 @@ Uint32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT64)]
 """A number that only counts up: as far as BSON's integers go."""
 
-Family = Annotated[str, AfterValidator(_check_family)]
+Family = Annotated[str, AfterValidator(check_family)]
 """Address family and subsequent family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""
 
 

@@ -330,4 +330,4 @@ def _tally(session: Session, ts: datetime, message: Any) -> None:
 
 
 def _routes(groups: Sequence[Withdrawn]) -> int:
-    return sum(len(group.nlri or group.objects or ()) for group in groups)
+    return sum(len(group.get("nlri") or group.get("objects", ())) for group in groups)

@@ -5,31 +5,26 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
+
+from pydantic import TypeAdapter
 
 from schemas.attributes import (
     OTC,
-    Aggregator,
     Attributes,
-    ExtendedCommunity,
     SegmentKind,
-    UnknownAttribute,
+    StoredAggregator,
+    StoredExtendedCommunity,
+    StoredUnknownAttribute,
     format_as_path,
 )
 from schemas.exabgp.shapes import SaidAttributes, SaidExtendedCommunity, required
 from schemas.scalars import storable
 
 _UNKNOWN = re.compile(r"attribute-0x([0-9A-F]{2})-0x([0-9A-F]{2})")
-_PLAIN = {
-    "origin": "origin",
-    "med": "med",
-    "local-preference": "local_pref",
-    "originator-id": "originator_id",
-    "cluster-list": "cluster_list",
-    "aigp": "aigp",
-    "pmsi": "pmsi_tunnel",
-    "error": "error",
-}
+_ASN = re.compile(r"[0-9a-fA-F]{8}")
+_FIELDS = tuple(Attributes.__annotations__)
+"""As they stand in documents, one behind the other."""
 _PATH_PARTS: dict[str, SegmentKind] = {
     "confederation-path": "confed_sequence",
     "confederation-set": "confed_set",
@@ -46,49 +41,46 @@ _ELEMENTS: dict[str, SegmentKind] = {
 
 def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
     """The attributes of an UPDATE, of one that announces or of one that does not."""
-    values: dict[str, Any] = {}
+    read: dict[str, Any] = {}
     for name, value in said.items():
-        if name in _PLAIN:
-            values[_PLAIN[name]] = value
-        elif name in _CONVERTERS:
-            field, convert = _CONVERTERS[name]
-            values[field] = convert(value)
+        if name in _READ:
+            field, convert = _READ[name]
+            read[field] = convert(value) if convert else value
         elif name not in _PATH_PARTS:
-            _keep_unknown(values, name, value)
+            _keep_unknown(read, name, value)
     path = _as_path(said)
     # ExaBGP 5.0 leaves out an empty path, which every announcement has (RFC 4271 5: AS_PATH is mandatory).
     if path is not None or announces:
-        values["as_path"] = path or ""
-    return Attributes(**values)
+        read["as_path"] = path or ""
+    return cast("Attributes", {field: read[field] for field in _FIELDS if read.get(field) is not None})
 
 
-def _keep_unknown(values: dict[str, Any], name: str, value: Any) -> None:
+def _keep_unknown(read: dict[str, Any], name: str, value: Any) -> None:
     matched = _UNKNOWN.fullmatch(name)
     if not matched:
-        values.setdefault("other", {}).update(storable({name: value}))
+        read.setdefault("other", {}).update(storable({name: value}))
         return
     code, flags = (int(part, 16) for part in matched.groups())
     digits = str(value).removeprefix("0x")
-    if code == OTC and len(digits) == _ASN_DIGITS:
-        values["otc"] = int(digits, 16)
+    if code == OTC and _ASN.fullmatch(digits):
+        read["otc"] = int(digits, 16)
     else:
-        values.setdefault("unknown", []).append(UnknownAttribute(code=code, flags=flags, hex=digits))
+        read.setdefault("unknown", []).append(StoredUnknownAttribute(code=code, flags=flags, hex=digits))
 
 
 def with_bytes(attributes: Attributes, wire: bytes) -> Attributes:
     """Attributes with what only a message's bytes say (RFC 4271 4.3): flags of unknown ones, and SRv6 SIDs."""
-    if not attributes.unknown and not attributes.prefix_sid:
+    unknown, prefix_sid = attributes.get("unknown"), attributes.get("prefix_sid")
+    if not unknown and not prefix_sid:
         return attributes
     came = {code: (flags, value) for flags, code, value in _read(wire)}
-    own: dict[str, Any] = {}
-    if attributes.unknown:
+    filled = attributes.copy()
+    if unknown:
         flags = {code: flags for code, (flags, _) in came.items()}
-        own["unknown"] = [
-            one.model_copy(update={"flags": flags.get(one.code, one.flags)}) for one in attributes.unknown
-        ]
-    if attributes.prefix_sid and _PREFIX_SID in came:
-        own["prefix_sid"] = _with_sids(attributes.prefix_sid, came[_PREFIX_SID][1])
-    return attributes.model_copy(update=own)
+        filled["unknown"] = [{**one, "flags": flags.get(one["code"], one["flags"])} for one in unknown]
+    if prefix_sid and _PREFIX_SID in came:
+        filled["prefix_sid"] = _with_sids(prefix_sid, came[_PREFIX_SID][1])
+    return filled
 
 
 def _read(wire: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -132,7 +124,6 @@ def _sid(said: bytes) -> dict[str, Any]:
 _PREFIX_SID = 40
 _SERVICES = {5: "l3-service", 6: "l2-service"}
 _SID_INFORMATION, _SID_BYTES = 1, 20
-_ASN_DIGITS = 8
 _HEADER, _SHORTEST = 19, 3
 _EXTENDED_LENGTH = 0x10
 
@@ -148,27 +139,37 @@ def _as_path(said: SaidAttributes) -> str | None:
     return format_as_path(parts)
 
 
-def _aggregator(value: str) -> Aggregator:
+def _aggregator(value: str) -> StoredAggregator:
     asn, _, address = value.partition(":")
-    return Aggregator(asn=int(asn), address=address)
+    return _AGGREGATOR.validate_python({"asn": int(asn), "address": address})
 
 
-def _extended(digits: int) -> Callable[[list[SaidExtendedCommunity]], list[ExtendedCommunity]]:
-    def convert(value: list[SaidExtendedCommunity]) -> list[ExtendedCommunity]:
-        return [
-            ExtendedCommunity(hex=f"{required(one, 'value'):0{digits}x}", text=one.get("string", "")) for one in value
-        ]
+_AGGREGATOR = TypeAdapter(StoredAggregator)
+
+
+def _extended(digits: int) -> Callable[[list[SaidExtendedCommunity]], list[StoredExtendedCommunity]]:
+    def convert(value: list[SaidExtendedCommunity]) -> list[StoredExtendedCommunity]:
+        return [{"hex": f"{required(one, 'value'):0{digits}x}", "text": one.get("string", "")} for one in value]
 
     return convert
 
 
-_CONVERTERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+_READ: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
+    "origin": ("origin", None),
+    "med": ("med", None),
+    "local-preference": ("local_pref", None),
     "atomic-aggregate": ("atomic_aggregate", lambda value: True if value else None),
     "aggregator": ("aggregator", _aggregator),
     "community": ("communities", lambda value: [f"{high}:{low}" for high, low in value]),
     "large-community": ("large_communities", lambda value: [f"{asn}:{one}:{two}" for asn, one, two in value]),
     "extended-community": ("extended_communities", _extended(16)),
     "extended-community-ipv6": ("ipv6_extended_communities", _extended(40)),
+    "originator-id": ("originator_id", None),
+    "cluster-list": ("cluster_list", None),
+    "aigp": ("aigp", None),
+    "pmsi": ("pmsi_tunnel", None),
     "bgp-prefix-sid": ("prefix_sid", storable),
     "bgp-ls": ("bgp_ls", storable),
+    "error": ("error", None),
 }
+"""What each becomes: its name in documents, and how its value is made of ExaBGP's where that is another."""

@@ -108,9 +108,7 @@ def _update(common: dict[str, Any], neighbor: Neighbor) -> Message:
         **common,
         attributes=attributes,
         announce=read_announced(announce) if announce else None,
-        withdraw=[group for family, routes in withdraw.items() for group in read_withdrawn(family, routes)]
-        if withdraw
-        else None,
+        withdraw=read_withdrawn(withdraw) if withdraw else None,
     )
 
 

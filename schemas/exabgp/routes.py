@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pydantic import TypeAdapter
 
 from schemas.exabgp.shapes import SaidRoutes, required
 from schemas.identity import identity
 from schemas.message import Announced, Withdrawn
-from schemas.scalars import Uint32, normalise_address, normalise_prefix, one_next_hop, storable
+from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefix, one_next_hop, storable
 
 _LABEL = TypeAdapter(list[Uint32])
+_MAX_PATH_ID = 2**32 - 1
 _PREFIX_FAMILIES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
 
 
@@ -24,9 +25,9 @@ class _NextHop(NamedTuple):
     routes: SaidRoutes
 
 
-def read_withdrawn(family: str, routes: SaidRoutes) -> list[Withdrawn]:
-    """What is withdrawn of one family."""
-    return [Withdrawn(**group) for group in _groups(family, routes)]
+def read_withdrawn(withdraw: dict[str, SaidRoutes]) -> list[Withdrawn]:
+    """What is withdrawn, by family."""
+    return [group for family, routes in withdraw.items() for group in _groups(family, routes)]
 
 
 def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced]:
@@ -34,12 +35,12 @@ def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced
     announced: list[Announced] = []
     for family, hops in announce.items():
         for address, link_local, routes in _next_hops(family, hops):
-            extra: dict[str, str] = {}
-            if address:
-                extra["next_hop"] = address
-            if link_local:
-                extra["link_local"] = link_local
-            announced.extend(Announced(**group, **extra) for group in _groups(family, routes))
+            for group in cast("list[Announced]", _groups(family, routes)):
+                if address:
+                    group["next_hop"] = address
+                if link_local:
+                    group["link_local"] = link_local
+                announced.append(group)
     return announced
 
 
@@ -77,33 +78,21 @@ def _whole(first: _NextHop, second: _NextHop) -> _NextHop:
     return (first if first.address == address else second)._replace(link_local=link_local)
 
 
-def _groups(family: str, routes: SaidRoutes) -> list[dict[str, Any]]:
+def _groups(family: str, routes: SaidRoutes) -> list[Withdrawn]:
     """Routes of one family and next hop, put together where path ID, distinguisher and labels are the same."""
     if not family.endswith(_PREFIX_FAMILIES):
-        return [{"family": family, "objects": [storable(route) for route in routes]}]
+        return [{"family": check_family(family), "objects": [storable(route) for route in routes]}]
     plain = _plain(routes)
-    if plain:
-        nlri = [normalise_prefix(prefix) for prefix in plain]
-        host_bits = [prefix for prefix, normalised in zip(plain, nlri, strict=True) if normalised != prefix]
-        return [{"family": family, "nlri": nlri, **({"host_bits": host_bits} if host_bits else {})}]
-    groups: dict[tuple[Any, ...], dict[str, Any]] = {}
+    if plain is not None:
+        return [_with_prefixes({"family": check_family(family)}, plain)] if plain else []
+    groups: dict[tuple[Any, ...], list[str]] = {}
     for route in routes:
         if isinstance(route, str):
-            prefix, key = route, ()
-        elif len(route) == 1 and "nlri" in route:
-            prefix, key = route["nlri"], ()
+            groups.setdefault(_PLAIN, []).append(route)
         else:
-            prefix, key = required(route, "nlri"), _group_key(route)
-        group = groups.get(key)
-        if group is None:
-            group = groups[key] = {"family": family, "nlri": [], **dict(key)}
-            if "labels" in group:
-                group["labels"] = [list(label) for label in group["labels"]]
-        normalised = normalise_prefix(prefix)
-        group["nlri"].append(normalised)
-        if normalised != prefix:
-            group.setdefault("host_bits", []).append(prefix)
-    return list(groups.values())
+            prefix = required(route, "nlri")
+            groups.setdefault(_properties(route), []).append(prefix)
+    return [_with_prefixes(_with_properties(family, *key), prefixes) for key, prefixes in groups.items()]
 
 
 def _plain(routes: SaidRoutes) -> list[str] | None:
@@ -115,15 +104,43 @@ def _plain(routes: SaidRoutes) -> list[str] | None:
     return prefixes if len(prefixes) == len(routes) else None
 
 
-def _group_key(route: dict[str, Any]) -> tuple[Any, ...]:
-    key: list[tuple[str, Any]] = []
+def _with_prefixes(group: Withdrawn, prefixes: list[str]) -> Withdrawn:
+    group["nlri"] = nlri = [normalise_prefix(prefix) for prefix in prefixes]
+    if nlri != prefixes:
+        group["host_bits"] = [said for said, prefix in zip(prefixes, nlri, strict=True) if said != prefix]
+    return group
+
+
+_PLAIN = (None, None, None)
+
+
+def _properties(route: dict[str, Any]) -> tuple[int | None, str | None, tuple[tuple[int, ...], ...] | None]:
+    """Path ID, route distinguisher and labels of a route that has any."""
+    path_id = rd = labels = None
     for name, value in route.items():
         if name == "path-information":
-            key.append(("path_id", int.from_bytes(map(int, value.split(".")))))
+            path_id = int.from_bytes(map(int, value.split(".")))
+            if path_id > _MAX_PATH_ID:
+                raise ValueError(f"path-information {value[:60]!r} has more than four bytes")
         elif name == "rd":
-            key.append(("rd", value))
+            if not isinstance(value, str):
+                raise ValueError("a route distinguisher that is no string")
+            rd = value
         elif name == "label":
-            key.append(("labels", tuple(tuple(_LABEL.validate_python(label)) for label in value)))
+            labels = tuple(tuple(_LABEL.validate_python(label)) for label in value)
         elif name != "nlri":
             raise ValueError(f"a route with an unknown property {name[:60]!r}")
-    return tuple(sorted(key))
+    return path_id, rd, labels
+
+
+def _with_properties(
+    family: str, path_id: int | None, rd: str | None, labels: tuple[tuple[int, ...], ...] | None
+) -> Withdrawn:
+    group: Withdrawn = {"family": check_family(family)}
+    if path_id is not None:
+        group["path_id"] = path_id
+    if rd is not None:
+        group["rd"] = rd
+    if labels is not None:
+        group["labels"] = [list(label) for label in labels]
+    return group

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from collector.store.mongo import Document, Store
 from collector.store.updates import IN_ORDER
-from schemas.message import Message
+from schemas.message import Message, Update
 
 Collection = Literal["updates", "messages", "rejects"]
 
@@ -21,8 +21,8 @@ _REJECT_FIELDS = ("collector", "reason", "raw", "size")
 _KINDS = tuple(
     kind
     for model in get_args(get_args(Message)[0])
+    if model is not Update
     for kind in get_args(model.model_fields["kind"].annotation)
-    if kind != "update"
 )
 _MANY, _MANY_REJECTS = 4000, 200
 """Documents of one piece, more or less; a reject can have a mebibyte."""
