@@ -94,8 +94,8 @@ class _FromPeer(_Message):
 class Update:
     """UPDATE (RFC 4271 4.3): routes announced, routes withdrawn, or both, of any number of families.
 
-    As nearly all lines are one, it is no model: its parts are what is stored, and are checked where a line or a document
-    is read, once.
+    Nearly all lines are one, so it is no model: its parts are as they are stored, and are checked once, where a line or
+    a document is read.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")

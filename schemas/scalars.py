@@ -17,6 +17,7 @@ MIN_INT64 = -(2**63)
 MAX_NESTING = 64  # MongoDB refuses documents nested deeper than 100 levels; ours add a few of their own
 
 
+@lru_cache(maxsize=4096)
 def normalise_address(text: str) -> str:
     """The one spelling of an IPv4 or IPv6 address: RFC 5952, as inet_ntop and ExaBGP print it.
 

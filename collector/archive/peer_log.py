@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from collector.sources.source import End, Source
 from schemas.documents import SessionNotification
-from schemas.message import Message, Notification, Sent, StateChange
+from schemas.message import Message, Notification, Sent, StateChange, Update
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class PeerLog:
 
     def follow(self, message: Message, *, in_session: bool) -> None:
         """Take the next line into account, which belongs to a session or does not."""
-        if not isinstance(message, StateChange | Notification | Sent):
+        if isinstance(message, Update) or not isinstance(message, StateChange | Notification | Sent):
             return
         peer = self._peers.setdefault(message.peer.address, _Peer())
         if not isinstance(message, StateChange):

@@ -24,7 +24,7 @@ from schemas.scalars import storable
 _UNKNOWN = re.compile(r"attribute-0x([0-9A-F]{2})-0x([0-9A-F]{2})")
 _ASN = re.compile(r"[0-9a-fA-F]{8}")
 _FIELDS = tuple(Attributes.__annotations__)
-"""As they stand in documents, one behind the other."""
+"""In the order of documents."""
 _PATH_PARTS: dict[str, SegmentKind] = {
     "confederation-path": "confed_sequence",
     "confederation-set": "confed_set",
@@ -41,18 +41,24 @@ _ELEMENTS: dict[str, SegmentKind] = {
 
 def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
     """The attributes of an UPDATE, of one that announces or of one that does not."""
-    read: dict[str, Any] = {}
-    for name, value in said.items():
+    read: dict[str, Any] = {"origin": said["origin"]} if "origin" in said else {}
+    path = _as_path(said)
+    # ExaBGP 5.0 leaves out an empty path, which every announcement has (RFC 4271 5: AS_PATH is mandatory).
+    if path is not None or announces:
+        read["as_path"] = path or ""
+    unknown = False
+    for name, value in said.items():  # they come in the order of their shape, and that is the order of documents
         if name in _READ:
             field, convert = _READ[name]
             read[field] = convert(value) if convert else value
         elif name not in _PATH_PARTS:
             _keep_unknown(read, name, value)
-    path = _as_path(said)
-    # ExaBGP 5.0 leaves out an empty path, which every announcement has (RFC 4271 5: AS_PATH is mandatory).
-    if path is not None or announces:
-        read["as_path"] = path or ""
-    return cast("Attributes", {field: read[field] for field in _FIELDS if read.get(field) is not None})
+            unknown = True
+    if not read.get("atomic_aggregate", True):
+        del read["atomic_aggregate"]
+    if unknown:
+        read = {field: read[field] for field in _FIELDS if field in read}
+    return cast("Attributes", read)
 
 
 def _keep_unknown(read: dict[str, Any], name: str, value: Any) -> None:
@@ -158,7 +164,7 @@ _READ: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "origin": ("origin", None),
     "med": ("med", None),
     "local-preference": ("local_pref", None),
-    "atomic-aggregate": ("atomic_aggregate", lambda value: True if value else None),
+    "atomic-aggregate": ("atomic_aggregate", None),
     "aggregator": ("aggregator", _aggregator),
     "community": ("communities", lambda value: [f"{high}:{low}" for high, low in value]),
     "large-community": ("large_communities", lambda value: [f"{asn}:{one}:{two}" for asn, one, two in value]),
