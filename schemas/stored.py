@@ -10,7 +10,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from bson import ObjectId
 
+from schemas.attributes import Attributes
 from schemas.documents import GapCause
+from schemas.message import Announced
 
 
 class PeerDocument(TypedDict):
@@ -27,58 +29,8 @@ class SourceDocument(TypedDict):
     counter: NotRequired[int]
 
 
-class GroupDocument(TypedDict):
-    """Routes of one family, announced with one next hop or withdrawn; see `schemas.message.Announced`."""
-
-    family: str
-    path_id: NotRequired[int]
-    rd: NotRequired[str]
-    labels: NotRequired[list[list[int]]]
-    nlri: NotRequired[list[str]]
-    host_bits: NotRequired[list[str]]
-    objects: NotRequired[list[Any]]
-    next_hop: NotRequired[str]
-    link_local: NotRequired[str]
-
-
-class CommunityDocument(TypedDict):
-    """An extended community; see `schemas.attributes.ExtendedCommunity`."""
-
-    hex: str
-    text: NotRequired[str]
-
-
-class UnknownDocument(TypedDict):
-    """An attribute that ExaBGP does not interpret; see `schemas.attributes.UnknownAttribute`."""
-
-    code: int
-    flags: int
-    hex: str
-
-
-class AttributesDocument(TypedDict, total=False):
-    """The path attributes of an UPDATE; see `schemas.attributes.Attributes`."""
-
-    origin: str
-    as_path: str
-    med: int
-    local_pref: int
-    atomic_aggregate: bool
-    aggregator: dict[str, Any]
-    communities: list[str]
-    large_communities: list[str]
-    extended_communities: list[CommunityDocument]
-    ipv6_extended_communities: list[CommunityDocument]
-    originator_id: str
-    cluster_list: list[str]
-    aigp: str
-    otc: int
-    pmsi_tunnel: str
-    prefix_sid: dict[str, Any]
-    bgp_ls: dict[str, Any]
-    unknown: list[UnknownDocument]
-    error: str
-    other: dict[str, Any]
+GroupDocument = Announced
+"""Routes of one family, announced with one next hop or withdrawn, which have none."""
 
 
 class _Stored(TypedDict):
@@ -96,7 +48,7 @@ class UpdateDocument(_Stored):
     source: SourceDocument
     peer: PeerDocument
     wire: NotRequired[bytes]
-    attributes: NotRequired[AttributesDocument]
+    attributes: NotRequired[Attributes]
     announce: NotRequired[list[GroupDocument]]
     withdraw: NotRequired[list[GroupDocument]]
     origin_asns: NotRequired[list[int]]
