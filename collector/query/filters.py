@@ -1,8 +1,7 @@
 """Filters: what an entry has to be like to be shown. Their letters and long names are monocle's.
 
 A filter has one truth: `Filter.matches` over one entry, `Filter.stands` over one route that stands. Of it, a server is
-asked only for what an index serves: the prefix, the peer, the range of time (`span`), an origin. More conditions would
-make the embedded server read the whole collection.
+asked only for what an index serves: the prefix, the peer, the range of time (`span`), an origin.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "peer.address", "announce")
 _AT_LEAST = 10_000
-"""Documents and prefixes that are worth trying: on the embedded store, seconds."""
+"""Documents and prefixes that are worth trying: seconds, on the slowest server."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ from collector.rib.fold import Fold
 from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
 from collector.rib.snapshots import Beside, Stored
 from collector.store.mongo import Store
-from collector.store.updates import IN_ORDER, NEWEST_FIRST, updates_of_peer
+from collector.store.updates import IN_ORDER, NEWEST_FIRST, pieces, updates_of_peer
 from schemas.documents import Snapshot, key_collector, key_line
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
@@ -196,11 +196,12 @@ class PeerRib:
         span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
         query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
         found: dict[ObjectId, UpdateDocument] = {}
-        asked: Any = {"$in": list(prefixes)} if len(prefixes) > 1 else next(iter(prefixes))
-        for kind in ("announce", "withdraw"):
-            of_kind = {f"{kind}.nlri": asked, **query}
-            async for update in self.store.find("updates", of_kind, fields=_FIELDS):
-                found[update["_id"]] = update
+        for some in pieces(list(prefixes), (await self.store.traits()).prefixes):
+            asked: Any = {"$in": some} if len(some) > 1 else some[0]
+            for kind in ("announce", "withdraw"):
+                of_kind = {f"{kind}.nlri": asked, **query}
+                async for update in self.store.find("updates", of_kind, fields=_FIELDS):
+                    found[update["_id"]] = update
         for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
             yield one
 

@@ -17,9 +17,8 @@ from schemas.query import Route
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
 _SHORTEST_OF_GROUP = {4: (24, 16, 0), 6: (48, 32, 0)}
-"""A longest match is asked for in groups of lengths, by the version of IP: most routes are found in the first. For the
-embedded server compares every prefix of an UPDATE that it finds with all that are asked for, and the short ones are
-often among a thousand."""
+"""A longest match is asked for in groups of lengths, by the version of IP: most routes are found in the first, and the
+short ones are often in UPDATEs of a thousand prefixes, all of which would have to be read."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What questions without a prefix read: UPDATEs, sessions and gaps, each in the order of time.
 
-UPDATEs are read peer by peer through the index over peer and time (see `collector.store.updates`): the embedded server
-reads the whole collection for a range of `_id`. Memory is bounded by the number of peers, not by what they say.
+UPDATEs are read peer by peer through the index over peer and time (see `collector.store.updates`). Memory is bounded by
+the number of peers, not by what they say.
 """
 
 from __future__ import annotations

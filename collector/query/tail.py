@@ -1,9 +1,9 @@
 """What peers say, as it is stored.
 
-There are no change streams on the embedded store, and keys do not sort by the time of storing: a collector whose store
-was away stores old lines, and a batch is not written in order. But a batch's sessions are written after all of its
-UPDATEs; so what a session's document counts is all there, up to its `last_seen`, and that is what is read and shown.
-Where stored time stands still, the keys that were shown tell what is new of one moment.
+Not every server has change streams (`collector.store.traits`), and keys do not sort by the time of storing: a collector
+whose store was away stores old lines, and a batch is not written in order. But a batch's sessions are written after all
+of its UPDATEs; so what a session's document counts is all there, up to its `last_seen`, and that is what is read and
+shown. Where stored time stands still, the keys that were shown tell what is new of one moment.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from collector.store.writes import Change
 from schemas.documents import UPDATE_VERSION, set_origins
 from schemas.stored import SessionDocument, UpdateDocument
 
-_BATCH = 250
 _SLACK = timedelta(seconds=2)
 """A clock may be set while a session lasts."""
 _EPOCH, _NEVER = datetime.fromtimestamp(0, UTC), datetime(9999, 1, 1, tzinfo=UTC)
@@ -97,13 +96,14 @@ async def _name_origins(store: Store, read: Read) -> int:
     if "sessions_days" in await store.lifetimes():
         addresses |= set(await store.values("updates", "peer.address"))
     seen = changed = 0
+    batch = (await store.traits()).batch_lines
     waiting: list[Change] = []
     for address in sorted(addresses):
         async for document in _updates(store, address, [one for one in sessions if one["peer"]["address"] == address]):
             seen += 1
             if document["v"] < UPDATE_VERSION:
                 waiting.append(_with_origins(document))
-            if len(waiting) == _BATCH:
+            if len(waiting) == batch:
                 changed += await _change(store, waiting)
                 read(seen, max(seen, total))
     return changed + await _change(store, waiting)

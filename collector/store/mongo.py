@@ -71,6 +71,7 @@ class Store:
         self._client = client
         self._patience = patience
         self._preparing, self._narrowing = asyncio.Lock(), asyncio.Lock()
+        self._traits: Traits | None = None
         self._open: set[AsyncGenerator[Document, None]] = set()
         self._primary = client.get_database(
             database,
@@ -127,9 +128,11 @@ class Store:
         return f"SecantusDB {own}" if own else f"MongoDB {information['version']}"
 
     async def traits(self) -> Traits:
-        """How the server wants to be written to."""
-        with self._errors():
-            return traits_of(await self._client.server_info())
+        """How the server wants to be written to and asked; it is asked for that once."""
+        if self._traits is None:
+            with self._errors():
+                self._traits = traits_of(await self._client.server_info())
+        return self._traits
 
     # --- shape --------------------------------------------------------------------------------------------------
 

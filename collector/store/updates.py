@@ -1,10 +1,8 @@
-"""UPDATEs in the order of time, of one peer or of some routes, in windows of time that hold some thousands of them.
-
-The embedded server sorts all that matches before it answers, so a window bounds its memory and ours.
-"""
+"""UPDATEs in the order of time, of one peer or of some routes, in windows that suit the server (`Traits`)."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -31,9 +29,8 @@ _NARROWEST_WINDOW = timedelta(milliseconds=1)
 _WIDEST_WINDOW = timedelta(hours=1)
 _WIDEST_OF_FEW = timedelta(days=7)
 """Of some routes of a table less is said."""
-_MANY, _FEW = 4000, 1000
-_PREFIXES, _KEYS = 10, 50
-"""In one question: the embedded server compares each document that it finds with all of them."""
+_FEW = 4
+"""A window that holds less than this part of what it should hold is made wider."""
 
 
 def updates_of_peer(
@@ -48,7 +45,7 @@ def updates_of_peer(
         most: how many there can be, where that is known: what is left is read at once when it is not much, so that a
             year in which nothing was said costs nothing.
     """
-    return _in_windows(partial(updates_within, store, address), spans, _WIDEST_WINDOW, most)
+    return _in_windows(store, partial(updates_within, store, address), spans, _WIDEST_WINDOW, most)
 
 
 def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[UpdateDocument, None]:
@@ -60,20 +57,21 @@ def announcements_of(
     store: Store, asn: int, span: Span, *, fields: Sequence[str] | None = None
 ) -> AsyncGenerator[UpdateDocument, None]:
     """The UPDATEs of all peers that announce what an AS originates, in a range of time; `ts` must be of the fields."""
-    return _in_windows(partial(_within, store, {"origin_asns": asn}, fields), [span], _WIDEST_OF_FEW)
+    return _in_windows(store, partial(_within, store, {"origin_asns": asn}, fields), [span], _WIDEST_OF_FEW)
 
 
 async def withdrawals_of(
     store: Store, address: str, prefixes: Sequence[str], span: Span
 ) -> AsyncGenerator[UpdateDocument, None]:
     """The UPDATEs of one peer that withdraw any of some prefixes, in a range of time; their keys are kept in memory."""
+    traits = await store.traits()
     times: dict[ObjectId, datetime] = {}
     within = {"$gte": span[0], "$lt": span[1]}
-    for some in _pieces(prefixes, _PREFIXES):
+    for some in pieces(prefixes, traits.prefixes):
         query = {"withdraw.nlri": {"$in": some}, "peer.address": address, "ts": within}
         async for found in store.find("updates", query, fields=("ts",)):
             times[found["_id"]] = found["ts"]
-    for keys in _pieces(sorted(times, key=lambda key: (times[key], key.binary)), _KEYS):
+    for keys in pieces(sorted(times, key=lambda key: (times[key], key.binary)), traits.keys):
         within = {"$gte": times[keys[0]], "$lte": times[keys[-1]]}  # with the peer: the key of shards
         query = {"_id": {"$in": keys}, "peer.address": address, "ts": within}
         documents = {document["_id"]: document async for document in store.find("updates", query)}
@@ -83,16 +81,20 @@ async def withdrawals_of(
 
 
 async def _in_windows(
-    read: _Read, spans: Sequence[Span], widest: timedelta, most: int | None = None
+    store: Store, read: _Read, spans: Sequence[Span], widest: timedelta, most: int | None = None
 ) -> AsyncGenerator[UpdateDocument, None]:
     """Windows reach over several spans: four thousand short ones cost no more than a long one."""
     if not spans:
         return
     at, (begin, last) = 0, (spans[0][0], spans[-1][1])
-    width, widest = _FIRST_WINDOW, max(widest, (last - begin) * _FEW / most if most else widest)
+    many = (await store.traits()).window_documents
+    if many is None:
+        many, width, widest = sys.maxsize, last - begin, last - begin
+    else:
+        width, widest = _FIRST_WINDOW, max(widest, (last - begin) * (many // _FEW) / most if most else widest)
     while at < len(spans):
         begin = max(begin, spans[at][0])
-        behind = last if most is not None and most <= _MANY else min(begin + width, last)
+        behind = last if most is not None and most <= many else min(begin + width, last)
         count = 0
         async with aclosing(read({"$gte": begin, "$lt": behind})) as documents:
             async for document in documents:
@@ -103,9 +105,9 @@ async def _in_windows(
         most = most and max(most - count, 0)
         begin = behind
         at = _reach(spans, at, begin)
-        if count > _MANY:
+        if count > many:
             width = max(width / 4, _NARROWEST_WINDOW)
-        elif count < _FEW:
+        elif count < many // _FEW:
             width = min(width * 2, widest)
 
 
@@ -122,5 +124,6 @@ def _within(
     return store.find("updates", {**query, "ts": span}, sort=IN_ORDER, fields=fields)
 
 
-def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Values in their order, so many at a time."""
     return (values[at : at + size] for at in range(0, len(values), size))

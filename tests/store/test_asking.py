@@ -27,8 +27,8 @@ from collector.query.top import TopTally, top
 from collector.sources.exabgp.source import EXABGP
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
-from collector.store import updates
 from collector.store.mongo import Store
+from collector.store.traits import Traits
 from schemas.message import Peer
 from schemas.query import HistoryEntry
 from tests.support import Router, until
@@ -219,8 +219,7 @@ async def test_a_route_among_many_of_one_millisecond(store: Store, data_dir: Pat
 
 
 async def test_windows_are_read_whole_and_in_order(store: Store, data_dir: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(updates, "_MANY", 5)
-    monkeypatch.setattr(updates, "_FEW", 2)
+    monkeypatch.setattr("collector.store.mongo.traits_of", lambda _info: Traits(window_documents=5))
     router = Router()
     lines = router.up()
     for number in range(60):

@@ -19,6 +19,7 @@ from collector.settings.model import RetentionSettings
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.migrate import MIGRATIONS, migrate
 from collector.store.mongo import Store
+from collector.store.traits import Traits
 from collector.store.writes import Change
 from schemas.documents import to_message
 from tests.faults import mongo_proxy as faults
@@ -95,10 +96,10 @@ async def test_a_database_of_before_is_served_and_migrated(
 async def test_a_migration_that_was_broken_off_is_taken_up(
     store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("collector.store.mongo.traits_of", lambda _info: Traits(batch_lines=10))
     await archive(data_dir, store, *a_day(5))
     count = await store.count("updates")
     make_old(mongodb_uri, database)
-    monkeypatch.setattr("collector.store.migrate._BATCH", 10)
 
     class Breaking(Watching):
         def read(self, done: int, of: int) -> None:

@@ -1,11 +1,8 @@
-"""Every document of the lines of some peers, read through indexes in small pieces.
-
-The embedded store (SecantusDB 0.7.0b3) holds all that a query matches in memory, 4 kB a document, before it gives the
-first; and goes by an index only for equality and one range, with nothing else in the query.
-"""
+"""Every document of the lines of some peers, read through indexes, in pieces as small as the server wants them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args
@@ -24,8 +21,8 @@ _KINDS = tuple(
     if model is not Update
     for kind in get_args(model.model_fields["kind"].annotation)
 )
-_MANY, _MANY_REJECTS = 4000, 200
-"""Documents of one piece, more or less; a reject can have a mebibyte."""
+_OF_REJECTS = 20
+"""Of rejects, which can have a mebibyte each, this part of other documents are in one piece."""
 _BEGIN, _END = datetime.fromtimestamp(0, UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
 
@@ -48,28 +45,29 @@ async def every_document(
         peers: more addresses whose documents are wanted.
         rejects: how many rejects are to be expected.
     """
+    many = (await store.traits()).window_documents or sys.maxsize
     by_peer: dict[str, list[Mapping[str, Any]]] = {peer: [] for peer in peers}
     for session in sorted(sessions, key=lambda one: (one["since"], one["_id"])):
         by_peer.setdefault(session["peer"]["address"], []).append(session)
     for peer in (None, *sorted(by_peer)):
         own = by_peer[peer] if peer else []
-        async for document in _in_pieces(store, "updates", {"peer.address": peer}, _spans(own, "updates")):
+        async for document in _in_pieces(store, "updates", {"peer.address": peer}, _spans(own, "updates", many), many):
             yield "updates", document
         for kind in _KINDS:
             query = {"peer.address": peer, "kind": kind}
-            spans = _spans(own, "keepalives") if kind == "keepalive" else []
-            async for document in _in_pieces(store, "messages", query, spans):
+            spans = _spans(own, "keepalives", many) if kind == "keepalive" else []
+            async for document in _in_pieces(store, "messages", query, spans, many):
                 yield "messages", document
     earliest = [Span(min(session["since"] for session in sessions), rejects)] if sessions else []
-    async for document in _in_pieces(store, "rejects", {}, earliest, many=_MANY_REJECTS, fields=_REJECT_FIELDS):
+    async for document in _in_pieces(store, "rejects", {}, earliest, many // _OF_REJECTS, fields=_REJECT_FIELDS):
         yield "rejects", document
 
 
-def _spans(sessions: Iterable[Mapping[str, Any]], tally: str) -> list[Span]:
+def _spans(sessions: Iterable[Mapping[str, Any]], tally: str, many: int) -> list[Span]:
     """Where documents are to be expected; short sessions that follow each other are one span."""
     spans: list[Span] = []
     for session in sessions:
-        if spans and spans[-1].documents + session[tally] <= _MANY:
+        if spans and spans[-1].documents + session[tally] <= many:
             spans[-1] = spans[-1]._replace(documents=spans[-1].documents + session[tally])
         else:
             spans.append(Span(session["since"], session[tally]))
@@ -81,8 +79,8 @@ async def _in_pieces(
     collection: Collection,
     query: Mapping[str, Any],
     spans: Sequence[Span],
+    many: int,
     *,
-    many: int = _MANY,
     fields: Sequence[str] = _FIELDS,
 ) -> AsyncIterator[Document]:
     starts = [Span(_BEGIN, 0), *spans]
