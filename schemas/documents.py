@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -35,10 +36,13 @@ def collector_number(collector: str) -> int:
     return int.from_bytes(hashlib.blake2b(collector.encode(), digest_size=3).digest())
 
 
-def instance_name(collector: str, instance: int) -> str:
+def instance_name(collector: str, instance: str) -> str:
     """What stands for the collector's name in the keys of one of its spools: each counts its lines from 0 on.
 
-    The first one has the name itself.
+    Args:
+        collector: the name.
+        instance: what tells the spool from the collector's others (`1`, `bmp`); empty for the first one, which has the
+            name itself.
     """
     return f"{collector}#{instance}" if instance else collector
 
@@ -302,14 +306,21 @@ class Reject(_Document):
     raw: str | bytes
 
 
-def make_reject(place: Place, line: int, raw: bytes, reason: str) -> dict[str, Any]:
-    """The document of a rejected line; the raw line as text where it is text."""
-    kept = raw[:MAX_RAW_BYTES]
-    try:
-        text: str | bytes = kept.decode()
-    except UnicodeDecodeError:
-        text = kept
+def make_reject(place: Place, line: int, raw: bytes, reason: str, *, binary: bool = False) -> dict[str, Any]:
+    """The document of a rejected record.
+
+    Args:
+        place: where it belongs.
+        line: its number.
+        raw: the record.
+        reason: why it is rejected.
+        binary: whether it is no text, even if it looks like some; a line of text is kept as text where it is UTF-8.
+    """
+    kept: str | bytes = raw[:MAX_RAW_BYTES]
+    if not binary:
+        with suppress(UnicodeDecodeError):
+            kept = raw[:MAX_RAW_BYTES].decode()
     reject = Reject(
-        key=place.key, collector=place.collector, ts=place.ts, line=line, reason=reason, size=len(raw), raw=text
+        key=place.key, collector=place.collector, ts=place.ts, line=line, reason=reason, size=len(raw), raw=kept
     )
     return reject.to_document()

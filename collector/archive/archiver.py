@@ -27,6 +27,7 @@ from collector.archive.session_tracker import SessionTracker
 from collector.errors import SpoolError, StoreError, one_error
 from collector.retry import pauses, sleep
 from collector.sources.source import TORN, Rejection, Source
+from collector.spool.framing import unframe
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
@@ -132,7 +133,7 @@ class Archiver:
         source: Source,
         collector: str,
         ranges: Sequence[str] = (),
-        instance: int = 0,
+        instance: str = "",
         spool: str | None = None,
         batch_lines: int | None = None,
         traits: Traits | None = None,
@@ -192,6 +193,7 @@ class Archiver:
 
     async def _read(self, batches: asyncio.Queue[_Batch | None]) -> None:
         next_line: int | None = None
+        binary = self._source.binary
         noted, segment = float("-inf"), None
         while True:
             stopping = self._stopping.is_set()
@@ -202,7 +204,7 @@ class Archiver:
                 await batches.put(_Batch(checkpoint=self._checkpoint(next_line)))
                 next_line = None
             segment = self._lines.segment
-            batch = self._decode(lines)
+            batch = self._decode([line._replace(raw=unframe(line.raw)) for line in lines] if binary else lines)
             batch.full = len(lines) >= most
             last = stopping and not lines
             next_line = lines[-1].number + 1 if lines else next_line
@@ -229,7 +231,7 @@ class Archiver:
             if isinstance(message, Rejection):
                 said = None if line.torn else source.counted(line.raw, len(line.raw))
                 place = self._tracker.reject(line.number, said, message.reason)
-                batch.add("rejects", make_reject(place, line.number, line.raw, message.reason), line, place)
+                batch.add("rejects", self._reject(line, place, message.reason), line, place)
             else:
                 place = self._tracker.follow(line.number, message)
                 self._troubles.follow(message, in_session=place.session is not None)
@@ -237,6 +239,9 @@ class Archiver:
         batch.gaps = self._tracker.take_gaps()
         batch.lines = len(lines)
         return batch
+
+    def _reject(self, line: SpooledLine, place: Place, reason: str) -> Document:
+        return make_reject(place, line.number, line.raw, reason, binary=self._source.binary)
 
     def _checkpoint(self, next_line: int) -> _Checkpoint:
         sessions = [_storable(session) for session in self._tracker.take_changed()]
@@ -321,7 +326,7 @@ class Archiver:
                 rejected(place, line.number, peer, reason)
                 for peer, (line, place, reason) in zip(peers, refused, strict=True)
             ]
-        return [make_reject(place, line.number, line.raw, reason) for line, place, reason in refused]
+        return [self._reject(line, place, reason) for line, place, reason in refused]
 
     async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
         """Insert rejects; of those whose very lines the store does not take, all but their messages."""

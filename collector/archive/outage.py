@@ -89,7 +89,7 @@ class Together:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._states: dict[int, ArchiverState] = {}
+        self._states: dict[str, ArchiverState] = {}
         self._building: str | None = None
 
     def build(self, what: str | None) -> None:
@@ -98,7 +98,7 @@ class Together:
             self._building = what
             self._say()
 
-    def hear(self, instance: int, state: ArchiverState) -> None:
+    def hear(self, instance: str, state: ArchiverState) -> None:
         """Take the state of one instance's archiver into account."""
         self._states[instance] = state
         self._say()

@@ -49,7 +49,7 @@ class _Restorer(Archiver):
     """An archiver that never changes a session that is there: it may have gone on since."""
 
     def __init__(
-        self, lines: _KeptLines, store: Store, *, source: Source, collector: str, ranges: Sequence[str], instance: int
+        self, lines: _KeptLines, store: Store, *, source: Source, collector: str, ranges: Sequence[str], instance: str
     ) -> None:
         super().__init__(lines, store, source=source, collector=collector, ranges=ranges, instance=instance)
         self._changed: dict[ObjectId, Document] = {}
@@ -71,7 +71,7 @@ async def restore(
     source: Source,
     collector: str,
     ranges: Sequence[str],
-    instance: int = 0,
+    instance: str = "",
 ) -> int:
     """Archive kept segments again; what the store has already stays as it is.
 

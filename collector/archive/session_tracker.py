@@ -113,7 +113,7 @@ class SessionTracker:
         ranges: Iterable[str] = (),
         note: Mapping[str, Any] | None = None,
         *,
-        instance: int = 0,
+        instance: str = "",
     ) -> None:
         self._source = source
         self._collector = collector

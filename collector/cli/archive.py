@@ -38,9 +38,9 @@ async def _archive(settings: Settings) -> None:
     from collector.archive.outage import Together, announce, withdraw
     from collector.cli.run_query import find_store
     from collector.errors import one_error
-    from collector.instances import find_instances
     from collector.logs import log_to_stderr
     from collector.rib.projector import Projector, Rhythm
+    from collector.sources.known import find_instances
 
     log_to_stderr(settings.log.level)
     states = Together(partial(announce, settings.data_dir))
@@ -51,9 +51,9 @@ async def _archive(settings: Settings) -> None:
             projector = Projector(store, settings.collector, rhythm, days=days, changes_days=changes_days)
             archivers = [
                 _archiver(
-                    settings, instance, store, readers, tell=partial(states.hear, instance.number), saw=projector.saw
+                    settings, instance, store, readers, tell=partial(states.hear, instance.label), saw=projector.saw
                 )
-                for instance in find_instances(settings.data_dir, settings.exabgp.processes)
+                for instance in find_instances(settings.data_dir, settings)
             ]
 
             def stop() -> None:
@@ -83,21 +83,22 @@ def _archiver(
     from functools import partial
 
     from collector.archive.archiver import Archiver
-    from collector.sources.exabgp.source import EXABGP
+    from collector.sources.known import SOURCES
     from collector.spool.spool import Keep, SpoolReader, identity
 
+    source = SOURCES[instance.source]
     keep = Keep(instance.spool, settings.spool.keep_days) if settings.spool.keep_days else None
     return Archiver(
         readers.enter_context(SpoolReader(instance.spool, keep=keep)),
         store,
-        source=EXABGP,
+        source=source,
         collector=settings.collector,
         ranges=[peer.address for peer in settings.peers if peer.is_range],
-        instance=instance.number,
+        instance=instance.label,
         spool=identity(instance.spool),
         batch_lines=settings.archive.batch_lines,
         batch_seconds=settings.archive.batch_seconds,
-        ask=partial(EXABGP.ask, instance),
+        ask=partial(source.ask, instance),
         tell=tell,
         saw=saw,
     )

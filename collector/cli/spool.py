@@ -36,9 +36,9 @@ def list_segments(
     import asyncio
     import sys
 
-    from collector.instances import find_instances
     from collector.present.formats import write
     from collector.query.spool import spool_segments
+    from collector.sources.known import find_instances
     from schemas.query import SpoolSegment
 
     settings = chosen(ctx, data_dir)
@@ -80,8 +80,8 @@ def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[
     """The kept segments of a time, of each instance that has any."""
     from datetime import UTC, datetime
 
-    from collector.instances import find_instances
     from collector.query.times import parse_span
+    from collector.sources.known import find_instances
     from collector.spool.kept import kept_segments
 
     first, last = parse_span(start, end, None, datetime.now(UTC))
@@ -112,7 +112,7 @@ async def _restore(
     from collector.archive.restore import restore
     from collector.cli.run_query import find_store
     from collector.logs import log_to_stderr
-    from collector.sources.exabgp.source import EXABGP
+    from collector.sources.known import SOURCES
     from collector.spool.state import inspect
 
     log_to_stderr(settings.log.level)
@@ -123,9 +123,9 @@ async def _restore(
             count += await restore(
                 segments,
                 store,
-                source=EXABGP,
+                source=SOURCES[instance.source],
                 collector=said.get("collector", settings.collector),
                 ranges=said.get("ranges", ()),
-                instance=instance.number,
+                instance=instance.label,
             )
     return count

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from collector.instances import find_instances
+from collector.instances import UNNAMED, instances_of
 from collector.query.peer_ribs import known
 from collector.query.running import KnownPeer, find_running
 from collector.sources.exabgp.session_ends import explain, heard
@@ -37,7 +37,7 @@ async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
             yield peer
         return
     named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
-    strangers = read_strangers(instance.strangers for instance in find_instances(data_dir))
+    strangers = read_strangers(instance.strangers for instance in instances_of(UNNAMED, data_dir, 1))
     async for peer in peers(store, running.peers, strangers):
         configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
         yield peer.model_copy(update={"configured": configured})

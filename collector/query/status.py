@@ -15,12 +15,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from collector.errors import StoreError
-from collector.instances import find_instances
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.rib import snapshots
-from collector.sources.exabgp.decode import decode
-from collector.sources.source import Rejection
+from collector.sources.known import SOURCES, find_instances
+from collector.sources.source import Rejection, Source
+from collector.spool.framing import unframe
 from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store
@@ -32,7 +32,9 @@ from schemas.query import CollectorStatus
 async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     """Look at spools and store; a store that does not answer is part of the answer."""
     running = find_running(data_dir)
-    spools = [inspect(instance.spool) for instance in find_instances(data_dir)]
+    instances = find_instances(data_dir)
+    spools = [inspect(instance.spool) for instance in instances]
+    waiting = zip(instances, spools, strict=True)
     notes = [spool.note for spool in spools]
     trackers = [note.get("tracker", {}) for note in notes]
     gaps = [tracker.get("gaps", {}) for tracker in trackers]
@@ -58,7 +60,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         clock_steps=sum(tracker.get("steps", 0) for tracker in trackers),
         clock_set_back=_set_back(trackers),
         bytes_waiting=sum(spool.bytes_waiting for spool in spools),
-        lag_seconds=max(_age(spool.oldest_waiting) for spool in spools),
+        lag_seconds=max(_age(SOURCES[instance.source], spool.oldest_waiting) for instance, spool in waiting),
         rib_behind=behind,
         mongodb_uri=store.shown_uri if store else None,
         shell=_shell(data_dir, store) if store else None,
@@ -130,9 +132,9 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _age(line: bytes | None) -> float:
+def _age(source: Source, line: bytes | None) -> float:
     if line is None:
         return 0.0
-    message = decode(line)
+    message = source.decode(unframe(line) if source.binary else line)
     ts = None if isinstance(message, Rejection) else getattr(message, "ts", None)
     return max(0.0, (datetime.now(UTC) - ts).total_seconds()) if ts else 0.0

@@ -1,11 +1,31 @@
-"""The sources that there are: a new one is its own folder, and a line here."""
+"""The sources that there are, and their instances: a new source is its own folder, and a place in this list."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from collector.instances import UNNAMED, Instance, instances_of
+from collector.settings import Settings
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Source
 
 SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP,)}
 """By their names."""
+
+
+def find_instances(data_dir: Path, settings: Settings | None = None) -> list[Instance]:
+    """Every instance that is configured or has a spool, by source: also one that is no longer wanted.
+
+    Args:
+        data_dir: the collector's data directory.
+        settings: what is configured; None: whatever has a spool, and the first one at any rate.
+
+    Raises:
+        CollectorError: the data directory cannot be read.
+    """
+    return [
+        instance
+        for name, source in SOURCES.items()
+        for instance in instances_of(name, data_dir, source.configured(settings) if settings else name == UNNAMED)
+    ]

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 from collector.instances import Instance
+from collector.settings import Settings
 from schemas.documents import GapCause, SessionNotification
 from schemas.message import Counted, Event, Message, Notification, Peer, PeerMessage, Sent
 
@@ -84,14 +85,21 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """One word in small letters, of file names and keys."""
+        """One word of small letters, for file names and keys."""
 
     @property
     def silence(self) -> str:
         """Why sessions ended, in words, when the source itself ended and did not say so."""
 
+    @property
+    def binary(self) -> bool:
+        """Whether its records are bytes, framed in the spool (`collector.spool.framing`), and not lines of text."""
+
+    def configured(self, settings: Settings) -> int:
+        """How many instances of it are configured."""
+
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record as the spool has it, without its newline. Never raises on account of what it holds."""
+        """Read one record, as the source wrote it. Never raises on account of what it holds."""
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
         """What a record that could not be read says of itself all the same; None if that cannot be read either.

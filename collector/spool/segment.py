@@ -27,7 +27,7 @@ class Segment(NamedTuple):
 
 
 class SpooledLine(NamedTuple):
-    """A line as ExaBGP wrote it, and its place in the spool."""
+    """A line as it was written, and its place in the spool."""
 
     number: int
     raw: bytes

@@ -114,7 +114,7 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
                 assert status["read"] == sum(spool.read for spool in spools)
                 found = await keys(collector)
                 assert {name for name, _ in found} == {"here"}
-                numbers = {collector_number(instance_name("here", instance.number)) for instance in instances}
+                numbers = {collector_number(instance_name("here", instance.label)) for instance in instances}
                 assert {key_collector(key) for _, key in found} == numbers
                 assert verified(collector)["documents"] == status["read"]
 

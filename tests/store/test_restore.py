@@ -34,7 +34,7 @@ def lines() -> list[bytes]:
     return [*said, one.down(), *one.up()]
 
 
-async def archived(spool: Path, store: Store, instance: int = 0) -> None:
+async def archived(spool: Path, store: Store, instance: str = "") -> None:
     with SpoolWriter(spool, segment_bytes=2000) as writer:
         writer.write(b"".join(line + b"\n" for line in lines()))
     with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
@@ -100,7 +100,7 @@ async def test_every_spool_of_a_collector(data_dir: Path, embedded_uri: str) -> 
         Store.open(embedded_uri, database="two_spools_again") as again,
     ):
         for instance in (Instance(data_dir, 0), Instance(data_dir, 1)):
-            await archived(instance.spool, store, instance.number)
+            await archived(instance.spool, store, instance.label)
         shown = bgpledger("--data-dir", str(data_dir), "spool", "list", "--format", "jsonl")
         listed = [json.loads(line) for line in shown.stdout.splitlines()]
         assert sum(one["lines"] for one in listed) == 2 * len(lines())

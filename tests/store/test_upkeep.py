@@ -124,7 +124,7 @@ def test_several_states_are_one_with_what_is_built() -> None:
     told: list[ArchiverState] = []
     states = Together(told.append)
     states.build("index a of b")
-    states.hear(0, ArchiverState(pid=1))
+    states.hear("0", ArchiverState(pid=1))
     states.build("index a of b")
     states.build(None)
     assert [state.building for state in told] == ["index a of b", "index a of b", None]

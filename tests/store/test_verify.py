@@ -236,7 +236,7 @@ async def test_another_collector_is_left_alone(data_dir: Path, store: Store, arc
 async def two_spools(data_dir: Path, store: Store, archived: list[bytes]) -> list[bytes]:
     """A second spool with lines of the same numbers, of the same seconds."""
     lines = lines_of(Router("192.0.2.3", 64502), Router("192.0.2.4", 64503))
-    await archive(Instance(data_dir, 1).spool, store, *lines, instance=1)
+    await archive(Instance(data_dir, 1).spool, store, *lines, instance="1")
     return lines
 
 
@@ -250,7 +250,7 @@ async def test_every_spool_is_verified(data_dir: Path, store: Store, two_spools:
 async def test_a_line_is_missed_though_another_spool_has_one_of_its_number(
     data_dir: Path, store: Store, two_spools: list[bytes], raw: Any
 ) -> None:
-    number = collector_number(instance_name("test", 1))
+    number = collector_number(instance_name("test", "1"))
     (lost,) = [
         one["_id"]
         for one in await documents(store, "updates")

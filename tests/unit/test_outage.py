@@ -67,7 +67,7 @@ def test_several_spools_are_told_of_as_one() -> None:
     """The store is away while it is for one of them, since it was for the first."""
     told: list[ArchiverState] = []
     states = Together(told.append)
-    one, two = (Outage(partial(states.hear, instance)) for instance in range(2))
+    one, two = (Outage(partial(states.hear, label)) for label in ("", "1"))
     one.failed(AWAY)
     began = told[-1].store_away_since
     two.failed(AWAY)

@@ -1,13 +1,11 @@
 """Which process has which peers, and where the files of each are."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.instances import Instance, find_instances
 from collector.settings import Settings
 from collector.sources.exabgp.configuration import listening_places
 from collector.sources.exabgp.placement import Placement, too_many_processes
@@ -88,28 +86,3 @@ def test_processes_without_work_are_told_of() -> None:
     assert said
     assert "exabgp.processes is 3, but all peers come to 2 of our addresses" in said
     assert "local_addresses of their own" in said
-
-
-# --- instances -------------------------------------------------------------------------------------------------------
-
-
-def test_the_first_lane_has_the_names_of_a_single_one(data_dir: Path) -> None:
-    first, second = Instance(data_dir), Instance(data_dir, 1)
-    assert [path.name for path in (first.spool, first.exabgp_conf, first.requests)] == [
-        "spool",
-        "exabgp.conf",
-        "requests",
-    ]
-    assert [path.name for path in (second.spool, second.exabgp_conf, second.requests)] == [
-        "spool-1",
-        "exabgp-1.conf",
-        "requests-1",
-    ]
-
-
-def test_lanes_are_those_that_are_configured_and_those_that_were(data_dir: Path) -> None:
-    assert find_instances(data_dir, 2) == [Instance(data_dir, 0), Instance(data_dir, 1)]
-    for name in ("spool", "spool-10", "spool-2", "spool-0", "spool-x", "spool-3.old"):
-        (data_dir / name).mkdir(parents=True)
-    assert [instance.number for instance in find_instances(data_dir)] == [0, 2, 10]
-    assert [instance.number for instance in find_instances(data_dir, 4)] == [0, 1, 2, 3, 10]

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from collector.query.verify.bitmap import Numbers
-from collector.sources.exabgp.decode import counted
-from collector.sources.source import TORN
+from collector.sources.source import TORN, Source
 from collector.store.writes import REFUSALS, Document
 from schemas.documents import collector_number, instance_name, key_collector, key_line
 from schemas.message import Counted
@@ -35,7 +34,7 @@ class Owner(NamedTuple):
         return cls(document["collector"], key_collector(document["_id"]))
 
     @classmethod
-    def named(cls, collector: str, instance: int) -> Owner:
+    def named(cls, collector: str, instance: str) -> Owner:
         """An instance of a collector of this name."""
         return cls(collector, collector_number(instance_name(collector, instance)))
 
@@ -96,12 +95,14 @@ class Books:
     """What has been seen.
 
     Args:
+        source: what the lines are of.
         owners: whose lines: the spool under the collector's names, of now and before.
         below: the lines below this one count.
         begins: the lines with which another ExaBGP begins, in their order.
         ranges: peer ranges, whose peers share a counter.
     """
 
+    source: Source
     owners: Set[Owner]
     below: int
     begins: Sequence[Begin] = ()
@@ -114,7 +115,7 @@ class Books:
     highest: int = -1
     """Of all lines, those that do not count as well."""
     tallies: dict[ObjectId, Tally] = field(default_factory=dict)
-    counts: dict[tuple[Stream, int], list[Numbers]] = field(default_factory=dict)
+    counts: dict[tuple[Stream, int | None], list[Numbers]] = field(default_factory=dict)
     """ExaBGP's counts, by its process number as well. A neighbour that was reloaded is counted from 1 again: what was
     seen twice goes into a second set, and so on."""
     opens: Counter[Stream] = field(default_factory=Counter)
@@ -148,18 +149,18 @@ class Books:
             self._reject(line, document)
         elif "peer" in document:
             address, source = document["peer"]["address"], document["source"]
-            self._count(line, address, source["pid"], source.get("counter"))
+            self._count(line, address, source.get("pid"), source.get("counter"))
             self._tally(line, address, collection, document)
 
     def _reject(self, line: int, document: Document) -> None:
         self.rejects += 1
         raw = document["raw"].encode() if isinstance(document["raw"], str) else document["raw"]
-        said: Counted | None = counted(raw, document["size"]) if document["reason"] != TORN.reason else None
+        said: Counted | None = self.source.counted(raw, document["size"]) if document["reason"] != TORN.reason else None
         if said:
             self._count(line, said.peer.address, said.pid, said.counter)
             self.refused[said.peer.address] += document["reason"].startswith(REFUSALS)
 
-    def _count(self, line: int, address: str, pid: int, count: int | None) -> None:
+    def _count(self, line: int, address: str, pid: int | None, count: int | None) -> None:
         if count is not None:
             stream = self.stream(line, address)
             sets = self.counts.setdefault((stream, pid), [])

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from collector.instances import Instance, find_instances
+from collector.instances import Instance
 from collector.query.verify.checks import Claims, Judgement, Limits, ToldGap
 from collector.query.verify.inventory import Books, Owner, find_begins
 from collector.query.verify.reader import every_document
+from collector.sources.known import SOURCES, find_instances
 from collector.spool.spool import SpoolState, inspect, known_identity
 from collector.store.mongo import Store
 from schemas.documents import COUNTED_CAUSES, Session, instance_name, key_line
@@ -69,10 +70,11 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
     names = await _names(store, instance)
     # Before the first acknowledgement the spool itself does not know.
     collector = spool.note.get("collector") or next(iter(names), collector)
-    owners = {Owner.named(name, instance.number) for name in (collector, *names)}
+    owners = {Owner.named(name, instance.label) for name in (collector, *names)}
     sessions = await _sessions(store, owners, spool)
     gaps = await _gaps(store, owners, spool.acknowledged)
     books = Books(
+        SOURCES[instance.source],
         owners,
         spool.acknowledged,
         find_begins(await _starts(store, owners)),
@@ -115,7 +117,7 @@ async def _names(store: Store, instance: Instance) -> list[str]:
     """What the collector of an instance's spool is called in the store, and was: it may have had other names before."""
     identity = known_identity(instance.spool)
     claimed = await store.claimed(identity) if identity else []
-    return [name.removesuffix(instance_name("", instance.number)) for name in claimed]
+    return [name.removesuffix(instance_name("", instance.label)) for name in claimed]
 
 
 def _limits(lifetimes: Mapping[str, int]) -> Limits:

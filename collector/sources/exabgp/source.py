@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from collector.instances import Instance
+from collector.instances import UNNAMED, Instance
+from collector.settings import Settings
 from collector.sources.exabgp import route_refresh, session_ends
 from collector.sources.exabgp.counting import SILENCE, Counting
 from collector.sources.exabgp.decode import counted, decode
@@ -17,8 +18,13 @@ from schemas.message import Counted, Message, Notification, PeerMessage, Sent
 class ExabgpSource:
     """See `collector.sources.source.Source`."""
 
-    name = "exabgp"
+    name = UNNAMED
     silence = SILENCE
+    binary = False
+
+    def configured(self, settings: Settings) -> int:
+        """Its processes, each with some of the peers."""
+        return settings.exabgp.processes
 
     def decode(self, raw: bytes) -> Message | Rejection:
         """Read one line."""

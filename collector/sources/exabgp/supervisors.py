@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from collector.children import end_leftovers
 from collector.errors import BgpledgerError, one_error
-from collector.instances import Instance, find_instances
+from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings import Settings
 from collector.sources.exabgp.placement import Placement, too_many_processes
 from collector.sources.exabgp.supervisor import STOP_SECONDS, ExabgpSupervisor
@@ -47,7 +47,7 @@ class Supervisors:
             CollectorError: as `ExabgpSupervisor.run`; all are stopped then.
             ConfigurationError: likewise.
         """
-        for instance in find_instances(self._data_dir, self._processes)[self._processes :]:
+        for instance in instances_of(UNNAMED, self._data_dir, self._processes)[self._processes :]:
             await self._conclude(instance)
         with one_error():
             async with asyncio.TaskGroup() as running:
