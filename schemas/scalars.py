@@ -202,11 +202,14 @@ def _to_utc_milliseconds(moment: datetime) -> datetime:
     return to_milliseconds(moment.astimezone(UTC))
 
 
+def rfc3339(moment: datetime) -> str:
+    """A UTC time to the millisecond, as answers have it in JSON: `2026-11-27T08:00:00.000Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
 Timestamp = Annotated[
     AwareDatetime,
     AfterValidator(_to_utc_milliseconds),
-    PlainSerializer(
-        lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z", return_type=str, when_used="json"
-    ),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 """A UTC time to the millisecond; RFC 3339 in JSON."""

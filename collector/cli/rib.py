@@ -15,11 +15,11 @@ from collector.present.names import EntryFormat
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from collector.query.batch import Batch
     from collector.query.filters import Filter
     from collector.query.rib import Match, RibQuery
     from collector.settings import Settings
     from collector.store.mongo import Store
-    from schemas.query import Route
 
 At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.", metavar="T")]
 
@@ -82,22 +82,22 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.query.narrow import narrow_rib, of_its_peers
-    from collector.query.newest import newest_of
+    from collector.query.narrow import narrow_rib_batches, of_its_peers
+    from collector.query.newest import newest_routes
     from collector.query.rib import count_stored
     from schemas.query import Route
 
     check_family(filters, question.prefix)
     hidden: list[str] = []
 
-    async def ask(store: Store) -> AsyncIterator[Route]:
+    async def ask(store: Store) -> AsyncIterator[Batch]:
         if question.is_of_tables:
             shown.total = await count_stored(store, of_its_peers(question, filters))
-        routes = narrow_rib(store, question, filters, on_read=shown.advance)
-        async for route in newest_of(routes, limit, lambda route: route.since):
-            if route.state == "unknown":
-                hidden.append(route.peer.address)
-            yield route
+        batches = narrow_rib_batches(store, question, filters, on_read=shown.advance)
+        async for batch in newest_routes(batches, limit):
+            if batch.hidden:
+                hidden.append(batch.rib.session["peer"]["address"])
+            yield batch
 
     with progress(among_answers=True, of="entries read") as shown:
         nothing = answer(settings, ask, Route, form, at=question.at, filters=filters)

@@ -9,13 +9,15 @@ gaps, of what they hide, and of routes that are no prefixes, nothing is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from pydantic import BaseModel
 
-from schemas.query import HistoryEntry, Route
+from collector.query.batch import Batch
+from schemas.message import Peer
+from schemas.query import HistoryEntry
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _NAMED = {"65535:65281": "no-export", "65535:65282": "no-advertise", "65535:65283": "local-AS"}
@@ -28,51 +30,63 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
         entry = cast("HistoryEntry", answer)
         if entry.event != "gap" and entry.object is None:
             kind, rest = _body(entry)
-            stream.write(_line("BGP4MP", entry, entry.ts, kind, rest))
+            form = "BGP4MP" if entry.path_id is None else "BGP4MP_AP"
+            stream.write(f"{_joined(form, *_begin(entry.ts, kind, entry.peer), *rest)}\n")
             count += 1
     return count
 
 
-async def write_routes(answers: AsyncIterator[BaseModel], at: datetime, stream: TextIO) -> int:
-    """Write routes of `rib` or `lookup`, which stand at a moment; how many lines."""
+async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: TextIO) -> int:
+    """Write routes of `rib` or `lookup`, which stand at a moment, of what is stored; how many lines."""
     count = 0
-    async for answer in answers:
-        route = cast("Route", answer)
-        if route.prefix is not None and route.state != "unknown":
-            stream.write(_line("TABLE_DUMP2", route, at, "B", (route.prefix, *_path_id(route), *_attributes(route))))
-            count += 1
+    async for batch in batches:
+        lines = [] if batch.hidden else list(_routes(batch, at))
+        stream.writelines(lines)
+        count += len(lines)
     return count
 
 
-def _line(form: str, said: HistoryEntry | Route, ts: datetime, kind: str, rest: tuple[object, ...]) -> str:
-    form += "" if said.path_id is None else "_AP"
-    return "|".join(map(str, (form, int(ts.timestamp()), kind, said.peer.address, said.peer.asn, *rest))) + "\n"
+def _routes(batch: Batch, at: datetime) -> Iterator[str]:
+    begin = _joined(*_begin(at, "B", batch.rib.blank.peer))
+    ends = {facts: _joined(*_attributes(said)) for facts, said in batch.facts().items()}
+    for key, entry in batch.items:
+        if not key.is_prefix:
+            continue
+        if key.path_id is None:
+            yield f"TABLE_DUMP2|{begin}|{key.nlri}|{ends[entry.facts]}\n"
+        else:
+            yield f"TABLE_DUMP2_AP|{begin}|{key.nlri}|{key.path_id}|{ends[entry.facts]}\n"
+
+
+def _joined(*cells: object) -> str:
+    return "|".join(map(str, cells))
+
+
+def _begin(ts: datetime, kind: str, peer: Peer) -> tuple[object, ...]:
+    return int(ts.timestamp()), kind, peer.address, peer.asn
 
 
 def _body(entry: HistoryEntry) -> tuple[str, tuple[object, ...]]:
     if entry.prefix is None:
         up = entry.event == "session_up"
         return "STATE", (_OPEN_CONFIRM, _ESTABLISHED) if up else (_ESTABLISHED, _IDLE)
+    prefix = (entry.prefix,) if entry.path_id is None else (entry.prefix, entry.path_id)
     if entry.event != "announce":
         # A session's end takes a route away without a word; bgpdump has no other for it.
-        return "W", (entry.prefix, *_path_id(entry))
-    return "A", (entry.prefix, *_path_id(entry), *_attributes(entry))
+        return "W", prefix
+    return "A", (*prefix, *_attributes(vars(entry)))
 
 
-def _path_id(said: HistoryEntry | Route) -> tuple[int, ...]:
-    return () if said.path_id is None else (said.path_id,)
-
-
-def _attributes(said: HistoryEntry | Route) -> tuple[object, ...]:
-    aggregator = said.aggregator
+def _attributes(said: Mapping[str, Any]) -> tuple[object, ...]:
+    aggregator = said["aggregator"]
     return (
-        said.as_path or "",
-        (said.origin or "").upper(),
-        said.next_hop or "",
-        said.local_pref or 0,
-        said.med or 0,
-        " ".join(_NAMED.get(one, one) for one in said.communities or ()),
-        "AG" if said.atomic_aggregate else "NAG",
+        said["as_path"] or "",
+        (said["origin"] or "").upper(),
+        said["next_hop"] or "",
+        said["local_pref"] or 0,
+        said["med"] or 0,
+        " ".join(_NAMED.get(one, one) for one in said["communities"] or ()),
+        "AG" if said["atomic_aggregate"] else "NAG",
         f"{aggregator.asn} {aggregator.address}" if aggregator else "",
         "",
     )

@@ -7,12 +7,13 @@ Of routes, as of a dumped table: `R|R|seconds|...`, where the seconds are the mo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from pydantic import BaseModel
 
+from collector.query.batch import Batch
 from schemas.query import HistoryEntry, Route
 
 _PROJECT = "bgpledger"
@@ -25,26 +26,36 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
         entry = cast("HistoryEntry", answer)
         if entry.event != "gap" and entry.object is None:
             kind, rest = _body(entry)
-            stream.write(_line("U", kind, entry.ts, entry, rest))
+            stream.write(f"{_joined('U', kind, *_begin(entry.ts, entry), *rest)}\n")
             count += 1
     return count
 
 
-async def write_routes(answers: AsyncIterator[BaseModel], at: datetime, stream: TextIO) -> int:
-    """Write routes of `rib` or `lookup`, which stand at a moment; how many lines."""
+async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: TextIO) -> int:
+    """Write routes of `rib` or `lookup`, which stand at a moment, of what is stored; how many lines."""
     count = 0
-    async for answer in answers:
-        route = cast("Route", answer)
-        if route.prefix is not None and route.state != "unknown":
-            stream.write(_line("R", "R", at, route, (route.prefix, *_attributes(route))))
-            count += 1
+    async for batch in batches:
+        lines = [] if batch.hidden else list(_routes(batch, at))
+        stream.writelines(lines)
+        count += len(lines)
     return count
 
 
-def _line(dump: str, kind: str, ts: datetime, said: HistoryEntry | Route, rest: tuple[str, ...]) -> str:
+def _routes(batch: Batch, at: datetime) -> Iterator[str]:
+    begin = _joined("R", "R", *_begin(at, batch.rib.blank))
+    ends = {facts: _joined(*_attributes(said)) for facts, said in batch.facts().items()}
+    for key, entry in batch.items:
+        if key.is_prefix:
+            yield f"{begin}|{key.nlri}|{ends[entry.facts]}\n"
+
+
+def _joined(*cells: object) -> str:
+    return "|".join(map(str, cells))
+
+
+def _begin(ts: datetime, said: HistoryEntry | Route) -> tuple[object, ...]:
     seconds = f"{int(ts.timestamp())}.{ts.microsecond:06}"
-    place = (_PROJECT, said.collector or "", "", "")
-    return "|".join(map(str, (dump, kind, seconds, *place, said.peer.asn, said.peer.address, *rest))) + "\n"
+    return seconds, _PROJECT, said.collector or "", "", "", said.peer.asn, said.peer.address
 
 
 def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
@@ -53,13 +64,13 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
         return "S", ("", "", "", "", "", *(("OPENCONFIRM", "ESTABLISHED") if up else ("ESTABLISHED", "IDLE")))
     if entry.event != "announce":
         return "W", (entry.prefix, "", "", "", "", "", "")
-    return "A", (entry.prefix, *_attributes(entry))
+    return "A", (entry.prefix, *_attributes(vars(entry)))
 
 
-def _attributes(said: HistoryEntry | Route) -> tuple[str, ...]:
-    path = said.as_path or ""
+def _attributes(said: Mapping[str, Any]) -> tuple[str, ...]:
+    path = said["as_path"] or ""
     # The origin is the last AS, or the whole set that stands there.
     origin = path.rpartition(" ")[2]
     if origin.endswith(")"):
         origin = path[path.rindex("(") :]
-    return said.next_hop or "", path, origin, " ".join(said.communities or ()), "", ""
+    return said["next_hop"] or "", path, origin, " ".join(said["communities"] or ()), "", ""

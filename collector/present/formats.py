@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 
 from collector.present import bgpdump, bgpreader, lines, prometheus, separated, table
 from collector.present.names import Format
+from collector.query.batch import Batch
 from schemas.query import Route
 
 Writer = Callable[[AsyncIterator[BaseModel], type[BaseModel], TextIO], Awaitable[int]]
-RouteWriter = Callable[[AsyncIterator[BaseModel], datetime, TextIO], Awaitable[int]]
+RouteWriter = Callable[[AsyncIterator[Batch], datetime, TextIO], Awaitable[int]]
 
 
 WITHOUT_WITHDRAWN_ROUTES: frozenset[Format] = frozenset(("bgpdump", "bgpreader"))
@@ -32,14 +33,18 @@ _WRITERS: dict[Format, Writer] = {
 
 
 _ROUTE_WRITERS: dict[Format, RouteWriter] = {
+    "table": table.write_routes,
+    "json": lines.write_routes_json,
+    "jsonl": lines.write_routes,
+    "csv": separated.write_routes_csv,
+    "psv": separated.write_routes_psv,
     "bgpdump": bgpdump.write_routes,
     "bgpreader": bgpreader.write_routes,
 }
-"""Those that print with each route at what moment it stands."""
 
 
 async def write(
-    answers: AsyncIterator[BaseModel],
+    answers: AsyncIterator[Any],
     kind: type[BaseModel],
     form: Format,
     stream: TextIO,
@@ -49,12 +54,12 @@ async def write(
     """Write answers of one kind to a stream; how many there were.
 
     Args:
-        answers: what is written.
+        answers: what is written: models, but of routes batches, which most formats write as they are stored.
         kind: what all of them are.
         form: how.
         stream: where to.
         at: the moment at which routes stand; None: now.
     """
-    if kind is Route and form in _ROUTE_WRITERS:
+    if kind is Route:
         return await _ROUTE_WRITERS[form](answers, at or datetime.now(UTC), stream)
     return await _WRITERS[form](answers, kind, stream)

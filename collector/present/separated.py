@@ -10,11 +10,15 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, TextIO
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
+from collector.query.batch import Batch
+from collector.rib.routes import moment_text
 from schemas.query import PeerOpen, Route, RouteChange
 
 _OF_CHANGE = tuple(name for name in Route.model_fields if name not in RouteChange.model_fields)
@@ -41,8 +45,38 @@ async def _write(
     return count
 
 
+async def _write_routes(
+    batches: AsyncIterator[Batch], _at: datetime, stream: TextIO, *, delimiter: str, end: str
+) -> int:
+    """Write routes as `_write` does, of what is stored."""
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=end)
+    writer.writerow(_columns(Route))
+    count = 0
+    async for batch in batches:
+        writer.writerows(_rows(batch))
+        count += len(batch.items)
+    return count
+
+
 write_csv = partial(_write, delimiter=",", end="\r\n")
 write_psv = partial(_write, delimiter="|", end="\n")
+write_routes_csv = partial(_write_routes, delimiter=",", end="\r\n")
+write_routes_psv = partial(_write_routes, delimiter="|", end="\n")
+
+
+def _rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
+    """Each route as the row that its model would give: what many have in common is made once."""
+    whose = batch.rib.blank
+    own = whose.peer.address, whose.peer.asn, whose.collector
+    facts = {
+        facts: [*map(_text, to_jsonable_python(said, inf_nan_mode="null").values())]
+        for facts, said in batch.facts().items()
+    }
+    for key, entry in batch.items:
+        thing, *attributes = facts[entry.facts]
+        since, state = moment_text(entry.since), batch.state(key, entry)
+        prefix = key.nlri if key.is_prefix else None
+        yield (*own, prefix, thing, state, since, key.family, key.path_id, key.rd, *attributes)
 
 
 def _columns(kind: type[BaseModel]) -> Iterator[str]:

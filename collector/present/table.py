@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO, cast
 from pydantic import BaseModel
 
 from collector.present.layout import Layout, bold, terminal_width, text_width
+from collector.query.batch import Batch, routes_of
 from collector.query.communities import communities_of
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.query import (
@@ -63,6 +64,11 @@ async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream
         stream.write("\n")
         _Part.of(_COLUMNS[Finding], findings, None, width=width).print(stream)
     return count
+
+
+async def write_routes(batches: AsyncIterator[Batch], _at: datetime, stream: TextIO) -> int:
+    """Write routes as `write` does."""
+    return await write(routes_of(batches), Route, stream)
 
 
 async def _parts(

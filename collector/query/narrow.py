@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime
 
+from collector.query.batch import Batch, routes_of
 from collector.query.diff import diff
 from collector.query.filters import Filter
-from collector.query.rib import RibQuery, rib
+from collector.query.rib import RibQuery, rib_batches
 from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
 
@@ -25,14 +26,17 @@ def narrow_rib(
 
     The longest match is found before that: a peer whose longest is filtered out does not answer with a shorter one.
     """
-    routes = rib(store, of_its_peers(question, filters), on_read=on_read)
-    return _standing(routes, filters) if filters.asks_for_routes else routes
+    return routes_of(narrow_rib_batches(store, question, filters, on_read=on_read))
 
 
-async def _standing(routes: AsyncIterator[Route], filters: Filter) -> AsyncIterator[Route]:
-    async for route in routes:
-        if filters.stands(route):
-            yield route
+async def narrow_rib_batches(
+    store: Store, question: RibQuery, filters: Filter, *, on_read: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[Batch]:
+    """What `narrow_rib` gives, as it is stored."""
+    async for batch in rib_batches(store, of_its_peers(question, filters), on_read=on_read):
+        found = batch.only(filters.stands) if filters.asks_for_routes else batch
+        if found.items:
+            yield found
 
 
 async def narrow_diff(

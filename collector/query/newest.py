@@ -10,15 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+from collector.query.batch import Batch
 from collector.query.coverage import coverage
 from collector.query.filters import Filter
 from collector.query.origins import are_indexed
 from collector.query.search import search
 from collector.query.streams import SLACK
+from collector.rib.routes import Item, Items
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
 
 T = TypeVar("T")
+M = TypeVar("M", datetime, int)
 
 _FIRST_WINDOW = timedelta(minutes=1)
 _WIDER = 4
@@ -37,7 +40,7 @@ async def newest(answers: AsyncIterator[T], limit: int | None) -> AsyncIterator[
         yield answer
 
 
-async def newest_of(answers: AsyncIterator[T], limit: int | None, moment: Callable[[T], datetime]) -> AsyncIterator[T]:
+async def newest_of(answers: AsyncIterator[T], limit: int | None, moment: Callable[[T], M]) -> AsyncIterator[T]:
     """The `limit` answers with the latest moments, in the order in which they come; of equal ones the first.
 
     All have to be read for that; `limit` of them are kept in memory.
@@ -46,7 +49,7 @@ async def newest_of(answers: AsyncIterator[T], limit: int | None, moment: Callab
         async for answer in answers:
             yield answer
         return
-    kept: list[tuple[datetime, int, T]] = []
+    kept: list[tuple[M, int, T]] = []
     place = 0
     async for answer in answers:
         place -= 1
@@ -56,6 +59,31 @@ async def newest_of(answers: AsyncIterator[T], limit: int | None, moment: Callab
             heapq.heappushpop(kept, (moment(answer), place, answer))
     for *_, answer in sorted(kept, key=lambda one: -one[1]):
         yield answer
+
+
+async def newest_routes(batches: AsyncIterator[Batch], limit: int | None) -> AsyncIterator[Batch]:
+    """What `newest_of` gives of the routes in batches, by the times since which they stand."""
+    if limit is None:
+        async for batch in batches:
+            yield batch
+        return
+    own: Batch | None = None
+    items: Items = []
+    async for whose, item in newest_of(_each(batches), limit, lambda one: one[1][1].since):
+        if own and own is not whose:
+            yield own._replace(items=items)
+            items = []
+        own = whose
+        items.append(item)
+    if own:
+        yield own._replace(items=items)
+
+
+async def _each(batches: AsyncIterator[Batch]) -> AsyncIterator[tuple[Batch, Item]]:
+    async for batch in batches:
+        whose = batch._replace(items=[])
+        for item in batch.items:
+            yield whose, item
 
 
 async def search_newest(

@@ -37,6 +37,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 _TEMPLATES = 5000
 """Routes that are remembered, one for each set of attributes."""
 
+_OWN = ("peer", "collector", "prefix", "state", "since", "family", "path_id", "rd")
+BLANK: dict[str, Any] = {name: None for name in Route.model_fields if name not in _OWN}
+"""What is said of a route apart from whose it is, what it is called, and since when and how it stands: nothing."""
+
 
 class Shared(NamedTuple):
     """Stored tables of two moments that have their whole table in common, or both none."""
@@ -139,16 +143,19 @@ class PeerRib:
         """Whether a route of a family may have stood that we do not know of."""
         return self.gap is not None and not self.stale and family not in self.mended
 
+    def state(self, key: RouteKey, held: RouteEntry) -> RouteState:
+        """How one of the routes stands."""
+        if self.stale:
+            return "stale"
+        if self.gap and held.since < milliseconds(self.gap.behind) and key.family not in self.mended:
+            return "uncertain"
+        return "stands"
+
     def route(self, key: RouteKey, held: RouteEntry) -> Route:
         """One of the routes, as an answer."""
-        state: RouteState = "stands"
-        if self.stale:
-            state = "stale"
-        elif self.gap and held.since < milliseconds(self.gap.behind) and key.family not in self.mended:
-            state = "uncertain"
         family, rd, path_id, nlri = key
         own = {
-            "state": state,
+            "state": self.state(key, held),
             "since": moment(held.since),
             "family": family,
             "rd": rd,
@@ -159,15 +166,15 @@ class PeerRib:
         if template is None:
             if len(self._templates) >= _TEMPLATES:
                 self._templates.clear()
-            template = self._templates[held.facts] = self._blank.with_own(answered(bson.decode(held.facts)))
+            template = self._templates[held.facts] = self.blank.with_own(answered(bson.decode(held.facts)))
         return template.with_own(own)
 
     @cached_property
-    def _blank(self) -> Route:
+    def blank(self) -> Route:
         """A route of which nothing is known but whose it is."""
         whose = {"peer": self.session["peer"], "collector": self.session["collector"]}
         unknown = {"prefix": None, "state": "unknown", "since": self.session["since"], "family": ""}
-        return Route.model_validate({**dict.fromkeys(Route.model_fields), **whose, **unknown})
+        return Route.model_validate({**BLANK, **dict.fromkeys(_OWN), **whose, **unknown})
 
     def _stands(self, key: RouteKey, held: RouteEntry) -> bool:
         begun = self.mended.get(key.family)

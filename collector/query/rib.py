@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from collector.query.batch import Batch, routes_of
 from collector.query.peer_ribs import PeerRib, standing
-from collector.rib.routes import Items, Range, RouteKey, within
+from collector.rib.routes import NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, within
 from collector.store.mongo import Store
 from schemas.message import Peer
 from schemas.query import Route
@@ -48,9 +49,7 @@ class RibQuery:
         return within(self.prefix) if self.prefix else None
 
 
-async def rib(
-    store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None
-) -> AsyncIterator[Route]:
+def rib(store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None) -> AsyncIterator[Route]:
     """Routes, by peer, then in the order of their prefixes.
 
     Args:
@@ -61,23 +60,24 @@ async def rib(
     A peer of which nothing is known, because a gap may hide its route, yields one that is `unknown`, where a prefix
     is asked for.
     """
+    return routes_of(rib_batches(store, question, on_read=on_read))
+
+
+async def rib_batches(
+    store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[Batch]:
+    """What `rib` gives, as it is stored."""
     async for known in asked(store, question, on_read=on_read):
         shown = False
         async for items in matching(known, question):
-            for key, held in items:
+            if items:
                 shown = True
-                yield known.route(key, held)
+                yield Batch(known, items)
         if not shown and question.prefix:
             family = "ipv6 unicast" if ":" in question.prefix else "ipv4 unicast"
             if known.hides(family) and known.gap:
-                yield Route(
-                    peer=known.session["peer"],
-                    collector=known.session["collector"],
-                    prefix=question.prefix,
-                    family=family,
-                    state="unknown",
-                    since=known.gap.ts,
-                )
+                hidden = RouteKey(family, None, None, question.prefix), RouteEntry(milliseconds(known.gap.ts), NO_FACTS)
+                yield Batch(known, [hidden], hidden=True)
 
 
 async def count_stored(store: Store, question: RibQuery) -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+import bson
+
 from schemas.identity import identity
-from schemas.scalars import one_next_hop
+from schemas.scalars import one_next_hop, rfc3339
 from schemas.stored import GroupDocument, UpdateDocument
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -94,6 +97,9 @@ class RouteEntry(NamedTuple):
     """
 
 
+NO_FACTS = bson.encode({})
+"""Of a route of which nothing is known."""
+
 WITHDRAWN = RouteEntry(-1, b"")
 """In the place of a route that was withdrawn."""
 
@@ -109,7 +115,8 @@ class Range(NamedTuple):
         return self.first <= order(key) <= self.last
 
 
-Items = list[tuple[RouteKey, RouteEntry]]
+Item = tuple[RouteKey, RouteEntry]
+Items = list[Item]
 """Routes in their order."""
 
 
@@ -121,6 +128,16 @@ def milliseconds(moment: datetime) -> int:
 def moment(ms: int) -> datetime:
     """Unix milliseconds as a UTC time."""
     return _EPOCH + ms * _MILLISECOND
+
+
+def moment_text(ms: int) -> str:
+    """Unix milliseconds as answers have a time in JSON, RFC 3339; a table has few seconds."""
+    return f"{_second_text(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second_text(seconds: int) -> str:
+    return rfc3339(moment(1000 * seconds)).partition(".")[0]
 
 
 BEHIND_PREFIXES = b"\x06"

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +15,7 @@ from collector.present.layout import Layout, text_width
 from schemas.attributes import ExtendedCommunity
 from schemas.message import Peer
 from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, PeerStatus, Route, RouteChange, TopEntry
+from tests.batches import to_write
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)
 LONG = "2001:db8:1111:2222:3333:4444:5555:6666"
@@ -79,11 +80,7 @@ class Terminal(io.StringIO):
 
 
 async def shown(answers: Sequence[BaseModel], stream: io.StringIO) -> list[str]:
-    async def each() -> AsyncIterator[BaseModel]:
-        for answer in answers:
-            yield answer
-
-    await write(each(), type(answers[0]), "table", stream)
+    await write(to_write(answers), type(answers[0]), "table", stream)
     return stream.getvalue().splitlines()
 
 

@@ -19,6 +19,7 @@ from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
 from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, Route, RouteChange, TopEntry
 from tests import mrt_builder
+from tests.batches import to_write
 from tests.support import ROOT, program, until
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)
@@ -58,13 +59,9 @@ async def written(
     at: datetime | None = None,
     count: int | None = None,
 ) -> list[str]:
-    async def each() -> AsyncIterator[BaseModel]:
-        for answer in answers:
-            yield answer
-
     stream = io.StringIO()
     expected = len(answers) if count is None else count
-    assert await write(each(), kind or type(answers[0]), form, stream, at=at) == expected
+    assert await write(to_write(answers), kind or type(answers[0]), form, stream, at=at) == expected
     return stream.getvalue().splitlines()
 
 

@@ -1,0 +1,65 @@
+"""Routes as they are stored, some thousands together: models are made of them only where they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple
+
+import bson
+
+from collector.query.attributes import answered
+from collector.query.peer_ribs import BLANK, PeerRib
+from collector.rib.routes import Items, RouteEntry, RouteKey
+from schemas.query import Route, RouteState
+
+
+class Batch(NamedTuple):
+    """Some routes of one session, in their order."""
+
+    rib: PeerRib
+    """What is known of the session."""
+    items: Items
+    hidden: bool = False
+    """They may have stood, but lines of the peer were lost, at the time that is their `since`."""
+
+    def state(self, key: RouteKey, entry: RouteEntry) -> RouteState:
+        """How one of the routes stands."""
+        return "unknown" if self.hidden else self.rib.state(key, entry)
+
+    def routes(self) -> Iterator[Route]:
+        """All of the routes as models."""
+        for key, entry in self.items:
+            yield self.route(key, entry)
+
+    def route(self, key: RouteKey, entry: RouteEntry) -> Route:
+        """One of the routes as a model."""
+        route = self.rib.route(key, entry)
+        return route.with_own({"state": "unknown"}) if self.hidden else route
+
+    def facts(self) -> dict[bytes, dict[str, Any]]:
+        """All else that answers say of the routes, by the facts of an entry; each of these stands once.
+
+        Values are as answers have them, in the order of `Route`, None where there is none.
+        """
+        packed = list({entry.facts for _, entry in self.items})
+        stored = bson.decode_all(b"".join(packed))
+        return {facts: BLANK | answered(said) for facts, said in zip(packed, stored, strict=True)}
+
+    def only(self, wanted: Callable[[Route], bool]) -> Batch:
+        """The routes that are wanted, which hangs on nothing but their family and their facts."""
+        found: dict[tuple[str, bytes], bool] = {}
+        kept: Items = []
+        for key, entry in self.items:
+            kind = key.family, entry.facts
+            if kind not in found:
+                found[kind] = wanted(self.route(key, entry))
+            if found[kind]:
+                kept.append((key, entry))
+        return self._replace(items=kept)
+
+
+async def routes_of(batches: AsyncIterator[Batch]) -> AsyncIterator[Route]:
+    """The routes of batches, one by one."""
+    async for batch in batches:
+        for route in batch.routes():
+            yield route
