@@ -159,6 +159,8 @@ class SessionTracker:
             ts = self._state.last_ts = counted.ts
         self._gaps.line(line, before, ts)
         if counted:
+            if not counted.peer.asn:
+                counted = counted._replace(peer=self._known(counted.peer))
             self._act(line, before, ts, self._gaps.count(line, ts, counted))
             if counted.kind in _MAY_HAVE_ROUTES:
                 self._gaps.reject(line, ts, counted.peer, reason)
@@ -188,6 +190,12 @@ class SessionTracker:
         place = self._apply(line, ts, message, neighbour)
         neighbour.last_seen = ts
         return place
+
+    def _known(self, peer: Peer) -> Peer:
+        """A peer with its AS, which the line did not tell, if it has had a session."""
+        neighbour = self._state.neighbours.get(peer.address)
+        session = neighbour and (neighbour.session or neighbour.ended)
+        return session.peer if session else peer
 
     def _follow_clock(self, line: int, own: datetime) -> None:
         """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""

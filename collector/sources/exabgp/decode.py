@@ -87,13 +87,15 @@ _SELF = re.compile(
     rb"""\{\ ?"exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),.{0,300}?
     "pid"\ ?:\ (\d{1,9}),.{0,100}?"counter":\ (\d{1,18})
     (?:,\ "type":\ "([a-z]{1,20})")?,.{0,300}?
-    "address":\ \{.{0,100}?"peer":\ "([0-9a-fA-F.:]{2,45})".{0,20}?"asn":\ \{.{0,100}?"peer":\ (\d{1,10})""",
+    "address":\ \{.{0,100}?"peer":\ "([0-9a-fA-F.:]{2,45})".{0,20}?"asn":\ \{.{0,100}?"peer":\ (\d{1,10}|None)""",
     re.VERBOSE,
 )
 
 
 def counted(raw: bytes, size: int) -> Counted | None:
     """What a rejected line says of whose it is and of its count, if it came whole and can be read so far.
+
+    The AS is 0 where ExaBGP prints None: with `peer-as auto`, which may stand in a configuration that is not ours.
 
     Args:
         raw: the line, or its beginning.
@@ -106,7 +108,7 @@ def counted(raw: bytes, size: int) -> Counted | None:
     if b'"direction": "send"' in raw[:2000]:
         kind = b"sent"
     try:
-        peer = Peer(address=normalise_address(address.decode()), asn=int(asn))
+        peer = Peer(address=normalise_address(address.decode()), asn=0 if asn == b"None" else int(asn))
         return Counted(peer, int(pid), int(count), kind.decode() if kind else None, from_unix(float(time)))
     except ValueError:
         return None
