@@ -50,6 +50,11 @@ class Instance(NamedTuple):
         """The pipe to its receiver, see `collector.sources.exabgp.route_refresh`."""
         return self.data_dir / self.named("requests")
 
+    @property
+    def reloads(self) -> Path:
+        """How often its ExaBGP was told to read its configuration again, see `collector.sources.exabgp.reloads`."""
+        return self.data_dir / self.named("reloads")
+
     def named(self, name: str) -> str:
         """A name that all instances use, as this one's own."""
         return f"{name}-{self.label}" if self.label else name

@@ -201,6 +201,26 @@ class ReceiverStart(_Message):
     helper_pid: int
     incarnation: str | None = None
     """What tells ExaBGP from another one with the same process number, as in a container that was started again."""
+    reloads: int | None = None
+    """How often an ExaBGP was told so far to read its configuration again."""
+
+
+class Reload(_Message):
+    """ExaBGP was told to read its configuration again: from here on a neighbour's count may begin anew."""
+
+    kind: Literal["reload"] = "reload"
+    helper_pid: int
+    reloads: int
+    """How many there were, this one as well."""
+
+
+class ClockSet(_Message):
+    """Our receiver saw that the clock had been set since it looked last; `ts` is by the clock as it is now."""
+
+    kind: Literal["clock"] = "clock"
+    helper_pid: int
+    step: float
+    """By how much, in seconds; less than 0 when it was set back."""
 
 
 class ReceiverEnd(_Message):
@@ -230,7 +250,7 @@ class Answer(_Model):
 
 PeerMessage = Update | EndOfRib | Open | Keepalive | Notification | Refresh | StateChange | Detail | Packet | Sent
 """What a peer said, or a source of it."""
-Event = Shutdown | ReceiverStart | ReceiverEnd | Dropped
+Event = Shutdown | ReceiverStart | Reload | ClockSet | ReceiverEnd | Dropped
 """What a source or its receiver said of itself."""
 
 Message = Annotated[
@@ -246,6 +266,8 @@ Message = Annotated[
     | Sent
     | Shutdown
     | ReceiverStart
+    | Reload
+    | ClockSet
     | ReceiverEnd
     | Dropped
     | Answer,

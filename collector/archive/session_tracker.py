@@ -20,6 +20,7 @@ from collector.sources.source import Effect, End, Source
 from schemas.documents import Gap, Place, Session, SessionNotification, collector_number, instance_name, make_key
 from schemas.message import (
     Answer,
+    ClockSet,
     Counted,
     EndOfRib,
     Event,
@@ -30,6 +31,7 @@ from schemas.message import (
     Peer,
     ReceiverStart,
     Refresh,
+    Reload,
     Sent,
     StateChange,
     Update,
@@ -66,14 +68,14 @@ class _Neighbour:
 
 @dataclass(slots=True)
 class ClockStep:
-    """ExaBGP's clock was set back."""
+    """The clock was set."""
 
     line: int
     """The first line behind that."""
     before: datetime
-    """The own time of the line before it."""
+    """What time it would be otherwise; by ExaBGP's lines alone, the own time of the one before."""
     after: datetime
-    """Its own time."""
+    """That line's own time."""
 
 
 @dataclass(slots=True)
@@ -85,9 +87,11 @@ class _State:
     clock: datetime = EPOCH
     """The last line's own time, by ExaBGP's clock."""
     steps: int = 0
-    """How often that clock was set back."""
+    """How often that clock was set."""
     stepped: ClockStep | None = None
     """The last time it was."""
+    told_back: bool = False
+    """Whether our receiver saw it set back, and ExaBGP's lines do not tell so yet."""
     neighbours: dict[str, _Neighbour] = field(default_factory=dict)
     gaps: GapState = field(default_factory=GapState)
 
@@ -178,9 +182,11 @@ class SessionTracker:
         ts = max(before, message.ts)
         self._gaps.line(line, before, ts)
         if isinstance(message, Event):
-            # A receiver that begins is younger than the lines that it finds in the pipe: they keep their own times.
-            if not isinstance(message, ReceiverStart):
+            # What a receiver notices is younger than the lines that it finds in the pipe: they keep their own times.
+            if not isinstance(message, ReceiverStart | Reload | ClockSet):
                 self._state.last_ts = ts
+            if isinstance(message, ClockSet):
+                self._clock_set(line, message)
             self._act(line, before, ts, self._gaps.event(line, ts, message))
             return self._place(ts, line, None)
         self._state.last_ts = ts
@@ -201,14 +207,33 @@ class SessionTracker:
         """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""
         state = self._state
         if own < state.clock:
-            state.steps, state.stepped = state.steps + 1, ClockStep(line, state.clock, own)
-            log.warning(
-                "ExaBGP's clock was set back by %s, from %s: until it is there again, what is stored has that time,"
-                " and its own beside it as `clock`",
-                state.clock - own,
-                state.clock.isoformat(timespec="milliseconds"),
-            )
+            if not state.told_back:
+                self._set_back(ClockStep(line, state.clock, own))
+            state.told_back = False
         state.clock = own
+
+    def _clock_set(self, line: int, message: ClockSet) -> None:
+        """Take what our receiver saw of the clock into account; what it finds in the pipe may still be older."""
+        step = ClockStep(line, message.ts - timedelta(seconds=message.step), message.ts)
+        self._state.told_back = message.step < 0
+        if message.step < 0:
+            self._set_back(step)
+            return
+        self._state.steps, self._state.stepped = self._state.steps + 1, step
+        log.warning(
+            "the clock was set forward by %s, to %s: what is stored has the time that it told, before and after",
+            step.after - step.before,
+            step.after.isoformat(timespec="milliseconds"),
+        )
+
+    def _set_back(self, step: ClockStep) -> None:
+        self._state.steps, self._state.stepped = self._state.steps + 1, step
+        log.warning(
+            "the clock was set back by %s, from %s: until it is there again, what is stored has that time,"
+            " and its own beside it as `clock`",
+            step.before - step.after,
+            step.before.isoformat(timespec="milliseconds"),
+        )
 
     def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
         """Do what a line tells of all sessions."""

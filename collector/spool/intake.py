@@ -39,14 +39,26 @@ class Intake:
         writer: the spool's write end.
         room: what it may take of the disk.
         start: a line to be written ahead of all others.
+        notices: gives lines, mostly none, that belong ahead of the first line that begins in what is written then.
         describe: makes the line that stands in the place of those that were dropped.
     """
 
-    def __init__(self, writer: SpoolWriter, room: Room, *, start: bytes, describe: Callable[[Drop], bytes]) -> None:
+    def __init__(
+        self,
+        writer: SpoolWriter,
+        room: Room,
+        *,
+        start: bytes,
+        notices: Callable[[], bytes],
+        describe: Callable[[Drop], bytes],
+    ) -> None:
         self._writer = writer
         self._room = room
         self._describe = describe
-        self._start = start
+        self._notices = notices
+        self._noticed = b""
+        self._ahead = start
+        """Our own lines ahead of ExaBGP's next one, which wait for room."""
         self._drop: Drop | None = None
         self._within_line = False
         self._next_try = self._next_word = 0.0
@@ -55,12 +67,19 @@ class Intake:
 
     def write(self, data: bytes) -> None:
         """Take bytes of ExaBGP's, cut as it pleases; never waits for room, never fails for want of it."""
+        self._noticed += self._notices()
+        begin = data.find(b"\n") + 1 if self._within_line else 0
+        if self._noticed and (begin or not self._within_line):
+            self._take(data[:begin])
+            self._ahead, self._noticed, data = self._ahead + self._noticed, b"", data[begin:]
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
         if self._drop is None:
-            kept, reason = self._try(self._start + data, again=False)
+            kept, reason = self._try(self._ahead + data, again=False)
             if reason is not None:
-                self._begin_drop(data[max(kept - len(self._start), 0) :], reason)
-            if kept >= len(self._start):
-                self._start = b""
+                self._begin_drop(data[max(kept - len(self._ahead), 0) :], reason)
+            self._written_ahead(kept)
         else:
             self._go_on(self._drop, data)
         if data:
@@ -86,18 +105,23 @@ class Intake:
             return
         told = Drop(drop.since, drop.reason, drop.lines, drop.size)
         self._count(told, data[:begin])
-        ahead = self._start + (self._describe(told) if told.lines else b"")
+        ahead = self._ahead + (self._describe(told) if told.lines else b"")
         kept, reason = self._try(ahead + data[begin:], again=True)
         if kept < len(ahead):
             self._writer.leave_torn()
+            self._written_ahead(kept)
             self._next_try = time.monotonic() + _TRY_SECONDS
             self._count(drop, data)
             return
         _log.warning("the spool has room again: %d lines were dropped", told.lines)
-        self._start, self._drop = b"", None
+        self._ahead, self._drop = b"", None
         self._room.clear()
         if reason is not None:
             self._begin_drop(data[begin + kept - len(ahead) :], reason)
+
+    def _written_ahead(self, kept: int) -> None:
+        """Of our own lines, let those wait on of which so many bytes do not hold the end."""
+        self._ahead = self._ahead[self._ahead.rfind(b"\n", 0, kept) + 1 :]
 
     def _try(self, data: bytes, *, again: bool) -> tuple[int, str | None]:
         """Write; how many bytes stand in the spool, and why the others do not."""

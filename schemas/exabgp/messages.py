@@ -50,7 +50,11 @@ def _from_helper(line: HelperLine) -> Message:
         "helper_pid": line["pid"],
     }
     if line["event"] == "start":
-        return message.ReceiverStart(**common, incarnation=line.get("incarnation"))
+        return message.ReceiverStart(**common, incarnation=line.get("incarnation"), reloads=line.get("reloads"))
+    if line["event"] == "reload":
+        return message.Reload(**common, reloads=required(line, "reloads"))
+    if line["event"] == "clock":
+        return message.ClockSet(**common, step=required(line, "step"))
     if line["event"] == "end":
         return message.ReceiverEnd(**common)
     counts = {key: required(line, key) for key in ("lines", "bytes", "reason")}

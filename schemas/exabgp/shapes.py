@@ -172,11 +172,13 @@ class HelperLine(TypedDict):
     """A line of our own receiver's among those that it reads; see collector/sources/exabgp/receiver_events.py."""
 
     bgpledger: Literal["receive"]
-    event: Literal["start", "end", "dropped"]
+    event: Literal["start", "reload", "clock", "dropped", "end"]
     time: float
     pid: Uint32
     ppid: Uint32
     incarnation: NotRequired[Annotated[str, Field(max_length=100)]]
+    reloads: NotRequired[Count]
+    step: NotRequired[Annotated[float, Field(ge=-(2**32), le=2**32)]]
     since: NotRequired[float]
     lines: NotRequired[Count]
     bytes: NotRequired[Count]

@@ -66,17 +66,21 @@ class Disk:
             st.lists(st.integers(0, 30), max_size=5),  # lengths of lines
             st.integers(1, 12),  # where they are cut
             st.one_of(st.none(), st.integers(0, 200)),  # room on the disk from then on
+            st.integers(0, 12),  # which piece comes with something to notice, if there are so many
         ),
         max_size=20,
     )
 )
-def test_every_line_is_there_or_counted(steps: list[tuple[list[int], int, int | None]]) -> None:
-    disk, number, sent = Disk(), 0, []
+def test_every_line_is_there_or_counted(steps: list[tuple[list[int], int, int | None, int]]) -> None:
+    disk, number, due = Disk(), 0, [b""]
+    sent: list[bytes] = []
+    behind: list[int] = []
+    """Of each notice, the lines that had begun before it."""
     with TemporaryDirectory() as directory, disk.in_place():
         spool = Path(directory)
         with SpoolWriter(spool, segment_bytes=100) as writer:
-            intake = Intake(writer, Room(spool), start=START, describe=describe)
-            for lengths, cut, room in steps:
+            intake = Intake(writer, Room(spool), start=START, notices=lambda: due.pop(), describe=describe)
+            for lengths, cut, room, notice in steps:
                 if room is not None:
                     disk.room = room
                 text = b""
@@ -84,15 +88,25 @@ def test_every_line_is_there_or_counted(steps: list[tuple[list[int], int, int | 
                     sent.append(b"%d:" % number + b"x" * length)
                     text += sent[-1] + b"\n"
                     number += 1
-                for at in range(0, len(text), cut):
+                for piece, at in enumerate(range(0, len(text), cut)):
+                    due.append(b"")
+                    if piece == notice:
+                        due = [b'{"notice": %d}\n' % len(behind)]
+                        begun = text[:at].count(b"\n") + (not text[:at].endswith(b"\n") and at > 0)
+                        behind.append(number - len(lengths) + begun)
                     intake.write(text[at : at + cut])
             disk.room = 2**40
+            due = [b""] * 2
             intake.end(END)
         found = spooled(spool)
     told = [json.loads(line) for line in found if line.startswith(b"{")]
     whole = [line for line in found if line in set(sent)]
     assert whole == [line for line in sent if line in set(found)], "in their order, each once"
     assert sum(one.get("dropped", 0) for one in told) == len(sent) - len(whole)
+    places = {line: at for at, line in enumerate(found)}
+    for at, begun in enumerate(behind):
+        place = places[b'{"notice": %d}' % at]
+        assert all((places[line] < place) == (sent.index(line) < begun) for line in whole)
     assert told[0] == {"start": 1}
     assert told[-1] == {"end": 1}
 
@@ -165,7 +179,7 @@ async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> N
 async def test_a_spool_that_may_not_grow(data_dir: Path) -> None:
     data_dir.mkdir()
     with SpoolWriter(data_dir, segment_bytes=2**20) as writer, SpoolReader(data_dir) as reader:
-        intake = Intake(writer, Room(data_dir, limit=4 * 2**20), start=START, describe=describe)
+        intake = Intake(writer, Room(data_dir, limit=4 * 2**20), start=START, notices=bytes, describe=describe)
         line, sent = b"x" * 1023 + b"\n", 0
         while len(list(data_dir.glob("*.jsonl"))) < 4:
             intake.write(line)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.instances import Instance
+from collector.sources.exabgp import reloads
 from collector.spool.reader import SpoolReader
 from tests.support import read_all
 
@@ -68,7 +70,7 @@ def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
     assert found.pop("incarnation")
     assert found.pop("time") == pytest.approx(time.time(), abs=60)
     assert isinstance(found.pop("host"), str)
-    assert found == {"bgpledger": "receive", "event": "start", "pid": helper.pid, "ppid": os.getpid()}
+    assert found == {"bgpledger": "receive", "event": "start", "pid": helper.pid, "ppid": os.getpid(), "reloads": 0}
     spool = data_dir / "spool"
     assert stat.S_IMODE(spool.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in spool.iterdir()} == {0o600}
@@ -132,3 +134,26 @@ def test_a_new_helper_takes_over_from_a_killed_one(data_dir: Path) -> None:
         helper.communicate()
     found = [b"marker" if b"bgpledger" in line else line for line in lines(data_dir)]
     assert found == [b"marker", b"0", b"torn", b"marker", b"1", b"torn", b"marker", b"2"]
+
+
+def test_a_reload_is_told_of_where_a_line_begins(data_dir: Path) -> None:
+    data_dir.mkdir()
+    reloads.tell(Instance(data_dir).reloads)
+    helper = started(data_dir)
+    pipe = helper.stdin
+    assert pipe
+    pipe.write(b"one\nbegun ")
+    pipe.flush()
+    wait_until(lambda: newest(data_dir).endswith(b"begun "))
+    reloads.tell(Instance(data_dir).reloads)
+    pipe.write(b"before\n")
+    pipe.flush()
+    wait_until(lambda: b'reload"' in newest(data_dir))
+    helper.communicate(b"two\n")
+    start, one, before, reload, two, _ = lines(data_dir)
+    assert (one, before, two) == (b"one", b"begun before", b"two")
+    assert (json.loads(start)["reloads"], json.loads(reload)["event"], json.loads(reload)["reloads"]) == (
+        1,
+        "reload",
+        2,
+    )

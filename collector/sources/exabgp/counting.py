@@ -7,13 +7,18 @@ ExaBGP and its receiver ended together, the last lines cannot be counted, and th
 A reload makes new objects, and a count that steps back is that of a new one: the neighbour's only, and no word of
 another ExaBGP. A session goes on with the object that it began with (reactor/protocol.py), while states are already
 told of the new one (reactor/peer.py): so two counts of a neighbour may run beside each other until its next session.
+Peers of a range all go at a reload, and their old count with them (reactor/loop.py).
+
+A new count that has passed the old one, with all in between lost, looks as if the old one went on. Our receiver tells
+of reloads, and how it ended bounds what may be lost: where a line may go on with more than one count, how many are lost
+is not known, and the gap says so.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +26,7 @@ from pydantic import TypeAdapter
 
 from collector.sources.source import NONE, Effect, Loss
 from schemas.documents import GapCause
-from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, Shutdown
+from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, ReceiverStart, Reload, Shutdown
 
 SILENCE = "ExaBGP ended without a word"
 """Why sessions ended where another ExaBGP speaks, and the one before did not say that it would end."""
@@ -31,6 +36,10 @@ _TOLD_OF_NEWEST = frozenset(
 )
 """Kinds of lines that ExaBGP counts with the newest object of a neighbour, or that begin a session with it."""
 _ENDS_OF_SESSIONS = frozenset(("connected", "down"))
+_MOST_IN_PIPE = 2 * 2**20 // 200
+"""Lines that are lost with a receiver at most: a full pipe and what it has just read, of ExaBGP's shortest lines."""
+_MOST_SPANS = 16
+"""So many are remembered one by one."""
 
 # Plain dataclasses: their attributes change with every line, and pydantic would look at each change.
 
@@ -46,6 +55,10 @@ class _Counter:
     """The number of its last line in the spool."""
     left: bool = False
     """Whether its session has been said to be down, so that the next one's messages are to be expected elsewhere."""
+    reloaded: int | None = None
+    """The first reload since it began: behind that line its neighbour may have another count."""
+    doubtful: bool = False
+    """Whether its last line may be one of the neighbour's newest object."""
 
 
 @dataclass(slots=True)
@@ -70,6 +83,15 @@ class _Hole:
 
 
 @dataclass(slots=True)
+class _Span:
+    """Lines ahead of one that are lost, or may be, and of which each neighbour's counts tell its own."""
+
+    line: int
+    most: int
+    """How many they are at most."""
+
+
+@dataclass(slots=True)
 class _State:
     """All that has to be remembered over a restart."""
 
@@ -90,6 +112,12 @@ class _State:
     """Whether every neighbour of this ExaBGP is in `counters`: version 0.1 forgot them when one of them was reset."""
     hole: _Hole | None = None
     """The last one: what ExaBGP's counters miss around it, it has taken."""
+    spans: list[_Span] = field(default_factory=list)
+    """Where lines may be lost, since this ExaBGP began; the oldest ones together."""
+    reloads: int | None = None
+    """How many there were, as our receiver said last."""
+    reloaded: bool = False
+    """Whether there was one since this ExaBGP began."""
 
 
 _STATE = TypeAdapter(_State)
@@ -113,9 +141,10 @@ class Counting:
         noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
         return noted
 
-    def hole(self, line: int, since: datetime, until: datetime, records: int) -> None:  # noqa: ARG002  # the protocol's
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> None:
         """Remember that the spool has lost lines: their counts are missing here."""
         self._state.hole = _Hole(since=since, until=until, cause="spool", line=line)
+        self._may_lose(line, records)
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
         """Take a word about ExaBGP's life, or its receiver's, into account."""
@@ -124,22 +153,54 @@ class Counting:
         if isinstance(message, Dropped):
             since = min(message.since, ts)
             state.hole = _Hole(since=since, until=ts, cause="disk", line=line)
+            self._may_lose(line, message.lines)
             self._add(None, since, message.lines, "disk", message.reason)
         elif isinstance(message, ReceiverEnd | Shutdown):
             state.drained = True
-        elif message.source.pid:  # 0: it had gone before its receiver could ask for its number
+        elif isinstance(message, Reload):
+            self._reloaded(line, message.reloads)
+        elif isinstance(message, ReceiverStart):
+            another = self._start(line, message)
+        if isinstance(message, Shutdown):
+            return self._effect(ended="ExaBGP was shut down")
+        return self._effect(ended=SILENCE if another else None)
+
+    def _start(self, line: int, message: ReceiverStart) -> bool:
+        """Take a receiver's begin into account; whether another ExaBGP began with it."""
+        state = self._state
+        if message.source.pid:  # 0: it had gone before its receiver could ask for its number
             said, known = message.incarnation, state.incarnation
             another = message.source.pid != state.exabgp or (said != known and None not in (said, known))
             if another:
                 self._another(message.source.pid)
-            elif not state.drained:
-                state.died = line
+                state.reloads = message.reloads
+            else:
+                self._receiver_died(line, message.reloads)
             state.incarnation = said or state.incarnation
-        elif not state.drained:
-            state.died = line
-        if isinstance(message, Shutdown):
-            return self._effect(ended="ExaBGP was shut down")
-        return self._effect(ended=SILENCE if another else None)
+            return another
+        self._receiver_died(line, message.reloads)
+        return False
+
+    def _receiver_died(self, line: int, reloads: int | None) -> None:
+        """Another receiver begins to read the same ExaBGP; of a reload in between the one before may not have told."""
+        if reloads is not None and reloads != self._state.reloads:
+            self._reloaded(line, reloads)
+        if not self._state.drained:
+            self._state.died = line
+            self._may_lose(line, _MOST_IN_PIPE)
+
+    def _reloaded(self, line: int, reloads: int) -> None:
+        state = self._state
+        state.reloads, state.reloaded = reloads, True
+        for counter in (*state.counters.values(), *state.before.values()):
+            if counter.reloaded is None:
+                counter.reloaded = line
+
+    def _may_lose(self, line: int, most: int) -> None:
+        spans = self._state.spans
+        spans.append(_Span(line, most))
+        if len(spans) > _MOST_SPANS:
+            spans[1].most += spans.pop(0).most
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
         """Take ExaBGP's count of a neighbour's lines into account."""
@@ -162,8 +223,12 @@ class Counting:
         self._state.drained = False
         name = self._counter_name(counted.peer.address)
         counter = self._continued(name, counted)
+        spans = self._state.spans
         if counter is None:
             counter = self._begun(ts, name, counted)
+        elif spans and counter.line < spans[-1].line and self._fits_another(name, counter, counted):
+            self._lost(ts, name, counted, counter, None)
+            counter = self._doubted(name, counter, counted)
         elif counted.counter > counter.count + 1:
             lost = counted.counter - 1 - counter.count
             self._lost(ts, name, counted, counter, lost)
@@ -182,6 +247,9 @@ class Counting:
         if newest is None or counted.counter is None:
             return None
         if before is None or counted.kind in _TOLD_OF_NEWEST:
+            if before and before.doubtful and counted.counter == before.count + 1 != newest.count + 1:
+                self._state.counters[name] = self._state.before.pop(name)
+                return before
             return newest if counted.counter > newest.count else None
         for counter in (before, newest):
             if counted.counter == counter.count + 1:
@@ -189,22 +257,45 @@ class Counting:
         likely = (newest, before) if before.left else (before, newest)
         return next((counter for counter in likely if counted.counter > counter.count), None)
 
+    def _fits_another(self, name: str, counter: _Counter, counted: Counted) -> bool:
+        """Whether a line may as well go on with another count than this one, and other lines be lost then."""
+        newest, before = self._state.counters[name], self._state.before.get(name)
+        others = [] if newest is counter else [(newest.count, newest.line)]
+        if before and before is not counter and counted.kind not in _TOLD_OF_NEWEST:
+            others.append((before.count, before.line))
+        if newest.reloaded is not None:
+            others.append((0, max(newest.line, newest.reloaded - 1)))
+        assert counted.counter is not None  # noqa: S101  # its caller has looked
+        return any(
+            count != counter.count and 0 <= counted.counter - 1 - count <= self._most_lost(behind)
+            for count, behind in others
+        )
+
+    def _most_lost(self, behind: int) -> int:
+        """How many lines may be lost behind one, at most."""
+        return sum(span.most for span in self._state.spans if span.line > behind)
+
+    def _doubted(self, name: str, counter: _Counter, counted: Counted) -> _Counter:
+        """The count of a line that may go on with more than one, for the lines behind it."""
+        if counted.kind in _TOLD_OF_NEWEST and "/" not in name:  # the session may go on with the other one
+            self._state.before.setdefault(name, counter)
+            counter = self._state.counters[name] = replace(counter)
+        counter.doubtful = True
+        return counter
+
     def _begun(self, ts: datetime, name: str, counted: Counted) -> _Counter:
         """A count that begins here: a new neighbour's, or of the object that a reload made of it."""
         state = self._state
         old = state.counters.get(name)
         if old is not None:
-            if name not in state.before:
-                state.before[name] = old
-            elif "/" in name:
-                self._over(ts, name, counted, state.before[name])
-                state.before[name] = old
-            else:
+            if name in state.before or "/" in name:
                 self._over(ts, name, counted, old)
+            else:
+                state.before[name] = old
         counter = state.counters[name] = _Counter(counted.peer.asn, 0, ts)
         assert counted.counter is not None  # noqa: S101  # its caller has looked
         if counted.counter > 1:
-            known = state.knows_all or old is not None
+            known = old is not None or (state.knows_all and not (state.reloaded and state.spans))
             self._lost(ts, name, counted, old, counted.counter - 1 if known else None)
         return counter
 
@@ -222,9 +313,7 @@ class Counting:
             before.left = True
         elif counter is before:
             before.left = False
-        elif "/" not in name and (
-            counted.kind == "open" or (counted.kind not in _TOLD_OF_NEWEST and counter.count > 1)
-        ):
+        elif counted.kind == "open" or (counted.kind not in _TOLD_OF_NEWEST and counter.count > 1):
             del self._state.before[name]
             self._over(ts, name, counted, before)
 
@@ -265,6 +354,7 @@ class Counting:
         state.exabgp, state.incarnation, state.drained = pid, None, False
         state.counters, state.before = {}, {}
         state.died, state.knows_all = None, True
+        state.spans, state.reloaded = [], False
 
     # --- gaps ---------------------------------------------------------------------------------------------------
 
@@ -302,4 +392,6 @@ class Counting:
         cause: GapCause,
         reason: str | None = None,
     ) -> None:
+        if lines is None and any(one.peer == peer and one.records is None for one in self._losses):
+            return  # several counts of a neighbour may be in doubt at one line
         self._losses.append(Loss(peer, after, lines, cause, reason))

@@ -1,4 +1,4 @@
-"""The receiver's own lines among ExaBGP's: when it began, that it read everything, what it had no room for."""
+"""The receiver's own lines among ExaBGP's: when it began, what it noticed, what it had no room for, its end."""
 
 from __future__ import annotations
 
@@ -23,15 +23,36 @@ def exabgp(source: int = 0) -> int:
     return 0 if there.poll(0) else parent
 
 
-def start(exabgp: int) -> bytes:
+def start(exabgp: int, reloads: int) -> bytes:
     """The line ahead of ExaBGP's own: a receiver was started; sessions may be up that it never heard of.
 
     Keys: `bgpledger`: "receive"; `event`: "start"; `time`: unix seconds; `pid`: this process; `ppid`: ExaBGP, whose
-    lines carry the same number as `pid`; `incarnation`: what tells it from an ExaBGP that had that number before.
+    lines carry the same number as `pid`; `incarnation`: what tells it from an ExaBGP that had that number before;
+    `reloads`: how many there were so far.
     """
     incarnation = _incarnation(exabgp) if exabgp else None
     more = {"incarnation": incarnation} if incarnation else {}
-    return _line("start", exabgp, host=socket.gethostname(), **more)
+    return _line("start", exabgp, host=socket.gethostname(), reloads=reloads, **more)
+
+
+def reload(exabgp: int, reloads: int) -> bytes:
+    """The line ahead of all that ExaBGP may say since it was told to read its configuration again.
+
+    Args:
+        exabgp: what `exabgp` gave.
+        reloads: how many there were, this one as well.
+    """
+    return _line("reload", exabgp, reloads=reloads)
+
+
+def clock(exabgp: int, step: float) -> bytes:
+    """The line where the clock was set, ahead of the first line by the clock as it is now.
+
+    Args:
+        exabgp: what `exabgp` gave.
+        step: by how much, in seconds; less than 0 when it was set back.
+    """
+    return _line("clock", exabgp, step=round(step, 3))
 
 
 def end(exabgp: int) -> bytes:

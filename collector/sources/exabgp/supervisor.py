@@ -18,6 +18,7 @@ from collector.files import replace
 from collector.instances import Instance
 from collector.retry import keep_up
 from collector.settings import Settings
+from collector.sources.exabgp import reloads
 from collector.sources.exabgp.configuration import environment, listening_places, program, render
 from collector.sources.exabgp.strangers import Strangers
 
@@ -43,6 +44,7 @@ class ExabgpSupervisor:
         self._file = here.exabgp_conf
         self._log = logging.getLogger(here.named("exabgp"))
         self._strangers_file = here.strangers
+        self._reloads_file = here.reloads
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         # Until it has read its configuration, SIGUSR1 would end it.
@@ -86,7 +88,7 @@ class ExabgpSupervisor:
             self._replacing = True
             self._signal(signal.SIGTERM)
         elif changed and self._ready:
-            self._signal(signal.SIGUSR1)
+            self._reload_exabgp()
         elif changed:
             self._reload_when_ready = True
 
@@ -145,7 +147,18 @@ class ExabgpSupervisor:
         self._ready = True
         if self._reload_when_ready:
             self._reload_when_ready = False
-            self._signal(signal.SIGUSR1)
+            self._reload_exabgp()
+
+    def _reload_exabgp(self) -> None:
+        try:
+            reloads.tell(self._reloads_file)
+        except OSError as error:
+            self._log.warning(
+                "%s cannot be written: %s; how many lines are lost, if any are about now, cannot be said",
+                self._reloads_file,
+                error.strerror,
+            )
+        self._signal(signal.SIGUSR1)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
