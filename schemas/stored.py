@@ -82,6 +82,8 @@ class MessageDocument(_Stored):
     category: NotRequired[str]
     helper_pid: NotRequired[int]
     incarnation: NotRequired[str]
+    reloads: NotRequired[int]
+    step: NotRequired[float]
     since: NotRequired[datetime]
     lines: NotRequired[int]
     bytes: NotRequired[int]
