@@ -79,7 +79,8 @@ _MADE: dict[str, Callable[[], str]] = {
 
 def _make(what: str) -> str:
     if what.startswith("fields of "):
-        return fields.table(sorted((ROOT / "schemas").rglob("*.py")), what.removeprefix("fields of "))
+        name, _, without = what.removeprefix("fields of ").partition(" without ")
+        return fields.table(sorted((ROOT / "schemas").rglob("*.py")), name, without)
     if what.startswith("programs of "):
         return programs.chapters(ROOT / what.removeprefix("programs of "))
     return _MADE[what]()

@@ -98,8 +98,8 @@ def all_fields(models: Mapping[str, Model], name: str) -> list[Field]:
     return list(found.values())
 
 
-def table(files: list[Path], name: str) -> str:
-    """A model in Markdown: its docstring, and a table of its fields.
+def table(files: list[Path], name: str, without: str = "") -> str:
+    """A model in Markdown: its docstring, and a table of its fields but for one.
 
     Raises:
         KeyError: these files have no such model.
@@ -107,12 +107,15 @@ def table(files: list[Path], name: str) -> str:
     models, names = read_models(files), read_names(files)
     lines = [" ".join(models[name].about.split("\n\n")[0].split()), "", "| field | type | |", "| --- | --- | --- |"]
     for field in all_fields(models, name):
+        if field.name == without:
+            continue
         about = field.about
         inner = field.type.removesuffix(" | None")
-        if inner in names and names[inner][1]:
-            about = f"{about} {names[inner][1]}".strip()
-        kind = _kind(names[inner][0] if inner in names and inner not in _PLAIN else inner, models)
-        if not field.required:
+        if inner in names and inner not in _PLAIN:
+            inner, more = names[inner]
+            about = f"{about} {more}".strip()
+        kind = _kind(inner, models)
+        if field.type.endswith(" | None"):
             kind += ", may be absent"
         lines.append(f"| `{field.name}` | {kind} | {about.replace('|', chr(92) + '|')} |")
     return "\n".join(lines)

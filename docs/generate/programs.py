@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from textwrap import dedent
 
 _LANGUAGE = {".js": "js", ".py": "python", ".sh": "sh"}
 _COMMENT = {".js": "//", ".sh": "#"}
@@ -18,8 +19,12 @@ def chapters(folder: Path) -> str:
 def _chapter(path: Path) -> str:
     text = path.read_text()
     head, body = _python(text) if path.suffix == ".py" else _script(text, _COMMENT[path.suffix])
-    prose = re.sub(r"((?:^ {2,}\S.*\n?)+)", r"\n```\n\1\n```\n", head, flags=re.MULTILINE)
+    prose = re.sub(r"(?:^ {2,}\S.*\n?)+", _commands, head, flags=re.MULTILINE)
     return f"## {path.name}\n\n{prose}\n\n```{_LANGUAGE[path.suffix]}\n{body.strip()}\n```"
+
+
+def _commands(lines: re.Match[str]) -> str:
+    return f"\n```\n{dedent(lines[0]).strip()}\n```\n"
 
 
 def _python(text: str) -> tuple[str, str]:
