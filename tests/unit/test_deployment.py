@@ -103,3 +103,22 @@ def test_mongodb_scripts_are_javascript(script: str) -> None:
     path = ROOT / "conf" / "mongodb" / script
     done = subprocess.run([program("node"), "--check", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_the_forge_runs_what_a_contributor_types(workflow: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    run = re.findall(r"run: (.+?)(?: #.*)?$", workflow.read_text(), re.MULTILINE)
+    made = [re.fullmatch(r"(?:sudo )?make ([a-z-]+)", command) for command in run if not command.startswith("apt-get ")]
+    assert made
+    assert {target[1] if target else None for target in made} <= targets
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_of_the_forge_are_named_by_commit(workflow: Path) -> None:
+    used = re.findall(r"uses: (.+)", workflow.read_text())
+    assert used
+    assert [one for one in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", one)] == []
