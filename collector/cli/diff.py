@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import check_family, with_filters
+from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfAnswers, Limit, with_settings
 from collector.errors import UsageError
 
@@ -38,18 +38,18 @@ def command(
     """
     import sys
 
-    from collector.cli.arguments import asked_moment, asked_prefix
     from collector.cli.progress import progress
-    from collector.cli.run_query import answer
+    from collector.cli.run_query import answer, say
+    from collector.query.arguments import check_family, parse_prefix, parse_time
     from collector.query.narrow import narrow_diff
     from collector.query.newest import newest_of
     from collector.query.rib import RibQuery
     from schemas.query import RouteChange
 
-    before, after = asked_moment(earlier), asked_moment(later)
+    before, after = parse_time(earlier), parse_time(later)
     if before is None or after is None or after <= before:
         raise UsageError(f"{later!r} is not after {earlier!r}", "give the earlier time first")
-    question = RibQuery(asked_prefix(prefix) if prefix is not None else None)
+    question = RibQuery(parse_prefix(prefix, say=say) if prefix is not None else None)
     check_family(filters, question.prefix)
 
     hidden: dict[str, None] = {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import check_family, with_filters
+from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def command(
     """
     import sys
 
-    from collector.cli.arguments import asked_prefix
-    from collector.cli.run_query import answer
+    from collector.cli.run_query import answer, say
+    from collector.query.arguments import check_family, parse_prefix
     from collector.query.history import HistoryQuery, history
     from collector.query.newest import newest
     from schemas.query import HistoryEntry
 
-    question = HistoryQuery(asked_prefix(prefix), filters)
+    question = HistoryQuery(parse_prefix(prefix, say=say), filters)
     check_family(filters, question.prefix)
     nothing = answer(
         settings,

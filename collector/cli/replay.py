@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.arguments import asked_asn
 from collector.errors import ReplayError, UsageError
 from collector.present.names import AnswerFormat
 
@@ -46,7 +45,7 @@ def command(
     # All that is on the command line is checked before a large file is read.
     factor = _speed(speed)
     target = _target(to, show_plan=show_plan)
-    asn = asked_asn(peer_as, "--peer-as") if peer_as is not None else None
+    asn = _peer_as(peer_as) if peer_as is not None else None
     from collector.cli.progress import progress
     from collector.cli.run_query import show
     from collector.replay.player import LeftOut, plan, play
@@ -153,3 +152,19 @@ def _until_signal(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
         return asyncio.run(run())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def _peer_as(text: str) -> int:
+    """An AS number.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from schemas.scalars import parse_asn
+
+    try:
+        return parse_asn(text)
+    except ValueError:
+        raise UsageError(
+            f"--peer-as {text!r} is not an AS number", "give 1 to 4294967294, also as AS64500 or 1.10"
+        ) from None

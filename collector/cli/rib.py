@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import check_family, with_filters
+from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, Limit, with_settings
 from collector.errors import UsageError
 from collector.present.names import EntryFormat
@@ -71,10 +71,11 @@ def lookup_command(
 
 
 def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:
-    from collector.cli.arguments import asked_moment, asked_prefix
+    from collector.cli.run_query import say
+    from collector.query.arguments import parse_prefix, parse_time
     from collector.query.rib import RibQuery
 
-    return RibQuery(asked_prefix(prefix) if prefix is not None else None, match, asked_moment(at))
+    return RibQuery(parse_prefix(prefix, say=say) if prefix is not None else None, match, parse_time(at))
 
 
 def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | None, form: EntryFormat) -> None:
@@ -82,6 +83,7 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
+    from collector.query.arguments import check_family
     from collector.query.narrow import narrow_rib_batches, of_its_peers
     from collector.query.newest import newest_routes
     from collector.query.rib import count_stored

@@ -152,6 +152,11 @@ def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> N
     asyncio.run(write(each(), kind, form, sys.stdout))
 
 
+def say(said: str) -> None:
+    """Tell whoever asks, on stderr."""
+    sys.stderr.write(f"{said}\n")
+
+
 def collect_rarely() -> None:
     """Tell Python that answers, which come and go by the thousand, have no cycles: to look for some takes a fifth."""
     gc.freeze()

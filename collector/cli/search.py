@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.filters import check_routes_can_match, with_filters
+from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def command(
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES
+    from collector.query.arguments import check_routes_can_match
     from schemas.query import FoundEntry
 
     check_routes_can_match(filters)

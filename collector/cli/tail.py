@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from collector.cli.filters import check_routes_can_match, with_filters
+from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 
@@ -28,13 +28,13 @@ def command(
     with suppress(KeyboardInterrupt):
         from dataclasses import replace
 
-        from collector.cli.arguments import asked_moment
         from collector.cli.run_query import answer
+        from collector.query.arguments import check_routes_can_match, parse_time
         from collector.query.tail import tail
         from schemas.query import LiveEntry
 
         check_routes_can_match(filters)
-        wanted = replace(filters, start=asked_moment(since))
+        wanted = replace(filters, start=parse_time(since))
         answer(
             settings,
             lambda store: tail(store, wanted, limit=limit, pulse=_stop_when_nobody_reads),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.cli.filters import parse
+from collector.query.arguments import parse_filter
 from collector.query.diff import diff
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
@@ -72,8 +72,7 @@ NOT_ASKED = ["otc=1", "35=1", "8", "32", "29", "251", "250=02*", "malformed", "b
 
 
 def asked(**texts: str) -> Filter:
-    names = ("as_path", "attribute", "community")
-    return parse({**dict.fromkeys(names), **texts})
+    return parse_filter(texts)
 
 
 async def entries(store: Store, filters: Filter | None = None) -> list[HistoryEntry]:
