@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -29,6 +30,7 @@ from collector.retry import pauses, sleep
 from collector.sources.source import TORN, Rejection, Source
 from collector.spool.framing import unframe
 from collector.spool.segment import SpooledLine
+from collector.store.meta import Position
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
@@ -80,6 +82,8 @@ class _Checkpoint(NamedTuple):
     """What is true behind a line."""
 
     next_line: int
+    ts: datetime
+    """The stored time there."""
     sessions: Sequence[Document]
     """Those that have changed since the last one."""
     tracker: Mapping[str, Any]
@@ -245,7 +249,7 @@ class Archiver:
 
     def _checkpoint(self, next_line: int) -> _Checkpoint:
         sessions = [_storable(session) for session in self._tracker.take_changed()]
-        return _Checkpoint(next_line, sessions, self._tracker.note())
+        return _Checkpoint(next_line, self._tracker.time, sessions, self._tracker.note())
 
     # --- write and acknowledge ----------------------------------------------------------------------------------
 
@@ -283,6 +287,9 @@ class Archiver:
     async def _acknowledge(self, point: _Checkpoint) -> None:
         """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
         await self._persist(partial(self._store_sessions, point.sessions))
+        if self._spool is not None:
+            stored = Position(self._claims, self._spool, point.next_line - 1, point.ts)
+            await self._persist(partial(self._store.note_stored, stored))
         sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
         note = {**self._name, **sums, "tracker": point.tracker}
         await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))

@@ -127,6 +127,11 @@ class SessionTracker:
         self._gaps = GapFinder(collector, self._number, self._continuity, self._state.gaps)
         self._dirty: dict[ObjectId, Session] = {}
 
+    @property
+    def time(self) -> datetime:
+        """The stored time of the last line: nothing behind it is older."""
+        return self._state.last_ts
+
     def note(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""
         noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)

@@ -73,6 +73,8 @@ COLLECTIONS = (
         [
             # What a peer said beside UPDATEs: its OPENs, NOTIFICATIONs, state changes.
             _index("peer", "peer.address", "kind", "ts"),
+            # All that was said in a range of time (collector.store.consumers); peers without a session are in none.
+            _index("stored", "ts", "collector"),
         ],
         _validator({**_EVERY, "ts": "date", "kind": "string"}),
     ),

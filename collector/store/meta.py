@@ -1,13 +1,14 @@
-"""What a database says of itself, in `meta`: its schema, and whose lines are in it.
+"""What a database says of itself, in `meta`: its schema, whose lines are in it and how far, and who has read them.
 
 Decisions hang on it, so it is read from the primary, with read concern majority, and changed by what only adds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
@@ -17,7 +18,19 @@ from collector.store.collections import SCHEMA_VERSION
 from schemas.documents import collector_number
 
 _COLLECTOR = "collector:"
+_CONSUMER = "consumer:"
 _ATTEMPTS = 3
+
+
+class Position(NamedTuple):
+    """A line of an instance, of which and of all before something holds."""
+
+    instance: str
+    """Its name in keys (`instance_name`)."""
+    spool: str
+    line: int
+    ts: datetime
+    """The stored time there: nothing behind it is older, but for what a receiver says when it begins."""
 
 
 class Meta:
@@ -85,6 +98,33 @@ class Meta:
         """The collectors' names that a spool has claimed."""
         return [one["_id"].removeprefix(_COLLECTOR) async for one in self._claims(spool=spool)]
 
+    # --- what is stored, and who has read it --------------------------------------------------------------------------
+
+    async def note_stored(self, at: Position) -> None:
+        """Write down that all up to a line is stored; never less than before."""
+        query = {"_id": f"{_COLLECTOR}{at.instance}", "spool": at.spool}
+        await self._collection.update_one(query, {"$max": {"stored.line": at.line, "stored.ts": at.ts}})
+
+    async def reached(self) -> list[Position]:
+        """Up to where all is stored, of each instance that has stored anything."""
+        return [
+            Position(one["_id"].removeprefix(_COLLECTOR), one["spool"], **one["stored"])
+            async for one in self._claims(stored={"$exists": True})
+        ]
+
+    async def positions(self, consumer: str, otherwise: Sequence[Position]) -> dict[str, Position]:
+        """Where a consumer is, by instance; a new one is where `otherwise` says, from now on."""
+        kept = {"positions": {_field(one): one._asdict() for one in otherwise}}
+        found = await self._add(f"{_CONSUMER}{consumer}", kept)
+        return {one["instance"]: Position(**one) for one in found["positions"].values()}
+
+    async def advance(self, consumer: str, to: Position) -> None:
+        """Move a consumer's position; never back, but for another spool."""
+        key, field = f"{_CONSUMER}{consumer}", f"positions.{_field(to)}"
+        ahead = {"$max": {f"{field}.line": to.line, f"{field}.ts": to.ts}}
+        if not (await self._collection.update_one({"_id": key, f"{field}.spool": to.spool}, ahead)).matched_count:
+            await self._collection.update_one({"_id": key}, {"$set": {field: to._asdict()}}, upsert=True)
+
     def _claims(self, **query: Any) -> Any:
         return self._collection.find({"_id": {"$regex": f"^{_COLLECTOR}"}, **query})
 
@@ -103,3 +143,8 @@ class Meta:
             if found := await self._collection.find_one({"_id": key}):
                 return found
         raise StoreError(f"what {key!r} of meta says cannot be read", "see the server's log")
+
+
+def _field(position: Position) -> str:
+    """The name of an instance's field: its own may have dots."""
+    return f"{collector_number(position.instance):06x}"

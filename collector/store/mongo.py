@@ -28,7 +28,7 @@ from collector.errors import StoreError, StoreUnavailableError
 from collector.store import writes
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
-from collector.store.meta import Meta
+from collector.store.meta import Meta, Position
 from collector.store.preparing import Lack, Preparer, Told
 from collector.store.reading import Question, read, served
 from collector.store.reading import Sort as Sort
@@ -68,6 +68,8 @@ class Store:
     """
 
     def __init__(self, client: Client, uri: str, database: str, patience: float, *, primary: bool) -> None:
+        self.is_primary = primary
+        """Whether it reads from the primary what a majority has."""
         self._client = client
         self._patience = patience
         self._preparing, self._narrowing = asyncio.Lock(), asyncio.Lock()
@@ -198,6 +200,26 @@ class Store:
         """The collectors' names that a spool has claimed."""
         with self._errors():
             return await self._meta.claimed(spool)
+
+    async def note_stored(self, at: Position) -> None:
+        """Write down that all up to a line is stored; see `Meta.note_stored`."""
+        with self._errors():
+            await self._meta.note_stored(at)
+
+    async def reached(self) -> list[Position]:
+        """Up to where all is stored, of each instance that has stored anything."""
+        with self._errors():
+            return await self._meta.reached()
+
+    async def positions(self, consumer: str, otherwise: Sequence[Position]) -> dict[str, Position]:
+        """Where a consumer is, by instance; see `Meta.positions`."""
+        with self._errors():
+            return await self._meta.positions(consumer, otherwise)
+
+    async def advance(self, consumer: str, to: Position) -> None:
+        """Move a consumer's position; see `Meta.advance`."""
+        with self._errors():
+            await self._meta.advance(consumer, to)
 
     # --- writes -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""UPDATEs in the order of time, of one peer or of some routes, in windows that suit the server (`Traits`)."""
+"""UPDATEs, and other messages, in the order of time, in windows that suit the server (`Traits`)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from collector.store.mongo import Store
-from schemas.stored import UpdateDocument
+from schemas.stored import MessageDocument, UpdateDocument
 
 T = TypeVar("T")
+D = TypeVar("D", UpdateDocument, MessageDocument)
 IN_ORDER = (("ts", 1), ("_id", 1))
 """Of one instance's lines, the order in which they came."""
 NEWEST_FIRST = (("ts", -1), ("_id", -1))
 Span = tuple[datetime, datetime]
 """From, and up to but without."""
-_Read = Callable[[Mapping[str, datetime]], AsyncGenerator[UpdateDocument, None]]
+_Read = Callable[[Mapping[str, datetime]], AsyncGenerator[D, None]]
 """Reads one window."""
 
 _FIRST_WINDOW = timedelta(seconds=1)
@@ -60,6 +61,15 @@ def announcements_of(
     return _in_windows(store, partial(_within, store, {"origin_asns": asn}, fields), [span], _WIDEST_OF_FEW)
 
 
+def messages_of(store: Store, span: Span) -> AsyncGenerator[MessageDocument, None]:
+    """What was said beside UPDATEs, by all peers, in a range of time."""
+
+    def read(within: Mapping[str, datetime]) -> AsyncGenerator[MessageDocument, None]:
+        return store.find("messages", {"ts": within}, sort=IN_ORDER)
+
+    return _in_windows(store, read, [span], _WIDEST_WINDOW)
+
+
 async def withdrawals_of(
     store: Store, address: str, prefixes: Sequence[str], span: Span
 ) -> AsyncGenerator[UpdateDocument, None]:
@@ -81,8 +91,8 @@ async def withdrawals_of(
 
 
 async def _in_windows(
-    store: Store, read: _Read, spans: Sequence[Span], widest: timedelta, most: int | None = None
-) -> AsyncGenerator[UpdateDocument, None]:
+    store: Store, read: _Read[D], spans: Sequence[Span], widest: timedelta, most: int | None = None
+) -> AsyncGenerator[D, None]:
     """Windows reach over several spans: four thousand short ones cost no more than a long one."""
     if not spans:
         return

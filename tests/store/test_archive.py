@@ -41,7 +41,7 @@ def feed(spool: Path, *lines: bytes) -> None:
 
 
 @asynccontextmanager
-async def archiving(spool: Path, store: Store, **options: Any) -> AsyncIterator[SpoolReader]:
+async def archiving(spool: Path, store: Store, /, **options: Any) -> AsyncIterator[SpoolReader]:
     """The archiver at work; at the end it is stopped, and all that the spool held is stored."""
     reader = SpoolReader(spool)
     archiver = Archiver(reader, store, source=EXABGP, collector="test", batch_seconds=0.01, **options)
@@ -54,7 +54,7 @@ async def archiving(spool: Path, store: Store, **options: Any) -> AsyncIterator[
         reader.close()
 
 
-async def archive(spool: Path, store: Store, *lines: bytes, **options: Any) -> Mapping[str, Any]:
+async def archive(spool: Path, store: Store, /, *lines: bytes, **options: Any) -> Mapping[str, Any]:
     feed(spool, *lines)
     async with archiving(spool, store, **options) as reader:
         pass
