@@ -209,9 +209,20 @@ def notification_words(body: bytes) -> str:
     return f"{words}: {more}" if more else words
 
 
+def shutdown_communication(body: bytes) -> str:
+    """What an operator wrote into a NOTIFICATION (RFC 9003 2); "" where that is nothing.
+
+    Args:
+        body: the message without its header.
+    """
+    if tuple(body[:2]) not in _SUBCODES_WITH_TEXT or len(body) < 3:
+        return ""
+    return printable(body[3 : 3 + body[2]].decode("utf-8", "replace"))
+
+
 def _more_words(code: int, subcode: int, data: bytes) -> str:
     if (code, subcode) in _SUBCODES_WITH_TEXT:
-        return printable(data[1 : 1 + data[0]].decode("utf-8", "replace")) if data else ""
+        return shutdown_communication(bytes((code, subcode)) + data)
     if (code, subcode) == (CEASE, HARD_RESET) and len(data) >= 2:
         return notification_words(data)
     if (code, subcode) == (CEASE, MAXIMUM_PREFIXES) and len(data) == 7:  # RFC 4486 section 4
@@ -260,14 +271,14 @@ def parse_open(body: bytes) -> OpenMessage:
     """
     if len(body) < 10:
         raise ValueError(f"{len(body)} bytes are too few for an OPEN")
-    version, asn, hold_time, router_id, length = struct.unpack_from(">BHH4sB", body)
+    version, asn, hold_time, router_id = struct.unpack_from(">BHH4s", body)
     if version != 4:
         raise ValueError(f"version {version}, not 4")
     as4 = extended = False
     families: set[Family] = set()
     add_path: set[Family] = set()
     ipv6_next_hops: set[Family] = set()
-    for code, value in _capabilities(body[10:], length):
+    for code, value in capabilities(body):
         if code == _MULTIPROTOCOL and len(value) == 4:
             families.add((int.from_bytes(value[:2]), value[3]))
         elif code == _AS4 and len(value) == 4:
@@ -291,9 +302,16 @@ def _add_path_tuples(value: bytes) -> Iterator[tuple[int, int, int]]:
     return struct.iter_unpack(">HBB", value[:whole])
 
 
-def _capabilities(rest: bytes, length: int) -> Iterator[tuple[int, bytes]]:
-    """Code and value of each capability in the optional parameters."""
-    width = 1
+def capabilities(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """Code and value of each capability in an OPEN's optional parameters (RFC 5492 4).
+
+    Args:
+        body: the message without its header, of 10 bytes or more.
+
+    Raises:
+        ValueError: their lengths do not fit.
+    """
+    length, rest, width = body[9], body[10:], 1
     if length == _EXTENDED_PARAMETERS and rest[:1] == bytes((_EXTENDED_PARAMETERS,)):
         length, rest, width = int.from_bytes(rest[1:3]), rest[3:], 2
     if len(rest) != length:

@@ -85,7 +85,7 @@ def with_bytes(attributes: Attributes, wire: bytes) -> Attributes:
         flags = {code: flags for code, (flags, _) in came.items()}
         filled["unknown"] = [{**one, "flags": flags.get(one["code"], one["flags"])} for one in unknown]
     if prefix_sid and _PREFIX_SID in came:
-        filled["prefix_sid"] = _with_sids(prefix_sid, came[_PREFIX_SID][1])
+        filled["prefix_sid"] = with_sids(prefix_sid, came[_PREFIX_SID][1])
     return filled
 
 
@@ -101,7 +101,7 @@ def _read(wire: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield flags, code, wire[begin : min(at, end)]
 
 
-def _with_sids(printed: dict[str, Any], value: bytes) -> dict[str, Any]:
+def with_sids(printed: dict[str, Any], value: bytes) -> dict[str, Any]:
     """A prefix-SID with its SRv6 SIDs (RFC 9252 2), which ExaBGP leaves unfilled; as it is where they do not fit."""
     filled = dict(printed)
     for kind, service in _tlvs(value):

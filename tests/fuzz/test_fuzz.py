@@ -17,6 +17,7 @@ import pytest
 
 from collector.archive.archiver import Archiver
 from collector.archive.session_tracker import SessionTracker
+from collector.bgp.decode import BadMessageError, decode_message
 from collector.sources.exabgp.decode import MAX_LINE_BYTES, decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
@@ -24,6 +25,7 @@ from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.documents import make_reject, to_document
+from tests.fuzz.messages import hostile
 from tests.fuzz.mutate import Mutator, giants, monsters
 
 LINES = int(os.environ.get("FUZZ_LINES") or 4000)
@@ -186,3 +188,22 @@ def _spool(spool: Path, lines: Iterable[bytes]) -> int:
             writer.write(line[:cut])
             writer.write(line[cut:] + b"\n")
     return sent
+
+
+def test_hostile_messages_are_documents_or_reasons() -> None:
+    read = bad = 0
+    slowest, peak = 0.0, Peak()
+    for data, session in hostile(SEED, LINES):
+        began = time.perf_counter()
+        try:
+            document = decode_message(data, session)
+        except BadMessageError:
+            bad += 1
+        else:
+            read += 1
+            assert len(bson.encode(document)) < LARGEST_DOCUMENT
+        slowest = max(slowest, time.perf_counter() - began)
+    print(f"\n{read} messages read, {bad} not; slowest {slowest * 1000:.0f} ms, {peak.grown} MiB more")
+    assert read
+    assert bad
+    assert slowest < SECONDS_A_LINE

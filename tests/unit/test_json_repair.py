@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from collector.sources.exabgp.decode import decode
-from collector.sources.exabgp.json_repair import mended
 from collector.sources.source import Rejection
+from schemas.exabgp.json_repair import mended
 from schemas.message import Detail, Refresh, Update
 from tests import families
 from tests.exabgp_lines import ORIGIN, Speaker, as_path, attribute, packed, prefixes, reach

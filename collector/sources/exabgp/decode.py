@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from collector.sources.exabgp.json_repair import mended
 from collector.sources.source import Rejection
 from schemas.exabgp import to_message
+from schemas.exabgp.json_repair import mended
 from schemas.message import Answer, Counted, Message, Open, Peer, StateChange
 from schemas.scalars import from_unix, normalise_address
 

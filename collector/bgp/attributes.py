@@ -1,0 +1,365 @@
+"""Path attributes as bytes (RFC 4271 4.3, 5) -> as documents have them (`schemas.attributes.Attributes`).
+
+A fault in one attribute never loses the message: RFC 7606 says of each whether the attribute is dropped
+(attribute discard) or all routes of the message count as withdrawn (treat-as-withdraw).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from collector.bgp import exabgp_library
+from collector.bgp.messages import AS_TRANS
+from schemas.attributes import OTC, SegmentKind, format_as_path
+from schemas.exabgp.attributes import with_sids
+
+MP_REACH_NLRI: Final = 14
+MP_UNREACH_NLRI: Final = 15
+NEXT_HOP: Final = 3
+_AS_PATH: Final = 2
+_AGGREGATOR: Final = 7
+_AS4_PATH: Final = 17
+_AS4_AGGREGATOR: Final = 18
+
+_OPTIONAL, _TRANSITIVE, _EXTENDED_LENGTH = 0x80, 0x40, 0x10
+_BOTH = _OPTIONAL | _TRANSITIVE
+
+_FIELDS: Final[tuple[str, ...]] = (
+    "origin",
+    "as_path",
+    "med",
+    "local_pref",
+    "atomic_aggregate",
+    "aggregator",
+    "communities",
+    "large_communities",
+    "extended_communities",
+    "ipv6_extended_communities",
+    "originator_id",
+    "cluster_list",
+    "aigp",
+    "otc",
+    "pmsi_tunnel",
+    "prefix_sid",
+    "bgp_ls",
+    "unknown",
+    "error",
+)
+"""In the order of `schemas.attributes.Attributes`."""
+
+
+class FaultError(ValueError):
+    """An attribute that is not as its RFC has it; the text says how."""
+
+
+class PathAttributes(NamedTuple):
+    """The attributes of an UPDATE."""
+
+    document: dict[str, Any]
+    """As they are stored; without those that hold routes or next hops."""
+    next_hop: bytes
+    """NEXT_HOP (RFC 4271 5.1.3); b"" where there is none."""
+    reach: bytes | None
+    """MP_REACH_NLRI (RFC 4760 3)."""
+    unreach: bytes | None
+    """MP_UNREACH_NLRI (RFC 4760 4)."""
+
+    @property
+    def is_treated_as_withdraw(self) -> bool:
+        """Whether what the message announces counts as withdrawn (RFC 7606 2)."""
+        return str(self.document.get("error", "")).startswith("treat")
+
+
+def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
+    """The path attributes of an UPDATE.
+
+    Args:
+        data: the field Path Attributes, without its length.
+        as4: whether AS numbers are four bytes wide (RFC 6793).
+
+    Raises:
+        ValueError: there are two of MP_REACH_NLRI or MP_UNREACH_NLRI, for which RFC 7606 3 (g) resets a session.
+    """
+    found: dict[int, tuple[int, bytes]] = {}
+    error = _split(data, found)
+    reach, unreach = found.pop(MP_REACH_NLRI, None), found.pop(MP_UNREACH_NLRI, None)
+    hop = found.pop(NEXT_HOP, None)
+    values: dict[str, Any] = {}
+    for code, (flags, value) in found.items():
+        reader = _READERS.get(code)
+        if reader is None:
+            _keep(values, code, flags, value)
+            continue
+        try:
+            _check_flags(flags, reader.flags)
+            values[reader.field] = reader.read(value, as4)
+        except FaultError:
+            error = _worse(error, f"{reader.remedy} due to {reader.name}")
+    if hop is not None and (len(hop[1]) != 4 or hop[0] & (_OPTIONAL | _TRANSITIVE) != _TRANSITIVE):
+        error, hop = _worse(error, "treat-as-withdraw due to next-hop"), None
+    if not as4:
+        _merge_as4(values, found.get(_AS_PATH, (0, b""))[1])
+    values.pop("_as4_path", None)
+    values.pop("_as4_aggregator", None)
+    if error:
+        values["error"] = error
+    document = {field: values[field] for field in _FIELDS if field in values}
+    return PathAttributes(document, hop[1] if hop else b"", reach and reach[1], unreach and unreach[1])
+
+
+def _check_flags(flags: int, right: int) -> None:
+    if flags & (_OPTIONAL | _TRANSITIVE) != right:
+        raise FaultError("flags")
+
+
+def _split(data: bytes, found: dict[int, tuple[int, bytes]]) -> str:
+    """Flags and value of each attribute by its type code; what is wrong with the framing, "" if nothing is."""
+    at, end = 0, len(data)
+    while at < end:
+        if end - at < 3:
+            return "treat-as-withdraw"  # RFC 7606 4
+        flags, code = data[at], data[at + 1]
+        if flags & _EXTENDED_LENGTH:
+            begin = at + 4
+            length = int.from_bytes(data[at + 2 : begin])
+        else:
+            begin = at + 3
+            length = data[at + 2]
+        at = begin + length
+        if at > end or begin > end:
+            return "treat-as-withdraw"
+        if code not in found:  # all but the first are discarded (RFC 7606 3 (g))
+            found[code] = (flags, data[begin:at])
+        elif code in (MP_REACH_NLRI, MP_UNREACH_NLRI):
+            raise ValueError(f"attribute {code} is there twice")
+    return ""
+
+
+def _worse(before: str, now: str) -> str:
+    """Of two faults the one with the stronger remedy; the first of equal ones."""
+    return before if before.startswith("treat") or (before and not now.startswith("treat")) else now
+
+
+def _keep(values: dict[str, Any], code: int, flags: int, value: bytes) -> None:
+    one = {"code": code, "flags": flags, "hex": value.hex()}
+    values.setdefault("unknown", []).append(one)
+
+
+# --- one attribute each -----------------------------------------------------------------------------------------------
+
+
+class _Reader(NamedTuple):
+    field: str
+    name: str
+    """In ExaBGP's words, as `error` has them."""
+    flags: int
+    """Optional and transitive, as they have to be."""
+    remedy: str
+    """RFC 7606 7."""
+    read: Callable[[bytes, bool], Any]
+
+
+_ORIGINS: Final = ("igp", "egp", "incomplete")
+_KINDS: Final[dict[int, SegmentKind]] = {1: "set", 2: "sequence", 3: "confed_sequence", 4: "confed_set"}
+_Segments = tuple[tuple[SegmentKind, tuple[int, ...]], ...]
+
+
+def _need(length: int, value: bytes) -> bytes:
+    if len(value) != length:
+        raise FaultError("length")
+    return value
+
+
+def _origin(value: bytes, _as4: bool) -> str:  # all readers are called alike
+    code = _need(1, value)[0]
+    if code > 2:
+        raise FaultError("value")
+    return _ORIGINS[code]
+
+
+@lru_cache(maxsize=16_384)
+def _as_path(value: bytes, as4: bool) -> str:
+    return _format(segments(value, as4=as4))
+
+
+def segments(value: bytes, *, as4: bool) -> _Segments:
+    """The segments of an AS_PATH (RFC 4271 4.3, RFC 5065).
+
+    Raises:
+        FaultError: they are malformed (RFC 7606 7.2).
+    """
+    found, at, width = [], 0, 4 if as4 else 2
+    while at < len(value):
+        if at + 2 > len(value):
+            raise FaultError("segment")
+        kind, count = _KINDS.get(value[at]), value[at + 1]
+        end = at + 2 + count * width
+        if kind is None or not count or end > len(value):
+            raise FaultError("segment")
+        found.append((kind, struct.unpack_from(f">{count}{'I' if as4 else 'H'}", value, at + 2)))
+        at = end
+    return tuple(found)
+
+
+def _number(value: bytes, _as4: bool) -> int:
+    return int.from_bytes(_need(4, value))
+
+
+def _nothing(value: bytes, _as4: bool) -> bool:
+    _need(0, value)
+    return True
+
+
+def _aggregator(value: bytes, as4: bool) -> dict[str, Any]:
+    width = 4 if as4 else 2
+    _need(width + 4, value)
+    return {"asn": int.from_bytes(value[:width]), "address": socket.inet_ntoa(value[width:])}
+
+
+def _as4_aggregator(value: bytes, _as4: bool) -> dict[str, Any]:
+    return {"asn": int.from_bytes(_need(8, value)[:4]), "address": socket.inet_ntoa(value[4:])}
+
+
+def _address(value: bytes, _as4: bool) -> str:
+    return socket.inet_ntoa(_need(4, value))
+
+
+def _pieces(value: bytes, size: int) -> Iterator[bytes]:
+    if not value or len(value) % size:
+        raise FaultError("length")
+    return (value[at : at + size] for at in range(0, len(value), size))
+
+
+@lru_cache(maxsize=16_384)
+def _community_words(value: bytes) -> tuple[str, ...]:
+    if not value or len(value) % 4:
+        raise FaultError("length")
+    return tuple(f"{high}:{low}" for high, low in struct.iter_unpack(">HH", value))
+
+
+def _communities(value: bytes, _as4: bool) -> list[str]:
+    return list(_community_words(value))
+
+
+def _large(value: bytes, _as4: bool) -> list[str]:
+    if not value or len(value) % 12:
+        raise FaultError("length")
+    return [f"{asn}:{one}:{two}" for asn, one, two in struct.iter_unpack(">III", value)]
+
+
+def _extended(size: int) -> Callable[[bytes, bool], list[dict[str, str]]]:
+    def read(value: bytes, _as4: bool) -> list[dict[str, str]]:
+        return [{"hex": one.hex(), "text": exabgp_library.community_words(one)} for one in _pieces(value, size)]
+
+    return read
+
+
+def _clusters(value: bytes, _as4: bool) -> list[str]:
+    return [socket.inet_ntoa(one) for one in _pieces(value, 4)]
+
+
+def _aigp(value: bytes, _as4: bool) -> str:
+    """The first AIGP TLV (RFC 7311 3): type 1, length 11, 64 bits."""
+    at = 0
+    while at + 3 <= len(value):
+        length = int.from_bytes(value[at + 1 : at + 3])
+        if value[at] == 1 and length == 11 and at + 11 <= len(value):
+            return f"0x{value[at + 3 : at + 11].hex()}"
+        if length < 3:
+            break
+        at += length
+    raise FaultError("no AIGP TLV")
+
+
+def _by_exabgp(code: int, flags: int) -> Callable[[bytes, bool], Any]:
+    def read(value: bytes, _as4: bool) -> Any:
+        try:
+            return exabgp_library.attribute(code, flags, value)
+        except exabgp_library.UnreadError as error:
+            raise FaultError(str(error)) from error
+
+    return read
+
+
+def _prefix_sid(value: bytes, as4: bool) -> dict[str, Any]:
+    return with_sids(_by_exabgp(40, _BOTH)(value, as4), value)
+
+
+def _as4_path(value: bytes, _as4: bool) -> _Segments:
+    return segments(value, as4=True)
+
+
+_WITHDRAW, _DISCARD = "treat-as-withdraw", "discard"
+_READERS: Final = {
+    1: _Reader("origin", "origin", _TRANSITIVE, _WITHDRAW, _origin),
+    _AS_PATH: _Reader("as_path", "as-path", _TRANSITIVE, _WITHDRAW, _as_path),
+    4: _Reader("med", "med", _OPTIONAL, _WITHDRAW, _number),
+    5: _Reader("local_pref", "local-preference", _TRANSITIVE, _WITHDRAW, _number),
+    6: _Reader("atomic_aggregate", "atomic-aggregate", _TRANSITIVE, _DISCARD, _nothing),
+    _AGGREGATOR: _Reader("aggregator", "aggregator", _BOTH, _DISCARD, _aggregator),
+    8: _Reader("communities", "community", _BOTH, _WITHDRAW, _communities),
+    9: _Reader("originator_id", "originator-id", _OPTIONAL, _WITHDRAW, _address),
+    10: _Reader("cluster_list", "cluster-list", _OPTIONAL, _WITHDRAW, _clusters),
+    16: _Reader("extended_communities", "extended-community", _BOTH, _WITHDRAW, _extended(8)),
+    _AS4_PATH: _Reader("_as4_path", "as4-path", _BOTH, _DISCARD, _as4_path),
+    _AS4_AGGREGATOR: _Reader("_as4_aggregator", "as4-aggregator", _BOTH, _DISCARD, _as4_aggregator),
+    22: _Reader("pmsi_tunnel", "pmsi", _BOTH, _WITHDRAW, _by_exabgp(22, _BOTH)),
+    25: _Reader("ipv6_extended_communities", "extended-community-ipv6", _BOTH, _WITHDRAW, _extended(20)),
+    26: _Reader("aigp", "aigp", _OPTIONAL, _DISCARD, _aigp),
+    29: _Reader("bgp_ls", "bgp-ls", _OPTIONAL, _DISCARD, _by_exabgp(29, _OPTIONAL)),
+    32: _Reader("large_communities", "large-community", _BOTH, _WITHDRAW, _large),
+    OTC: _Reader("otc", "otc", _BOTH, _WITHDRAW, _number),
+    40: _Reader("prefix_sid", "bgp-prefix-sid", _BOTH, _DISCARD, _prefix_sid),
+}
+
+
+# --- AS numbers of two bytes ------------------------------------------------------------------------------------------
+
+
+def _merge_as4(values: dict[str, Any], path: bytes) -> None:
+    """Put AS4_PATH and AS4_AGGREGATOR in the place of AS_TRANS (RFC 6793 4.2.3).
+
+    Args:
+        values: what was read so far.
+        path: AS_PATH, with two bytes a number.
+    """
+    aggregator, newer = values.get("aggregator"), values.get("_as4_aggregator")
+    if newer and aggregator:
+        if aggregator["asn"] != AS_TRANS:
+            return  # whoever aggregated last did not know of these attributes: neither counts
+        values["aggregator"] = newer
+    if "_as4_path" in values and values.get("as_path"):
+        values["as_path"] = _format(merged_path(segments(path, as4=False), values["_as4_path"]))
+
+
+def merged_path(path: _Segments, newer: _Segments) -> _Segments:
+    """AS_PATH with its tail replaced by AS4_PATH, of which confederations are no part (RFC 6793 4.2.3 and 6)."""
+    newer = tuple(segment for segment in newer if not segment[0].startswith("confed"))
+    lead = _length(path) - _length(newer)
+    if lead < 0:
+        return path
+    kept: list[tuple[SegmentKind, tuple[int, ...]]] = []
+    for kind, asns in path:
+        if kind.startswith("confed"):
+            if lead > 0 or not kept:
+                kept.append((kind, asns))
+        elif lead > 0 and kind == "set":
+            kept.append((kind, asns))
+            lead -= 1
+        elif lead > 0:
+            kept.append((kind, asns[:lead]))
+            lead -= len(asns[:lead])
+    return (*kept, *newer)
+
+
+def _length(path: _Segments) -> int:
+    """As RFC 4271 9.1.2.2 (a) and RFC 5065 5.3 count."""
+    return sum({"sequence": len(asns), "set": 1}.get(kind, 0) for kind, asns in path)
+
+
+def _format(path: _Segments) -> str:
+    return format_as_path([(kind, list(asns)) for kind, asns in path])

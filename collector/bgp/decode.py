@@ -1,0 +1,174 @@
+"""A BGP message's bytes -> what documents have of it, whatever brought the bytes; the same that ExaBGP's JSON gives.
+
+Pure: what cannot be read is a `BadMessageError` with its reason and its place.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from collector.bgp import exabgp_library
+from collector.bgp.attributes import read_attributes
+from collector.bgp.messages import (
+    HEADER_LENGTH,
+    IPV4_UNICAST,
+    KEEPALIVE_TYPE,
+    MARKER,
+    NOTIFICATION,
+    OPEN,
+    UPDATE,
+    Abilities,
+    capabilities,
+    family_name,
+    shutdown_communication,
+)
+from collector.bgp.routes import BadRouteError, Group, NextHop, groups, next_hop, reach, unreach
+
+ROUTE_REFRESH: Final = 5
+_SUBTYPES: Final = {0: "query", 1: "begin", 2: "end"}  # RFC 7313 3.2
+_NO_ATTRIBUTES: Final = 4
+_SHORTEST_OPEN: Final = 10
+
+
+class BadMessageError(ValueError):
+    """A message that cannot be read; the text says where and why."""
+
+
+def decode_message(data: bytes, session: Abilities) -> dict[str, Any]:
+    """What a message says, with its `kind`: the fields of the model of that kind in `schemas.message`.
+
+    Args:
+        data: the whole message (RFC 4271 4.1).
+        session: what both sides agreed on.
+
+    Raises:
+        BadMessageError: it cannot be read.
+    """
+    if len(data) < HEADER_LENGTH or not data.startswith(MARKER):
+        raise BadMessageError("no BGP message: the marker of RFC 4271 4.1 is not there")
+    length, kind = int.from_bytes(data[16:18]), data[18]
+    if length != len(data):
+        raise BadMessageError(f"a message of {length} bytes in {len(data)}")
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise BadMessageError(f"a message of type {kind}, which RFC 4271 and its successors do not know")
+    try:
+        return reader(data[HEADER_LENGTH:], session)
+    except BadRouteError as error:
+        raise BadMessageError(f"UPDATE: {error}") from error
+    except ValueError as error:
+        raise BadMessageError(str(error)) from error
+
+
+def _update(body: bytes, session: Abilities) -> dict[str, Any]:
+    """UPDATE (RFC 4271 4.3), or End-of-RIB (RFC 4724 2)."""
+    if len(body) < _NO_ATTRIBUTES:
+        raise BadMessageError(f"UPDATE: {len(body)} bytes are too few")
+    behind_withdrawn = 2 + int.from_bytes(body[:2])
+    begin = behind_withdrawn + 2
+    end = begin + int.from_bytes(body[behind_withdrawn:begin])
+    if begin > len(body) or end > len(body):
+        raise BadMessageError("UPDATE: its lengths reach beyond it (RFC 4271 6.3)")
+    said = read_attributes(body[begin:end], as4=session.as4)
+    add_path = IPV4_UNICAST in session.add_path
+    withdraw: list[Group] = []
+    announce: list[Group] = []
+    if behind_withdrawn > 2:
+        withdraw += groups(IPV4_UNICAST, body[2:behind_withdrawn], "withdraw", add_path=add_path)
+    if end < len(body):
+        ipv4 = groups(IPV4_UNICAST, body[end:], "announce", add_path=add_path)
+        announce += _with_hop(ipv4, next_hop(said.next_hop))
+    if said.unreach is not None:
+        family, routes = unreach(said.unreach)
+        if routes:
+            withdraw += groups(family, routes, "withdraw", add_path=family in session.add_path)
+        elif not (withdraw or announce or said.reach or said.document):
+            return {"kind": "eor", "family": family_name(family)}
+    if said.reach is not None:
+        family, hop, routes = reach(said.reach)
+        if routes:
+            mp = groups(family, routes, "announce", add_path=family in session.add_path, hop=hop)
+            announce += _with_hop(mp, next_hop(hop))
+    if len(body) == _NO_ATTRIBUTES:
+        return {"kind": "eor", "family": family_name(IPV4_UNICAST)}
+    return _document(said.document, announce, withdraw, treated=said.is_treated_as_withdraw)
+
+
+def _with_hop(found: list[Group], hop: NextHop) -> list[Group]:
+    for group in found:
+        if hop.address:
+            group["next_hop"] = hop.address
+        if hop.link_local:
+            group["link_local"] = hop.link_local
+    return found
+
+
+def _document(
+    attributes: dict[str, Any], announce: list[Group], withdraw: list[Group], *, treated: bool
+) -> dict[str, Any]:
+    if treated:  # RFC 7606 2: as if withdrawn
+        for group in announce:
+            group.pop("next_hop", None)
+            group.pop("link_local", None)
+        announce, withdraw = [], announce + withdraw
+    elif announce and "as_path" not in attributes:
+        attributes = {**attributes, "as_path": ""}
+    document: dict[str, Any] = {"kind": "update"}
+    if attributes:
+        document["attributes"] = attributes
+    if announce:
+        document["announce"] = announce
+    if withdraw:
+        document["withdraw"] = withdraw
+    return document
+
+
+def _open(body: bytes, _session: Abilities) -> dict[str, Any]:
+    """OPEN (RFC 4271 4.2); a capability that ExaBGP cannot read is there with its bytes."""
+    if len(body) < _SHORTEST_OPEN:
+        raise BadMessageError(f"OPEN: {len(body)} bytes are too few (RFC 4271 4.2)")
+    try:
+        offered = exabgp_library.capabilities(body[9:])
+    except exabgp_library.UnreadError:
+        offered = [{"code": code, "bytes": value.hex()} for code, value in capabilities(body)]
+    return {
+        "kind": "open",
+        "version": body[0],
+        "asn": int.from_bytes(body[1:3]),
+        "hold_time": int.from_bytes(body[3:5]),
+        "router_id": socket.inet_ntoa(body[5:9]),
+        "capabilities": offered,
+    }
+
+
+def _keepalive(body: bytes, _session: Abilities) -> dict[str, Any]:
+    if body:
+        raise BadMessageError(f"KEEPALIVE: {len(body)} bytes too many (RFC 4271 4.4)")
+    return {"kind": "keepalive"}
+
+
+def _notification(body: bytes, _session: Abilities) -> dict[str, Any]:
+    if len(body) < 2:
+        raise BadMessageError("NOTIFICATION: no error code (RFC 4271 4.5)")
+    said: dict[str, Any] = {"kind": "notification", "code": body[0], "subcode": body[1], "data": body[2:].hex()}
+    if text := shutdown_communication(body):
+        said["text"] = text
+    return said
+
+
+def _refresh(body: bytes, _session: Abilities) -> dict[str, Any]:
+    if len(body) < 4:
+        raise BadMessageError("ROUTE-REFRESH: no family (RFC 2918 3)")
+    subtype = _SUBTYPES.get(body[2], str(body[2]))
+    return {"kind": "refresh", "family": family_name((int.from_bytes(body[:2]), body[3])), "subtype": subtype}
+
+
+_READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
+    OPEN: _open,
+    UPDATE: _update,
+    NOTIFICATION: _notification,
+    KEEPALIVE_TYPE: _keepalive,
+    ROUTE_REFRESH: _refresh,
+}

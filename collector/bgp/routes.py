@@ -1,0 +1,249 @@
+"""Routes as bytes (NLRI and Withdrawn Routes, RFC 4271 4.3 and RFC 4760 5) -> groups, as documents have them.
+
+A group is what `schemas.message.Announced` is: routes of one family whose path identifier, route distinguisher and
+labels are the same.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
+
+from collector.bgp import exabgp_library
+from collector.bgp.messages import Family, family_name
+from schemas.scalars import one_next_hop
+
+Event = Literal["announce", "withdraw"]
+Group = dict[str, Any]
+
+_IPV4, _IPV6 = 1, 2
+_PLAIN: Final = frozenset((1, 2))
+"""SAFI of unicast and multicast."""
+_LABELLED, _VPN = 4, 128
+_WITHDRAWN: Final = 0x800000
+"""In the place of labels where routes are withdrawn (RFC 8277 2.4; others write 0)."""
+_LABEL_BITS, _RD_BITS = 24, 64
+
+
+class BadRouteError(ValueError):
+    """A route that cannot be told from what follows it: the message is lost (RFC 7606 5.3)."""
+
+
+class NextHop(NamedTuple):
+    """The next hop of an MP_REACH_NLRI."""
+
+    address: str | None
+    """None: it has none (RFC 8955 4), or not one that is known."""
+    link_local: str | None
+
+
+def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False, hop: bytes = b"") -> list[Group]:
+    """All routes of one field.
+
+    Args:
+        family: theirs.
+        data: the field.
+        event: what becomes of them; labels of withdrawn ones are read otherwise.
+        add_path: whether they carry path identifiers (RFC 7911 3).
+        hop: the field Network Address of Next Hop, which ExaBGP prints within some routes that are no prefixes.
+
+    Raises:
+        BadRouteError: the bytes are not such routes.
+    """
+    afi, safi = family
+    name = _names(family)
+    if afi not in (_IPV4, _IPV6) or safi not in (*_PLAIN, _LABELLED, _VPN):
+        return [{"family": name, "objects": _objects(family, data, event, add_path=add_path, hop=hop)}]
+    spell = _ipv4 if afi == _IPV4 else _ipv6
+    if safi in _PLAIN and not add_path:
+        return [_plain(name, spell, data)]
+    found: dict[tuple[Any, ...], Group] = {}
+    for key, (prefix, came) in _qualified(safi, spell, data, event, add_path=add_path):
+        group = found.get(key)
+        if group is None:
+            path_id, rd, labels = key
+            group = found[key] = {"family": name}
+            if path_id is not None:
+                group["path_id"] = path_id
+            if rd is not None:
+                group["rd"] = rd
+            if labels:
+                group["labels"] = [list(label) for label in labels]
+            group["nlri"] = []
+        group["nlri"].append(prefix)
+        if came:
+            group.setdefault("host_bits", []).append(came)
+    return list(found.values())
+
+
+@lru_cache(maxsize=256)
+def _names(family: Family) -> str:
+    return family_name(family)
+
+
+_Spelt = tuple[str, str | None]
+"""A prefix, and as it came where that is not the same."""
+_Spell = Callable[[bytes], _Spelt]
+
+
+def _plain(name: str, spell: _Spell, data: bytes) -> Group:
+    nlri: list[str] = []
+    host_bits: list[str] = []
+    at, end = 0, len(data)
+    while at < end:
+        behind = at + 1 + ((data[at] + 7) >> 3)
+        if behind > end:
+            raise BadRouteError(f"byte {at}: a prefix of {data[at]} bits, and {end - at - 1} bytes are left")
+        prefix, came = spell(data[at:behind])
+        nlri.append(prefix)
+        if came:
+            host_bits.append(came)
+        at = behind
+    return {"family": name, "nlri": nlri, "host_bits": host_bits} if host_bits else {"family": name, "nlri": nlri}
+
+
+@lru_cache(maxsize=262_144)
+def _ipv4(route: bytes) -> _Spelt:
+    return _spelt(socket.AF_INET, route)
+
+
+@lru_cache(maxsize=131_072)
+def _ipv6(route: bytes) -> _Spelt:
+    return _spelt(socket.AF_INET6, route)
+
+
+def _spelt(version: socket.AddressFamily, route: bytes) -> _Spelt:
+    """A prefix of its length in bits and as many bytes as that takes."""
+    bits, size = route[0], 4 if version == socket.AF_INET else 16
+    if bits > 8 * size:
+        raise BadRouteError(f"a prefix of {bits} bits")
+    address = route[1:].ljust(size, b"\0")
+    beyond = -bits % 8
+    if beyond and route[-1] & ((1 << beyond) - 1):
+        came = f"{socket.inet_ntop(version, address)}/{bits}"
+        address = (route[1:-1] + bytes((route[-1] >> beyond << beyond,))).ljust(size, b"\0")
+        return f"{socket.inet_ntop(version, address)}/{bits}", came
+    return f"{socket.inet_ntop(version, address)}/{bits}", None
+
+
+def _qualified(
+    safi: int, spell: _Spell, data: bytes, event: Event, *, add_path: bool
+) -> Iterator[tuple[tuple[int | None, str | None, tuple[tuple[int], ...]], _Spelt]]:
+    """Routes with what else tells them apart: path identifier, distinguisher, labels."""
+    at, end = 0, len(data)
+    while at < end:
+        began, path_id, rd = at, None, None
+        labels: tuple[tuple[int], ...] = ()
+        if add_path:
+            path_id = int.from_bytes(data[at : at + 4])
+            at += 4
+        bits = data[at] if at < end else 0
+        behind = at + 1 + ((bits + 7) >> 3)
+        if at >= end or behind > end:
+            raise BadRouteError(f"byte {began}: a route of {bits} bits, and {max(end - at - 1, 0)} bytes are left")
+        at += 1
+        if safi in (_LABELLED, _VPN):
+            labels = _labels(data[at:behind], bits - (_RD_BITS if safi == _VPN else 0), event)
+            at, bits = at + 3 * len(labels), bits - _LABEL_BITS * len(labels)
+        if safi == _VPN:
+            rd, at, bits = distinguisher(data[at : at + 8]), at + 8, bits - _RD_BITS
+        if bits < 0 or at > behind:
+            raise BadRouteError(f"byte {began}: a route too short for its labels and its distinguisher")
+        yield (path_id, rd, labels), spell(bytes((bits,)) + data[at:behind])
+        at = behind
+
+
+def _labels(data: bytes, bits: int, event: Event) -> tuple[tuple[int], ...]:
+    """The labels that a route begins with.
+
+    The last one has the bottom-of-stack bit, which is to be ignored of a single one (RFC 8277 2.2, 2.4): there the
+    length says whether a prefix follows, but for one of no bits, which only the words for "withdrawn" make sure.
+
+    Args:
+        data: from the first label on.
+        bits: so many bits long a label and what follows the labels may be, without the distinguisher.
+        event: what becomes of the route.
+
+    Raises:
+        BadRouteError: they do not end.
+    """
+    found: list[tuple[int]] = []
+    while bits >= _LABEL_BITS and 3 * len(found) + 3 <= len(data):
+        raw = int.from_bytes(data[3 * len(found) : 3 * len(found) + 3])
+        found.append((raw >> 4,))
+        bits -= _LABEL_BITS
+        alone = len(found) == 1
+        if raw & 1 or (alone and (bits > 0 or raw == 0 or (raw == _WITHDRAWN and event == "withdraw"))):
+            return tuple(found)
+    raise BadRouteError("labels without an end (RFC 8277 2.1)")
+
+
+@lru_cache(maxsize=65_536)
+def distinguisher(rd: bytes) -> str:
+    """A route distinguisher (RFC 4364 4.2) as ExaBGP spells it: types 0 and 2 alike."""
+    kind = int.from_bytes(rd[:2])
+    if kind == 0:
+        return f"{int.from_bytes(rd[2:4])}:{int.from_bytes(rd[4:8])}"
+    if kind == 1:
+        return f"{socket.inet_ntoa(rd[2:6])}:{int.from_bytes(rd[6:8])}"
+    if kind == 2:
+        return f"{int.from_bytes(rd[2:6])}:{int.from_bytes(rd[6:8])}"
+    return f"0x{rd.hex()}"
+
+
+def _objects(family: Family, data: bytes, event: Event, *, add_path: bool, hop: bytes) -> list[Any]:
+    """Routes that are no prefixes, as ExaBGP prints them; where it cannot, the bytes of all of them."""
+    if exabgp_library.reads(family):
+        try:
+            return list(exabgp_library.routes(family, data, event, add_path=add_path, hop=hop))
+        except exabgp_library.UnreadError:
+            pass
+    return [{"bytes": data.hex(), "add_path": True} if add_path else {"bytes": data.hex()}]
+
+
+@lru_cache(maxsize=4096)
+def next_hop(data: bytes) -> NextHop:
+    """The field Network Address of Next Hop.
+
+    It has 4 or 16 bytes, or twice 16 (RFC 2545 3), each behind a distinguisher of 8 where the routes have one (RFC 4364
+    4.3.2, RFC 4659 3.2.1, RFC 8950 3).
+    """
+    size = len(data)
+    if size == 12 or size in (24, 48):
+        data = data[8:] if size != 48 else data[8:24] + data[32:]
+    if len(data) == 4:
+        return NextHop(socket.inet_ntoa(data), None)
+    if len(data) == 16:
+        return NextHop(socket.inet_ntop(socket.AF_INET6, data), None)
+    if len(data) == 32:
+        halves = [socket.inet_ntop(socket.AF_INET6, half) for half in (data[:16], data[16:])]
+        return NextHop(*one_next_hop(*halves))
+    return NextHop(None, None)
+
+
+def reach(value: bytes) -> tuple[Family, bytes, bytes]:
+    """Family, next hop (see `next_hop`) and routes of an MP_REACH_NLRI (RFC 4760 3).
+
+    Raises:
+        BadRouteError: it is cut.
+    """
+    if len(value) < 5:
+        raise BadRouteError("MP_REACH_NLRI is cut")
+    afi, safi, length = struct.unpack_from(">HBB", value)
+    if 5 + length > len(value):
+        raise BadRouteError("MP_REACH_NLRI has a next hop longer than itself")
+    return (afi, safi), value[4 : 4 + length], value[5 + length :]
+
+
+def unreach(value: bytes) -> tuple[Family, bytes]:
+    """Family and routes of an MP_UNREACH_NLRI (RFC 4760 4).
+
+    Raises:
+        BadRouteError: it is cut.
+    """
+    if len(value) < 3:
+        raise BadRouteError("MP_UNREACH_NLRI is cut")
+    return (int.from_bytes(value[:2]), value[2]), value[3:]
