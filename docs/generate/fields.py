@@ -131,6 +131,7 @@ def _kind(written: str, models: Mapping[str, Model]) -> str:
         return "object"
     if " | " in written:
         return " or ".join(_kind(part, models) for part in written.split(" | ") if part != "None")
+    written = written.removeprefix("Stored")  # as documents hold it: the model of that name says what it is
     if written in models:
         return f"[{written}](#{re.sub(r'(?<!^)(?=[A-Z])', '', written).lower()})"
     return _PLAIN.get(written, f"`{written}`")
