@@ -10,33 +10,16 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bson import ObjectId
 from pydantic import TypeAdapter
+from typing_extensions import TypeIs
 
 from collector.archive.gaps import GapFinder, GapState
 from collector.sources.source import Effect, End, Source
 from schemas.documents import Gap, Place, Session, SessionNotification, collector_number, instance_name, make_key
-from schemas.message import (
-    Answer,
-    ClockSet,
-    Counted,
-    EndOfRib,
-    Event,
-    Keepalive,
-    Message,
-    Notification,
-    Open,
-    Peer,
-    ReceiverStart,
-    Refresh,
-    Reload,
-    Sent,
-    StateChange,
-    Update,
-    Withdrawn,
-)
+from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload, Withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +29,12 @@ _PLAUSIBLE = timedelta(days=1)
 """A line that cannot be read is believed its time when it is so little behind that of the one before."""
 _MAY_HAVE_ROUTES = (None, "update")
 """The types of lines that may say something of routes; of a line that cannot be read the type may be unknown."""
+
+# By kinds, as every line is asked what it is: to ask a model for its class takes many times as long.
+_EVENTS = frozenset(get_args(model.model_fields["kind"].annotation)[0] for model in get_args(Event))
+_OF_ROUTES = frozenset(("update", "eor", "refresh"))
+"""What a peer says of routes, and in a session only."""
+_OF_A_SESSION = _OF_ROUTES | {"keepalive"}
 
 
 @dataclass(slots=True)
@@ -181,12 +170,12 @@ class SessionTracker:
         The time of a place is the line's own, but never before that of an earlier line: a clock that was set back
         changes the order of nothing.
         """
-        if isinstance(message, Answer):
+        if message.kind == "answer":
             return self.reject(line)
         before = self._state.last_ts
         ts = max(before, message.ts)
         self._gaps.line(line, before, ts)
-        if isinstance(message, Event):
+        if _is_event(message):
             # What a receiver notices is younger than the lines that it finds in the pipe: they keep their own times.
             if not isinstance(message, ReceiverStart | Reload | ClockSet):
                 self._state.last_ts = ts
@@ -251,31 +240,32 @@ class SessionTracker:
 
     def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour) -> Place:
         key = make_key(ts, self._number, line)
-        if isinstance(message, Open) or (isinstance(message, StateChange) and message.state != "down"):
+        kind = message.kind
+        if kind == "open" or (kind == "state" and message.state != "down"):
             neighbour.ended = None
-        elif neighbour.ended and isinstance(message, Update | EndOfRib | Refresh | Keepalive):
+        elif neighbour.ended and kind in _OF_A_SESSION:
             self._take_up(line, ts, message.peer, neighbour)
-        if isinstance(message, StateChange) and message.state == "up":
+        if kind == "state" and message.state == "up":
             if neighbour.session:
                 self._end(line, neighbour.last_seen, neighbour, End("collector", _UNHEARD))
             self._begin(key, ts, neighbour, message, "up")
-        elif neighbour.session is None and isinstance(message, Update | EndOfRib | Refresh):
+        elif neighbour.session is None and kind in _OF_ROUTES:
             self._gaps.unheard(line, None, ts, message.peer)
             self._begin(key, ts, neighbour, message, "seen")
         session = neighbour.session
-        if isinstance(message, Open):
+        if kind == "open":
             neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
             neighbour.offered = neighbour.opened["capabilities"]
-        elif session is None and neighbour.opened and isinstance(message, Keepalive):
+        elif session is None and neighbour.opened and kind == "keepalive":
             neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
         if session is None:
             return self._place(ts, line, None)
-        if not isinstance(message, Sent):
+        if kind != "sent":
             _tally(session, ts, message)
         self._dirty[session.key] = session
-        if isinstance(message, Notification | Sent):
+        if kind in ("notification", "sent"):
             neighbour.notification = self._source.heard(message) or neighbour.notification
-        if isinstance(message, StateChange) and message.state == "down":
+        if kind == "state" and message.state == "down":
             neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
             self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))
         return Place(key, ts, self._collector, session.key)
@@ -289,7 +279,7 @@ class SessionTracker:
         self, key: ObjectId, ts: datetime, neighbour: _Neighbour, message: Any, began: Literal["up", "seen"]
     ) -> None:
         facts = neighbour.opened or {}
-        if isinstance(message, StateChange):
+        if message.kind == "state":
             facts = {**facts, "local": message.local}
         neighbour.session = Session(
             key=key,
@@ -348,23 +338,27 @@ def _go_on(session: Session) -> None:
     session.until = session.until_line = session.ended_by = session.reason = session.notification = None
 
 
+def _is_event(message: Message) -> TypeIs[Event]:
+    return message.kind in _EVENTS
+
+
 def _counted(message: Any) -> Counted:
     """What a neighbour's line says of itself."""
-    kind = message.state if isinstance(message, StateChange) else message.kind
-    return Counted(message.peer, message.source.pid, message.source.counter, kind)
+    kind, source = message.kind, message.source
+    return Counted(message.peer, source.pid, source.counter, message.state if kind == "state" else kind)
 
 
 def _tally(session: Session, ts: datetime, message: Any) -> None:
     session.last_seen = ts
-    if isinstance(message, Keepalive):
-        session.keepalives += 1
-        session.last_keepalive = ts
-    elif isinstance(message, Update):
+    if message.kind == "update":
         session.updates += 1
         if message.announce:
             session.announced += _routes(message.announce)
         if message.withdraw:
             session.withdrawn += _routes(message.withdraw)
+    elif message.kind == "keepalive":
+        session.keepalives += 1
+        session.last_keepalive = ts
 
 
 def _routes(groups: Sequence[Withdrawn]) -> int:

@@ -20,6 +20,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -135,6 +136,7 @@ class Counting:
         self._state = _STATE.validate_python(note) if note else _State()
         self._ranges = [ipaddress.ip_network(one) for one in ranges]
         self._losses: list[Loss] = []
+        self._counter_name = lru_cache(maxsize=4096)(self._range_of)
 
     def note(self) -> Mapping[str, Any]:
         """The state, as JSON can hold it."""
@@ -376,13 +378,10 @@ class Counting:
             return hole.cause
         return "pipe"
 
-    def _counter_name(self, address: str) -> str:
-        if self._ranges:
-            parsed = ipaddress.ip_address(address)
-            for network in self._ranges:
-                if parsed in network:
-                    return str(network)
-        return address
+    def _range_of(self, address: str) -> str:
+        """The range that counts for an address, or the address itself."""
+        parsed = ipaddress.ip_address(address)
+        return next((str(network) for network in self._ranges if parsed in network), address)
 
     def _add(
         self,
