@@ -29,6 +29,7 @@ MAX_RAW_BYTES = 1 << 20
 """What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
 
 _LINE_BITS = 40
+_LINES = (1 << _LINE_BITS) - 1
 
 
 def collector_number(collector: str) -> int:
@@ -53,9 +54,7 @@ def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
     Four bytes of seconds, three of collector, five of line (2**40 lines: seven years at 5,000 a second; then they
     begin anew, still apart by their seconds). Keys sort by time, and one collector's by line within a second.
     """
-    return ObjectId(
-        int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + (line & ((1 << _LINE_BITS) - 1)).to_bytes(5)
-    )
+    return ObjectId((int(ts.timestamp()) << 64 | collector << _LINE_BITS | line & _LINES).to_bytes(12))
 
 
 def make_gap_key(ts: datetime, collector: int, line: int, peer: str) -> ObjectId:
@@ -73,7 +72,7 @@ def make_snapshot_key(ts: datetime, collector: int, session: ObjectId, part: int
 def key_behind(key: ObjectId) -> ObjectId:
     """The key behind one, of the same second and collector; the first of these behind the last."""
     last = int.from_bytes(key.binary[7:]) + 1
-    return ObjectId(key.binary[:7] + (last & ((1 << _LINE_BITS) - 1)).to_bytes(5))
+    return ObjectId(key.binary[:7] + (last & _LINES).to_bytes(5))
 
 
 def key_line(key: ObjectId) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer
+from pydantic_core import SchemaValidator, core_schema
 
 _UINT16, _UINT32 = 2**16 - 1, 2**32 - 1
 MAX_INT64 = 2**63 - 1
@@ -72,32 +73,12 @@ def address_order(address: str) -> tuple[int, bytes]:
     return int(family == socket.AF_INET6), socket.inet_pton(family, address)
 
 
-_HOST_MASKS = {str(length): 2 ** (32 - length) - 1 for length in range(33)}
-"""The bits of an IPv4 address behind each length."""
-
-
 def normalise_prefix(text: str) -> str:
     """The one spelling of a prefix: `ADDRESS/LENGTH`, its host bits zero (RFC 4271 4.3: they do not matter).
 
     Raises:
         ValueError: this is not a prefix.
     """
-    # Nearly all are IPv4 and as they should be, and this is the hottest place of the archiver: inet_pton takes no
-    # other spelling of an IPv4 address than the one, so only the host bits are left to look at.
-    address, _, length = text.partition("/")
-    mask = _HOST_MASKS.get(length)
-    if mask is not None:
-        try:
-            packed = socket.inet_pton(socket.AF_INET, address)
-        except (OSError, ValueError):
-            pass
-        else:
-            if not int.from_bytes(packed) & mask:
-                return text
-    return _respell_prefix(text)
-
-
-def _respell_prefix(text: str) -> str:
     address, slash, length = text.partition("/")
     family, bits = (socket.AF_INET6, 128) if ":" in address else (socket.AF_INET, 32)
     # isdecimal() also holds for the digits of other scripts, hence isascii().
@@ -113,9 +94,41 @@ def _respell_prefix(text: str) -> str:
     return f"{socket.inet_ntop(family, network.to_bytes(bits // 8))}/{int(length)}"
 
 
+def normalise_prefixes(texts: list[str]) -> list[str]:
+    """As `normalise_prefix`, of many."""
+    # Nearly all are IPv4 and as they should be, and this is the hottest place of the archiver: one look at all of them
+    # takes a sixth of the time that each by itself would.
+    if _are_plain(texts):
+        return texts
+    return [normalise_prefix(text) for text in texts]
+
+
+def _are_plain(texts: list[str]) -> bool:
+    """Whether all are IPv4 prefixes in their one spelling."""
+    return _plain_prefixes().isinstance_python(texts)
+
+
+@cache
+def _plain_prefixes() -> SchemaValidator:
+    octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    alternatives = []
+    for length in range(33):
+        whole, bits = divmod(length, 8)
+        octets = [octet] * whole
+        if bits:  # of the octet that the length ends in
+            octets.append(f"(?:{'|'.join(map(str, range(0, 256, 1 << (8 - bits))))})")
+        octets += ["0"] * (4 - len(octets))
+        alternatives.append(r"\.".join(octets) + f"/{length}")
+    prefix = core_schema.str_schema(pattern=f"^(?:{'|'.join(alternatives)})$", strict=True)
+    return SchemaValidator(core_schema.list_schema(prefix, fail_fast=True, strict=True))
+
+
 def to_milliseconds(moment: datetime) -> datetime:
     """Cut a time to the millisecond, which is all that a BSON date holds."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return moment - _MICROSECONDS[moment.microsecond % 1000]
+
+
+_MICROSECONDS = [timedelta(microseconds=count) for count in range(1000)]
 
 
 def spoken(moment: datetime) -> str:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from schemas.exabgp.shapes import SaidRoutes, required
 from schemas.identity import identity
 from schemas.message import Announced, Withdrawn
-from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefix, one_next_hop, storable
+from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefixes, one_next_hop, storable
 
 _LABEL = TypeAdapter(list[Uint32])
 _MAX_PATH_ID = 2**32 - 1
@@ -51,7 +51,7 @@ def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHop]:
     each of them twice in a row where the halves are equal. A message has one MP_REACH_NLRI (RFC 7606 3), hence one
     IPv6 next hop a family: two of them with the same routes are its halves.
     """
-    found = [_NextHop(*_read_hop(hop), _once(routes) if ":" in hop else routes) for hop, routes in hops.items()]
+    found = [_NextHop(_read_hop(hop), None, _once(routes) if ":" in hop else routes) for hop, routes in hops.items()]
     if len(found) == 1:  # as nearly always
         return found
     halves = [one for one in found if one.address and ":" in one.address]
@@ -61,8 +61,8 @@ def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHop]:
 
 
 @lru_cache(maxsize=4096)
-def _read_hop(hop: str) -> tuple[str | None, None]:
-    return None if hop == "no-nexthop" else normalise_address(hop), None
+def _read_hop(hop: str) -> str | None:
+    return None if hop == "no-nexthop" else normalise_address(hop)
 
 
 def _once(routes: SaidRoutes) -> SaidRoutes:
@@ -105,7 +105,7 @@ def _plain(routes: SaidRoutes) -> list[str] | None:
 
 
 def _with_prefixes(group: Withdrawn, prefixes: list[str]) -> Withdrawn:
-    group["nlri"] = nlri = [normalise_prefix(prefix) for prefix in prefixes]
+    group["nlri"] = nlri = normalise_prefixes(prefixes)
     if nlri != prefixes:
         group["host_bits"] = [said for said, prefix in zip(prefixes, nlri, strict=True) if said != prefix]
     return group

@@ -6,9 +6,10 @@ A `Message` is the only object made of a line.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar
 
-from pydantic import ConfigDict, FailFast, Field, TypeAdapter
+from pydantic import ConfigDict, FailFast, Field, GetPydanticSchema, TypeAdapter
+from pydantic_core import core_schema
 from typing_extensions import TypeAliasType, TypedDict
 
 from schemas.scalars import Address, Asn, Count, Uint8, Uint16, Uint32
@@ -30,15 +31,14 @@ class _Asns(TypedDict):
     peer: Asn
 
 
-class Envelope(TypedDict, total=False):
+class Envelope(TypedDict):
     """Keys that every line has, and those of some; see ExaBGP's `reactor/api/response/json.py`."""
 
     time: float
     pid: Uint32
-    counter: Count
-    type: str
-    header: str
-    body: str
+    counter: NotRequired[Count]
+    header: NotRequired[str]
+    body: NotRequired[str]
 
 
 class _Segment(TypedDict):
@@ -89,7 +89,15 @@ SaidAttributes = TypedDict(
 )
 SaidAttributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # pydantic's documented way for this syntax
 
-SaidRoutes = _Many[dict[str, Any] | str]
+SaidRoutes = _Many[
+    Annotated[
+        dict[str, Any] | str,
+        # Neither copied nor looked into: there are many, and what makes a route of one looks at all of it.
+        GetPydanticSchema(
+            lambda _source, _handler: core_schema.is_instance_schema((dict, str), cls_repr="dict or str")
+        ),
+    ]
+]
 
 
 class _Update(TypedDict, total=False):
@@ -137,8 +145,8 @@ class _Refresh(TypedDict):
 Neighbor = TypedDict(
     "Neighbor",
     {
-        "address": _Addresses,
-        "asn": _Asns,
+        "address": Required[_Addresses],
+        "asn": Required[_Asns],
         "router-id": str,
         "direction": Literal["receive", "send"],
         "message": _Body,
@@ -159,12 +167,14 @@ Neighbor = TypedDict(
 class NeighborLine(Envelope):
     """A line of one neighbour, as nearly all are."""
 
+    type: str
     neighbor: Neighbor
 
 
 class ShutdownLine(Envelope):
     """ExaBGP's last line."""
 
+    type: NotRequired[str]
     notification: Literal["shutdown"]
 
 

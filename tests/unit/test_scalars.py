@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from schemas.attributes import format_as_path, parse_as_path
 from schemas.documents import collector_number, key_line, make_key
-from schemas.scalars import from_unix, normalise_address, normalise_prefix, storable
+from schemas.scalars import from_unix, normalise_address, normalise_prefix, normalise_prefixes, storable
 
 
 @given(st.ip_addresses())
@@ -33,6 +33,26 @@ def test_prefixes_have_one_spelling(
 def test_what_is_no_prefix(text: str) -> None:
     with pytest.raises(ValueError, match="not a prefix"):
         normalise_prefix(text)
+    with pytest.raises(ValueError, match="not a prefix"):
+        normalise_prefixes(["10.0.0.0/8", text])
+
+
+@given(st.lists(st.tuples(st.ip_addresses(v=4), st.integers(0, 32), st.booleans()), max_size=4))
+def test_many_prefixes_are_spelt_as_each_of_them(drawn: list[tuple[ipaddress.IPv4Address, int, bool]]) -> None:
+    said = [
+        str(ipaddress.ip_network((address, length), strict=False)) if masked else f"{address}/{length}"
+        for address, length, masked in drawn
+    ]
+    assert normalise_prefixes(said) == [normalise_prefix(text) for text in said]
+
+
+@pytest.mark.parametrize("length", range(33))
+def test_host_bits_of_a_length_are_seen_among_many(length: int) -> None:
+    network = ipaddress.ip_network(("203.0.113.255" if length > 24 else "255.255.255.255", length), strict=False)
+    assert normalise_prefixes([str(network)]) == [str(network)]
+    if length < 32:
+        host = network.network_address + 2 ** (31 - length)
+        assert normalise_prefixes([f"{host}/{length}"]) == [str(network)]
 
 
 SEGMENTS = st.lists(

@@ -206,8 +206,15 @@ class Counting:
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
         """Take ExaBGP's count of a neighbour's lines into account."""
+        state = self._state
+        name = self._counter_name(counted.peer.address)
+        only = None if name in state.before or counted.pid != state.exabgp else state.counters.get(name)
+        if only is not None and counted.counter == only.count + 1:  # as nearly always
+            state.drained = False
+            only.asn, only.count, only.ts, only.line = counted.peer.asn, counted.counter, ts, line
+            return NONE
         another = back = False
-        if counted.pid != self._state.exabgp:
+        if counted.pid != state.exabgp:
             back = self._is_former(counted)
             another = not back
             if back:
