@@ -16,7 +16,7 @@ from bson import ObjectId
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from schemas.attributes import origins
-from schemas.message import Answer, Message, Peer, Update
+from schemas.message import Answer, Message, OtherSource, Peer, Update
 from schemas.scalars import Timestamp
 
 VERSION = 1
@@ -123,10 +123,13 @@ def _add_update(document: dict[str, Any], update: Update) -> None:
     """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
     document["ts"] = update.ts
     source, peer = update.source, update.peer
-    document["source"] = {"pid": source.pid}
-    if source.counter is not None:
-        document["source"]["counter"] = source.counter
-    document["peer"] = {"address": peer.address, "asn": peer.asn}
+    if not isinstance(source, OtherSource):
+        document["source"] = {"pid": source.pid}
+        if source.counter is not None:
+            document["source"]["counter"] = source.counter
+    else:
+        document["source"] = source.model_dump(exclude_none=True)
+    document["peer"] = {"address": peer.address, "asn": peer.asn} if peer.name == peer.address else peer.model_dump()
     if update.wire is not None:
         document["wire"] = update.wire
     if update.attributes is not None:
@@ -231,10 +234,10 @@ class Session(_Document):
     until: Timestamp | None = None
     until_line: int | None = None
     """The line of the collector's spool that told of the end: its place among others of that time."""
-    ended_by: Literal["peer", "exabgp", "collector"] | None = None
+    ended_by: Literal["peer", "exabgp", "router", "collector"] | None = None
     """`peer`: it sent a NOTIFICATION or closed the connection, or the way to it broke. `exabgp`: ExaBGP sent a
-    NOTIFICATION (hold timer, malformed message) or failed itself. `collector`: we were stopped or restarted, or our
-    configuration was changed, which says nothing of the peer."""
+    NOTIFICATION (hold timer, malformed message) or failed itself; `router`: the router that was asked of it did.
+    `collector`: we were stopped or restarted, or our configuration was changed, which says nothing of the peer."""
     reason: str | None = None
     """In words: `NOTIFICATION received: Cease / Administrative Reset: for maintenance`."""
     notification: SessionNotification | None = None
@@ -244,7 +247,8 @@ class Session(_Document):
     hold_time: int | None = None
     """Seconds, as the peer offered them."""
     capabilities: list[dict[str, Any]] | None = None
-    exabgp_pid: int
+    exabgp_pid: int | None = None
+    """Of the ExaBGP that held it."""
     last_seen: Timestamp
     last_keepalive: Timestamp | None = None
     keepalives: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, with_config
@@ -17,16 +18,49 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+Rib = Literal["pre-policy", "post-policy", "local", "out-pre-policy", "out-post-policy"]
+"""Which of a router's tables: Adj-RIB-In before and behind its policy (RFC 7854 4.2), Loc-RIB (RFC 9069), Adj-RIB-Out
+before and behind its policy (RFC 8671)."""
+
+
+def peer_name(address: str, router: str | None = None, rd: str | None = None, rib: str | None = None) -> str:
+    """What tells a peer from all others: `192.0.2.1`, or `192.0.2.1 at 198.51.100.1 0:0 post-policy`.
+
+    Its AS is no part of that: it may be another one with the next session.
+    """
+    if router is rd is rib is None:
+        return address
+    return " ".join(filter(None, (address, "at", router, rd, rib)))
+
+
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class Peer(_Model):
-    """The router at the other end of a session."""
+    """The router at the other end of a session; where another router was asked of it, also which, and of which table.
+
+    A peer that speaks to us itself has an address and an AS alone.
+    """
 
     address: str
     asn: Asn
+    router: Annotated[str | None, Field(exclude_if=_is_absent)] = None
+    """The address of the router that was asked (RFC 7854)."""
+    rd: Annotated[str | None, Field(exclude_if=_is_absent)] = None
+    """The peer's distinguisher at that router, `0:0` in its global instance (RFC 7854 4.2); or the name of a view."""
+    rib: Annotated[Rib | None, Field(exclude_if=_is_absent)] = None
+    """Which of that router's tables."""
+
+    @cached_property
+    def name(self) -> str:
+        """What tells it from all others; see `peer_name`."""
+        return peer_name(self.address, self.router, self.rd, self.rib)
 
 
 @dataclass(slots=True)
 class Source:
-    """Where a line came from: the ExaBGP process, and its count of lines for this neighbour.
+    """Where ExaBGP's lines come from: its process, and its count of lines for this neighbour.
 
     The counter survives reconnects: a gap in it is exactly the lines that were lost.
     """
@@ -35,11 +69,21 @@ class Source:
     counter: int | None = None
 
 
+class OtherSource(BaseModel):
+    """Where the records of another source come from: its name, and whatever else it tells, by names of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
+
+    name: str
+    pid: ClassVar[None] = None
+    counter: ClassVar[None] = None
+
+
 class Counted(NamedTuple):
     """What a line says of itself, whatever else it says: whose it is, and the how manieth of that neighbour."""
 
     peer: Peer
-    pid: int
+    pid: int | None
     counter: int | None
     kind: str | None = None
     """The line's type in ExaBGP's words, where it can be read."""
@@ -81,7 +125,7 @@ class Announced(Withdrawn, total=False):
 class _Message(_Model):
     ts: Timestamp
     """When ExaBGP wrote the line, to the millisecond; lines of one millisecond stand in the order of their keys."""
-    source: Source
+    source: Source | OtherSource
 
 
 class _FromPeer(_Message):
@@ -101,7 +145,7 @@ class Update:
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     ts: Timestamp
-    source: Source
+    source: Source | OtherSource
     peer: Peer
     wire: bytes | None = None
     kind: Literal["update"] = "update"

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from schemas.attributes import Attributes
 from schemas.documents import GapCause
-from schemas.message import Announced
+from schemas.message import Announced, Rib, peer_name
 
 
 class PeerDocument(TypedDict):
@@ -20,6 +20,14 @@ class PeerDocument(TypedDict):
 
     address: str
     asn: int
+    router: NotRequired[str]
+    rd: NotRequired[str]
+    rib: NotRequired[Rib]
+
+
+def name_of(peer: PeerDocument) -> str:
+    """What tells a peer from all others; see `schemas.message.peer_name`."""
+    return peer_name(peer["address"], peer.get("router"), peer.get("rd"), peer.get("rib"))
 
 
 class SourceDocument(TypedDict):
@@ -27,6 +35,12 @@ class SourceDocument(TypedDict):
 
     pid: int
     counter: NotRequired[int]
+
+
+class OtherSourceDocument(TypedDict):
+    """Where a record of another source came from; see `schemas.message.OtherSource`, which may have more fields."""
+
+    name: str
 
 
 GroupDocument = Announced
@@ -45,7 +59,7 @@ class UpdateDocument(_Stored):
     ts: datetime
     clock: NotRequired[datetime]
     session: NotRequired[ObjectId]
-    source: SourceDocument
+    source: SourceDocument | OtherSourceDocument
     peer: PeerDocument
     wire: NotRequired[bytes]
     attributes: NotRequired[Attributes]
@@ -61,7 +75,7 @@ class MessageDocument(_Stored):
     clock: NotRequired[datetime]
     kind: str
     session: NotRequired[ObjectId]
-    source: NotRequired[SourceDocument]
+    source: NotRequired[SourceDocument | OtherSourceDocument]
     peer: NotRequired[PeerDocument]
     local: NotRequired[PeerDocument]
     wire: NotRequired[bytes]
@@ -107,13 +121,13 @@ class SessionDocument(_Stored):
     began: Literal["up", "seen"]
     until: NotRequired[datetime]
     until_line: NotRequired[int]
-    ended_by: NotRequired[Literal["peer", "exabgp", "collector"]]
+    ended_by: NotRequired[Literal["peer", "exabgp", "router", "collector"]]
     reason: NotRequired[str]
     notification: NotRequired[NotificationDocument]
     router_id: NotRequired[str]
     hold_time: NotRequired[int]
     capabilities: NotRequired[list[dict[str, Any]]]
-    exabgp_pid: int
+    exabgp_pid: NotRequired[int]
     last_seen: datetime
     last_keepalive: NotRequired[datetime]
     keepalives: int

@@ -20,14 +20,14 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from collector.archive.gaps import rejected
-from collector.archive.healer import Ask, Healer
+from collector.archive.healer import Healer
 from collector.archive.outage import Outage, Tell
 from collector.archive.peer_log import PeerLog
 from collector.archive.session_documents import SessionDocuments
 from collector.archive.session_tracker import SessionTracker
 from collector.errors import SpoolError, StoreError, one_error
 from collector.retry import pauses, sleep
-from collector.sources.source import TORN, Rejection, Source
+from collector.sources.source import TORN, Ask, Rejection, Source
 from collector.spool.framing import unframe
 from collector.spool.segment import SpooledLine
 from collector.store.meta import Position
@@ -124,7 +124,7 @@ class Archiver:
         traits: how the store wants to be written to; None: as it says itself.
         batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
         batch_seconds: how long lines may gather before they are written.
-        ask: asks a peer for its routes again, for an address and a family; see `Healer`.
+        ask: asks a peer for its routes again; None where no peer can be asked.
         tell: passes on whether the store is away; see `Outage`.
         saw: is told of sessions as they are stored; see `Projector`.
     """
@@ -143,7 +143,7 @@ class Archiver:
         traits: Traits | None = None,
         batch_bytes: int = 4 * 2**20,
         batch_seconds: float = 0.2,
-        ask: Ask = lambda _address, _family: True,
+        ask: Ask | None = None,
         tell: Tell = lambda _state: None,
         saw: Saw = lambda _sessions, *, full: None,  # noqa: ARG005  # a name of the protocol
     ) -> None:

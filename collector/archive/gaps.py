@@ -80,12 +80,12 @@ class GapFinder:
 
     def unheard(self, line: int, after: datetime | None, ts: datetime, peer: Peer) -> None:
         """Take note of a peer that speaks in a session of which we have not heard that it began, or went on."""
-        if not self.is_behind_gap(line, peer.address):
+        if not self.is_behind_gap(line, peer):
             self._add(line, ts, Loss(peer, after, None, "session"))
 
-    def is_behind_gap(self, line: int, address: str) -> bool:
+    def is_behind_gap(self, line: int, peer: Peer) -> bool:
         """Whether a record has just told that some of a peer's are lost."""
-        return any(gap.line == line and gap.peer and _has(gap.peer.address, address) for gap in self._found)
+        return any(gap.line == line and gap.peer and _holds(gap.peer, peer) for gap in self._found)
 
     def _taken(self, line: int, ts: datetime, effect: Effect) -> Effect:
         for loss in effect.losses:
@@ -93,7 +93,7 @@ class GapFinder:
         return effect
 
     def _add(self, line: int, ts: datetime, loss: Loss) -> None:
-        whose = loss.peer.address if loss.peer else ""
+        whose = loss.peer.name if loss.peer else ""
         if loss.records is None and loss.cause in COUNTED_CAUSES:  # some that can be counted may be lost here too
             whose += " unknown"
         key = make_gap_key(ts, self._number, line, whose)
@@ -104,9 +104,11 @@ class GapFinder:
             self.state.lost += loss.records or 0
 
 
-def _has(name: str, address: str) -> bool:
-    """Whether a gap of this name, an address or a range, is one of a peer's."""
-    return name == address or ("/" in name and ipaddress.ip_address(address) in ipaddress.ip_network(name))
+def _holds(whose: Peer, peer: Peer) -> bool:
+    """Whether a peer's records are among those of a peer, or of a range."""
+    if "/" in whose.address:
+        return ipaddress.ip_address(peer.address) in ipaddress.ip_network(whose.address)
+    return whose.name == peer.name
 
 
 def rejected(place: Place, line: int, peer: Peer, reason: str) -> Gap:
@@ -119,7 +121,7 @@ def rejected(place: Place, line: int, peer: Peer, reason: str) -> Gap:
         reason: why not.
     """
     return Gap(
-        key=make_gap_key(place.ts, key_collector(place.key), line, f"{peer.address} reject"),
+        key=make_gap_key(place.ts, key_collector(place.key), line, f"{peer.name} reject"),
         collector=place.collector,
         ts=place.ts,
         line=line,

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from collector.sources.source import Ask
 from schemas.documents import Gap
 
 _log = logging.getLogger(__name__)
@@ -18,17 +19,15 @@ _PAUSE = 30.0
 _LONGEST_PAUSE = 86_400.0
 """What could not be read may come again with each table: the pause doubles, up to a day."""
 
-Ask = Callable[[str, str], bool]
-
 
 class Healer:
     """Asks each peer of which lines are lost, if it is up and can be asked.
 
     Args:
-        ask: passes a request on, for an address and a family; False when nobody is there to take it.
+        ask: passes a request on; None where nobody can be asked.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask | None) -> None:
         self._ask = ask
         self._wanted: dict[str, Gap] = {}
         self._asked: dict[str, float] = {}
@@ -40,43 +39,41 @@ class Healer:
             if gap.peer and "/" not in gap.peer.address:
                 # Lost lines do not wait as long as what may not be readable the next time either.
                 if gap.cause == "reject":
-                    self._wanted.setdefault(gap.peer.address, gap)
+                    self._wanted.setdefault(gap.peer.name, gap)
                 else:
-                    self._wanted[gap.peer.address] = gap
+                    self._wanted[gap.peer.name] = gap
 
     def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
         """Ask whoever has not been asked lately.
 
         Args:
-            capabilities: those that the peer at an address offered; None if its session is not up, [] if it is and they
+            capabilities: those that a peer of this name offered; None if its session is not up, [] if it is and they
                 are not known.
         """
-        for address, gap in list(self._wanted.items()):
+        for name, gap in list(self._wanted.items()):
             now, again = time.monotonic(), gap.cause == "reject"
-            pause = self._pauses.get(address, _PAUSE) if again else _PAUSE
-            if now - self._asked.get(address, float("-inf")) < pause:
+            pause = self._pauses.get(name, _PAUSE) if again else _PAUSE
+            if now - self._asked.get(name, float("-inf")) < pause:
                 continue
-            offered = capabilities(address)
-            families = families_to_refresh(offered or [])
-            if families and not all(self._ask(address, family) for family in families):
+            offered = capabilities(name)
+            families = families_to_refresh(offered or []) if self._ask else []
+            if self._ask and not all(self._ask(name, family) for family in families):
                 continue
-            del self._wanted[address]
+            del self._wanted[name]
             if offered is not None and not families:
-                _log.warning(
-                    "%s, and it cannot be asked for its routes: its next session mends them", _what(gap, address)
-                )
+                _log.warning("%s, and it cannot be asked for its routes: its next session mends them", _what(gap, name))
             if families:
-                self._asked[address] = now
-                self._pauses[address] = min(pause * 2, _LONGEST_PAUSE) if again else _PAUSE
-                _log.warning("%s: asked it for its routes again", _what(gap, address))
+                self._asked[name] = now
+                self._pauses[name] = min(pause * 2, _LONGEST_PAUSE) if again else _PAUSE
+                _log.warning("%s: asked it for its routes again", _what(gap, name))
 
 
-def _what(gap: Gap, address: str) -> str:
+def _what(gap: Gap, name: str) -> str:
     if gap.cause == "reject":
-        return f"a line of {address} could not be read"
+        return f"a line of {name} could not be read"
     if gap.cause == "session":
-        return f"{address} speaks in a session that was not heard to begin, or to go on"
-    return f"{'unknown' if gap.lines is None else gap.lines} lines of {address} are lost"
+        return f"{name} speaks in a session that was not heard to begin, or to go on"
+    return f"{'unknown' if gap.lines is None else gap.lines} lines of {name} are lost"
 
 
 def families_to_refresh(capabilities: Iterable[dict[str, object]]) -> list[str]:

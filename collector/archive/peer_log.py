@@ -43,7 +43,7 @@ class PeerLog:
         """Take the next line into account, which belongs to a session or does not."""
         if isinstance(message, Update) or not isinstance(message, StateChange | Notification | Sent):
             return
-        peer = self._peers.setdefault(message.peer.address, _Peer())
+        peer = self._peers.setdefault(message.peer.name, _Peer())
         if not isinstance(message, StateChange):
             peer.notification = self._source.heard(message) or peer.notification
         elif message.state == "down":
@@ -61,7 +61,7 @@ class PeerLog:
             return
         log.warning(
             "peer %s (AS %d) %s at %s UTC: %s%s",
-            message.peer.address,
+            message.peer.name,
             message.peer.asn,
             what,
             f"{message.ts:%Y-%m-%d %H:%M:%S}",

@@ -7,7 +7,7 @@ them the same session, and each session's document the same content.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -39,7 +39,7 @@ _OF_A_SESSION = _OF_ROUTES | {"keepalive"}
 
 @dataclass(slots=True)
 class _Neighbour:
-    """What is known of one peer address."""
+    """What is known of one peer."""
 
     last_seen: datetime
     opened: dict[str, Any] | None = None
@@ -137,9 +137,9 @@ class SessionTracker:
         """The gaps that were found since the last call."""
         return self._gaps.take()
 
-    def capabilities(self, address: str) -> list[dict[str, Any]] | None:
-        """What the peer offered in its last OPEN that was heard; None if its session is not up, [] if none was."""
-        neighbour = self._state.neighbours.get(address)
+    def capabilities(self, name: str) -> list[dict[str, Any]] | None:
+        """What a peer offered in its last OPEN that was heard; None if its session is not up, [] if none was."""
+        neighbour = self._state.neighbours.get(name)
         if neighbour is None or neighbour.session is None:
             return None
         return neighbour.session.capabilities or neighbour.offered or []
@@ -186,16 +186,16 @@ class SessionTracker:
         self._state.last_ts = ts
         self._follow_clock(line, message.ts)
         self._act(line, before, ts, self._gaps.count(line, ts, _counted(message)))
-        neighbour = self._state.neighbours.get(message.peer.address)
+        neighbour = self._state.neighbours.get(message.peer.name)
         if neighbour is None:
-            neighbour = self._state.neighbours[message.peer.address] = _Neighbour(last_seen=ts)
+            neighbour = self._state.neighbours[message.peer.name] = _Neighbour(last_seen=ts)
         place = self._apply(line, ts, message, neighbour)
         neighbour.last_seen = ts
         return place
 
     def _known(self, peer: Peer) -> Peer:
         """A peer with its AS, which the line did not tell, if it has had a session."""
-        neighbour = self._state.neighbours.get(peer.address)
+        neighbour = self._state.neighbours.get(peer.name)
         session = neighbour and (neighbour.session or neighbour.ended)
         return session.peer if session else peer
 
@@ -234,9 +234,9 @@ class SessionTracker:
     def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
         """Do what a line tells of all sessions."""
         if effect.ended:
-            self._end_all(line, before if effect.ended == self._source.silence else ts, effect.ended)
+            self._end_all(line, before if effect.ended == self._source.silence else ts, effect)
         elif effect.resumed:
-            self._take_up_all(line, ts, effect.resumed)
+            self._take_up_all(line, ts, effect)
 
     # --- one line -----------------------------------------------------------------------------------------------
 
@@ -314,9 +314,10 @@ class SessionTracker:
             neighbour.session = session
             self._gaps.unheard(line, session.last_seen, ts, peer)
 
-    def _take_up_all(self, line: int, ts: datetime, facts: Mapping[str, Any]) -> None:
+    def _take_up_all(self, line: int, ts: datetime, effect: Effect) -> None:
         """Go on with sessions that were only taken for ended; what stands of them is not certain."""
-        for neighbour in self._state.neighbours.values():
+        facts = effect.resumed or {}
+        for neighbour in self._of_router(effect.router):
             session = neighbour.ended
             if session and not neighbour.session and session.reason == self._source.silence and _has(session, facts):
                 neighbour.ended, neighbour.session = None, session
@@ -324,12 +325,20 @@ class SessionTracker:
                 self._dirty[session.key] = session
                 self._gaps.unheard(line, session.last_seen, ts, session.peer)
 
-    def _end_all(self, line: int, ts: datetime, reason: str) -> None:
+    def _end_all(self, line: int, ts: datetime, effect: Effect) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
-        for neighbour in self._state.neighbours.values():
+        reason = effect.ended or ""
+        for neighbour in self._of_router(effect.router):
             neighbour.ended = neighbour.session if reason == self._source.silence else None
             if neighbour.session:
                 self._end(line, max(ts, neighbour.session.last_seen), neighbour, End("collector", reason))
+
+    def _of_router(self, router: str | None) -> Iterator[_Neighbour]:
+        """The peers of a router that was asked, or all."""
+        for neighbour in self._state.neighbours.values():
+            session = neighbour.session or neighbour.ended
+            if router is None or (session and session.peer.router == router):
+                yield neighbour
 
 
 def _has(session: Session, facts: Mapping[str, Any]) -> bool:

@@ -80,8 +80,6 @@ def _archiver(
     settings: Settings, instance: Instance, store: Store, readers: ExitStack, *, tell: Tell, saw: Saw
 ) -> Archiver:
     """The archiver of one spool; the reader that it reads is closed with `readers`."""
-    from functools import partial
-
     from collector.archive.archiver import Archiver
     from collector.sources.known import SOURCES
     from collector.spool.spool import Keep, SpoolReader, identity
@@ -98,7 +96,7 @@ def _archiver(
         spool=identity(instance.spool),
         batch_lines=settings.archive.batch_lines,
         batch_seconds=settings.archive.batch_seconds,
-        ask=partial(source.ask, instance),
+        ask=source.asker(instance),
         tell=tell,
         saw=saw,
     )

@@ -6,7 +6,7 @@ hold; a source reads them, knows what it wrote that never arrived, and why its s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -15,7 +15,10 @@ from collector.settings import Settings
 from schemas.documents import GapCause, SessionNotification
 from schemas.message import Counted, Event, Message, Notification, Peer, PeerMessage, Sent
 
-EndedBy = Literal["peer", "exabgp", "collector"]
+Ask = Callable[[str, str], bool]
+"""Asks the peer of a name (`schemas.message.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
+ROUTE-REFRESH (RFC 2918); False when nobody is there to pass it on."""
+EndedBy = Literal["peer", "exabgp", "router", "collector"]
 
 
 class Rejection(NamedTuple):
@@ -58,6 +61,8 @@ class Effect(NamedTuple):
     """Why all sessions have ended here. The source's `silence`: some time since the record before, unheard."""
     resumed: Mapping[str, Any] | None = None
     """Sessions that have these facts, and ended by a silence, go on after all."""
+    router: str | None = None
+    """Of the peers of this router alone that was asked; None: of all."""
 
 
 NONE = Effect()
@@ -132,14 +137,5 @@ class Source(Protocol):
             said: the NOTIFICATION that was sent or received in this session, if there was one.
         """
 
-    def ask(self, instance: Instance, address: str, family: str) -> bool:
-        """Ask a peer to send its routes of one family again (ROUTE-REFRESH, RFC 2918).
-
-        Args:
-            instance: the one that speaks to it.
-            address: the peer's.
-            family: such as `ipv4 unicast`.
-
-        Returns:
-            Whether somebody was there to pass it on.
-        """
+    def asker(self, instance: Instance) -> Ask | None:
+        """What asks the peers of an instance for their routes again; None where nobody can be asked."""

@@ -81,6 +81,8 @@ def _fields(body: list[ast.stmt]) -> Iterator[Field]:
     for node, behind in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             written = ast.unparse(node.annotation)
+            if written.startswith("ClassVar"):
+                continue
             alias = re.search(r"alias='(\w+)'", written + (ast.unparse(node.value) if node.value else ""))
             required = node.value is None and not written.startswith("NotRequired")
             kind = re.sub(r"^Annotated\[(.*?), .*\]$", r"\1", written)

@@ -134,7 +134,7 @@ class _Lines:
         self._report, self._archived, self._collector = report, archived, collector
         self._number = collector_number(collector)
         self._last = EPOCH
-        self._counters: dict[tuple[str, int], int] = {}
+        self._counters: dict[tuple[str, int | None], int] = {}
         self._peers: set[str] = set()
         """Who has spoken by the ExaBGP of now."""
         self._drained = True

@@ -7,7 +7,7 @@ import pytest
 
 from schemas import stored
 from schemas.documents import Gap, Reject, Session, SessionNotification, Snapshot, SnapshotPart
-from schemas.message import Message, Peer, Source, Update
+from schemas.message import Message, OtherSource, Peer, Source, Update
 
 OF_DOCUMENTS = {"_id", "v", "collector"}
 OF_PLACES = {*OF_DOCUMENTS, "session", "clock"}
@@ -25,6 +25,7 @@ def absences(model: Any) -> dict[str, bool]:
     [
         (Peer, stored.PeerDocument, set()),
         (Source, stored.SourceDocument, set()),
+        (OtherSource, stored.OtherSourceDocument, set()),
         (SessionNotification, stored.NotificationDocument, set()),
         (Session, stored.SessionDocument, {"_id"}),
         (Gap, stored.GapDocument, {"_id"}),

@@ -197,7 +197,7 @@ def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Be
     begins: list[Begin] = []
     pid = incarnation = None
     for line, second, document in sorted(starts, key=lambda one: one[:2]):
-        said = document["source"]["pid"], document.get("incarnation")
+        said = document["source"].get("pid"), document.get("incarnation")
         if not said[0]:  # ExaBGP had gone before its receiver could ask for its number
             continue
         if said[0] != pid or (incarnation is not None and said[1] != incarnation):

@@ -152,8 +152,8 @@ async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Ses
     async for one in store.find("sessions", {}, sort=_BY_KEY, fields=("collector", "peer", "since", *_TALLIES)):
         if Owner.of(one) in owners and key_line(one["_id"]) < spool.acknowledged:
             found.counted[one["_id"]] = one
-    for address, neighbour in spool.note.get("tracker", {}).get("neighbours", {}).items():
-        found.peers.add(address)
+    for name, neighbour in spool.note.get("tracker", {}).get("neighbours", {}).items():
+        found.peers.add(name.partition(" ")[0])
         if neighbour.get("session"):
             session = Session.model_validate(neighbour["session"])
             found.behind.extend(_behind(found.counted.get(session.key), session))

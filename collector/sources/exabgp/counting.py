@@ -350,7 +350,7 @@ class Counting:
         state.exabgp, state.incarnation, state.drained = former.exabgp, former.incarnation, False
         state.counters, state.before, state.former = former.counters, former.before, None
 
-    def _another(self, pid: int) -> None:
+    def _another(self, pid: int | None) -> None:
         state = self._state
         for name, newest in state.counters.items():
             counters = (newest, state.before.get(name, newest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from collector.instances import UNNAMED, Instance
@@ -10,7 +11,7 @@ from collector.settings import Settings
 from collector.sources.exabgp import route_refresh, session_ends
 from collector.sources.exabgp.counting import SILENCE, Counting
 from collector.sources.exabgp.decode import counted, decode
-from collector.sources.source import Continuity, End, Rejection
+from collector.sources.source import Ask, Continuity, End, Rejection
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent
 
@@ -50,9 +51,9 @@ class ExabgpSource:
         """Why a session ended, of ExaBGP's word in its `down`."""
         return session_ends.explain(reason, said)
 
-    def ask(self, instance: Instance, address: str, family: str) -> bool:
-        """Pass it on to the receiver, which has ExaBGP ask."""
-        return route_refresh.ask(instance.requests, address, family)
+    def asker(self, instance: Instance) -> Ask | None:
+        """Whoever passes it on to the receiver, which has ExaBGP ask."""
+        return partial(route_refresh.ask, instance.requests)
 
 
 EXABGP = ExabgpSource()

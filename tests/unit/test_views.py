@@ -1,0 +1,67 @@
+"""Peers of which another router was asked: told apart by it, by its table and its VRF."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from collector.archive.gaps import GapFinder, GapState
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Loss
+from schemas.documents import Place, Session, to_document, to_message
+from schemas.message import Keepalive, OtherSource, Peer, Source, StateChange, Update
+from schemas.scalars import from_unix
+
+T = from_unix(1.8e9)
+PLAIN = Peer(address="192.0.2.1", asn=64500)
+BEFORE = Peer(address="192.0.2.1", asn=64500, router="198.51.100.1", rd="0:0", rib="pre-policy")
+BEHIND = BEFORE.model_copy(update={"rib": "post-policy"})
+ELSEWHERE = BEFORE.model_copy(update={"router": "198.51.100.2"})
+ALL = (PLAIN, BEFORE, BEHIND, ELSEWHERE)
+
+
+def update(peer: Peer, second: int = 0) -> Update:
+    return Update(ts=T + timedelta(seconds=second), source=OtherSource(name="x", at=7), peer=peer)
+
+
+def test_a_peer_that_speaks_to_us_has_an_address_and_an_as_alone() -> None:
+    bare = {"address": "192.0.2.1", "asn": 64500}
+    assert (PLAIN.model_dump(), PLAIN.model_dump(mode="json"), PLAIN.name) == (bare, bare, "192.0.2.1")
+    assert BEFORE.name == "192.0.2.1 at 198.51.100.1 0:0 pre-policy"
+    assert BEFORE.model_dump() == {**bare, "router": "198.51.100.1", "rd": "0:0", "rib": "pre-policy"}
+
+
+@pytest.mark.parametrize("peer", ALL, ids=lambda peer: peer.name)
+@pytest.mark.parametrize("source", [Source(pid=1, counter=2), Source(pid=1), OtherSource(name="x", at=7)])
+def test_a_document_becomes_its_message_again(peer: Peer, source: Any) -> None:
+    place = Place(ObjectId(), T, "test", None)
+    for message in (Update(ts=T, source=source, peer=peer), Keepalive(ts=T, source=source, peer=peer)):
+        document = to_document(message, place)
+        assert to_message(document) == message
+        assert None not in (*document["peer"].values(), *document["source"].values())
+
+
+def sessions(tracker: SessionTracker) -> dict[str, Session]:
+    return {session.peer.name: session for session in tracker.take_changed()}
+
+
+def test_each_view_of_a_peer_has_sessions_of_its_own() -> None:
+    tracker = SessionTracker(EXABGP, "test")
+    places = [tracker.follow(line, update(peer)).session for line, peer in enumerate(ALL)]
+    assert len(set(places)) == len(ALL)
+    tracker = SessionTracker(EXABGP, "test", note=tracker.note())
+    assert [tracker.follow(line, update(peer)).session for line, peer in enumerate(ALL, 4)] == places
+    tracker.follow(8, StateChange(ts=T, source=OtherSource(name="x"), peer=BEHIND, local=PLAIN, state="down"))
+    assert {name for name, one in sessions(tracker).items() if one.until} == {BEHIND.name}
+
+
+def test_gaps_of_the_views_of_a_peer_do_not_take_each_others_place() -> None:
+    gaps = GapFinder("test", 1, EXABGP.continuity((), {}), GapState())
+    for peer in ALL:
+        gaps.unheard(5, None, T, peer)
+        gaps.reject(5, T, peer, "rubbish")
+    assert len({gap.key for gap in gaps.take()}) == 2 * len(ALL)
+    gaps._add(6, T, Loss(BEFORE, T, 3, "pipe"))
+    assert [gaps.is_behind_gap(6, peer) for peer in ALL] == [False, True, False, False]
