@@ -44,6 +44,10 @@ class StoreUnavailableError(StoreError):
     """The database does not answer now; trying again later is right."""
 
 
+class DeadlineError(BgpledgerError):
+    """A question was not answered in the time that it was given."""
+
+
 class SpoolError(BgpledgerError):
     """The spool directory cannot be used: locked by another process, not writable, damaged."""
 

@@ -36,9 +36,9 @@ async def _archive(settings: Settings) -> None:
 
     from collector.archive.maintenance import Upkeep
     from collector.archive.outage import Together, announce, withdraw
-    from collector.cli.run_query import find_store
     from collector.errors import one_error
     from collector.logs import log_to_stderr
+    from collector.query.find_store import find_store
     from collector.rib.projector import Projector, Rhythm
     from collector.sources.known import find_instances
 

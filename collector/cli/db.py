@@ -61,7 +61,7 @@ def migrate(settings: Any) -> None:
 
 async def _rebuild(settings: Settings) -> tuple[int, int]:
     from collector.cli.progress import progress
-    from collector.cli.run_query import find_store
+    from collector.query.find_store import find_store
     from collector.rib.projector import Rhythm, rebuild
 
     sessions = 0
@@ -81,7 +81,7 @@ async def _migrate(settings: Settings) -> Sequence[Done]:
     import sys
 
     from collector.cli.progress import progress
-    from collector.cli.run_query import find_store
+    from collector.query.find_store import find_store
     from collector.store.migrate import migrate
 
     with progress(of="documents read") as shown:

@@ -12,11 +12,8 @@ from collector.cli.options import FormatOfAnswers, Limit, with_settings
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from bgpledger import Answers, Archive
     from collector.query.filters import Filter
-    from collector.query.rib import RibQuery
-    from collector.store.mongo import Store
     from schemas.query import RouteChange
 
 
@@ -41,51 +38,25 @@ def command(
     from collector.cli.progress import progress
     from collector.cli.run_query import answer, say
     from collector.query.arguments import check_family, parse_prefix, parse_time
-    from collector.query.narrow import narrow_diff
-    from collector.query.newest import newest_of
-    from collector.query.rib import RibQuery
     from schemas.query import RouteChange
 
     before, after = parse_time(earlier), parse_time(later)
     if before is None or after is None or after <= before:
         raise UsageError(f"{later!r} is not after {earlier!r}", "give the earlier time first")
-    question = RibQuery(parse_prefix(prefix, say=say) if prefix is not None else None)
-    check_family(filters, question.prefix)
+    asked = None if prefix is None else parse_prefix(prefix, say=say)
+    check_family(filters, asked)
 
-    hidden: dict[str, None] = {}
-
-    def ask(store: Store) -> AsyncIterator[RouteChange]:
-        changes = narrow_diff(
-            store,
-            question,
-            before,
-            after,
-            filters,
-            on_read=shown.advance,
-            on_hidden=lambda peer: hidden.update({peer: None}),
-        )
-        return newest_of(changes, limit, lambda change: change.route.since)
+    def ask(archive: Archive) -> Answers[RouteChange]:
+        return archive.diff(before, after, asked, filters, limit=limit, progress=shown.reach)
 
     with progress(among_answers=True, of="entries read") as shown:
-        nothing = answer(
-            settings,
-            ask,
-            RouteChange,
-            form,
-            moments=(before, after),
-            filters=filters,
-        )
-    if hidden:
-        sys.stderr.write(
-            f"lines of {', '.join(hidden)} were lost: routes of which it is not known whether they appeared or went are"
-            " left out (bgpledger history PREFIX shows what is known of one)\n"
-        )
-    elif nothing:
-        sys.stderr.write(f"no route {_asked_for(question, filters)}changed between these times\n")
+        nothing = answer(settings, ask, RouteChange, form)
+    if nothing:
+        sys.stderr.write(f"no route {_asked_for(asked, filters)}changed between these times\n")
 
 
-def _asked_for(question: RibQuery, filters: Filter) -> str:
+def _asked_for(prefix: str | None, filters: Filter) -> str:
     from collector.query.filters import Filter
 
-    words = f"to {question.prefix} " if question.prefix else ""
+    words = f"to {prefix} " if prefix else ""
     return words if filters == Filter() else f"{words}that passes these filters "

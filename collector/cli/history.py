@@ -31,21 +31,13 @@ def command(
 
     from collector.cli.run_query import answer, say
     from collector.query.arguments import check_family, parse_prefix
-    from collector.query.history import HistoryQuery, history
-    from collector.query.newest import newest
     from schemas.query import HistoryEntry
 
-    question = HistoryQuery(parse_prefix(prefix, say=say), filters)
-    check_family(filters, question.prefix)
-    nothing = answer(
-        settings,
-        lambda store: newest(history(store, question), limit),
-        HistoryEntry,
-        form,
-        filters=filters,
-    )
+    asked = parse_prefix(prefix, say=say)
+    check_family(filters, asked)
+    nothing = answer(settings, lambda archive: archive.history(asked, filters, limit=limit), HistoryEntry, form)
     if nothing:
-        sys.stderr.write(f"nothing {_is_known_of(question.prefix, filters)}\n")
+        sys.stderr.write(f"nothing {_is_known_of(asked, filters)}\n")
 
 
 def _is_known_of(prefix: str, filters: Filter) -> str:

@@ -13,8 +13,7 @@ def command(settings: Any, form: FormatOfAnswers = "table") -> None:
     import sys
 
     from collector.cli.run_query import answer
-    from collector.query.peers import peers_here
     from schemas.query import PeerStatus
 
-    if answer(settings, lambda store: peers_here(store, settings.data_dir), PeerStatus, form):
+    if answer(settings, lambda archive: archive.peers(), PeerStatus, form):
         sys.stderr.write("no peer is configured, and none has ever had a session\n")

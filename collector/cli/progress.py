@@ -40,8 +40,8 @@ class Progress:
             self._stream.write(f"\r{self._line()}\x1b[K")
             self._stream.flush()
 
-    def reach(self, done: int, total: int) -> None:
-        """So many of so many are done."""
+    def reach(self, done: int, total: int | None) -> None:
+        """So many of so many are done, where that is known."""
         self.total = total
         self.advance(done - self._done)
 

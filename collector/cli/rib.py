@@ -13,13 +13,13 @@ from collector.errors import UsageError
 from collector.present.names import EntryFormat
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
+    from bgpledger import Answers, Archive
     from collector.query.batch import Batch
     from collector.query.filters import Filter
     from collector.query.rib import Match, RibQuery
     from collector.settings import Settings
-    from collector.store.mongo import Store
 
 At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.", metavar="T")]
 
@@ -84,25 +84,23 @@ def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
     from collector.query.arguments import check_family
-    from collector.query.narrow import narrow_rib_batches, of_its_peers
-    from collector.query.newest import newest_routes
-    from collector.query.rib import count_stored
     from schemas.query import Route
 
     check_family(filters, question.prefix)
     hidden: list[str] = []
 
-    async def ask(store: Store) -> AsyncIterator[Batch]:
-        if question.is_of_tables:
-            shown.total = await count_stored(store, of_its_peers(question, filters))
-        batches = narrow_rib_batches(store, question, filters, on_read=shown.advance)
-        async for batch in newest_routes(batches, limit):
-            if batch.hidden:
-                hidden.append(batch.rib.session["peer"]["address"])
-            yield batch
+    def ask(archive: Archive) -> Answers[Batch]:
+        return archive.rib_batches(
+            *(question.prefix, filters),
+            match=question.match,
+            at=question.at,
+            limit=limit,
+            progress=shown.reach,
+            on_hidden=hidden.append,
+        )
 
     with progress(among_answers=True, of="entries read") as shown:
-        nothing = answer(settings, ask, Route, form, at=question.at, filters=filters)
+        nothing = answer(settings, ask, Route, form, at=question.at)
     if nothing:
         sys.stderr.write(_why_none(question, filters, hidden))
 

@@ -10,11 +10,7 @@ from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from collector.cli.progress import Progress
-    from collector.query.filters import Filter
-    from collector.store.mongo import Store
+    from bgpledger import Answers, Archive
     from schemas.query import HistoryEntry
 
 
@@ -44,38 +40,12 @@ def command(
     from schemas.query import FoundEntry
 
     check_routes_can_match(filters)
-    form_of_entries = form
+    complete = form not in WITHOUT_WITHDRAWN_ROUTES
 
-    def ask(store: Store) -> AsyncIterator[HistoryEntry]:
-        complete = form_of_entries not in WITHOUT_WITHDRAWN_ROUTES
-        return _search(store, filters, limit, shown, everything=everything, complete=complete)
+    def ask(archive: Archive) -> Answers[HistoryEntry]:
+        return archive.search(filters, everything=everything, complete=complete, limit=limit, progress=shown.reach)
 
     with progress(among_answers=True) as shown:
-        nothing = answer(settings, ask, FoundEntry, form_of_entries, filters=filters)
+        nothing = answer(settings, ask, FoundEntry, form)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")
-
-
-async def _search(
-    store: Store, filters: Filter, limit: int | None, shown: Progress, *, everything: bool, complete: bool
-) -> AsyncIterator[HistoryEntry]:
-    from collector.errors import UsageError
-    from collector.query.newest import search_newest
-    from collector.query.origins import are_indexed
-    from collector.query.search import count_updates, search
-
-    indexed = await are_indexed(store, filters)
-    count = await count_updates(store, filters)
-    if filters.asks_for_routes and not indexed and filters.start is None and not everything:
-        migrate = "; bgpledger db migrate makes an index that serves --origin" if filters.wanted_origins else ""
-        raise UsageError(
-            f"no index serves these filters: {count} UPDATEs would be read",
-            f"give a range of time (--start 2h, --duration 1d), or --all to read them all the same{migrate}",
-        )
-    shown.total = None if filters.span or indexed or limit else count
-    if limit is None:
-        entries = search(store, filters, complete=complete, on_read=shown.advance)
-    else:
-        entries = search_newest(store, filters, limit, complete=complete, on_read=shown.advance)
-    async for entry in entries:
-        yield entry

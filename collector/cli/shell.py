@@ -38,8 +38,8 @@ async def _run(settings: Settings, arguments: list[str]) -> int:
     import shutil
     import signal
 
-    from collector.cli.run_query import find_uri
     from collector.errors import CollectorError
+    from collector.query.find_store import find_uri
     from collector.store.credentials import options_for
     from collector.store.uri import with_database
 

@@ -110,8 +110,8 @@ async def _restore(
     settings: Settings, instances: Mapping[Instance, Sequence[KeptSegment]], database: str | None
 ) -> int:
     from collector.archive.restore import restore
-    from collector.cli.run_query import find_store
     from collector.logs import log_to_stderr
+    from collector.query.find_store import find_store
     from collector.sources.known import SOURCES
     from collector.spool.state import inspect
 

@@ -48,9 +48,9 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
 
     from pydantic import BaseModel
 
-    from collector.cli.run_query import find_store
     from collector.errors import StoreUnavailableError
     from collector.present.formats import write
+    from collector.query.find_store import find_store
     from collector.query.peers import peers_here
     from collector.query.status import status
     from schemas.query import CollectorStatus

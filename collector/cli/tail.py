@@ -30,17 +30,15 @@ def command(
 
         from collector.cli.run_query import answer
         from collector.query.arguments import check_routes_can_match, parse_time
-        from collector.query.tail import tail
         from schemas.query import LiveEntry
 
         check_routes_can_match(filters)
         wanted = replace(filters, start=parse_time(since))
         answer(
             settings,
-            lambda store: tail(store, wanted, limit=limit, pulse=_stop_when_nobody_reads),
+            lambda archive: archive.tail(wanted, limit=limit, pulse=_stop_when_nobody_reads),
             LiveEntry,
             form,
-            filters=wanted,
         )
 
 

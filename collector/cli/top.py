@@ -12,9 +12,7 @@ from collector.cli.options import FormatOfAnswers, with_settings
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from collector.store.mongo import Store
+    from bgpledger import Answers, Archive
     from schemas.query import TopEntry
 
 
@@ -63,8 +61,6 @@ def command(
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.query.search import count_updates
-    from collector.query.top import top
     from schemas.query import TopEntry
 
     if not all(filters.wants(kind) for kind in _KINDS[by]):
@@ -74,13 +70,10 @@ def command(
         )
     order: Any = by.replace("-", "_")
 
-    async def ask(store: Store) -> AsyncIterator[TopEntry]:
-        shown.total = None if filters.span or filters.wanted_origins else await count_updates(store, filters)
-        async for entry in top(store, what.value, order, filters, limit, on_read=shown.advance):
-            shown.end()
-            yield entry
+    def ask(archive: Archive) -> Answers[TopEntry]:
+        return archive.top(what.value, order, filters, limit=limit, progress=shown.reach)
 
     with progress() as shown:
-        nothing = answer(settings, ask, TopEntry, form, filters=filters)
+        nothing = answer(settings, ask, TopEntry, form, first=shown.end)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

@@ -34,8 +34,8 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     from collections.abc import AsyncIterator
 
     from collector.cli.progress import progress
-    from collector.cli.run_query import find_store
     from collector.present.formats import write
+    from collector.query.find_store import find_store
     from collector.query.running import find_running
     from collector.query.verify.verify import verify
     from schemas.query import Verification

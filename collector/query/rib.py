@@ -6,20 +6,51 @@ import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
 from collector.query.batch import Batch, routes_of
 from collector.query.peer_ribs import PeerRib, standing
-from collector.rib.routes import NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, within
+from collector.rib.routes import LAST, NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, order, within
 from collector.store.mongo import Store
 from schemas.message import Peer
 from schemas.query import Route
+from schemas.scalars import address_order
+from schemas.stored import SessionDocument
 
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
 _SHORTEST_OF_GROUP = {4: (24, 16, 0), 6: (48, 32, 0)}
 """A longest match is asked for in groups of lengths, by the version of IP: most routes are found in the first, and the
 short ones are often in UPDATEs of a thousand prefixes, all of which would have to be read."""
+
+
+class Place(NamedTuple):
+    """Where a route stands in an answer."""
+
+    address: str
+    """Its peer's."""
+    collector: str
+    session: str
+    """The session's key, in hexadecimal digits."""
+    route: bytes
+    """Its place among the session's routes."""
+
+    @classmethod
+    def of(cls, session: SessionDocument, key: RouteKey) -> Self:
+        """The place of one of a session's routes."""
+        return cls(session["peer"]["address"], session["collector"], str(session["_id"]), order(key))
+
+    def is_behind(self, session: SessionDocument) -> bool:
+        """Whether all of a session's routes stand before it."""
+        address, collector = session["peer"]["address"], session["collector"]
+        theirs = (*address_order(address), collector, str(session["_id"]))
+        return theirs < (*address_order(self.address), self.collector, self.session)
+
+    def rest_of(self, session: SessionDocument, span: Range | None) -> Range | None:
+        """What of a session's routes, in a span or all, stands behind it."""
+        if str(session["_id"]) != self.session:
+            return span
+        return Range(self.route + b"\0", span.last if span else LAST)
 
 
 @dataclass(frozen=True)
@@ -37,6 +68,8 @@ class RibQuery:
     """One peer's, which an index serves."""
     of_peer: Callable[[Peer], bool] = lambda _peer: True
     """Only of peers for which this holds: the tables of others are not read."""
+    after: Place | None = None
+    """Only what stands behind this place."""
 
     @property
     def is_of_tables(self) -> bool:
@@ -76,8 +109,10 @@ async def rib_batches(
         if not shown and question.prefix:
             family = "ipv6 unicast" if ":" in question.prefix else "ipv4 unicast"
             if known.hides(family) and known.gap:
-                hidden = RouteKey(family, None, None, question.prefix), RouteEntry(milliseconds(known.gap.ts), NO_FACTS)
-                yield Batch(known, [hidden], hidden=True)
+                key = RouteKey(family, None, None, question.prefix)
+                if question.after is None or str(known.session["_id"]) != question.after.session:
+                    hidden = key, RouteEntry(milliseconds(known.gap.ts), NO_FACTS)
+                    yield Batch(known, [hidden], hidden=True)
 
 
 async def count_stored(store: Store, question: RibQuery) -> int:
@@ -90,6 +125,8 @@ async def asked(
 ) -> AsyncIterator[PeerRib]:
     """What is known of each session that is asked for."""
     async for known in standing(store, question.at, peer=question.peer):
+        if question.after and question.after.is_behind(known.session):
+            continue
         if question.of_peer(Peer.model_validate(known.session["peer"])):
             known.on_read = on_read
             yield known
@@ -97,8 +134,11 @@ async def asked(
 
 async def matching(known: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
     """The routes of one session that are asked for, in their order, some thousands at a time."""
+    span = question.span if question.is_of_tables else None
+    if question.after:
+        span = question.after.rest_of(known.session, span)
     if question.prefix is None or question.is_of_tables:
-        async for items in known.table(question.span):
+        async for items in known.table(span):
             yield items
     else:
         found: Items = []
@@ -108,7 +148,7 @@ async def matching(known: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
                 longest = max(_length(key) for key, _ in found)
                 found = [item for item in found if _length(item[0]) == longest]
                 break
-        yield found
+        yield [item for item in found if span.has(item[0])] if span else found
 
 
 def _groups(prefix: str, match: Match) -> Iterator[list[str]]:

@@ -14,7 +14,18 @@ from typing import Any, NamedTuple
 import bson
 
 from collector.rib.pages import pack, unpack
-from collector.rib.routes import WITHDRAWN, Nlri, Range, RouteEntry, RouteKey, groups, key_of, milliseconds, order
+from collector.rib.routes import (
+    BEHIND_PREFIXES,
+    WITHDRAWN,
+    Nlri,
+    Range,
+    RouteEntry,
+    RouteKey,
+    groups,
+    key_of,
+    milliseconds,
+    order,
+)
 from schemas.stored import GroupDocument, UpdateDocument
 
 Change = tuple[bytes, RouteKey, RouteEntry]
@@ -100,7 +111,8 @@ class Fold:
                     yield key
 
     def _objects(self, group: GroupDocument) -> Sequence[Nlri]:
-        return group.get("objects", ()) if self._only is None and self._span is None else ()
+        none_asked_for = self._only is not None or (self._span and self._span.last < BEHIND_PREFIXES)
+        return () if none_asked_for else group.get("objects", ())
 
 
 def _place(change: Change) -> bytes:

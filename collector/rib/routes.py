@@ -142,6 +142,8 @@ def _second_text(seconds: int) -> str:
 
 BEHIND_PREFIXES = b"\x06"
 """Where the order of routes that are no prefixes begins."""
+LAST = b"\xff"
+"""Behind all routes."""
 
 
 def order(key: RouteKey) -> bytes:

@@ -102,7 +102,7 @@ import os, sys
 from collector.cli import main  # before: nobody may not read this
 import collector.cli.peers, collector.cli.run_query
 import collector.query.at_rest, collector.store.mongo, collector.query.peers
-import collector.cli.covered, collector.present.formats, collector.settings, motor
+import bgpledger, collector.present.formats, collector.settings, motor
 os.setgid(65534)
 os.setuid(65534)
 main()

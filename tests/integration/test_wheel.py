@@ -89,9 +89,14 @@ def test_every_module_can_be_imported(installed: Path) -> None:
 
 def test_it_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name.split("/")[0] for name in names} == {"collector", "schemas", f"bgpledger-{VERSION}.dist-info"}
+    assert {name.split("/")[0] for name in names} == {
+        "bgpledger",
+        "collector",
+        "schemas",
+        f"bgpledger-{VERSION}.dist-info",
+    }
     # PEP 561: a type checker believes the annotations of who has this file.
-    assert {"collector/py.typed", "schemas/py.typed"} <= names
+    assert {"bgpledger/py.typed", "collector/py.typed", "schemas/py.typed"} <= names
     assert {"collector/data/demo.mrt.gz", f"bgpledger-{VERSION}.dist-info/licenses/LICENSE"} <= names
 
 

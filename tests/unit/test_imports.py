@@ -24,12 +24,13 @@ ROOMS = [
     {"collector.sources.exabgp", "collector.archive", "collector.rib"},
     {"collector.sources.known"},
     {"collector.query"},
+    {"bgpledger"},
     {"collector.present"},
     {"collector.daemon", "collector.doctor", "collector.demo"},
     {"collector.cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
-FILES = sorted([*ROOT.glob("schemas/**/*.py"), *ROOT.glob("collector/**/*.py")])
+FILES = sorted([*ROOT.glob("bgpledger/**/*.py"), *ROOT.glob("schemas/**/*.py"), *ROOT.glob("collector/**/*.py")])
 
 
 def room_of(module: str) -> str | None:

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from collector.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from collector.query.filters import Filter
-    from collector.query.running import KnownPeer
-    from collector.store.mongo import Store
+from collector.query.arguments import Say
+from collector.query.coverage import began_after, coverage, removed_after, unknown_peers
+from collector.query.filters import Filter
+from collector.query.running import KnownPeer
+from collector.store.mongo import Store
+from schemas.scalars import spoken
 
 _TICK = timedelta(seconds=1)
 """A moment that was printed just now is none of the future on a machine whose clock is a little behind."""
 
 
-async def check_moments(store: Store, moments: Sequence[datetime], end: datetime | None = None) -> bool:
-    """Whether the archive covers the moments; where it does not, stderr says what it covers.
+async def check_moments(store: Store, moments: Sequence[datetime], end: datetime | None, say: Say) -> bool:
+    """Whether the archive covers the moments; where it does not, it is said what it covers.
 
     Args:
         store: the archive.
         moments: those that are asked about.
         end: of a range; it may lie in the future.
+        say: is told what the archive covers.
 
     Raises:
         UsageError: one lies in the future.
     """
-    from collector.query.coverage import began_after, coverage, removed_after
-    from schemas.scalars import spoken
-
     now = datetime.now(UTC)
     for moment in moments:
         if moment > now + _TICK:
@@ -46,20 +42,18 @@ async def check_moments(store: Store, moments: Sequence[datetime], end: datetime
     if earliest is None:
         return True
     if since := await began_after(store, earliest):
-        sys.stderr.write(f"the archive begins at {spoken(since)} UTC: nothing is known of what was before\n")
+        say(f"the archive begins at {spoken(since)} UTC: nothing is known of what was before")
         return False
     if kept := await removed_after(store, earliest, now):
-        sys.stderr.write(
+        say(
             f"UPDATEs from before {spoken(kept)} UTC have been removed ([retention] updates_days):"
-            " what was said then is not known\n"
+            " what was said then is not known"
         )
         return False
     return True
 
 
-async def check_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer]) -> None:
-    """Say on stderr which peers of the filters there are not."""
-    from collector.query.coverage import unknown_peers
-
+async def check_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer], say: Say) -> None:
+    """Say which peers of the filters there are not."""
     for peer in await unknown_peers(store, filters, configured):
-        sys.stderr.write(f"no peer {peer} is configured here, or was ever heard of: bgpledger peers shows who is\n")
+        say(f"no peer {peer} is configured here, or was ever heard of: bgpledger peers shows who is")

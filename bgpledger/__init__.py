@@ -1,0 +1,47 @@
+"""Ask the archive from Python: see `Archive`.
+
+    from bgpledger import Archive, parse_filter
+
+    async with Archive.open("mongodb://127.0.0.1:27017") as archive:
+        async for entry in archive.history("203.0.113.0/24", parse_filter({"peer": "192.0.2.1", "start": "2h"})):
+            print(entry.ts, entry.event, entry.as_path)
+
+Answers are the pydantic models that `bgpledger .. --format json` prints (`schemas.query`). All that can go wrong for a
+user is a `BgpledgerError`, with its `cause` and its `cure`.
+"""
+
+from bgpledger.answers import Answers
+from bgpledger.archive import Archive
+from collector.errors import BgpledgerError, DeadlineError, StoreError, StoreUnavailableError, UsageError
+from collector.query.arguments import parse_filter
+from collector.query.filters import Filter
+from schemas.query import (
+    CollectorStatus,
+    FoundEntry,
+    HistoryEntry,
+    LiveEntry,
+    PeerStatus,
+    Route,
+    RouteChange,
+    TopEntry,
+)
+
+__all__ = [
+    "Answers",
+    "Archive",
+    "BgpledgerError",
+    "CollectorStatus",
+    "DeadlineError",
+    "Filter",
+    "FoundEntry",
+    "HistoryEntry",
+    "LiveEntry",
+    "PeerStatus",
+    "Route",
+    "RouteChange",
+    "StoreError",
+    "StoreUnavailableError",
+    "TopEntry",
+    "UsageError",
+    "parse_filter",
+]

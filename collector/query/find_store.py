@@ -1,0 +1,67 @@
+"""Where the store is: at the URI that is given, where the collector has it that runs, or at rest where one ran."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from collector.errors import StoreUnavailableError
+from collector.query.at_rest import has_store, opened
+from collector.query.running import find_running
+from collector.settings import Settings, load
+from collector.store.mongo import Store
+
+
+@asynccontextmanager
+async def find_uri(settings: Settings, *, at_rest: bool = True) -> AsyncIterator[tuple[str, str]]:
+    """Where the store is that the settings name, or the collector which runs on their data directory, or ran there.
+
+    Args:
+        settings: which store.
+        at_rest: start the embedded store that a collector left there, for as long as this takes.
+
+    A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
+
+    Returns:
+        Its URI, and the name of the database.
+
+    Raises:
+        StoreError: there is none, or it does not start.
+    """
+    mongodb = settings.mongodb
+    running = find_running(settings.data_dir) if mongodb.uri is None else None
+    if running and not running.mongodb_uri and running.config:
+        mongodb = load(running.config, data_dir=settings.data_dir).mongodb
+    if mongodb.uri is not None:
+        yield mongodb.uri.get_secret_value(), mongodb.database
+    elif running and running.mongodb_uri:
+        yield running.mongodb_uri, running.database
+    elif at_rest and has_store(settings.data_dir):
+        async with opened(settings.data_dir, mongodb.embedded) as uri:
+            yield uri, mongodb.database
+    else:
+        raise StoreUnavailableError(
+            f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
+            "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
+        )
+
+
+@asynccontextmanager
+async def find_store(
+    settings: Settings, *, database: str | None = None, primary: bool = False, at_rest: bool = True
+) -> AsyncIterator[Store]:
+    """The store that `find_uri` finds.
+
+    Args:
+        settings: which store.
+        database: another one on the same server.
+        primary: read from the primary, whatever the URI says; for all who write.
+        at_rest: as there.
+
+    Raises:
+        StoreError: there is none, or it does not start.
+    """
+    async with find_uri(settings, at_rest=at_rest) as (uri, name):
+        opening = Store.open(uri, database=database or name, driver=settings.mongodb.driver, primary=primary)
+        async with opening as store:
+            yield store
