@@ -80,13 +80,15 @@ _MADE: dict[str, Callable[[], str]] = {
 def _make(what: str) -> str:
     if what.startswith("fields of "):
         name, _, without = what.removeprefix("fields of ").partition(" without ")
-        return fields.table(sorted((ROOT / "schemas").rglob("*.py")), name, without)
+        schemas = fields.read(sorted((ROOT / "schemas").rglob("*.py")))
+        return fields.table(schemas, name, frozenset(without.split(", ")))
     if what.startswith("programs of "):
         return programs.chapters(ROOT / what.removeprefix("programs of "))
     return _MADE[what]()
 
 
-def _read_page(_app: object, name: str, source: list[str]) -> None:
+def make_page(_app: object, name: str, source: list[str]) -> None:
+    """Put what is made from the code into a page, and lead its links within the site."""
     text = re.sub(r"<!-- made: (.+?) -->", lambda found: _make(found[1]), source[0])
     source[0] = lead_within(text, Path("docs", name).parent)
 
@@ -97,5 +99,5 @@ def _read_included(_app: object, path: Path, _page: str, source: list[str]) -> N
 
 def setup(app: Any) -> None:
     """Let pages be changed as they are read."""
-    app.connect("source-read", _read_page)
+    app.connect("source-read", make_page)
     app.connect("include-read", _read_included)

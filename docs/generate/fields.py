@@ -15,59 +15,65 @@ class Field(NamedTuple):
     name: str
     """As it is stored."""
     type: str
-    required: bool
+    """As it is written, without what wraps it: `NotRequired`, `Annotated`, `| None`."""
+    may_be_absent: bool
     about: str
 
 
 class Model(NamedTuple):
-    """A class with fields, or a type that has a name and a docstring."""
+    """A class with fields."""
 
     about: str
+    """The first paragraph of its docstring."""
+    told_by: str | None
+    """Another model that its docstring names (``see `schemas.message.Update` ``), whose words are for this one too."""
     bases: tuple[str, ...]
     fields: tuple[Field, ...]
 
 
+class Schemas(NamedTuple):
+    """What the files say."""
+
+    models: Mapping[str, Model]
+    names: Mapping[str, tuple[str, str]]
+    """Types that were given a name (`GapCause = Literal[...]`): what each is, and its docstring."""
+
+
 _PLAIN = {
-    "Key": "ObjectId",
-    "Timestamp": "date",
+    "ObjectId": "ObjectId",
     "datetime": "date",
+    "AwareDatetime": "date",
     "str": "string",
     "bytes": "binary",
     "int": "integer",
     "float": "number",
     "bool": "boolean",
     "Any": "anything",
-    "Asn": "integer",
-    "Uint32": "integer",
-    "Family": "string",
 }
 """What people in the Mongo shell call these."""
+_JSON = {"True": "true", "False": "false"}
 
 
-def read_models(files: list[Path]) -> dict[str, Model]:
-    """Every class of these files, by its name."""
-    found: dict[str, Model] = {}
-    for file in files:
-        body = ast.parse(file.read_text()).body
-        for node in body:
-            if isinstance(node, ast.ClassDef):
-                found[node.name] = Model(
-                    ast.get_docstring(node) or "",
-                    tuple(base.id for base in node.bases if isinstance(base, ast.Name)),
-                    tuple(_fields(node.body)),
-                )
-    return found
-
-
-def read_names(files: list[Path]) -> dict[str, tuple[str, str]]:
-    """Every type of these files that is given a name (`GapCause = Literal[...]`): what it is, and its docstring."""
-    found: dict[str, tuple[str, str]] = {}
+def read(files: list[Path]) -> Schemas:
+    """Every class of these files, and every type that has a name there."""
+    models: dict[str, Model] = {}
+    names: dict[str, tuple[str, str]] = {}
     for file in files:
         body = ast.parse(file.read_text()).body
         for node, behind in zip(body, [*body[1:], None], strict=True):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                found[node.targets[0].id] = ast.unparse(node.value), _text(behind)
-    return found
+            if isinstance(node, ast.ClassDef):
+                models[node.name] = _model(node)
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                names[node.targets[0].id] = ast.unparse(node.value), _text(behind)
+    return Schemas(models, names)
+
+
+def _model(node: ast.ClassDef) -> Model:
+    about = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+    told_by = re.search(r"; see `(?:[\w.]+\.)?(\w+)`", about)
+    total = not any(one.arg == "total" and ast.unparse(one.value) == "False" for one in node.keywords)
+    bases = tuple(base.id for base in node.bases if isinstance(base, ast.Name))
+    return Model(about, told_by and told_by[1], bases, tuple(_fields(node.body, total=total)))
 
 
 def _text(node: ast.stmt | None) -> str:
@@ -77,63 +83,76 @@ def _text(node: ast.stmt | None) -> str:
     return ""
 
 
-def _fields(body: list[ast.stmt]) -> Iterator[Field]:
+def _fields(body: list[ast.stmt], *, total: bool) -> Iterator[Field]:
     for node, behind in zip(body, [*body[1:], None], strict=True):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            written = ast.unparse(node.annotation)
-            if written.startswith("ClassVar"):
-                continue
-            alias = re.search(r"alias='(\w+)'", written + (ast.unparse(node.value) if node.value else ""))
-            required = node.value is None and not written.startswith("NotRequired")
-            kind = re.sub(r"^Annotated\[(.*?), .*\]$", r"\1", written)
-            kind = re.sub(r"^NotRequired\[(.*)\]$", r"\1", kind)
-            yield Field(alias[1] if alias else node.target.id, kind, required, _text(behind))
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        written = ast.unparse(node.annotation)
+        if written.startswith("ClassVar"):
+            continue
+        alias = re.search(r"alias='(\w+)'", written)
+        kind = _unwrapped(written)
+        absent = not total or written.startswith("NotRequired") or kind.endswith(" | None")
+        yield Field(alias[1] if alias else node.target.id, kind.removesuffix(" | None"), absent, _text(behind))
 
 
-def all_fields(models: Mapping[str, Model], name: str) -> list[Field]:
+def _unwrapped(written: str) -> str:
+    written = re.sub(r"^NotRequired\[(.*)\]$", r"\1", written)
+    return re.sub(r"^Annotated\[(.*?), .*\]$", r"\1", written)
+
+
+def all_fields(schemas: Schemas, name: str) -> list[Field]:
     """A model's fields with those that it inherits, which stand first; a field that is declared again stands once."""
+    model = schemas.models[name]
     found: dict[str, Field] = {}
-    for base in models[name].bases:
-        if base in models:
-            found.update({field.name: field for field in all_fields(models, base)})
-    found.update({field.name: field for field in models[name].fields})
+    for base in model.bases:
+        if base in schemas.models:
+            found.update({field.name: field for field in all_fields(schemas, base)})
+    found.update({field.name: field for field in model.fields})
+    if model.told_by and model.told_by in schemas.models:
+        told = {field.name: field.about for field in all_fields(schemas, model.told_by)}
+        found = {key: field._replace(about=field.about or told.get(key, "")) for key, field in found.items()}
     return list(found.values())
 
 
-def table(files: list[Path], name: str, without: str = "") -> str:
-    """A model in Markdown: its docstring, and a table of its fields but for one.
+def table(schemas: Schemas, name: str, without: frozenset[str] = frozenset()) -> str:
+    """A model in Markdown: its docstring, and a table of its fields but for some.
 
     Raises:
-        KeyError: these files have no such model.
+        KeyError: there is no such model.
     """
-    models, names = read_models(files), read_names(files)
-    lines = [" ".join(models[name].about.split("\n\n")[0].split()), "", "| field | type | |", "| --- | --- | --- |"]
-    for field in all_fields(models, name):
-        if field.name == without:
-            continue
-        about = field.about
-        inner = field.type.removesuffix(" | None")
-        if inner in names and inner not in _PLAIN:
-            inner, more = names[inner]
-            about = f"{about} {more}".strip()
-        kind = _kind(inner, models)
-        if field.type.endswith(" | None"):
-            kind += ", may be absent"
-        lines.append(f"| `{field.name}` | {kind} | {about.replace('|', chr(92) + '|')} |")
+    model = schemas.models[name]
+    about = schemas.models[model.told_by].about if model.told_by else model.about
+    lines = [about, "", "| field | type | |", "| --- | --- | --- |"]
+    for field in all_fields(schemas, name):
+        if field.name not in without:
+            kind = _kind(field.type, schemas) + (", may be absent" if field.may_be_absent else "")
+            said = f"{field.about} {_words_of(field.type, schemas)}".strip().replace("|", r"\|")
+            lines.append(f"| `{field.name}` | {kind} | {said} |")
     return "\n".join(lines)
 
 
-def _kind(written: str, models: Mapping[str, Model]) -> str:
+def _words_of(written: str, schemas: Schemas) -> str:
+    """What the name of a choice (`Literal`) says of its words."""
+    what, said = schemas.names.get(written, ("", ""))
+    return said if what.startswith("Literal[") else ""
+
+
+def _kind(written: str, schemas: Schemas) -> str:
     """A type in the words of the Mongo shell; a model of ours is a link to its heading."""
+    if written in _PLAIN:
+        return _PLAIN[written]
+    if written in schemas.models:
+        shown = schemas.models[written].told_by or written
+        return f"[{shown}](#{shown.lower()})"
+    if written in schemas.names:
+        return _kind(_unwrapped(schemas.names[written][0]), schemas)
     if written.startswith("Literal["):
-        return " or ".join(f"`{value.strip(chr(39))}`" for value in written[8:-1].split(", "))
+        return " or ".join(f"`{_JSON.get(word, word.strip(chr(39)))}`" for word in written[8:-1].split(", "))
     if written.startswith("list["):
-        return f"array of {_kind(written[5:-1], models)}"
+        return f"array of {_kind(written[5:-1], schemas)}"
     if written.startswith(("dict[", "Mapping[")):
         return "object"
     if " | " in written:
-        return " or ".join(_kind(part, models) for part in written.split(" | ") if part != "None")
-    written = written.removeprefix("Stored")  # as documents hold it: the model of that name says what it is
-    if written in models:
-        return f"[{written}](#{re.sub(r'(?<!^)(?=[A-Z])', '', written).lower()})"
-    return _PLAIN.get(written, f"`{written}`")
+        return " or ".join(_kind(part, schemas) for part in written.split(" | "))
+    return f"`{written}`"

@@ -6,17 +6,20 @@ import re
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import get_args, get_type_hints
 from xml.etree import ElementTree as ET
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import is_typeddict
 
+from docs import conf
 from docs.generate import fields, programs, rooms
-from schemas import attributes, documents, message
+from schemas import attributes, documents, message, stored
 from tests.support import ROOT
 
 ROOMS = rooms.read_rooms(ROOT, ["schemas"], ["collector"])
-SCHEMAS = sorted((ROOT / "schemas").rglob("*.py"))
+SCHEMAS = fields.read(sorted((ROOT / "schemas").rglob("*.py")))
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -88,28 +91,50 @@ def test_no_box_of_the_picture_covers_another() -> None:
         assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1], (one, other)
 
 
-@pytest.mark.parametrize("module", [attributes, documents, message])
-def test_fields_are_read_as_pydantic_knows_them(module: object) -> None:
-    read = fields.read_models(SCHEMAS)
-    models = [
-        model
-        for model in vars(module).values()
-        if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == vars(module)["__name__"]
-    ]
-    assert models
-    for model in models:
-        known = {field.alias or name: field.is_required() for name, field in model.model_fields.items()}
-        found = {field.name: field.required for field in fields.all_fields(read, model.__name__)}
-        assert found == known, model
+MODELS = [
+    model
+    for module in (attributes, documents, message, stored)
+    for name, model in vars(module).items()
+    if isinstance(model, type) and model.__module__ == module.__name__ and name in SCHEMAS.models
+]
 
 
-def test_every_field_of_a_document_has_its_row() -> None:
-    rows = fields.table(SCHEMAS, "Gap").splitlines()
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_fields_are_read_as_python_knows_them(model: type) -> None:
+    found = {field.name: field.may_be_absent for field in fields.all_fields(SCHEMAS, model.__name__)}
+    if is_typeddict(model):
+        assert found == {name: name in model.__optional_keys__ for name in model.__annotations__}  # type: ignore[attr-defined]
+    elif issubclass(model, BaseModel):
+        assert found.keys() == {field.alias or name for name, field in model.model_fields.items()}
+    else:
+        hints = {name: hint for name, hint in get_type_hints(model).items() if "ClassVar" not in str(hint)}
+        assert found == {name: type(None) in get_args(hint) for name, hint in hints.items()}
+
+
+def test_a_stored_document_is_told_in_the_words_of_its_model() -> None:
+    rows = fields.table(SCHEMAS, "GapDocument", frozenset({"_id", "v"})).splitlines()
     assert rows[0] == " ".join(str(documents.Gap.__doc__).split())
-    assert {row.split("`")[1] for row in rows[4:]} == {"_id", *documents.Gap.model_fields} - {"key"}
+    assert {row.split("`")[1] for row in rows[4:]} == stored.GapDocument.__annotations__.keys() - {"_id", "v"}
+    (line,) = (row for row in rows if row.startswith("| `line` "))
+    assert "Its number in the spool" in line
     (cause,) = (row for row in rows if row.startswith("| `cause` "))
     assert "`pipe` or `disk` or " in cause
     assert "`pipe`: a receiver died" in cause
+
+
+def pages() -> dict[str, str]:
+    """Every page, with what is made in it."""
+    found = {str(page.relative_to(ROOT / "docs")): [page.read_text()] for page in (ROOT / "docs").rglob("*.md")}
+    for name, source in found.items():
+        conf.make_page(None, name.removesuffix(".md"), source)
+    return {name: source[0] for name, source in found.items()}
+
+
+def test_what_is_made_has_its_place_and_its_links_lead_to_headings() -> None:
+    for name, text in pages().items():
+        assert "<!-- made" not in text, name
+        headings = {heading.strip().lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+        assert set(re.findall(r"\]\(#(\w+)\)", text)) <= headings, name
 
 
 def test_a_program_is_shown_with_what_its_head_says(tmp_path: Path) -> None:
