@@ -257,7 +257,7 @@ class CollectorStatus(Report):
     unreadable: int
     """Lines of peers' that could not be read, and may have said anything of their routes: they are rejects."""
     clock_steps: int = 0
-    """How often ExaBGP's clock was set back, as its lines tell."""
+    """How often the clock was set, forward or back, as receivers noticed and ExaBGP's lines tell."""
     clock_set_back: Timestamp | None = None
     """Since that time stored time stands still, until ExaBGP's clock is there again; null when it is."""
     lag_seconds: float

@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from collector.cli.options import FormatOfStatus, with_settings
-from collector.errors import CollectorError, SpoolError, StoreError
+from collector.errors import BgpledgerError, CollectorError, SpoolError, StoreError
 from collector.present.names import StatusFormat
 
 if TYPE_CHECKING:
     from collector.settings import Settings
     from schemas.query import CollectorStatus
 
+_FAR_AHEAD = timedelta(minutes=1)
+"""Stored time that stands still for less is soon right again."""
+
 
 @with_settings
 def command(settings: Any, form: FormatOfStatus = "table") -> None:
     """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
 
-    Exits with 1 when no collector runs, nothing can be stored or new lines are dropped: a health check.
+    Exits with 1 when no collector runs, nothing can be stored, new lines are dropped, or stored time is far ahead: a
+    health check.
     """
     import asyncio
 
+    if found := trouble(asyncio.run(_look(settings, form))):
+        raise found
+
+
+def trouble(found: CollectorStatus) -> BgpledgerError | None:
+    """What is wrong with a collector, if anything is that somebody has to see to."""
     from schemas.scalars import spoken
 
-    found = asyncio.run(_look(settings, form))
     if found.state != "running":
-        raise CollectorError(f"no collector runs on {settings.data_dir}", "start one: bgpledger run")
+        return CollectorError(f"no collector runs on {found.data_dir}", "start one: bgpledger run")
     if found.spool_full:
-        raise SpoolError(
+        return SpoolError(
             f"the spool has no room, new lines are dropped, {found.spool_full}",
             "make room on its disk, or mend the store if that is away, or raise spool.limit_mib",
         )
     if found.store.startswith("unreachable"):
-        raise StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
+        return StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
     if found.store_away_since:
-        raise StoreError(
+        return StoreError(
             f"nothing is stored since {spoken(found.store_away_since)} UTC: {found.last_error};"
             f" {found.waiting} lines wait in the spool",
             "see the log for the cure; nothing is lost meanwhile",
         )
+    if found.clock_set_back and found.clock_set_back - datetime.now(UTC) > _FAR_AHEAD:
+        return CollectorError(
+            f"stored time stands still at {spoken(found.clock_set_back)} UTC, which is to come: the clock was set back",
+            "see bgpledger doctor",
+        )
+    return None
 
 
 async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:

@@ -46,7 +46,7 @@ METRICS = {
         "counter", "Lines of peers that could not be read, and may have said anything.", lambda s: s.unreadable
     ),
     "bgpledger_clock_steps_total": _Metric(
-        "counter", "How often ExaBGP's clock was set back.", lambda s: s.clock_steps
+        "counter", "How often the clock was set, forward or back.", lambda s: s.clock_steps
     ),
     "bgpledger_store_up": _Metric(
         "gauge", "1 while the store answers.", lambda s: not s.store.startswith(("none", "un"))

@@ -1,9 +1,13 @@
 """What doctor finds without a collector: what a spool's note tells."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from collector.archive.session_tracker import SessionTracker
+from collector.cli.status import trouble
 from collector.doctor import _stored_time
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
@@ -11,6 +15,7 @@ from collector.sources.source import Rejection
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from tests.support import Router, read_all
+from tests.unit.test_layout import STATUS
 
 
 def archived(data_dir: Path, *lines: bytes) -> None:
@@ -42,6 +47,13 @@ def test_a_clock_that_was_set_back_and_is_there_again_is_not_warned_of(tmp_path:
     router.time -= 60
     archived(tmp_path, *before, router.keepalive())
     assert not list(_stored_time(tmp_path))
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(3600, True), (30, False), (-3600, False)])
+def test_status_is_in_trouble_while_stored_time_is_far_ahead(ahead: float, told: bool) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=ahead)
+    found = trouble(STATUS.model_copy(update={"state": "running", "clock_set_back": until}))
+    assert (found is not None and "the clock was set back" in found.cause) == told
 
 
 def test_where_nothing_was_archived_there_is_nothing_to_warn_of(tmp_path: Path) -> None:

@@ -269,6 +269,35 @@ def test_stored_time_never_runs_backwards_and_a_clock_that_was_set_back_is_notic
     assert (seconds(feed.only.last_seen), feed.only.until) == (1.25, None)
 
 
+CLOCK = b'{"bgpledger": "receive", "event": "clock", "time": %f, "pid": 9, "ppid": 100, "step": %f}'
+
+
+def test_a_clock_that_was_set_forward_is_noticed_and_moves_no_line_that_is_older() -> None:
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    step, older = feed.take(CLOCK % (1.8e9 + 3601, 3600.0), router.keepalive())
+    router.time += 3600
+    (newer,) = feed.take(router.keepalive())
+    assert [seconds(place.ts) for place in (step, older, newer)] == [3601, 1.25, 3601.5]
+    feed.restart()
+    note = feed.tracker.note()
+    assert (note["steps"], note["stepped"]["line"]) == (1, 4)
+    assert [note["stepped"][at][-10:-1] for at in ("before", "after")] == ["T08:00:01", "T09:00:01"]
+
+
+def test_a_clock_that_was_set_back_is_counted_once() -> None:
+    """The receiver sees it, and then ExaBGP's lines tell of it, those that were in the pipe not yet."""
+    router, feed = Router(), Feed()
+    feed.take(*router.up(), CLOCK % (1.8e9 - 59, -60.0), router.keepalive())
+    router.time -= 60
+    feed.restart()
+    feed.take(router.keepalive(), router.keepalive())
+    assert feed.tracker.note()["steps"] == 1
+    router.time -= 0.375
+    feed.take(router.keepalive())
+    assert feed.tracker.note()["steps"] == 2, "too small for the receiver"
+
+
 def test_a_session_whose_open_is_lost_is_asked_by_what_the_peer_offered_before() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.down())

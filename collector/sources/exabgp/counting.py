@@ -209,7 +209,8 @@ class Counting:
         state = self._state
         name = self._counter_name(counted.peer.address)
         only = None if name in state.before or counted.pid != state.exabgp else state.counters.get(name)
-        if only is not None and counted.counter == only.count + 1:  # as nearly always
+        certain = only is not None and not (state.spans and self._is_ahead_of_loss(only))
+        if only is not None and certain and counted.counter == only.count + 1:  # as nearly always
             state.drained = False
             only.asn, only.count, only.ts, only.line = counted.peer.asn, counted.counter, ts, line
             return NONE
@@ -232,10 +233,9 @@ class Counting:
         self._state.drained = False
         name = self._counter_name(counted.peer.address)
         counter = self._continued(name, counted)
-        spans = self._state.spans
         if counter is None:
             counter = self._begun(ts, name, counted)
-        elif spans and counter.line < spans[-1].line and self._fits_another(name, counter, counted):
+        elif self._is_ahead_of_loss(counter) and self._fits_another(name, counter, counted):
             self._lost(ts, name, counted, counter, None)
             counter = self._doubted(name, counter, counted)
         elif counted.counter > counter.count + 1:
@@ -264,7 +264,14 @@ class Counting:
             if counted.counter == counter.count + 1:
                 return counter
         likely = (newest, before) if before.left else (before, newest)
-        return next((counter for counter in likely if counted.counter > counter.count), None)
+        possible = [counter for counter in likely if counted.counter > counter.count]
+        explained = (one for one in possible if counted.counter - 1 - one.count <= self._most_lost(one.line))
+        return next(explained, possible[0] if possible else None)
+
+    def _is_ahead_of_loss(self, counter: _Counter) -> bool:
+        """Whether lines may be lost since its last one."""
+        spans = self._state.spans
+        return bool(spans) and counter.line < spans[-1].line
 
     def _fits_another(self, name: str, counter: _Counter, counted: Counted) -> bool:
         """Whether a line may as well go on with another count than this one, and other lines be lost then."""
@@ -301,16 +308,19 @@ class Counting:
                 self._over(ts, name, counted, old)
             else:
                 state.before[name] = old
+        unseen = old is None and state.reloaded and bool(state.spans)
+        if unseen and "/" not in name:  # its session may have begun with another object, of which all is lost so far
+            state.before[name] = _Counter(counted.peer.asn, 0, ts)
         counter = state.counters[name] = _Counter(counted.peer.asn, 0, ts)
         assert counted.counter is not None  # noqa: S101  # its caller has looked
         if counted.counter > 1:
-            known = old is not None or (state.knows_all and not (state.reloaded and state.spans))
+            known = old is not None or (state.knows_all and not unseen)
             self._lost(ts, name, counted, old, counted.counter - 1 if known else None)
         return counter
 
     def _over(self, ts: datetime, name: str, counted: Counted, old: _Counter) -> None:
         """A count has ended; if its last lines may be lost, nobody can count them."""
-        if cause := self._what_may_hide(old):
+        if old.count and (cause := self._what_may_hide(old)):
             self._lost(ts, name, counted, old, None, cause)
 
     def _follow_session(self, ts: datetime, name: str, counter: _Counter, counted: Counted) -> None:
@@ -377,7 +387,7 @@ class Counting:
         cause: GapCause | None = None,
     ) -> None:
         peer = Peer(address=name, asn=counted.peer.asn)
-        self._add(peer, last.ts if last else None, lines, cause or self._cause(last, ts))
+        self._add(peer, last.ts if last and last.count else None, lines, cause or self._cause(last, ts))
 
     def _cause(self, last: _Counter | None, ts: datetime) -> GapCause:
         hole = self._state.hole
