@@ -24,7 +24,7 @@ from collector.query.search import search
 from collector.query.tail import tail
 from collector.rib.projector import Rhythm, rebuild
 from collector.store.mongo import Document, Store
-from schemas.documents import collector_number, make_key
+from schemas.keys import collector_number, make_key
 
 CHANGES = 20_000
 """UPDATEs in two hours: a busy peer with a full table says as much."""

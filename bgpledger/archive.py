@@ -1,4 +1,4 @@
-"""The archive as a Python object."""
+"""The archive as a Python object. Each question imports what it needs: a command line must not wait for the others."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from bgpledger.answers import Answers
 from bgpledger.cursors import RouteMark, TimeMark
 from collector.errors import UsageError
 from collector.query.arguments import Say, check_family, check_routes_can_match, parse_prefix, parse_time
-from collector.query.batch import Batch
 from collector.query.covered import check_moments, check_peers
 from collector.query.filters import Filter
 from collector.query.find_store import find_store
 from collector.query.history import HistoryQuery, history
-from collector.query.narrow import narrow_diff, narrow_rib_batches, of_its_peers
-from collector.query.newest import newest, newest_of, newest_routes, search_newest
-from collector.query.origins import are_indexed
-from collector.query.rib import Match, RibQuery, count_stored
+from collector.query.newest import newest, newest_of, newest_routes
 from collector.query.running import find_running
-from collector.query.search import count_updates, search
-from collector.query.tail import tail
-from collector.query.top import By, What, top
 from collector.settings import Settings, load
 from collector.store.mongo import Store
 from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, Route, RouteChange, TopEntry
+
+if TYPE_CHECKING:
+    from collector.query.batch import Batch
+    from collector.query.rib import Match, RibQuery
+    from collector.query.top import By, What
 
 T = TypeVar("T")
 Time = str | datetime | None
@@ -131,6 +129,9 @@ class Archive:
             deadline: in seconds.
             progress: is told how many UPDATEs have been read.
         """
+        from collector.query.search import search
+        from collector.query.search_newest import search_newest
+
         check_routes_can_match(filters)
         mark = TimeMark(_named("search", "", filters), after)
         wanted = _from(filters, mark)
@@ -164,6 +165,8 @@ class Archive:
             deadline: in seconds.
             pulse: called after each look at the store, several times a second; what it raises ends this.
         """
+        from collector.query.tail import tail
+
         check_routes_can_match(filters)
 
         async def give(answers: Answers[HistoryEntry]) -> AsyncGenerator[HistoryEntry, None]:
@@ -259,6 +262,9 @@ class Archive:
 
         A filter lets a change through when the route passes it at one of the times.
         """
+        from collector.query.narrow import narrow_diff
+        from collector.query.rib import RibQuery
+
         before, behind = parse_time(earlier), parse_time(later)
         if before is None or behind is None or behind <= before:
             raise UsageError(f"{later!r} is not after {earlier!r}", "give the earlier time first")
@@ -297,6 +303,8 @@ class Archive:
         progress: Progress = _unwatched,
     ) -> Answers[TopEntry]:
         """Of which prefixes, origins, peers or paths most was said; see `bgpledger top --help` for what is counted."""
+        from collector.query.search import count_updates
+        from collector.query.top import top
 
         async def give(answers: Answers[TopEntry]) -> AsyncGenerator[TopEntry, None]:
             await self._cover(answers, filters)
@@ -309,7 +317,7 @@ class Archive:
 
     def peers(self, *, deadline: float | None = None) -> Answers[PeerStatus]:
         """Each peer: its state and since when, its updates and routes, and why it is not up."""
-        from collector.query.peers import peers_here  # with what it needs, a fifth of the time to load
+        from collector.query.peers import peers_here
 
         async def give(_answers: Answers[PeerStatus]) -> AsyncGenerator[PeerStatus, None]:
             async for peer in peers_here(self.store, self._data_dir):
@@ -346,6 +354,9 @@ class Archive:
         Raises:
             UsageError: all of them, and nobody said that they are to be.
         """
+        from collector.query.origins import are_indexed
+        from collector.query.search import count_updates
+
         indexed = await are_indexed(self.store, filters)
         count = await count_updates(self.store, filters)
         if filters.asks_for_routes and not indexed and filters.start is None and not everything:
@@ -359,6 +370,8 @@ class Archive:
     def _routes_asked(
         self, prefix: str | None, filters: Filter, match: Match, at: Time, after: str | None
     ) -> tuple[RibQuery, RouteMark]:
+        from collector.query.rib import RibQuery
+
         asked = None if prefix is None else parse_prefix(prefix, say=self._say)
         if asked is None and match != "exact":
             raise UsageError(f"{match.replace('_', ' ')} than what?", "give a prefix")
@@ -371,6 +384,9 @@ class Archive:
     async def _batches(
         self, answers: Answers[T], question: RibQuery, filters: Filter, limit: int | None, progress: Progress
     ) -> AsyncGenerator[Batch, None]:
+        from collector.query.narrow import narrow_rib_batches, of_its_peers
+        from collector.query.rib import count_stored
+
         await self._cover(answers, filters, question.at)
         total = await count_stored(self.store, of_its_peers(question, filters)) if question.is_of_tables else None
         batches = narrow_rib_batches(self.store, question, filters, on_read=_Count(progress, total).more)

@@ -7,13 +7,15 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collector.errors import UsageError
-from collector.query.batch import Batch
-from collector.query.rib import Place
 from collector.rib.routes import RouteKey, milliseconds, moment
 from schemas.query import HistoryEntry
+
+if TYPE_CHECKING:
+    from collector.query.batch import Batch
+    from collector.query.rib import Place
 
 _VERSION = 1
 
@@ -96,6 +98,8 @@ class RouteMark:
         self.at: datetime | None = None
         """The moment that was asked about, however it was written."""
         if after:
+            from collector.query.rib import Place
+
             at, address, collector, session, route = _read(after, question)
             self.place = Place(address, collector, session, bytes.fromhex(route))
             self.at = None if at is None else moment(at)
@@ -106,6 +110,8 @@ class RouteMark:
 
     def token(self) -> str | None:
         """The cursor."""
+        from collector.query.rib import Place
+
         place = Place.of(self._last[0].rib.session, self._last[1]) if self._last else self.place
         if place is None:
             return None

@@ -6,7 +6,6 @@ an ObjectId made of what the line says and where it stands: writing it twice is 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -18,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from schemas.attributes import origins
 from schemas.message import Answer, Message, OtherSource, Peer, Update
 from schemas.scalars import Timestamp
+from schemas.stored import GapCause
 
 VERSION = 1
 UPDATE_VERSION = 2
@@ -27,62 +27,6 @@ TABLE_VERSION = 2
 such routes are not read, and made anew."""
 MAX_RAW_BYTES = 1 << 20
 """What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
-
-_LINE_BITS = 40
-_LINES = (1 << _LINE_BITS) - 1
-
-
-def collector_number(collector: str) -> int:
-    """A collector's name as 24 bits, for its documents' keys: two collectors may write into one database."""
-    return int.from_bytes(hashlib.blake2b(collector.encode(), digest_size=3).digest())
-
-
-def instance_name(collector: str, instance: str) -> str:
-    """What stands for the collector's name in the keys of one of its spools: each counts its lines from 0 on.
-
-    Args:
-        collector: the name.
-        instance: what tells the spool from the collector's others (`1`, `bmp`); empty for the first one, which has the
-            name itself.
-    """
-    return f"{collector}#{instance}" if instance else collector
-
-
-def make_key(ts: datetime, collector: int, line: int) -> ObjectId:
-    """The key of what line number `line` of a collector's spool became.
-
-    Four bytes of seconds, three of collector, five of line (2**40 lines: seven years at 5,000 a second; then they
-    begin anew, still apart by their seconds). Keys sort by time, and one collector's by line within a second.
-    """
-    return ObjectId((int(ts.timestamp()) << 64 | collector << _LINE_BITS | line & _LINES).to_bytes(12))
-
-
-def make_gap_key(ts: datetime, collector: int, line: int, peer: str) -> ObjectId:
-    """The key of a gap of one peer that a line revealed: one line may reveal those of many."""
-    digest = hashlib.blake2b(f"{line} {peer}".encode(), digest_size=5).digest()
-    return ObjectId(int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + digest)
-
-
-def make_snapshot_key(ts: datetime, collector: int, session: ObjectId, part: int | None = None) -> ObjectId:
-    """The key of a session's table at a time, or of a part of it, unless another has it: then the next that is free."""
-    digest = hashlib.blake2b(f"{session} {ts.timestamp()} {part}".encode(), digest_size=5).digest()
-    return ObjectId(int(ts.timestamp()).to_bytes(4) + collector.to_bytes(3) + digest)
-
-
-def key_behind(key: ObjectId) -> ObjectId:
-    """The key behind one, of the same second and collector; the first of these behind the last."""
-    last = int.from_bytes(key.binary[7:]) + 1
-    return ObjectId(key.binary[:7] + (last & _LINES).to_bytes(5))
-
-
-def key_line(key: ObjectId) -> int:
-    """The line number in a key that `make_key` made."""
-    return int.from_bytes(key.binary[7:])
-
-
-def key_collector(key: ObjectId) -> int:
-    """The collector's, or instance's, 24 bits in a key."""
-    return int.from_bytes(key.binary[4:7])
 
 
 class Place(NamedTuple):
@@ -181,12 +125,6 @@ class _Document(BaseModel):
         """The document as MongoDB stores it."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
-
-GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session"]
-"""`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
-receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
-away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
-in a session whose begin was not heard, or whose end was."""
 
 COUNTED_CAUSES = frozenset(("pipe", "disk", "spool"))
 """Of lines that ExaBGP counted and nobody has."""

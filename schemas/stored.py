@@ -11,8 +11,13 @@ from typing import Any, Literal, NotRequired, TypedDict
 from bson import ObjectId
 
 from schemas.attributes import Attributes
-from schemas.documents import GapCause
 from schemas.message import Announced, Rib, peer_name
+
+GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session"]
+"""`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
+receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
+away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
+in a session whose begin was not heard, or whose end was."""
 
 
 class PeerDocument(TypedDict):

@@ -34,7 +34,8 @@ from collector.store.meta import Position
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
-from schemas.documents import Gap, Place, Session, collection_of, instance_name, make_reject, to_document
+from schemas.documents import Gap, Place, Session, collection_of, make_reject, to_document
+from schemas.keys import instance_name
 from schemas.message import Peer
 from schemas.stored import SessionDocument
 

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from collector.sources.source import Continuity, Effect, Loss
-from schemas.documents import COUNTED_CAUSES, Gap, Place, key_collector, make_gap_key, make_key
+from schemas.documents import COUNTED_CAUSES, Gap, Place
+from schemas.keys import key_collector, make_gap_key, make_key
 from schemas.message import Counted, Event, Peer
 
 

@@ -18,7 +18,8 @@ from typing_extensions import TypeIs
 
 from collector.archive.gaps import GapFinder, GapState
 from collector.sources.source import Effect, End, Source
-from schemas.documents import Gap, Place, Session, SessionNotification, collector_number, instance_name, make_key
+from schemas.documents import Gap, Place, Session, SessionNotification
+from schemas.keys import collector_number, instance_name, make_key
 from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload, Withdrawn
 
 log = logging.getLogger(__name__)

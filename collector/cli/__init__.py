@@ -1,78 +1,81 @@
 """The command `bgpledger`: one module a command; the only place that prints errors and exits.
 
-The modules here import what they need inside their functions: `bgpledger --help` must not wait for pydantic
-and pymongo to load.
+Only what a command line asks for is imported, and the modules here import what they need inside their functions:
+`bgpledger --help` must not wait for pydantic and pymongo to load, nor a question for twenty other commands.
 """
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import typer
 
-from collector.cli import (
-    archive,
-    config,
-    db,
-    demo,
-    diff,
-    doctor,
-    history,
-    peers,
-    receive,
-    replay,
-    rib,
-    run,
-    search,
-    shell,
-    spool,
-    status,
-    tail,
-    top,
-    verify,
-)
 from collector.cli.options import before_the_command
 from collector.errors import BgpledgerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-app = typer.Typer(
-    name="bgpledger",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.callback()(before_the_command)
-app.command("run", short_help="Collect, until Ctrl-C.")(run.command)
-app.command("replay", short_help="Play an MRT update file into a BGP daemon.")(replay.command)
-app.command("history", short_help="What every peer said of a prefix.")(history.command)
-app.command("rib", short_help="The routes as they stand, or stood at a time.")(rib.rib_command)
-app.command("lookup", short_help="Each peer's longest match of an address.")(rib.lookup_command)
-app.command("diff", short_help="Which routes changed between two times.")(diff.command)
-app.command("search", short_help="Updates and sessions, by any filter.")(search.command)
-app.command("tail", short_help="Updates and sessions as they are stored.")(tail.command)
-app.command("top", short_help="Of what most was said.")(top.command)
-app.command("peers", short_help="The state of each peer, and since when.")(peers.command)
-app.command("status", short_help="How the collector and its store do.")(status.command)
-app.command(
-    "shell",
-    short_help="mongosh on the archive.",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(shell.command)
-app.command("verify", short_help="Whether every line is stored, once.")(verify.command)
-app.command("demo", short_help="Show it all in a minute, on this machine alone.")(demo.command)
-app.add_typer(config.app, name="config")
-app.add_typer(spool.app, name="spool")
-app.add_typer(db.app, name="db")
-app.command("doctor", short_help="What is missing here, and the cure.")(doctor.command)
-app.command("receive", short_help="What ExaBGP starts, to write the spool.")(receive.command)
-app.command("archive", short_help="Store what is spooled, without ExaBGP.")(archive.command)
+
+class _Command(NamedTuple):
+    module: str
+    help: str | None = None
+    """In one line; None of several commands with a name in common, which say it themselves."""
+    function: str = "command"
+    context: dict[str, Any] | None = None
+
+
+_COMMANDS = {
+    "run": _Command("run", "Collect, until Ctrl-C."),
+    "replay": _Command("replay", "Play an MRT update file into a BGP daemon."),
+    "history": _Command("history", "What every peer said of a prefix."),
+    "rib": _Command("rib", "The routes as they stand, or stood at a time.", "rib_command"),
+    "lookup": _Command("rib", "Each peer's longest match of an address.", "lookup_command"),
+    "diff": _Command("diff", "Which routes changed between two times."),
+    "search": _Command("search", "Updates and sessions, by any filter."),
+    "tail": _Command("tail", "Updates and sessions as they are stored."),
+    "top": _Command("top", "Of what most was said."),
+    "peers": _Command("peers", "The state of each peer, and since when."),
+    "status": _Command("status", "How the collector and its store do."),
+    "shell": _Command(
+        "shell", "mongosh on the archive.", context={"allow_extra_args": True, "ignore_unknown_options": True}
+    ),
+    "verify": _Command("verify", "Whether every line is stored, once."),
+    "demo": _Command("demo", "Show it all in a minute, on this machine alone."),
+    "config": _Command("config"),
+    "spool": _Command("spool"),
+    "db": _Command("db"),
+    "doctor": _Command("doctor", "What is missing here, and the cure."),
+    "receive": _Command("receive", "What ExaBGP starts, to write the spool."),
+    "archive": _Command("archive", "Store what is spooled, without ExaBGP."),
+}
+
+
+def make_app(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
+    """The command line with these commands."""
+    app = typer.Typer(
+        name="bgpledger",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(before_the_command)
+    for name in names:
+        command = _COMMANDS[name]
+        module = import_module(f"collector.cli.{command.module}")
+        if command.help is None:
+            app.add_typer(module.app, name=name)
+        else:
+            function = getattr(module, command.function)
+            app.command(name, short_help=command.help, context_settings=command.context)(function)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,8 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that is no text must not end an answer
             stream.reconfigure(errors="backslashreplace")
+    # What is imported stays: to look for cycles in it takes a tenth of the time of a question.
+    gc.set_threshold(50_000)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        _no_empty_texts(sys.argv[1:] if arguments is None else arguments)
+        _no_empty_texts(words)
+        app = make_app(words[:1]) if words and words[0] in _COMMANDS else make_app()
         sys.exit(app(args=arguments, standalone_mode=False) or 0)
     except BgpledgerError as error:
         _fail(error.cause, error.cure, error.exit_status)

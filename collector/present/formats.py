@@ -4,42 +4,44 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic import BaseModel
 
-from collector.present import bgpdump, bgpreader, lines, prometheus, separated, table
 from collector.present.names import Format
-from collector.query.batch import Batch
 from schemas.query import Route
 
+if TYPE_CHECKING:
+    from collector.query.batch import Batch
+
 Writer = Callable[[AsyncIterator[BaseModel], type[BaseModel], TextIO], Awaitable[int]]
-RouteWriter = Callable[[AsyncIterator[Batch], datetime, TextIO], Awaitable[int]]
+RouteWriter = Callable[["AsyncIterator[Batch]", datetime, TextIO], Awaitable[int]]
 
 
 WITHOUT_WITHDRAWN_ROUTES: frozenset[Format] = frozenset(("bgpdump", "bgpreader"))
 """Of a withdrawal these show the prefix alone."""
 
-_WRITERS: dict[Format, Writer] = {
-    "table": table.write,
-    "json": lines.write_json,
-    "jsonl": lines.write,
-    "csv": separated.write_csv,
-    "psv": separated.write_psv,
-    "bgpdump": bgpdump.write,
-    "bgpreader": bgpreader.write,
-    "prometheus": prometheus.write,
+_WRITERS: dict[Format, tuple[str, str]] = {
+    "table": ("table", "write"),
+    "json": ("lines", "write_json"),
+    "jsonl": ("lines", "write"),
+    "csv": ("separated", "write_csv"),
+    "psv": ("separated", "write_psv"),
+    "bgpdump": ("bgpdump", "write"),
+    "bgpreader": ("bgpreader", "write"),
+    "prometheus": ("prometheus", "write"),
 }
+"""A module and a function of it: only that of the format that is wanted is imported."""
 
-
-_ROUTE_WRITERS: dict[Format, RouteWriter] = {
-    "table": table.write_routes,
-    "json": lines.write_routes_json,
-    "jsonl": lines.write_routes,
-    "csv": separated.write_routes_csv,
-    "psv": separated.write_routes_psv,
-    "bgpdump": bgpdump.write_routes,
-    "bgpreader": bgpreader.write_routes,
+_ROUTE_WRITERS: dict[Format, tuple[str, str]] = {
+    "table": ("table", "write_routes"),
+    "json": ("lines", "write_routes_json"),
+    "jsonl": ("lines", "write_routes"),
+    "csv": ("separated", "write_routes_csv"),
+    "psv": ("separated", "write_routes_psv"),
+    "bgpdump": ("bgpdump", "write_routes"),
+    "bgpreader": ("bgpreader", "write_routes"),
 }
 
 
@@ -61,5 +63,12 @@ async def write(
         at: the moment at which routes stand; None: now.
     """
     if kind is Route:
-        return await _ROUTE_WRITERS[form](answers, at or datetime.now(UTC), stream)
-    return await _WRITERS[form](answers, kind, stream)
+        write_routes: RouteWriter = _found(_ROUTE_WRITERS[form])
+        return await write_routes(answers, at or datetime.now(UTC), stream)
+    write_models: Writer = _found(_WRITERS[form])
+    return await write_models(answers, kind, stream)
+
+
+def _found(name: tuple[str, str]) -> Any:
+    module, function = name
+    return getattr(import_module(f"collector.present.{module}"), function)

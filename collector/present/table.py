@@ -6,12 +6,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from pydantic import BaseModel
 
 from collector.present.layout import Layout, bold, terminal_width, text_width
-from collector.query.batch import Batch, routes_of
 from collector.query.communities import communities_of
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.query import (
@@ -29,6 +28,9 @@ from schemas.query import (
     Verification,
 )
 from schemas.scalars import spoken
+
+if TYPE_CHECKING:
+    from collector.query.batch import Batch
 
 _PART = 500
 """Rows whose widths decide those of the columns; a longer table is printed in such parts."""
@@ -68,6 +70,8 @@ async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream
 
 async def write_routes(batches: AsyncIterator[Batch], _at: datetime, stream: TextIO) -> int:
     """Write routes as `write` does."""
+    from collector.query.batch import routes_of
+
     return await write(routes_of(batches), Route, stream)
 
 

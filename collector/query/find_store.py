@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from collector.errors import StoreUnavailableError
-from collector.query.at_rest import has_store, opened
 from collector.query.running import find_running
 from collector.settings import Settings, load
 from collector.store.mongo import Store
@@ -34,16 +33,19 @@ async def find_uri(settings: Settings, *, at_rest: bool = True) -> AsyncIterator
         mongodb = load(running.config, data_dir=settings.data_dir).mongodb
     if mongodb.uri is not None:
         yield mongodb.uri.get_secret_value(), mongodb.database
-    elif running and running.mongodb_uri:
+        return
+    if running and running.mongodb_uri:
         yield running.mongodb_uri, running.database
-    elif at_rest and has_store(settings.data_dir):
-        async with opened(settings.data_dir, mongodb.embedded) as uri:
-            yield uri, mongodb.database
-    else:
+        return
+    from collector.query.at_rest import has_store, opened
+
+    if not at_rest or not has_store(settings.data_dir):
         raise StoreUnavailableError(
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
         )
+    async with opened(settings.data_dir, mongodb.embedded) as uri:
+        yield uri, mongodb.database
 
 
 @asynccontextmanager

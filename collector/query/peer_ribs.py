@@ -24,7 +24,8 @@ from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, 
 from collector.rib.snapshots import Beside, Stored
 from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER, NEWEST_FIRST, pieces, updates_of_peer
-from schemas.documents import Snapshot, key_collector, key_line
+from schemas.documents import Snapshot
+from schemas.keys import key_collector, key_line
 from schemas.query import Route, RouteState
 from schemas.scalars import address_order
 from schemas.stored import GapDocument, SessionDocument, UpdateDocument

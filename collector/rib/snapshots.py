@@ -23,7 +23,8 @@ from collector.rib.fold import Change, Fold
 from collector.rib.routes import BEHIND_PREFIXES, WITHDRAWN, Items, Range, RouteEntry, RouteKey, order
 from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST
-from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart, collector_number, key_behind, make_snapshot_key
+from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart
+from schemas.keys import collector_number, key_behind, make_snapshot_key
 from schemas.scalars import spoken
 from schemas.stored import SessionDocument
 

@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from collector.instances import Instance
 from collector.settings import Settings
-from schemas.documents import GapCause, SessionNotification
+from schemas.documents import SessionNotification
 from schemas.message import Counted, Event, Message, Notification, Peer, PeerMessage, Sent
+from schemas.stored import GapCause
 
 Ask = Callable[[str, str], bool]
 """Asks the peer of a name (`schemas.message.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a

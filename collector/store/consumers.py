@@ -16,7 +16,7 @@ from collector.store.collections import EXPIRIES
 from collector.store.meta import Position
 from collector.store.mongo import Store
 from collector.store.updates import messages_of, updates_of_peer
-from schemas.documents import collector_number, key_collector, key_line
+from schemas.keys import collector_number, key_collector, key_line
 
 Collection = Literal["updates", "messages", "gaps"]
 

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 
 from collector.errors import StoreError
 from collector.store.collections import SCHEMA_VERSION
-from schemas.documents import collector_number
+from schemas.keys import collector_number
 
 _COLLECTOR = "collector:"
 _CONSUMER = "consumer:"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, Self, TypedDict, Unpack, overload
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 import pymongo
 from bson.errors import BSONError
@@ -29,7 +30,6 @@ from collector.store import writes
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
 from collector.store.meta import Meta, Position
-from collector.store.preparing import Lack, Preparer, Told
 from collector.store.reading import Question, read, served
 from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
@@ -45,6 +45,9 @@ from schemas.stored import (
     SnapshotPartDocument,
     UpdateDocument,
 )
+
+if TYPE_CHECKING:
+    from collector.store.preparing import Lack, Preparer, Told
 
 _DURABLE = WriteConcern("majority", j=True)
 _NOT_AUTHORISED = (13, 18)
@@ -85,7 +88,12 @@ class Store:
         self.shown_uri = redact(uri)
         self.database_name = database
         self._meta = Meta(self._primary["meta"], self.shown_uri)
-        self._preparer = Preparer(self._primary)
+
+    @cached_property
+    def _preparer(self) -> Preparer:
+        from collector.store.preparing import Preparer  # questions need none
+
+        return Preparer(self._primary)
 
     @classmethod
     def open(

@@ -22,7 +22,8 @@ from collector.sources.exabgp.decode import counted, decode
 from collector.sources.source import TORN, Rejection
 from collector.spool.segment import segments
 from collector.store.mongo import Store
-from schemas.documents import Place, collection_of, collector_number, key_line, make_key, to_document
+from schemas.documents import Place, collection_of, to_document
+from schemas.keys import collector_number, key_line, make_key
 from schemas.message import Answer, Counted, Keepalive, Message, ReceiverEnd, ReceiverStart, Shutdown, StateChange
 from schemas.stored import SessionDocument
 

@@ -19,7 +19,7 @@ from collector.instances import Instance
 from collector.spool.spool import inspect
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
-from schemas.documents import collector_number, instance_name, key_collector
+from schemas.keys import collector_number, instance_name, key_collector
 from schemas.stored import SessionDocument
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port, processes
 from tests.support import ROOT, Router, until

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from collector.cli import app, main
+from collector.cli import main, make_app
 from collector.settings.load import keys, variables
 from collector.store.mongo import Store
 from tests.store.test_asking import archive
@@ -153,7 +153,7 @@ COMMANDS = (
 
 def options_of(command: str) -> list[str]:
     """The long names of a command's options that take a value; a URI could name another machine."""
-    found: Any = get_command(app)
+    found: Any = get_command(make_app())
     for word in command.split():
         found = found.commands[word]
     named = [max(one.opts, key=len) for one in found.params if not getattr(one, "is_flag", True)]

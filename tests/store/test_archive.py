@@ -23,7 +23,7 @@ from collector.sources.source import TORN
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
-from schemas.documents import key_line
+from schemas.keys import key_line
 from schemas.query import HistoryEntry
 from tests.support import Router, shared, until
 

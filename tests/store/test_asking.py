@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from collector.archive.archiver import Archiver
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
-from collector.query.newest import newest_of, search_newest
+from collector.query.newest import newest_of
 from collector.query.routes import LastRoutes
 from collector.query.search import count_updates, search
+from collector.query.search_newest import search_newest
 from collector.query.tail import tail
 from collector.query.top import TopTally, top
 from collector.sources.exabgp.source import EXABGP

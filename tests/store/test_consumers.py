@@ -14,7 +14,7 @@ from collector.spool.spool import identity
 from collector.store.consumers import Consumer, Expired, Stored
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
-from schemas.documents import collector_number, instance_name, key_collector, key_line
+from schemas.keys import collector_number, instance_name, key_collector, key_line
 from tests.store.test_archive import archive, documents
 from tests.store.test_origins import a_day
 from tests.store.test_traits import NARROW, AsIf

@@ -16,7 +16,7 @@ from collector.settings.model import RetentionSettings
 from collector.store.collections import COLLECTIONS, SCHEMA_VERSION
 from collector.store.migrate import migrate
 from collector.store.mongo import Store
-from schemas.documents import collector_number
+from schemas.keys import collector_number
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import Forward, Message, Proxy, proxy
 from tests.store.test_migrate import Watching

@@ -14,7 +14,7 @@ from collector.spool.kept import Keep, kept_segments, lines_of
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
-from schemas.documents import key_line
+from schemas.keys import key_line
 from tests.running import bgpledger
 from tests.support import Router
 

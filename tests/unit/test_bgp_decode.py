@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from collector.bgp.decode import BadMessageError, decode_message
 from collector.bgp.messages import MARKER, Abilities
 from collector.sources.exabgp.decode import decode
-from schemas.documents import Place, make_key, to_document
+from schemas.documents import Place, to_document
+from schemas.keys import make_key
 from schemas.message import EndOfRib, Update
 from tests.exabgp_lines import NEXT_HOP, ORIGIN, Speaker, as_path, attribute, body, packed, prefixes, reach, unreach
 from tests.families import ROUTES, Route

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from collector.sources.exabgp.decode import decode
 from collector.sources.source import Rejection
-from schemas.documents import Place, make_key, to_document, to_message
+from schemas.documents import Place, to_document, to_message
+from schemas.keys import make_key
 from schemas.message import (
     Answer,
     Detail,

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from collector.rib.fold import Fold
 from collector.rib.routes import WITHDRAWN, groups
 from collector.sources.exabgp.decode import decode
-from schemas.documents import Place, make_key, to_document
+from schemas.documents import Place, to_document
 from schemas.identity import identity
+from schemas.keys import make_key
 from schemas.message import Update
 from schemas.stored import UpdateDocument
 from tests.exabgp_lines import ORIGIN, Speaker, as_path, packed, reach, unreach

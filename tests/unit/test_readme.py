@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from collector.cli import app
+from collector.cli import make_app
 from collector.settings import Settings
 from schemas import documents, message
 from tests.support import ROOT
@@ -29,7 +29,7 @@ def commands() -> dict[str, set[str]]:
         else:
             found[name] = {option for parameter in command.params for option in parameter.opts}  # type: ignore[attr-defined]
 
-    walk("", get_command(app))
+    walk("", get_command(make_app()))
     return found
 
 
@@ -45,7 +45,7 @@ def test_no_letter_means_two_things() -> None:
         options = [option for parameter in command.params for option in parameter.opts]  # type: ignore[attr-defined]
         assert len(options) == len(set(options)), command
 
-    walk(get_command(app))
+    walk(get_command(make_app()))
 
 
 _OF_OTHERS = {"--strict", "--version", "--sync-on-commit"}
@@ -53,7 +53,7 @@ _OF_OTHERS = {"--strict", "--version", "--sync-on-commit"}
 
 
 def test_every_option_that_is_named_exists() -> None:
-    before = {option for parameter in get_command(app).params for option in parameter.opts}
+    before = {option for parameter in get_command(make_app()).params for option in parameter.opts}
     known = before.union(*commands().values())
     asking = re.sub(r"^\$ bgpledger shell .*", "", (ROOT / "docs/asking.md").read_text(), flags=re.MULTILINE)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + asking))

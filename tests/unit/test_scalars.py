@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.attributes import format_as_path, parse_as_path
-from schemas.documents import collector_number, key_line, make_key
+from schemas.keys import collector_number, key_line, make_key
 from schemas.scalars import from_unix, normalise_address, normalise_prefix, normalise_prefixes, storable
 
 

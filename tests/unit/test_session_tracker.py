@@ -7,7 +7,8 @@ from collector.archive.session_tracker import SessionTracker
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
-from schemas.documents import Place, Session, key_line, to_document, to_message
+from schemas.documents import Place, Session, to_document, to_message
+from schemas.keys import key_line
 from tests.support import Router
 
 HELPER = b'{"bgpledger": "receive", "event": "start", "time": %f, "pid": 9, "ppid": %d}'

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from collector.query.verify.inventory import Books, Stream, Tally
-from schemas.documents import COUNTED_CAUSES, key_line
+from schemas.documents import COUNTED_CAUSES
+from schemas.keys import key_line
 from schemas.query import Finding
 
 

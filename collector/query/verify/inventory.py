@@ -15,7 +15,7 @@ from bson import ObjectId
 from collector.query.verify.bitmap import Numbers
 from collector.sources.source import TORN, Source
 from collector.store.writes import REFUSALS, Document
-from schemas.documents import collector_number, instance_name, key_collector, key_line
+from schemas.keys import collector_number, instance_name, key_collector, key_line
 from schemas.message import Counted
 
 _STEP = 32

@@ -21,7 +21,8 @@ from collector.query.verify.reader import every_document
 from collector.sources.known import SOURCES, find_instances
 from collector.spool.spool import SpoolState, inspect, known_identity
 from collector.store.mongo import Store
-from schemas.documents import COUNTED_CAUSES, Session, instance_name, key_line
+from schemas.documents import COUNTED_CAUSES, Session
+from schemas.keys import instance_name, key_line
 from schemas.query import Finding, Verification
 from schemas.stored import MessageDocument
 

@@ -26,8 +26,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from collector.sources.source import NONE, Effect, Loss
-from schemas.documents import GapCause
 from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, ReceiverStart, Reload, Shutdown
+from schemas.stored import GapCause
 
 SILENCE = "ExaBGP ended without a word"
 """Why sessions ended where another ExaBGP speaks, and the one before did not say that it would end."""
