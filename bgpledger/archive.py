@@ -303,12 +303,13 @@ class Archive:
         progress: Progress = _unwatched,
     ) -> Answers[TopEntry]:
         """Of which prefixes, origins, peers or paths most was said; see `bgpledger top --help` for what is counted."""
+        from collector.query.origins import are_indexed
         from collector.query.search import count_updates
         from collector.query.top import top
 
         async def give(answers: Answers[TopEntry]) -> AsyncGenerator[TopEntry, None]:
             await self._cover(answers, filters)
-            whole = not filters.span and not filters.wanted_origins
+            whole = not filters.span and not await are_indexed(self.store, filters)
             read = _Count(progress, await count_updates(self.store, filters) if whole else None)
             async for entry in top(self.store, what, by, filters, limit, on_read=read.one):
                 yield entry

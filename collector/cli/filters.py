@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from collector.cli.options import with_options
+from collector.cli.options import LessSpecific, MoreSpecific, prefix_match, with_options
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
@@ -43,11 +43,18 @@ _OPTIONS: Mapping[str, Any] = {
         "--attribute",
     ),
 }
+_PREFIXES: Mapping[str, Any] = {
+    "prefix": Annotated[_Text, _option("Only routes of this prefix.", "PREFIX", "--prefix", "-p")],
+    "more_specific": MoreSpecific,
+    "less_specific": LessSpecific,
+}
 _TIMES = ("start", "end", "duration")
 _OF_ENTRIES = (*_TIMES, "elem")
 
 
-def with_filters(command: Callable[..., None], *, times: bool = True, standing: bool = False) -> Callable[..., None]:
+def with_filters(
+    command: Callable[..., None], *, times: bool = True, standing: bool = False, prefixes: bool = False
+) -> Callable[..., None]:
     """Give a command every filter as an option; it gets them as one `Filter`, `filters`.
 
     In each of them but the AS path a comma is OR, and a leading ! excludes; so does a leading ! of the AS path.
@@ -56,16 +63,17 @@ def with_filters(command: Callable[..., None], *, times: bool = True, standing: 
         command: what it wraps; takes `filters`.
         times: those of time as well.
         standing: only those that a route has which stands: none of times, none of kinds of entries.
+        prefixes: that of the prefix as well, for who does not ask about one.
     """
     left_out = _OF_ENTRIES if standing else () if times else _TIMES
-    options = {name: option for name, option in _OPTIONS.items() if name not in left_out}
-
-    annotations = {name: Annotated[_Text, option] for name, option in options.items()}
+    annotations = {name: Annotated[_Text, option] for name, option in _OPTIONS.items() if name not in left_out}
+    if prefixes:
+        annotations = {**_PREFIXES, **annotations}
     return with_options(command, "filters", annotations, _parsed)
 
 
-def _parsed(**texts: str | None) -> Filter:
+def _parsed(*, more_specific: bool | None = None, less_specific: bool | None = None, **texts: str | None) -> Filter:
     from collector.cli.run_query import say
     from collector.query.arguments import parse_filter
 
-    return parse_filter(texts, say=say)
+    return parse_filter({**texts, "match": prefix_match(more_specific, less_specific)}, say=say)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from collector.errors import UsageError
 from collector.present.names import AnswerFormat, EntryFormat, StatusFormat
 
 if TYPE_CHECKING:
+    from collector.query.filters import PrefixMatch
     from collector.settings import Settings
 
 DataDir = Annotated[
@@ -45,6 +47,12 @@ Config = Annotated[
 FormatOfAnswers = Annotated[AnswerFormat, typer.Option("--format", help="How to print.")]
 FormatOfEntries = Annotated[EntryFormat, typer.Option("--format", help="How to print.")]
 FormatOfStatus = Annotated[StatusFormat, typer.Option("--format", help="How to print.")]
+MoreSpecific = Annotated[
+    bool | None, typer.Option("--more-specific", "-S", help="And all prefixes that lie within it.")
+]
+LessSpecific = Annotated[
+    bool | None, typer.Option("--less-specific", "-s", help="And all prefixes that it lies within.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.", metavar="N")]
 
 
@@ -73,6 +81,17 @@ def before_the_command(
 ) -> None:
     """An archive of BGP: every message of every router, asked about at any second of the past."""
     ctx.obj = {"data_dir": data_dir, "mongodb": (mongodb_uri, mongodb_uri_file)}
+
+
+def prefix_match(more_specific: bool | None, less_specific: bool | None) -> PrefixMatch | None:
+    """What two of the options say together; None where neither is given.
+
+    Raises:
+        UsageError: both are.
+    """
+    if more_specific and less_specific:
+        raise UsageError("--more-specific and --less-specific stand together", "give one of them")
+    return "more_specific" if more_specific else "less_specific" if less_specific else None
 
 
 def with_settings(command: Callable[..., None], *, config: bool = False) -> Callable[..., None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, Limit, with_settings
+from collector.cli.options import FormatOfEntries, LessSpecific, Limit, MoreSpecific, prefix_match, with_settings
 from collector.errors import UsageError
 from collector.present.names import EntryFormat
 
@@ -31,12 +31,8 @@ def rib_command(
     settings: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
     at: At = None,
-    more_specific: Annotated[
-        bool, typer.Option("--more-specific", "-S", help="And all prefixes that lie within it.")
-    ] = False,
-    less_specific: Annotated[
-        bool, typer.Option("--less-specific", "-s", help="And all prefixes that it lies within.")
-    ] = False,
+    more_specific: MoreSpecific = None,
+    less_specific: LessSpecific = None,
     limit: Limit = None,
     form: FormatOfEntries = "table",
 ) -> None:
@@ -45,12 +41,10 @@ def rib_command(
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
     filter a comma is OR, a leading ! excludes.
     """
-    if more_specific and less_specific:
-        raise UsageError("--more-specific and --less-specific stand together", "give one of them")
-    if (more_specific or less_specific) and prefix is None:
+    match = prefix_match(more_specific, less_specific)
+    if match and prefix is None:
         raise UsageError("more or less specific than what?", "give a prefix")
-    match: Match = "more_specific" if more_specific else "less_specific" if less_specific else "exact"
-    _show(settings, _question(prefix, match, at), filters, limit, form)
+    _show(settings, _question(prefix, match or "exact", at), filters, limit, form)
 
 
 @with_settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @with_settings
-@with_filters
+@partial(with_filters, prefixes=True)
 def command(
     filters: Any,
     settings: Any,

@@ -13,7 +13,7 @@ from collector.cli.options import FormatOfEntries, Limit, with_settings
 
 
 @with_settings
-@partial(with_filters, times=False)
+@partial(with_filters, times=False, prefixes=True)
 def command(
     filters: Any,
     settings: Any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,7 +43,7 @@ _KINDS = {
 
 
 @with_settings
-@with_filters
+@partial(with_filters, prefixes=True)
 def command(
     what: Annotated[_What, typer.Argument(help="What to count.")],
     filters: Any,

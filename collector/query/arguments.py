@@ -6,20 +6,20 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast, get_args
 
 from collector.errors import UsageError
 from collector.query import filters
 from collector.query.attributes import ATTRIBUTES, parse_attribute
 from collector.query.communities import fault_of_community, parse_community
-from collector.query.filters import Filter
+from collector.query.filters import Filter, PrefixMatch
 from collector.query.patterns import as_path_pattern, stranger_in
 from collector.query.times import parse_moment, parse_span
 from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
 FILTERS = (
     *("start", "end", "duration", "peer", "peer_asn", "origin", "as_path", "community", "next_hop", "family", "elem"),
-    *("med", "local_pref", "attribute"),
+    *("med", "local_pref", "attribute", "prefix", "match"),
 )
 """The filters by name."""
 Say = Callable[[str], None]
@@ -92,6 +92,8 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
     number = ("a number of 32 bits", "give 0 to 4294967295")
     asked = filters.Filter(
         start=start,
+        prefixes=choice("prefix", partial(parse_prefix, say=say), "a prefix", ""),
+        match=_parse_match(texts.get("match")),
         end=end,
         peers=choice(
             "peer",
@@ -127,9 +129,25 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
             f"write one of: {', '.join(ATTRIBUTES)}; or the type code of another; =VALUE after it where it has one",
         ),
     )
+    _check_prefixes(asked, texts.get("match"))
     if not any(asked.wants(kind) for kind in filters.KINDS.values()):
         raise UsageError("every kind of entry is excluded", "leave one out: announce, withdraw or session")
     return asked
+
+
+def _parse_match(text: str | None) -> PrefixMatch:
+    ways = get_args(PrefixMatch)
+    if text is None or text in ways:
+        return cast("PrefixMatch", text or "exact")
+    raise UsageError(f"{text!r} is no way to match a prefix", f"write {', '.join(ways)}")
+
+
+def _check_prefixes(asked: Filter, match: str | None) -> None:
+    if asked.prefixes is None:
+        if match is not None:
+            raise UsageError("more or less specific than what?", "give a prefix")
+    elif not asked.prefixes.excluded and not any(asked.may_have(one) for one in asked.prefixes.values):
+        check_family(asked, asked.prefixes.values[0])
 
 
 def _check_as_path(pattern: str, say: Say) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from collector.errors import UsageError
 from collector.query.attributes import Asked
@@ -33,6 +33,7 @@ FAMILIES = (
     *("l2vpn vpls", "l2vpn evpn", "bgp-ls bgp-ls", "bgp-ls bgp-ls-vpn"),
 )
 """All that ExaBGP 5.0 names (exabgp/protocol/family.py)."""
+PrefixMatch = Literal["exact", "more_specific", "less_specific"]
 _UINT32 = 2**32 - 1
 
 
@@ -72,6 +73,10 @@ class Filter:
     med: Choice[int] | None = None
     local_pref: Choice[int] | None = None
     attributes: Choice[Asked] | None = None
+    prefixes: Choice[str] | None = None
+    """Normalised. Of routes that stand no matter: there the question itself names its prefix."""
+    match: PrefixMatch = "exact"
+    """`more_specific` takes in all that lies within one of the prefixes, `less_specific` all that one lies within."""
 
     def matches(self, entry: HistoryEntry) -> bool:
         """Whether an entry is asked for."""
@@ -115,6 +120,26 @@ class Filter:
         return any(_allows(self.families, f"{ip} {name}") for name in _WITH_PREFIXES)
 
     @property
+    def named_prefixes(self) -> tuple[str, ...]:
+        """The prefixes whose routes alone are asked for, each by its name; an index serves these."""
+        if self.prefixes is None or self.prefixes.excluded or self.match == "more_specific":
+            return ()
+        if self.match == "exact":
+            return self.prefixes.values
+        networks = [ipaddress.ip_network(one) for one in self.prefixes.values]
+        return tuple(
+            dict.fromkeys(
+                str(one.supernet(new_prefix=length)) for one in networks for length in range(one.prefixlen + 1)
+            )
+        )
+
+    def of_prefix(self, prefix: str | None) -> bool:
+        """Whether routes of a prefix are asked for; None: routes that are no prefixes."""
+        if self.prefixes is None:
+            return True
+        return (prefix is not None and self._relates(prefix)) != self.prefixes.excluded
+
+    @property
     def wanted_origins(self) -> tuple[int, ...]:
         """The ASes whose routes alone are asked for; an index serves these."""
         return self.origins.values if self.origins and not self.origins.excluded else ()
@@ -146,7 +171,7 @@ class Filter:
     def _routes(self) -> tuple[object, ...]:
         return (
             *(self.origins, self.as_path, self.communities, self.next_hops, self.med, self.local_pref),
-            self.attributes,
+            *(self.attributes, self.prefixes),
         )
 
     def _of_kind(self, entry: HistoryEntry) -> bool:
@@ -157,7 +182,7 @@ class Filter:
             return True
         if entry.family is None:  # a session
             return False
-        return _allows(self.families, entry.family) and self._has_attributes(entry)
+        return _allows(self.families, entry.family) and self.of_prefix(entry.prefix) and self._has_attributes(entry)
 
     def _has_attributes(self, route: HistoryEntry | Route) -> bool:
         return (
@@ -179,6 +204,21 @@ class Filter:
     @cached_property
     def _networks(self) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(one) for one in (self.peers.values if self.peers else ()))
+
+    @cached_property
+    def _relates(self) -> Callable[[str], bool]:
+        """Whether a prefix is one of those that are named, or lies within one, or has one within it."""
+        names = frozenset(self.prefixes.values if self.prefixes else ())
+        if self.match == "exact":
+            return names.__contains__
+        networks, within = [ipaddress.ip_network(one) for one in names], self.match == "more_specific"
+
+        @lru_cache(maxsize=65536)
+        def found(prefix: str) -> bool:
+            own = ipaddress.ip_network(prefix)
+            return any(_lies_within(own, one) if within else _lies_within(one, own) for one in networks)
+
+        return found
 
     @cached_property
     def _wanted(self) -> Callable[[str], bool]:
@@ -211,6 +251,10 @@ def _allows(choice: Choice[T] | None, found: T | None) -> bool:
 def origins_of(path: str | None) -> tuple[int, ...]:
     """The ASes that originated a route, of its path; none without one."""
     return origins(path) if path else ()
+
+
+def _lies_within(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.prefixlen >= other.prefixlen and one.network_address in other
 
 
 @lru_cache(maxsize=4096)

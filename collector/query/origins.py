@@ -16,7 +16,7 @@ from collector.query.streams import UpdateRow
 from collector.rib.routes import Nlri, routes
 from collector.store.collections import ORIGINS_SINCE
 from collector.store.mongo import Store
-from collector.store.updates import Span, announcements_of, withdrawals_of
+from collector.store.updates import Span, announcements_of, updates_naming
 from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "peer.address", "announce")
@@ -62,7 +62,7 @@ class OriginatedRoutes:
             parts += [streams.rows(announcements_of(self.store, asn, span)) for asn in self.filters.wanted_origins]
         for address, prefixes in self.prefixes.items():
             span = _whole([self.spans[address]])
-            parts.append(streams.rows(withdrawals_of(self.store, address, sorted(prefixes), span)))
+            parts.append(streams.rows(updates_naming(self.store, address, sorted(prefixes), span, ["withdraw"])))
         parts += [streams.of_peer(self.store, address, self.spans[address]) for address in self.others]
         last = None
         async for row in streams.merge(*parts):
@@ -72,7 +72,11 @@ class OriginatedRoutes:
 
 
 async def are_indexed(store: Store, filters: Filter) -> bool:
-    """Whether the routes of certain origins alone are asked for, and the database has an index over these."""
+    """Whether certain routes alone are asked for, and the database has an index over these: by prefix, or by origin."""
+    return bool(filters.named_prefixes) or await _are_origins_indexed(store, filters)
+
+
+async def _are_origins_indexed(store: Store, filters: Filter) -> bool:
     return bool(filters.wanted_origins) and (await store.schema() or ORIGINS_SINCE) >= ORIGINS_SINCE
 
 
@@ -82,7 +86,7 @@ async def announced(store: Store, filters: Filter) -> OriginatedRoutes | None:
     That is: nobody asks for origins, the database has no index over them yet, or to follow that index would take as
     much as to read the range of time.
     """
-    if not await are_indexed(store, filters):
+    if not await _are_origins_indexed(store, filters):
         return None
     sessions = await streams.sessions(store, filters)
     found = OriginatedRoutes(store, filters, streams.spans(sessions, filters))

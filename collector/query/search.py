@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from datetime import datetime
+from typing import Literal
 
 from collector.query import streams
 from collector.query.attributes import answered
@@ -12,9 +13,10 @@ from collector.query.filters import Filter
 from collector.query.origins import OriginatedRoutes, announced
 from collector.query.routes import NEVER, LastRoutes
 from collector.query.streams import GapRow, Row, SessionRow, UpdateRow
-from collector.rib.routes import routes
+from collector.rib.routes import Nlri, routes
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
+from schemas.stored import GroupDocument, UpdateDocument
 
 
 async def search(
@@ -34,7 +36,7 @@ async def search(
     found = None
     sessions = await streams.sessions(store, filters)
     if filters.wants("announce") or filters.wants("withdraw"):
-        found = await announced(store, filters)
+        found = None if filters.named_prefixes else await announced(store, filters)
         wanted.append(found.rows() if found else streams.updates(store, sessions, filters))
     if filters.wants("session"):
         wanted.append(streams.session_rows(sessions))
@@ -63,7 +65,9 @@ class Expander:
         self._withdraw = filters.wants("withdraw")
         self._among = among
         asks = self._withdraw and (complete or filters.asks_for_routes)
-        self._last = LastRoutes(store, sees_all=among is None, whole_from=whole_from) if asks else None
+        sees_all = among is None and not filters.named_prefixes
+        self._last = LastRoutes(store, sees_all=sees_all, whole_from=whole_from) if asks else None
+        self._filters = filters
 
     async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:
         """The entries of one row; of an UPDATE the withdrawals come first (RFC 4271 4.3)."""
@@ -74,7 +78,7 @@ class Expander:
         else:
             document = row.document
             if self._withdraw:
-                for group, prefix in routes(document, "withdraw"):
+                for group, prefix in self._routes(document, "withdraw"):
                     if self._among and not self._among.may_end(document, group, prefix):
                         continue
                     ended = await self._last.find(document, group, prefix) if self._last else {}
@@ -83,8 +87,17 @@ class Expander:
                 self._last.see(document)
             if self._announce:
                 attributes = answered(document.get("attributes", {}))
-                for group, prefix in routes(document, "announce"):
+                for group, prefix in self._routes(document, "announce"):
                     yield route_entry(document, "announce", group, prefix, attributes)
+
+    def _routes(
+        self, document: UpdateDocument, event: Literal["announce", "withdraw"]
+    ) -> Iterator[tuple[GroupDocument, Nlri]]:
+        """Those of an UPDATE's routes that can be asked for."""
+        every = routes(document, event)
+        if self._filters.prefixes is None:
+            return every
+        return (one for one in every if self._filters.of_prefix(one[1] if "nlri" in one[0] else None))
 
 
 async def count_updates(store: Store, filters: Filter) -> int:

@@ -17,7 +17,7 @@ from bson import ObjectId
 
 from collector.query.filters import Filter
 from collector.store.mongo import Store
-from collector.store.updates import IN_ORDER, Span, updates_of_peer, updates_within
+from collector.store.updates import IN_ORDER, Span, updates_naming, updates_of_peer, updates_within
 from schemas.message import Peer
 from schemas.stored import GapDocument, SessionDocument, UpdateDocument
 
@@ -64,6 +64,9 @@ def updates(store: Store, found: Sequence[SessionDocument], filters: Filter) -> 
     for session in found:
         most[session["peer"]["address"]] += session["updates"]
     each = spans(found, filters)
+    if names := filters.named_prefixes:
+        wholes = {address: (its[0][0], its[-1][1]) for address, its in each.items()}
+        return merge(*(rows(updates_naming(store, address, names, whole)) for address, whole in wholes.items()))
     return merge(*(of_peer(store, address, its, most=most[address]) for address, its in each.items()))
 
 

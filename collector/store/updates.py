@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import product
 from typing import Any, TypeVar
 
 from bson import ObjectId
@@ -70,15 +71,23 @@ def messages_of(store: Store, span: Span) -> AsyncGenerator[MessageDocument, Non
     return _in_windows(store, read, [span], _WIDEST_WINDOW)
 
 
-async def withdrawals_of(
-    store: Store, address: str, prefixes: Sequence[str], span: Span
+async def updates_naming(
+    store: Store, address: str, prefixes: Sequence[str], span: Span, events: Sequence[str] = ("announce", "withdraw")
 ) -> AsyncGenerator[UpdateDocument, None]:
-    """The UPDATEs of one peer that withdraw any of some prefixes, in a range of time; their keys are kept in memory."""
+    """The UPDATEs of one peer that name any of some prefixes, in a range of time; their keys are kept in memory.
+
+    Args:
+        store: the archive.
+        address: the peer's.
+        prefixes: the names.
+        span: the range.
+        events: how they are named.
+    """
     traits = await store.traits()
     times: dict[ObjectId, datetime] = {}
     within = {"$gte": span[0], "$lt": span[1]}
-    for some in pieces(prefixes, traits.prefixes):
-        query = {"withdraw.nlri": {"$in": some}, "peer.address": address, "ts": within}
+    for event, some in product(events, pieces(prefixes, traits.prefixes)):
+        query = {f"{event}.nlri": {"$in": some}, "peer.address": address, "ts": within}
         async for found in store.find("updates", query, fields=("ts",)):
             times[found["_id"]] = found["ts"]
     for keys in pieces(sorted(times, key=lambda key: (times[key], key.binary)), traits.keys):

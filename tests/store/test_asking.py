@@ -125,6 +125,8 @@ FILTERS = st.builds(
     elems=choices(["announce", "withdraw", "session"]),
     med=choices([0, 10]),
     local_pref=choices([100, 200]),
+    prefixes=choices([*PREFIXES, "10.1.128.0/17", "::/0", "198.51.100.0/24"]),
+    match=st.sampled_from(["exact", "more_specific", "less_specific"]),
 )
 
 
@@ -308,11 +310,12 @@ async def test_tail_hears_what_is_stored_late_once(store: Store, data_dir: Path)
     assert heard[4].as_path == "64500"
 
 
-async def test_tail_from_the_past_is_search_and_what_comes(store: Store, data_dir: Path) -> None:
+@pytest.mark.parametrize("of", [{}, {"prefixes": Choice(("10.0.0.0/12",)), "match": "more_specific"}], ids=str)
+async def test_tail_from_the_past_is_search_and_what_comes(store: Store, data_dir: Path, of: dict[str, Any]) -> None:
     lines = some_day(5)
     await archive(data_dir, store, lines[:60])
     start = T0 + timedelta(seconds=3)
-    filters = Filter(start=start, elems=Choice(("session",), excluded=True))
+    filters = Filter(start=start, elems=Choice(("session",), excluded=True), **of)
     listener = Listener(store, filters)
     before = await found(store, filters)
     await listener.hears(len(before))
@@ -366,6 +369,9 @@ async def test_top_counts_what_was_said(store: Store, data_dir: Path) -> None:
     assert await ranked("peers") == [("192.0.2.1", 5, 1, 1, 1), ("192.0.2.2", 2, 1, 0, 0)]
     assert (await ranked("paths", "withdrawals"))[0] == ("64500 64496", 4, 1, 1, 0)
     assert await ranked("peers", filters=Filter(peer_asns=Choice((64501,)))) == [("192.0.2.2", 2, 1, 0, 0)]
+    within = Filter(prefixes=Choice(("10.0.0.0/8",)), match="more_specific")
+    assert await ranked("prefixes", filters=within) == [("10.0.0.0/8", 3, 0, 0, 0), ("10.1.0.0/16", 1, 1, 0, 0)]
+    assert await ranked("prefixes", filters=replace(within, match="exact")) == [("10.0.0.0/8", 3, 0, 0, 0)]
 
 
 def test_top_is_bounded_and_keeps_those_of_which_most_is_said() -> None:

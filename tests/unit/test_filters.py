@@ -278,3 +278,42 @@ def test_families_that_a_prefix_can_have(family: str, expected: bool) -> None:
 def test_a_filter_that_there_is_not_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no filter 'colour'"):
         parse_filter({"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    ("match", "wanted"),
+    [
+        (None, ["10.32.0.0/19"]),
+        ("exact", ["10.32.0.0/19"]),
+        ("more_specific", ["10.32.0.0/19", "10.32.31.0/24", "10.32.0.0/32"]),
+        ("less_specific", ["0.0.0.0/0", "10.32.0.0/18", "10.32.0.0/19"]),
+    ],
+)
+def test_prefixes_that_are_asked_for(match: str | None, wanted: list[str]) -> None:
+    every = [
+        *("0.0.0.0/0", "10.32.0.0/18", "10.32.0.0/19", "10.32.31.0/24", "10.32.0.0/32"),
+        *("10.32.32.0/19", "10.32.64.0/18", "::/0", "a20::/19"),
+    ]
+    asked_for = parse_filter({"prefix": "10.32.0.0/19", "match": match})
+    assert [one for one in every if asked_for.matches(entry(prefix=one))] == wanted
+    left_out = parse_filter({"prefix": "!10.32.0.0/19", "match": match})
+    assert [one for one in every if not left_out.matches(entry(prefix=one))] == wanted
+    assert left_out.matches(entry(prefix=None, object={"string": "flow"}))
+    assert not asked_for.matches(entry(**SESSION))
+    if match != "more_specific":
+        assert set(wanted) <= set(asked_for.named_prefixes)
+    assert left_out.named_prefixes == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({"prefix": "10.0.0.0/33"}, "is not a prefix"),
+        ({"match": "exact"}, "than what"),
+        ({"prefix": "10.0.0.0/8", "match": "longest"}, "no way to match"),
+        ({"prefix": "10.0.0.0/8", "family": "ipv6"}, "nothing can match"),
+    ],
+)
+def test_prefixes_that_cannot_be_meant(texts: dict[str, str | None], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_filter(texts)
