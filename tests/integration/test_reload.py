@@ -38,4 +38,6 @@ async def test_an_old_peer_that_comes_back_after_a_reload_ends_no_other_session(
             assert (after["since"], after["routes"]) == (before["since"], before["routes"])
             status = await collector.until_idle()
             assert (status["gaps"], status["lost"]) == (0, 0)
+            told = [path.read_bytes().count(b'"event": "reload"') for path in (data_dir / "spool").glob("*.jsonl")]
+            assert sum(told) == 1, "our receiver has told of it"
             verified(collector)
