@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -227,6 +228,17 @@ def test_an_object_that_says_its_last_words_after_another_has_begun_hides_nothin
     router.counter = before
     feed.take(router.keepalive(), router.keepalive())
     assert feed.told == []
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_a_count_that_goes_on_may_be_that_of_a_reloaded_neighbour(*, reloaded: bool) -> None:
+    """Its next number may as well be the fifth of another object, whose first four are among the dropped ones."""
+    router, feed = Router(), Feed()
+    feed.take(*router.up())
+    if reloaded:
+        feed.take(marker("reload", 1.1, reloads=1))
+    feed.take(marker("dropped", 1.2, since=BEGIN + 1.1, lines=4, bytes=99, reason="full"), router.keepalive())
+    assert [one for one in feed.told if one[0]] == ([("192.0.2.1", None, "disk")] if reloaded else [])
 
 
 def test_what_a_reload_may_hide_is_told_without_a_number() -> None:

@@ -207,10 +207,8 @@ class Counting:
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
         """Take ExaBGP's count of a neighbour's lines into account."""
         state = self._state
-        name = self._counter_name(counted.peer.address)
-        only = None if name in state.before or counted.pid != state.exabgp else state.counters.get(name)
-        certain = only is not None and not (state.spans and self._is_ahead_of_loss(only))
-        if only is not None and certain and counted.counter == only.count + 1:  # as nearly always
+        only = self._only(counted)
+        if only is not None and counted.counter == only.count + 1:  # as nearly always
             state.drained = False
             only.asn, only.count, only.ts, only.line = counted.peer.asn, counted.counter, ts, line
             return NONE
@@ -249,6 +247,15 @@ class Counting:
         return Effect(losses, ended, resumed)
 
     # --- whose count it is --------------------------------------------------------------------------------------
+
+    def _only(self, counted: Counted) -> _Counter | None:
+        """The only count that a line can go on with, as no other runs beside it and nothing may be lost since."""
+        state = self._state
+        name = self._counter_name(counted.peer.address)
+        only = state.counters.get(name)
+        if only is None or name in state.before or counted.pid != state.exabgp:
+            return None
+        return None if self._is_ahead_of_loss(only) else only
 
     def _continued(self, name: str, counted: Counted) -> _Counter | None:
         """The count that a line goes on with; None if it begins one."""
