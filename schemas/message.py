@@ -148,10 +148,10 @@ class Update:
     source: Source | OtherSource
     peer: Peer
     wire: bytes | None = None
-    kind: Literal["update"] = "update"
     attributes: Attributes | None = None
     announce: list[Announced] | None = None
     withdraw: list[Withdrawn] | None = None
+    kind: Literal["update"] = "update"
 
 
 class EndOfRib(_FromPeer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +16,12 @@ from schemas.exabgp.shapes import (
     HELPER_LINE,
     NEIGHBOR_LINE,
     SHUTDOWN_LINE,
+    Body,
     Envelope,
     HelperLine,
     Neighbor,
     NeighborLine,
+    SaidUpdate,
     required,
 )
 from schemas.message import Message, Peer, Source
@@ -69,20 +72,18 @@ def _source(line: Envelope) -> Source:
 
 
 def _from_neighbor(line: NeighborLine) -> Message:
-    neighbor = line["neighbor"]
-    common = {
-        "ts": from_unix(line["time"]),
-        "source": _source(line),
-        "peer": _peer(neighbor["address"]["peer"], neighbor["asn"]["peer"]),
-    }
-    if "header" in line:
-        common["wire"] = _bytes(line["header"]) + _bytes(line.get("body", "0x"))
-    kind = line["type"]
+    neighbor, kind = line["neighbor"], line["type"]
+    ts, source = from_unix(line["time"]), _source(line)
+    peer = _peer(neighbor["address"]["peer"], neighbor["asn"]["peer"])
+    wire = _bytes(line["header"]) + _bytes(line.get("body", "0x")) if "header" in line else None
+    body = neighbor.get("message", _NO_BODY)
+    if kind == "update" and "update" in body and "header" not in body and neighbor.get("direction") != "send":
+        return _update(ts, source, peer, wire, body["update"])
+    common = {"ts": ts, "source": source, "peer": peer, "wire": wire}
     if neighbor.get("direction") == "send":
         detail = {key: value for key, value in neighbor.items() if key not in ("address", "asn", "direction")}
         return message.Sent(**common, category=kind, detail=storable(detail))
-    body = neighbor.get("message")
-    if body is not None and "header" in body:
+    if "header" in body:
         common["wire"] = _bytes(body["header"]) + _bytes(body.get("body", "0x"))
         return message.Packet(**common, category=kind)
     try:
@@ -90,6 +91,9 @@ def _from_neighbor(line: NeighborLine) -> Message:
     except KeyError:
         raise ValueError(f"no such type of line: {kind[:60]!r}") from None
     return translate(common, neighbor)
+
+
+_NO_BODY: Body = {}
 
 
 @lru_cache(maxsize=1024)
@@ -101,22 +105,27 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _update(common: dict[str, Any], neighbor: Neighbor) -> Message:
-    body = required(neighbor, "message")
-    if "eor" in body:
-        return message.EndOfRib(**common, family=f"{body['eor']['afi']} {body['eor']['safi']}")
-    update = required(body, "update")
-    announce, withdraw = update.get("announce"), update.get("withdraw")
-    attribute = update.get("attribute")
+def _update(ts: datetime, source: Source, peer: Peer, wire: bytes | None, said: SaidUpdate) -> Message:
+    announce, withdraw, attribute = said.get("announce"), said.get("withdraw"), said.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
-    if attributes and "wire" in common:
-        attributes = with_bytes(attributes, common["wire"])
+    if attributes and wire is not None:
+        attributes = with_bytes(attributes, wire)
     return message.Update(
-        **common,
-        attributes=attributes,
-        announce=read_announced(announce) if announce else None,
-        withdraw=read_withdrawn(withdraw) if withdraw else None,
+        ts,
+        source,
+        peer,
+        wire,
+        attributes,
+        read_announced(announce) if announce else None,
+        read_withdrawn(withdraw) if withdraw else None,
     )
+
+
+def _end_of_rib(common: dict[str, Any], neighbor: Neighbor) -> Message:
+    said = required(neighbor, "message").get("eor")
+    if said is None:
+        raise ValueError("a message with neither 'update' nor 'eor'")
+    return message.EndOfRib(**common, family=f"{said['afi']} {said['safi']}")
 
 
 def _open(common: dict[str, Any], neighbor: Neighbor) -> Message:
@@ -189,7 +198,7 @@ def _local(neighbor: Neighbor) -> Peer:
 
 
 _TRANSLATIONS: dict[str, Callable[[dict[str, Any], Neighbor], Message]] = {
-    "update": _update,
+    "update": _end_of_rib,
     "open": _open,
     "keepalive": _keepalive,
     "notification": _notification,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from pydantic import TypeAdapter
@@ -13,6 +14,7 @@ from schemas.message import Announced, Withdrawn
 from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefixes, one_next_hop, storable
 
 _LABEL = TypeAdapter(list[Uint32])
+_NLRI = itemgetter("nlri")
 _MAX_PATH_ID = 2**32 - 1
 _PREFIX_FAMILIES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
 
@@ -98,10 +100,10 @@ def _groups(family: str, routes: SaidRoutes) -> list[Withdrawn]:
 def _plain(routes: SaidRoutes) -> list[str] | None:
     """The prefixes of routes that are nothing else, as nearly all are; None where one of them has more to it."""
     try:
-        prefixes = [route["nlri"] for route in routes if len(route) == 1]  # type: ignore[index]  # no str has one letter
+        prefixes = list(map(_NLRI, routes))
     except (KeyError, TypeError):
         return None
-    return prefixes if len(prefixes) == len(routes) else None
+    return prefixes if sum(map(len, routes)) == len(routes) else None
 
 
 def _with_prefixes(group: Withdrawn, prefixes: list[str]) -> Withdrawn:

@@ -100,7 +100,9 @@ SaidRoutes = _Many[
 ]
 
 
-class _Update(TypedDict, total=False):
+class SaidUpdate(TypedDict, total=False):
+    """An UPDATE: attributes; routes announced by family and next hop, and withdrawn by family."""
+
     attribute: SaidAttributes
     announce: dict[str, dict[str, SaidRoutes]]
     withdraw: dict[str, SaidRoutes]
@@ -111,10 +113,10 @@ class _EndOfRib(TypedDict):
     safi: str
 
 
-class _Body(TypedDict, total=False):
+class Body(TypedDict, total=False):
     """What stands under `message`: an UPDATE, an End-of-RIB, or a packet's bytes."""
 
-    update: _Update
+    update: SaidUpdate
     eor: _EndOfRib
     category: Uint8
     header: str
@@ -149,7 +151,7 @@ Neighbor = TypedDict(
         "asn": Required[_Asns],
         "router-id": str,
         "direction": Literal["receive", "send"],
-        "message": _Body,
+        "message": Body,
         "open": _Open,
         "notification": _Notification,
         "route-refresh": _Refresh,
