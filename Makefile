@@ -56,13 +56,13 @@ docs: $(READY) ## docs/ as a site, site/index.html; a link that leads nowhere is
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs site
 
 lint: $(READY) docs ## ruff and mypy, and whether docs/ makes a site
-	$(BIN)/ruff check benchmarks bgpledger collector docs schemas tests
-	$(BIN)/ruff format --check benchmarks bgpledger collector docs schemas tests
+	$(BIN)/ruff check benchmarks bgpledger collector docs examples schemas tests
+	$(BIN)/ruff format --check benchmarks bgpledger collector docs examples schemas tests
 	$(BIN)/mypy
 
 format: $(READY) ## let ruff rewrite the code
-	$(BIN)/ruff check --fix benchmarks bgpledger collector docs schemas tests
-	$(BIN)/ruff format benchmarks bgpledger collector docs schemas tests
+	$(BIN)/ruff check --fix benchmarks bgpledger collector docs examples schemas tests
+	$(BIN)/ruff format benchmarks bgpledger collector docs examples schemas tests
 
 lock: $(READY) ## pin what pyproject.toml asks for
 	$(BIN)/python -m pip install -q uv

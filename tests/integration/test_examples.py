@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -28,9 +31,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def environment(archive: Path) -> dict[str, str]:
+    return {"PATH": PATH, "HOME": str(archive), "BGPLEDGER_DATA_DIR": str(archive)}
+
+
 def run(archive: Path, *command: str | Path) -> str:
-    environment = {"PATH": PATH, "HOME": str(archive), "BGPLEDGER_DATA_DIR": str(archive)}
-    done = subprocess.run(list(command), capture_output=True, text=True, check=False, env=environment, timeout=300)
+    done = subprocess.run(
+        list(command), capture_output=True, text=True, check=False, env=environment(archive), timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -67,6 +75,65 @@ def test_several_origins(archive: Path) -> None:
     text = run(archive, "bgpledger", "shell", "--quiet", "--eval", "var hours = 1", "--file", script)
     assert f"{PREFIX}\n  AS64500 by 127.0.1.1, 127.0.1.2\n  AS64511 by 127.0.1.1, 127.0.1.2" in text
     assert "2001:db8:2::/48" not in text  # of one AS alone
+
+
+def hijack(archive: Path) -> datetime:
+    """When AS64511 announced the prefix, as its first peer said."""
+    said = bgpledger("--data-dir", str(archive), "history", PREFIX, "--origin", "64511", "--format", "jsonl")
+    return min(datetime.fromisoformat(json.loads(line)["ts"]) for line in said.stdout.splitlines())
+
+
+def test_changed_between(archive: Path) -> None:
+    begin, end = (f"{hijack(archive) + timedelta(milliseconds=by):%FT%T.%fZ}" for by in (-50, 50))
+    rows = run(archive, sys.executable, EXAMPLES / "changed_between.py", begin, end).splitlines()
+    assert sorted(rows) == [
+        "       2 routes of AS 64511",
+        f"changed   127.0.1.1  {PREFIX}  64496 64501 64502 64500 -> 64496 64509 64511",
+        f"changed   127.0.1.2  {PREFIX}  64497 64498 64500 -> 64497 64511",
+    ]
+
+
+def test_watch_prefixes(archive: Path) -> None:
+    command = [
+        sys.executable,
+        str(EXAMPLES / "watch_prefixes.py"),
+        "64500",
+        PREFIX,
+        "2001:db8:ffff::/48",
+        "--since",
+        "1h",
+    ]
+    with subprocess.Popen(command, env=environment(archive), stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout
+        rows = [watching.stdout.readline().split() for _ in range(3)]
+        watching.send_signal(signal.SIGINT)
+        assert watching.stdout.read() == ""
+        assert watching.wait(60) == 0
+    assert sorted(row[2:] for row in rows) == [
+        ["127.0.1.1", "announces", PREFIX, "by", "64496", "64509", "64511"],
+        ["127.0.1.2", "announces", PREFIX, "by", "64497", "64511"],
+        ["127.0.1.2", "announces", "203.0.113.128/25", "by", "64497", "64511"],
+    ]
+
+
+def test_table_to_csv(archive: Path) -> None:
+    at = f"{hijack(archive) + timedelta(milliseconds=50):%FT%T.%fZ}"
+    text = run(archive, sys.executable, EXAMPLES / "table_to_csv.py", "127.0.1.2", at)
+    routes = {row["prefix"]: row for row in csv.DictReader(text.splitlines())}
+    assert routes[PREFIX]["origin_as"] == "64511"
+    assert routes[PREFIX]["communities"] == "64497:666"
+    assert "198.51.100.0/28" in routes
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "watch_prefixes.py")
+)
+def test_what_cannot_be_meant_is_said_without_a_traceback(archive: Path, name: str) -> None:
+    command = [sys.executable, str(EXAMPLES / name), "192.0.2.300", "teatime"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(archive), timeout=300)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "192.0.2.300" in done.stderr
 
 
 def test_each_example_is_run() -> None:
