@@ -27,12 +27,14 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["generate"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
-nitpicky = True
-"""With `--fail-on-warning`: a link that leads nowhere ends the build."""
 default_role = "code"
 """Docstrings are written as for Markdown: one backtick is code."""
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_class_signature = "separated"
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ("By", "Filter", "Match", "Progress", "Time", "What")}
+python_maximum_signature_line_length = 90
 highlight_language = "none"
 
 html_theme = "furo"
