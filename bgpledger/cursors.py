@@ -100,8 +100,8 @@ class RouteMark:
         if after:
             from collector.query.rib import Place
 
-            at, address, collector, session, route = _read(after, question)
-            self.place = Place(address, collector, session, bytes.fromhex(route))
+            at, peer, collector, session, route = _read(after, question)
+            self.place = Place(peer, collector, session, bytes.fromhex(route))
             self.at = None if at is None else moment(at)
 
     def see(self, batch: Batch, key: RouteKey) -> None:
@@ -116,4 +116,4 @@ class RouteMark:
         if place is None:
             return None
         at = None if self.at is None else milliseconds(self.at)
-        return _write(self._question, at, place.address, place.collector, place.session, place.route.hex())
+        return _write(self._question, at, place.peer, place.collector, place.session, place.route.hex())

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from schemas.attributes import Attributes
-from schemas.scalars import Asn, Family, Timestamp, Uint32
+from schemas.scalars import Asn, Family, Timestamp, Uint32, address_order
 
 
 class _Model(BaseModel):
@@ -31,6 +31,11 @@ def peer_name(address: str, router: str | None = None, rd: str | None = None, ri
     if router is rd is rib is None:
         return address
     return " ".join(filter(None, (address, "at", router, rd, rib)))
+
+
+def name_order(name: str) -> tuple[int, bytes, str]:
+    """Where a peer stands among others: by its address, and then by where it was asked for."""
+    return *address_order(name.partition(" ")[0]), name
 
 
 def _is_absent(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
-from schemas.message import Peer
+from schemas.message import Peer, Rib
 from schemas.scalars import Timestamp
 
 _new, _set = object.__new__, object.__setattr__
@@ -213,6 +213,10 @@ class PeerStatus(_Answer):
     attempt_at: Timestamp | None = None
     open: PeerOpen | None = None
     """Its last OPEN; null while it is up, and where none ever came."""
+    router: str | None = None
+    """The router that was asked of it, `rd` and `rib` as in `Peer`; null where it speaks to a collector itself."""
+    rd: str | None = None
+    rib: Rib | None = None
 
 
 class SpoolSegment(_Answer):

@@ -27,6 +27,8 @@ _OPTIONS: Mapping[str, Any] = {
     ),
     "peer": _option("Only of this peer; a prefix stands for all peers in it.", "ADDR", "--peer", "-j"),
     "peer_asn": _option("Only of peers in this AS.", "ASN", "--peer-asn", "-J"),
+    "router": _option("Only what this router, which was asked, has of its peers.", "ADDR", "--router"),
+    "rib": _option("Only of this table of such a router: pre-policy, post-policy, local, ...", "NAME", "--rib"),
     "origin": _option("Only routes that this AS originated (64500, 1.10).", "ASN", "--origin", "-o"),
     "as_path": _option("Only AS paths that match; _ as Cisco has it.", "REGEX", "--as-path", "-a"),
     "community": _option(

@@ -93,17 +93,19 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
             _write(name, metric, [("", answer)], stream)
     if not peers:
         return count
-    known = [
-        (f'{{peer="{peer.address}",asn="{peer.asn}"}}', peer)
-        for peer in peers
-        if peer.state != "unconfigured" and peer.configured is not False
-    ]
+    known = [(_labels(peer), peer) for peer in peers if peer.state != "unconfigured" and peer.configured is not False]
     for name, metric in PEER_METRICS.items():
         _write(name, metric, known, stream)
     refused = sum(peer.state == "unconfigured" for peer in peers)
     strangers = _Metric("gauge", "Routers that connect and are refused, as no peer has their address.", float)
     _write(STRANGERS, strangers, [("", refused)], stream)
     return count
+
+
+def _labels(peer: PeerStatus) -> str:
+    """Whose a metric is, and where it was asked for."""
+    named = {"peer": peer.address, "asn": peer.asn, "router": peer.router, "rd": peer.rd, "rib": peer.rib}
+    return f"{{{','.join(f'{name}={chr(34)}{value}{chr(34)}' for name, value in named.items() if value is not None)}}}"
 
 
 def _write(name: str, metric: _Metric, of: Sequence[tuple[str, Any]], stream: TextIO) -> None:

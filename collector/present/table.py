@@ -247,10 +247,17 @@ def _note(route: Route) -> str:
 
 _ALWAYS = {"time (UTC)", "peer", "AS", "prefix", "event", "address", "state", "updates", "routes"}
 
+_AT = (
+    _Column("router", lambda one: one.peer.router),
+    _Column("peer RD", lambda one: one.peer.rd),
+    _Column("table", lambda one: one.peer.rib),
+)
+"""Where a peer was asked for, if it does not speak to us itself."""
 _WHEN_AND_WHO = (
     _Column("time (UTC)", lambda entry: entry.ts, usual=23),
     _Column("peer", lambda entry: entry.peer.address, usual=15),
     _Column("AS", lambda entry: entry.peer.asn, right=True, usual=6),
+    *_AT,
     _Column("event", lambda entry: entry.event.replace("_", " "), usual=11),
 )
 _PREFIX = _Column("prefix", lambda entry: entry.prefix or (entry.object and json.dumps(entry.object)), usual=18)
@@ -276,6 +283,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     Route: (
         _Column("peer", lambda route: route.peer.address),
         _Column("AS", lambda route: route.peer.asn, right=True),
+        *_AT,
         _PREFIX,
         _Column("note", _note),
         *_ROUTE,
@@ -284,6 +292,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     RouteChange: (
         _Column("peer", lambda change: change.peer.address),
         _Column("AS", lambda change: change.peer.asn, right=True),
+        *_AT,
         _PREFIX,
         _Column("path id", lambda change: change.route.path_id, right=True),
         _Column("RD", lambda change: change.route.rd),
@@ -327,6 +336,9 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
     PeerStatus: (
         _Column("address", lambda peer: peer.address),
         _Column("AS", lambda peer: peer.asn, right=True),
+        _Column("router", lambda peer: peer.router),
+        _Column("peer RD", lambda peer: peer.rd),
+        _Column("table", lambda peer: peer.rib),
         _Column("state", lambda peer: peer.state),
         _Column("since (UTC)", lambda peer: peer.since),
         _Column("keepalive", _age, right=True),

@@ -18,8 +18,8 @@ from collector.query.times import parse_moment, parse_span
 from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
 FILTERS = (
-    *("start", "end", "duration", "peer", "peer_asn", "origin", "as_path", "community", "next_hop", "family", "elem"),
-    *("med", "local_pref", "attribute", "prefix", "match"),
+    *("start", "end", "duration", "peer", "peer_asn", "router", "rib", "origin", "as_path", "community", "next_hop"),
+    *("family", "elem", "med", "local_pref", "attribute", "prefix", "match"),
 )
 """The filters by name."""
 Say = Callable[[str], None]
@@ -103,6 +103,8 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
             fault_of_prefix,
         ),
         peer_asns=choice("peer_asn", parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10"),
+        routers=choice("router", normalise_address, "an address", "give an IPv4 or IPv6 address", fault_of_address),
+        ribs=choice("rib", filters.parse_rib, "a table", f"write one of: {', '.join(filters.RIBS)}"),
         origins=choice("origin", parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10"),
         as_path=pattern,
         communities=choice(

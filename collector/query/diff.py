@@ -7,17 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from collector.query.peer_ribs import PeerRib
+from collector.query.peer_ribs import PeerRib, place_of
 from collector.query.rib import RibQuery, asked, matching
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
 from collector.rib.snapshots import Beside
 from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
-from schemas.scalars import address_order
 from schemas.stored import PeerDocument
 
 _NOT_COMPARED = {"since", "state"}
-_Place = tuple[int, bytes, str]
+_Place = tuple[int, bytes, str, str]
 
 
 async def diff(
@@ -37,7 +36,7 @@ async def diff(
         earlier: the one moment.
         later: the other.
         on_read: called with how much more has been read of tables.
-        on_hidden: called with the address of a peer for each of its routes that is left out.
+        on_hidden: called with the name of a peer for each of its routes that is left out.
 
     A route that was announced again as it was has not changed. What is not known at one of the moments is left out.
     """
@@ -66,10 +65,7 @@ async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQue
 
 
 async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_Place, PeerRib]:
-    return {
-        (*address_order(known.session["peer"]["address"]), known.session["collector"]): known
-        async for known in asked(store, question, on_read=on_read)
-    }
+    return {place_of(known.session): known async for known in asked(store, question, on_read=on_read)}
 
 
 async def _routes(known: PeerRib | None, question: RibQuery) -> AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]:
@@ -116,7 +112,7 @@ def _compare(
     if old is None or new is None:
         known = known_before if old is None else known_after
         if known and known.hides(key.family):
-            return _Hidden(either.peer.address)
+            return _Hidden(either.peer.name)
         return RouteChange(event="appeared" if new else "went", **shared)
     fields = sorted(name for name in _COMPARED if getattr(old, name) != getattr(new, name))
     return RouteChange(event="changed", changed=fields, **shared) if fields else None

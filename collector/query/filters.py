@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 from collector.errors import UsageError
 from collector.query.attributes import Asked
 from collector.query.communities import communities_of
 from collector.query.patterns import as_path_pattern, community_pattern
 from schemas.attributes import origins
-from schemas.message import Peer
+from schemas.message import Peer, Rib
 from schemas.query import HistoryEntry, Route
 
 T = TypeVar("T")
@@ -34,6 +34,8 @@ FAMILIES = (
 )
 """All that ExaBGP 5.0 names (exabgp/protocol/family.py)."""
 PrefixMatch = Literal["exact", "more_specific", "less_specific"]
+RIBS: tuple[str, ...] = get_args(Rib)
+"""The tables that a router may be asked for."""
 _UINT32 = 2**32 - 1
 
 
@@ -61,6 +63,10 @@ class Filter:
     peers: Choice[str] | None = None
     """Addresses and prefixes."""
     peer_asns: Choice[int] | None = None
+    routers: Choice[str] | None = None
+    """Addresses of routers that were asked of their peers."""
+    ribs: Choice[Rib] | None = None
+    """Which of their tables."""
     origins: Choice[int] | None = None
     as_path: str | None = None
     """A regular expression; `_` as in Cisco's, a leading `!` excludes."""
@@ -97,6 +103,11 @@ class Filter:
             and _allows(self.families, route.family)
             and (route.state == "unknown" or self._has_attributes(route))
         )
+
+    @property
+    def of_peers_alone(self) -> Filter:
+        """What is asked of peers, and nothing else."""
+        return Filter(peers=self.peers, peer_asns=self.peer_asns, routers=self.routers, ribs=self.ribs)
 
     @property
     def span(self) -> dict[str, datetime]:
@@ -154,6 +165,8 @@ class Filter:
     def of_peer(self, peer: Peer) -> bool:
         """Whether what this peer says is wanted."""
         if self.peer_asns is not None and not self.peer_asns.allows([peer.asn]):
+            return False
+        if not (_allows(self.routers, peer.router) and _allows(self.ribs, peer.rib)):
             return False
         if self.peers is None:
             return True
@@ -320,6 +333,17 @@ def parse_family(text: str) -> str:
     if family not in FAMILIES:
         raise ValueError(text)
     return family
+
+
+def parse_rib(text: str) -> str:
+    """One of a router's tables.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if text not in RIBS:
+        raise ValueError(text)
+    return text
 
 
 def parse_elem(text: str) -> str:

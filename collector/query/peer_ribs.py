@@ -23,12 +23,12 @@ from collector.rib.fold import Fold
 from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
 from collector.rib.snapshots import Beside, Stored
 from collector.store.mongo import Store
-from collector.store.updates import IN_ORDER, NEWEST_FIRST, pieces, updates_of_peer
+from collector.store.updates import IN_ORDER, NEWEST_FIRST, pieces, updates_of_session
 from schemas.documents import Snapshot
 from schemas.keys import key_collector, key_line
+from schemas.message import name_order
 from schemas.query import Route, RouteState
-from schemas.scalars import address_order
-from schemas.stored import GapDocument, SessionDocument, UpdateDocument
+from schemas.stored import GapDocument, PeerDocument, SessionDocument, UpdateDocument, name_of
 
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _GRACEFUL_RESTART = 64
@@ -194,8 +194,8 @@ class PeerRib:
         # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
         end = (self.end or self.session["last_seen"]) + _MILLISECOND
         fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
-        address, most = self.session["peer"]["address"], self.session["updates"] - updates
-        async for update in updates_of_peer(self.store, address, [(begin, end)], most=most):
+        most = self.session["updates"] - updates
+        async for update in updates_of_session(self.store, self.session, (begin, end), most=most):
             fold.add(update)
             self.on_read(1)
         return fold
@@ -252,7 +252,7 @@ async def _sessions(store: Store, at: datetime | None, peer: str | None) -> Asyn
         if _who(session) not in there and now < session["until"] + _restart_time(session):
             found.append((session, True))
         there.add(_who(session))
-    for session, stale in sorted(found, key=lambda one: (_place(one[0]), one[0]["since"], one[0]["_id"])):
+    for session, stale in sorted(found, key=lambda one: (place_of(one[0]), one[0]["since"], one[0]["_id"])):
         yield session, stale
 
 
@@ -266,11 +266,12 @@ async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator
 
 def _who(session: SessionDocument) -> tuple[str, str]:
     """A peer may speak to two collectors."""
-    return session["peer"]["address"], session["collector"]
+    return name_of(session["peer"]), session["collector"]
 
 
-def _place(session: SessionDocument) -> tuple[int, bytes, str]:
-    return *address_order(session["peer"]["address"]), session["collector"]
+def place_of(session: SessionDocument) -> tuple[int, bytes, str, str]:
+    """Where a session's peer stands among others."""
+    return *name_order(name_of(session["peer"])), session["collector"]
 
 
 def _restart_time(session: SessionDocument) -> timedelta:
@@ -289,11 +290,16 @@ async def _last_gap(store: Store, session: SessionDocument, end: datetime | None
     begin = "$gte" if session["began"] == "seen" else "$gt"
     span = {begin: session["since"], **({"$lte": end} if end else {})}
     query = {"peer.address": {"$in": _names(session["peer"]["address"])}, "ts": span}
-    fields = ("collector", "ts", "after", "line")
+    fields = ("collector", "peer", "ts", "after", "line")
     async for gap in store.find("gaps", query, sort=NEWEST_FIRST, fields=fields):
-        if gap["collector"] == session["collector"]:
+        if gap["collector"] == session["collector"] and _at(gap["peer"]) == _at(session["peer"]):
             return LastGap.of(gap)
     return None
+
+
+def _at(peer: PeerDocument) -> tuple[str | None, ...]:
+    """Where a peer was asked for, whatever its address."""
+    return peer.get("router"), peer.get("rd"), peer.get("rib")
 
 
 @lru_cache(maxsize=1024)
@@ -310,8 +316,11 @@ async def _refreshes(
     span = {"$gte": gap.ts, **({"$lte": end} if end else {})}
     query = {"peer.address": session["peer"]["address"], "kind": "refresh", "ts": span}
     begun: dict[str, datetime] = {}
-    async for marker in store.find("messages", query, sort=IN_ORDER, fields=("ts", "collector", "family", "subtype")):
-        if marker["collector"] != session["collector"] or not gap.lies_before(marker["_id"]):
+    fields = ("ts", "collector", "peer", "family", "subtype")
+    async for marker in store.find("messages", query, sort=IN_ORDER, fields=fields):
+        if (marker["collector"], name_of(marker["peer"])) != (session["collector"], name_of(session["peer"])):
+            continue
+        if not gap.lies_before(marker["_id"]):
             continue
         family = marker["family"]
         if marker["subtype"] == "begin":

@@ -15,15 +15,14 @@ from bson import ObjectId
 from collector.instances import UNNAMED, instances_of
 from collector.query.peer_ribs import known
 from collector.query.running import KnownPeer, find_running
-from collector.sources.exabgp.session_ends import explain, heard
 from collector.sources.exabgp.strangers import Stranger, read_strangers
+from collector.sources.known import source_of
 from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST
 from schemas.documents import to_message
-from schemas.message import Notification, Sent
+from schemas.message import Notification, Sent, name_order
 from schemas.query import PeerOpen, PeerStatus
-from schemas.scalars import address_order
-from schemas.stored import MessageDocument, SessionDocument
+from schemas.stored import MessageDocument, SessionDocument, name_of
 
 _MOMENT = timedelta(seconds=1)
 """A NOTIFICATION comes so long before the `down` that it causes at most."""
@@ -50,24 +49,24 @@ async def peers(
     latest = await _latest(store)
     expected = {peer.address: peer for peer in configured}
     unknown = {stranger.address: stranger for stranger in strangers if stranger.address not in expected}
-    for address in sorted(expected.keys() | latest.keys() | unknown.keys(), key=address_order):
-        peer, last = expected.get(address), latest.get(address)
+    for name in sorted(expected.keys() | latest.keys() | unknown.keys(), key=name_order):
+        peer, last = expected.get(name), latest.get(name)
         if last is not None and "until" not in last:
             yield await _up(store, last, peer)
-        elif address in unknown:
-            yield _refused(unknown[address], last)
+        elif name in unknown:
+            yield _refused(unknown[name], last)
         else:
-            yield await _down(store, address, peer, last)
+            yield await _down(store, name, peer, last)
 
 
 async def _latest(store: Store) -> dict[str, SessionDocument]:
-    """The last session of each peer that ever had one, by address."""
+    """The last session of each peer that ever had one, by its name."""
     last: dict[str, tuple[datetime, ObjectId]] = {}
-    async for one in store.find("sessions", {}, fields=("peer.address", "since")):
-        address, place = one["peer"]["address"], (one["since"], one["_id"])
-        last[address] = max(last.get(address, place), place)
+    async for one in store.find("sessions", {}, fields=("peer", "since")):
+        name, place = name_of(one["peer"]), (one["since"], one["_id"])
+        last[name] = max(last.get(name, place), place)
     keys = [key for _, key in last.values()]
-    return {one["peer"]["address"]: one async for one in store.find("sessions", {"_id": {"$in": keys}})}
+    return {name_of(one["peer"]): one async for one in store.find("sessions", {"_id": {"$in": keys}})}
 
 
 async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) -> PeerStatus:
@@ -83,6 +82,7 @@ async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) ->
         keepalive_age=max((datetime.now(UTC) - keepalive).total_seconds(), 0.0) if keepalive else None,
         updates=session["updates"],
         routes=await (await known(store, session, None)).count(),
+        **_view(session),
     )
 
 
@@ -97,9 +97,9 @@ def _refused(stranger: Stranger, last: SessionDocument | None) -> PeerStatus:
     )
 
 
-async def _down(store: Store, address: str, peer: KnownPeer | None, last: SessionDocument | None) -> PeerStatus:
+async def _down(store: Store, name: str, peer: KnownPeer | None, last: SessionDocument | None) -> PeerStatus:
     ended = (last.get("reason"), last["until"]) if last else None
-    failed = await _last_failure(store, address)
+    failed = await _last_failure(store, name)
     if failed and ended and failed[1] <= ended[1]:
         failed = None  # it tells of that very end
     if failed and peer and peer.password and failed[0] == _NOTHING_ARRIVED:
@@ -108,7 +108,7 @@ async def _down(store: Store, address: str, peer: KnownPeer | None, last: Sessio
     attempt, attempt_at = failed if ended and failed else (None, None)
     expected = peer.asn if peer else None
     return PeerStatus(
-        address=address,
+        address=name.partition(" ")[0],
         asn=last["peer"]["asn"] if last else expected,
         description=peer.description if peer else None,
         state="down" if last else "never",
@@ -120,7 +120,8 @@ async def _down(store: Store, address: str, peer: KnownPeer | None, last: Sessio
         reason_at=at,
         attempt=attempt,
         attempt_at=attempt_at,
-        open=await _last_open(store, address, peer),
+        open=await _last_open(store, name, peer),
+        **_view(last),
     )
 
 
@@ -132,23 +133,24 @@ _HINT = "; if its MD5 password is another than here, nothing of it arrives"
 _NOTHING_ARRIVED = f"no connection: {os.strerror(errno.ETIMEDOUT)}"
 
 
-async def _last_failure(store: Store, address: str) -> tuple[str, datetime] | None:
+async def _last_failure(store: Store, name: str) -> tuple[str, datetime] | None:
     """Why and when an attempt to come up, or a session, ended last."""
-    down = await _newest(store, {"peer.address": address, "kind": "state", "state": "down"})
+    down = await _newest(store, name, {"kind": "state", "state": "down"})
     if down is None:
         return None
+    source = source_of(down["source"])
     span = {"$gte": down["ts"] - _MOMENT, "$lte": down["ts"]}
     for kind in ("sent", "notification"):
-        found = await _newest(store, {"peer.address": address, "kind": kind, "ts": span})
+        found = await _newest(store, name, {"kind": kind, "ts": span})
         message = to_message(found) if found else None
-        said = heard(message) if isinstance(message, Notification | Sent) else None
+        said = source.heard(message) if isinstance(message, Notification | Sent) else None
         if said and f"({said.code},{said.subcode})" in down.get("reason", ""):
-            return explain(down["reason"], said).reason, down["ts"]
-    return explain(down.get("reason")).reason, down["ts"]
+            return source.explain(down["reason"], said).reason, down["ts"]
+    return source.explain(down.get("reason")).reason, down["ts"]
 
 
-async def _last_open(store: Store, address: str, peer: KnownPeer | None) -> PeerOpen | None:
-    found = await _newest(store, {"peer.address": address, "kind": "open"})
+async def _last_open(store: Store, name: str, peer: KnownPeer | None) -> PeerOpen | None:
+    found = await _newest(store, name, {"kind": "open"})
     if found is None:
         return None
     capabilities = {capability.get("code"): capability for capability in found["capabilities"]}
@@ -179,8 +181,16 @@ def _differences(opened: Mapping[str, Any], asn: int, families: list[str] | None
     return found
 
 
-async def _newest(store: Store, query: Mapping[str, Any]) -> MessageDocument | None:
-    """The newest message, of several of one moment the one that came last."""
-    async for newest in store.find("messages", query, sort=NEWEST_FIRST, limit=1):
-        return newest
+async def _newest(store: Store, name: str, query: Mapping[str, Any]) -> MessageDocument | None:
+    """A peer's newest message, of several of one moment the one that came last."""
+    query = {"peer.address": name.partition(" ")[0], **query}
+    for limit in (1, 0):  # others may have its address, where several routers were asked
+        async for newest in store.find("messages", query, sort=NEWEST_FIRST, limit=limit):
+            if name_of(newest["peer"]) == name:
+                return newest
     return None
+
+
+def _view(session: SessionDocument | None) -> Mapping[str, Any]:
+    """Where a peer was asked for."""
+    return {key: value for key, value in session["peer"].items() if key not in ("address", "asn")} if session else {}

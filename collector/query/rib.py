@@ -12,10 +12,9 @@ from collector.query.batch import Batch, routes_of
 from collector.query.peer_ribs import PeerRib, standing
 from collector.rib.routes import LAST, NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, order, within
 from collector.store.mongo import Store
-from schemas.message import Peer
+from schemas.message import Peer, name_order
 from schemas.query import Route
-from schemas.scalars import address_order
-from schemas.stored import SessionDocument
+from schemas.stored import SessionDocument, name_of
 
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
@@ -27,8 +26,8 @@ short ones are often in UPDATEs of a thousand prefixes, all of which would have 
 class Place(NamedTuple):
     """Where a route stands in an answer."""
 
-    address: str
-    """Its peer's."""
+    peer: str
+    """Its peer's name."""
     collector: str
     session: str
     """The session's key, in hexadecimal digits."""
@@ -38,13 +37,12 @@ class Place(NamedTuple):
     @classmethod
     def of(cls, session: SessionDocument, key: RouteKey) -> Self:
         """The place of one of a session's routes."""
-        return cls(session["peer"]["address"], session["collector"], str(session["_id"]), order(key))
+        return cls(name_of(session["peer"]), session["collector"], str(session["_id"]), order(key))
 
     def is_behind(self, session: SessionDocument) -> bool:
         """Whether all of a session's routes stand before it."""
-        address, collector = session["peer"]["address"], session["collector"]
-        theirs = (*address_order(address), collector, str(session["_id"]))
-        return theirs < (*address_order(self.address), self.collector, self.session)
+        theirs = (*name_order(name_of(session["peer"])), session["collector"], str(session["_id"]))
+        return theirs < (*name_order(self.peer), self.collector, self.session)
 
     def rest_of(self, session: SessionDocument, span: Range | None) -> Range | None:
         """What of a session's routes, in a span or all, stands behind it."""

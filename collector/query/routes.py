@@ -17,7 +17,7 @@ from collector.query.attributes import answered
 from collector.rib.routes import Nlri, RouteKey, key_of, routes
 from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST
-from schemas.stored import GroupDocument, UpdateDocument
+from schemas.stored import GroupDocument, UpdateDocument, name_of
 
 _MOST = 20_000
 """Routes that are remembered: some 20 MB when each has attributes of its own."""
@@ -31,7 +31,7 @@ AnnouncedRoute = tuple[Any, RouteKey]
 
 def route_of(document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> AnnouncedRoute:
     """What tells this route from all others."""
-    return document.get("session") or document["peer"]["address"], key_of(group, nlri)
+    return document.get("session") or name_of(document["peer"]), key_of(group, nlri)
 
 
 class LastRoutes:

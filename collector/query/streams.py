@@ -61,13 +61,15 @@ R = TypeVar("R", bound=Row)
 def updates(store: Store, found: Sequence[SessionDocument], filters: Filter) -> AsyncGenerator[UpdateRow, None]:
     """The UPDATEs of the sessions that are found, in the time that is asked for."""
     most = Counter[str]()
+    # How much else is said of an address, at routers that are not asked for, is not known.
+    some = filters.routers or filters.ribs
     for session in found:
         most[session["peer"]["address"]] += session["updates"]
     each = spans(found, filters)
     if names := filters.named_prefixes:
         wholes = {address: (its[0][0], its[-1][1]) for address, its in each.items()}
         return merge(*(rows(updates_naming(store, address, names, whole)) for address, whole in wholes.items()))
-    return merge(*(of_peer(store, address, its, most=most[address]) for address, its in each.items()))
+    return merge(*(of_peer(store, address, its, most=None if some else most[address]) for address, its in each.items()))
 
 
 async def session_rows(found: Iterable[SessionDocument]) -> AsyncGenerator[SessionRow, None]:

@@ -12,7 +12,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -106,14 +106,14 @@ class _Follower:
         self._followed: dict[Any, _Followed] = {}
         self._gaps: set[ObjectId] = set()
         self._reads_updates = filters.wants("announce") or filters.wants("withdraw")
-        self._horizon = Filter(start=filters.start, peers=filters.peers, peer_asns=filters.peer_asns)
+        self._horizon = replace(filters.of_peers_alone, start=filters.start)
 
     async def start(self) -> None:
         """Take what is stored before the start as shown."""
         if self._filters.start is not None:
             return
         now = datetime.now(UTC)
-        still_up = Filter(start=now, peers=self._filters.peers, peer_asns=self._filters.peer_asns)
+        still_up = replace(self._filters.of_peers_alone, start=now)
         for session in await streams.sessions(self._store, still_up):
             shown = {"$gte": session["last_seen"], "$lte": session["last_seen"]}
             self._followed[session["_id"]] = _Followed(
@@ -124,7 +124,7 @@ class _Follower:
             )
         # A collector that lags behind may store what is older than this moment.
         begin = min((one.upto for one in self._followed.values()), default=now)
-        self._horizon = Filter(start=begin, peers=still_up.peers, peer_asns=still_up.peer_asns)
+        self._horizon = replace(still_up, start=begin)
         for session in await streams.sessions(self._store, self._horizon):
             if "until" in session:
                 self._followed.setdefault(

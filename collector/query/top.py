@@ -34,7 +34,7 @@ _COLUMNS: dict[str, int] = {
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
     "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
     "origins": lambda entry: [str(asn) for asn in origins_of(entry.as_path)],
-    "peers": lambda entry: (entry.peer.address,),
+    "peers": lambda entry: (entry.peer.name,),
     "paths": lambda entry: () if entry.as_path is None else (entry.as_path,),
 }
 
@@ -96,7 +96,7 @@ class TopTally:
             return (_MALFORMED,)
         extra = (_MALFORMED,) if entry.error else ()
         nlri = entry.prefix or identity(entry.family or "", entry.object)
-        route = hash((entry.peer.address, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
+        route = hash((entry.peer.name, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
         before = self._routes.get(route)
         if entry.event == "withdraw":
             if before is not None and before > 0:

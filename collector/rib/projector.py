@@ -21,7 +21,7 @@ from collector.rib import snapshots
 from collector.rib.fold import Fold
 from collector.rib.snapshots import Stored
 from collector.store.mongo import Store
-from collector.store.updates import updates_of_peer
+from collector.store.updates import updates_of_session
 from schemas.documents import Snapshot
 from schemas.stored import SessionDocument, UpdateDocument
 
@@ -276,7 +276,7 @@ class _Course:
     def updates(self, end: datetime) -> AsyncIterator[UpdateDocument]:
         """What was said up to a time."""
         most = self._session["updates"] - self.count - self.pending
-        return updates_of_peer(self._store, self._session["peer"]["address"], [(self.begin, end)], most=most)
+        return updates_of_session(self._store, self._session, (self.begin, end), most=most)
 
     def add(self, update: UpdateDocument) -> None:
         """Take the next one into account."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings import Settings
@@ -12,6 +13,11 @@ from collector.sources.source import Source
 
 SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP,)}
 """By their names."""
+
+
+def source_of(facts: Mapping[str, Any]) -> Source:
+    """The source of a document, by what it has as its `source`."""
+    return SOURCES[facts.get("name", UNNAMED)]
 
 
 def find_instances(data_dir: Path, settings: Settings | None = None) -> list[Instance]:

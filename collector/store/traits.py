@@ -27,10 +27,12 @@ class Traits:
     """Prefixes in one question at most."""
     keys: int = 1000
     """Documents' keys in one question at most."""
+    partial_indexes: bool = True
+    """Whether it answers questions by an index over some documents alone (`partialFilterExpression`)."""
 
 
 MONGODB = Traits()
-SECANTUSDB = Traits(batch_lines=250, window_documents=4000, prefixes=10, keys=50)
+SECANTUSDB = Traits(batch_lines=250, window_documents=4000, prefixes=10, keys=50, partial_indexes=False)
 """With 1,000 lines a secantusd-rs whose cache is full tries one insert again and again, for minutes. Version 0.7.0b3
 holds all that a question finds in memory, 4 kB a document, and sorts it, before it gives the first; and it compares
 each document that an index finds with all values of an `$in`."""

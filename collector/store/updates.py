@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from collector.store.mongo import Store
-from schemas.stored import MessageDocument, UpdateDocument
+from schemas.stored import MessageDocument, SessionDocument, UpdateDocument
 
 T = TypeVar("T")
 D = TypeVar("D", UpdateDocument, MessageDocument)
@@ -48,6 +48,29 @@ def updates_of_peer(
             year in which nothing was said costs nothing.
     """
     return _in_windows(store, partial(updates_within, store, address), spans, _WIDEST_WINDOW, most)
+
+
+async def updates_of_session(
+    store: Store, session: SessionDocument, span: Span, *, most: int
+) -> AsyncGenerator[UpdateDocument, None]:
+    """The UPDATEs of a session in a range of time, perhaps with others of its peer's address among them.
+
+    Args:
+        store: the archive.
+        session: whose.
+        span: the range.
+        most: how many it can have there.
+    """
+    peer = session["peer"]
+    query: dict[str, object] = {"peer.address": peer["address"]}
+    few: int | None = most
+    if "router" in peer and (await store.traits()).partial_indexes:
+        query.update({f"peer.{name}": peer.get(name) for name in ("router", "rib", "rd")})
+    elif "router" in peer:
+        few = None  # of how many routers, and tables, this address has others is not known
+    async with aclosing(_in_windows(store, partial(_within, store, query, None), [span], _WIDEST_WINDOW, few)) as found:
+        async for document in found:
+            yield document
 
 
 def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[UpdateDocument, None]:
