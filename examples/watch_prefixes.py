@@ -9,29 +9,20 @@ It ends with Ctrl-C. Lines of a peer that were lost are told as well: they may h
 import argparse
 import asyncio
 import sys
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from bgpledger import Archive, BgpledgerError, parse_filter
-
-Network = IPv4Network | IPv6Network
-
-
-def is_within(prefix: str, mine: list[Network]) -> bool:
-    """Whether a prefix is one of mine, or lies within one."""
-    network = ip_network(prefix)
-    return any(own.prefixlen <= network.prefixlen and network.supernet(new_prefix=own.prefixlen) == own for own in mine)
 
 
 async def watch(asn: str, prefixes: list[str], since: str | None) -> None:
     """Print a line for each announcement of others, and for each gap, which may hide one; until Ctrl-C."""
-    mine = [ip_network(prefix) for prefix in prefixes]
-    others = parse_filter({"elem": "announce", "origin": f"!{asn}", "start": since})
-    async with Archive.open() as archive, archive.tail(others) as entries:
+    mine = {"prefix": ",".join(prefixes), "match": "more_specific"}
+    theirs = parse_filter({**mine, "elem": "announce", "origin": f"!{asn}", "start": since})
+    async with Archive.open() as archive, archive.tail(theirs) as entries:
         async for entry in entries:
             when = f"{entry.ts:%F %T} {entry.peer.address}"
             if entry.event == "gap":
                 print(f"{when} lines were lost: nobody knows what they said ({entry.reason})", flush=True)
-            elif entry.prefix and is_within(entry.prefix, mine):
+            else:
                 print(f"{when} announces {entry.prefix} by {entry.as_path}", flush=True)
 
 

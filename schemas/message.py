@@ -98,6 +98,7 @@ class Counted(NamedTuple):
 
 class _Routes(TypedDict):
     family: Family
+    """Such as `ipv4 unicast` (RFC 4760)."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -108,8 +109,11 @@ class Withdrawn(_Routes, total=False):
     """
 
     path_id: Uint32
+    """RFC 7911 3."""
     rd: str
+    """The route distinguisher (RFC 4364 4.2)."""
     labels: list[list[int]]
+    """MPLS labels (RFC 8277 2), as ExaBGP prints them."""
     nlri: list[str]
     """Prefixes, normalised."""
     host_bits: list[str]

@@ -67,10 +67,14 @@ class UpdateDocument(_Stored):
     source: SourceDocument | OtherSourceDocument
     peer: PeerDocument
     wire: NotRequired[bytes]
+    """The whole BGP message with its header (RFC 4271 4.1), with `wire_bytes = true`."""
     attributes: NotRequired[Attributes]
     announce: NotRequired[list[GroupDocument]]
+    """By family and next hop."""
     withdraw: NotRequired[list[GroupDocument]]
+    """By family; without next hops."""
     origin_asns: NotRequired[list[int]]
+    """The ASes at the end of `attributes.as_path`, for an index."""
 
 
 class MessageDocument(_Stored):

@@ -111,3 +111,14 @@ def test_nothing_cites_what_is_beside_the_checkout() -> None:
     assert [
         file for file in files if file.suffix in (".md", ".py", ".toml", ".js") and beside in file.read_text()
     ] == []
+
+
+def test_the_changelog_is_of_the_kind_that_it_names() -> None:
+    """Keep a Changelog: a heading a version, below it one a kind of change, each once."""
+    versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
+    assert versions[0].startswith("[Unreleased]")
+    for version in versions:
+        kinds = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert len(kinds) == len(set(kinds)), version[:20]
+        allowed = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+        assert {kind for kind in kinds if not kind.startswith("Upgrading from ")} <= allowed, version[:20]
