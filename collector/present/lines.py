@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, TextIO
@@ -15,6 +16,9 @@ from pydantic_core import PydanticSerializationError, to_json
 from collector.query.batch import Batch
 from collector.rib.routes import moment_text
 from schemas.query import Report
+
+_PIECES = 256
+"""Of texts that are joined at once: some 80 kB."""
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
@@ -34,64 +38,78 @@ async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], s
             stream.write(_json(answer, indent=2) + "\n")
             count += 1
         return count
-
-    async def each() -> AsyncIterator[str]:
-        async for answer in answers:
-            yield _json(answer)
-
-    return await _write_array(each(), stream)
-
-
-async def _write_array(texts: AsyncIterator[str], stream: TextIO) -> int:
     count = 0
+    with _array(stream):
+        async for answer in answers:
+            stream.write(f"{',' if count else ''}\n{_json(answer)}")
+            count += 1
+    stream.write("\n]\n" if count else "]\n")
+    return count
+
+
+@contextmanager
+def _array(stream: TextIO) -> Iterator[None]:
     stream.write("[")
     try:
-        async for text in texts:
-            stream.write(f"{',' if count else ''}\n{text}")
-            count += 1
+        yield
     except (asyncio.CancelledError, KeyboardInterrupt):  # so ends what has no end of its own
         stream.write("\n]\n")
         raise
-    stream.write("\n]\n" if count else "]\n")
-    return count
 
 
 async def write_routes(batches: AsyncIterator[Batch], _at: datetime, stream: TextIO) -> int:
     """Write routes as `write` does, of what is stored."""
     count = 0
     async for batch in batches:
-        stream.write("\n".join([*_routes(batch), ""]))
+        stream.writelines(_routes(batch, end="\n"))
         count += len(batch.items)
     return count
 
 
 async def write_routes_json(batches: AsyncIterator[Batch], _at: datetime, stream: TextIO) -> int:
     """Write an array of routes."""
-
-    async def each() -> AsyncIterator[str]:
+    count = 0
+    with _array(stream):
         async for batch in batches:
-            for text in _routes(batch):
-                yield text
+            texts = list(_routes(batch, begin=",\n"))
+            if texts and not count:
+                texts[0] = texts[0].removeprefix(",")
+            stream.writelines(texts)
+            count += len(batch.items)
+    stream.write("\n]\n" if count else "]\n")
+    return count
 
-    return await _write_array(each(), stream)
 
+def _routes(batch: Batch, begin: str = "", end: str = "") -> Iterator[str]:
+    """Each route as the JSON that its model would give: what many have in common is rendered once.
 
-def _routes(batch: Batch) -> list[str]:
-    """Each route as the JSON that its model would give: what many have in common is rendered once."""
-    whose = batch.rib.blank.model_dump_json(include={"peer", "collector"})[:-1]
-    facts = {facts: (_text(said.pop("object")), _text(said)[1:]) for facts, said in batch.facts().items()}
+    Args:
+        batch: the routes.
+        begin: stands before each of them.
+        end: stands behind each.
+
+    Yields:
+        Some of them together: pieces are joined while the processor still has them at hand.
+    """
+    whose = begin + batch.rib.blank.model_dump_json(include={"peer", "collector"})[:-1]
+    facts = {}
+    for packed, said in batch.facts().items():
+        thing = said.pop("object")
+        facts[packed] = "null" if thing is None else _text(thing), f"{_text(said)[1:]}{end}"
     since = {since: moment_text(since) for since in {entry.since for _, entry in batch.items}}
-    found = []
+    state = batch.common_state()
+    pieces: list[str] = []
     for key, entry in batch.items:
         family, rd, path_id, nlri = key
-        prefix = quoted(nlri) if key.is_prefix else "null"
         thing, attributes = facts[entry.facts]
-        found.append(
-            f'{whose},"prefix":{prefix},"object":{thing},"state":"{batch.state(key, entry)}"'
-            f',"since":"{since[entry.since]}","family":{quoted(family)}'
-            f',"path_id":{"null" if path_id is None else path_id},"rd":{quoted(rd) if rd else "null"},{attributes}'
+        pieces.append(
+            f'{whose},"prefix":{quoted(nlri) if key.is_prefix else "null"},"object":{thing}'
+            f',"state":"{state or batch.state(key, entry)}","since":"{since[entry.since]}","family":{quoted(family)}'
+            f',"path_id":{"null" if path_id is None else path_id},"rd":{quoted(rd) if rd else "null"},'
         )
-    return found
+        pieces.append(attributes)
+    for at in range(0, len(pieces), _PIECES):
+        yield "".join(pieces[at : at + _PIECES])
 
 
 def _text(value: Any) -> str:

@@ -24,6 +24,8 @@ def answered(stored: Mapping[str, Any]) -> dict[str, Any]:
 
     They were validated before they were stored; to do that again for each would take a third of a table's time.
     """
+    if _AS_STORED.issuperset(stored):
+        return dict(stored)
     found: dict[str, Any] = {}
     for name, value in stored.items():
         if name in _AS_STORED:

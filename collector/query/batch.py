@@ -26,6 +26,10 @@ class Batch(NamedTuple):
         """How one of the routes stands."""
         return "unknown" if self.hidden else self.rib.state(key, entry)
 
+    def common_state(self) -> RouteState | None:
+        """How all of the routes stand, where that does not hang on each of them."""
+        return "unknown" if self.hidden else self.rib.common_state()
+
     def routes(self) -> Iterator[Route]:
         """All of the routes as models."""
         for key, entry in self.items:

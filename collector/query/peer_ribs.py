@@ -144,6 +144,10 @@ class PeerRib:
         """Whether a route of a family may have stood that we do not know of."""
         return self.gap is not None and not self.stale and family not in self.mended
 
+    def common_state(self) -> RouteState | None:
+        """How all of the routes stand, where that does not hang on each of them."""
+        return "stale" if self.stale else None if self.gap else "stands"
+
     def state(self, key: RouteKey, held: RouteEntry) -> RouteState:
         """How one of the routes stands."""
         if self.stale:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from itertools import repeat
 
 import bson
 import zstandard
@@ -46,21 +47,15 @@ def pack(items: Items) -> bytes:
 def unpack(page: bytes) -> Items:
     """The routes of a page."""
     said = bson.decode(zstandard.ZstdDecompressor().decompress(page))
-    kinds, facts = said["kinds"], said["facts"]
-    columns = zip(
-        _numbers("I", said["kind"]),
-        _numbers("q", said["path_id"]),
-        said["nlri"].split("\n"),
-        _numbers("q", said["since"]),
-        _numbers("I", said["fact"]),
-        strict=True,
-    )
-    items: Items = []
-    for kind, path_id, nlri, since, fact in columns:
-        family, rd = kinds[kind]
-        key = _new(RouteKey, (family, rd, None if path_id == _NO_PATH_ID else path_id, nlri))
-        items.append((key, _new(RouteEntry, (since, facts[fact])) if since >= 0 else WITHDRAWN))
-    return items
+    families, rds = zip(*said["kinds"], strict=True)
+    kind, since = _numbers("I", said["kind"]), _numbers("q", said["since"])
+    path_ids = (None if one == _NO_PATH_ID else one for one in _numbers("q", said["path_id"]))
+    facts = map(said["facts"].__getitem__, _numbers("I", said["fact"]))
+    # Column by column, as a loop over the routes takes twice as long.
+    of_keys = map(families.__getitem__, kind), map(rds.__getitem__, kind), path_ids, said["nlri"].split("\n")
+    keys = map(_new, repeat(RouteKey), zip(*of_keys, strict=True))
+    items: Items = list(zip(keys, map(_new, repeat(RouteEntry), zip(since, facts, strict=True)), strict=True))
+    return [(key, entry if entry.since >= 0 else WITHDRAWN) for key, entry in items] if min(since) < 0 else items
 
 
 def _bytes(kind: str, values: list[int]) -> bytes:
