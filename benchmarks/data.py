@@ -16,7 +16,7 @@ from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
 from schemas.documents import Place, collection_of, to_document
-from schemas.message import Message, Update
+from schemas.message import Message, Update, Withdrawn
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".bench"
@@ -103,4 +103,5 @@ def find_table(mrt: str) -> Table:
 def _routes(message: Message) -> int:
     if not isinstance(message, Update):
         return 0
-    return sum(len(group.nlri or ()) for group in (*(message.announce or ()), *(message.withdraw or ())))
+    groups: list[Withdrawn] = [*(message.announce or ()), *(message.withdraw or ())]
+    return sum(len(group.get("nlri", ())) for group in groups)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import asking, commands, decoding, latency, rivals, sizes, whole_table
+from benchmarks import asking, commands, decoding, earlier, latency, rivals, sizes, whole_table
 from benchmarks.data import Table
 
 Values = Mapping[str, float]
@@ -67,6 +67,7 @@ CASES: dict[str, Case] = {
     "two-processes": Case(whole_table.two_processes),
     "store": Case(whole_table.store),
     "decode": Case(decoding.decode_and_encode),
+    "earlier": Case(earlier.compare, earlier.missing),
     "help": Case(commands.show_help),
     "ten-tables": Case(whole_table.ten_tables),
     "script": Case(rivals.simplest_script),
@@ -190,6 +191,13 @@ FIGURES: dict[str, Figure] = {
         "UPDATE/s",
         "more",
         goal=25_000,
+    ),
+    "decode-ratio": Figure(
+        "the same over version 0.1, both in turns",
+        ("earlier",),
+        lambda one: one["earlier"]["before"] / one["earlier"]["now"],
+        better="more",
+        goal=2.2,
     ),
     "receive": Figure(
         "CPU of receive over ExaBGP's, for the whole table",

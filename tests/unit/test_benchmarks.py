@@ -12,6 +12,7 @@ from benchmarks.generated import write_table
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
 from collector.replay.player import plan
+from tests.support import Router
 
 
 def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> None:
@@ -34,6 +35,14 @@ def _prefixes(data: bytes) -> list[bytes]:
         found.append(rest[:size])
         rest = rest[size:]
     return found
+
+
+def test_a_table_is_counted_as_its_lines_say(tmp_path: Path) -> None:
+    table, router = Table(tmp_path / "some.mrt"), Router()
+    lines = [*router.up(), router.announce("10.0.0.0/8", "10.1.0.0/16"), router.withdraw("10.1.0.0/16")]
+    vars(table)["lines"] = lines
+    assert (table.updates, table.routes) == (2, 3)
+    assert [document["v"] for document in table.documents()] == [2, 2]
 
 
 def test_every_figure_has_its_cases() -> None:
