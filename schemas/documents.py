@@ -15,7 +15,7 @@ from bson import ObjectId
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from schemas.attributes import origins
-from schemas.message import Answer, Message, OtherSource, Peer, Update
+from schemas.message import Answer, Message, Peer, Source, Update
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
@@ -67,7 +67,7 @@ def _add_update(document: dict[str, Any], update: Update) -> None:
     """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
     document["ts"] = update.ts
     source, peer = update.source, update.peer
-    if not isinstance(source, OtherSource):
+    if isinstance(source, Source):
         document["source"] = {"pid": source.pid}
         if source.counter is not None:
             document["source"]["counter"] = source.counter

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from collector.sources.source import Continuity, Effect, Loss
+from collector.sources.source import NONE, Continuity, Effect, Loss
 from schemas.documents import COUNTED_CAUSES, Gap, Place
 from schemas.keys import key_collector, make_gap_key, make_key
 from schemas.message import Counted, Event, Peer
@@ -70,7 +70,8 @@ class GapFinder:
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
         """Take into account what a peer's record says of itself."""
-        return self._taken(line, ts, self._continuity.count(line, ts, counted))
+        effect = self._continuity.count(line, ts, counted)
+        return effect if effect is NONE else self._taken(line, ts, effect)
 
     def reject(self, line: int, ts: datetime, peer: Peer, reason: str) -> None:
         """Take note of a peer's record that cannot be read, and may have said anything of its routes."""

@@ -375,4 +375,7 @@ def _tally(session: Session, ts: datetime, message: Any) -> None:
 
 
 def _routes(groups: Sequence[Withdrawn]) -> int:
-    return sum(len(group.get("nlri") or group.get("objects", ())) for group in groups)
+    count = 0
+    for group in groups:
+        count += len(group.get("nlri") or group.get("objects", ()))
+    return count

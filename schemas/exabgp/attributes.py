@@ -41,11 +41,12 @@ _ELEMENTS: dict[str, SegmentKind] = {
 
 def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
     """The attributes of an UPDATE, of one that announces or of one that does not."""
-    read: dict[str, Any] = {"origin": said["origin"]} if "origin" in said else {}
+    attributes: Attributes = {"origin": said["origin"]} if "origin" in said else {}
     path = _as_path(said)
     # ExaBGP 5.0 leaves out an empty path, which every announcement has (RFC 4271 5: AS_PATH is mandatory).
     if path is not None or announces:
-        read["as_path"] = path or ""
+        attributes["as_path"] = path or ""
+    read: dict[str, Any] = attributes  # type: ignore[assignment]  # by the names of its fields
     unknown = False
     for name, value in said.items():  # they come in the order of their shape, and that is the order of documents
         if name in _READ:
@@ -56,9 +57,11 @@ def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
             unknown = True
     if not read.get("atomic_aggregate", True):
         del read["atomic_aggregate"]
-    if unknown:
-        read = {field: read[field] for field in _FIELDS if field in read}
-    return cast("Attributes", read)
+    return _in_order(read) if unknown else attributes
+
+
+def _in_order(read: dict[str, Any]) -> Attributes:
+    return cast("Attributes", {field: read[field] for field in _FIELDS if field in read})
 
 
 def _keep_unknown(read: dict[str, Any], name: str, value: Any) -> None:

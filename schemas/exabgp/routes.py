@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -37,7 +37,8 @@ def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced
     announced: list[Announced] = []
     for family, hops in announce.items():
         for address, link_local, routes in _next_hops(family, hops):
-            for group in cast("list[Announced]", _groups(family, routes)):
+            groups: list[Announced] = _groups(family, routes)  # type: ignore[assignment]  # they become that here
+            for group in groups:
                 if address:
                     group["next_hop"] = address
                 if link_local:
