@@ -51,6 +51,7 @@ _PAGES = {
     "SECURITY.md": "reporting.md",
     "conf/mongosh": "mongosh.md",
     "docs/decisions": "decisions/index.md",
+    "examples": "examples.md",
 }
 """What stands elsewhere in the checkout, and the page that shows it."""
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
