@@ -13,12 +13,19 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 ORIGINS_SINCE = 2
 """The schema whose documents of `updates` all have their origins, and an index over them."""
-SCHEMA_VERSION = 2
+VIEWS_SINCE = 3
+"""The schema whose programs tell apart what several routers, or tables, have of one peer, and an index over these."""
+SCHEMA_VERSION = 3
 """Raised when a collection, an index or a document changes its shape; kept in `meta`."""
 
 
-def _index(name: str, *keys: str) -> IndexModel:
-    return IndexModel([(key.lstrip("-"), DESCENDING if key.startswith("-") else ASCENDING) for key in keys], name=name)
+_HAS_ROUTER = {"peer.router": {"$exists": True}}
+
+
+def _index(name: str, *keys: str, only: Mapping[str, Any] | None = None) -> IndexModel:
+    options = {"partialFilterExpression": only} if only else {}
+    fields = [(key.lstrip("-"), DESCENDING if key.startswith("-") else ASCENDING) for key in keys]
+    return IndexModel(fields, name=name, **options)
 
 
 def _validator(required: Mapping[str, str]) -> dict[str, Any]:
@@ -43,9 +50,15 @@ class Collection:
     """Indexes by the schema that they came with. A database of an earlier one gets them as it is migrated: to build
     one over many documents takes minutes, in which a collector could write nothing."""
 
-    def indexes_of(self, version: int) -> list[IndexModel]:
-        """The indexes that a database of this schema has."""
-        return [*self.indexes, *(one for since, those in self.later.items() if since <= version for one in those)]
+    def indexes_of(self, version: int, *, partial: bool = True) -> list[IndexModel]:
+        """The indexes that a database of this schema has.
+
+        Args:
+            version: the schema.
+            partial: also those over some documents alone, which not every server uses.
+        """
+        later = (one for since, those in self.later.items() if since <= version for one in those)
+        return [one for one in (*self.indexes, *later) if partial or "partialFilterExpression" not in one.document]
 
 
 _EVERY = {"_id": "objectId", "v": "int", "collector": "string"}
@@ -65,7 +78,12 @@ COLLECTIONS = (
         _validator({**_EVERY, "ts": "date", "peer": "object"}),
         later={
             # What an AS originated in a range of time, and what was withdrawn of that (collector.query.origins).
-            ORIGINS_SINCE: [_index("origin", "origin_asns", "ts")]
+            ORIGINS_SINCE: [_index("origin", "origin_asns", "ts")],
+            # What one router that was asked has of a peer, among many that have one of its address: those of Loc-RIBs
+            # all have 0.0.0.0 (RFC 9069 4.1). It has nothing of peers that speak to us, and costs them nothing.
+            VIEWS_SINCE: [
+                _index("view", "peer.router", "peer.address", "peer.rib", "peer.rd", "ts", only=_HAS_ROUTER),
+            ],
         },
     ),
     Collection(

@@ -143,5 +143,21 @@ async def _change(store: Store, changes: list[Change]) -> int:
     return count
 
 
-MIGRATIONS = (Migration(1, 2, "UPDATEs get their origins, and an index that serves --origin", _name_origins),)
+# --- 2 to 3: peers of which other routers were asked ------------------------------------------------------------------
+
+
+async def _change_nothing(_store: Store, _read: Read) -> int:
+    """A program of before would take what several routers have of a peer for one: it must not read such documents."""
+    return 0
+
+
+MIGRATIONS = (
+    Migration(1, 2, "UPDATEs get their origins, and an index that serves --origin", _name_origins),
+    Migration(
+        2,
+        3,
+        "there is room for what other routers have of a peer, and an index where the server uses it",
+        _change_nothing,
+    ),
+)
 """In their order, each from the schema that the one before made; the last one makes SCHEMA_VERSION."""

@@ -155,8 +155,9 @@ class Store:
             StoreError: the database was written by a newer bgpledger.
         """
         async with self._preparing:  # the archivers of several instances begin together
+            traits = await self.traits()
             with self._errors():
-                await self._preparer.create(await self._meta.schema() or SCHEMA_VERSION)
+                await self._preparer.create(await self._meta.schema() or SCHEMA_VERSION, traits)
                 await self._meta.stamp()
 
     async def maintain(self, days: Mapping[str, int] | None = None, told: Told = lambda _what: None) -> Sequence[Lack]:
@@ -171,9 +172,10 @@ class Store:
         Returns:
             What is done without: the server does not know it, or the user has no right to it.
         """
+        traits = await self.traits()
         with self._errors():
             version = await self._meta.schema() or SCHEMA_VERSION
-            return await self._preparer.maintain(version, days, told)
+            return await self._preparer.maintain(version, traits, days, told)
 
     async def schema(self) -> int | None:
         """The version of the database's schema; None of an empty one.
@@ -186,8 +188,9 @@ class Store:
 
     async def index(self, version: int, told: Told) -> None:
         """Build the indexes of a schema that are not there, however long that takes."""
+        traits = await self.traits()
         with self._errors():
-            await self._preparer.index(version, told)
+            await self._preparer.index(version, traits, told)
 
     async def raise_schema(self, version: int, to: int) -> None:
         """Write down that the database has been migrated from one version to another."""

@@ -18,6 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.store.collections import COLLECTIONS, EXPIRIES, Collection, Expiry
+from collector.store.traits import Traits
 
 _DAY_SECONDS = 86_400
 _BUILD_SECONDS = 20 * _DAY_SECONDS
@@ -51,19 +52,23 @@ class Preparer:
         self._database = database
         self._lacks: dict[str, Lack] = {}
 
-    async def create(self, version: int) -> None:
+    async def create(self, version: int, traits: Traits) -> None:
         """Make the collections that are not there, with the indexes of a schema; harmless to repeat."""
         present = set(await self._database.list_collection_names())
         for collection in COLLECTIONS:
             if collection.name not in present:
                 await self._create(collection)
-                await self._create_indexes(collection.name, collection.indexes_of(version))
+                indexes = collection.indexes_of(version, partial=traits.partial_indexes)
+                await self._create_indexes(collection.name, indexes)
 
-    async def maintain(self, version: int, days: Mapping[str, int] | None, told: Told) -> Sequence[Lack]:
+    async def maintain(
+        self, version: int, traits: Traits, days: Mapping[str, int] | None, told: Told
+    ) -> Sequence[Lack]:
         """Bring what is there to what it has to be, however long that takes.
 
         Args:
             version: the database's schema.
+            traits: the server's.
             days: the keys of [retention]; 0 keeps for ever. None leaves what is removed as it is.
             told: is told of indexes that are built.
 
@@ -72,15 +77,16 @@ class Preparer:
         """
         self._lacks = {}
         await self._validate()
-        await self.index(version, told)
+        await self.index(version, traits, told)
         if days is not None:
             await self._retain(days, told)
         return list(self._lacks.values())
 
-    async def index(self, version: int, told: Told) -> None:
+    async def index(self, version: int, traits: Traits, told: Told) -> None:
         """Build the indexes of a schema that are not there."""
         for collection in COLLECTIONS:
-            for index in await self._missing(collection.name, collection.indexes_of(version)):
+            indexes = collection.indexes_of(version, partial=traits.partial_indexes)
+            for index in await self._missing(collection.name, indexes):
                 await self._build(collection.name, index, told)
 
     async def lifetimes(self) -> dict[str, int]:

@@ -222,7 +222,7 @@ async def test_a_route_among_many_of_one_millisecond(store: Store, data_dir: Pat
 
 
 async def test_windows_are_read_whole_and_in_order(store: Store, data_dir: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("collector.store.mongo.traits_of", lambda _info: Traits(window_documents=5))
+    monkeypatch.setattr(store, "_traits", Traits(window_documents=5))
     router = Router()
     lines = router.up()
     for number in range(60):

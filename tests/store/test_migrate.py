@@ -51,7 +51,12 @@ def _without_origins(database: Any) -> None:
     database["updates"].update_many({}, {"$unset": {"origin_asns": ""}, "$set": {"v": 1}})
 
 
-BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins}
+def _without_views(database: Any) -> None:
+    if "view" in database["updates"].index_information():
+        database["updates"].drop_index("view")
+
+
+BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins, 2: _without_views}
 """What makes of a database of the next schema one of this."""
 
 
@@ -96,7 +101,7 @@ async def test_a_database_of_before_is_served_and_migrated(
 async def test_a_migration_that_was_broken_off_is_taken_up(
     store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.store.mongo.traits_of", lambda _info: Traits(batch_lines=10))
+    monkeypatch.setattr(store, "_traits", Traits(batch_lines=10))
     await archive(data_dir, store, *a_day(5))
     count = await store.count("updates")
     make_old(mongodb_uri, database)
@@ -162,6 +167,18 @@ async def test_a_database_of_every_schema_becomes_one_of_this(
     assert await migrate(store, watch) == []
 
 
+async def test_the_index_over_views_is_built_where_the_server_uses_it(
+    store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_traits", Traits(batch_lines=250))
+    await archive(data_dir, store, *a_day(4))
+    make_old(mongodb_uri, database, 2)
+    await store.maintain()
+    assert "view" not in indexes(mongodb_uri, database)
+    assert [done.changed for done in await migrate(store, Watching())] == [0]
+    assert "view" in indexes(mongodb_uri, database)
+
+
 def test_every_schema_has_its_step() -> None:
     """Each begins where the one before ended, and the last one makes what this program knows."""
     versions = [migration.version for migration in MIGRATIONS]
@@ -193,8 +210,8 @@ async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: st
 
 async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str, database: str) -> None:
     with MongoClient[dict[str, Any]](mongodb_uri) as client:
-        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+        client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION + 1}})
     for use in (store.prepare(), migrate(store, Watching()), found(store, Filter(origins=Choice((64511,))))):
-        with pytest.raises(StoreError, match="has schema 3, this program knows 2"):
+        with pytest.raises(StoreError, match=f"has schema {SCHEMA_VERSION + 1}, this program knows {SCHEMA_VERSION}"):
             await use
     assert await found(store, Filter()) == []

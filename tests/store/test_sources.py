@@ -33,6 +33,7 @@ from collector.sources.source import NONE, Ask, Continuity, Effect, End, Rejecti
 from collector.spool.framing import frame
 from collector.spool.spool import SpoolReader, SpoolWriter, identity
 from collector.store.mongo import Store
+from collector.store.traits import Traits
 from schemas.documents import SessionNotification
 from schemas.message import (
     Counted,
@@ -266,3 +267,18 @@ async def test_an_answer_goes_on_behind_each_of_its_routes(archived: Store) -> N
         behind = replace(question, after=Place.of(batch.rib.session, key))
         rest = [one.rib.session["_id"] async for one in rib_batches(archived, behind) if one.items]
         assert rest == shown[number + 1 :]
+
+
+async def test_an_index_over_views_gives_the_same(archived: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Mapping[str, Any]] = []
+    find = archived.find
+
+    def listen(collection: Any, query: Mapping[str, Any], **how: Any) -> Any:
+        asked.append(query)
+        return find(collection, query, **how)
+
+    monkeypatch.setattr(archived, "find", listen)
+    monkeypatch.setattr(archived, "_traits", Traits())
+    assert await _names(rib(archived, RibQuery(at=from_unix(1_800_000_015)))) == sorted(NAMES)
+    views = {tuple(query[f"peer.{name}"] for name in ("router", "rib", "rd")) for query in asked if "peer.rd" in query}
+    assert len(views) == len(VIEWS)
