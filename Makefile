@@ -15,7 +15,7 @@ FUZZ_LINES ?= 1000000
 # Of `make bench`.
 FIGURES ?=
 ROUNDS  ?=
-TABLES  ?= 10
+TABLES  ?= 20
 STORE   ?=
 
 .PHONY: help demo run test bare-debian whole-table faults fuzz bench tools docs lint format lock clean

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import cProfile
-import pstats
 import time
-from itertools import islice
 
 import bson
 
@@ -15,8 +12,6 @@ from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
 from schemas.documents import to_document
-
-_PROFILED = 20_000
 
 
 def decode_and_encode(table: Table) -> dict[str, float]:
@@ -36,14 +31,3 @@ def _encode(lines: list[bytes]) -> int:
             raise SystemExit(f"line {number + 1}: {message.reason}")
         size += len(bson.encode(to_document(message, tracker.follow(number, message))))
     return size
-
-
-def profile(table: Table, rows: int) -> list[tuple[str, float, float]]:
-    """Where the time goes: functions, each with its share of the time, its own and with what it calls, in percent."""
-    lines = list(islice(table.lines, _PROFILED))
-    profiler = cProfile.Profile()
-    profiler.runcall(_encode, lines)
-    stats = pstats.Stats(profiler).get_stats_profile()
-    total = stats.total_tt
-    functions = sorted(stats.func_profiles.items(), key=lambda item: -item[1].tottime)[:rows]
-    return [(name, 100 * one.tottime / total, 100 * one.cumtime / total) for name, one in functions]

@@ -40,7 +40,7 @@ def compare(table: Table) -> dict[str, float]:
     with table.lines_path.open("rb") as lines:
         turns = -(-sum(1 for _ in lines) // _LINES)
     with ExitStack() as ends:
-        workers = [ends.enter_context(_Worker(checkout, table)) for checkout in (_checkout(), ROOT)]
+        workers = [ends.enter_context(_Worker(root, table)) for root in (checkout(), ROOT)]
         cpu = [0.0, 0.0]
         for turn in range(turns):
             for which in (0, 1) if turn % 2 else (1, 0):
@@ -51,11 +51,9 @@ def compare(table: Table) -> dict[str, float]:
 class _Worker:
     """One version, that waits for its turns."""
 
-    def __init__(self, checkout: Path, table: Table) -> None:
-        command = [str(checkout / ".venv/bin/python"), "-c", _WORKER, str(table.lines_path), str(_LINES)]
-        self._process = subprocess.Popen(
-            command, cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-        )
+    def __init__(self, root: Path, table: Table) -> None:
+        command = [str(root / ".venv/bin/python"), "-c", _WORKER, str(table.lines_path), str(_LINES)]
+        self._process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +75,7 @@ class _Worker:
         return float(said)
 
 
-def _checkout() -> Path:
+def checkout() -> Path:
     """Version 0.1 with its own environment; made when it is first asked for."""
     place = WORK / TAG
     if not place.exists():

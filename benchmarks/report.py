@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import decoding
 from benchmarks.collecting import PARTS
 from benchmarks.data import ROOT, Table
 from benchmarks.figures import CASES, FIGURES, Figure
@@ -26,7 +25,6 @@ _SAMPLES = ROOT / "docs" / "benchmarks.json"
 _RATES = ROOT / "docs" / "benchmarks-rates.svg"
 _SHARES = ROOT / "docs" / "benchmarks-cpu.svg"
 _WORDS = Path(__file__).with_name("page.md")
-_PROFILE_ROWS = 12
 _FIGURES, _FAST = "figures", "figures of secantusd-rs"
 _PROGRAMS = {
     "PyPy": ("pypy3", "-c", "import sys; print('%d.%d.%d' % sys.pypy_version_info[:3])"),
@@ -50,14 +48,12 @@ def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[s
                 "samples": [{case: one[case] for case in figure.cases} for one in complete],
                 "when": circumstances,
             }
-    if list(rounds[-1])[-1] == "decode" and not STORE:
-        known["profile"] = decoding.profile(table, _PROFILE_ROWS)
     _SAMPLES.write_text(json.dumps(known, indent=1) + "\n")
     _RATES.write_text(bars("Routes a second, median", _rates(of_pip)))
     _SHARES.write_text(bars("CPU seconds for one table, median", _shares(of_pip)))
     words = _WORDS.read_text()
     tables = {"table": _table(known, _FIGURES), "table-fast": _table(known, _FAST)}
-    for mark, text in {**tables, "profile": _profile(known), "circumstances": _told(known)}.items():
+    for mark, text in {**tables, "circumstances": _told(known)}.items():
         words = words.replace(f"<!-- {mark} -->", text)
     PAGE.write_text(words)
 
@@ -110,8 +106,8 @@ def _memory() -> int:
 
 def _table(known: Mapping[str, Any], which: str) -> str:
     rows = [
-        "| figure | goal | median | spread | rounds | reached | command |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| figure | beside | goal | median | spread | rounds | reached | measured | command |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, figure in FIGURES.items():
         found = known[which].get(name)
@@ -124,15 +120,15 @@ def _row(name: str, figure: Figure, found: Mapping[str, Any], told: str) -> str:
     sign = "<=" if figure.better == "less" else ">="
     goal = "" if figure.goal is None else f"{sign} {_number(figure.goal)} {figure.unit}"
     command = f"`make bench FIGURES={name}{told}`"
-    values = found["values"]
+    values, when = found["values"], found["when"]
     if not values:
-        return f"| {figure.title} | {goal} | {found['missing']} | | | | {command} |"
+        return f"| {figure.title} | {figure.beside} | {goal} | {found['missing']} | | | | | {command} |"
     middle = median(values)
     reached = {True: "yes", False: "**no**", None: ""}[figure.reached(middle)]
     spread = f"{_number(min(values))} to {_number(max(values))}" if len(values) > 1 else ""
     return (
-        f"| {figure.title} | {goal} | **{_number(middle)}** {figure.unit} | {spread} | {len(values)} | {reached} |"
-        f" {command} |"
+        f"| {figure.title} | {figure.beside} | {goal} | **{_number(middle)}** {figure.unit} | {spread} |"
+        f" {len(values)} | {reached} | {when['date'][:10]}, {when['commit']}, load {when['load']} | {command} |"
     )
 
 
@@ -142,21 +138,15 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _profile(known: Mapping[str, Any]) -> str:
-    rows = ["| function | by itself, % | with what it calls, % |", "| --- | --- | --- |"]
-    rows += [f"| `{name.strip('<>')}` | {own:.1f} | {total:.1f} |" for name, own, total in known.get("profile", ())]
-    return "\n".join(rows)
-
-
 def _told(known: Mapping[str, Any]) -> str:
-    """Each set of circumstances, with the figures that were measured under it."""
-    groups: dict[str, list[str]] = {}
-    for name, found in [*known[_FIGURES].items(), *known[_FAST].items()]:
+    """Each set of circumstances, with the days of the figures that were measured under it."""
+    groups: dict[str, set[str]] = {}
+    for found in [*known[_FIGURES].values(), *known[_FAST].values()]:
         when = found["when"]
         versions = ", ".join(f"{program} {version}" for program, version in when["versions"].items())
         text = f"{when['table']}. {when['machine']}. {versions}."
-        groups.setdefault(text, []).append(f"{name} ({when['date']}, commit {when['commit']}, load {when['load']})")
-    return "\n".join(f"- {text} Figures: {'; '.join(names)}." for text, names in groups.items())
+        groups.setdefault(text, set()).add(when["date"][:10])
+    return "\n".join(f"- {', '.join(sorted(days))}: {text}" for text, days in groups.items())
 
 
 # --- the pictures ---------------------------------------------------------------------------------------------------

@@ -113,9 +113,9 @@ async def _store(table: Table) -> dict[str, float]:
             return {"seconds": seconds, "routes": table.routes, "cpu": usage(server.pid).cpu - before}
 
 
-def ten_tables(table: Table) -> dict[str, float]:
-    """The table again and again, TABLES=10 times, each in a session of its own; then questions to what is there."""
-    times = int(os.environ.get("TABLES", "10"))
+def twenty_tables(table: Table) -> dict[str, float]:
+    """The table again and again, TABLES=20 times, each in a session of its own; then questions to what is there."""
+    times = int(os.environ.get("TABLES", "20"))
     with collecting(table) as running:
         values: dict[str, float] = {}
         for number in range(times):
