@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from typing_extensions import TypeIs
 
 from collector.archive.gaps import GapFinder, GapState
-from collector.sources.source import Effect, End, Source
+from collector.sources.source import NONE, Effect, End, Source
 from schemas.documents import Gap, Place, Session, SessionNotification
 from schemas.keys import collector_number, instance_name, make_key
 from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload, Withdrawn
@@ -115,7 +115,7 @@ class SessionTracker:
         self._state = _STATE.validate_python(note) if note else _State()
         self._continuity = source.continuity(ranges, note.get("gaps", {}) if note else {})
         self._gaps = GapFinder(collector, self._number, self._continuity, self._state.gaps)
-        self._dirty: dict[ObjectId, Session] = {}
+        self._dirty: dict[int, Session] = {}  # by `id`, as every line looks: a key's own hash takes many times as long
 
     @property
     def time(self) -> datetime:
@@ -186,7 +186,9 @@ class SessionTracker:
             return self._place(ts, line, None)
         self._state.last_ts = ts
         self._follow_clock(line, message.ts)
-        self._act(line, before, ts, self._gaps.count(line, ts, _counted(message)))
+        effect = self._gaps.count(line, ts, _counted(message))
+        if effect is not NONE:
+            self._act(line, before, ts, effect)
         neighbour = self._state.neighbours.get(message.peer.name)
         if neighbour is None:
             neighbour = self._state.neighbours[message.peer.name] = _Neighbour(last_seen=ts)
@@ -265,7 +267,7 @@ class SessionTracker:
             return self._place(ts, line, None)
         if kind != "sent":
             _tally(session, ts, message)
-        self._dirty[session.key] = session
+        self._dirty[id(session)] = session
         if kind in ("notification", "sent"):
             neighbour.notification = self._source.heard(message) or neighbour.notification
         if kind == "state" and message.state == "down":
@@ -294,14 +296,14 @@ class SessionTracker:
             **self._source.session_facts(message),
             **facts,
         )
-        self._dirty[key] = neighbour.session
+        self._dirty[id(neighbour.session)] = neighbour.session
 
     def _end(self, line: int, ts: datetime, neighbour: _Neighbour, end: End) -> None:
         session = neighbour.session
         if session is not None:
             session.until, session.until_line = ts, line
             session.ended_by, session.reason, session.notification = end
-            self._dirty[session.key] = session
+            self._dirty[id(session)] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
 
     def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: _Neighbour) -> None:
@@ -323,7 +325,7 @@ class SessionTracker:
             if session and not neighbour.session and session.reason == self._source.silence and _has(session, facts):
                 neighbour.ended, neighbour.session = None, session
                 _go_on(session)
-                self._dirty[session.key] = session
+                self._dirty[id(session)] = session
                 self._gaps.unheard(line, session.last_seen, ts, session.peer)
 
     def _end_all(self, line: int, ts: datetime, effect: Effect) -> None:

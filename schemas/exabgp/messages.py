@@ -17,7 +17,6 @@ from schemas.exabgp.shapes import (
     NEIGHBOR_LINE,
     SHUTDOWN_LINE,
     Body,
-    Envelope,
     HelperLine,
     Neighbor,
     NeighborLine,
@@ -45,7 +44,7 @@ def to_message(line: Mapping[str, Any]) -> Message:
         return _from_helper(HELPER_LINE.validate_python(line))
     if "notification" in line:
         shutdown = SHUTDOWN_LINE.validate_python(line)
-        return message.Shutdown(ts=from_unix(shutdown["time"]), source=_source(shutdown))
+        return message.Shutdown(ts=from_unix(shutdown["time"]), source=Source(shutdown["pid"], shutdown.get("counter")))
     raise ValueError("an object without a neighbor: not a line of ExaBGP's")
 
 
@@ -67,13 +66,9 @@ def _from_helper(line: HelperLine) -> Message:
     return message.Dropped(**common, since=from_unix(required(line, "since")), **counts)
 
 
-def _source(line: Envelope) -> Source:
-    return Source(line["pid"], line.get("counter"))
-
-
 def _from_neighbor(line: NeighborLine) -> Message:
     neighbor, kind = line["neighbor"], line["type"]
-    ts, source = from_unix(line["time"]), _source(line)
+    ts, source = from_unix(line["time"]), Source(line["pid"], line.get("counter"))
     peer = _peer(neighbor["address"]["peer"], neighbor["asn"]["peer"])
     wire = _bytes(line["header"]) + _bytes(line.get("body", "0x")) if "header" in line else None
     body = neighbor.get("message", _NO_BODY)
