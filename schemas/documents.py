@@ -54,18 +54,15 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
         document["session"] = place.session
     if isinstance(message, Update):
         _add_update(document, message)
-    else:
-        document.update(message.model_dump(exclude_none=True))
+        return document
+    document.update(message.model_dump(exclude_none=True))
     if document["ts"] != place.ts:
         document["ts"], document["clock"] = place.ts, document["ts"]
-    if isinstance(message, Update):
-        set_origins(document)
     return document
 
 
 def _add_update(document: dict[str, Any], update: Update) -> None:
     """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
-    document["ts"] = update.ts
     source, peer = update.source, update.peer
     if isinstance(source, Source):
         document["source"] = {"pid": source.pid}
@@ -82,6 +79,9 @@ def _add_update(document: dict[str, Any], update: Update) -> None:
         document["announce"] = update.announce
     if update.withdraw is not None:
         document["withdraw"] = update.withdraw
+    if update.ts != document["ts"]:
+        document["clock"] = update.ts
+    set_origins(document)
 
 
 def set_origins(document: dict[str, Any]) -> None:

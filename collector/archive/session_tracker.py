@@ -173,25 +173,29 @@ class SessionTracker:
         """
         if message.kind == "answer":
             return self.reject(line)
-        before = self._state.last_ts
+        state = self._state
+        before = state.last_ts
         ts = max(before, message.ts)
         self._gaps.line(line, before, ts)
         if _is_event(message):
             # What a receiver notices is younger than the lines that it finds in the pipe: they keep their own times.
             if not isinstance(message, ReceiverStart | Reload | ClockSet):
-                self._state.last_ts = ts
+                state.last_ts = ts
             if isinstance(message, ClockSet):
                 self._clock_set(line, message)
             self._act(line, before, ts, self._gaps.event(line, ts, message))
             return self._place(ts, line, None)
-        self._state.last_ts = ts
-        self._follow_clock(line, message.ts)
+        state.last_ts = ts
+        if message.ts < state.clock:
+            self._clock_went_back(line, message.ts)
+        state.clock = message.ts
         effect = self._gaps.count(line, ts, _counted(message))
         if effect is not NONE:
             self._act(line, before, ts, effect)
-        neighbour = self._state.neighbours.get(message.peer.name)
+        name = message.peer.name
+        neighbour = state.neighbours.get(name)
         if neighbour is None:
-            neighbour = self._state.neighbours[message.peer.name] = _Neighbour(last_seen=ts)
+            neighbour = state.neighbours[name] = _Neighbour(last_seen=ts)
         place = self._apply(line, ts, message, neighbour)
         neighbour.last_seen = ts
         return place
@@ -202,14 +206,12 @@ class SessionTracker:
         session = neighbour and (neighbour.session or neighbour.ended)
         return session.peer if session else peer
 
-    def _follow_clock(self, line: int, own: datetime) -> None:
+    def _clock_went_back(self, line: int, own: datetime) -> None:
         """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""
         state = self._state
-        if own < state.clock:
-            if not state.told_back:
-                self._set_back(ClockStep(line, state.clock, own))
-            state.told_back = False
-        state.clock = own
+        if not state.told_back:
+            self._set_back(ClockStep(line, state.clock, own))
+        state.told_back = False
 
     def _clock_set(self, line: int, message: ClockSet) -> None:
         """Take what our receiver saw of the clock into account; what it finds in the pipe may still be older."""

@@ -109,7 +109,7 @@ def _plain(routes: SaidRoutes) -> list[str] | None:
 
 def _with_prefixes(group: Withdrawn, prefixes: list[str]) -> Withdrawn:
     group["nlri"] = nlri = normalise_prefixes(prefixes)
-    if nlri != prefixes:
+    if nlri is not prefixes and nlri != prefixes:
         group["host_bits"] = [said for said, prefix in zip(prefixes, nlri, strict=True) if said != prefix]
     return group
 

@@ -255,7 +255,7 @@ class Counting:
         only = state.counters.get(name)
         if only is None or name in state.before or counted.pid != state.exabgp:
             return None
-        return None if self._is_ahead_of_loss(only) else only
+        return None if state.spans and self._is_ahead_of_loss(only) else only
 
     def _continued(self, name: str, counted: Counted) -> _Counter | None:
         """The count that a line goes on with; None if it begins one."""
