@@ -35,26 +35,6 @@ class Instance(NamedTuple):
         """The spool's directory."""
         return self.data_dir / self.named("spool")
 
-    @property
-    def exabgp_conf(self) -> Path:
-        """ExaBGP's configuration."""
-        return self.data_dir / f"{self.named('exabgp')}.conf"
-
-    @property
-    def strangers(self) -> Path:
-        """Who connected to its ExaBGP without being configured, see `collector.sources.exabgp.strangers`."""
-        return self.data_dir / f"{self.named('strangers')}.json"
-
-    @property
-    def requests(self) -> Path:
-        """The pipe to its receiver, see `collector.sources.exabgp.route_refresh`."""
-        return self.data_dir / self.named("requests")
-
-    @property
-    def reloads(self) -> Path:
-        """How often its ExaBGP was told to read its configuration again, see `collector.sources.exabgp.reloads`."""
-        return self.data_dir / self.named("reloads")
-
     def named(self, name: str) -> str:
         """A name that all instances use, as this one's own."""
         return f"{name}-{self.label}" if self.label else name

@@ -43,11 +43,12 @@ def exabgp(settings: Any) -> None:
     from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
     from collector.instances import Instance
     from collector.sources.exabgp.configuration import render
+    from collector.sources.exabgp.files import configuration_file
     from collector.sources.exabgp.placement import Placement
 
     several = settings.exabgp.processes > 1
     for instance, part in enumerate(Placement(settings.exabgp.processes).part(settings)):
-        heading = f"# {Instance(settings.data_dir, instance).exabgp_conf}\n" if several else ""
+        heading = f"# {configuration_file(Instance(settings.data_dir, instance))}\n" if several else ""
         sys.stdout.write(heading + render(part, receiver_command(settings, instance), show_secrets=False))
 
 

@@ -28,6 +28,7 @@ def command(
     from collector.instances import Instance
     from collector.logs import log_to_stderr
     from collector.sources.exabgp import receiver_events
+    from collector.sources.exabgp.files import reloads_file, requests_pipe
     from collector.sources.exabgp.notices import Notices
     from collector.sources.exabgp.receiver import receive
     from collector.sources.exabgp.route_refresh import listen
@@ -40,7 +41,7 @@ def command(
     room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
     sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
     exabgp = receiver_events.exabgp()
-    notices = Notices(exabgp, here.reloads)
+    notices = Notices(exabgp, reloads_file(here))
     with SpoolWriter(directory, segment_bytes=told.segment_mib * 2**20, sync=sync) as spool:
         intake = Intake(
             spool,
@@ -49,5 +50,5 @@ def command(
             notices=notices,
             describe=lambda drop: receiver_events.dropped(exabgp, drop.since, drop.lines, drop.size, drop.reason),
         )
-        receive(intake.write, requests=listen(here.requests), commands=sys.stdout.fileno())
+        receive(intake.write, requests=listen(requests_pipe(here)), commands=sys.stdout.fileno())
         intake.end(receiver_events.end(exabgp))

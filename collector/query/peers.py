@@ -15,6 +15,7 @@ from bson import ObjectId
 from collector.instances import UNNAMED, instances_of
 from collector.query.peer_ribs import known
 from collector.query.running import KnownPeer, find_running
+from collector.sources.exabgp.files import strangers_file
 from collector.sources.exabgp.strangers import Stranger, read_strangers
 from collector.sources.known import source_of
 from collector.store.mongo import Store
@@ -36,7 +37,7 @@ async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
             yield peer
         return
     named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
-    strangers = read_strangers(instance.strangers for instance in instances_of(UNNAMED, data_dir, 1))
+    strangers = read_strangers(strangers_file(instance) for instance in instances_of(UNNAMED, data_dir, 1))
     async for peer in peers(store, running.peers, strangers):
         configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
         yield peer.model_copy(update={"configured": configured})

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from collector.instances import Instance
+from collector.sources.exabgp.files import configuration_file
 from collector.spool.spool import inspect
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -122,7 +123,7 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
                 collector.process.send_signal(signal.SIGHUP)
                 with router(collector, THREE):
                     await until(lambda: stands(collector, THREE))
-                assert THREE.source in instances[0].exabgp_conf.read_text()
+                assert THREE.source in configuration_file(instances[0]).read_text()
                 assert [(await stands(collector, peer) or {}).get("since") for peer in (ONE, TWO)] == [
                     one["since"] for one in before
                 ]
@@ -145,7 +146,7 @@ async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(da
     lines = [*before.up(), before.announce("203.0.113.0/24"), before.announce("192.0.2.0/24")]
     with SpoolWriter(Instance(data_dir, 1).spool) as writer:
         writer.write(b"".join(line + b"\n" for line in lines))
-    Instance(data_dir, 1).exabgp_conf.write_text("of before")
+    configuration_file(Instance(data_dir, 1)).write_text("of before")
     with collecting(data_dir) as collector:
         await collector.until_up()
 
@@ -158,4 +159,4 @@ async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(da
         status = await collector.until_idle()
         found = verified(collector)
         assert found["documents"] == status["read"] >= len(lines) + 3
-        assert not Instance(data_dir, 1).exabgp_conf.exists()
+        assert not configuration_file(Instance(data_dir, 1)).exists()

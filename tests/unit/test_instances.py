@@ -2,17 +2,18 @@ from pathlib import Path
 
 from collector.instances import Instance, instances_of
 from collector.settings import Settings
+from collector.sources.exabgp.files import configuration_file, requests_pipe
 from collector.sources.known import find_instances
 
 
 def test_the_first_instance_has_the_names_of_a_single_one(data_dir: Path) -> None:
     first, second = Instance(data_dir), Instance(data_dir, 1)
-    assert [path.name for path in (first.spool, first.exabgp_conf, first.requests)] == [
+    assert [path.name for path in (first.spool, configuration_file(first), requests_pipe(first))] == [
         "spool",
         "exabgp.conf",
         "requests",
     ]
-    assert [path.name for path in (second.spool, second.exabgp_conf, second.requests)] == [
+    assert [path.name for path in (second.spool, configuration_file(second), requests_pipe(second))] == [
         "spool-1",
         "exabgp-1.conf",
         "requests-1",

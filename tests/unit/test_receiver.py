@@ -17,6 +17,7 @@ import pytest
 
 from collector.instances import Instance
 from collector.sources.exabgp import reloads
+from collector.sources.exabgp.files import reloads_file
 from collector.spool.reader import SpoolReader
 from tests.support import read_all
 
@@ -138,14 +139,14 @@ def test_a_new_helper_takes_over_from_a_killed_one(data_dir: Path) -> None:
 
 def test_a_reload_is_told_of_where_a_line_begins(data_dir: Path) -> None:
     data_dir.mkdir()
-    reloads.tell(Instance(data_dir).reloads)
+    reloads.tell(reloads_file(Instance(data_dir)))
     helper = started(data_dir)
     pipe = helper.stdin
     assert pipe
     pipe.write(b"one\nbegun ")
     pipe.flush()
     wait_until(lambda: newest(data_dir).endswith(b"begun "))
-    reloads.tell(Instance(data_dir).reloads)
+    reloads.tell(reloads_file(Instance(data_dir)))
     pipe.write(b"before\n")
     pipe.flush()
     wait_until(lambda: b'reload"' in newest(data_dir))

@@ -11,6 +11,7 @@ from collector.settings import Settings
 from collector.sources.exabgp import route_refresh, session_ends
 from collector.sources.exabgp.counting import SILENCE, Counting
 from collector.sources.exabgp.decode import counted, decode
+from collector.sources.exabgp.files import requests_pipe
 from collector.sources.source import Ask, Continuity, End, Rejection
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent
@@ -53,7 +54,7 @@ class ExabgpSource:
 
     def asker(self, instance: Instance) -> Ask | None:
         """Whoever passes it on to the receiver, which has ExaBGP ask."""
-        return partial(route_refresh.ask, instance.requests)
+        return partial(route_refresh.ask, requests_pipe(instance))
 
 
 EXABGP = ExabgpSource()

@@ -20,6 +20,7 @@ from collector.retry import keep_up
 from collector.settings import Settings
 from collector.sources.exabgp import reloads
 from collector.sources.exabgp.configuration import environment, listening_places, program, render
+from collector.sources.exabgp.files import configuration_file, reloads_file, strangers_file
 from collector.sources.exabgp.strangers import Strangers
 
 STOP_SECONDS = 10.0
@@ -41,10 +42,10 @@ class ExabgpSupervisor:
         here = Instance(settings.data_dir, instance)
         self._settings = settings
         self._helper = helper
-        self._file = here.exabgp_conf
+        self._file = configuration_file(here)
         self._log = logging.getLogger(here.named("exabgp"))
-        self._strangers_file = here.strangers
-        self._reloads_file = here.reloads
+        self._strangers_file = strangers_file(here)
+        self._reloads_file = reloads_file(here)
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         # Until it has read its configuration, SIGUSR1 would end it.

@@ -11,6 +11,7 @@ from collector.children import end_leftovers
 from collector.errors import BgpledgerError, one_error
 from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings import Settings
+from collector.sources.exabgp.files import configuration_file
 from collector.sources.exabgp.placement import Placement, too_many_processes
 from collector.sources.exabgp.supervisor import STOP_SECONDS, ExabgpSupervisor
 
@@ -60,10 +61,10 @@ class Supervisors:
         A receiver that begins and has nothing to read leaves the very words in the spool: whatever ExaBGP was there
         before has ended.
         """
-        await end_leftovers(["server", str(instance.exabgp_conf)], patience=STOP_SECONDS)
+        await end_leftovers(["server", str(configuration_file(instance))], patience=STOP_SECONDS)
         receiver = await asyncio.create_subprocess_exec(*self._helper(instance.number), stdin=DEVNULL, stdout=DEVNULL)
         if await receiver.wait() == 0:
-            instance.exabgp_conf.unlink(missing_ok=True)  # it may hold passwords
+            configuration_file(instance).unlink(missing_ok=True)  # it may hold passwords
 
     def reload(self, settings: Settings) -> None:
         """Go on with other settings; only the sessions of peers that changed are touched.

@@ -1,0 +1,27 @@
+"""The files that an instance of ExaBGP has in the data directory beside its spool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.instances import Instance
+
+
+def configuration_file(instance: Instance) -> Path:
+    """ExaBGP's configuration."""
+    return instance.data_dir / f"{instance.named('exabgp')}.conf"
+
+
+def strangers_file(instance: Instance) -> Path:
+    """Who connected to its ExaBGP without being configured, see `collector.sources.exabgp.strangers`."""
+    return instance.data_dir / f"{instance.named('strangers')}.json"
+
+
+def requests_pipe(instance: Instance) -> Path:
+    """The pipe to its receiver, see `collector.sources.exabgp.route_refresh`."""
+    return instance.data_dir / instance.named("requests")
+
+
+def reloads_file(instance: Instance) -> Path:
+    """How often its ExaBGP was told to read its configuration again, see `collector.sources.exabgp.reloads`."""
+    return instance.data_dir / instance.named("reloads")
