@@ -1,4 +1,4 @@
-"""Reads the BGP messages of an MRT file (RFC 6396, RFC 8050), each with its exact bytes, as a stream.
+"""Reads an MRT file (RFC 6396, RFC 8050) as a stream: its records, and the BGP message in each with its exact bytes.
 
 Only the framing is understood here: who sent a message, when, and in which encoding. What stands inside
 a message is another file's matter. Why no existing reader serves: docs/decisions/0001-mrt-reader.md.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import lzma
 import socket
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedIOBase
+from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import IO, Final, NamedTuple, NoReturn, cast
+
+from zstandard import ZstdDecompressor, ZstdError
 
 from collector.errors import ReplayError
 
@@ -45,12 +49,14 @@ class MrtMessage(NamedTuple):
     """One BGP message of the file.
 
     `as4`: AS numbers in it are four bytes wide (MESSAGE_AS4). `add_path`: its routes carry path identifiers
-    (RFC 8050). `local`: the collector that wrote the file sent it; otherwise the peer did.
+    (RFC 8050). `local`: the collector that wrote the file sent it; otherwise the peer did. `collector` is that one's
+    end of the session.
     """
 
     record: int
     time: float
     peer: MrtPeer
+    collector: MrtPeer
     data: bytes
     as4: bool
     add_path: bool
@@ -63,6 +69,7 @@ class MrtStateChange(NamedTuple):
     record: int
     time: float
     peer: MrtPeer
+    collector: MrtPeer
     old: int
     new: int
 
@@ -144,8 +151,8 @@ _LAYOUTS: Final = {
 def read(path: Path, leave_out: LeaveOut = lambda _record, _what: None) -> Iterator[Record]:
     """The BGP messages and state changes of an MRT update file, in the file's order.
 
-    Plain, gzip and bzip2 files are told apart by their first bytes. No more than one chunk is in memory. A record that
-    is of another type, or damaged within its length, is left out, and those behind it are read.
+    Plain, gzip, bzip2, xz and zstd files are told apart by their first bytes. A record that is of another type, or
+    damaged within its length, is left out, and those behind it are read.
 
     Args:
         path: the file.
@@ -159,92 +166,182 @@ def read(path: Path, leave_out: LeaveOut = lambda _record, _what: None) -> Itera
         CutError: it is cut, or damaged so that the next record cannot be found; all records before have been yielded.
             File, record and the offset in the unpacked file are named.
     """
-    return _Reader(path, leave_out).records()
+    return MrtFile(path).records(leave_out)
 
 
 class CutError(ReplayError):
     """The file is cut, or damaged so that the next record cannot be found; all before were yielded."""
 
 
-class _UnreadableError(Exception):
-    """A record that is none, of a length that is known."""
+class UnreadableError(Exception):
+    """A record that is none, of a length that is known; the text says why, as in `record 7 ...`."""
 
 
-class _Reader:
-    def __init__(self, path: Path, leave_out: LeaveOut) -> None:
+class Frame(NamedTuple):
+    """A record of the file, whatever it holds."""
+
+    record: int
+    """Its number, from 1 on."""
+    offset: int
+    """Where it begins in the unpacked file."""
+    raw: bytes
+    """The whole record with its header (RFC 6396 2)."""
+
+
+def parse(raw: bytes, record: int = 0) -> Record:
+    """The BGP message, or the change of state, in one record.
+
+    Args:
+        raw: the whole record with its header.
+        record: its number.
+
+    Raises:
+        UnreadableError: it is of another type, or damaged within its length.
+    """
+    time, kind, subtype, _length = _RECORD_HEADER.unpack_from(raw)
+    at = _RECORD_HEADER.size
+    if kind == _BGP4MP:
+        return _bgp4mp(record, subtype, time, raw[at:])
+    if kind == _BGP4MP_ET:
+        if len(raw) < at + 4:
+            raise UnreadableError("has no room for its microseconds")
+        return _bgp4mp(record, subtype, time + int.from_bytes(raw[at : at + 4]) / 1_000_000, raw[at + 4 :])
+    raise UnreadableError(f"is of MRT type {_named(kind)}, not BGP4MP (16) or BGP4MP_ET (17)")
+
+
+def is_of_table(raw: bytes) -> bool:
+    """Whether a record is one of a RIB dump (RFC 6396 4.2, 4.3)."""
+    return int.from_bytes(raw[4:6]) in (_TABLE_DUMP, _TABLE_DUMP_V2)
+
+
+def is_of_session(raw: bytes) -> bool:
+    """Whether a record holds a BGP message or a change of state (RFC 6396 4.4)."""
+    return int.from_bytes(raw[4:6]) in (_BGP4MP, _BGP4MP_ET)
+
+
+def type_name(raw: bytes) -> str:
+    """The type of a record, as in `OSPFv2 (11)`."""
+    return _named(int.from_bytes(raw[4:6]))
+
+
+def _bgp4mp(record: int, subtype: int, time: float, body: bytes) -> Record:
+    form = _SUBTYPES.get(subtype)
+    if form is None:
+        raise UnreadableError(f"is of BGP4MP subtype {subtype}, which is none of RFC 6396 or RFC 8050")
+    layout = _layout_of(form.as4, body)
+    width, end = layout.as_width, layout.address_end
+    peer = _peer(layout.family, body[:width] + body[layout.address_at : end])
+    collector = _peer(layout.family, body[width : 2 * width] + body[end : layout.payload_at])
+    if form.message:
+        data = body[layout.payload_at :]
+        _check_message(data)
+        return MrtMessage(record, time, peer, collector, data, form.as4, form.add_path, form.local)
+    if len(body) != layout.payload_at + 4:
+        raise UnreadableError("is a state change without its two states")
+    old, new = struct.unpack_from(">HH", body, layout.payload_at)
+    return MrtStateChange(record, time, peer, collector, old, new)
+
+
+def _layout_of(as4: bool, body: bytes) -> _Layout:
+    afi_at = 10 if as4 else 6
+    afi = int.from_bytes(body[afi_at : afi_at + 2])
+    layout = _LAYOUTS.get((as4, afi))
+    if layout is None:
+        raise UnreadableError(f"has peers of address family {afi}, not IPv4 (1) or IPv6 (2)")
+    if len(body) < layout.payload_at:
+        raise UnreadableError("ends before the addresses of its peers do")
+    return layout
+
+
+@lru_cache(maxsize=4096)
+def _peer(family: socket.AddressFamily, said: bytes) -> MrtPeer:
+    """A speaker, of its AS number and its address."""
+    width = len(said) - (4 if family == socket.AF_INET else 16)
+    return MrtPeer(socket.inet_ntop(family, said[width:]), int.from_bytes(said[:width]))
+
+
+def _check_message(data: bytes) -> None:
+    if len(data) < _SHORTEST_MESSAGE or not data.startswith(_MARKER):
+        raise UnreadableError("holds no BGP message: the marker of RFC 4271 section 4.1 is not there")
+    length = int.from_bytes(data[16:18])
+    if length != len(data):
+        raise UnreadableError(f"holds a BGP message of {length} bytes in {len(data)}")
+
+
+class MrtFile:
+    """An MRT file, plain, gzip, bzip2, xz or zstd, as its first bytes tell. No more than one chunk is in memory.
+
+    Args:
+        path: where it is.
+        on_read: is told how many bytes of the file itself have been read so far.
+    """
+
+    def __init__(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> None:
         self._path = path
-        self._leave_out = leave_out
+        self._on_read = on_read
         self._record = 0
         self._offset = 0
-        self._yielded = False
-        self._first_fault = ""
-        self._tables = 0
-        self._peers: dict[bytes, MrtPeer] = {}
 
-    def records(self) -> Iterator[Record]:
-        for kind, subtype, time, body in self._frames():
-            try:
-                record = self._read(kind, subtype, time, body)
-            except _UnreadableError as fault:
-                self._skip(str(fault))
-                continue
-            self._yielded = True
-            yield record
-        if not self._yielded:
-            self._nothing_at_all()
+    def frames(self) -> Iterator[Frame]:
+        """Its records, in their order.
 
-    def _read(self, kind: int, subtype: int, time: int, body: bytes) -> Record:
-        if kind == _BGP4MP:
-            return self._bgp4mp(subtype, time, body)
-        if kind == _BGP4MP_ET:
-            if len(body) < 4:
-                raise _UnreadableError("has no room for its microseconds")
-            return self._bgp4mp(subtype, time + int.from_bytes(body[:4]) / 1_000_000, body[4:])
-        self._tables += kind in (_TABLE_DUMP, _TABLE_DUMP_V2)
-        raise _UnreadableError(f"is of MRT type {_named(kind)}, not BGP4MP (16) or BGP4MP_ET (17)")
-
-    def _skip(self, what: str) -> None:
-        if self._tables > 1 and not self._yielded:
-            self._nothing_at_all()  # a whole table is not worth reading to its end
-        self._first_fault = self._first_fault or f"record {self._record} at offset {self._offset} {what}"
-        self._leave_out(self._record, what)
-
-    def _nothing_at_all(self) -> NoReturn:
-        if self._tables:
-            raise ReplayError(
-                f"{self._path} is a RIB dump (MRT TABLE_DUMP): a table at one moment, not the messages that made it",
-                "Replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*.",
-            )
-        raise self._no_mrt(f"nothing in it can be read; {self._first_fault}")
-
-    def _frames(self) -> Iterator[tuple[int, int, int, bytes]]:
-        """Type, subtype, seconds and body of each record."""
+        Raises:
+            ReplayError: it cannot be read, or is no MRT file.
+            CutError: it is cut, or damaged so that the next record cannot be found; all before have been yielded.
+        """
         rest = b""
         for chunk in self._chunks():
             buffer = rest + chunk
             at = 0
             while len(buffer) - at >= _RECORD_HEADER.size:
-                time, kind, subtype, length = _RECORD_HEADER.unpack_from(buffer, at)
+                _time, kind, _subtype, length = _RECORD_HEADER.unpack_from(buffer, at)
                 self._check_header(kind, length)
                 end = at + _RECORD_HEADER.size + length
                 if end > len(buffer):
                     break
                 self._record += 1
-                yield kind, subtype, time, buffer[at + _RECORD_HEADER.size : end]
+                yield Frame(self._record, self._offset, buffer[at:end])
                 self._offset += end - at
                 at = end
             rest = buffer[at:]
         if rest or not self._record:
             self._cut(len(rest))
 
+    def records(self, leave_out: LeaveOut) -> Iterator[Record]:
+        """See `read`."""
+        yielded, tables, first_fault = False, 0, ""
+        for frame in self.frames():
+            try:
+                record = parse(frame.raw, frame.record)
+            except UnreadableError as fault:
+                tables += is_of_table(frame.raw)
+                if tables > 1 and not yielded:
+                    break  # a whole table is not worth reading to its end
+                first_fault = first_fault or f"record {frame.record} at offset {frame.offset} {fault}"
+                leave_out(frame.record, str(fault))
+            else:
+                yielded = True
+                yield record
+        if not yielded:
+            self._nothing_at_all(first_fault, tables=tables)
+
+    def _nothing_at_all(self, first_fault: str, *, tables: int) -> NoReturn:
+        if tables:
+            raise ReplayError(
+                f"{self._path} is a RIB dump (MRT TABLE_DUMP): a table at one moment, not the messages that made it",
+                "Replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*.",
+            )
+        raise self._no_mrt(f"nothing in it can be read; {first_fault}")
+
     def _chunks(self) -> Iterator[bytes]:
         try:
-            with self._open() as stream:
+            with self._path.open("rb") as plain, _unpacked(plain) as stream:
                 while chunk := stream.read(_CHUNK):
+                    self._on_read(plain.tell())
                     yield chunk
         except EOFError:
             self._unpackable("it ends in the middle of the compressed data")
-        except (gzip.BadGzipFile, zlib.error) as error:
+        except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, ZstdError) as error:
             self._unpackable(str(error))
         except OSError as error:
             # bz2 has no error of its own: damaged data is an OSError without a number.
@@ -253,15 +350,6 @@ class _Reader:
             raise ReplayError(
                 f"{self._path} cannot be read: {error.strerror}", "Check the path and its permissions."
             ) from None
-
-    def _open(self) -> BufferedIOBase:
-        with self._path.open("rb") as plain:
-            magic = plain.read(3)
-        if magic.startswith(b"\x1f\x8b"):
-            return gzip.open(self._path, "rb")
-        if magic == b"BZh":
-            return bz2.open(self._path, "rb")
-        return self._path.open("rb")
 
     def _check_header(self, kind: int, length: int) -> None:
         if length <= (_LONGEST_RECORD if kind in (_BGP4MP, _BGP4MP_ET) else _LONGEST_OTHER):
@@ -275,50 +363,10 @@ class _Reader:
             "The file is damaged: get it again.",
         )
 
-    def _bgp4mp(self, subtype: int, time: float, body: bytes) -> Record:
-        form = _SUBTYPES.get(subtype)
-        if form is None:
-            raise _UnreadableError(f"is of BGP4MP subtype {subtype}, which is none of RFC 6396 or RFC 8050")
-        layout = self._layout_of(form.as4, body)
-        peer = self._peer(layout, body)
-        if form.message:
-            data = body[layout.payload_at :]
-            self._check_message(data)
-            return MrtMessage(self._record, time, peer, data, form.as4, form.add_path, form.local)
-        if len(body) != layout.payload_at + 4:
-            raise _UnreadableError("is a state change without its two states")
-        old, new = struct.unpack_from(">HH", body, layout.payload_at)
-        return MrtStateChange(self._record, time, peer, old, new)
-
-    def _layout_of(self, as4: bool, body: bytes) -> _Layout:
-        afi_at = 10 if as4 else 6
-        afi = int.from_bytes(body[afi_at : afi_at + 2])
-        layout = _LAYOUTS.get((as4, afi))
-        if layout is None:
-            raise _UnreadableError(f"has peers of address family {afi}, not IPv4 (1) or IPv6 (2)")
-        if len(body) < layout.payload_at:
-            raise _UnreadableError("ends before the addresses of its peers do")
-        return layout
-
-    def _peer(self, layout: _Layout, body: bytes) -> MrtPeer:
-        key = body[: layout.as_width] + body[layout.address_at : layout.address_end]
-        peer = self._peers.get(key)
-        if peer is None:
-            address = socket.inet_ntop(layout.family, key[layout.as_width :])
-            peer = self._peers[key] = MrtPeer(address, int.from_bytes(key[: layout.as_width]))
-        return peer
-
-    def _check_message(self, data: bytes) -> None:
-        if len(data) < _SHORTEST_MESSAGE or not data.startswith(_MARKER):
-            raise _UnreadableError("holds no BGP message: the marker of RFC 4271 section 4.1 is not there")
-        length = int.from_bytes(data[16:18])
-        if length != len(data):
-            raise _UnreadableError(f"holds a BGP message of {length} bytes in {len(data)}")
-
     def _no_mrt(self, why: str) -> ReplayError:
         return ReplayError(
             f"{self._path} is not an MRT update file: {why}",
-            "Give an MRT update file (BGP4MP), plain, .gz or .bz2; `bgpdump FILE` tells what it holds.",
+            "Give an MRT update file (BGP4MP), plain, .gz, .bz2, .xz or .zst; `bgpdump FILE` tells what it holds.",
         )
 
     def _cut(self, there: int) -> NoReturn:
@@ -334,3 +382,17 @@ class _Reader:
             f"{self._path} cannot be unpacked after record {self._record} at offset {self._offset}: {why}",
             "The file is cut or damaged: get it again.",
         ) from None
+
+
+def _unpacked(plain: BufferedReader) -> IO[bytes]:
+    """The stream behind what a file is packed with, as its first bytes tell."""
+    magic = plain.peek(6)[:6]
+    if magic.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(plain, "rb"))
+    if magic.startswith(b"BZh"):
+        return cast("IO[bytes]", bz2.open(plain, "rb"))
+    if magic == b"\xfd7zXZ\0":
+        return cast("IO[bytes]", lzma.open(plain, "rb"))
+    if magic.startswith(b"\x28\xb5\x2f\xfd"):
+        return cast("IO[bytes]", ZstdDecompressor().stream_reader(plain, read_across_frames=True))
+    return plain

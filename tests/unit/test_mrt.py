@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import lzma
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +21,14 @@ from tests.mrt_builder import message, open_peer, record, state_change
 from tests.support import shared
 
 KEEPALIVE = bgp.KEEPALIVE
-PACKERS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, bz2.compress]
+PACKERS: list[Callable[[bytes], bytes]] = [
+    bytes,
+    gzip.compress,
+    bz2.compress,
+    lzma.compress,
+    zstandard.ZstdCompressor().compress,
+]
+COLLECTOR = mrt.MrtPeer("0.0.0.0", 64510)
 
 
 def read(path: Path, data: bytes) -> list[mrt.Record]:
@@ -33,7 +42,12 @@ def test_a_message_comes_out_with_its_exact_bytes(tmp_path: Path, pack: Callable
     # The name says nothing: the first bytes tell how a file is packed.
     found = read(tmp_path / "updates.bz2", pack(message(update, address="192.0.2.1", asn=64500, time=1_700_000_000)))
     assert found == [
-        mrt.MrtMessage(1, 1_700_000_000, mrt.MrtPeer("192.0.2.1", 64500), update, as4=True, add_path=False, local=False)
+        mrt.MrtMessage(
+            *(1, 1_700_000_000, mrt.MrtPeer("192.0.2.1", 64500), COLLECTOR, update),
+            as4=True,
+            add_path=False,
+            local=False,
+        )
     ]
 
 
@@ -61,7 +75,7 @@ def test_each_subtype(tmp_path: Path, subtype: int, as4: bool, add_path: bool, l
 @pytest.mark.parametrize(("subtype", "asn"), [(0, 64500), (5, 4_200_000_001)])
 def test_state_changes(tmp_path: Path, subtype: int, asn: int) -> None:
     (found,) = read(tmp_path / "f", state_change(6, 1, subtype=subtype, asn=asn))
-    assert found == mrt.MrtStateChange(1, 0, mrt.MrtPeer("192.0.2.1", asn), 6, 1)
+    assert found == mrt.MrtStateChange(1, 0, mrt.MrtPeer("192.0.2.1", asn), COLLECTOR, 6, 1)
 
 
 def test_extended_time_stamps_have_microseconds(tmp_path: Path) -> None:
