@@ -56,6 +56,10 @@ class ReplayError(BgpledgerError):
     """A file cannot be replayed, or the BGP daemon at the other end refuses the session."""
 
 
+class ImportFileError(BgpledgerError):
+    """A file cannot be imported as it is asked for."""
+
+
 class CollectorError(BgpledgerError):
     """The collector cannot start or go on: a port is taken, a program is missing, a stage keeps ending."""
 

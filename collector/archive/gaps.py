@@ -59,9 +59,9 @@ class GapFinder:
             ts: its own time.
         """
         expected = self.state.next_line
-        if expected is not None and line > expected:
-            self._continuity.hole(line, before, ts, line - expected)
-            self._add(line, ts, Loss(None, before, line - expected, "spool"))
+        missing = 0 if expected is None else max(line - expected, 0)
+        if missing and self._continuity.hole(line, before, ts, missing):
+            self._add(line, ts, Loss(None, before, missing, "spool"))
         self.state.next_line = line + 1
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:

@@ -128,6 +128,14 @@ class SessionTracker:
         noted["gaps"].update(self._continuity.note())
         return noted
 
+    def end_all(self, reason: str) -> None:
+        """End all sessions that are up, as of the last record: nothing is known of later.
+
+        Args:
+            reason: why no more is known, in words.
+        """
+        self._end_all(self._state.gaps.next_line or 0, self._state.last_ts, Effect(ended=reason))
+
     def take_changed(self) -> Sequence[Session]:
         """The sessions that changed since the last call, as they stand now."""
         changed = [session.model_copy(deep=False) for session in self._dirty.values()]

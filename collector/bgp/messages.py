@@ -142,6 +142,8 @@ _SAFI_NAMES: Final = {
 Family = tuple[int, int]
 """Address family and subsequent address family, as numbers (RFC 4760)."""
 
+FAMILIES: Final[frozenset[Family]] = frozenset((afi, safi) for afi in _AFI_NAMES for safi in _SAFI_NAMES)
+"""All that have names, and some that nobody uses."""
 IPV4_UNICAST: Final[Family] = (1, 1)
 IPV6_UNICAST: Final[Family] = (2, 1)
 

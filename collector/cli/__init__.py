@@ -33,6 +33,7 @@ class _Command(NamedTuple):
 
 _COMMANDS = {
     "run": _Command("run", "Collect, until Ctrl-C."),
+    "import": _Command("import_files", "Store MRT update files."),
     "replay": _Command("replay", "Play an MRT update file into a BGP daemon."),
     "history": _Command("history", "What every peer said of a prefix."),
     "rib": _Command("rib", "The routes as they stand, or stood at a time.", "rib_command"),

@@ -8,16 +8,18 @@ from contextlib import asynccontextmanager
 from collector.errors import StoreUnavailableError
 from collector.query.running import find_running
 from collector.settings import Settings, load
+from collector.spool.segment import make_directory
 from collector.store.mongo import Store
 
 
 @asynccontextmanager
-async def find_uri(settings: Settings, *, at_rest: bool = True) -> AsyncIterator[tuple[str, str]]:
+async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
     """Where the store is that the settings name, or the collector which runs on their data directory, or ran there.
 
     Args:
         settings: which store.
         at_rest: start the embedded store that a collector left there, for as long as this takes.
+        begin: start one there also if there was none.
 
     A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
 
@@ -39,7 +41,9 @@ async def find_uri(settings: Settings, *, at_rest: bool = True) -> AsyncIterator
         return
     from collector.query.at_rest import has_store, opened
 
-    if not at_rest or not has_store(settings.data_dir):
+    if begin:
+        make_directory(settings.data_dir)
+    elif not at_rest or not has_store(settings.data_dir):
         raise StoreUnavailableError(
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
@@ -50,7 +54,12 @@ async def find_uri(settings: Settings, *, at_rest: bool = True) -> AsyncIterator
 
 @asynccontextmanager
 async def find_store(
-    settings: Settings, *, database: str | None = None, primary: bool = False, at_rest: bool = True
+    settings: Settings,
+    *,
+    database: str | None = None,
+    primary: bool = False,
+    at_rest: bool = True,
+    begin: bool = False,
 ) -> AsyncIterator[Store]:
     """The store that `find_uri` finds.
 
@@ -59,11 +68,12 @@ async def find_store(
         database: another one on the same server.
         primary: read from the primary, whatever the URI says; for all who write.
         at_rest: as there.
+        begin: as there.
 
     Raises:
         StoreError: there is none, or it does not start.
     """
-    async with find_uri(settings, at_rest=at_rest) as (uri, name):
+    async with find_uri(settings, at_rest=at_rest, begin=begin) as (uri, name):
         opening = Store.open(uri, database=database or name, driver=settings.mongodb.driver, primary=primary)
         async with opening as store:
             yield store

@@ -9,9 +9,10 @@ from typing import Any
 from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings import Settings
 from collector.sources.exabgp.source import EXABGP
+from collector.sources.mrt.source import MRT
 from collector.sources.source import Source
 
-SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP,)}
+SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, MRT)}
 """By their names."""
 
 

@@ -73,8 +73,12 @@ NONE = Effect()
 class Continuity(Protocol):
     """Follows the records of one spool in their order, and finds what the source told that is not among them."""
 
-    def hole(self, line: int, since: datetime, until: datetime, records: int) -> None:
-        """Take into account that the spool itself has lost records ahead of number `line`: their loss is told."""
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
+        """Take into account that no record has the numbers ahead of `line`.
+
+        Returns:
+            Whether that means that the spool itself has lost them, which is told then.
+        """
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
         """Take a word about the source's life, or its receiver's, into account."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
@@ -18,6 +19,7 @@ from collector.store.collections import SCHEMA_VERSION
 from schemas.keys import collector_number
 
 _COLLECTOR = "collector:"
+_IMPORT = "import:"
 _CONSUMER = "consumer:"
 _ATTEMPTS = 3
 
@@ -124,6 +126,26 @@ class Meta:
         ahead = {"$max": {f"{field}.line": to.line, f"{field}.ts": to.ts}}
         if not (await self._collection.update_one({"_id": key, f"{field}.spool": to.spool}, ahead)).matched_count:
             await self._collection.update_one({"_id": key}, {"$set": {field: to._asdict()}}, upsert=True)
+
+    # --- files that were imported -------------------------------------------------------------------------------------
+
+    async def imports(self, collector: str) -> list[Mapping[str, Any]]:
+        """What is known of each file that was imported under a collector's name."""
+        return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "collector": collector})]
+
+    async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write down that a file is being imported, and give it a number of its own; what is known if it was before."""
+        key = f"{_IMPORT}{collector_number(collector):06x}:{digest}"
+        if found := await self._collection.find_one({"_id": key}):
+            return found
+        count = await self._collection.find_one_and_update(
+            {"_id": f"imports:{collector}"}, {"$inc": {"next": 1}}, upsert=True, return_document=ReturnDocument.BEFORE
+        )
+        return await self._add(key, {**facts, "collector": collector, "number": count["next"] if count else 0})
+
+    async def note_import(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Write down how far the import of a file is."""
+        await self._collection.update_one({"_id": key}, {"$set": facts})
 
     def _claims(self, **query: Any) -> Any:
         return self._collection.find({"_id": {"$regex": f"^{_COLLECTOR}"}, **query})

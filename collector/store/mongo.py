@@ -232,6 +232,21 @@ class Store:
         with self._errors():
             await self._meta.advance(consumer, to)
 
+    async def imports(self, collector: str) -> list[Mapping[str, Any]]:
+        """The files that were imported under a name; see `Meta.imports`."""
+        with self._errors():
+            return await self._meta.imports(collector)
+
+    async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write down that a file is being imported; see `Meta.begin_import`."""
+        with self._errors():
+            return await self._meta.begin_import(collector, digest, facts)
+
+    async def note_import(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Write down how far an import is; see `Meta.note_import`."""
+        with self._errors():
+            await self._meta.note_import(key, facts)
+
     # --- writes -------------------------------------------------------------------------------------------------
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> list[Refusal]:

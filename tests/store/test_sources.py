@@ -111,8 +111,8 @@ class Tiny:
 class Unbroken:
     """Nothing is ever lost on the way to the spool."""
 
-    def hole(self, line: int, since: Any, until: Any, records: int) -> None:
-        pass
+    def hole(self, line: int, since: Any, until: Any, records: int) -> bool:
+        return True
 
     def event(self, line: int, ts: Any, message: Event) -> Effect:
         return NONE

@@ -143,10 +143,11 @@ class Counting:
         noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
         return noted
 
-    def hole(self, line: int, since: datetime, until: datetime, records: int) -> None:
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
         """Remember that the spool has lost lines: their counts are missing here."""
         self._state.hole = _Hole(since=since, until=until, cause="spool", line=line)
         self._may_lose(line, records)
+        return True
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
         """Take a word about ExaBGP's life, or its receiver's, into account."""

@@ -1,0 +1,272 @@
+"""Files of MRT records straight into the archive, each once, whatever ends an import or repeats it.
+
+A file is known by its bytes. It has a number of its own, which makes the keys of its records: read again they are the
+same. How far it has come, and how the sessions stood then, is written down in `meta` behind what is stored.
+
+Sessions go on from one file into the next where these follow each other, and end, unknown, where they do not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from collector.archive.archiver import Archiver
+from collector.archive.session_tracker import SessionTracker
+from collector.bgp import mrt
+from collector.errors import ImportFileError, StoreUnavailableError
+from collector.sources.source import Rejection, Source
+from collector.spool.framing import frame, unframe
+from collector.spool.segment import SpooledLine
+from collector.store.mongo import Store
+
+_FILE_BITS, _RECORD_BITS = 16, 24
+"""Of the 40 bits that a key has for a line."""
+_FOLLOWS = timedelta(minutes=5)
+"""A file that begins so little behind the end of another follows it: collectors write something more often."""
+_CHUNK = 2**20
+_AT_ONCE = 1000
+_SILENCE = "the files end here"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records of a file are wanted."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    """Without that moment itself."""
+    peers: frozenset[str] = frozenset()
+    """Addresses; of all where there are none."""
+
+    def as_document(self) -> dict[str, Any]:
+        """As it is written down with the file."""
+        return {"start": self.start, "end": self.end, "peers": sorted(self.peers)}
+
+    def takes(self, raw: bytes) -> bool:
+        """Whether a record is wanted; one that cannot be read is, if its time is."""
+        seconds = int.from_bytes(raw[:4])
+        if self.start and seconds < int(self.start.timestamp()):
+            return False
+        if self.end and seconds >= self.end.timestamp():
+            return False
+        if self.peers or self.start:
+            try:
+                record = mrt.parse(raw)
+            except mrt.UnreadableError:
+                return True
+            if self.start and record.time < self.start.timestamp():
+                return False
+            return not self.peers or record.peer.address in self.peers
+        return True
+
+
+@dataclass
+class Imported:
+    """What became of a file."""
+
+    path: Path
+    records: int = 0
+    """Stored now, as messages or as rejects."""
+    rejected: int = 0
+    left_out: int = 0
+    """By what was asked for."""
+    others: dict[str, int] = field(default_factory=dict)
+    """Records that hold no message of a session, by their MRT type."""
+    known: bool = False
+    """It was imported before: nothing was done."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why records were rejected, where they were only looked through."""
+    fault: mrt.CutError | None = None
+    """Why it could not be read to its end."""
+    seconds: float = 0.0
+
+
+def _first_time(path: Path) -> datetime:
+    first = next(mrt.MrtFile(path).frames())
+    return datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC)
+
+
+class _Records:
+    """The wanted records of a file, as the archiver takes lines of a spool."""
+
+    def __init__(self, file: Path, number: int, selection: Selection, begin: int, told: Imported) -> None:
+        self.note: dict[str, Any] = {}
+        self.segment = number << _RECORD_BITS
+        self.read_bytes = 0
+        self.fault: mrt.CutError | None = None
+        self.reached = begin
+        self._told = told
+        self._selection = selection
+        self._begin = begin
+        self._records = self._wanted(mrt.MrtFile(file, self._on_read))
+
+    def _on_read(self, size: int) -> None:
+        self.read_bytes = size
+
+    def _wanted(self, file: mrt.MrtFile) -> Iterator[SpooledLine]:
+        try:
+            for found in file.frames():
+                if found.record >= 1 << _RECORD_BITS:
+                    raise ImportFileError(f"the file has more than {1 << _RECORD_BITS} records", "split it")
+                line = self.segment + found.record
+                if not mrt.is_of_session(found.raw):
+                    name = mrt.type_name(found.raw)
+                    self._told.others[name] = self._told.others.get(name, 0) + 1
+                elif not self._selection.takes(found.raw):
+                    self._told.left_out += 1
+                elif line >= self._begin:
+                    yield SpooledLine(line, frame(found.raw)[:-1])
+        except mrt.CutError as fault:
+            self._told.fault = fault
+
+    def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
+        batch: list[SpooledLine] = []
+        size = 0
+        while len(batch) < max_lines and size < max_bytes and (line := next(self._records, None)) is not None:
+            batch.append(line)
+            size += len(line.raw)
+        self._told.records += len(batch)
+        return batch
+
+    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+        self.note, self.reached = dict(note), next_line
+
+
+class _Importer(Archiver):
+    """An archiver of one file."""
+
+    def __init__(self, records: _Records, store: Store, *, key: str, source: Source, collector: str) -> None:
+        super().__init__(records, store, source=source, collector=collector, instance=source.name)
+        self._file = records
+        self._key = key
+
+    async def store_all(self, on_read: Callable[[int], None]) -> None:
+        self.stop()
+        self._on_read = on_read
+        await self.run()
+
+    async def _acknowledge(self, point: Any) -> None:
+        await super()._acknowledge(point)
+        await self._store.note_import(self._key, {"next_line": self._file.reached, "note": self._file.note})
+        self._on_read(self._file.read_bytes)
+
+
+class Importer:
+    """Imports files under one collector's name.
+
+    Args:
+        store: the archive, open for writing.
+        source: what the files' records are of.
+        collector: the name in every document.
+        selection: which records.
+    """
+
+    def __init__(self, store: Store, *, source: Source, collector: str, selection: Selection) -> None:
+        self._store = store
+        self._source = source
+        self._collector = collector
+        self._selection = selection
+
+    async def take(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> Imported:
+        """Import one file, or what is left of it.
+
+        Args:
+            path: the file.
+            on_read: is told how many bytes of it are stored so far.
+
+        Raises:
+            ImportFileError: it was imported with another selection.
+            ReplayError: it cannot be read, or is no MRT file.
+            StoreError: the store does not answer; what is stored stays, and the import goes on there the next time.
+        """
+        began = time.monotonic()
+        await self._store.prepare()
+        told = Imported(path)
+        facts = {
+            "file": path.name,
+            "selection": self._selection.as_document(),
+            "first": _first_time(path),
+            "done": False,
+        }
+        known = await self._store.begin_import(self._collector, digest_of(path), facts)
+        if known["selection"] != facts["selection"]:
+            raise ImportFileError(
+                f"{path} was imported as {self._collector} already, with other --start, --end or --peer",
+                "import it under another name (--collector)",
+            )
+        if known["done"]:
+            told.known = True
+            return told
+        await self._store_records(path, known, told, on_read)
+        told.seconds = time.monotonic() - began
+        return told
+
+    async def _store_records(
+        self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
+    ) -> None:
+        number = known["number"] % (1 << _FILE_BITS)
+        records = _Records(path, number, self._selection, known.get("next_line", 0), told)
+        records.note = dict(known.get("note") or await self._note_of_the_one_before(known["first"]))
+        before = int(records.note.get("rejected", 0))
+        importer = _Importer(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
+        await importer.store_all(on_read)
+        if told.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < told.records:
+            raise StoreUnavailableError(
+                f"the store at {self._store.shown_uri} went away before all was stored", "import again when it is back"
+            )
+        told.rejected = int(records.note.get("rejected", 0)) - before
+        last = await self._end_sessions(records.note)
+        await self._store.note_import(known["_id"], {"done": True, "last": last, "note": records.note})
+
+    async def _note_of_the_one_before(self, first: datetime) -> Mapping[str, Any]:
+        """How the sessions stood at the end of the file that this one follows; {} if it follows none."""
+        if self._selection != Selection():
+            return {}
+        for one in await self._store.imports(self._collector):
+            whole = one["done"] and one["selection"] == Selection().as_document()
+            if whole and one["last"] - _FOLLOWS <= first <= one["last"] + _FOLLOWS:
+                return {**one["note"], "stored": 0, "rejected": 0, "refused": 0}
+        return {}
+
+    async def _end_sessions(self, note: Mapping[str, Any]) -> datetime | None:
+        """End what is up where the file ends, until another goes on; say when that is."""
+        if "tracker" not in note:
+            return None
+        tracker = SessionTracker(self._source, self._collector, note=note["tracker"], instance=self._source.name)
+        tracker.end_all(_SILENCE)
+        await self._store.replace("sessions", [session.to_document() for session in tracker.take_changed()])
+        return tracker.time
+
+
+def digest_of(path: Path) -> str:
+    """What tells a file from all others, wherever it is moved to: SHA-256 of its bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def look_through(path: Path, source: Source, selection: Selection) -> Imported:
+    """What an import of a file would come to, without a store.
+
+    Raises:
+        ReplayError: it cannot be read, or is no MRT file.
+    """
+    told = Imported(path)
+    began = time.monotonic()
+    records = _Records(path, 0, selection, 0, told)
+    while batch := records.read(_AT_ONCE, _CHUNK):
+        for line in batch:
+            if isinstance(said := source.decode(unframe(line.raw)), Rejection):
+                told.rejected += 1
+                told.reasons[said.reason] += 1
+    told.seconds = time.monotonic() - began
+    return told

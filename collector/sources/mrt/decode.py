@@ -1,0 +1,110 @@
+"""One MRT record -> one message, or a rejection with its reason. Pure: bad input is a value here."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Final
+
+from collector.bgp import mrt
+from collector.bgp.decode import BadMessageError, decode_message
+from collector.bgp.messages import FAMILIES, HEADER_LENGTH, Abilities, Family
+from collector.sources.source import Rejection
+from schemas import message
+from schemas.message import Counted, Message, OtherSource, Peer
+from schemas.scalars import from_unix
+
+_SOURCE: Final = OtherSource(name="mrt")
+_ESTABLISHED: Final = 6
+_STATES: Final = {1: "Idle", 2: "Connect", 3: "Active", 4: "OpenSent", 5: "OpenConfirm", _ESTABLISHED: "Established"}
+_DEFAULT: Final = "0.0.0.0/0"
+
+_SESSIONS: Final = {
+    (as4, add_path): Abilities(as4=as4, families=FAMILIES, add_path=FAMILIES if add_path else frozenset[Family]())
+    for as4, add_path in product((True, False), repeat=2)
+}
+"""What a record's subtype says of the session that its message is of."""
+
+
+def decode(raw: bytes) -> Message | Rejection:
+    """Read one record with its header.
+
+    Returns:
+        The message; of a change of state to or from Established that of a session which came up or went down. A
+        `Rejection` for all else.
+    """
+    try:
+        record = mrt.parse(raw)
+        common = {"ts": from_unix(record.time), "source": _SOURCE, "peer": Peer(**record.peer._asdict())}
+    except (mrt.UnreadableError, ValueError) as error:
+        return Rejection(f"the MRT record {error}")
+    local = Peer(**record.collector._asdict())
+    if isinstance(record, mrt.MrtStateChange):
+        return _state(common, local, record.old, record.new)
+    if record.local:
+        return message.Sent(**common, category=str(record.data[18]), detail={"bytes": record.data.hex()})
+    try:
+        said = decode_message(record.data, _SESSIONS[record.as4, record.add_path])
+    except BadMessageError as error:
+        return Rejection(_mislabelled(record) or str(error))
+    if not record.add_path and _has_two_defaults(said) and (reason := _mislabelled(record)):
+        return Rejection(reason)
+    return _message(said, common, local)
+
+
+def counted(raw: bytes) -> Counted | None:
+    """Whose a record is that cannot be read, and of when; None if that cannot be read either."""
+    try:
+        record = mrt.parse(raw)
+        return Counted(Peer(**record.peer._asdict()), None, None, _kind(record), from_unix(record.time))
+    except (mrt.UnreadableError, ValueError):
+        return None
+
+
+def _kind(record: mrt.Record) -> str:
+    kinds = {1: "open", 2: "update", 3: "notification", 4: "keepalive", 5: "refresh"}
+    return kinds.get(record.data[18], "message") if isinstance(record, mrt.MrtMessage) else "state"
+
+
+def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
+    """A change of state of the session (RFC 6396 4.4.1)."""
+    states = [_STATES.get(state, str(state)) for state in (old, new)]
+    if new == _ESTABLISHED and old != _ESTABLISHED:
+        return message.StateChange(**common, local=local, state="up")
+    if old == _ESTABLISHED and new != _ESTABLISHED:
+        return message.StateChange(**common, local=local, state="down", reason=" to ".join(states))
+    return message.Detail(**common, kind="fsm", detail={"from": states[0], "state": states[1]})
+
+
+def _message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
+    kind = said.pop("kind")
+    if kind == "update":
+        return message.Update(**common, **said)
+    if kind == "open":
+        return message.Open(**common, local=local, **said)
+    made: Message = _KINDS[kind](**common, **said)
+    return made
+
+
+_KINDS: Final[dict[str, Any]] = {
+    "eor": message.EndOfRib,
+    "keepalive": message.Keepalive,
+    "notification": message.Notification,
+    "refresh": message.Refresh,
+}
+
+
+def _has_two_defaults(said: dict[str, Any]) -> bool:
+    """Whether one field has the default route twice: so look path identifiers that are taken for routes."""
+    groups = (*said.get("announce", ()), *said.get("withdraw", ()))
+    return any(group.get("nlri", []).count(_DEFAULT) > 1 for group in groups)
+
+
+def _mislabelled(record: mrt.MrtMessage) -> str | None:
+    """What is wrong with a record whose routes can only be read with path identifiers (RFC 8050 1)."""
+    if record.add_path or len(record.data) <= HEADER_LENGTH:
+        return None
+    try:
+        decode_message(record.data, _SESSIONS[record.as4, True])
+    except BadMessageError:
+        return None
+    return "its routes have path identifiers (RFC 7911), and the MRT record's subtype is not one of those (RFC 8050)"

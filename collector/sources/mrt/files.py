@@ -1,0 +1,72 @@
+"""The MRT files that somebody names: themselves, those of a folder, and what comes on stdin."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from collector.bgp import mrt
+from collector.errors import ImportFileError, ReplayError
+
+
+class MrtFiles:
+    """Files in the order of their first records. What comes on stdin is in a file of its own meanwhile.
+
+    Args:
+        names: paths of files or of folders, or `-`.
+
+    Raises:
+        ReplayError: one is no MRT file, or cannot be read; what else lies in a folder is passed over.
+        ImportFileError: there is none.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._own: list[Path] = []
+        self.paths: list[Path] = []
+        """Those of updates."""
+        self.tables: list[Path] = []
+        """RIB dumps."""
+        self._names = names
+
+    def __enter__(self) -> Self:
+        times: dict[Path, int] = {}
+        for path, must in self._each():
+            try:
+                first = next(mrt.MrtFile(path).frames()).raw
+            except ReplayError:
+                if must:
+                    raise
+                continue
+            if mrt.is_of_table(first):
+                self.tables.append(path)
+            else:
+                times[path] = int.from_bytes(first[:4])
+        self.paths = sorted(times, key=lambda path: (times[path], path.name))
+        if not self.paths and not self.tables:
+            raise ImportFileError(f"there is no MRT file in {', '.join(self._names)}", "name files, or their folder")
+        return self
+
+    def _each(self) -> Iterator[tuple[Path, bool]]:
+        """Paths, and whether each has to be an MRT file."""
+        for name in self._names:
+            if name == "-":
+                yield self._stdin(), True
+            elif Path(name).is_dir():
+                yield from ((path, False) for path in sorted(Path(name).iterdir()) if path.is_file())
+            else:
+                yield Path(name), True
+
+    def _stdin(self) -> Path:
+        with tempfile.NamedTemporaryFile(prefix="bgpledger-", suffix=".mrt", delete=False) as copy:
+            self._own.append(Path(copy.name))
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        return self._own[-1]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for path in self._own:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""`bgpledger import` as a newcomer types it; what is asked then is what bgpdump reads in the file."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.running import bgpledger
+from tests.support import ROOT, SHARED, program
+
+FILES = [ROOT / "collector/data/demo.mrt.gz", SHARED / "mrt/updates.20160811.1600.gz"]
+
+
+def routes(printed: str) -> list[str]:
+    """Announcements and withdrawals, by time alone: bgpdump's order within a second is the file's, as ours."""
+    return [line for line in printed.splitlines() if line.split("|")[2] in "AW"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, path: Path) -> None:
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    data_dir = ("--data-dir", str(tmp_path / "data"))
+    done = bgpledger(*data_dir, "import", str(path), "--collector", "rrc")
+    assert done.returncode == 0, done.stderr
+    found = bgpledger(*data_dir, "search", "--all", "--format", "bgpdump")
+    dumped = subprocess.run([program("bgpdump"), "-m", str(path)], capture_output=True, text=True, check=True)
+    assert sorted(routes(found.stdout)) == sorted(routes(dumped.stdout))
+    again = bgpledger(*data_dir, "import", str(path), "--collector", "rrc")
+    assert "imported before" in again.stderr
+    assert bgpledger(*data_dir, "search", "--all", "--format", "bgpdump").stdout == found.stdout
+
+
+def test_what_cannot_be_imported_is_said_with_its_cure(tmp_path: Path) -> None:
+    data_dir = ("--data-dir", str(tmp_path / "data"))
+    noise, folder = tmp_path / "noise", tmp_path / "folder"
+    noise.write_bytes(b"no MRT file")
+    folder.mkdir()
+    for arguments, cause in (
+        ((str(tmp_path / "none"),), "cannot be read"),
+        ((str(noise),), "is not an MRT"),
+        ((str(folder),), "there is no MRT file in"),
+        ((str(noise), "--peer", "x"), "--peer"),
+        ((str(noise), "--start", "x"), "'x'"),
+    ):
+        done = bgpledger(*data_dir, "import", *arguments)
+        assert (done.returncode != 0, cause in done.stderr, "cure:" in done.stderr) == (True, True, True), done.stderr
+        assert "Traceback" not in done.stderr

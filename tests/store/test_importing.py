@@ -1,0 +1,236 @@
+"""MRT files in the archive: each once, as bgpdump reads them, whatever ends an import or repeats it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.archive.importing import Importer, Selection, look_through
+from collector.bgp import messages as bgp
+from collector.errors import ImportFileError, StoreUnavailableError
+from collector.query.filters import Filter
+from collector.query.rib import RibQuery, rib
+from collector.query.search import search
+from collector.sources.mrt.source import MRT
+from collector.store.mongo import Store
+from tests.mrt_builder import announcement, announcement6, message, record, state_change, withdrawal
+
+T = 1_800_000_000
+COLLECTIONS = ("updates", "messages", "sessions", "gaps", "rejects")
+ALL = Selection()
+ALIVE = message(bgp.KEEPALIVE, time=T + 9)
+ROUTES = [f"10.{high}.{low}.0/24" for high in range(4) for low in range(200)]
+
+
+def updates(*records: bytes, at: float = T) -> bytes:
+    """Records of one session, which is up from the first on."""
+    return state_change(5, 6, time=at) + b"".join(records)
+
+
+def said(prefix: str, at: float, *path: int) -> bytes:
+    return message(announcement(prefix, *(path or (64500, 7))), time=at)
+
+
+async def imported(store: Store, path: Path, *, selection: Selection = ALL, collector: str = "rrc") -> Any:
+    return await Importer(store, source=MRT, collector=collector, selection=selection).take(path)
+
+
+async def everything(store: Store) -> dict[str, list[Any]]:
+    return {name: [one async for one in store.find(name, {}, sort=[("_id", 1)])] for name in COLLECTIONS}
+
+
+async def routes(store: Store, at: float) -> list[tuple[str | None, str]]:
+    moment = datetime.fromtimestamp(at, UTC)
+    return [(one.prefix, one.state) async for one in rib(store, RibQuery(at=moment))]
+
+
+async def test_times_are_those_of_the_file(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(updates(said("10.0.0.0/8", T + 1.25), message(withdrawal("10.0.0.0/8"), time=T + 2)))
+    told = await imported(store, path)
+    assert (told.records, told.rejected, told.known) == (3, 0, False)
+    entries = [one async for one in search(store, Filter())]
+    assert [(one.event, one.ts.timestamp() - T) for one in entries] == [
+        ("session_up", 0),
+        ("announce", 1.25),
+        ("withdraw", 2),
+        ("session_end", 2),
+    ]
+    assert entries[-1].reason == "the files end here"
+    assert {one.collector for one in entries} == {"rrc"}
+    assert await routes(store, T + 1.5) == [("10.0.0.0/8", "stands")]
+    assert await routes(store, T + 2) == []
+
+
+async def test_a_file_is_imported_once(tmp_path: Path, store: Store) -> None:
+    path, moved = tmp_path / "updates", tmp_path / "other.name"
+    path.write_bytes(updates(said("10.0.0.0/8", T + 1)))
+    await imported(store, path)
+    before = await everything(store)
+    moved.write_bytes(path.read_bytes())
+    assert (await imported(store, moved)).known
+    assert await everything(store) == before
+
+
+class _Ends(Exception):
+    """What ends an import."""
+
+
+@pytest.mark.parametrize("when", [1, 2, 3])
+async def test_an_import_that_was_broken_off_goes_on_where_it_was(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, when: int
+) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(updates(*(said(route, T + number // 50) for number, route in enumerate(ROUTES))))
+    await imported(store, path)
+    whole = await everything(store)
+    for name in (*COLLECTIONS, "meta"):
+        await store.remove(name, {} if name != "meta" else {"_id": {"$regex": "^import"}})
+
+    monkeypatch.setattr("collector.archive.archiver.CHECKPOINT_SECONDS", 0)
+    insert, calls, one_by_one = Store.insert, 0, asyncio.Lock()
+
+    async def ending(self: Store, collection: str, documents: Sequence[Any]) -> Any:
+        nonlocal calls
+        async with one_by_one:
+            calls += collection == "updates"
+            if calls > when:
+                raise _Ends
+            return await insert(self, collection, documents)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "insert", ending)
+        with pytest.raises(ExceptionGroup):
+            await imported(store, path)
+    assert 0 < len((await everything(store))["updates"]) < len(ROUTES)
+    await imported(store, path)
+    assert await everything(store) == whole
+
+
+async def test_a_store_that_goes_away_is_told(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(updates(said("10.0.0.0/8", T + 1), ALIVE))
+
+    async def away(*_: Any) -> Any:
+        raise StoreUnavailableError("the store does not answer", "start it")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(Store, "insert", away)
+        with pytest.raises(StoreUnavailableError):
+            await imported(store, path)
+    assert not (await imported(store, path)).known
+    assert await routes(store, T + 2) == [("10.0.0.0/8", "stands")]
+
+
+async def test_sessions_go_on_in_the_file_that_follows(tmp_path: Path, store: Store) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(updates(said("10.0.0.0/8", T + 1), said("10.1.0.0/16", T + 299)))
+    two.write_bytes(said("10.2.0.0/16", T + 301))
+    await imported(store, one)
+    assert [session["until"].timestamp() for session in (await everything(store))["sessions"]] == [T + 299]
+    await imported(store, two)
+    (session,) = (await everything(store))["sessions"]
+    assert (session["since"].timestamp(), session["until"].timestamp(), session["updates"]) == (T, T + 301, 3)
+    assert await routes(store, T + 300) == [("10.0.0.0/8", "stands"), ("10.1.0.0/16", "stands")]
+    assert (await everything(store))["gaps"] == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["as they were", "the later one first"])
+async def test_sessions_end_where_the_files_have_a_hole(tmp_path: Path, store: Store, order: tuple[int, int]) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    paths[0].write_bytes(updates(said("10.0.0.0/8", T + 1)))
+    paths[1].write_bytes(said("10.1.0.0/16", T + 3600) + message(bgp.KEEPALIVE, time=T + 3609))
+    for number in order:
+        await imported(store, paths[number])
+    sessions = (await everything(store))["sessions"]
+    assert [(one["began"], one["until"].timestamp() - T) for one in sessions] == [("up", 1), ("seen", 3609)]
+    assert await routes(store, T + 1800) == []
+    assert await routes(store, T + 3600) == [("10.1.0.0/16", "stands")]
+    assert [one["cause"] for one in (await everything(store))["gaps"]] == ["session"]
+
+
+async def test_what_cannot_be_read_is_rejected_and_leaves_its_mark(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "updates"
+    broken = bgp.message(bgp.UPDATE, b"\xff\xff\0\0")
+    path.write_bytes(
+        updates(
+            said("10.0.0.0/8", T + 1),
+            message(broken, time=T + 2),
+            record(16, 99, b"", T + 3),
+            record(11, 0, b"ospf", T + 3),
+            said("10.1.0.0/16", T + 4),
+            ALIVE,
+        )
+    )
+    told = await imported(store, path)
+    assert (told.records, told.rejected, told.others) == (6, 2, {"OSPFv2 (11)": 1})
+    found = await everything(store)
+    assert [one["reason"] for one in found["rejects"]] == [
+        "UPDATE: its lengths reach beyond it (RFC 4271 6.3)",
+        "the MRT record is of BGP4MP subtype 99, which is none of RFC 6396 or RFC 8050",
+    ]
+    assert found["rejects"][0]["raw"] == message(broken, time=T + 2)
+    assert [(one["cause"], one["peer"]["address"]) for one in found["gaps"]] == [("reject", "192.0.2.1")]
+    assert await routes(store, T + 4) == [("10.0.0.0/8", "uncertain"), ("10.1.0.0/16", "stands")]
+    looked = look_through(path, MRT, Selection())
+    assert (looked.records, looked.rejected, looked.others) == (6, 2, told.others)
+
+
+async def test_path_identifiers_under_a_subtype_without_them_are_noticed(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(
+        updates(
+            message(announcement("10.0.0.0/8", 64500, path_id=1), time=T + 1),
+            message(announcement("10.0.0.0/8", 64500, path_id=7), subtype=9, time=T + 2),
+        )
+    )
+    assert (await imported(store, path)).rejected == 1
+    found = await everything(store)
+    assert "path identifiers" in found["rejects"][0]["reason"]
+    assert [one["announce"][0]["path_id"] for one in found["updates"]] == [7]
+
+
+async def test_a_cut_file_is_stored_as_far_as_it_came(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(updates(said("10.0.0.0/8", T + 1), ALIVE, said("10.1.0.0/16", T + 20))[:-5])
+    told = await imported(store, path)
+    assert told.records == 3
+    assert told.fault is not None
+    assert "is cut short: record 4" in told.fault.cause
+    assert await routes(store, T + 2) == [("10.0.0.0/8", "stands")]
+
+
+async def test_only_what_is_asked_for(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "updates"
+    other = message(announcement6("2001:db8::/32", 64501), address="2001:db8::2", asn=64501, time=T + 1)
+    path.write_bytes(
+        updates(said("10.0.0.0/8", T + 1), other, said("10.1.0.0/16", T + 2.5), said("10.2.0.0/16", T + 9))
+    )
+    start = datetime.fromtimestamp(T, UTC) + timedelta(seconds=1)
+    selection = Selection(start, start + timedelta(seconds=8), frozenset({"192.0.2.1"}))
+    told = await imported(store, path, selection=selection)
+    assert (told.records, told.left_out) == (2, 3)
+    assert [one["announce"][0]["nlri"] for one in (await everything(store))["updates"]] == [
+        ["10.0.0.0/8"],
+        ["10.1.0.0/16"],
+    ]
+    with pytest.raises(ImportFileError):
+        await imported(store, path)
+    assert (await imported(store, path, collector="another")).records == 5
+
+
+async def test_two_at_once_are_both_there(tmp_path: Path, store: Store) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    for number, path in enumerate(paths):
+        path.write_bytes(
+            b"".join(
+                message(announcement(route, 64500), address=f"192.0.2.{number}", time=T + at // 100)
+                for at, route in enumerate(ROUTES)
+            )
+        )
+    await asyncio.gather(*(imported(store, path) for path in paths))
+    found = await everything(store)
+    assert [len(found[name]) for name in ("updates", "sessions")] == [2 * len(ROUTES), 2]
