@@ -378,7 +378,7 @@ FIGURES: dict[str, Figure] = {
         goal=2.5,
     ),
     "rib-ratio-cpu": Figure(
-        "the same, of the command's CPU",
+        "`bgpledger rib --at T --format jsonl`: CPU that it took, over what it takes",
         ("earlier-asking",),
         lambda one: one["earlier-asking"]["rib_before_cpu"] / one["earlier-asking"]["rib_now_cpu"],
         better="more",
@@ -392,7 +392,7 @@ FIGURES: dict[str, Figure] = {
         goal=0.75,
     ),
     "history-ratio-cpu": Figure(
-        "the same, of the command's CPU",
+        "`bgpledger history PREFIX`: CPU, over what it took",
         ("earlier-asking",),
         lambda one: one["earlier-asking"]["history_now_cpu"] / one["earlier-asking"]["history_before_cpu"],
         beside="version 0.1",
