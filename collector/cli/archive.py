@@ -41,6 +41,7 @@ async def _archive(settings: Settings) -> None:
     from collector.query.find_store import find_store
     from collector.rib.projector import Projector, Rhythm
     from collector.sources.known import find_instances
+    from collector.tasks import end
 
     log_to_stderr(settings.log.level)
     states = Together(partial(announce, settings.data_dir))
@@ -71,8 +72,7 @@ async def _archive(settings: Settings) -> None:
                 async with asyncio.TaskGroup() as running:
                     for archiver in archivers:
                         running.create_task(archiver.run())
-            for task in beside:
-                task.cancel()
+            await end(*beside)
             withdraw(settings.data_dir)
 
 

@@ -102,6 +102,8 @@ def collect_rarely() -> None:
 
 async def _flushing(work: Coroutine[Any, Any, bool]) -> bool:
     """Let what is written be seen soon, into a pipe too; and end the work when nobody reads it any more."""
+    from collector.tasks import end
+
     working = asyncio.create_task(work)
     flushing = asyncio.create_task(_flush_on_and_on())
     try:
@@ -112,16 +114,7 @@ async def _flushing(work: Coroutine[Any, Any, bool]) -> bool:
         sys.stdout.flush()
         return found
     finally:
-        await _end(working, flushing)
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks until they have ended: a driver that is just connecting may swallow a cancellation."""
-    while going := [task for task in tasks if not task.done()]:
-        for task in going:
-            task.cancel()
-        await asyncio.wait(going, timeout=_FLUSH_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await end(working, flushing)
 
 
 async def _flush_on_and_on() -> None:

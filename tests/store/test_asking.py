@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +29,7 @@ from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from collector.store.traits import Traits
+from collector.tasks import end
 from schemas.message import Peer
 from schemas.query import HistoryEntry
 from tests.support import Router, until
@@ -280,9 +280,7 @@ class Listener:
         self.heard.clear()
 
     async def stop(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
 
 
 async def test_tail_hears_what_is_stored_late_once(store: Store, data_dir: Path) -> None:

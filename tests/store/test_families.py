@@ -19,6 +19,7 @@ from collector.query.top import top
 from collector.rib import snapshots
 from collector.rib.projector import Projector, Rhythm, project
 from collector.store.mongo import Store
+from collector.tasks import end
 from schemas.documents import TABLE_VERSION, Snapshot
 from schemas.query import HistoryEntry, Route
 from tests import families
@@ -126,4 +127,4 @@ async def test_tables_of_an_older_version_are_made_anew(
     try:
         await until(renewed)
     finally:
-        running.cancel()
+        await end(running)

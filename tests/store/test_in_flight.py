@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from collector.spool.reader import SpoolReader
 from collector.spool.state import inspect
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits, traits_of
+from collector.tasks import end
 from tests.faults.mongo_proxy import Forward, Message, Proxy, closing_on_marked, proxy
 from tests.store.test_archive import archive, archiving, documents, feed
 from tests.support import Router, until
@@ -134,9 +134,7 @@ async def test_who_is_killed_meanwhile_stores_all_once(
                     holding.let.set()
                     await until(lambda: inspect(spool).acknowledged >= (40 if checkpoints == 0 else 1))
                     feed(spool, *lines[40:])
-                running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
+                await end(running)
             holding.let.set()
         await archive(spool, store, traits=FAR)
         assert await everything(store) == wanted

@@ -22,6 +22,7 @@ from collector.rib import projector as project
 from collector.rib.projector import Projector, Rhythm, rebuild
 from collector.rib.routes import RouteEntry, RouteKey, order
 from collector.store.mongo import Store
+from collector.tasks import end
 from schemas.documents import Snapshot
 from tests.running import bgpledger
 from tests.store.test_archive import archive
@@ -62,9 +63,7 @@ async def projecting(
     try:
         yield projector
     finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+        await end(running)
 
 
 async def test_whole_tables_are_stored_at_fixed_hours_and_changes_in_between(

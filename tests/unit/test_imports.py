@@ -16,6 +16,7 @@ ROOMS = [
         "collector.instances",
         "collector.logs",
         "collector.retry",
+        "collector.tasks",
         "collector.settings",
     },
     {"collector.bgp"},

@@ -1,0 +1,21 @@
+"""Ending tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+_AGAIN_SECONDS = 0.1
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough for one that asks a store: Python 3.11's `asyncio.wait_for`, which the driver waits by, takes an
+    answer that comes in the same moment for more than the cancellation, and the task goes on.
+    """
+    while going := [task for task in tasks if not task.done()]:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going, timeout=_AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
