@@ -38,8 +38,6 @@ class PathSegment(NamedTuple):
 
 def format_as_path(segments: list[tuple[SegmentKind, list[int]]]) -> str:
     """Segments as one string. Adjacent AS_SEQUENCEs run together: a long sequence is one, cut at 255 (RFC 4271 4.3)."""
-    if len(segments) == 1 and segments[0][0] == "sequence":  # as nearly always
-        return " ".join(map(str, segments[0][1]))
     parts = []
     for kind, asns in segments:
         opening, comma, closing = _BRACKETS[kind]

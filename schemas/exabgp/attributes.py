@@ -141,6 +141,8 @@ def _as_path(said: SaidAttributes) -> str | None:
     """The path of 5.0 (numbered segments) or of 4.2 (flat lists a kind, whose order among each other is lost)."""
     path = said.get("as-path")
     if isinstance(path, dict):
+        if len(path) == 1 and (only := path.get("0")) and only["element"] == "as-sequence":  # as nearly always
+            return " ".join(map(str, only["value"]))
         return format_as_path([(_ELEMENTS[segment["element"]], segment["value"]) for segment in path.values()])
     if path is None and "as-set" not in said:
         return None
@@ -150,10 +152,10 @@ def _as_path(said: SaidAttributes) -> str | None:
 
 def _aggregator(value: str) -> StoredAggregator:
     asn, _, address = value.partition(":")
-    return _AGGREGATOR.validate_python({"asn": int(asn), "address": address})
+    return _check_aggregator({"asn": int(asn), "address": address})  # type: ignore[no-any-return]
 
 
-_AGGREGATOR = TypeAdapter(StoredAggregator)
+_check_aggregator = TypeAdapter(StoredAggregator).validator.validate_python
 
 
 def _extended(digits: int) -> Callable[[list[SaidExtendedCommunity]], list[StoredExtendedCommunity]]:
