@@ -15,7 +15,7 @@ from schemas.query import HistoryEntry
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
-    from collector.query.rib import Place
+    from collector.query.rib import ShownRoute
 
 _VERSION = 1
 
@@ -93,15 +93,15 @@ class RouteMark:
     def __init__(self, question: str, after: str | None) -> None:
         self._question = question
         self._last: tuple[Batch, RouteKey] | None = None
-        self.place: Place | None = None
+        self.place: ShownRoute | None = None
         """Where to go on."""
         self.at: datetime | None = None
         """The moment that was asked about, however it was written."""
         if after:
-            from collector.query.rib import Place
+            from collector.query.rib import ShownRoute
 
             at, peer, collector, session, route = _read(after, question)
-            self.place = Place(peer, collector, session, bytes.fromhex(route))
+            self.place = ShownRoute(peer, collector, session, bytes.fromhex(route))
             self.at = None if at is None else moment(at)
 
     def see(self, batch: Batch, key: RouteKey) -> None:
@@ -110,9 +110,9 @@ class RouteMark:
 
     def token(self) -> str | None:
         """The cursor."""
-        from collector.query.rib import Place
+        from collector.query.rib import ShownRoute
 
-        place = Place.of(self._last[0].rib.session, self._last[1]) if self._last else self.place
+        place = ShownRoute.of(self._last[0].rib.session, self._last[1]) if self._last else self.place
         if place is None:
             return None
         at = None if self.at is None else milliseconds(self.at)

@@ -15,7 +15,7 @@ from bson import ObjectId
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from schemas.attributes import origins
-from schemas.message import Answer, Message, Peer, Source, Update
+from schemas.message import Answer, ExabgpProcess, Message, Peer, Update
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
@@ -64,7 +64,7 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
 def _add_update(document: dict[str, Any], update: Update) -> None:
     """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
     source, peer = update.source, update.peer
-    if isinstance(source, Source):
+    if isinstance(source, ExabgpProcess):
         document["source"] = {"pid": source.pid}
         if source.counter is not None:
             document["source"]["counter"] = source.counter

@@ -64,7 +64,7 @@ class Peer(_Model):
 
 
 @dataclass(slots=True)
-class Source:
+class ExabgpProcess:
     """Where ExaBGP's lines come from: its process, and its count of lines for this neighbour.
 
     The counter survives reconnects: a gap in it is exactly the lines that were lost.
@@ -134,7 +134,7 @@ class Announced(Withdrawn, total=False):
 class _Message(_Model):
     ts: Timestamp
     """When ExaBGP wrote the line, to the millisecond; lines of one millisecond stand in the order of their keys."""
-    source: Source | OtherSource
+    source: ExabgpProcess | OtherSource
 
 
 class _FromPeer(_Message):
@@ -154,7 +154,7 @@ class Update:
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     ts: Timestamp
-    source: Source | OtherSource
+    source: ExabgpProcess | OtherSource
     peer: Peer
     wire: bytes | None = None
     attributes: Attributes | None = None

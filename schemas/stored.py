@@ -36,7 +36,7 @@ def name_of(peer: PeerDocument) -> str:
 
 
 class SourceDocument(TypedDict):
-    """The ExaBGP process that wrote a line, and its count; see `schemas.message.Source`."""
+    """The ExaBGP process that wrote a line, and its count; see `schemas.message.ExabgpProcess`."""
 
     pid: int
     counter: NotRequired[int]

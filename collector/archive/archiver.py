@@ -30,7 +30,7 @@ from collector.retry import pauses, sleep
 from collector.sources.source import TORN, Ask, Rejection, Source
 from collector.spool.framing import unframe
 from collector.spool.segment import SpooledLine
-from collector.store.meta import Position
+from collector.store.meta import InstancePosition
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
 from collector.store.writes import encoding_fault
@@ -289,7 +289,7 @@ class Archiver:
         """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
         await self._persist(partial(self._store_sessions, point.sessions))
         if self._spool is not None:
-            stored = Position(self._claims, self._spool, point.next_line - 1, point.ts)
+            stored = InstancePosition(self._claims, self._spool, point.next_line - 1, point.ts)
             await self._persist(partial(self._store.note_stored, stored))
         sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
         note = {**self._name, **sums, "tracker": point.tracker}

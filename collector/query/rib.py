@@ -23,7 +23,7 @@ _SHORTEST_OF_GROUP = {4: (24, 16, 0), 6: (48, 32, 0)}
 short ones are often in UPDATEs of a thousand prefixes, all of which would have to be read."""
 
 
-class Place(NamedTuple):
+class ShownRoute(NamedTuple):
     """Where a route stands in an answer."""
 
     peer: str
@@ -66,7 +66,7 @@ class RibQuery:
     """One peer's, which an index serves."""
     of_peer: Callable[[Peer], bool] = lambda _peer: True
     """Only of peers for which this holds: the tables of others are not read."""
-    after: Place | None = None
+    after: ShownRoute | None = None
     """Only what stands behind this place."""
 
     @property

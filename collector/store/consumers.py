@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from collector.store.collections import EXPIRIES
-from collector.store.meta import Position
+from collector.store.meta import InstancePosition
 from collector.store.mongo import Store
 from collector.store.updates import messages_of, updates_of_peer
 from schemas.keys import collector_number, key_collector, key_line
@@ -30,12 +30,12 @@ _RECEIVER_START = "helper_start"
 """The kind of the one document that is younger than lines behind it (`ReceiverStart`)."""
 
 
-class Stored(NamedTuple):
+class StoredDocument(NamedTuple):
     """A document, and where a consumer is when it has done with it."""
 
     collection: Collection
     document: Mapping[str, Any]
-    position: Position
+    position: InstancePosition
 
 
 class Expired(NamedTuple):
@@ -45,7 +45,7 @@ class Expired(NamedTuple):
     """Which key of [retention] says so: `updates_days`, `messages_days` or `keepalives_days`."""
     after: datetime
     before: datetime
-    position: Position
+    position: InstancePosition
 
 
 class Consumer:
@@ -64,7 +64,7 @@ class Consumer:
         self._store = store
         self._name = name
 
-    async def read(self) -> AsyncGenerator[Stored | Expired, None]:
+    async def read(self) -> AsyncGenerator[StoredDocument | Expired, None]:
         """What is stored behind the position, up to now; call it again for more.
 
         A name that is new begins with what is stored from then on; an instance that is new, with its first line.
@@ -82,7 +82,7 @@ class Consumer:
                     async for one in stored:
                         yield one
 
-    async def advance(self, one: Stored | Expired) -> None:
+    async def advance(self, one: StoredDocument | Expired) -> None:
         """Go on behind this one the next time; durable when it returns. A position never goes back.
 
         Raises:
@@ -90,7 +90,9 @@ class Consumer:
         """
         await self._store.advance(self._name, one.position)
 
-    async def _between(self, begin: Position, upto: Position) -> AsyncGenerator[Stored | Expired, None]:
+    async def _between(
+        self, begin: InstancePosition, upto: InstancePosition
+    ) -> AsyncGenerator[StoredDocument | Expired, None]:
         async for expired in self._expired(begin):
             yield expired
         position = begin
@@ -106,7 +108,7 @@ class Consumer:
             for one in _in_place(waiting, position):
                 yield one
 
-    async def _expired(self, begin: Position) -> AsyncIterator[Expired]:
+    async def _expired(self, begin: InstancePosition) -> AsyncIterator[Expired]:
         now = datetime.now(UTC)
         if begin.ts == _EPOCH or now - begin.ts < _LEAST_KEPT:
             return
@@ -128,18 +130,18 @@ class _Row(NamedTuple):
     document: Mapping[str, Any]
 
 
-def _in_place(rows: Sequence[_Row], before: Position) -> list[Stored]:
+def _in_place(rows: Sequence[_Row], before: InstancePosition) -> list[StoredDocument]:
     """The documents of one line: only with the last of them the line is done with."""
     *others, last = rows
     line, document = last.line, last.document
     ts = before.ts if document.get("kind") == _RECEIVER_START else max(before.ts, document["ts"])
     return [
-        *(Stored(one.collection, one.document, before._replace(line=line - 1)) for one in others),
-        Stored(last.collection, document, before._replace(line=line, ts=ts)),
+        *(StoredDocument(one.collection, one.document, before._replace(line=line - 1)) for one in others),
+        StoredDocument(last.collection, document, before._replace(line=line, ts=ts)),
     ]
 
 
-async def _streams(store: Store, begin: Position, upto: Position) -> list[AsyncGenerator[_Row, None]]:
+async def _streams(store: Store, begin: InstancePosition, upto: InstancePosition) -> list[AsyncGenerator[_Row, None]]:
     """What each part of the archive has of an instance's lines, in their order."""
     number = collector_number(upto.instance)
     first = begin.ts if begin.line >= 0 else await _oldest(store, upto.ts)

@@ -24,7 +24,7 @@ _CONSUMER = "consumer:"
 _ATTEMPTS = 3
 
 
-class Position(NamedTuple):
+class InstancePosition(NamedTuple):
     """A line of an instance, of which and of all before something holds."""
 
     instance: str
@@ -102,25 +102,25 @@ class Meta:
 
     # --- what is stored, and who has read it --------------------------------------------------------------------------
 
-    async def note_stored(self, at: Position) -> None:
+    async def note_stored(self, at: InstancePosition) -> None:
         """Write down that all up to a line is stored; never less than before."""
         query = {"_id": f"{_COLLECTOR}{at.instance}", "spool": at.spool}
         await self._collection.update_one(query, {"$max": {"stored.line": at.line, "stored.ts": at.ts}})
 
-    async def reached(self) -> list[Position]:
+    async def reached(self) -> list[InstancePosition]:
         """Up to where all is stored, of each instance that has stored anything."""
         return [
-            Position(one["_id"].removeprefix(_COLLECTOR), one["spool"], **one["stored"])
+            InstancePosition(one["_id"].removeprefix(_COLLECTOR), one["spool"], **one["stored"])
             async for one in self._claims(stored={"$exists": True})
         ]
 
-    async def positions(self, consumer: str, otherwise: Sequence[Position]) -> dict[str, Position]:
+    async def positions(self, consumer: str, otherwise: Sequence[InstancePosition]) -> dict[str, InstancePosition]:
         """Where a consumer is, by instance; a new one is where `otherwise` says, from now on."""
         kept = {"positions": {_field(one): one._asdict() for one in otherwise}}
         found = await self._add(f"{_CONSUMER}{consumer}", kept)
-        return {one["instance"]: Position(**one) for one in found["positions"].values()}
+        return {one["instance"]: InstancePosition(**one) for one in found["positions"].values()}
 
-    async def advance(self, consumer: str, to: Position) -> None:
+    async def advance(self, consumer: str, to: InstancePosition) -> None:
         """Move a consumer's position; never back, but for another spool."""
         key, field = f"{_CONSUMER}{consumer}", f"positions.{_field(to)}"
         ahead = {"$max": {f"{field}.line": to.line, f"{field}.ts": to.ts}}
@@ -167,6 +167,6 @@ class Meta:
         raise StoreError(f"what {key!r} of meta says cannot be read", "see the server's log")
 
 
-def _field(position: Position) -> str:
+def _field(position: InstancePosition) -> str:
     """The name of an instance's field: its own may have dots."""
     return f"{collector_number(position.instance):06x}"

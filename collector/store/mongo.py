@@ -29,7 +29,7 @@ from collector.errors import StoreError, StoreUnavailableError
 from collector.store import writes
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
-from collector.store.meta import Meta, Position
+from collector.store.meta import InstancePosition, Meta
 from collector.store.reading import Question, read, served
 from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
@@ -212,22 +212,22 @@ class Store:
         with self._errors():
             return await self._meta.claimed(spool)
 
-    async def note_stored(self, at: Position) -> None:
+    async def note_stored(self, at: InstancePosition) -> None:
         """Write down that all up to a line is stored; see `Meta.note_stored`."""
         with self._errors():
             await self._meta.note_stored(at)
 
-    async def reached(self) -> list[Position]:
+    async def reached(self) -> list[InstancePosition]:
         """Up to where all is stored, of each instance that has stored anything."""
         with self._errors():
             return await self._meta.reached()
 
-    async def positions(self, consumer: str, otherwise: Sequence[Position]) -> dict[str, Position]:
+    async def positions(self, consumer: str, otherwise: Sequence[InstancePosition]) -> dict[str, InstancePosition]:
         """Where a consumer is, by instance; see `Meta.positions`."""
         with self._errors():
             return await self._meta.positions(consumer, otherwise)
 
-    async def advance(self, consumer: str, to: Position) -> None:
+    async def advance(self, consumer: str, to: InstancePosition) -> None:
         """Move a consumer's position; see `Meta.advance`."""
         with self._errors():
             await self._meta.advance(consumer, to)

@@ -23,7 +23,7 @@ from schemas.exabgp.shapes import (
     SaidUpdate,
     required,
 )
-from schemas.message import Message, Peer, Source
+from schemas.message import ExabgpProcess, Message, Peer
 from schemas.scalars import Uint8, from_unix, storable
 
 _CODE = TypeAdapter(Uint8)
@@ -44,14 +44,16 @@ def to_message(line: Mapping[str, Any]) -> Message:
         return _from_helper(HELPER_LINE.validate_python(line))
     if "notification" in line:
         shutdown = SHUTDOWN_LINE.validate_python(line)
-        return message.Shutdown(ts=from_unix(shutdown["time"]), source=Source(shutdown["pid"], shutdown.get("counter")))
+        return message.Shutdown(
+            ts=from_unix(shutdown["time"]), source=ExabgpProcess(shutdown["pid"], shutdown.get("counter"))
+        )
     raise ValueError("an object without a neighbor: not a line of ExaBGP's")
 
 
 def _from_helper(line: HelperLine) -> Message:
     common: dict[str, Any] = {
         "ts": from_unix(line["time"]),
-        "source": Source(pid=line["ppid"]),
+        "source": ExabgpProcess(pid=line["ppid"]),
         "helper_pid": line["pid"],
     }
     if line["event"] == "start":
@@ -68,7 +70,7 @@ def _from_helper(line: HelperLine) -> Message:
 
 def _from_neighbor(line: NeighborLine) -> Message:
     neighbor, kind = line["neighbor"], line["type"]
-    ts, source = from_unix(line["time"]), Source(line["pid"], line.get("counter"))
+    ts, source = from_unix(line["time"]), ExabgpProcess(line["pid"], line.get("counter"))
     peer = _peer(neighbor["address"]["peer"], neighbor["asn"]["peer"])
     wire = _bytes(line["header"]) + _bytes(line.get("body", "0x")) if "header" in line else None
     body = neighbor.get("message", _NO_BODY)
@@ -100,7 +102,7 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _update(ts: datetime, source: Source, peer: Peer, wire: bytes | None, said: SaidUpdate) -> Message:
+def _update(ts: datetime, source: ExabgpProcess, peer: Peer, wire: bytes | None, said: SaidUpdate) -> Message:
     announce, withdraw, attribute = said.get("announce"), said.get("withdraw"), said.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
     if attributes and wire is not None:

@@ -24,7 +24,7 @@ from collector.query.diff import diff
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
-from collector.query.rib import Place, RibQuery, rib, rib_batches
+from collector.query.rib import RibQuery, ShownRoute, rib, rib_batches
 from collector.query.search import search
 from collector.query.verify.verify import verify
 from collector.settings import Settings
@@ -264,7 +264,7 @@ async def test_an_answer_goes_on_behind_each_of_its_routes(archived: Store) -> N
     assert sorted(shown) == sorted(sessions)
     for number, batch in enumerate(batches):
         (key, _), *_ = batch.items
-        behind = replace(question, after=Place.of(batch.rib.session, key))
+        behind = replace(question, after=ShownRoute.of(batch.rib.session, key))
         rest = [one.rib.session["_id"] async for one in rib_batches(archived, behind) if one.items]
         assert rest == shown[number + 1 :]
 

@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.query.verify.inventory import Begin, Books, Owner, Times, find_begins
+from collector.query.verify.inventory import Begin, Inventory, Owner, Times, find_begins
 from collector.sources.exabgp.source import EXABGP
 
 
@@ -24,10 +24,10 @@ def test_another_exabgp_begins_with_another_number_or_another_life() -> None:
 
 
 def test_peers_of_a_range_are_one_stream() -> None:
-    books = Books(EXABGP, {Owner.named("test", "")}, 100, [Begin(0, 0), Begin(50, 0)], ["198.51.100.0/24"])
-    assert books.stream(10, "198.51.100.7") == books.stream(49, "198.51.100.0/24") == (1, "198.51.100.0/24")
-    assert books.stream(50, "198.51.100.7") == (2, "198.51.100.0/24")
-    assert books.stream(10, "192.0.2.1") == (1, "192.0.2.1")
+    inventory = Inventory(EXABGP, {Owner.named("test", "")}, 100, [Begin(0, 0), Begin(50, 0)], ["198.51.100.0/24"])
+    assert inventory.stream(10, "198.51.100.7") == inventory.stream(49, "198.51.100.0/24") == (1, "198.51.100.0/24")
+    assert inventory.stream(50, "198.51.100.7") == (2, "198.51.100.0/24")
+    assert inventory.stream(10, "192.0.2.1") == (1, "192.0.2.1")
 
 
 @settings(deadline=None)

@@ -6,10 +6,14 @@ from hypothesis import strategies as st
 
 from collector.sources.exabgp.session_ends import explain, heard
 from schemas.documents import SessionNotification
-from schemas.message import Notification, Peer, Sent, Source
+from schemas.message import ExabgpProcess, Notification, Peer, Sent
 from schemas.scalars import from_unix
 
-COMMON = {"ts": from_unix(1.8e9), "source": Source(pid=1, counter=1), "peer": Peer(address="192.0.2.1", asn=64500)}
+COMMON = {
+    "ts": from_unix(1.8e9),
+    "source": ExabgpProcess(pid=1, counter=1),
+    "peer": Peer(address="192.0.2.1", asn=64500),
+}
 
 
 def received(code: int, subcode: int, data: bytes = b"", text: str | None = None, **more: bytes) -> Notification:

@@ -7,7 +7,7 @@ import pytest
 
 from schemas import stored
 from schemas.documents import Gap, Reject, Session, SessionNotification, Snapshot, SnapshotPart
-from schemas.message import Message, OtherSource, Peer, Source, Update
+from schemas.message import ExabgpProcess, Message, OtherSource, Peer, Update
 
 OF_DOCUMENTS = {"_id", "v", "collector"}
 OF_PLACES = {*OF_DOCUMENTS, "session", "clock"}
@@ -24,7 +24,7 @@ def absences(model: Any) -> dict[str, bool]:
     ("model", "document", "more"),
     [
         (Peer, stored.PeerDocument, set()),
-        (Source, stored.SourceDocument, set()),
+        (ExabgpProcess, stored.SourceDocument, set()),
         (OtherSource, stored.OtherSourceDocument, set()),
         (SessionNotification, stored.NotificationDocument, set()),
         (Session, stored.SessionDocument, {"_id"}),

@@ -11,7 +11,7 @@ from collector.archive.session_tracker import SessionTracker
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Loss
 from schemas.documents import Place, Session, to_document, to_message
-from schemas.message import Keepalive, OtherSource, Peer, Source, StateChange, Update
+from schemas.message import ExabgpProcess, Keepalive, OtherSource, Peer, StateChange, Update
 from schemas.scalars import from_unix
 
 T = from_unix(1.8e9)
@@ -34,7 +34,7 @@ def test_a_peer_that_speaks_to_us_has_an_address_and_an_as_alone() -> None:
 
 
 @pytest.mark.parametrize("peer", ALL, ids=lambda peer: peer.name)
-@pytest.mark.parametrize("source", [Source(pid=1, counter=2), Source(pid=1), OtherSource(name="x", at=7)])
+@pytest.mark.parametrize("source", [ExabgpProcess(pid=1, counter=2), ExabgpProcess(pid=1), OtherSource(name="x", at=7)])
 def test_a_document_becomes_its_message_again(peer: Peer, source: Any) -> None:
     place = Place(ObjectId(), T, "test", None)
     for message in (Update(ts=T, source=source, peer=peer), Keepalive(ts=T, source=source, peer=peer)):

@@ -1,4 +1,4 @@
-"""What the books, the sessions and the gaps say together: what is missing, what is double, what does not add up."""
+"""What the inventory, the sessions and the gaps say together: what is missing, what is double, what does not add up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from collector.query.verify.inventory import Books, Stream, Tally
+from collector.query.verify.inventory import Inventory, Stream, Tally
 from schemas.documents import COUNTED_CAUSES
 from schemas.keys import key_line
 from schemas.query import Finding
@@ -47,7 +47,7 @@ class Limits(NamedTuple):
 
 @dataclass
 class Claims:
-    """What has to agree with the books.
+    """What has to agree with the inventory.
 
     Args:
         sessions: the documents of those that began below the acknowledged position, as they were there.
@@ -68,12 +68,12 @@ class Judgement:
     """What is wrong, and how many lines have expired.
 
     Args:
-        books: what there is.
+        inventory: what there is.
         claims: what has to agree with it.
     """
 
-    def __init__(self, books: Books, claims: Claims) -> None:
-        self._books = books
+    def __init__(self, inventory: Inventory, claims: Claims) -> None:
+        self._inventory = inventory
         self._claims = claims
         self._limits = claims.limits
         self.expired = 0
@@ -91,9 +91,9 @@ class Judgement:
             if gap.cause == "spool" and gap.lines:
                 self._nowhere += gap.lines
                 for line in range(gap.line - gap.lines, gap.line):
-                    self._books.lines.add(line)
-        self._books.times.settle()
-        for run in self._books.doubled.present():
+                    self._inventory.lines.add(line)
+        self._inventory.times.settle()
+        for run in self._inventory.doubled.present():
             yield Finding(what="double", lines=show(run), detail=_lines(run, "has more than one document"))
         yield from self._sessions()
         yield from self._lines()
@@ -103,10 +103,10 @@ class Judgement:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _sessions(self) -> Iterator[Finding]:
-        refused = Counter(self._books.refused)
+        refused = Counter(self._inventory.refused)
         for key, session in self._claims.sessions.items():
             yield from self._session(key, session, refused)
-        for key, tally in self._books.tallies.items():
+        for key, tally in self._inventory.tallies.items():
             began = int.from_bytes(key.binary[:4])
             if key not in self._claims.sessions and began >= self._limits.sessions:
                 total = tally.updates + tally.keepalives
@@ -118,8 +118,8 @@ class Judgement:
 
     def _session(self, key: ObjectId, session: Mapping[str, Any], refused: Counter[str]) -> Iterator[Finding]:
         peer, began = session["peer"]["address"], int.from_bytes(key.binary[:4])
-        tally, limits = self._books.tallies.get(key, Tally()), self._limits
-        stream = self._books.stream(key_line(key), peer)
+        tally, limits = self._inventory.tallies.get(key, Tally()), self._limits
+        stream = self._inventory.stream(key_line(key), peer)
         for what, there, limit in (
             ("updates", tally.updates, limits.updates),
             ("keepalives", tally.keepalives, max(limits.keepalives, limits.messages)),
@@ -143,9 +143,9 @@ class Judgement:
     def _lines(self) -> Iterator[Finding]:
         """Lines without a document: too young to be removed, or more than the tallies say are gone."""
         old, last = 0, 0
-        for run in self._books.lines.missing(0, self._books.below):
+        for run in self._inventory.lines.missing(0, self._inventory.below):
             young = range(0)
-            for part, may_be_old in self._books.times.split(run, self._limits.lines):
+            for part, may_be_old in self._inventory.times.split(run, self._limits.lines):
                 if may_be_old:
                     old, last = old + len(part), part.stop
                 elif young:
@@ -165,8 +165,8 @@ class Judgement:
 
     def _may_be_gone(self) -> int:
         """How many lines [retention] may have removed, as far as tallies tell."""
-        rejects = max(self._claims.rejected - self._books.rejects, 0) if self._limits.rejects else 0
-        confirming = self._books.opens.total() if self._limits.keepalives else 0
+        rejects = max(self._claims.rejected - self._inventory.rejects, 0) if self._limits.rejects else 0
+        confirming = self._inventory.opens.total() if self._limits.keepalives else 0
         return self._gone.total() + rejects + confirming
 
     # --- counters -----------------------------------------------------------------------------------------------
@@ -181,12 +181,12 @@ class Judgement:
         unknown: set[Stream] = set()
         for gap in self._claims.gaps:
             if gap.peer and gap.cause in COUNTED_CAUSES:
-                stream = self._books.stream(gap.line, gap.peer)
+                stream = self._inventory.stream(gap.line, gap.peer)
                 lost[stream] += gap.lines or 0
                 if gap.lines is None:
                     unknown.add(stream)
         holes: Counter[Stream] = Counter()
-        for (stream, _pid), sets in self._books.counts.items():
+        for (stream, _pid), sets in self._inventory.counts.items():
             holes[stream] += sum(len(run) for numbers in sets for run in numbers.missing(1, numbers.top + 1))
         for stream in sorted((holes.keys() | lost.keys()) - unknown):
             if self._can_be_counted(stream):
@@ -196,14 +196,14 @@ class Judgement:
         """Where messages expire, so does the word of which ExaBGP was which."""
         if not self._limits.messages:
             return True
-        return stream.epoch > 0 and self._books.begins[stream.epoch - 1].second >= self._limits.messages
+        return stream.epoch > 0 and self._inventory.begins[stream.epoch - 1].second >= self._limits.messages
 
     def _counter(self, stream: Stream, holes: int, lost: int) -> Iterator[Finding]:
         gone = self._gone[stream] + self._missing
         if self._limits.keepalives:
-            gone += self._books.opens[stream]
+            gone += self._inventory.opens[stream]
         if self._limits.rejects:
-            gone += max(self._claims.rejected - self._books.rejects, 0)
+            gone += max(self._claims.rejected - self._inventory.rejects, 0)
         if holes > lost + gone:
             yield Finding(
                 what="counter",
@@ -220,17 +220,17 @@ class Judgement:
             )
 
     def _since(self, stream: Stream) -> str:
-        return f" since line {self._books.begins[stream.epoch - 1].line}" if stream.epoch else ""
+        return f" since line {self._inventory.begins[stream.epoch - 1].line}" if stream.epoch else ""
 
     # --- sums ---------------------------------------------------------------------------------------------------
 
     def _sums(self) -> Iterator[Finding]:
-        stored, rejected, below = self._claims.stored, self._claims.rejected, self._books.below
+        stored, rejected, below = self._claims.stored, self._claims.rejected, self._inventory.below
         if stored + rejected + self._nowhere != below:
             yield Finding(
                 what="sum", detail=f"{stored} lines stored and {rejected} rejected are not the {below} acknowledged"
             )
-        rejects = self._books.rejects
+        rejects = self._inventory.rejects
         if rejects > rejected or (rejects < rejected and not self._limits.rejects):
             yield Finding(what="sum", detail=f"{rejected} lines were rejected, there are {rejects} rejects")
 

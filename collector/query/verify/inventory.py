@@ -91,7 +91,7 @@ class Times:
 
 
 @dataclass
-class Books:
+class Inventory:
     """What has been seen.
 
     Args:

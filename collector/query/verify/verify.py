@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from collector.instances import Instance
 from collector.query.verify.checks import Claims, Judgement, Limits, ToldGap
-from collector.query.verify.inventory import Books, Owner, find_begins
+from collector.query.verify.inventory import Inventory, Owner, find_begins
 from collector.query.verify.reader import every_document
 from collector.sources.known import SOURCES, find_instances
 from collector.spool.spool import SpoolState, inspect, known_identity
@@ -74,7 +74,7 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
     owners = {Owner.named(name, instance.label) for name in (collector, *names)}
     sessions = await _sessions(store, owners, spool)
     gaps = await _gaps(store, owners, spool.acknowledged)
-    books = Books(
+    inventory = Inventory(
         SOURCES[instance.source],
         owners,
         spool.acknowledged,
@@ -85,16 +85,16 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
     scan = every_document(store, list(sessions.counted.values()), sessions.peers, rejected)
     seen = 0
     async for collection, document in scan:
-        books.see(collection, document)
+        inventory.see(collection, document)
         seen += 1
         if seen % _EVERY == 0:
-            told(books.documents, books.below)
-    told(books.documents, books.below)
+            told(inventory.documents, inventory.below)
+    told(inventory.documents, inventory.below)
     # Asked last: what expired meanwhile was old enough to.
     limits = _limits(await store.lifetimes())
     claims = Claims(sessions.counted, gaps, spool.note.get("stored", 0), rejected, limits)
-    judgement = Judgement(books, claims)
-    findings = chain(sessions.behind, _unknown(instance.spool, books), judgement.findings())
+    judgement = Judgement(inventory, claims)
+    findings = chain(sessions.behind, _unknown(instance.spool, inventory), judgement.findings())
     listed = list(islice(findings, MOST_FINDINGS))
     more = sum(1 for _ in findings)
     return Verification(
@@ -104,7 +104,7 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
         mongodb_uri=store.shown_uri,
         verified=spool.acknowledged,
         waiting=spool.waiting,
-        documents=books.documents,
+        documents=inventory.documents,
         expired=judgement.expired,
         lost=sum(gap.lines or 0 for gap in gaps if gap.cause == "spool" or (gap.peer and gap.cause in COUNTED_CAUSES)),
         unreadable=sum(gap.cause == "reject" for gap in gaps),
@@ -127,15 +127,15 @@ def _limits(lifetimes: Mapping[str, int]) -> Limits:
     return Limits(**{key.removesuffix("_days"): now - seconds + 1 for key, seconds in lifetimes.items()})
 
 
-def _unknown(spool: Path, books: Books) -> Iterator[Finding]:
+def _unknown(spool: Path, inventory: Inventory) -> Iterator[Finding]:
     """Documents of lines that the spool cannot have had: it is asked after them."""
     now = inspect(spool)
     read = max(now.read, now.acknowledged)
-    if books.highest >= read:
+    if inventory.highest >= read:
         yield Finding(
             what="unknown",
-            lines=str(books.highest),
-            detail=f"there is a document of line {books.highest}, but the spool has had {read} lines only",
+            lines=str(inventory.highest),
+            detail=f"there is a document of line {inventory.highest}, but the spool has had {read} lines only",
         )
 
 
