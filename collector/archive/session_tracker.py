@@ -248,7 +248,7 @@ class SessionTracker:
         """Do what a line tells of all sessions."""
         if effect.ended:
             self._end_all(line, before if effect.ended == self._source.silence else ts, effect)
-        elif effect.resumed:
+        elif effect.resumed is not None:
             self._take_up_all(line, ts, effect)
 
     # --- one line -----------------------------------------------------------------------------------------------

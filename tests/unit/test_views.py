@@ -1,18 +1,48 @@
+# ruff: noqa: ARG002  # arguments are the protocol's
 """Peers of which another router was asked: told apart by it, by its table and its VRF."""
 
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from collector.archive.gaps import GapFinder, GapState
+from collector.archive.healer import Healer
 from collector.archive.session_tracker import SessionTracker
-from collector.sources.exabgp.source import EXABGP
-from collector.sources.source import Loss
+from collector.sources.exabgp.source import EXABGP, ExabgpSource
+from collector.sources.source import NONE, Continuity, Effect, Loss
 from schemas.documents import Place, Session, to_document, to_message
-from schemas.message import ExabgpProcess, Keepalive, OtherSource, Peer, StateChange, Update
+from schemas.message import (
+    Counted,
+    Event,
+    ExabgpProcess,
+    Keepalive,
+    OtherSource,
+    Peer,
+    ReceiverStart,
+    StateChange,
+    Update,
+)
 from schemas.scalars import from_unix
+
+
+class Unbroken:
+    """Nothing is ever lost on the way to the spool."""
+
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
+        return True
+
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        return NONE
+
+    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
+        return NONE
+
+    def note(self) -> Mapping[str, Any]:
+        return {}
+
 
 T = from_unix(1.8e9)
 PLAIN = Peer(address="192.0.2.1", asn=64500)
@@ -65,3 +95,55 @@ def test_gaps_of_the_views_of_a_peer_do_not_take_each_others_place() -> None:
     assert len({gap.key for gap in gaps.take()}) == 2 * len(ALL)
     gaps._add(6, T, Loss(BEFORE, T, 3, "pipe"))
     assert [gaps.is_behind_gap(6, peer) for peer in ALL] == [False, True, False, False]
+
+
+class Falling(Unbroken):
+    """A source whose receiver's every start tells that it has lost one router."""
+
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        return Effect(ended="the connection was lost", router="198.51.100.1")
+
+
+class Back(Unbroken):
+    """One whose receiver's every start tells that this router had only been silent."""
+
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        return Effect(resumed={}, router="198.51.100.1")
+
+
+def following(continuity: Continuity, note: Mapping[str, Any] | None = None) -> SessionTracker:
+    class Source(ExabgpSource):
+        silence = "the connection was lost"
+
+        def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+            return continuity
+
+    return SessionTracker(Source(), "test", note=note)
+
+
+START = ReceiverStart(ts=T, source=OtherSource(name="x"), helper_pid=9)
+
+
+def test_what_one_router_loses_ends_no_session_of_another() -> None:
+    tracker = following(Falling())
+    for line, peer in enumerate(ALL):
+        tracker.follow(line, update(peer))
+    tracker.take_changed()
+    tracker.follow(4, START)
+    assert sessions(tracker).keys() == {BEFORE.name, BEHIND.name}
+    tracker = following(Back(), tracker.note())
+    tracker.follow(5, START)
+    assert {name: one.until for name, one in sessions(tracker).items()} == {BEFORE.name: None, BEHIND.name: None}
+    assert {gap.peer.name for gap in tracker.take_gaps() if gap.peer} == {BEFORE.name, BEHIND.name}
+
+
+def test_who_cannot_be_asked_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    healer = Healer(None)
+    gaps = GapFinder("test", 1, Unbroken(), GapState())
+    gaps.unheard(5, None, T, BEFORE)
+    healer.want(gaps.take())
+    for _ in range(2):
+        healer.act(lambda _name: [{"code": 2}])
+    assert [record.getMessage().partition(",")[0] for record in caplog.records] == [
+        f"{BEFORE.name} speaks in a session that was not heard to begin"
+    ]
