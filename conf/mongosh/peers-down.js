@@ -3,7 +3,8 @@
 //   bgpledger shell --quiet --file conf/mongosh/peers-down.js
 
 const latest = new Map();
-db.sessions.find().sort({ since: 1 }).forEach((session) => latest.set(session.peer.address, session));
+const name = ({ address, router, rd, rib }) => `${address} ${router} ${rd} ${rib}`;
+db.sessions.find().sort({ since: 1 }).forEach((session) => latest.set(name(session.peer), session));
 [...latest.values()]
   .filter((session) => session.until)
   .sort((a, b) => b.until - a.until)

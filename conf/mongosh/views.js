@@ -11,7 +11,10 @@
 const views = {
   peers_now: ["sessions", [
     { $sort: { since: -1, _id: -1 } },
-    { $group: { _id: { peer: "$peer.address", collector: "$collector" }, newest: { $first: "$$ROOT" } } },
+    { $group: {
+      _id: { peer: "$peer.address", router: "$peer.router", rd: "$peer.rd", rib: "$peer.rib", collector: "$collector" },
+      newest: { $first: "$$ROOT" },
+    } },
     { $project: {
       _id: 0,
       peer: "$newest.peer.address",
