@@ -10,6 +10,7 @@ from typing import Generic, Self, TypeVar
 import pymongo
 
 from collector.errors import DeadlineError, StoreError
+from collector.turns import Turn
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Answers(Generic[T]):
         self.covered = True
         """Whether the archive knows of all the time that is asked about; True before the first answer."""
         self._given = give(self)
+        self._turn = Turn()
         self._seconds = deadline
         self._ends: float | None = None
         self._cursor = cursor
@@ -63,6 +65,8 @@ class Answers(Generic[T]):
             StoreError: the store does not answer, or refuses.
             UsageError: the question cannot be meant.
         """
+        if self._turn.is_over:
+            await self._turn.end()
         if self._seconds is None:
             return await anext(self._given)
         loop = asyncio.get_running_loop()

@@ -137,7 +137,7 @@ class PeerRib:
         """The routes of some prefixes, in their order; no table is needed for that."""
         fold = Fold(self.session["_id"], only=prefixes)
         async for update in self._updates_of(prefixes):
-            fold.add(update)
+            await fold.add(update)
         return [(key, held) for _, key, held in fold.changes() if self._stands(key, held)]
 
     def hides(self, family: str) -> bool:
@@ -200,7 +200,7 @@ class PeerRib:
         fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
         most = self.session["updates"] - updates
         async for update in updates_of_session(self.store, self.session, (begin, end), most=most):
-            fold.add(update)
+            await fold.add(update)
             self.on_read(1)
         return fold
 

@@ -6,6 +6,7 @@ beyond that the names of which least was said are forgotten, and the routes that
 
 from __future__ import annotations
 
+import asyncio
 from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ async def top(
     async for entry in search(store, filters, complete=what in ("origins", "paths"), on_read=on_read):
         if entry.event in ("announce", "withdraw"):
             tally.count(entry, names_of(entry))
-    for one in tally.most(by, limit):
+    for one in await asyncio.to_thread(tally.most, by, limit):
         yield one
 
 

@@ -5,6 +5,7 @@ A route stands from its announcement until its replacement or its withdrawal (RF
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import os
 import weakref
@@ -55,7 +56,7 @@ class Fold:
         self._only = None if only is None else frozenset(only)
         self._span = span
 
-    def add(self, update: UpdateDocument) -> None:
+    async def add(self, update: UpdateDocument) -> None:
         """Take the next UPDATE into account: its withdrawals, then its announcements (RFC 4271 4.3)."""
         if update.get("session") != self._session:
             return
@@ -76,10 +77,7 @@ class Fold:
             for route in self._objects(group):
                 self._changes[key_of(group, route)] = RouteEntry(since, bson.encode({**facts, "object": route}))
         if len(self._changes) >= MOST_CHANGES:
-            items = [(key, held) for _, key, held in self._sorted()]
-            packed = [pack(items[at : at + _RUN_ROUTES]) for at in range(0, len(items), _RUN_ROUTES)]
-            self._runs.append(packed, len(items))
-            self._changes.clear()
+            await asyncio.to_thread(self._pack)
 
     def begin_with(self, pages: Sequence[bytes], routes: int) -> None:
         """Take changes into account that came before all UPDATEs: so many routes in their order, packed."""
@@ -98,6 +96,12 @@ class Fold:
             if change[0] != last and (self._span is None or self._span.first <= change[0] <= self._span.last):
                 yield change
             last = change[0]
+
+    def _pack(self) -> None:
+        items = [(key, held) for _, key, held in self._sorted()]
+        packed = [pack(items[at : at + _RUN_ROUTES]) for at in range(0, len(items), _RUN_ROUTES)]
+        self._runs.append(packed, len(items))
+        self._changes.clear()
 
     def _sorted(self) -> list[Change]:
         return sorted((order(key), key, held) for key, held in self._changes.items())

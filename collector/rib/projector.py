@@ -249,7 +249,7 @@ async def project(
         async for update in course.updates(end):
             if course.stored and course.pending >= rhythm.updates and update["ts"] > course.heard:
                 yield await course.store_at(update["ts"])
-            course.add(update)
+            await course.add(update)
         course.begin = end
         # Where nothing was said before a mark that is not the last, the table before it serves as well.
         if end in marks and (course.pending or end == marks[-1]):
@@ -278,10 +278,10 @@ class _Course:
         most = self._session["updates"] - self.count - self.pending
         return updates_of_session(self._store, self._session, (self.begin, end), most=most)
 
-    def add(self, update: UpdateDocument) -> None:
+    async def add(self, update: UpdateDocument) -> None:
         """Take the next one into account."""
         before = self._fold.updates
-        self._fold.add(update)
+        await self._fold.add(update)
         self.pending += self._fold.updates - before
         self.heard = update["ts"]
 

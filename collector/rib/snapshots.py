@@ -145,9 +145,9 @@ async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range 
     Raises:
         StoreError: the table was removed meanwhile.
     """
-    changes = _Ahead(fold.changes())
+    changes = await _ahead(fold)
     for part, read in _readers(store, whole):
-        of_part = list(changes.upto(part.last))
+        of_part = await changes.all_upto(part.last)
         if _meet(part, span):
             items = await read()
             yield _merge(items, of_part) if of_part else items
@@ -178,10 +178,10 @@ def _order_of(item: tuple[RouteKey, RouteEntry]) -> bytes:
 
 async def count(store: Store, whole: Snapshot | None, fold: Fold) -> int:
     """How many routes `changed` would give: only parts are read that changes reach into."""
-    changes = _Ahead(fold.changes())
+    changes = await _ahead(fold)
     total = 0
     for part, read in _readers(store, whole):
-        of_part = list(changes.upto(part.last))
+        of_part = await changes.all_upto(part.last)
         total += len(_merge(await read(), of_part)) if of_part else part.routes
     while rest := changes.some(pages.ROUTES):
         total += len(_merge([], rest))
@@ -194,9 +194,9 @@ async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) 
     Raises:
         StoreError: the table was removed meanwhile.
     """
-    before, changes = _Ahead(fold.changes()), _Ahead(later.changes())
+    before, changes = await _ahead(fold), _Ahead(later.changes())
     for part, read in _readers(store, whole):
-        if of_part := list(changes.upto(part.last)):
+        if of_part := await changes.all_upto(part.last):
             yield _beside(await read(), before.upto(part.last), of_part)
     while of_part := changes.some(pages.ROUTES):
         yield _beside([], before.upto(of_part[-1][0]), of_part)
@@ -222,12 +222,20 @@ class _Ahead:
             yield self._next
             self._next = next(self._changes, None)
 
+    async def all_upto(self, last: bytes) -> list[Change]:
+        """The same, which may be very many, without keeping the event loop waiting."""
+        return await asyncio.to_thread(list, self.upto(last)) if self._next and self._next[0] <= last else []
+
     def some(self, most: int) -> list[Change]:
         """The next ones; none when there are none left."""
         found = [self._next] if self._next else []
         found += islice(self._changes, most - 1)
         self._next = next(self._changes, None)
         return found
+
+
+async def _ahead(fold: Fold) -> _Ahead:
+    return await asyncio.to_thread(_Ahead, fold.changes())  # sorts them
 
 
 async def write(
@@ -334,7 +342,7 @@ async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
 
 
 async def _changes(fold: Fold) -> AsyncIterator[Items]:
-    changes = _Ahead(fold.changes())
+    changes = await _ahead(fold)
     while some := changes.some(pages.ROUTES):
         yield [(key, held) for _, key, held in some]
 

@@ -36,6 +36,7 @@ from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
 from collector.store.writes import Change, Refusal
 from collector.store.writes import Document as Document
+from collector.turns import Turn
 from schemas.stored import (
     GapDocument,
     MessageDocument,
@@ -350,10 +351,13 @@ class Store:
         batch = max(_AT_ONCE // (len(self._open) + 1), _AT_LEAST)
         documents = read(self._database[collection], Question(query, sort, limit, fields), batch)
         self._open.add(documents)
+        turn = Turn()
         try:
             with self._errors():
                 async for document in documents:
                     yield document
+                    if turn.is_over:
+                        await turn.end()
         finally:
             self._open.discard(documents)
             await documents.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, cast
 
@@ -35,7 +36,7 @@ def document(line: bytes) -> dict[str, Any]:
 def stands(*documents: dict[str, Any]) -> list[dict[str, Any]]:
     fold = Fold(None)
     for one in documents:
-        fold.add(cast("UpdateDocument", {**one, "session": None}))
+        asyncio.run(fold.add(cast("UpdateDocument", {**one, "session": None})))
     return [bson.decode(held.facts) for _, _, held in fold.changes() if held is not WITHDRAWN]
 
 

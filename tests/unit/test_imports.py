@@ -18,6 +18,7 @@ ROOMS = [
         "collector.retry",
         "collector.tasks",
         "collector.settings",
+        "collector.turns",
     },
     {"collector.bgp"},
     {"collector.sources.source", "collector.replay", "collector.spool", "collector.store"},

@@ -1,0 +1,28 @@
+"""Taking turns: work that never waits, because what it reads has come already, would keep the event loop to itself."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+TURN_SECONDS = 0.01
+
+
+class Turn:
+    """How long a task has run; for loops over what may be there already.
+
+    Use `if turn.is_over: await turn.end()`.
+    """
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether others should run now."""
+        return monotonic() - self._began > TURN_SECONDS
+
+    async def end(self) -> None:
+        """Let others run, once around."""
+        await asyncio.sleep(0)
+        self._began = monotonic()
