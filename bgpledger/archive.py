@@ -262,7 +262,7 @@ class Archive:
 
         A filter lets a change through when the route passes it at one of the times.
         """
-        from collector.query.narrow import narrow_diff
+        from collector.query.diff import diff
         from collector.query.rib import RibQuery
 
         before, behind = parse_time(earlier), parse_time(later)
@@ -274,7 +274,7 @@ class Archive:
         async def give(answers: Answers[RouteChange]) -> AsyncGenerator[RouteChange, None]:
             await self._cover(answers, filters, before, behind)
             hidden: dict[str, None] = {}
-            changes = narrow_diff(
+            changes = diff(
                 *(self.store, RibQuery(asked), before, behind, filters),
                 on_read=_Count(progress, None).more,
                 on_hidden=lambda peer: hidden.update({peer: None}),
@@ -385,12 +385,11 @@ class Archive:
     async def _batches(
         self, answers: Answers[T], question: RibQuery, filters: Filter, limit: int | None, progress: Progress
     ) -> AsyncGenerator[Batch, None]:
-        from collector.query.narrow import narrow_rib_batches, of_its_peers
-        from collector.query.rib import count_stored
+        from collector.query.rib import count_stored, of_its_peers, rib_batches
 
         await self._cover(answers, filters, question.at)
         total = await count_stored(self.store, of_its_peers(question, filters)) if question.is_of_tables else None
-        batches = narrow_rib_batches(self.store, question, filters, on_read=_Count(progress, total).more)
+        batches = rib_batches(self.store, question, filters, on_read=_Count(progress, total).more)
         async for batch in newest_routes(batches, limit):
             yield batch
 

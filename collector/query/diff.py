@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from collector.query.filters import EVERYTHING, Filter
 from collector.query.peer_ribs import PeerRib, place_of
-from collector.query.rib import RibQuery, asked, matching
+from collector.query.rib import RibQuery, asked, matching, of_its_peers
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
 from collector.rib.snapshots import Beside
 from collector.store.mongo import Store
@@ -24,6 +25,7 @@ async def diff(
     question: RibQuery,
     earlier: datetime,
     later: datetime,
+    filters: Filter = EVERYTHING,
     *,
     on_read: Callable[[int], None] = lambda _: None,
     on_hidden: Callable[[str], None] = lambda _: None,
@@ -35,11 +37,13 @@ async def diff(
         question: which routes; its own moment does not matter.
         earlier: the one moment.
         later: the other.
+        filters: which of the changes are shown: those of routes that they let through, before or after.
         on_read: called with how much more has been read of tables.
         on_hidden: called with the name of a peer for each of its routes that is left out.
 
     A route that was announced again as it was has not changed. What is not known at one of the moments is left out.
     """
+    question = of_its_peers(question, filters)
     before = await _by_peer(store, replace(question, at=earlier), on_read)
     after = await _by_peer(store, replace(question, at=later), on_read)
     for place in sorted(before.keys() | after.keys()):
@@ -48,7 +52,7 @@ async def diff(
             change = _compare(key, (one, old), (two, new))
             if isinstance(change, _Hidden):
                 on_hidden(change.peer)
-            elif change:
+            elif change and any(filters.stands(route) for route in (change.before, change.after) if route):
                 yield change
 
 

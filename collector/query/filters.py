@@ -355,3 +355,7 @@ def parse_elem(text: str) -> str:
     if text not in KINDS.values():
         raise ValueError(text)
     return text
+
+
+EVERYTHING = Filter()
+"""The filter that lets all through."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple, Self
 
 from collector.query.batch import Batch, routes_of
+from collector.query.filters import EVERYTHING, Filter
 from collector.query.peer_ribs import PeerRib, standing
 from collector.rib.routes import LAST, NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, order, within
 from collector.store.mongo import Store
@@ -80,24 +81,50 @@ class RibQuery:
         return within(self.prefix) if self.prefix else None
 
 
-def rib(store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None) -> AsyncIterator[Route]:
+def rib(
+    store: Store,
+    question: RibQuery,
+    filters: Filter = EVERYTHING,
+    *,
+    on_read: Callable[[int], None] = lambda _: None,
+) -> AsyncIterator[Route]:
     """Routes, by peer, then in the order of their prefixes.
 
     Args:
         store: an open store.
         question: which routes.
+        filters: which of these are shown. The longest match is found before that: a peer whose longest is filtered out
+            does not answer with a shorter one.
         on_read: called with how much more has been read of tables; `count_stored` says about how much there is.
 
     A peer of which nothing is known, because a gap may hide its route, yields one that is `unknown`, where a prefix
     is asked for.
     """
-    return routes_of(rib_batches(store, question, on_read=on_read))
+    return routes_of(rib_batches(store, question, filters, on_read=on_read))
 
 
 async def rib_batches(
-    store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None
+    store: Store,
+    question: RibQuery,
+    filters: Filter = EVERYTHING,
+    *,
+    on_read: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Batch]:
     """What `rib` gives, as it is stored."""
+    async for batch in _batches(store, of_its_peers(question, filters), on_read):
+        found = batch.only(filters.stands) if filters.asks_for_routes else batch
+        if found.items:
+            yield found
+
+
+def of_its_peers(question: RibQuery, filters: Filter) -> RibQuery:
+    """The question for the peers that the filters let through: the tables of others need not be read."""
+    if filters == EVERYTHING:
+        return question
+    return replace(question, peer=filters.only_peer or question.peer, of_peer=filters.of_peer)
+
+
+async def _batches(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> AsyncIterator[Batch]:
     async for known in asked(store, question, on_read=on_read):
         shown = False
         async for items in matching(known, question):

@@ -13,7 +13,6 @@ from collector.query.arguments import parse_filter
 from collector.query.diff import diff
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
-from collector.query.narrow import narrow_rib
 from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.top import top
@@ -108,7 +107,7 @@ async def test_each_is_seen_and_can_be_asked_for(data_dir: Path, store: Store) -
 
     for text in ASKED:
         assert {one.event for one in await entries(store, asked(attribute=text))} == {"announce", "withdraw"}, text
-        assert [one async for one in narrow_rib(store, RibQuery(at=announced), asked(attribute=text))], text
+        assert [one async for one in rib(store, RibQuery(at=announced), asked(attribute=text))], text
     for text in NOT_ASKED:
         assert not [one for one in await entries(store, asked(attribute=text)) if one.prefix == PREFIX], text
     for text in (*WORDS, "link-bandwidth:*:*", "link-bandwidth:*", "color:*", "target:*", "target:2001:db8::1:100"):

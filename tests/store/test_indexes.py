@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from collector.query.diff import diff
 from collector.query.filters import Choice, Filter
-from collector.query.narrow import narrow_diff, narrow_rib
-from collector.query.rib import RibQuery
+from collector.query.rib import RibQuery, rib
 from collector.store.mongo import Sort, Store
 from tests.store.test_archive import archive
 from tests.support import Router
@@ -51,7 +51,7 @@ async def test_routes_are_found_by_an_index(
         await store.prepare()
         await archive(data_dir, store, *lines)
         store.asked = []
-        async for _ in narrow_rib(store, question, filters):
+        async for _ in rib(store, question, filters):
             pass
         asked = list(store.asked)
         assert asked
@@ -81,10 +81,10 @@ async def test_tables_of_other_peers_are_not_read(
         await store.prepare()
         await archive(data_dir, store, *lines)
         store.asked = []
-        assert [route.peer.asn async for route in narrow_rib(store, RibQuery(), filters)] == [64502]
+        assert [route.peer.asn async for route in rib(store, RibQuery(), filters)] == [64502]
         assert {query["peer.address"] for query, _ in store.asked} == {"192.0.2.2"}
         store.asked = []
-        changes = narrow_diff(store, RibQuery(), LATER - timedelta(days=36500), LATER, filters)
+        changes = diff(store, RibQuery(), LATER - timedelta(days=36500), LATER, filters)
         assert [change.peer.asn async for change in changes] == [64502]
         assert {query["peer.address"] for query, _ in store.asked} == {"192.0.2.2"}
 
