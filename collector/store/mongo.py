@@ -388,6 +388,9 @@ class Store:
         try:
             yield
         except (ConnectionFailure, NetworkTimeout) as error:
+            if (task := asyncio.current_task()) and task.cancelling():
+                # What is cancelled while it waits for the server says that its connection failed.
+                raise asyncio.CancelledError from error
             state = "has no primary" if isinstance(error, NotPrimaryError) else "does not answer"
             raise StoreUnavailableError(
                 f"the store at {self.shown_uri} {state} ({type(error).__name__})",

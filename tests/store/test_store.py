@@ -1,11 +1,13 @@
 """What the ledger asks of a store, the same of every server and driver."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect
 
 from collector.errors import StoreError, StoreUnavailableError
 from collector.store.mongo import Store
@@ -173,3 +175,22 @@ def test_redaction(uri: str, shown: str) -> None:
 )
 def test_a_database_to_begin_in(uri: str, expected: str) -> None:
     assert with_database(uri, "x") == expected
+
+
+async def test_a_question_that_is_cancelled_is_not_a_store_that_fails(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pymongo may say `_OperationCancelled`, a failed connection, of what was cancelled."""
+
+    async def asked() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise AutoReconnect("operation cancelled") from None
+
+    monkeypatch.setattr(type(store._meta), "schema", lambda _self: asked())
+    asking = asyncio.create_task(store.schema())
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
