@@ -57,7 +57,7 @@ def test_every_setting_has_its_index() -> None:
 
 async def test_only_keepalives_expire_by_default(store: Store) -> None:
     assert await store.lifetimes() == {}
-    await store.maintain(days())
+    assert not await store.maintain(days())
     assert await store.lifetimes() == {"keepalives_days": 7 * DAY}
 
 
@@ -100,12 +100,12 @@ async def test_what_is_too_old_goes_and_nothing_else(store: Store, mongodb_uri: 
     await store.insert("rejects", [{**one, "reason": "none"} for one in everywhere])
     sessions = [document(age, since=NOW - timedelta(days=50)) for age in (1, 40)]
     await store.replace("sessions", [{**one, "until": one["ts"]} for one in sessions] + [document(41, since=NOW)])
-    await store.maintain(days())
+    assert not await store.maintain(days())
     sweeper = Sweeper(mongodb_uri, database)
     assert await swept(sweeper, 2) == 2
     assert await ages(store, "messages", kind="keepalive") == [1, 6]
     assert await ages(store, "messages", kind="state") == [1, 6, 8, 40]
-    await store.maintain(days(keepalives=2, messages=30, updates=7, sessions=30, rejects=5))
+    assert not await store.maintain(days(keepalives=2, messages=30, updates=7, sessions=30, rejects=5))
     old = 1 + 1 + 2 + 1 + 3
     assert await swept(sweeper, old) == old
     assert await ages(store, "messages", kind="keepalive") == [1]
@@ -120,7 +120,7 @@ async def test_a_sweep_takes_many_in_small_pieces(store: Store, mongodb_uri: str
     await store.replace("sessions", [document(9, since=NOW - timedelta(days=9))])
     old = [document(8, kind="keepalive") for _ in range(2500)]
     await store.insert("messages", [{**one, "ts": one["ts"] + timedelta(seconds=at)} for at, one in enumerate(old)])
-    await store.maintain(days())
+    assert not await store.maintain(days())
     assert await swept(Sweeper(mongodb_uri, database), 2500) == 2500
     assert await ages(store, "messages") == []
 
