@@ -7,7 +7,7 @@ set -eu
 
 day=$(date --utc --date "$2" +%F)
 next=$(date --utc --date "$day + 1 day" +%F)
-now=$(date --utc +%FT%TZ)
+now=$(date --utc +%FT%T.%3NZ)
 
 # A moment in the future is no moment to ask about: today ends now.
 expr "$next" \< "$now" >/dev/null || next=$now
