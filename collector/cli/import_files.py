@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.options import with_settings
-from collector.errors import UsageError
+from collector.errors import ImportFileError, UsageError
 
 if TYPE_CHECKING:
     from collector.archive.importing import Imported, Selection
@@ -53,6 +53,10 @@ def command(
     with MrtFiles(files) as found:
         for path in found.tables:
             sys.stderr.write(f"{path} is a RIB dump (MRT TABLE_DUMP), which cannot be imported: only updates can\n")
+        if not found.paths:
+            raise ImportFileError(
+                "there is nothing to import in them", "give update files, named updates.* by RIS and RouteViews"
+            )
         if dry_run:
             told = [_look_through(path, selection) for path in found.paths]
         else:
