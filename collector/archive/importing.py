@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from collector.archive.archiver import Archiver
 from collector.archive.session_tracker import SessionTracker
@@ -88,15 +88,23 @@ class Imported:
     seconds: float = 0.0
 
 
-def _first_time(path: Path) -> datetime:
-    first = next(mrt.MrtFile(path).frames())
-    return datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC)
+class RecordFile(Protocol):
+    """A file as MRT records, the same each time that it is read."""
+
+    def frames(self) -> Iterator[mrt.Frame]:
+        """Its records, in their order; see `mrt.MrtFile.frames`."""
+
+
+OpenFile = Callable[[Path, Callable[[int], None]], RecordFile]
+"""Opens a file; its second argument is told how many bytes of the file have been read so far."""
 
 
 class _Records:
     """The wanted records of a file, as the archiver takes lines of a spool."""
 
-    def __init__(self, file: Path, number: int, selection: Selection, begin: int, told: Imported) -> None:
+    def __init__(
+        self, path: Path, open_file: OpenFile, number: int, selection: Selection, begin: int, told: Imported
+    ) -> None:
         self.note: dict[str, Any] = {}
         self.segment = number << _RECORD_BITS
         self.read_bytes = 0
@@ -105,12 +113,12 @@ class _Records:
         self._told = told
         self._selection = selection
         self._begin = begin
-        self._records = self._wanted(mrt.MrtFile(file, self._on_read))
+        self._records = self._wanted(open_file(path, self._on_read))
 
     def _on_read(self, size: int) -> None:
         self.read_bytes = size
 
-    def _wanted(self, file: mrt.MrtFile) -> Iterator[SpooledLine]:
+    def _wanted(self, file: RecordFile) -> Iterator[SpooledLine]:
         try:
             for found in file.frames():
                 if found.record >= 1 << _RECORD_BITS:
@@ -166,13 +174,23 @@ class Importer:
         source: what the files' records are of.
         collector: the name in every document.
         selection: which records.
+        open_file: opens each file.
     """
 
-    def __init__(self, store: Store, *, source: Source, collector: str, selection: Selection) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        source: Source,
+        collector: str,
+        selection: Selection,
+        open_file: OpenFile = mrt.MrtFile,
+    ) -> None:
         self._store = store
         self._source = source
         self._collector = collector
         self._selection = selection
+        self._open = open_file
 
     async def take(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> Imported:
         """Import one file, or what is left of it.
@@ -191,8 +209,9 @@ class Importer:
         told = Imported(path)
         facts = {
             "file": path.name,
+            "source": self._source.name,
             "selection": self._selection.as_document(),
-            "first": _first_time(path),
+            "first": self._first_time(path),
             "done": False,
         }
         known = await self._store.begin_import(self._collector, digest_of(path), facts)
@@ -208,11 +227,15 @@ class Importer:
         told.seconds = time.monotonic() - began
         return told
 
+    def _first_time(self, path: Path) -> datetime:
+        first = next(self._open(path, lambda _: None).frames())
+        return datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC)
+
     async def _store_records(
         self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
     ) -> None:
         number = known["number"] % (1 << _FILE_BITS)
-        records = _Records(path, number, self._selection, known.get("next_line", 0), told)
+        records = _Records(path, self._open, number, self._selection, known.get("next_line", 0), told)
         records.note = dict(known.get("note") or await self._note_of_the_one_before(known["first"]))
         before = int(records.note.get("rejected", 0))
         importer = _Importer(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
@@ -230,7 +253,8 @@ class Importer:
         if self._selection != Selection():
             return {}
         for one in await self._store.imports(self._collector):
-            whole = one["done"] and one["selection"] == Selection().as_document()
+            of_ours = one["source"] == self._source.name and one["done"]
+            whole = of_ours and one["selection"] == Selection().as_document()
             if whole and one["last"] - _FOLLOWS <= first <= one["last"] + _FOLLOWS:
                 return {**one["note"], "stored": 0, "rejected": 0, "refused": 0}
         return {}
@@ -254,7 +278,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def look_through(path: Path, source: Source, selection: Selection) -> Imported:
+def look_through(path: Path, source: Source, selection: Selection, open_file: OpenFile = mrt.MrtFile) -> Imported:
     """What an import of a file would come to, without a store.
 
     Raises:
@@ -262,7 +286,7 @@ def look_through(path: Path, source: Source, selection: Selection) -> Imported:
     """
     told = Imported(path)
     began = time.monotonic()
-    records = _Records(path, 0, selection, 0, told)
+    records = _Records(path, open_file, 0, selection, 0, told)
     while batch := records.read(_AT_ONCE, _CHUNK):
         for line in batch:
             if isinstance(said := source.decode(unframe(line.raw)), Rejection):

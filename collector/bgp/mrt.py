@@ -6,21 +6,15 @@ a message is another file's matter. Why no existing reader serves: docs/decision
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import socket
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from io import BufferedReader
 from pathlib import Path
-from typing import IO, Final, NamedTuple, NoReturn, cast
-
-from zstandard import ZstdDecompressor, ZstdError
+from typing import Final, NamedTuple, NoReturn
 
 from collector.errors import ReplayError
+from collector.packed import DamagedError, chunks
 
 # MRT types, RFC 6396 section 4.
 _TABLE_DUMP: Final = 12
@@ -35,7 +29,6 @@ _SHORTEST_MESSAGE: Final = 19
 # the routes of many peers) may be longer. What claims to be longer still is not a record: behind it nothing is found.
 _LONGEST_RECORD: Final = 65_535 + 64
 _LONGEST_OTHER: Final = 2**24
-_CHUNK: Final = 256 * 1024
 
 
 class MrtPeer(NamedTuple):
@@ -335,18 +328,13 @@ class MrtFile:
 
     def _chunks(self) -> Iterator[bytes]:
         try:
-            with self._path.open("rb") as plain, _unpacked(plain) as stream:
-                while chunk := stream.read(_CHUNK):
-                    self._on_read(plain.tell())
-                    yield chunk
-        except EOFError:
-            self._unpackable("it ends in the middle of the compressed data")
-        except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, ZstdError) as error:
-            self._unpackable(str(error))
+            yield from chunks(self._path, self._on_read)
+        except DamagedError as error:
+            raise CutError(
+                f"{self._path} cannot be unpacked after record {self._record} at offset {self._offset}: {error}",
+                "The file is cut or damaged: get it again.",
+            ) from None
         except OSError as error:
-            # bz2 has no error of its own: damaged data is an OSError without a number.
-            if error.errno is None:
-                self._unpackable(str(error))
             raise ReplayError(
                 f"{self._path} cannot be read: {error.strerror}", "Check the path and its permissions."
             ) from None
@@ -376,23 +364,3 @@ class MrtFile:
             f"{self._path} is cut short: record {self._record + 1} at offset {self._offset} ends after {there} bytes",
             "The file is not whole: get it again.",
         )
-
-    def _unpackable(self, why: str) -> NoReturn:
-        raise CutError(
-            f"{self._path} cannot be unpacked after record {self._record} at offset {self._offset}: {why}",
-            "The file is cut or damaged: get it again.",
-        ) from None
-
-
-def _unpacked(plain: BufferedReader) -> IO[bytes]:
-    """The stream behind what a file is packed with, as its first bytes tell."""
-    magic = plain.peek(6)[:6]
-    if magic.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.open(plain, "rb"))
-    if magic.startswith(b"BZh"):
-        return cast("IO[bytes]", bz2.open(plain, "rb"))
-    if magic == b"\xfd7zXZ\0":
-        return cast("IO[bytes]", lzma.open(plain, "rb"))
-    if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        return cast("IO[bytes]", ZstdDecompressor().stream_reader(plain, read_across_frames=True))
-    return plain

@@ -15,6 +15,7 @@ ROOMS = [
         "collector.files",
         "collector.instances",
         "collector.logs",
+        "collector.packed",
         "collector.retry",
         "collector.tasks",
         "collector.settings",
@@ -23,7 +24,7 @@ ROOMS = [
     {"collector.bgp"},
     {"collector.sources.source", "collector.replay", "collector.spool", "collector.store"},
     # What is known of a source alone is in its folder, and `known` lists them: the archive must not look there.
-    {"collector.sources.exabgp", "collector.sources.mrt", "collector.archive", "collector.rib"},
+    {"collector.sources.exabgp", "collector.sources.mrt", "collector.sources.pcap", "collector.archive", "collector.rib"},
     {"collector.sources.known"},
     {"collector.query"},
     {"bgpledger"},

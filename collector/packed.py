@@ -1,0 +1,61 @@
+"""Files that may be packed with gzip, bzip2, xz or zstd, as their first bytes tell, whatever their names are."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Final, cast
+
+from zstandard import ZstdDecompressor, ZstdError
+
+_CHUNK: Final = 256 * 1024
+
+
+class DamagedError(Exception):
+    """What is packed cannot be unpacked any further; the text says why."""
+
+
+def chunks(path: Path, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """What is in a file, unpacked, piece by piece. No more than one piece is in memory.
+
+    Args:
+        path: where it is.
+        on_read: is told how many bytes of the file itself have been read so far.
+
+    Raises:
+        OSError: it cannot be read.
+        DamagedError: it is cut or damaged; all before has been yielded.
+    """
+    try:
+        with path.open("rb") as plain, _unpacked(plain) as stream:
+            while chunk := stream.read(_CHUNK):
+                on_read(plain.tell())
+                yield chunk
+    except EOFError:
+        raise DamagedError("it ends in the middle of the compressed data") from None
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, ZstdError) as error:
+        raise DamagedError(str(error)) from None
+    except OSError as error:
+        # bz2 has no error of its own: damaged data is an OSError without a number.
+        if error.errno is None:
+            raise DamagedError(str(error)) from None
+        raise
+
+
+def _unpacked(plain: BufferedReader) -> IO[bytes]:
+    """The stream behind what a file is packed with."""
+    magic = plain.peek(6)[:6]
+    if magic.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(plain, "rb"))
+    if magic.startswith(b"BZh"):
+        return cast("IO[bytes]", bz2.open(plain, "rb"))
+    if magic == b"\xfd7zXZ\0":
+        return cast("IO[bytes]", lzma.open(plain, "rb"))
+    if magic.startswith(b"\x28\xb5\x2f\xfd"):
+        return cast("IO[bytes]", ZstdDecompressor().stream_reader(plain, read_across_frames=True))
+    return plain
