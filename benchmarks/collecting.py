@@ -101,7 +101,7 @@ def collecting(table: Table, *, python: str | None = None, peers: int = 1, proce
         store = {"embedded": STORE} if STORE else {}
         config.write_text(_section("[exabgp]", exabgp) + _section("[mongodb]", store) + _peers(table, peers))
         command = [str(BIN / "bgpledger"), "run", "--data-dir", str(data_dir), "--local-as", str(LOCAL_AS)]
-        command += ["--listen", f"{ADDRESS}:{port}", "--config", str(config)]
+        command += ["--listen", f"{ADDRESS}:{port}", "--http", "off", "--config", str(config)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
         with (place / "data.log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)

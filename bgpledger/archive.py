@@ -82,6 +82,10 @@ class Archive:
         async with find_store(settings) as store:
             yield cls(store, settings.data_dir, say=say)
 
+    def telling(self, say: Say) -> Self:
+        """The same archive for one who asks: all that is noted goes to `say`."""
+        return self.__class__(self.store, self._data_dir, say=say)
+
     # --- in the order of time ---------------------------------------------------------------------------------------
 
     def history(

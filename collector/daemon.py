@@ -1,7 +1,7 @@
-"""Joins the stages: starts the store, the archiver, and ExaBGP with its receiver; keeps them up; stops them in order.
+"""Joins the stages: starts the store, the archiver, the HTTP server, and ExaBGP with its receiver; keeps them up.
 
-On the way down ExaBGP goes first (its receiver drains the pipe into the spool), the archiver next (it stores what
-the spool holds), the store last. Whatever is killed on the way, the spool has it for the next start.
+On the way down ExaBGP goes first (its receiver drains the pipe into the spool), the HTTP server next, then the archiver
+(it stores what the spool holds), the store last. Whatever is killed on the way, the spool has it for the next start.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import logging
 import os
 import resource
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from collector.children import bound_to_us, end_leftovers
+from collector.children import without_secrets
+from collector.commands import KeptCommand, kept, program
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.at_rest import taken_over
 from collector.query.running import KnownPeer, RunningCollector, only_collector
@@ -34,6 +33,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
 """How long the archiver may take to store what is left when we stop; the spool keeps the rest."""
+ANSWER_SECONDS = 5.0
+"""How long the HTTP server may take to finish its answers."""
 
 
 async def run(settings: Settings, config: Path | None, reread: Callable[[], Settings]) -> None:
@@ -52,13 +53,13 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with only_collector(settings.data_dir):
         stop, reload = _signals()
-        async with _store(settings) as uri, _archiver(settings, config, uri) as archiver:
+        async with _store(settings) as uri, _commands(settings, config, uri) as commands:
             exabgp = Supervisors(settings, helper=partial(receiver_command, settings))
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
-                await _until_stopped(running, stop, reload, partial(_reload, exabgp, archiver, reread, announce))
+                await _until_stopped(running, stop, reload, partial(_reload, exabgp, commands, reread, announce))
             finally:
                 await exabgp.stop()
                 running.cancel()
@@ -95,7 +96,7 @@ async def _until_stopped(
 
 def _reload(
     exabgp: Supervisors,
-    archiver: _Archiver,
+    commands: Sequence[KeptCommand],
     reread: Callable[[], Settings],
     announce: Callable[[Settings], None],
 ) -> None:
@@ -106,7 +107,10 @@ def _reload(
         return
     log.info("configuration read again")
     exabgp.reload(settings)
-    archiver.restart(settings)
+    for command in commands:
+        if settings.mongodb.uri is not None:  # its password may be another one
+            command.environment["BGPLEDGER_MONGODB_URI"] = settings.mongodb.uri.get_secret_value()
+        command.restart()
     announce(settings)
 
 
@@ -122,6 +126,7 @@ def _announce(settings: Settings, *, config: Path | None, uri: str, started: dat
         listen=settings.bgp.listen,
         mongodb_uri=credentials.unsigned(uri) if settings.mongodb.uri is None else None,
         database=settings.mongodb.database,
+        http=settings.http.url if settings.http.is_on else None,
     ).announce(settings.data_dir)
 
 
@@ -137,12 +142,7 @@ def receiver_command(settings: Settings, instance: int = 0) -> list[str]:
     told["LOG_LEVEL"] = settings.log.level
     environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
     more = ["--instance", str(instance)] if instance else []
-    return ["/usr/bin/env", *environment, _program(), "receive", "--data-dir", str(settings.data_dir), *more]
-
-
-def _program() -> str:
-    """This very program, as a file that ExaBGP can start."""
-    return str(Path(sys.executable).with_name("bgpledger"))
+    return ["/usr/bin/env", *environment, program(), "receive", "--data-dir", str(settings.data_dir), *more]
 
 
 # --- the store ------------------------------------------------------------------------------------------------------
@@ -217,77 +217,59 @@ class _EmbeddedKeeper:
             await self._store.stop()
 
 
-# --- the archiver's process -----------------------------------------------------------------------------------------
+# --- our own commands -----------------------------------------------------------------------------------------------
 
 
-class _Archiver:
-    """Keeps `bgpledger archive` up: a process of its own, so that it can fall over or be replaced alone."""
+def _told(settings: Settings, uri: str) -> dict[str, str]:
+    """What our command line says over the file, and the URI, which may hold a password: all by the environment."""
+    told = {"BGPLEDGER_MONGODB_URI": uri, "BGPLEDGER_BGP_LISTEN": settings.bgp.listen}
+    if settings.bgp.local_as is not None:
+        told["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
+    return told
 
-    def __init__(self, settings: Settings, config: Path | None, uri: str) -> None:
-        self._arguments = ["archive", "--data-dir", str(settings.data_dir)]
-        self._command = [_program(), *self._arguments]
-        if config:
-            self._command += ["--config", str(config)]
-        # What our command line says over the file reaches it by the environment, and so does the URI, which may hold a
-        # password: arguments are for all to see.
-        self._environment = {
-            **os.environ,
-            "BGPLEDGER_MONGODB_URI": uri,
-            "BGPLEDGER_BGP_LISTEN": settings.bgp.listen,
-        }
-        self._environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
-        if settings.bgp.local_as is not None:
-            self._environment["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
-        self._process: Process | None = None
-        self._stopping = asyncio.Event()
 
-    async def run(self) -> None:
-        if ended := await end_leftovers(self._arguments, patience=DRAIN_SECONDS):
-            log.warning("ended the archiver of a collector that was killed: process %s", ", ".join(map(str, ended)))
-        await keep_up(self._run_once, log, self._stopping)
+def _archiver(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
+    environment = {**os.environ, **_told(settings, uri)}
+    environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
+    return KeptCommand(
+        "the archiver",
+        ["archive", "--data-dir", str(settings.data_dir)],
+        _configured(config),
+        environment,
+        patience=DRAIN_SECONDS,
+        late="the spool keeps the rest",
+    )
 
-    async def _run_once(self) -> str | None:
-        self._process = await asyncio.create_subprocess_exec(
-            *bound_to_us(self._command),
-            env=self._environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        status = await self._process.wait()
-        return f"the archiver ended with status {status}" if status else None  # restart() asked for it
 
-    def restart(self, settings: Settings) -> None:
-        """Let it finish its batch and begin anew, with the configuration as it is now."""
-        if settings.mongodb.uri is not None:  # its password may be another one
-            self._environment["BGPLEDGER_MONGODB_URI"] = settings.mongodb.uri.get_secret_value()
-        self._signal(signal.SIGTERM)
+def _http(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
+    environment = {
+        **{name: value for name, value in os.environ.items() if name.startswith("BGPLEDGER_")},
+        **without_secrets(os.environ),
+        **_told(settings, uri),
+        "BGPLEDGER_HTTP_LISTEN": settings.http.listen,
+    }
+    environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
+    return KeptCommand(
+        "the HTTP server",
+        ["serve", "--data-dir", str(settings.data_dir)],
+        _configured(config),
+        environment,
+        patience=ANSWER_SECONDS,
+        late="its answers are broken off",
+    )
 
-    async def stop(self) -> None:
-        """Let it store what is left, within its time."""
-        self._stopping.set()
-        self._signal(signal.SIGTERM)
-        if self._process is not None:
-            try:
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await self._process.wait()
-            except TimeoutError:
-                log.warning("the archiver is not done within %g s; the spool keeps the rest", DRAIN_SECONDS)
-                self._signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+def _configured(config: Path | None) -> list[str]:
+    return ["--config", str(config)] if config else []
 
 
 @asynccontextmanager
-async def _archiver(settings: Settings, config: Path | None, uri: str) -> AsyncIterator[_Archiver]:
-    archiver = _Archiver(settings, config, uri)
-    running = asyncio.create_task(archiver.run(), name="archiver")
-    try:
-        yield archiver
-    finally:
-        await archiver.stop()
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+async def _commands(settings: Settings, config: Path | None, uri: str) -> AsyncIterator[list[KeptCommand]]:
+    """The archiver, and what answers questions while it works."""
+    async with AsyncExitStack() as stack:
+        # What is entered last is stopped first.
+        running = [await stack.enter_async_context(kept(_archiver(settings, config, uri)))]
+        if settings.http.is_on:
+            log.info("pages and the HTTP API: %s", settings.http.url)
+            running.append(await stack.enter_async_context(kept(_http(settings, config, uri))))
+        yield running

@@ -33,6 +33,7 @@ _PATIENCE = 120.0
 _SPEED = 10.0
 """Half a minute of routing in three seconds: long enough to see that time passes."""
 _ADDRESS = "127.0.0.1"
+_HTTP_PORT = 8480
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class _Stage:
     data_dir: Path
     log: Path
     port: int
+    http: str
+    """Where its pages are, ADDR:PORT."""
     command: Sequence[str]
 
     @property
@@ -76,7 +79,8 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
                 await _until_stored(store, routers, began, playing)
                 await _show(stage, store, began, stay=stay)
                 if stay and not stop.is_set():
-                    _say("\nThe collector and its routers stay up for you to ask; Ctrl-C ends them.")
+                    _say(f"\nSee it in a browser: http://{stage.http}/")
+                    _say("The collector and its routers stay up for you to ask; Ctrl-C ends them.")
                     await stop.wait()
             finally:
                 playing.cancel()
@@ -90,13 +94,14 @@ def _set_up(data_dir: Path, command: Sequence[str]) -> _Stage:
     except OSError as error:
         raise CollectorError(f"{data_dir} cannot be used: {error.strerror}", "name another --data-dir") from error
     home = data_dir.resolve()
-    return _Stage(home, home / "demo.log", _free_port(), command)
+    return _Stage(home, home / "demo.log", _free_port(), f"{_ADDRESS}:{_free_port(_HTTP_PORT)}", command)
 
 
 @asynccontextmanager
 async def _collector(stage: _Stage, routers: Sequence[PlannedPeer]) -> AsyncIterator[str]:
     """`bgpledger run` as a user would start it; the URI of its store once it listens."""
     arguments = ["--data-dir", str(stage.data_dir), "--local-as", str(LOCAL_AS), "--listen", f"{_ADDRESS}:{stage.port}"]
+    arguments += ["--http", stage.http]
     for router in routers:
         arguments += ["--peer", f"{router.source},{router.asn}"]
     with stage.log.open("ab") as log:
@@ -182,8 +187,13 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _free_port() -> int:
+def _free_port(wanted: int = 0) -> int:
+    """A port that nobody listens on: the one that is wanted, if that is free."""
     with socket.socket() as probe:
-        probe.bind((_ADDRESS, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_ADDRESS, wanted))
+        except OSError:
+            probe.bind((_ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 
-QUIET = ("asyncio", "pymongo", "motor")
+QUIET = ("asyncio", "pymongo", "motor", "uvicorn")
 
 
 def log_to_stderr(level: str) -> None:

@@ -46,7 +46,8 @@ def bgpledger(*arguments: str, timeout: float = 300, **environment: str) -> subp
 
 
 def _clean_environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
+    return clean | {"BGPLEDGER_HTTP_LISTEN": "off"}  # many collectors run at once
 
 
 class Collector:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.options import LessSpecific, MoreSpecific, prefix_match, with_options
+from collector.query.filter_names import FILTERS
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
@@ -15,38 +16,30 @@ if TYPE_CHECKING:
 _Text = str | None
 
 
-def _option(help_text: str, metavar: str, *names: str) -> Any:
-    return typer.Option(*names, help=help_text, metavar=metavar)
+def _option(name: str, metavar: str, *names: str) -> Any:
+    return typer.Option(*names, help=FILTERS[name], metavar=metavar)
 
 
 _OPTIONS: Mapping[str, Any] = {
-    "start": _option("From this time on.", "T", "--start-ts", "--start", "-t"),
-    "end": _option("Before this time.", "T", "--end-ts", "--end", "-T"),
-    "duration": _option(
-        "So long (90s, 2h, 1d12h): from the start, or up to the end or now.", "SPAN", "--duration", "-d"
-    ),
-    "peer": _option("Only of this peer; a prefix stands for all peers in it.", "ADDR", "--peer", "-j"),
-    "peer_asn": _option("Only of peers in this AS.", "ASN", "--peer-asn", "-J"),
-    "router": _option("Only what this router, which was asked, has of its peers.", "ADDR", "--router"),
-    "rib": _option("Only of this table of such a router: pre-policy, post-policy, local, ...", "NAME", "--rib"),
-    "origin": _option("Only routes that this AS originated (64500, 1.10).", "ASN", "--origin", "-o"),
-    "as_path": _option("Only AS paths that match; _ as Cisco has it.", "REGEX", "--as-path", "-a"),
-    "community": _option(
-        "Only with this community, standard, large or extended; * for any part.", "A:B", "--community", "-C"
-    ),
-    "next_hop": _option("Only with this next hop.", "ADDR", "--next-hop"),
-    "family": _option("Only of this family: ipv4, ipv6, 'ipv4 mpls-vpn', ...", "NAME", "--family"),
-    "elem": _option("Only these: announce, withdraw, session.", "KIND", "--elem", "-m"),
-    "med": _option("Only with this MULTI_EXIT_DISC.", "N", "--med"),
-    "local_pref": _option("Only with this LOCAL_PREF.", "N", "--local-pref"),
-    "attribute": _option(
-        "Only with this attribute: otc, otc=64500, aigp, cluster-list=10.0.0.*, malformed, 250, ...",
-        "NAME[=VALUE]",
-        "--attribute",
-    ),
+    "start": _option("start", "T", "--start-ts", "--start", "-t"),
+    "end": _option("end", "T", "--end-ts", "--end", "-T"),
+    "duration": _option("duration", "SPAN", "--duration", "-d"),
+    "peer": _option("peer", "ADDR", "--peer", "-j"),
+    "peer_asn": _option("peer_asn", "ASN", "--peer-asn", "-J"),
+    "router": _option("router", "ADDR", "--router"),
+    "rib": _option("rib", "NAME", "--rib"),
+    "origin": _option("origin", "ASN", "--origin", "-o"),
+    "as_path": _option("as_path", "REGEX", "--as-path", "-a"),
+    "community": _option("community", "A:B", "--community", "-C"),
+    "next_hop": _option("next_hop", "ADDR", "--next-hop"),
+    "family": _option("family", "NAME", "--family"),
+    "elem": _option("elem", "KIND", "--elem", "-m"),
+    "med": _option("med", "N", "--med"),
+    "local_pref": _option("local_pref", "N", "--local-pref"),
+    "attribute": _option("attribute", "NAME[=VALUE]", "--attribute"),
 }
 _PREFIXES: Mapping[str, Any] = {
-    "prefix": Annotated[_Text, _option("Only routes of this prefix.", "PREFIX", "--prefix", "-p")],
+    "prefix": Annotated[_Text, _option("prefix", "PREFIX", "--prefix", "-p")],
     "more_specific": MoreSpecific,
     "less_specific": LessSpecific,
 }

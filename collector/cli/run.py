@@ -17,6 +17,9 @@ def command(
     mongodb_uri_file: MongodbUriFile = None,
     local_as: Annotated[str | None, typer.Option(help="Our AS number.", metavar="N")] = None,
     listen: Annotated[str | None, typer.Option(help="Where peers connect to.", metavar="ADDR:PORT")] = None,
+    http: Annotated[
+        str | None, typer.Option(help="Where pages and the HTTP API are; off does without.", metavar="ADDR:PORT")
+    ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
@@ -26,7 +29,8 @@ def command(
 ) -> None:
     """Collect: ExaBGP, the receiver, the archiver and, without a MongoDB URI, a store of its own. Until Ctrl-C.
 
-    SIGHUP reads the configuration again, and touches only the sessions of peers that changed.
+    Pages and the HTTP API are at http://127.0.0.1:8480/ meanwhile, unless [http] says otherwise. SIGHUP reads the
+    configuration again, and touches only the sessions of peers that changed.
     """
     import asyncio
 
@@ -43,6 +47,7 @@ def command(
             config=config,
             local_as=local_as,
             listen=listen,
+            http=http,
             peers=tuple(peer or ()),
         )
 

@@ -65,8 +65,13 @@ async def write(
     if kind is Route:
         write_routes: RouteWriter = _found(_ROUTE_WRITERS[form])
         return await write_routes(answers, at or datetime.now(UTC), stream)
-    write_models: Writer = _found(_WRITERS[form])
-    return await write_models(answers, kind, stream)
+    return await write_models(answers, kind, form, stream)
+
+
+async def write_models(answers: AsyncIterator[Any], kind: type[BaseModel], form: Format, stream: TextIO) -> int:
+    """Write answers of one kind that are all models, routes too; how many there were."""
+    writer: Writer = _found(_WRITERS[form])
+    return await writer(answers, kind, stream)
 
 
 def _found(name: tuple[str, str]) -> Any:

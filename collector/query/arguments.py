@@ -12,16 +12,12 @@ from collector.errors import UsageError
 from collector.query import filters
 from collector.query.attributes import ATTRIBUTES, parse_attribute
 from collector.query.communities import fault_of_community, parse_community
+from collector.query.filter_names import FILTERS
 from collector.query.filters import Filter, PrefixMatch
 from collector.query.patterns import as_path_pattern, stranger_in
 from collector.query.times import parse_moment, parse_span
 from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
-FILTERS = (
-    *("start", "end", "duration", "peer", "peer_asn", "router", "rib", "origin", "as_path", "community", "next_hop"),
-    *("family", "elem", "med", "local_pref", "attribute", "prefix", "match"),
-)
-"""The filters by name."""
 Say = Callable[[str], None]
 """Is told, in a sentence, what whoever asks should know."""
 
@@ -77,7 +73,7 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
     Raises:
         UsageError: one of them means nothing, or there is no filter of its name.
     """
-    if unknown := texts.keys() - set(FILTERS):
+    if unknown := texts.keys() - FILTERS.keys():
         raise UsageError(f"there is no filter {min(unknown)!r}", f"use {', '.join(FILTERS)}")
     start, end = parse_span(texts.get("start"), texts.get("end"), texts.get("duration"), datetime.now(UTC))
     if (pattern := texts.get("as_path")) is not None:

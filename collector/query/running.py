@@ -55,6 +55,8 @@ class RunningCollector(BaseModel):
     mongodb_uri: str | None = None
     """How to reach the store, where that needs none: the embedded one."""
     database: str = "bgpledger"
+    http: str | None = None
+    """Where its HTTP API is; it may have failed to come up."""
 
     def announce(self, data_dir: Path) -> None:
         """Write the file, whole or not at all."""

@@ -31,7 +31,8 @@ _SECTIONS = {
     "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
 }
 _URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
-_PATHS = (("data_dir",), _URI_FILE)
+_TLS = ("tls_cert", "tls_key")
+_PATHS = (("data_dir",), _URI_FILE, *(("http", key) for key in _TLS))
 _SECRET = ("uri", "password_env", "password_file")
 
 SettingPath = tuple[str | int, ...]
@@ -46,6 +47,7 @@ def load(
     mongodb_uri_file: Path | None = None,
     local_as: str | None = None,
     listen: str | None = None,
+    http: str | None = None,
     peers: Sequence[str] = (),
 ) -> Settings:
     """The settings of the command line, over those of the environment, the file, and the defaults.
@@ -58,6 +60,7 @@ def load(
         mongodb_uri_file: as `mongodb.uri_file`.
         local_as: as `bgp.local_as`.
         listen: as `bgp.listen`.
+        http: as `http.listen`.
         peers: `ADDR,AS`, peers that connect to us, in addition to those of the file.
 
     Raises:
@@ -73,6 +76,7 @@ def load(
         _URI_FILE: ("--mongodb-uri-file", mongodb_uri_file and str(mongodb_uri_file.absolute())),
         ("bgp", "local_as"): ("--local-as", local_as),
         ("bgp", "listen"): ("--listen", listen),
+        ("http", "listen"): ("--http", http),
     }
     found.lay({key: (value, option) for key, (option, value) in chosen.items() if value is not None})
     for text in peers:
@@ -114,7 +118,7 @@ class _Layers:
 
     def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
         """Put values, each with its origin, over those that are there; a store that is named over any other."""
-        if section := self._mongodb() if given.keys() & {_URI, _URI_FILE} else None:
+        if section := self._section("mongodb") if given.keys() & {_URI, _URI_FILE} else None:
             section.pop("uri", None)
             section.pop("uri_file", None)
         for key, (value, origin) in given.items():
@@ -126,7 +130,7 @@ class _Layers:
         Raises:
             ConfigurationError: there is a URI as well, or the file cannot be read.
         """
-        section = self._mongodb()
+        section = self._section("mongodb")
         path = section.get("uri_file")
         if not isinstance(path, str):
             return
@@ -148,8 +152,8 @@ class _Layers:
             ) from None
         self.put(_URI, text, path)
 
-    def _mongodb(self) -> dict[str, Any]:
-        section = self.tree.get("mongodb")
+    def _section(self, name: str) -> dict[str, Any]:
+        section = self.tree.get(name)
         return section if isinstance(section, dict) else {}
 
     def put(self, key: tuple[str, ...], value: Any, origin: str) -> None:
@@ -177,7 +181,8 @@ class _Layers:
                 f"{path} is not TOML: {str(error)[:_LONGEST]}", "mend that line; strings stand in quotes"
             ) from None
         peers = self.tree.get("peers")
-        holders = [(self.tree, "data_dir"), (self._mongodb(), "uri_file")]
+        holders = [(self.tree, "data_dir"), (self._section("mongodb"), "uri_file")]
+        holders += [(self._section("http"), key) for key in _TLS]
         for holder, key in [*holders, *((peer, "password_file") for peer in _tables(peers))]:
             if isinstance(holder.get(key), str):
                 holder[key] = str(path.absolute().parent / _at_home(holder[key], f"{path}: {key}"))

@@ -6,7 +6,7 @@ import errno
 import re
 import socket
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +79,7 @@ def _divides_the_day(hours: int) -> int:
     return hours
 
 
-def _families(value: object) -> object:
+def _comma_separated(value: object) -> object:
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
@@ -131,6 +131,22 @@ def split_endpoint(text: str) -> tuple[str, int]:
 def _endpoint(text: str) -> str:
     address, port = split_endpoint(text)
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _endpoint_or_off(text: str) -> str:
+    return "" if text in ("", "off") else _endpoint(text)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach an address."""
+    return ip_address(address).is_loopback
+
+
+def _host_name(text: str) -> str:
+    name = text.lower()
+    if len(name) > 253 or not re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*", name):
+        raise ValueError("is not the name of a host, such as bgp.example.net")
+    return name
 
 
 def _possible_path(path: Path) -> Path:
@@ -186,9 +202,14 @@ Days = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=24_855)]
 HoursOfDay = Annotated[int, BeforeValidator(_whole), AfterValidator(_divides_the_day)]
 Lines = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100_000)]
 RouterId = Annotated[str, AfterValidator(_router_id)]
-Families = Annotated[tuple[str, ...], BeforeValidator(_families), Field(min_length=1), AfterValidator(_known_families)]
+Families = Annotated[
+    tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1), AfterValidator(_known_families)
+]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+EndpointOrOff = Annotated[str, AfterValidator(_endpoint_or_off)]
+"""Empty: off."""
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_comma_separated)]
 PossiblePath = Annotated[Path, AfterValidator(_possible_path)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_line_of_text)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line_of_text)]

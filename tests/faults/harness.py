@@ -165,6 +165,7 @@ class Target:
         for address, asn in peers:
             self._command += ["--peer", f"{address},{asn}"]
         own = {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
+        own["BGPLEDGER_HTTP_LISTEN"] = "off"  # many collectors run at once
         self._environment = {**own, "BGPLEDGER_COLLECTOR": COLLECTOR, "BGPLEDGER_SPOOL_SEGMENT_MIB": "1", **environment}
         self.process = self._start()
 

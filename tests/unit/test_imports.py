@@ -21,7 +21,7 @@ ROOMS = [
         "collector.settings",
         "collector.turns",
     },
-    {"collector.bgp"},
+    {"collector.bgp", "collector.commands"},
     {"collector.sources.source", "collector.replay", "collector.spool", "collector.store"},
     # What is known of a source alone is in its folder, and `known` lists them: the archive must not look there.
     {"collector.sources.exabgp", "collector.sources.mrt", "collector.sources.pcap", "collector.archive", "collector.rib"},
@@ -29,7 +29,7 @@ ROOMS = [
     {"collector.query"},
     {"bgpledger"},
     {"collector.present"},
-    {"collector.daemon", "collector.doctor", "collector.demo"},
+    {"collector.daemon", "collector.doctor", "collector.demo", "collector.http"},
     {"collector.cli"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
@@ -68,3 +68,9 @@ def test_there_are_no_other_rooms() -> None:
     for file in FILES:
         if file not in empty:
             assert room_of(".".join(file.relative_to(ROOT).with_suffix("").parts)), file
+
+
+def test_http_asks_through_the_facade() -> None:
+    for file in (ROOT / "collector/http").rglob("*.py"):
+        asked = {name for name in imported(file) if (room_of(name) or "") in ("collector.store", "collector.rib")}
+        assert not asked, file

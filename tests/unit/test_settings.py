@@ -357,3 +357,29 @@ def test_any_text_for_an_address_is_taken_or_refused(text: str) -> None:
     except ValidationError:
         return
     assert peer.network.num_addresses == 1 or peer.passive
+
+
+# --- who may ask over HTTP --------------------------------------------------------------------------------------------
+
+
+def test_http_is_on_for_this_machine_alone() -> None:
+    http = load(None, environ={}).http
+    assert (http.url, http.is_local, http.asks_for_tokens) == ("http://127.0.0.1:8480/", True, False)
+    assert not load(None, environ={"BGPLEDGER_HTTP_LISTEN": "off"}).http.is_on
+    assert load(None, environ={}, http="[::1]:80").http.url == "http://[::1]:80/"
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8480", "[::]:8480", "192.0.2.1:8480"])
+def test_http_for_other_machines_takes_tls_and_tokens(tmp_path: Path, listen: str) -> None:
+    section = f'[http]\nlisten = "{listen}"\n'
+    assert "tls_cert" in fault(tmp_path, section)
+    assert "tls_key" in fault(tmp_path, f'{section}tls_cert = "a.pem"\n')
+    own = load(write(tmp_path, f'{section}tls_cert = "a.pem"\ntls_key = "a.key"\n'), environ={}).http
+    assert own.asks_for_tokens
+    assert (own.tls_cert, own.tls_key) == (tmp_path / "a.pem", tmp_path / "a.key")
+    assert load(write(tmp_path, f"{section}behind_tls = true\n"), environ={}).http.asks_for_tokens
+
+
+def test_hosts_are_names(tmp_path: Path) -> None:
+    assert load(None, environ={"BGPLEDGER_HTTP_HOSTS": "bgp.example.net, LG"}).http.hosts == ("bgp.example.net", "lg")
+    assert "name of a host" in fault(tmp_path, '[http]\nhosts = ["http://x"]\n')

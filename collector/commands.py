@@ -1,0 +1,104 @@
+"""Our own commands, each kept up as a process of its own: it can fall over, or be replaced, alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from collector.children import bound_to_us, end_leftovers
+from collector.retry import keep_up
+from collector.tasks import end
+
+log = logging.getLogger(__name__)
+
+
+def program() -> str:
+    """This very program, as a file that can be started."""
+    return str(Path(sys.executable).with_name("bgpledger"))
+
+
+class KeptCommand:
+    """Keeps a command of ours up.
+
+    Args:
+        name: what it is called in the log, such as `the archiver`.
+        arguments: of `bgpledger`; nobody else's process has these, one behind the other.
+        more: arguments behind them, by which it cannot be told.
+        environment: that of the process: what has no option, and secrets, as arguments are for all to see.
+        patience: seconds that it may take to end.
+        late: what is said when that was not enough.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        more: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        patience: float,
+        late: str,
+    ) -> None:
+        self.environment = dict(environment)
+        """For the next start."""
+        self._name = name
+        self._arguments = list(arguments)
+        self._command = [program(), *arguments, *more]
+        self._patience = patience
+        self._late = late
+        self._process: Process | None = None
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start it, and start it again whenever it ends."""
+        if ended := await end_leftovers(self._arguments, patience=self._patience):
+            log.warning("ended %s of a collector that was killed: process %s", self._name, ", ".join(map(str, ended)))
+        await keep_up(self._run_once, log, self._stopping)
+
+    async def _run_once(self) -> str | None:
+        self._process = await asyncio.create_subprocess_exec(
+            *bound_to_us(self._command),
+            env=self.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        status = await self._process.wait()
+        return f"{self._name} ended with status {status}" if status else None  # restart() asked for it
+
+    def restart(self) -> None:
+        """Let it finish what it is at, and begin anew."""
+        self._signal(signal.SIGTERM)
+
+    async def stop(self) -> None:
+        """Let it finish what it is at, within its time."""
+        self._stopping.set()
+        self._signal(signal.SIGTERM)
+        if self._process is not None:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._process.wait()
+            except TimeoutError:
+                log.warning("%s is not done within %g s; %s", self._name, self._patience, self._late)
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+@asynccontextmanager
+async def kept(command: KeptCommand) -> AsyncIterator[KeptCommand]:
+    """Keep a command up until the block ends."""
+    running = asyncio.create_task(command.run())
+    try:
+        yield command
+    finally:
+        await command.stop()
+        await end(running)

@@ -1,0 +1,136 @@
+"""Answers as a response: a page of JSON, or all of them as they come, in any format of the CLI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from io import StringIO
+from typing import Any, Generic, NamedTuple, TextIO, TypeVar, get_args
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from bgpledger import Answers, UsageError
+from collector.http.asking import Asking
+from collector.http.parameters import Listed
+from collector.http.pieces import Pieces
+from collector.present.formats import write_models
+from collector.present.names import AnswerFormat, Format
+
+T = TypeVar("T")
+
+_TEXT = "text/plain; charset=utf-8"
+MEDIA_TYPES = {"json": "application/json", "jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
+_ACCEPTED: dict[str, Format] = {"application/jsonl": "jsonl", "application/x-ndjson": "jsonl", "text/csv": "csv"}
+"""What an Accept header can ask for beside JSON."""
+
+
+class Page(BaseModel, Generic[T]):
+    """Some answers to a question."""
+
+    answers: list[T]
+    notes: list[str] = Field(description="What whoever asks should know of the answer.")
+    covered: bool = Field(description="Whether the archive knows of all the time that is asked about.")
+    next: str | None = Field(description="The `cursor` of the page behind this one; null when there is none.")
+
+
+class Whole(NamedTuple):
+    """All answers to a question, written without a model of each."""
+
+    ask: Callable[..., Answers[Any]]
+    write: Callable[[AsyncIterator[Any], Format, TextIO], Awaitable[int]]
+
+
+async def respond(
+    request: Request,
+    asking: Asking,
+    wanted: Listed,
+    kind: type[BaseModel],
+    ask: Callable[..., Answers[Any]],
+    whole: Whole | None = None,
+) -> Response:
+    """The answers to a question, as they are wanted.
+
+    Args:
+        request: who asks.
+        asking: the question.
+        wanted: how many, and in which format.
+        kind: what the answers are.
+        ask: puts it, with what is `asked` of it.
+        whole: puts it and writes the answers where all of them are wanted; None: as where some are.
+
+    Raises:
+        UsageError: the question cannot be meant.
+    """
+    form = wanted.format or _accepted(request)
+    if form == "json" or wanted.is_paged:
+        return await _page(request, asking, wanted, kind, ask, form)
+    whole = whole or Whole(ask, lambda answers, form, stream: write_models(answers, kind, form, stream))
+    answers = whole.ask(**wanted.asked())
+    pieces = Pieces(answers, lambda answers, stream: whole.write(answers, form, stream))
+    await pieces.begin()
+    headers = _told(asking, covered=answers.covered)
+    return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
+
+
+def _accepted(request: Request) -> Format:
+    words = request.headers.get("accept", "").split(",")
+    kinds = [word.partition(";")[0].strip().lower() for word in words]
+    return next((_ACCEPTED[kind] for kind in kinds if kind in _ACCEPTED), "json")
+
+
+def _told(asking: Asking, *, covered: bool) -> dict[str, str]:
+    """What is to be said of answers that have no room for it."""
+    return {"Bgpledger-Notes": json.dumps(asking.notes), "Bgpledger-Covered": json.dumps(covered)}
+
+
+async def _page(
+    request: Request,
+    asking: Asking,
+    wanted: Listed,
+    kind: type[BaseModel],
+    ask: Callable[..., Answers[Any]],
+    form: Format,
+) -> Response:
+    if form not in get_args(AnswerFormat):
+        raise UsageError(f"there are no pages of {form}", "leave page and cursor out, or ask for another format")
+    cut_at, text = wanted.cut_at, StringIO()
+    answers = ask(**wanted.asked())
+    cut = _Cut(answers, cut_at)
+    await write_models(cut.given(), kind, form, text)
+    if cut.is_cut and cut.next is None:
+        asking.notes.append(f"there are more than these {cut_at}: jsonl and csv have them all")
+    if form == "json":
+        behind = {"notes": asking.notes, "covered": answers.covered, "next": cut.next}
+        body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(behind)[1:]}\n'
+        return Response(body, media_type=MEDIA_TYPES[form])
+    headers = _told(asking, covered=answers.covered)
+    if cut.next:
+        headers["Link"] = f'<{request.url.include_query_params(cursor=cut.next)}>; rel="next"'
+    return Response(text.getvalue(), headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
+
+
+class _Cut(Generic[T]):
+    """The first answers of all."""
+
+    def __init__(self, answers: Answers[T], size: int) -> None:
+        self.is_cut = False
+        """Whether there are more."""
+        self.next: str | None = None
+        """The cursor behind the last of them, where there are more."""
+        self._answers = answers
+        self._size = size
+
+    async def given(self) -> AsyncIterator[T]:
+        """Them."""
+        count, cursor = 0, None
+        async with self._answers:
+            async for one in self._answers:
+                if count == self._size:
+                    self.is_cut, self.next = True, cursor
+                    return
+                yield one
+                count += 1
+                if count == self._size:
+                    cursor = self._answers.cursor

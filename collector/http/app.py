@@ -1,0 +1,49 @@
+"""The application: what is asked where."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from bgpledger import Archive
+from collector.http import health, pages, problems
+from collector.http.api import api
+from collector.http.guard import Guard
+from collector.http.headers import Headers
+from collector.settings import Settings
+
+_ABOUT = """What routers said in BGP, at any second of the past. Times are RFC 3339 with their zone, in answers UTC; in
+questions also unix seconds, `2h` (ago) or `yesterday 14:05`. In each filter but the AS path a comma is OR, and a
+leading `!` excludes. What an answer cannot know is in its `notes`; `covered` is false where the archive has not seen
+all of the time that is asked about. Errors are problems of RFC 9457, with their cause (`detail`) and their `cure`."""
+
+
+def make_app(archive: Archive, settings: Settings) -> FastAPI:
+    """The application over an archive, which stays open for as long as it answers.
+
+    Args:
+        archive: what is asked.
+        settings: who may ask, in which time ([http]).
+    """
+    app = FastAPI(
+        title="bgpledger",
+        summary="An archive of BGP",
+        description=_ABOUT,
+        version=version("bgpledger"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.archive = archive
+    app.state.settings = settings.http
+    problems.handle(app)
+    app.include_router(health.router)
+    app.include_router(api)
+    pages.add_to(app)
+    # The last one added is asked first.
+    app.add_middleware(Guard, settings=settings.http)
+    app.add_middleware(Headers)
+    return app

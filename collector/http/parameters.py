@@ -1,0 +1,159 @@
+"""What a question can be asked with: the filters of the command line, how many answers, and in which format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bgpledger import Filter, UsageError, parse_filter
+from collector.http.asking import Asking
+from collector.present.names import AnswerFormat, EntryFormat
+from collector.query.filter_names import FILTERS
+
+PAGE, LONGEST_PAGE = 1000, 10_000
+_LONGEST_TEXT = 500
+_TIME = "RFC 3339, unix seconds, 2h (ago) or 'yesterday 14:05'."
+
+
+def text(description: str, *examples: str) -> Any:
+    """A parameter that may be left out."""
+    return Field(None, max_length=_LONGEST_TEXT, description=description, examples=list(examples) or None)
+
+
+def _filter(name: str, *examples: str) -> Any:
+    return text(FILTERS[name], *examples)
+
+
+class Parameters(BaseModel):
+    """Those of one question; one that it does not know is an error, not nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listed(Parameters):
+    """How answers are wanted of which there are not many."""
+
+    format: AnswerFormat | None = Field(None, description="How answers are written; without, as `Accept` says.")
+
+    @property
+    def cut_at(self) -> int:
+        """How many answers one page has at most."""
+        return LONGEST_PAGE
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether a page is asked for in so many words."""
+        return False
+
+    def asked(self) -> dict[str, Any]:
+        """What the question is asked with."""
+        return {}
+
+
+class Limited(Listed):
+    """Answers of which only the newest may be wanted."""
+
+    limit: int | None = Field(None, ge=1, description="Only the newest N.", examples=[100])
+
+    @property
+    def cut_at(self) -> int:
+        """How many answers one page has at most.
+
+        Raises:
+            UsageError: it would be too many.
+        """
+        if self.limit is not None and self.limit > LONGEST_PAGE:
+            raise UsageError(
+                f"a page has at most {LONGEST_PAGE} answers, not {self.limit}",
+                "ask with a smaller limit, or for jsonl or csv, which come as they are read",
+            )
+        return self.limit or LONGEST_PAGE
+
+    def asked(self) -> dict[str, Any]:
+        """What the question is asked with."""
+        return {"limit": self.limit}
+
+
+class Paged(Limited):
+    """Answers that can be read page by page."""
+
+    page: int | None = Field(
+        None,
+        ge=1,
+        le=LONGEST_PAGE,
+        description=f"At most so many answers; `next` leads on. JSON always has pages, of {PAGE}.",
+        examples=[100],
+    )
+    cursor: str | None = text("Goes on behind the page whose `next` it was; all else has to be asked as there.")
+
+    @property
+    def cut_at(self) -> int:
+        """As there; a page in place of the newest ones."""
+        if self.limit is not None:
+            if self.is_paged:
+                raise UsageError("limit stands beside page or cursor", "ask for the newest ones, or for page by page")
+            return super().cut_at
+        return self.page or PAGE
+
+    @property
+    def is_paged(self) -> bool:
+        """Whether a page is asked for in so many words."""
+        return self.page is not None or self.cursor is not None
+
+    def asked(self) -> dict[str, Any]:
+        """What the question is asked with."""
+        return {"limit": self.limit, "after": self.cursor}
+
+
+class RouteFilters(Parameters):
+    """The filters of routes that stand."""
+
+    peer: str | None = _filter("peer", "192.0.2.1", "192.0.2.0/24")
+    peer_asn: str | None = _filter("peer_asn", "64500")
+    router: str | None = _filter("router", "192.0.2.1")
+    rib: str | None = _filter("rib", "pre-policy")
+    origin: str | None = _filter("origin", "64500", "!64500")
+    as_path: str | None = _filter("as_path", "_64500$")
+    community: str | None = _filter("community", "64500:*")
+    next_hop: str | None = _filter("next_hop", "192.0.2.1")
+    family: str | None = _filter("family", "ipv4")
+    med: str | None = _filter("med", "100")
+    local_pref: str | None = _filter("local_pref", "100")
+    attribute: str | None = _filter("attribute", "otc")
+
+    def filter(self, asking: Asking) -> Filter:
+        """The filter that they are.
+
+        Raises:
+            UsageError: one of them means nothing.
+        """
+        return parse_filter({name: getattr(self, name, None) for name in FILTERS}, say=asking.notes.append)
+
+
+class EntryFilters(RouteFilters):
+    """The filters of what happened."""
+
+    start: str | None = text(f"{FILTERS['start']} {_TIME}", "2h", "2026-11-27T12:00:00Z")
+    end: str | None = text(f"{FILTERS['end']} {_TIME}", "1h")
+    duration: str | None = _filter("duration", "1h")
+    elem: str | None = _filter("elem", "announce")
+
+
+class PrefixFilters(Parameters):
+    """Which prefixes, of what does not ask about one."""
+
+    prefix: str | None = _filter("prefix", "203.0.113.0/24")
+    match: str | None = _filter("match", "more_specific")
+
+
+class EntriesFormat(Parameters):
+    """The formats of entries, and of routes."""
+
+    format: EntryFormat | None = Field(None, description="How answers are written; without, as `Accept` says.")
+
+
+class Standing(Parameters):
+    """The moment at which routes stand."""
+
+    at: str | None = text(f"The moment; without it, now. {_TIME}", "2h", "2026-11-27T12:00:00Z")

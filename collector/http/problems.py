@@ -1,0 +1,134 @@
+"""What went wrong, as `application/problem+json` (RFC 9457), with its cause and its cure."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from bgpledger import BgpledgerError, DeadlineError, StoreError, UsageError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """A problem of RFC 9457."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Bad Request",
+                "status": 400,
+                "detail": "'203.0.113.0/33' is not a prefix: its length is not 0 to 32",
+                "cure": "write ADDRESS/LENGTH, such as 203.0.113.0/24 or 2001:db8::/32",
+            }
+        }
+    )
+
+    type: str = Field("about:blank", description="What the status says is all that there is to know of its type.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What happened, and to what.")
+    cure: str = Field(description="What to do about it; empty where nothing can be done.")
+
+
+class RefusedError(BgpledgerError):
+    """A request that is refused before anything is asked.
+
+    Args:
+        status: what HTTP calls it.
+        cause: as there.
+        cure: as there.
+        headers: of the answer.
+    """
+
+    def __init__(self, status: HTTPStatus, cause: str, cure: str = "", headers: dict[str, str] | None = None) -> None:
+        super().__init__(cause, cure)
+        self.status = status
+        self.headers = headers or {}
+
+
+_TIMEOUT, _AWAY = HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status.value: {
+        "description": about,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, about in (
+        (HTTPStatus.BAD_REQUEST, "The question cannot be meant."),
+        (HTTPStatus.UNAUTHORIZED, "A token is asked for."),
+        (HTTPStatus.TOO_MANY_REQUESTS, "Too many questions of one client in a short time."),
+        (_AWAY, "The store does not answer."),
+        (_TIMEOUT, "The question was not answered in its time."),
+    )
+}
+"""What every question may be answered with."""
+
+
+def respond(error: BgpledgerError) -> JSONResponse:
+    """The response that tells of an error."""
+    status, headers = _status(error)
+    said = Problem(title=status.phrase, status=status, detail=error.cause, cure=error.cure)
+    return JSONResponse(said.model_dump(), status, headers, media_type=MEDIA_TYPE)
+
+
+def _status(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str]]:
+    if isinstance(error, RefusedError):
+        return error.status, error.headers
+    if isinstance(error, UsageError):
+        return HTTPStatus.BAD_REQUEST, {}
+    if isinstance(error, DeadlineError):
+        return _TIMEOUT, {}
+    if isinstance(error, StoreError):
+        return _AWAY, {"Retry-After": "5"}
+    return HTTPStatus.INTERNAL_SERVER_ERROR, {}
+
+
+def handle(app: FastAPI) -> None:
+    """Answer with a problem whatever goes wrong in an application."""
+
+    @app.exception_handler(BgpledgerError)
+    async def _told(_request: Request, error: BgpledgerError) -> JSONResponse:
+        return respond(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
+        return respond(_misused(error))
+
+    @app.exception_handler(HTTPException)
+    async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+        status, path = HTTPStatus(error.status_code), request.url.path[:80]
+        cure = "the API is described at /api/v1/docs"
+        if status is HTTPStatus.NOT_FOUND:
+            return respond(RefusedError(status, f"there is nothing at {path}", cure))
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            cause = f"{path} can only be read, not {request.method}"
+            return respond(RefusedError(status, cause, "use GET", dict(error.headers or {})))
+        return respond(RefusedError(status, str(error.detail), cure, dict(error.headers or {})))
+
+    @app.exception_handler(Exception)
+    async def _bug(request: Request, error: Exception) -> JSONResponse:
+        log.error("a bug, of %s", request.url.path, exc_info=error)
+        cause = "this is a bug of bgpledger"
+        return respond(RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log"))
+
+
+def _misused(error: RequestValidationError) -> UsageError:
+    """The first fault of a request's parameters, in our words."""
+    fault = error.errors()[0]
+    name = str(fault["loc"][-1])
+    if fault["type"] == "extra_forbidden":
+        return UsageError(f"there is no parameter {name[:80]!r} here", "see /api/v1/docs")
+    if fault["type"] == "missing":
+        return UsageError(f"the parameter {name} is missing", "see /api/v1/docs")
+    value = str(fault.get("input"))[:80]
+    return UsageError(f"{name}={value!r}: {fault['msg'].removeprefix('Input ')}", "see /api/v1/docs")

@@ -1,0 +1,127 @@
+"""The HTTP server: uvicorn on a port of ours, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from bgpledger import Archive
+from collector.errors import CollectorError, ConfigurationError
+from collector.http.app import make_app
+from collector.settings import HttpSettings, Settings
+from collector.settings.values import split_endpoint
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 512
+_STOP_SECONDS = 3
+_MOST_OF_A_HEAD = 32 * 1024
+"""Bytes of a request's line and headers."""
+_MOST_OF_A_MESSAGE = 64 * 1024
+"""Bytes of what a client says on a WebSocket at once."""
+
+
+async def serve(settings: Settings) -> None:
+    """Answer until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: nothing is to listen, or the certificate cannot be used.
+        CollectorError: the port is taken, or may not be had.
+        StoreError: there is no archive.
+    """
+    if not settings.http.is_on:
+        raise ConfigurationError("http.listen is off", "give --listen ADDR:PORT, or http.listen in the configuration")
+    with _listening(settings.http.listen) as listener:
+        async with Archive.found(settings) as archive:
+            await _answer(make_app(archive, settings), settings.http, listener)
+
+
+async def _answer(app: FastAPI, http: HttpSettings, listener: socket.socket) -> None:
+    server = _Server(_configured(app, http))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    log.info("answering at %s", http.url)
+    await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """One that leaves signals to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
+
+    def stop(self) -> None:
+        """Finish the answers, and end."""
+        self.should_exit = True
+
+
+def _configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=_MOST_OF_A_MESSAGE,
+        ws_max_queue=8,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=http.behind_tls,
+        lifespan="on",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        h11_max_incomplete_event_size=_MOST_OF_A_HEAD,
+        ssl_certfile=http.tls_cert,
+        ssl_keyfile=http.tls_key,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"the certificate {http.tls_cert} with the key {http.tls_key} cannot be used: {error.strerror or error}",
+            "give http.tls_cert and http.tls_key as PEM files that belong together, readable for this user",
+        ) from None
+    return config
+
+
+@contextmanager
+def _listening(listen: str) -> Iterator[socket.socket]:
+    address, port = split_endpoint(listen)
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":  # all of IPv4 too, as with [bgp] listen
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            listener.bind((address, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            raise CollectorError(f"pages and the HTTP API cannot be at {listen}: {_why(error)}", _cure(error)) from None
+        yield listener
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address"
+    return os.strerror(error.errno or 0)
+
+
+def _cure(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "end that one, or give another port ([http] listen, BGPLEDGER_HTTP_LISTEN); archiving goes on meanwhile"
+    return "give another address ([http] listen, BGPLEDGER_HTTP_LISTEN); archiving goes on meanwhile"

@@ -1,0 +1,24 @@
+"""The filters by name, and what each means in a line: for the help of the command line and of the API."""
+
+from collections.abc import Mapping
+
+FILTERS: Mapping[str, str] = {
+    "start": "From this time on.",
+    "end": "Before this time.",
+    "duration": "So long (90s, 2h, 1d12h): from the start, or up to the end or now.",
+    "peer": "Only of this peer; a prefix stands for all peers in it.",
+    "peer_asn": "Only of peers in this AS.",
+    "router": "Only what this router, which was asked, has of its peers.",
+    "rib": "Only of this table of such a router: pre-policy, post-policy, local, ...",
+    "origin": "Only routes that this AS originated (64500, 1.10).",
+    "as_path": "Only AS paths that match; _ as Cisco has it.",
+    "community": "Only with this community, standard, large or extended; * for any part.",
+    "next_hop": "Only with this next hop.",
+    "family": "Only of this family: ipv4, ipv6, 'ipv4 mpls-vpn', ...",
+    "elem": "Only these: announce, withdraw, session.",
+    "med": "Only with this MULTI_EXIT_DISC.",
+    "local_pref": "Only with this LOCAL_PREF.",
+    "attribute": "Only with this attribute: otc, otc=64500, aigp, cluster-list=10.0.0.*, malformed, 250, ...",
+    "prefix": "Only routes of this prefix.",
+    "match": "Which prefixes beside it: exact, more_specific, less_specific.",
+}
