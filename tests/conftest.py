@@ -15,6 +15,7 @@ from hypothesis import settings
 from pymongo import MongoClient
 
 from collector.store import embedded
+from collector.store.driver import Driver
 from collector.store.mongo import Store
 
 # How long a thing takes is never asserted: the machine may be loaded.
@@ -63,17 +64,28 @@ def mongodb_uri(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(mongodb_uri: str) -> Iterator[str]:
-    """The name of an empty database, dropped afterwards."""
+    """The name of an empty database, dropped afterwards where the server stays."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield name
-    with MongoClient[dict[str, Any]](mongodb_uri) as client:
-        client.drop_database(name)
+    if mongodb_uri in NAMED:
+        with MongoClient[dict[str, Any]](mongodb_uri) as client:
+            client.drop_database(name)
 
 
-@pytest.fixture(params=["pymongo", "motor"])
-async def store(request: pytest.FixtureRequest, mongodb_uri: str, database: str) -> AsyncIterator[Store]:
-    """An empty store with its collections, over each driver."""
-    async with Store.open(mongodb_uri, database=database, driver=request.param) as opened:
+OVER_EACH_DRIVER = {"test_archive", "test_in_flight", "test_reading", "test_store", "test_tables"}
+"""The files of tests that take all ways through the seam between the drivers; the others would take them again."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "driver_of_store" in metafunc.fixturenames:
+        each = metafunc.module.__name__.rpartition(".")[2] in OVER_EACH_DRIVER
+        metafunc.parametrize("driver_of_store", ["pymongo", "motor"] if each else ["pymongo"])
+
+
+@pytest.fixture
+async def store(driver_of_store: Driver, mongodb_uri: str, database: str) -> AsyncIterator[Store]:
+    """An empty store with its collections."""
+    async with Store.open(mongodb_uri, database=database, driver=driver_of_store) as opened:
         await opened.prepare()
         yield opened
 
