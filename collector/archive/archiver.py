@@ -88,6 +88,7 @@ class _Checkpoint(NamedTuple):
     sessions: Sequence[Document]
     """Those that have changed since the last one."""
     tracker: Mapping[str, Any]
+    decoder: Mapping[str, Any]
 
 
 @dataclass
@@ -159,6 +160,7 @@ class Archiver:
         self._name = {"collector": collector, "ranges": list(ranges)}
         self._source = source
         self._tracker = SessionTracker(source, collector, ranges, lines.note.get("tracker"), instance=instance)
+        self._decoder = source.decoder(ranges, lines.note.get("decoder", {}))
         self._stored = int(lines.note.get("stored", 0))
         self._rejected = int(lines.note.get("rejected", 0))
         self._refused = int(lines.note.get("refused", 0))
@@ -230,9 +232,9 @@ class Archiver:
         return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
 
     def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
-        batch, source = _Batch(), self._source
+        batch, source, decoder = _Batch(), self._source, self._decoder
         for line in lines:
-            message = TORN if line.torn else source.decode(line.raw)
+            message = TORN if line.torn else decoder.decode(line.raw)
             if isinstance(message, Rejection):
                 said = None if line.torn else source.counted(line.raw, len(line.raw))
                 place = self._tracker.reject(line.number, said, message.reason)
@@ -250,7 +252,7 @@ class Archiver:
 
     def _checkpoint(self, next_line: int) -> _Checkpoint:
         sessions = [_storable(session) for session in self._tracker.take_changed()]
-        return _Checkpoint(next_line, self._tracker.time, sessions, self._tracker.note())
+        return _Checkpoint(next_line, self._tracker.time, sessions, self._tracker.note(), self._decoder.note())
 
     # --- write and acknowledge ----------------------------------------------------------------------------------
 
@@ -292,7 +294,7 @@ class Archiver:
             stored = InstancePosition(self._claims, self._spool, point.next_line - 1, point.ts)
             await self._persist(partial(self._store.note_stored, stored))
         sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
-        note = {**self._name, **sums, "tracker": point.tracker}
+        note = {**self._name, **sums, "tracker": point.tracker, "decoder": point.decoder}
         await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))
 
     async def _prepare(self) -> None:

@@ -25,6 +25,8 @@ from collector.bgp.messages import (
     shutdown_communication,
 )
 from collector.bgp.routes import BadRouteError, Group, NextHop, groups, next_hop, reach, unreach
+from schemas import message
+from schemas.message import Message, Peer
 
 ROUTE_REFRESH: Final = 5
 _SUBTYPES: Final = {0: "query", 1: "begin", 2: "end"}  # RFC 7313 3.2
@@ -171,4 +173,32 @@ _READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
     NOTIFICATION: _notification,
     KEEPALIVE_TYPE: _keepalive,
     ROUTE_REFRESH: _refresh,
+}
+
+
+def as_message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
+    """The message of what `decode_message` gave.
+
+    Args:
+        said: that.
+        common: the fields that all messages of a peer have.
+        local: our end of the session.
+
+    Raises:
+        ValueError: a field of it is not as the model has it.
+    """
+    model, fields = _MODELS[said["kind"]], {name: value for name, value in said.items() if name != "kind"}
+    if model is message.Open:
+        fields["local"] = local
+    made: Message = model(**common, **fields)
+    return made
+
+
+_MODELS: Final[dict[str, Any]] = {
+    "update": message.Update,
+    "eor": message.EndOfRib,
+    "open": message.Open,
+    "keepalive": message.Keepalive,
+    "notification": message.Notification,
+    "refresh": message.Refresh,
 }

@@ -70,6 +70,31 @@ NONE = Effect()
 """That of nearly every record."""
 
 
+class Decoder(Protocol):
+    """Reads the records of one spool in their order; what it has read may say how later ones are to be read."""
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read the next record, as the source wrote it. Never raises on account of what it holds."""
+
+    def note(self) -> Mapping[str, Any]:
+        """All that has to be remembered over a restart, as JSON can hold it."""
+
+
+class StatelessDecoder:
+    """Reads each record for itself, see `Decoder`.
+
+    Args:
+        decode: reads one.
+    """
+
+    def __init__(self, decode: Callable[[bytes], Message | Rejection]) -> None:
+        self.decode = decode
+
+    def note(self) -> Mapping[str, Any]:
+        """There is nothing to remember."""
+        return {}
+
+
 class Continuity(Protocol):
     """Follows the records of one spool in their order, and finds what the source told that is not among them."""
 
@@ -109,7 +134,15 @@ class Source(Protocol):
         """How many instances of it are configured."""
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record, as the source wrote it. Never raises on account of what it holds."""
+        """Read one record by itself, as the source wrote it. Never raises on account of what it holds."""
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        """Begin to read a spool's records.
+
+        Args:
+            ranges: the configured peer ranges (`192.0.2.0/24`).
+            note: what `Decoder.note` gave at the position that reading starts from; empty at the very beginning.
+        """
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
         """What a record that could not be read says of itself all the same; None if that cannot be read either.

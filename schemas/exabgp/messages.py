@@ -71,7 +71,7 @@ def _from_helper(line: HelperLine) -> Message:
 def _from_neighbor(line: NeighborLine) -> Message:
     neighbor, kind = line["neighbor"], line["type"]
     ts, source = from_unix(line["time"]), ExabgpProcess(line["pid"], line.get("counter"))
-    peer = _peer(neighbor["address"]["peer"], neighbor["asn"]["peer"])
+    peer = peer_of(neighbor["address"]["peer"], neighbor["asn"]["peer"])
     wire = _bytes(line["header"]) + _bytes(line.get("body", "0x")) if "header" in line else None
     body = neighbor.get("message", _NO_BODY)
     if kind == "update" and "update" in body and "header" not in body and neighbor.get("direction") != "send":
@@ -94,7 +94,12 @@ _NO_BODY: Body = {}
 
 
 @lru_cache(maxsize=1024)
-def _peer(address: str, asn: int) -> Peer:
+def peer_of(address: str, asn: int) -> Peer:
+    """The peer of this address, in its one spelling, and AS.
+
+    Raises:
+        ValueError: this is no AS.
+    """
     return Peer(address=address, asn=asn)
 
 

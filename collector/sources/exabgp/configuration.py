@@ -205,9 +205,11 @@ def _next_hops(peer: PeerSettings) -> list[str]:
 
 
 def _api(peer: PeerSettings) -> str:
-    kinds = ["parsed", *(["consolidate"] if peer.wire_bytes else [])]
-    received = [*kinds, "open", "update", "notification", "refresh", "keepalive"]
-    sent = [*kinds, "notification"]  # why ExaBGP ended a session stands in there
+    received = ["parsed", "open", "update", "notification", "refresh", "keepalive"]
+    sent = ["parsed", "notification"]  # why ExaBGP ended a session stands in there
+    if peer.wire_bytes:
+        received.insert(1, "consolidate")
+        sent += ["consolidate", "packets", "open"]  # of both OPENs follows how UPDATEs are to be read
     blocks = [
         _block(direction, [f"{kind};" for kind in those], indent="        ")
         for direction, those in (("receive", received), ("send", sent))

@@ -16,15 +16,14 @@ is not known, and the gap says so.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from collector.sources.exabgp.neighbours import Neighbours
 from collector.sources.source import NONE, Effect, Loss
 from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, ReceiverStart, Reload, Shutdown
 from schemas.stored import GapCause
@@ -134,9 +133,8 @@ class Counting:
 
     def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
         self._state = _STATE.validate_python(note) if note else _State()
-        self._ranges = [ipaddress.ip_network(one) for one in ranges]
         self._losses: list[Loss] = []
-        self._counter_name = lru_cache(maxsize=4096)(self._range_of)
+        self._counter_name = Neighbours(ranges).name_of
 
     def note(self) -> Mapping[str, Any]:
         """The state, as JSON can hold it."""
@@ -402,11 +400,6 @@ class Counting:
         if hole and (last.line < hole.line if last else hole.since <= ts):
             return hole.cause
         return "pipe"
-
-    def _range_of(self, address: str) -> str:
-        """The range that counts for an address, or the address itself."""
-        parsed = ipaddress.ip_address(address)
-        return next((str(network) for network in self._ranges if parsed in network), address)
 
     def _add(
         self,

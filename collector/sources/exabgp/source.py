@@ -11,8 +11,9 @@ from collector.settings import Settings
 from collector.sources.exabgp import route_refresh, session_ends
 from collector.sources.exabgp.counting import SILENCE, Counting
 from collector.sources.exabgp.decode import counted, decode
+from collector.sources.exabgp.decoder import ExabgpDecoder
 from collector.sources.exabgp.files import requests_pipe
-from collector.sources.source import Ask, Continuity, End, Rejection
+from collector.sources.source import Ask, Continuity, Decoder, End, Rejection
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent
 
@@ -29,8 +30,12 @@ class ExabgpSource:
         return settings.exabgp.processes
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one line."""
+        """Read one line, from its JSON."""
         return decode(raw)
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        """Begin to read lines, from their messages' bytes where they have them."""
+        return ExabgpDecoder(ranges, note)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
         """What a rejected line says of itself."""

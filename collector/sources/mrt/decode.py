@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any, Final
 
 from collector.bgp import mrt
-from collector.bgp.decode import BadMessageError, decode_message
+from collector.bgp.decode import BadMessageError, as_message, decode_message
 from collector.bgp.messages import FAMILIES, HEADER_LENGTH, Abilities, Family
 from collector.sources.source import Rejection
 from schemas import message
@@ -48,7 +48,7 @@ def decode(raw: bytes) -> Message | Rejection:
         return Rejection(_mislabelled(record) or str(error))
     if not record.add_path and _has_two_defaults(said) and (reason := _mislabelled(record)):
         return Rejection(reason)
-    return _message(said, common, local)
+    return as_message(said, common, local)
 
 
 def counted(raw: bytes) -> Counted | None:
@@ -73,24 +73,6 @@ def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
     if old == _ESTABLISHED and new != _ESTABLISHED:
         return message.StateChange(**common, local=local, state="down", reason=" to ".join(states))
     return message.Detail(**common, kind="fsm", detail={"from": states[0], "state": states[1]})
-
-
-def _message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
-    kind = said.pop("kind")
-    if kind == "update":
-        return message.Update(**common, **said)
-    if kind == "open":
-        return message.Open(**common, local=local, **said)
-    made: Message = _KINDS[kind](**common, **said)
-    return made
-
-
-_KINDS: Final[dict[str, Any]] = {
-    "eor": message.EndOfRib,
-    "keepalive": message.Keepalive,
-    "notification": message.Notification,
-    "refresh": message.Refresh,
-}
 
 
 def _has_two_defaults(said: dict[str, Any]) -> bool:

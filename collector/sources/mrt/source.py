@@ -12,7 +12,7 @@ from collector.bgp.messages import notification_words
 from collector.instances import Instance
 from collector.settings import Settings
 from collector.sources.mrt.decode import counted, decode
-from collector.sources.source import NONE, Ask, Continuity, Effect, End, Rejection
+from collector.sources.source import NONE, Ask, Continuity, Decoder, Effect, End, Rejection, StatelessDecoder
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Event, Message, Notification, PeerMessage, Sent
 
@@ -53,6 +53,10 @@ class MrtSource:
     def decode(self, raw: bytes) -> Message | Rejection:
         """Read one record."""
         return decode(raw)
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        """A record says itself how it is to be read."""
+        return StatelessDecoder(decode)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
         """Whose a rejected record is."""

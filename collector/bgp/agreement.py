@@ -1,0 +1,44 @@
+"""What the two sides of a session agree on, of their OPENs: how the bytes of its messages are to be read."""
+
+from __future__ import annotations
+
+import struct
+
+from collector.bgp.messages import HEADER_LENGTH, Abilities, Family, capabilities, parse_open
+
+_ADD_PATH, _SENDS = 69, 2
+"""The capability of RFC 7911, and its mode of those who send path identifiers (3: who receive them too)."""
+
+
+def agreed(ours: bytes, theirs: bytes) -> Abilities:
+    """What holds for the messages that the other side sends us.
+
+    AS numbers are four bytes wide where both say so (RFC 6793 4.1); a family's routes carry path identifiers where we
+    receive and they send them (RFC 7911 4).
+
+    Args:
+        ours: our OPEN, with its header.
+        theirs: the other side's.
+
+    Raises:
+        ValueError: one of them is no OPEN of BGP-4.
+    """
+    mine, its = (parse_open(one[HEADER_LENGTH:]).abilities for one in (ours, theirs))
+    return Abilities(
+        as4=mine.as4 and its.as4,
+        families=mine.families & its.families,
+        add_path=mine.add_path & _with_path_ids(theirs[HEADER_LENGTH:]),
+        extended=mine.extended and its.extended,
+        ipv6_next_hops=mine.ipv6_next_hops & its.ipv6_next_hops,
+    )
+
+
+def _with_path_ids(body: bytes) -> frozenset[Family]:
+    """The families whose routes the sender of an OPEN sends with path identifiers, if the other side wants them."""
+    values = [value for code, value in capabilities(body) if code == _ADD_PATH]
+    return frozenset(
+        (afi, safi)
+        for value in values
+        for afi, safi, mode in struct.iter_unpack(">HBB", value[: len(value) - len(value) % 4])
+        if mode & _SENDS
+    )

@@ -1,0 +1,43 @@
+"""The lines of one spool, each into a message: from its message's bytes where it has them, and from JSON otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from collector.sources.exabgp import from_bytes
+from collector.sources.exabgp.agreements import Agreements
+from collector.sources.exabgp.decode import decode
+from collector.sources.exabgp.neighbours import Neighbours
+from collector.sources.source import Rejection
+from schemas.message import Message
+
+
+class ExabgpDecoder:
+    """See `collector.sources.source.Decoder`.
+
+    Args:
+        ranges: the configured peer ranges (`192.0.2.0/24`).
+        note: what `note` gave at the position that reading starts from.
+    """
+
+    def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
+        self._agreements = Agreements(Neighbours(ranges).name_of, note)
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read the next line, without its newline."""
+        line = from_bytes.split(raw)
+        if line is None:
+            message = decode(raw)
+        else:
+            agreed = self._agreements.of(line.peer.address, line.pid, line.counter) if line.is_update else None
+            message = from_bytes.read(line, agreed) or decode(raw)
+        if not isinstance(message, Rejection):
+            self._agreements.follow(message)
+        elif line is not None:
+            self._agreements.count(line.peer.address, line.pid, line.counter)
+        return message
+
+    def note(self) -> Mapping[str, Any]:
+        """What has to be remembered over a restart: how the messages of sessions that are up are to be read."""
+        return self._agreements.note()

@@ -1,0 +1,94 @@
+"""Lines that carry their message's bytes (`wire_bytes`), read from these: of ExaBGP's own only what stands around them.
+
+What ExaBGP makes of a message, wrong or no JSON at all, is not looked at: docs/exabgp-differences.md lists where that
+matters.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from collector.bgp.decode import BadMessageError, as_message, decode_message
+from collector.bgp.messages import UPDATE, Abilities
+from schemas.exabgp.messages import peer_of
+from schemas.message import ExabgpProcess, Message, Peer, Update
+from schemas.scalars import from_unix, normalise_address
+
+_ANY_SESSION: Final = Abilities(as4=True, families=frozenset())
+"""For messages that read alike in every session: all but UPDATE."""
+_LINE: Final = re.compile(
+    rb"""\{\ "exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),\ "host"\ :\ "[^"]*",
+    \ "pid"\ :\ (\d{1,9}),\ "ppid"\ :\ \d{1,9},\ "counter":\ (\d{1,18}),
+    \ "type":\ "(?:open|update|notification|keepalive|refresh)",
+    \ "header":\ "0x([0-9A-Fa-f]{38})",(?:\ "body":\ "0x((?:[0-9A-Fa-f]{2})*+)",)?
+    \ "neighbor":\ \{\ "address":\ \{\ "local":\ "([0-9a-fA-F.:]{2,45})",\ "peer":\ "([0-9a-fA-F.:]{2,45})"\ \},
+    \ "asn":\ \{\ "local":\ (\d{1,10}),\ "peer":\ (\d{1,10})\ \}(?:,\ "router-id":\ "[0-9.]{7,15}")?
+    \ ,\ "direction":\ "receive\"""",
+    re.VERBOSE,
+)
+"""As ExaBGP 5.0 and 4.2 write it (reactor/api/response/json.py)."""
+_SIGN: Final = b'"header": "0x'
+_WITHIN: Final = 400
+"""So far into a line stands the sign at most: a host's name has 255 bytes."""
+
+
+class WireLine(NamedTuple):
+    """What a line that carries a received message's bytes says beside them."""
+
+    time: float
+    pid: int
+    counter: int
+    wire: bytes
+    """The whole message with its header (RFC 4271 4.1)."""
+    local: tuple[str, int]
+    """Our address and AS."""
+    peer: Peer
+
+    @property
+    def is_update(self) -> bool:
+        """Whether it takes what the session's sides agreed on to read it."""
+        return self.wire[18] == UPDATE
+
+
+def split(raw: bytes) -> WireLine | None:
+    """Take a line apart; None where it carries no received message's bytes, or is not as ExaBGP writes it."""
+    if raw.find(_SIGN, 0, _WITHIN) < 0 or not raw.endswith(b"}"):
+        return None
+    found = _LINE.match(raw)
+    if found is None:
+        return None
+    time, pid, counter, header, body, local, peer, local_asn, asn = found.groups()
+    try:
+        return WireLine(
+            float(time),
+            int(pid),
+            int(counter),
+            bytes.fromhex((header + (body or b"")).decode()),
+            (normalise_address(local.decode()), int(local_asn)),
+            peer_of(normalise_address(peer.decode()), int(asn)),
+        )
+    except ValueError:  # an address or an AS that is none
+        return None
+
+
+def read(line: WireLine, agreed: Abilities | None) -> Message | None:
+    """The message in a line's bytes; None where they cannot be read.
+
+    Args:
+        line: the line.
+        agreed: what the sides of its session agreed on; None if that is not known, without which no UPDATE is read.
+    """
+    if agreed is None and line.is_update:
+        return None
+    try:
+        said = decode_message(line.wire, agreed or _ANY_SESSION)
+        ts, source = from_unix(line.time), ExabgpProcess(line.pid, line.counter)
+        if said["kind"] == "update":
+            return Update(
+                ts, source, line.peer, line.wire, said.get("attributes"), said.get("announce"), said.get("withdraw")
+            )
+        common = {"ts": ts, "source": source, "peer": line.peer, "wire": line.wire}
+        return as_message(said, common, peer_of(*line.local))
+    except (BadMessageError, ValueError):
+        return None
