@@ -18,7 +18,7 @@ ROUNDS  ?=
 TABLES  ?= 20
 STORE   ?=
 
-.PHONY: help demo run test bare-debian whole-table faults fuzz bench tools docs lint format lock clean
+.PHONY: help demo run test bare-debian whole-table faults fuzz differences bench tools docs lint format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -45,6 +45,9 @@ faults: $(READY) tools ## kill every part, take the store away, and compare: KIL
 
 fuzz: $(READY) ## hostile lines over decode and over the whole path: FUZZ_LINES=1000000 SEED=n
 	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
+
+differences: $(READY) ## every UPDATE of two RIS files, read from its bytes and from ExaBGP's JSON
+	EVERY=1 $(BIN)/python -m pytest -s tests/unit/test_exabgp_differences.py $(PYTEST_ARGS)
 
 bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n STORE=secantusd-rs
 	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) STORE=$(STORE) $(BIN)/python -m benchmarks

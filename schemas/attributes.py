@@ -112,7 +112,7 @@ _TREATED, _DISCARDED = "treat-as-withdraw", "discard"
 
 
 def malformed(error: str) -> str:
-    """What ExaBGP did about malformed attributes in RFC 7606's words: `treat-as-withdraw: malformed COMMUNITIES`."""
+    """What became of malformed attributes in RFC 7606's words: `treat-as-withdraw: malformed COMMUNITIES`."""
     done, _, name = error.partition(" due to ")
     said = _NAMES.get(name, name.upper().replace("-", "_")) or "attribute"
     return f"{'attribute-discard' if done == _DISCARDED else done}: malformed {said}"
@@ -159,17 +159,18 @@ class StoredUnknownAttribute(TypedDict):
 class Attributes(TypedDict, total=False):
     """The path attributes that all announced routes of one UPDATE share, as documents hold them: present ones only.
 
-    ExaBGP has read them: unknown attributes that are not transitive are not here (RFC 4271 5 has them ignored), nor
-    are the order of communities and the flags of those that it knows. Only the message's bytes have these
-    (`wire_bytes`).
+    Where the message came with its bytes (`wire_bytes`, or another source than ExaBGP) they are as these have them.
+    Otherwise ExaBGP has read them: unknown attributes that are not transitive are not here then (RFC 4271 5 has them
+    ignored), nor is the order of communities, see docs/exabgp-differences.md.
     """
 
     origin: Literal["igp", "egp", "incomplete", "invalid"]
-    """ORIGIN (5.1.1). `invalid`: the peer sent a value that RFC 4271 does not know."""
+    """ORIGIN (5.1.1). `invalid`: ExaBGP's word for a value that RFC 4271 does not know; of a message's bytes that is
+    treat-as-withdraw (RFC 7606 7.1)."""
     as_path: AsPath
-    """AS_PATH (5.1.2), as ExaBGP reads it: on a session with AS numbers of two bytes AS4_PATH is merged in (RFC 6793
-    4.2.3), confederation segments (RFC 5065) are AS_SEQUENCEs with ExaBGP 5, and an announcement without AS_PATH, which
-    is malformed, cannot be told from one with an empty one."""
+    """AS_PATH (5.1.2). On a session with AS numbers of two bytes AS4_PATH is merged in (RFC 6793 4.2.3). Without the
+    message's bytes confederation segments (RFC 5065) are AS_SEQUENCEs. An announcement without AS_PATH, which is
+    malformed, cannot be told from one with an empty one."""
     med: Uint32
     """MULTI_EXIT_DISC (5.1.4)."""
     local_pref: Uint32
@@ -178,7 +179,7 @@ class Attributes(TypedDict, total=False):
     """ATOMIC_AGGREGATE (5.1.6)."""
     aggregator: StoredAggregator
     communities: list[str]
-    """COMMUNITIES (RFC 1997), sorted by ExaBGP."""
+    """COMMUNITIES (RFC 1997); sorted by ExaBGP where the message's bytes are not stored."""
     large_communities: list[str]
     """LARGE_COMMUNITY (RFC 8092)."""
     extended_communities: list[StoredExtendedCommunity]
@@ -200,7 +201,8 @@ class Attributes(TypedDict, total=False):
     """BGP-LS attribute (RFC 9552), as ExaBGP prints it."""
     unknown: list[StoredUnknownAttribute]
     error: str
-    """What ExaBGP did about malformed attributes (RFC 7606 2), in its words: `treat-as-withdraw`, with all that was
-    announced under `withdraw`, or `discard`, without the attribute; sometimes with ` due to ` and the attribute."""
+    """What became of malformed attributes (RFC 7606 2), in ExaBGP's words: `treat-as-withdraw`, with all that was
+    announced under `withdraw`, or `discard`, without the attribute. With the message's bytes it is what RFC 7606 says of
+    these, with ` due to ` and the attribute; without them what ExaBGP did, which does not always name it."""
     other: dict[str, Any]
     """Attributes under names that this version does not know, as ExaBGP prints them."""

@@ -189,7 +189,10 @@ class Keepalive(_FromPeer):
 
 
 class Notification(_FromPeer):
-    """NOTIFICATION (RFC 4271 4.5) that the peer sent; `data` in hexadecimal, `text` as ExaBGP reads it (RFC 9003)."""
+    """NOTIFICATION (RFC 4271 4.5) that the peer sent; `data` in hexadecimal, `text` an operator's words (RFC 9003).
+
+    Without the message's bytes ExaBGP's own words stand in both: `Shutdown Communication: "..."`.
+    """
 
     kind: Literal["notification"] = "notification"
     code: int

@@ -53,8 +53,8 @@ class _Attributed(_Answer):
     other_attributes: dict[str, Any] | None = None
     """Those that ExaBGP knows and this version does not, as it prints them."""
     error: str | None = None
-    """What ExaBGP did about malformed attributes (RFC 7606): `treat-as-withdraw: malformed COMMUNITIES` of a `withdraw`
-    that the peer did not say, `attribute-discard: malformed AGGREGATOR` of an announcement."""
+    """What became of malformed attributes (RFC 7606): `treat-as-withdraw: malformed COMMUNITIES` of a `withdraw` that
+    the peer did not say, `attribute-discard: malformed AGGREGATOR` of an announcement."""
 
 
 class _Entry(_Answer):

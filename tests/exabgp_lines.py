@@ -6,7 +6,8 @@ import struct
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from exabgp.bgp.message.action import Action  # type: ignore[import-untyped]  # it has no types
+from exabgp.bgp.message import Notification  # type: ignore[import-untyped]  # it has no types
+from exabgp.bgp.message.action import Action  # type: ignore[import-untyped]
 from exabgp.bgp.message.direction import Direction  # type: ignore[import-untyped]
 from exabgp.bgp.message.open.capability import Negotiated  # type: ignore[import-untyped]
 from exabgp.bgp.message.update import Update  # type: ignore[import-untyped]
@@ -15,8 +16,10 @@ from exabgp.bgp.neighbor import Neighbor  # type: ignore[import-untyped]
 from exabgp.logger import log  # type: ignore[import-untyped]
 from exabgp.protocol.family import AFI, SAFI, Family  # type: ignore[import-untyped]
 from exabgp.reactor.api.response import Response  # type: ignore[import-untyped]
+from exabgp.util import hexstring  # type: ignore[import-untyped]
 from exabgp.version import json as json_version  # type: ignore[import-untyped]
 
+from collector.bgp.messages import message
 from tests.support import Router
 
 log.silence()
@@ -67,6 +70,13 @@ def body(attributes: bytes = b"", announce: bytes = b"", withdraw: bytes = b"") 
     return struct.pack(">H", len(withdraw)) + withdraw + struct.pack(">H", len(attributes)) + attributes + announce
 
 
+def with_bytes(line: bytes, wire: bytes) -> bytes:
+    """A line with its message's bytes, as ExaBGP prints them when asked to `consolidate`."""
+    said = f', "header": "0x{wire[:19].hex()}"' + (f', "body": "0x{wire[19:].hex()}"' if wire[19:] else "")
+    before, neighbor, behind = line.partition(b', "neighbor"')
+    return before + said.encode() + neighbor + behind
+
+
 class Speaker(Router):
     """A router whose UPDATEs are given in bytes, to an ExaBGP that offers all families."""
 
@@ -91,6 +101,18 @@ class Speaker(Router):
         line = self.line("update", direction="receive", message="MESSAGE").replace(b'"MESSAGE"', str(text).encode())
         if not self._consolidate:
             return line
-        header = b"\xff" * 16 + (19 + len(said)).to_bytes(2) + b"\2"
-        wire = f'"type": "update", "header": "0x{header.hex()}", "body": "0x{said.hex()}"'
-        return line.replace(b'"type": "update"', wire.encode())
+        return with_bytes(line, message(2, said))
+
+    def hear_notification(self, said: bytes) -> bytes:
+        """The line of a NOTIFICATION, given without its header."""
+        notification = Notification.unpack_message(said, Direction.IN, self._negotiated)
+        text = Response.JSON(json_version)._kv(
+            {
+                "code": notification.code,
+                "subcode": notification.subcode,
+                "data": hexstring(notification.data),
+                "message": notification.data.decode("utf-8", "replace"),
+            }
+        )
+        line = self.line("notification", direction="receive", notification="SAID")
+        return line.replace(b'"SAID"', f"{{ {text} }}".encode())

@@ -94,8 +94,10 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         if reader is None:
             _keep(values, code, flags, value)
             continue
+        if flags & _BOTH != reader.flags:  # RFC 7606 3 (c)
+            error = _worse(error, f"{_WITHDRAW} due to {reader.name}")
+            continue
         try:
-            _check_flags(flags, reader.flags)
             values[reader.field] = reader.read(value, as4)
         except FaultError:
             error = _worse(error, f"{reader.remedy} due to {reader.name}")
@@ -109,11 +111,6 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         values["error"] = error
     document = {field: values[field] for field in _FIELDS if field in values}
     return PathAttributes(document, hop[1] if hop else b"", reach and reach[1], unreach and unreach[1])
-
-
-def _check_flags(flags: int, right: int) -> None:
-    if flags & (_OPTIONAL | _TRANSITIVE) != right:
-        raise FaultError("flags")
 
 
 def _split(data: bytes, found: dict[int, tuple[int, bytes]]) -> str:

@@ -154,7 +154,7 @@ def _keepalive(body: bytes, _session: Abilities) -> dict[str, Any]:
 def _notification(body: bytes, _session: Abilities) -> dict[str, Any]:
     if len(body) < 2:
         raise BadMessageError("NOTIFICATION: no error code (RFC 4271 4.5)")
-    said: dict[str, Any] = {"kind": "notification", "code": body[0], "subcode": body[1], "data": body[2:].hex()}
+    said: dict[str, Any] = {"kind": "notification", "code": body[0], "subcode": body[1], "data": body[2:].hex().upper()}
     if text := shutdown_communication(body):
         said["text"] = text
     return said

@@ -191,7 +191,7 @@ def distinguisher(rd: bytes) -> str:
         return f"{socket.inet_ntoa(rd[2:6])}:{int.from_bytes(rd[6:8])}"
     if kind == 2:
         return f"{int.from_bytes(rd[2:6])}:{int.from_bytes(rd[6:8])}"
-    return f"0x{rd.hex()}"
+    return f"0x{rd.hex().upper()}"  # as ExaBGP spells it: it tells routes apart
 
 
 def _objects(family: Family, data: bytes, event: Event, *, add_path: bool, hop: bytes) -> list[Any]:

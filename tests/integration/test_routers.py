@@ -329,6 +329,8 @@ async def test_the_bytes_of_every_message(bench: Bench) -> None:
             wire, code = document["wire"], kinds.get(document.get("kind", ""), 2)
             # RFC 4271 4.1: marker, length, type.
             assert (wire[:16], int.from_bytes(wire[16:18]), wire[18]) == (b"\xff" * 16, len(wire), code)
+        # Of both OPENs follows how the bytes of UPDATEs are read.
+        assert {one["wire"][18] for one in await bench.documents("messages", kind="sent", category="open")} == {1}
         (notification,) = [one["wire"] for one in messages if one["kind"] == "notification"]
         assert notification[19:] == bytes((6, 2, len(WHY))) + WHY.encode()  # RFC 9003
         (update,) = await bench.documents("updates", **{"announce.nlri": V4})

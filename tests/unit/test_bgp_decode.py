@@ -18,7 +18,6 @@ from schemas.message import EndOfRib, Update
 from tests.exabgp_lines import NEXT_HOP, ORIGIN, Speaker, as_path, attribute, body, packed, prefixes, reach, unreach
 from tests.families import ROUTES, Route
 from tests.fuzz.messages import hostile
-from tests.support import SHARED
 
 AS4 = Abilities(as4=True, families=frozenset())
 PATH = ORIGIN + as_path(64500)
@@ -182,21 +181,3 @@ def test_whatever_comes_is_a_document_or_a_reason() -> None:
 @given(st.binary(max_size=200), st.integers(1, 5))
 def test_noise_is_a_document_or_a_reason(said: bytes, kind: int) -> None:
     assert read(MARKER + struct.pack(">HB", 19 + len(said), kind) + said, AS4)
-
-
-def recorded() -> list[bytes]:
-    """Lines of UPDATEs that have their message's bytes."""
-    files = sorted((SHARED / "exabgp-json").glob("mode-*.jsonl"))
-    lines = [line for file in files for line in file.read_bytes().splitlines()]
-    return [line for line in lines if b'"header": "0x' in line and b'"update": {' in line]
-
-
-def test_recorded_lines_say_what_their_bytes_say() -> None:
-    lines = recorded()
-    for line in lines:
-        message = decode(line)
-        assert isinstance(message, Update | EndOfRib)
-        assert message.wire
-        assert unordered(decode_message(message.wire, AS4)) == unordered(said_by(message))
-    if not lines:
-        pytest.skip(f"{SHARED} is not here")

@@ -18,13 +18,13 @@ from schemas.scalars import from_unix, normalise_address
 _ANY_SESSION: Final = Abilities(as4=True, families=frozenset())
 """For messages that read alike in every session: all but UPDATE."""
 _LINE: Final = re.compile(
-    rb"""\{\ "exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),\ "host"\ :\ "[^"]*",
-    \ "pid"\ :\ (\d{1,9}),\ "ppid"\ :\ \d{1,9},\ "counter":\ (\d{1,18}),
+    rb"""\{\ ?"exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),\ "host"\ ?:\ "[^"]*",
+    \ "pid"\ ?:\ (\d{1,9}),\ "ppid"\ ?:\ \d{1,9},\ "counter":\ (\d{1,18}),
     \ "type":\ "(?:open|update|notification|keepalive|refresh)",
     \ "header":\ "0x([0-9A-Fa-f]{38})",(?:\ "body":\ "0x((?:[0-9A-Fa-f]{2})*+)",)?
-    \ "neighbor":\ \{\ "address":\ \{\ "local":\ "([0-9a-fA-F.:]{2,45})",\ "peer":\ "([0-9a-fA-F.:]{2,45})"\ \},
-    \ "asn":\ \{\ "local":\ (\d{1,10}),\ "peer":\ (\d{1,10})\ \}(?:,\ "router-id":\ "[0-9.]{7,15}")?
-    \ ,\ "direction":\ "receive\"""",
+    \ "neighbor":\ \{\ ?"address":\ \{\ ?"local":\ "([0-9a-fA-F.:]{2,45})",\ "peer":\ "([0-9a-fA-F.:]{2,45})"\ ?\},
+    \ "asn":\ \{\ ?"local":\ (\d{1,10}),\ "peer":\ (\d{1,10})\ ?\}(?:,\ "router-id":\ "[0-9.]{7,15}")?
+    \ ?,\ "direction":\ "receive\"""",
     re.VERBOSE,
 )
 """As ExaBGP 5.0 and 4.2 write it (reactor/api/response/json.py)."""

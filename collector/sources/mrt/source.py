@@ -78,7 +78,7 @@ class MrtSource:
             direction="received",
             code=message.code,
             subcode=message.subcode,
-            data=message.data[: 2 * _MOST_DATA],
+            data=message.data[: 2 * _MOST_DATA].lower(),
         )
 
     def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
