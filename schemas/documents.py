@@ -230,6 +230,9 @@ class Snapshot(_Document):
     """UPDATEs of the session so far, as its document counts them."""
     routes: int
     """In its parts; of changes those that were withdrawn as well."""
+    standing: dict[str, int] | None = None
+    """How many routes stood at `ts`, by family: of changes those of the whole table with the changes applied. Absent
+    where 0.2 or an earlier version stored it."""
     parts: list[SnapshotPart]
     """In the order of their routes."""
 

@@ -203,7 +203,11 @@ class PeerStatus(_Answer):
     updates: int = 0
     """UPDATEs of the current session, or of the last one."""
     routes: int = 0
-    """Routes that stand now; 0 when the session is down."""
+    """Routes that stand; 0 when the session is down."""
+    routes_by_family: dict[str, int] = {}
+    routes_at: Timestamp | None = None
+    """When so many stood, where that was not now: a large table is counted when it is stored, and whenever nothing was
+    said since."""
     reason: str | None = None
     """Why it is not up: why its last session ended, or, where there was none, why its last attempt failed."""
     reason_at: Timestamp | None = None

@@ -187,6 +187,7 @@ class SnapshotDocument(_Stored):
     base: NotRequired[ObjectId]
     updates: int
     routes: int
+    standing: NotRequired[dict[str, int]]
     parts: list[PartDocument]
 
 

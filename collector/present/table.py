@@ -344,6 +344,7 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("keepalive", _age, right=True),
         _Column("updates", lambda peer: peer.updates, right=True),
         _Column("routes", lambda peer: peer.routes, right=True),
+        _Column("counted (UTC)", lambda peer: peer.routes_at),
         _Column("description", lambda peer: peer.description, folds=True),
         _Column("at (UTC)", lambda peer: None if peer.reason_at == peer.since else peer.reason_at),
         _Column("reason", lambda peer: peer.reason, folds=True),

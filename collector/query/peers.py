@@ -72,6 +72,7 @@ async def _latest(store: Store) -> dict[str, SessionDocument]:
 
 async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) -> PeerStatus:
     keepalive = session.get("last_keepalive")
+    counted = await (await known(store, session, None)).count()
     return PeerStatus(
         address=session["peer"]["address"],
         asn=session["peer"]["asn"],
@@ -82,7 +83,9 @@ async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) ->
         last_keepalive=keepalive,
         keepalive_age=max((datetime.now(UTC) - keepalive).total_seconds(), 0.0) if keepalive else None,
         updates=session["updates"],
-        routes=await (await known(store, session, None)).count(),
+        routes=sum(counted.by_family.values()),
+        routes_by_family=dict(sorted(counted.by_family.items())),
+        routes_at=counted.at,
         **_view(session),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -176,16 +177,26 @@ def _order_of(item: tuple[RouteKey, RouteEntry]) -> bytes:
     return order(item[0])
 
 
-async def count(store: Store, whole: Snapshot | None, fold: Fold) -> int:
-    """How many routes `changed` would give: only parts are read that changes reach into."""
+async def count(store: Store, whole: Snapshot | None, fold: Fold) -> Counter[str]:
+    """How many routes `changed` would give, by family: only parts are read that changes reach into."""
     changes = await _ahead(fold)
-    total = 0
+    stored = whole.standing if whole else {}
+    total = Counter(stored)
     for part, read in _readers(store, whole):
         of_part = await changes.all_upto(part.last)
-        total += len(_merge(await read(), of_part)) if of_part else part.routes
+        if of_part or stored is None:
+            items = await read()
+            if stored is not None:
+                total.subtract(families(items))
+            total.update(families(_merge(items, of_part)))
     while rest := changes.some(pages.ROUTES):
-        total += len(_merge([], rest))
-    return total
+        total.update(families(_merge([], rest)))
+    return +total
+
+
+def families(items: Items) -> Counter[str]:
+    """How many routes there are of each family."""
+    return Counter(key.family for key, _ in items)
 
 
 async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) -> AsyncIterator[list[Beside]]:
@@ -263,6 +274,7 @@ async def write_changes(
 ) -> Snapshot:
     """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
     snapshot = await _empty(store, session, ts, updates, base.key)
+    snapshot.standing = await count(store, base, fold)
     return await _write(store, snapshot, _changes(fold))
 
 
@@ -300,7 +312,9 @@ async def _free(
 async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) -> Snapshot:
     await store.replace("snapshots", [snapshot.to_document()])
     waiting: list[Document] = []
+    total: Counter[str] = Counter()
     async for items in paged:
+        total.update(families(items))
         whose = {"snapshot": snapshot.key, "part": len(snapshot.parts)}
         part = await _part(store, snapshot, items, whose)
         snapshot.parts.append(part)
@@ -313,6 +327,8 @@ async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) 
     if not await has_all_parts(store, snapshot):
         raise StoreError("a snapshot was removed while it was written")
     snapshot.routes = sum(part.routes for part in snapshot.parts)
+    if snapshot.base is None:
+        snapshot.standing = total
     snapshot.complete = True
     await store.replace("snapshots", [snapshot.to_document()])
     return snapshot

@@ -15,6 +15,8 @@ import pytest
 from bson import ObjectId
 
 from collector.errors import StoreError
+from collector.query import peer_ribs
+from collector.query.peers import peers
 from collector.query.rib import RibQuery, rib
 from collector.query.status import rib_lag
 from collector.rib import fold, pages, snapshots
@@ -29,6 +31,7 @@ from tests.store.test_archive import archive
 from tests.support import Router, until
 
 T0 = datetime(2026, 1, 15, 5, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def day(router: Router, hours: int = 20) -> list[bytes]:
@@ -89,6 +92,7 @@ async def test_whole_tables_are_stored_at_fixed_hours_and_changes_in_between(
     for one in found:
         assert one.base is None or whole[one.base].ts < one.ts
         assert one.routes == sum(part.routes for part in one.parts)
+        assert sum((one.standing or {}).values()) == len(await prefixes(store, one.ts - MILLISECOND))
     assert await parts(store) == sum(len(one.parts) for one in found)
     assert len(await prefixes(store, T0 + timedelta(hours=12))) == 80 + 12 + 1
 
@@ -113,6 +117,33 @@ async def test_tables_are_made_anew(data_dir: Path, store: Store, monkeypatch: p
         assert await parts(store) == len(found)
         assert [await prefixes(store, moment) for moment in moments] == before
     assert told[-1] == (1, 1)
+
+
+async def test_a_large_table_is_counted_when_it_is_stored(
+    data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_ribs, "_COUNTED_AT_ONCE", 50)
+    router = Router()
+    await archive(data_dir, store, *day(router, hours=10))
+
+    async def counted() -> tuple[int, dict[str, int], datetime | None]:
+        [peer] = [one async for one in peers(store)]
+        return peer.routes, peer.routes_by_family, peer.routes_at
+
+    assert await counted() == (91, {"ipv4 unicast": 91}, None)  # no table is stored yet
+    await rebuild(store, Rhythm(8, 6))
+    newest = (await tables(store))[-1]
+    stored = len(await prefixes(store, newest.ts - MILLISECOND))
+    assert newest.base
+    assert await counted() == (stored, {"ipv4 unicast": stored}, newest.ts)
+    assert stored < 91
+    # What versions before stored has no counts.
+    for one in await tables(store):
+        one.standing = None
+        await store.replace("snapshots", [one.to_document()])
+    assert await counted() == (91, {"ipv4 unicast": 91}, None)
+    await rebuild(store, Rhythm(1, 1))
+    assert await counted() == (91, {"ipv4 unicast": 91}, None)  # nothing was said since
 
 
 async def test_changes_of_a_table_that_is_gone_are_none(data_dir: Path, store: Store) -> None:
