@@ -15,7 +15,7 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
 - `--cache-size 256M`: its resident size is 300 MB after one table of 600,000 routes. It grows with what it has been
   through: 1.5 GB after ten tables within minutes, and the one in Rust is like that.
 - a file of ours for `--config`: or it would take a secantusd.toml from the working directory, the home or /etc. It
-  switches the TTL monitor off; see `collector.store.expiry`.
+  asks for no TTL monitor, which 0.7.0b3 does not heed; see `collector.store.expiry`.
 
 - `--auth`: it asks for a password, ours (`collector.store.credentials`). It has no user at first, and only one that
   asks for none makes users, so a data directory that is new, or of bgpledger 0.1, is opened without for a moment, at a
