@@ -9,8 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from bisect import insort
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -24,6 +35,7 @@ from collector.rib.fold import Change, Fold
 from collector.rib.routes import BEHIND_PREFIXES, WITHDRAWN, Items, Range, RouteEntry, RouteKey, order
 from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST
+from collector.tasks import end
 from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart
 from schemas.keys import collector_number, key_behind, make_snapshot_key
 from schemas.scalars import spoken
@@ -34,6 +46,8 @@ Beside = tuple[RouteKey, RouteEntry, RouteEntry]
 
 _AT_ONCE = 8
 """Parts that are written together."""
+_READ_AHEAD = 3
+"""Parts that are read at once."""
 _FIRST_LOOK = 4
 """Snapshots: there are thousands of a session that lasts, and one of the newest nearly always serves."""
 _LOOKS = 16
@@ -147,15 +161,31 @@ async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range 
         StoreError: the table was removed meanwhile.
     """
     changes = await _ahead(fold)
-    for part, read in _readers(store, whole):
-        of_part = await changes.all_upto(part.last)
-        if _meet(part, span):
-            items = await read()
-            yield _merge(items, of_part) if of_part else items
-        elif of_part:
-            yield _merge([], of_part)
+    if whole:
+        async with aclosing(_read_ahead(store, whole, span)) as parts:
+            async for last, items in parts:
+                of_part = await changes.all_upto(last)
+                yield _merge(items, of_part) if of_part else items
     while rest := changes.some(pages.ROUTES):
         yield _merge([], rest)
+
+
+async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> AsyncGenerator[tuple[bytes, Items], None]:
+    """Where each part ends, and its routes; while they are looked at, the next parts are read."""
+    coming: deque[tuple[bytes, asyncio.Task[Items]]] = deque()
+    parts = iter([part for part in whole.parts if _meet(part, span)])
+    try:
+        while True:
+            for part in islice(parts, _READ_AHEAD - len(coming)):
+                coming.append((part.last, asyncio.create_task(_read(store, whole, part))))
+            if not coming:
+                return
+            last, reading = coming[0]
+            items = await reading
+            coming.popleft()
+            yield last, items
+    finally:
+        await end(*(reading for _, reading in coming))
 
 
 def _merge(items: Items, changes: Sequence[Change]) -> Items:
