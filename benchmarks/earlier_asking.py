@@ -97,6 +97,7 @@ def _served(root: Path, place: Path, table: Table) -> Iterator[Ask]:
 
         def ask(words: Sequence[str]) -> tuple[float, float]:
             environment = {**os.environ, "BGPLEDGER_MONGODB_URI": uri}
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
             began = time.monotonic()
             process = subprocess.Popen(
                 [str(root / ".venv/bin/bgpledger"), *words],

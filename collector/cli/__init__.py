@@ -14,13 +14,16 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import typer
-
-from collector.cli.options import before_the_command
 from collector.errors import BgpledgerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import typer
+
+
+_OBJECTS_OF_A_START = 500_000
+"""More than there are when a command has imported all that it needs; see `collector.cli.run_query.collect_rarely`."""
 
 
 class _Command(NamedTuple):
@@ -61,6 +64,10 @@ _COMMANDS = {
 
 def make_app(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
     """The command line with these commands."""
+    import typer
+
+    from collector.cli.options import before_the_command
+
     app = typer.Typer(
         name="bgpledger",
         no_args_is_help=True,
@@ -86,7 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that is no text must not end an answer
             stream.reconfigure(errors="backslashreplace")
     # What is imported stays: to look for cycles in it takes a tenth of the time of a question.
-    gc.set_threshold(50_000)
+    gc.set_threshold(_OBJECTS_OF_A_START)
+    # And to look through all that is installed for plugins of pydantic, which we have none of, takes another.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    import typer
+
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _no_empty_texts(words)

@@ -36,6 +36,7 @@ async def _archive(settings: Settings) -> None:
 
     from collector.archive.maintenance import Upkeep
     from collector.archive.outage import Together, announce, withdraw
+    from collector.cli.run_query import collect_rarely
     from collector.errors import one_error
     from collector.logs import log_to_stderr
     from collector.query.find_store import find_store
@@ -44,6 +45,7 @@ async def _archive(settings: Settings) -> None:
     from collector.tasks import end
 
     log_to_stderr(settings.log.level)
+    collect_rarely()
     states = Together(partial(announce, settings.data_dir))
     with ExitStack() as readers:
         async with find_store(settings, primary=True, at_rest=False) as store:

@@ -34,6 +34,7 @@ def command(
     """
     import asyncio
 
+    from collector.cli.run_query import collect_rarely
     from collector.daemon import run
     from collector.logs import log_to_stderr
     from collector.settings import Settings
@@ -53,4 +54,5 @@ def command(
 
     settings = read()
     log_to_stderr(settings.log.level)
+    collect_rarely()
     asyncio.run(run(settings, config, read))

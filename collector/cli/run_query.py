@@ -95,7 +95,10 @@ def say(said: str) -> None:
 
 
 def collect_rarely() -> None:
-    """Tell Python that answers, which come and go by the thousand, have no cycles: to look for some takes a fifth."""
+    """Look for cycles rarely, and not in what was imported; for who goes on behind the start.
+
+    Answers and documents, which come and go by the thousand, have none: to look for some takes a fifth.
+    """
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
 
