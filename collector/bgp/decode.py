@@ -29,7 +29,7 @@ from schemas import message
 from schemas.message import Message, Peer
 
 ROUTE_REFRESH: Final = 5
-_SUBTYPES: Final = {0: "query", 1: "begin", 2: "end"}  # RFC 7313 3.2
+SUBTYPES: Final = {0: "query", 1: "begin", 2: "end"}  # RFC 7313 3.2
 _NO_ATTRIBUTES: Final = 4
 _SHORTEST_OPEN: Final = 10
 
@@ -163,7 +163,7 @@ def _notification(body: bytes, _session: Abilities) -> dict[str, Any]:
 def _refresh(body: bytes, _session: Abilities) -> dict[str, Any]:
     if len(body) < 4:
         raise BadMessageError("ROUTE-REFRESH: no family (RFC 2918 3)")
-    subtype = _SUBTYPES.get(body[2], str(body[2]))
+    subtype = SUBTYPES.get(body[2], str(body[2]))
     return {"kind": "refresh", "family": family_name((int.from_bytes(body[:2]), body[3])), "subtype": subtype}
 
 

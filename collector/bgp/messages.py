@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 OPEN: Final = 1
@@ -139,6 +140,9 @@ _SAFI_NAMES: Final = {
     134: "flow-vpn",
 }
 
+_AFI_NUMBERS: Final = {name: number for number, name in _AFI_NAMES.items()}
+_SAFI_NUMBERS: Final = {name: number for number, name in _SAFI_NAMES.items()}
+
 Family = tuple[int, int]
 """Address family and subsequent address family, as numbers (RFC 4760)."""
 
@@ -152,6 +156,20 @@ def family_name(family: Family) -> str:
     """A family in ExaBGP's words, such as `ipv4 unicast`; numbers where it has none."""
     afi, safi = family
     return f"{_AFI_NAMES.get(afi, f'afi-{afi}')} {_SAFI_NAMES.get(safi, f'safi-{safi}')}"
+
+
+@lru_cache(maxsize=256)
+def family_number(name: str) -> Family:
+    """The family that `family_name` gives this name.
+
+    Raises:
+        ValueError: it gives it to none.
+    """
+    afi, _, safi = name.partition(" ")
+    numbers = _AFI_NUMBERS.get(afi), _SAFI_NUMBERS.get(safi)
+    first = int(afi.removeprefix("afi-")) if numbers[0] is None else numbers[0]
+    second = int(safi.removeprefix("safi-")) if numbers[1] is None else numbers[1]
+    return first, second
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,199 @@
+"""What documents have of a BGP message -> its bytes: the other way of `collector.bgp.decode`.
+
+Where the bytes that came are stored (`wire`) nobody needs this. AS numbers are four bytes wide. What is stored in words
+alone cannot be written: it is left out and named, or the whole message is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from collector.bgp.decode import ROUTE_REFRESH, SUBTYPES
+from collector.bgp.encode_attributes import attribute_bytes
+from collector.bgp.encode_capabilities import parameters_bytes
+from collector.bgp.encode_routes import UnwritableError, field_of, has_path_ids, is_classic, next_hop_bytes
+from collector.bgp.messages import (
+    AS_TRANS,
+    HEADER_LENGTH,
+    IPV4_UNICAST,
+    KEEPALIVE,
+    NOTIFICATION,
+    OPEN,
+    UPDATE,
+    Family,
+    family_number,
+    message,
+)
+from collector.bgp.routes import Event
+
+
+class MessageBytes(NamedTuple):
+    """One BGP message."""
+
+    data: bytes
+    """With its header (RFC 4271 4.1)."""
+    add_path: bool = False
+    """Its routes carry path identifiers (RFC 7911 3)."""
+    left_out: tuple[str, ...] = ()
+    """What the document has and these bytes have not."""
+
+
+def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
+    """The message that a document of `updates` or `messages` tells of.
+
+    Args:
+        document: with its `kind`; without, it is an UPDATE.
+
+    Returns:
+        Mostly one. Routes of an UPDATE that no single one can hold, as they have several next hops, or path
+        identifiers or none, stand in several, in their order.
+
+    Raises:
+        UnwritableError: it cannot be written; the text names what cannot.
+    """
+    writer = _WRITERS.get(document.get("kind", "update"))
+    if writer is None:
+        raise UnwritableError(f"messages of kind {document['kind']}")
+    try:
+        return writer(document)
+    except UnwritableError:
+        raise
+    except (ValueError, OverflowError, OSError, struct.error, KeyError, TypeError) as error:
+        raise UnwritableError("messages with values that do not fit into one") from error
+
+
+# --- UPDATE -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Update:
+    """The fields of one UPDATE (RFC 4271 4.3) while routes are put into it."""
+
+    add_path: bool | None = None
+    """None: nothing is in it yet."""
+    withdrawn: bytearray = field(default_factory=bytearray)
+    nlri: bytearray = field(default_factory=bytearray)
+    next_hop: bytes = b""
+    unreach: tuple[Family, bytearray] | None = None
+    reach: tuple[Family, bytes, bytearray] | None = None
+
+    def takes(self, group: Mapping[str, Any], event: Event) -> bool:
+        """Put a group of routes in, if there is a place for them."""
+        if self.add_path not in (None, has_path_ids(group)):
+            return False
+        family, hop = family_number(group["family"]), next_hop_bytes(family_number(group["family"]), group)
+        if is_classic(group):
+            if event == "announce" and self.nlri and hop != self.next_hop:
+                return False
+            (self.nlri if event == "announce" else self.withdrawn).extend(field_of(group, event))
+            self.next_hop = hop or self.next_hop
+        elif event == "withdraw":
+            self.unreach = self.unreach or (family, bytearray())
+            if self.unreach[0] != family:
+                return False
+            self.unreach[1].extend(field_of(group, event))
+        else:
+            self.reach = self.reach or (family, hop, bytearray())
+            if self.reach[:2] != (family, hop):
+                return False
+            self.reach[2].extend(field_of(group, event))
+        self.add_path = has_path_ids(group)
+        return True
+
+    def written(self, attributes: Mapping[str, Any]) -> MessageBytes:
+        """The whole message."""
+        reach = unreach = None
+        if self.reach:
+            (afi, safi), hop, routes = self.reach
+            reach = struct.pack(">HBB", afi, safi, len(hop)) + hop + b"\0" + routes
+        if self.unreach:
+            (afi, safi), routes = self.unreach
+            unreach = struct.pack(">HB", afi, safi) + routes
+        data, left_out = attribute_bytes(attributes, next_hop=self.next_hop, reach=reach, unreach=unreach)
+        body = len(self.withdrawn).to_bytes(2) + self.withdrawn + len(data).to_bytes(2) + data + self.nlri
+        return MessageBytes(message(UPDATE, bytes(body)), bool(self.add_path), left_out)
+
+
+def _update(document: Mapping[str, Any]) -> list[MessageBytes]:
+    updates = [_Update()]
+    for event, group in _groups(document):
+        if not updates[-1].takes(group, event):
+            updates.append(_Update())
+            updates[-1].takes(group, event)
+    attributes = document.get("attributes", {})
+    if updates[0].add_path is None and not attributes:
+        raise UnwritableError("UPDATEs that say nothing")
+    return [one.written(attributes) for one in updates]
+
+
+def _groups(document: Mapping[str, Any]) -> Iterator[tuple[Event, Mapping[str, Any]]]:
+    events: tuple[Event, Event] = ("withdraw", "announce")
+    for event in events:
+        for group in document.get(event, ()):
+            yield event, group
+
+
+def _end_of_rib(document: Mapping[str, Any]) -> list[MessageBytes]:
+    """RFC 4724 2."""
+    family = family_number(document["family"])
+    unreach = None if family == IPV4_UNICAST else struct.pack(">HB", *family)
+    data = attribute_bytes({}, unreach=unreach).data
+    return [MessageBytes(message(UPDATE, bytes(2) + len(data).to_bytes(2) + data))]
+
+
+# --- all others -------------------------------------------------------------------------------------------------------
+
+
+def _open(document: Mapping[str, Any]) -> list[MessageBytes]:
+    asn = document["asn"]  # ExaBGP 5 prints that of capability 65
+    fixed = struct.pack(
+        ">BHH4s",
+        *(document["version"], asn if asn < 2**16 else AS_TRANS, document["hold_time"]),
+        socket.inet_aton(document["router_id"]),
+    )
+    parameters, codes = parameters_bytes(document["capabilities"])
+    left_out = tuple(f"capability {code}" for code in codes)
+    return [MessageBytes(message(OPEN, fixed + parameters), left_out=left_out)]
+
+
+def _keepalive(_document: Mapping[str, Any]) -> list[MessageBytes]:
+    return [MessageBytes(KEEPALIVE)]
+
+
+def _notification(document: Mapping[str, Any]) -> list[MessageBytes]:
+    said = bytes((document["code"], document["subcode"])) + bytes.fromhex(document["data"].removeprefix("0x"))
+    return [MessageBytes(message(NOTIFICATION, said))]
+
+
+_SUBTYPE_NUMBERS: Final = {name: number for number, name in SUBTYPES.items()}
+
+
+def _refresh(document: Mapping[str, Any]) -> list[MessageBytes]:
+    """RFC 2918 3, RFC 7313 3.2."""
+    afi, safi = family_number(document["family"])
+    subtype = document["subtype"]
+    number = _SUBTYPE_NUMBERS[subtype] if subtype in _SUBTYPE_NUMBERS else int(subtype)
+    return [MessageBytes(message(ROUTE_REFRESH, struct.pack(">HBB", afi, number, safi)))]
+
+
+def _sent(document: Mapping[str, Any]) -> list[MessageBytes]:
+    """What the other end said, where its bytes are stored."""
+    kept = document["detail"].get("bytes")
+    if not isinstance(kept, str) or len(kept) < 2 * HEADER_LENGTH:
+        raise UnwritableError("messages that ExaBGP sent")
+    return [MessageBytes(bytes.fromhex(kept))]
+
+
+_WRITERS: Final[dict[str, Callable[[Mapping[str, Any]], list[MessageBytes]]]] = {
+    "update": _update,
+    "eor": _end_of_rib,
+    "open": _open,
+    "keepalive": _keepalive,
+    "notification": _notification,
+    "refresh": _refresh,
+    "sent": _sent,
+}

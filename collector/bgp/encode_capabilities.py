@@ -1,0 +1,106 @@
+"""Capabilities of an OPEN, as documents have what ExaBGP prints of them -> bytes (RFC 5492)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from collector.bgp.messages import Family, family_number
+
+_CAPABILITIES: Final = 2  # the optional parameter, RFC 5492 4
+_EXTENDED: Final = 255  # RFC 9072 2
+_MOST: Final = 255
+_RESTARTS, _NOTIFIES, _KEEPS = 0x8000, 0x4000, 0x80
+_MODES: Final = {"receive": 1, "send": 2, "send/receive": 3}
+
+
+def parameters_bytes(offered: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[int]]:
+    """The field Optional Parameters with its length; and the codes of the capabilities that are not in it.
+
+    Each capability has a parameter of its own; one of more families has a capability for each (RFC 4760 8).
+    """
+    said: list[bytes] = []
+    left_out: list[int] = []
+    for one in offered:
+        code = int(one["code"])
+        try:
+            said += [bytes((code, len(value))) + value for value in _values(code, one)]
+        except (KeyError, ValueError, TypeError, OverflowError, struct.error):
+            left_out.append(code)
+    short = b"".join(bytes((_CAPABILITIES, len(one))) + one for one in said if len(one) <= _MOST)
+    if len(short) < _EXTENDED and all(len(one) <= _MOST for one in said):
+        return bytes((len(short),)) + short, left_out
+    long = b"".join(bytes((_CAPABILITIES,)) + len(one).to_bytes(2) + one for one in said)
+    return bytes((_EXTENDED, _EXTENDED)) + len(long).to_bytes(2) + long, left_out
+
+
+def _values(code: int, one: Mapping[str, Any]) -> list[bytes]:
+    """The value of a capability, or several of one that stands there more than once.
+
+    Raises:
+        KeyError: nothing but words is known of it.
+    """
+    for name in ("bytes", "raw"):
+        if isinstance(one.get(name), str):
+            return [bytes.fromhex(one[name])]
+    return _WRITERS[code](one)
+
+
+def _family(text: str) -> Family:
+    """A family as capabilities have it: `ipv4/unicast`."""
+    return family_number(text.replace("/", " "))
+
+
+def _multiprotocol(one: Mapping[str, Any]) -> list[bytes]:
+    return [struct.pack(">HBB", afi, 0, safi) for afi, safi in map(_family, one["families"])]
+
+
+def _next_hops(one: Mapping[str, Any]) -> list[bytes]:
+    """RFC 8950 4."""
+    said = b""
+    for conversion in one["conversion"]:
+        family, _, hop = conversion.rpartition("/")
+        said += struct.pack(">HHH", *_family(family), _family(f"{hop}/unicast")[0])
+    return [said]
+
+
+def _graceful_restart(one: Mapping[str, Any]) -> list[bytes]:
+    """RFC 4724 3, RFC 8538 2. What ExaBGP calls `forwarding` is the bit Restart State."""
+    flags = one["restart-flags"]
+    bits = (_RESTARTS if "forwarding" in flags else 0) | (_NOTIFIES if "notification" in flags else 0)
+    kept = b"".join(
+        struct.pack(">HBB", *_family(family), _KEEPS if "restart" in said else 0)
+        for family, said in one["address-family-flags"].items()
+    )
+    return [(int(one["time"]) | bits).to_bytes(2) + kept]
+
+
+def _add_path(one: Mapping[str, Any]) -> list[bytes]:
+    """RFC 7911 4."""
+    modes = {family: _MODES[said] for family, said in one.items() if family not in ("code", "name")}
+    return [b"".join(struct.pack(">HBB", *_family(family), mode) for family, mode in modes.items())]
+
+
+def _host_name(one: Mapping[str, Any]) -> list[bytes]:
+    """draft-walton-bgp-hostname-capability."""
+    names = [str(one[name]).encode() for name in ("host-name", "domain-name")]
+    return [b"".join(bytes((len(name),)) + name for name in names)]
+
+
+def _nothing(_one: Mapping[str, Any]) -> list[bytes]:
+    return [b""]
+
+
+_WRITERS: Final[dict[int, Callable[[Mapping[str, Any]], list[bytes]]]] = {
+    1: _multiprotocol,
+    2: _nothing,  # route refresh
+    5: _next_hops,
+    6: _nothing,  # extended messages
+    64: _graceful_restart,
+    65: lambda one: [int(one["asn4"]).to_bytes(4)],
+    69: _add_path,
+    70: _nothing,  # enhanced route refresh
+    73: _host_name,
+    128: _nothing,  # route refresh, before RFC 2918
+}
