@@ -36,8 +36,8 @@ test: $(READY) tools lint ## everything that the tests need, then the tests, two
 bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12 with nothing installed; as root
 	@.ci/bare-debian
 
-whole-table: $(READY) tools ## one peer's whole table against bgpdump, of which `make test` takes the beginning
-	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py $(PYTEST_ARGS)
+whole-table: $(READY) tools ## one peer's whole table against bgpdump, of which `make test` takes the beginning, and a file of RIS written again
+	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_exporting.py $(PYTEST_ARGS)
 
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \

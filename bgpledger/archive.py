@@ -25,6 +25,7 @@ from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, Route, Rout
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
+    from collector.query.messages import Said, SessionChange
     from collector.query.rib import Match, RibQuery
     from collector.query.top import By, What
 
@@ -152,6 +153,30 @@ class Archive:
                 yield entry
 
         return self._answers(give, deadline, mark.token)
+
+    def messages(
+        self,
+        filters: Filter = _NOTHING,
+        *,
+        everything: bool = False,
+        deadline: float | None = None,
+        progress: Progress = _unwatched,
+    ) -> Answers[Said | SessionChange]:
+        """What `search` gives as whole messages, as they are stored: for who writes files.
+
+        All messages that are no UPDATEs are among them, where neither routes nor kinds of entries are asked for.
+        """
+        from collector.query.messages import messages
+
+        check_routes_can_match(filters)
+
+        async def give(answers: Answers[Said | SessionChange]) -> AsyncGenerator[Said | SessionChange, None]:
+            await self._cover(answers, filters)
+            read = _Count(progress, await self._cost(filters, None, everything=everything))
+            async for one in messages(self.store, filters, on_read=read.one):
+                yield one
+
+        return self._answers(give, deadline)
 
     def tail(
         self,

@@ -60,6 +60,10 @@ class ImportFileError(BgpledgerError):
     """A file cannot be imported as it is asked for."""
 
 
+class ExportError(BgpledgerError):
+    """A file cannot be written, or there is nothing to write into it."""
+
+
 class CollectorError(BgpledgerError):
     """The collector cannot start or go on: a port is taken, a program is missing, a stage keeps ending."""
 

@@ -56,7 +56,7 @@ def _entries(row: Row, prefix: str, standing: _Standing) -> Iterator[HistoryEntr
         yield gap_entry(row.document, prefix)
     elif isinstance(row, SessionRow):
         yield from standing.end(row.document)
-    else:
+    elif isinstance(row, UpdateRow):
         yield from standing.follow(row, prefix)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -16,7 +16,7 @@ from collector.query.streams import GapRow, Row, SessionRow, UpdateRow
 from collector.rib.routes import Nlri, routes
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
-from schemas.stored import GroupDocument, UpdateDocument
+from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 
 async def search(
@@ -32,14 +32,7 @@ async def search(
         on_read: called for each UPDATE that has been read; `count_updates` says how many there are, but of those of
             some origins, of which fewer are read.
     """
-    wanted: list[AsyncGenerator[Row, None]] = []
-    found = None
-    sessions = await streams.sessions(store, filters)
-    if filters.wants("announce") or filters.wants("withdraw"):
-        found = None if filters.named_prefixes else await announced(store, filters)
-        wanted.append(found.rows() if found else streams.updates(store, sessions, filters))
-    if filters.wants("session"):
-        wanted.append(streams.session_rows(sessions))
+    wanted, found = await streams_of(store, filters, await streams.sessions(store, filters))
     expand = Expander(store, filters, complete=complete, among=found, whole_from=filters.start)
     async for row in streams.merge(*wanted, streams.gap_rows(store, filters)):
         async for entry in expand(row):
@@ -47,6 +40,29 @@ async def search(
                 yield entry
         if on_read and isinstance(row, UpdateRow):
             on_read()
+
+
+async def streams_of(
+    store: Store, filters: Filter, sessions: Sequence[SessionDocument]
+) -> tuple[list[AsyncGenerator[Row, None]], OriginatedRoutes | None]:
+    """UPDATEs and sessions that may pass the filters, each in the order of time.
+
+    Args:
+        store: an open store.
+        filters: what is asked for.
+        sessions: those of the peers that are asked for.
+
+    Returns:
+        The streams; and where only some ASes' routes are wanted, what is known of these.
+    """
+    wanted: list[AsyncGenerator[Row, None]] = []
+    found = None
+    if filters.wants("announce") or filters.wants("withdraw"):
+        found = None if filters.named_prefixes else await announced(store, filters)
+        wanted.append(found.rows() if found else streams.updates(store, sessions, filters))
+    if filters.wants("session"):
+        wanted.append(streams.session_rows(sessions))
+    return wanted, found
 
 
 class Expander:
@@ -75,7 +91,7 @@ class Expander:
             yield gap_entry(row.document)
         elif isinstance(row, SessionRow):
             yield session_entry(row.document, "session_end" if row.ended else "session_up")
-        else:
+        elif isinstance(row, UpdateRow):
             document = row.document
             if self._withdraw:
                 for group, prefix in self._routes(document, "withdraw"):

@@ -17,13 +17,25 @@ from bson import ObjectId
 
 from collector.query.filters import Filter
 from collector.store.mongo import Store
-from collector.store.updates import IN_ORDER, Span, updates_naming, updates_of_peer, updates_within
+from collector.store.updates import (
+    IN_ORDER,
+    NEWEST_FIRST,
+    Span,
+    messages_of,
+    updates_naming,
+    updates_of_peer,
+    updates_within,
+)
 from schemas.message import Peer
-from schemas.stored import GapDocument, SessionDocument, UpdateDocument
+from schemas.stored import GapDocument, MessageDocument, SessionDocument, UpdateDocument
 
 SLACK = timedelta(seconds=2)
 """In archives of version 0.1 time could run backwards; a session's UPDATEs are looked for this much around it."""
-_SESSION_FIELDS = ("peer", "collector", "since", "until", "until_line", "last_seen", "reason", "updates")
+_MILLISECOND = timedelta(milliseconds=1)
+_SESSION_FIELDS = (
+    *("peer", "local", "collector", "since", "began", "until", "until_line", "last_seen", "reason"),
+    "updates",
+)
 
 
 class UpdateRow(NamedTuple):
@@ -53,7 +65,15 @@ class GapRow(NamedTuple):
     document: GapDocument
 
 
-Row = UpdateRow | SessionRow | GapRow
+class MessageRow(NamedTuple):
+    """A message that is no UPDATE; see `Row`."""
+
+    ts: datetime
+    rank: bytes
+    document: MessageDocument
+
+
+Row = UpdateRow | SessionRow | GapRow | MessageRow
 """Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
 R = TypeVar("R", bound=Row)
 
@@ -101,6 +121,19 @@ def _place_of_end(session: SessionDocument) -> bytes:
     if "until_line" not in session:
         return b"\xff" + bytes(key)
     return _behind(int(session["until"].timestamp()).to_bytes(4) + key[4:7], session["until_line"] - 1)
+
+
+async def message_rows(store: Store, filters: Filter) -> AsyncGenerator[MessageRow, None]:
+    """What peers said beside UPDATEs, in the time that is asked for."""
+    found = []
+    for sort in (IN_ORDER, NEWEST_FIRST):
+        found += [one["ts"] async for one in store.find("messages", {}, sort=sort, limit=1, fields=("ts",))]
+    if not found:
+        return
+    first, last = found
+    span = max(first, filters.start or first), min(last + _MILLISECOND, filters.end or datetime.max.replace(tzinfo=UTC))
+    async for document in messages_of(store, span):
+        yield MessageRow(document["ts"], document["_id"].binary, document)
 
 
 async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[GapRow, None]:

@@ -30,7 +30,7 @@ _NARROWEST_WINDOW = timedelta(milliseconds=1)
 """Stored times have no less between them: where a clock was set back, very many may be the same."""
 _WIDEST_WINDOW = timedelta(hours=1)
 _WIDEST_OF_FEW = timedelta(days=7)
-"""Of some routes of a table less is said."""
+"""Of some routes of a table less is said, and beside UPDATEs."""
 _FEW = 4
 """A window that holds less than this part of what it should hold is made wider."""
 
@@ -91,7 +91,7 @@ def messages_of(store: Store, span: Span) -> AsyncGenerator[MessageDocument, Non
     def read(within: Mapping[str, datetime]) -> AsyncGenerator[MessageDocument, None]:
         return store.find("messages", {"ts": within}, sort=IN_ORDER)
 
-    return _in_windows(store, read, [span], _WIDEST_WINDOW)
+    return _in_windows(store, read, [span], _WIDEST_OF_FEW)
 
 
 async def updates_naming(

@@ -34,7 +34,7 @@ ROOMS = [
     {"collector.sources.known"},
     {"collector.query"},
     {"bgpledger"},
-    {"collector.present"},
+    {"collector.present", "collector.export"},
     {"collector.daemon", "collector.doctor", "collector.demo", "collector.http"},
     {"collector.cli"},
 ]

@@ -1,0 +1,103 @@
+"""The bytes of stored messages: those that came where they are kept, ours otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from collector.bgp.decode import BadMessageError, decode_message
+from collector.bgp.encode import encode_message
+from collector.bgp.encode_routes import UnwritableError, has_path_ids
+from collector.bgp.messages import FAMILIES, UPDATE, Abilities
+from collector.bgp.mrt import MrtPeer
+from collector.export.written import Written
+from collector.query.messages import Said
+from schemas.stored import name_of
+
+NO_MESSAGES = frozenset(("state", "packet", "negotiated", "fsm", "signal"))
+"""Kinds of documents that tell of no message of BGP, or of one that another document tells of too (`packet`)."""
+_KIND_AT = 18
+_ASN = re.compile(r"[0-9]+", re.ASCII)
+_UNKNOWN = {4: MrtPeer("0.0.0.0", 0), 6: MrtPeer("::", 0)}  # noqa: S104  # no address to listen on
+_PLAIN = Abilities(as4=True, families=FAMILIES)
+_WITH_IDS = Abilities(as4=True, families=FAMILIES, add_path=FAMILIES)
+
+
+class WireMessage(NamedTuple):
+    """One BGP message, and how it is to be read."""
+
+    data: bytes
+    as4: bool
+    """AS numbers in it are four bytes wide (RFC 6793)."""
+    add_path: bool
+    """Its routes carry path identifiers (RFC 7911)."""
+
+
+class BytesOf:
+    """Gives the bytes of messages, which come in the order of time.
+
+    Args:
+        written: is told what cannot be written.
+    """
+
+    def __init__(self, written: Written) -> None:
+        self._written = written
+        self._as4: dict[ObjectId | str, bool] = {}
+        """Of sessions whose messages are kept; not told by their messages alone."""
+        self._local: dict[str, MrtPeer] = {}
+
+    def peer(self, said: Said) -> MrtPeer:
+        """Who sent a message."""
+        peer = said.document["peer"]
+        return MrtPeer(peer["address"], peer["asn"])
+
+    def local(self, said: Said) -> MrtPeer:
+        """The other end of its session: of which, ahead of the session, the last OPEN told."""
+        name = name_of(said.document["peer"])
+        end = said.session.get("local") if said.session else None
+        end = said.document.get("local") or end  # type: ignore[assignment]
+        if end:
+            self._local[name] = MrtPeer(end["address"], end["asn"])
+        return self._local.get(name) or _UNKNOWN[6 if ":" in said.document["peer"]["address"] else 4]
+
+    def messages(self, said: Said) -> Iterator[WireMessage]:
+        """A message as bytes: mostly one, of an UPDATE that several have to hold, these; none where it cannot be."""
+        document = said.document
+        if document.get("kind") in NO_MESSAGES:
+            return
+        if "wire" in document and (kept := self._kept(document)):
+            yield kept
+            return
+        try:
+            for one in encode_message(document):
+                self._written.without.update(one.left_out)
+                yield WireMessage(one.data, as4=True, add_path=one.add_path)
+        except UnwritableError as error:
+            self._written.messages[str(error)] += 1
+
+    def _kept(self, document: Mapping[str, Any]) -> WireMessage | None:
+        """The bytes that came; None where a file has no way to say how they are to be read."""
+        wire: bytes = document["wire"]
+        if len(wire) <= _KIND_AT or wire[_KIND_AT] != UPDATE:
+            return WireMessage(wire, as4=True, add_path=False)
+        with_ids = {has_path_ids(group) for event in ("withdraw", "announce") for group in document.get(event, ())}
+        if len(with_ids) > 1:
+            return None
+        add_path = True in with_ids
+        return WireMessage(wire, self._has_as4(document, wire, add_path=add_path), add_path)
+
+    def _has_as4(self, document: Mapping[str, Any], wire: bytes, *, add_path: bool) -> bool:
+        """Whether AS numbers have four bytes: then these are the ASes of the document's path."""
+        session = document.get("session") or name_of(document["peer"])
+        path = document.get("attributes", {}).get("as_path")
+        if session not in self._as4 and path:
+            try:
+                read = decode_message(wire, _WITH_IDS if add_path else _PLAIN)
+            except BadMessageError:
+                read = {}
+            said = read.get("attributes", {}).get("as_path", "")
+            self._as4[session] = _ASN.findall(said) == _ASN.findall(path)
+        return self._as4.get(session, True)

@@ -1,0 +1,71 @@
+"""MRT update files (RFC 6396 4.4): a record for each stored message, and for each session that came up or ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import IO, Any, Final
+
+from collector.bgp.mrt import MrtPeer
+from collector.bgp.mrt_records import message_record, state_record
+from collector.export.bytes_of import BytesOf
+from collector.export.written import Written
+from collector.query.messages import Said, SessionChange
+from collector.sources.mrt.source import MRT
+
+_IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
+_STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConfirm": 5, "Established": 6}
+
+
+async def write_updates(said: AsyncIterator[Said | SessionChange], stream: IO[bytes]) -> Written:
+    """Write what peers said, and their sessions."""
+    written = Written()
+    bytes_of = BytesOf(written)
+    async for one in said:
+        records = _messages(one, bytes_of) if isinstance(one, Said) else _states(one)
+        for record in records:
+            stream.write(record)
+            written.records += 1
+    return written
+
+
+def _messages(said: Said, bytes_of: BytesOf) -> Iterator[bytes]:
+    peer, local = bytes_of.peer(said), bytes_of.local(said)
+    document: Mapping[str, Any] = said.document
+    if states := _between(document):
+        yield state_record(said.ts, peer, local, *states)
+    is_ours = document.get("kind") == "sent"
+    for data, as4, add_path in bytes_of.messages(said):
+        yield message_record(said.ts, peer, local, data, as4=as4, add_path=add_path, local=is_ours)
+
+
+def _between(document: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The states that a message tells of, where no session does."""
+    if document.get("kind") == "fsm" and {"from", "state"} <= document["detail"].keys():  # of an imported file
+        detail = document["detail"]
+        return _number(detail["from"]), _number(detail["state"])
+    if document.get("state") == "down" and "session" not in document:
+        return _ESTABLISHED, _ended_in(document.get("reason", ""))
+    return None
+
+
+def _states(change: SessionChange) -> Iterator[bytes]:
+    """A change of state that was heard: not where messages come without it, nor where the files of an import end."""
+    session = change.session
+    if not change.ended and session["began"] != "up":
+        return
+    if change.ended and session.get("reason") == MRT.silence:
+        return
+    peer = MrtPeer(session["peer"]["address"], session["peer"]["asn"])
+    there = session.get("local")
+    local = MrtPeer(there["address"], there["asn"]) if there else MrtPeer("::" if ":" in peer.address else "0.0.0.0", 0)  # noqa: S104
+    states = (_ESTABLISHED, _ended_in(session.get("reason", ""))) if change.ended else (_OPEN_CONFIRM, _ESTABLISHED)
+    yield state_record(change.ts, peer, local, *states)
+
+
+def _ended_in(reason: str) -> int:
+    """The state that a session went into: imported ones may tell."""
+    return _number(reason.rpartition(" to ")[2])
+
+
+def _number(state: str) -> int:
+    return _STATES.get(state, _IDLE)

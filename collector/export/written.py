@@ -1,0 +1,25 @@
+"""What a file does not have of what is stored: counted, so that it can be said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+
+class Written:
+    """What became of an export."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        """In the file."""
+        self.without = Counter[str]()
+        """Records that lack something, by what that is."""
+        self.messages = Counter[str]()
+        """What is not in the file at all, by what it is."""
+
+    def sentences(self) -> Iterator[str]:
+        """What is to be said of that."""
+        for what, count in self.messages.most_common():
+            yield f"left out {count:,}: {what}, as their bytes are not stored"
+        for what, count in self.without.most_common():
+            yield f"{count:,} are written without {what}, as its bytes are not stored"

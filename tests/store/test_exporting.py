@@ -1,0 +1,127 @@
+"""What is written is what is stored: the parts that `search` gives, and read again the same documents."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.archive.importing import Importer, Selection
+from collector.bgp import messages as bgp
+from collector.bgp import mrt
+from collector.export.mrt import write_updates
+from collector.export.written import Written
+from collector.query.arguments import parse_filter
+from collector.query.messages import Said, messages
+from collector.query.search import search
+from collector.sources.mrt.source import MRT
+from collector.store.mongo import Store
+from tests.mrt_builder import announcement, announcement6, message, nlri, state_change, withdrawal
+
+T = 1_800_000_000
+NOT_THE_SAME = ("_id", "session", "collector", "line", "until_line")
+
+
+def several(*prefixes: str) -> bytes:
+    """An UPDATE that announces some prefixes."""
+    whole = announcement("10.255.0.0/16", 64500, 9)
+    return bgp.message(bgp.UPDATE, whole[19:-3] + b"".join(map(nlri, prefixes)))
+
+
+FILE = (
+    state_change(5, 6, time=T),
+    state_change(5, 6, time=T, address="2001:db8::2", asn=64501),
+    message(announcement("10.0.0.0/8", 64500, 7), time=T + 1.25),
+    message(several("10.1.0.0/16", "10.2.0.0/16", "192.0.2.0/24"), time=T + 2),
+    message(announcement6("2001:db8::/32", 64501, 8), time=T + 2, address="2001:db8::2", asn=64501),
+    message(announcement("10.9.0.0/16", 64502, path_id=4), time=T + 2, address="192.0.2.3", asn=64502, subtype=9),
+    message(withdrawal("10.0.0.0/8"), time=T + 3),
+    message(bgp.KEEPALIVE, time=T + 3),
+    message(bgp.message(bgp.UPDATE, bytes(4)), time=T + 3.5),
+    message(bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET), time=T + 4),
+    message(bgp.KEEPALIVE, time=T + 4, subtype=7),
+    state_change(6, 1, time=T + 4),
+    state_change(6, 3, time=T + 4, address="2001:db8::2", asn=64501),
+    state_change(3, 4, time=T + 5),
+    state_change(6, 1, time=T + 5, address="192.0.2.9", asn=64509),
+)
+
+
+async def imported(store: Store, path: Path, *records: bytes, collector: str = "one") -> None:
+    path.write_bytes(b"".join(records))
+    await Importer(store, source=MRT, collector=collector, selection=Selection()).take(path)
+
+
+async def written(store: Store, **texts: str) -> tuple[bytes, Written]:
+    stream = io.BytesIO()
+    told = await write_updates(messages(store, parse_filter(texts)), stream)
+    return stream.getvalue(), told
+
+
+async def documents(store: Store, collector: str) -> dict[str, list[Any]]:
+    found = {}
+    for name in ("updates", "messages", "sessions", "rejects"):
+        every = [one async for one in store.find(name, {"collector": collector}, sort=[("_id", 1)])]
+        found[name] = [{key: value for key, value in one.items() if key not in NOT_THE_SAME} for one in every]
+    return found
+
+
+async def test_what_is_written_is_read_as_the_same_documents(tmp_path: Path, store: Store) -> None:
+    await imported(store, tmp_path / "first", *FILE)
+    data, told = await written(store)
+    assert (told.records, told.messages, told.without) == (len(FILE), {}, {})
+    (tmp_path / "again").write_bytes(data)
+    # Of a session that was not heard to begin, the other end is not stored.
+    assert [(one[1:3], *one[4:]) for one in mrt.read(tmp_path / "again")] == [
+        (one[1:3], *one[4:]) for one in map(mrt.parse, FILE)
+    ]
+    await imported(store, tmp_path / "second", data, collector="two")
+    assert await documents(store, "two") == await documents(store, "one")
+
+
+FILTERS: Sequence[dict[str, str]] = (
+    {"prefix": "10.1.0.0/16"},
+    {"prefix": "10.0.0.0/8", "match": "more_specific"},
+    {"prefix": "!10.0.0.0/8"},
+    {"peer": "192.0.2.1"},
+    {"peer_asn": "64501"},
+    {"origin": "7"},
+    {"origin": "9,8"},
+    {"as_path": "_9$"},
+    {"elem": "announce"},
+    {"elem": "withdraw"},
+    {"elem": "session"},
+    {"start": str(T + 2), "end": str(T + 3)},
+    {"family": "ipv6"},
+    {},
+)
+
+
+@pytest.mark.parametrize("texts", FILTERS, ids=str)
+async def test_filters_let_through_what_search_gives(tmp_path: Path, store: Store, texts: dict[str, str]) -> None:
+    await imported(store, tmp_path / "first", *FILE)
+    asked = parse_filter(texts)
+    wanted = [
+        (one.ts, one.event, one.prefix, one.path_id)
+        async for one in search(store, asked)
+        if one.event in ("announce", "withdraw")
+    ]
+    found = []
+    async for one in messages(store, asked):
+        if isinstance(one, Said) and "kind" not in one.document:
+            for event in ("withdraw", "announce"):
+                for group in one.document.get(event, ()):  # type: ignore[attr-defined]
+                    found += [(one.ts, event, prefix, group.get("path_id")) for prefix in group["nlri"]]
+    assert found == wanted
+    _, told = await written(store, **texts)
+    assert (not told.records) == (not wanted and texts.get("elem") != "session")
+
+
+async def test_messages_beside_updates_are_left_out_where_routes_are_asked_for(tmp_path: Path, store: Store) -> None:
+    await imported(store, tmp_path / "first", *FILE)
+    data, told = await written(store, prefix="192.0.2.0/24")
+    assert told.records == 1
+    record = mrt.parse(data)
+    assert isinstance(record, mrt.MrtMessage)
+    assert record.data == several("192.0.2.0/24")

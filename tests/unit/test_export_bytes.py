@@ -1,0 +1,95 @@
+"""Bytes that came are written as they came, and what has none is told."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from collector.bgp.messages import KEEPALIVE
+from collector.bgp.mrt import MrtPeer
+from collector.errors import ExportError
+from collector.export.bytes_of import BytesOf, WireMessage
+from collector.export.files import writing
+from collector.export.written import Written
+from collector.query.messages import Said
+from tests.mrt_builder import announcement
+
+TS = datetime(2027, 1, 1, tzinfo=UTC)
+PEER = {"address": "192.0.2.1", "asn": 64500}
+SESSION = ObjectId()
+ROUTE = {"family": "ipv4 unicast", "nlri": ["10.0.0.0/8"], "next_hop": "192.0.2.1"}
+
+
+def said(**document: Any) -> Said:
+    session: Any = {"_id": SESSION, "local": {"address": "192.0.2.254", "asn": 64999}}
+    return Said(TS, {"peer": PEER, "session": SESSION, **document}, session)  # type: ignore[arg-type]
+
+
+def ahead(**document: Any) -> Said:
+    """Ahead of a session."""
+    return Said(TS, {"peer": PEER, **document}, None)  # type: ignore[arg-type]
+
+
+def update(wire: bytes, path: str, **group: Any) -> Said:
+    return said(wire=wire, attributes={"origin": "igp", "as_path": path}, announce=[{**ROUTE, **group}])
+
+
+@pytest.mark.parametrize("as4", [True, False])
+@pytest.mark.parametrize("path_id", [None, 7])
+def test_bytes_are_those_that_came(as4: bool, path_id: int | None) -> None:
+    bytes_of = BytesOf(Written())
+    wire = announcement("10.0.0.0/8", 64500, 64501, as4=as4, path_id=path_id)
+    ids = {} if path_id is None else {"path_id": path_id}
+    one = update(wire, "64500 64501", **ids)
+    assert list(bytes_of.messages(one)) == [WireMessage(wire, as4, path_id is not None)]
+    empty = update(announcement("10.0.0.0/8", as4=as4, path_id=path_id), "", **ids)
+    [again] = bytes_of.messages(empty)
+    assert again.as4 == as4  # as the session's other messages
+    assert list(bytes_of.messages(said(kind="keepalive", wire=KEEPALIVE))) == [
+        WireMessage(KEEPALIVE, as4=True, add_path=False)
+    ]
+
+
+def test_bytes_that_no_subtype_of_mrt_describes_are_made_anew() -> None:
+    """Its IPv4 routes have path identifiers, and its IPv6 routes have none."""
+    both = update(b"\xff" * 18 + b"\2", "64500", path_id=1)
+    both.document["announce"].append({**ROUTE, "family": "ipv6 unicast", "nlri": ["::/0"], "next_hop": "::1"})  # type: ignore[typeddict-item]
+    assert [one.add_path for one in BytesOf(Written()).messages(both)] == [True, False]
+
+
+def test_what_cannot_be_written_is_told() -> None:
+    written = Written()
+    bytes_of = BytesOf(written)
+    flow = {"family": "ipv4 flow", "objects": [{"string": "flow"}]}
+    assert list(bytes_of.messages(said(withdraw=[flow]))) == []
+    assert list(bytes_of.messages(said(kind="packet", category="2"))) == []
+    treated = said(attributes={"origin": "igp", "error": "treat-as-withdraw due to med"}, withdraw=[ROUTE])
+    assert len(list(bytes_of.messages(treated))) == 1
+    assert list(written.sentences()) == [
+        "left out 1: routes of ipv4 flow, as their bytes are not stored",
+        "1 are written without what was malformed, as its bytes are not stored",
+    ]
+
+
+def test_the_other_end_is_that_of_the_session_or_of_the_last_open() -> None:
+    bytes_of = BytesOf(Written())
+    before = ahead(kind="keepalive")
+    assert bytes_of.local(before) == MrtPeer("0.0.0.0", 0)
+    there = {"address": "192.0.2.254", "asn": 64999}
+    opened = ahead(kind="open", local=there)
+    assert bytes_of.local(opened) == bytes_of.local(before) == bytes_of.local(said()) == MrtPeer(**there)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["out", "out.gz", "out.bz2", "out.zst"])
+def test_a_file_is_there_as_a_whole_or_not_at_all(tmp_path: Any, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"as it was")
+    with pytest.raises(ZeroDivisionError), writing(path) as stream:
+        stream.write(bytes(1 // 0))
+    assert path.read_bytes() == b"as it was"
+    with writing(path) as stream:
+        stream.write(b"whole")
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    with pytest.raises(ExportError, match="Not a directory"), writing(path / "x"):
+        pass
