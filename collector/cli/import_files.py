@@ -1,11 +1,10 @@
-"""`bgpledger import`: MRT files straight into the archive."""
+"""`bgpledger import`: MRT files and captures straight into the archive."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from collector.archive.importing import Imported, Selection
     from collector.cli.progress import Progress
     from collector.settings import Settings
+    from collector.sources.files import ImportFiles
+    from collector.sources.pcap.records import Capture
 
 _MOST_REASONS = 5
 
@@ -25,7 +26,8 @@ _MOST_REASONS = 5
 def command(
     settings: Any,
     files: Annotated[
-        list[str], typer.Argument(help="MRT update files, folders of them, or - for stdin.", metavar="FILE|FOLDER|-")
+        list[str],
+        typer.Argument(help="MRT update files, captures, folders of them, or - for stdin.", metavar="FILE|FOLDER|-"),
     ],
     collector: Annotated[
         str | None, typer.Option(metavar="NAME", help="The collector in every document, such as rrc00.")
@@ -38,7 +40,9 @@ def command(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; say what is in the files.")] = False,
 ) -> None:
-    """Import MRT update files (BGP4MP), such as RIS and RouteViews publish: plain, gzip, bzip2, xz or zstd.
+    """Import MRT update files (BGP4MP), such as RIS and RouteViews publish, and captures (pcap, pcapng) of BGP.
+
+    They may be plain, gzip, bzip2, xz or zstd. In a capture each end of a session is a peer, the other end its router.
 
     Times are those of the files. A file that was imported is not imported again, and one that was broken off goes on
     where it was. Sessions go on from a file into the one that follows it.
@@ -46,21 +50,21 @@ def command(
     import asyncio
     import logging
 
-    from collector.sources.mrt.files import MrtFiles
+    from collector.sources.files import ImportFiles
 
     selection = _selection(start, end, peer or [])
     logging.getLogger("collector").setLevel(logging.ERROR)  # what peers did years ago is no news
-    with MrtFiles(files) as found:
+    with ImportFiles(files) as found:
         for path in found.tables:
             sys.stderr.write(f"{path} is a RIB dump (MRT TABLE_DUMP), which cannot be imported: only updates can\n")
-        if not found.paths:
+        if not found.paths and not found.captures:
             raise ImportFileError(
                 "there is nothing to import in them", "give update files, named updates.* by RIS and RouteViews"
             )
         if dry_run:
-            told = [_look_through(path, selection) for path in found.paths]
+            told = _look_through(found, selection)
         else:
-            told = asyncio.run(_import(settings, found.paths, collector or settings.collector, selection))
+            told = asyncio.run(_import(settings, found, collector or settings.collector, selection))
     _sum_up(told)
     if any(one.fault for one in told):
         raise typer.Exit(1)
@@ -80,21 +84,30 @@ def _selection(start: str | None, end: str | None, peers: Sequence[str]) -> Sele
         raise UsageError(f"--peer: {error}", "give an address, such as 192.0.2.1; again for each other peer") from None
 
 
-async def _import(settings: Settings, paths: Sequence[Path], name: str, selection: Selection) -> list[Imported]:
+async def _import(settings: Settings, found: ImportFiles, name: str, selection: Selection) -> list[Imported]:
     from collector.archive.importing import Importer
     from collector.cli.progress import progress
     from collector.query.find_store import find_store
     from collector.sources.mrt.source import MRT
+    from collector.sources.pcap.source import PCAP
 
-    total, done = sum(path.stat().st_size for path in paths), 0
+    total = sum(path.stat().st_size for path in (*found.paths, *(capture.path for capture in found.captures)))
+    done = 0
     told = []
     async with find_store(settings, primary=True, begin=True) as store:
-        importer = Importer(store, source=MRT, collector=name, selection=selection)
+        importer = partial(Importer, store, collector=name, selection=selection)
+        of_updates = importer(source=MRT)
         with progress(total, of="bytes read") as shown:
-            for path in paths:
-                told.append(await importer.take(path, partial(_reach, shown, done, total)))
+            for path in found.paths:
+                told.append(await of_updates.take(path, partial(_reach, shown, done, total)))
                 done += path.stat().st_size
                 _tell(told[-1])
+            for capture in found.captures:
+                of_capture = importer(source=PCAP, open_file=capture.open)
+                told.append(await of_capture.take(capture.path, partial(_reach, shown, done, total)))
+                done += capture.path.stat().st_size
+                _tell(told[-1])
+                _tell_of_capture(capture)
     return told
 
 
@@ -102,14 +115,29 @@ def _reach(shown: Progress, before: int, total: int, size: int) -> None:
     shown.reach(before + size, total)
 
 
-def _look_through(path: Path, selection: Selection) -> Imported:
-    """Read a file as the import would, and store nothing."""
+def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
+    """Read files as the import would, and store nothing."""
     from collector.archive.importing import look_through
     from collector.sources.mrt.source import MRT
+    from collector.sources.pcap.source import PCAP
 
-    told = look_through(path, MRT, selection)
-    _tell(told)
+    told = []
+    for path in found.paths:
+        told.append(look_through(path, MRT, selection))
+        _tell(told[-1])
+    for capture in found.captures:
+        told.append(look_through(capture.path, PCAP, selection, capture.open))
+        _tell(told[-1])
+        _tell_of_capture(capture)
     return told
+
+
+def _tell_of_capture(capture: Capture) -> None:
+    """What had to be guessed of a capture's sessions, and what of it was not read."""
+    for words in capture.guesses:
+        sys.stderr.write(f"  {words}\n")
+    for link, count in capture.unread_links.items():
+        sys.stderr.write(f"  skipped {count:,} packets of link type {link}, which are not read here\n")
 
 
 def _tell(one: Imported) -> None:

@@ -10,9 +10,10 @@ from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings import Settings
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.mrt.source import MRT
+from collector.sources.pcap.source import PCAP
 from collector.sources.source import Source
 
-SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, MRT)}
+SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, MRT, PCAP)}
 """By their names."""
 
 

@@ -25,8 +25,13 @@ _SESSIONS: Final = {
 """What a record's subtype says of the session that its message is of."""
 
 
-def decode(raw: bytes) -> Message | Rejection:
+def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = False) -> Message | Rejection:
     """Read one record with its header.
+
+    Args:
+        raw: the record.
+        source: where it comes from.
+        with_router: whether to tell peers apart by the router that hears them, which is the session's other end.
 
     Returns:
         The message; of a change of state to or from Established that of a session which came up or went down. A
@@ -34,7 +39,7 @@ def decode(raw: bytes) -> Message | Rejection:
     """
     try:
         record = mrt.parse(raw)
-        common = {"ts": from_unix(record.time), "source": _SOURCE, "peer": Peer(**record.peer._asdict())}
+        common = {"ts": from_unix(record.time), "source": source, "peer": _peer(record, with_router=with_router)}
     except (mrt.UnreadableError, ValueError) as error:
         return Rejection(f"the MRT record {error}")
     local = Peer(**record.collector._asdict())
@@ -51,13 +56,18 @@ def decode(raw: bytes) -> Message | Rejection:
     return as_message(said, common, local)
 
 
-def counted(raw: bytes) -> Counted | None:
+def counted(raw: bytes, *, with_router: bool = False) -> Counted | None:
     """Whose a record is that cannot be read, and of when; None if that cannot be read either."""
     try:
         record = mrt.parse(raw)
-        return Counted(Peer(**record.peer._asdict()), None, None, _kind(record), from_unix(record.time))
+        peer = _peer(record, with_router=with_router)
+        return Counted(peer, None, None, _kind(record), from_unix(record.time))
     except (mrt.UnreadableError, ValueError):
         return None
+
+
+def _peer(record: mrt.Record, *, with_router: bool) -> Peer:
+    return Peer(**record.peer._asdict(), router=record.collector.address if with_router else None)
 
 
 def _kind(record: mrt.Record) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from collector.bgp.messages import notification_words
 from collector.instances import Instance
@@ -74,12 +74,7 @@ class MrtSource:
         """The NOTIFICATION in this message."""
         if not isinstance(message, Notification):
             return None
-        return SessionNotification(
-            direction="received",
-            code=message.code,
-            subcode=message.subcode,
-            data=message.data[: 2 * _MOST_DATA].lower(),
-        )
+        return said_in("received", bytes((message.code, message.subcode)) + bytes.fromhex(message.data))
 
     def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
         """Why a session ended: its NOTIFICATION in words, or the states between which it went."""
@@ -91,6 +86,11 @@ class MrtSource:
     def asker(self, instance: Instance) -> Ask | None:
         """Nobody: the sessions are another collector's."""
         return None
+
+
+def said_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:
+    """A NOTIFICATION, of the message without its header."""
+    return SessionNotification(direction=direction, code=body[0], subcode=body[1], data=body[2 : 2 + _MOST_DATA].hex())
 
 
 MRT = MrtSource()

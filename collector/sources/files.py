@@ -1,4 +1,4 @@
-"""The MRT files that somebody names: themselves, those of a folder, and what comes on stdin."""
+"""The files that somebody names for import: themselves, those of a folder, and what comes on stdin."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from typing import Self
 
 from collector.bgp import mrt
 from collector.errors import ImportFileError, ReplayError
+from collector.sources.pcap.capture import is_capture
+from collector.sources.pcap.records import Capture
 
 
-class MrtFiles:
-    """Files in the order of their first records. What comes on stdin is in a file of its own meanwhile.
+class ImportFiles:
+    """Files of each kind in the order of their first records. What comes on stdin is in a file of its own meanwhile.
 
     Args:
         names: paths of files or of folders, or `-`.
 
     Raises:
-        ReplayError: one is no MRT file, or cannot be read; what else lies in a folder is passed over.
+        ReplayError: one is neither MRT nor a capture, or cannot be read; what else lies in a folder is passed over.
         ImportFileError: there is none.
     """
 
@@ -31,12 +33,18 @@ class MrtFiles:
         """Those of updates."""
         self.tables: list[Path] = []
         """RIB dumps."""
+        self.captures: list[Capture] = []
         self._names = names
 
     def __enter__(self) -> Self:
         times: dict[Path, int] = {}
         for path, must in self._each():
             try:
+                if is_capture(path):
+                    capture = Capture(path)
+                    times[path] = capture.first_time()
+                    self.captures.append(capture)
+                    continue
                 first = next(mrt.MrtFile(path).frames()).raw
             except ReplayError:
                 if must:
@@ -46,13 +54,17 @@ class MrtFiles:
                 self.tables.append(path)
             else:
                 times[path] = int.from_bytes(first[:4])
-        self.paths = sorted(times, key=lambda path: (times[path], path.name))
-        if not self.paths and not self.tables:
-            raise ImportFileError(f"there is no MRT file in {', '.join(self._names)}", "name files, or their folder")
+                self.paths.append(path)
+        self.paths.sort(key=lambda path: (times[path], path.name))
+        self.captures.sort(key=lambda capture: (times[capture.path], capture.path.name))
+        if not self.paths and not self.tables and not self.captures:
+            raise ImportFileError(
+                f"there is no MRT file and no capture in {', '.join(self._names)}", "name files, or their folder"
+            )
         return self
 
     def _each(self) -> Iterator[tuple[Path, bool]]:
-        """Paths, and whether each has to be an MRT file."""
+        """Paths, and whether each has to be a file that can be imported."""
         for name in self._names:
             if name == "-":
                 yield self._stdin(), True
@@ -62,7 +74,7 @@ class MrtFiles:
                 yield Path(name), True
 
     def _stdin(self) -> Path:
-        with tempfile.NamedTemporaryFile(prefix="bgpledger-", suffix=".mrt", delete=False) as copy:
+        with tempfile.NamedTemporaryFile(prefix="bgpledger-", delete=False) as copy:
             self._own.append(Path(copy.name))
             shutil.copyfileobj(sys.stdin.buffer, copy)
         return self._own[-1]

@@ -1,0 +1,144 @@
+"""The TCP connections of a capture, and what each end says in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from collector.bgp.mrt import CutError
+from collector.sources.pcap.capture import Packet
+from collector.sources.pcap.framing import Found, Framing, Lost
+from collector.sources.pcap.segments import ACK, FIN, RST, SYN, Segment, Segments
+from collector.sources.pcap.streams import Bytes, Hole, Stream
+
+_MOST_BEGINS: Final = 2**16
+
+End = tuple[str, int]
+"""One end of a connection: address and port."""
+
+
+class Ended(NamedTuple):
+    """The connection ended, by a FIN or a RST."""
+
+    time: int
+
+
+class Said(NamedTuple):
+    """What one end said, or was lost of it; of `Ended`, either end."""
+
+    connection: int
+    """Its number in the capture, in the order in which their first data came."""
+    sender: End
+    receiver: End
+    what: Found | Lost | Ended
+
+
+class _Direction:
+    """What one end sends."""
+
+    def __init__(self, sender: End, receiver: End, begin: int | None) -> None:
+        self.sender, self.receiver = sender, receiver
+        self.stream = Stream()
+        self.framing = Framing(begins=begin is not None)
+        if begin is not None:
+            self.stream.begin(begin)
+
+    def framed(self, pieces: Iterable[Bytes | Hole]) -> Iterator[Found | Lost]:
+        for piece in pieces:
+            yield from self.framing.take(piece)
+
+
+class _Connection:
+    def __init__(self, number: int, directions: tuple[_Direction, _Direction]) -> None:
+        self.number = number
+        self.directions = {one.sender: one for one in directions}
+        self.is_over = False
+
+    def take(self, time: int, segment: Segment) -> Iterator[Said]:
+        here, there = self.directions[segment.source], self.directions[segment.destination]
+        if segment.data:
+            yield from self._said(here, here.stream.take(time, segment.sequence, segment.data))
+        if segment.flags & ACK:
+            there.stream.acknowledge(segment.acknowledged)
+            yield from self._said(there, there.stream.settle(time))
+        if segment.flags & FIN:
+            here.stream.finish(segment.sequence + segment.length)
+        if segment.flags & RST:
+            yield from self.conclude(time)
+        if not self.is_over and (segment.flags & RST or here.stream.has_ended or there.stream.has_ended):
+            self.is_over = True
+            yield Said(self.number, here.sender, here.receiver, Ended(time))
+
+    def conclude(self, time: int) -> Iterator[Said]:
+        """What is left where nothing more comes."""
+        for one in self.directions.values():
+            yield from self._said(one, one.stream.conclude(time))
+            for lost in one.framing.conclude():
+                yield Said(self.number, one.sender, one.receiver, lost)
+
+    def _said(self, one: _Direction, pieces: Iterable[Bytes | Hole]) -> Iterator[Said]:
+        for what in one.framed(pieces):
+            yield Said(self.number, one.sender, one.receiver, what)
+
+
+class Connections:
+    """Takes packets; gives what the ends of BGP connections say, in the order in which it is there whole."""
+
+    def __init__(self) -> None:
+        self.segments = Segments()
+        self._begins: dict[tuple[End, End], int] = {}
+        """The number of each SYN whose connection has not said anything yet."""
+        self._connections: dict[frozenset[End], _Connection] = {}
+        self._number = 0
+        self._time = 0
+
+    def follow(self, packets: Iterable[Packet]) -> Iterator[Said]:
+        """All that is said in these packets; what is left of connections that they do not end comes last.
+
+        Raises:
+            CutError: as `CaptureReader.packets`; what was said before has been yielded.
+        """
+        fault: CutError | None = None
+        try:
+            for packet in packets:
+                segment = self.segments.read(packet.link, packet.data)
+                if segment is not None:
+                    self._time = packet.time
+                    yield from self._take(packet.time, segment)
+        except CutError as error:
+            fault = error
+        for connection in self._connections.values():
+            yield from connection.conclude(self._time)
+        if fault is not None:
+            raise fault
+
+    def _take(self, time: int, segment: Segment) -> Iterator[Said]:
+        key = frozenset((segment.source, segment.destination))
+        if segment.flags & SYN:
+            yield from self._begin(time, key, segment)
+            return
+        connection = self._connections.get(key)
+        if connection is None and segment.data and len(key) == 2:
+            connection = self._connections[key] = self._opened(segment)
+        if connection is not None:
+            yield from connection.take(time, segment)
+
+    def _begin(self, time: int, key: frozenset[End], segment: Segment) -> Iterator[Said]:
+        way = segment.source, segment.destination
+        if self._begins.get(way) == segment.sequence:
+            return  # sent again
+        self._begins[way] = segment.sequence
+        if len(self._begins) > _MOST_BEGINS:
+            del self._begins[next(iter(self._begins))]
+        if not segment.flags & ACK:
+            self._begins.pop(way[::-1], None)
+        if before := self._connections.pop(key, None):
+            yield from before.conclude(time)
+            if not before.is_over:
+                yield Said(before.number, *way, Ended(time))
+
+    def _opened(self, segment: Segment) -> _Connection:
+        self._number += 1
+        ends = segment.source, segment.destination
+        one, other = (_Direction(*way, self._begins.get(way)) for way in (ends, ends[::-1]))
+        return _Connection(self._number, (one, other))

@@ -1,0 +1,122 @@
+"""BGP messages in a stream of bytes (RFC 4271 4.1); behind a hole it goes on with the next marker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from collector.bgp.messages import EXTENDED_LENGTH, HEADER_LENGTH, MARKER, MAXIMUM_LENGTH
+from collector.sources.pcap.streams import Bytes, Hole
+
+_TYPES: Final = range(1, 6)
+_MOST_REMAINS: Final = 2**16
+
+
+class Found(NamedTuple):
+    """A whole message."""
+
+    time: int
+    data: bytes
+
+
+class Lost(NamedTuple):
+    """Where messages are missing, or cannot be found."""
+
+    time: int
+    reason: str
+    remains: bytes
+    """Of messages of which the other parts are missing."""
+
+
+class Framing:
+    """Takes what `Stream` gives; gives messages.
+
+    Args:
+        begins: whether the connection's begin is in the capture.
+    """
+
+    def __init__(self, *, begins: bool) -> None:
+        self._buffer = b""
+        self._time = 0
+        self._remains = b""
+        self._reason = "" if begins else "the capture begins in the middle of a message"
+        self._searches = not begins
+        self._lacks = False
+        """Whether there was a hole since the last whole message."""
+
+    def take(self, piece: Bytes | Hole) -> Iterator[Found | Lost]:
+        """Take the next bytes, or a hole."""
+        if isinstance(piece, Hole):
+            self._lose(piece)
+            return
+        self._buffer += piece.data
+        self._time = piece.time
+        while self._buffer:
+            if self._searches:
+                if not self._search():
+                    break
+                yield from self._told(piece.time)
+            length = self._length()
+            if length is None:
+                self._search_on("no message begins where one has to (RFC 4271 4.1)")
+            elif not length or length > len(self._buffer):
+                break
+            else:
+                data, self._buffer = self._buffer[:length], self._buffer[length:]
+                yield Found(piece.time, data)
+        if len(self._remains) > _MOST_REMAINS:
+            yield from self._told(piece.time)
+            self._reason = "no message begins in these bytes (RFC 4271 4.1)"
+
+    def conclude(self) -> Iterator[Lost]:
+        """What is left where the stream ends."""
+        if self._buffer and not self._searches:
+            self._reason = "the stream ends in the middle of a message"
+        self._remains, self._buffer = self._remains + self._buffer, b""
+        if self._remains or self._searches:
+            yield from self._told(self._time)
+
+    def _lose(self, hole: Hole) -> None:
+        much = "some bytes" if hole.size is None else f"{hole.size} bytes"
+        reason = f"the capture lacks {much} of the stream here"
+        self._time = hole.time
+        self._remains, self._buffer = self._remains + self._buffer, b""
+        self._reason = f"{self._reason}; {reason}" if self._reason else reason
+        self._searches = self._lacks = True
+
+    def _told(self, time: int) -> Iterator[Lost]:
+        """What was lost up to here; of a capture that begins between two messages that is nothing."""
+        if self._remains or self._lacks:
+            yield Lost(time, self._reason, self._remains)
+        self._reason, self._remains, self._lacks = "", b"", False
+
+    def _search_on(self, reason: str) -> None:
+        self._reason, self._searches = reason, True
+        self._remains, self._buffer = self._buffer[:1], self._buffer[1:]
+
+    def _search(self) -> bool:
+        """Go to where a message begins; say whether there is one."""
+        while True:
+            at = self._buffer.find(MARKER)
+            header = self._buffer[at : at + HEADER_LENGTH]
+            if at < 0 or len(header) < HEADER_LENGTH:
+                self._pass_over(at if at >= 0 else max(len(self._buffer) - len(MARKER) + 1, 0))
+                return False
+            if HEADER_LENGTH <= int.from_bytes(header[16:18]) <= MAXIMUM_LENGTH and header[18] in _TYPES:
+                self._pass_over(at)
+                self._searches = False
+                return True
+            self._pass_over(at + 1)
+
+    def _pass_over(self, size: int) -> None:
+        self._remains += self._buffer[:size]
+        self._buffer = self._buffer[size:]
+
+    def _length(self) -> int | None:
+        """The length of the message that the buffer begins with; 0 if it cannot be told yet, None if there is none."""
+        if not self._buffer.startswith(MARKER[: len(self._buffer)]):
+            return None
+        if len(self._buffer) < HEADER_LENGTH:
+            return 0
+        length = int.from_bytes(self._buffer[16:18])
+        return length if HEADER_LENGTH <= length <= EXTENDED_LENGTH else None

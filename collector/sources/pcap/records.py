@@ -1,0 +1,231 @@
+"""What is said in a capture, as MRT records (RFC 6396 4.4, RFC 8050): each end of a session is the other's peer."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from collector.bgp.messages import AS_TRANS, KEEPALIVE_TYPE, NOTIFICATION, OPEN, UPDATE, update_families
+from collector.bgp.mrt import CutError, Frame
+from collector.errors import ReplayError
+from collector.sources.pcap.capture import CaptureReader
+from collector.sources.pcap.connections import Connections, End, Ended, Said
+from collector.sources.pcap.framing import Found, Lost
+from collector.sources.pcap.sessions import Session
+
+_BGP4MP_ET: Final = 17
+_HEADER: Final = struct.Struct(">IHHII")
+_LOST: Final = 0xFFFF
+"""A subtype of ours: in the place of a message stand the length of a reason, the reason, and what remains of messages.
+`rejects` have it, and no file."""
+_STATE_CHANGE_AS4: Final = 5
+_MESSAGE: Final = {(False, False): 1, (True, False): 4, (False, True): 8, (True, True): 9}
+"""The subtype, by the width of AS numbers, and whether there are path identifiers."""
+_MESSAGE_LOCAL_AS4: Final = 7
+_OPEN_CONFIRM, _ESTABLISHED, _IDLE = 5, 6, 1
+_BOTH: Final = {OPEN, KEEPALIVE_TYPE}
+"""What each end has to have said before a session is up (RFC 4271 8.2.2)."""
+
+
+class Capture:
+    """A capture, as the importer reads files. It is read twice: first for what its sessions have agreed on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sessions: Mapping[int, Session] | None = None
+        self.unread_links: Mapping[int, int] = {}
+        """Packets of link types that are not known here, by type."""
+
+    @property
+    def guesses(self) -> list[str]:
+        """What had to be guessed of its sessions, each in a sentence."""
+        return [words for session in (self._sessions or {}).values() for words in session.words()]
+
+    def first_time(self) -> int:
+        """When the first thing was said, in seconds.
+
+        Raises:
+            ReplayError: it cannot be read, or nothing is said in it.
+        """
+        return int.from_bytes(next(self.open(self.path, lambda _: None).frames()).raw[:4])
+
+    def open(self, _path: Path, on_read: Callable[[int], None]) -> CaptureRecords:
+        """Its records, from the begin on.
+
+        Raises:
+            ReplayError: it cannot be read.
+        """
+        if self._sessions is None:
+            self._sessions = self._surveyed()
+        return CaptureRecords(self.path, on_read, self._sessions)
+
+    def _surveyed(self) -> Mapping[int, Session]:
+        connections = Connections()
+        found: dict[int, Session] = {}
+        fault: CutError | None = None
+        try:
+            for said in connections.follow(CaptureReader(self.path).packets()):
+                session = found.get(said.connection)
+                if session is None:
+                    session = found[said.connection] = Session((said.sender, said.receiver))
+                session.learn(said)
+        except CutError as error:
+            fault = error
+        self.unread_links = connections.segments.unread_links
+        if not found:
+            raise fault or self._nothing()
+        return found
+
+    def _nothing(self) -> ReplayError:
+        if self.unread_links:
+            links = ", ".join(map(str, sorted(self.unread_links)))
+            return ReplayError(
+                f"{self.path} has packets of link type {links}, which are not read here",
+                "capture on an Ethernet interface, or on `any`",
+            )
+        return ReplayError(
+            f"nothing is said on TCP port 179 in {self.path}",
+            "capture where the BGP session is: tcpdump -i any -s 0 -w FILE tcp port 179",
+        )
+
+
+class _Progress:
+    """How far a connection has come."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.said: dict[End, set[int]] = {end: set() for end in session.speakers}
+        self.is_up = False
+        self.was_up = False
+
+    def comes_up(self, sender: End, kind: int) -> bool:
+        """Take the type of a message; whether the session is up from here on."""
+        if kind in _BOTH:
+            self.said[sender].add(kind)
+        if self.was_up or any(kinds < _BOTH for kinds in self.said.values()):
+            return False
+        self.is_up = self.was_up = True
+        return True
+
+    def goes_down(self) -> bool:
+        """Whether a session ends, that was up as far as is known."""
+        ends = self.is_up or not (self.was_up or any(self.said.values()))
+        self.is_up, self.was_up = False, True
+        return ends
+
+
+class CaptureRecords:
+    """See `collector.archive.importing.RecordFile`.
+
+    Args:
+        path: the capture.
+        on_read: is told how many bytes of the file have been read so far.
+        sessions: what they have agreed on, by the number of their connection.
+    """
+
+    def __init__(self, path: Path, on_read: Callable[[int], None], sessions: Mapping[int, Session]) -> None:
+        self._reader = CaptureReader(path, on_read)
+        self._sessions = sessions
+        self._progress: dict[int, _Progress] = {}
+
+    def frames(self) -> Iterator[Frame]:
+        """A record for each message, for each change of a session's state, and for what is lost.
+
+        Raises:
+            ReplayError: as `CaptureReader.packets`.
+        """
+        offset = 0
+        for number, raw in enumerate(self._records(), 1):
+            yield Frame(number, offset, raw)
+            offset += len(raw)
+
+    def _records(self) -> Iterator[bytes]:
+        for said in Connections().follow(self._reader.packets()):
+            progress = self._progress.get(said.connection)
+            if progress is None:
+                progress = self._progress[said.connection] = _Progress(self._sessions[said.connection])
+            yield from self._record(said, progress)
+
+    def _record(self, said: Said, progress: _Progress) -> Iterator[bytes]:
+        what = said.what
+        way = _Way(progress.session, said.sender, said.receiver)
+        back = _Way(progress.session, said.receiver, said.sender)
+        if isinstance(what, Ended):
+            yield from self._down(what.time, progress, way, back)
+        elif isinstance(what, Lost):
+            reason = what.reason.encode()
+            yield way.record(what.time, _LOST, bytes((len(reason),)) + reason + what.remains)
+        else:
+            yield from self._message(what, progress, way, back)
+
+    def _message(self, found: Found, progress: _Progress, way: _Way, back: _Way) -> Iterator[bytes]:
+        kind = found.data[18]
+        yield way.record(found.time, way.subtype(found.data), found.data)
+        if progress.comes_up(way.sender, kind):
+            for one in (way, back):
+                yield one.record(found.time, _STATE_CHANGE_AS4, struct.pack(">HH", _OPEN_CONFIRM, _ESTABLISHED))
+        elif kind == NOTIFICATION:  # it ends the session at both ends
+            yield back.record(found.time, _MESSAGE_LOCAL_AS4, found.data)
+            yield from self._down(found.time, progress, way, back)
+
+    def _down(self, time: int, progress: _Progress, way: _Way, back: _Way) -> Iterator[bytes]:
+        if progress.goes_down():
+            for one in (way, back):
+                yield one.record(time, _STATE_CHANGE_AS4, struct.pack(">HH", _ESTABLISHED, _IDLE))
+
+
+class _Way(NamedTuple):
+    """One direction of a session."""
+
+    session: Session
+    sender: End
+    receiver: End
+
+    def subtype(self, data: bytes) -> int:
+        """That of a message; AS_PATH and the header have the same width."""
+        agreed = self.session.agreed(self.sender, self.receiver)
+        families = update_families(data) if agreed.add_path and data[18] == UPDATE else frozenset()
+        return _MESSAGE[agreed.as4, bool(families & agreed.add_path)]
+
+    def record(self, time: int, subtype: int, payload: bytes) -> bytes:
+        """A record of the sender, as a peer of the receiver."""
+        asns = [self.session.speakers[end].asn for end in (self.sender, self.receiver)]
+        if subtype in (1, 8):
+            numbers = struct.pack(">HH", *(asn if asn < 2**16 else AS_TRANS for asn in asns))
+        else:
+            numbers = struct.pack(">II", *asns)
+        addresses = [_packed(end[0]) for end in (self.sender, self.receiver)]
+        family = struct.pack(">HH", 0, 1 if len(addresses[0]) == 4 else 2)
+        body = numbers + family + b"".join(addresses) + payload
+        seconds, rest = divmod(time, 1_000_000_000)
+        return _HEADER.pack(seconds % 2**32, _BGP4MP_ET, subtype, 4 + len(body), rest // 1000) + body
+
+
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+class LostRecord(NamedTuple):
+    """What is lost of one direction."""
+
+    time: float
+    sender: tuple[str, int]
+    """Address and AS."""
+    receiver: str
+    reason: str
+
+
+def read_lost(raw: bytes) -> LostRecord | None:
+    """The record of a loss; None of all other records."""
+    seconds, kind, subtype, _length, microseconds = _HEADER.unpack_from(raw)
+    if (kind, subtype) != (_BGP4MP_ET, _LOST):
+        return None
+    body = raw[_HEADER.size :]
+    family, width = (socket.AF_INET, 4) if body[11] == 1 else (socket.AF_INET6, 16)
+    sender, receiver = (socket.inet_ntop(family, body[at : at + width]) for at in (12, 12 + width))
+    payload = body[12 + 2 * width :]
+    reason = payload[1 : 1 + payload[0]].decode()
+    return LostRecord(seconds + microseconds / 1e6, (sender, int.from_bytes(body[:4])), receiver, reason)

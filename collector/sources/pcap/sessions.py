@@ -1,0 +1,123 @@
+"""What the BGP sessions of a capture have agreed on: by the OPENs of both ends, or, without them, by their UPDATEs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Final
+
+from collector.bgp.decode import BadMessageError, decode_message
+from collector.bgp.messages import FAMILIES, HEADER_LENGTH, OPEN, UPDATE, Abilities, Family, OpenMessage, parse_open
+from collector.sources.pcap.connections import End, Said
+from collector.sources.pcap.framing import Found
+
+_MOST_TRIED: Final = 1000
+"""UPDATEs of one end by which is found out what its session has agreed on."""
+_DEFAULT: Final = "0.0.0.0/0"
+_GUESSES: Final = tuple(
+    Abilities(as4=as4, families=FAMILIES, add_path=FAMILIES if add_path else frozenset[Family]())
+    for add_path, as4 in product((False, True), (True, False))
+)
+"""The likely ones first."""
+
+
+@dataclass
+class Speaker:
+    """What is known of one end of a connection."""
+
+    end: End
+    opened: OpenMessage | None = None
+    faults: list[int] = field(default_factory=lambda: [0] * len(_GUESSES))
+    """How many of its UPDATEs cannot be read by each guess."""
+    tried: int = 0
+    first_asns: set[int] = field(default_factory=set)
+    """The first AS of each of its paths, by the best guess."""
+
+    @property
+    def guess(self) -> Abilities:
+        """What its UPDATEs look like."""
+        return _GUESSES[self.faults.index(min(self.faults))]
+
+    @property
+    def asn(self) -> int:
+        """Its AS: of its OPEN, or the one with which all its paths begin; 0 if that is not one."""
+        if self.opened:
+            return self.opened.asn
+        return next(iter(self.first_asns)) if len(self.first_asns) == 1 else 0
+
+    def learn(self, data: bytes) -> None:
+        """Take a message into account."""
+        if data[18] == OPEN and self.opened is None:
+            try:
+                self.opened = parse_open(data[HEADER_LENGTH:])
+            except ValueError:
+                return  # it is rejected when it is stored, and tells nothing
+        elif data[18] == UPDATE and self.tried < _MOST_TRIED:
+            self.tried += 1
+            read = [_read(data, guess) for guess in _GUESSES]
+            for number, said in enumerate(read):
+                self.faults[number] += said is None
+            best = read[self.faults.index(min(self.faults))]
+            path = (best or {}).get("attributes", {}).get("as_path", "").split()
+            if path and path[0].isdecimal():
+                self.first_asns.add(int(path[0]))
+
+
+def _read(data: bytes, guess: Abilities) -> dict[str, Any] | None:
+    """What an UPDATE says; None if that cannot be meant."""
+    try:
+        said = decode_message(data, guess)
+    except BadMessageError:
+        return None
+    groups = (*said.get("announce", ()), *said.get("withdraw", ()))
+    twice = any(group.get("nlri", []).count(_DEFAULT) > 1 for group in groups)
+    return None if twice or "error" in said.get("attributes", {}) else said
+
+
+class Session:
+    """What is known of one connection.
+
+    Args:
+        ends: the one that spoke first, and the other.
+    """
+
+    def __init__(self, ends: tuple[End, End]) -> None:
+        self.speakers = {end: Speaker(end) for end in ends}
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the OPENs of both ends are there."""
+        return all(one.opened for one in self.speakers.values())
+
+    def learn(self, said: Said) -> None:
+        """Take what was said into account."""
+        speaker = self.speakers[said.sender]
+        if isinstance(said.what, Found) and not self.is_opened:
+            speaker.learn(said.what.data)
+
+    def agreed(self, sender: End, receiver: End) -> Abilities:
+        """How one end's UPDATEs are written (RFC 6793, RFC 7911)."""
+        one, other = self.speakers[sender].opened, self.speakers[receiver].opened
+        if one is None or other is None:
+            return self.speakers[sender].guess
+        return Abilities(
+            as4=one.abilities.as4 and other.abilities.as4,
+            families=FAMILIES,
+            add_path=other.abilities.add_path & one.sends_paths,
+        )
+
+    def words(self) -> Iterator[str]:
+        """What had to be guessed, in a sentence for each end."""
+        if self.is_opened:
+            return
+        for (sender, speaker), (receiver, _other) in zip(
+            self.speakers.items(), reversed(self.speakers.items()), strict=True
+        ):
+            if speaker.tried:
+                width = 4 if speaker.guess.as4 else 2
+                paths = ", path identifiers" if speaker.guess.add_path else ""
+                yield (
+                    f"{sender[0]} to {receiver[0]}: the OPENs of both ends are not in the capture; taken from"
+                    f" {speaker.tried:,} UPDATEs: AS {speaker.asn or 'unknown'}, AS numbers of {width} bytes{paths}"
+                )

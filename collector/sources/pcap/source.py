@@ -1,0 +1,55 @@
+"""Captures as a source: MRT records, made of what is said in them."""
+
+# ruff: noqa: ARG002  # of what a source may be asked, a capture does not need all
+
+from __future__ import annotations
+
+from collector.bgp.messages import NOTIFICATION, notification_words
+from collector.sources.mrt.decode import counted, decode
+from collector.sources.mrt.source import MrtSource, said_in
+from collector.sources.pcap.records import read_lost
+from collector.sources.source import End, Rejection
+from schemas.documents import SessionNotification
+from schemas.message import Counted, Message, Notification, OtherSource, Peer, Sent
+from schemas.scalars import from_unix
+
+_SOURCE = OtherSource(name="pcap")
+
+
+class PcapSource(MrtSource):
+    """See `collector.sources.source.Source`. A peer is who sends; its `router` is who receives."""
+
+    name = "pcap"
+    silence = "the capture ends here"
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read one record."""
+        lost = read_lost(raw)
+        return Rejection(lost.reason) if lost else decode(raw, _SOURCE, with_router=True)
+
+    def counted(self, raw: bytes, size: int) -> Counted | None:
+        """Whose a rejected record is."""
+        lost = read_lost(raw)
+        if lost is None:
+            return counted(raw, with_router=True)
+        address, asn = lost.sender
+        return Counted(Peer(address=address, asn=asn, router=lost.receiver), None, None, None, from_unix(lost.time))
+
+    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+        """The NOTIFICATION in this message."""
+        if isinstance(message, Sent) and message.category == str(NOTIFICATION):
+            body = bytes.fromhex(message.detail["bytes"])[19:]
+            return said_in("sent", body) if len(body) > 1 else None
+        return super().heard(message)
+
+    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+        """Why a session ended: the NOTIFICATION of either end in words, or its TCP connection."""
+        if said is None:
+            return End("peer", "its TCP connection ended")
+        if said.direction == "sent":
+            words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
+            return End("router", f"NOTIFICATION sent: {words}", said)
+        return super().explain(reason, said)
+
+
+PCAP = PcapSource()
