@@ -202,7 +202,7 @@ class Attributes(TypedDict, total=False):
     unknown: list[StoredUnknownAttribute]
     error: str
     """What became of malformed attributes (RFC 7606 2), in ExaBGP's words: `treat-as-withdraw`, with all that was
-    announced under `withdraw`, or `discard`, without the attribute. With the message's bytes it is what RFC 7606 says of
-    these, with ` due to ` and the attribute; without them what ExaBGP did, which does not always name it."""
+    announced under `withdraw`, or `discard`, without the attribute. With the message's bytes it is what RFC 7606 says
+    of these, with ` due to ` and the attribute; without them what ExaBGP did, which does not always name it."""
     other: dict[str, Any]
     """Attributes under names that this version does not know, as ExaBGP prints them."""
