@@ -49,7 +49,7 @@ DISTINGUISHERS = st.one_of(
     st.builds("{}:{}".format, SHORT, NUMBER),
     st.builds("{}:{}".format, st.integers(2**16, 2**32 - 1), SHORT),
     st.builds("{}:{}".format, st.ip_addresses(v=4), SHORT),
-    st.binary(min_size=7, max_size=7).map(lambda rest: f"0x{(bytes((0, 3)) + rest[:6]).hex()}"),
+    st.binary(min_size=7, max_size=7).map(lambda rest: f"0x{(bytes((0, 3)) + rest[:6]).hex().upper()}"),
 )
 # One: of more the decoder reads the first alone, as RFC 8277 2.2 has it without the capability of several labels.
 LABELS = st.integers(0, 2**20 - 1).filter(lambda one: one != 0x80000).map(lambda one: [[one]])
