@@ -18,7 +18,7 @@ ROUNDS  ?=
 TABLES  ?= 20
 STORE   ?=
 
-.PHONY: help demo run test bare-debian whole-table faults fuzz differences bench tools docs lint format lock clean
+.PHONY: help demo run test bare-debian whole-table faults fuzz differences bench tools docs lint format lock clean http-questions
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -48,6 +48,8 @@ fuzz: $(READY) ## hostile lines over decode and over the whole path: FUZZ_LINES=
 
 differences: $(READY) ## every UPDATE of two RIS files, read from its bytes and from ExaBGP's JSON
 	EVERY=1 $(BIN)/python -m pytest -s tests/unit/test_exabgp_differences.py $(PYTEST_ARGS)
+http-questions: $(READY) ## 500 random questions over HTTP, whose answers have to be the command line's: SEED=n
+	HTTP_QUESTIONS=500 HTTP_SEED=$(SEED) $(BIN)/python -m pytest tests/http/test_equal.py $(PYTEST_ARGS)
 
 bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n STORE=secantusd-rs
 	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) STORE=$(STORE) $(BIN)/python -m benchmarks

@@ -13,13 +13,14 @@ user is a `BgpledgerError`, with its `cause` and its `cure`.
 from bgpledger.answers import Answers
 from bgpledger.archive import Archive
 from collector.errors import BgpledgerError, DeadlineError, StoreError, StoreUnavailableError, UsageError
-from collector.query.arguments import parse_filter
+from collector.query.arguments import parse_filter, parse_prefix, parse_time
 from collector.query.filters import Filter
 from schemas.query import (
     CollectorStatus,
     FoundEntry,
     HistoryEntry,
     LiveEntry,
+    PeerSession,
     PeerStatus,
     Route,
     RouteChange,
@@ -36,6 +37,7 @@ __all__ = [
     "FoundEntry",
     "HistoryEntry",
     "LiveEntry",
+    "PeerSession",
     "PeerStatus",
     "Route",
     "RouteChange",
@@ -44,4 +46,6 @@ __all__ = [
     "TopEntry",
     "UsageError",
     "parse_filter",
+    "parse_prefix",
+    "parse_time",
 ]

@@ -21,7 +21,7 @@ from collector.query.newest import newest, newest_of, newest_routes
 from collector.query.running import find_running
 from collector.settings import Settings, load
 from collector.store.mongo import Store
-from schemas.query import CollectorStatus, HistoryEntry, PeerStatus, Route, RouteChange, TopEntry
+from schemas.query import CollectorStatus, HistoryEntry, PeerSession, PeerStatus, Route, RouteChange, TopEntry
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
@@ -334,7 +334,9 @@ class Archive:
         """Of which prefixes, origins, peers or paths most was said; see `bgpledger top --help` for what is counted."""
         from collector.query.origins import are_indexed
         from collector.query.search import count_updates
-        from collector.query.top import top
+        from collector.query.top import check_countable, top
+
+        check_countable(by, filters)
 
         async def give(answers: Answers[TopEntry]) -> AsyncGenerator[TopEntry, None]:
             await self._cover(answers, filters)
@@ -352,6 +354,28 @@ class Archive:
         async def give(_answers: Answers[PeerStatus]) -> AsyncGenerator[PeerStatus, None]:
             async for peer in peers_here(self.store, self._data_dir):
                 yield peer
+
+        return self._answers(give, deadline)
+
+    def sessions(self, filters: Filter = _NOTHING, *, deadline: float | None = None) -> Answers[PeerSession]:
+        """The sessions of peers, by their begin; of the filters, peers and times matter."""
+        from collector.query.sessions import sessions
+
+        async def give(answers: Answers[PeerSession]) -> AsyncGenerator[PeerSession, None]:
+            await self._cover(answers, filters)
+            async for session in sessions(self.store, filters):
+                yield session
+
+        return self._answers(give, deadline)
+
+    def gaps(self, filters: Filter = _NOTHING, *, deadline: float | None = None) -> Answers[HistoryEntry]:
+        """What was lost of what peers said, oldest first; of the filters, peers and times matter."""
+        from collector.query.sessions import gaps
+
+        async def give(answers: Answers[HistoryEntry]) -> AsyncGenerator[HistoryEntry, None]:
+            await self._cover(answers, filters)
+            async for gap in gaps(self.store, filters):
+                yield gap
 
         return self._answers(give, deadline)
 

@@ -223,6 +223,23 @@ class PeerStatus(_Answer):
     rib: Rib | None = None
 
 
+class PeerSession(_Answer):
+    """One session of a peer."""
+
+    peer: Peer
+    collector: str | None = None
+    """The name of the collector that it was with."""
+    since: Timestamp
+    until: Timestamp | None = None
+    """When it ended; null while it is up."""
+    reason: str | None = None
+    """Why it ended."""
+    last_message: Timestamp
+    """The newest message of it, whatever it was."""
+    updates: int
+    """UPDATEs in it."""
+
+
 class SpoolSegment(_Answer):
     """One file of the spool."""
 

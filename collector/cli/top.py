@@ -10,7 +10,6 @@ import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfAnswers, with_settings
-from collector.errors import UsageError
 
 if TYPE_CHECKING:
     from bgpledger import Answers, Archive
@@ -30,16 +29,6 @@ class _By(StrEnum):
     FLAPS = "flaps"
     PATH_CHANGES = "path-changes"
     MALFORMED = "malformed"
-
-
-_KINDS = {
-    _By.ANNOUNCEMENTS: ("announce",),
-    _By.WITHDRAWALS: ("withdraw",),
-    _By.FLAPS: ("announce", "withdraw"),
-    _By.PATH_CHANGES: ("announce",),
-    _By.MALFORMED: ("announce", "withdraw"),
-}
-"""The entries that have to be seen for each order."""
 
 
 @with_settings
@@ -62,14 +51,11 @@ def command(
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
+    from collector.query.top import check_countable
     from schemas.query import TopEntry
 
-    if not all(filters.wants(kind) for kind in _KINDS[by]):
-        raise UsageError(
-            f"--elem leaves out {' or '.join(_KINDS[by])}, of which --by {by} counts: nothing can match",
-            "leave --elem out, or order --by another",
-        )
     order: Any = by.replace("-", "_")
+    check_countable(order, filters)
 
     def ask(archive: Archive) -> Answers[TopEntry]:
         return archive.top(what.value, order, filters, limit=limit, progress=shown.reach)

@@ -35,6 +35,22 @@ class Page(BaseModel, Generic[T]):
     next: str | None = Field(description="The `cursor` of the page behind this one; null when there is none.")
 
 
+def listing(kind: type[BaseModel]) -> dict[str, Any]:
+    """How a question is described that is answered with a list."""
+    text = {"schema": {"type": "string"}}
+    more = {MEDIA_TYPES["jsonl"]: text, "text/csv": text, "text/plain": text}
+    headers = {
+        name: {"description": about, "schema": {"type": "string"}}
+        for name, about in (
+            ("Link", "Of a page that is not JSON: where the next one is (RFC 8288)."),
+            ("Bgpledger-Notes", "`notes` as JSON, where the answer has no room for it."),
+            ("Bgpledger-Covered", "`covered`, where the answer has no room for it."),
+        )
+    }
+    said = {"description": "The answers.", "content": more, "headers": headers}
+    return {"response_model": Page[kind], "responses": {200: said}}  # type: ignore[valid-type]
+
+
 class Whole(NamedTuple):
     """All answers to a question, written without a model of each."""
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from bgpledger import Archive
 from collector.http import health, pages, problems
 from collector.http.api import api
+from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
 from collector.settings import Settings
@@ -43,6 +44,7 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(api)
     pages.add_to(app)
+    describe(app)
     # The last one added is asked first.
     app.add_middleware(Guard, settings=settings.http)
     app.add_middleware(Headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +13,8 @@ from collector.query.filter_names import FILTERS
 
 PAGE, LONGEST_PAGE = 1000, 10_000
 _LONGEST_TEXT = 500
-_TIME = "RFC 3339, unix seconds, 2h (ago) or 'yesterday 14:05'."
+_FORMAT: Any = Field(None, description="How answers are written; without, as `Accept` says.")
+TIME = "RFC 3339, unix seconds, 2h (ago) or 'yesterday 14:05'."
 
 
 def text(description: str, *examples: str) -> Any:
@@ -34,7 +35,7 @@ class Parameters(BaseModel):
 class Listed(Parameters):
     """How answers are wanted of which there are not many."""
 
-    format: AnswerFormat | None = Field(None, description="How answers are written; without, as `Accept` says.")
+    format: EntryFormat | None = _FORMAT
 
     @property
     def cut_at(self) -> int:
@@ -49,6 +50,12 @@ class Listed(Parameters):
     def asked(self) -> dict[str, Any]:
         """What the question is asked with."""
         return {}
+
+
+class Answered(Listed):
+    """Answers that are neither entries nor routes, which fewer formats can write."""
+
+    format: AnswerFormat | None = _FORMAT
 
 
 class Limited(Listed):
@@ -106,10 +113,46 @@ class Paged(Limited):
         return {"limit": self.limit, "after": self.cursor}
 
 
-class RouteFilters(Parameters):
-    """The filters of routes that stand."""
+class Filtering(Parameters):
+    """Those that make a filter."""
+
+    def filter(self, asking: Asking, **instead: str | None) -> Filter:
+        """The filter that they are.
+
+        Args:
+            asking: is told what looks odd, but can be meant.
+            instead: in place of those of the same names.
+
+        Raises:
+            UsageError: one of them means nothing.
+        """
+        texts = {name: getattr(self, name, None) for name in FILTERS}
+        return parse_filter(texts | instead, say=asking.notes.append)
+
+
+class OfTimes(Filtering):
+    """A range of time."""
+
+    start: str | None = text(f"{FILTERS['start']} {TIME}", "2h", "2026-11-27T12:00:00Z")
+    end: str | None = text(f"{FILTERS['end']} {TIME}", "1h")
+
+
+class OfPeers(Filtering):
+    """Which peers."""
 
     peer: str | None = _filter("peer", "192.0.2.1", "192.0.2.0/24")
+
+
+class OfPrefixes(Filtering):
+    """Which prefixes, of what does not ask about one."""
+
+    prefix: str | None = _filter("prefix", "203.0.113.0/24")
+    match: Literal["exact", "more_specific", "less_specific"] | None = Field(None, description=FILTERS["match"])
+
+
+class RouteFilters(OfPeers):
+    """The filters of routes that stand."""
+
     peer_asn: str | None = _filter("peer_asn", "64500")
     router: str | None = _filter("router", "192.0.2.1")
     rib: str | None = _filter("rib", "pre-policy")
@@ -122,38 +165,9 @@ class RouteFilters(Parameters):
     local_pref: str | None = _filter("local_pref", "100")
     attribute: str | None = _filter("attribute", "otc")
 
-    def filter(self, asking: Asking) -> Filter:
-        """The filter that they are.
 
-        Raises:
-            UsageError: one of them means nothing.
-        """
-        return parse_filter({name: getattr(self, name, None) for name in FILTERS}, say=asking.notes.append)
-
-
-class EntryFilters(RouteFilters):
+class EntryFilters(RouteFilters, OfTimes):
     """The filters of what happened."""
 
-    start: str | None = text(f"{FILTERS['start']} {_TIME}", "2h", "2026-11-27T12:00:00Z")
-    end: str | None = text(f"{FILTERS['end']} {_TIME}", "1h")
     duration: str | None = _filter("duration", "1h")
     elem: str | None = _filter("elem", "announce")
-
-
-class PrefixFilters(Parameters):
-    """Which prefixes, of what does not ask about one."""
-
-    prefix: str | None = _filter("prefix", "203.0.113.0/24")
-    match: str | None = _filter("match", "more_specific")
-
-
-class EntriesFormat(Parameters):
-    """The formats of entries, and of routes."""
-
-    format: EntryFormat | None = Field(None, description="How answers are written; without, as `Accept` says.")
-
-
-class Standing(Parameters):
-    """The moment at which routes stand."""
-
-    at: str | None = text(f"The moment; without it, now. {_TIME}", "2h", "2026-11-27T12:00:00Z")

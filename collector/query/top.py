@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from collector.errors import UsageError
 from collector.query.filters import Filter, origins_of
 from collector.query.search import search
 from collector.store.mongo import Store
@@ -32,6 +33,14 @@ _COLUMNS: dict[str, int] = {
     "path_changes": _CHANGED,
     "malformed": _MALFORMED,
 }
+_KINDS: dict[By, tuple[str, ...]] = {
+    "announcements": ("announce",),
+    "withdrawals": ("withdraw",),
+    "flaps": ("announce", "withdraw"),
+    "path_changes": ("announce",),
+    "malformed": ("announce", "withdraw"),
+}
+"""The entries that have to be seen for each order."""
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
     "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
     "origins": lambda entry: [str(asn) for asn in origins_of(entry.as_path)],
@@ -55,6 +64,19 @@ async def top(
             tally.count(entry, names_of(entry))
     for one in await asyncio.to_thread(tally.most, by, limit):
         yield one
+
+
+def check_countable(by: By, filters: Filter) -> None:
+    """Refuse filters that leave out what is counted.
+
+    Raises:
+        UsageError: nothing can match.
+    """
+    if not all(filters.wants(kind) for kind in _KINDS[by]):
+        raise UsageError(
+            f"elem leaves out {' or '.join(_KINDS[by])}, which {by.replace('_', ' ')} are made of: nothing can match",
+            "leave elem out, or order by something else",
+        )
 
 
 @dataclass

@@ -2,41 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from pymongo import MongoClient
 
 from bgpledger import Archive
 from collector.http.app import make_app
-from collector.settings import load
+from collector.settings import Settings, load
 from collector.store.mongo import Store
 from tests.store.test_asking import archive, some_day
 
 
-@pytest.fixture
-def mongodb_uri(embedded_uri: str) -> str:
-    return embedded_uri
+class Filled(NamedTuple):
+    """An archive, and where it is."""
+
+    uri: str
+    database: str
+    data_dir: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "BGPLEDGER_MONGODB_URI": self.uri,
+            "BGPLEDGER_MONGODB_DATABASE": self.database,
+            "BGPLEDGER_DATA_DIR": str(self.data_dir),
+        }
+
+    @property
+    def settings(self) -> Settings:
+        return load(None, environ=self.environment)
+
+
+@pytest.fixture(scope="package")
+def filled(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    """Two days of three routers, as two collectors heard them; the tests only read."""
+    one = Filled(embedded_uri, f"test_{uuid.uuid4().hex[:12]}", tmp_path_factory.mktemp("http"))
+
+    async def fill() -> None:
+        async with Store.open(one.uri, database=one.database) as store:
+            await store.prepare()
+            for seed in range(2):
+                await archive(one.data_dir, store, some_day(seed), f"collector{seed}")
+
+    asyncio.run(fill())
+    yield one
+    with MongoClient[dict[str, Any]](embedded_uri) as client:
+        client.drop_database(one.database)
 
 
 @pytest.fixture
-async def store(mongodb_uri: str, database: str, data_dir: Path) -> AsyncIterator[Store]:
-    async with Store.open(mongodb_uri, database=database) as opened:
-        await opened.prepare()
-        for seed in range(2):
-            await archive(data_dir, opened, some_day(seed), f"collector{seed}")
-        yield opened
+async def asked(filled: Filled) -> AsyncIterator[Archive]:
+    async with Archive.found(filled.settings) as archive:
+        yield archive
 
 
 @pytest.fixture
-def asked(store: Store, data_dir: Path) -> Archive:
-    return Archive(store, data_dir)
+async def http(asked: Archive, filled: Filled) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(asked, filled.settings) as one:
+        yield one
 
 
-@pytest.fixture
-async def http(asked: Archive, data_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app(asked, load(None, environ={}, data_dir=data_dir))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480") as client:
-        yield client
+def client(archive: Archive, settings: Settings) -> httpx.AsyncClient:
+    """Asks the application over an archive."""
+    transport = httpx.ASGITransport(make_app(archive, settings), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8480")

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from collector.http.api import peers
+from collector.http.api import peers, prefixes, routes, status, updates
 from collector.http.problems import RESPONSES
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)
-api.include_router(peers.router)
+for part in (prefixes, routes, updates, peers, status):
+    api.include_router(part.router)

@@ -1,25 +1,38 @@
-"""Peers: how each stands."""
+"""Peers, and their sessions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from bgpledger import Answers, PeerStatus
-from collector.http.answering import Page, respond
+from bgpledger import PeerSession, PeerStatus
+from collector.http.answering import listing, respond
 from collector.http.asking import Asked
-from collector.http.parameters import Listed
+from collector.http.parameters import Answered, OfTimes
 
 router = APIRouter(tags=["peers"])
 
 
-@router.get("/peers", summary="The state of each peer, and since when", response_model=Page[PeerStatus])
-async def peers(request: Request, asked: Asked, wanted: Annotated[Listed, Query()]) -> Response:
+class _Sessions(Answered, OfTimes):
+    pass
+
+
+@router.get("/peers", summary="The state of each peer, and since when", **listing(PeerStatus))
+async def peers(request: Request, asked: Asked, wanted: Annotated[Answered, Query()]) -> Response:
     """Each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
-
-    def ask() -> Answers[Any]:
-        return asked.archive.peers(deadline=asked.deadline)
-
+    ask = partial(asked.archive.peers, deadline=asked.deadline)
     return await respond(request, asked, wanted, PeerStatus, ask)
+
+
+Address = Annotated[str, Path(description="The peer's address.", max_length=100, examples=["192.0.2.1"])]
+
+
+@router.get("/peers/{address}/sessions", summary="A peer's sessions, and why each ended", **listing(PeerSession))
+async def sessions(request: Request, asked: Asked, address: Address, wanted: Annotated[_Sessions, Query()]) -> Response:
+    """The sessions of one peer, by their begin, within a range of time."""
+    filters = wanted.filter(asked, peer=address)
+    ask = partial(asked.archive.sessions, filters, deadline=asked.deadline)
+    return await respond(request, asked, wanted, PeerSession, ask)

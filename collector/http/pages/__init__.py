@@ -6,14 +6,14 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
 from starlette.responses import HTMLResponse
 
 from bgpledger import PeerStatus
 from collector.http.asking import Asked
+from collector.http.pages import api
+from collector.http.pages.rendering import TEMPLATES
 
-_HERE = Path(__file__).parent
-_TEMPLATES = Jinja2Templates(directory=_HERE / "templates")
+_STATIC = Path(__file__).parent / "static"
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -21,7 +21,8 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 def add_to(app: FastAPI) -> None:
     """Put the pages, and the files that they use, into an application."""
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    app.include_router(api.router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
 
 @router.get("/")
@@ -29,4 +30,4 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
     """How the peers stand."""
     async with asked.archive.peers(deadline=asked.deadline) as answers:
         peers: list[PeerStatus] = [peer async for peer in answers]
-    return _TEMPLATES.TemplateResponse(request, "now.html", {"peers": peers})
+    return TEMPLATES.TemplateResponse(request, "now.html", {"peers": peers})

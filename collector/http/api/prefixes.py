@@ -1,0 +1,68 @@
+"""One prefix: what happened to it, the routes to it and to those beside it, and each peer's longest match."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from bgpledger import HistoryEntry, Route
+from collector.http.answering import listing, respond
+from collector.http.api.routes import RoutesParameters, whole_tables
+from collector.http.asking import Asked
+from collector.http.parameters import EntryFilters, Paged
+
+router = APIRouter(tags=["prefixes"])
+
+Prefix = Annotated[
+    str,
+    Path(
+        description="An IPv4 or IPv6 prefix; an address is its own /32 or /128.",
+        max_length=100,
+        examples=["203.0.113.0/24"],
+    ),
+]
+
+
+class _History(EntryFilters, Paged):
+    pass
+
+
+class _Rib(RoutesParameters):
+    match: Literal["exact", "more_specific", "less_specific"] = Query(
+        "exact", description="Takes in the prefixes within it, or those that it lies within."
+    )
+
+
+@router.get("/prefixes/{prefix:path}/history", summary="What every peer said of a prefix", **listing(HistoryEntry))
+async def history(request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_History, Query()]) -> Response:
+    """What every peer said of a prefix, oldest first, and the session ends that took it away."""
+    filters = wanted.filter(asked)
+    ask = partial(asked.archive.history, prefix, filters, deadline=asked.deadline)
+    return await respond(request, asked, wanted, HistoryEntry, ask)
+
+
+@router.get("/prefixes/{prefix:path}/rib", summary="The routes to a prefix, now or at a time", **listing(Route))
+async def rib(request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_Rib, Query()]) -> Response:
+    """The routes to a prefix as they stand, or stood at a time, by peer; also to its more or less specific ones."""
+    filters = wanted.filter(asked, match=None)
+    how: dict[str, Any] = {"match": wanted.match, "at": wanted.at, "deadline": asked.deadline}
+    ask = partial(asked.archive.rib, prefix, filters, **how)
+    whole = whole_tables(asked, wanted, filters, prefix, wanted.match)
+    return await respond(request, asked, wanted, Route, ask, whole)
+
+
+@router.get("/prefixes/{prefix:path}/lookup", summary="Each peer's longest match of an address", **listing(Route))
+async def lookup(
+    request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[RoutesParameters, Query()]
+) -> Response:
+    """The route that each peer would take to an address, or to a prefix: its longest match, now or at a time.
+
+    Filters choose among these.
+    """
+    filters = wanted.filter(asked)
+    how: dict[str, Any] = {"match": "longest", "at": wanted.at, "deadline": asked.deadline}
+    ask = partial(asked.archive.rib, prefix, filters, **how)
+    return await respond(request, asked, wanted, Route, ask, whole_tables(asked, wanted, filters, prefix, "longest"))

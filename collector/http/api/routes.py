@@ -1,0 +1,67 @@
+"""All routes: as they stand, or stood, and what became of them between two times."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any, Literal, TextIO
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from bgpledger import Answers, Filter, Route, RouteChange, parse_time
+from collector.http.answering import Whole, listing, respond
+from collector.http.asking import Asked, Asking
+from collector.http.parameters import TIME, Answered, Limited, Paged, RouteFilters, text
+from collector.present.formats import write
+from collector.present.names import Format
+from collector.query.filter_names import FILTERS
+
+router = APIRouter(tags=["routes"])
+
+Match = Literal["exact", "more_specific", "less_specific", "longest"]
+
+
+class RoutesParameters(RouteFilters, Paged):
+    """What can be asked of routes that stand."""
+
+    at: str | None = text(f"The moment; without it, now. {TIME}", "2h", "2026-11-27T12:00:00Z")
+
+
+class _Diff(Answered, RouteFilters, Limited):
+    earlier: str = Field(max_length=100, description=f"A time. {TIME}", examples=["2h"])
+    later: str = Field(max_length=100, description="A later one.", examples=["1h"])
+    prefix: str | None = text(FILTERS["prefix"], "203.0.113.0/24")
+
+
+def whole_tables(
+    asked: Asking, wanted: RoutesParameters, filters: Filter, prefix: str | None, match: Match = "exact"
+) -> Whole:
+    """Routes written as they are stored."""
+    at = parse_time(wanted.at)
+
+    def ask(*, limit: int | None, after: None) -> Answers[Any]:  # noqa: ARG001  # who has a cursor gets pages
+        return asked.archive.rib_batches(prefix, filters, match=match, at=at, limit=limit, deadline=asked.deadline)
+
+    async def each(answers: AsyncIterator[Any], form: Format, stream: TextIO) -> int:
+        return await write(answers, Route, form, stream, at=at)
+
+    return Whole(ask, each)
+
+
+@router.get("/rib", summary="All routes, now or at a time", **listing(Route))
+async def rib(request: Request, asked: Asked, wanted: Annotated[RoutesParameters, Query()]) -> Response:
+    """The routes of all peers as they stand, or stood at a time: by peer, then in the order of prefixes."""
+    filters = wanted.filter(asked)
+    ask = partial(asked.archive.rib, None, filters, at=wanted.at, deadline=asked.deadline)
+    return await respond(request, asked, wanted, Route, ask, whole_tables(asked, wanted, filters, None))
+
+
+@router.get("/diff", summary="Which routes changed between two times", **listing(RouteChange))
+async def diff(request: Request, asked: Asked, wanted: Annotated[_Diff, Query()]) -> Response:
+    """Which routes appeared, went or changed between two times, and in what."""
+    filters = wanted.filter(asked, prefix=None)
+    times = wanted.earlier, wanted.later
+    ask = partial(asked.archive.diff, *times, wanted.prefix, filters, deadline=asked.deadline)
+    return await respond(request, asked, wanted, RouteChange, ask)

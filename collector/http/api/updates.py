@@ -1,0 +1,65 @@
+"""Updates and sessions of all prefixes: by any filter, counted, and what was lost of them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from bgpledger import FoundEntry, HistoryEntry, TopEntry
+from collector.http.answering import listing, respond
+from collector.http.asking import Asked
+from collector.http.parameters import Answered, EntryFilters, Listed, OfPeers, OfPrefixes, OfTimes, Paged
+
+router = APIRouter(tags=["updates"])
+
+
+class _Updates(EntryFilters, OfPrefixes, Paged):
+    all: bool = Field(default=False, description="Go through the whole archive when no time is given.")
+
+
+class _Top(Answered, EntryFilters, OfPrefixes):
+    by: Literal["announcements", "withdrawals", "flaps", "path_changes", "malformed"] = Field(
+        "announcements", description="What makes the order."
+    )
+    limit: int = Field(10, ge=1, le=10_000, description="Only the first N.")
+
+    def asked(self) -> dict[str, Any]:
+        return {"limit": self.limit}
+
+
+class _Gaps(Listed, OfPeers, OfTimes):
+    pass
+
+
+@router.get("/updates", summary="Updates and sessions, by any filter", **listing(FoundEntry))
+async def updates(request: Request, asked: Asked, wanted: Annotated[_Updates, Query()]) -> Response:
+    """Updates and sessions by anything that the filters name, oldest first.
+
+    Peers, times and origins narrow what is read; all else is looked for in it.
+    """
+    filters = wanted.filter(asked)
+    ask = partial(asked.archive.search, filters, everything=wanted.all, deadline=asked.deadline)
+    return await respond(request, asked, wanted, FoundEntry, ask)
+
+
+@router.get("/top/{what}", summary="Of what most was said", **listing(TopEntry))
+async def top(
+    request: Request,
+    asked: Asked,
+    what: Annotated[Literal["prefixes", "origins", "peers", "paths"], Path(description="What to count.")],
+    wanted: Annotated[_Top, Query()],
+) -> Response:
+    """Of which prefixes, origins, peers or paths most was said; without a time the whole archive is read."""
+    ask = partial(asked.archive.top, what, wanted.by, wanted.filter(asked), deadline=asked.deadline)
+    return await respond(request, asked, wanted, TopEntry, ask)
+
+
+@router.get("/gaps", summary="What was lost of what peers said", **listing(HistoryEntry))
+async def gaps(request: Request, asked: Asked, wanted: Annotated[_Gaps, Query()]) -> Response:
+    """The gaps in what the archive has of peers, oldest first."""
+    ask = partial(asked.archive.gaps, wanted.filter(asked), deadline=asked.deadline)
+    return await respond(request, asked, wanted, HistoryEntry, ask)

@@ -1,0 +1,47 @@
+"""The page that describes the API, made of its description: no script, and nothing from another host."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse
+
+from collector.http.pages.rendering import TEMPLATES
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("/api/v1/docs")
+async def api(request: Request) -> HTMLResponse:
+    """All questions, with their parameters."""
+    return TEMPLATES.TemplateResponse(request, "api.html", {"api": request.app.openapi()})
+
+
+def _code(text: str) -> Markup:
+    """A text with what stands between backticks as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # it is escaped
+
+
+def _such_as(parameter: Mapping[str, Any]) -> Markup:
+    """Values of a parameter: all that there are, or some."""
+    schema = parameter["schema"]
+    kinds = [schema, *schema.get("anyOf", ())]
+    values = next((kind["enum"] for kind in kinds if "enum" in kind), None)
+    found = values or schema.get("examples") or parameter.get("examples") or ()
+    return Markup(", ").join(Markup("<code>{}</code>").format(one) for one in found)
+
+
+def _example_of(operation: Mapping[str, Any], api: Mapping[str, Any]) -> str:
+    """An answer as JSON; empty where none is given."""
+    said = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+    name = said.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    examples = api["components"]["schemas"].get(name, {}).get("examples")
+    return json.dumps(examples[0], indent=2) if examples else ""
+
+
+TEMPLATES.env.filters |= {"code": _code, "such_as": _such_as, "example_of": _example_of}

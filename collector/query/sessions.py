@@ -1,0 +1,32 @@
+"""The sessions of peers, and what was lost of what they said."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from collector.query import streams
+from collector.query.entries import gap_entry
+from collector.query.filters import Filter
+from collector.store.mongo import Store
+from schemas.message import Peer
+from schemas.query import HistoryEntry, PeerSession
+
+
+async def sessions(store: Store, filters: Filter) -> AsyncIterator[PeerSession]:
+    """The sessions of the peers that are asked for, within the time that is, by their begin."""
+    for session in sorted(await streams.sessions(store, filters), key=lambda one: (one["since"], one["_id"])):
+        yield PeerSession(
+            peer=Peer.model_validate(session["peer"]),
+            collector=session.get("collector"),
+            since=session["since"],
+            until=session.get("until"),
+            reason=session.get("reason"),
+            last_message=session["last_seen"],
+            updates=session["updates"],
+        )
+
+
+async def gaps(store: Store, filters: Filter) -> AsyncIterator[HistoryEntry]:
+    """The gaps of the peers that are asked for, within the time that is, oldest first."""
+    async for row in streams.gap_rows(store, filters):
+        yield gap_entry(row.document)
