@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -26,7 +26,9 @@ from schemas.query import CollectorStatus, HistoryEntry, PeerSession, PeerStatus
 if TYPE_CHECKING:
     from collector.query.batch import Batch
     from collector.query.messages import Said, SessionChange
+    from collector.query.peer_ribs import PeerRib
     from collector.query.rib import Match, RibQuery
+    from collector.query.table import PrefixRoutes
     from collector.query.top import By, What
 
 T = TypeVar("T")
@@ -264,6 +266,38 @@ class Archive:
                 if batch.hidden:
                     on_hidden(batch.rib.session["peer"]["address"])
                 yield batch
+
+        return self._answers(give, deadline)
+
+    def table(
+        self,
+        filters: Filter = _NOTHING,
+        *,
+        at: Time = None,
+        on_peers: Callable[[Sequence[PeerRib]], None] = lambda _: None,
+        deadline: float | None = None,
+        progress: Progress = _unwatched,
+    ) -> Answers[PrefixRoutes]:
+        """What `rib` gives, prefix by prefix over all peers, as it is stored: for who writes whole tables.
+
+        `on_peers` is called ahead of the first answer with what is known of each peer, in the order of the numbers
+        that routes have.
+
+        Raises:
+            UsageError: the filters ask for times, or for kinds of entries.
+        """
+        from collector.query.rib import RibQuery, count_stored, of_its_peers
+        from collector.query.table import table
+
+        if filters.start or filters.end or filters.elems:
+            raise UsageError("a table has no --start, --end, --duration or --elem", "say when with --at")
+        question = RibQuery(at=parse_time(at))
+
+        async def give(answers: Answers[PrefixRoutes]) -> AsyncGenerator[PrefixRoutes, None]:
+            await self._cover(answers, filters, question.at)
+            read = _Count(progress, await count_stored(self.store, of_its_peers(question, filters)))
+            async for routes in table(self.store, question, filters, on_peers=on_peers, on_read=read.more):
+                yield routes
 
         return self._answers(give, deadline)
 

@@ -11,13 +11,13 @@ import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import with_settings
-from collector.errors import ExportError
+from collector.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
+    from bgpledger import Archive
     from collector.cli.progress import Progress
     from collector.export.written import Written
     from collector.query.filters import Filter
-    from collector.settings import Settings
 
 
 @with_settings
@@ -28,45 +28,78 @@ def command(
     output: Annotated[
         str, typer.Argument(help="The file; packed where it ends in .gz, .bz2 or .zst; - is stdout.", metavar="FILE|-")
     ],
+    table: Annotated[bool, typer.Option("--table", help="The routes that stand, not what was said.")] = False,
+    at: Annotated[str | None, typer.Option(help="With --table: as they stood then.", metavar="T")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Go through the whole archive when no time is given.")
     ] = False,
 ) -> None:
-    """Write what peers said, and their sessions, into a file for other programs.
+    """Write what peers said, and their sessions, into a file for other programs; or the tables of all peers.
 
     The filters are those of search. Of an UPDATE with several routes the file has those that pass.
     """
     import asyncio
     import time
 
+    from bgpledger.archive import Archive
     from collector.cli.progress import progress
-    from collector.cli.run_query import collect_rarely
+    from collector.cli.run_query import collect_rarely, say
 
+    if at is not None and not table:
+        raise UsageError("--at asks for a table", "add --table, or give a range of time (--start, --end)")
     collect_rarely()
     began = time.monotonic()
-    with progress() as shown:
-        written = asyncio.run(_write(settings, filters, output, shown, everything=everything))
+    path = None if output == "-" else Path(output)
+
+    async def ask_and_write(shown: Progress) -> Written:
+        async with Archive.found(settings, say=say) as archive:
+            if table:
+                return await _table(archive, filters, at, path, shown)
+            return await _messages(archive, filters, path, shown, everything=everything)
+
+    with progress(of="entries read" if table else "UPDATEs read") as shown:
+        written = asyncio.run(ask_and_write(shown))
     seconds = time.monotonic() - began
     sys.stderr.write(f"{written.records:,} records in {seconds:.1f} s: {written.records / seconds:,.0f}/s\n")
     _tell(written)
 
 
-async def _write(settings: Settings, filters: Filter, output: str, shown: Progress, *, everything: bool) -> Written:
-    from bgpledger.archive import Archive
-    from collector.cli.run_query import say
+async def _messages(
+    archive: Archive, filters: Filter, path: Path | None, shown: Progress, *, everything: bool
+) -> Written:
     from collector.export.files import writing
     from collector.export.mrt import write_updates
 
-    asking = partial(Archive.messages, filters=filters, everything=everything, progress=shown.reach)
-    async with Archive.found(settings, say=say) as archive, asking(archive) as said:
-        with writing(None if output == "-" else Path(output)) as stream:
-            written = await write_updates(said, stream)
-            if not written.records:
-                _tell(written)
-                raise ExportError(
-                    "nothing that is known passes these filters: no file is written",
-                    "ask with bgpledger search what there is",
-                )
+    async with archive.messages(filters, everything=everything, progress=shown.reach) as said:
+        with writing(path) as stream:
+            return _something(await write_updates(said, stream))
+
+
+async def _table(archive: Archive, filters: Filter, at: str | None, path: Path | None, shown: Progress) -> Written:
+    from datetime import UTC, datetime
+
+    from collector.export.files import writing
+    from collector.export.table_dump import TableWriter
+    from collector.query.arguments import parse_time
+
+    moment = parse_time(at)
+    with writing(path) as stream:
+        writer = TableWriter(moment or datetime.now(UTC), stream)
+        async with archive.table(filters, at=moment, on_peers=writer.set_peers, progress=shown.reach) as prefixes:
+            return _something(await writer.write(prefixes))
+
+
+def _something(written: Written) -> Written:
+    """What was written, if anything was: an empty file is none.
+
+    Raises:
+        ExportError: nothing was.
+    """
+    if not written.records:
+        _tell(written)
+        raise ExportError(
+            "nothing that is known passes these filters: no file is written", "ask what there is: bgpledger search, rib"
+        )
     return written
 
 

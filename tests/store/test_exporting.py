@@ -1,7 +1,9 @@
 """What is written is what is stored: the parts that `search` gives, and read again the same documents."""
 
 import io
+import subprocess
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ from collector.archive.importing import Importer, Selection
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
 from collector.export.mrt import write_updates
+from collector.export.table_dump import TableWriter
 from collector.export.written import Written
 from collector.query.arguments import parse_filter
 from collector.query.messages import Said, messages
+from collector.query.rib import RibQuery
 from collector.query.search import search
+from collector.query.table import table
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
 from tests.mrt_builder import announcement, announcement6, message, nlri, state_change, withdrawal
+from tests.support import program
 
 T = 1_800_000_000
 NOT_THE_SAME = ("_id", "session", "collector", "line", "until_line")
@@ -125,3 +131,68 @@ async def test_messages_beside_updates_are_left_out_where_routes_are_asked_for(t
     record = mrt.parse(data)
     assert isinstance(record, mrt.MrtMessage)
     assert record.data == several("192.0.2.0/24")
+
+
+async def dumped(store: Store, **texts: str) -> tuple[bytes, Written]:
+    stream = io.BytesIO()
+    at = datetime.fromtimestamp(T + 2.5, UTC)
+    writer = TableWriter(at, stream)
+    asked = parse_filter(texts)
+    routes = table(store, RibQuery(at=at), asked, on_peers=writer.set_peers)
+    told = await writer.write(routes)
+    return stream.getvalue(), told
+
+
+def subtypes(data: bytes) -> list[int]:
+    found, at = [], 0
+    while at < len(data):
+        found.append(int.from_bytes(data[at + 6 : at + 8]))
+        at += 12 + int.from_bytes(data[at + 8 : at + 12])
+    return found
+
+
+VPN = bytes.fromhex("68000641" + "00010a0000010007" + "0a03")
+"""10.3.0.0/16 with a label and a route distinguisher."""
+
+
+def announcement_of(afi: int, safi: int, hop: bytes, routes: bytes) -> bytes:
+    reach = afi.to_bytes(2) + bytes((safi, len(hop))) + hop + b"\0" + routes
+    attributes = bytes.fromhex("40010100" + "400200") + bytes((0x80, 14, len(reach))) + reach
+    return bgp.message(bgp.UPDATE, b"\0\0" + len(attributes).to_bytes(2) + attributes)
+
+
+async def test_a_dump_has_the_subtype_of_each_family(tmp_path: Path, store: Store) -> None:
+    flow = message(announcement_of(1, 133, b"", bytes.fromhex("060120c6336401")), time=T + 2)
+    vpn = message(announcement_of(1, 128, bytes(8) + b"\xc0\0\2\1", VPN), time=T + 2)
+    await imported(store, tmp_path / "first", *FILE[:6], flow, vpn, *FILE[6:])
+    data, told = await dumped(store)
+    assert subtypes(data) == [1, 2, 2, 2, 6, 8, 2, 4]  # by address: 10.3.0.0/16 of the VPN stands between
+    assert told.messages == {"routes of ipv4 flow": 1}
+    assert VPN in data
+    (tmp_path / "dump").write_bytes(data)
+    dumped_by = [program("bgpdump"), "-m", str(tmp_path / "dump")]  # it skips RIB_GENERIC
+    lines = subprocess.run(dumped_by, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split("|")[0] for line in lines] == ["TABLE_DUMP2"] * 3 + ["TABLE_DUMP2_AP"] + ["TABLE_DUMP2"] * 2
+
+
+@pytest.mark.parametrize(
+    ("texts", "prefixes"),
+    [
+        ({"prefix": "10.1.0.0/16"}, 1),
+        ({"prefix": "10.0.0.0/8", "match": "more_specific"}, 4),
+        ({"prefix": "10.1.0.0/16", "match": "less_specific"}, 2),
+        ({"prefix": "10.1.0.0/16,10.2.0.0/16"}, 2),
+        ({"prefix": "!10.1.0.0/16"}, 5),
+        ({"origin": "9"}, 3),
+        ({"peer": "192.0.2.3"}, 1),
+        ({"family": "ipv6"}, 1),
+    ],
+    ids=str,
+)
+async def test_filters_let_through_what_rib_gives(
+    tmp_path: Path, store: Store, texts: dict[str, str], prefixes: int
+) -> None:
+    await imported(store, tmp_path / "first", *FILE)
+    data, told = await dumped(store, **texts)
+    assert told.records == 1 + prefixes
+    assert subtypes(data)[0] == 1

@@ -1,0 +1,118 @@
+"""A dump of the tables of all peers at a moment: MRT TABLE_DUMP_V2 (RFC 6396 4.3, RFC 8050 4)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from typing import IO, Any, Final, NamedTuple
+
+import bson
+
+from collector.bgp.encode_attributes import attribute_bytes
+from collector.bgp.encode_routes import UnwritableError, is_classic, next_hop_bytes, nlri_bytes
+from collector.bgp.messages import Family, family_number
+from collector.bgp.mrt_records import IndexedPeer, TableEntry, index_record, rib_record
+from collector.errors import ExportError
+from collector.export.written import Written
+from collector.query.peer_ribs import PeerRib
+from collector.query.table import PrefixRoutes
+from collector.rib.routes import RouteKey
+
+_MOST_PEERS: Final = 2**16 - 1
+_KINDS: Final = 50_000
+"""Of routes, by all that is said of them, whose bytes are remembered."""
+
+
+class _Kind(NamedTuple):
+    """What many routes have in common."""
+
+    said: dict[str, Any]
+    attributes: bytes
+    left_out: tuple[str, ...]
+
+
+class TableWriter:
+    """Writes one table.
+
+    Args:
+        at: the moment at which the routes stand.
+        stream: where to.
+    """
+
+    def __init__(self, at: datetime, stream: IO[bytes]) -> None:
+        self._at = at
+        self._stream = stream
+        self._peers: list[IndexedPeer] = []
+        self._view = ""
+        self._kinds: dict[tuple[str, bytes], _Kind] = {}
+        self._written = Written()
+        self._sequence = 0
+
+    def set_peers(self, ribs: Sequence[PeerRib]) -> None:
+        """Say whose tables these are, ahead of all routes.
+
+        Raises:
+            ExportError: they are more than a dump can have.
+        """
+        if len(ribs) > _MOST_PEERS:
+            raise ExportError(f"{len(ribs)} peers are more than an MRT dump can have", "ask for fewer (--peer)")
+        for session in (one.session for one in ribs):
+            peer = session["peer"]
+            self._peers.append(IndexedPeer(peer["address"], peer["asn"], session.get("router_id", "0.0.0.0")))  # noqa: S104
+        collectors = {one.session["collector"] for one in ribs}
+        self._view = collectors.pop() if len(collectors) == 1 else ""
+
+    async def write(self, prefixes: AsyncIterator[PrefixRoutes]) -> Written:
+        """Write the index of the peers, and all routes."""
+        async for routes in prefixes:
+            if not self._written.records:
+                self._put(index_record(self._at, self._peers, self._view))
+            for record in self._records(routes):
+                self._put(record)
+        return self._written
+
+    def _put(self, record: bytes) -> None:
+        self._stream.write(record)
+        self._written.records += 1
+
+    def _records(self, routes: PrefixRoutes) -> Iterator[bytes]:
+        """Mostly one: those with path identifiers, and those with other labels, stand in others."""
+        family = family_number(routes[0].key.family)
+        found: dict[tuple[bytes, bool], list[TableEntry]] = {}
+        for peer, key, entry in routes:
+            kind = self._kind(key.family, entry.facts)
+            try:
+                nlri = _nlri(key, kind.said)
+            except UnwritableError as error:
+                self._written.messages[str(error)] += 1
+                continue
+            self._written.without.update(kind.left_out)
+            one = TableEntry(peer, entry.since // 1000, key.path_id, kind.attributes)
+            found.setdefault((nlri, key.path_id is not None), []).append(one)
+        for (nlri, _), entries in found.items():
+            yield rib_record(self._at, self._sequence, family, nlri, entries)
+            self._sequence += 1
+
+    def _kind(self, family: str, facts: bytes) -> _Kind:
+        kind = self._kinds.get((family, facts))
+        if kind is None:
+            if len(self._kinds) >= _KINDS:
+                self._kinds.clear()
+            said = bson.decode(facts)
+            kind = self._kinds[family, facts] = _Kind(said, *_attributes(family_number(family), family, said))
+        return kind
+
+
+def _attributes(family: Family, name: str, said: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+    """The attributes of a route, of which MP_REACH_NLRI has the next hop alone (RFC 6396 4.3.4)."""
+    hop = next_hop_bytes(family, said)
+    if is_classic({**said, "family": name}):
+        return attribute_bytes(said, next_hop=hop)
+    return attribute_bytes(said, reach=bytes((len(hop),)) + hop)
+
+
+def _nlri(key: RouteKey, said: dict[str, Any]) -> bytes:
+    group: dict[str, Any] = {"family": key.family, "rd": key.rd, "labels": said.get("labels", ())}
+    if key.is_prefix:
+        return nlri_bytes({**group, "nlri": ()}, key.nlri)
+    return nlri_bytes({**group, "objects": ()}, said.get("object"))

@@ -1,0 +1,96 @@
+"""The tables of all peers at a moment as one, prefix by prefix: what a dump of them is made of."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from typing import NamedTuple
+
+from collector.query.batch import Batch
+from collector.query.filters import Filter
+from collector.query.peer_ribs import PeerRib
+from collector.query.rib import RibQuery, asked, matching, of_its_peers
+from collector.rib.routes import Items, RouteEntry, RouteKey, order
+from collector.store.mongo import Store
+
+_PATH_ID = 4
+"""Bytes at the end of a route's place."""
+
+
+class PeerRoute(NamedTuple):
+    """A route of one of the peers."""
+
+    peer: int
+    """Which of them, from 0 on."""
+    key: RouteKey
+    entry: RouteEntry
+
+
+PrefixRoutes = list[PeerRoute]
+"""All routes of one prefix, or of one route that is none; of a peer several with path identifiers (RFC 7911)."""
+
+
+async def table(
+    store: Store,
+    question: RibQuery,
+    filters: Filter,
+    *,
+    on_peers: Callable[[Sequence[PeerRib]], None],
+    on_read: Callable[[int], None] = lambda _: None,
+) -> AsyncIterator[PrefixRoutes]:
+    """The routes that stand, in the order of their prefixes over all peers; of each peer some thousands are in memory.
+
+    Args:
+        store: an open store.
+        question: the moment. The prefixes are those that the filters name.
+        filters: which routes.
+        on_peers: called first, with all peers that are asked for and had a session, whether or not they have routes.
+        on_read: called with how much more has been read of tables.
+    """
+    question = of_its_peers(_of_prefixes(question, filters), filters)
+    peers = [known async for known in asked(store, question, on_read=on_read)]
+    on_peers(peers)
+    heap: list[tuple[bytes, int, RouteKey, RouteEntry]] = []
+    async with AsyncExitStack() as closing:
+        streams = [await closing.enter_async_context(aclosing(_pages(one, question, filters))) for one in peers]
+        pages: list[Iterator[tuple[RouteKey, RouteEntry]]] = [iter(()) for _ in peers]
+
+        async def advance(peer: int) -> None:
+            item = next(pages[peer], None)
+            while item is None and (page := await anext(streams[peer], None)) is not None:
+                pages[peer] = iter(page)
+                item = next(pages[peer], None)
+            if item is not None:
+                heapq.heappush(heap, (order(item[0]), peer, *item))
+
+        for peer in range(len(peers)):
+            await advance(peer)
+        found: PrefixRoutes = []
+        last = b""
+        while heap:
+            place, peer, key, entry = heapq.heappop(heap)
+            if found and place[:-_PATH_ID] != last:
+                yield found
+                found = []
+            last = place[:-_PATH_ID]
+            found.append(PeerRoute(peer, key, entry))
+            await advance(peer)
+        if found:
+            yield found
+
+
+def _of_prefixes(question: RibQuery, filters: Filter) -> RibQuery:
+    """The question for the one prefix that is named, if it is one: the rest of the tables need not be read."""
+    named = filters.prefixes
+    if named is None or named.excluded or len(named.values) != 1:
+        return question
+    return replace(question, prefix=named.values[0], match=filters.match)
+
+
+async def _pages(known: PeerRib, question: RibQuery, filters: Filter) -> AsyncGenerator[Items, None]:
+    async for items in matching(known, question):
+        if filters.prefixes is not None:
+            items = [one for one in items if filters.of_prefix(one[0].nlri if one[0].is_prefix else None)]
+        yield Batch(known, items).only(filters.stands).items if filters.asks_for_routes else items
