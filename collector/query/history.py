@@ -12,6 +12,7 @@ from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry
 from collector.query.filters import Choice, Filter
+from collector.query.last_announced import LastAnnounced
 from collector.query.routes import AnnouncedRoute, route_of
 from collector.query.streams import GapRow, Row, SessionRow, UpdateRow, merge
 from collector.rib.routes import groups
@@ -22,6 +23,7 @@ from schemas.stored import SessionDocument
 
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
 RouteEvent = Literal["announce", "withdraw"]
+LastRoutesOfPrefix = LastAnnounced[AnnouncedRoute, HistoryEntry]
 _CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels", "error"}
 
 
@@ -40,71 +42,55 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     (RFC 4271 4.3).
     """
     prefix, filters = question.prefix, question.filters
-    standing = _Standing()
+    last: LastRoutesOfPrefix = LastAnnounced()
     if filters.start is not None:
-        await _look_back(store, question, standing)
+        await _look_back(store, question, last)
     said = await _updates(store, question)
     async with aclosing(merge(*said, _ends(store, filters), streams.gap_rows(store, filters))) as rows:
         async for row in rows:
-            for entry in _entries(row, prefix, standing):
+            for entry in _entries(row, prefix, last):
                 if filters.matches(entry):
                     yield entry
 
 
-def _entries(row: Row, prefix: str, standing: _Standing) -> Iterator[HistoryEntry]:
+def _entries(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
     if isinstance(row, GapRow):
         yield gap_entry(row.document, prefix)
     elif isinstance(row, SessionRow):
-        yield from standing.end(row.document)
+        yield from _end(row.document, last)
     elif isinstance(row, UpdateRow):
-        yield from standing.follow(row, prefix)
+        yield from _follow(row, prefix, last)
 
 
-class _Standing:
-    """The routes of one prefix: the newest announcement of each, its session, and whether it still stands."""
+def _follow(row: UpdateRow, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
+    """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""
+    document, event = row.document, row.event or "announce"
+    for group in groups(document, event):
+        for nlri in group.get("nlri", ()):
+            if nlri != prefix:
+                continue
+            route = route_of(document, group, prefix)
+            if event == "announce":
+                entry = route_entry(document, "announce", group, prefix, answered(document.get("attributes", {})))
+                last.announce(route, entry)
+            else:
+                ended = last.withdraw(route)
+                entry = route_entry(document, "withdraw", group, prefix, _carried(ended) if ended else {})
+            yield entry
 
-    def __init__(self) -> None:
-        self._routes: dict[AnnouncedRoute, tuple[HistoryEntry, bool]] = {}
 
-    def follow(self, row: UpdateRow, prefix: str) -> Iterator[HistoryEntry]:
-        """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""
-        document, event = row.document, row.event or "announce"
-        for group in groups(document, event):
-            for nlri in group.get("nlri", ()):
-                if nlri != prefix:
-                    continue
-                route = route_of(document, group, prefix)
-                if event == "announce":
-                    entry = route_entry(document, "announce", group, prefix, answered(document.get("attributes", {})))
-                    self._routes[route] = (entry, True)
-                else:
-                    last, _ = self._routes.get(route, (None, False))
-                    entry = route_entry(document, "withdraw", group, prefix, _carried(last) if last else {})
-                    if last:
-                        self._routes[route] = (last, False)
-                yield entry
-
-    def end(self, session: SessionDocument) -> Iterator[HistoryEntry]:
-        """The ends of the session's routes."""
-        for route, (last, stands) in list(self._routes.items()):
-            if route[0] == session["_id"]:
-                del self._routes[route]
-                if stands:
-                    yield HistoryEntry.model_validate(
-                        {
-                            **_carried(last),
-                            "ts": session["until"],
-                            "event": "session_end",
-                            "reason": session.get("reason"),
-                        }
-                    )
+def _end(session: SessionDocument, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
+    """The ends of a session's routes."""
+    own = {"ts": session["until"], "event": "session_end", "reason": session.get("reason")}
+    for stood in last.end(lambda route: bool(route[0] == session["_id"])):
+        yield HistoryEntry.model_validate({**_carried(stood), **own})
 
 
 def _carried(entry: HistoryEntry) -> Mapping[str, Any]:
     return entry.model_dump(include=set(_CARRIED))
 
 
-async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) -> None:
+async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPrefix) -> None:
     """Find what stood at `start`, of the sessions that were up then."""
     start = question.filters.start
     begun = replace(question.filters, end=start)
@@ -112,7 +98,7 @@ async def _look_back(store: Store, question: HistoryQuery, standing: _Standing) 
         peer = Choice((session["peer"]["address"],))
         part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
         async for row in merge(*await _updates(store, part)):
-            for _ in standing.follow(row, question.prefix):
+            for _ in _follow(row, question.prefix, last):
                 pass
 
 

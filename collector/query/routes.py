@@ -14,6 +14,7 @@ from typing import Any
 from bson import ObjectId
 
 from collector.query.attributes import answered
+from collector.query.last_announced import LastAnnounced
 from collector.rib.routes import Nlri, RouteKey, key_of, routes
 from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST
@@ -46,12 +47,12 @@ class LastRoutes:
         self._store = store
         self._sees_all = sees_all
         self._whole_from = _seconds(whole_from) if whole_from else 0
-        self._recent: dict[AnnouncedRoute, dict[str, Any]] = {}
+        self._last: LastAnnounced[AnnouncedRoute, Mapping[str, Any]] = LastAnnounced(_MOST)
 
     def see(self, document: UpdateDocument) -> None:
         """Remember what an UPDATE announces."""
         for group, nlri in routes(document, "announce"):
-            self._remember(route_of(document, group, nlri), _said(document, group))
+            self._last.announce(route_of(document, group, nlri), _said(document, group))
 
     async def find(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> Mapping[str, Any]:
         """Attributes and next hop of the route that a withdrawal ends; empty when it is not known.
@@ -59,25 +60,17 @@ class LastRoutes:
         No index serves routes that are no prefixes: of these only what was seen is known.
         """
         route = route_of(document, group, nlri)
-        said = self._recent.get(route) if self._sees_all or "nlri" not in group else None
+        said = self._last.get(route) if self._sees_all or "nlri" not in group else None
         if said is None:
             said = await self._look_up(document, route) if "nlri" in group and not self._sees(route) else {}
-            self._remember(route, said)
+            self._last.announce(route, said)
         return said
-
-    def _remember(self, route: AnnouncedRoute, said: dict[str, Any]) -> None:
-        self._recent.pop(route, None)
-        self._recent[route] = said
-        if len(self._recent) > _MOST:
-            del self._recent[next(iter(self._recent))]
-            self._whole_from = _seconds(NEVER)
 
     def _sees(self, route: AnnouncedRoute) -> bool:
         """Whether all that its session announced was seen, and is remembered."""
         session = route[0]
-        return (
-            self._sees_all and isinstance(session, ObjectId) and int.from_bytes(session.binary[:4]) >= self._whole_from
-        )
+        whole = self._sees_all and not self._last.forgot and isinstance(session, ObjectId)
+        return whole and int.from_bytes(session.binary[:4]) >= self._whole_from
 
     async def _look_up(self, document: UpdateDocument, route: AnnouncedRoute) -> dict[str, Any]:
         query = {

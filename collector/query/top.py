@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from collector.errors import UsageError
 from collector.query.filters import Filter, origins_of
+from collector.query.last_announced import LastAnnounced
 from collector.query.search import search
 from collector.store.mongo import Store
 from schemas.attributes import is_treated_as_withdrawn
@@ -62,6 +62,8 @@ async def top(
     async for entry in search(store, filters, complete=what in ("origins", "paths"), on_read=on_read):
         if entry.event in ("announce", "withdraw"):
             tally.count(entry, names_of(entry))
+            if tally.is_full:
+                await asyncio.to_thread(tally.forget)
     for one in await asyncio.to_thread(tally.most, by, limit):
         yield one
 
@@ -79,17 +81,21 @@ def check_countable(by: By, filters: Filter) -> None:
         )
 
 
-@dataclass
 class TopTally:
-    """Counts by name, and what the newest word of each route was."""
+    """Counts by name."""
 
-    most_names: int = MOST_NAMES
-    most_routes: int = MOST_ROUTES
-    _places: dict[str, int] = field(default_factory=dict)
-    _counts: array[int] = field(default_factory=lambda: array("Q"))
-    _routes: dict[int, int] = field(default_factory=dict)
-    """Hash of a route to the hash of its path; negative while it is withdrawn. 64 bits: two of a million routes
-    share theirs once in 30 million times."""
+    def __init__(self, most_names: int = MOST_NAMES, most_routes: int = MOST_ROUTES) -> None:
+        self._most_names = most_names
+        self._places: dict[str, int] = {}
+        self._counts = array("Q")
+        self._paths: LastAnnounced[int, int] = LastAnnounced(most_routes)
+        """Hash of a route to the hash of its path. 64 bits: two of a million routes share theirs once in 30 million
+        times."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether names have to be forgotten."""
+        return len(self._places) >= self._most_names
 
     def count(self, entry: HistoryEntry, names: Sequence[str]) -> None:
         """Count an announcement or a withdrawal for each of its names."""
@@ -120,36 +126,27 @@ class TopTally:
         extra = (_MALFORMED,) if entry.error else ()
         nlri = entry.prefix or identity(entry.family or "", entry.object)
         route = hash((entry.peer.name, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
-        before = self._routes.get(route)
         if entry.event == "withdraw":
-            if before is not None and before > 0:
-                self._routes[route] = -before
+            self._paths.withdraw(route)
             return (_WITHDRAWN,)
-        path = hash(entry.as_path) % (2**62) + 1
-        self._routes[route] = path
-        if before is None:
-            if len(self._routes) > self.most_routes:
-                for forgotten in list(self._routes)[: self.most_routes // 2]:
-                    del self._routes[forgotten]
-            return (_ANNOUNCED, *extra)
-        flapped = (_FLAPPED,) if before < 0 else ()
-        changed = (_CHANGED,) if abs(before) != path else ()
+        before, path = self._paths.get(route), hash(entry.as_path)
+        flapped = (_FLAPPED,) if self._paths.is_withdrawn(route) else ()
+        changed = (_CHANGED,) if before not in (None, path) else ()
+        self._paths.announce(route, path)
         return (_ANNOUNCED, *flapped, *changed, *extra)
 
     def _add(self, name: str) -> int:
-        if len(self._places) >= self.most_names:
-            self._forget()
         place = self._places[name] = len(self._counts)
         self._counts.extend([0] * len(_COLUMNS))
         return place
 
-    def _forget(self) -> None:
-        """Keep the half of the names of which most was said."""
+    def forget(self) -> None:
+        """Keep the half of the names of which most was said; takes some tenths of a second."""
 
         def said(name: str) -> int:
             return sum(self._counts[self._places[name] : self._places[name] + 2])
 
-        kept = sorted(self._places, key=said, reverse=True)[: self.most_names // 2]
+        kept = sorted(self._places, key=said, reverse=True)[: self._most_names // 2]
         counts = array("Q")
         for name in kept:
             counts.extend(self._counts[self._places[name] : self._places[name] + len(_COLUMNS)])

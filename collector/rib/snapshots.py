@@ -235,7 +235,7 @@ async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) 
     Raises:
         StoreError: the table was removed meanwhile.
     """
-    before, changes = await _ahead(fold), _Ahead(later.changes())
+    before, changes = await _ahead(fold), await _ahead(later)
     for part, read in _readers(store, whole):
         if of_part := await changes.all_upto(part.last):
             yield _beside(await read(), before.upto(part.last), of_part)

@@ -1,0 +1,68 @@
+"""What was announced last of each route, as UPDATEs go by in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from itertools import islice
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_FORGOTTEN_AT_ONCE = 10
+"""A part of so many, of what may be remembered."""
+
+
+class LastAnnounced(Generic[K, V]):
+    """The last announcement of each route, and whether the route was withdrawn since.
+
+    Args:
+        most: routes that are remembered; of more, those are forgotten that were announced longest ago. None: all.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.forgot = False
+        """Whether routes had to be forgotten."""
+        self._most = most
+        self._said: dict[K, V] = {}
+        self._withdrawn: set[K] = set()
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def announce(self, route: K, said: V) -> None:
+        """Take an announcement into account."""
+        self._said.pop(route, None)  # it goes behind all others
+        self._said[route] = said
+        self._withdrawn.discard(route)
+        if self._most is not None and len(self._said) > self._most:
+            self.forgot = True
+            for oldest in list(islice(self._said, max(self._most // _FORGOTTEN_AT_ONCE, 1))):
+                self._forget(oldest)
+
+    def withdraw(self, route: K) -> V | None:
+        """Take a withdrawal into account; the announcement that it ends, or had ended already, if one is known."""
+        said = self._said.get(route)
+        if said is not None:
+            self._withdrawn.add(route)
+        return said
+
+    def get(self, route: K) -> V | None:
+        """A route's last announcement, withdrawn or not, if one is known."""
+        return self._said.get(route)
+
+    def is_withdrawn(self, route: K) -> bool:
+        """Whether a route was withdrawn behind its last announcement."""
+        return route in self._withdrawn
+
+    def end(self, ended: Callable[[K], bool]) -> list[V]:
+        """Forget the routes of which something is so; the announcements of those that stood until now."""
+        routes = [route for route in self._said if ended(route)]
+        stood = [self._said[route] for route in routes if route not in self._withdrawn]
+        for route in routes:
+            self._forget(route)
+        return stood
+
+    def _forget(self, route: K) -> None:
+        del self._said[route]
+        self._withdrawn.discard(route)
