@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from benchmarks.blocking import longest_blocks
 from benchmarks.data import COLLECTOR, Table
 from benchmarks.processes import usage
 from benchmarks.speakers import BIN, workplace
@@ -60,6 +61,8 @@ async def _measure(table: Table) -> dict[str, float]:
             values |= _streamed(server.uri, _some_moment(chance))
             values |= await _diff(store)
             values |= await _origins(store, table, chance)
+            prefix = next(one for one in table.documents() if "announce" in one)["announce"][0]["nlri"][0]
+            values["loop"] = max((await longest_blocks(server.uri, _MIDNIGHT, prefix)).values())
             values |= await _tail(store, session)
             return values
 

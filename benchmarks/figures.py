@@ -421,6 +421,14 @@ FIGURES: dict[str, Figure] = {
         goal=500,
         once=True,
     ),
+    "loop": Figure(
+        "the most that a question keeps the event loop to itself, of CPU",
+        ("asking",),
+        lambda one: one["asking"]["loop"] * 1000,
+        "ms",
+        goal=50,
+        once=True,
+    ),
     "rebuild": Figure(
         "`db rebuild-rib` of the table and its changes",
         ("asking",),

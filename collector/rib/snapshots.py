@@ -165,9 +165,9 @@ async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range 
         async with aclosing(_read_ahead(store, whole, span)) as parts:
             async for last, items in parts:
                 of_part = await changes.all_upto(last)
-                yield _merge(items, of_part) if of_part else items
-    while rest := changes.some(pages.ROUTES):
-        yield _merge([], rest)
+                yield await asyncio.to_thread(_merge, items, of_part) if of_part else items
+    while rest := await changes.some(pages.ROUTES):
+        yield await asyncio.to_thread(_merge, [], rest)
 
 
 async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> AsyncGenerator[tuple[bytes, Items], None]:
@@ -218,9 +218,9 @@ async def count(store: Store, whole: Snapshot | None, fold: Fold) -> Counter[str
             items = await read()
             if stored is not None:
                 total.subtract(families(items))
-            total.update(families(_merge(items, of_part)))
-    while rest := changes.some(pages.ROUTES):
-        total.update(families(_merge([], rest)))
+            total.update(families(await asyncio.to_thread(_merge, items, of_part)))
+    while rest := await changes.some(pages.ROUTES):
+        total.update(families(await asyncio.to_thread(_merge, [], rest)))
     return +total
 
 
@@ -238,9 +238,9 @@ async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) 
     before, changes = await _ahead(fold), await _ahead(later)
     for part, read in _readers(store, whole):
         if of_part := await changes.all_upto(part.last):
-            yield _beside(await read(), before.upto(part.last), of_part)
-    while of_part := changes.some(pages.ROUTES):
-        yield _beside([], before.upto(of_part[-1][0]), of_part)
+            yield await asyncio.to_thread(_beside, await read(), before.upto(part.last), of_part)
+    while of_part := await changes.some(pages.ROUTES):
+        yield await asyncio.to_thread(_beside, [], before.upto(of_part[-1][0]), of_part)
 
 
 def _beside(items: Items, before: Iterable[Change], changes: Sequence[Change]) -> list[Beside]:
@@ -267,8 +267,11 @@ class _Ahead:
         """The same, which may be very many, without keeping the event loop waiting."""
         return await asyncio.to_thread(list, self.upto(last)) if self._next and self._next[0] <= last else []
 
-    def some(self, most: int) -> list[Change]:
-        """The next ones; none when there are none left."""
+    async def some(self, most: int) -> list[Change]:
+        """The next ones, in the same way; none when there are none left."""
+        return await asyncio.to_thread(self._some, most) if self._next else []
+
+    def _some(self, most: int) -> list[Change]:
         found = [self._next] if self._next else []
         found += islice(self._changes, most - 1)
         self._next = next(self._changes, None)
@@ -389,7 +392,7 @@ async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
 
 async def _changes(fold: Fold) -> AsyncIterator[Items]:
     changes = await _ahead(fold)
-    while some := changes.some(pages.ROUTES):
+    while some := await changes.some(pages.ROUTES):
         yield [(key, held) for _, key, held in some]
 
 
