@@ -12,6 +12,7 @@ from collector.http.api import api
 from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
+from collector.http.ripestat import router as ripestat
 from collector.settings import Settings
 
 _ABOUT = """What routers said in BGP, at any second of the past. Times are RFC 3339 with their zone, in answers UTC; in
@@ -43,6 +44,7 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     problems.handle(app)
     app.include_router(health.router)
     app.include_router(api)
+    app.include_router(ripestat)
     pages.add_to(app)
     describe(app)
     # The last one added is asked first.

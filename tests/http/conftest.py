@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +21,20 @@ from bgpledger import Archive
 from collector.http.app import make_app
 from collector.settings import Settings, load
 from collector.store.mongo import Store
-from tests.store.test_asking import archive, some_day
+from tests.running import BGPLEDGER, free_port
+from tests.store.test_asking import T0, archive, some_day
+
+BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
+"""When the days of `filled` began, which are short."""
+END = BEGIN + timedelta(minutes=1)
+
+
+def lately(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """Lines of ExaBGP's as if they had come since BEGIN: of what is to come nothing can be asked."""
+    for line in lines:
+        said = json.loads(line)
+        said["time"] += (BEGIN - T0).total_seconds()
+        yield json.dumps(said).encode()
 
 
 class Filled(NamedTuple):
@@ -48,12 +66,38 @@ def filled(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         async with Store.open(one.uri, database=one.database) as store:
             await store.prepare()
             for seed in range(2):
-                await archive(one.data_dir, store, some_day(seed), f"collector{seed}")
+                await archive(one.data_dir, store, list(lately(some_day(seed))), f"collector{seed}")
 
     asyncio.run(fill())
     yield one
     with MongoClient[dict[str, Any]](embedded_uri) as client:
         client.drop_database(one.database)
+
+
+@pytest.fixture(scope="package")
+def served(filled: Filled) -> Iterator[str]:
+    """`bgpledger serve` over it: where it answers."""
+    listen = f"127.0.0.1:{free_port()}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
+    with subprocess.Popen(
+        [BGPLEDGER, "serve", "--listen", listen], env={**environment, **filled.environment}, stdin=subprocess.DEVNULL
+    ) as server:
+        try:
+            _wait_for(f"http://{listen}/health", server)
+            yield f"http://{listen}"
+        finally:
+            server.terminate()
+            assert server.wait(30) == 0
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    while server.poll() is None:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail("it ended")
 
 
 @pytest.fixture

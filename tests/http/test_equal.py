@@ -19,11 +19,11 @@ import pytest
 
 from bgpledger import Archive
 from collector.cli import main
-from tests.http.conftest import Filled, client
-from tests.store.test_asking import PREFIXES, T0
+from tests.http.conftest import BEGIN, Filled, client
+from tests.store.test_asking import PREFIXES
 
 QUESTIONS = int(os.environ.get("HTTP_QUESTIONS") or 60)
-TIMES = [(T0 + timedelta(seconds=seconds)).isoformat() for seconds in (-60, 0, 3.5, 20, 45, 90)]
+TIMES = [(BEGIN + timedelta(seconds=seconds)).isoformat() for seconds in (-60, 0, 3.5, 20, 45, 90)]
 FILTERS: dict[str, Sequence[str]] = {
     "peer": ["192.0.2.1", "192.0.2.0/24", "!192.0.2.2", "198.51.100.7", "192.0.2.1,2001:db8::3"],
     "peer_asn": ["64500", "!64500", "64501", "1.10"],

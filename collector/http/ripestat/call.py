@@ -1,0 +1,207 @@
+"""What all data calls have in common: the envelope, times without a zone, resources, and what is said in `messages`."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from bgpledger import Answers, BgpledgerError, DeadlineError, StoreError, UsageError, parse_prefix, parse_time
+from collector.http.asking import Asking
+
+T = TypeVar("T")
+Message = tuple[Literal["info", "warning", "error"], str]
+
+MOST = 100_000
+"""Answers that are read for one call."""
+_WEEKS = timedelta(days=14)
+_TEXT = 4000
+
+
+class Common(BaseModel):
+    """The parameters of every data call; those that RIPEstat has and we have not are ignored, as there."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    unix_timestamps: bool = Field(default=False, description="Times as numbers of seconds since 1970.")
+    sourceapp: str | None = Field(None, max_length=_TEXT, description="Ignored.")
+    preferred_version: str | None = Field(None, max_length=20, description="Of asn-neighbours: 4.1 or 5.0.")
+    data_overload_limit: str | None = Field(None, max_length=20, description="Ignored.")
+
+
+class OfResource(Common):
+    """A call about something."""
+
+    resource: str = Field(
+        max_length=_TEXT,
+        description="A prefix, an address or an AS, or several with commas.",
+        examples=["203.0.113.0/24"],
+    )
+
+
+class Spanned(OfResource):
+    """A call about a range of time."""
+
+    starttime: str | None = Field(None, max_length=100, description="ISO 8601 or unix seconds; UTC without a zone.")
+    endtime: str | None = Field(None, max_length=100, description="As there; without it, now.")
+
+
+class Span(NamedTuple):
+    """A range of time."""
+
+    start: datetime
+    end: datetime
+
+
+def span_of(wanted: Spanned, default: timedelta = _WEEKS) -> Span:
+    """The range of time that a call is about.
+
+    Raises:
+        UsageError: it has no length, or a time is none.
+    """
+    end = parse_time(wanted.endtime) or datetime.now(UTC)
+    start = parse_time(wanted.starttime) or end - default
+    if start >= end:
+        raise UsageError(f"starttime ({wanted.starttime}) is not before endtime ({wanted.endtime})", "swap them")
+    return Span(start, end)
+
+
+class Resource(NamedTuple):
+    """What a call is about."""
+
+    text: str
+    """As it is echoed: an AS without "AS"."""
+    prefixes: tuple[str, ...]
+    addresses: tuple[str, ...]
+    asns: tuple[int, ...]
+
+    def only_asn(self) -> int:
+        """The one AS that it is.
+
+        Raises:
+            UsageError: it is something else.
+        """
+        if len(self.asns) != 1 or self.prefixes or self.addresses:
+            raise UsageError(f"{self.text!r} is not an AS", "give resource as a number, or as AS64500")
+        return self.asns[0]
+
+
+def parse_resource(text: str, say: Callable[[str], None]) -> Resource:
+    """What a call is about, as it was written; BGPlay puts it between brackets.
+
+    Raises:
+        UsageError: it is neither prefix, address nor AS.
+    """
+    prefixes: list[str] = []
+    addresses: list[str] = []
+    asns: list[int] = []
+    for word in text.strip().removeprefix("[").removesuffix("]").split(","):
+        one = word.strip().strip("\"'")
+        number = one.upper().removeprefix("AS")
+        if number.isascii() and number.isdecimal() and int(number[:11]) < 2**32:
+            asns.append(int(number))
+        else:
+            prefix = parse_prefix(one, say=say)
+            # prsw writes an address as its own prefix.
+            (addresses if prefix.endswith("/128" if ":" in prefix else "/32") else prefixes).append(prefix)
+    echoed = str(asns[0]) if len(asns) == 1 and not prefixes and not addresses else text
+    return Resource(echoed, tuple(prefixes), tuple(addresses), tuple(asns))
+
+
+class Call:
+    """One data call that is being answered.
+
+    Args:
+        asking: whose.
+        unix: whether times are numbers.
+    """
+
+    def __init__(self, asking: Asking, *, unix: bool = False) -> None:
+        self.archive = asking.archive
+        self.deadline = asking.deadline
+        self.notes = asking.notes
+        self._unix = unix
+        self._told: list[Message] = []
+
+    def tell(self, level: Literal["info", "warning"], text: str) -> None:
+        """Say something of the answer, once."""
+        if (level, text) not in self._told:
+            self._told.append((level, text))
+
+    def time(self, moment: datetime) -> str | int:
+        """A time as RIPEstat writes it: without a zone, to the second."""
+        return int(moment.timestamp()) if self._unix else zoneless(moment)
+
+    async def all_of(self, answers: Answers[T]) -> list[T]:
+        """The answers, or so many of them as one call has room for; that there are more is said."""
+        found: list[T] = []
+        async with answers:
+            async for one in answers:
+                if len(found) == MOST:
+                    self.tell("warning", f"this answer is made of {MOST} entries, and there are more: ask for less")
+                    break
+                found.append(one)
+        return found
+
+    @property
+    def messages(self) -> list[Message]:
+        """All that is to be said of the answer."""
+        return [*(("warning", note) for note in dict.fromkeys(self.notes)), *self._told]
+
+
+def zoneless(moment: datetime) -> str:
+    """A time to the second, as ISO 8601 without its zone, UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+async def answer(
+    name: str, version_of_call: str, asking: Asking, wanted: Common, work: Callable[[Call], Awaitable[dict[str, Any]]]
+) -> JSONResponse:
+    """The answer to a call in its envelope; what goes wrong is told in `messages`, as there.
+
+    `pipeline` is left out of the envelope: prsw 0.3.1 does not take an answer that has it.
+    """
+    began = time.monotonic()
+    call = Call(asking, unix=wanted.unix_timestamps)
+    data: dict[str, Any] = {}
+    status, messages = HTTPStatus.OK, call.messages
+    try:
+        data = await work(call)
+        messages = call.messages
+    except BgpledgerError as error:
+        status = _status_of(error)
+        messages = [("error", f"{error.cause} ({error.cure})" if error.cure else error.cause)]
+    now = datetime.now(UTC)
+    envelope = {
+        "messages": messages,
+        "see_also": [],
+        "version": version_of_call,
+        "data_call_name": name,
+        "data_call_status": "supported",
+        "cached": False,
+        "query_id": f"{now:%Y%m%d%H%M%S}-{uuid.uuid4()}",
+        "process_time": int((time.monotonic() - began) * 1000),
+        "server_id": socket.gethostname(),
+        "build_version": version("bgpledger"),
+        "status": "ok" if status is HTTPStatus.OK else "error",
+        "status_code": status.value,
+        "time": now.replace(tzinfo=None).isoformat(timespec="microseconds"),
+        "data": data,
+    }
+    return JSONResponse(envelope, status)
+
+
+def _status_of(error: BgpledgerError) -> HTTPStatus:
+    if isinstance(error, UsageError):
+        return HTTPStatus.BAD_REQUEST
+    if isinstance(error, DeadlineError):
+        return HTTPStatus.GATEWAY_TIMEOUT
+    return HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, StoreError) else HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,0 +1,97 @@
+"""`bgplay` and `bgp-updates`: what happened to a prefix or an AS."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from collector.http.asking import Asked
+from collector.http.ripestat.call import Call, Spanned, answer, parse_resource, span_of
+from collector.http.ripestat.sources import communities_of, path_of
+from collector.http.ripestat.timeline import Happened, Timeline, timeline
+
+router = APIRouter()
+
+_BGPLAY, _UPDATES = timedelta(hours=8), timedelta(hours=48)
+
+
+class _Events(Spanned):
+    rrcs: str | None = Field(None, max_length=200, description="Only of these collectors, by their numbers: 0,1.")
+
+
+@router.get("/bgplay/data.json", summary="What happened to a prefix, for BGPlay")
+async def bgplay(asked: Asked, wanted: Annotated[_Events, Query()]) -> JSONResponse:
+    """How routes stood at the begin of a time (by default the last 8 hours), and what happened then."""
+
+    async def work(call: Call) -> dict[str, Any]:
+        resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted, _BGPLAY)
+        found = _of_collectors(await timeline(call, resource, span), wanted.rrcs)
+        initial: list[dict[str, Any]] = [
+            {
+                "source_id": found.sources.id(route),
+                "target_prefix": route.prefix,
+                "path": path_of(route, call),
+                "community": communities_of(route),
+            }
+            for route in found.initial
+        ]
+        events = _events(call, found)
+        paths = [*(one["path"] for one in initial), *(one["attrs"].get("path", ()) for one in events)]
+        ids = {one["source_id"] for one in initial} | {one["attrs"]["source_id"] for one in events}
+        return {
+            "resource": resource.text,
+            "query_starttime": call.time(span.start),
+            "query_endtime": call.time(span.end),
+            "initial_state": initial,
+            "events": events,
+            "nodes": [{"as_number": asn, "owner": ""} for asn in sorted({asn for path in paths for asn in path})],
+            "targets": [{"prefix": prefix} for prefix in found.prefixes],
+            "sources": found.sources.described(ids),
+        }
+
+    return await answer("bgplay", "1.3", asked, wanted, work)
+
+
+@router.get("/bgp-updates/data.json", summary="Announcements and withdrawals of a prefix or an AS")
+async def bgp_updates(asked: Asked, wanted: Annotated[_Events, Query()]) -> JSONResponse:
+    """Announcements and withdrawals in a range of time (by default the last 48 hours), in their order."""
+
+    async def work(call: Call) -> dict[str, Any]:
+        resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted, _UPDATES)
+        updates = _events(call, _of_collectors(await timeline(call, resource, span), wanted.rrcs))
+        return {
+            "resource": resource.text,
+            "query_starttime": call.time(span.start),
+            "query_endtime": call.time(span.end),
+            "nr_updates": len(updates),
+            "updates": updates,
+        }
+
+    return await answer("bgp-updates", "1.2", asked, wanted, work)
+
+
+def _events(call: Call, found: Timeline) -> list[dict[str, Any]]:
+    return [
+        {"seq": place, "timestamp": call.time(one.ts), "type": one.kind, "attrs": _attributes(call, one)}
+        for place, one in enumerate(found.happened)
+    ]
+
+
+def _attributes(call: Call, one: Happened) -> dict[str, Any]:
+    said: dict[str, Any] = {"source_id": one.source, "target_prefix": one.prefix}
+    if one.entry:
+        said |= {"path": path_of(one.entry, call), "community": communities_of(one.entry)}
+    return said
+
+
+def _of_collectors(found: Timeline, rrcs: str | None) -> Timeline:
+    """What some collectors heard; of all where none are named."""
+    wanted = {f"{int(word):02}" for word in (rrcs or "").split(",") if word.strip().isdecimal()}
+    if wanted:
+        found.initial = [route for route in found.initial if found.sources.number(route) in wanted]
+        found.happened = [one for one in found.happened if one.source.partition("-")[0] in wanted]
+    return found

@@ -1,0 +1,81 @@
+"""Where routes were heard: peers by the numbers of their collectors, as RIS numbers its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Self
+
+from bgpledger import HistoryEntry, PeerSession, Route
+from collector.http.ripestat.call import Call
+from schemas.message import Peer
+
+_Place = tuple[str, str]
+
+
+class Sources:
+    """All peers that were ever heard of.
+
+    Args:
+        sessions: theirs.
+    """
+
+    def __init__(self, sessions: list[PeerSession]) -> None:
+        self.sessions = sessions
+        places = sorted({_place(one.collector, one.peer) for one in sessions})
+        self._numbers = {place: f"{number:02}" for number, place in enumerate(places)}
+
+    @classmethod
+    async def known(cls, call: Call) -> Self:
+        """Those of the archive."""
+        return cls(await call.all_of(call.archive.sessions(deadline=call.deadline)))
+
+    @property
+    def since(self) -> datetime | None:
+        """When the first session began."""
+        return min((one.since for one in self.sessions), default=None)
+
+    def number(self, said: HistoryEntry | Route | PeerSession) -> str:
+        """The number of the collector, or of the router that it asked: `00`."""
+        return self._numbers.get(_place(said.collector, said.peer), "99")
+
+    def id(self, said: HistoryEntry | Route | PeerSession) -> str:
+        """A peer's name: the number, and its address."""
+        return f"{self.number(said)}-{said.peer.address}"
+
+    def name(self, number: str) -> str:
+        """The collector of a number, and the router that it asked."""
+        place = next((place for place, one in self._numbers.items() if one == number), ("", ""))
+        return " at ".join(filter(None, place))
+
+    @property
+    def numbers(self) -> Iterable[str]:
+        """All of them, in order."""
+        return self._numbers.values()
+
+    def described(self, ids: set[str]) -> list[dict[str, object]]:
+        """The peers of these names, as BGPlay wants them."""
+        found = {self.id(one): one for one in self.sessions}
+        return [
+            {"id": name, "as_number": one.peer.asn, "ip": one.peer.address, "rrc": self.number(one)}
+            for name, one in sorted(found.items())
+            if name in ids
+        ]
+
+
+def _place(collector: str | None, peer: Peer) -> _Place:
+    return collector or "", peer.router or ""
+
+
+def path_of(said: HistoryEntry | Route, call: Call) -> list[int]:
+    """An AS path as numbers alone; that a set loses its braces is said."""
+    path = said.as_path or ""
+    if re.search(r"[{(\[]", path):
+        call.tell("info", "AS_SETs and confederations in AS paths are written as plain ASes")
+    return [int(number) for number in re.findall(r"\d+", path)]
+
+
+def communities_of(said: HistoryEntry | Route) -> list[str]:
+    """Standard communities, then large ones."""
+    return [*(said.communities or ()), *(said.large_communities or ())]
