@@ -56,6 +56,7 @@ _COMMANDS = {
     "demo": _Command("demo", "Show it all in a minute, on this machine alone."),
     "config": _Command("config"),
     "spool": _Command("spool"),
+    "token": _Command("token"),
     "db": _Command("db"),
     "doctor": _Command("doctor", "What is missing here, and the cure."),
     "receive": _Command("receive", "What ExaBGP starts, to write the spool."),

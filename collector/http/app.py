@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.middleware.cors import CORSMiddleware
 
 from bgpledger import Archive
-from collector.http import health, pages, problems
+from collector.http import health, metrics, pages, problems
 from collector.http.api import api
 from collector.http.description import describe
 from collector.http.guard import Guard
@@ -40,14 +42,19 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.archive = archive
+    app.state.registry = CollectorRegistry()
     app.state.settings = settings.http
     problems.handle(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(api)
     app.include_router(ripestat)
     pages.add_to(app)
     describe(app)
     # The last one added is asked first.
-    app.add_middleware(Guard, settings=settings.http)
+    app.add_middleware(metrics.Measured, registry=app.state.registry)
+    app.add_middleware(Guard, settings=settings)
+    if settings.http.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.http.origins, allow_methods=["GET"])
     app.add_middleware(Headers)
     return app

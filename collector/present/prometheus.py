@@ -1,11 +1,14 @@
-"""`prometheus`: a status and its peers in Prometheus' text format, for the node exporter's textfile collector."""
+"""`prometheus`: a status and its peers in Prometheus' text format, for a scrape, or the node exporter's textfiles."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple, TextIO
 
+from prometheus_client import Metric
+from prometheus_client.exposition import generate_latest
 from pydantic import BaseModel
 
 from schemas.query import PeerStatus
@@ -77,40 +80,66 @@ PEER_METRICS = {
 }
 """Those of each configured peer, with its address and AS number as labels: one that was taken out is no alert."""
 
+PEER_PREFIXES = "bgpledger_peer_prefixes"
+"""Of each of them and of each family."""
 STRANGERS = "bgpledger_unconfigured_routers"
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
     """Write a status, and the peers that come behind it; each metric with its help and type."""
-    peers: list[PeerStatus] = []
-    count = 0
-    async for answer in answers:
-        count += 1
-        if isinstance(answer, PeerStatus):
-            peers.append(answer)
-            continue
-        for name, metric in METRICS.items():
-            _write(name, metric, [("", answer)], stream)
-    if not peers:
-        return count
+    found = [answer async for answer in answers]
+    peers = [answer for answer in found if isinstance(answer, PeerStatus)]
+    stream.writelines(
+        text(metrics_of(status)) for status in (answer for answer in found if not isinstance(answer, PeerStatus))
+    )
+    if peers:
+        stream.write(text(metrics_of_peers(peers)))
+    return len(found)
+
+
+def text(*metrics: Iterable[Metric]) -> str:
+    """Metrics in Prometheus' text format."""
+
+    class _Collected:
+        def collect(self) -> Iterator[Metric]:
+            return chain(*metrics)
+
+    return generate_latest(_Collected()).decode()
+
+
+def metrics_of(status: BaseModel) -> Iterator[Metric]:
+    """Those of a collector, of its status."""
+    for name, metric in METRICS.items():
+        yield _family(name, metric, [({}, metric.value(status))])
+
+
+def metrics_of_peers(peers: Sequence[PeerStatus]) -> Iterator[Metric]:
+    """Those of each configured peer, and how many routers are refused."""
     known = [(_labels(peer), peer) for peer in peers if peer.state != "unconfigured" and peer.configured is not False]
     for name, metric in PEER_METRICS.items():
-        _write(name, metric, known, stream)
-    refused = sum(peer.state == "unconfigured" for peer in peers)
+        yield _family(name, metric, [(labels, metric.value(peer)) for labels, peer in known])
+    prefixes = _Metric("gauge", "Routes of the peer that stand, by family.", float)
+    by_family = [
+        ({**labels, "family": family}, float(count))
+        for labels, peer in known
+        for family, count in (peer.routes_by_family or {}).items()
+    ]
+    if by_family:
+        yield _family(PEER_PREFIXES, prefixes, by_family)
+    refused = float(sum(peer.state == "unconfigured" for peer in peers))
     strangers = _Metric("gauge", "Routers that connect and are refused, as no peer has their address.", float)
-    _write(STRANGERS, strangers, [("", refused)], stream)
-    return count
+    yield _family(STRANGERS, strangers, [({}, refused)])
 
 
-def _labels(peer: PeerStatus) -> str:
+def _labels(peer: PeerStatus) -> dict[str, str]:
     """Whose a metric is, and where it was asked for."""
     named = {"peer": peer.address, "asn": peer.asn, "router": peer.router, "rd": peer.rd, "rib": peer.rib}
-    return f"{{{','.join(f'{name}={chr(34)}{value}{chr(34)}' for name, value in named.items() if value is not None)}}}"
+    return {name: str(value) for name, value in named.items() if value is not None}
 
 
-def _write(name: str, metric: _Metric, of: Sequence[tuple[str, Any]], stream: TextIO) -> None:
-    stream.write(f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n")
-    for labels, what in of:
-        value = metric.value(what)
+def _family(name: str, metric: _Metric, samples: Iterable[tuple[dict[str, str], float | None]]) -> Metric:
+    found = Metric(name.removesuffix("_total") if metric.kind == "counter" else name, metric.help, metric.kind)
+    for labels, value in samples:
         if value is not None:
-            stream.write(f"{name}{labels} {float(value)!r}\n")
+            found.add_sample(name, labels, float(value))
+    return found

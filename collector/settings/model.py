@@ -231,6 +231,10 @@ class HttpSettings(_Section):
     hosts: values.HostNames = Field(
         (), description='names that it is asked by beside "localhost", such as ["bgp.example.net"]'
     )
+    origins: values.Origins = Field(
+        (), description='other sites whose pages may ask, such as ["https://portal.example.net"]; nobody\'s otherwise'
+    )
+    rate: float = Field(200.0, gt=0, le=1e6, description="requests a second that one client may send, in the long run")
     seconds: float = Field(30.0, gt=0, le=3600, description="seconds that a question may take, up to 3600")
 
     @property

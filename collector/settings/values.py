@@ -149,6 +149,13 @@ def _host_name(text: str) -> str:
     return name
 
 
+def _origin(text: str) -> str:
+    origin = text.lower()
+    if not re.fullmatch(r"https?://[a-z0-9.\[\]:-]{1,260}", origin):
+        raise ValueError("is not the origin of a page, such as https://portal.example.net")
+    return origin
+
+
 def _possible_path(path: Path) -> Path:
     try:
         path.lstat()
@@ -209,6 +216,7 @@ PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 EndpointOrOff = Annotated[str, AfterValidator(_endpoint_or_off)]
 """Empty: off."""
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_separated)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_comma_separated)]
 PossiblePath = Annotated[Path, AfterValidator(_possible_path)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_line_of_text)]

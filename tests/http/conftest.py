@@ -6,9 +6,9 @@ import asyncio
 import json
 import os
 import subprocess
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,26 +78,25 @@ def filled(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def served(filled: Filled) -> Iterator[str]:
     """`bgpledger serve` over it: where it answers."""
     listen = f"127.0.0.1:{free_port()}"
+    with serving(listen, filled.environment):
+        yield f"http://{listen}"
+
+
+@contextmanager
+def serving(listen: str, settings: Mapping[str, str]) -> Iterator[None]:
+    """`bgpledger serve` until the block ends; it has to end well."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
-    with subprocess.Popen(
-        [BGPLEDGER, "serve", "--listen", listen], env={**environment, **filled.environment}, stdin=subprocess.DEVNULL
-    ) as server:
+    environment.update(settings)
+    command = [BGPLEDGER, "serve", "--listen", listen]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         try:
-            _wait_for(f"http://{listen}/health", server)
-            yield f"http://{listen}"
+            assert server.stderr is not None
+            while b"answering at" not in (line := server.stderr.readline()):
+                assert line, "it ended"
+            yield
         finally:
             server.terminate()
             assert server.wait(30) == 0
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    while server.poll() is None:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    pytest.fail("it ended")
 
 
 @pytest.fixture

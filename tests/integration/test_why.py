@@ -204,7 +204,7 @@ def test_ipv6_next_hops_and_aigp_are_kept(told: tuple[Collector, dict[str, dict[
 def test_prometheus_has_each_peer(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
     done = bgpledger("status", "--format", "prometheus", "--data-dir", str(told[0].data_dir))
     assert done.returncode == 0, done.stderr
-    up = dict(re.findall(r'^bgpledger_peer_up\{peer="127\.0\.3\.(\d+)",asn="\d+"\} (\S+)$', done.stdout, re.MULTILINE))
+    up = dict(re.findall(r'^bgpledger_peer_up\{asn="\d+",peer="127\.0\.3\.(\d+)"\} (\S+)$', done.stdout, re.MULTILINE))
     assert up == {str(number): "1.0" if number == 9 else "0.0" for number in range(1, 10)}
     assert "\nbgpledger_unconfigured_routers 1.0\n" in done.stdout
 

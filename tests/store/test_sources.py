@@ -252,7 +252,7 @@ async def test_tables_show_the_view_where_there_is_one(archived: Store) -> None:
     assert "10.10.10.2  0:0      pre-policy" in shown.getvalue()
     shown = io.StringIO()
     await write(peers(archived), PeerStatus, "prometheus", shown)
-    assert '{peer="192.0.2.1",asn="64500",router="10.10.10.1",rd="0:0",rib="post-policy"}' in shown.getvalue()
+    assert '{asn="64500",peer="192.0.2.1",rd="0:0",rib="post-policy",router="10.10.10.1"}' in shown.getvalue()
 
 
 async def test_an_answer_goes_on_behind_each_of_its_routes(archived: Store) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from collector.http.metrics import HTTP_METRICS
 from collector.present.formats import write
 from collector.present.names import Format
-from collector.present.prometheus import METRICS, PEER_METRICS, STRANGERS
+from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, STRANGERS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
 from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, Route, RouteChange, TopEntry
@@ -114,14 +115,16 @@ async def test_status() -> None:
     )
     assert json.loads("".join(await written([status], "json")))["stored"] == 2
     metrics = await written([status.model_copy(update={"read": 123_456_789})], "prometheus")
-    assert "bgpledger_lines_read_total 123456789.0" in [line.rstrip() for line in metrics]
+    assert "bgpledger_lines_read_total 1.23456789e+08" in [line.rstrip() for line in metrics]
     assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
     assert len(metrics) == 3 * len(METRICS)
     check_metrics("\n".join(metrics))
     assert ["stored", "2"] in [line.split() for line in await written([status], "table")]
 
 
-SAMPLE = re.compile(r'([a-z_]+)(?:\{peer="[0-9a-f.:]+",asn="\d+"\})? -?\d+(?:\.\d+)?(?:e[+-]?\d+)?')
+SAMPLE = re.compile(
+    r'([a-z_]+)(?:\{asn="\d+",(?:family="[a-z0-9 ]+",)?peer="[0-9a-f.:]+"\})? -?\d+(?:\.\d+)?(?:e[+-]?\d+)?'
+)
 
 
 def check_metrics(text: str) -> dict[str, int]:
@@ -161,16 +164,16 @@ async def test_each_peer_has_its_metrics() -> None:
         "bgpledger_peer_last_message_timestamp_seconds": 1,
         "bgpledger_unconfigured_routers": 1,
     }
-    assert 'bgpledger_peer_up{peer="192.0.2.1",asn="64500"} 1.0' in metrics
-    assert 'bgpledger_peer_up{peer="2001:db8::1",asn="4200000000"} 0.0' in metrics
-    assert 'bgpledger_peer_updates_total{peer="192.0.2.1",asn="64500"} 7.0' in metrics
+    assert 'bgpledger_peer_up{asn="64500",peer="192.0.2.1"} 1.0' in metrics
+    assert 'bgpledger_peer_up{asn="4200000000",peer="2001:db8::1"} 0.0' in metrics
+    assert 'bgpledger_peer_updates_total{asn="64500",peer="192.0.2.1"} 7.0' in metrics
     assert "bgpledger_unconfigured_routers 1.0" in metrics
 
 
 def test_alerts_ask_for_metrics_that_there_are() -> None:
     rules = ROOT / "conf/alerts.yml"
     asked = set(re.findall(r"\bbgpledger_[a-z_]+", rules.read_text()))
-    assert asked <= {*METRICS, *PEER_METRICS, STRANGERS}
+    assert asked <= {*METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
     assert len(asked) > 8
 
 

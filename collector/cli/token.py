@@ -1,0 +1,57 @@
+"""`bgpledger token`: who may ask over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from collector.cli.options import DataDir, FormatOfAnswers, chosen
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Tokens for the HTTP API: make one, list them, remove one.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Name = Annotated[str, typer.Option(help="Whose it is, or what for.", metavar="NAME")]
+
+
+@app.command(short_help="Make one, and print it.")
+def add(
+    ctx: typer.Context,
+    name: _Name,
+    scope: Annotated[Literal["read"], typer.Option(help="What it allows.")] = "read",
+    data_dir: DataDir = None,
+) -> None:
+    """Make a token and print it, this once: what is kept is its hash.
+
+    It is shown as `Authorization: Bearer TOKEN`, or as the password of any user, as browsers ask for one.
+    """
+    import sys
+
+    from collector.http.tokens import add
+
+    sys.stdout.write(f"{add(chosen(ctx, data_dir).data_dir, name, scope)}\n")
+
+
+@app.command("list", short_help="Their names, and since when.")
+def list_tokens(ctx: typer.Context, form: FormatOfAnswers = "table", data_dir: DataDir = None) -> None:
+    """List the tokens that there are."""
+    import sys
+
+    from collector.cli.run_query import show
+    from collector.http.tokens import Token, tokens
+
+    found = tokens(chosen(ctx, data_dir).data_dir)
+    show(found, Token, form)
+    if not found:
+        sys.stderr.write("there are no tokens\n")
+
+
+@app.command(short_help="Forget one.")
+def remove(ctx: typer.Context, name: _Name, data_dir: DataDir = None) -> None:
+    """Forget a token: whoever shows it is refused from now on."""
+    from collector.http.tokens import remove
+
+    remove(chosen(ctx, data_dir).data_dir, name)

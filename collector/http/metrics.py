@@ -1,0 +1,79 @@
+"""`/metrics`: the collector, its peers and what is asked here, for Prometheus."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from fastapi import APIRouter, Request
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bgpledger import StoreError
+from collector.http.asking import Asked
+from collector.present.prometheus import metrics_of, metrics_of_peers, text
+
+_REQUESTS, _SECONDS = "bgpledger_http_requests_total", "bgpledger_http_request_seconds"
+HTTP_METRICS = (_REQUESTS, f"{_SECONDS}_count", f"{_SECONDS}_sum", f"{_SECONDS}_bucket")
+"""Those of what is asked here."""
+_BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+router = APIRouter(tags=["health"])
+
+
+class Measured:
+    """Counts what an application answers, and how long it takes, by the kind of question: never by a prefix."""
+
+    def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
+        self._app = app
+        self._requests = Counter(_REQUESTS, "Requests that were answered.", ("path", "status"), registry=registry)
+        self._seconds = Histogram(
+            _SECONDS, "How long an answer took, to its last byte.", ("path",), registry=registry, buckets=_BUCKETS
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within does."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = monotonic(), 500
+
+        async def seen(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, seen)
+        finally:
+            path = _kind(scope)
+            self._requests.labels(path, status).inc()
+            self._seconds.labels(path).observe(monotonic() - began)
+
+
+def _kind(scope: Scope) -> str:
+    """The path that was asked for, with the names of its parameters in their place; `other` where there is nothing."""
+    if "endpoint" not in scope:
+        return "other"
+    path: str = scope["path"]
+    for name, value in scope.get("path_params", {}).items():
+        before, found, behind = path.rpartition(str(value))
+        path = f"{before}{{{name}}}{behind}" if found and value else path
+    return path
+
+
+@router.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)
+async def metrics(request: Request, asked: Asked) -> PlainTextResponse:
+    """The collector, each peer of its, and what is asked here, in Prometheus' text format."""
+    status = await asked.archive.status()
+    try:
+        async with asked.archive.peers(deadline=asked.deadline) as answers:
+            peers = [peer async for peer in answers]
+    except StoreError:  # the status has it
+        peers = []
+    of_peers = metrics_of_peers(peers) if peers else ()
+    own: CollectorRegistry = request.app.state.registry
+    return PlainTextResponse(text(metrics_of(status), of_peers, own.collect()), media_type=_CONTENT_TYPE)

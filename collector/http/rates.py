@@ -1,0 +1,38 @@
+"""How often one client may ask: a bucket for each, which fills again as time passes."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import NamedTuple
+
+_BURST_SECONDS = 2
+"""What was not asked in so long may be asked at once."""
+_MOST_CLIENTS = 10_000
+
+
+class _Bucket(NamedTuple):
+    left: float
+    at: float
+
+
+class Rates:
+    """Counts requests.
+
+    Args:
+        rate: how many a second one client may send, in the long run.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, client: str) -> float:
+        """Count a request: 0, or the seconds after which the client may ask again."""
+        now, most = monotonic(), self._rate * _BURST_SECONDS
+        left, at = self._buckets.pop(client, _Bucket(most, now))
+        left = min(most, left + (now - at) * self._rate)
+        wait = 0.0 if left >= 1 else (1 - left) / self._rate
+        self._buckets[client] = _Bucket(left if wait else left - 1, now)
+        if len(self._buckets) > _MOST_CLIENTS:
+            del self._buckets[next(iter(self._buckets))]  # the one that has been quiet the longest
+        return wait

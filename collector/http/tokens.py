@@ -1,0 +1,124 @@
+"""Tokens: who may ask where that is not for everybody on this machine. A file has what each hashes to, and no token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from collector.errors import CollectorError, UsageError
+from collector.files import replace
+from schemas.scalars import Timestamp
+
+Scope = Literal["read"]
+_FILE = "tokens.json"
+_BYTES = 32
+
+
+class Token(BaseModel):
+    """One that may be shown in place of a name and a password."""
+
+    name: str
+    scope: Scope
+    created: Timestamp
+
+
+class _StoredToken(Token):
+    sha256: str
+    """Of the token: 32 random bytes need no salt, and no slow hash."""
+
+
+_FILED = TypeAdapter(list[_StoredToken])
+
+
+def add(data_dir: Path, name: str, scope: Scope) -> str:
+    """Make a token; what is returned is nowhere else.
+
+    Raises:
+        UsageError: there is one of this name.
+        CollectorError: the file cannot be read or written.
+    """
+    stored = _read(data_dir)
+    if any(one.name == name for one in stored):
+        raise UsageError(f"there is a token {name!r}", "give another name, or remove that one first")
+    token = f"bgpledger_{secrets.token_urlsafe(_BYTES)}"
+    fresh = _StoredToken(name=name, scope=scope, created=datetime.now(UTC), sha256=_hash(token))
+    _write(data_dir, [*stored, fresh])
+    return token
+
+
+def remove(data_dir: Path, name: str) -> None:
+    """Forget a token: whoever shows it is refused from now on.
+
+    Raises:
+        UsageError: there is none of this name.
+        CollectorError: the file cannot be read or written.
+    """
+    stored = _read(data_dir)
+    left = [one for one in stored if one.name != name]
+    if len(left) == len(stored):
+        raise UsageError(f"there is no token {name!r}", "see bgpledger token list")
+    _write(data_dir, left)
+
+
+def tokens(data_dir: Path) -> list[Token]:
+    """All of them, the oldest first.
+
+    Raises:
+        CollectorError: the file cannot be read.
+    """
+    return [Token(**one.model_dump(include=set(Token.model_fields))) for one in _read(data_dir)]
+
+
+class Keyring:
+    """The tokens of a data directory, as its file has them at the moment."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._read_at: tuple[int, int] | None = None
+        self._by_hash: dict[str, Token] = {}
+
+    def find(self, token: str) -> Token | None:
+        """The token, if it is one.
+
+        Raises:
+            CollectorError: the file cannot be read.
+        """
+        try:
+            stat = (self._data_dir / _FILE).stat()
+        except FileNotFoundError:
+            return None
+        if self._read_at != (stat.st_mtime_ns, stat.st_ino):
+            self._by_hash = {one.sha256: one for one in _read(self._data_dir)}
+            self._read_at = stat.st_mtime_ns, stat.st_ino
+        return self._by_hash.get(_hash(token))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _read(data_dir: Path) -> list[_StoredToken]:
+    path = data_dir / _FILE
+    try:
+        return _FILED.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CollectorError(f"{path} cannot be read: {error.strerror}", "run as the collector's user") from None
+    except ValidationError:
+        raise CollectorError(f"{path} is not a list of tokens", "remove it, and add the tokens again") from None
+
+
+def _write(data_dir: Path, stored: list[_StoredToken]) -> None:
+    path = data_dir / _FILE
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace(path, json.dumps(_FILED.dump_python(stored, mode="json"), indent=1) + "\n", durable=True)
+    except OSError as error:
+        raise CollectorError(f"{path} cannot be written: {error.strerror}", "run as the collector's user") from None
