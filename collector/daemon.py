@@ -1,7 +1,8 @@
-"""Joins the stages: starts the store, the archiver, the HTTP server, and ExaBGP with its receiver; keeps them up.
+"""Joins the stages: starts the store, the archiver, the HTTP server, the BMP receiver, and ExaBGP with its receiver.
 
-On the way down ExaBGP goes first (its receiver drains the pipe into the spool), the HTTP server next, then the archiver
-(it stores what the spool holds), the store last. Whatever is killed on the way, the spool has it for the next start.
+It keeps them up. On the way down ExaBGP goes first (its receiver drains the pipe into the spool), the BMP receiver and
+the HTTP server next, then the archiver (it stores what the spools hold), the store last. Whatever is killed on the
+way, the spools have it for the next start.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.retry import keep_up
 from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
+from collector.sources.bmp.supervisor import bmp_environment, bmp_receiver
 from collector.sources.exabgp.supervisors import Supervisors
 from collector.store import credentials, embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
@@ -53,13 +55,17 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with only_collector(settings.data_dir):
         stop, reload = _signals()
-        async with _store(settings) as uri, _commands(settings, config, uri) as commands:
+        async with (
+            _store(settings) as uri,
+            _commands(settings, config, uri) as commands,
+            bmp_receiver(settings) as bmp,
+        ):
             exabgp = Supervisors(settings, helper=partial(receiver_command, settings))
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
-                await _until_stopped(running, stop, reload, partial(_reload, exabgp, commands, reread, announce))
+                await _until_stopped(running, stop, reload, partial(_reload, exabgp, bmp, commands, reread, announce))
             finally:
                 await exabgp.stop()
                 running.cancel()
@@ -96,6 +102,7 @@ async def _until_stopped(
 
 def _reload(
     exabgp: Supervisors,
+    bmp: KeptCommand | None,
     commands: Sequence[KeptCommand],
     reread: Callable[[], Settings],
     announce: Callable[[Settings], None],
@@ -107,6 +114,11 @@ def _reload(
         return
     log.info("configuration read again")
     exabgp.reload(settings)
+    if (bmp is None) != (settings.bmp is None):
+        log.warning("whether there is a [bmp] counts when the collector is started again")
+    elif bmp and (told := bmp_environment(settings)) != bmp.environment:  # its connections end with it: a gap
+        bmp.environment = told
+        bmp.restart()
     for command in commands:
         if settings.mongodb.uri is not None:  # its password may be another one
             command.environment["BGPLEDGER_MONGODB_URI"] = settings.mongodb.uri.get_secret_value()

@@ -131,7 +131,7 @@ COUNTED_CAUSES = frozenset(("pipe", "disk", "spool"))
 
 
 class Gap(_Document):
-    """What a peer said between `after` and `ts` is not known: ExaBGP's lines are lost, or cannot be read."""
+    """What a peer said between `after` and `ts` is not known: lines are lost, or cannot be read, or never came."""
 
     ts: Timestamp
     """The first line behind the gap; of a reject, that line."""
@@ -145,7 +145,8 @@ class Gap(_Document):
     """How many; none when that cannot be known, and none may be lost at all."""
     cause: GapCause
     reason: str | None = None
-    """Of `disk`: what the system said. Of `reject`: why the line cannot be read."""
+    """Of `disk`: what the system said. Of `reject`: why the line cannot be read. Of `router`: why
+    its word is missing."""
 
 
 class SessionNotification(BaseModel):
@@ -159,6 +160,17 @@ class SessionNotification(BaseModel):
     subcode: int
     data: str = ""
     """In hexadecimal, the first 512 bytes."""
+
+
+class Resent(BaseModel):
+    """The whole table of one family, which a router has sent again behind a gap: what it did not repeat is gone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    family: str
+    begin: Timestamp
+    end: Timestamp
+    """From then on the gap behind which it came hides nothing any more."""
 
 
 class Session(_Document):
@@ -187,6 +199,8 @@ class Session(_Document):
     capabilities: list[dict[str, Any]] | None = None
     exabgp_pid: int | None = None
     """Of the ExaBGP that held it."""
+    resent: list[Resent] | None = None
+    """Of a table that a router was asked for (RFC 7854): when it came again, the last hundred times."""
     last_seen: Timestamp
     last_keepalive: Timestamp | None = None
     keepalives: int = 0

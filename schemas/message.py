@@ -62,6 +62,13 @@ class Peer(_Model):
         """What tells it from all others; see `peer_name`."""
         return peer_name(self.address, self.router, self.rd, self.rib)
 
+    @cached_property
+    def itself(self) -> Peer:
+        """The peer of a router, whichever of its tables was asked for; a Loc-RIB is nobody's but the router's."""
+        if self.rib in (None, "local"):
+            return self
+        return Peer(address=self.address, asn=self.asn, router=self.router, rd=self.rd)
+
 
 @dataclass(slots=True)
 class ExabgpProcess:
@@ -94,6 +101,8 @@ class Counted(NamedTuple):
     """The line's type in ExaBGP's words, where it can be read."""
     ts: datetime | None = None
     """The line's own time, where it can be read."""
+    message: Any = None
+    """All that it says, where it can be read."""
 
 
 class _Routes(TypedDict):
@@ -133,7 +142,8 @@ class Announced(Withdrawn, total=False):
 
 class _Message(_Model):
     ts: Timestamp
-    """When ExaBGP wrote the line, to the millisecond; lines of one millisecond stand in the order of their keys."""
+    """When ExaBGP wrote the line, or our receiver read it, to the millisecond; lines of one millisecond stand in the
+    order of their keys."""
     source: ExabgpProcess | OtherSource
 
 
@@ -209,6 +219,13 @@ class Refresh(_FromPeer):
     subtype: str
 
 
+class PeerOpens(TypedDict):
+    """Both OPENs of a session between a router and its peer; each as `Open` has it, or its bytes if unreadable."""
+
+    sent: dict[str, Any]
+    received: dict[str, Any]
+
+
 class StateChange(_FromPeer):
     """A session's state: `connected`, `up` (Established) or `down`, with ExaBGP's reason."""
 
@@ -217,12 +234,17 @@ class StateChange(_FromPeer):
     router_id: str | None = None
     state: Literal["connected", "up", "down"]
     reason: str | None = None
+    opens: PeerOpens | None = None
+    """Of an `up` that a router tells of (RFC 7854 4.10): the OPENs that were sent and received."""
 
 
 class Detail(_FromPeer):
-    """What ExaBGP tells of a neighbour beside BGP's own messages, as it prints it."""
+    """What ExaBGP, or a router, tells of a neighbour beside BGP's own messages.
 
-    kind: Literal["operational", "negotiated", "fsm", "signal"]
+    `statistics` (RFC 7854 4.8) and `mirroring` (RFC 7854 4.7) are a router's.
+    """
+
+    kind: Literal["operational", "negotiated", "fsm", "signal", "statistics", "mirroring"]
     detail: dict[str, Any]
 
 
@@ -239,6 +261,22 @@ class Sent(_FromPeer):
     kind: Literal["sent"] = "sent"
     category: str
     detail: dict[str, Any]
+
+
+class RouterEvent(_Message):
+    """A word of a router that speaks BMP (RFC 7854) that is about none of its peers, or about its connection to us."""
+
+    kind: Literal["router"] = "router"
+    router: str
+    """Its address."""
+    port: int
+    """Its port, which tells its connections apart."""
+    event: Literal["connected", "disconnected", "initiation", "termination", "unknown"]
+    """`unknown`: a BMP message of a type that we do not know."""
+    reason: str | None = None
+    """Of `disconnected` and `termination`: why."""
+    detail: dict[str, Any] | None = None
+    """What its TLVs say; those that we do not know as `tlv_NUMBER`, in hexadecimal."""
 
 
 class Shutdown(_Message):
@@ -306,8 +344,8 @@ class Answer(_Model):
 
 PeerMessage = Update | EndOfRib | Open | Keepalive | Notification | Refresh | StateChange | Detail | Packet | Sent
 """What a peer said, or a source of it."""
-Event = Shutdown | ReceiverStart | Reload | ClockSet | ReceiverEnd | Dropped
-"""What a source or its receiver said of itself."""
+Event = Shutdown | ReceiverStart | Reload | ClockSet | ReceiverEnd | Dropped | RouterEvent
+"""What a source or its receiver said of itself, or a router of itself."""
 
 Message = Annotated[
     Update
@@ -320,6 +358,7 @@ Message = Annotated[
     | Detail
     | Packet
     | Sent
+    | RouterEvent
     | Shutdown
     | ReceiverStart
     | Reload

@@ -11,13 +11,14 @@ from typing import Any, Literal, NotRequired, TypedDict
 from bson import ObjectId
 
 from schemas.attributes import Attributes
-from schemas.message import Announced, Rib, peer_name
+from schemas.message import Announced, PeerOpens, Rib, peer_name
 
-GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session"]
+GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router"]
 """`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
 receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
 away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
-in a session whose begin was not heard, or whose end was."""
+in a session whose begin was not heard, or whose end was. `router`: a router's BMP connection was lost, or the router
+says that it could not tell all (RFC 7854); it is no word of the peer's."""
 
 
 class PeerDocument(TypedDict):
@@ -101,6 +102,10 @@ class MessageDocument(_Stored):
     subtype: NotRequired[str]
     state: NotRequired[Literal["connected", "up", "down"]]
     reason: NotRequired[str]
+    opens: NotRequired[PeerOpens]
+    router: NotRequired[str]
+    port: NotRequired[int]
+    event: NotRequired[Literal["connected", "disconnected", "initiation", "termination", "unknown"]]
     detail: NotRequired[dict[str, Any]]
     category: NotRequired[str]
     helper_pid: NotRequired[int]
@@ -121,6 +126,14 @@ class NotificationDocument(TypedDict):
     data: str
 
 
+class ResentDocument(TypedDict):
+    """A table that came again; see `schemas.documents.Resent`."""
+
+    family: str
+    begin: datetime
+    end: datetime
+
+
 class SessionDocument(_Stored):
     """A document of `sessions`; see `schemas.documents.Session`."""
 
@@ -137,6 +150,7 @@ class SessionDocument(_Stored):
     hold_time: NotRequired[int]
     capabilities: NotRequired[list[dict[str, Any]]]
     exabgp_pid: NotRequired[int]
+    resent: NotRequired[list[ResentDocument]]
     last_seen: datetime
     last_keepalive: NotRequired[datetime]
     keepalives: int

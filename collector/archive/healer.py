@@ -36,7 +36,8 @@ class Healer:
     def want(self, gaps: Iterable[Gap]) -> None:
         """Take note of peers whose lines are lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
         for gap in gaps:
-            if gap.peer and "/" not in gap.peer.address:
+            # What a router lost it sends again by itself (RFC 7854 3.3).
+            if gap.peer and "/" not in gap.peer.address and gap.cause != "router":
                 # Lost lines do not wait as long as what may not be readable the next time either.
                 if gap.cause == "reject":
                     self._wanted.setdefault(gap.peer.name, gap)

@@ -7,7 +7,7 @@ them the same session, and each session's document the same content.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -17,7 +17,8 @@ from pydantic import TypeAdapter
 from typing_extensions import TypeIs
 
 from collector.archive.gaps import GapFinder, GapState
-from collector.sources.source import NONE, Effect, End, Source
+from collector.sources.source import NONE, Effect, End, Resent, Source
+from schemas import documents
 from schemas.documents import Gap, Place, Session, SessionNotification
 from schemas.keys import collector_number, instance_name, make_key
 from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload, Withdrawn
@@ -28,6 +29,8 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 _UNHEARD = "its end was not heard"
 _PLAUSIBLE = timedelta(days=1)
 """A line that cannot be read is believed its time when it is so little behind that of the one before."""
+_MOST_RESENT = 100
+"""Tables that came again, of which a session's document tells."""
 _MAY_HAVE_ROUTES = (None, "update")
 """The types of lines that may say something of routes; of a line that cannot be read the type may be unknown."""
 
@@ -204,7 +207,7 @@ class SessionTracker:
         neighbour = state.neighbours.get(name)
         if neighbour is None:
             neighbour = state.neighbours[name] = _Neighbour(last_seen=ts)
-        place = self._apply(line, ts, message, neighbour)
+        place = self._apply(line, ts, message, neighbour, effect)
         neighbour.last_seen = ts
         return place
 
@@ -245,7 +248,9 @@ class SessionTracker:
         )
 
     def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
-        """Do what a line tells of all sessions."""
+        """Do what a line tells of other sessions than its own, or of all."""
+        for table in effect.resent:
+            self._sent_again(ts, table)
         if effect.ended:
             self._end_all(line, before if effect.ended == self._source.silence else ts, effect)
         elif effect.resumed is not None:
@@ -253,16 +258,16 @@ class SessionTracker:
 
     # --- one line -----------------------------------------------------------------------------------------------
 
-    def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour) -> Place:
+    def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour, effect: Effect) -> Place:
         key = make_key(ts, self._number, line)
         kind = message.kind
-        if kind == "open" or (kind == "state" and message.state != "down"):
-            neighbour.ended = None
-        elif neighbour.ended and kind in _OF_A_SESSION:
-            self._take_up(line, ts, message.peer, neighbour)
-        if kind == "state" and message.state == "up":
+        self._look_at_ended(line, ts, message, neighbour)
+        if kind == "state" and message.state == "up" and not (effect.goes_on and neighbour.session):
             if neighbour.session:
                 self._end(line, neighbour.last_seen, neighbour, End("collector", _UNHEARD))
+            self._begin(key, ts, neighbour, message, "up")
+        elif neighbour.session is None and kind in _OF_ROUTES and effect.begun is not None:
+            neighbour.opened = dict(effect.begun)
             self._begin(key, ts, neighbour, message, "up")
         elif neighbour.session is None and kind in _OF_ROUTES:
             self._gaps.unheard(line, None, ts, message.peer)
@@ -285,6 +290,14 @@ class SessionTracker:
             self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))
         return Place(key, ts, self._collector, session.key)
 
+    def _look_at_ended(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour) -> None:
+        """Forget a session that has ended when another one begins; go on with it when its peer does."""
+        kind = message.kind
+        if kind == "open" or (kind == "state" and message.state != "down"):
+            neighbour.ended = None
+        elif neighbour.ended and kind in _OF_A_SESSION:
+            self._take_up(line, ts, message.peer, neighbour)
+
     def _place(self, ts: datetime, line: int, session: ObjectId | None) -> Place:
         return Place(make_key(ts, self._number, line), ts, self._collector, session)
 
@@ -303,8 +316,7 @@ class SessionTracker:
             since=ts,
             began=began,
             last_seen=ts,
-            **self._source.session_facts(message),
-            **facts,
+            **{**facts, **self._source.session_facts(message)},
         )
         self._dirty[id(neighbour.session)] = neighbour.session
 
@@ -330,7 +342,7 @@ class SessionTracker:
     def _take_up_all(self, line: int, ts: datetime, effect: Effect) -> None:
         """Go on with sessions that were only taken for ended; what stands of them is not certain."""
         facts = effect.resumed or {}
-        for neighbour in self._of_router(effect.router):
+        for neighbour in self._named(effect.names):
             session = neighbour.ended
             if session and not neighbour.session and session.reason == self._source.silence and _has(session, facts):
                 neighbour.ended, neighbour.session = None, session
@@ -341,17 +353,23 @@ class SessionTracker:
     def _end_all(self, line: int, ts: datetime, effect: Effect) -> None:
         """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
         reason = effect.ended or ""
-        for neighbour in self._of_router(effect.router):
+        for neighbour in self._named(effect.names):
             neighbour.ended = neighbour.session if reason == self._source.silence else None
             if neighbour.session:
-                self._end(line, max(ts, neighbour.session.last_seen), neighbour, End("collector", reason))
+                self._end(line, max(ts, neighbour.session.last_seen), neighbour, End(effect.by, reason))
 
-    def _of_router(self, router: str | None) -> Iterator[_Neighbour]:
-        """The peers of a router that was asked, or all."""
-        for neighbour in self._state.neighbours.values():
-            session = neighbour.session or neighbour.ended
-            if router is None or (session and session.peer.router == router):
-                yield neighbour
+    def _named(self, names: Collection[str] | None) -> Iterator[_Neighbour]:
+        """The peers of these names, as far as they are known; of None all."""
+        neighbours = self._state.neighbours
+        return (neighbours[name] for name in (neighbours if names is None else names) if name in neighbours)
+
+    def _sent_again(self, ts: datetime, table: Resent) -> None:
+        """Take note of a table that has come again whole in a session that is up."""
+        for neighbour in self._named((table.peer,)):
+            if session := neighbour.session:
+                come = [documents.Resent(family=family, begin=table.begin, end=ts) for family in table.families]
+                session.resent = [*(session.resent or ()), *come][-_MOST_RESENT:]
+                self._dirty[id(session)] = session
 
 
 def _has(session: Session, facts: Mapping[str, Any]) -> bool:
@@ -369,7 +387,8 @@ def _is_event(message: Message) -> TypeIs[Event]:
 def _counted(message: Any) -> Counted:
     """What a neighbour's line says of itself."""
     kind, source = message.kind, message.source
-    return Counted(message.peer, source.pid, source.counter, message.state if kind == "state" else kind)
+    told = message.state if kind == "state" else kind
+    return Counted(message.peer, source.pid, source.counter, told, message=message)
 
 
 def _tally(session: Session, ts: datetime, message: Any) -> None:

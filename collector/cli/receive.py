@@ -32,23 +32,18 @@ def command(
     from collector.sources.exabgp.notices import Notices
     from collector.sources.exabgp.receiver import receive
     from collector.sources.exabgp.route_refresh import listen
-    from collector.spool.spool import Intake, Room, SpoolWriter, Sync
+    from collector.spool.spool import open_intake
 
     log_to_stderr(settings.log.level)
     here = Instance(settings.data_dir, instance)
-    told, directory = settings.spool, here.spool
-    limit = None if told.limit_mib is None else told.limit_mib * 2**20
-    room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
-    sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
     exabgp = receiver_events.exabgp()
     notices = Notices(exabgp, reloads_file(here))
-    with SpoolWriter(directory, segment_bytes=told.segment_mib * 2**20, sync=sync) as spool:
-        intake = Intake(
-            spool,
-            room,
-            start=receiver_events.start(exabgp, notices.reloads),
-            notices=notices,
-            describe=lambda drop: receiver_events.dropped(exabgp, drop.since, drop.lines, drop.size, drop.reason),
-        )
+    with open_intake(
+        here.spool,
+        settings.spool,
+        start=receiver_events.start(exabgp, notices.reloads),
+        notices=notices,
+        describe=lambda drop: receiver_events.dropped(exabgp, drop.since, drop.lines, drop.size, drop.reason),
+    ) as intake:
         receive(intake.write, requests=listen(requests_pipe(here)), commands=sys.stdout.fileno())
         intake.end(receiver_events.end(exabgp))

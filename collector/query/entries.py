@@ -18,6 +18,7 @@ _HOW_LOST = {
 _NOT_LOST = {
     "reject": "a line could not be read, and may have said anything of its routes: it is in `rejects`",
     "session": "it speaks on in a session whose begin, or going on, was not heard",
+    "router": "its router could not be heard",
 }
 
 
@@ -76,5 +77,12 @@ def gap_entry(gap: GapDocument, prefix: str | None = None) -> HistoryEntry:
         family=family if prefix else None,
         since=gap.get("after"),
         lines=lines,
-        reason=_NOT_LOST.get(gap["cause"]) or f"{count} lost: {_HOW_LOST[gap['cause']]}",
+        reason=_words(gap, count),
     )
+
+
+def _words(gap: GapDocument, count: str) -> str:
+    cause = gap["cause"]
+    if cause == "router" and "reason" in gap:
+        return f"{_NOT_LOST[cause]}: {gap['reason']}"
+    return _NOT_LOST.get(cause) or f"{count} lost: {_HOW_LOST[cause]}"

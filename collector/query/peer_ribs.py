@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -258,7 +258,10 @@ async def known(store: Store, session: SessionDocument, at: datetime | None, *, 
     """What is known of one session at a moment; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
     gap = await _last_gap(store, session, end)
-    mended = {family: begin async for family, begin in _refreshes(store, session, gap, end)} if gap else {}
+    mended = {}
+    if gap:
+        mended = {family: begin async for family, begin in _refreshes(store, session, gap, end)}
+        mended.update(_resent(session, gap, end))
     return PeerRib(store, session, end, gap, mended, stale)
 
 
@@ -300,6 +303,8 @@ def place_of(session: SessionDocument) -> tuple[int, bytes, str, str]:
 
 def _restart_time(session: SessionDocument) -> timedelta:
     """How long a peer's routes may stand after its session (RFC 4724 4.2): not if it, or we, ended it with a word."""
+    if "router" in session["peer"]:  # it ends with its Peer Down, and all of its routes with it (RFC 7854 4.9)
+        return timedelta(0)
     notified = "notification" in session or "notification received" in session.get("reason", "")  # 0.1 has the words
     if session["ended_by"] != "peer" or notified:
         return timedelta(0)
@@ -331,6 +336,13 @@ def _names(address: str) -> list[str]:
     """An address, and every range that it may be of: the peers of one have their gaps together."""
     network = ipaddress.ip_network(address)
     return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
+
+
+def _resent(session: SessionDocument, gap: LastGap, end: datetime | None) -> Iterator[tuple[str, datetime]]:
+    """Tables that a router sent again behind a gap: family, and when each began."""
+    for table in session.get("resent", ()):
+        if table["begin"] >= gap.ts and (end is None or table["end"] <= end):
+            yield table["family"], table["begin"]
 
 
 async def _refreshes(

@@ -4,6 +4,7 @@ from collector.settings.load import load, variables
 from collector.settings.model import (
     ArchiveSettings,
     BgpSettings,
+    BmpSettings,
     ExabgpSettings,
     HttpSettings,
     LogSettings,
@@ -16,6 +17,7 @@ from collector.settings.model import (
 __all__ = [
     "ArchiveSettings",
     "BgpSettings",
+    "BmpSettings",
     "ExabgpSettings",
     "HttpSettings",
     "LogSettings",

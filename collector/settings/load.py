@@ -32,7 +32,7 @@ _SECTIONS = {
 }
 _URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
 _TLS = ("tls_cert", "tls_key")
-_PATHS = (("data_dir",), _URI_FILE, *(("http", key) for key in _TLS))
+_PATHS = (("data_dir",), _URI_FILE, ("bmp", "password_file"), *(("http", key) for key in _TLS))
 _SECRET = ("uri", "password_env", "password_file")
 
 SettingPath = tuple[str | int, ...]
@@ -92,9 +92,9 @@ def load(
 def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every key, those of a peer as `peers`, KEY."""
     for name, field in model.model_fields.items():
-        nested = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)]
-        if nested:
-            yield from keys(nested[0], (*prefix, name))
+        section = _model_of(field.annotation)
+        if _is_model(section):
+            yield from keys(section, (*prefix, name))
         else:
             yield (*prefix, name)
 
@@ -102,6 +102,11 @@ def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Ite
 def variables() -> dict[str, tuple[str, ...]]:
     """The environment variables that are read, and the keys that they stand for."""
     return {_PREFIX + "_".join(key).upper(): key for key in keys() if key[0] != "peers"}
+
+
+def _model_of(annotation: Any) -> Any:
+    """The model of a section, also of one that may be left out; of a value its type."""
+    return next(filter(_is_model, get_args(annotation)), annotation)
 
 
 def _is_model(kind: Any) -> bool:
@@ -182,7 +187,7 @@ class _Layers:
             ) from None
         peers = self.tree.get("peers")
         holders = [(self.tree, "data_dir"), (self._section("mongodb"), "uri_file")]
-        holders += [(self._section("http"), key) for key in _TLS]
+        holders += [(self._section("bmp"), "password_file"), *((self._section("http"), key) for key in _TLS)]
         for holder, key in [*holders, *((peer, "password_file") for peer in _tables(peers))]:
             if isinstance(holder.get(key), str):
                 holder[key] = str(path.absolute().parent / _at_home(holder[key], f"{path}: {key}"))
@@ -271,7 +276,7 @@ def _siblings(key: SettingPath) -> list[str]:
     section: type[BaseModel] = PeerSettings if key[0] == "peers" else Settings
     if key[0] != "peers":
         for name in key[:-1]:
-            section = section.model_fields[str(name)].annotation  # type: ignore[assignment]  # a section
+            section = _model_of(section.model_fields[str(name)].annotation)
     return list(section.model_fields)
 
 
@@ -284,5 +289,5 @@ def _description(key: SettingPath) -> str | None:
             return None
         if field.description:
             return str(field.description)
-        section = field.annotation
+        section = _model_of(field.annotation)
     return None

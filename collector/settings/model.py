@@ -158,6 +158,43 @@ class MongodbSettings(_Section):
     driver: Literal["pymongo", "motor"] = Field("pymongo", description='"pymongo" or "motor"')
 
 
+class BmpSettings(_Section):
+    """Routers that tell of their peers (RFC 7854)."""
+
+    listen: values.Endpoint = Field(
+        "127.0.0.1:11019", description="ADDR:PORT; 0.0.0.0:11019 is all IPv4 addresses, [::]:11019 all of IPv4 and IPv6"
+    )
+    allow: values.Sources = Field(
+        ("127.0.0.0/8", "::1"), description='addresses and prefixes of routers that may connect: ["192.0.2.0/24"]'
+    )
+    connect: values.Endpoints = Field(
+        (), description='routers that wait for us to connect, a list of ADDR:PORT: ["192.0.2.1:1790"]'
+    )
+    password_file: values.PossiblePath | None = Field(
+        None, description="a file whose first line is the MD5 password of all connections (RFC 2385)"
+    )
+    password_env: str | None = Field(
+        None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable with the password"
+    )
+
+    @property
+    def listen_places(self) -> tuple[tuple[str, int], ...]:
+        """Addresses and ports to bind."""
+        address, port = values.split_endpoint(self.listen)
+        return tuple((one, port) for one in (ALL_ADDRESSES if address == "::" else (address,)))
+
+    @property
+    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Whence routers may connect."""
+        return tuple(values.network(one) for one in self.allow)
+
+    @model_validator(mode="after")
+    def _one_password(self) -> BmpSettings:
+        if self.password_file is not None and self.password_env is not None:
+            raise SettingsError("password_env", "stands beside password_file", "keep one of them")
+        return self
+
+
 class ExabgpSettings(_Section):
     """How ExaBGP runs."""
 
@@ -299,6 +336,7 @@ class Settings(_Section):
         default_factory=default_data_dir, description="a directory for all that the collector keeps"
     )
     bgp: BgpSettings = BgpSettings()
+    bmp: BmpSettings | None = None
     peers: tuple[PeerSettings, ...] = ()
     mongodb: MongodbSettings = MongodbSettings()
     exabgp: ExabgpSettings = ExabgpSettings()

@@ -213,7 +213,9 @@ Families = Annotated[
     tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1), AfterValidator(_known_families)
 ]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
+Sources = Annotated[tuple[PeerAddress, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Endpoints = Annotated[tuple[Endpoint, ...], BeforeValidator(_comma_separated)]
 EndpointOrOff = Annotated[str, AfterValidator(_endpoint_or_off)]
 """Empty: off."""
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_separated)]

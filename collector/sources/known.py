@@ -8,12 +8,13 @@ from typing import Any
 
 from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings import Settings
+from collector.sources.bmp.source import BMP
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.mrt.source import MRT
 from collector.sources.pcap.source import PCAP
 from collector.sources.source import Source
 
-SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, MRT, PCAP)}
+SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, BMP, MRT, PCAP)}
 """By their names."""
 
 

@@ -54,6 +54,15 @@ class Loss(NamedTuple):
     """What the system said."""
 
 
+class Resent(NamedTuple):
+    """The whole table of some families, which came again."""
+
+    peer: str
+    """Whose, by its name."""
+    families: Sequence[str]
+    begin: datetime
+
+
 class Effect(NamedTuple):
     """What a record does beside being a message."""
 
@@ -62,8 +71,16 @@ class Effect(NamedTuple):
     """Why all sessions have ended here. The source's `silence`: some time since the record before, unheard."""
     resumed: Mapping[str, Any] | None = None
     """Sessions that have these facts, and ended by a silence, go on after all."""
-    router: str | None = None
-    """Of the peers of this router alone that was asked; None: of all."""
+    names: frozenset[str] | None = None
+    """Whose sessions have ended, or are resumed, by the peers' names; None: all."""
+    by: EndedBy = "collector"
+    """Who ended them."""
+    begun: Mapping[str, Any] | None = None
+    """The begin of this peer's session was heard, though it was no record of its own; what its document has of it."""
+    goes_on: bool = False
+    """This word of a session that came up tells of the one which is up."""
+    resent: Sequence[Resent] = ()
+    """Tables that have come again whole."""
 
 
 NONE = Effect()

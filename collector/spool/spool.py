@@ -3,6 +3,7 @@
 from collector.spool.identity import identity, known_identity
 from collector.spool.intake import Drop, Intake
 from collector.spool.kept import Keep
+from collector.spool.opening import open_intake
 from collector.spool.reader import SpoolReader
 from collector.spool.room import Room
 from collector.spool.segment import SpooledLine
@@ -24,4 +25,5 @@ __all__ = [
     "identity",
     "inspect",
     "known_identity",
+    "open_intake",
 ]

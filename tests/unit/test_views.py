@@ -101,14 +101,14 @@ class Falling(Unbroken):
     """A source whose receiver's every start tells that it has lost one router."""
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        return Effect(ended="the connection was lost", router="198.51.100.1")
+        return Effect(ended="the connection was lost", names=frozenset((BEFORE.name, BEHIND.name)))
 
 
 class Back(Unbroken):
     """One whose receiver's every start tells that this router had only been silent."""
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        return Effect(resumed={}, router="198.51.100.1")
+        return Effect(resumed={}, names=frozenset((BEFORE.name, BEHIND.name)))
 
 
 def following(continuity: Continuity, note: Mapping[str, Any] | None = None) -> SessionTracker:

@@ -1,0 +1,262 @@
+"""What a router did not tell because its connection was lost, and when it has told all of it again.
+
+A lost connection ends nothing: the sessions between the router and its peers go on, and what is known of their routes
+is no longer certain. With the next connection the router names the peers whose sessions are up, and sends their tables
+again (RFC 7854 3.3). A table has come whole with its End-of-RIB; of a router that sends none, when nothing of that
+table came for `QUIET`. What it did not repeat is gone then.
+"""
+
+# ruff: noqa: ARG002  # arguments are the protocol's
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from collector.sources.bmp import words
+from collector.sources.source import NONE, Effect, Loss, Resent
+from schemas.message import Counted, Dropped, Event, Peer, ReceiverStart, RouterEvent, StateChange, Update
+from schemas.stored import GapCause
+
+QUIET = timedelta(seconds=10)
+"""A table that comes again and stops for so long has come."""
+UNNAMED = timedelta(minutes=5)
+"""A peer that a router has not named so long after it connected again is up no more."""
+SILENCE = "the receiver fell silent"
+_LOOK = timedelta(seconds=1)
+"""How often it is looked whether a table has come."""
+_LOST_WORDS = "the BMP connection was lost"
+_BEGIN = datetime.fromtimestamp(0, UTC)
+_OF_ROUTES = frozenset(("update", "eor", "refresh"))
+_FACTS = ("router_id", "hold_time", "capabilities")
+
+
+@dataclass(slots=True)
+class _View:
+    """One table of a peer that the router tells of; or what it mirrors of the peer."""
+
+    peer: Peer
+    heard: datetime
+    """When it told of it last."""
+    families: list[str] = field(default_factory=list)
+    """Those that it has told of."""
+    coming: datetime | None = None
+    """Since when the table comes again, or for the first time behind what was not heard."""
+    come: list[str] = field(default_factory=list)
+    """The families of which all of it has come."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """A peer's session, as the router told of it in a Peer Up."""
+
+    ports: list[int]
+    """They tell it from another one."""
+    named: bool
+    """Whether there was a Peer Up of it in the router's present connection."""
+    facts: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Router:
+    connected: bool = False
+    since: datetime = _BEGIN
+    """When its connection came up, or was lost."""
+    looked: datetime = _BEGIN
+    sessions: dict[str, _Session] = field(default_factory=dict)
+    """Those that are up, by the peer's name."""
+    views: dict[str, _View] = field(default_factory=dict)
+    """By the name of the peer with its table."""
+
+    def of(self, name: str) -> Iterator[_View]:
+        """What it tells of a peer."""
+        return (view for view in self.views.values() if view.peer.itself.name == name)
+
+
+_STATE = TypeAdapter(dict[str, _Router])
+
+
+class Connections:
+    """Follows the records of one spool; see `collector.sources.source.Continuity`.
+
+    Args:
+        note: what `note` gave at the position that reading starts from.
+    """
+
+    def __init__(self, note: Mapping[str, Any]) -> None:
+        self._routers = _STATE.validate_python(note.get("routers", {}))
+        self._hole: list[Loss] = []
+
+    def note(self) -> Mapping[str, Any]:
+        """The state, as JSON can hold it."""
+        return {"routers": _STATE.dump_python(self._routers, mode="json", exclude_none=True)}
+
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
+        """What a damaged spool lost may have told of anything."""
+        self._hole = list(self._anything_lost(since, "spool", None))
+        return True
+
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        """Take a connection, or a receiver, that came or went into account."""
+        losses, self._hole = self._hole, []
+        if isinstance(message, Dropped):
+            since = min(message.since, ts)
+            losses.append(Loss(None, since, message.lines, "disk", message.reason))
+            losses += self._anything_lost(since, "disk", message.reason)
+        elif isinstance(message, ReceiverStart):
+            for router in self._routers.values():
+                losses += _lost(router, ts, f"{_LOST_WORDS}: the receiver ended without a word")
+        elif isinstance(message, RouterEvent) and message.event == "disconnected":
+            losses += _lost(self._router(message.router), ts, f"{_LOST_WORDS}: {message.reason}")
+        elif isinstance(message, RouterEvent) and message.event == "connected":
+            losses += _connected(self._router(message.router), ts)
+        return Effect(losses) if losses else NONE
+
+    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
+        """Take a word on a peer into account."""
+        router = self._router(counted.peer.router or "")
+        effect = self._told(router, ts, counted)
+        if ts - router.looked >= _LOOK:
+            router.looked = ts
+            effect = _with(effect, *_look(router, ts))
+        if self._hole:
+            losses, self._hole = self._hole, []
+            effect = effect._replace(losses=(*losses, *effect.losses))
+        return effect
+
+    def _router(self, address: str) -> _Router:
+        return self._routers.setdefault(address, _Router())
+
+    def _anything_lost(self, since: datetime, cause: GapCause, reason: str | None) -> Iterator[Loss]:
+        for router in self._routers.values():
+            for view in router.views.values():
+                view.coming = None
+                yield Loss(view.peer, since, None, cause, reason)
+
+    def _told(self, router: _Router, ts: datetime, counted: Counted) -> Effect:
+        message, kind = counted.message, counted.kind
+        if isinstance(message, StateChange):
+            return _up(router, ts, message) if message.state == "up" else _down(router, message)
+        if kind == "mirroring":
+            lost = message is not None and message.detail.get("information") == "lost"
+            return Effect([Loss(counted.peer, ts, None, "router", "it lost what it was to mirror")]) if lost else NONE
+        if kind == "statistics":
+            return NONE
+        return _heard(router, ts, counted)
+
+
+def _lost(router: _Router, ts: datetime, reason: str) -> Iterator[Loss]:
+    """A router's connection is lost."""
+    if router.connected:
+        router.connected, router.since = False, ts
+        for view in router.views.values():
+            view.coming = None
+            yield Loss(view.peer, view.heard, None, "router", reason)
+
+
+def _connected(router: _Router, ts: datetime) -> Iterator[Loss]:
+    """A router has connected: tables without sessions come at once, others behind their Peer Up."""
+    lost, router.connected, router.since = router.since, True, ts
+    for session in router.sessions.values():
+        session.named = False
+    for view in router.views.values():
+        if view.peer.itself.name not in router.sessions:
+            yield _comes(view, lost, ts)
+
+
+def _comes(view: _View, lost: datetime, ts: datetime) -> Loss:
+    """A table comes again; what was said between is not known."""
+    if view.peer.rib is not None:  # what is mirrored does not come again
+        view.coming, view.come, view.heard = ts, [], ts
+    return Loss(view.peer, lost, None, "router", _LOST_WORDS)
+
+
+def _up(router: _Router, ts: datetime, message: StateChange) -> Effect:
+    name, ports = message.peer.name, list((message.source.model_extra or {}).get("ports", ()))  # type: ignore[union-attr]
+    known = router.sessions.get(name)
+    if known is None or known.ports != ports:
+        ended = NONE
+        if known:
+            names = frozenset((name, *(view.peer.name for view in router.of(name))))
+            ended = Effect(ended="another session of it came up: its end was not heard", names=names, by="router")
+        _forget(router, name)
+        received = (message.opens or {"received": {}})["received"]
+        facts = {fact: received[fact] for fact in _FACTS if fact in received}
+        router.sessions[name] = _Session(ports, named=True, facts=facts)
+        return ended
+    losses = [] if known.named else [_comes(view, router.since, ts) for view in router.of(name)]
+    known.named = True
+    return Effect(losses, goes_on=True)
+
+
+def _down(router: _Router, message: StateChange) -> Effect:
+    name = message.peer.name
+    names = frozenset(view.peer.name for view in router.of(name)) - {name}
+    _forget(router, name)
+    if not names:
+        return NONE
+    end = words.explain(message.reason, None)
+    return Effect(ended=end.reason, names=names, by=end.by)
+
+
+def _forget(router: _Router, name: str) -> None:
+    for view in list(router.of(name)):
+        del router.views[view.peer.name]
+    router.sessions.pop(name, None)
+
+
+def _heard(router: _Router, ts: datetime, counted: Counted) -> Effect:
+    """A router tells of routes, or mirrors what a peer said."""
+    peer, message = counted.peer, counted.message
+    view = router.views.get(peer.name)
+    effect = NONE
+    if view is None:
+        if counted.kind not in _OF_ROUTES:
+            return NONE
+        view = router.views[peer.name] = _View(peer, ts)
+        session = router.sessions.get(peer.itself.name)
+        if session:
+            effect = Effect(begun=session.facts)
+        elif peer.rib is not None:
+            view.coming = ts
+    view.heard = ts
+    if isinstance(message, Update):
+        for group in (*(message.announce or ()), *(message.withdraw or ())):
+            if group["family"] not in view.families:
+                view.families.append(group["family"])
+    elif counted.kind == "eor" and message is not None:
+        if message.family not in view.families:
+            view.families.append(message.family)
+        if view.coming and message.family not in view.come:
+            view.come.append(message.family)
+            return effect._replace(resent=(Resent(peer.name, (message.family,), view.coming),))
+    return effect
+
+
+def _look(router: _Router, ts: datetime) -> tuple[list[Resent], frozenset[str]]:
+    """Tables that have come by now, and peers that are up no more."""
+    resent = []
+    for view in router.views.values():
+        if view.coming and ts - view.heard >= QUIET:
+            families = [family for family in view.families if family not in view.come]
+            resent.append(Resent(view.peer.name, families, view.coming))
+            view.coming = None
+    gone: set[str] = set()
+    if router.connected and ts - router.since >= UNNAMED:
+        for name in [name for name, session in router.sessions.items() if not session.named]:
+            gone.update((name, *(view.peer.name for view in router.of(name))))
+            _forget(router, name)
+    return resent, frozenset(gone)
+
+
+def _with(effect: Effect, resent: Iterable[Resent], gone: frozenset[str]) -> Effect:
+    if resent:
+        effect = effect._replace(resent=(*effect.resent, *resent))
+    if gone and not effect.ended:
+        reason = "the router has not named it since its BMP connection came back"
+        effect = effect._replace(ended=reason, names=gone, by="router")
+    return effect

@@ -1,0 +1,250 @@
+"""One record -> one message, or a rejection with its reason. Pure: bad input is a value here."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from collector.bgp.decode import BadMessageError, decode_message
+from collector.bgp.messages import FAMILIES, HEADER_LENGTH, UPDATE, Abilities
+from collector.bgp.routes import distinguisher
+from collector.sources.bmp import events, messages, words
+from collector.sources.bmp.messages import BadBmpError, PeerHeader
+from collector.sources.bmp.record import AddPath, Facts, Record, Ways, unpack
+from collector.sources.source import Rejection
+from schemas import message
+from schemas.message import Counted, Message, OtherSource, Peer, Rib
+from schemas.scalars import from_unix, storable
+
+NAME: Final = "bmp"
+_PDU, _INFORMATION = 0, 1  # TLVs of Route Mirroring (RFC 7854 4.7)
+_ERRORED, _LOST = 0, 1
+
+
+def decode(raw: bytes) -> Message | Rejection:
+    """Read one record."""
+    try:
+        if raw.startswith(events.MARK):
+            return events.read(raw)
+        record = unpack(raw)
+    except ValueError as error:
+        return Rejection(str(error))
+    kind = record.message[messages.COMMON.size - 1] if len(record.message) >= messages.COMMON.size else None
+    name = messages.NAMES.get(kind, "BMP message") if kind is not None else "BMP message"
+    try:
+        version, length, kind = _common(record.message)
+        if version != messages.VERSION:
+            return Rejection(f"BMP of version {version}; RFC 7854 is version {messages.VERSION}")
+        if length != len(record.message):
+            return Rejection(f"a BMP message of {length} bytes, of which {len(record.message)} are here")
+        if kind in messages.OF_A_PEER:
+            return _of_peer(record, kind)
+        return _of_router(record, kind)
+    except (BadBmpError, BadMessageError, ValueError) as error:
+        return Rejection(f"{name}: {error}")
+
+
+def counted(raw: bytes) -> Counted | None:
+    """Whose a record is that cannot be read, and of when; None if that cannot be read either."""
+    try:
+        record = unpack(raw)
+        version, _length, kind = _common(record.message)
+        if version != messages.VERSION or kind not in messages.OF_A_PEER:
+            return None
+        header = messages.peer_header(record.message)
+        what = "state" if kind in (messages.PEER_UP, messages.PEER_DOWN) else "statistics"
+        if kind in (messages.ROUTE_MONITORING, messages.ROUTE_MIRRORING):
+            what = "update"  # it may have been one
+        monitored = kind == messages.ROUTE_MONITORING
+        return Counted(_peer(record.router, header, monitored=monitored), None, None, what, _time(record))
+    except ValueError:
+        return None
+
+
+def _common(whole: bytes) -> tuple[int, int, int]:
+    if len(whole) < messages.COMMON.size:
+        raise BadBmpError(f"{len(whole)} bytes, of which a header alone takes {messages.COMMON.size} (RFC 7854 4.1)")
+    version, length, kind = messages.COMMON.unpack_from(whole)
+    return version, length, kind
+
+
+def _time(record: Record) -> Any:
+    return from_unix(record.arrival)
+
+
+# --- of a router itself ---------------------------------------------------------------------------------------------
+
+
+def _of_router(record: Record, kind: int) -> Message:
+    """Initiation, Termination, and what no RFC knows."""
+    body = record.message[messages.COMMON.size :]
+    common: dict[str, Any] = {
+        "ts": _time(record),
+        "source": OtherSource(name=NAME),
+        "router": record.router,
+        "port": record.port,
+    }
+    if kind == messages.INITIATION:
+        said = words.information(messages.tlvs(body))
+        return message.RouterEvent(**common, event="initiation", detail=storable(said))
+    if kind == messages.TERMINATION:
+        reason, said = words.termination(messages.tlvs(body))
+        return message.RouterEvent(**common, event="termination", reason=reason, detail=storable(said) or None)
+    return message.RouterEvent(**common, event="unknown", detail={"type": kind, "bytes": body.hex()})
+
+
+# --- of one of its peers --------------------------------------------------------------------------------------------
+
+
+class _Told(NamedTuple):
+    """A router's word on a peer."""
+
+    record: Record
+    header: PeerHeader
+    body: bytes
+
+    def common(self, *, monitored: bool = False, **more: Any) -> dict[str, Any]:
+        """What every message has."""
+        return {
+            "ts": _time(self.record),
+            "source": _source(self.record, self.header, more),
+            "peer": _peer(self.record.router, self.header, monitored=monitored),
+        }
+
+
+def _of_peer(record: Record, kind: int) -> Message:
+    told = _Told(record, messages.peer_header(record.message), record.message[messages.BEHIND_PEER :])
+    if kind == messages.ROUTE_MONITORING:
+        return _monitored(told)
+    if kind == messages.ROUTE_MIRRORING:
+        return _mirrored(told)
+    if kind == messages.PEER_UP:
+        return _up(told)
+    if kind == messages.PEER_DOWN:
+        local = Peer(address=record.router, asn=0)
+        said = words.peer_down(told.body)
+        return message.StateChange(**told.common(), local=local, state="down", reason=said)
+    counts = words.statistics(messages.tlvs(told.body[4:]))
+    return message.Detail(**told.common(), kind="statistics", detail=storable(counts))
+
+
+def _source(record: Record, header: PeerHeader, more: dict[str, Any]) -> OtherSource:
+    """Where a word on a peer comes from: the connection, and the router's own time, with a doubt of it."""
+    said: dict[str, Any] = {"name": NAME, "port": record.port}
+    if header.time is None:
+        said["time_doubt"] = "absent"
+    else:
+        said["router_time"] = from_unix(header.time)
+        if record.facts & Facts.BACKWARDS:
+            said["time_doubt"] = "backwards"
+        elif record.facts & Facts.STANDING:
+            said["time_doubt"] = "standing"
+    if header.is_filtered:
+        said["filtered"] = True
+    return OtherSource(**said, **more)
+
+
+def _peer(router: str, header: PeerHeader, *, monitored: bool) -> Peer:
+    rib = _rib(header) if monitored or header.is_loc_rib else None
+    return _cached_peer(header.spelled, header.asn, router, header.distinguisher, rib)
+
+
+@lru_cache(maxsize=16384)
+def _cached_peer(address: str, asn: bytes, router: str, rd: bytes, rib: Rib | None) -> Peer:
+    return Peer(address=address, asn=int.from_bytes(asn), router=router, rd=distinguisher(rd), rib=rib)
+
+
+def _rib(header: PeerHeader) -> Rib:
+    if header.is_loc_rib:
+        return "local"
+    if header.is_out:
+        return "out-post-policy" if header.is_post_policy else "out-pre-policy"
+    return "post-policy" if header.is_post_policy else "pre-policy"
+
+
+def _up(told: _Told) -> Message:
+    """Peer Up (RFC 7854 4.10): the session's ports tell it from another one of the same peer."""
+    up = messages.peer_up(told.body)
+    sent, received = _open(up.sent), _open(up.received)
+    more: dict[str, Any] = {"ports": [up.local_port, up.port]}
+    if up.tlvs:
+        more["information"] = storable(words.information(up.tlvs))
+    local = messages.spell(up.local, ipv6=told.header.is_ipv6)
+    asn = int(sent.get("asn", 0))
+    return message.StateChange(
+        **told.common(**more),
+        local=Peer(address=local, asn=asn),
+        state="up",
+        opens={"sent": sent, "received": received},
+    )
+
+
+def _open(data: bytes) -> dict[str, Any]:
+    try:
+        said = decode_message(data, _MIRRORED)
+    except BadMessageError:
+        return {"bytes": data.hex()}
+    return said if said.pop("kind") == "open" else {"bytes": data.hex()}
+
+
+_MIRRORED: Final = Abilities(as4=True, families=FAMILIES)
+
+
+def _monitored(told: _Told) -> Message:
+    """Route Monitoring (RFC 7854 4.6): one UPDATE, in the form that its flags tell."""
+    header, facts = told.header, told.record.facts
+    if len(told.body) < HEADER_LENGTH or told.body[HEADER_LENGTH - 1] != UPDATE:
+        raise BadBmpError("it does not hold an UPDATE (RFC 7854 4.6)")
+    way = Ways.OUT if header.is_out else Ways.IN
+    said = decode_message(told.body, _abilities(not header.has_two_byte_as, told.record.add_path, way))
+    return _message(said, told.common(monitored=True, **_unknown(facts)))
+
+
+def _unknown(facts: Facts) -> dict[str, Any]:
+    """The mark of routes that were read as most routers write them, for want of a Peer Up."""
+    return {} if facts & Facts.PEER_IS_UP else {"no_peer_up": True}
+
+
+@lru_cache(maxsize=1024)
+def _abilities(as4: bool, add_path: AddPath, way: Ways) -> Abilities:
+    return Abilities(as4, FAMILIES, frozenset(family for family, ways in add_path if ways & way))
+
+
+def _mirrored(told: _Told) -> Message:
+    """Route Mirroring (RFC 7854 4.7): a BGP message as the peer sent it, whatever it is."""
+    header, facts = told.header, told.record.facts
+    pdus: list[bytes] = []
+    detail: dict[str, Any] = {}
+    for kind, value in messages.tlvs(told.body):
+        if kind == _PDU:
+            pdus.append(value)
+        elif kind == _INFORMATION and len(value) == 2:
+            number = int.from_bytes(value)
+            detail["information"] = {_ERRORED: "errored", _LOST: "lost"}.get(number, str(number))
+        else:
+            detail[f"tlv_{kind}"] = value.hex()
+    if not pdus:
+        return message.Detail(**told.common(), kind="mirroring", detail=detail)
+    if len(pdus) > 1:
+        raise BadBmpError(f"it holds {len(pdus)} BGP messages, not one (RFC 7854 4.7)")
+    as4 = not (header.has_two_byte_as or facts & Facts.TWO_BYTE_AS)
+    said = decode_message(pdus[0], _abilities(as4, told.record.add_path, Ways.IN))
+    return _message(said, told.common(mirrored=True, **detail, **_unknown(facts)))
+
+
+def _message(said: dict[str, Any], common: dict[str, Any]) -> Message:
+    kind = said.pop("kind")
+    if kind == "update":
+        return message.Update(**common, **said)
+    if kind == "open":
+        return message.Open(**common, local=Peer(address=common["peer"].router, asn=0), **said)
+    made: Message = _MODELS[kind](**common, **said)
+    return made
+
+
+_MODELS: Final[dict[str, Any]] = {
+    "eor": message.EndOfRib,
+    "keepalive": message.Keepalive,
+    "notification": message.Notification,
+    "refresh": message.Refresh,
+}

@@ -1,0 +1,93 @@
+"""The routers that are connected, one connection each, and those that were refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from collector.sources.bmp.connection import Fault
+from collector.sources.bmp.state import BmpState, ConnectedRouter, RefusedRouter
+
+if TYPE_CHECKING:
+    from collector.sources.bmp.router import Router
+
+SAY_AGAIN_SECONDS = 600.0
+MOST_CONNECTIONS = 1000
+_MOST_REFUSED = 100
+"""Addresses that are remembered: anybody can connect."""
+
+
+class Routers:
+    """Who is connected.
+
+    Args:
+        log: where it is told who comes and goes, and who is refused.
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self.log = log
+        self.connected: dict[str, Router] = {}
+        """By address: those that speak BMP."""
+        self.open = 0
+        """Connections, of strangers too."""
+        self._refused: dict[str, RefusedRouter] = {}
+        self._said: dict[str, float] = {}
+
+    def enter(self, router: Router) -> Fault | None:
+        """Let a router in that speaks BMP, in the place of its own connection before, if that is still open.
+
+        Returns:
+            Why it may not come in.
+        """
+        before = self.connected.get(router.address)
+        if before:
+            names = [one.connection.information.get("sys_name", "") for one in (before, router)]
+            if all(names) and names[0] != names[1]:
+                return Fault(
+                    f"it calls itself {names[1]!r}, but {names[0]!r} is connected from the same address,"
+                    " and their peers could not be told apart",
+                    "give each router a source address of its own for BMP",
+                )
+            before.leave("the router connected again")
+            self.log.warning("router %s connected again, its connection before is closed", router.address)
+        self.connected[router.address] = router
+        return None
+
+    def forget(self, router: Router) -> None:
+        """Take note that a router has left."""
+        if self.connected.get(router.address) is router:
+            del self.connected[router.address]
+
+    def refuse(self, address: str, port: int, fault: Fault) -> None:
+        """Remember who was refused, and log it: once, when the cause changes, and now and then."""
+        before = self._refused.pop(address, None)
+        times = before.times + 1 if before else 1
+        self._refused[address] = RefusedRouter(
+            address=address, last=datetime.now(UTC), times=times, cause=fault.cause, cure=fault.cure
+        )
+        while len(self._refused) > _MOST_REFUSED:
+            oldest = next(iter(self._refused))
+            del self._refused[oldest]
+            self._said.pop(oldest, None)
+        now = time.monotonic()
+        if not before or before.cause != fault.cause or now - self._said[address] >= SAY_AGAIN_SECONDS:
+            self._said[address] = now
+            self.log.warning("connection from %s port %d closed: %s (cure: %s)", address, port, *fault)
+
+    def state(self) -> BmpState:
+        """What others may know."""
+        connected = [
+            ConnectedRouter(
+                address=router.address,
+                port=router.port,
+                since=router.since,
+                name=router.connection.information.get("sys_name"),
+                description=router.connection.information.get("sys_descr"),
+                messages=router.connection.messages,
+            )
+            for router in self.connected.values()
+        ]
+        return BmpState(pid=os.getpid(), connected=connected, refused=list(self._refused.values()))

@@ -1,0 +1,72 @@
+"""BMP as a source: records of bytes, of what routers tell of their peers."""
+
+# ruff: noqa: ARG002  # much that a source may be asked has the same answer for all routers
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from collector.instances import Instance
+from collector.settings import Settings
+from collector.sources.bmp import words
+from collector.sources.bmp.continuity import SILENCE, Connections
+from collector.sources.bmp.decode import NAME, counted, decode
+from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, StatelessDecoder
+from schemas.documents import SessionNotification
+from schemas.message import Counted, Message, Notification, PeerMessage, Sent, StateChange
+
+_MOST_DATA = 512
+_OF_AN_OPEN = ("router_id", "hold_time", "capabilities")
+
+
+class BmpSource:
+    """See `collector.sources.source.Source`."""
+
+    name = NAME
+    silence = SILENCE
+    binary = True
+
+    def configured(self, settings: Settings) -> int:
+        """One receiver takes all routers."""
+        return 1 if settings.bmp else 0
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read one record."""
+        return decode(raw)
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        """The receiver has put beside each record how it is to be read."""
+        return StatelessDecoder(decode)
+
+    def counted(self, raw: bytes, size: int) -> Counted | None:
+        """Whose a rejected record is."""
+        return counted(raw)
+
+    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+        """Begin to follow the routers' connections."""
+        return Connections(note)
+
+    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+        """What the peer's OPEN in a Peer Up says."""
+        if not isinstance(message, StateChange) or message.opens is None:
+            return {}
+        return {name: value for name, value in message.opens["received"].items() if name in _OF_AN_OPEN}
+
+    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+        """The NOTIFICATION in this message, which the router mirrors."""
+        if not isinstance(message, Notification):
+            return None
+        data = message.data[: 2 * _MOST_DATA]
+        return SessionNotification(direction="received", code=message.code, subcode=message.subcode, data=data)
+
+    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+        """Why a session ended, by the router's Peer Down."""
+        return words.explain(reason, said)
+
+    def asker(self, instance: Instance) -> Ask | None:
+        """Nobody: BMP has no words for a station to say."""
+        return None
+
+
+BMP = BmpSource()

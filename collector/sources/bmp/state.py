@@ -1,0 +1,73 @@
+"""What the receiver tells others of its routers, in a file of the data directory."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from collector.files import replace
+from collector.instances import Instance
+from schemas.scalars import Timestamp
+
+_FILE = "routers"
+
+
+class ConnectedRouter(BaseModel):
+    """A router that is connected."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    address: str
+    port: int
+    since: Timestamp
+    name: str | None = None
+    """What it calls itself."""
+    description: str | None = None
+    messages: int = 0
+
+
+class RefusedRouter(BaseModel):
+    """Whoever was not let in, or did not speak BMP."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    address: str
+    last: Timestamp
+    times: int
+    cause: str
+    cure: str
+
+
+class BmpState(BaseModel):
+    """The receiver's routers."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    pid: int
+    connected: list[ConnectedRouter] = []
+    refused: list[RefusedRouter] = []
+
+    def announce(self, instance: Instance) -> None:
+        """Write the file, whole or not at all; a disk that is full keeps the one before."""
+        with suppress(OSError):
+            replace(_path(instance), self.model_dump_json())
+
+
+def read_state(instance: Instance) -> BmpState | None:
+    """What the receiver wrote last; None where there is none."""
+    try:
+        return BmpState.model_validate_json(_path(instance).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def withdraw(instance: Instance) -> None:
+    """Remove the state of a receiver that ends."""
+    with suppress(OSError):
+        _path(instance).unlink(missing_ok=True)
+
+
+def _path(instance: Instance) -> Path:
+    return instance.data_dir / f"{instance.named(_FILE)}.json"

@@ -1,0 +1,48 @@
+"""The BMP receiver as a process of its own, kept up beside ExaBGP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from collector.children import without_secrets
+from collector.commands import KeptCommand, kept, program
+from collector.instances import Instance
+from collector.settings import Settings
+from collector.sources.bmp.decode import NAME
+
+_STOP_SECONDS = 5.0
+"""How long it may take to end."""
+
+
+def bmp_environment(settings: Settings) -> dict[str, str]:
+    """What the BMP receiver is told, all of it by its environment; of our secrets only its own."""
+    told = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
+    told["LOG_LEVEL"] = settings.log.level
+    environment = without_secrets(os.environ)
+    if settings.bmp:
+        for key, value in settings.bmp.model_dump(exclude_none=True).items():
+            told[f"BMP_{key.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+        if (secret := settings.bmp.password_env) and secret in os.environ:
+            environment[secret] = os.environ[secret]
+    return {**environment, **{f"BGPLEDGER_{key}": value for key, value in told.items()}}
+
+
+@asynccontextmanager
+async def bmp_receiver(settings: Settings) -> AsyncIterator[KeptCommand | None]:
+    """The BMP receiver, where there is a [bmp]; where there was one, it says that no router is connected any more."""
+    arguments = ["receive-bmp", "--data-dir", str(settings.data_dir)]
+    environment = bmp_environment(settings)
+    if settings.bmp is None:
+        if Instance(settings.data_dir, source=NAME).spool.exists():
+            last = await asyncio.create_subprocess_exec(program(), *arguments, env=environment)
+            await last.wait()
+        yield None
+        return
+    receiver = KeptCommand(
+        "the BMP receiver", arguments, (), environment, patience=_STOP_SECONDS, late="its last words may be lost"
+    )
+    async with kept(receiver):
+        yield receiver

@@ -1,0 +1,41 @@
+"""A spool's write end as the settings want it: its segments, when they are put on disk, what room they may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from collector.settings import SpoolSettings
+from collector.spool.intake import Drop, Intake
+from collector.spool.room import Room
+from collector.spool.sync import Sync
+from collector.spool.writer import SpoolWriter
+
+
+@contextmanager
+def open_intake(
+    directory: Path,
+    told: SpoolSettings,
+    *,
+    start: bytes,
+    describe: Callable[[Drop], bytes],
+    notices: Callable[[], bytes] = bytes,
+) -> Iterator[Intake]:
+    """Write to a spool until the block ends.
+
+    Args:
+        directory: the spool's; made if it is not there.
+        told: the settings.
+        start: see `Intake`; so are the others.
+        describe: makes the line in the place of those that were dropped.
+        notices: gives lines that belong ahead of what is written then.
+
+    Raises:
+        SpoolError: another process writes to this spool, or the directory cannot be used.
+    """
+    limit = None if told.limit_mib is None else told.limit_mib * 2**20
+    room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
+    sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
+    with SpoolWriter(directory, segment_bytes=told.segment_mib * 2**20, sync=sync) as spool:
+        yield Intake(spool, room, start=start, notices=notices, describe=describe)
