@@ -261,6 +261,8 @@ class SessionTracker:
     def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour, effect: Effect) -> Place:
         key = make_key(ts, self._number, line)
         kind = message.kind
+        if effect.is_late:
+            return self._place(ts, line, None)
         self._look_at_ended(line, ts, message, neighbour)
         if kind == "state" and message.state == "up" and not (effect.goes_on and neighbour.session):
             if neighbour.session:

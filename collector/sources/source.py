@@ -77,6 +77,8 @@ class Effect(NamedTuple):
     """Who ended them."""
     begun: Mapping[str, Any] | None = None
     """The begin of this peer's session was heard, though it was no record of its own; what its document has of it."""
+    is_late: bool = False
+    """It belongs to no session: that of its peer had ended before it came."""
     goes_on: bool = False
     """This word of a session that came up tells of the one which is up."""
     resent: Sequence[Resent] = ()

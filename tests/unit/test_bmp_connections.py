@@ -241,6 +241,14 @@ def test_what_a_router_mirrors_is_apart_from_its_tables() -> None:
     assert feed.up()[name(PEER)].resent is None, "nobody mirrors it again"
 
 
+def test_what_is_mirrored_behind_a_peer_down_is_of_no_session() -> None:
+    feed = begun()
+    feed.say(PEER.down(), PEER.mirror(tlv(0, update("198.51.100.0/24"))))
+    assert feed.place.session is None
+    assert feed.up() == {}
+    assert feed.gaps == []
+
+
 def test_a_word_that_cannot_be_read_is_a_gap_of_its_view() -> None:
     feed = begun()
     broken = record(PEER.route(ROUTE[:-1] + b"\xff"), feed.time)

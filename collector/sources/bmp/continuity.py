@@ -212,6 +212,8 @@ def _forget(router: _Router, name: str) -> None:
 def _heard(router: _Router, ts: datetime, counted: Counted) -> Effect:
     """A router tells of routes, or mirrors what a peer said."""
     peer, message = counted.peer, counted.message
+    if peer.rib is None and peer.name not in router.sessions:  # FRR mirrors on behind a Peer Down
+        return Effect(is_late=True)
     view = router.views.get(peer.name)
     effect = NONE
     if view is None:
