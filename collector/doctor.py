@@ -20,11 +20,14 @@ from pymongo.errors import PyMongoError
 
 import collector
 from collector.errors import BgpledgerError, StoreError
+from collector.instances import Instance
 from collector.query.peers import peers_here
 from collector.query.running import RunningCollector, find_running
 from collector.query.status import clock_set_back
 from collector.settings import Settings
 from collector.settings.values import split_endpoint
+from collector.sources.bmp.source import BMP
+from collector.sources.bmp.state import read_state
 from collector.sources.exabgp.configuration import listening_places, program, render
 from collector.sources.exabgp.md5_failures import dropped_segments
 from collector.sources.exabgp.supervisor import check_free
@@ -66,6 +69,7 @@ def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckRes
     yield from _data_dir(settings.data_dir, settings.spool.keep_free_mib * 2**20)
     yield from _stored_time(settings.data_dir)
     yield from _listening(settings, running)
+    yield from _routers(settings, running)
     yield from _store(settings, running)
     if running:
         yield from _peers(settings, running)
@@ -228,6 +232,27 @@ def _listening(settings: Settings, running: RunningCollector | None) -> Iterator
                 yield CheckResult("error", "listen", error.cause, error.cure)
         else:
             yield CheckResult("ok", "listen", f"{address} port {port} is free")
+
+
+def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[CheckResult]:
+    """Look at where BMP comes in: who is connected, and who was refused."""
+    if settings.bmp is None:
+        return
+    state = read_state(Instance(settings.data_dir, source=BMP.name)) if running else None
+    if state is None:
+        for address, port in settings.bmp.listen_places:
+            try:
+                check_free(address, port)
+            except BgpledgerError as error:
+                yield CheckResult("error", "bmp", error.cause, "see who has it (ss -ltnp), or change bmp.listen")
+            else:
+                yield CheckResult("ok", "bmp", f"{address} port {port} is free")
+        return
+    for stranger in state.refused:
+        times = f"{stranger.times} times, last at {spoken(stranger.last)} UTC"
+        yield CheckResult("warning", "bmp", f"{stranger.address} was refused {times}: {stranger.cause}", stranger.cure)
+    names = ", ".join(f"{router.name or 'without a name'} ({router.address})" for router in state.connected)
+    yield CheckResult("ok", "bmp", f"connected: {names}" if names else f"nobody is connected to {settings.bmp.listen}")
 
 
 # --- the store ------------------------------------------------------------------------------------------------------

@@ -290,6 +290,8 @@ class CollectorStatus(Report):
     rib_behind: int | None = None
     """UPDATEs that the newest stored tables of sessions that are up do not hold: a question for all routes folds them.
     Null when the store does not answer."""
+    routers: int | None = None
+    """Routers that are connected by BMP; null where there is no `[bmp]`."""
     mongodb_uri: str | None
     """Without user, password or other secrets."""
     shell: str | None = None

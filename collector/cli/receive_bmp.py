@@ -56,6 +56,6 @@ async def _receive(settings: BmpSettings, password: bytes | None, intake: Intake
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
-        await Receiver(settings, password, intake.write, lambda state: state.announce(here)).run(stopping)
+        await Receiver(settings, password, intake, lambda state: state.announce(here)).run(stopping)
     finally:
         withdraw(here)

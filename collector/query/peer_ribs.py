@@ -96,7 +96,8 @@ class PeerRib:
     gap: LastGap | None
     """The last one: what is older is uncertain, what is absent unknown,"""
     mended: Mapping[str, datetime]
-    """but in these families, whose table came again behind it, from these times on."""
+    """but in families whose table came again behind it. When that began last, by family: what is older and was not
+    repeated is gone, whatever was lost since."""
     stale: bool
     """The session had ended, its peer restarts gracefully, and may keep its routes (RFC 4724)."""
     on_read: Callable[[int], None] = lambda _: None
@@ -162,7 +163,7 @@ class PeerRib:
 
     def hides(self, family: str) -> bool:
         """Whether a route of a family may have stood that we do not know of."""
-        return self.gap is not None and not self.stale and family not in self.mended
+        return self.gap is not None and not self.stale and not self._is_mended(family)
 
     def common_state(self) -> RouteState | None:
         """How all of the routes stand, where that does not hang on each of them."""
@@ -172,7 +173,7 @@ class PeerRib:
         """How one of the routes stands."""
         if self.stale:
             return "stale"
-        if self.gap and held.since < milliseconds(self.gap.behind) and key.family not in self.mended:
+        if self.gap and held.since < milliseconds(self.gap.behind) and not self._is_mended(key.family):
             return "uncertain"
         return "stands"
 
@@ -200,6 +201,11 @@ class PeerRib:
         whose = {"peer": self.session["peer"], "collector": self.session["collector"]}
         unknown = {"prefix": None, "state": "unknown", "since": self.session["since"], "family": ""}
         return Route.model_validate({**BLANK, **dict.fromkeys(_OWN), **whose, **unknown})
+
+    def _is_mended(self, family: str) -> bool:
+        """Whether its table came again behind the last gap."""
+        begun = self.mended.get(family)
+        return begun is not None and self.gap is not None and begun >= self.gap.ts
 
     def _stands(self, key: RouteKey, held: RouteEntry) -> bool:
         begun = self.mended.get(key.family)
@@ -258,10 +264,9 @@ async def known(store: Store, session: SessionDocument, at: datetime | None, *, 
     """What is known of one session at a moment; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
     gap = await _last_gap(store, session, end)
-    mended = {}
+    mended = dict(_resent(session, end))
     if gap:
-        mended = {family: begin async for family, begin in _refreshes(store, session, gap, end)}
-        mended.update(_resent(session, gap, end))
+        mended.update({family: begin async for family, begin in _refreshes(store, session, gap, end)})
     return PeerRib(store, session, end, gap, mended, stale)
 
 
@@ -338,10 +343,10 @@ def _names(address: str) -> list[str]:
     return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
 
 
-def _resent(session: SessionDocument, gap: LastGap, end: datetime | None) -> Iterator[tuple[str, datetime]]:
-    """Tables that a router sent again behind a gap: family, and when each began."""
+def _resent(session: SessionDocument, end: datetime | None) -> Iterator[tuple[str, datetime]]:
+    """Tables that a router sent again behind any gap: family, and when each began, oldest first."""
     for table in session.get("resent", ()):
-        if table["begin"] >= gap.ts and (end is None or table["end"] <= end):
+        if end is None or table["end"] <= end:
             yield table["family"], table["begin"]
 
 

@@ -15,9 +15,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from collector.errors import StoreError
+from collector.instances import Instance
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.rib import snapshots
+from collector.sources.bmp.source import BMP
+from collector.sources.bmp.state import read_state
 from collector.sources.known import SOURCES, find_instances
 from collector.sources.source import Rejection, Source
 from collector.spool.framing import unframe
@@ -62,6 +65,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         bytes_waiting=sum(spool.bytes_waiting for spool in spools),
         lag_seconds=max(_age(SOURCES[instance.source], spool.oldest_waiting) for instance, spool in waiting),
         rib_behind=behind,
+        routers=_routers(instances),
         mongodb_uri=store.shown_uri if store else None,
         shell=_shell(data_dir, store) if store else None,
         store=server,
@@ -75,6 +79,13 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
             "python": platform.python_version(),
         },
     )
+
+
+def _routers(instances: Sequence[Instance]) -> int | None:
+    """Routers that are connected by BMP, if a receiver lives."""
+    states = [read_state(instance) for instance in instances if instance.source == BMP.name]
+    living = [state for state in states if state and _lives(state.pid)]
+    return sum(len(state.connected) for state in living) if living else None
 
 
 def _shell(data_dir: Path, store: Store) -> str:

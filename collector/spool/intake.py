@@ -65,6 +65,11 @@ class Intake:
         room.clear()
         self.write(b"")
 
+    @property
+    def is_dropping(self) -> bool:
+        """Whether there was no room the last time."""
+        return self._drop is not None
+
     def write(self, data: bytes) -> None:
         """Take bytes of ExaBGP's, cut as it pleases; never waits for room, never fails for want of it."""
         self._noticed += self._notices()

@@ -58,6 +58,7 @@ def _part(pid: int) -> str | None:
         "store": "secantusd-py",
         "exabgp": "server",
         "receive": "receive",
+        "bmp": "receive-bmp",
     }.items():
         if sign in names:
             return part
@@ -197,12 +198,12 @@ class Target:
             self.process.wait()
             self.process = self._start()
 
-    async def until_up(self, *, timeout: float = 90) -> None:
-        """Wait until every part of its own lives."""
+    async def until_up(self, *, parts: Sequence[str] = PARTS, timeout: float = 90) -> None:
+        """Wait until every part of its own lives, or these."""
 
         def up() -> bool:
             self.assert_alive()
-            return set(self.parts()) >= set(PARTS) - {"store"}
+            return set(self.parts()) >= set(parts) - {"store"}
 
         await until(up, timeout=timeout, what=f"all parts live, not only {sorted(self.parts())}")
 

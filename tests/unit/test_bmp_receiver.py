@@ -128,9 +128,14 @@ class Station:
         self.port = port
         self.written: list[Any] = []
         self.state = BmpState(pid=0)
+        self.is_dropping = self.full = False
 
-    def write(self, framed: bytes) -> None:
-        self.written += [decode(unframe(line)) for line in framed.split(b"\n")[:-1]]
+    def write(self, data: bytes) -> None:
+        if self.full:
+            self.is_dropping = True
+            return
+        self.is_dropping = False
+        self.written += [decode(unframe(line)) for line in data.split(b"\n")[:-1]]
 
     def tell(self, state: BmpState) -> None:
         self.state = state
@@ -151,7 +156,7 @@ async def station(password: bytes | None = None, **more: Any) -> AsyncIterator[S
     one = Station(port)
     stopping = asyncio.Event()
     told = BmpSettings(listen=f"127.0.0.1:{port}", **more)
-    running = asyncio.create_task(Receiver(told, password, one.write, one.tell).run(stopping))
+    running = asyncio.create_task(Receiver(told, password, one, one.tell).run(stopping))
     try:
         await until(lambda: running.done() or one.state.pid)
         if running.done():
@@ -188,6 +193,19 @@ async def test_a_router_that_connects_again_has_one_connection() -> None:
     ends = [("disconnected", f"the {what}") for what in ("router connected again", "collector was stopped")]
     assert one.events == [*first, ends[0], *first, ends[1]]
     assert "calls itself 'r2', but 'r1' is connected from the same address" in one.state.refused[0].cause
+
+
+async def test_routers_are_to_tell_again_what_had_no_room() -> None:
+    async with station() as one:
+        with one.connect(initiation()) as router:
+            await until(lambda: one.state.connected)
+            one.full = True
+            router.sendall(PEER.up())
+            await until(lambda: one.is_dropping)
+            one.full = False
+            router.sendall(PEER.route(update("10.0.0.0/8")))
+            await until(lambda: not one.state.connected)
+    assert "it is to send its tables again" in str(one.events[-1])
 
 
 async def test_a_stranger_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
+from typing import Protocol
 
 from collector.errors import CollectorError, one_error
 from collector.retry import pauses, sleep
@@ -33,13 +34,24 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _TELL_SECONDS = 1.0
 
 
+class Sink(Protocol):
+    """What takes framed records, and never waits but for the disk; see `collector.spool.intake.Intake`."""
+
+    @property
+    def is_dropping(self) -> bool:
+        """Whether there was no room the last time."""
+
+    def write(self, data: bytes) -> None:
+        """Take some."""
+
+
 class Receiver:
     """All connections of one collector.
 
     Args:
         settings: where to listen, whom to let in, whom to call.
         password: of all connections; None: they are not signed.
-        write: takes framed records; never waits but for the disk.
+        sink: where records go.
         tell: is told now and then who is connected.
     """
 
@@ -47,12 +59,12 @@ class Receiver:
         self,
         settings: BmpSettings,
         password: bytes | None,
-        write: Callable[[bytes], None],
+        sink: Sink,
         tell: Callable[[BmpState], None],
     ) -> None:
         self._settings = settings
         self._password = password
-        self._write = write
+        self._sink = sink
         self._tell = tell
         self._networks = settings.networks
         self._routers = Routers(log)
@@ -116,8 +128,16 @@ class Receiver:
         return any(given.version == one.version and given in one for one in self._networks)
 
     def _put(self, records: list[bytes]) -> None:
-        """Write records, as one piece."""
-        self._write(b"".join(one if one.startswith(events.MARK) else frame(one) for one in records))
+        """Write records, as one piece; when there is room again, have all routers send their tables again."""
+        was_dropping = self._sink.is_dropping
+        self._sink.write(b"".join(one if one.startswith(events.MARK) else frame(one) for one in records))
+        if was_dropping and not self._sink.is_dropping:
+            asyncio.get_running_loop().call_soon(self._begin_again)
+
+    def _begin_again(self) -> None:
+        log.warning("routers are to connect again, and send what was dropped: closing their connections")
+        for router in list(self._routers.connected.values()):
+            router.leave("some of what it said was dropped: it is to send its tables again")
 
     async def _call(self, place: str, stopping: asyncio.Event) -> None:
         """Connect to a router that waits for us, again and again."""
