@@ -51,9 +51,7 @@ METRICS = {
     "bgpledger_clock_steps_total": _Metric(
         "counter", "How often the clock was set, forward or back.", lambda s: s.clock_steps
     ),
-    "bgpledger_bmp_routers": _Metric(
-        "gauge", "Routers that are connected by BMP; not told where there is no [bmp].", lambda s: s.routers
-    ),
+    "bgpledger_bmp_routers": _Metric("gauge", "Routers that are connected by BMP.", lambda s: s.routers or 0),
     "bgpledger_store_up": _Metric(
         "gauge", "1 while the store answers.", lambda s: not s.store.startswith(("none", "un"))
     ),
