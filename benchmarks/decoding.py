@@ -7,6 +7,7 @@ import time
 import bson
 
 from benchmarks.data import COLLECTOR, Table
+from collector.archive.archiver import AT_ONCE
 from collector.archive.session_tracker import SessionTracker
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
@@ -24,10 +25,16 @@ def decode_and_encode(table: Table) -> dict[str, float]:
 
 def _encode(lines: list[bytes]) -> int:
     tracker = SessionTracker(EXABGP, COLLECTOR)
-    size = 0
-    for number, raw in enumerate(lines):
-        message = decode(raw)
+    return sum(_encode_some(tracker, at, lines[at : at + AT_ONCE]) for at in range(0, len(lines), AT_ONCE))
+
+
+def _encode_some(tracker: SessionTracker, first: int, lines: list[bytes]) -> int:
+    """As many lines as the archiver takes through each step together."""
+    messages = [decode(raw) for raw in lines]
+    for number, message in enumerate(messages, first + 1):
         if isinstance(message, Rejection):
-            raise SystemExit(f"line {number + 1}: {message.reason}")
-        size += len(bson.encode(to_document(message, tracker.follow(number, message))))
-    return size
+            raise SystemExit(f"line {number}: {message.reason}")
+    said = [message for message in messages if not isinstance(message, Rejection)]
+    places = [tracker.follow(number, message) for number, message in enumerate(said, first)]
+    documents = [to_document(message, place) for message, place in zip(said, places, strict=True)]
+    return sum(len(bson.encode(document)) for document in documents)

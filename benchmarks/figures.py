@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import asking, commands, decoding, earlier, earlier_asking, latency, rivals, sizes, whole_table
+from benchmarks import asking, commands, decoding, earlier, earlier_asking, latency, reading, rivals, sizes, whole_table
 from benchmarks.data import Table
 
 Values = Mapping[str, float]
@@ -69,6 +69,7 @@ CASES: dict[str, Case] = {
     "two-processes": Case(whole_table.two_processes),
     "store": Case(whole_table.store),
     "decode": Case(decoding.decode_and_encode),
+    "reading": Case(reading.compare, reading.missing),
     "earlier": Case(earlier.compare, earlier.missing),
     "earlier-asking": Case(earlier_asking.compare, earlier.missing),
     "help": Case(commands.show_help),
@@ -201,6 +202,28 @@ FIGURES: dict[str, Figure] = {
         lambda one: one["decode"]["updates"] / one["decode"]["cpu"],
         "UPDATE/s",
         "more",
+    ),
+    "bytes": Figure(
+        "an MRT file's UPDATEs, from bytes to BSON, one core, no store",
+        ("reading",),
+        lambda one: one["reading"]["updates"] / one["reading"]["ours"],
+        "UPDATE/s",
+        "more",
+        goal=25_000,
+    ),
+    "bytes-bgpkit": Figure(
+        "the same over bgpkit-parser 0.6.2 (Rust), to its elements in Python",
+        ("reading",),
+        lambda one: one["reading"]["bgpkit"] / one["reading"]["ours"],
+        better="more",
+        beside="bgpkit-parser",
+    ),
+    "bytes-mrtparse": Figure(
+        "the same over mrtparse 2.2.0, to its records",
+        ("reading",),
+        lambda one: one["reading"]["mrtparse"] / one["reading"]["ours"],
+        better="more",
+        beside="mrtparse",
     ),
     "decode-ratio": Figure(
         "the same over version 0.1, both in turns",
