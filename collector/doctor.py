@@ -363,7 +363,7 @@ def _peers(settings: Settings, running: RunningCollector) -> Iterator[CheckResul
         yield CheckResult("warning", "peer", _standing(peer), _peers_cure(peer))
     if any(peer.open is None and expected[peer.address].password for peer in down if peer.address in expected):
         yield from _md5()
-    up = sum(peer.state == "up" for peer in standing)
+    up = sum(peer.state == "up" for peer in standing if peer.configured)
     if expected:
         yield CheckResult("ok", "peers", f"{up} of {len(expected)} are up")
 

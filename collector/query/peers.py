@@ -39,8 +39,10 @@ async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
     named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
     strangers = read_strangers(strangers_file(instance) for instance in instances_of(UNNAMED, data_dir, 1))
     async for peer in peers(store, running.peers, strangers):
-        configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
-        yield peer.model_copy(update={"configured": configured})
+        if peer.router is None:  # whom other routers have as their peers, nobody configures here
+            configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
+            peer = peer.model_copy(update={"configured": configured})
+        yield peer
 
 
 async def peers(
