@@ -34,6 +34,8 @@ from tests.support import until
 
 KILLS = int(os.environ.get("FAULTS_KILLS") or 4)
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
+LONGEST_PAUSE = 2.0 if KILLS <= 4 else 10.0
+"""A collector that was killed takes some seconds until it listens again."""
 PARTS = ("bmp", "archiver", "store", "run")
 PEERS = [PeerOf(f"198.51.100.{number}", 64500 + number) for number in range(1, 4)]
 TABLES = {"pre-policy": 0, "post-policy": POST}
@@ -117,7 +119,7 @@ async def test_nothing_of_bmp_is_lost_in_the_spool_and_tables_are_right_again(da
         try:
             await until(lambda: router.connections, what="the router is connected")
             for number in range(KILLS):
-                await asyncio.sleep(chance.uniform(0, 2))
+                await asyncio.sleep(chance.uniform(0, LONGEST_PAUSE))
                 part = PARTS[number % len(PARTS)] if len(PARTS) >= KILLS else chance.choice(PARTS)
                 await _kill(one, part)
                 killed[part] += 1
