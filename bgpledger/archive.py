@@ -161,12 +161,14 @@ class Archive:
         filters: Filter = _NOTHING,
         *,
         everything: bool = False,
+        beside: bool = True,
         deadline: float | None = None,
         progress: Progress = _unwatched,
     ) -> Answers[Said | SessionChange]:
         """What `search` gives as whole messages, as they are stored: for who writes files.
 
-        All messages that are no UPDATEs are among them, where neither routes nor kinds of entries are asked for.
+        All messages that are no UPDATEs are among them, where neither routes nor kinds of entries are asked for;
+        without `beside` none are.
         """
         from collector.query.messages import messages
 
@@ -175,7 +177,7 @@ class Archive:
         async def give(answers: Answers[Said | SessionChange]) -> AsyncGenerator[Said | SessionChange, None]:
             await self._cover(answers, filters)
             read = _Count(progress, await self._cost(filters, None, everything=everything))
-            async for one in messages(self.store, filters, on_read=read.one):
+            async for one in messages(self.store, filters, beside=beside, on_read=read.one):
                 yield one
 
         return self._answers(give, deadline)

@@ -38,7 +38,7 @@ _COMMANDS = {
     "run": _Command("run", "Collect, until Ctrl-C."),
     "serve": _Command("serve", "Pages and the HTTP API, without collecting."),
     "import": _Command("import_files", "Store MRT update files."),
-    "export": _Command("export", "Write files of other programs: MRT."),
+    "export": _Command("export", "Write files for other programs: MRT, Parquet, pcap."),
     "replay": _Command("replay", "Play an MRT update file into a BGP daemon."),
     "history": _Command("history", "What every peer said of a prefix."),
     "rib": _Command("rib", "The routes as they stand, or stood at a time.", "rib_command"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from collector.query.filters import Filter
 
 
+ExportFormat = Literal["mrt", "parquet", "pcap"]
+
+
 @with_settings
 @partial(with_filters, prefixes=True)
 def command(
     filters: Any,
     settings: Any,
     output: Annotated[
-        str, typer.Argument(help="The file; packed where it ends in .gz, .bz2 or .zst; - is stdout.", metavar="FILE|-")
+        str,
+        typer.Argument(
+            help="The file; packed where it ends in .gz, .bz2 or .zst; - is stdout. Of Parquet a folder too.",
+            metavar="FILE|FOLDER|-",
+        ),
     ],
+    form: Annotated[ExportFormat, typer.Option("--format", help="What kind of file.")] = "mrt",
     table: Annotated[bool, typer.Option("--table", help="The routes that stand, not what was said.")] = False,
     at: Annotated[str | None, typer.Option(help="With --table: as they stood then.", metavar="T")] = None,
     everything: Annotated[
@@ -36,7 +44,8 @@ def command(
 ) -> None:
     """Write what peers said, and their sessions, into a file for other programs; or the tables of all peers.
 
-    The filters are those of search. Of an UPDATE with several routes the file has those that pass.
+    The filters are those of search. Of an UPDATE with several routes the file has those that pass. Parquet goes into
+    one file, or into a folder that is there, or whose name ends in /, by router and day.
     """
     import asyncio
     import time
@@ -45,37 +54,67 @@ def command(
     from collector.cli.progress import progress
     from collector.cli.run_query import collect_rarely, say
 
-    if at is not None and not table:
-        raise UsageError("--at asks for a table", "add --table, or give a range of time (--start, --end)")
+    _check(form, output, at, table=table)
     collect_rarely()
     began = time.monotonic()
-    path = None if output == "-" else Path(output)
 
     async def ask_and_write(shown: Progress) -> Written:
         async with Archive.found(settings, say=say) as archive:
             if table:
-                return await _table(archive, filters, at, path, shown)
-            return await _messages(archive, filters, path, shown, everything=everything)
+                return await _table(archive, filters, at, output, shown)
+            return await _messages(archive, filters, form, output, shown, everything=everything)
 
     with progress(of="entries read" if table else "UPDATEs read") as shown:
         written = asyncio.run(ask_and_write(shown))
     seconds = time.monotonic() - began
-    sys.stderr.write(f"{written.records:,} records in {seconds:.1f} s: {written.records / seconds:,.0f}/s\n")
+    what = {"mrt": "records", "parquet": "rows", "pcap": "packets"}[form]
+    sys.stderr.write(f"{written.records:,} {what} in {seconds:.1f} s: {written.records / seconds:,.0f}/s\n")
     _tell(written)
 
 
+def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    from collector.export.files import PACKED
+
+    if table and form != "mrt":
+        raise UsageError(f"a table is not written as {form}", "leave --format out, or --table")
+    if at is not None and not table:
+        raise UsageError("--at asks for a table", "add --table, or give a range of time (--start, --end)")
+    if form == "parquet":
+        if output == "-" or Path(output).suffix in PACKED:
+            raise UsageError("Parquet is packed inside, and does not go to stdout", "give a file, or a folder")
+    elif _is_folder(output):
+        raise UsageError(f"{form} goes into a file, and {output} is a folder", "give a file")
+
+
 async def _messages(
-    archive: Archive, filters: Filter, path: Path | None, shown: Progress, *, everything: bool
+    archive: Archive, filters: Filter, form: ExportFormat, output: str, shown: Progress, *, everything: bool
 ) -> Written:
+    asking = partial(archive.messages, filters, everything=everything, progress=shown.reach)
+    if form == "parquet":
+        from collector.export.parquet import ParquetWriter
+
+        async with asking(beside=False) as said:
+            return _something(await ParquetWriter(Path(output), by_day=_is_folder(output)).write(said))
+
     from collector.export.files import writing
-    from collector.export.mrt import write_updates
 
-    async with archive.messages(filters, everything=everything, progress=shown.reach) as said:
-        with writing(path) as stream:
-            return _something(await write_updates(said, stream))
+    async with asking() as said:
+        with writing(_path(output)) as stream:
+            if form == "mrt":
+                from collector.export.mrt import write_updates
+
+                return _something(await write_updates(said, stream))
+            from collector.export.pcap import CaptureWriter
+
+            return _something(await CaptureWriter(stream).write(said))
 
 
-async def _table(archive: Archive, filters: Filter, at: str | None, path: Path | None, shown: Progress) -> Written:
+async def _table(archive: Archive, filters: Filter, at: str | None, output: str, shown: Progress) -> Written:
     from datetime import UTC, datetime
 
     from collector.export.files import writing
@@ -83,10 +122,19 @@ async def _table(archive: Archive, filters: Filter, at: str | None, path: Path |
     from collector.query.arguments import parse_time
 
     moment = parse_time(at)
-    with writing(path) as stream:
+    with writing(_path(output)) as stream:
         writer = TableWriter(moment or datetime.now(UTC), stream)
         async with archive.table(filters, at=moment, on_peers=writer.set_peers, progress=shown.reach) as prefixes:
             return _something(await writer.write(prefixes))
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith("/") or Path(output).is_dir()
+
+
+def _path(output: str) -> Path | None:
+    """The file; None: stdout."""
+    return None if output == "-" else Path(output)
 
 
 def _something(written: Written) -> Written:

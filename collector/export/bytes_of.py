@@ -14,7 +14,8 @@ from collector.bgp.encode_routes import UnwritableError, has_path_ids
 from collector.bgp.messages import FAMILIES, UPDATE, Abilities
 from collector.bgp.mrt import MrtPeer
 from collector.export.written import Written
-from collector.query.messages import Said
+from collector.query.messages import Said, SessionChange
+from collector.sources.mrt.source import MRT
 from schemas.stored import name_of
 
 NO_MESSAGES = frozenset(("state", "packet", "negotiated", "fsm", "signal"))
@@ -24,6 +25,12 @@ _ASN = re.compile(r"[0-9]+", re.ASCII)
 _UNKNOWN = {4: MrtPeer("0.0.0.0", 0), 6: MrtPeer("::", 0)}  # noqa: S104  # no address to listen on
 _PLAIN = Abilities(as4=True, families=FAMILIES)
 _WITH_IDS = Abilities(as4=True, families=FAMILIES, add_path=FAMILIES)
+
+
+def was_heard(change: SessionChange) -> bool:
+    """Whether a change is more than the first message of a session, or the end of the files of an import."""
+    session = change.session
+    return session.get("reason") != MRT.silence if change.ended else session["began"] == "up"
 
 
 class WireMessage(NamedTuple):

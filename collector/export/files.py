@@ -24,6 +24,10 @@ _PACKERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
 }
 
 
+PACKED: Final = frozenset(_PACKERS)
+"""How the names of packed files end."""
+
+
 @contextmanager
 def writing(path: Path | None) -> Iterator[IO[bytes]]:
     """A stream to write to; of a block that fails no file is left, and one that was there before is as it was.

@@ -7,10 +7,9 @@ from typing import IO, Any, Final
 
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
-from collector.export.bytes_of import BytesOf
+from collector.export.bytes_of import BytesOf, was_heard
 from collector.export.written import Written
 from collector.query.messages import Said, SessionChange
-from collector.sources.mrt.source import MRT
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConfirm": 5, "Established": 6}
@@ -49,11 +48,8 @@ def _between(document: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _states(change: SessionChange) -> Iterator[bytes]:
-    """A change of state that was heard: not where messages come without it, nor where the files of an import end."""
     session = change.session
-    if not change.ended and session["began"] != "up":
-        return
-    if change.ended and session.get("reason") == MRT.silence:
+    if not was_heard(change):
         return
     peer = MrtPeer(session["peer"]["address"], session["peer"]["asn"])
     there = session.get("local")

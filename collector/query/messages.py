@@ -40,7 +40,7 @@ class SessionChange(NamedTuple):
 
 
 async def messages(
-    store: Store, filters: Filter, *, on_read: Callable[[], None] = lambda: None
+    store: Store, filters: Filter, *, beside: bool = True, on_read: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Said | SessionChange]:
     """What passes the filters: UPDATEs, sessions, and all other messages where no routes or kinds are asked for.
 
@@ -49,13 +49,14 @@ async def messages(
     Args:
         store: an open store.
         filters: what is asked for.
+        beside: with the messages that are no UPDATEs.
         on_read: called for each UPDATE that has been read.
     """
     found = {session["_id"]: session for session in await streams.sessions(store, filters)}
     wanted, among = await streams_of(store, filters, list(found.values()))
     every = filters.elems is None and not filters.asks_for_routes
     expand = None if every else Expander(store, filters, complete=False, among=among, whole_from=filters.start)
-    others = [streams.message_rows(store, filters)] if every else []
+    others = [streams.message_rows(store, filters)] if every and beside else []
     peers = _Peers(filters)
     async for row in streams.merge(*wanted, *others):
         if not _is_of(filters, row.ts):

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +14,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import mrtparse  # type: ignore[import-untyped]
+import polars as pl
 import pytest
 from pybgpkit_parser import Parser  # type: ignore[import-untyped]
 
@@ -103,6 +106,56 @@ def test_other_programs_read_in_a_dump_what_rib_answers(tmp_path: Path, imported
         asyncio.run(until(lambda: injected() == routes, what="the routes in GoBGP"))
 
 
+@pytest.mark.parametrize("output", ["one.parquet", "folder/"])
+def test_duckdb_and_polars_count_in_parquet_what_search_answers(
+    tmp_path: Path, imported: Imported, output: str
+) -> None:
+    done = imported.ask("export", "--all", "--format", "parquet", f"{tmp_path}/{output}")
+    assert done.returncode == 0, done.stderr
+    found = imported.ask("search", "--all", "--format", "bgpdump").stdout.splitlines()
+    assert done.stderr.splitlines()[-1].startswith(f"{len(found):,} rows in ")
+    pattern = f"{tmp_path}/**/*.parquet"
+    asked = f"select action, peer, peer_asn, prefix, as_path_text, next_hop from read_parquet('{pattern}')"
+    rows = Counter(tuple(map(str, row[:4])) for row in duckdb.execute(asked).fetchall())
+    actions = {"5|6": "up", "6|1": "down"}
+    lines = [line.split("|") for line in found]
+    assert rows == Counter(
+        (actions["|".join(one[5:7])], one[3], one[4], "None") if one[2] == "STATE" else (one[2], one[3], one[4], one[5])
+        for one in lines
+    )
+    announced = duckdb.execute(f"{asked} where action = 'A'").fetchall()
+    assert sorted(row[3:] for row in announced) == sorted((one[5], one[6], one[8]) for one in lines if one[2] == "A")
+    scanned = pl.scan_parquet(f"{tmp_path}/{output}", hive_partitioning=output.endswith("/"))
+    assert scanned.select(pl.len()).collect().item() == len(found)
+    if output.endswith("/"):
+        assert {"router", "day"} <= set(scanned.collect_schema().names())
+
+
+def test_a_capture_is_read_without_a_complaint(tmp_path: Path, imported: Imported) -> None:
+    file, packets = tmp_path / "out.pcap", tmp_path / "again.mrt"
+    done = imported.ask("export", "--all", "--format", "pcap", str(file))
+    assert done.returncode == 0, done.stderr
+    checked = ("-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-n", "-r", str(file))
+    faults = "tcp.analysis.flags || _ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0"
+    assert tshark(*checked, "-Y", f"{faults} || _ws.expert.severity > 2097152") == []  # more than a chat
+    updates = [
+        kind for line in tshark(*checked, "-Y", "bgp", "-T", "fields", "-e", "bgp.type") for kind in line.split(",")
+    ]
+    assert imported.ask("export", "--all", "--elem", "announce,withdraw", str(packets)).returncode == 0
+    assert updates.count("2") >= len(list(mrtparse.Reader(str(packets))))
+    assert updates.count("1") >= 2
+    printed = subprocess.run(
+        [program("tcpdump"), "-n", "-v", "-r", str(file)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "(correct)" in printed
+    assert not re.search(r"incorrect|bad cksum|\[\||invalid|truncated", printed)
+
+
+def tshark(*words: str) -> list[str]:
+    done = subprocess.run([program("tshark"), *words], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 def middle_of(path: Path) -> str:
     """A moment at which all peers have said something."""
     lines = bgpdump(path)
@@ -148,7 +201,6 @@ def test_what_cannot_be_written_is_said_with_its_cure(tmp_path: Path, imported: 
         (("--all", "--peer", "203.0.113.99", str(tmp_path / "out")), "no file is written"),
         (("--all", str(tmp_path / "none" / "out")), "No such file or directory"),
         (("--table", "--start", "2h", str(tmp_path / "out")), "a table has no --start"),
-        (("--at", "2h", str(tmp_path / "out")), "--at asks for a table"),
         (("--prefix", "10.0.0.0/33", str(tmp_path / "out")), "is not a prefix"),
     ):
         done = imported.ask("export", *arguments)

@@ -1,0 +1,116 @@
+"""A capture (pcap) of what peers said: BGP within TCP, IP and Ethernet, made up around the messages.
+
+Each session is a connection of its own, which its peer opens. Both ends say OPEN first, so that a reader knows how wide
+AS numbers are, and whether routes carry path identifiers: the peer with the one that is stored where that agrees.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any, Final
+
+from collector.bgp.encode import encode_message
+from collector.bgp.mrt import MrtPeer
+from collector.export.bytes_of import BytesOf, WireMessage, was_heard
+from collector.export.tcp import Connection
+from collector.export.written import Written
+from collector.query.messages import Said, SessionChange
+from schemas.stored import name_of
+
+_HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2**18, 1)
+"""Microseconds, version 2.4, UTC, 256 KiB of a packet at most, Ethernet."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_PORT, _PORTS = 49_152, 16_384  # RFC 6335 6
+_FAMILIES: Final = [
+    *(f"{ip}/{name}" for ip in ("ipv4", "ipv6") for name in ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "flow")),
+    *("l2vpn/vpls", "l2vpn/evpn", "bgp-ls/bgp-ls"),
+]
+_HOLD_TIME: Final = 180
+_PEER, _LOCAL = 0, 1
+_AS4, _ADD_PATH = 65, 69
+"""Capabilities (RFC 6793, RFC 7911)."""
+
+
+class _Flow:
+    """The connection of a session, and how its messages are to be read."""
+
+    def __init__(self, ends: tuple[MrtPeer, MrtPeer], port: int, *, as4: bool, add_path: bool) -> None:
+        self.connection = Connection((ends[0].address, ends[1].address), port)
+        self.as4, self.add_path = as4, add_path
+
+    def reads(self, message: WireMessage) -> bool:
+        """Whether messages of this kind can stand in it."""
+        return (self.as4, self.add_path) == (message.as4, message.add_path)
+
+
+class CaptureWriter:
+    """Writes one capture.
+
+    Args:
+        stream: where to.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._written = Written()
+        self._bytes_of = BytesOf(self._written)
+        self._flows: dict[str, _Flow] = {}
+        self._ports: dict[tuple[str, str], int] = {}
+
+    async def write(self, said: AsyncIterator[Said | SessionChange]) -> Written:
+        """Write what peers said; the ends of their sessions are those of their connections."""
+        async for one in said:
+            frames = self._messages(one) if isinstance(one, Said) else self._end(one)
+            for frame in frames:
+                if not self._written.records:
+                    self._stream.write(_HEADER)
+                seconds, rest = divmod(one.ts - _EPOCH, timedelta(seconds=1))
+                self._stream.write(struct.pack("<IIII", seconds, rest.microseconds, len(frame), len(frame)) + frame)
+                self._written.records += 1
+        return self._written
+
+    def _end(self, change: SessionChange) -> Iterator[bytes]:
+        is_over = change.ended and was_heard(change)
+        flow = self._flows.pop(name_of(change.session["peer"]), None) if is_over else None
+        if flow:
+            yield from flow.connection.close()
+
+    def _messages(self, said: Said) -> Iterator[bytes]:
+        document: Mapping[str, Any] = said.document
+        kind = document.get("kind", "update")
+        local = self._bytes_of.local(said)
+        for message in self._bytes_of.messages(said):
+            name = name_of(said.document["peer"])
+            flow = self._flows.get(name)
+            if kind == "open":
+                offered = {one.get("code") for one in document["capabilities"]}
+                message = message._replace(as4=_AS4 in offered, add_path=_ADD_PATH in offered)
+            if flow and (kind == "open" or (kind == "update" and not flow.reads(message))):
+                yield from flow.connection.close()
+                flow = None
+            if flow is None:
+                flow = self._flows[name] = self._begin(self._bytes_of.peer(said), local, message)
+                yield from flow.connection.open()
+                if kind != "open":
+                    yield from flow.connection.send(_PEER, _open(self._bytes_of.peer(said), flow))
+                yield from flow.connection.send(_LOCAL, _open(local, flow))
+            yield from flow.connection.send(_LOCAL if kind == "sent" else _PEER, message.data)
+
+    def _begin(self, peer: MrtPeer, local: MrtPeer, message: WireMessage) -> _Flow:
+        number = self._ports[peer.address, local.address] = self._ports.get((peer.address, local.address), -1) + 1
+        port = _FIRST_PORT + number % _PORTS
+        return _Flow((peer, local), port, as4=message.as4, add_path=message.add_path)
+
+
+def _open(end: MrtPeer, flow: _Flow) -> bytes:
+    """An OPEN as this end may have said it: of its BGP identifier nothing is known where its address is of IPv6."""
+    capabilities: list[dict[str, Any]] = [{"code": 1, "families": _FAMILIES}]
+    if flow.as4:
+        capabilities.append({"code": _AS4, "asn4": end.asn})
+    if flow.add_path:
+        capabilities.append({"code": _ADD_PATH, **dict.fromkeys(_FAMILIES, "send/receive")})
+    identifier = "0.0.0.1" if ":" in end.address else end.address
+    said = {"kind": "open", "version": 4, "asn": end.asn, "hold_time": _HOLD_TIME, "router_id": identifier}
+    return encode_message(said | {"capabilities": capabilities})[0].data
