@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from collector.bgp import exabgp_flow, exabgp_library
 from collector.bgp.messages import IPV4_UNICAST, Family, family_number
 from collector.bgp.routes import Event
 from schemas.scalars import normalise_prefix
@@ -118,9 +119,29 @@ def _object(group: Mapping[str, Any], route: Any) -> bytes:
         kept = route.get("raw") if kept is None else kept
         if isinstance(kept, str):
             return bytes.fromhex(kept)
-        if family_number(family)[1] == _VPLS and {"rd", "endpoint", "offset", "size", "base"} <= route.keys():
-            return _vpls(route)
+        try:
+            return _of_words(family_number(family), route)
+        except (exabgp_library.UnreadError, KeyError):
+            pass
     raise UnwritableError(f"routes of {family}")
+
+
+def _of_words(family: Family, route: Mapping[str, Any]) -> bytes:
+    """A route of which ExaBGP prints all in words.
+
+    Raises:
+        exabgp_library.UnreadError: they do not tell all.
+        KeyError: ditto.
+    """
+    _, safi = family
+    if safi in (exabgp_flow.FLOW, exabgp_flow.FLOW_VPN):
+        rd = distinguisher_bytes(route["rd"]) if "rd" in route else b""
+        return exabgp_flow.flow_bytes(family, route, rd)
+    if safi == exabgp_flow.RTC:
+        return exabgp_flow.rtc_bytes(family, route)
+    if safi == _VPLS:
+        return _vpls(route)
+    raise exabgp_library.UnreadError(f"routes of SAFI {safi} are not printed as a whole")
 
 
 def _vpls(route: Mapping[str, Any]) -> bytes:

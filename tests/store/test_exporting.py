@@ -163,11 +163,14 @@ def announcement_of(afi: int, safi: int, hop: bytes, routes: bytes) -> bytes:
 
 async def test_a_dump_has_the_subtype_of_each_family(tmp_path: Path, store: Store) -> None:
     flow = message(announcement_of(1, 133, b"", bytes.fromhex("060120c6336401")), time=T + 2)
+    node = bytes.fromhex("0001001f02000000000000000001000012020000040000fbf402030006010000000001")
+    links = message(announcement_of(16388, 71, b"\xc0\0\2\1", node), time=T + 2)
     vpn = message(announcement_of(1, 128, bytes(8) + b"\xc0\0\2\1", VPN), time=T + 2)
-    await imported(store, tmp_path / "first", *FILE[:6], flow, vpn, *FILE[6:])
+    await imported(store, tmp_path / "first", *FILE[:6], flow, vpn, links, *FILE[6:])
     data, told = await dumped(store)
-    assert subtypes(data) == [1, 2, 2, 2, 6, 8, 2, 4]  # by address: 10.3.0.0/16 of the VPN stands between
-    assert told.messages == {"routes of ipv4 flow": 1}
+    # By address, so that 10.3.0.0/16 of the VPN stands between; then what is no prefix.
+    assert subtypes(data) == [1, 2, 2, 2, 6, 8, 2, 4, 6]
+    assert told.messages == {"routes of bgp-ls bgp-ls": 1}
     assert VPN in data
     (tmp_path / "dump").write_bytes(data)
     dumped_by = [program("bgpdump"), "-m", str(tmp_path / "dump")]  # it skips RIB_GENERIC

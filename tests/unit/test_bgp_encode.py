@@ -14,7 +14,7 @@ from collector.bgp import mrt
 from collector.bgp.decode import BadMessageError, decode_message
 from collector.bgp.encode import encode_message
 from collector.bgp.encode_routes import UnwritableError, nlri_bytes
-from collector.bgp.messages import FAMILIES, MARKER, Abilities, family_name, family_number
+from collector.bgp.messages import FAMILIES, MARKER, Abilities, Family, family_name, family_number
 from collector.bgp.routes import groups
 from schemas.attributes import SegmentKind, format_as_path
 from tests.exabgp_lines import packed
@@ -156,15 +156,51 @@ def test_an_update_is_read_as_it_was(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("event", ["announce", "withdraw"])
 def test_routes_of_any_family_are_written_or_named(route: Route, event: Any) -> None:
     nlri = route.announced if event == "announce" else route.withdrawn
-    found = groups((route.afi, route.safi), nlri, event)
+    found = groups((route.afi, route.safi), nlri, event, hop=packed("192.0.2.1") if event == "announce" else b"")
     document = {event: [{**one, "next_hop": "192.0.2.1"} if event == "announce" else one for one in found]}
     if event == "announce":
         document["attributes"] = {"origin": "igp", "as_path": ""}  # type: ignore[assignment]
-    if route.name.startswith(("flow", "rtc", "bgp-ls")) and route.name != "bgp-ls-unknown":
+    if route.name.startswith("bgp-ls") and route.name != "bgp-ls-unknown":
         with pytest.raises(UnwritableError, match=family_name((route.afi, route.safi))):
             encode_message(document)
     else:
         assert read(document) == [{"kind": "update", **document}]
+
+
+# RFC 8955 4.2.2: a destination, a source, protocols, a range of ports, TCP flags, fragments.
+RULE = bytes.fromhex("0118c00002" + "02180a0000" + "03010681 11" + "05130400d50800" + "098102" + "0c8101")
+
+
+@pytest.mark.parametrize(
+    ("family", "nlri"),
+    [
+        ((1, 133), bytes((len(RULE),)) + RULE),
+        ((1, 134), bytes((len(RULE) + 8,)) + bytes.fromhex("00010a0000010007") + RULE),
+        ((2, 133), bytes.fromhex("0f" + "01300020010db80002" + "038106" + "0d8107")),
+        *(((1, 132), bytes.fromhex("600000fbf4" + target)) for target in ("0002fbf500000064", "01020a0000010064")),
+        ((1, 132), bytes.fromhex("600000fbf4" + "0202000100000064")),
+    ],
+)
+def test_rules_are_written_of_their_words(family: Family, nlri: bytes) -> None:
+    [found] = groups(family, nlri, "withdraw")
+    assert "bytes" not in found["objects"][0]  # ExaBGP reads it
+    assert nlri_bytes(found, found["objects"][0]) == nlri
+
+
+@pytest.mark.parametrize(
+    ("family", "route"),
+    [
+        ("ipv4 flow", {"protocol": ["=nonsense"]}),
+        ("ipv4 flow", {"new-component": ["=1"], "string": "flow new-component =1"}),
+        ("ipv4 flow-vpn", {"rd": "x", "protocol": ["=tcp"]}),
+        ("ipv4 rtc", {"origin": 1, "route-target": "target:64500:1.1"}),
+        ("ipv4 rtc", {"origin": 1, "route-target": "target:64500:4294967296"}),
+        ("ipv4 rtc", {"origin": 1}),
+    ],
+)
+def test_words_that_do_not_tell_all_are_no_bytes(family: str, route: dict[str, Any]) -> None:
+    with pytest.raises(UnwritableError):
+        nlri_bytes({"family": family, "objects": [route]}, route)
 
 
 def test_each_recorded_message_is_read_as_it_was() -> None:

@@ -61,13 +61,13 @@ def test_bytes_that_no_subtype_of_mrt_describes_are_made_anew() -> None:
 def test_what_cannot_be_written_is_told() -> None:
     written = Written()
     bytes_of = BytesOf(written)
-    flow = {"family": "ipv4 flow", "objects": [{"string": "flow"}]}
-    assert list(bytes_of.messages(said(withdraw=[flow]))) == []
+    links = {"family": "bgp-ls bgp-ls", "objects": [{"ls-nlri-type": "bgpls-node"}]}
+    assert list(bytes_of.messages(said(withdraw=[links]))) == []
     assert list(bytes_of.messages(said(kind="packet", category="2"))) == []
     treated = said(attributes={"origin": "igp", "error": "treat-as-withdraw due to med"}, withdraw=[ROUTE])
     assert len(list(bytes_of.messages(treated))) == 1
     assert list(written.sentences()) == [
-        "left out 1: routes of ipv4 flow, as their bytes are not stored",
+        "left out 1: routes of bgp-ls bgp-ls, as their bytes are not stored",
         "1 are written without what was malformed, as its bytes are not stored",
     ]
 

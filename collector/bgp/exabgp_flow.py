@@ -1,0 +1,115 @@
+"""FlowSpec rules and route targets (RFC 8955, 8956, 4684), of which ExaBGP's words are stored -> their bytes.
+
+ExaBGP itself reads its words, as it does those of its configuration. What comes of that is read again: bytes that are
+not of the very same words are none.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from collector.bgp import exabgp_library
+from collector.bgp.messages import Family
+
+FLOW, FLOW_VPN, RTC = 133, 134, 132
+_PRINTED_BESIDE: Final = ("next-hop", "string")
+"""What ExaBGP prints with a rule, and is no part of it."""
+_ADDRESSES: Final = ("source", "destination")
+_RTC_BITS, _RTC_TYPES = 96, (b"\0\2", b"\1\2", b"\2\2")
+"""RFC 4684 4; types of route targets: RFC 4360 4 and RFC 5668 2."""
+
+
+def flow_bytes(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> bytes:
+    """A FlowSpec rule.
+
+    Args:
+        family: its family.
+        route: what ExaBGP prints of it.
+        distinguisher: its route distinguisher; b"" without one.
+
+    Raises:
+        exabgp_library.UnreadError: ExaBGP does not read it, or does not print the same of what it reads.
+    """
+    try:
+        data = _packed(family, route, distinguisher)
+    except Exception as error:
+        raise exabgp_library.UnreadError(str(error)[:300]) from error
+    return _checked(family, data, route)
+
+
+def _packed(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> bytes:
+    from exabgp.bgp.message.action import Action  # type: ignore[import-untyped]
+    from exabgp.bgp.message.update.nlri.flow import Flow  # type: ignore[import-untyped]
+    from exabgp.bgp.message.update.nlri.qualifier import RouteDistinguisher  # type: ignore[import-untyped]
+    from exabgp.configuration.flow.match import ParseFlowMatch  # type: ignore[import-untyped]
+    from exabgp.protocol.family import AFI, SAFI  # type: ignore[import-untyped]
+
+    rule = Flow(AFI.create(family[0]), SAFI.create(family[1]), Action.ANNOUNCE)
+    for name, read in ParseFlowMatch.known.items():
+        for words in _words(name, route.get(name, ())):
+            for component in read(words):
+                rule.add(component)
+    if distinguisher:
+        rule.rd = RouteDistinguisher(distinguisher)
+    return bytes(rule.pack_nlri())
+
+
+class _Words:
+    """Words of ExaBGP's configuration, one by one; empty ones behind the last."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = deque(words)
+
+    def __call__(self) -> str:
+        return self._words.popleft() if self._words else ""
+
+
+def _words(name: str, said: Iterable[str]) -> Iterator[_Words]:
+    """What ExaBGP prints of a component, as its configuration has it: a list in brackets, but for addresses."""
+    if name.split("-ipv")[0] in _ADDRESSES:
+        yield from (_Words([one]) for one in said)
+    elif said:
+        yield _Words(["[", *(word for one in said for word in one.split()), "]"])
+
+
+def rtc_bytes(family: Family, route: Mapping[str, Any]) -> bytes:
+    """A route target membership.
+
+    Raises:
+        exabgp_library.UnreadError: see `flow_bytes`.
+    """
+    try:
+        _, administrator, number = route["route-target"].split(":")
+        origin = int(route["origin"]).to_bytes(4)
+        candidates = [origin + kind + _target(kind, administrator, int(number)) for kind in _RTC_TYPES]
+    except (KeyError, ValueError, OverflowError, OSError) as error:
+        raise exabgp_library.UnreadError(str(error)) from error
+    for data in candidates:
+        try:
+            return _checked(family, bytes((_RTC_BITS,)) + data, route)
+        except exabgp_library.UnreadError:
+            continue
+    raise exabgp_library.UnreadError(f"no route target is {route['route-target']}")
+
+
+def _target(kind: bytes, administrator: str, number: int) -> bytes:
+    """The value of a route target of one type; of those that cannot be, one that is not printed so."""
+    if "." in administrator:
+        return socket.inet_aton(administrator) + (number % 2**16).to_bytes(2)
+    if kind == _RTC_TYPES[0]:
+        return (int(administrator) % 2**16).to_bytes(2) + (number % 2**32).to_bytes(4)
+    return (int(administrator) % 2**32).to_bytes(4) + (number % 2**16).to_bytes(2)
+
+
+def _checked(family: Family, data: bytes, route: Mapping[str, Any]) -> bytes:
+    again = exabgp_library.routes(family, data, "withdraw", add_path=False, hop=b"")
+    if [_rule(one) for one in again] != [_rule(route)]:
+        raise exabgp_library.UnreadError("ExaBGP's words do not tell all of it")
+    return data
+
+
+def _rule(route: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in route.items() if name not in _PRINTED_BESIDE}
