@@ -41,7 +41,7 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
     """
     if path is None:
         if sys.stdout.isatty():
-            raise UsageError("the file is not text, and stdout is a terminal", "give a file, or a pipe: ... -o - | ...")
+            raise UsageError("the file is not text, and stdout is a terminal", "give a file, or a pipe: bgpledger export - | ...")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
