@@ -6,6 +6,7 @@ alone cannot be written: it is left out and named, or the whole message is refus
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -165,10 +166,13 @@ def _keepalive(_document: Mapping[str, Any]) -> list[MessageBytes]:
 
 
 def _notification(document: Mapping[str, Any]) -> list[MessageBytes]:
-    said = bytes((document["code"], document["subcode"])) + bytes.fromhex(document["data"].removeprefix("0x"))
-    return [MessageBytes(message(NOTIFICATION, said))]
+    codes, data = bytes((document["code"], document["subcode"])), bytes.fromhex(document["data"].removeprefix("0x"))
+    if words := _COMMUNICATION.fullmatch(data):  # ExaBGP has put its own words around what RFC 9003 2 has
+        data = bytes((len(words[1]),)) + words[1]
+    return [MessageBytes(message(NOTIFICATION, codes + data))]
 
 
+_COMMUNICATION: Final = re.compile(rb'Shutdown Communication: "(.{0,255})"', re.DOTALL)
 _SUBTYPE_NUMBERS: Final = {name: number for number, name in SUBTYPES.items()}
 
 

@@ -82,14 +82,17 @@ def rtc_bytes(family: Family, route: Mapping[str, Any]) -> bytes:
         exabgp_library.UnreadError: see `flow_bytes`.
     """
     try:
-        _, administrator, number = route["route-target"].split(":")
         origin = int(route["origin"]).to_bytes(4)
-        candidates = [origin + kind + _target(kind, administrator, int(number)) for kind in _RTC_TYPES]
+        candidates = [b"\0", bytes((8 * len(origin),)) + origin]  # of all route targets
+        if route["route-target"] is not None:
+            _, administrator, number = route["route-target"].split(":")
+            targets = [kind + _target(kind, administrator, int(number)) for kind in _RTC_TYPES]
+            candidates = [bytes((_RTC_BITS,)) + origin + target for target in targets]
     except (KeyError, ValueError, OverflowError, OSError) as error:
         raise exabgp_library.UnreadError(str(error)) from error
     for data in candidates:
         try:
-            return _checked(family, bytes((_RTC_BITS,)) + data, route)
+            return _checked(family, data, route)
         except exabgp_library.UnreadError:
             continue
     raise exabgp_library.UnreadError(f"no route target is {route['route-target']}")

@@ -41,7 +41,9 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
     """
     if path is None:
         if sys.stdout.isatty():
-            raise UsageError("the file is not text, and stdout is a terminal", "give a file, or a pipe: bgpledger export - | ...")
+            raise UsageError(
+                "the file is not text, and stdout is a terminal", "give a file, or a pipe: bgpledger export - | ..."
+            )
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

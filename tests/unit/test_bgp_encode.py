@@ -179,6 +179,7 @@ RULE = bytes.fromhex("0118c00002" + "02180a0000" + "03010681 11" + "05130400d508
         ((2, 133), bytes.fromhex("0f" + "01300020010db80002" + "038106" + "0d8107")),
         *(((1, 132), bytes.fromhex("600000fbf4" + target)) for target in ("0002fbf500000064", "01020a0000010064")),
         ((1, 132), bytes.fromhex("600000fbf4" + "0202000100000064")),
+        ((1, 132), b"\0"),
     ],
 )
 def test_rules_are_written_of_their_words(family: Family, nlri: bytes) -> None:
@@ -252,6 +253,12 @@ def test_ipv4_routes_with_ipv6_next_hops_stand_in_an_attribute() -> None:
 )
 def test_other_messages_are_read_as_they_were(document: dict[str, Any]) -> None:
     assert read(document) == [document]
+
+
+def test_a_shutdown_communication_is_written_without_the_words_of_exabgp() -> None:
+    data = b'Shutdown Communication: "bye"'.hex()
+    [said] = read({"kind": "notification", "code": 6, "subcode": 2, "data": data})
+    assert said == {"kind": "notification", "code": 6, "subcode": 2, "data": b"\3bye".hex(), "text": "bye"}
 
 
 def test_an_open_is_read_as_it_was() -> None:
