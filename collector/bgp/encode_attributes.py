@@ -51,7 +51,10 @@ def attribute_bytes(
         except (ValueError, OverflowError, OSError):  # no text of ours: another program wrote it
             left_out.append(field)
     for one in attributes.get("unknown", ()):
-        data += one_attribute(one["code"], one["flags"], bytes.fromhex(one["hex"]))
+        try:
+            data += one_attribute(one["code"], one["flags"], bytes.fromhex(one["hex"]))
+        except ValueError:  # ExaBGP prints some without a digit
+            left_out.append(f"attribute {one['code']}")
     return AttributeBytes(bytes(data), tuple(left_out))
 
 

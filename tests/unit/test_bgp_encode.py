@@ -297,12 +297,19 @@ def test_an_open_has_as_many_capabilities_as_it_has(count: int) -> None:
 
 
 def test_what_is_stored_in_words_alone_is_named() -> None:
-    attributes = {"origin": "igp", "as_path": "", "pmsi_tunnel": "pmsi:x", "prefix_sid": {}, "error": "discard"}
+    attributes: dict[str, Any] = {
+        "origin": "igp",
+        "as_path": "",
+        "pmsi_tunnel": "pmsi:x",
+        "prefix_sid": {},
+        "error": "discard",
+    }
     attributes["other"] = {"x": 1}
+    attributes["unknown"] = [{"code": 25, "flags": 192, "hex": "123"}]
     [one] = encode_message({"attributes": {**attributes, "communities": ["no-export"]}})
     assert one.left_out == (
         *("PMSI_TUNNEL", "BGP Prefix-SID", "attributes that ExaBGP has only in words", "what was malformed"),
-        "communities",
+        *("communities", "attribute 25"),
     )
     assert decode_message(one.data, PLAIN)["attributes"] == {"origin": "igp", "as_path": ""}
     for document, what in (
