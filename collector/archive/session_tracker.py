@@ -72,7 +72,7 @@ class ClockStep:
 
 
 @dataclass(slots=True)
-class _State:
+class _TrackerNote:
     """All that the tracker has to remember over a restart."""
 
     last_ts: datetime = EPOCH
@@ -89,7 +89,7 @@ class _State:
     gaps: GapState = field(default_factory=GapState)
 
 
-_STATE = TypeAdapter(_State)
+_NOTE = TypeAdapter(_TrackerNote)
 
 
 class SessionTracker:
@@ -115,7 +115,7 @@ class SessionTracker:
         self._source = source
         self._collector = collector
         self._number = collector_number(instance_name(collector, instance))
-        self._state = _STATE.validate_python(note) if note else _State()
+        self._state = _NOTE.validate_python(note) if note else _TrackerNote()
         self._continuity = source.continuity(ranges, note.get("gaps", {}) if note else {})
         self._gaps = GapFinder(collector, self._number, self._continuity, self._state.gaps)
         self._dirty: dict[int, Session] = {}  # by `id`, as every line looks: a key's own hash takes many times as long
@@ -127,7 +127,7 @@ class SessionTracker:
 
     def note(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""
-        noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
+        noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
         noted["gaps"].update(self._continuity.note())
         return noted
 

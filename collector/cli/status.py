@@ -64,10 +64,10 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
 
     from pydantic import BaseModel
 
+    from bgpledger.archive import Archive
     from collector.errors import StoreUnavailableError
     from collector.present.formats import write
     from collector.query.find_store import find_store
-    from collector.query.peers import peers_here
     from collector.query.status import status
     from schemas.query import CollectorStatus
 
@@ -75,7 +75,7 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
         yield found
         if form == "prometheus" and store:
             with suppress(StoreError):  # the status has it
-                async for peer in peers_here(store, settings.data_dir):
+                async for peer in Archive(store, settings.data_dir).peers():
                     yield peer
 
     async with AsyncExitStack() as stack:

@@ -23,7 +23,7 @@ from schemas.query import PeerOpen, Route, RouteChange
 
 _OF_CHANGE = tuple(name for name in Route.model_fields if name not in RouteChange.model_fields)
 _NESTED: Mapping[str, tuple[str, ...]] = {
-    "peer": ("address", "asn"),
+    "peer": ("address", "asn", "router", "rd", "rib"),
     "before": _OF_CHANGE,
     "after": _OF_CHANGE,
     "open": tuple(PeerOpen.model_fields),
@@ -67,7 +67,8 @@ write_routes_psv = partial(_write_routes, delimiter="|", end="\n")
 def _rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
     """Each route as the row that its model would give: what many have in common is made once."""
     whose = batch.rib.blank
-    own = whose.peer.address, whose.peer.asn, whose.collector
+    peer = whose.peer
+    own = peer.address, peer.asn, peer.router, peer.rd, peer.rib, whose.collector
     facts = {
         facts: [*map(_text, to_jsonable_python(said, inf_nan_mode="null").values())]
         for facts, said in batch.facts().items()
@@ -91,7 +92,7 @@ def _cells(values: Mapping[str, Any]) -> Iterator[Any]:
     """The values of an answer in the order of its columns."""
     for name, value in values.items():
         if inner := _NESTED.get(name):
-            yield from (value[one] if value else None for one in inner)
+            yield from (value.get(one) if value else None for one in inner)
         else:
             yield value
 

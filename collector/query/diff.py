@@ -17,7 +17,7 @@ from schemas.query import Route, RouteChange
 from schemas.stored import PeerDocument
 
 _NOT_COMPARED = {"since", "state"}
-_Place = tuple[int, bytes, str, str]
+_PeerPlace = tuple[int, bytes, str, str]
 
 
 async def diff(
@@ -68,7 +68,7 @@ async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQue
             yield route
 
 
-async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_Place, PeerRib]:
+async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_PeerPlace, PeerRib]:
     return {place_of(known.session): known async for known in asked(store, question, on_read=on_read)}
 
 

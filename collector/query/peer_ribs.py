@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -47,7 +48,7 @@ BLANK: dict[str, Any] = {name: None for name in Route.model_fields if name not i
 """What is said of a route apart from whose it is, what it is called, and since when and how it stands: nothing."""
 
 
-class Counted(NamedTuple):
+class RouteCount(NamedTuple):
     """How many routes a peer has."""
 
     by_family: Mapping[str, int]
@@ -134,20 +135,20 @@ class PeerRib:
             self.on_read(len(routes))
             yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 
-    async def count(self) -> Counted:
+    async def count(self) -> RouteCount:
         """How many routes there are, or were when a large table was stored last."""
         if self.mended:
             total = Counter[str]()
             async for items in self.table():
                 total.update(snapshots.families(items))
-            return Counted(total)
+            return RouteCount(total)
         stored = await self._stored()
         if stored and stored.newest.standing is not None:
             if stored.newest.updates == self.session["updates"]:
-                return Counted(stored.newest.standing)
+                return RouteCount(stored.newest.standing)
             if stored.whole.routes > _COUNTED_AT_ONCE:
-                return Counted(stored.newest.standing, stored.newest.ts)
-        return Counted(await snapshots.count(self.store, _whole(stored), await self._fold(stored)))
+                return RouteCount(stored.newest.standing, stored.newest.ts)
+        return RouteCount(await snapshots.count(self.store, _whole(stored), await self._fold(stored)))
 
     async def count_stored(self) -> int:
         """How many routes the stored table has that reading begins with; none where there is none."""
@@ -323,12 +324,16 @@ async def _last_gap(store: Store, session: SessionDocument, end: datetime | None
     # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
     begin = "$gte" if session["began"] == "seen" else "$gt"
     span = {begin: session["since"], **({"$lte": end} if end else {})}
-    query = {"peer.address": {"$in": _names(session["peer"]["address"])}, "ts": span}
     fields = ("collector", "peer", "ts", "after", "line")
-    async for gap in store.find("gaps", query, sort=NEWEST_FIRST, fields=fields):
-        if gap["collector"] == session["collector"] and _at(gap["peer"]) == _at(session["peer"]):
-            return LastGap.of(gap)
-    return None
+    last: list[GapDocument] = []
+    for names in pieces(_names(session["peer"]["address"]), (await store.traits()).keys):
+        query = {"peer.address": {"$in": names}, "ts": span}
+        async with aclosing(store.find("gaps", query, sort=NEWEST_FIRST, fields=fields)) as gaps:
+            async for gap in gaps:
+                if gap["collector"] == session["collector"] and _at(gap["peer"]) == _at(session["peer"]):
+                    last.append(gap)
+                    break
+    return LastGap.of(max(last, key=lambda gap: (gap["ts"], gap["_id"]))) if last else None
 
 
 def _at(peer: PeerDocument) -> tuple[str | None, ...]:

@@ -19,7 +19,7 @@ from collector.sources.exabgp.files import strangers_file
 from collector.sources.exabgp.strangers import Stranger, read_strangers
 from collector.sources.known import source_of
 from collector.store.mongo import Store
-from collector.store.updates import NEWEST_FIRST
+from collector.store.updates import NEWEST_FIRST, pieces
 from schemas.documents import to_message
 from schemas.message import Notification, Sent, name_order
 from schemas.query import PeerOpen, PeerStatus
@@ -68,8 +68,11 @@ async def _latest(store: Store) -> dict[str, SessionDocument]:
     async for one in store.find("sessions", {}, fields=("peer", "since")):
         name, place = name_of(one["peer"]), (one["since"], one["_id"])
         last[name] = max(last.get(name, place), place)
-    keys = [key for _, key in last.values()]
-    return {name_of(one["peer"]): one async for one in store.find("sessions", {"_id": {"$in": keys}})}
+    found: dict[str, SessionDocument] = {}
+    for keys in pieces([key for _, key in last.values()], (await store.traits()).keys):
+        async for one in store.find("sessions", {"_id": {"$in": keys}}):
+            found[name_of(one["peer"])] = one
+    return found
 
 
 async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) -> PeerStatus:

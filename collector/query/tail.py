@@ -79,7 +79,7 @@ class _Followed:
     """The UPDATEs of the last millisecond: others of it may come."""
 
 
-class _Part(NamedTuple):
+class _Unshown(NamedTuple):
     """What is to be shown of a session."""
 
     known: _Followed
@@ -135,7 +135,7 @@ class _Follower:
     async def news(self) -> AsyncGenerator[Row, None]:
         """What has been stored since the last call."""
         rows: list[Row] = []
-        parts: dict[str, dict[ObjectId, _Part]] = defaultdict(dict)
+        parts: dict[str, dict[ObjectId, _Unshown]] = defaultdict(dict)
         for session in await streams.sessions(self._store, self._horizon):
             rows += self._fresh(session)
             if part := self._part(session):
@@ -160,7 +160,7 @@ class _Follower:
         known.ended = "until" in session
         return rows
 
-    def _part(self, session: SessionDocument) -> _Part | None:
+    def _part(self, session: SessionDocument) -> _Unshown | None:
         """What there is of a session's UPDATEs that has not been shown."""
         known = self._followed[session["_id"]]
         if session["updates"] <= known.updates or not self._reads_updates:
@@ -168,9 +168,9 @@ class _Follower:
         begin, known.upto = known.upto, max(known.upto, session["last_seen"])
         shown, known.shown = known.shown, set(known.shown if begin == known.upto else ())
         known.updates = session["updates"]
-        return _Part(known, begin, shown)
+        return _Unshown(known, begin, shown)
 
-    async def _updates(self, address: str, parts: Mapping[ObjectId, _Part]) -> AsyncGenerator[UpdateRow, None]:
+    async def _updates(self, address: str, parts: Mapping[ObjectId, _Unshown]) -> AsyncGenerator[UpdateRow, None]:
         """One question for all sessions of a peer."""
         begin = min(part.begin for part in parts.values())
         behind = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)

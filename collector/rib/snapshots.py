@@ -34,7 +34,7 @@ from collector.rib import pages
 from collector.rib.fold import Change, Fold
 from collector.rib.routes import BEHIND_PREFIXES, WITHDRAWN, Items, Range, RouteEntry, RouteKey, order
 from collector.store.mongo import Document, Store
-from collector.store.updates import NEWEST_FIRST
+from collector.store.updates import NEWEST_FIRST, pieces
 from collector.tasks import end
 from schemas.documents import TABLE_VERSION, Snapshot, SnapshotPart
 from schemas.keys import collector_number, key_behind, make_snapshot_key
@@ -401,6 +401,6 @@ async def remove(store: Store, gone: Sequence[Snapshot]) -> None:
     if gone:
         unfinished = [snapshot.model_copy(update={"complete": False}) for snapshot in gone]
         await store.replace("snapshots", [snapshot.to_document() for snapshot in unfinished])
-        keys = [snapshot.key for snapshot in gone]
-        await store.remove("snapshot_parts", {"snapshot": {"$in": keys}})
-        await store.remove("snapshots", {"_id": {"$in": keys}})
+        for keys in pieces([snapshot.key for snapshot in gone], (await store.traits()).keys):
+            await store.remove("snapshot_parts", {"snapshot": {"$in": keys}})
+            await store.remove("snapshots", {"_id": {"$in": keys}})

@@ -144,7 +144,7 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
     Raises:
         StoreError: it is not installed, does not start, or serves another collector already.
     """
-    place = _Place(find_program(named), data_dir)
+    place = _Home(find_program(named), data_dir)
     try:
         for directory in (data_dir, data_dir / "store", place.log.parent):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Home:
     program: Path
     data_dir: Path
 
@@ -180,7 +180,7 @@ class _Place:
         return self.data_dir / "log" / "store.log"
 
 
-async def _serve(place: _Place, port: int, password: str | None) -> EmbeddedStore | None:
+async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore | None:
     """Start the server, with a password or without asking for one; None when it has another password."""
     said = ""
     for _attempt in range(_ATTEMPTS):
@@ -210,7 +210,7 @@ async def _serve(place: _Place, port: int, password: str | None) -> EmbeddedStor
     )
 
 
-async def _appoint_user(place: _Place) -> str:
+async def _appoint_user(place: _Home) -> str:
     """Make our user, or give it a new password, and write that down."""
     password = credentials.make()
     store = await _serve(place, 0, None)
@@ -237,7 +237,7 @@ async def _remove_other_users(store: EmbeddedStore) -> None:
                 await client[user["db"]].command("dropUser", user["user"])
 
 
-def _launch(place: _Place, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
+def _launch(place: _Home, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
     command = [
         str(place.program),
         "--config",

@@ -85,7 +85,7 @@ async def test_asks_for_a_password_that_our_commands_find(data_dir: Path, monkey
 
 async def test_takes_over_a_store_that_asks_nobody(data_dir: Path) -> None:
     """As one of bgpledger 0.1; or one whose password is lost."""
-    place = embedded._Place(embedded.find_program(None), data_dir)
+    place = embedded._Home(embedded.find_program(None), data_dir)
     for directory in (data_dir / "store", place.log.parent):
         directory.mkdir(parents=True)
     (data_dir / "store.toml").write_text("")

@@ -32,7 +32,7 @@ class _Peer:
 
 
 @dataclass(slots=True)
-class _State:
+class _AgreementsNote:
     """All that has to be remembered over a restart."""
 
     pid: int | None = None
@@ -42,7 +42,7 @@ class _State:
     """The last line of a session, by neighbour: peers of a range share a count."""
 
 
-_STATE = TypeAdapter(_State)
+_NOTE = TypeAdapter(_AgreementsNote)
 
 
 class Agreements:
@@ -55,7 +55,7 @@ class Agreements:
 
     def __init__(self, neighbour_of: Callable[[str], str], note: Mapping[str, Any]) -> None:
         self._neighbour_of = neighbour_of
-        self._state = _STATE.validate_python(note) if note else _State()
+        self._state = _NOTE.validate_python(note) if note else _AgreementsNote()
         self._known = {
             address: _abilities(peer.as4, peer.add_path)
             for address, peer in self._state.peers.items()
@@ -64,7 +64,7 @@ class Agreements:
 
     def note(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""
-        noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_defaults=True)
+        noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_defaults=True)
         return noted
 
     def of(self, address: str, pid: int, counter: int) -> Abilities | None:
@@ -110,7 +110,7 @@ class Agreements:
     def _begin(self, address: str, pid: int, counter: int, message: Open | Sent | Detail) -> None:
         """Take what one side offers into account, or what ExaBGP says that both agreed on."""
         if pid != self._state.pid:
-            self._state = _State(pid)
+            self._state = _AgreementsNote(pid)
             self._known.clear()
         if isinstance(message, Open):
             peer = _agreed(self._state.peers.get(address), message.wire)

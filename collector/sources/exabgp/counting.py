@@ -92,7 +92,7 @@ class _Span:
 
 
 @dataclass(slots=True)
-class _State:
+class _CountingNote:
     """All that has to be remembered over a restart."""
 
     exabgp: int | None = None
@@ -120,7 +120,7 @@ class _State:
     """Whether there was one since this ExaBGP began."""
 
 
-_STATE = TypeAdapter(_State)
+_NOTE = TypeAdapter(_CountingNote)
 
 
 class Counting:
@@ -132,13 +132,13 @@ class Counting:
     """
 
     def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
-        self._state = _STATE.validate_python(note) if note else _State()
+        self._state = _NOTE.validate_python(note) if note else _CountingNote()
         self._losses: list[Loss] = []
         self._counter_name = Neighbours(ranges).name_of
 
     def note(self) -> Mapping[str, Any]:
         """The state, as JSON can hold it."""
-        noted: dict[str, Any] = _STATE.dump_python(self._state, mode="json", exclude_none=True)
+        noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
         return noted
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
