@@ -18,7 +18,7 @@ ROUNDS  ?=
 TABLES  ?= 20
 STORE   ?=
 
-.PHONY: help demo run test bare-debian whole-table faults fuzz differences bench tools docs lint format lock clean http-questions
+.PHONY: help demo run test bare-debian whole-table faults fuzz differences bench tools docs lint format lock clean http-questions http-schema
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -50,6 +50,9 @@ differences: $(READY) ## every UPDATE of two RIS files, read from its bytes and 
 	EVERY=1 $(BIN)/python -m pytest -s tests/unit/test_exabgp_differences.py $(PYTEST_ARGS)
 http-questions: $(READY) ## 500 random questions over HTTP, whose answers have to be the command line's: SEED=n
 	HTTP_QUESTIONS=500 HTTP_SEED=$(SEED) $(BIN)/python -m pytest tests/http/test_equal.py $(PYTEST_ARGS)
+
+http-schema: $(READY) ## schemathesis over the whole API, 100 examples of each question
+	HTTP_EXAMPLES=100 $(BIN)/python -m pytest tests/http/test_schema.py $(PYTEST_ARGS)
 
 bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n STORE=secantusd-rs
 	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) STORE=$(STORE) $(BIN)/python -m benchmarks

@@ -14,7 +14,9 @@ from collector.http.api import api
 from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
+from collector.http.live import Live
 from collector.http.ripestat import router as ripestat
+from collector.http.rislive import router as rislive
 from collector.settings import Settings
 
 _ABOUT = """What routers said in BGP, at any second of the past. Times are RFC 3339 with their zone, in answers UTC; in
@@ -42,6 +44,7 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.archive = archive
+    app.state.live = Live(archive)
     app.state.registry = CollectorRegistry()
     app.state.settings = settings.http
     problems.handle(app)
@@ -49,6 +52,7 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(api)
     app.include_router(ripestat)
+    app.include_router(rislive)
     pages.add_to(app)
     describe(app)
     # The last one added is asked first.

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from bgpledger import Archive
+from collector.http.live import Live
 from collector.settings import HttpSettings
 
 
@@ -18,6 +19,8 @@ class Asking:
 
     archive: Archive
     """Tells `notes` what whoever asks should know."""
+    live: Live
+    """What happens now."""
     settings: HttpSettings
     notes: list[str] = field(default_factory=list)
 
@@ -31,7 +34,7 @@ def asking_of(connection: HTTPConnection) -> Asking:
     """The question of a connection."""
     state = connection.app.state
     notes: list[str] = []
-    return Asking(state.archive.telling(notes.append), state.settings, notes)
+    return Asking(state.archive.telling(notes.append), state.live, state.settings, notes)
 
 
 def _of_request(request: Request) -> Asking:

@@ -22,7 +22,8 @@ def text(description: str, *examples: str) -> Any:
     return Field(None, max_length=_LONGEST_TEXT, description=description, examples=list(examples) or None)
 
 
-def _filter(name: str, *examples: str) -> Any:
+def filter_text(name: str, *examples: str) -> Any:
+    """The parameter of a filter."""
     return text(FILTERS[name], *examples)
 
 
@@ -140,34 +141,34 @@ class OfTimes(Filtering):
 class OfPeers(Filtering):
     """Which peers."""
 
-    peer: str | None = _filter("peer", "192.0.2.1", "192.0.2.0/24")
+    peer: str | None = filter_text("peer", "192.0.2.1", "192.0.2.0/24")
 
 
 class OfPrefixes(Filtering):
     """Which prefixes, of what does not ask about one."""
 
-    prefix: str | None = _filter("prefix", "203.0.113.0/24")
+    prefix: str | None = filter_text("prefix", "203.0.113.0/24")
     match: Literal["exact", "more_specific", "less_specific"] | None = Field(None, description=FILTERS["match"])
 
 
 class RouteFilters(OfPeers):
     """The filters of routes that stand."""
 
-    peer_asn: str | None = _filter("peer_asn", "64500")
-    router: str | None = _filter("router", "192.0.2.1")
-    rib: str | None = _filter("rib", "pre-policy")
-    origin: str | None = _filter("origin", "64500", "!64500")
-    as_path: str | None = _filter("as_path", "_64500$")
-    community: str | None = _filter("community", "64500:*")
-    next_hop: str | None = _filter("next_hop", "192.0.2.1")
-    family: str | None = _filter("family", "ipv4")
-    med: str | None = _filter("med", "100")
-    local_pref: str | None = _filter("local_pref", "100")
-    attribute: str | None = _filter("attribute", "otc")
+    peer_asn: str | None = filter_text("peer_asn", "64500")
+    router: str | None = filter_text("router", "192.0.2.1")
+    rib: str | None = filter_text("rib", "pre-policy")
+    origin: str | None = filter_text("origin", "64500", "!64500")
+    as_path: str | None = filter_text("as_path", "_64500$")
+    community: str | None = filter_text("community", "64500:*")
+    next_hop: str | None = filter_text("next_hop", "192.0.2.1")
+    family: str | None = filter_text("family", "ipv4")
+    med: str | None = filter_text("med", "100")
+    local_pref: str | None = filter_text("local_pref", "100")
+    attribute: str | None = filter_text("attribute", "otc")
 
 
 class EntryFilters(RouteFilters, OfTimes):
     """The filters of what happened."""
 
-    duration: str | None = _filter("duration", "1h")
-    elem: str | None = _filter("elem", "announce")
+    duration: str | None = filter_text("duration", "1h")
+    elem: str | None = filter_text("elem", "announce")

@@ -29,7 +29,7 @@ async def test_every_question_has_an_example_that_is_of_its_kind(http: httpx.Asy
     schemas = described["components"]["schemas"]
     for path, operations in described["paths"].items():
         said = operations["get"]["responses"]["200"]["content"].get("application/json", {})
-        if path.startswith("/api/"):
+        if "schema" in said and path.startswith("/api/"):
             (example,) = schemas[said["schema"]["$ref"].rpartition("/")[2]]["examples"]
             OAS31Validator({**said["schema"], "components": described["components"]}).validate(example)
 

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from collector.http.api import peers, prefixes, routes, status, updates
+from collector.http.api import live, peers, prefixes, routes, status, updates
 from collector.http.problems import RESPONSES
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)
-for part in (prefixes, routes, updates, peers, status):
+for part in (prefixes, routes, updates, live, peers, status):
     api.include_router(part.router)

@@ -1,9 +1,22 @@
 """`/data/<call>/data.json`: answers in the shapes of RIPEstat's Data API, of our own routers, true at any second."""
 
+from typing import Any
+
 from fastapi import APIRouter
 
+from collector.http.problems import RESPONSES
 from collector.http.ripestat import activity, events, histories, neighbours, standing, states
 
-router = APIRouter(prefix="/data", tags=["RIPEstat"])
+_TOLD: dict[int | str, dict[str, Any]] = {
+    status: {"description": f"{about}, as `messages` tell.", "content": {"application/json": {}}}
+    for status, about in (
+        (400, "The question cannot be meant"),
+        (503, "The store does not answer"),
+        (504, "The question was not answered in its time"),
+    )
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {**{status: RESPONSES[status] for status in (401, 429)}, **_TOLD}
+
+router = APIRouter(prefix="/data", tags=["RIPEstat"], responses=_RESPONSES)
 for part in (events, states, standing, histories, neighbours, activity):
     router.include_router(part.router)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
-from bgpledger import HistoryEntry, PeerSession, Route
+from bgpledger import Archive, HistoryEntry, PeerSession, Route
 from collector.http.ripestat.call import Call
 from schemas.message import Peer
 
@@ -28,8 +28,14 @@ class Sources:
 
     @classmethod
     async def known(cls, call: Call) -> Self:
-        """Those of the archive."""
+        """Those that a call is about."""
         return cls(await call.all_of(call.archive.sessions(deadline=call.deadline)))
+
+    @classmethod
+    async def of(cls, archive: Archive) -> Self:
+        """Those of an archive."""
+        async with archive.sessions() as answers:
+            return cls([one async for one in answers])
 
     @property
     def since(self) -> datetime | None:

@@ -1,0 +1,153 @@
+"""The socket: what its client asks for, and what it is told, live or of the past."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bgpledger import BgpledgerError, Filter, HistoryEntry, UsageError, parse_time
+from collector.http.asking import Asking, asking_of
+from collector.http.live import SEND_SECONDS, SlowError
+from collector.http.ripestat.sources import Sources
+from collector.http.rislive.messages import message
+from collector.http.rislive.subscriptions import Subscriptions, parse
+from collector.tasks import end
+
+router = APIRouter()
+
+_TRY_AGAIN_LATER, _POLICY_VIOLATION = 1013, 1008
+_Time = Annotated[str | None, Query(alias="from", max_length=100)]
+
+
+@router.websocket("/v1/ws/")
+@router.websocket("/v1/ws")
+async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -> None:
+    """Messages of what is subscribed to; with `from` those since then, with the pauses that they had, `speed` times.
+
+    A client that does not take them as fast as they come is told so, and dropped.
+    """
+    asking = asking_of(socket)
+    await socket.accept()
+    try:
+        if not 0 < speed <= 1e6:
+            raise UsageError(f"speed={speed} is no number of times", "give a number from 0 to 1000000")
+        async with AsyncExitStack() as stack:
+            entries = await _entries(asking, stack, begin, speed)
+            client = _Client(socket, await Sources.of(asking.archive))
+            await client.run(entries)
+    except (BgpledgerError, SlowError) as error:
+        said = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
+        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+            async with asyncio.timeout(SEND_SECONDS):
+                await socket.send_text(_error(said))
+                await socket.close(_TRY_AGAIN_LATER if isinstance(error, SlowError) else _POLICY_VIOLATION)
+
+
+async def _entries(
+    asking: Asking, stack: AsyncExitStack, begin: str | None, speed: float
+) -> AsyncIterator[HistoryEntry]:
+    start = parse_time(begin)
+    if start is not None:
+        return _in_their_time(await stack.enter_async_context(asking.live.since(Filter(start=start))), speed)
+    listener = await stack.enter_async_context(asking.live.listening())
+
+    async def each() -> AsyncIterator[HistoryEntry]:
+        while True:
+            yield await listener.get()
+
+    return each()
+
+
+async def _in_their_time(entries: AsyncIterator[HistoryEntry], speed: float) -> AsyncIterator[HistoryEntry]:
+    """Entries with the pauses between them that there were, so many times as fast."""
+    loop = asyncio.get_running_loop()
+    began, first = loop.time(), None
+    async for entry in entries:
+        first = first or entry.ts
+        due = began + (entry.ts - first).total_seconds() / speed
+        await asyncio.sleep(due - loop.time())
+        yield entry
+
+
+def _error(text: str) -> str:
+    return json.dumps({"type": "ris_error", "data": {"message": text}})
+
+
+class _Client:
+    """Who is at the other end."""
+
+    def __init__(self, socket: WebSocket, sources: Sources) -> None:
+        self._socket = socket
+        self._sources = sources
+        self._subscriptions = Subscriptions()
+
+    async def run(self, entries: AsyncIterator[HistoryEntry]) -> None:
+        """Tell and listen until the client goes.
+
+        Raises:
+            SlowError: it does not take what it is told.
+            BgpledgerError: the archive cannot be followed.
+        """
+        telling, listening = asyncio.create_task(self._tell(entries)), asyncio.create_task(self._listen())
+        try:
+            done, _ = await asyncio.wait((telling, listening), return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                with suppress(WebSocketDisconnect):
+                    await one
+        finally:
+            await end(telling, listening)
+
+    async def _tell(self, entries: AsyncIterator[HistoryEntry]) -> None:
+        async for entry in entries:
+            said = message(entry, self._sources)
+            if said and self._subscriptions.wants(said, entry.prefix):
+                await self._say("ris_message", said)
+
+    async def _listen(self) -> None:
+        async for text in self._socket.iter_text():
+            try:
+                await self._hear(text)
+            except UsageError as error:
+                await self._send(_error(f"{error.cause} ({error.cure})"))
+
+    async def _hear(self, text: str) -> None:
+        try:
+            asked = json.loads(text)
+            kind, data = asked["type"], asked.get("data")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise UsageError(
+                "that is not an object with a type", 'send {"type": "ris_subscribe", "data": {}}'
+            ) from None
+        if kind == "ris_subscribe":
+            one, options = parse(data)
+            self._subscriptions.add(one)
+            if options.acknowledge:
+                said = one.model_dump(exclude_none=True, exclude_defaults=True)
+                await self._say("ris_subscribe_ok", {"subscription": said, "socketOptions": {"includeRaw": False}})
+        elif kind == "ris_unsubscribe":
+            one, _ = parse(data)
+            self._subscriptions.remove(one)
+            await self._say("ris_unsubscribe_ok", {"subscription": one.model_dump(exclude_none=True)})
+        elif kind == "request_rrc_list":
+            await self._say("ris_rrc_list", [f"rrc{number}" for number in self._sources.numbers])
+        elif kind == "ping":
+            await self._say("pong", data)
+        else:
+            known = "ris_subscribe, ris_unsubscribe, request_rrc_list or ping"
+            raise UsageError(f"there is no message of type {str(kind)[:40]!r}", f"send {known}")
+
+    async def _say(self, kind: str, data: Any) -> None:
+        await self._send(json.dumps({"type": kind, "data": data}))
+
+    async def _send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._socket.send_text(text)
+        except TimeoutError:
+            raise SlowError from None

@@ -1,0 +1,248 @@
+"""What happens now, as server-sent events and in RIS Live's protocol; and the past through the same socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from collector.http.live import Listener, SlowError
+from collector.http.rislive.subscriptions import Subscriptions, parse
+from collector.store.mongo import Store
+from schemas.message import Peer
+from schemas.query import HistoryEntry
+from tests.http.conftest import Filled, serving
+from tests.running import free_port
+from tests.store.test_asking import PREFIX, archive
+from tests.support import Router
+
+OTHER = "198.51.100.0/24"
+
+
+class Scene:
+    """An archive that is written to while somebody listens."""
+
+    def __init__(self, store: Store, url: str, directory: Path) -> None:
+        self.url = url
+        self.socket = url.replace("http", "ws")
+        self._store = store
+        self._directory = directory
+        self._spools = 0
+        self._router = Router("192.0.2.1", 64500, start=round(time.time()) - 60)
+
+    async def happens(self, *lines: bytes) -> None:
+        self._spools += 1
+        await archive(self._directory, self._store, lines, f"spool{self._spools}")
+
+    async def comes_up(self) -> None:
+        await self.happens(*self._router.up())
+
+    async def announces(self, *prefixes: str, path: tuple[int, ...] = (64500, 64496)) -> None:
+        await self.happens(*self._router.up(), self._router.announce(*prefixes, path=path))
+
+    async def withdraws(self, *prefixes: str) -> None:
+        await self.happens(*self._router.up(), self._router.withdraw(*prefixes))
+
+
+@pytest.fixture(scope="module")
+def place(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Filled, str]]:
+    """An empty archive, and where it is answered for."""
+    one = Filled(embedded_uri, f"test_{uuid.uuid4().hex[:12]}", tmp_path_factory.mktemp("live"))
+
+    async def prepare() -> None:
+        async with Store.open(one.uri, database=one.database) as store:
+            await store.prepare()
+
+    asyncio.run(prepare())
+    listen = f"127.0.0.1:{free_port()}"
+    with serving(listen, one.environment):
+        yield one, f"http://{listen}"
+
+
+@pytest.fixture
+async def scene(place: tuple[Filled, str], tmp_path: Path) -> AsyncIterator[Scene]:
+    filled, url = place
+    async with Store.open(filled.uri, database=filled.database) as store:
+        yield Scene(store, url, tmp_path)
+
+
+async def events(response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The id and the data of each event."""
+    name = ""
+    async for line in response.aiter_lines():
+        if line.startswith("id: "):
+            name = line.removeprefix("id: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+async def test_events_come_and_nothing_is_missed_in_between(scene: Scene) -> None:
+    url = f"{scene.url}/api/v1/live"
+    asked = {"prefix": f"{PREFIX},{OTHER}", "elem": "announce"}
+    async with httpx.AsyncClient(timeout=60) as http:
+        async with http.stream("GET", url, params=asked) as response:
+            assert response.headers["content-type"].startswith("text/event-stream")
+            coming = events(response)
+            first = asyncio.ensure_future(anext(coming))
+            while not first.done():  # it listens from some moment on
+                await scene.announces(PREFIX, "10.0.0.0/8")
+                await asyncio.wait((first,), timeout=1)
+            name, entry = first.result()
+            assert entry["prefix"] == PREFIX
+        await scene.announces(OTHER)
+        await scene.announces(OTHER, path=(64500, 64511))
+        async with http.stream("GET", url, params=asked, headers={"Last-Event-ID": name}) as response:
+            missed = [
+                entry async for name, entry in _until(events(response), lambda one: "64511" in (one["as_path"] or ""))
+            ]
+        missed = [one for one in missed if one["event"] != "gap"]
+        assert {one["prefix"] for one in missed} <= {PREFIX, OTHER}
+        assert [one["as_path"] for one in missed if one["prefix"] == OTHER] == ["64500 64496", "64500 64511"]
+        refused = await http.get(url, headers={"Last-Event-ID": "x"})
+        assert refused.status_code == 400
+
+
+async def _until(
+    coming: AsyncIterator[tuple[str, dict[str, Any]]], last: Callable[[dict[str, Any]], bool]
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async for one in coming:
+        yield one
+        if last(one[1]):
+            return
+
+
+async def test_one_who_does_not_keep_up_is_dropped() -> None:
+    listener = Listener()
+    entry = HistoryEntry(ts=datetime.now(UTC), peer=Peer(address="192.0.2.1", asn=64500), event="announce")
+    for _ in range(10_000):
+        listener.put(entry)
+    with pytest.raises(SlowError):
+        await listener.get()
+
+
+async def say(socket: ClientConnection, kind: str, data: Any = None) -> dict[str, Any]:
+    """Send a message; the answer."""
+    await socket.send(json.dumps({"type": kind, "data": data}))
+    while True:
+        answer: dict[str, Any] = json.loads(await socket.recv())
+        if answer["type"] != "ris_message":
+            return answer
+
+
+async def test_the_protocol_of_ris_live(scene: Scene) -> None:
+    async with connect(f"{scene.socket}/v1/ws/?client=test") as socket:
+        assert (await say(socket, "ping"))["type"] == "pong"
+        asked = {"prefix": "203.0.112.0/22", "path": "64496$", "type": "UPDATE", "require": "announcements"}
+        accepted = await say(socket, "ris_subscribe", asked | {"socketOptions": {"acknowledge": True}})
+        assert accepted["type"] == "ris_subscribe_ok"
+        assert accepted["data"]["subscription"]["prefix"] == ["203.0.112.0/22"]
+        for wrong in ({"prefix": "x"}, {"path": "(a+)+"}, {"peer": "nobody"}, {"require": "nothing"}):
+            assert (await say(socket, "ris_subscribe", wrong))["type"] == "ris_error"
+        assert (await say(socket, "nonsense"))["type"] == "ris_error"
+        await socket.send("[1")
+        assert json.loads(await socket.recv())["type"] == "ris_error"
+        coming = asyncio.ensure_future(socket.recv())
+        while not coming.done():
+            await scene.announces(PREFIX, OTHER)
+            await asyncio.wait((coming,), timeout=1)
+        said = json.loads(coming.result())
+        assert said["type"] == "ris_message"
+        data = said["data"]
+        assert data["announcements"] == [{"next_hop": "192.0.2.1", "prefixes": [PREFIX]}]
+        assert (data["peer"], data["peer_asn"], data["path"]) == ("192.0.2.1", "64500", [64500, 64496])
+        assert abs(data["timestamp"] - time.time()) < 3600
+        assert (await say(socket, "request_rrc_list"))["type"] == "ris_rrc_list"
+        assert (await say(socket, "ris_unsubscribe", asked))["type"] == "ris_unsubscribe_ok"
+
+
+async def test_pages_of_others_open_no_socket(scene: Scene) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(f"{scene.socket}/v1/ws/", origin="https://evil.example"):  # type: ignore[arg-type]
+            pass
+    assert refused.value.response.status_code == 403
+
+
+async def test_the_past_comes_through_the_same_socket(scene: Scene) -> None:
+    await scene.announces(PREFIX)
+    await scene.withdraws(PREFIX)
+    async with connect(f"{scene.socket}/v1/ws/?from=10m&speed=100000") as socket:
+        await socket.send(json.dumps({"type": "ris_subscribe", "data": {"socketOptions": {"acknowledge": False}}}))
+        found: list[dict[str, Any]] = []
+        while not any("withdrawals" in one for one in found):
+            found.append(json.loads(await socket.recv())["data"])
+        assert [one.get("state") for one in found if "state" in one][:1] in ([], ["connected"])
+        assert found[-1]["withdrawals"] == [PREFIX]
+    async with connect(f"{scene.socket}/v1/ws/?from=nonsense") as socket:
+        assert json.loads(await socket.recv())["type"] == "ris_error"
+
+
+def test_thousands_of_subscriptions_are_found_as_one_by_one() -> None:
+    chance = random.Random(1)
+    octets, lengths = ["10", "203"], [8, 14, 18, 24]
+    every = [
+        f"{chance.choice(octets)}.{chance.randrange(4)}.{chance.randrange(4) * 64}.0/{chance.choice(lengths)}"
+        for _ in range(3000)
+    ]
+    asked = [
+        {
+            "prefix": str(ip_network(one, strict=False)),
+            "moreSpecific": chance.random() < 0.5,
+            "lessSpecific": chance.random() < 0.2,
+            **({"peer": "192.0.2.2"} if chance.random() < 0.8 else {}),
+        }
+        for one in chance.sample(every, 40)
+    ]
+    subscriptions = Subscriptions()
+    for one in asked:
+        subscriptions.add(parse(one)[0])
+    for text in chance.sample(every, 500):
+        prefix = ip_network(text, strict=False)
+        expected = any(
+            "peer" not in one
+            and (
+                prefix == ip_network(str(one["prefix"]))
+                or (one["moreSpecific"] and prefix.subnet_of(ip_network(str(one["prefix"]))))  # type: ignore[arg-type]
+                or (one["lessSpecific"] and prefix.supernet_of(ip_network(str(one["prefix"]))))  # type: ignore[arg-type]
+            )
+            for one in asked
+        )
+        said = {"type": "UPDATE", "peer": "192.0.2.1", "host": "rrc00", "path": [1]}
+        assert subscriptions.wants(said, str(prefix)) == expected, prefix
+    for one in asked:
+        subscriptions.remove(parse(one)[0])
+    assert not subscriptions.wants({"type": "UPDATE", "peer": "192.0.2.1", "host": "rrc00"}, "10.0.0.0/8")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "found"),
+    [
+        ("64496", [1, 64496, 2], True),
+        ("1,64496", [1, 64496, 2], True),
+        ("1,2", [1, 64496, 2], False),
+        ("^1", [1, 2], True),
+        ("^2", [1, 2], False),
+        ("2$", [1, 2], True),
+        ("1$", [1, 2], False),
+        ("^1,2$", [1, 2], True),
+        ("^1$", [1, 2], False),
+        ("5", [1, [4, 5]], True),
+        (64496, [64496], True),
+    ],
+)
+def test_paths_are_matched(pattern: str, path: list[Any], found: bool) -> None:
+    one, _ = parse({"path": pattern})
+    said = {"type": "UPDATE", "peer": "192.0.2.1", "host": "rrc00", "path": path}
+    assert one.takes(said) == found
+    assert not one.takes({name: value for name, value in said.items() if name != "path"})
