@@ -6,6 +6,7 @@ COPY requirements.lock ./
 # Everything locked is fetched and checked here; what bgpledger needs to run is picked from it below.
 RUN pip download -q --only-binary :all: --require-hashes -r requirements.lock -d /wheels
 COPY pyproject.toml README.md LICENSE ./
+COPY bgpledger bgpledger
 COPY collector collector
 COPY schemas schemas
 RUN pip install -q --no-index --find-links /wheels hatchling \
@@ -23,7 +24,7 @@ ENV PATH=/opt/bgpledger/bin:$PATH \
     BGPLEDGER_DATA_DIR=/var/lib/bgpledger
 USER bgpledger
 VOLUME /var/lib/bgpledger
-EXPOSE 1790
+EXPOSE 1790 8480
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ! flock --shared --nonblock "$BGPLEDGER_DATA_DIR/run.lock" true
 ENTRYPOINT ["bgpledger"]
 CMD ["run", "--config", "/etc/bgpledger/collector.toml"]

@@ -240,6 +240,14 @@ class PeerSession(_Answer):
     """UPDATEs in it."""
 
 
+class Token(_Answer):
+    """One that may be shown to the HTTP API in place of a name and a password; what it is, is kept nowhere."""
+
+    name: str
+    scope: Literal["read"]
+    created: Timestamp
+
+
 class SpoolSegment(_Answer):
     """One file of the spool."""
 

@@ -41,7 +41,8 @@ def list_tokens(ctx: typer.Context, form: FormatOfAnswers = "table", data_dir: D
     import sys
 
     from collector.cli.run_query import show
-    from collector.http.tokens import Token, tokens
+    from collector.http.tokens import tokens
+    from schemas.query import Token
 
     found = tokens(chosen(ctx, data_dir).data_dir)
     show(found, Token, form)

@@ -119,7 +119,7 @@ async def _page(
         asking.notes.append(f"there are more than these {cut_at}: jsonl and csv have them all")
     if form == "json":
         behind = {"notes": asking.notes, "covered": answers.covered, "next": cut.next}
-        body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(behind)[1:]}\n'
+        body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(behind, separators=(",", ":"))[1:]}\n'
         return Response(body, media_type=MEDIA_TYPES[form])
     headers = _told(asking, covered=answers.covered)
     if cut.next:

@@ -66,6 +66,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, about in (
         (HTTPStatus.BAD_REQUEST, "The question cannot be meant."),
         (HTTPStatus.UNAUTHORIZED, "A token is asked for."),
+        (HTTPStatus.NOT_FOUND, "There is nothing at this path."),
         (HTTPStatus.TOO_MANY_REQUESTS, "Too many questions of one client in a short time."),
         (_AWAY, "The store does not answer."),
         (_TIMEOUT, "The question was not answered in its time."),

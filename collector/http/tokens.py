@@ -9,23 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from collector.errors import CollectorError, UsageError
 from collector.files import replace
-from schemas.scalars import Timestamp
+from schemas.query import Token
 
 Scope = Literal["read"]
 _FILE = "tokens.json"
 _BYTES = 32
-
-
-class Token(BaseModel):
-    """One that may be shown in place of a name and a password."""
-
-    name: str
-    scope: Scope
-    created: Timestamp
 
 
 class _StoredToken(Token):

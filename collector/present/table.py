@@ -24,6 +24,7 @@ from schemas.query import (
     Route,
     RouteChange,
     SpoolSegment,
+    Token,
     TopEntry,
     Verification,
 )
@@ -324,6 +325,11 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("flaps", lambda entry: entry.flaps, right=True),
         _Column("path changes", lambda entry: entry.path_changes, right=True),
         _Column("malformed", lambda entry: entry.malformed or "", right=True),
+    ),
+    Token: (
+        _Column("name", lambda token: token.name),
+        _Column("scope", lambda token: token.scope),
+        _Column("created (UTC)", lambda token: token.created),
     ),
     SpoolSegment: (
         _Column("state", lambda segment: segment.state),

@@ -65,6 +65,7 @@ def test_tokens_by_the_command_line(tmp_path: Path) -> None:
     listed = json.loads(bgpledger("token", "list", "--format", "json", *directory).stdout)
     assert [(one["name"], one["scope"]) for one in listed] == [("noc", "read")]
     assert made.stdout.strip() not in json.dumps(listed)
+    assert "noc   read" in bgpledger("token", "list", *directory).stdout
     assert bgpledger("token", "remove", "--name", "noc", *directory).returncode == 0
     assert "no token 'noc'" in bgpledger("token", "remove", "--name", "noc", *directory).stderr
 
