@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from io import StringIO
 from typing import Any, Generic, NamedTuple, TextIO, TypeVar, get_args
@@ -10,13 +11,16 @@ from typing import Any, Generic, NamedTuple, TextIO, TypeVar, get_args
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from bgpledger import Answers, UsageError
+from bgpledger import Answers, BgpledgerError, UsageError
 from collector.http.asking import Asking
 from collector.http.parameters import Listed
 from collector.http.pieces import Pieces
 from collector.present.formats import write_models
 from collector.present.names import AnswerFormat, Format
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -87,7 +91,18 @@ async def respond(
     pieces = Pieces(answers, lambda answers, stream: whole.write(answers, form, stream))
     await pieces.begin()
     headers = _told(asking, covered=answers.covered)
-    return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
+    return _Stream(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
+
+
+class _Stream(StreamingResponse):
+    """A response that breaks off where its question does: its connection ends without the end of the body."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the pieces."""
+        try:
+            await super().__call__(scope, receive, send)
+        except BgpledgerError as error:
+            log.warning("an answer to %s broke off: %s", scope["path"], error.cause)
 
 
 def _accepted(request: Request) -> Format:

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from bgpledger import Archive
 from collector.http import health, metrics, pages, problems
 from collector.http.api import api
+from collector.http.crowd import Crowd
 from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
@@ -56,6 +57,7 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     pages.add_to(app)
     describe(app)
     # The last one added is asked first.
+    app.add_middleware(Crowd, seconds=settings.http.seconds)
     app.add_middleware(metrics.Measured, registry=app.state.registry)
     app.add_middleware(Guard, settings=settings)
     if settings.http.origins:

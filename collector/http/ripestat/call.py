@@ -24,6 +24,8 @@ MOST = 100_000
 """Answers that are read for one call."""
 _WEEKS = timedelta(days=14)
 _TEXT = 4000
+_LEAST_SECONDS = 1e-6
+"""A question with that has failed before it is asked."""
 
 
 class Common(BaseModel):
@@ -126,10 +128,15 @@ class Call:
 
     def __init__(self, asking: Asking, *, unix: bool = False) -> None:
         self.archive = asking.archive
-        self.deadline = asking.deadline
+        self._ends = time.monotonic() + asking.deadline
         self.notes = asking.notes
         self._unix = unix
         self._told: list[Message] = []
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that are left for the whole call, however many questions it asks."""
+        return max(self._ends - time.monotonic(), _LEAST_SECONDS)
 
     def tell(self, level: Literal["info", "warning"], text: str) -> None:
         """Say something of the answer, once."""

@@ -1,0 +1,71 @@
+"""How many questions are answered at once, so that what they take of memory has a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from collector.http.live import SEND_SECONDS
+from collector.http.problems import RefusedError, respond
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+_QUESTIONS = ("/api/v1/", "/data/")
+_ENDLESS = "/api/v1/live"
+"""Who listens there is counted there."""
+
+
+class Crowd:
+    """Lets some questions through at a time; the others wait, and one whose reader does not read gives up its place.
+
+    Args:
+        app: answers them.
+        seconds: that one waits at most.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application within does, when it is this one's turn."""
+        path: str = scope.get("path", "")
+        if scope["type"] != "http" or path == _ENDLESS or not path.startswith(_QUESTIONS):
+            await self._app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            cause = f"{_AT_ONCE} other questions are being answered"
+            refused = RefusedError(
+                HTTPStatus.SERVICE_UNAVAILABLE, cause, "ask again later, or for less at once", {"Retry-After": "5"}
+            )
+            await respond(refused)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, _within(send))
+        except _UnreadError:
+            log.warning("an answer to %s was given up: its reader did not read", path)
+        finally:
+            self._places.release()
+
+
+class _UnreadError(Exception):
+    pass
+
+
+def _within(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send(message)
+        except TimeoutError:
+            raise _UnreadError from None
+
+    return sending

@@ -1,0 +1,100 @@
+"""Many at once, and readers that do not read: places are given back, and an answer that fails has no end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from bgpledger import Answers, StoreError, TopEntry
+from collector.http.answering import respond
+from collector.http.asking import Asking
+from collector.http.crowd import Crowd
+from collector.http.live import Live
+from collector.http.parameters import Listed
+from collector.settings import HttpSettings
+from tests.support import until
+
+QUESTION: Scope = {"type": "http", "path": "/api/v1/peers", "headers": [], "method": "GET", "query_string": b""}
+
+
+async def no_more() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_some_are_answered_and_the_others_wait() -> None:
+    going, most, leave = 0, 0, asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        nonlocal going, most
+        going += 1
+        most = max(most, going)
+        await leave.wait()
+        going -= 1
+
+    async def ignore(_message: Message) -> None:
+        pass
+
+    crowd = Crowd(app, 60)
+    asking = [asyncio.create_task(crowd(QUESTION, no_more, ignore)) for _ in range(50)]
+    await until(lambda: going == 16)
+    leave.set()
+    await asyncio.gather(*asking)
+    assert most == 16
+
+
+async def test_who_waits_too_long_is_told() -> None:
+    said: list[Message] = []
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.Event().wait()
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    crowd = Crowd(app, 0.05)
+    asking = [asyncio.create_task(crowd(QUESTION, no_more, send)) for _ in range(17)]
+    await until(lambda: said)
+    assert said[0]["status"] == 503
+    for one in asking:
+        one.cancel()
+
+
+async def test_a_reader_that_does_not_read_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.http.crowd.SEND_SECONDS", 0.05)
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def stuck(_message: Message) -> None:
+        await asyncio.Event().wait()
+
+    crowd = Crowd(app, 60)
+    for _ in range(20):
+        await crowd(QUESTION, no_more, stuck)
+
+
+async def test_an_answer_that_fails_in_the_middle_has_no_end() -> None:
+    said: list[Message] = []
+
+    async def give(_answers: Answers[TopEntry]) -> AsyncGenerator[TopEntry, None]:
+        for number in range(3000):
+            yield TopEntry(name=str(number), announcements=1, withdrawals=0, flaps=0, path_changes=0, malformed=0)
+        raise StoreError("the store went away", "")
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    archive: Any = None
+    asking = Asking(archive, Live(archive), HttpSettings())
+    wanted = Listed(format="jsonl")
+    response = await respond(Request(QUESTION), asking, wanted, TopEntry, lambda: Answers(give))
+    await response(QUESTION, no_more, send)
+    assert said[0]["status"] == 200
+    assert sum(len(one.get("body", b"")) for one in said) > 60_000
+    assert all(one["more_body"] for one in said[1:])
