@@ -1,8 +1,8 @@
-"""Joins the stages: starts the store, the archiver, the HTTP server, the BMP receiver, and ExaBGP with its receiver.
+"""Joins the stages: starts the store, the archiver, the HTTP server, the receivers, and ExaBGP; keeps them up.
 
-It keeps them up. On the way down ExaBGP goes first (its receiver drains the pipe into the spool), the BMP receiver and
-the HTTP server next, then the archiver (it stores what the spools hold), the store last. Whatever is killed on the
-way, the spools have it for the next start.
+On the way down ExaBGP goes first (its receiver drains the pipe into the spool), other receivers and the HTTP server
+next, then the archiver (it stores what the spools hold), the store last. Whatever is killed on the way, the spools have
+it for the next start.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from collector.children import without_secrets
 from collector.commands import KeptCommand, kept, program
@@ -28,6 +29,7 @@ from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
 from collector.sources.bmp.supervisor import bmp_environment, bmp_receiver
 from collector.sources.exabgp.supervisors import Supervisors
+from collector.sources.ris_live.supervisor import ris_live_environment, ris_live_receiver
 from collector.store import credentials, embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
 
@@ -58,14 +60,16 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
         async with (
             _store(settings) as uri,
             _commands(settings, config, uri) as commands,
-            bmp_receiver(settings) as bmp,
+            _receivers(settings) as receivers,
         ):
             exabgp = Supervisors(settings, helper=partial(receiver_command, settings))
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
-                await _until_stopped(running, stop, reload, partial(_reload, exabgp, bmp, commands, reread, announce))
+                await _until_stopped(
+                    running, stop, reload, partial(_reload, exabgp, receivers, commands, reread, announce)
+                )
             finally:
                 await exabgp.stop()
                 running.cancel()
@@ -102,7 +106,7 @@ async def _until_stopped(
 
 def _reload(
     exabgp: Supervisors,
-    bmp: KeptCommand | None,
+    receivers: Sequence[_Receiver],
     commands: Sequence[KeptCommand],
     reread: Callable[[], Settings],
     announce: Callable[[Settings], None],
@@ -114,16 +118,43 @@ def _reload(
         return
     log.info("configuration read again")
     exabgp.reload(settings)
-    if (bmp is None) != (settings.bmp is None):
-        log.warning("whether there is a [bmp] counts when the collector is started again")
-    elif bmp and (told := bmp_environment(settings)) != bmp.environment:  # its connections end with it: a gap
-        bmp.environment = told
-        bmp.restart()
+    for receiver in receivers:
+        receiver.reload(settings)
     for command in commands:
         if settings.mongodb.uri is not None:  # its password may be another one
             command.environment["BGPLEDGER_MONGODB_URI"] = settings.mongodb.uri.get_secret_value()
         command.restart()
     announce(settings)
+
+
+class _Receiver(NamedTuple):
+    """One of another source than ExaBGP."""
+
+    section: str
+    """That of its settings."""
+    command: KeptCommand | None
+    """None where none is wanted."""
+    environment: Callable[[Settings], dict[str, str]]
+    """What it is told."""
+    is_wanted: Callable[[Settings], bool]
+
+    def reload(self, settings: Settings) -> None:
+        """Let it go on with other settings."""
+        if self.is_wanted(settings) != (self.command is not None):
+            log.warning("whether there is a [%s] counts when the collector is started again", self.section)
+        elif self.command and (told := self.environment(settings)) != self.command.environment:
+            self.command.environment = told
+            self.command.restart()  # its connections end with it: a gap
+
+
+@asynccontextmanager
+async def _receivers(settings: Settings) -> AsyncIterator[Sequence[_Receiver]]:
+    """The receivers of other sources, kept up meanwhile."""
+    async with bmp_receiver(settings) as bmp, ris_live_receiver(settings) as ris_live:
+        yield (
+            _Receiver("bmp", bmp, bmp_environment, lambda told: told.bmp is not None),
+            _Receiver("ris_live", ris_live, ris_live_environment, lambda told: told.ris_live.is_on),
+        )
 
 
 def _announce(settings: Settings, *, config: Path | None, uri: str, started: datetime) -> None:

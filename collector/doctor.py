@@ -6,6 +6,7 @@ import asyncio
 import platform
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
@@ -70,6 +72,7 @@ def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckRes
     yield from _stored_time(settings.data_dir)
     yield from _listening(settings, running)
     yield from _routers(settings, running)
+    yield from _feed(settings)
     yield from _store(settings, running)
     if running:
         yield from _peers(settings, running)
@@ -253,6 +256,21 @@ def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[C
         yield CheckResult("warning", "bmp", f"{stranger.address} was refused {times}: {stranger.cause}", stranger.cure)
     names = ", ".join(f"{router.name or 'without a name'} ({router.address})" for router in state.connected)
     yield CheckResult("ok", "bmp", f"connected: {names}" if names else f"nobody is connected to {settings.bmp.listen}")
+
+
+def _feed(settings: Settings) -> Iterator[CheckResult]:
+    """Whether somebody listens where RIS Live is said to be."""
+    if not settings.ris_live.is_on:
+        return
+    url = urlsplit(settings.ris_live.url)
+    port = url.port or (443 if url.scheme == "wss" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), _PATIENCE).close()
+    except OSError as error:
+        why = f"{url.hostname} port {port} cannot be reached: {error.strerror or error}"
+        yield CheckResult("error", "RIS Live", why, "mend ris_live.url, or let this machine out to it")
+    else:
+        yield CheckResult("ok", "RIS Live", f"{url.hostname} port {port} can be reached")
 
 
 # --- the store ------------------------------------------------------------------------------------------------------

@@ -13,12 +13,13 @@ from bson import ObjectId
 from schemas.attributes import Attributes
 from schemas.message import Announced, PeerOpens, Rib, peer_name
 
-GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router"]
+GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed"]
 """`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
 receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
 away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
 in a session whose begin was not heard, or whose end was. `router`: a router's BMP connection was lost, or the router
-says that it could not tell all (RFC 7854); it is no word of the peer's."""
+says that it could not tell all (RFC 7854); it is no word of the peer's. `feed`: nobody listened to a live feed
+meanwhile."""
 
 
 class PeerDocument(TypedDict):

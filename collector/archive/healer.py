@@ -36,8 +36,8 @@ class Healer:
     def want(self, gaps: Iterable[Gap]) -> None:
         """Take note of peers whose lines are lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
         for gap in gaps:
-            # What a router lost it sends again by itself (RFC 7854 3.3).
-            if gap.peer and "/" not in gap.peer.address and gap.cause != "router":
+            # What a router lost it sends again by itself (RFC 7854 3.3); of a feed nobody can be asked.
+            if gap.peer and "/" not in gap.peer.address and gap.cause not in ("router", "feed"):
                 # Lost lines do not wait as long as what may not be readable the next time either.
                 if gap.cause == "reject":
                     self._wanted.setdefault(gap.peer.name, gap)

@@ -189,15 +189,16 @@ class SessionTracker:
         ts = max(before, message.ts)
         self._gaps.line(line, before, ts)
         if _is_event(message):
-            # What a receiver notices is younger than the lines that it finds in the pipe: they keep their own times.
-            if not isinstance(message, ReceiverStart | Reload | ClockSet):
+            # What a receiver notices is younger than the lines that it finds in the pipe: they keep their own times. A
+            # feed has no pipe: what it says after a start is behind that, and behind its gap.
+            if not (self._source.in_order and isinstance(message, ReceiverStart | Reload | ClockSet)):
                 state.last_ts = ts
             if isinstance(message, ClockSet):
                 self._clock_set(line, message)
             self._act(line, before, ts, self._gaps.event(line, ts, message))
             return self._place(ts, line, None)
         state.last_ts = ts
-        if message.ts < state.clock:
+        if message.ts < state.clock and self._source.in_order:
             self._clock_went_back(line, message.ts)
         state.clock = message.ts
         effect = self._gaps.count(line, ts, _counted(message))

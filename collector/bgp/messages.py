@@ -202,8 +202,6 @@ class OpenMessage:
     hold_time: int
     router_id: str
     abilities: Abilities
-    sends_paths: frozenset[Family] = frozenset()
-    """The families that its sender wants to send with path identifiers."""
 
 
 def message(kind: int, body: bytes = b"") -> bytes:
@@ -299,7 +297,6 @@ def parse_open(body: bytes) -> OpenMessage:
     as4 = extended = False
     families: set[Family] = set()
     add_path: set[Family] = set()
-    sends_paths: set[Family] = set()
     ipv6_next_hops: set[Family] = set()
     for code, value in capabilities(body):
         if code == _MULTIPROTOCOL and len(value) == 4:
@@ -308,7 +305,6 @@ def parse_open(body: bytes) -> OpenMessage:
             as4, asn = True, int.from_bytes(value)
         elif code == _ADD_PATH:
             add_path.update((afi, safi) for afi, safi, mode in _add_path_tuples(value) if mode & 1)
-            sends_paths.update((afi, safi) for afi, safi, mode in _add_path_tuples(value) if mode & 2)
         elif code == _EXTENDED_NEXT_HOP:
             whole = value[: len(value) - len(value) % 6]
             ipv6_next_hops.update((afi, safi) for afi, safi, hop in struct.iter_unpack(">HHH", whole) if hop == _IPV6)
@@ -318,7 +314,7 @@ def parse_open(body: bytes) -> OpenMessage:
     abilities = Abilities(
         as4, frozenset(families or {IPV4_UNICAST}), frozenset(add_path), extended, frozenset(ipv6_next_hops)
     )
-    return OpenMessage(asn, hold_time, socket.inet_ntoa(router_id), abilities, frozenset(sends_paths))
+    return OpenMessage(asn, hold_time, socket.inet_ntoa(router_id), abilities)
 
 
 def _add_path_tuples(value: bytes) -> Iterator[tuple[int, int, int]]:

@@ -110,5 +110,5 @@ def _warnings(settings: Settings) -> Iterator[str]:
         )
     if idle := too_many_processes(settings):
         yield idle
-    if not settings.peers:
+    if not settings.peers and not settings.ris_live.is_on:
         yield "there are no peers: add [[peers]], or run with --peer ADDR,AS"

@@ -26,7 +26,7 @@ _OPTIONS: Mapping[str, Any] = {
     "duration": _option("duration", "SPAN", "--duration", "-d"),
     "peer": _option("peer", "ADDR", "--peer", "-j"),
     "peer_asn": _option("peer_asn", "ASN", "--peer-asn", "-J"),
-    "router": _option("router", "ADDR", "--router"),
+    "router": _option("router", "ADDR|NAME", "--router"),
     "rib": _option("rib", "NAME", "--rib"),
     "origin": _option("origin", "ASN", "--origin", "-o"),
     "as_path": _option("as_path", "REGEX", "--as-path", "-a"),

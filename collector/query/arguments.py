@@ -22,6 +22,20 @@ Say = Callable[[str], None]
 """Is told, in a sentence, what whoever asks should know."""
 
 
+_COLLECTOR_NAME = re.compile(r"[a-z][a-z0-9.-]{0,99}")
+
+
+def parse_router(text: str) -> str:
+    """The address of a router, or the name of a route collector.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if _COLLECTOR_NAME.fullmatch(text.lower()) and ":" not in text:
+        return text.lower()
+    return normalise_address(text)
+
+
 def _ignore(_said: str) -> None:
     pass
 
@@ -99,7 +113,7 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
             fault_of_prefix,
         ),
         peer_asns=choice("peer_asn", parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10"),
-        routers=choice("router", normalise_address, "an address", "give an IPv4 or IPv6 address", fault_of_address),
+        routers=choice("router", parse_router, "a router", "give an IPv4 or IPv6 address, or a RIS collector: rrc21"),
         ribs=choice("rib", filters.parse_rib, "a table", f"write one of: {', '.join(filters.RIBS)}"),
         origins=choice("origin", parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10"),
         as_path=pattern,

@@ -16,6 +16,7 @@ _HOW_LOST = {
     "spool": "a part of the spool is gone",
 }
 _NOT_LOST = {
+    "feed": "the connection to the feed was lost: what was said until it was there again was missed",
     "reject": "a line could not be read, and may have said anything of its routes: it is in `rejects`",
     "session": "it speaks on in a session whose begin, or going on, was not heard",
     "router": "its router could not be heard",

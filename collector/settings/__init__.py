@@ -10,6 +10,7 @@ from collector.settings.model import (
     LogSettings,
     MongodbSettings,
     PeerSettings,
+    RisLiveSettings,
     Settings,
     SpoolSettings,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "LogSettings",
     "MongodbSettings",
     "PeerSettings",
+    "RisLiveSettings",
     "Settings",
     "SpoolSettings",
     "load",

@@ -310,6 +310,23 @@ class HttpSettings(_Section):
         return self
 
 
+class RisLiveSettings(_Section):
+    """RIS Live: what RIPE NCC's route collectors hear, as it comes."""
+
+    url: values.WebSocketUrl = Field(
+        "", description='a WebSocket URL, "wss://ris-live.ripe.net/v1/ws/"; without it nobody listens'
+    )
+    client: values.Name = Field("bgpledger", description="a name of at most 100 characters, by which RIS knows us")
+    subscribe: values.Subscriptions = Field(
+        ({},), description='a list of tables such as {host = "rrc21", prefix = "192.0.2.0/24"}; {} is all'
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self.url)
+
+
 class LogSettings(_Section):
     """What is said on stderr."""
 
@@ -345,6 +362,7 @@ class Settings(_Section):
     rib: RibSettings = RibSettings()
     retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
+    ris_live: RisLiveSettings = RisLiveSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("peers")

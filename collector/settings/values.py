@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -142,6 +145,44 @@ def is_loopback(address: str) -> bool:
     return ip_address(address).is_loopback
 
 
+def _web_socket_url(text: str) -> str:
+    parts = urlsplit(text)  # of a port that is none, `port` raises what is wrong
+    if text and (parts.scheme not in ("ws", "wss") or not parts.hostname or parts.fragment or parts.port == 0):
+        raise ValueError(f"{text[:60]!r} is not a WebSocket URL, such as wss://ris-live.ripe.net/v1/ws/")
+    return text
+
+
+_SUBSCRIPTION: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("host", "type", "require", "peer"), str),
+    "path": (str, int),
+    "prefix": (str, list),
+    **dict.fromkeys(("moreSpecific", "lessSpecific"), bool),
+}
+"""What RIS Live can be asked for, and what each is."""
+
+
+def _read_subscriptions(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"is no list of JSON: {error}") from None
+
+
+def _some(wanted: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    if not wanted:
+        raise ValueError("is empty: without a subscription RIS Live says nothing")
+    return wanted
+
+
+def _subscription(wanted: dict[str, Any]) -> dict[str, Any]:
+    for key, value in wanted.items():
+        if key not in _SUBSCRIPTION:
+            raise ValueError(f"has {key[:40]!r}, which RIS Live does not know: {', '.join(_SUBSCRIPTION)}")
+        if not isinstance(value, _SUBSCRIPTION[key]):
+            raise ValueError(f"has {str(value)[:60]!r} as {key}")  # noqa: TRY004  # pydantic tells it as it is
+    return wanted
+
+
 def _host_name(text: str) -> str:
     name = text.lower()
     if len(name) > 253 or not re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*", name):
@@ -220,6 +261,13 @@ EndpointOrOff = Annotated[str, AfterValidator(_endpoint_or_off)]
 """Empty: off."""
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_separated)]
 HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_comma_separated)]
+WebSocketUrl = Annotated[str, AfterValidator(_web_socket_url)]
+Subscriptions = Annotated[
+    tuple[Annotated[dict[str, Any], AfterValidator(_subscription)], ...],
+    BeforeValidator(_read_subscriptions),
+    AfterValidator(_some),
+]
+"""As a list of JSON in an environment variable."""
 PossiblePath = Annotated[Path, AfterValidator(_possible_path)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_line_of_text)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line_of_text)]

@@ -12,9 +12,10 @@ from collector.sources.bmp.source import BMP
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.mrt.source import MRT
 from collector.sources.pcap.source import PCAP
+from collector.sources.ris_live.source import RIS_LIVE
 from collector.sources.source import Source
 
-SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, BMP, MRT, PCAP)}
+SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, BMP, MRT, PCAP, RIS_LIVE)}
 """By their names."""
 
 

@@ -149,6 +149,10 @@ class Source(Protocol):
     def binary(self) -> bool:
         """Whether its records are bytes, framed in the spool (`collector.spool.framing`), and not lines of text."""
 
+    @property
+    def in_order(self) -> bool:
+        """Whether its records come in the order of their times, but for a clock that was set back."""
+
     def configured(self, settings: Settings) -> int:
         """How many instances of it are configured."""
 

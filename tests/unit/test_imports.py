@@ -25,7 +25,7 @@ ROOMS = [
     {"collector.sources.source", "collector.replay", "collector.spool", "collector.store"},
     # What is known of a source alone is in its folder, and `known` lists them: the archive must not look there.
     {"collector.archive", "collector.rib", *(f"collector.sources.{name}" for name in ("bmp", "exabgp", "mrt"))},
-    {"collector.sources.pcap"},
+    {"collector.sources.pcap", "collector.sources.ris_live"},
     {"collector.sources.known", "collector.sources.files"},
     {"collector.query"},
     {"bgpledger"},

@@ -26,6 +26,7 @@ class BmpSource:
     name = NAME
     silence = SILENCE
     binary = True
+    in_order = True
 
     def configured(self, settings: Settings) -> int:
         """One receiver takes all routers."""

@@ -24,6 +24,7 @@ class ExabgpSource:
     name = UNNAMED
     silence = SILENCE
     binary = False
+    in_order = True
 
     def configured(self, settings: Settings) -> int:
         """Its processes, each with some of the peers."""

@@ -45,6 +45,7 @@ class MrtSource:
     name = "mrt"
     silence = "the files end here"
     binary = True
+    in_order = True
 
     def configured(self, settings: Settings) -> int:
         """None: files are imported, and nothing runs."""
@@ -56,7 +57,7 @@ class MrtSource:
 
     def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
         """A record says itself how it is to be read."""
-        return StatelessDecoder(decode)
+        return StatelessDecoder(self.decode)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
         """Whose a rejected record is."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
 
+from collector.bgp.agreement import agreed
 from collector.bgp.decode import BadMessageError, decode_message
-from collector.bgp.messages import FAMILIES, HEADER_LENGTH, OPEN, UPDATE, Abilities, Family, OpenMessage, parse_open
+from collector.bgp.messages import FAMILIES, HEADER_LENGTH, OPEN, UPDATE, Abilities, Family, parse_open
 from collector.sources.pcap.connections import End, Said
 from collector.sources.pcap.framing import Found
 
@@ -27,7 +28,10 @@ class Speaker:
     """What is known of one end of a connection."""
 
     end: End
-    opened: OpenMessage | None = None
+    opened: bytes | None = None
+    """Its OPEN."""
+    told_asn: int = 0
+    """The AS in it."""
     faults: list[int] = field(default_factory=lambda: [0] * len(_GUESSES))
     """How many of its UPDATEs cannot be read by each guess."""
     tried: int = 0
@@ -43,14 +47,15 @@ class Speaker:
     def asn(self) -> int:
         """Its AS: of its OPEN, or the one with which all its paths begin; 0 if that is not one."""
         if self.opened:
-            return self.opened.asn
+            return self.told_asn
         return next(iter(self.first_asns)) if len(self.first_asns) == 1 else 0
 
     def learn(self, data: bytes) -> None:
         """Take a message into account."""
         if data[18] == OPEN and self.opened is None:
             try:
-                self.opened = parse_open(data[HEADER_LENGTH:])
+                self.told_asn = parse_open(data[HEADER_LENGTH:]).asn
+                self.opened = data
             except ValueError:
                 return  # it is rejected when it is stored, and tells nothing
         elif data[18] == UPDATE and self.tried < _MOST_TRIED:
@@ -101,11 +106,7 @@ class Session:
         one, other = self.speakers[sender].opened, self.speakers[receiver].opened
         if one is None or other is None:
             return self.speakers[sender].guess
-        return Abilities(
-            as4=one.abilities.as4 and other.abilities.as4,
-            families=FAMILIES,
-            add_path=other.abilities.add_path & one.sends_paths,
-        )
+        return agreed(other, one)
 
     def words(self) -> Iterator[str]:
         """What had to be guessed, in a sentence for each end."""

@@ -1,0 +1,55 @@
+"""`bgpledger receive-ris-live`: listens to RIS Live; `run` starts it where [ris_live] has a URL."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import typer
+
+from collector.cli.options import DataDir, chosen
+from collector.errors import UsageError
+
+if TYPE_CHECKING:
+    from collector.settings import RisLiveSettings
+    from collector.spool.spool import Intake
+
+
+def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
+    """Write what RIS Live says to a spool, until stopped. `bgpledger run` starts this; people rarely do.
+
+    Where it is and what to subscribe to are told by the environment: BGPLEDGER_RIS_LIVE_URL, BGPLEDGER_RIS_LIVE_CLIENT,
+    BGPLEDGER_RIS_LIVE_SUBSCRIBE.
+    """
+    import asyncio
+
+    from collector.instances import Instance
+    from collector.logs import log_to_stderr
+    from collector.sources.ris_live import lines
+    from collector.spool.spool import open_intake
+
+    os.umask(0o077)
+    settings = chosen(ctx, data_dir)
+    if not settings.ris_live.is_on:
+        raise UsageError("no URL of RIS Live is given", "set BGPLEDGER_RIS_LIVE_URL=wss://ris-live.ripe.net/v1/ws/")
+    log_to_stderr(settings.log.level)
+    with open_intake(
+        Instance(settings.data_dir, source=lines.NAME).spool,
+        settings.spool,
+        start=b"",
+        describe=lambda drop: lines.dropped(drop.since, drop.lines, drop.size, drop.reason),
+    ) as intake:
+        asyncio.run(_receive(settings.ris_live, intake))
+        intake.end(lines.ended())
+
+
+async def _receive(settings: RisLiveSettings, intake: Intake) -> None:
+    import asyncio
+    import signal
+
+    from collector.sources.ris_live.receiver import Receiver
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await Receiver(settings, intake.write).run(stopping)

@@ -1,0 +1,153 @@
+"""One line of the spool -> one message, or a rejection with its reason. Pure: bad input is a value here.
+
+What a peer said is read from the bytes of its message (`raw`), which say all; from the JSON's fields, which lack large
+and extended communities, LOCAL_PREF and all that RIS Live does not know, only where the bytes are not there.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import from_json
+
+from collector.bgp.decode import BadMessageError, as_message, decode_message
+from collector.bgp.messages import FAMILIES, Abilities
+from collector.sources.ris_live.fields import open_fields, update_fields
+from collector.sources.ris_live.lines import NAME, OURS
+from collector.sources.source import Rejection
+from schemas import message
+from schemas.message import Answer, Counted, Message, OtherSource, Peer
+from schemas.scalars import from_unix, normalise_address
+
+_SOURCE: Final = OtherSource(name=NAME)
+_LONGEST: Final = 2**20
+_LINE: Final = re.compile(rb"(\d{1,11}\.\d{6}) (.*)", re.DOTALL)
+_SESSIONS: Final = tuple(Abilities(as4=as4, families=FAMILIES) for as4 in (True, False))
+"""AS numbers of RIS's own sessions are four bytes wide, but for peers that cannot."""
+_UNKNOWN: Final = Peer(address="::", asn=0)
+"""RIS Live does not tell its own end of a session."""
+_AHEAD: Final = timedelta(seconds=5)
+"""How far the collector's clock may be ahead of ours."""
+_DOMAIN: Final = ".ripe.net"
+_STATES: Final = ("connected", "up", "down")
+_KINDS: Final = {
+    "UPDATE": "update",
+    "OPEN": "open",
+    "NOTIFICATION": "notification",
+    "KEEPALIVE": "keepalive",
+    "RIS_PEER_STATE": "state",
+}
+
+
+class _Said(NamedTuple):
+    """What came, and whose it is."""
+
+    arrival: datetime
+    data: dict[str, Any]
+    peer: Peer
+    ts: datetime
+    """The collector's time; that of arrival where it is later than that."""
+
+
+def decode(raw: bytes) -> Message | Rejection:
+    """Read one line, without its newline.
+
+    Returns:
+        The message; an `Answer` for what RIS Live says itself, such as `ris_error`; a `Rejection` for all else.
+    """
+    if len(raw) > _LONGEST:
+        return Rejection(f"too long: {len(raw)} bytes, of {_LONGEST} at most")
+    try:
+        if raw.startswith(OURS):
+            return _event(raw)
+        arrival, said = _parsed(raw)
+        if said.get("type") != "ris_message":
+            return Answer(text=_LINE.sub(rb"\2", raw).decode())
+        return _message(_said(arrival, said))
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError, RecursionError) as error:
+        reason = str(error).splitlines() or [type(error).__name__]
+        return Rejection(f"not as RIS Live says it: {reason[0][:300]}")
+
+
+def counted(raw: bytes) -> Counted | None:
+    """Whose a line is that cannot be read, and of when; None if that cannot be read either."""
+    try:
+        said = _said(*_parsed(raw))
+        return Counted(said.peer, None, None, _KINDS.get(said.data["type"]), said.ts)
+    except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError):
+        return None
+
+
+def _parsed(raw: bytes) -> tuple[datetime, dict[str, Any]]:
+    found = _LINE.fullmatch(raw)
+    if found is None:
+        raise ValueError("no time of arrival is ahead of it")
+    said = from_json(found[2], cache_strings="keys")
+    if not isinstance(said, dict):
+        raise TypeError("no JSON object")
+    return from_unix(float(found[1])), said
+
+
+def _said(arrival: datetime, said: dict[str, Any]) -> _Said:
+    data = said["data"]
+    host = str(data["host"]).lower().removesuffix(_DOMAIN)
+    peer = Peer(address=normalise_address(data["peer"]), asn=int(data["peer_asn"]), router=host)
+    told = from_unix(float(data["timestamp"]))
+    return _Said(arrival, data, peer, told if told <= arrival + _AHEAD else arrival)
+
+
+def _event(raw: bytes) -> Message:
+    line = from_json(raw)
+    common = {"ts": from_unix(line["time"]), "source": _SOURCE, "helper_pid": line["pid"]}
+    if line["event"] == "start":
+        return message.ReceiverStart(**common)
+    if line["event"] == "end":
+        return message.ReceiverEnd(**common)
+    drop = {name: line[name] for name in ("lines", "bytes", "reason")}
+    return message.Dropped(**common, since=from_unix(line["since"]), **drop)
+
+
+def _message(said: _Said) -> Message:
+    data = said.data
+    common = {"ts": said.ts, "source": _SOURCE, "peer": said.peer}
+    kind = _KINDS.get(data["type"])
+    if kind is None:
+        raise ValueError(f"a message of type {str(data['type'])[:40]!r}")
+    if kind == "state":
+        if data["state"] not in _STATES:
+            raise ValueError(f"the state {str(data['state'])[:40]!r}")
+        return message.StateChange(**common, local=_UNKNOWN, state=data["state"])
+    if kind == "open" and data.get("direction") == "sent":
+        return message.Sent(**common, category="open", detail=open_fields(data))
+    fields = _from_bytes(data["raw"]) if data.get("raw") else None
+    if fields is None:
+        fields = _from_fields(kind, data, said.peer)
+    return as_message(fields, common, _UNKNOWN)
+
+
+def _from_bytes(raw: str) -> dict[str, Any] | None:
+    """What a message's bytes say; None if they cannot be read."""
+    found: dict[str, Any] | None = None
+    for session in _SESSIONS:
+        try:
+            said = decode_message(bytes.fromhex(raw), session)
+        except (BadMessageError, ValueError):
+            continue
+        if "error" not in said.get("attributes", {}):
+            return said
+        found = found or said
+    return found
+
+
+def _from_fields(kind: str, data: dict[str, Any], peer: Peer) -> dict[str, Any]:
+    if kind == "update":
+        return update_fields(data, peer.address)
+    if kind == "open":
+        return {"kind": kind, **open_fields(data)}
+    if kind == "notification":
+        told = data["notification"]
+        words = str(told.get("data") or "")
+        return {"kind": kind, "code": told["code"], "subcode": told["subcode"], "data": words}
+    return {"kind": kind}

@@ -1,0 +1,114 @@
+"""RIS Live as a source: lines of text; what is missed while nobody listens is a gap of every peer that was heard."""
+
+# ruff: noqa: ARG002  # of what a source may be asked, not all is known of a feed
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from collector.bgp.messages import notification_words
+from collector.instances import Instance
+from collector.settings import Settings
+from collector.sources.mrt.source import said_in
+from collector.sources.ris_live.decode import counted, decode
+from collector.sources.ris_live.lines import NAME
+from collector.sources.source import NONE, Ask, Continuity, Decoder, Effect, End, Loss, Rejection, StatelessDecoder
+from schemas.documents import SessionNotification
+from schemas.message import Counted, Dropped, Event, Message, Notification, Peer, PeerMessage, ReceiverStart, Sent
+
+
+class _Listening:
+    """Follows whom the feed has told of; see `collector.sources.source.Continuity`."""
+
+    def __init__(self, note: Mapping[str, Any]) -> None:
+        self._peers = {peer.name: peer for peer in map(Peer.model_validate, note.get("peers", ()))}
+        last = note.get("last")
+        self._last = datetime.fromisoformat(last) if last else None
+        """When the feed spoke last; None: not since it was connected."""
+
+    def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
+        """All lines have numbers: those that are missing were in a part of the spool that is gone."""
+        return True
+
+    def event(self, line: int, ts: datetime, message: Event) -> Effect:
+        """What was said from the last line to a new connection was missed, and what the disk had no room for."""
+        if isinstance(message, ReceiverStart) and self._last is not None:
+            since, self._last = self._last, None
+            return Effect([Loss(peer, since, None, "feed") for peer in self._peers.values()])
+        if isinstance(message, Dropped):
+            return Effect([Loss(peer, message.since, None, "disk", message.reason) for peer in self._peers.values()])
+        return NONE
+
+    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
+        """Remember whom the feed tells of."""
+        self._last = ts
+        if counted.peer.name not in self._peers:
+            self._peers[counted.peer.name] = counted.peer
+        return NONE
+
+    def note(self) -> Mapping[str, Any]:
+        """Whom it has told of, and when it spoke last."""
+        peers = [peer.model_dump(exclude_none=True) for peer in self._peers.values()]
+        return {"peers": peers, **({"last": self._last.isoformat()} if self._last else {})}
+
+
+class RisLiveSource:
+    """See `collector.sources.source.Source`. A peer's `router` is the RIS collector that hears it: `rrc21`."""
+
+    name = NAME
+    silence = "the feed ended"
+    binary = False
+    in_order = False
+
+    def configured(self, settings: Settings) -> int:
+        """One where there is a URL."""
+        return int(settings.ris_live.is_on)
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read one line."""
+        return decode(raw)
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        """A line says itself how it is to be read."""
+        return StatelessDecoder(self.decode)
+
+    def counted(self, raw: bytes, size: int) -> Counted | None:
+        """Whose a rejected line is."""
+        return counted(raw)
+
+    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+        """Begin to follow the feed."""
+        return _Listening(note)
+
+    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+        """Nothing beside what all sessions have."""
+        return {}
+
+    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+        """The NOTIFICATION in this message."""
+        if not isinstance(message, Notification):
+            return None
+        return said_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
+
+    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+        """Why a session ended: its NOTIFICATION in words; RIS Live says nothing else."""
+        if said is None:
+            return End("peer", "RIS Live does not say why")
+        words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
+        return End("peer", f"NOTIFICATION received: {words}", said)
+
+    def asker(self, instance: Instance) -> Ask | None:
+        """Nobody: the sessions are RIS's."""
+        return None
+
+
+def _bytes_of(data: str) -> bytes:
+    try:
+        return bytes.fromhex(data)
+    except ValueError:
+        return b""
+
+
+RIS_LIVE = RisLiveSource()

@@ -1,0 +1,43 @@
+"""The receiver of RIS Live as a process of its own, kept up beside ExaBGP."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from collector.children import without_secrets
+from collector.commands import KeptCommand, kept
+from collector.settings import Settings
+
+_STOP_SECONDS = 5.0
+"""How long it may take to end."""
+
+
+def ris_live_environment(settings: Settings) -> dict[str, str]:
+    """What the receiver is told, all of it by its environment."""
+    told = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
+    told["LOG_LEVEL"] = settings.log.level
+    told["RIS_LIVE_URL"] = settings.ris_live.url
+    told["RIS_LIVE_CLIENT"] = settings.ris_live.client
+    told["RIS_LIVE_SUBSCRIBE"] = json.dumps(settings.ris_live.subscribe)
+    return {**without_secrets(os.environ), **{f"BGPLEDGER_{key}": value for key, value in told.items()}}
+
+
+@asynccontextmanager
+async def ris_live_receiver(settings: Settings) -> AsyncIterator[KeptCommand | None]:
+    """The receiver of RIS Live, where there is a URL of it."""
+    if not settings.ris_live.is_on:
+        yield None
+        return
+    receiver = KeptCommand(
+        "the receiver of RIS Live",
+        ["receive-ris-live", "--data-dir", str(settings.data_dir)],
+        (),
+        ris_live_environment(settings),
+        patience=_STOP_SECONDS,
+        late="its last words may be lost",
+    )
+    async with kept(receiver):
+        yield receiver
