@@ -51,7 +51,7 @@ class Peer(_Model):
     address: str
     asn: Asn
     router: Annotated[str | None, Field(exclude_if=_is_absent)] = None
-    """The address of the router that was asked (RFC 7854)."""
+    """The router that was asked (RFC 7854), or that hears the peer: its address, or the name of a route collector."""
     rd: Annotated[str | None, Field(exclude_if=_is_absent)] = None
     """The peer's distinguisher at that router, `0:0` in its global instance (RFC 7854 4.2); or the name of a view."""
     rib: Annotated[Rib | None, Field(exclude_if=_is_absent)] = None

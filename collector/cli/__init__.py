@@ -61,7 +61,7 @@ _COMMANDS = {
     "doctor": _Command("doctor", "What is missing here, and the cure."),
     "receive": _Command("receive", "What ExaBGP starts, to write the spool."),
     "receive-bmp": _Command("receive_bmp", "Take routers' BMP, to write the spool."),
-    "receive-ris-live": _Command("receive_ris_live", "Listen to RIS Live, to write the spool."),
+    "receive-ris": _Command("receive_ris", "Listen to RIS Live, to write the spool."),
     "archive": _Command("archive", "Store what is spooled, without ExaBGP."),
 }
 

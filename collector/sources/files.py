@@ -59,7 +59,7 @@ class ImportFiles:
         self.captures.sort(key=lambda capture: (times[capture.path], capture.path.name))
         if not self.paths and not self.tables and not self.captures:
             raise ImportFileError(
-                f"there is no MRT file and no capture in {', '.join(self._names)}", "name files, or their folder"
+                f"there is no MRT file in {', '.join(self._names)}, and no capture", "name files, or their folder"
             )
         return self
 

@@ -1,5 +1,6 @@
 """What doctor finds without a collector: what a spool's note tells."""
 
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from collector.archive.session_tracker import SessionTracker
 from collector.cli.status import trouble
-from collector.doctor import _stored_time
+from collector.doctor import _feed, _stored_time
+from collector.settings import RisLiveSettings, Settings
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
@@ -58,3 +60,13 @@ def test_status_is_in_trouble_while_stored_time_is_far_ahead(ahead: float, told:
 
 def test_where_nothing_was_archived_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
     assert not list(_stored_time(tmp_path))
+
+
+def test_whether_ris_live_can_be_reached_is_told() -> None:
+    assert not list(_feed(Settings()))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"ws://127.0.0.1:{listening.getsockname()[1]}/v1/ws/"
+        told = Settings(ris_live=RisLiveSettings(url=url))
+        assert [found.state for found in _feed(told)] == ["ok"]
+    (found,) = _feed(told)
+    assert (found.state, "cannot be reached" in found.says, bool(found.cure)) == ("error", True, True)

@@ -33,7 +33,7 @@ async def ris_live_receiver(settings: Settings) -> AsyncIterator[KeptCommand | N
         return
     receiver = KeptCommand(
         "the receiver of RIS Live",
-        ["receive-ris-live", "--data-dir", str(settings.data_dir)],
+        ["receive-ris", "--data-dir", str(settings.data_dir)],
         (),
         ris_live_environment(settings),
         patience=_STOP_SECONDS,
