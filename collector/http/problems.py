@@ -77,12 +77,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def respond(error: BgpledgerError) -> JSONResponse:
     """The response that tells of an error."""
-    status, headers = _status(error)
+    status, headers = status_and_headers(error)
     said = Problem(title=status.phrase, status=status, detail=error.cause, cure=error.cure)
     return JSONResponse(said.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
-def _status(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str]]:
+def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str]]:
+    """What HTTP calls an error, and the headers that go with it."""
     if isinstance(error, RefusedError):
         return error.status, error.headers
     if isinstance(error, UsageError):
@@ -103,7 +104,7 @@ def handle(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return respond(_misused(error))
+        return respond(misused(error))
 
     @app.exception_handler(HTTPException)
     async def _refused(request: Request, error: HTTPException) -> JSONResponse:
@@ -123,7 +124,7 @@ def handle(app: FastAPI) -> None:
         return respond(RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log"))
 
 
-def _misused(error: RequestValidationError) -> UsageError:
+def misused(error: RequestValidationError) -> UsageError:
     """The first fault of a request's parameters, in our words."""
     fault = error.errors()[0]
     name = str(fault["loc"][-1])

@@ -7,19 +7,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from collector.http.pages.rendering import TEMPLATES
+from collector.http.pages.rendering import TEMPLATES, page_router, render
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = page_router()
 
 
 @router.get("/api/v1/docs")
 async def api(request: Request) -> HTMLResponse:
     """All questions, with their parameters."""
-    return TEMPLATES.TemplateResponse(request, "api.html", {"api": request.app.openapi()})
+    return render(request, "api.html", api=request.app.openapi())
 
 
 def _code(text: str) -> Markup:

@@ -1,9 +1,141 @@
-"""Templates, and what all pages show alike."""
+"""Templates, what all pages show alike, and how a page says that it failed."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
 
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.templating import Jinja2Templates
+from jinja2 import StrictUndefined
+from pydantic import model_validator
+from starlette.responses import HTMLResponse, Response
 
-TEMPLATES = Jinja2Templates(directory=Path(__file__).parent / "templates")
+from bgpledger import BgpledgerError
+from collector.http.parameters import Parameters
+from collector.http.problems import misused, status_and_headers
+
+HERE = Path(__file__).parent
+NAVIGATION = (("/", "Now"), ("/api/v1/docs", "API"))
+"""What stands above each page: where it leads, and its word."""
+TEMPLATES = Jinja2Templates(directory=HERE / "templates")
+
+_SAFE_IN_PATHS = "/:"
+_SECONDS_OF = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+class Shown(Parameters):
+    """The parameters of a page; a field of a form that is left empty is none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {name: value for name, value in given.items() if not (isinstance(value, str) and not value.strip())}
+
+
+class _PageRoute(APIRoute):
+    """Answers what goes wrong with a page too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+
+        async def answer_with_a_page(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RequestValidationError as error:
+                return _failed(request, misused(error))
+            except BgpledgerError as error:
+                return _failed(request, error)
+
+        return answer_with_a_page
+
+
+def page_router() -> APIRouter:
+    """A router for pages: they are no part of the API's description, and their errors are pages."""
+    return APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=_PageRoute)
+
+
+def render(request: Request, template: str, /, http: int = 200, **shown: Any) -> HTMLResponse:
+    """A page.
+
+    Args:
+        request: what it answers.
+        template: the name of its file.
+        http: HTTP's status.
+        shown: what the template shows.
+    """
+    return TEMPLATES.TemplateResponse(request, template, shown, status_code=http)
+
+
+def link(path: str, /, **parameters: object) -> str:
+    """A link to one of our pages, with those of the parameters that are not None."""
+    given = {name: _written(value) for name, value in parameters.items() if value is not None}
+    return quote(path, safe=_SAFE_IN_PATHS) + (f"?{urlencode(given)}" if given else "")
+
+
+def iso(moment: datetime) -> str:
+    """A time in a link, or for a machine: RFC 3339 in UTC, no longer than it has to be."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
+
+
+def _written(value: object) -> str:
+    return iso(value) if isinstance(value, datetime) else str(value)
+
+
+def _failed(request: Request, error: BgpledgerError) -> HTMLResponse:
+    status, headers = status_and_headers(error)
+    page = render(request, "failed.html", http=status, error=error)
+    page.headers.update(headers)
+    return page
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d")
+
+
+def _clock(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S.") + f"{moment.microsecond // 1000:03}"
+
+
+def _number(value: int) -> str:
+    """With thin spaces between thousands (ISO 80000-1)."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _lasting(span: timedelta | float) -> str:
+    """How long something takes, in its two largest units."""
+    left = round(span.total_seconds() if isinstance(span, timedelta) else span)
+    parts: list[str] = []
+    for name, seconds in _SECONDS_OF:
+        count, left = divmod(left, seconds)
+        if count or parts:
+            parts.append(f"{count} {name}")
+    return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"
+
+
+def _as_path(path: str | None) -> Sequence[tuple[str, str]]:
+    """AS numbers, each with what stands behind it up to the next; the first may be empty."""
+    return re.findall(r"(\d*)(\D*)", path or "")
+
+
+TEMPLATES.env.undefined = StrictUndefined
+TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
+TEMPLATES.env.globals |= {"navigation": NAVIGATION, "link": link}
+TEMPLATES.env.filters |= {
+    "as_path": _as_path,
+    "clock": _clock,
+    "day": _day,
+    "iso": iso,
+    "lasting": _lasting,
+    "number": _number,
+}
+TEMPLATES.env.globals["shared"] = TEMPLATES.env.get_template("shared.html").module

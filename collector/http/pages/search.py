@@ -1,0 +1,83 @@
+"""The search box: what is typed leads to the page that shows it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import Query, Request
+from pydantic import Field
+from starlette.responses import RedirectResponse, Response
+
+from bgpledger import UsageError, parse_filter, parse_prefix
+from collector.http.asking import Asked, Asking
+from collector.http.pages.rendering import Shown, link, page_router, render
+from schemas.scalars import normalise_address, parse_asn
+
+router = page_router()
+
+_SEE_OTHER = 303
+_PATH = re.compile(r"(?:[0-9_^$ *+?(){}\[\]|,-]|\.[*+?])+")
+
+
+class _Searched(Shown):
+    q: str | None = Field(None, max_length=500)
+
+
+@router.get("/search")
+async def search(request: Request, asked: Asked, wanted: Annotated[_Searched, Query()]) -> Response:
+    """Lead to the page that shows what is searched for; say what can be, where nothing is written so."""
+    text = " ".join((wanted.q or "").split())
+    found = await _page_of(text, asked) if text else None
+    if found:
+        return RedirectResponse(found, _SEE_OTHER)
+    return render(request, "search.html", 400 if text else 200, searched=text)
+
+
+async def _page_of(text: str, asked: Asking) -> str | None:
+    address = _address(text.removeprefix("peer "))
+    if address:
+        is_peer = text.startswith("peer ") or await _is_peer(address, asked)
+        return link(f"/peer/{address}") if is_peer else link("/lookup", q=address)
+    if "/" in text:
+        return _prefix(text)
+    asn = _asn(text)
+    if asn is not None:
+        return link(f"/as/{asn}")
+    if _means("community", text):
+        return link("/updates", community=text)
+    return link("/updates", as_path=text) if _PATH.fullmatch(text) and _means("as_path", text) else None
+
+
+async def _is_peer(address: str, asked: Asking) -> bool:
+    async with asked.archive.peers(deadline=asked.deadline) as peers:
+        return any([peer.address == address async for peer in peers])
+
+
+def _address(text: str) -> str | None:
+    try:
+        return normalise_address(text)
+    except ValueError:
+        return None
+
+
+def _prefix(text: str) -> str | None:
+    try:
+        return link(f"/prefix/{parse_prefix(text)}")
+    except UsageError:
+        return None
+
+
+def _asn(text: str) -> int | None:
+    try:
+        return parse_asn("".join(text.split()))
+    except ValueError:
+        return None
+
+
+def _means(name: str, text: str) -> bool:
+    try:
+        parse_filter({name: text})
+    except UsageError:
+        return False
+    return True

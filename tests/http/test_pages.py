@@ -1,0 +1,48 @@
+"""What all pages have in common: where the search box leads, and how a page says that it failed."""
+
+from __future__ import annotations
+
+import httpx
+
+LEADS_TO = {
+    "203.0.113.0/24": "/prefix/203.0.113.0/24",
+    " 203.0.113.9/24 ": "/prefix/203.0.113.0/24",
+    "2001:DB8:42::/48": "/prefix/2001:db8:42::/48",
+    "203.0.113.7": "/lookup?q=203.0.113.7",
+    "2001:db8::0:1": "/lookup?q=2001%3Adb8%3A%3A1",
+    "peer 203.0.113.7": "/peer/203.0.113.7",
+    "AS64500": "/as/64500",
+    "as 64500": "/as/64500",
+    "1.10": "/as/65546",
+    "64500:100": "/updates?community=64500%3A100",
+    "64500:1:*": "/updates?community=64500%3A1%3A%2A",
+    "no-export": "/updates?community=no-export",
+    "64497 64511": "/updates?as_path=64497+64511",
+    "_64511$": "/updates?as_path=_64511%24",
+}
+MEAN_NOTHING = ["<script>alert(1)</script>", "203.0.113.0/33", "203.0.113", "64500:x", "hello", "(("]
+
+
+async def test_what_is_typed_leads_to_its_page(http: httpx.AsyncClient) -> None:
+    for typed, leads_to in LEADS_TO.items():
+        said = await http.get("/search", params={"q": typed})
+        assert (said.status_code, said.headers["location"]) == (303, leads_to)
+
+
+async def test_an_address_of_a_peer_leads_to_the_peer(http: httpx.AsyncClient) -> None:
+    peer = (await http.get("/api/v1/peers")).json()["answers"][0]["address"]
+    assert (await http.get("/search", params={"q": peer})).headers["location"] == f"/peer/{peer}"
+
+
+async def test_what_means_nothing_is_told_what_does(http: httpx.AsyncClient) -> None:
+    for typed in MEAN_NOTHING:
+        said = await http.get("/search", params={"q": typed})
+        assert said.status_code == 400, typed
+        assert "203.0.113.0/24" in said.text
+        assert "<script>alert" not in said.text
+
+
+async def test_a_page_that_fails_is_a_page(http: httpx.AsyncClient) -> None:
+    said = await http.get("/search?qq=1")
+    assert (said.status_code, said.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    assert "there is no parameter &#39;qq&#39; here" in said.text
