@@ -15,6 +15,7 @@ from bgpledger.archive import Archive
 from collector.errors import BgpledgerError, DeadlineError, StoreError, StoreUnavailableError, UsageError
 from collector.query.arguments import parse_filter, parse_prefix, parse_time
 from collector.query.filters import Filter
+from collector.query.timeline import PrefixTimeline
 from schemas.query import (
     CollectorStatus,
     FoundEntry,
@@ -39,6 +40,7 @@ __all__ = [
     "LiveEntry",
     "PeerSession",
     "PeerStatus",
+    "PrefixTimeline",
     "Route",
     "RouteChange",
     "StoreError",

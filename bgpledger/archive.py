@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collector.query.peer_ribs import PeerRib
     from collector.query.rib import Match, RibQuery
     from collector.query.table import PrefixRoutes
+    from collector.query.timeline import PrefixTimeline
     from collector.query.top import By, What
 
 T = TypeVar("T")
@@ -113,6 +114,25 @@ class Archive:
                 yield entry
 
         return self._answers(give, deadline, mark.token)
+
+    async def timeline(
+        self, prefix: str, filters: Filter = _NOTHING, *, until: Time = None, seconds: float = 1.0
+    ) -> PrefixTimeline:
+        """What happened to a prefix, read from the end on: as much of it as can be read in some seconds.
+
+        Args:
+            prefix: which.
+            filters: the range of time, the peers, and what entries have to be like.
+            until: goes on from here back, in place of the range's end: the `since` of an earlier one.
+            seconds: how long it may read.
+        """
+        from collector.query.timeline import timeline
+
+        asked = parse_prefix(prefix, say=self._say)
+        check_family(filters, asked)
+        await check_moments(self.store, [filters.start] if filters.start else [], filters.end, self._say)
+        await check_peers(self.store, filters, (), self._say)
+        return await timeline(self.store, asked, filters, until=parse_time(until), seconds=seconds)
 
     def search(
         self,

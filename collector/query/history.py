@@ -48,12 +48,13 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     said = await _updates(store, question)
     async with aclosing(merge(*said, _ends(store, filters), streams.gap_rows(store, filters))) as rows:
         async for row in rows:
-            for entry in _entries(row, prefix, last):
+            for entry in entries_of(row, prefix, last):
                 if filters.matches(entry):
                     yield entry
 
 
-def _entries(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
+def entries_of(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
+    """What a row says of a prefix, and `last` takes into account; it has those before it."""
     if isinstance(row, GapRow):
         yield gap_entry(row.document, prefix)
     elif isinstance(row, SessionRow):

@@ -55,6 +55,11 @@ class LastAnnounced(Generic[K, V]):
         """Whether a route was withdrawn behind its last announcement."""
         return route in self._withdrawn
 
+    @property
+    def standing(self) -> list[V]:
+        """The announcements of the routes that are not withdrawn."""
+        return [said for route, said in self._said.items() if route not in self._withdrawn]
+
     def end(self, ended: Callable[[K], bool]) -> list[V]:
         """Forget the routes of which something is so; the announcements of those that stood until now."""
         routes = [route for route in self._said if ended(route)]

@@ -10,20 +10,26 @@ from collector.query.filters import Filter
 from collector.store.mongo import Store
 from schemas.message import Peer
 from schemas.query import HistoryEntry, PeerSession
+from schemas.stored import SessionDocument
 
 
 async def sessions(store: Store, filters: Filter) -> AsyncIterator[PeerSession]:
     """The sessions of the peers that are asked for, within the time that is, by their begin."""
     for session in sorted(await streams.sessions(store, filters), key=lambda one: (one["since"], one["_id"])):
-        yield PeerSession(
-            peer=Peer.model_validate(session["peer"]),
-            collector=session.get("collector"),
-            since=session["since"],
-            until=session.get("until"),
-            reason=session.get("reason"),
-            last_message=session["last_seen"],
-            updates=session["updates"],
-        )
+        yield session_of(session)
+
+
+def session_of(session: SessionDocument) -> PeerSession:
+    """A session, as answers have it."""
+    return PeerSession(
+        peer=Peer.model_validate(session["peer"]),
+        collector=session.get("collector"),
+        since=session["since"],
+        until=session.get("until"),
+        reason=session.get("reason"),
+        last_message=session["last_seen"],
+        updates=session["updates"],
+    )
 
 
 async def gaps(store: Store, filters: Filter) -> AsyncIterator[HistoryEntry]:

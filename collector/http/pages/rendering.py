@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,8 +19,10 @@ from pydantic import model_validator
 from starlette.responses import HTMLResponse, Response
 
 from bgpledger import BgpledgerError
+from collector.http.pages.words import in_words
 from collector.http.parameters import Parameters
 from collector.http.problems import misused, status_and_headers
+from collector.query.communities import communities_of
 
 HERE = Path(__file__).parent
 NAVIGATION = (("/", "Now"), ("/api/v1/docs", "API"))
@@ -127,15 +130,40 @@ def _as_path(path: str | None) -> Sequence[tuple[str, str]]:
     return re.findall(r"(\d*)(\D*)", path or "")
 
 
+def _shortened(clock: str) -> str:
+    """A time of day without the zeros that say nothing."""
+    return clock.removesuffix(".000").removesuffix(":00")
+
+
+def _later(moment: datetime) -> datetime:
+    """The end of a range that holds a moment and nothing after it."""
+    return moment + timedelta(milliseconds=1)
+
+
+def _sooner(moment: datetime) -> datetime:
+    return moment - timedelta(seconds=1)
+
+
+def _plain(value: object) -> str:
+    """A value of a document: texts as they are, all else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 TEMPLATES.env.undefined = StrictUndefined
 TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
 TEMPLATES.env.globals |= {"navigation": NAVIGATION, "link": link}
 TEMPLATES.env.filters |= {
     "as_path": _as_path,
     "clock": _clock,
+    "communities_of": communities_of,
     "day": _day,
+    "in_words": in_words,
     "iso": iso,
     "lasting": _lasting,
+    "later": _later,
     "number": _number,
+    "plain": _plain,
+    "shortened": _shortened,
+    "sooner": _sooner,
 }
 TEMPLATES.env.globals["shared"] = TEMPLATES.env.get_template("shared.html").module

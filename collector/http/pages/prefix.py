@@ -1,0 +1,98 @@
+"""Prefix: what all peers said of one, as a time line and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from starlette.responses import HTMLResponse
+
+from bgpledger import HistoryEntry, PrefixTimeline, parse_filter, parse_prefix, parse_time
+from collector.http.asking import Asked
+from collector.http.pages.lanes import draw
+from collector.http.pages.rendering import Shown, link, page_router, render
+from collector.http.parameters import TIME, text
+
+router = page_router()
+
+_ROWS = 200
+_MARGIN = 0.02
+"""Of the time between the first event and the last, on both sides."""
+_SHORTEST_MARGIN = timedelta(milliseconds=500)
+
+
+class _Wanted(Shown):
+    start: str | None = text(TIME)
+    end: str | None = text(TIME)
+    peer: str | None = text("Only of this peer.")
+    until: str | None = text("Draws what was before this time, where the range holds too much to be read at once.")
+    event: str | None = text("The time of the event whose document is shown.")
+    of: str | None = text("The peer of that event.")
+
+
+@router.get("/prefix/{prefix:path}")
+async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+    """The time line of a prefix."""
+    name = parse_prefix(prefix, say=asked.notes.append)
+    filters = parse_filter({"start": wanted.start, "end": wanted.end, "peer": wanted.peer}, say=asked.notes.append)
+    found = await asked.archive.timeline(name, filters, until=wanted.until)
+    whole = found
+    if wanted.start is None:
+        found = _narrowed(found, keep_end=wanted.end is not None)
+    drawing = draw(found)
+    here = f"/prefix/{name}"
+    kept: dict[str, Any] = {"start": found.start, "end": found.end, "peer": wanted.peer}
+    return render(
+        request,
+        "prefix.html",
+        prefix=name,
+        wanted=wanted,
+        found=found,
+        whole=whole,
+        drawing=drawing,
+        rows=[event for lane in drawing.lanes for event in lane.events],
+        most_rows=_ROWS,
+        chosen=_chosen(found, wanted),
+        kept=kept,
+        steps=_steps(here, found, wanted.peer),
+        notes=asked.notes,
+    )
+
+
+def _narrowed(found: PrefixTimeline, *, keep_end: bool) -> PrefixTimeline:
+    """The range around what happened, in place of all the time that the archive covers."""
+    if not found.entries:
+        return found
+    first, last = found.entries[0].ts, found.entries[-1].ts
+    margin = max((last - first) * _MARGIN, _SHORTEST_MARGIN)
+    start = first - margin if found.since == found.start else found.since
+    if keep_end or any(session.until is None for session in found.sessions):
+        return replace(found, start=start, since=start)
+    end = last + margin
+    return replace(found, start=start, since=start, end=end, until=end)
+
+
+def _chosen(found: PrefixTimeline, wanted: _Wanted) -> HistoryEntry | None:
+    """The entry whose document is to be shown."""
+    moment = parse_time(wanted.event)
+    if moment is None:
+        return None
+    return next((entry for entry in found.entries if entry.ts == moment and wanted.of in (None, entry.peer.name)), None)
+
+
+def _steps(here: str, found: PrefixTimeline, peer: str | None) -> list[tuple[str, str, str]]:
+    """Where one can go on the line: its word, its key and its link."""
+    span = found.end - found.start
+
+    def to(start: datetime, end: datetime) -> str:
+        return link(here, start=start, end=end, peer=peer)
+
+    return [
+        ("Earlier", "←", to(found.start - span / 2, found.end - span / 2)),
+        ("Later", "→", to(found.start + span / 2, found.end + span / 2)),
+        ("Closer", "+", to(found.start + span / 4, found.end - span / 4)),
+        ("Wider", "-", to(found.start - span / 2, found.end + span / 2)),
+        ("All events", "0", link(here, peer=peer)),
+    ]

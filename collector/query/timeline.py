@@ -1,0 +1,149 @@
+"""What happened to a prefix, read from the end on: as much of it as can be read in a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from collector.query import streams
+from collector.query.coverage import coverage
+from collector.query.filters import Filter
+from collector.query.history import LastRoutesOfPrefix, entries_of
+from collector.query.last_announced import LastAnnounced
+from collector.query.sessions import session_of
+from collector.query.streams import Row, SessionRow, UpdateRow
+from collector.store.mongo import Store
+from schemas.query import HistoryEntry, PeerSession
+from schemas.stored import SessionDocument
+
+_FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
+_FIRST_WINDOW, _NARROWEST_WINDOW = timedelta(minutes=1), timedelta(milliseconds=1)
+_WIDER, _NARROWER = 4, 8
+_FEW, _MOST = 500, 4000
+"""UPDATEs: windows with less are made wider, those with more are read in parts."""
+_TICK = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True)
+class PrefixTimeline:
+    """What happened to a prefix in a range of time."""
+
+    start: datetime
+    end: datetime
+    """The range: without a begin or an end in the question, what the archive covers."""
+    since: datetime
+    """From when on all is here; after `start` where more was said than could be read in the time."""
+    until: datetime
+    """Up to when, without it."""
+    standing: Sequence[HistoryEntry]
+    """The announcements of the routes that stood at `since`, where that is the start."""
+    entries: Sequence[HistoryEntry]
+    """As `history` has them, oldest first."""
+    sessions: Sequence[PeerSession]
+    """The sessions of that time."""
+
+
+async def timeline(
+    store: Store, prefix: str, filters: Filter, *, until: datetime | None, seconds: float
+) -> PrefixTimeline:
+    """What happened to a prefix: all of a range of time, or the end of it.
+
+    Args:
+        store: the archive.
+        prefix: normalised.
+        filters: the range of time, the peers, and what entries have to be like.
+        until: reads from here back in place of the range's end.
+        seconds: once they are over, nothing more is read.
+    """
+    clock = asyncio.get_running_loop().time
+    over = clock() + seconds
+    start, end = await _range(store, filters)
+    until = min(until or end, end)
+    found = await streams.sessions(store, replace(filters, start=start, end=end))
+    reader = _Reader(store, prefix, sorted({one["peer"]["address"] for one in found}))
+    at, width = until, _FIRST_WINDOW
+    rows: list[list[UpdateRow]] = []
+    while at > start and (not rows or clock() < over):
+        begin = max(start, at - width)
+        some = await reader.read(begin, at)
+        if some is None:
+            width /= _NARROWER
+            continue
+        rows.append(some)
+        at = begin
+        if len(some) < _FEW:
+            width *= _WIDER
+    last: LastRoutesOfPrefix = LastAnnounced()
+    if at == start:
+        for row in await _before(reader, [one for one in found if one["since"] < start], start, over):
+            for _ in entries_of(row, prefix, last):
+                pass
+    stood = last.standing
+    within = replace(filters, start=at, end=until)
+    others: list[Row] = [row async for row in streams.gap_rows(store, within)]
+    others += [row for one in found for row in streams.rows_of(one) if _ends_within(row, at, until)]
+    updates = [row for some in reversed(rows) for row in some]
+    ordered = sorted([*updates, *others], key=lambda row: row[:2])  # a withdrawal stays ahead of its announcement
+    entries = [entry for row in ordered for entry in entries_of(row, prefix, last) if filters.matches(entry)]
+    return PrefixTimeline(start, end, at, until, stood, entries, [session_of(one) for one in found])
+
+
+async def _range(store: Store, filters: Filter) -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    covered = await coverage(store, now)
+    upto = (covered.upto or now) + _TICK
+    async for _ in store.find("sessions", {"until": None}, limit=1, fields=("since",)):
+        upto = max(now, upto)
+    start = filters.start or covered.since or now
+    return start, max(filters.end or upto, start + _TICK)
+
+
+def _ends_within(row: SessionRow, start: datetime, end: datetime) -> bool:
+    return row.ended and start <= row.ts < end
+
+
+async def _before(
+    reader: _Reader, sessions: Sequence[SessionDocument], start: datetime, over: float
+) -> list[UpdateRow]:
+    """What was said last before a time in sessions that were up then; of ADD-PATH perhaps not of every path."""
+    waiting = {one["peer"]["address"]: one["since"] for one in sessions}
+    found: list[UpdateRow] = []
+    at, width = start, _FIRST_WINDOW
+    while waiting and asyncio.get_running_loop().time() < over:
+        begin = at - width
+        some = await reader.read(begin, at, waiting)
+        if some is None:
+            width /= _NARROWER
+            continue
+        found = some + found
+        heard = {row.document["peer"]["address"] for row in some}
+        waiting = {one: since for one, since in waiting.items() if one not in heard and since < begin}
+        at, width = begin, width * _WIDER
+    return found
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads what peers said of a prefix, peer by peer: so an index serves it."""
+
+    store: Store
+    prefix: str
+    addresses: Sequence[str]
+
+    async def read(
+        self, begin: datetime, end: datetime, addresses: Collection[str] | None = None
+    ) -> list[UpdateRow] | None:
+        """The UPDATEs of a window in their order; None where there are too many for one."""
+        found: list[UpdateRow] = []
+        for address in self.addresses if addresses is None else addresses:
+            for event in ("withdraw", "announce"):
+                query = {f"{event}.nlri": self.prefix, "peer.address": address, "ts": {"$gte": begin, "$lt": end}}
+                async with aclosing(self.store.find("updates", query, fields=_FIELDS)) as documents:
+                    async for document in documents:
+                        found.append(UpdateRow(document["ts"], document["_id"].binary, document, event))
+                        if len(found) > _MOST and end - begin > _NARROWEST_WINDOW:
+                            return None
+        return sorted(found, key=lambda row: row[:2])
