@@ -25,7 +25,14 @@ from collector.http.problems import misused, status_and_headers
 from collector.query.communities import communities_of
 
 HERE = Path(__file__).parent
-NAVIGATION = (("/", "Now"), ("/api/v1/docs", "API"))
+NAVIGATION = (
+    ("/", "Now"),
+    ("/updates", "Updates"),
+    ("/lookup", "Looking glass"),
+    ("/compare", "Compare"),
+    ("/live", "Live"),
+    ("/api/v1/docs", "API"),
+)
 """What stands above each page: where it leads, and its word."""
 TEMPLATES = Jinja2Templates(directory=HERE / "templates")
 
@@ -149,6 +156,18 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+_TIMES = ("start", "end", "duration")
+
+
+def _with_start(given: Mapping[str, Any], start: datetime | None) -> Mapping[str, Any]:
+    """Parameters, from a time on."""
+    return given if start is None else {**given, "start": start}
+
+
+def _without_times(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in given.items() if name not in _TIMES}
+
+
 TEMPLATES.env.undefined = StrictUndefined
 TEMPLATES.env.trim_blocks = TEMPLATES.env.lstrip_blocks = True
 TEMPLATES.env.globals |= {"navigation": NAVIGATION, "link": link}
@@ -165,5 +184,8 @@ TEMPLATES.env.filters |= {
     "plain": _plain,
     "shortened": _shortened,
     "sooner": _sooner,
+    "unix": datetime.timestamp,
+    "with_start": _with_start,
+    "without_times": _without_times,
 }
 TEMPLATES.env.globals["shared"] = TEMPLATES.env.get_template("shared.html").module

@@ -48,28 +48,52 @@ document.addEventListener("submit", () => say("Asking the archive …"));
 window.addEventListener("pageshow", () => say(""));
 
 /**
- * The parts of the page that bear `data-fresh`, as they are now; not while somebody is at work in them.
+ * A page of ours.
+ * @param {string} href
+ * @param {AbortSignal} signal
+ * @returns {Promise<Document>}
+ * @throws {Error} with the page's own words, where it failed
+ */
+export async function fetchPage(href, signal) {
+  const answer = await fetch(href, { signal });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!answer.ok) throw new Error(page.querySelector("main .failed")?.textContent?.trim() ?? answer.statusText);
+  return page;
+}
+
+/**
+ * Show a part of another page in place of ours.
+ * @param {string} id
+ * @param {Document} page
+ */
+export function replacePart(id, page) {
+  const here = document.getElementById(id);
+  const there = page.getElementById(id);
+  if (!here || !there) return;
+  here.replaceChildren(...there.childNodes);
+  localiseTimes(here);
+}
+
+/**
+ * @param {string} href
+ * @param {string[]} ids
  * @param {AbortSignal} signal
  */
-async function refresh(signal) {
-  const answer = await fetch(location.href, { signal, headers: { Accept: "text/html" } });
-  if (!answer.ok) throw new Error(answer.statusText);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const part of document.querySelectorAll("[data-fresh]")) {
-    const now = page.getElementById(part.id);
-    if (now && !part.contains(document.activeElement)) {
-      part.replaceChildren(...now.childNodes);
-      localiseTimes(part);
-    }
-  }
+export async function replaceParts(href, ids, signal) {
+  const page = await fetchPage(href, signal);
+  for (const id of ids) replacePart(id, page);
 }
+
+/** The parts that bear `data-fresh`, but where somebody is at work in them. */
+const parts = () =>
+  [...document.querySelectorAll("[data-fresh]")].filter((one) => !one.contains(document.activeElement)).map((one) => one.id);
 
 const seconds = Number(document.querySelector("main")?.getAttribute("data-refresh"));
 if (seconds > 0) {
   setInterval(async () => {
     if (document.hidden || getSelection()?.type === "Range") return;
     try {
-      await refresh(AbortSignal.timeout(seconds * 1000));
+      await replaceParts(location.href, parts(), AbortSignal.timeout(seconds * 1000));
       say("");
     } catch {
       say("This page is no longer fresh: the collector's HTTP server does not answer.");

@@ -1,0 +1,27 @@
+"""Live: what peers say, as it is stored; the browser follows `/api/v1/live`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+from starlette.responses import HTMLResponse
+
+from collector.http.asking import Asked
+from collector.http.pages.rendering import Shown, page_router, render
+from collector.http.parameters import OfPrefixes, RouteFilters, text
+from collector.query.filter_names import FILTERS
+
+router = page_router()
+
+
+class _Wanted(RouteFilters, OfPrefixes, Shown):
+    elem: str | None = text(FILTERS["elem"])
+
+
+@router.get("/live")
+async def live(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+    """An empty table, which fills by itself; the filters are checked here already."""
+    wanted.filter(asked)
+    given = wanted.model_dump(exclude_none=True)
+    return render(request, "live.html", wanted=wanted, given=given, notes=asked.notes)

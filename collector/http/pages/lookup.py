@@ -1,0 +1,90 @@
+"""Looking glass: the routes to an address or a prefix as they stand, or stood at any moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import Query, Request
+from starlette.responses import HTMLResponse
+
+from bgpledger import Route, parse_filter, parse_prefix, parse_time
+from collector.http.asking import Asked, Asking
+from collector.http.pages.rendering import Shown, link, page_router, render
+from collector.http.parameters import TIME, text
+from collector.query.filters import origins_of
+
+router = page_router()
+
+Match = Literal["longest", "exact", "covering", "more_specific"]
+_MATCHES: dict[Match, str] = {
+    "longest": "Longest match",
+    "exact": "Exact",
+    "covering": "Covering",
+    "more_specific": "More specific",
+}
+_ROWS = 500
+_STEPS = (("1 h", 3600), ("1 min", 60), ("1 s", 1))
+
+
+class _Wanted(Shown):
+    q: str | None = text("An address, or a prefix.")
+    at: str | None = text(TIME)
+    match: Match | None = None
+    peer: str | None = text("Only of this peer.")
+
+
+@router.get("/lookup")
+async def lookup(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+    """What each peer would do with an address, and what stands there."""
+    status = await asked.archive.status()
+    now = datetime.now(UTC)
+    moment = parse_time(wanted.at)
+    prefix = parse_prefix(wanted.q, say=asked.notes.append) if wanted.q else None
+    match: Match = wanted.match or ("exact" if wanted.q and "/" in wanted.q else "longest")
+    routes, more = await _routes(asked, prefix, match, wanted) if prefix else ([], False)
+    return render(
+        request,
+        "lookup.html",
+        wanted=wanted,
+        prefix=prefix,
+        match=match,
+        matches=_MATCHES,
+        routes=routes,
+        more=more,
+        most_rows=_ROWS,
+        origins=Counter(asn for route in routes for asn in origins_of(route.as_path)).most_common(),
+        at=moment,
+        begin=status.archive_since or now,
+        end=max(status.archive_upto or now, moment or now) if status.state == "stopped" else now,
+        steps=_steps(wanted, moment or now, now),
+        notes=asked.notes,
+    )
+
+
+async def _routes(asked: Asking, prefix: str, match: Match, wanted: _Wanted) -> tuple[Sequence[Route], bool]:
+    """The routes, and whether there are more than are shown."""
+    filters = parse_filter({"peer": wanted.peer}, say=asked.notes.append)
+    name = "less_specific" if match == "covering" else match
+    routes: list[Route] = []
+    async with asked.archive.rib(prefix, filters, match=name, at=wanted.at, deadline=asked.deadline) as found:
+        async for route in found:
+            if match == "covering" and route.prefix == prefix:
+                continue
+            if len(routes) == _ROWS:
+                return routes, True
+            routes.append(route)
+    return routes, False
+
+
+def _steps(wanted: _Wanted, at: datetime, now: datetime) -> list[tuple[str, str]]:
+    """Moments beside the one that is shown: what each is called, and its link."""
+    shifts = [*((f"− {name}", -seconds) for name, seconds in _STEPS), *((f"+ {n}", s) for n, s in reversed(_STEPS))]
+    moments = [(name, at + timedelta(seconds=seconds)) for name, seconds in shifts]
+    return [
+        (name, link("/lookup", q=wanted.q, at=moment, match=wanted.match, peer=wanted.peer))
+        for name, moment in moments
+        if moment <= now
+    ]

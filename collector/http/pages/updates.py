@@ -1,0 +1,48 @@
+"""Updates: what peers said of any prefixes, by anything that the filters name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Query, Request
+from starlette.responses import HTMLResponse
+
+from bgpledger import HistoryEntry
+from collector.http.asking import Asked
+from collector.http.pages.rendering import Shown, page_router, render
+from collector.http.parameters import EntryFilters, OfPrefixes
+
+router = page_router()
+
+_ROWS = 200
+_FIRST_LOOK = timedelta(hours=1)
+
+
+class _Wanted(EntryFilters, OfPrefixes, Shown):
+    pass
+
+
+@router.get("/updates")
+async def updates(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+    """The newest entries that pass the filters; without a time those of the archive's last hour."""
+    if wanted.start is None and wanted.duration is None:
+        upto = (await asked.archive.status()).archive_upto or datetime.now(UTC)
+        filters = wanted.filter(asked)
+        start = min(filters.end or upto, upto) - _FIRST_LOOK
+        filters = wanted.filter(asked, start=start.isoformat())
+    else:
+        filters = wanted.filter(asked)
+    async with asked.archive.search(filters, limit=_ROWS, deadline=asked.deadline) as answers:
+        found: list[HistoryEntry] = [entry async for entry in answers]
+    given = wanted.model_dump(exclude_none=True)
+    return render(
+        request,
+        "updates.html",
+        wanted=wanted,
+        filters=filters,
+        given=given,
+        entries=found[::-1],
+        most_rows=_ROWS,
+        notes=asked.notes,
+    )
