@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from bgpledger import PeerStatus
+from bgpledger import Answers, DeadlineError, HistoryEntry, PeerStatus, parse_filter
 from collector.http.asking import Asked
-from collector.http.pages.rendering import page_router, render
+from collector.http.pages.rendering import iso, page_router, render
 
 router = page_router()
+
+_SAID, _SESSIONS = 15, 8
+_TICK = timedelta(milliseconds=1)
+_PATIENCE = 3.0
+"""Seconds that what was said last is looked for."""
 
 
 @router.get("/")
 async def now(request: Request, asked: Asked) -> HTMLResponse:
     """How all stands; the page asks for itself again every few seconds."""
-    async with asked.archive.peers(deadline=asked.deadline) as answers:
+    archive = asked.archive
+    async with archive.peers(deadline=asked.deadline) as answers:
         peers: list[PeerStatus] = [peer async for peer in answers]
-    status = await asked.archive.status()
-    return render(request, "now.html", peers=peers, status=status, notes=asked.notes)
+    status = await archive.status()
+    end = status.archive_upto and iso(status.archive_upto + _TICK)
+    sessions = archive.search(parse_filter({"elem": "session", "end": end}), limit=_SESSIONS, deadline=_PATIENCE)
+    said = archive.search(
+        parse_filter({"elem": "announce,withdraw", "end": end}), limit=_SAID, complete=False, deadline=_PATIENCE
+    )
+    return render(
+        request,
+        "now.html",
+        peers=peers,
+        up=sum(peer.state == "up" for peer in peers),
+        status=status,
+        sessions=await _newest_first(sessions),
+        said=await _newest_first(said),
+        patience=_PATIENCE,
+        notes=asked.notes,
+    )
+
+
+async def _newest_first(answers: Answers[HistoryEntry]) -> list[HistoryEntry] | None:
+    """The answers; None where they take too long for a page that is asked for every few seconds."""
+    try:
+        async with answers:
+            return [entry async for entry in answers][::-1]
+    except DeadlineError:
+        return None

@@ -17,7 +17,9 @@ from collector.http.parameters import TIME, text
 
 router = page_router()
 
-_ROWS = 200
+_ROWS = 100
+_SECONDS = 0.6
+"""That may be read for one page."""
 _MARGIN = 0.02
 """Of the time between the first event and the last, on both sides."""
 _SHORTEST_MARGIN = timedelta(milliseconds=500)
@@ -37,7 +39,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
     """The time line of a prefix."""
     name = parse_prefix(prefix, say=asked.notes.append)
     filters = parse_filter({"start": wanted.start, "end": wanted.end, "peer": wanted.peer}, say=asked.notes.append)
-    found = await asked.archive.timeline(name, filters, until=wanted.until)
+    found = await asked.archive.timeline(name, filters, until=wanted.until, seconds=_SECONDS)
     whole = found
     if wanted.start is None:
         found = _narrowed(found, keep_end=wanted.end is not None)
