@@ -26,7 +26,7 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
     async with archive.peers(deadline=asked.deadline) as answers:
         peers: list[PeerStatus] = [peer async for peer in answers]
     status = await archive.status()
-    end = status.archive_upto and iso(status.archive_upto + _TICK)
+    end = iso(status.archive_upto + _TICK) if status.archive_upto else None
     sessions = archive.search(parse_filter({"elem": "session", "end": end}), limit=_SESSIONS, deadline=_PATIENCE)
     said = archive.search(
         parse_filter({"elem": "announce,withdraw", "end": end}), limit=_SAID, complete=False, deadline=_PATIENCE
