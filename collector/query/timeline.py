@@ -109,18 +109,19 @@ async def _before(
     reader: _Reader, sessions: Sequence[SessionDocument], start: datetime, over: float
 ) -> list[UpdateRow]:
     """What was said last before a time in sessions that were up then; of ADD-PATH perhaps not of every path."""
-    waiting = {one["peer"]["address"]: one["since"] for one in sessions}
+    waiting = {one["_id"]: one for one in sessions}
     found: list[UpdateRow] = []
     at, width = start, _FIRST_WINDOW
     while waiting and asyncio.get_running_loop().time() < over:
         begin = at - width
-        some = await reader.read(begin, at, waiting)
+        some = await reader.read(begin, at, {one["peer"]["address"] for one in waiting.values()})
         if some is None:
             width /= _NARROWER
             continue
-        found = some + found
-        heard = {row.document["peer"]["address"] for row in some}
-        waiting = {one: since for one, since in waiting.items() if one not in heard and since < begin}
+        own = [row for row in some if row.document.get("session") in waiting]
+        found = own + found
+        heard = {row.document.get("session") for row in own}
+        waiting = {key: one for key, one in waiting.items() if key not in heard and one["since"] < begin}
         at, width = begin, width * _WIDER
     return found
 

@@ -137,7 +137,10 @@ function follow() {
     if (!seen) status.textContent = "Following; nothing has been said yet.";
   };
   feed.onmessage = take;
-  feed.addEventListener("entry", take);
+  feed.addEventListener("dropped", () => {
+    state = "Entries came faster than this page read them; going on behind the last one …";
+    tell();
+  });
   feed.onerror = () => {
     state = feed.readyState === EventSource.CLOSED ? "The feed has ended; load the page again." : "The feed is interrupted; connecting again …";
     tell();

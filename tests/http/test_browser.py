@@ -1,0 +1,176 @@
+"""Every page in a browser: nothing from another host, nothing that the policy forbids, nothing that axe finds."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from pymongo import MongoClient
+
+from tests.http.browsing import AXE, Watched, serving
+from tests.support import missing, program
+
+expect.set_options(timeout=30_000)
+PREFIX = "/prefix/203.0.113.0/24"
+DURING, BEFORE = "2026-11-23T18:45:50Z", "2026-11-23T18:45:47Z"
+PAGES = (
+    "/",
+    f"{PREFIX}?event=2026-11-23T18:45:48Z&of=192.0.2.2",
+    f"/lookup?q=203.0.113.7&at={DURING}",
+    "/updates?elem=withdraw",
+    f"/compare?earlier={BEFORE}&later={DURING}",
+    "/live",
+    "/search",
+    "/api/v1/docs",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = program("chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def url(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = f"test_{uuid.uuid4().hex[:12]}"
+    with serving(tmp_path_factory.mktemp("pages"), embedded_uri, database) as url:
+        yield url
+    with MongoClient[dict[str, Any]](embedded_uri) as client:
+        client.drop_database(database)
+
+
+@pytest.fixture
+def watched(browser: Browser, url: str) -> Iterator[Watched]:
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 800})
+    found = Watched(context)
+    yield found
+    context.close()
+    assert not found.faults
+
+
+@pytest.fixture
+def page(watched: Watched) -> Page:
+    return watched.page
+
+
+def test_pages_are_fit_for_everybody(watched: Watched) -> None:
+    """Both themes, and the width of a telephone: nothing has to be scrolled sideways but tables in their frames."""
+    watched.page.route("**/api/v1/live*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+    for path in PAGES:
+        watched.page.goto(path)
+        if AXE.exists():
+            watched.page.emulate_media(color_scheme="light")
+            watched.faults += watched.axe()
+            watched.page.emulate_media(color_scheme="dark")
+            watched.faults += watched.axe("color-contrast")
+        watched.page.set_viewport_size({"width": 390, "height": 844})
+        wide = watched.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390, f"{path} is {wide} pixels wide on a telephone"
+        watched.page.set_viewport_size({"width": 1280, "height": 800})
+    if not AXE.exists():
+        missing("axe-core is not installed; `make tools` installs it where it may")
+
+
+def test_the_search_box_leads_from_now_to_the_hijack(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("/")
+    page.keyboard.type("203.0.113.0/24")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"{PREFIX}$"))
+    expect(page.locator(".origins")).to_contain_text("64511")
+
+
+def test_a_mark_leads_to_its_document(page: Page) -> None:
+    page.goto(PREFIX)
+    page.locator("svg[data-peer='192.0.2.2'] a.change").first.click(force=True)
+    expect(page.locator("#chosen")).to_contain_text("64497 64511")
+    assert "event=" in page.url
+    page.go_back()
+    expect(page.locator("#chosen dl")).to_have_count(0)
+    page.locator("#events tbody td a").first.click()
+    expect(page.locator("#chosen dl")).to_be_visible()
+
+
+def test_a_time_line_is_panned_and_zoomed(page: Page) -> None:
+    page.goto(PREFIX)
+    line = page.locator("#timeline")
+    whole = span(page)
+    page.locator(".lanes").focus()
+    page.keyboard.press("+")
+    expect(page).to_have_url(re.compile("start="))
+    expect(line).not_to_have_attribute("data-start", whole[0])
+    nearer = span(page)
+    assert whole[0] < nearer[0] < nearer[1] < whole[1]
+    page.keyboard.press("ArrowLeft")
+    expect(line).not_to_have_attribute("data-start", nearer[0])
+    assert span(page)[0] < nearer[0]
+    earlier = span(page)
+    box = page.locator("svg[data-peer='192.0.2.1']").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 300, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 5, steps=4)
+    page.mouse.up()
+    expect(line).not_to_have_attribute("data-start", earlier[0])
+    assert span(page)[0] > earlier[0]
+    page.keyboard.press("0")
+    expect(line).to_have_attribute("data-start", whole[0])
+
+
+def span(page: Page) -> tuple[str, str]:
+    line = page.locator("#timeline")
+    return str(line.get_attribute("data-start")), str(line.get_attribute("data-end"))
+
+
+def test_the_slider_shows_another_moment(page: Page) -> None:
+    page.goto(f"/lookup?q=203.0.113.7&at={DURING}")
+    expect(page.locator("#routes")).to_contain_text("64497 64511")
+    slider = page.get_by_role("slider", name="Moment")
+    slider.evaluate(f"one => {{ one.value = Date.parse('{BEFORE}') / 1000; one.dispatchEvent(new Event('input')); }}")
+    expect(page.locator("#routes")).to_contain_text("64497 64498 64500")
+    assert "18%3A45%3A47" in page.url
+
+
+def test_nothing_needs_a_script_but_what_moves(browser: Browser, url: str) -> None:
+    context = browser.new_context(base_url=url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_role("searchbox").fill("203.0.113.0/24")
+    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("link", name="Closer").click()
+    assert "start=" in page.url
+    assert page.locator("#timeline .bar").count() > 0
+    context.close()
+
+
+def test_a_page_says_that_the_archive_does_not_answer(page: Page, watched: Watched) -> None:
+    page.goto(PREFIX)
+    page.route("**/prefix/**", lambda route: route.abort())
+    page.locator(".lanes").focus()
+    page.keyboard.press("+")
+    expect(page.locator("#said")).to_contain_text("did not answer")
+    watched.faults.clear()  # the browser says so too
+
+
+def test_the_tail_fills_and_can_be_paused(page: Page) -> None:
+    entry = page.request.get("/api/v1/updates?elem=announce&all=true&page=1").json()["answers"][0]
+    entry["reason"] = "<b>not bold</b>"
+    feed = {"content_type": "text/event-stream", "body": f"id: 1-1\ndata: {json.dumps(entry)}\n\n"}
+    page.route("**/api/v1/live*", lambda route: route.fulfill(**feed))
+    page.goto("/live?peer=192.0.2.0/24")
+    rows = page.locator("#live tbody tr")
+    expect(rows.first).to_contain_text(entry["prefix"])
+    expect(rows.first).to_contain_text("<b>not bold</b>")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#feed")).to_contain_text("Paused")
+    expect(rows).to_have_count(0)
