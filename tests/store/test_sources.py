@@ -29,7 +29,7 @@ from collector.query.search import search
 from collector.query.verify.verify import verify
 from collector.settings import Settings
 from collector.sources import known
-from collector.sources.source import NONE, Ask, Continuity, Effect, End, Rejection, Source
+from collector.sources.source import NONE, Ask, Continuity, Decoder, Effect, End, Rejection, Source, StatelessDecoder
 from collector.spool.framing import frame
 from collector.spool.spool import SpoolReader, SpoolWriter, identity
 from collector.store.mongo import Store
@@ -61,6 +61,7 @@ class Tiny:
     name = "tiny"
     silence = "the tiny one fell silent"
     binary = True
+    in_order = True
 
     def configured(self, settings: Settings) -> int:
         return 1
@@ -81,6 +82,9 @@ class Tiny:
         if what == ord("w"):
             return Update(**common, withdraw=groups)  # type: ignore[arg-type]
         return Update(**common, announce=groups, attributes={"origin": "igp"})  # type: ignore[arg-type]
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        return StatelessDecoder(self.decode)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
         return None
