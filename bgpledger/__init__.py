@@ -17,6 +17,7 @@ from collector.query.arguments import parse_filter, parse_prefix, parse_time
 from collector.query.filters import Filter
 from collector.query.timeline import PrefixTimeline
 from schemas.query import (
+    ActivitySample,
     CollectorStatus,
     FoundEntry,
     HistoryEntry,
@@ -29,6 +30,7 @@ from schemas.query import (
 )
 
 __all__ = [
+    "ActivitySample",
     "Answers",
     "Archive",
     "BgpledgerError",

@@ -21,7 +21,16 @@ from collector.query.newest import newest, newest_of, newest_routes
 from collector.query.running import find_running
 from collector.settings import Settings, load
 from collector.store.mongo import Store
-from schemas.query import CollectorStatus, HistoryEntry, PeerSession, PeerStatus, Route, RouteChange, TopEntry
+from schemas.query import (
+    ActivitySample,
+    CollectorStatus,
+    HistoryEntry,
+    PeerSession,
+    PeerStatus,
+    Route,
+    RouteChange,
+    TopEntry,
+)
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
@@ -400,6 +409,29 @@ class Archive:
             read = _Count(progress, await count_updates(self.store, filters) if whole else None)
             async for entry in top(self.store, what, by, filters, limit, on_read=read.one):
                 yield entry
+
+        return self._answers(give, deadline)
+
+    def activity(
+        self,
+        filters: Filter,
+        *,
+        samples: int = 120,
+        deadline: float | None = None,
+    ) -> Answers[ActivitySample]:
+        """How much peers said, in spans of one length from the filters' start to their end, also where nothing was.
+
+        Args:
+            filters: which peers, and the time, of which both ends have to be given; all else does not matter.
+            samples: how many spans at most.
+            deadline: in seconds.
+        """
+        from collector.query.activity import activity
+
+        async def give(answers: Answers[ActivitySample]) -> AsyncGenerator[ActivitySample, None]:
+            await self._cover(answers, filters)
+            async for sample in activity(self.store, filters, samples):
+                yield sample
 
         return self._answers(give, deadline)
 

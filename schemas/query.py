@@ -113,6 +113,22 @@ class TopEntry(_Answer):
     announcements too, and those that were treated as withdrawals, which are not counted elsewhere."""
 
 
+class ActivitySample(_Answer):
+    """What was said in one of several spans of time that follow each other."""
+
+    start: Timestamp
+    updates: int
+    """UPDATEs."""
+    announcements: int
+    """Routes in them that were announced."""
+    withdrawals: int
+    """Routes that the peer withdrew."""
+    bytes: int
+    """Of the documents of these UPDATEs, as they are stored (BSON)."""
+    routes: int | None = None
+    """How many stood when a table was last stored in this time; null where none was."""
+
+
 RouteState = Literal["stands", "stale", "uncertain", "unknown"]
 
 

@@ -376,6 +376,24 @@ class Store:
         with self._errors(), pymongo.timeout(_SCAN_SECONDS):
             return await self._primary[collection].distinct(field, query)
 
+    async def sums(
+        self, collection: str, query: Mapping[str, Any], by: Any, sums: Mapping[str, Any]
+    ) -> AsyncGenerator[Document, None]:
+        """Sums over the documents that match, for each value of an expression, which is the `_id` of each, in no order.
+
+        Args:
+            collection: where they are.
+            query: which.
+            by: the expression, as in `$group`.
+            sums: an expression for each sum.
+        """
+        group = {"_id": by, **{name: {"$sum": expression} for name, expression in sums.items()}}
+        with self._errors():
+            cursor = await self._database[collection].aggregate([{"$match": query}, {"$group": group}])
+            async with cursor:
+                async for document in cursor:
+                    yield document
+
     async def count(self, collection: str) -> int:
         """How many documents a collection holds, of the server's own books."""
         with self._errors():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from collector.http.pages import api, compare, live, lookup, now, prefix, search, updates
+from collector.http.pages import api, asn, compare, live, lookup, now, peer, prefix, replay, search, updates
 from collector.http.pages.rendering import HERE
 
-_PAGES = (now, prefix, lookup, updates, compare, live, search, api)
+_PAGES = (now, prefix, replay, lookup, peer, asn, updates, compare, live, search, api)
 
 
 def add_to(app: FastAPI) -> None:

@@ -1,0 +1,118 @@
+"""Where each AS of a picture stands: by layers, from the peers on the left to the origins on the right.
+
+An AS stays at its place for as long as a story lasts, whatever happens in it: only lines come and go.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from collector.http.graph.story import Path, Speaker
+
+COLUMN, ROW = 168, 46
+"""Pixels between the middles of two layers, and of two nodes of one."""
+WIDTH, HEIGHT = 92, 26
+"""Of a node."""
+SPEAKER_WIDTH = 176
+_MARGIN = 16
+_SWEEPS = 6
+
+Name = str
+_Links = Mapping[Name, set[Name]]
+
+
+class Node(NamedTuple):
+    """An AS, or one route of a peer; the place is that of its middle."""
+
+    name: Name
+    x: float
+    y: float
+    width: float
+
+
+class Layout(NamedTuple):
+    """The nodes of a picture, and its size in pixels."""
+
+    speakers: dict[Speaker, Node]
+    ases: dict[Name, Node]
+    width: float
+    height: float
+
+
+def lay_out(speakers: Sequence[Speaker], ways: Iterable[tuple[Speaker, Path]]) -> Layout:
+    """Places for the speakers and all ASes on the ways of their routes.
+
+    The layer of an AS is its longest distance to an origin, so that lines lead to the right wherever paths agree.
+    Within a layer nodes stand near those that they are linked to, and those that are alike in this in the order of
+    their names.
+    """
+    paths = list(ways)
+    depth = _depths(path for _, path in paths)
+    layers: dict[int, list[Name]] = defaultdict(list)
+    for name in sorted(depth, key=_order):
+        layers[depth[name]].append(name)
+    of_speaker = {speaker.label: speaker for speaker in speakers}
+    left = max(layers, default=-1) + 1
+    layers[left] = list(of_speaker)
+    _untangle(layers, _links(paths))
+    return _place(layers, left, of_speaker)
+
+
+def _depths(paths: Iterable[Path]) -> dict[Name, int]:
+    depth: dict[Name, int] = {}
+    for path in paths:
+        for distance, name in enumerate(reversed(path)):
+            depth[name] = max(depth.get(name, distance), distance)
+    return depth
+
+
+def _order(name: Name) -> tuple[int, str]:
+    return (int(name), "") if name.isdecimal() else (1 << 32, name)
+
+
+def _links(paths: Iterable[tuple[Speaker, Path]]) -> _Links:
+    links: dict[Name, set[Name]] = defaultdict(set)
+    for speaker, path in paths:
+        nodes = (speaker.label, *path)
+        for one, other in itertools.pairwise(nodes):
+            links[one].add(other)
+            links[other].add(one)
+    return links
+
+
+def _untangle(layers: dict[int, list[Name]], links: _Links) -> None:
+    """Order each layer by where its neighbours stand, from one side and from the other in turn (barycentres)."""
+    numbers = sorted(layers)
+    for sweep in range(_SWEEPS):
+        for number in numbers if sweep % 2 else reversed(numbers):
+            places = {
+                name: (at + 0.5) / len(layers[other])
+                for other in numbers
+                if other != number
+                for at, name in enumerate(layers[other])
+            }
+            layers[number].sort(key=lambda name: _mean([places[one] for one in links.get(name, ()) if one in places]))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.5
+
+
+def _place(layers: Mapping[int, Sequence[Name]], left: int, of_speaker: Mapping[str, Speaker]) -> Layout:
+    height = max((len(names) for names in layers.values()), default=1) * ROW + 2 * _MARGIN
+    first = _MARGIN + SPEAKER_WIDTH / 2
+    begin = first + (SPEAKER_WIDTH - WIDTH) / 2
+    speakers: dict[Speaker, Node] = {}
+    ases: dict[Name, Node] = {}
+    for number, names in layers.items():
+        top = (height - len(names) * ROW) / 2 + ROW / 2
+        for at, name in enumerate(names):
+            y = top + at * ROW
+            if number == left:
+                speakers[of_speaker[name]] = Node(name, first, y, SPEAKER_WIDTH)
+            else:
+                ases[name] = Node(name, begin + (left - number) * COLUMN, y, WIDTH)
+    return Layout(speakers, ases, begin + left * COLUMN + WIDTH / 2 + _MARGIN, height)

@@ -1,0 +1,114 @@
+"""The picture of a story: nodes that stay, and of each way that a route has led a line that comes and goes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import NamedTuple
+
+from collector.http.graph.layout import Layout, Node, lay_out
+from collector.http.graph.story import Path, Speaker, Story
+
+COLOURS = 8
+"""So many speakers have a colour each; it comes again with the next so many, and each has its name beside it."""
+_GAP = 4.0
+"""Pixels between lines that lead the same way."""
+_MOST = 22.0
+"""Pixels that all lines between two nodes take at most."""
+
+
+class Line(NamedTuple):
+    """One way of one speaker's route."""
+
+    number: int
+    speaker: int
+    """Its number among the speakers."""
+    curve: str
+    """SVG's path data."""
+    title: str
+    stands: bool
+    """At the moment of the picture."""
+
+
+class Picture(NamedTuple):
+    """All that is drawn; what moves it needs no more than the numbers of lines."""
+
+    layout: Layout
+    lines: list[Line]
+    speakers: list[Speaker]
+    silent: set[Speaker]
+    """They have no route at the moment."""
+    used: set[str]
+    """The ASes that some route leads through at the moment."""
+    origins: set[str]
+    numbers: dict[tuple[Speaker, Path], int]
+
+
+def draw(story: Story, moment: datetime) -> Picture:
+    """The picture of a story as it stands at a moment."""
+    speakers, ways, standing = story.speakers, story.paths, story.at(moment)
+    layout = lay_out(speakers, ways)
+    places = _Lanes(layout, ways)
+    numbers = {way: number for number, way in enumerate(ways)}
+    lines = [
+        Line(
+            number,
+            speakers.index(speaker),
+            places.curve(speaker, path),
+            f"{speaker.label}: {' '.join(path)}",
+            standing.get(speaker) == path,
+        )
+        for (speaker, path), number in numbers.items()
+    ]
+    return Picture(
+        layout,
+        lines,
+        speakers,
+        {speaker for speaker in speakers if speaker not in standing},
+        {name for path in standing.values() for name in path},
+        {path[-1] for _, path in ways if path},
+        numbers,
+    )
+
+
+class _Lanes:
+    """Lines side by side where several speakers' routes lead from one node to another."""
+
+    def __init__(self, layout: Layout, ways: Sequence[tuple[Speaker, Path]]) -> None:
+        self._layout = layout
+        self._speakers: dict[tuple[str, str], list[Speaker]] = defaultdict(list)
+        for speaker, path in ways:
+            for step in pairwise((speaker.label, *path)):
+                if speaker not in self._speakers[step]:
+                    self._speakers[step].append(speaker)
+
+    def curve(self, speaker: Speaker, path: Path) -> str:
+        """One line from the speaker to the origin."""
+        nodes = [self._layout.speakers[speaker], *(self._layout.ases[name] for name in path)]
+        return " ".join(self._steps(speaker, nodes))
+
+    def _steps(self, speaker: Speaker, nodes: Sequence[Node]) -> Iterator[str]:
+        for one, other in pairwise(nodes):
+            lanes = self._speakers[(one.name, other.name)]
+            gap = min(_GAP, _MOST / len(lanes))
+            aside = (lanes.index(speaker) - (len(lanes) - 1) / 2) * gap
+            yield _step(one, other, aside)
+
+
+def _step(one: Node, other: Node, aside: float) -> str:
+    """From the side of a node to that of another; within a layer around both."""
+    if one.x < other.x:
+        begin, end = one.x + one.width / 2, other.x - other.width / 2
+        bend = (end - begin) / 2
+        first, second = begin + bend, end - bend
+    elif one.x > other.x:
+        begin, end = one.x - one.width / 2, other.x + other.width / 2
+        bend = (begin - end) / 2
+        first, second = begin - bend, end + bend
+    else:
+        begin, end = one.x + one.width / 2, other.x + other.width / 2
+        first = second = begin + 30
+    y, to = one.y + aside, other.y + aside
+    return f"M{begin:.1f} {y:.1f}C{first:.1f} {y:.1f} {second:.1f} {to:.1f} {end:.1f} {to:.1f}"

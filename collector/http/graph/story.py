@@ -1,0 +1,147 @@
+"""What happened to the routes of a prefix in a span of time: where they led at its start, and each change since."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from bgpledger import Archive, Filter, HistoryEntry, Route
+
+MOST_CHANGES = 2000
+"""The newest so many are shown: a page of more cannot be followed by anybody."""
+_FIRST_LOOK = 200
+_TICK = timedelta(milliseconds=1)
+"""What stands at a moment has heard all that was said in it."""
+_EMPTY = timedelta(hours=1)
+"""How long the span is of what nothing happened to."""
+_HOPS = re.compile(r"[{(\[][^})\]]*[})\]]|[^\s]+")
+
+Path = tuple[str, ...]
+"""AS numbers, the peer's own first; a set (RFC 4271) or a confederation's segment is one, in its braces."""
+
+
+class Speaker(NamedTuple):
+    """One route of one peer: with ADD-PATH (RFC 7911), in several VRFs, or to several collectors, it may have more."""
+
+    peer: str
+    asn: int
+    route: str = ""
+    """What tells it from the peer's others; empty where there are none."""
+
+    @property
+    def label(self) -> str:
+        """Its name in pictures."""
+        return f"{self.peer} {self.route}".rstrip()
+
+
+class Change(NamedTuple):
+    """One thing that happened."""
+
+    ts: datetime
+    speaker: Speaker
+    event: str
+    """`announce`, `withdraw`, `session_end` or `gap`."""
+    path: Path | None
+    """Where its route leads from then on; None: it has none. What a gap hides is not known: it changes nothing."""
+    says: str
+    """The AS path as it came, or the reason."""
+
+
+@dataclass
+class Story:
+    """A prefix's routes over a span of time."""
+
+    prefix: str
+    start: datetime
+    end: datetime
+    initial: dict[Speaker, Path] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def at(self, moment: datetime) -> dict[Speaker, Path]:
+        """Where each route led at a moment; what happened at that very moment has happened."""
+        standing = dict(self.initial)
+        for change in self.changes:
+            if change.ts > moment:
+                break
+            if change.path is not None:
+                standing[change.speaker] = change.path
+            elif change.event != "gap":
+                standing.pop(change.speaker, None)
+        return standing
+
+    @property
+    def speakers(self) -> list[Speaker]:
+        """All that have or had a route, in the order of their peers' names."""
+        return sorted({speaker for speaker, _ in self.paths})
+
+    @property
+    def paths(self) -> list[tuple[Speaker, Path]]:
+        """Every way that a speaker's route has led, each once, in the order in which they came."""
+        ways = [*self.initial.items(), *((change.speaker, change.path) for change in self.changes if change.path)]
+        return list(dict.fromkeys(ways))
+
+
+def hops_of(as_path: str) -> Path:
+    """The ASes of a path as it is printed, each that is prepended once."""
+    hops: list[str] = []
+    for hop in _HOPS.findall(as_path):
+        if not hops or hops[-1] != hop:
+            hops.append(hop)
+    return tuple(hops)
+
+
+async def tell(archive: Archive, prefix: str, filters: Filter, *, deadline: float) -> Story:
+    """The story of a prefix.
+
+    Args:
+        archive: what is asked.
+        prefix: the prefix, or an address.
+        filters: whose routes, and in which span; without a start, in that of the newest entries.
+        deadline: seconds that each of two questions may take.
+
+    Raises:
+        UsageError: the question cannot be meant.
+        BgpledgerError: it cannot be answered.
+    """
+    whose = filters.of_peers_alone
+    wanted = replace(whose, start=filters.start, end=filters.end)
+    limit = _FIRST_LOOK if filters.start is None else MOST_CHANGES + 1
+    async with archive.history(prefix, wanted, limit=limit, deadline=deadline) as answers:
+        entries = [entry async for entry in answers]
+        notes = list(answers.notes)
+    if len(entries) > MOST_CHANGES:
+        entries = entries[-MOST_CHANGES:]
+        wanted = replace(wanted, start=entries[0].ts)
+        notes.append(f"more than {MOST_CHANGES:,} things happened: this begins with the newest so many")
+    start, end = _span(wanted, entries)
+    story = Story(prefix, start, end, notes=notes)
+    async with archive.rib(prefix, whose, at=start - _TICK, deadline=deadline) as answers_of_rib:
+        routes = [route async for route in answers_of_rib if route.as_path is not None and route.state != "stale"]
+    several = len({*(route.collector for route in routes), *(entry.collector for entry in entries)}) > 1
+    story.initial = {_speaker(route, several=several): hops_of(route.as_path or "") for route in routes}
+    story.changes = [_change(entry, several=several) for entry in entries]
+    return story
+
+
+def _span(wanted: Filter, entries: Sequence[HistoryEntry]) -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    first = entries[0].ts if entries else (wanted.end or now) - _EMPTY
+    last = entries[-1].ts if entries else first + _EMPTY
+    return wanted.start or first, max(wanted.end or last, wanted.start or first)
+
+
+def _change(entry: HistoryEntry, *, several: bool) -> Change:
+    announced = entry.event == "announce" and entry.as_path is not None
+    path = hops_of(entry.as_path or "") if announced else None
+    says = entry.as_path if entry.event in ("announce", "withdraw") else entry.reason
+    return Change(entry.ts, _speaker(entry, several=several), entry.event, path, says or "")
+
+
+def _speaker(said: Route | HistoryEntry, *, several: bool) -> Speaker:
+    """Whose route it is; where there are several collectors, a peer may speak to each."""
+    parts = (said.collector if several else None, said.rd, None if said.path_id is None else f"path {said.path_id}")
+    return Speaker(said.peer.name, said.peer.asn, " ".join(filter(None, parts)))

@@ -1,0 +1,102 @@
+"""A peer: its sessions, and how much it said over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Query, Request
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from bgpledger import ActivitySample, Filter, PeerSession, UsageError, parse_filter
+from collector.http.asking import Asked, Asking
+from collector.http.charts import bars, steps
+from collector.http.pages.rendering import Shown, page_router, render
+from collector.http.parameters import text
+
+router = page_router()
+
+_TOP = 10
+_DAY = timedelta(days=1)
+_TICK = timedelta(milliseconds=1)
+
+
+class PeerAsked(Shown):
+    """Which of the tables that routers have of it, and over which time."""
+
+    router: str | None = text("Only what this router has of it.")
+    rib: str | None = text("Only this table of a router's.")
+    start: str | None = text("The begin.")
+    end: str | None = text("The end.")
+
+
+@router.get("/peer/{address}")
+async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[PeerAsked, Query()]) -> HTMLResponse:
+    """The page."""
+    filters = parse_filter({"peer": address, **wanted.model_dump()})
+    if filters.only_peer is None:
+        raise UsageError(f"{address!r} is not the address of one peer", "give one, such as 192.0.2.1")
+    archive, deadline = asked.archive, asked.deadline
+    async with archive.sessions(filters.of_peers_alone, deadline=deadline) as answers:
+        sessions = [session async for session in answers]
+    asked.notes.clear()  # the same again is said of the time that is shown
+    start, end = _span(filters, sessions)
+    span = replace(filters, start=start, end=end)
+    async with archive.activity(span, deadline=deadline) as samples:
+        said = [sample async for sample in samples]
+    async with archive.peers(deadline=deadline) as peers:
+        states = [one async for one in peers if one.address == filters.only_peer]
+    async with archive.top("prefixes", "announcements", span, limit=_TOP, deadline=deadline) as most:
+        top = [entry async for entry in most]
+    return render(
+        request,
+        "peer.html",
+        address=filters.only_peer,
+        states=states,
+        sessions=[one for one in reversed(sessions) if _meets(one, span)],
+        span=span,
+        whose=wanted.model_dump(include={"router", "rib"}),
+        charts=_charts(said),
+        top=top,
+        gaps=await _gaps(asked, span),
+        notes=asked.notes,
+    )
+
+
+def _span(filters: Filter, sessions: Sequence[PeerSession]) -> tuple[datetime, datetime]:
+    """The time that is shown: what is asked for, else the last day in which something was heard."""
+    last = max((session.last_message for session in sessions), default=datetime.now(UTC)) + _TICK
+    first = min((session.since for session in sessions), default=last - _DAY)
+    end = filters.end or last
+    return filters.start or max(first, end - _DAY), end
+
+
+def _meets(session: PeerSession, span: Filter) -> bool:
+    begun = span.end is None or session.since < span.end
+    return begun and (session.until is None or span.start is None or session.until >= span.start)
+
+
+async def _gaps(asked: Asking, span: Filter) -> int:
+    async with asked.archive.gaps(span, deadline=asked.deadline) as gaps:
+        return sum([1 async for _ in gaps])
+
+
+def _charts(said: Sequence[ActivitySample]) -> dict[str, Markup]:
+    """A chart of each thing that is counted, by what stands below it."""
+    times = [sample.start for sample in said]
+    if not any(sample.updates for sample in said):
+        return {}
+    charts = {
+        "routes": bars(
+            times,
+            {"announced": [one.announcements for one in said], "withdrawn": [one.withdrawals for one in said]},
+        ),
+        "UPDATEs": bars(times, {"UPDATEs": [one.updates for one in said]}),
+        "Bytes stored": bars(times, {"bytes": [one.bytes for one in said]}),
+    }
+    if any(one.routes is not None for one in said):
+        charts["Routes that stood, where a table was stored"] = steps(times, {"routes": [one.routes for one in said]})
+    return charts

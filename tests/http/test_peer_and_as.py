@@ -1,0 +1,54 @@
+"""The pages of a peer and of an AS: their numbers are those of the API."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+
+async def peer_of(http: httpx.AsyncClient) -> str:
+    return str((await http.get("/api/v1/peers")).json()["answers"][0]["address"])
+
+
+async def test_a_peer_has_its_sessions_and_charts(http: httpx.AsyncClient) -> None:
+    address = await peer_of(http)
+    sessions = (await http.get(f"/api/v1/peers/{address}/sessions")).json()["answers"]
+    start, end = min(one["since"] for one in sessions), max(one["last_message"] for one in sessions)
+    page = await http.get(f"/peer/{address}", params={"start": start, "end": end})
+    assert page.status_code == 200
+    began = re.search(r'<h2 id="sessions">.*?</table>', page.text, re.DOTALL)
+    assert began
+    assert began[0].count("<tr>") == len(sessions) + 1
+    assert page.text.count('class="pygal-chart"') >= 3
+    assert "<style" not in page.text
+    assert " style=" not in page.text
+    assert page.text.count("<script") == page.text.count('<script type="module" src=')
+
+
+async def test_who_is_no_peer_is_told(http: httpx.AsyncClient) -> None:
+    assert "No peer has, or had, the address 198.51.100.99" in (await http.get("/peer/198.51.100.99")).text
+    assert (await http.get("/peer/198.51.100.0%2F24")).status_code in (400, 404)
+    assert (await http.get("/peer/nonsense")).status_code == 400
+
+
+async def test_an_as_has_what_it_originates(http: httpx.AsyncClient) -> None:
+    routes = (await http.get("/api/v1/rib")).json()["answers"]
+    origins = {route["as_path"].split()[-1] for route in routes if route["as_path"] and route["as_path"][-1].isdigit()}
+    for origin in sorted(origins)[:3]:
+        found = {
+            route["prefix"]
+            for route in routes
+            if route["as_path"] and route["as_path"].split()[-1] == origin and route["state"] != "unknown"
+        }
+        page = (await http.get(f"/as/{origin}")).text
+        assert f"Originates {len(found)} prefixes" in page
+        assert all(f">{prefix}<" in page for prefix in found)
+
+
+async def test_an_as_is_written_as_people_do(http: httpx.AsyncClient) -> None:
+    for written, number in (("AS64500", 64500), ("1.10", 65546), ("4200000001", 4200000001)):
+        assert f"<h1>AS{number}</h1>" in (await http.get(f"/as/{written}")).text
+    refused = await http.get("/as/x%3Cscript%3E")
+    assert refused.status_code == 400
+    assert "<script>" not in refused.text
