@@ -10,12 +10,11 @@ from typing import Annotated, NamedTuple
 from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
-from bgpledger import Route, UsageError, parse_filter
+from bgpledger import Route, UsageError, parse_filter, parse_time
 from collector.http.asking import Asked
 from collector.http.graph.story import hops_of
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import text
-from collector.query.arguments import parse_time
 from schemas.scalars import parse_asn
 
 router = page_router()

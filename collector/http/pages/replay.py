@@ -8,13 +8,12 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
-from bgpledger import parse_filter
+from bgpledger import parse_filter, parse_time
 from collector.http.asking import Asked, Asking
 from collector.http.graph.picture import Picture, draw
 from collector.http.graph.story import Story, tell
 from collector.http.pages.rendering import TEMPLATES, Shown, page_router, render
 from collector.http.parameters import text
-from collector.query.arguments import parse_time
 
 router = page_router()
 
