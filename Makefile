@@ -63,6 +63,9 @@ tools: $(READY) ## the BGP daemons and other programs that the tests talk to
 docs: $(READY) ## docs/ as a site, site/index.html; a link that leads nowhere is an error
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going docs site
 
+pictures: $(READY) tools ## docs/pictures: the pages as a browser shows them, with the demo's data
+	$(BIN)/python -m tests.http.pictures docs/pictures
+
 lint: $(READY) docs ## ruff and mypy, and whether docs/ makes a site
 	$(BIN)/ruff check benchmarks bgpledger collector docs examples schemas tests
 	$(BIN)/ruff format --check benchmarks bgpledger collector docs examples schemas tests

@@ -79,7 +79,8 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
                 await _until_stored(store, routers, began, playing)
                 await _show(stage, store, began, stay=stay)
                 if stay and not stop.is_set():
-                    _say(f"\nSee it in a browser: http://{stage.http}/")
+                    _say(f"\nSee it in a browser: http://{stage.http}/prefix/{PREFIX}")
+                    _say(f"and how all peers stand: http://{stage.http}/")
                     _say("The collector and its routers stay up for you to ask; Ctrl-C ends them.")
                     await stop.wait()
             finally:

@@ -53,6 +53,7 @@ async def lookup(request: Request, asked: Asked, wanted: Annotated[_Wanted, Quer
         match=match,
         matches=_MATCHES,
         routes=routes,
+        found=Counter(route.prefix for route in routes if route.prefix and route.state != "unknown").most_common(1),
         more=more,
         most_rows=_ROWS,
         origins=Counter(asn for route in routes for asn in origins_of(route.as_path)).most_common(),

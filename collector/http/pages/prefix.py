@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
-from bgpledger import HistoryEntry, PrefixTimeline, parse_filter, parse_prefix, parse_time
+from bgpledger import PrefixTimeline, parse_filter, parse_prefix, parse_time
 from collector.http.asking import Asked
-from collector.http.pages.lanes import draw
+from collector.http.pages.lanes import Drawing, Event, draw
 from collector.http.pages.rendering import Shown, link, page_router, render
 from collector.http.parameters import TIME, text
 
@@ -56,7 +56,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
         drawing=drawing,
         rows=[event for lane in drawing.lanes for event in lane.events],
         most_rows=_ROWS,
-        chosen=_chosen(found, wanted),
+        chosen=_chosen(drawing, wanted),
         kept=kept,
         steps=_steps(here, found, wanted.peer),
         notes=asked.notes,
@@ -76,12 +76,13 @@ def _narrowed(found: PrefixTimeline, *, keep_end: bool) -> PrefixTimeline:
     return replace(found, start=start, since=start, end=end, until=end)
 
 
-def _chosen(found: PrefixTimeline, wanted: _Wanted) -> HistoryEntry | None:
-    """The entry whose document is to be shown."""
+def _chosen(drawing: Drawing, wanted: _Wanted) -> Event | None:
+    """The event whose document is to be shown."""
     moment = parse_time(wanted.event)
     if moment is None:
         return None
-    return next((entry for entry in found.entries if entry.ts == moment and wanted.of in (None, entry.peer.name)), None)
+    events = (event for lane in drawing.lanes for event in lane.events)
+    return next((one for one in events if one.entry.ts == moment and wanted.of in (None, one.entry.peer.name)), None)
 
 
 def _steps(here: str, found: PrefixTimeline, peer: str | None) -> list[tuple[str, str, str]]:
