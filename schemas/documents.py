@@ -179,8 +179,9 @@ class Session(_Document):
     peer: Peer
     local: Peer | None = None
     since: Timestamp
-    began: Literal["up", "seen"]
-    """`up`: ExaBGP said so. `seen`: its first message came without that word, which was lost."""
+    began: Literal["up", "seen", "table"]
+    """`up`: ExaBGP said so. `seen`: its first message came without that word, which was lost. `table`: the first that
+    was heard of it was its table in a RIB dump."""
     until: Timestamp | None = None
     until_line: int | None = None
     """The line of the collector's spool that told of the end: its place among others of that time."""
@@ -224,7 +225,7 @@ class SnapshotPart(BaseModel):
 
 
 class Snapshot(_Document):
-    """One session's table at a moment: a projection, which can be thrown away and made anew."""
+    """One session's table at a moment: a projection, which can be thrown away and made anew; or of a RIB dump."""
 
     model_config = ConfigDict(extra="ignore")  # the first ones had one field more, and are as good
 
@@ -240,6 +241,8 @@ class Snapshot(_Document):
     base: DocumentKey | None = None
     """Another snapshot, whole: then this one has only the routes that were said something of since. Without, this is
     a whole one."""
+    dump: str | None = None
+    """The file of the RIB dump that has this table (RFC 6396 4.2, 4.3): no UPDATEs make it anew, and it stays."""
     updates: int
     """UPDATEs of the session so far, as its document counts them."""
     routes: int
@@ -259,6 +262,8 @@ class Reject(_Document):
     line: int
     """Its number in the collector's spool."""
     reason: str
+    offset: int | None = None
+    """Of a record of a file: where it begins in the unpacked file, in bytes."""
     size: int
     """Bytes of the whole line; `raw` keeps the first MiB, or less where the store does not take it."""
     raw: str | bytes

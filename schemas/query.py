@@ -13,7 +13,7 @@ from schemas.scalars import Timestamp
 
 _new, _set = object.__new__, object.__setattr__
 
-Event = Literal["announce", "withdraw", "session_up", "session_end", "gap"]
+Event = Literal["announce", "withdraw", "session_up", "session_end", "gap", "table"]
 
 
 class _Answer(BaseModel):
@@ -65,7 +65,8 @@ class _Entry(_Answer):
     event: Event
     """`session_up`: the peer's session came up. `session_end`: the session that had announced the route ended, and the
     route with it, without a withdrawal; without a prefix, the session itself.
-    `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known."""
+    `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known.
+    `table`: at `ts` the route was in the peer's table in a RIB dump, where it was since `since`."""
     prefix: str | None = None
     """Null where a whole session is meant, in the answers of `search` and `tail`, and where the route is no prefix."""
     family: str | None = None
@@ -83,7 +84,7 @@ class HistoryEntry(_Attributed, _Entry):
     reason: str | None = None
     """Of a `session_end`: why. Of a `gap`: how the lines were lost."""
     since: Timestamp | None = None
-    """Of a `gap`: the last line before it."""
+    """Of a `gap`: the last line before it. Of a `table`: when the dump says that the route was announced."""
     lines: int | None = None
     """Of a `gap`: how many are lost; null when that cannot be known."""
 

@@ -13,13 +13,13 @@ from bson import ObjectId
 from schemas.attributes import Attributes
 from schemas.message import Announced, PeerOpens, Rib, peer_name
 
-GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed"]
+GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed", "table"]
 """`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
 receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
 away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
 in a session whose begin was not heard, or whose end was. `router`: a router's BMP connection was lost, or the router
 says that it could not tell all (RFC 7854); it is no word of the peer's. `feed`: nobody listened to a live feed
-meanwhile."""
+meanwhile. `table`: the peer's table in a RIB dump is not what the UPDATEs before it come to: some are missing."""
 
 
 class PeerDocument(TypedDict):
@@ -141,7 +141,7 @@ class SessionDocument(_Stored):
     peer: PeerDocument
     local: NotRequired[PeerDocument]
     since: datetime
-    began: Literal["up", "seen"]
+    began: Literal["up", "seen", "table"]
     until: NotRequired[datetime]
     until_line: NotRequired[int]
     ended_by: NotRequired[Literal["peer", "exabgp", "router", "collector"]]
@@ -178,6 +178,7 @@ class RejectDocument(_Stored):
     ts: datetime
     line: int
     reason: str
+    offset: NotRequired[int]
     size: int
     raw: str | bytes
 
@@ -200,6 +201,7 @@ class SnapshotDocument(_Stored):
     written: datetime
     complete: bool
     base: NotRequired[ObjectId]
+    dump: NotRequired[str]
     updates: int
     routes: int
     standing: NotRequired[dict[str, int]]

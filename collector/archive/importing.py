@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from bson import ObjectId
+
 from collector.archive.archiver import Archiver
 from collector.archive.session_tracker import SessionTracker
 from collector.bgp import mrt
@@ -24,15 +26,20 @@ from collector.errors import ImportFileError, StoreUnavailableError
 from collector.sources.source import Rejection, Source
 from collector.spool.framing import frame, unframe
 from collector.spool.segment import SpooledLine
-from collector.store.mongo import Store
+from collector.store.mongo import Document, Store
+from schemas.documents import Place
+from schemas.keys import collector_number, instance_name, key_collector
 
 _FILE_BITS, _RECORD_BITS = 16, 24
 """Of the 40 bits that a key has for a line."""
-_FOLLOWS = timedelta(minutes=5)
+FOLLOWS = timedelta(minutes=5)
 """A file that begins so little behind the end of another follows it: collectors write something more often."""
+_DUMP_FOLLOWED = timedelta(seconds=30)
+"""Updates that begin so little before a RIB dump follow it: files may begin before their nominal time."""
 _CHUNK = 2**20
 _AT_ONCE = 1000
-_SILENCE = "the files end here"
+SILENCE = "the files end here"
+"""Why a session ended, where another file may go on with it."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,20 @@ class Imported:
     """Records that hold no message of a session, by their MRT type."""
     known: bool = False
     """It was imported before: nothing was done."""
+    first: datetime | None = None
+    """The time of its first record."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Why records were rejected, where they were only looked through."""
     fault: mrt.CutError | None = None
     """Why it could not be read to its end."""
+    tables: int = 0
+    """Of a RIB dump: how many tables were stored,"""
+    routes: int = 0
+    """with so many routes."""
+    twice: int = 0
+    """Routes that a dump has twice; the last one is stored."""
+    differ: int = 0
+    """Tables that are not what the UPDATEs before them come to."""
     seconds: float = 0.0
 
 
@@ -103,16 +120,17 @@ class _Records:
     """The wanted records of a file, as the archiver takes lines of a spool."""
 
     def __init__(
-        self, path: Path, open_file: OpenFile, number: int, selection: Selection, begin: int, told: Imported
+        self, path: Path, open_file: OpenFile, first: int, selection: Selection, begin: int, told: Imported
     ) -> None:
         self.note: dict[str, Any] = {}
-        self.segment = number << _RECORD_BITS
+        self.segment = first
         self.read_bytes = 0
         self.fault: mrt.CutError | None = None
         self.reached = begin
         self._told = told
         self._selection = selection
         self._begin = begin
+        self._offsets: dict[int, int] = {}
         self._records = self._wanted(open_file(path, self._on_read))
 
     def _on_read(self, size: int) -> None:
@@ -130,6 +148,7 @@ class _Records:
                 elif not self._selection.takes(found.raw):
                     self._told.left_out += 1
                 elif line >= self._begin:
+                    self._offsets[line] = found.offset
                     yield SpooledLine(line, frame(found.raw)[:-1])
         except mrt.CutError as fault:
             self._told.fault = fault
@@ -145,6 +164,11 @@ class _Records:
 
     def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
         self.note, self.reached = dict(note), next_line
+        self._offsets = {line: offset for line, offset in self._offsets.items() if line >= next_line}
+
+    def offset(self, line: int) -> int:
+        """Where a record that is not acknowledged begins in the unpacked file."""
+        return self._offsets[line]
 
 
 class _Importer(Archiver):
@@ -159,6 +183,9 @@ class _Importer(Archiver):
         self.stop()
         self._on_read = on_read
         await self.run()
+
+    def _reject(self, line: SpooledLine, place: Place, reason: str) -> Document:
+        return {**super()._reject(line, place, reason), "offset": self._file.offset(line.number)}
 
     async def _acknowledge(self, point: Any) -> None:
         await super()._acknowledge(point)
@@ -205,38 +232,22 @@ class Importer:
             StoreError: the store does not answer; what is stored stays, and the import goes on there the next time.
         """
         began = time.monotonic()
-        await self._store.prepare()
         told = Imported(path)
-        facts = {
-            "file": path.name,
-            "source": self._source.name,
-            "selection": self._selection.as_document(),
-            "first": self._first_time(path),
-            "done": False,
-        }
-        known = await self._store.begin_import(self._collector, digest_of(path), facts)
-        if known["selection"] != facts["selection"]:
-            raise ImportFileError(
-                f"{path} was imported as {self._collector} already, with other --start, --end or --peer",
-                "import it under another name (--collector)",
-            )
-        if known["done"]:
-            told.known = True
+        first = next(self._open(path, lambda _: None).frames())
+        known = await begin(self._store, path, first, self._source, self._collector, self._selection)
+        told.known, told.first = known["done"], known["first"]
+        if told.known:
             return told
         await self._store_records(path, known, told, on_read)
         told.seconds = time.monotonic() - began
         return told
 
-    def _first_time(self, path: Path) -> datetime:
-        first = next(self._open(path, lambda _: None).frames())
-        return datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC)
-
     async def _store_records(
         self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
     ) -> None:
-        number = known["number"] % (1 << _FILE_BITS)
-        records = _Records(path, self._open, number, self._selection, known.get("next_line", 0), told)
-        records.note = dict(known.get("note") or await self._note_of_the_one_before(known["first"]))
+        records = _Records(path, self._open, first_line(known), self._selection, known.get("next_line", 0), told)
+        before_it = known.get("note") or await note_before(self._store, known)
+        records.note = {**before_it, **({} if "note" in known else {"stored": 0, "rejected": 0, "refused": 0})}
         before = int(records.note.get("rejected", 0))
         importer = _Importer(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
         await importer.store_all(on_read)
@@ -248,25 +259,70 @@ class Importer:
         last = await self._end_sessions(records.note)
         await self._store.note_import(known["_id"], {"done": True, "last": last, "note": records.note})
 
-    async def _note_of_the_one_before(self, first: datetime) -> Mapping[str, Any]:
-        """How the sessions stood at the end of the file that this one follows; {} if it follows none."""
-        if self._selection != Selection():
-            return {}
-        for one in await self._store.imports(self._collector):
-            of_ours = one["source"] == self._source.name and one["done"]
-            whole = of_ours and one["selection"] == Selection().as_document()
-            if whole and one["last"] - _FOLLOWS <= first <= one["last"] + _FOLLOWS:
-                return {**one["note"], "stored": 0, "rejected": 0, "refused": 0}
-        return {}
-
     async def _end_sessions(self, note: Mapping[str, Any]) -> datetime | None:
         """End what is up where the file ends, until another goes on; say when that is."""
         if "tracker" not in note:
             return None
         tracker = SessionTracker(self._source, self._collector, note=note["tracker"], instance=self._source.name)
-        tracker.end_all(_SILENCE)
+        tracker.end_all(SILENCE)
         await self._store.replace("sessions", [session.to_document() for session in tracker.take_changed()])
         return tracker.time
+
+
+async def begin(
+    store: Store, path: Path, first: mrt.Frame, source: Source, collector: str, selection: Selection
+) -> Mapping[str, Any]:
+    """Write down that a file, with its first record, is being imported; what is known of it if it was before.
+
+    Raises:
+        ImportFileError: it was imported with another selection.
+    """
+    await store.prepare()
+    facts = {
+        "file": path.name,
+        "source": source.name,
+        "selection": selection.as_document(),
+        "first": datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC),
+        "done": False,
+    }
+    if mrt.is_of_table(first.raw):
+        facts["dump"] = True
+    known = await store.begin_import(collector, digest_of(path), facts)
+    if known["selection"] != facts["selection"]:
+        raise ImportFileError(
+            f"{path} was imported as {collector} already, with other --start, --end or --peer",
+            "import it under another name (--collector)",
+        )
+    return known
+
+
+def first_line(known: Mapping[str, Any]) -> int:
+    """The number, in keys, that stands for the first record of a file."""
+    number: int = known["number"]
+    return number % (1 << _FILE_BITS) << _RECORD_BITS
+
+
+async def note_before(store: Store, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How the sessions stood at the end of the file that one follows, of the same selection; {} if it follows none."""
+    first, found = known["first"], []
+    for one in await store.imports(known["collector"]):
+        alike = all(one[name] == known[name] for name in ("source", "selection"))
+        if alike and one["done"] and one["last"] and one["_id"] != known["_id"]:
+            # Sessions cannot begin before a dump, which ends in the moment in which it begins.
+            overlap = timedelta(0) if "dump" in known else _DUMP_FOLLOWED if "dump" in one else FOLLOWS
+            if one["last"] - overlap <= first <= one["last"] + FOLLOWS:
+                found.append(one)
+    # Of two that end together the dump was imported later, or knows of fewer sessions.
+    newest = max(found, key=lambda one: (one["last"], "dump" in one), default=None)
+    note: Mapping[str, Any] = newest["note"] if newest else {}
+    return note
+
+
+async def sessions_since(store: Store, collector: str, source: Source, since: datetime) -> list[ObjectId]:
+    """The sessions of imported files that reach over a time, or are younger."""
+    number = collector_number(instance_name(collector, source.name))
+    found = store.find("sessions", {"until": {"$gte": since}}, fields=("since",), sort=(("until", 1), ("_id", 1)))
+    return [one["_id"] async for one in found if key_collector(one["_id"]) == number]
 
 
 def digest_of(path: Path) -> str:

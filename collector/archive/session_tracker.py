@@ -212,6 +212,26 @@ class SessionTracker:
         neighbour.last_seen = ts
         return place
 
+    def table(self, line: int, ts: datetime, peer: Peer) -> Session:
+        """The session that a peer's table in a RIB dump is of: that which goes on, or one that begins with it.
+
+        Args:
+            line: a number of the peer's own, for the key of a new one.
+            ts: the dump's time.
+            peer: whose table.
+        """
+        self._state.last_ts = max(self._state.last_ts, ts)
+        neighbour = self._state.neighbours.setdefault(peer.name, _Neighbour(last_seen=ts))
+        if neighbour.session is None:
+            key, neighbour.ended = make_key(ts, self._number, line), None
+            neighbour.session = Session(
+                key=key, collector=self._collector, peer=peer, since=ts, began="table", last_seen=ts
+            )
+        session = neighbour.session
+        session.last_seen = neighbour.last_seen = ts
+        self._dirty[id(session)] = session
+        return session
+
     def _known(self, peer: Peer) -> Peer:
         """A peer with its AS, which the line did not tell, if it has had a session."""
         neighbour = self._state.neighbours.get(peer.name)

@@ -202,19 +202,24 @@ def parse(raw: bytes, record: int = 0) -> Record:
     raise UnreadableError(f"is of MRT type {_named(kind)}, not BGP4MP (16) or BGP4MP_ET (17)")
 
 
+def type_of(raw: bytes) -> int:
+    """The MRT type of a record (RFC 6396 4)."""
+    return int.from_bytes(raw[4:6])
+
+
 def is_of_table(raw: bytes) -> bool:
     """Whether a record is one of a RIB dump (RFC 6396 4.2, 4.3)."""
-    return int.from_bytes(raw[4:6]) in (_TABLE_DUMP, _TABLE_DUMP_V2)
+    return type_of(raw) in (_TABLE_DUMP, _TABLE_DUMP_V2)
 
 
 def is_of_session(raw: bytes) -> bool:
     """Whether a record holds a BGP message or a change of state (RFC 6396 4.4)."""
-    return int.from_bytes(raw[4:6]) in (_BGP4MP, _BGP4MP_ET)
+    return type_of(raw) in (_BGP4MP, _BGP4MP_ET)
 
 
 def type_name(raw: bytes) -> str:
     """The type of a record, as in `OSPFv2 (11)`."""
-    return _named(int.from_bytes(raw[4:6]))
+    return _named(type_of(raw))
 
 
 def _bgp4mp(record: int, subtype: int, time: float, body: bytes) -> Record:

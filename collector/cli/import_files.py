@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.options import with_settings
-from collector.errors import ImportFileError, UsageError
+from collector.errors import UsageError
 
 if TYPE_CHECKING:
     from collector.archive.importing import Imported, Selection
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collector.settings import Settings
     from collector.sources.files import ImportFiles
     from collector.sources.pcap.records import Capture
+    from collector.store.mongo import Store
 
 _MOST_REASONS = 5
 
@@ -27,7 +28,9 @@ def command(
     settings: Any,
     files: Annotated[
         list[str],
-        typer.Argument(help="MRT update files, captures, folders of them, or - for stdin.", metavar="FILE|FOLDER|-"),
+        typer.Argument(
+            help="MRT files (updates, RIB dumps), captures, folders of them, or - for stdin.", metavar="FILE|FOLDER|-"
+        ),
     ],
     collector: Annotated[
         str | None, typer.Option(metavar="NAME", help="The collector in every document, such as rrc00.")
@@ -40,9 +43,11 @@ def command(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; say what is in the files.")] = False,
 ) -> None:
-    """Import MRT update files (BGP4MP), such as RIS and RouteViews publish, and captures (pcap, pcapng) of BGP.
+    """Import MRT files, such as RIS and RouteViews publish, and captures (pcap, pcapng) of BGP.
 
-    They may be plain, gzip, bzip2, xz or zstd. In a capture each end of a session is a peer, the other end its router.
+    MRT files have updates (BGP4MP), or are RIB dumps (TABLE_DUMP, TABLE_DUMP_V2): the table of each of their peers at
+    the time in the header. In a capture each end of a session is a peer, the other end its router. Files may be plain,
+    gzip, bzip2, xz or zstd.
 
     Times are those of the files. A file that was imported is not imported again, and one that was broken off goes on
     where it was. Sessions go on from a file into the one that follows it.
@@ -55,12 +60,6 @@ def command(
     selection = _selection(start, end, peer or [])
     logging.getLogger("collector").setLevel(logging.ERROR)  # what peers did years ago is no news
     with ImportFiles(files) as found:
-        for path in found.tables:
-            sys.stderr.write(f"{path} is a RIB dump (MRT TABLE_DUMP), which cannot be imported: only updates can\n")
-        if not found.paths and not found.captures:
-            raise ImportFileError(
-                "there is nothing to import in them", "give update files, named updates.* by RIS and RouteViews"
-            )
         if dry_run:
             told = _look_through(found, selection)
         else:
@@ -87,6 +86,7 @@ def _selection(start: str | None, end: str | None, peers: Sequence[str]) -> Sele
 async def _import(settings: Settings, found: ImportFiles, name: str, selection: Selection) -> list[Imported]:
     from collector.archive.importing import Importer
     from collector.cli.progress import progress
+    from collector.dumps.importer import DumpImporter
     from collector.query.find_store import find_store
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
@@ -97,9 +97,11 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
     async with find_store(settings, primary=True, begin=True) as store:
         importer = partial(Importer, store, collector=name, selection=selection)
         of_updates = importer(source=MRT)
+        of_dumps = DumpImporter(store, source=MRT, collector=name, selection=selection)
         with progress(total, of="bytes read") as shown:
             for path in found.paths:
-                told.append(await of_updates.take(path, partial(_reach, shown, done, total)))
+                of_kind = of_dumps if path in found.dumps else of_updates
+                told.append(await of_kind.take(path, partial(_reach, shown, done, total)))
                 done += path.stat().st_size
                 _tell(told[-1])
             for capture in found.captures:
@@ -108,6 +110,7 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
                 done += capture.path.stat().st_size
                 _tell(told[-1])
                 _tell_of_capture(capture)
+        await _store_tables(settings, store, name, told)
     return told
 
 
@@ -115,15 +118,34 @@ def _reach(shown: Progress, before: int, total: int, size: int) -> None:
     shown.reach(before + size, total)
 
 
+async def _store_tables(settings: Settings, store: Store, name: str, told: Sequence[Imported]) -> None:
+    """Store the tables that are due of sessions in the files, so that nobody has to fold these to their end."""
+    from collector.archive.importing import sessions_since
+    from collector.cli.progress import progress
+    from collector.rib.catching_up import catch_up
+    from collector.rib.projector import Rhythm
+    from collector.sources.mrt.source import MRT
+    from collector.sources.pcap.source import PCAP
+
+    begun = [one.first for one in told if one.first and not one.known]
+    if begun:
+        sessions = [key for source in (MRT, PCAP) for key in await sessions_since(store, name, source, min(begun))]
+        with progress(of="sessions folded") as shown:
+            rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
+            await catch_up(store, sessions, rhythm, shown.reach)
+
+
 def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
     """Read files as the import would, and store nothing."""
     from collector.archive.importing import look_through
+    from collector.dumps.importer import look_through_dump
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
     told = []
     for path in found.paths:
-        told.append(look_through(path, MRT, selection))
+        is_dump = path in found.dumps
+        told.append(look_through_dump(path, selection) if is_dump else look_through(path, MRT, selection))
         _tell(told[-1])
     for capture in found.captures:
         told.append(look_through(capture.path, PCAP, selection, capture.open))
@@ -147,11 +169,16 @@ def _tell(one: Imported) -> None:
         return
     what = f"{one.records:,} records" + (f", {one.rejected:,} of them rejected" if one.rejected else "")
     left_out = f", {one.left_out:,} left out as not asked for" if one.left_out else ""
-    sys.stderr.write(f"{one.path}: {what}{left_out}\n")
+    tables = f", {one.tables:,} tables with {one.routes:,} routes" if one.tables else ""
+    sys.stderr.write(f"{one.path}: {what}{left_out}{tables}\n")
+    if one.twice:
+        sys.stderr.write(f"  {one.twice:,} routes are there twice: the last one counts\n")
+    if one.differ:
+        sys.stderr.write(f"  {one.differ:,} tables are not what the UPDATEs before come to: see bgpledger verify\n")
     for reason, count in list(one.reasons.items())[:_MOST_REASONS]:
         sys.stderr.write(f"  rejected {count:,}: {reason}\n")
     for name, count in one.others.items():
-        sys.stderr.write(f"  skipped {count:,} of MRT type {name}, which hold no BGP message\n")
+        sys.stderr.write(f"  skipped {count:,} of MRT type {name}, which hold no BGP message or route\n")
     if one.fault:
         sys.stderr.write(f"  {one.fault.cause}\n")
 

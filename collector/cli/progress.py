@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TextIO
 
 _PATIENCE = 1.0
@@ -28,7 +29,8 @@ class Progress:
         self._of = of
         self._stream = stream
         self._done = 0
-        self._next = time.monotonic() + _PATIENCE
+        self._began = time.monotonic()
+        self._next = self._began + _PATIENCE
         self._shown = False
 
     def advance(self, more: int = 1) -> None:
@@ -57,7 +59,16 @@ class Progress:
         # More may have come since they were counted.
         share = min(self._done / self.total, 1)
         done = int(share * _WIDTH)
-        return f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} {self._of}"
+        bar = f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} {self._of}"
+        return f"{bar}{self._pace(share)}"
+
+    def _pace(self, share: float) -> str:
+        """How many in a second, and how long it takes still."""
+        seconds = time.monotonic() - self._began
+        if not share or not seconds:
+            return ""
+        left = timedelta(seconds=round(seconds / share - seconds))
+        return f", {self._done / seconds:,.0f}/s, {left} left"
 
 
 @contextmanager

@@ -30,7 +30,8 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
         entry = cast("HistoryEntry", answer)
         if entry.event != "gap" and entry.object is None:
             kind, rest = _body(entry)
-            form = "BGP4MP" if entry.path_id is None else "BGP4MP_AP"
+            form = "TABLE_DUMP2" if entry.event == "table" else "BGP4MP"
+            form += "" if entry.path_id is None else "_AP"
             stream.write(f"{_joined(form, *_begin(entry.ts, kind, entry.peer), *rest)}\n")
             count += 1
     return count
@@ -71,10 +72,10 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[object, ...]]:
         up = entry.event == "session_up"
         return "STATE", (_OPEN_CONFIRM, _ESTABLISHED) if up else (_ESTABLISHED, _IDLE)
     prefix = (entry.prefix,) if entry.path_id is None else (entry.prefix, entry.path_id)
-    if entry.event != "announce":
+    if entry.event not in ("announce", "table"):
         # A session's end takes a route away without a word; bgpdump has no other for it.
         return "W", prefix
-    return "A", (*prefix, *_attributes(vars(entry)))
+    return "B" if entry.event == "table" else "A", (*prefix, *_attributes(vars(entry)))
 
 
 def _attributes(said: Mapping[str, Any]) -> tuple[object, ...]:

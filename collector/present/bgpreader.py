@@ -26,7 +26,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
         entry = cast("HistoryEntry", answer)
         if entry.event != "gap" and entry.object is None:
             kind, rest = _body(entry)
-            stream.write(f"{_joined('U', kind, *_begin(entry.ts, entry), *rest)}\n")
+            stream.write(f"{_joined('R' if kind == 'R' else 'U', kind, *_begin(entry.ts, entry), *rest)}\n")
             count += 1
     return count
 
@@ -62,9 +62,9 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
     if entry.prefix is None:
         up = entry.event == "session_up"
         return "S", ("", "", "", "", "", *(("OPENCONFIRM", "ESTABLISHED") if up else ("ESTABLISHED", "IDLE")))
-    if entry.event != "announce":
+    if entry.event not in ("announce", "table"):
         return "W", (entry.prefix, "", "", "", "", "", "")
-    return "A", (entry.prefix, *_attributes(vars(entry)))
+    return "R" if entry.event == "table" else "A", (entry.prefix, *_attributes(vars(entry)))
 
 
 def _attributes(said: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import bson
+
+from collector.query.attributes import answered
+from collector.rib.routes import RouteEntry, RouteKey, moment
 from schemas.attributes import malformed
+from schemas.documents import Snapshot
 from schemas.query import Event, HistoryEntry
 from schemas.stored import GapDocument, GroupDocument, SessionDocument, UpdateDocument
 
@@ -20,6 +25,7 @@ _NOT_LOST = {
     "reject": "a line could not be read, and may have said anything of its routes: it is in `rejects`",
     "session": "it speaks on in a session whose begin, or going on, was not heard",
     "router": "its router could not be heard",
+    "table": "its table in a RIB dump is not what the UPDATEs before it come to",
 }
 
 
@@ -52,6 +58,24 @@ def route_entry(
     )
 
 
+def table_entry(table: Snapshot, key: RouteKey, held: RouteEntry) -> HistoryEntry:
+    """A route of a peer's table in a RIB dump."""
+    return HistoryEntry.model_validate(
+        {
+            **answered(bson.decode(held.facts)),
+            "ts": table.ts,
+            "peer": table.peer,
+            "collector": table.collector,
+            "event": "table",
+            "prefix": key.nlri,
+            "family": key.family,
+            "rd": key.rd,
+            "path_id": key.path_id,
+            "since": moment(held.since),
+        }
+    )
+
+
 def session_entry(session: SessionDocument, event: Event) -> HistoryEntry:
     """A session's begin or end."""
     ended = event == "session_end"
@@ -66,8 +90,6 @@ def session_entry(session: SessionDocument, event: Event) -> HistoryEntry:
 
 def gap_entry(gap: GapDocument, prefix: str | None = None) -> HistoryEntry:
     """A gap: what was said of the prefix meanwhile is not known."""
-    lines = gap.get("lines")
-    count = "unknown lines" if lines is None else f"{lines} line{'s' * (lines != 1)}"
     family = "ipv6 unicast" if prefix and ":" in prefix else "ipv4 unicast"
     return HistoryEntry(
         ts=gap["ts"],
@@ -77,13 +99,16 @@ def gap_entry(gap: GapDocument, prefix: str | None = None) -> HistoryEntry:
         prefix=prefix,
         family=family if prefix else None,
         since=gap.get("after"),
-        lines=lines,
-        reason=_words(gap, count),
+        lines=gap.get("lines"),
+        reason=_reason(gap),
     )
 
 
-def _words(gap: GapDocument, count: str) -> str:
-    cause = gap["cause"]
+def _reason(gap: GapDocument) -> str:
+    lines, cause = gap.get("lines"), gap["cause"]
+    count = "unknown lines" if lines is None else f"{lines} line{'s' * (lines != 1)}"
+    if cause == "table" and "reason" in gap:
+        return gap["reason"]
     if cause == "router" and "reason" in gap:
         return f"{_NOT_LOST[cause]}: {gap['reason']}"
     return _NOT_LOST.get(cause) or f"{count} lost: {_HOW_LOST[cause]}"

@@ -24,7 +24,13 @@ from schemas.query import HistoryEntry, Route
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-KINDS = {"announce": "announce", "withdraw": "withdraw", "session_up": "session", "session_end": "session"}
+KINDS = {
+    "announce": "announce",
+    "withdraw": "withdraw",
+    "table": "table",
+    "session_up": "session",
+    "session_end": "session",
+}
 """The kind, as `--elem` names it, of each event; a gap is of every kind."""
 _OF_IP = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup", "rtc")
 _WITH_PREFIXES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
@@ -75,7 +81,7 @@ class Filter:
     next_hops: Choice[str] | None = None
     families: Choice[str] | None = None
     elems: Choice[str] | None = None
-    """`announce`, `withdraw`, `session`."""
+    """`announce`, `withdraw`, `session`, `table`."""
     med: Choice[int] | None = None
     local_pref: Choice[int] | None = None
     attributes: Choice[Asked] | None = None
@@ -175,7 +181,7 @@ class Filter:
         return _within(peer.address, self._networks, whole=False)
 
     def wants(self, kind: str) -> bool:
-        """Whether entries of a kind (`announce`, `withdraw`, `session`) can match."""
+        """Whether entries of a kind (`announce`, `withdraw`, `session`, `table`) can match."""
         return self.elems is None or self.elems.allows([kind])
 
     # --- of one entry, or route -------------------------------------------------------------------------------------

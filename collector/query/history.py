@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from collector.query import streams
 from collector.query.attributes import answered
-from collector.query.entries import gap_entry, route_entry
+from collector.query.entries import gap_entry, route_entry, table_entry
 from collector.query.filters import Choice, Filter
 from collector.query.last_announced import LastAnnounced
 from collector.query.routes import AnnouncedRoute, route_of
-from collector.query.streams import GapRow, Row, SessionRow, UpdateRow, merge
+from collector.query.streams import GapRow, Row, SessionRow, TableRow, UpdateRow, merge
 from collector.rib.routes import groups
 from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER
@@ -46,7 +46,8 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     if filters.start is not None:
         await _look_back(store, question, last)
     said = await _updates(store, question)
-    async with aclosing(merge(*said, _ends(store, filters), streams.gap_rows(store, filters))) as rows:
+    said_beside = _ends(store, filters), streams.gap_rows(store, filters), streams.table_rows(store, prefix, filters)
+    async with aclosing(merge(*said, *said_beside)) as rows:
         async for row in rows:
             for entry in entries_of(row, prefix, last):
                 if filters.matches(entry):
@@ -59,6 +60,8 @@ def entries_of(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[Hist
         yield gap_entry(row.document, prefix)
     elif isinstance(row, SessionRow):
         yield from _end(row.document, last)
+    elif isinstance(row, TableRow):
+        yield from _go_on_from(row, last)
     elif isinstance(row, UpdateRow):
         yield from _follow(row, prefix, last)
 
@@ -87,6 +90,15 @@ def _end(session: SessionDocument, last: LastRoutesOfPrefix) -> Iterator[History
         yield HistoryEntry.model_validate({**_carried(stood), **own})
 
 
+def _go_on_from(row: TableRow, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
+    """What a RIB dump has of the prefix; what else was known of its session stands no more."""
+    last.end(lambda route: bool(route[0] == row.table.session))
+    for key, held in row.routes:
+        entry = table_entry(row.table, key, held)
+        last.announce((row.table.session, key), entry)
+        yield entry
+
+
 def _carried(entry: HistoryEntry) -> Mapping[str, Any]:
     return entry.model_dump(include=set(_CARRIED))
 
@@ -98,8 +110,9 @@ async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPre
     for session in await streams.sessions(store, begun):
         peer = Choice((session["peer"]["address"],))
         part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
-        async for row in merge(*await _updates(store, part)):
-            for _ in _follow(row, question.prefix, last):
+        said: list[AsyncGenerator[Row, None]] = [*await _updates(store, part)]
+        async for row in merge(*said, streams.table_rows(store, question.prefix, part.filters)):
+            for _ in _entries(row, question.prefix, last):
                 pass
 
 

@@ -22,6 +22,7 @@ from bson import ObjectId
 from collector.query.attributes import answered
 from collector.rib import snapshots
 from collector.rib.fold import Fold
+from collector.rib.pages import families, pack
 from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
 from collector.rib.snapshots import Beside, Stored
 from collector.store.mongo import Store
@@ -40,6 +41,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _COUNTED_AT_ONCE = 20_000
 """Of a table with more routes those are counted that stood when it was stored last: to fold what was said since takes
 up to two seconds a peer."""
+_BEGINNING = datetime.fromtimestamp(0, UTC)
 _TEMPLATES = 5000
 """Routes that are remembered, one for each set of attributes."""
 
@@ -103,6 +105,8 @@ class PeerRib:
     """The session had ended, its peer restarts gracefully, and may keep its routes (RFC 4724)."""
     on_read: Callable[[int], None] = lambda _: None
     """Called with how much more has been read: routes of tables, and UPDATEs behind them."""
+    dump: Snapshot | None = None
+    """The last RIB dump that has its table: what was said before is not asked."""
     _templates: dict[bytes, Route] = field(default_factory=dict)
 
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
@@ -140,7 +144,7 @@ class PeerRib:
         if self.mended:
             total = Counter[str]()
             async for items in self.table():
-                total.update(snapshots.families(items))
+                total.update(families(items))
             return RouteCount(total)
         stored = await self._stored()
         if stored and stored.newest.standing is not None:
@@ -156,8 +160,10 @@ class PeerRib:
         return stored.whole.routes if stored else 0
 
     async def few(self, prefixes: Collection[str]) -> Items:
-        """The routes of some prefixes, in their order; no table is needed for that."""
+        """The routes of some prefixes, in their order; of tables only a dump is needed for that."""
         fold = Fold(self.session["_id"], only=prefixes)
+        if self.dump and (dumped := await snapshots.routes_to(self.store, self.dump, prefixes)):
+            fold.begin_with([pack(dumped)], len(dumped))
         async for update in self._updates_of(prefixes):
             await fold.add(update)
         return [(key, held) for _, key, held in fold.changes() if self._stands(key, held)]
@@ -232,7 +238,8 @@ class PeerRib:
         return fold
 
     async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[UpdateDocument]:
-        span = {"$gte": self.session["since"], **({"$lte": self.end} if self.end else {})}
+        begin = self.dump.ts if self.dump else self.session["since"]
+        span = {"$gte": begin, **({"$lte": self.end} if self.end else {})}
         query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
         found: dict[ObjectId, UpdateDocument] = {}
         for some in pieces(list(prefixes), (await self.store.traits()).prefixes):
@@ -264,11 +271,12 @@ async def standing(store: Store, at: datetime | None, *, peer: str | None = None
 async def known(store: Store, session: SessionDocument, at: datetime | None, *, stale: bool = False) -> PeerRib:
     """What is known of one session at a moment; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
-    gap = await _last_gap(store, session, end)
+    dump = await snapshots.newest_dump(store, session, end)
+    gap = await _last_gap(store, session, end, dump.ts if dump else None)
     mended = dict(_resent(session, end))
     if gap:
         mended.update({family: begin async for family, begin in _refreshes(store, session, gap, end)})
-    return PeerRib(store, session, end, gap, mended, stale)
+    return PeerRib(store, session, end, gap, mended, stale, dump=dump)
 
 
 # --- what is read ---------------------------------------------------------------------------------------------------
@@ -320,20 +328,30 @@ def _restart_time(session: SessionDocument) -> timedelta:
     return timedelta(0)
 
 
-async def _last_gap(store: Store, session: SessionDocument, end: datetime | None) -> LastGap | None:
+async def _last_gap(
+    store: Store, session: SessionDocument, end: datetime | None, dumped: datetime | None
+) -> LastGap | None:
+    """The last gap of a session's peer that hides something, up to a time: none before a RIB dump does."""
     # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
-    begin = "$gte" if session["began"] == "seen" else "$gt"
-    span = {begin: session["since"], **({"$lte": end} if end else {})}
-    fields = ("collector", "peer", "ts", "after", "line")
+    begin = "$gte" if dumped or session["began"] == "seen" else "$gt"
+    span = {begin: dumped or session["since"], **({"$lte": end} if end else {})}
+    fields = ("collector", "peer", "ts", "after", "line", "cause")
     last: list[GapDocument] = []
     for names in pieces(_names(session["peer"]["address"]), (await store.traits()).keys):
         query = {"peer.address": {"$in": names}, "ts": span}
         async with aclosing(store.find("gaps", query, sort=NEWEST_FIRST, fields=fields)) as gaps:
             async for gap in gaps:
+                if gap["cause"] == "table":  # what is missing is missing before the dump
+                    continue
                 if gap["collector"] == session["collector"] and _at(gap["peer"]) == _at(session["peer"]):
                     last.append(gap)
                     break
-    return LastGap.of(max(last, key=lambda gap: (gap["ts"], gap["_id"]))) if last else None
+    if not last:
+        return None
+    newest = max(last, key=lambda gap: (gap["ts"], gap["_id"]))
+    # What a dump has is sure, also where another part of it cannot be read.
+    found = LastGap.of(newest)
+    return found._replace(behind=_BEGINNING) if newest["ts"] == dumped else found
 
 
 def _at(peer: PeerDocument) -> tuple[str | None, ...]:

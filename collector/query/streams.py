@@ -16,6 +16,8 @@ from typing import Literal, NamedTuple, TypeVar
 from bson import ObjectId
 
 from collector.query.filters import Filter
+from collector.rib.routes import Items
+from collector.rib.snapshots import routes_to
 from collector.store.mongo import Store
 from collector.store.updates import (
     IN_ORDER,
@@ -26,7 +28,8 @@ from collector.store.updates import (
     updates_of_peer,
     updates_within,
 )
-from schemas.message import Peer
+from schemas.documents import Snapshot
+from schemas.message import Peer, name_order
 from schemas.stored import GapDocument, MessageDocument, SessionDocument, UpdateDocument
 
 SLACK = timedelta(seconds=2)
@@ -73,7 +76,16 @@ class MessageRow(NamedTuple):
     document: MessageDocument
 
 
-Row = UpdateRow | SessionRow | GapRow | MessageRow
+class TableRow(NamedTuple):
+    """A peer's table in a RIB dump, and its routes to one prefix; see `Row`."""
+
+    ts: datetime
+    rank: bytes
+    table: Snapshot
+    routes: Items
+
+
+Row = UpdateRow | SessionRow | GapRow | MessageRow | TableRow
 """Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
 R = TypeVar("R", bound=Row)
 
@@ -142,6 +154,19 @@ async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[GapRow, None
     async for gap in store.find("gaps", query, sort=IN_ORDER):
         if "peer" in gap and filters.of_peer(Peer.model_validate(gap["peer"])):
             yield GapRow(gap["ts"], _place(gap), gap)
+
+
+async def table_rows(store: Store, prefix: str, filters: Filter) -> AsyncGenerator[TableRow, None]:
+    """What RIB dumps have of one prefix; ahead of all that was said in their moment."""
+    start, end = filters.start, filters.end
+    times = [one for one in await store.dump_times() if (not start or start <= one) and (not end or one < end)]
+    if not times:
+        return
+    query = {"ts": {"$in": times}, "dump": {"$exists": True}}
+    tables = [Snapshot.model_validate(document) async for document in store.find("snapshots", query)]
+    for table in sorted(tables, key=lambda one: (one.ts, name_order(one.peer.name), one.collector)):
+        if table.complete and filters.of_peer(table.peer):
+            yield TableRow(table.ts, b"", table, await routes_to(store, table, (prefix,)))
 
 
 def _place(gap: GapDocument) -> bytes:

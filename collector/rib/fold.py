@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import os
-import weakref
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import bson
 
-from collector.rib.pages import pack, unpack
+from collector.rib.pages import pack
 from collector.rib.routes import (
     BEHIND_PREFIXES,
     WITHDRAWN,
@@ -27,14 +25,11 @@ from collector.rib.routes import (
     milliseconds,
     order,
 )
+from collector.rib.runs import RUN_ROUTES, Change, Runs
 from schemas.stored import GroupDocument, UpdateDocument
-
-Change = tuple[bytes, RouteKey, RouteEntry]
-"""Where a route stands, which it is, and what was said last of it."""
 
 MOST_CHANGES = 20_000
 """That are held as they are, some 8 MB; more are packed, to a tenth."""
-_RUN_ROUTES = 500
 _OF_KEY = {"family", "rd", "path_id", "nlri", "host_bits", "objects"}
 
 
@@ -51,7 +46,7 @@ class Fold:
         self.updates = 0
         """How many of the session's UPDATEs there were."""
         self._changes: dict[RouteKey, RouteEntry] = {}
-        self._runs = _Runs()
+        self._runs = Runs()
         self._session = session
         self._only = None if only is None else frozenset(only)
         self._span = span
@@ -99,7 +94,7 @@ class Fold:
 
     def _pack(self) -> None:
         items = [(key, held) for _, key, held in self._sorted()]
-        packed = [pack(items[at : at + _RUN_ROUTES]) for at in range(0, len(items), _RUN_ROUTES)]
+        packed = [pack(items[at : at + RUN_ROUTES]) for at in range(0, len(items), RUN_ROUTES)]
         self._runs.append(packed, len(items))
         self._changes.clear()
 
@@ -121,42 +116,3 @@ class Fold:
 
 def _place(change: Change) -> bytes:
     return change[0]
-
-
-class _Page(NamedTuple):
-    offset: int
-    size: int
-
-
-class _Runs:
-    """Changes of before, each run in the order of routes, packed, in memory of the kernel's.
-
-    In our own heap small pieces that stay, among large ones that go, would hold it at its largest.
-    """
-
-    def __init__(self) -> None:
-        self.routes = 0
-        self._runs: list[list[_Page]] = []
-        self._file: int | None = None
-
-    def append(self, pages: Sequence[bytes], routes: int) -> None:
-        """Take a run that is newer than all before it."""
-        self.routes += routes
-        if self._file is None:
-            self._file = os.memfd_create("changes")
-            weakref.finalize(self, os.close, self._file)
-        run = []
-        for page in pages:
-            run.append(_Page(os.lseek(self._file, 0, os.SEEK_END), len(page)))
-            os.write(self._file, page)
-        self._runs.append(run)
-
-    def newest_first(self) -> list[Iterator[Change]]:
-        """Each run's changes."""
-        return [self._read(run) for run in reversed(self._runs)]
-
-    def _read(self, run: list[_Page]) -> Iterator[Change]:
-        for page in run:
-            assert self._file is not None  # noqa: S101  # a run is in it
-            for key, held in unpack(os.pread(self._file, page.size, page.offset)):
-                yield order(key), key, held

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections import Counter
+from collections.abc import Mapping
 from itertools import repeat
+from typing import NamedTuple
 
 import bson
 import zstandard
 
-from collector.rib.routes import WITHDRAWN, Items, RouteEntry, RouteKey
+from collector.rib.routes import WITHDRAWN, Items, RouteEntry, RouteKey, order
 
 ROUTES = 4000
 """Of one page: what is read, and held, at once."""
@@ -22,6 +25,28 @@ _LEVEL = 3
 _NO_PATH_ID = -1
 _new = tuple.__new__
 """A named tuple by its name takes twice as long, and a page has thousands."""
+
+
+class Page(NamedTuple):
+    """A page, and which routes it has."""
+
+    packed: bytes
+    routes: int
+    first: bytes
+    last: bytes
+    """Where its first and its last route stand in the order of all."""
+    families: Mapping[str, int]
+    """How many routes of each it has."""
+
+
+def page_of(items: Items) -> Page:
+    """Routes, in their order, as a page."""
+    return Page(pack(items), len(items), order(items[0][0]), order(items[-1][0]), families(items))
+
+
+def families(items: Items) -> Counter[str]:
+    """How many routes there are of each family."""
+    return Counter(key.family for key, _ in items)
 
 
 def pack(items: Items) -> bytes:

@@ -150,7 +150,7 @@ class Projector:
         left = [
             snapshot
             async for snapshot in snapshots.every(self._store, {"session": session})
-            if not snapshots.is_good(snapshot) and snapshot.written < self._began
+            if not snapshots.is_good(snapshot) and snapshot.dump is None and snapshot.written < self._began
         ]
         await snapshots.remove(self._store, left)
 
@@ -158,7 +158,7 @@ class Projector:
         """Make the tables anew of one session that has ended and has some of an older version."""
         if self._outdated is None:
             old = snapshots.every(self._store, {"collector": self._collector})
-            self._outdated = {one.session async for one in old if not snapshots.is_good(one)}
+            self._outdated = {one.session async for one in old if not snapshots.is_good(one) and one.dump is None}
         if not self._outdated:
             return
         key = self._outdated.pop()
@@ -176,14 +176,15 @@ class Projector:
             limit = datetime.now(UTC) - timedelta(days=days)
             needed |= await snapshots.bases(self._store, limit)
             async for snapshot in snapshots.every(self._store, {"ts": {"$lt": limit}, **kind}):
-                if snapshot.collector == self._collector and snapshot.key not in needed:
+                is_ours = snapshot.collector == self._collector and snapshot.dump is None
+                if is_ours and snapshot.key not in needed:
                     await snapshots.remove(self._store, [snapshot])
 
 
 async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
     """Throw the stored tables of all collectors away, and make them anew from the archive.
 
-    Those stay that the archive cannot make any more, since UPDATEs that are in them have been removed ([retention]).
+    Those stay that the archive cannot make: of RIB dumps, and those of which UPDATEs have been removed ([retention]).
 
     Args:
         store: the archive; collectors may be at work meanwhile.
@@ -196,36 +197,37 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     sessions = [one async for one in store.find("sessions", {}, sort=(("_id", 1),))]
     known = {session["_id"] for session in sessions}
     async for snapshot in snapshots.every(store, {}):
-        if snapshot.session not in known:
+        if snapshot.session not in known and snapshot.dump is None:
             await snapshots.remove(store, [snapshot])
     count = 0
     for number, session in enumerate(sessions):
         told(number, len(sessions))
-        stay = await _remove_what_can_be_made(store, session)
-        count += len(stay)
-        stored = await snapshots.newest(store, session["_id"]) if stay else None
+        stay, begin = await _remove_what_can_be_made(store, session)
+        count += stay
+        stored = await snapshots.newest(store, session["_id"], begin) if begin else None
         count += len([stored async for stored in project(store, session, stored, rhythm)])
     told(len(sessions), len(sessions))
     return count
 
 
-async def _remove_what_can_be_made(store: Store, session: SessionDocument) -> list[Snapshot]:
-    """Remove a session's tables, but for those that its UPDATEs do not make any more, and the first behind these.
+async def _remove_what_can_be_made(store: Store, session: SessionDocument) -> tuple[int, datetime | None]:
+    """Remove a session's tables, but for those that its UPDATEs do not make, or not any more, and the first behind.
 
     Returns:
-        Those that stay.
+        How many stay, and from when on they are to be made anew; None is from the session's begin.
     """
     found = [one async for one in snapshots.every(store, {"session": session["_id"]})]
     seconds = (await store.lifetimes()).get("updates_days")
     kept = datetime.now(UTC) - timedelta(seconds=seconds) + _REMOVED_MEANWHILE if seconds else session["since"]
-    stay: list[Snapshot] = []
+    old: list[Snapshot] = []
     if session["since"] < kept:
         whole = [one for one in found if snapshots.is_good(one) and await snapshots.has_all_parts(store, one)]
         keys = {one.key for one in whole}
         whole = sorted((one for one in whole if one.base is None or one.base in keys), key=lambda one: one.ts)
-        stay = [one for one in whole if one.ts < kept] + [one for one in whole if one.ts >= kept][:1]
-    await snapshots.remove(store, [one for one in found if one not in stay])
-    return stay
+        old = [one for one in whole if one.ts < kept] + [one for one in whole if one.ts >= kept][:1]
+    gone = [one for one in found if one not in old and one.dump is None]
+    await snapshots.remove(store, gone)
+    return len(found) - len(gone), max((one.ts for one in old), default=None)
 
 
 async def project(
@@ -245,16 +247,19 @@ async def project(
     if not pending or not (marks or pending >= rhythm.updates):
         return
     course = _Course(store, session, stored, await snapshots.begin_fold(store, session["_id"], stored))
-    for end in sorted({*marks, last}):
+    dumps = {dump.ts: dump async for dump in snapshots.dumps_from(store, session, course.begin)}
+    for end in sorted({*marks, *dumps, last}):
         async for update in course.updates(end):
             if course.stored and course.pending >= rhythm.updates and update["ts"] > course.heard:
                 yield await course.store_at(update["ts"])
             await course.add(update)
         course.begin = end
+        if end in dumps:
+            course.go_on_from(dumps[end])
         # Where nothing was said before a mark that is not the last, the table before it serves as well.
-        if end in marks and (course.pending or end == marks[-1]):
+        elif end in marks and (course.pending or end == marks[-1]):
             yield await course.store_at(end, whole=True)
-    if session["updates"] - course.count >= rhythm.updates:
+    if session["updates"] - course.count >= rhythm.updates and last not in dumps:
         yield await course.store_at(last)
 
 
@@ -284,6 +289,11 @@ class _Course:
         await self._fold.add(update)
         self.pending += self._fold.updates - before
         self.heard = update["ts"]
+
+    def go_on_from(self, dump: Snapshot) -> None:
+        """Go on from the table of a RIB dump, whatever was said before it."""
+        self.stored, self._fold = Stored(dump), Fold(self._session["_id"])
+        self.count, self.pending, self.heard = dump.updates, 0, dump.ts
 
     async def store_at(self, ts: datetime, *, whole: bool = False) -> Stored:
         """Store how things stand before a time: the whole table, or what has changed where that is little."""

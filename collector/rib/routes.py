@@ -152,10 +152,15 @@ def order(key: RouteKey) -> bytes:
     rest = f"{family} {rd or ''}".encode() + (path_id or 0).to_bytes(4)
     if not key.is_prefix:
         return BEHIND_PREFIXES + nlri.encode() + b"\0" + rest
-    address, _, length = nlri.partition("/")
+    return place(nlri) + rest
+
+
+def place(prefix: str) -> bytes:
+    """With what the order of all routes to a prefix begins."""
+    address, _, length = prefix.partition("/")
     if ":" in address:
-        return b"\x05" + socket.inet_pton(socket.AF_INET6, address) + bytes((int(length),)) + rest
-    return b"\x04" + socket.inet_pton(socket.AF_INET, address) + bytes((int(length),)) + rest
+        return b"\x05" + socket.inet_pton(socket.AF_INET6, address) + bytes((int(length),))
+    return b"\x04" + socket.inet_pton(socket.AF_INET, address) + bytes((int(length),))
 
 
 def within(prefix: str) -> Range:

@@ -31,8 +31,10 @@ from bson import ObjectId
 
 from collector.errors import StoreError
 from collector.rib import pages
-from collector.rib.fold import Change, Fold
-from collector.rib.routes import BEHIND_PREFIXES, WITHDRAWN, Items, Range, RouteEntry, RouteKey, order
+from collector.rib.fold import Fold
+from collector.rib.pages import Page
+from collector.rib.routes import BEHIND_PREFIXES, WITHDRAWN, Items, Range, RouteEntry, RouteKey, order, place
+from collector.rib.runs import Change
 from collector.store.mongo import Document, Store
 from collector.store.updates import NEWEST_FIRST, pieces
 from collector.tasks import end
@@ -75,6 +77,39 @@ async def newest(store: Store, session: ObjectId, at: datetime | None = None) ->
             if is_good(snapshot) and (stored := await _with_base(store, snapshot)):
                 return stored
     return None
+
+
+async def newest_dump(store: Store, session: SessionDocument, at: datetime | None = None) -> Snapshot | None:
+    """The newest table that a RIB dump gave of a session, of those up to a time; None where there is none."""
+    if "exabgp_pid" in session:  # nobody dumps what ExaBGP hears
+        return None
+    query = {"session": session["_id"], "dump": {"$exists": True}, **({"ts": {"$lte": at}} if at else {})}
+    async for document in store.find("snapshots", query, sort=NEWEST_FIRST):
+        if (snapshot := Snapshot.model_validate(document)).complete:
+            return snapshot
+    return None
+
+
+async def dumps_from(store: Store, session: SessionDocument, begin: datetime) -> AsyncIterator[Snapshot]:
+    """The tables that RIB dumps gave of a session from a time on."""
+    if "exabgp_pid" not in session:
+        async for one in every(store, {"session": session["_id"], "ts": {"$gte": begin}, "dump": {"$exists": True}}):
+            if one.complete:
+                yield one
+
+
+async def routes_to(store: Store, snapshot: Snapshot, prefixes: Collection[str]) -> Items:
+    """What a whole table has of some prefixes, in order; only parts are read in which they may be.
+
+    Raises:
+        StoreError: it was removed meanwhile.
+    """
+    places = [place(prefix) for prefix in prefixes]
+    found: Items = []
+    for part in snapshot.parts:
+        if any(part.first[: len(one)] <= one <= part.last for one in places):
+            found += [item for item in await _read(store, snapshot, part) if item[0].nlri in prefixes]
+    return found
 
 
 async def _with_base(store: Store, snapshot: Snapshot) -> Stored | None:
@@ -217,16 +252,11 @@ async def count(store: Store, whole: Snapshot | None, fold: Fold) -> Counter[str
         if of_part or stored is None:
             items = await read()
             if stored is not None:
-                total.subtract(families(items))
-            total.update(families(await asyncio.to_thread(_merge, items, of_part)))
+                total.subtract(pages.families(items))
+            total.update(pages.families(await asyncio.to_thread(_merge, items, of_part)))
     while rest := await changes.some(pages.ROUTES):
-        total.update(families(await asyncio.to_thread(_merge, [], rest)))
+        total.update(pages.families(await asyncio.to_thread(_merge, [], rest)))
     return +total
-
-
-def families(items: Items) -> Counter[str]:
-    """How many routes there are of each family."""
-    return Counter(key.family for key, _ in items)
 
 
 async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) -> AsyncIterator[list[Beside]]:
@@ -299,7 +329,7 @@ async def write(
         StoreError: somebody removed it meanwhile.
     """
     snapshot = await _empty(store, session, ts, updates)
-    return await _write(store, snapshot, _pages(changed(store, base, fold)))
+    return await _write(store, snapshot, _packed_pages(_pages(changed(store, base, fold))))
 
 
 async def write_changes(
@@ -308,7 +338,26 @@ async def write_changes(
     """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
     snapshot = await _empty(store, session, ts, updates, base.key)
     snapshot.standing = await count(store, base, fold)
-    return await _write(store, snapshot, _changes(fold))
+    return await _write(store, snapshot, _packed_pages(_changes(fold)))
+
+
+async def write_dump(
+    store: Store, session: SessionDocument, ts: datetime, table: AsyncIterator[Page], *, updates: int, dump: str
+) -> Snapshot:
+    """Store a session's table as a RIB dump has it; harmless to repeat. What was made of UPDATEs behind it goes.
+
+    Args:
+        store: the archive.
+        session: its document.
+        ts: the dump's time.
+        table: all of its routes, in their order.
+        updates: so many UPDATEs the session had by then.
+        dump: the dump's name.
+    """
+    later = every(store, {"session": session["_id"], "ts": {"$gte": ts}})
+    await remove(store, [one async for one in later if one.dump is None])
+    snapshot = (await _empty(store, session, ts, updates)).model_copy(update={"dump": dump})
+    return await _write(store, snapshot, table)
 
 
 async def _empty(
@@ -342,17 +391,16 @@ async def _free(
         key = key_behind(key)
 
 
-async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) -> Snapshot:
+async def _write(store: Store, snapshot: Snapshot, table: AsyncIterator[Page]) -> Snapshot:
     await store.replace("snapshots", [snapshot.to_document()])
     waiting: list[Document] = []
     total: Counter[str] = Counter()
-    async for items in paged:
-        total.update(families(items))
+    async for page in table:
+        total.update(page.families)
         whose = {"snapshot": snapshot.key, "part": len(snapshot.parts)}
-        part = await _part(store, snapshot, items, whose)
+        part = await _part(store, snapshot, page, whose)
         snapshot.parts.append(part)
-        packed = await asyncio.to_thread(pages.pack, items)
-        waiting.append({"_id": part.key, "v": snapshot.v, **whose, "routes": packed})
+        waiting.append({"_id": part.key, "v": snapshot.v, **whose, "routes": page.packed})
         if len(waiting) == _AT_ONCE:
             await store.replace("snapshot_parts", waiting)
             waiting = []
@@ -367,15 +415,20 @@ async def _write(store: Store, snapshot: Snapshot, paged: AsyncIterator[Items]) 
     return snapshot
 
 
-async def _part(store: Store, snapshot: Snapshot, items: Items, whose: Mapping[str, Any]) -> SnapshotPart:
+async def _part(store: Store, snapshot: Snapshot, page: Page, whose: Mapping[str, Any]) -> SnapshotPart:
     number = collector_number(snapshot.collector)
     key = make_snapshot_key(snapshot.ts, number, snapshot.session, len(snapshot.parts))
     return SnapshotPart(
         key=await _free(store, "snapshot_parts", key, whose, [part.key for part in snapshot.parts]),
-        routes=len(items),
-        first=order(items[0][0]),
-        last=order(items[-1][0]),
+        routes=page.routes,
+        first=page.first,
+        last=page.last,
     )
+
+
+async def _packed_pages(paged: AsyncIterator[Items]) -> AsyncIterator[Page]:
+    async for items in paged:
+        yield await asyncio.to_thread(pages.page_of, items)
 
 
 async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:

@@ -15,9 +15,14 @@ from collector.errors import ImportFileError, ReplayError
 from collector.sources.pcap.capture import is_capture
 from collector.sources.pcap.records import Capture
 
+_AHEAD = 30
+"""So many seconds a RIB dump stands before updates of its time: these may begin before their nominal one."""
+
 
 class ImportFiles:
-    """Files of each kind in the order of their first records. What comes on stdin is in a file of its own meanwhile.
+    """Files of each kind in the order of their first records, RIB dumps ahead of updates that follow them.
+
+    What comes on stdin is in a file of its own meanwhile.
 
     Args:
         names: paths of files or of folders, or `-`.
@@ -30,9 +35,9 @@ class ImportFiles:
     def __init__(self, names: Sequence[str]) -> None:
         self._own: list[Path] = []
         self.paths: list[Path] = []
-        """Those of updates."""
-        self.tables: list[Path] = []
-        """RIB dumps."""
+        """Those of MRT."""
+        self.dumps: set[Path] = set()
+        """Those of them that are RIB dumps."""
         self.captures: list[Capture] = []
         self._names = names
 
@@ -50,14 +55,14 @@ class ImportFiles:
                 if must:
                     raise
                 continue
+            times[path] = int.from_bytes(first[:4])
+            self.paths.append(path)
             if mrt.is_of_table(first):
-                self.tables.append(path)
-            else:
-                times[path] = int.from_bytes(first[:4])
-                self.paths.append(path)
+                self.dumps.add(path)
+                times[path] -= _AHEAD
         self.paths.sort(key=lambda path: (times[path], path.name))
         self.captures.sort(key=lambda capture: (times[capture.path], capture.path.name))
-        if not self.paths and not self.tables and not self.captures:
+        if not self.paths and not self.captures:
             raise ImportFileError(
                 f"there is no MRT file in {', '.join(self._names)}, and no capture", "name files, or their folder"
             )

@@ -133,6 +133,11 @@ class Meta:
         """What is known of each file that was imported under a collector's name."""
         return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "collector": collector})]
 
+    async def dump_times(self) -> list[datetime]:
+        """The times of the RIB dumps in all files, also in those that are still being imported."""
+        dumps = self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "dump": True}, ["times"])
+        return sorted({ts async for one in dumps for ts in one.get("times", ())})
+
     async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write down that a file is being imported, and give it a number of its own; what is known if it was before."""
         key = f"{_IMPORT}{collector_number(collector):06x}:{digest}"

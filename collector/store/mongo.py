@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
@@ -247,6 +248,11 @@ class Store:
         """Write down how far an import is; see `Meta.note_import`."""
         with self._errors():
             await self._meta.note_import(key, facts)
+
+    async def dump_times(self) -> list[datetime]:
+        """The times of all RIB dumps that were imported."""
+        with self._errors():
+            return await self._meta.dump_times()
 
     # --- writes -------------------------------------------------------------------------------------------------
 

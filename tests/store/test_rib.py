@@ -128,7 +128,7 @@ def as_stand(routes: list[Route]) -> Stand:
 async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table after every few UPDATEs, in parts of two routes; what is folded for it is packed in between."""
     monkeypatch.setattr(fold, "MOST_CHANGES", 3)
-    monkeypatch.setattr(fold, "_RUN_ROUTES", 2)
+    monkeypatch.setattr(fold, "RUN_ROUTES", 2)
     monkeypatch.setattr(pages, "ROUTES", 2)
     updates = [one async for one in store.find("updates", {}, sort=(("_id", 1),))]
     async for session in store.find("sessions", {}):

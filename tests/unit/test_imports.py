@@ -28,6 +28,7 @@ ROOMS = [
     {"collector.sources.pcap", "collector.sources.ris_live"},
     {"collector.sources.known", "collector.sources.files"},
     {"collector.query"},
+    {"collector.dumps"},
     {"bgpledger"},
     {"collector.present", "collector.export"},
     {"collector.daemon", "collector.doctor", "collector.demo", "collector.http"},

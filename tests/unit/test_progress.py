@@ -22,7 +22,7 @@ def test_it_is_shown_when_it_takes_long_and_taken_away(clock: list[float]) -> No
         for _ in range(250):
             shown.advance()
     lines = stream.getvalue().split("\r")[1:]
-    assert lines[0] == f"[{'.' * 30}]   0% of 1,000 UPDATEs read\x1b[K"
+    assert lines[0] == f"[{'.' * 30}]   0% of 1,000 UPDATEs read, 1/s, 0:12:28 left\x1b[K"
     assert " 50% of 1,000" in lines[-1]
     assert len(lines) == 2
     shown.end()

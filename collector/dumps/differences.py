@@ -1,0 +1,91 @@
+"""Whether a RIB dump is what the UPDATEs before it come to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import bson
+
+from collector.query.peer_ribs import PeerRib
+from collector.rib.dumped import DumpedTable
+from collector.rib.pages import unpack
+from collector.rib.routes import RouteEntry, RouteKey, order
+from collector.rib.runs import Change
+
+_COMPARED = (
+    *("as_path", "origin", "next_hop", "med", "local_pref"),
+    *("communities", "large_communities", "extended_communities"),
+)
+"""What all dumps have of a route: some leave out what is not known to their writer, or a link-local next hop."""
+
+
+@dataclass
+class Differences:
+    """Routes of one peer that are not the same."""
+
+    missing: int = 0
+    """The dump has them, and no UPDATE announced them."""
+    gone: int = 0
+    """UPDATEs announced them, and the dump does not have them."""
+    others: int = 0
+    """The dump has them with other attributes."""
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.gone or self.others)
+
+    def __str__(self) -> str:
+        counts = ((self.missing, "more"), (self.gone, "fewer"), (self.others, "with other attributes"))
+        return ", ".join(f"{count:,} {what}" for count, what in counts if count)
+
+
+async def compare(before: PeerRib, table: DumpedTable, since: int) -> Differences:
+    """How a dump's table differs from what is known of the moment before it.
+
+    What is not known then, since lines of the peer are missing anyhow, is not compared; nor are routes that were heard
+    in the very second of the dump.
+
+    Args:
+        before: what is known of that moment.
+        table: the dump's.
+        since: the dump's time, in unix milliseconds.
+    """
+    found = Differences()
+    old, dumped = _routes(before), _dumped(table)
+    one, two = await anext(old, None), next(dumped, None)
+    while one or two:
+        if two is None or (one and one[0] < two[0]):
+            assert one is not None  # noqa: S101  # one of them is there
+            found.gone += _is_sure(before, one)
+            one = await anext(old, None)
+        elif one is None or two[0] < one[0]:
+            found.missing += not before.hides(two[1].family) and two[2].since < since
+            two = next(dumped, None)
+        else:
+            if one[2].facts != two[2].facts and two[2].since < since and _is_sure(before, one):
+                found.others += _said(one[2].facts) != _said(two[2].facts)
+            one, two = await anext(old, None), next(dumped, None)
+    return found
+
+
+def _is_sure(before: PeerRib, change: Change) -> bool:
+    return before.state(change[1], change[2]) == "stands"
+
+
+async def _routes(known: PeerRib) -> AsyncIterator[Change]:
+    async for items in known.table():
+        for key, held in items:
+            yield order(key), key, held
+
+
+def _dumped(table: DumpedTable) -> Iterator[tuple[bytes, RouteKey, RouteEntry]]:
+    for page in table.pages():
+        for key, held in unpack(page.packed):
+            yield order(key), key, held
+
+
+@lru_cache(maxsize=4096)
+def _said(facts: bytes) -> tuple[str, ...]:
+    said = bson.decode(facts)
+    return tuple(str(said.get(name)) for name in _COMPARED)

@@ -1,0 +1,282 @@
+"""A RIB dump becomes a stored table for each of its peers, at the time in its header.
+
+A peer that is in it has a session: the one that goes on there, or one that begins with the dump. Updates that follow
+go on with it, as with those of files before them. What is interrupted is done again, under the same keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from collector.archive.importing import FOLLOWS, SILENCE, Imported, Selection, begin, first_line, note_before
+from collector.archive.session_tracker import SessionTracker
+from collector.bgp import mrt
+from collector.dumps.differences import Differences, compare
+from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, Wanted
+from collector.query.peer_ribs import known as known_of
+from collector.rib import snapshots
+from collector.rib.dumped import DumpedTable
+from collector.rib.pages import Page
+from collector.rib.routes import milliseconds
+from collector.sources.source import Source
+from collector.store.mongo import Document, Store
+from collector.store.updates import updates_of_session
+from schemas.documents import Gap, Place, Session, make_reject
+from schemas.keys import collector_number, instance_name, key_collector, make_gap_key, make_key
+from schemas.message import Peer
+from schemas.stored import GapCause, SessionDocument, name_of
+
+_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+"""So long what a dump says is true, if nothing follows: its header tells whole seconds."""
+_AT_ONCE = 100
+"""Rejects that are stored together."""
+
+
+class _Found(NamedTuple):
+    """The session that a table is of."""
+
+    session: SessionDocument
+    changed: Session | None
+    """As it is to be stored with the table; None where it is there, and reaches beyond the dump."""
+    before: SessionDocument | None
+    """As it was stored before."""
+
+
+class DumpImporter:
+    """Imports RIB dumps under one collector's name.
+
+    Args:
+        store: the archive, open for writing.
+        source: what the dumps' files are.
+        collector: the name in every document.
+        selection: which tables; a dump is taken, or not, by the time in its header.
+    """
+
+    def __init__(self, store: Store, *, source: Source, collector: str, selection: Selection) -> None:
+        self._store = store
+        self._source = source
+        self._collector = collector
+        self._number = collector_number(instance_name(collector, source.name))
+        self._selection = selection
+
+    async def take(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> Imported:
+        """Import the dumps of one file.
+
+        Args:
+            path: the file.
+            on_read: is told how many bytes of it are read so far.
+
+        Raises:
+            ImportFileError: it was imported with another selection.
+            ReplayError: it cannot be read, or is no MRT file.
+            StoreError: the store does not answer; the import begins anew the next time.
+        """
+        began = time.monotonic()
+        told = Imported(path)
+        first = next(mrt.MrtFile(path).frames())
+        known = await begin(self._store, path, first, self._source, self._collector, self._selection)
+        told.known, told.first = known["done"], known["first"]
+        if told.known:
+            return told
+        note = await note_before(self._store, known)
+        course = _Course(known, self._tracker(note.get("tracker")), told, on_read)
+        reader = DumpReader(path, wanted(self._selection), course.read)
+        await self._store_all(course, reader.read())
+        tell(told, reader)
+        last = course.tracker.time if told.tables else None
+        noted = {"stored": 0, "rejected": told.rejected, "refused": 0, "tracker": course.tracker.note()}
+        await self._store.note_import(known["_id"], {"done": True, "last": last, "note": noted})
+        told.seconds = time.monotonic() - began
+        return told
+
+    def _tracker(self, note: Mapping[str, Any] | None = None) -> SessionTracker:
+        return SessionTracker(self._source, self._collector, note=note, instance=self._source.name)
+
+    async def _store_all(self, course: _Course, found: Iterator[Dump | BadRecord]) -> None:
+        rejects: list[Document] = []
+        while (one := await asyncio.to_thread(next, found, None)) is not None:
+            if isinstance(one, BadRecord):
+                rejects.append(self._reject(course, one))
+                course.told.rejected += 1
+                course.told.reasons[one.reason] += 1
+            if isinstance(one, Dump) or len(rejects) >= _AT_ONCE:
+                await self._store.insert("rejects", rejects)
+                rejects = []
+            if isinstance(one, Dump):
+                await self._store_dump(course, one)
+        await self._store.insert("rejects", rejects)
+
+    def _reject(self, course: _Course, bad: BadRecord) -> Document:
+        line = course.line + bad.frame.record
+        place = Place(make_key(bad.ts, self._number, line), bad.ts, self._collector, None)
+        reject = make_reject(place, line, bad.frame.raw, bad.reason, binary=True)
+        return {**reject, "offset": bad.frame.offset}
+
+    async def _store_dump(self, course: _Course, dump: Dump) -> None:
+        if course.tracker.time + FOLLOWS < dump.ts:
+            course.tracker = self._tracker()
+        course.times.append(dump.ts)
+        await self._store.note_import(course.known["_id"], {"times": course.times})
+        beyond = await self._sessions_beyond(dump.ts)
+        for number, one in enumerate(dump.peers):
+            if not one.table.routes and ip_address(one.peer.address).is_unspecified:
+                continue  # what stands for the collector itself in an index
+            line = course.line + number + 1
+            found = await self._session_of(course, Peer(**one.peer._asdict()), dump.ts, line, beyond)
+            await self._store_table(course, dump.ts, one, found)
+            course.store(number + 1, len(dump.peers))
+
+    async def _store_table(self, course: _Course, ts: datetime, one: DumpedPeer, found: _Found) -> None:
+        """Store one table: what it differs in, then itself, then the session, without which nobody sees it."""
+        table, told, name = one.table, course.told, course.known["file"]
+        differences = await self._differences(found, table, ts)
+        updates = await self._updates_before(found, ts)
+        stored = await snapshots.write_dump(self._store, found.session, ts, _each(table), updates=updates, dump=name)
+        why = f"routes of the RIB dump {name} that the UPDATEs before it do not come to: {differences}"
+        after = found.before["since"] if found.before else None
+        await self._mark(course, found, ts, "table", why=why if differences else "", after=after)
+        why = f"{one.unreadable:,} records of the RIB dump {name} cannot be read" if one.unreadable else ""
+        await self._mark(course, found, ts, "reject", why=why, after=ts)
+        if found.changed:
+            await self._store.replace("sessions", [_ended(found.changed, ts, course.line).to_document()])
+        told.tables += 1
+        told.routes += stored.routes
+        told.twice += table.twice
+        told.differ += bool(differences)
+
+    # --- sessions -------------------------------------------------------------------------------------------------
+
+    async def _sessions_beyond(self, ts: datetime) -> dict[str, SessionDocument]:
+        """The sessions of files that were imported before, and that reach over a moment, by their peer's name."""
+        found = {}
+        async for one in self._store.find("sessions", {"until": {"$gt": ts}}):
+            if key_collector(one["_id"]) == self._number and one["since"] <= ts:
+                found[name_of(one["peer"])] = one
+        return found
+
+    async def _session_of(
+        self, course: _Course, peer: Peer, ts: datetime, line: int, beyond: Mapping[str, SessionDocument]
+    ) -> _Found:
+        """The session that a peer's table at a time is of."""
+        session = beyond.get(peer.name)
+        if session and session["_id"] != make_key(ts, self._number, line):
+            return _Found(session, None, session)
+        changed = course.tracker.table(line, ts, peer)
+        document: Any = changed.to_document()
+        stored = [one async for one in self._store.find("sessions", {"_id": changed.key})]
+        return _Found(document, changed, stored[0] if stored and stored[0]["since"] < ts else None)
+
+    async def _updates_before(self, found: _Found, ts: datetime) -> int:
+        """How many UPDATEs of a session there are before a time."""
+        session = found.before
+        if session is None or session["last_seen"] < ts:
+            return session["updates"] if session else 0
+        count = 0
+        span = session["since"], ts
+        async for update in updates_of_session(self._store, session, span, most=session["updates"]):
+            count += update.get("session") == session["_id"]
+        return count
+
+    # --- what is wrong --------------------------------------------------------------------------------------------
+
+    async def _differences(self, found: _Found, table: DumpedTable, ts: datetime) -> Differences:
+        # Where no UPDATE was heard, none may have been imported.
+        if found.before is None or not found.before["updates"]:
+            return Differences()
+        before = await known_of(self._store, found.before, ts - _MILLISECOND)
+        return await compare(before, table, milliseconds(ts))
+
+    async def _mark(
+        self, course: _Course, found: _Found, ts: datetime, cause: GapCause, *, why: str, after: datetime | None
+    ) -> None:
+        """Write down a gap, or that there is none: the same dump may be imported again, whole."""
+        key = make_gap_key(ts, self._number, 0, f"{name_of(found.session['peer'])} {cause}")
+        await self._store.remove("gaps", {"_id": key})
+        if why:
+            peer = Peer.model_validate(found.session["peer"])
+            facts: dict[str, Any] = {"ts": ts, "line": course.line, "peer": peer, "after": after}
+            gap = Gap(key=key, collector=self._collector, cause=cause, reason=why, **facts)
+            await self._store.replace("gaps", [gap.to_document()])
+
+
+class _Course:
+    """How far the import of one file is."""
+
+    def __init__(
+        self, known: Mapping[str, Any], tracker: SessionTracker, told: Imported, on_read: Callable[[int], None]
+    ) -> None:
+        self.known = known
+        self.line = first_line(known)
+        self.tracker = tracker
+        self.told = told
+        self.times: list[datetime] = []
+        """Of its dumps."""
+        self._on_read = on_read
+        self._read = self._stored = 0
+
+    def read(self, size: int) -> None:
+        """So many bytes of the file are read, which is about half of the work."""
+        self._read = size
+        self._on_read((self._stored + size) // 2)
+
+    def store(self, tables: int, of: int) -> None:
+        """So many tables of what was read are stored."""
+        self._on_read((self._stored + self._read) // 2 + (self._read - self._stored) * tables // (2 * of))
+        if tables == of:
+            self._stored = self._read
+
+
+def wanted(selection: Selection) -> Wanted:
+    """Which tables a selection takes."""
+
+    def at(ts: datetime) -> bool:
+        return (selection.start is None or ts >= selection.start) and (selection.end is None or ts < selection.end)
+
+    return Wanted(at, selection.peers)
+
+
+def tell(told: Imported, reader: DumpReader) -> None:
+    """What the reader has to tell of a file."""
+    told.records, told.left_out, told.fault = reader.records, reader.left_out, reader.fault
+    told.others = dict(reader.others)
+
+
+def look_through_dump(path: Path, selection: Selection) -> Imported:
+    """What an import of RIB dumps would come to, without a store.
+
+    Raises:
+        ReplayError: the file cannot be read, or is no MRT file.
+    """
+    began = time.monotonic()
+    told = Imported(path)
+    reader = DumpReader(path, wanted(selection))
+    for one in reader.read():
+        if isinstance(one, BadRecord):
+            told.rejected += 1
+            told.reasons[one.reason] += 1
+        else:
+            told.tables += len(one.peers)
+            told.routes += sum(page.routes for peer in one.peers for page in peer.table.pages())
+            told.twice += sum(peer.table.twice for peer in one.peers)
+    tell(told, reader)
+    told.seconds = time.monotonic() - began
+    return told
+
+
+def _ended(session: Session, ts: datetime, line: int) -> Session:
+    """A session as nothing more is known of it behind a dump."""
+    end = {"until": ts + _SECOND, "until_line": line, "ended_by": "collector", "reason": SILENCE}
+    return session.model_copy(update=end)
+
+
+async def _each(table: DumpedTable) -> AsyncIterator[Page]:
+    pages = table.pages()
+    while (page := await asyncio.to_thread(next, pages, None)) is not None:
+        yield page

@@ -1,0 +1,148 @@
+"""RIB dumps in the archive: a stored table of each peer, which questions, updates and upkeep go on from."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from collector.archive.importing import Importer, Selection
+from collector.bgp.messages import KEEPALIVE
+from collector.dumps.importer import DumpImporter
+from collector.query.diff import diff
+from collector.query.filters import Filter
+from collector.query.history import HistoryQuery, history
+from collector.query.rib import RibQuery, rib
+from collector.rib.catching_up import catch_up
+from collector.rib.projector import Rhythm, rebuild
+from collector.sources.mrt.source import MRT
+from collector.store.mongo import Store
+from tests import mrt_builder as build
+from tests.mrt_builder import announcement, attributes, entry, index, message, withdrawal
+
+T = 1_800_000_000
+ONE, TWO, SILENT = ("192.0.2.1", 64500), ("2001:db8::2", 64501), ("192.0.2.3", 64502)
+ALL = Selection()
+COLLECTIONS = ("updates", "sessions", "gaps", "rejects", "snapshots", "snapshot_parts")
+
+
+def dump(at: float = T, *more: bytes) -> bytes:
+    """Tables of two peers, and of one that has no route."""
+    mine, others = attributes(64500, 7, community=64500 << 16 | 1), attributes(64501, 8, hop="2001:db8::1")
+    return (
+        index(ONE, TWO, SILENT, time=at)
+        + build.rib("10.0.0.0/8", entry(mine, originated=T - 86400), time=at)
+        + build.rib("10.1.0.0/16", entry(mine, originated=T - 60), entry(attributes(64501, 9), 1), time=at)
+        + build.rib("2001:db8::/32", entry(others, 1, originated=T - 7), time=at)
+        + b"".join(more)
+    )
+
+
+async def imported(store: Store, path: Path, data: bytes, *, selection: Selection = ALL) -> Any:
+    path.write_bytes(data)
+    kind = DumpImporter if data[4:6] in (b"\0\x0c", b"\0\x0d") else Importer
+    return await kind(store, source=MRT, collector="rrc", selection=selection).take(path)
+
+
+async def everything(store: Store) -> dict[str, list[Any]]:
+    found = {name: [one async for one in store.find(name, {}, sort=[("_id", 1)])] for name in COLLECTIONS}
+    for one in found["snapshots"]:
+        del one["written"]
+    return found
+
+
+def moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+async def routes(store: Store, at: float, prefix: str | None = None, match: Any = "exact") -> list[tuple[Any, ...]]:
+    found = rib(store, RibQuery(prefix, match, at=moment(at)))
+    return [(one.peer.address, one.prefix, one.as_path, one.state) async for one in found]
+
+
+FIRST = [("192.0.2.1", "10.0.0.0/8", "64500 7", "stands"), ("192.0.2.1", "10.1.0.0/16", "64500 7", "stands")]
+SECOND = [
+    ("2001:db8::2", "10.1.0.0/16", "64501 9", "stands"),
+    ("2001:db8::2", "2001:db8::/32", "64501 8", "stands"),
+]
+
+
+async def test_a_dump_is_a_table_of_each_peer_at_its_time(tmp_path: Path, store: Store) -> None:
+    told = await imported(store, tmp_path / "rib", dump())
+    assert (told.records, told.tables, told.routes, told.rejected, told.differ) == (4, 3, 4, 0, 0)
+    assert await routes(store, T) == FIRST + SECOND
+    assert await routes(store, T - 1) == []
+    (route,) = [one async for one in rib(store, RibQuery("10.0.0.0/8", at=moment(T)))]
+    assert (route.since, route.next_hop, route.communities) == (moment(T - 86400), "192.0.2.1", ["64500:1"])
+    (route,) = [one async for one in rib(store, RibQuery("2001:db8::/32", at=moment(T)))]
+    assert route.next_hop == "2001:db8::1"
+    found = await everything(store)
+    assert [(one["began"], one["until"]) for one in found["sessions"]] == [("table", moment(T + 1))] * 3
+    assert [one["routes"] for one in found["snapshots"] if one["peer"]["address"] == SILENT[0]] == [0]
+    assert (await imported(store, tmp_path / "again", dump())).known
+    assert await everything(store) == found
+
+
+async def test_lookup_history_and_diff(tmp_path: Path, store: Store) -> None:
+    await imported(store, tmp_path / "rib", dump())
+    said = message(announcement("10.1.0.0/16", 64500, 5), time=T + 60), message(withdrawal("10.0.0.0/8"), time=T + 120)
+    await imported(store, tmp_path / "updates", b"".join(said))
+    assert (await routes(store, T + 30, "10.1.2.0/24", "longest"))[0] == FIRST[1]
+    assert await routes(store, T + 90, "10.1.0.0/16") == [("192.0.2.1", "10.1.0.0/16", "64500 5", "stands"), SECOND[0]]
+    assert await routes(store, T + 120, "10.9.0.0/16", "longest") == []  # the files end there
+    entries = [one async for one in history(store, HistoryQuery("10.1.0.0/16"))]
+    assert [(one.event, one.peer.address, one.as_path, one.ts.timestamp() - T) for one in entries] == [
+        ("table", "192.0.2.1", "64500 7", 0),
+        ("table", "2001:db8::2", "64501 9", 0),
+        ("announce", "192.0.2.1", "64500 5", 60),
+        ("session_end", "192.0.2.1", "64500 5", 120),
+        ("session_end", "2001:db8::2", "64501 9", 120),
+    ]
+    assert entries[0].since == moment(T - 60)
+    later = [one async for one in history(store, HistoryQuery("10.0.0.0/8", Filter(start=moment(T + 60))))]
+    assert [(one.event, one.as_path) for one in later] == [("withdraw", "64500 7")]
+    changes = [one async for one in diff(store, RibQuery(), moment(T), moment(T + 119))]
+    assert [(one.event, one.prefix) for one in changes] == [
+        ("changed", "10.1.0.0/16"),
+    ]
+
+
+async def test_updates_go_on_from_the_newest_dump(tmp_path: Path, store: Store) -> None:
+    said = (message(announcement(f"10.{number}.0.0/16", 64500, 7), time=T - 200 + number) for number in range(4))
+    await imported(store, tmp_path / "before", b"".join(said))
+    told = await imported(store, tmp_path / "rib", dump(T - 100))
+    assert told.differ == 1
+    assert [one for one in await routes(store, T - 100) if one[0] == ONE[0]] == FIRST
+    (gap,) = [one for one in (await everything(store))["gaps"] if one["cause"] == "table"]
+    # Of what was before the first record nothing is known: what the dump has more is no news.
+    assert gap["reason"] == "routes of the RIB dump rib that the UPDATEs before it do not come to: 3 fewer"
+    assert [(one.event, one.ts) async for one in history(store, HistoryQuery("10.2.0.0/16"))][-1] == (
+        "gap",
+        moment(T - 100),
+    )
+    after = message(announcement("10.9.0.0/16", 64500, 7), time=T - 90) + message(withdrawal("10.0.0.0/8"), time=T - 80)
+    await imported(store, tmp_path / "after", after + message(KEEPALIVE, time=T - 70))
+    (session,) = [one for one in (await everything(store))["sessions"] if one["peer"]["address"] == ONE[0]]
+    assert (session["began"], session["updates"]) == ("seen", 6)
+    assert [one[1:] for one in await routes(store, T - 80) if one[0] == ONE[0]] == [
+        ("10.1.0.0/16", "64500 7", "stands"),
+        ("10.9.0.0/16", "64500 7", "stands"),
+    ]
+
+
+async def test_a_dump_that_comes_later_than_the_updates_around_it(tmp_path: Path, store: Store) -> None:
+    said = (message(announcement(f"10.{number}.0.0/16", 64500), time=T - 9 + number) for number in range(19))
+    await imported(store, tmp_path / "updates", b"".join(said))
+    keys = [one["_id"] for one in (await everything(store))["sessions"]]
+    await catch_up(store, keys, Rhythm(8, 2))
+    assert len((await everything(store))["snapshots"]) > 4
+    await imported(store, tmp_path / "rib", dump(T))
+    mine = [one[1] for one in await routes(store, T + 2) if one[0] == ONE[0]]
+    assert mine == ["10.0.0.0/8", "10.1.0.0/16", "10.9.0.0/16", "10.10.0.0/16", "10.11.0.0/16"]
+    assert len([one for one in await routes(store, T - 1) if one[0] == ONE[0]]) == 9
+    before = [await routes(store, T + at) for at in range(-9, 12)]
+    for _ in range(2):
+        made = await rebuild(store, Rhythm(8, 2))
+        found = (await everything(store))["snapshots"]
+        assert made == len(found)
+        assert len([one for one in found if "dump" in one]) == 3
+        assert len([one for one in found if one["peer"]["address"] == ONE[0] and "dump" not in one]) > 4
+        assert [await routes(store, T + at) for at in range(-9, 12)] == before
