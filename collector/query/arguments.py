@@ -131,7 +131,7 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
             "a family",
             f"write ipv4, ipv6 or one of: {', '.join(filters.FAMILIES)}",
         ),
-        elems=choice("elem", filters.parse_elem, "a kind of entry", "write announce, withdraw or session"),
+        elems=choice("elem", filters.parse_elem, "a kind of entry", "write announce, withdraw, session or table"),
         med=choice("med", filters.parse_number, *number),
         local_pref=choice("local_pref", filters.parse_number, *number),
         attributes=choice(
@@ -143,7 +143,7 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filt
     )
     _check_prefixes(asked, texts.get("match"))
     if not any(asked.wants(kind) for kind in filters.KINDS.values()):
-        raise UsageError("every kind of entry is excluded", "leave one out: announce, withdraw or session")
+        raise UsageError("every kind of entry is excluded", "leave one out: announce, withdraw, session or table")
     return asked
 
 

@@ -15,7 +15,7 @@ FILTERS: Mapping[str, str] = {
     "community": "Only with this community, standard, large or extended; * for any part.",
     "next_hop": "Only with this next hop.",
     "family": "Only of this family: ipv4, ipv6, 'ipv4 mpls-vpn', ...",
-    "elem": "Only these: announce, withdraw, session.",
+    "elem": "Only these: announce, withdraw, session, table (of RIB dumps).",
     "med": "Only with this MULTI_EXIT_DISC.",
     "local_pref": "Only with this LOCAL_PREF.",
     "attribute": "Only with this attribute: otc, otc=64500, aigp, cluster-list=10.0.0.*, malformed, 250, ...",

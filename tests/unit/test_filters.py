@@ -185,7 +185,7 @@ def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
         ({"community": "64500:x"}, "'x' is no number"),
         ({"as_path": ""}, "is empty"),
         ({"as_path": "!"}, "is empty"),
-        ({"elem": "!announce,!withdraw,!session"}, "every kind of entry is excluded"),
+        ({"elem": "!announce,!withdraw,!session,!table"}, "every kind of entry is excluded"),
         ({"start": ""}, "'' is not a time"),
         ({"duration": ""}, "'' is not a duration"),
         ({"elem": "update"}, "is not a kind"),
