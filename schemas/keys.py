@@ -9,6 +9,8 @@ from bson import ObjectId
 
 _LINE_BITS = 40
 _LINES = (1 << _LINE_BITS) - 1
+FILE_BITS, FILE_RECORD_BITS = 16, 24
+"""Of a line's bits those of the number of a file that was imported, and below them those of a record in it."""
 
 
 def collector_number(collector: str) -> int:

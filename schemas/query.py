@@ -341,11 +341,13 @@ class CollectorStatus(Report):
 class Finding(_Answer):
     """One thing that is not as it has to be."""
 
-    what: Literal["missing", "double", "unknown", "counter", "gap", "tally", "session", "sum"]
+    what: Literal["missing", "double", "unknown", "counter", "gap", "tally", "session", "sum", "table"]
     """`missing`: lines without a document. `double`: lines, or ExaBGP's counts, that stand twice. `unknown`: documents
     of lines that the spool never had. `counter`: ExaBGP wrote lines that are nowhere, and no gap tells of them. `gap`:
     a gap tells of lines that are there. `tally`: a session counts other than what is there. `session`: a session that
-    is not there, though documents name it. `sum`: the collector's own tallies do not add up."""
+    is not there, though documents name it. `sum`: the collector's own tallies do not add up.
+    `table`: a RIB dump is not what the updates before it come to, for which nothing of ours need be wrong; or a table
+    of one is not whole."""
     spool: str | None = None
     """Where a collector has several: whose lines, such as `spool-1`."""
     lines: str | None = None
@@ -359,7 +361,7 @@ class Verification(Report):
     """Whether every line of a collector's spools is in the database, once."""
 
     complete: bool
-    """Nothing is missing, and nothing double."""
+    """Nothing is missing, and nothing double. A RIB dump that the updates do not come to is told, and no more."""
     collector: str
     data_dir: str
     mongodb_uri: str
@@ -380,6 +382,8 @@ class Verification(Report):
     findings: list[Finding]
     more: int
     """Findings that are not listed."""
+    files: int = 0
+    """Files that were imported, whose documents were counted; they are in `documents`."""
 
 
 class Check(_Answer):

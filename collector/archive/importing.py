@@ -28,10 +28,8 @@ from collector.spool.framing import frame, unframe
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from schemas.documents import Place
-from schemas.keys import collector_number, instance_name, key_collector
+from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance_name, key_collector
 
-_FILE_BITS, _RECORD_BITS = 16, 24
-"""Of the 40 bits that a key has for a line."""
 FOLLOWS = timedelta(minutes=5)
 """A file that begins so little behind the end of another follows it: collectors write something more often."""
 _DUMP_FOLLOWED = timedelta(seconds=30)
@@ -139,8 +137,8 @@ class _Records:
     def _wanted(self, file: RecordFile) -> Iterator[SpooledLine]:
         try:
             for found in file.frames():
-                if found.record >= 1 << _RECORD_BITS:
-                    raise ImportFileError(f"the file has more than {1 << _RECORD_BITS} records", "split it")
+                if found.record >= 1 << FILE_RECORD_BITS:
+                    raise ImportFileError(f"the file has more than {1 << FILE_RECORD_BITS} records", "split it")
                 line = self.segment + found.record
                 if not mrt.is_of_session(found.raw):
                     name = mrt.type_name(found.raw)
@@ -299,7 +297,7 @@ async def begin(
 def first_line(known: Mapping[str, Any]) -> int:
     """The number, in keys, that stands for the first record of a file."""
     number: int = known["number"]
-    return number % (1 << _FILE_BITS) << _RECORD_BITS
+    return number % (1 << FILE_BITS) << FILE_RECORD_BITS
 
 
 async def note_before(store: Store, known: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -133,6 +133,10 @@ class Meta:
         """What is known of each file that was imported under a collector's name."""
         return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "collector": collector})]
 
+    async def all_imports(self) -> list[Mapping[str, Any]]:
+        """What is known of each file that was imported, under whatever name."""
+        return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}})]
+
     async def dump_times(self) -> list[datetime]:
         """The times of the RIB dumps in all files, also in those that are still being imported."""
         dumps = self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "dump": True}, ["times"])

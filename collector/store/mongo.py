@@ -249,6 +249,11 @@ class Store:
         with self._errors():
             await self._meta.note_import(key, facts)
 
+    async def all_imports(self) -> list[Mapping[str, Any]]:
+        """The files that were imported under all names; see `Meta.all_imports`."""
+        with self._errors():
+            return await self._meta.all_imports()
+
     async def dump_times(self) -> list[datetime]:
         """The times of all RIB dumps that were imported."""
         with self._errors():

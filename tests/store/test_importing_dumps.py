@@ -11,6 +11,7 @@ from collector.query.diff import diff
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib
+from collector.query.verify.verify import verify
 from collector.rib.catching_up import catch_up
 from collector.rib.projector import Rhythm, rebuild
 from collector.sources.mrt.source import MRT
@@ -146,3 +147,20 @@ async def test_a_dump_that_comes_later_than_the_updates_around_it(tmp_path: Path
         assert len([one for one in found if "dump" in one]) == 3
         assert len([one for one in found if one["peer"]["address"] == ONE[0] and "dump" not in one]) > 4
         assert [await routes(store, T + at) for at in range(-9, 12)] == before
+
+
+async def test_verify_counts_what_imports_stored(tmp_path: Path, store: Store) -> None:
+    said = (message(announcement(f"10.{number}.0.0/16", 64500, 7), time=T - 200 + number) for number in range(4))
+    await imported(store, tmp_path / "before", b"".join(said) + build.record(16, 99, b"", T - 195))
+    await imported(store, tmp_path / "rib", dump(T - 100))
+    found = await verify(tmp_path / "data", store, "test")
+    assert (found.complete, found.files, found.documents) == (True, 2, 5)
+    assert [(one.what, one.peer) for one in found.findings] == [("table", ONE[0])]
+    (update, *_) = (await everything(store))["updates"]
+    (part,) = [one for one in (await everything(store))["snapshots"] if one["peer"]["address"] == TWO[0]]
+    await store.remove("updates", {"_id": update["_id"]})
+    await store.remove("snapshot_parts", {"snapshot": part["_id"]})
+    found = await verify(tmp_path / "data", store, "test")
+    assert not found.complete
+    assert [one.what for one in found.findings] == ["missing", "tally", "table", "table"]
+    assert found.findings[0].detail == "before: 5 records were stored, and 4 documents are there"

@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from collector.instances import Instance
 from collector.query.verify.checks import Claims, Judgement, Limits, ToldGap
+from collector.query.verify.imported import Imports, verify_imports
 from collector.query.verify.inventory import Inventory, Owner, find_begins
 from collector.query.verify.reader import every_document
 from collector.sources.known import SOURCES, find_instances
@@ -48,9 +49,25 @@ async def verify(data_dir: Path, store: Store, collector: str, told: Told = lamb
         SpoolError: a spool cannot be read.
         StoreError: the store does not answer.
     """
-    return _together(
+    lines = _together(
         [(instance, await _verify(instance, store, collector, told)) for instance in find_instances(data_dir)]
     )
+    return _with_imports(lines, await verify_imports(store))
+
+
+def _with_imports(lines: Verification, imports: Imports) -> Verification:
+    """What was found of the spools, and of files that were imported."""
+    if not imports.files:
+        return lines
+    findings = [*lines.findings, *imports.findings, *imports.differences]
+    changes = {
+        "complete": lines.complete and not imports.findings,
+        "documents": lines.documents + imports.documents,
+        "files": imports.files,
+        "findings": findings[:MOST_FINDINGS],
+        "more": lines.more + len(findings[MOST_FINDINGS:]),
+    }
+    return lines.model_copy(update=changes)
 
 
 def _together(parts: Sequence[tuple[Instance, Verification]]) -> Verification:
