@@ -112,7 +112,7 @@ async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPre
         part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
         said: list[AsyncGenerator[Row, None]] = [*await _updates(store, part)]
         async for row in merge(*said, streams.table_rows(store, question.prefix, part.filters)):
-            for _ in _entries(row, question.prefix, last):
+            for _ in entries_of(row, question.prefix, last):
                 pass
 
 

@@ -130,7 +130,7 @@ def _by_peer(found: PrefixTimeline) -> Mapping[str, list[Event]]:
     for entry in (*found.standing, *found.entries):
         route = (entry.peer.name, entry.collector, entry.rd, entry.path_id)
         kind: Kind = "announce"
-        if entry.event == "announce":
+        if entry.event == "announce" or entry.event == "table":  # noqa: PLR1714  # mypy follows no `in`
             kind = "change" if paths.get(route, entry.as_path) != entry.as_path else "announce"
             paths[route] = entry.as_path
         elif entry.event != "session_up":
@@ -156,7 +156,7 @@ def _bars(events: Sequence[Event], found: PrefixTimeline, colours: Mapping[int, 
         route = (entry.collector, entry.rd, entry.path_id)
         if (before := standing.pop(route, None)) is not None:
             yield bar(before, entry.ts)
-        if entry.event == "announce":
+        if entry.event in ("announce", "table"):
             standing[route] = entry
     for before in standing.values():
         yield bar(before, found.until)
