@@ -130,7 +130,7 @@ def _by_peer(found: PrefixTimeline) -> Mapping[str, list[Event]]:
     for entry in (*found.standing, *found.entries):
         route = (entry.peer.name, entry.collector, entry.rd, entry.path_id)
         kind: Kind = "announce"
-        if entry.event == "announce" or entry.event == "table":  # noqa: PLR1714  # mypy follows no `in`
+        if entry.event == "announce" or entry.event == "table":  # mypy follows no `in`
             kind = "change" if paths.get(route, entry.as_path) != entry.as_path else "announce"
             paths[route] = entry.as_path
         elif entry.event != "session_up":
