@@ -97,6 +97,8 @@ def test_it_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     }
     # PEP 561: a type checker believes the annotations of who has this file.
     assert {"bgpledger/py.typed", "collector/py.typed", "schemas/py.typed"} <= names
+    pages = "collector/http/pages"
+    assert {f"{pages}/templates/base.html", f"{pages}/static/page.css", f"{pages}/static/page.js"} <= names
     assert {"collector/data/demo.mrt.gz", f"bgpledger-{VERSION}.dist-info/licenses/LICENSE"} <= names
 
 
