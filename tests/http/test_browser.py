@@ -25,6 +25,9 @@ PAGES = (
     "/updates?elem=withdraw",
     f"/compare?earlier={BEFORE}&later={DURING}",
     "/live",
+    f"/replay/203.0.113.0/24?at={DURING}",
+    "/peer/192.0.2.1",
+    f"/as/64500?at={DURING}",
     "/search",
     "/api/v1/docs",
 )
@@ -174,3 +177,29 @@ def test_the_tail_fills_and_can_be_paused(page: Page) -> None:
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#feed")).to_contain_text("Paused")
     expect(rows).to_have_count(0)
+
+
+def ways(page: Page) -> list[str]:
+    """What the lines that stand say of themselves."""
+    return page.locator(".graph-line.is-standing title").evaluate_all("them => them.map(one => one.textContent)")
+
+
+def test_a_replay_is_played_stepped_and_linked_to(page: Page) -> None:
+    page.goto("/replay/203.0.113.0/24")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-replay='moment']")).to_contain_text("18:45:48")
+    assert sorted(ways(page)) == ["192.0.2.1: 64496 64509 64511", "192.0.2.2: 64497 64511"]
+    assert "at=2026-11-23T18%3A45%3A48" in page.url
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Picture of this moment").click(modifiers=["ControlOrMeta"])
+    assert opened.value.locator("path").count() == 2
+    opened.value.close()
+    page.reload()
+    expect(page.locator("[data-replay='moment']")).to_contain_text("18:45:48")
+    page.locator("tr[data-change]").last.click()
+    expect(page.locator(".graph-line.is-standing")).to_have_count(0)
+    page.get_by_label("Speed").select_option("3600")
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Play")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("[data-replay='moment']")).to_contain_text("18:46:16")
