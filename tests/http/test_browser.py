@@ -181,7 +181,7 @@ def test_the_tail_fills_and_can_be_paused(page: Page) -> None:
 
 def ways(page: Page) -> list[str]:
     """What the lines that stand say of themselves."""
-    return page.locator(".graph-line.is-standing title").evaluate_all("them => them.map(one => one.textContent)")
+    return page.locator(".graph-line.is-standing title").all_text_contents()
 
 
 def test_a_replay_is_played_stepped_and_linked_to(page: Page) -> None:
