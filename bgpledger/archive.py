@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -206,8 +206,9 @@ class Archive:
         async def give(answers: Answers[Said | SessionChange]) -> AsyncGenerator[Said | SessionChange, None]:
             await self._cover(answers, filters)
             read = _Count(progress, await self._cost(filters, None, everything=everything))
-            async for one in messages(self.store, filters, beside=beside, on_read=read.one):
-                yield one
+            async with aclosing(messages(self.store, filters, beside=beside, on_read=read.one)) as said:
+                async for one in said:
+                    yield one
 
         return self._answers(give, deadline)
 
@@ -327,8 +328,10 @@ class Archive:
         async def give(answers: Answers[PrefixRoutes]) -> AsyncGenerator[PrefixRoutes, None]:
             await self._cover(answers, filters, question.at)
             read = _Count(progress, await count_stored(self.store, of_its_peers(question, filters)))
-            async for routes in table(self.store, question, filters, on_peers=on_peers, on_read=read.more):
-                yield routes
+            prefixes = table(self.store, question, filters, on_peers=on_peers, on_read=read.more)
+            async with aclosing(prefixes) as found:
+                async for routes in found:
+                    yield routes
 
         return self._answers(give, deadline)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Literal, NamedTuple, cast
 
@@ -41,7 +42,7 @@ class SessionChange(NamedTuple):
 
 async def messages(
     store: Store, filters: Filter, *, beside: bool = True, on_read: Callable[[], None] = lambda: None
-) -> AsyncIterator[Said | SessionChange]:
+) -> AsyncGenerator[Said | SessionChange, None]:
     """What passes the filters: UPDATEs, sessions, and all other messages where no routes or kinds are asked for.
 
     What has several routes has those that `search` would give.
@@ -58,20 +59,21 @@ async def messages(
     expand = None if every else Expander(store, filters, complete=False, among=among, whole_from=filters.start)
     others = [streams.message_rows(store, filters)] if every and beside else []
     peers = _Peers(filters)
-    async for row in streams.merge(*wanted, *others):
-        if not _is_of(filters, row.ts):
-            continue
-        if isinstance(row, SessionRow):
-            if not filters.asks_for_routes:
-                yield SessionChange(row.ts, row.document, row.ended)
-        elif isinstance(row, MessageRow):
-            if "peer" in row.document and peers.are_wanted(row.document["peer"]):
-                yield Said(row.ts, row.document, _session(found, row.document))
-        elif isinstance(row, UpdateRow):
-            document = await _narrowed(row, expand, filters) if expand else _whole(row.document)
-            if document and peers.are_wanted(document["peer"]):
-                yield Said(row.ts, document, _session(found, document))
-            on_read()
+    async with aclosing(streams.merge(*wanted, *others)) as rows:
+        async for row in rows:
+            if not _is_of(filters, row.ts):
+                continue
+            if isinstance(row, SessionRow):
+                if not filters.asks_for_routes:
+                    yield SessionChange(row.ts, row.document, row.ended)
+            elif isinstance(row, MessageRow):
+                if "peer" in row.document and peers.are_wanted(row.document["peer"]):
+                    yield Said(row.ts, row.document, _session(found, row.document))
+            elif isinstance(row, UpdateRow):
+                document = await _narrowed(row, expand, filters) if expand else _whole(row.document)
+                if document and peers.are_wanted(document["peer"]):
+                    yield Said(row.ts, document, _session(found, document))
+                on_read()
 
 
 def _session(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import NamedTuple
@@ -39,7 +39,7 @@ async def table(
     *,
     on_peers: Callable[[Sequence[PeerRib]], None],
     on_read: Callable[[int], None] = lambda _: None,
-) -> AsyncIterator[PrefixRoutes]:
+) -> AsyncGenerator[PrefixRoutes, None]:
     """The routes that stand, in the order of their prefixes over all peers; of each peer some thousands are in memory.
 
     Args:
