@@ -70,9 +70,11 @@ def _narrowed(found: PrefixTimeline, *, keep_end: bool) -> PrefixTimeline:
     first, last = found.entries[0].ts, found.entries[-1].ts
     margin = max((last - first) * _MARGIN, _SHORTEST_MARGIN)
     start = first - margin if found.since == found.start else found.since
-    if keep_end or any(session.until is None for session in found.sessions):
+    if keep_end:
         return replace(found, start=start, since=start)
     end = last + margin
+    if any(session.until is None for session in found.sessions):  # what stands now goes on, but need not be drawn so
+        end = min(max(end, last + (last - first) / 4), found.end)
     return replace(found, start=start, since=start, end=end, until=end)
 
 
