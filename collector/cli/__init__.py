@@ -37,7 +37,7 @@ class _Command(NamedTuple):
 _COMMANDS = {
     "run": _Command("run", "Collect, until Ctrl-C."),
     "serve": _Command("serve", "Pages and the HTTP API, without collecting."),
-    "import": _Command("import_files", "Store MRT update files."),
+    "import": _Command("import_files", "Store MRT files and captures."),
     "export": _Command("export", "Write files for other programs: MRT, Parquet, pcap."),
     "replay": _Command("replay", "Play an MRT update file into a BGP daemon."),
     "history": _Command("history", "What every peer said of a prefix."),

@@ -7,11 +7,17 @@ from typing import Annotated
 
 import typer
 
+_DATA_DIR = Path(".demo")
+
 
 def command(
+    ctx: typer.Context,
     data_dir: Annotated[
-        Path, typer.Option("--data-dir", help="Where the demonstration keeps its files.", metavar="DIR")
-    ] = Path(".demo"),
+        Path | None,
+        typer.Option(
+            "--data-dir", help="Where the demonstration keeps its files.", metavar="DIR", show_default=str(_DATA_DIR)
+        ),
+    ] = None,
 ) -> None:
     """Run a collector on this machine alone, play a recorded feed into it, and show what it then knows.
 
@@ -23,4 +29,10 @@ def command(
     from collector.demo import demonstrate
 
     program = Path(sys.executable).with_name("bgpledger")
-    asyncio.run(demonstrate(data_dir, [str(program)], stay=sys.stdin.isatty() and sys.stdout.isatty()))
+    asyncio.run(
+        demonstrate(
+            data_dir or ctx.obj["data_dir"] or _DATA_DIR,
+            [str(program)],
+            stay=sys.stdin.isatty() and sys.stdout.isatty(),
+        )
+    )
