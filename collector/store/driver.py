@@ -19,6 +19,9 @@ from collector.store import credentials
 Driver = Literal["pymongo", "motor"]
 Client = AsyncMongoClient[dict[str, Any]]
 
+_IDLE_SECONDS = 60.0
+"""How long a connection is kept that nobody uses. The embedded server, and what stands between us and others, close
+such ones after some minutes, and the next question would find that out."""
 _ANSWER_SECONDS = 60.0
 """How long an answer may take: a server that never gives one must not hold us for ever. Far more than a batch takes
 through an election; one that was cut off goes on where it was, since what is written twice is written once."""
@@ -29,7 +32,7 @@ def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
 
     The URI of an embedded store needs no password: it is found by the address.
 
-    The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS) win. The driver's connectTimeoutMS
+    The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS, maxIdleTimeMS) win. The driver's connectTimeoutMS
     stays: it is also how long a busy server may take to tell that it lives, or all that it works on for us is given up.
 
     Raises:
@@ -38,6 +41,7 @@ def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
     times = {
         "serverSelectionTimeoutMS": int(timeout * 1000),
         "socketTimeoutMS": int(_ANSWER_SECONDS * 1000),
+        "maxIdleTimeMS": int(_IDLE_SECONDS * 1000),
     }
     given = uri.partition("?")[2].lower()
     options: dict[str, Any] = {
