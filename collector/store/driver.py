@@ -32,8 +32,9 @@ def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
 
     The URI of an embedded store needs no password: it is found by the address.
 
-    The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS, maxIdleTimeMS) win. The driver's connectTimeoutMS
-    stays: it is also how long a busy server may take to tell that it lives, or all that it works on for us is given up.
+    The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS, maxIdleTimeMS) win. The driver's
+    connectTimeoutMS stays: it is also how long a busy server may take to tell that it lives, or all that it works on
+    for us is given up.
 
     Raises:
         StoreError: the URI cannot be read, the driver is not installed, or the URI is that of another user's own store.

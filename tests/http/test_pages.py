@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import httpx
+
+from bgpledger import Archive, Filter, parse_filter
+from collector.http.pages.minutes import Minutes
 
 LEADS_TO = {
     "203.0.113.0/24": "/prefix/203.0.113.0/24",
@@ -46,3 +52,19 @@ async def test_a_page_that_fails_is_a_page(http: httpx.AsyncClient) -> None:
     said = await http.get("/search?qq=1")
     assert (said.status_code, said.headers["content-type"]) == (400, "text/html; charset=utf-8")
     assert "there is no parameter &#39;qq&#39; here" in said.text
+
+
+async def test_minutes_are_counted_as_a_search_does(asked: Archive) -> None:
+    peers = [peer.address async for peer in asked.peers() if peer.updates]
+    counted = Minutes()
+    first = await counted.of(asked, peers, 120)
+    again = await counted.of(asked, peers, 120)
+    for peer in peers:
+        said = parse_filter({"peer": peer, "start": (datetime.now(UTC) - timedelta(hours=1)).isoformat()})
+        updates = sum([sample.updates async for sample in asked.activity(_until_now(said))])
+        assert sum(first[peer]) == sum(again[peer]) == updates > 0
+        assert len(first[peer]) == 60
+
+
+def _until_now(filters: Filter) -> Filter:
+    return replace(filters, end=datetime.now(UTC))

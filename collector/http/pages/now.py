@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from bgpledger import Answers, DeadlineError, HistoryEntry, PeerStatus, parse_filter
-from collector.http.asking import Asked, Asking
+from collector.http.asking import Asked
 from collector.http.pages.rendering import iso, page_router, render
 
 router = page_router()
@@ -20,13 +17,12 @@ _SAID, _SESSIONS = 15, 8
 _TICK = timedelta(milliseconds=1)
 _PATIENCE = 3.0
 """Seconds that what was said last is looked for, and that UPDATEs are counted."""
-_HOUR, _MINUTES = timedelta(hours=1), 60
 
 
 @router.get("/")
 async def now(request: Request, asked: Asked) -> HTMLResponse:
     """How all stands; the page asks for itself again every few seconds."""
-    archive = asked.archive
+    archive, counted = asked.archive, request.app.state.minutes
     async with archive.peers(deadline=asked.deadline) as answers:
         peers: list[PeerStatus] = [peer async for peer in answers]
     status = await archive.status()
@@ -41,7 +37,11 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
         peers=peers,
         up=sum(peer.state == "up" for peer in peers),
         status=status,
-        minutes=await _minutes(asked, peers, status.archive_upto if status.state == "stopped" else None),
+        minutes=await counted.of(
+            archive.telling(lambda _: None), [one.address for one in peers if one.updates], _PATIENCE
+        )
+        if status.state == "running"
+        else {},
         sessions=await _newest_first(sessions),
         said=await _newest_first(said),
         patience=_PATIENCE,
@@ -56,22 +56,3 @@ async def _newest_first(answers: Answers[HistoryEntry]) -> list[HistoryEntry] | 
             return [entry async for entry in answers][::-1]
     except DeadlineError:
         return None
-
-
-async def _minutes(asked: Asking, peers: Sequence[PeerStatus], until: datetime | None) -> Mapping[str, list[int]]:
-    """UPDATEs of each peer in each minute of an hour; without those peers for which the time was too short."""
-    archive, clock = asked.archive.telling(lambda _: None), asyncio.get_running_loop().time
-    end = (until or datetime.now(UTC)) + _TICK
-    over = clock() + _PATIENCE
-    counts: dict[str, list[int]] = {}
-    for address in dict.fromkeys(peer.address for peer in peers if peer.updates):
-        left = over - clock()
-        if left <= 0:
-            break
-        span = replace(parse_filter({"peer": address}), start=end - _HOUR, end=end)
-        try:
-            async with archive.activity(span, samples=_MINUTES + 1, deadline=left) as samples:
-                counts[address] = [sample.updates async for sample in samples][-_MINUTES:]
-        except DeadlineError:
-            break
-    return counts
