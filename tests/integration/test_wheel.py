@@ -74,17 +74,18 @@ def test_it_says_its_version(installed: Path) -> None:
 
 
 def test_every_module_can_be_imported(installed: Path) -> None:
-    """None needs what is not declared: a development tool, an extra, or a file that only a checkout has."""
+    """None needs what is not declared: a development tool, or a file that only a checkout has; one needs its extra."""
     code = """if True:
         import importlib, pkgutil, collector, schemas
         for package in (collector, schemas):
             for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-                importlib.import_module(found.name)
-                print(found.name)
+                if found.name != "collector.export.parquet":
+                    importlib.import_module(found.name)
+                    print(found.name)
     """
     names = run(installed / "python", "-c", code, cwd=installed).split()
     here = [*ROOT.glob("collector/**/*.py"), *ROOT.glob("schemas/**/*.py")]
-    assert len(names) == len(here) - 2
+    assert len(names) == len(here) - 3
 
 
 def test_it_holds_the_packages_and_nothing_else(wheel: Path) -> None:
