@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import uuid
 from collections import Counter
@@ -22,6 +23,8 @@ from pybgpkit_parser import Parser  # type: ignore[import-untyped]
 
 from tests.running import bgpledger, free_port
 from tests.support import ROOT, SHARED, program, until
+
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: with mrtparse's way a broken pipe would kill us
 
 DEMO = ROOT / "collector/data/demo.mrt.gz"
 FILES = [DEMO, *([SHARED / "mrt/updates.20160811.1600.gz"] if os.environ.get("WHOLE_TABLE") else [])]
