@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from typing import NamedTuple
 
 from collector.http.graph.story import Path, Speaker
@@ -98,7 +99,7 @@ def _untangle(layers: dict[int, list[Name]], links: _Links) -> None:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.5
+    return fsum(values) / len(values) if values else 0.5  # whatever the order in which a set gives them
 
 
 def _place(layers: Mapping[int, Sequence[Name]], left: int, of_speaker: Mapping[str, Speaker]) -> Layout:
