@@ -34,6 +34,8 @@ _SPEED = 10.0
 """Half a minute of routing in three seconds: long enough to see that time passes."""
 _ADDRESS = "127.0.0.1"
 _HTTP_PORT = 8480
+_LISTEN = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
 
 
 @dataclass(frozen=True)
@@ -132,18 +134,17 @@ async def _until_up(stage: _Stage, process: Process) -> str:
                 cause = (causes or said or ["it said nothing"])[-1]
                 raise CollectorError(f"the collector does not start: {cause}", f"see {stage.log}")
             running = find_running(stage.data_dir)
-            if running and running.mongodb_uri and await _listens(stage.port):
+            if running and running.mongodb_uri and _listens(stage.port):
                 return running.mongodb_uri
             await asyncio.sleep(0.1)
 
 
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(_ADDRESS, port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+def _listens(port: int) -> bool:
+    """Whether somebody listens on a port (proc(5)); who tried it would be a router that ExaBGP refuses, and reports."""
+    sockets = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(
+        local.endswith(f":{port:04X}") and state == _LISTEN for _, local, _, state, *_ in map(str.split, sockets)
+    )
 
 
 async def _until_stored(
