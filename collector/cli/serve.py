@@ -15,7 +15,9 @@ def command(
     data_dir: DataDir = None,
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
-    listen: Annotated[str | None, typer.Option(help="Where.", metavar="ADDR:PORT")] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Where to answer; also BGPLEDGER_HTTP_LISTEN.", metavar="ADDR:PORT")
+    ] = None,
 ) -> None:
     """Answer over HTTP: pages for people, an API for programs. Until Ctrl-C.
 
