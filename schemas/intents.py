@@ -1,0 +1,378 @@
+"""What this collector is to announce, who ordered it and why, and what has become of it.
+
+An `Order` or a `Withdrawal` is what somebody wants; each route of an order becomes an `Intent`, which is remembered for
+ever. Nothing that a person writes reaches ExaBGP but through these models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from schemas.flows import FlowActions, FlowMatch, StrictPrefix
+from schemas.scalars import Address, Asn, Timestamp, Uint32, normalise_address
+
+BLACKHOLE = "65535:666"
+"""RFC 7999."""
+NO_EXPORT = "65535:65281"
+"""RFC 1997."""
+_WELL_KNOWN = {
+    "graceful-shutdown": "65535:0",  # RFC 8326
+    "blackhole": BLACKHOLE,
+    "no-export": NO_EXPORT,
+    "no-advertise": "65535:65282",
+    "no-export-subconfed": "65535:65283",
+    "no-peer": "65535:65284",  # RFC 3765
+}
+MOST_ROUTES = 20_000
+"""Of one order."""
+_MOST_COMMUNITIES = 100
+_MOST_ASNS = 100
+"""In a path: far more than any router takes as plausible."""
+_EXTENDED_HEX = re.compile(r"0x[0-9a-f]{16}")
+_EXTENDED_TYPES = {"target": 0x02, "origin": 0x03}
+"""Their subtypes (RFC 4360 4, 5)."""
+
+
+def _line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("is not a line of text")
+    return text.strip()
+
+
+def _numbers(text: str, size: int, parts: int) -> str:
+    found = text.split(":")
+    if len(found) != parts or not all(re.fullmatch(r"[0-9]{1,10}", part) and int(part) < size for part in found):
+        raise ValueError(f"{text[:60]!r} is not {':'.join(['N'] * parts)}, each N from 0 to {size - 1}")
+    return ":".join(str(int(part)) for part in found)
+
+
+def _community(text: str) -> str:
+    name = text.strip().lower().replace("_", "-")
+    return _WELL_KNOWN.get(name) or _numbers(name, 2**16, 2)
+
+
+def _large_community(text: str) -> str:
+    return _numbers(text.strip(), 2**32, 3)
+
+
+def _extended_community(text: str) -> str:
+    lowered = text.strip().lower()
+    if _EXTENDED_HEX.fullmatch(lowered):
+        return lowered
+    kind, _, rest = lowered.partition(":")
+    administrator, colon, number = rest.rpartition(":")
+    if kind not in _EXTENDED_TYPES or not colon:
+        raise ValueError(f"{text[:60]!r} is none of target:A:N, origin:A:N (A an AS or an IPv4 address) and 0x..")
+    return "0x" + _extended_bytes(_EXTENDED_TYPES[kind], administrator, number).hex()
+
+
+def _extended_bytes(subtype: int, administrator: str, number: str) -> bytes:
+    """An extended community of an AS or an address (RFC 4360 3.1, 3.2; RFC 5668)."""
+    if not re.fullmatch(r"[0-9]{1,10}", number):
+        raise ValueError(f"{number[:60]!r} is not a number")
+    value = int(number)
+    if "." in administrator:
+        kind, head, room = 0x01, bytes(map(int, normalise_address(administrator).split("."))), 2
+    elif not re.fullmatch(r"[0-9]{1,10}", administrator) or int(administrator) >= 2**32:
+        raise ValueError(f"{administrator[:60]!r} is neither an AS nor an IPv4 address")
+    elif int(administrator) < 2**16:
+        kind, head, room = 0x00, int(administrator).to_bytes(2), 4
+    else:
+        kind, head, room = 0x02, int(administrator).to_bytes(4), 2
+    if value >= 2 ** (8 * room):
+        raise ValueError(f"{number} is more than {2 ** (8 * room) - 1}, the most beside {administrator}")
+    return bytes((kind, subtype)) + head + value.to_bytes(room)
+
+
+def _listed(value: Any) -> Any:
+    return [one.strip() for one in value.split(",")] if isinstance(value, str) else value
+
+
+def _path(value: Any) -> Any:
+    return value.split() if isinstance(value, str) else value
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_line)]
+"""Some words on one line."""
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
+"""Who, or the name of something."""
+IntentId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+"""The `_id` of an intent's document, in hexadecimal."""
+Community = Annotated[str, AfterValidator(_community)]
+"""RFC 1997: `64500:100`, or one of IANA's names such as `no-export`."""
+LargeCommunity = Annotated[str, AfterValidator(_large_community)]
+"""RFC 8092: `64500:1:2`."""
+WrittenExtendedCommunity = Annotated[str, AfterValidator(_extended_community)]
+"""RFC 4360: `target:64500:100`, `origin:192.0.2.1:7`, or eight bytes in hexadecimal, which is what is kept: `0x..`."""
+_Communities = Annotated[
+    tuple[Community, ...], BeforeValidator(_listed), AfterValidator(_once), Field(max_length=_MOST_COMMUNITIES)
+]
+_LargeCommunities = Annotated[
+    tuple[LargeCommunity, ...], BeforeValidator(_listed), AfterValidator(_once), Field(max_length=_MOST_COMMUNITIES)
+]
+_ExtendedCommunities = Annotated[
+    tuple[WrittenExtendedCommunity, ...],
+    BeforeValidator(_listed),
+    AfterValidator(_once),
+    Field(max_length=_MOST_COMMUNITIES),
+]
+_PathAsn = Annotated[Asn, Field(ge=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class _Announced(_Model):
+    communities: _Communities = ()
+    """COMMUNITIES (RFC 1997)."""
+    large_communities: _LargeCommunities = ()
+    """LARGE_COMMUNITY (RFC 8092)."""
+    extended_communities: _ExtendedCommunities = ()
+    """Extended communities (RFC 4360), each of eight bytes in hexadecimal."""
+
+
+class RouteAnnouncement(_Announced):
+    """A route of IPv4 or IPv6 unicast, as it is to be announced (RFC 4271)."""
+
+    prefix: StrictPrefix
+    next_hop: Literal["self"] | Address = "self"
+    """NEXT_HOP; `self` is our address in each session, which has to be of the prefix's family then."""
+    origin: Literal["igp", "egp", "incomplete"] = "igp"
+    """ORIGIN."""
+    med: Uint32 | None = None
+    """MULTI_EXIT_DISC."""
+    local_pref: Uint32 | None = None
+    """LOCAL_PREF: for peers of our own AS alone (RFC 4271 5.1.5), which get 100 without."""
+    as_path: Annotated[tuple[_PathAsn, ...], BeforeValidator(_path), Field(max_length=_MOST_ASNS)] = ()
+    """AS_PATH behind our own AS, the neighbour's first and the origin last; empty where we are the origin."""
+    prepend: Annotated[int, Field(ge=0, le=20)] = 0
+    """How many times more our own AS stands in front, for peers of other ASes."""
+
+    @property
+    def family(self) -> str:
+        """Its family in ExaBGP's words."""
+        return "ipv6 unicast" if ":" in self.prefix else "ipv4 unicast"
+
+    @property
+    def nlri(self) -> str:
+        """What tells it from all else that a peer is told of: an announcement takes the place of another one of it."""
+        return self.prefix
+
+    @model_validator(mode="after")
+    def _next_hop_fits(self) -> Self:
+        if self.next_hop != "self" and (":" in self.next_hop) != (":" in self.prefix):
+            raise ValueError(f"next_hop {self.next_hop} is not of the family of {self.prefix}")
+        return self
+
+
+class FlowAnnouncement(_Announced):
+    """A flow specification (RFC 8955)."""
+
+    match: FlowMatch
+    then: FlowActions
+
+    @property
+    def family(self) -> str:
+        """Its family in ExaBGP's words."""
+        return "ipv6 flow" if self.match.is_ipv6 else "ipv4 flow"
+
+    @property
+    def prefix(self) -> str:
+        """The destination prefix."""
+        return self.match.destination
+
+    @property
+    def nlri(self) -> str:
+        """What tells it from all others: its components, in the order of RFC 8955 4.2.2."""
+        said = self.match.model_dump(mode="json", exclude_defaults=True)
+        return "flow " + " ".join(
+            f"{name} {value if isinstance(value, str) else ','.join(value)}" for name, value in said.items()
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "flow" if "match" in value or "then" in value else "route"
+    return "flow" if isinstance(value, FlowAnnouncement) else "route"
+
+
+Announcement: TypeAlias = Annotated[
+    Annotated[RouteAnnouncement, Tag("route")] | Annotated[FlowAnnouncement, Tag("flow")], Discriminator(_kind)
+]
+"""A route, or what has `match` and `then`: a flow specification."""
+
+Source = Annotated[
+    str,
+    Field(
+        max_length=120, pattern=r"^(api|cli|configuration|(healthcheck|command|policy) [A-Za-z0-9][A-Za-z0-9 ._:/-]*)$"
+    ),
+]
+"""Where an order came in: `api`, `cli`, `configuration`, `healthcheck NAME`, `command NAME`."""
+
+
+class _Wish(_Model):
+    who: Name
+    """The name of a token, or a user."""
+    why: Line
+    """For those who read it later."""
+    source: Source
+
+
+class Order(_Wish):
+    """Announce routes to some peers: all of it or nothing.
+
+    What a peer was told of the same prefix before, or of the same flow, is replaced.
+    """
+
+    announcements: Annotated[tuple[Announcement, ...], Field(min_length=1, max_length=MOST_ROUTES)]
+    peers: Annotated[tuple[Address, ...], AfterValidator(_once)] = ()
+    """Addresses; with neither these nor a group, all that have the family."""
+    group: Name | None = None
+    """The `group` of peers in the configuration."""
+    expires: Timestamp | None = None
+    """When it is withdrawn by itself."""
+    key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")] | None = None
+    """An idempotency key: the same order under the same key is done once."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.peers and self.group is not None:
+            raise ValueError("peers stands beside group: give one of them")
+        found: set[str] = set()
+        for one in self.announcements:
+            if one.nlri in found:
+                raise ValueError(f"{one.nlri} stands there twice")
+            found.add(one.nlri)
+        return self
+
+
+class Withdrawal(_Wish):
+    """Withdraw what is announced: of these intents, of these prefixes, or all that an order's source announced."""
+
+    ids: Annotated[tuple[IntentId, ...], Field(max_length=MOST_ROUTES)] = ()
+    prefixes: Annotated[tuple[StrictPrefix, ...], Field(max_length=MOST_ROUTES)] = ()
+    """Routes and flow specifications with this very prefix, or destination."""
+    of: Source | None = None
+    """Only what came from there; alone, all of it."""
+    peers: Annotated[tuple[Address, ...], AfterValidator(_once)] = ()
+    """Only from these; without, from all."""
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if not (self.ids or self.prefixes or self.of):
+            raise ValueError("says neither which intents nor which prefixes")
+        return self
+
+
+StateName = Literal["pending", "accepted", "sent", "withdrawing", "withdrawn", "expired", "replaced", "failed"]
+"""`pending`: on our disk. `accepted`: ExaBGP answered `done`, which it does for a peer that is down, too. `sent`: it
+has told the peer, by its own word. `withdrawing`: somebody wants it withdrawn; `withdrawn`: it has been, or ExaBGP has
+taken note of it for a peer that is down; `expired`: likewise, by itself; `replaced`: by a later intent of the same
+prefix. `failed`: ExaBGP refused it."""
+ENDS: frozenset[StateName] = frozenset(("withdrawn", "expired", "replaced", "failed"))
+"""States behind which nothing comes."""
+
+
+class IntentState(_Model):
+    """Something that became of an intent."""
+
+    state: StateName
+    ts: Timestamp
+    peer: str | None = None
+    """For which peer; of `pending`, `withdrawing` and `expired` none: for all."""
+    who: str | None = None
+    """Of `withdrawing`: who wanted it."""
+    reason: str | None = None
+    """Of `withdrawing`: why. Of `failed` and `replaced`: in words."""
+
+
+def overall(peers: Mapping[str, StateName], leaving: AbstractSet[str], *, expired: bool) -> StateName:
+    """Where an intent stands as a whole.
+
+    Args:
+        peers: what has become of it at each.
+        leaving: those that are to be told of its withdrawal.
+        expired: whether its time was over before somebody withdrew it.
+    """
+    live = {peer for peer, state in peers.items() if state not in ENDS}
+    found = set(peers.values())
+    if live and live <= leaving:
+        return "withdrawing"
+    order: Sequence[StateName] = ("sent", "accepted", "pending") if live else ("withdrawn", "failed", "replaced")
+    state: StateName = next((one for one in order if one in found), "withdrawn")
+    return "expired" if expired and state == "withdrawn" else state
+
+
+class Intent(_Model):
+    """One route or flow specification of an order, and what has become of it."""
+
+    id: IntentId
+    number: int
+    """In the order in which they were ordered at this collector."""
+    collector: str
+    announcement: Announcement
+    peers: tuple[str, ...]
+    """Addresses of those who are to hear it, at the time of the order."""
+    group: str | None = None
+    who: str
+    why: str
+    source: str
+    key: str | None = None
+    created: Timestamp
+    expires: Timestamp | None = None
+    state: StateName
+    """Where it stands: `sent` as soon as one peer has been told, `withdrawn` when none is left."""
+    states: tuple[IntentState, ...]
+    """Oldest first."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is to be announced any more."""
+        return self.state in ENDS
+
+    def at(self, moment: datetime) -> Intent:
+        """The intent as it stood at a time, which is not before it was created."""
+        states = tuple(one for one in self.states if one.ts <= moment)
+        peers: dict[str, StateName] = dict.fromkeys(self.peers, "pending")
+        leaving: set[str] = set()
+        expired = False
+        for one in states:
+            if one.state in ("withdrawing", "expired"):
+                leaving |= {one.peer} if one.peer is not None else set(peers)
+                expired = expired or one.state == "expired"
+            elif one.peer is not None:
+                peers[one.peer] = one.state
+        return self.model_copy(update={"states": states, "state": overall(peers, leaving, expired=expired)})
+
+
+class Refusal(_Model):
+    """An order that was refused: an entry of the audit."""
+
+    id: IntentId
+    number: int
+    collector: str
+    ts: Timestamp
+    who: str
+    source: str
+    why: str
+    order: str
+    """What was ordered, in words."""
+    cause: str
+    cure: str
+
+
+def in_words(announcements: Sequence[RouteAnnouncement | FlowAnnouncement]) -> str:
+    """What an order is of: its one prefix, or the first and how many more."""
+    more = f" and {len(announcements) - 1} more" if len(announcements) > 1 else ""
+    return f"{announcements[0].nlri}{more}"
