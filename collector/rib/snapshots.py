@@ -13,9 +13,8 @@ from collections import Counter, deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Awaitable,
-    Callable,
     Collection,
+    Container,
     Iterable,
     Iterator,
     Mapping,
@@ -23,7 +22,6 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -108,7 +106,7 @@ async def routes_to(store: Store, snapshot: Snapshot, prefixes: Collection[str])
     found: Items = []
     for part in snapshot.parts:
         if any(part.first[: len(one)] <= one <= part.last for one in places):
-            found += [item for item in await _read(store, snapshot, part) if item[0].nlri in prefixes]
+            found += await _read(store, snapshot, part, prefixes)
     return found
 
 
@@ -178,15 +176,8 @@ async def _packed(store: Store, snapshot: Snapshot, part: SnapshotPart) -> bytes
     raise StoreError("a snapshot was removed while it was read", "ask again")
 
 
-async def _read(store: Store, snapshot: Snapshot, part: SnapshotPart) -> Items:
-    return pages.unpack(await _packed(store, snapshot, part))
-
-
-def _readers(store: Store, whole: Snapshot | None) -> Iterator[tuple[SnapshotPart, Callable[[], Awaitable[Items]]]]:
-    """Each part, and what reads it."""
-    if whole:
-        for part in whole.parts:
-            yield part, partial(_read, store, whole, part)
+async def _read(store: Store, snapshot: Snapshot, part: SnapshotPart, only: Container[str] | None = None) -> Items:
+    return pages.unpack(await _packed(store, snapshot, part), only)
 
 
 async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range | None = None) -> AsyncIterator[Items]:
@@ -243,32 +234,34 @@ def _order_of(item: tuple[RouteKey, RouteEntry]) -> bytes:
 
 
 async def count(store: Store, whole: Snapshot | None, fold: Fold) -> Counter[str]:
-    """How many routes `changed` would give, by family: only parts are read that changes reach into."""
-    changes = await _ahead(fold)
-    stored = whole.standing if whole else {}
-    total = Counter(stored)
-    for part, read in _readers(store, whole):
-        of_part = await changes.all_upto(part.last)
-        if of_part or stored is None:
-            items = await read()
-            if stored is not None:
-                total.subtract(pages.families(items))
-            total.update(pages.families(await asyncio.to_thread(_merge, items, of_part)))
-    while rest := await changes.some(pages.ROUTES):
-        total.update(pages.families(await asyncio.to_thread(_merge, [], rest)))
+    """How many routes `changed` would give, by family. Of a counted table, only what changed is read."""
+    total = await _counted(store, whole) if whole else Counter[str]()
+    async for changes in beside(store, whole, None, fold):
+        total.subtract(key.family for key, stood, _ in changes if stood is not WITHDRAWN)
+        total.update(key.family for key, _, stands in changes if stands is not WITHDRAWN)
     return +total
 
 
-async def beside(store: Store, whole: Snapshot | None, fold: Fold, later: Fold) -> AsyncIterator[list[Beside]]:
-    """Each change of a later fold, in their order, and what stood before it: a whole table with changes applied.
+async def _counted(store: Store, whole: Snapshot) -> Counter[str]:
+    if whole.standing is not None:
+        return Counter(whole.standing)
+    total = Counter[str]()
+    for part in whole.parts:  # 0.1 did not count
+        total.update(pages.families(await _read(store, whole, part)))
+    return total
+
+
+async def beside(store: Store, whole: Snapshot | None, fold: Fold | None, later: Fold) -> AsyncIterator[list[Beside]]:
+    """Each change of a later fold, in their order, and what stood before it: a whole table, if any, with changes.
 
     Raises:
         StoreError: the table was removed meanwhile.
     """
     before, changes = await _ahead(fold), await _ahead(later)
-    for part, read in _readers(store, whole):
+    for snapshot, part in ((whole, part) for part in whole.parts) if whole else ():
         if of_part := await changes.all_upto(part.last):
-            yield await asyncio.to_thread(_beside, await read(), before.upto(part.last), of_part)
+            items = await _read(store, snapshot, part, {key.nlri for _, key, _ in of_part})
+            yield await asyncio.to_thread(_beside, items, before.upto(part.last), of_part)
     while of_part := await changes.some(pages.ROUTES):
         yield await asyncio.to_thread(_beside, [], before.upto(of_part[-1][0]), of_part)
 
@@ -308,8 +301,8 @@ class _Ahead:
         return found
 
 
-async def _ahead(fold: Fold) -> _Ahead:
-    return await asyncio.to_thread(_Ahead, fold.changes())  # sorts them
+async def _ahead(fold: Fold | None) -> _Ahead:
+    return await asyncio.to_thread(_Ahead, fold.changes() if fold else iter(()))  # sorts them
 
 
 async def write(
