@@ -7,8 +7,10 @@ beyond that the names of which least was said are forgotten, and the routes that
 from __future__ import annotations
 
 import asyncio
+import heapq
 from array import array
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 from collector.errors import UsageError
@@ -41,6 +43,8 @@ _KINDS: dict[By, tuple[str, ...]] = {
     "malformed": ("announce", "withdraw"),
 }
 """The entries that have to be seen for each order."""
+_DICTS = 16
+"""That hold the names: one of half a million keeps the event loop for 60 ms when it has to grow."""
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
     "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
     "origins": lambda entry: [str(asn) for asn in origins_of(entry.as_path)],
@@ -86,7 +90,7 @@ class TopTally:
 
     def __init__(self, most_names: int = MOST_NAMES, most_routes: int = MOST_ROUTES) -> None:
         self._most_names = most_names
-        self._places: dict[str, int] = {}
+        self._places: list[dict[str, int]] = [{} for _ in range(_DICTS)]
         self._counts = array("Q")
         self._paths: LastAnnounced[int, int] = LastAnnounced(most_routes)
         """Hash of a route to the hash of its path. 64 bits: two of a million routes share theirs once in 30 million
@@ -95,29 +99,25 @@ class TopTally:
     @property
     def is_full(self) -> bool:
         """Whether names have to be forgotten."""
-        return len(self._places) >= self._most_names
+        return len(self._counts) >= self._most_names * len(_COLUMNS)
 
     def count(self, entry: HistoryEntry, names: Sequence[str]) -> None:
         """Count an announcement or a withdrawal for each of its names."""
         kinds = self._kinds(entry)
         for name in names:
-            place = self._places.get(name)
-            if place is None:
-                place = self._add(name)
+            place = self._place(name)
             for kind in kinds:
                 self._counts[place + kind] += 1
 
     def most(self, by: By, limit: int) -> list[TopEntry]:
         """The names with most of one count."""
         kind = _COLUMNS[by]
-        ranked = sorted(
-            ((self._counts[place + kind], name) for name, place in self._places.items()),
-            key=lambda one: (-one[0], one[1]),
-        )
-        return [self._entry(name) for count, name in ranked[:limit] if count]
+        counts = ((-self._counts[place + kind], name) for name, place in self._named())
+        # To sort half a million would keep the interpreter for as long, in whatever thread.
+        return [self._entry(name) for count, name in heapq.nsmallest(limit, counts) if count]
 
     def _entry(self, name: str) -> TopEntry:
-        place = self._places[name]
+        place = self._place(name)
         return TopEntry(name=name, **{key: self._counts[place + kind] for key, kind in _COLUMNS.items()})
 
     def _kinds(self, entry: HistoryEntry) -> Sequence[int]:
@@ -135,20 +135,23 @@ class TopTally:
         self._paths.announce(route, path)
         return (_ANNOUNCED, *flapped, *changed, *extra)
 
-    def _add(self, name: str) -> int:
-        place = self._places[name] = len(self._counts)
-        self._counts.extend([0] * len(_COLUMNS))
+    def _place(self, name: str) -> int:
+        """Where the counts of a name begin, which is given some if it has none."""
+        places = self._places[hash(name) % _DICTS]
+        place = places.get(name)
+        if place is None:
+            place = places[name] = len(self._counts)
+            self._counts.extend([0] * len(_COLUMNS))
         return place
+
+    def _named(self) -> Iterator[tuple[str, int]]:
+        return chain.from_iterable(places.items() for places in self._places)
 
     def forget(self) -> None:
         """Keep the half of the names of which most was said; takes some tenths of a second."""
-
-        def said(name: str) -> int:
-            return sum(self._counts[self._places[name] : self._places[name] + 2])
-
-        kept = sorted(self._places, key=said, reverse=True)[: self._most_names // 2]
-        counts = array("Q")
-        for name in kept:
-            counts.extend(self._counts[self._places[name] : self._places[name] + len(_COLUMNS)])
-        self._places = {name: len(_COLUMNS) * number for number, name in enumerate(kept)}
-        self._counts = counts
+        by_count = sorted((-sum(self._counts[place : place + 2]), place, name) for name, place in self._named())
+        said, self._counts = self._counts, array("Q")
+        self._places = [{} for _ in range(_DICTS)]
+        for _, place, name in by_count[: self._most_names // 2]:
+            kept = self._place(name)
+            self._counts[kept : kept + len(_COLUMNS)] = said[place : place + len(_COLUMNS)]
