@@ -18,6 +18,7 @@ from typing import Any
 
 from collector.query.running import find_running
 from collector.store import credentials
+from tests import forked
 from tests.support import until
 
 BGPLEDGER = str(Path(sys.executable).with_name("bgpledger"))
@@ -34,15 +35,7 @@ def free_port() -> int:
 
 def bgpledger(*arguments: str, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     """Type a command, and wait for it."""
-    return subprocess.run(
-        [BGPLEDGER, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env={**_clean_environment(), **environment},
-    )
+    return forked.run([BGPLEDGER, *arguments], timeout=timeout, environment={**_clean_environment(), **environment})
 
 
 def _clean_environment() -> dict[str, str]:
