@@ -2,6 +2,10 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
+CODE   := benchmarks bgpledger collector docs examples schemas tests
+LINT   := style types docs
+# Targets that wait for the network or for one core, at once; each says in one piece what it has to say.
+BESIDE  = $(MAKE) --no-print-directory --jobs --output-sync
 
 # Of `make faults`; `make test` kills ten times.
 KILLS ?= 50
@@ -18,11 +22,12 @@ ROUNDS  ?=
 TABLES  ?= 20
 STORE   ?=
 
-.PHONY: help demo run test bare-debian whole-table faults fuzz differences bench tools docs lint format lock clean http-questions http-schema
+.PHONY: help demo run test bare-debian whole-table faults fuzz differences http-questions http-schema bench tools \
+	docs pictures lint style types format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its history
 	@$(BIN)/bgpledger demo
@@ -30,8 +35,9 @@ demo: $(READY) ## the main job in one minute: a peer that plays a feed, and its 
 run: $(READY) ## the collector with conf/collector.toml, until Ctrl-C
 	@$(BIN)/bgpledger run --config conf/collector.toml
 
-test: $(READY) tools lint ## everything that the tests need, then the tests, two at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+test: $(READY) ## what the tests need, beside it what `lint` looks at; then the tests
+	@$(BESIDE) tools $(LINT)
+	SITE=site $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12 with nothing installed; as root
 	@.ci/bare-debian
@@ -48,6 +54,7 @@ fuzz: $(READY) ## hostile lines over decode and over the whole path: FUZZ_LINES=
 
 differences: $(READY) ## every UPDATE of two RIS files, read from its bytes and from ExaBGP's JSON
 	EVERY=1 $(BIN)/python -m pytest -s tests/unit/test_exabgp_differences.py $(PYTEST_ARGS)
+
 http-questions: $(READY) ## 500 random questions over HTTP, whose answers have to be the command line's: SEED=n
 	HTTP_QUESTIONS=500 HTTP_SEED=$(SEED) $(BIN)/python -m pytest --timeout 3600 tests/http/test_equal.py $(PYTEST_ARGS)
 
@@ -66,14 +73,19 @@ docs: $(READY) ## docs/ as a site, site/index.html; a link that leads nowhere is
 pictures: $(READY) tools ## docs/pictures: the pages as a browser shows them, with the demo's data
 	$(BIN)/python -m tests.http.pictures docs/pictures
 
-lint: $(READY) docs ## ruff and mypy, and whether docs/ makes a site
-	$(BIN)/ruff check benchmarks bgpledger collector docs examples schemas tests
-	$(BIN)/ruff format --check benchmarks bgpledger collector docs examples schemas tests
+lint: $(READY) ## style, types, and whether docs/ makes a site
+	@$(BESIDE) $(LINT)
+
+style: $(READY) ## ruff
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(READY) ## mypy
 	$(BIN)/mypy
 
 format: $(READY) ## let ruff rewrite the code
-	$(BIN)/ruff check --fix benchmarks bgpledger collector docs examples schemas tests
-	$(BIN)/ruff format benchmarks bgpledger collector docs examples schemas tests
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
 
 lock: $(READY) ## pin what pyproject.toml asks for
 	$(BIN)/python -m pip install -q uv

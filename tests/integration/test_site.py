@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,9 @@ _LOADED_BY_STYLE = re.compile(r"(?:url\(|@import\s*)[\"']?((?:https?:)?//[^\"')]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make docs` has made, where `make test` names it; else made here, in the same way."""
+    if named := os.environ.get("SITE"):
+        return ROOT / named
     folder = tmp_path_factory.mktemp("site")
     options = ["--quiet", "--fresh-env", "--fail-on-warning", "--keep-going"]
     command = [sys.executable, "-m", "sphinx", *options, str(ROOT / "docs"), str(folder)]
