@@ -97,7 +97,7 @@ def _in_words(found: ConfigurationSummary) -> dict[str, str]:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
-    from collector.settings.model import ALL_ADDRESSES
+    from collector.settings import ALL_ADDRESSES
     from collector.sources.exabgp.configuration import unchecked_peers
     from collector.sources.exabgp.placement import too_many_processes
 

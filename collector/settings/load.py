@@ -5,17 +5,18 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.errors import ConfigurationError
-from collector.settings.model import PeerSettings, Settings, SettingsError, default_data_dir
+from collector.settings.keys import PREFIX, SettingPath, description, paths, siblings, variables
+from collector.settings.model import Settings, default_data_dir
+from collector.settings.section import SettingsError
 
-_PREFIX = "BGPLEDGER_"
 _SHOWN = 60
 _LONGEST = 200
 _SHAPES = {
@@ -31,11 +32,7 @@ _SECTIONS = {
     "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
 }
 _URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
-_TLS = ("tls_cert", "tls_key")
-_PATHS = (("data_dir",), _URI_FILE, ("bmp", "password_file"), *(("http", key) for key in _TLS))
 _SECRET = ("uri", "password_env", "password_file")
-
-SettingPath = tuple[str | int, ...]
 
 
 def load(
@@ -87,30 +84,6 @@ def load(
         return Settings.model_validate(found.tree)
     except ValidationError as error:
         raise found.explain(error.errors(include_url=False)) from None
-
-
-def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every key, those of a peer as `peers`, KEY."""
-    for name, field in model.model_fields.items():
-        section = _model_of(field.annotation)
-        if _is_model(section):
-            yield from keys(section, (*prefix, name))
-        else:
-            yield (*prefix, name)
-
-
-def variables() -> dict[str, tuple[str, ...]]:
-    """The environment variables that are read, and the keys that they stand for."""
-    return {_PREFIX + "_".join(key).upper(): key for key in keys() if key[0] != "peers"}
-
-
-def _model_of(annotation: Any) -> Any:
-    """The model of a section, also of one that may be left out; of a value its type."""
-    return next(filter(_is_model, get_args(annotation)), annotation)
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 class _Layers:
@@ -185,25 +158,24 @@ class _Layers:
             raise ConfigurationError(
                 f"{path} is not TOML: {str(error)[:_LONGEST]}", "mend that line; strings stand in quotes"
             ) from None
-        peers = self.tree.get("peers")
-        holders = [(self.tree, "data_dir"), (self._section("mongodb"), "uri_file")]
-        holders += [(self._section("bmp"), "password_file"), *((self._section("http"), key) for key in _TLS)]
-        for holder, key in [*holders, *((peer, "password_file") for peer in _tables(peers))]:
-            if isinstance(holder.get(key), str):
-                holder[key] = str(path.absolute().parent / _at_home(holder[key], f"{path}: {key}"))
+        for *names, key in paths():
+            for section in _sections(self.tree, names):
+                if isinstance(section.get(key), str):
+                    section[key] = str(path.absolute().parent / _at_home(section[key], f"{path}: {key}"))
 
     def environment(self, environ: Mapping[str, str]) -> None:
         known = variables()
         for name in sorted(environ):
-            if name.startswith(_PREFIX) and name not in known:
+            if name.startswith(PREFIX) and name not in known:
                 near = difflib.get_close_matches(name, known, 1, 0.0)[0]
                 raise ConfigurationError(
                     f"the environment variable {name} stands for no setting", f"unset it; the nearest is {near}"
                 )
         given = {}
+        of_paths = frozenset(paths())
         for name, key in known.items():
             if environ.get(name):
-                value = str(Path(environ[name]).absolute()) if key in _PATHS else environ[name]
+                value = str(Path(environ[name]).absolute()) if key in of_paths else environ[name]
                 given[key] = (value, f"environment variable {name}")
         self.lay(given)
 
@@ -225,10 +197,10 @@ class _Layers:
         if isinstance(fault, SettingsError):
             key, cure = (*key, fault.key), fault.cure
         elif error["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(key[-1]), _siblings(key), 1, 0.5)
-            cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(_siblings(key))}"
-        elif described := _description(key):
-            cure = f"{_spell(key)} is {described}"
+            near = difflib.get_close_matches(str(key[-1]), siblings(key), 1, 0.5)
+            cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(siblings(key))}"
+        elif told := description(key):
+            cure = f"{_spell(key)} is {told}"
         else:
             cure = _SECTIONS.get(error["type"], "see conf/collector.toml, which tells what each key means")
         return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
@@ -247,8 +219,13 @@ def _at_home(text: str, place: str) -> Path:
         raise ConfigurationError(f"{place} {text[:_SHOWN]!r}: that user has no home", "write the whole path") from None
 
 
-def _tables(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def _sections(tree: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The tables that names lead to: one or none, or those of a list."""
+    found = [tree]
+    for name in names:
+        inner = [section.get(name) for section in found]
+        found = [one for some in inner for one in (some if isinstance(some, list) else [some]) if isinstance(one, dict)]
+    return found
 
 
 def _what(error: ErrorDetails) -> str:
@@ -270,24 +247,3 @@ def _spell(key: SettingPath) -> str:
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def _siblings(key: SettingPath) -> list[str]:
-    section: type[BaseModel] = PeerSettings if key[0] == "peers" else Settings
-    if key[0] != "peers":
-        for name in key[:-1]:
-            section = _model_of(section.model_fields[str(name)].annotation)
-    return list(section.model_fields)
-
-
-def _description(key: SettingPath) -> str | None:
-    names = [part for part in key if isinstance(part, str)]
-    section: Any = PeerSettings if names[0] == "peers" else Settings
-    for name in names[1:] if names[0] == "peers" else names:
-        field = section.model_fields.get(name) if _is_model(section) else None
-        if field is None:
-            return None
-        if field.description:
-            return str(field.description)
-        section = _model_of(field.annotation)
-    return None

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from collector.cli import main, make_app
-from collector.settings.load import keys, variables
+from collector.settings.keys import keys, variables
 from collector.store.mongo import Store
 from tests.store.test_asking import archive
 from tests.support import ROOT, Router

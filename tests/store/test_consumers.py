@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.settings.model import RetentionSettings
+from collector.settings import RetentionSettings
 from collector.spool.spool import identity
 from collector.store.consumers import Consumer, Expired, StoredDocument
 from collector.store.mongo import Store

@@ -15,7 +15,7 @@ from pymongo import MongoClient
 from collector.errors import StoreError
 from collector.query.filters import Choice, Filter
 from collector.query.origins import announced
-from collector.settings.model import RetentionSettings
+from collector.settings import RetentionSettings
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.migrate import MIGRATIONS, migrate
 from collector.store.mongo import Store

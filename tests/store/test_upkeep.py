@@ -14,7 +14,7 @@ import pytest
 from collector.archive.maintenance import Upkeep
 from collector.archive.outage import Together, announce
 from collector.errors import StoreError
-from collector.settings.model import RetentionSettings
+from collector.settings import RetentionSettings
 from collector.store.mongo import Store
 from schemas.archiver import ArchiverState
 from tests.faults import mongo_proxy as faults

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from collector.errors import ConfigurationError
 from collector.settings import PeerSettings, Settings, load, variables
-from collector.settings.load import keys
+from collector.settings.keys import keys
 from collector.settings.values import FAMILIES, split_endpoint
 from tests.support import ROOT
 

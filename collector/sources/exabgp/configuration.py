@@ -21,8 +21,7 @@ from typing import NamedTuple
 
 from collector.children import without_secrets
 from collector.errors import ConfigurationError
-from collector.settings import BgpSettings, PeerSettings, Settings
-from collector.settings.model import ALL_ADDRESSES
+from collector.settings import ALL_ADDRESSES, BgpSettings, PeerSettings, Settings
 from collector.settings.values import split_endpoint
 
 MASKED = "(not shown)"

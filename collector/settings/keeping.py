@@ -1,0 +1,77 @@
+"""`[spool]`, `[archive]`, `[mongodb]`, `[rib]` and `[retention]`: where and how long what came in is kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from collector.settings import values
+from collector.settings.section import Section
+
+
+class SpoolSettings(Section):
+    """The lines on disk between ExaBGP and the archiver."""
+
+    segment_mib: values.Mebibytes = Field(64, description="MiB in a file of the spool, 1 to 4096")
+    sync_seconds: float = Field(1.0, ge=0, le=60, description="seconds until a line is on disk at most, 0 to 60")
+    sync_mib: values.Mebibytes = Field(16, description="MiB that are not on disk yet at most, 1 to 4096")
+    limit_mib: int | None = Field(None, ge=16, description="MiB that the spool may take, 16 or more")
+    keep_days: float = Field(0, ge=0, le=36_500, description="days that segments are kept when they are done")
+    keep_free_mib: int = Field(256, ge=0, description="MiB of its disk that the spool leaves free, 0 or more")
+
+
+class ArchiveSettings(Section):
+    """How the archiver writes."""
+
+    batch_lines: values.Lines | None = Field(
+        None, description="lines in a batch at most, 1 to 100000; without: as many as the store takes best"
+    )
+    batch_seconds: float = Field(0.2, ge=0, le=60, description="seconds that a line waits for others, 0 to 60")
+
+
+class MongodbSettings(Section):
+    """Where documents go."""
+
+    uri: values.MongodbUri | None = Field(
+        None, description="mongodb://HOST/ or mongodb+srv://HOST/ and what follows; without it, a store of our own"
+    )
+    uri_file: values.PossiblePath | None = Field(None, description="a file that holds the URI, and nothing else")
+    database: str = Field(
+        "bgpledger",
+        pattern=r"^[A-Za-z0-9_-]{1,63}$",
+        description="the database's name: letters, digits, - and _, at most 63",
+    )
+    embedded: str | None = Field(
+        None,
+        min_length=1,
+        description='the server that is a store of our own, a name or a path: "secantusd-rs"; without, that of pip',
+    )
+    driver: Literal["pymongo", "motor"] = Field("pymongo", description='"pymongo" or "motor"')
+
+
+class RibSettings(Section):
+    """When each peer's table is stored, so that a question for all of it has few UPDATEs to fold."""
+
+    snapshot_hours: values.HoursOfDay = Field(8, description="hours between whole tables: 1, 2, 3, 4, 6, 8, 12 or 24")
+    snapshot_updates: int = Field(
+        5000, ge=1, le=10_000_000, description="UPDATEs after which what has changed is stored, 1 to 10000000"
+    )
+    snapshot_days: values.Days = Field(30, description="days that whole tables are kept, 1 to 24855; 0 is for ever")
+    snapshot_changes_days: values.Days = Field(
+        2, description="days that what changed in between is kept, 1 to 24855; 0 is as long as whole tables"
+    )
+
+
+class RetentionSettings(Section):
+    """How many days the database keeps what; 0 is for ever."""
+
+    keepalives_days: values.Days = Field(7, description="days that KEEPALIVEs are kept, 1 to 24855; 0 is for ever")
+    updates_days: values.Days = Field(0, description="days that UPDATEs are kept, 1 to 24855; 0 is for ever")
+    messages_days: values.Days = Field(
+        0, description="days that all other messages are kept, and KEEPALIVEs at most, 1 to 24855; 0 is for ever"
+    )
+    sessions_days: values.Days = Field(
+        0, description="days that a session is kept after its end, 1 to 24855; 0 is for ever"
+    )
+    rejects_days: values.Days = Field(0, description="days that rejects are kept, 1 to 24855; 0 is for ever")

@@ -1,0 +1,81 @@
+"""The keys of the settings by their paths, and what the model says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from collector.settings.model import Settings
+
+SettingPath = tuple[str | int, ...]
+"""Names, and numbers in lists: `peers`, 0, `asn`."""
+PREFIX = "BGPLEDGER_"
+"""Of environment variables."""
+
+
+def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every key; of lists of tables without numbers: those of a peer as `peers`, KEY."""
+    for name, field in model.model_fields.items():
+        section = _model_of(field.annotation)
+        if _is_model(section):
+            yield from keys(section, (*prefix, name))
+        else:
+            yield (*prefix, name)
+
+
+def variables() -> dict[str, tuple[str, ...]]:
+    """The environment variables that are read, and the keys that they stand for."""
+    return {PREFIX + "_".join(key).upper(): key for key in keys() if not _is_list(key)}
+
+
+def _is_list(key: SettingPath) -> bool:
+    """Whether a key is of a list of tables, which no variable can say."""
+    return get_origin(Settings.model_fields[str(key[0])].annotation) is tuple
+
+
+def paths() -> Iterator[tuple[str, ...]]:
+    """The keys that stand for paths, which begin where the file is that has them."""
+    return (key for key in keys() if _holds_path(_section(key[:-1]).model_fields[key[-1]].annotation))
+
+
+def _holds_path(kind: Any) -> bool:
+    return kind is Path or any(map(_holds_path, get_args(kind)))
+
+
+def _section(key: SettingPath) -> type[BaseModel]:
+    section: Any = Settings
+    for name in key:
+        if isinstance(name, str):
+            section = _model_of(section.model_fields[name].annotation)
+    model: type[BaseModel] = section
+    return model
+
+
+def _model_of(annotation: Any) -> Any:
+    """The model of a section, also of one that may be left out; of a value its type."""
+    return next(filter(_is_model, get_args(annotation)), annotation)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def siblings(key: SettingPath) -> list[str]:
+    """The keys of the same table."""
+    return list(_section(key[:-1]).model_fields)
+
+
+def description(key: SettingPath) -> str | None:
+    """What the values of a key are, in a few words; None where nothing is said, or there is no such key."""
+    section: Any = Settings
+    for name in (part for part in key if isinstance(part, str)):
+        field = section.model_fields.get(name) if _is_model(section) else None
+        if field is None:
+            return None
+        if field.description:
+            return str(field.description)
+        section = _model_of(field.annotation)
+    return None

@@ -1,0 +1,23 @@
+"""What all sections of the settings are made of."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+"""Where somebody listens who listens everywhere."""
+
+
+class SettingsError(ValueError):
+    """What is wrong with a value, where it takes more than one key to see it."""
+
+    def __init__(self, key: str, what: str, cure: str) -> None:
+        super().__init__(what)
+        self.key = key
+        self.cure = cure
+
+
+class Section(BaseModel):
+    """The keys of a table; one that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
