@@ -15,15 +15,12 @@ from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from bgpledger import Archive, Filter
 from collector.errors import CollectorError
 from collector.present.formats import write
-from collector.query.filters import Filter
-from collector.query.history import HistoryQuery, history
-from collector.query.peers import peers
 from collector.query.running import find_running
 from collector.replay.plan import PlannedPeer, plan
 from collector.replay.player import play
-from collector.store.mongo import Store
 from schemas.query import HistoryEntry, PeerStatus
 
 PREFIX = "203.0.113.0/24"
@@ -74,12 +71,12 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
     with as_file(files("collector") / "data" / "demo.mrt.gz") as feed:
         routers = plan(feed)
         _say(f"starting a collector in {stage.data_dir}, its log is {stage.log}")
-        async with _collector(stage, routers) as uri, Store.open(uri) as store:
+        async with _collector(stage, routers) as uri, Archive.open(uri, data_dir=stage.data_dir) as archive:
             _say(f"{len(routers)} routers play {sum(router.updates for router in routers)} UPDATEs into it")
             playing = asyncio.create_task(play(feed, (_ADDRESS, stage.port), routers, speed=_SPEED, stay=True))
             try:
-                await _until_stored(store, routers, began, playing)
-                await _show(stage, store, began, stay=stay)
+                await _until_stored(archive, routers, began, playing)
+                await _show(stage, archive, began, stay=stay)
                 if stay and not stop.is_set():
                     _say(f"\nSee it in a browser: http://{stage.http}/prefix/{PREFIX}")
                     _say(f"and how all peers stand: http://{stage.http}/")
@@ -148,26 +145,24 @@ def _listens(port: int) -> bool:
 
 
 async def _until_stored(
-    store: Store, routers: Sequence[PlannedPeer], began: datetime, playing: asyncio.Task[object]
+    archive: Archive, routers: Sequence[PlannedPeer], began: datetime, playing: asyncio.Task[object]
 ) -> None:
     expected = sum(router.updates for router in routers)
     async with asyncio.timeout(_PATIENCE):
         while True:
             if playing.done():
                 await playing  # raises what ended it
-            stored = 0
-            async for session in store.find("sessions", {"since": {"$gte": began}}, fields=("updates",)):
-                stored += session["updates"]
-            if stored >= expected:
+            sessions = archive.sessions(Filter(start=began))
+            if sum([session.updates async for session in sessions if session.since >= began]) >= expected:
                 return
             await asyncio.sleep(0.2)
 
 
-async def _show(stage: _Stage, store: Store, began: datetime, *, stay: bool) -> None:
+async def _show(stage: _Stage, archive: Archive, began: datetime, *, stay: bool) -> None:
     _type(stage, "peers")
-    await write(peers(store), PeerStatus, "table", sys.stdout)
+    await write(archive.peers(), PeerStatus, "table", sys.stdout)
     _type(stage, f"history {PREFIX}")
-    await write(history(store, HistoryQuery(PREFIX, Filter(start=began))), HistoryEntry, "table", sys.stdout)
+    await write(archive.history(PREFIX, Filter(start=began)), HistoryEntry, "table", sys.stdout)
     sys.stdout.flush()
     commands = ["history 2001:db8:42::/48", f"history {PREFIX} --start 1h --format jsonl", "peers"]
     if stay:

@@ -9,12 +9,9 @@ import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfAnswers, Limit, with_settings
-from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from bgpledger import Answers, Archive
     from collector.query.filters import Filter
-    from schemas.query import RouteChange
 
 
 @with_settings
@@ -35,24 +32,17 @@ def command(
     """
     import sys
 
+    from bgpledger.questions.routes import DiffQuestion
     from collector.cli.progress import progress
-    from collector.cli.run_query import answer, say
-    from collector.query.arguments import check_family, parse_prefix, parse_time
+    from collector.cli.run_query import answer
     from schemas.query import RouteChange
 
-    before, after = parse_time(earlier), parse_time(later)
-    if before is None or after is None or after <= before:
-        raise UsageError(f"{later!r} is not after {earlier!r}", "give the earlier time first")
-    asked = None if prefix is None else parse_prefix(prefix, say=say)
-    check_family(filters, asked)
-
-    def ask(archive: Archive) -> Answers[RouteChange]:
-        return archive.diff(before, after, asked, filters, limit=limit, progress=shown.reach)
-
+    question = DiffQuestion(earlier, later, prefix, filters, limit=limit)
     with progress(among_answers=True, of="entries read") as shown:
-        nothing = answer(settings, ask, RouteChange, form)
+        question.progress = shown.reach
+        nothing = answer(settings, question, RouteChange, form)
     if nothing:
-        sys.stderr.write(f"no route {_asked_for(asked, filters)}changed between these times\n")
+        sys.stderr.write(f"no route {_asked_for(question.prefix, filters)}changed between these times\n")
 
 
 def _asked_for(prefix: str | None, filters: Filter) -> str:

@@ -29,15 +29,13 @@ def command(
     """
     import sys
 
-    from collector.cli.run_query import answer, say
-    from collector.query.arguments import check_family, parse_prefix
+    from bgpledger.questions.entries import HistoryQuestion
+    from collector.cli.run_query import answer
     from schemas.query import HistoryEntry
 
-    asked = parse_prefix(prefix, say=say)
-    check_family(filters, asked)
-    nothing = answer(settings, lambda archive: archive.history(asked, filters, limit=limit), HistoryEntry, form)
-    if nothing:
-        sys.stderr.write(f"nothing {_is_known_of(asked, filters)}\n")
+    question = HistoryQuestion(prefix, filters, limit=limit)
+    if answer(settings, question, HistoryEntry, form):
+        sys.stderr.write(f"nothing {_is_known_of(question.prefix, filters)}\n")
 
 
 def _is_known_of(prefix: str, filters: Filter) -> str:

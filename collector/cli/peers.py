@@ -12,8 +12,9 @@ def command(settings: Any, form: FormatOfAnswers = "table") -> None:
     """Show each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
     import sys
 
+    from bgpledger.questions.summaries import PeersQuestion
     from collector.cli.run_query import answer
     from schemas.query import PeerStatus
 
-    if answer(settings, lambda archive: archive.peers(), PeerStatus, form):
+    if answer(settings, PeersQuestion(), PeerStatus, form):
         sys.stderr.write("no peer is configured, and none has ever had a session\n")

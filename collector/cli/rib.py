@@ -9,16 +9,12 @@ import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, LessSpecific, Limit, MoreSpecific, prefix_match, with_settings
-from collector.errors import UsageError
 from collector.present.names import EntryFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bgpledger import Answers, Archive
-    from collector.query.batch import Batch
-    from collector.query.filters import Filter
-    from collector.query.rib import Match, RibQuery
+    from bgpledger.questions.routes import RibBatchesQuestion
     from collector.settings import Settings
 
 At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.", metavar="T")]
@@ -41,10 +37,10 @@ def rib_command(
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
     filter a comma is OR, a leading ! excludes.
     """
-    match = prefix_match(more_specific, less_specific)
-    if match and prefix is None:
-        raise UsageError("more or less specific than what?", "give a prefix")
-    _show(settings, _question(prefix, match or "exact", at), filters, limit, form)
+    from bgpledger.questions.routes import RibBatchesQuestion
+
+    match = prefix_match(more_specific, less_specific) or "exact"
+    _show(settings, RibBatchesQuestion(prefix, filters, match=match, at=at, limit=limit), form)
 
 
 @with_settings
@@ -61,63 +57,46 @@ def lookup_command(
 
     Filters choose among these. In each a comma is OR, a leading ! excludes.
     """
-    _show(settings, _question(address, "longest", at), filters, limit, form)
+    from bgpledger.questions.routes import RibBatchesQuestion
+
+    _show(settings, RibBatchesQuestion(address, filters, match="longest", at=at, limit=limit), form)
 
 
-def _question(prefix: str | None, match: Match, at: str | None) -> RibQuery:
-    from collector.cli.run_query import say
-    from collector.query.arguments import parse_prefix, parse_time
-    from collector.query.rib import RibQuery
-
-    return RibQuery(parse_prefix(prefix, say=say) if prefix is not None else None, match, parse_time(at))
-
-
-def _show(settings: Settings, question: RibQuery, filters: Filter, limit: int | None, form: EntryFormat) -> None:
+def _show(settings: Settings, question: RibBatchesQuestion, form: EntryFormat) -> None:
     import sys
 
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.query.arguments import check_family
     from schemas.query import Route
 
-    check_family(filters, question.prefix)
     hidden: list[str] = []
-
-    def ask(archive: Archive) -> Answers[Batch]:
-        return archive.rib_batches(
-            *(question.prefix, filters),
-            match=question.match,
-            at=question.at,
-            limit=limit,
-            progress=shown.reach,
-            on_hidden=hidden.append,
-        )
-
+    question.on_hidden = hidden.append
     with progress(among_answers=True, of="entries read") as shown:
-        nothing = answer(settings, ask, Route, form, at=question.at)
+        question.progress = shown.reach
+        nothing = answer(settings, question, Route, form, at=question.moment)
     if nothing:
-        sys.stderr.write(_why_none(question, filters, hidden))
+        sys.stderr.write(_why_none(question, hidden))
 
 
-def _why_none(question: RibQuery, filters: Filter, hidden: Sequence[str]) -> str:
+def _why_none(question: RibBatchesQuestion, hidden: Sequence[str]) -> str:
     """What is said when nothing was printed.
 
     Args:
         question: what was asked.
-        filters: what was asked for.
         hidden: the peers whose lost lines may hide a route, which some formats have no words for.
     """
+    stands = "stood then" if question.moment else "stands"
     if hidden:
         return (
-            f"whether a route to {question.prefix} {'stood then' if question.at else 'stands'} is not known: lines of"
-            f" {', '.join(hidden)} were lost (bgpledger history {question.prefix} shows when)\n"
+            f"whether a route to {question.prefix} {stands} is not known: lines of {', '.join(hidden)} were lost"
+            f" (bgpledger history {question.prefix} shows when)\n"
         )
-    return f"no route {_asked_for(question, filters)}{'stood then' if question.at else 'stands'}\n"
+    return f"no route {_asked_for(question)}{stands}\n"
 
 
-def _asked_for(question: RibQuery, filters: Filter) -> str:
+def _asked_for(question: RibBatchesQuestion) -> str:
     from collector.query.filters import Filter
 
     within = "within" if question.match == "more_specific" else "to"
     words = f"{within} {question.prefix} " if question.prefix else ""
-    return words if filters == Filter() else f"{words}that passes these filters "
+    return words if question.filters == Filter() else f"{words}that passes these filters "

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from bgpledger import Answers, Archive
+    from bgpledger import Answers
+    from bgpledger.questions.question import Question
     from collector.present.names import Format
     from collector.settings import Settings
 
@@ -25,7 +26,7 @@ _COLLECT_EVERY = 50_000
 
 def answer(
     settings: Settings,
-    ask: Callable[[Archive], Answers[Any]],
+    question: Question[Any],
     kind: type[BaseModel],
     form: Format,
     *,
@@ -36,7 +37,7 @@ def answer(
 
     Args:
         settings: which archive.
-        ask: the question.
+        question: what is asked.
         kind: what its answers are.
         form: how they are written.
         at: the moment at which routes stand; None: now.
@@ -44,9 +45,6 @@ def answer(
 
     Returns:
         Whether nothing was found, though the archive covers what was asked.
-
-    Raises:
-        UsageError: the question cannot be meant.
     """
     from bgpledger.archive import Archive
     from collector.present.formats import write
@@ -55,7 +53,7 @@ def answer(
 
     async def ask_and_write() -> bool:
         async with Archive.found(settings, say=say) as archive:
-            answers = ask(archive)
+            answers = archive.ask(question)
             count = await write(_behind(first, answers), kind, form, sys.stdout, at=at)
             return answers.covered and not count
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfEntries, Limit, with_settings
-
-if TYPE_CHECKING:
-    from bgpledger import Answers, Archive
-    from schemas.query import HistoryEntry
 
 
 @with_settings
@@ -34,19 +30,16 @@ def command(
     """
     import sys
 
+    from bgpledger.questions.entries import SearchQuestion
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES
-    from collector.query.arguments import check_routes_can_match
     from schemas.query import FoundEntry
 
-    check_routes_can_match(filters)
     complete = form not in WITHOUT_WITHDRAWN_ROUTES
-
-    def ask(archive: Archive) -> Answers[HistoryEntry]:
-        return archive.search(filters, everything=everything, complete=complete, limit=limit, progress=shown.reach)
-
+    question = SearchQuestion(filters, everything=everything, complete=complete, limit=limit)
     with progress(among_answers=True) as shown:
-        nothing = answer(settings, ask, FoundEntry, form)
+        question.progress = shown.reach
+        nothing = answer(settings, question, FoundEntry, form)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

@@ -60,29 +60,23 @@ def trouble(found: CollectorStatus) -> BgpledgerError | None:
 async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
     import sys
     from collections.abc import AsyncIterator
-    from contextlib import AsyncExitStack, suppress
+    from contextlib import suppress
 
     from pydantic import BaseModel
 
     from bgpledger.archive import Archive
-    from collector.errors import StoreUnavailableError
     from collector.present.formats import write
-    from collector.query.find_store import find_store
-    from collector.query.status import status
     from schemas.query import CollectorStatus
 
     async def facts() -> AsyncIterator[BaseModel]:
         yield found
-        if form == "prometheus" and store:
+        if form == "prometheus":
             with suppress(StoreError):  # the status has it
-                async for peer in Archive(store, settings.data_dir).peers():
+                async for peer in archive.peers():
                     yield peer
 
-    async with AsyncExitStack() as stack:
-        store = None
-        with suppress(StoreUnavailableError):  # the status has it; who watches by Prometheus only looks
-            opening = find_store(settings, at_rest=form != "prometheus")
-            store = await stack.enter_async_context(opening)
-        found = await status(settings.data_dir, store)
+    # Who watches by Prometheus only looks: the store of a collector that does not run stays at rest.
+    async with Archive.looked_at(settings, at_rest=form != "prometheus") as archive:
+        found = await archive.status()
         await write(facts(), CollectorStatus, form, sys.stdout)
     return found

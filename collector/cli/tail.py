@@ -28,18 +28,13 @@ def command(
     with suppress(KeyboardInterrupt):
         from dataclasses import replace
 
+        from bgpledger.questions.entries import TailQuestion
         from collector.cli.run_query import answer
-        from collector.query.arguments import check_routes_can_match, parse_time
+        from collector.query.arguments import parse_time
         from schemas.query import LiveEntry
 
-        check_routes_can_match(filters)
         wanted = replace(filters, start=parse_time(since))
-        answer(
-            settings,
-            lambda archive: archive.tail(wanted, limit=limit, pulse=_stop_when_nobody_reads),
-            LiveEntry,
-            form,
-        )
+        answer(settings, TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads), LiveEntry, form)
 
 
 def _stop_when_nobody_reads() -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from collector.cli.filters import with_filters
 from collector.cli.options import FormatOfAnswers, with_settings
-
-if TYPE_CHECKING:
-    from bgpledger import Answers, Archive
-    from schemas.query import TopEntry
 
 
 class _What(StrEnum):
@@ -49,18 +45,15 @@ def command(
     """
     import sys
 
+    from bgpledger.questions.summaries import TopQuestion
     from collector.cli.progress import progress
     from collector.cli.run_query import answer
-    from collector.query.top import check_countable
     from schemas.query import TopEntry
 
     order: Any = by.replace("-", "_")
-    check_countable(order, filters)
-
-    def ask(archive: Archive) -> Answers[TopEntry]:
-        return archive.top(what.value, order, filters, limit=limit, progress=shown.reach)
-
+    question = TopQuestion(what.value, order, filters, limit=limit)
     with progress() as shown:
-        nothing = answer(settings, ask, TopEntry, form, first=shown.end)
+        question.progress = shown.reach
+        nothing = answer(settings, question, TopEntry, form, first=shown.end)
     if nothing:
         sys.stderr.write("nothing that is known passes these filters\n")

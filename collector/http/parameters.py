@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,7 @@ from bgpledger import Filter, UsageError, parse_filter
 from collector.http.asking import Asking
 from collector.present.names import AnswerFormat, EntryFormat
 from collector.query.filter_names import FILTERS
+from collector.query.filters import PrefixMatch
 
 PAGE, LONGEST_PAGE = 1000, 10_000
 _LONGEST_TEXT = 500
@@ -148,7 +149,7 @@ class OfPrefixes(Filtering):
     """Which prefixes, of what does not ask about one."""
 
     prefix: str | None = filter_text("prefix", "203.0.113.0/24")
-    match: Literal["exact", "more_specific", "less_specific"] | None = Field(None, description=FILTERS["match"])
+    match: PrefixMatch | None = Field(None, description=FILTERS["match"])
 
 
 class RouteFilters(OfPeers):

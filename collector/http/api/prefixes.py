@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from collector.http.answering import listing, respond
 from collector.http.api.routes import RoutesParameters, whole_tables
 from collector.http.asking import Asked
 from collector.http.parameters import EntryFilters, Paged
+from collector.query.filters import PrefixMatch
 
 router = APIRouter(tags=["prefixes"])
 
@@ -31,9 +32,7 @@ class _History(EntryFilters, Paged):
 
 
 class _Rib(RoutesParameters):
-    match: Literal["exact", "more_specific", "less_specific"] = Query(
-        "exact", description="Takes in the prefixes within it, or those that it lies within."
-    )
+    match: PrefixMatch = Query("exact", description="Takes in the prefixes within it, or those that it lies within.")
 
 
 @router.get("/prefixes/{prefix:path}/history", summary="What every peer said of a prefix", **listing(HistoryEntry))

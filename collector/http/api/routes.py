@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any, Literal, TextIO
+from typing import Annotated, Any, TextIO
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -17,10 +17,9 @@ from collector.http.parameters import TIME, Answered, Limited, Paged, RouteFilte
 from collector.present.formats import write
 from collector.present.names import Format
 from collector.query.filter_names import FILTERS
+from collector.query.rib import Match
 
 router = APIRouter(tags=["routes"])
-
-Match = Literal["exact", "more_specific", "less_specific", "longest"]
 
 
 class RoutesParameters(RouteFilters, Paged):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
@@ -13,6 +13,7 @@ from bgpledger import FoundEntry, HistoryEntry, TopEntry
 from collector.http.answering import listing, respond
 from collector.http.asking import Asked
 from collector.http.parameters import Answered, EntryFilters, Listed, OfPeers, OfPrefixes, OfTimes, Paged
+from collector.query.top import By, What
 
 router = APIRouter(tags=["updates"])
 
@@ -22,9 +23,7 @@ class _Updates(EntryFilters, OfPrefixes, Paged):
 
 
 class _Top(Answered, EntryFilters, OfPrefixes):
-    by: Literal["announcements", "withdrawals", "flaps", "path_changes", "malformed"] = Field(
-        "announcements", description="What makes the order."
-    )
+    by: By = Field("announcements", description="What makes the order.")
     limit: int = Field(10, ge=1, le=10_000, description="Only the first N.")
 
     def asked(self) -> dict[str, Any]:
@@ -50,7 +49,7 @@ async def updates(request: Request, asked: Asked, wanted: Annotated[_Updates, Qu
 async def top(
     request: Request,
     asked: Asked,
-    what: Annotated[Literal["prefixes", "origins", "peers", "paths"], Path(description="What to count.")],
+    what: Annotated[What, Path(description="What to count.")],
     wanted: Annotated[_Top, Query()],
 ) -> Response:
     """Of which prefixes, origins, peers or paths most was said; without a time the whole archive is read."""

@@ -1,0 +1,234 @@
+"""Questions whose answers come in the order of time: what peers said, and their sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING
+
+from bgpledger.cursors import TimeMark
+from bgpledger.questions.question import Context, Question, Watched, named
+from collector.errors import UsageError
+from collector.query.arguments import check_family, check_routes_can_match, parse_prefix
+from collector.query.filters import EVERYTHING, Filter
+from collector.query.history import HistoryQuery, history
+from collector.query.newest import newest
+from collector.store.mongo import Store
+from schemas.query import ActivitySample, HistoryEntry, PeerSession
+
+if TYPE_CHECKING:
+    from collector.query.messages import Said, SessionChange
+
+
+@dataclass(eq=False, repr=False)
+class HistoryQuestion(Question[HistoryEntry]):
+    """What every peer said of a prefix, oldest first, and the session ends that took its routes away."""
+
+    prefix: str
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    limit: int | None = None
+    after: str | None = None
+
+    def __post_init__(self) -> None:
+        self.prefix = parse_prefix(self.prefix, say=self.said.append)
+        check_family(self.filters, self.prefix)
+        self._mark = TimeMark(named("history", self.prefix, self.filters), self.after)
+
+    async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
+        """The entries."""
+        await context.cover(self.filters)
+        entries = history(context.store, HistoryQuery(self.prefix, _from(self.filters, self._mark)))
+        async for entry in newest(self._mark.follow(entries), self.limit):
+            self._mark.see(entry)
+            yield entry
+
+    def cursor(self) -> str | None:
+        """Behind the last entry."""
+        return self._mark.token()
+
+
+@dataclass(eq=False, repr=False)
+class SearchQuestion(Watched[HistoryEntry]):
+    """Updates and sessions of all prefixes, oldest first.
+
+    Args:
+        filters: which.
+        everything: go through the whole archive when nothing narrows what is read.
+        complete: withdrawals carry the route that they end, which has to be looked for.
+        limit: only the newest.
+        after: a cursor.
+        deadline: in seconds.
+        progress: is told how many UPDATEs have been read.
+    """
+
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    everything: bool = False
+    complete: bool = True
+    limit: int | None = None
+    after: str | None = None
+
+    def __post_init__(self) -> None:
+        check_routes_can_match(self.filters)
+        self._mark = TimeMark(named("search", "", self.filters), self.after)
+
+    async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
+        """The entries."""
+        from collector.query.search import search
+        from collector.query.search_newest import search_newest
+
+        await context.cover(self.filters)
+        cost = await _cost(context.store, self.filters, everything=self.everything)
+        read = self.count(None if self.limit else cost)
+        wanted, complete = _from(self.filters, self._mark), self.complete
+        if self.limit is not None and self.after is None:
+            entries = search_newest(context.store, wanted, self.limit, complete=complete, on_read=read.one)
+        else:
+            entries = search(context.store, wanted, complete=complete, on_read=read.one)
+        async for entry in newest(self._mark.follow(entries), self.limit):
+            self._mark.see(entry)
+            yield entry
+
+    def cursor(self) -> str | None:
+        """Behind the last entry."""
+        return self._mark.token()
+
+
+@dataclass(eq=False, repr=False)
+class MessagesQuestion(Watched["Said | SessionChange"]):
+    """What `search` gives as whole messages, as they are stored: for who writes files.
+
+    All messages that are no UPDATEs are among them, where neither routes nor kinds of entries are asked for;
+    without `beside` none are.
+    """
+
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    everything: bool = False
+    beside: bool = True
+
+    def __post_init__(self) -> None:
+        check_routes_can_match(self.filters)
+
+    async def give(self, context: Context) -> AsyncGenerator[Said | SessionChange, None]:
+        """The messages."""
+        from collector.query.messages import messages
+
+        await context.cover(self.filters)
+        read = self.count(await _cost(context.store, self.filters, everything=self.everything))
+        found = messages(context.store, self.filters, beside=self.beside, on_read=read.one)
+        async with aclosing(found) as said:
+            async for one in said:
+                yield one
+
+
+@dataclass(eq=False, repr=False)
+class TailQuestion(Question[HistoryEntry]):
+    """Updates and sessions as they are stored, from now on or since the filters' start, without end.
+
+    Args:
+        filters: which.
+        limit: end after so many.
+        deadline: in seconds.
+        pulse: called after each look at the store, several times a second; what it raises ends this.
+    """
+
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    limit: int | None = None
+    pulse: Callable[[], None] | None = None
+
+    def __post_init__(self) -> None:
+        check_routes_can_match(self.filters)
+
+    async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
+        """The entries."""
+        from collector.query.tail import tail
+
+        await context.cover(self.filters)
+        async for entry in tail(context.store, self.filters, limit=self.limit, pulse=self.pulse or _go_on):
+            yield entry
+
+
+@dataclass(eq=False, repr=False)
+class SessionsQuestion(Question[PeerSession]):
+    """The sessions of peers, by their begin; of the filters, peers and times matter."""
+
+    filters: Filter = EVERYTHING
+
+    async def give(self, context: Context) -> AsyncGenerator[PeerSession, None]:
+        """The sessions."""
+        from collector.query.sessions import sessions
+
+        await context.cover(self.filters)
+        async for session in sessions(context.store, self.filters):
+            yield session
+
+
+@dataclass(eq=False, repr=False)
+class GapsQuestion(Question[HistoryEntry]):
+    """What was lost of what peers said, oldest first; of the filters, peers and times matter."""
+
+    filters: Filter = EVERYTHING
+
+    async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
+        """The gaps."""
+        from collector.query.sessions import gaps
+
+        await context.cover(self.filters)
+        async for gap in gaps(context.store, self.filters):
+            yield gap
+
+
+@dataclass(eq=False, repr=False)
+class ActivityQuestion(Question[ActivitySample]):
+    """How much peers said, in spans of one length from the filters' start to their end, also where nothing was.
+
+    Args:
+        filters: which peers, and the time, of which both ends have to be given; all else does not matter.
+        samples: how many spans at most.
+        deadline: in seconds.
+    """
+
+    filters: Filter
+    _: KW_ONLY
+    samples: int = 120
+
+    async def give(self, context: Context) -> AsyncGenerator[ActivitySample, None]:
+        """The samples."""
+        from collector.query.activity import activity
+
+        await context.cover(self.filters)
+        async for sample in activity(context.store, self.filters, self.samples):
+            yield sample
+
+
+async def _cost(store: Store, filters: Filter, *, everything: bool) -> int | None:
+    """How many UPDATEs a search reads, where that is known.
+
+    Raises:
+        UsageError: all of them, and nobody said that they are to be.
+    """
+    from collector.query.origins import are_indexed
+    from collector.query.search import count_updates
+
+    indexed = await are_indexed(store, filters)
+    count = await count_updates(store, filters)
+    if filters.asks_for_routes and not indexed and filters.start is None and not everything:
+        migrate = "; bgpledger db migrate makes an index that serves --origin" if filters.wanted_origins else ""
+        raise UsageError(
+            f"no index serves these filters: {count} UPDATEs would be read",
+            f"give a range of time (--start 2h, --duration 1d), or --all to read them all the same{migrate}",
+        )
+    return None if filters.span or indexed else count
+
+
+def _from(filters: Filter, mark: TimeMark) -> Filter:
+    """The filters from where a cursor says."""
+    return replace(filters, start=mark.start) if mark.start else filters
+
+
+def _go_on() -> None:
+    pass

@@ -1,0 +1,193 @@
+"""Questions about routes as they stand, or stood."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from bgpledger.cursors import RouteMark
+from bgpledger.questions.question import Context, Time, Watched, named
+from collector.errors import UsageError
+from collector.query.arguments import Say, check_family, parse_prefix, parse_time
+from collector.query.filters import EVERYTHING, Filter
+from collector.query.newest import newest_of, newest_routes
+from schemas.query import Route, RouteChange
+
+if TYPE_CHECKING:
+    from collector.query.batch import Batch
+    from collector.query.peer_ribs import PeerRib
+    from collector.query.rib import Match
+    from collector.query.table import PrefixRoutes
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, repr=False)
+class StandingQuestion(Watched[T]):
+    """Routes as they stand, or stood at a time."""
+
+    prefix: str | None = None
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    match: Match = "exact"
+    at: Time = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.prefix is not None:
+            self.prefix = parse_prefix(self.prefix, say=self.said.append)
+        elif self.match != "exact":
+            raise UsageError(f"{self.match.replace('_', ' ')} than what?", "give a prefix")
+        check_family(self.filters, self.prefix)
+        self._mark = RouteMark(named("rib", f"{self.prefix} {self.match}", self.filters), None)
+        self.moment = parse_time(self.at)
+        """The time; None: now."""
+
+    async def batches(self, context: Context) -> AsyncGenerator[Batch, None]:
+        """The routes, as they are stored."""
+        from collector.query.rib import RibQuery, count_stored, of_its_peers, rib_batches
+
+        question = RibQuery(self.prefix, self.match, self.moment, after=self._mark.place)
+        await context.cover(self.filters, question.at)
+        stored = of_its_peers(question, self.filters)
+        read = self.count(await count_stored(context.store, stored) if question.is_of_tables else None)
+        found = rib_batches(context.store, question, self.filters, on_read=read.more)
+        async for batch in newest_routes(found, self.limit):
+            yield batch
+
+
+@dataclass(eq=False, repr=False)
+class RibQuestion(StandingQuestion[Route]):
+    """The routes as they stand, or stood at a time: by peer, then in the order of prefixes.
+
+    Args:
+        prefix: of one prefix; None: of all.
+        filters: which of them; times and kinds of entries do not matter.
+        match: `more_specific` and `less_specific` take in the prefixes within it, and those that it lies within.
+        at: the time; None: now.
+        limit: only the newest.
+        after: a cursor, with which the time is what it was.
+        deadline: in seconds.
+        progress: is told how many routes have been read of tables.
+    """
+
+    _: KW_ONLY
+    after: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._mark = RouteMark(named("rib", f"{self.prefix} {self.match}", self.filters), self.after)
+        if self.after:
+            self.moment = self._mark.at
+        self._mark.at = self.moment
+
+    async def give(self, context: Context) -> AsyncGenerator[Route, None]:
+        """The routes."""
+        async for batch in self.batches(context):
+            for key, entry in batch.items:
+                self._mark.see(batch, key)
+                yield batch.route(key, entry)
+
+    def cursor(self) -> str | None:
+        """Behind the last route."""
+        return self._mark.token()
+
+
+@dataclass(eq=False, repr=False)
+class RibBatchesQuestion(StandingQuestion["Batch"]):
+    """What `rib` gives, as it is stored: for who writes whole tables, and needs no model of each route.
+
+    `on_hidden` is called with the address of a peer whose lost lines may hide a route to the prefix.
+    """
+
+    _: KW_ONLY
+    on_hidden: Say | None = None
+
+    async def give(self, context: Context) -> AsyncGenerator[Batch, None]:
+        """The routes."""
+        async for batch in self.batches(context):
+            if batch.hidden and self.on_hidden is not None:
+                self.on_hidden(batch.rib.session["peer"]["address"])
+            yield batch
+
+
+@dataclass(eq=False, repr=False)
+class TableQuestion(Watched["PrefixRoutes"]):
+    """What `rib` gives, prefix by prefix over all peers, as it is stored: for who writes whole tables.
+
+    `on_peers` is called ahead of the first answer with what is known of each peer, in the order of the numbers
+    that routes have.
+
+    Raises:
+        UsageError: the filters ask for times, or for kinds of entries.
+    """
+
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    at: Time = None
+    on_peers: Callable[[Sequence[PeerRib]], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        if self.filters.start or self.filters.end or self.filters.elems:
+            raise UsageError("a table has no --start, --end, --duration or --elem", "say when with --at")
+        self.moment = parse_time(self.at)
+
+    async def give(self, context: Context) -> AsyncGenerator[PrefixRoutes, None]:
+        """The prefixes."""
+        from collector.query.rib import RibQuery, count_stored, of_its_peers
+        from collector.query.table import table
+
+        question = RibQuery(at=self.moment)
+        await context.cover(self.filters, question.at)
+        read = self.count(await count_stored(context.store, of_its_peers(question, self.filters)))
+        prefixes = table(context.store, question, self.filters, on_peers=self.on_peers, on_read=read.more)
+        async with aclosing(prefixes) as found:
+            async for routes in found:
+                yield routes
+
+
+@dataclass(eq=False, repr=False)
+class DiffQuestion(Watched[RouteChange]):
+    """Which routes appeared, went or changed between two times, and in what.
+
+    A filter lets a change through when the route passes it at one of the times.
+    """
+
+    earlier: Time
+    later: Time
+    prefix: str | None = None
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        before, behind = parse_time(self.earlier), parse_time(self.later)
+        if before is None or behind is None or behind <= before:
+            raise UsageError(f"{self.later!r} is not after {self.earlier!r}", "give the earlier time first")
+        self._moments = before, behind
+        if self.prefix is not None:
+            self.prefix = parse_prefix(self.prefix, say=self.said.append)
+        check_family(self.filters, self.prefix)
+
+    async def give(self, context: Context) -> AsyncGenerator[RouteChange, None]:
+        """The changes."""
+        from collector.query.diff import diff
+        from collector.query.rib import RibQuery
+
+        await context.cover(self.filters, *self._moments)
+        hidden: dict[str, None] = {}
+        changes = diff(
+            *(context.store, RibQuery(self.prefix), *self._moments, self.filters),
+            on_read=self.count(None).more,
+            on_hidden=lambda peer: hidden.update({peer: None}),
+        )
+        async for change in newest_of(changes, self.limit, lambda change: change.route.since):
+            yield change
+        if hidden:
+            context.answers.covered = False
+            context.answers.note(
+                f"lines of {', '.join(hidden)} were lost: routes of which it is not known whether they appeared or"
+                " went are left out (bgpledger history PREFIX shows what is known of one)"
+            )

@@ -1,0 +1,54 @@
+"""Questions about all of the archive at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
+
+from bgpledger.questions.question import Context, Question, Watched
+from collector.query.filters import EVERYTHING, Filter
+from schemas.query import PeerStatus, TopEntry
+
+if TYPE_CHECKING:
+    from collector.query.top import By, What
+
+
+@dataclass(eq=False, repr=False)
+class TopQuestion(Watched[TopEntry]):
+    """Of which prefixes, origins, peers or paths most was said; see `bgpledger top --help` for what is counted."""
+
+    what: What
+    by: By = "announcements"
+    filters: Filter = EVERYTHING
+    _: KW_ONLY
+    limit: int = 10
+
+    def __post_init__(self) -> None:
+        from collector.query.top import check_countable
+
+        check_countable(self.by, self.filters)
+
+    async def give(self, context: Context) -> AsyncGenerator[TopEntry, None]:
+        """The entries, that with most first."""
+        from collector.query.origins import are_indexed
+        from collector.query.search import count_updates
+        from collector.query.top import top
+
+        await context.cover(self.filters)
+        whole = not self.filters.span and not await are_indexed(context.store, self.filters)
+        read = self.count(await count_updates(context.store, self.filters) if whole else None)
+        async for entry in top(context.store, self.what, self.by, self.filters, self.limit, on_read=read.one):
+            yield entry
+
+
+@dataclass(eq=False, repr=False)
+class PeersQuestion(Question[PeerStatus]):
+    """Each peer: its state and since when, its updates and routes, and why it is not up."""
+
+    async def give(self, context: Context) -> AsyncGenerator[PeerStatus, None]:
+        """The peers."""
+        from collector.query.peers import peers_here
+
+        async for peer in peers_here(context.store, context.data_dir):
+            yield peer
