@@ -1,4 +1,4 @@
-"""Processes that must not outlive us."""
+"""Other processes: those that must not outlive us, and whether one lives."""
 
 from __future__ import annotations
 
@@ -73,3 +73,14 @@ def _with_arguments(arguments: Sequence[str]) -> list[int]:
                 if (entry / "cmdline").read_bytes().find(part) >= 0:
                     found.append(int(entry.name))
     return found
+
+
+def lives(pid: int) -> bool:
+    """Whether there is a process of this number, whoever's it is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

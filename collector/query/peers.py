@@ -12,12 +12,10 @@ from typing import Any
 
 from bson import ObjectId
 
-from collector.instances import UNNAMED, instances_of
 from collector.query.peer_ribs import known
 from collector.query.running import KnownPeer, find_running
-from collector.sources.exabgp.files import strangers_file
-from collector.sources.exabgp.strangers import Stranger, read_strangers
-from collector.sources.known import source_of
+from collector.sources.known import SOURCES, find_instances, source_of
+from collector.sources.source import Stranger
 from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST, pieces
 from schemas.documents import to_message
@@ -37,7 +35,8 @@ async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
             yield peer
         return
     named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
-    strangers = read_strangers(strangers_file(instance) for instance in instances_of(UNNAMED, data_dir, 1))
+    routers = [SOURCES[instance.source].routers(instance) for instance in find_instances(data_dir)]
+    strangers = [stranger for one in routers for stranger in one.refused]
     async for peer in peers(store, running.peers, strangers):
         if peer.router is None:  # whom other routers have as their peers, nobody configures here
             configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shlex
 import sys
@@ -14,13 +13,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from collector.children import lives
 from collector.errors import StoreError
 from collector.instances import Instance
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.rib import snapshots
-from collector.sources.bmp.source import BMP
-from collector.sources.bmp.state import read_state
 from collector.sources.known import SOURCES, find_instances
 from collector.sources.source import Rejection, Source
 from collector.spool.framing import unframe
@@ -82,10 +80,10 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
 
 
 def _routers(instances: Sequence[Instance]) -> int | None:
-    """Routers that are connected by BMP, if a receiver lives."""
-    states = [read_state(instance) for instance in instances if instance.source == BMP.name]
-    living = [state for state in states if state and _lives(state.pid)]
-    return sum(len(state.connected) for state in living) if living else None
+    """Routers that are connected and tell of their peers, if a receiver lives that takes any."""
+    counts = [SOURCES[instance.source].routers(instance).connected for instance in instances]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _shell(data_dir: Path, store: Store) -> str:
@@ -128,19 +126,9 @@ def _archiver(data_dir: Path) -> dict[str, Any]:
         state = ArchiverState.model_validate_json((data_dir / ArchiverState.FILE).read_bytes())
     except (OSError, ValidationError):
         return {}
-    if not _lives(state.pid):
+    if not lives(state.pid):
         return {}
     return state.model_dump(include=None if state.store_away_since else {"building"}, exclude={"pid"})
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def _age(source: Source, line: bytes | None) -> float:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
+from pydantic import BaseModel, ConfigDict
+
 from collector.instances import Instance
 from collector.settings import Settings
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Event, Message, Notification, Peer, PeerMessage, Sent
+from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
 Ask = Callable[[str, str], bool]
@@ -87,6 +90,27 @@ class Effect(NamedTuple):
 
 NONE = Effect()
 """That of nearly every record."""
+
+
+class Stranger(BaseModel):
+    """A router that connects, and is no peer of ours."""
+
+    model_config = ConfigDict(defer_build=True)
+
+    address: str
+    local: str
+    """Our address, which it connected to."""
+    first: Timestamp
+    last: Timestamp
+    times: int = 1
+
+
+class RoutersHere(NamedTuple):
+    """Who comes to the receiver of an instance."""
+
+    refused: Sequence[Stranger] = ()
+    connected: int | None = None
+    """How many routers are connected that tell of their peers; None where no receiver lives that takes any."""
 
 
 class Decoder(Protocol):
@@ -200,3 +224,6 @@ class Source(Protocol):
 
     def asker(self, instance: Instance) -> Ask | None:
         """What asks the peers of an instance for their routes again; None where nobody can be asked."""
+
+    def routers(self, instance: Instance) -> RoutersHere:
+        """Who comes to an instance, of what its files in the data directory tell."""

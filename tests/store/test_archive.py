@@ -18,8 +18,7 @@ from collector.query.peers import peers
 from collector.query.running import KnownPeer
 from collector.query.verify.verify import verify
 from collector.sources.exabgp.source import EXABGP
-from collector.sources.exabgp.strangers import Stranger
-from collector.sources.source import TORN
+from collector.sources.source import TORN, Stranger
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store

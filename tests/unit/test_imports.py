@@ -76,3 +76,10 @@ def test_http_asks_through_the_facade() -> None:
     for file in (ROOT / "collector/http").rglob("*.py"):
         asked = {name for name in imported(file) if (room_of(name) or "") in ("collector.store", "collector.rib")}
         assert not asked, file
+
+
+def test_questions_know_no_source() -> None:
+    """But what any source can be asked, and which there are."""
+    for file in (ROOT / "collector/query").rglob("*.py"):
+        asked = {(room_of(name) or "") for name in imported(file) if name.startswith("collector.sources.")}
+        assert asked <= {"collector.sources.source", "collector.sources.known"}, file

@@ -7,12 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from collector.children import lives
 from collector.instances import Instance
 from collector.settings import Settings
 from collector.sources.bmp import words
 from collector.sources.bmp.continuity import SILENCE, Connections
 from collector.sources.bmp.decode import NAME, counted, decode
-from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, StatelessDecoder
+from collector.sources.bmp.state import read_state
+from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere, StatelessDecoder
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent, StateChange
 
@@ -68,6 +70,11 @@ class BmpSource:
     def asker(self, instance: Instance) -> Ask | None:
         """Nobody: BMP has no words for a station to say."""
         return None
+
+    def routers(self, instance: Instance) -> RoutersHere:
+        """Those that are connected, while the receiver lives."""
+        state = read_state(instance)
+        return RoutersHere(connected=len(state.connected) if state and lives(state.pid) else None)
 
 
 BMP = BmpSource()

@@ -12,8 +12,9 @@ from collector.sources.exabgp import route_refresh, session_ends
 from collector.sources.exabgp.counting import SILENCE, Counting
 from collector.sources.exabgp.decode import counted, decode
 from collector.sources.exabgp.decoder import ExabgpDecoder
-from collector.sources.exabgp.files import requests_pipe
-from collector.sources.source import Ask, Continuity, Decoder, End, Rejection
+from collector.sources.exabgp.files import requests_pipe, strangers_file
+from collector.sources.exabgp.strangers import read_strangers
+from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent
 
@@ -61,6 +62,10 @@ class ExabgpSource:
     def asker(self, instance: Instance) -> Ask | None:
         """Whoever passes it on to the receiver, which has ExaBGP ask."""
         return partial(route_refresh.ask, requests_pipe(instance))
+
+    def routers(self, instance: Instance) -> RoutersHere:
+        """Those that ExaBGP refuses."""
+        return RoutersHere(read_strangers(strangers_file(instance)))
 
 
 EXABGP = ExabgpSource()

@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from collector.files import replace
-from schemas.scalars import Timestamp
+from collector.sources.source import Stranger
 
 SAY_AGAIN_SECONDS = 600.0
 WRITE_SECONDS = 5.0
@@ -25,19 +25,6 @@ MOST = 100
 
 _REFUSED = re.compile(r"connection from ([0-9a-fA-F.:]+) to ([0-9a-fA-F.:]+) refused: no such peer")
 """As `collector.sources.exabgp.patched` says it."""
-
-
-class Stranger(BaseModel):
-    """A router that is not configured."""
-
-    model_config = ConfigDict(defer_build=True)
-
-    address: str
-    local: str
-    """Our address, which it connected to."""
-    first: Timestamp
-    last: Timestamp
-    times: int = 1
 
 
 _STRANGERS = TypeAdapter(list[Stranger])
@@ -98,10 +85,9 @@ class Strangers:
             self._written = self._clock()
 
 
-def read_strangers(files: Iterable[Path]) -> list[Stranger]:
-    """The strangers of all instances; those of a file that cannot be read are left out."""
-    found: list[Stranger] = []
-    for file in files:
-        with suppress(OSError, ValidationError):
-            found += _STRANGERS.validate_json(file.read_bytes())
-    return found
+def read_strangers(file: Path) -> list[Stranger]:
+    """The strangers that are remembered; none where the file cannot be read."""
+    try:
+        return _STRANGERS.validate_json(file.read_bytes())
+    except (OSError, ValidationError):
+        return []

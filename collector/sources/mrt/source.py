@@ -12,7 +12,17 @@ from collector.bgp.messages import notification_words
 from collector.instances import Instance
 from collector.settings import Settings
 from collector.sources.mrt.decode import counted, decode
-from collector.sources.source import NONE, Ask, Continuity, Decoder, Effect, End, Rejection, StatelessDecoder
+from collector.sources.source import (
+    NONE,
+    Ask,
+    Continuity,
+    Decoder,
+    Effect,
+    End,
+    Rejection,
+    RoutersHere,
+    StatelessDecoder,
+)
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Event, Message, Notification, PeerMessage, Sent
 
@@ -87,6 +97,10 @@ class MrtSource:
     def asker(self, instance: Instance) -> Ask | None:
         """Nobody: the sessions are another collector's."""
         return None
+
+    def routers(self, instance: Instance) -> RoutersHere:
+        """None: nobody connects to us."""
+        return RoutersHere()
 
 
 def said_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:

@@ -14,7 +14,18 @@ from collector.settings import Settings
 from collector.sources.mrt.source import said_in
 from collector.sources.ris_live.decode import counted, decode
 from collector.sources.ris_live.lines import NAME
-from collector.sources.source import NONE, Ask, Continuity, Decoder, Effect, End, Loss, Rejection, StatelessDecoder
+from collector.sources.source import (
+    NONE,
+    Ask,
+    Continuity,
+    Decoder,
+    Effect,
+    End,
+    Loss,
+    Rejection,
+    RoutersHere,
+    StatelessDecoder,
+)
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Dropped, Event, Message, Notification, Peer, PeerMessage, ReceiverStart, Sent
 
@@ -102,6 +113,10 @@ class RisLiveSource:
     def asker(self, instance: Instance) -> Ask | None:
         """Nobody: the sessions are RIS's."""
         return None
+
+    def routers(self, instance: Instance) -> RoutersHere:
+        """None: nobody connects to us."""
+        return RoutersHere()
 
 
 def _bytes_of(data: str) -> bytes:
