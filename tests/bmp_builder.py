@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from collector.bgp.messages import Abilities, Family, message, open_message
+from collector.bgp.families import Family
+from collector.bgp.messages import message
+from collector.bgp.open_messages import Abilities, open_message
 from collector.sources.bmp.messages import COMMON
 from collector.sources.bmp.record import AddPath, Facts, pack
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 
-from collector.bgp.messages import HEADER_LENGTH, Abilities, Family, capabilities, parse_open
+from collector.bgp.families import Family
+from collector.bgp.messages import HEADER_LENGTH
+from collector.bgp.open_messages import Abilities, capabilities, parse_open
 
 _ADD_PATH, _SENDS = 69, 2
 """The capability of RFC 7911, and its mode of those who send path identifiers (3: who receive them too)."""

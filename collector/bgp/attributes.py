@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from collector.bgp import exabgp_library
-from collector.bgp.messages import AS_TRANS
+from collector.bgp.open_messages import AS_TRANS
 from schemas.attributes import OTC, SegmentKind, format_as_path
 from schemas.exabgp.attributes import with_sids
 

@@ -11,19 +11,10 @@ from typing import Any, Final
 
 from collector.bgp import exabgp_library
 from collector.bgp.attributes import read_attributes
-from collector.bgp.messages import (
-    HEADER_LENGTH,
-    IPV4_UNICAST,
-    KEEPALIVE_TYPE,
-    MARKER,
-    NOTIFICATION,
-    OPEN,
-    UPDATE,
-    Abilities,
-    capabilities,
-    family_name,
-    shutdown_communication,
-)
+from collector.bgp.families import IPV4_UNICAST, family_name
+from collector.bgp.messages import HEADER_LENGTH, KEEPALIVE_TYPE, MARKER, NOTIFICATION, OPEN, UPDATE
+from collector.bgp.notifications import shutdown_communication
+from collector.bgp.open_messages import Abilities, capabilities
 from collector.bgp.routes import BadRouteError, Group, NextHop, groups, next_hop, reach, unreach
 from schemas import message
 from schemas.message import Message, Peer

@@ -17,18 +17,9 @@ from collector.bgp.decode import ROUTE_REFRESH, SUBTYPES
 from collector.bgp.encode_attributes import attribute_bytes
 from collector.bgp.encode_capabilities import parameters_bytes
 from collector.bgp.encode_routes import UnwritableError, field_of, has_path_ids, is_classic, next_hop_bytes
-from collector.bgp.messages import (
-    AS_TRANS,
-    HEADER_LENGTH,
-    IPV4_UNICAST,
-    KEEPALIVE,
-    NOTIFICATION,
-    OPEN,
-    UPDATE,
-    Family,
-    family_number,
-    message,
-)
+from collector.bgp.families import IPV4_UNICAST, Family, family_number
+from collector.bgp.messages import HEADER_LENGTH, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, message
+from collector.bgp.open_messages import AS_TRANS
 from collector.bgp.routes import Event
 
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from collector.bgp.messages import Family, family_number
+from collector.bgp.families import Family, family_number
 
 _CAPABILITIES: Final = 2  # the optional parameter, RFC 5492 4
 _EXTENDED: Final = 255  # RFC 9072 2

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from collector.bgp import exabgp_flow, exabgp_library
-from collector.bgp.messages import IPV4_UNICAST, Family, family_number
+from collector.bgp.families import IPV4_UNICAST, Family, family_number
 from collector.bgp.routes import Event
 from schemas.scalars import normalise_prefix
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from collector.bgp import exabgp_library
-from collector.bgp.messages import Family
+from collector.bgp.families import Family
 
 FLOW, FLOW_VPN, RTC = 133, 134, 132
 _PRINTED_BESIDE: Final = ("next-hop", "string")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from collector.bgp.messages import Family
+from collector.bgp.families import Family
 from collector.bgp.mrt import MrtPeer
 
 _BGP4MP_ET: Final = 17

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from collector.bgp.messages import IPV4_UNICAST, IPV6_UNICAST, Family
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from collector.bgp.mrt import MrtPeer, UnreadableError
 
 TABLE_DUMP: Final = 12

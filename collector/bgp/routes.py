@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
 from collector.bgp import exabgp_library
-from collector.bgp.messages import Family, family_name
+from collector.bgp.families import Family, family_name
 from schemas.scalars import one_next_hop
 
 Event = Literal["announce", "withdraw"]

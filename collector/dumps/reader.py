@@ -13,7 +13,7 @@ import bson
 
 from collector.bgp import mrt, mrt_tables
 from collector.bgp.attributes import read_attributes
-from collector.bgp.messages import Family
+from collector.bgp.families import Family
 from collector.bgp.mrt import Frame, MrtPeer, UnreadableError
 from collector.bgp.mrt_tables import OldRecord, TableRecord
 from collector.bgp.routes import groups, next_hop, reach

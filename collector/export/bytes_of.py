@@ -11,8 +11,10 @@ from bson import ObjectId
 from collector.bgp.decode import BadMessageError, decode_message
 from collector.bgp.encode import encode_message
 from collector.bgp.encode_routes import UnwritableError, has_path_ids
-from collector.bgp.messages import FAMILIES, UPDATE, Abilities
+from collector.bgp.families import FAMILIES
+from collector.bgp.messages import UPDATE
 from collector.bgp.mrt import MrtPeer
+from collector.bgp.open_messages import Abilities
 from collector.export.written import Written
 from collector.query.messages import Said, SessionChange
 from collector.sources.mrt.source import MRT

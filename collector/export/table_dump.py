@@ -10,7 +10,7 @@ import bson
 
 from collector.bgp.encode_attributes import attribute_bytes
 from collector.bgp.encode_routes import UnwritableError, is_classic, next_hop_bytes, nlri_bytes
-from collector.bgp.messages import Family, family_number
+from collector.bgp.families import Family, family_number
 from collector.bgp.mrt_records import IndexedPeer, TableEntry, index_record, rib_record
 from collector.errors import ExportError
 from collector.export.written import Written

@@ -12,6 +12,8 @@ from typing import Final
 
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family, family_name
+from collector.bgp.open_messages import Abilities
 from collector.errors import ReplayError, UsageError
 from schemas.query import ReplayedPeer
 
@@ -45,7 +47,7 @@ class PlannedSession:
     """One BGP session of a peer: it begins with the UPDATE in record `first_record`, and needs `abilities`."""
 
     first_record: int
-    abilities: bgp.Abilities
+    abilities: Abilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +150,23 @@ class _Session:
 
     first_record: int
     as4: bool
-    plain: set[bgp.Family] = field(default_factory=set)
-    add_path: set[bgp.Family] = field(default_factory=set)
+    plain: set[Family] = field(default_factory=set)
+    add_path: set[Family] = field(default_factory=set)
     extended: bool = False
-    ipv6_next_hops: set[bgp.Family] = field(default_factory=set)
+    ipv6_next_hops: set[Family] = field(default_factory=set)
 
-    def fits(self, message: mrt.MrtMessage, families: set[bgp.Family]) -> bool:
+    def fits(self, message: mrt.MrtMessage, families: set[Family]) -> bool:
         """Whether one session can carry this message too: what was agreed at its start holds to its end."""
         return self.as4 == message.as4 and not families & (self.plain if message.add_path else self.add_path)
 
-    def add(self, message: mrt.MrtMessage, families: set[bgp.Family]) -> None:
+    def add(self, message: mrt.MrtMessage, families: set[Family]) -> None:
         (self.add_path if message.add_path else self.plain).update(families)
         self.ipv6_next_hops |= bgp.ipv6_next_hops(message.data)
         self.extended = self.extended or len(message.data) > bgp.MAXIMUM_LENGTH
 
-    def planned(self, default: bgp.Family) -> PlannedSession:
+    def planned(self, default: Family) -> PlannedSession:
         families = frozenset(self.plain | self.add_path) or frozenset((default,))
-        abilities = bgp.Abilities(
+        abilities = Abilities(
             self.as4, families, frozenset(self.add_path), self.extended, frozenset(self.ipv6_next_hops)
         )
         return PlannedSession(self.first_record, abilities)
@@ -196,7 +198,7 @@ class _SurveyedPeer:
 
     def planned(self, peer: mrt.MrtPeer, source: str) -> PlannedPeer:
         # A peer that is silent but for keepalives has a session all the same, of the family of its address.
-        default = bgp.IPV6_UNICAST if ":" in peer.address else bgp.IPV4_UNICAST
+        default = IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST
         silent = _Session(first_record=0, as4=True)
         seen = {family for session in self.sessions for family in session.plain | session.add_path}
         return PlannedPeer(
@@ -205,7 +207,7 @@ class _SurveyedPeer:
             source=source,
             messages=self.messages,
             updates=self.updates,
-            families=tuple(bgp.family_name(family) for family in sorted(seen)),
+            families=tuple(family_name(family) for family in sorted(seen)),
             add_path=any(session.add_path for session in self.sessions),
             sessions=tuple(session.planned(default) for session in self.sessions or [silent]),
         )

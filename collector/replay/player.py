@@ -31,6 +31,7 @@ from typing import Final
 
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
+from collector.bgp.notifications import ADMINISTRATIVE_RESET, ADMINISTRATIVE_SHUTDOWN, CEASE, notification
 from collector.errors import ReplayError, one_error
 from collector.replay import speaker
 from collector.replay.plan import LeftOut, PlannedPeer, PlannedSession, plan, session_ends
@@ -48,8 +49,8 @@ _QUEUED_BATCHES: Final = 4
 # Sleeping for less than this costs more than it is exact.
 _SHORTEST_SLEEP: Final = 0.001
 
-_SHUTDOWN: Final = bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_SHUTDOWN)
-_RESET: Final = bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET)
+_SHUTDOWN: Final = notification(CEASE, ADMINISTRATIVE_SHUTDOWN)
+_RESET: Final = notification(CEASE, ADMINISTRATIVE_RESET)
 
 
 @dataclass(frozen=True, slots=True)

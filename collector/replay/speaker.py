@@ -13,6 +13,22 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from collector.bgp import messages as bgp
+from collector.bgp.notifications import (
+    BAD_PEER_AS,
+    CEASE,
+    CONNECTION_COLLISION,
+    CONNECTION_REJECTED,
+    HOLD_TIMER_EXPIRED,
+    MESSAGE_HEADER_ERROR,
+    NOT_SYNCHRONIZED,
+    OPEN_ERROR,
+    OUT_OF_RESOURCES,
+    UNACCEPTABLE_HOLD_TIME,
+    UNSUPPORTED_CAPABILITY,
+    notification,
+    notification_words,
+)
+from collector.bgp.open_messages import Abilities, missing, open_message, parse_open
 from collector.errors import ReplayError
 from collector.retry import pauses
 
@@ -26,7 +42,7 @@ _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _READ_SIZE: Final = 64 * 1024
 # Refusals that pass: the daemon still holds an older connection, or is not ready yet.
-_PASSING: Final = {bgp.CONNECTION_REJECTED, bgp.CONNECTION_COLLISION, bgp.OUT_OF_RESOURCES}
+_PASSING: Final = {CONNECTION_REJECTED, CONNECTION_COLLISION, OUT_OF_RESOURCES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class Call:
     source: str
     asn: int
     router_id: str
-    abilities: bgp.Abilities
+    abilities: Abilities
     peer_as: int | None = None
 
     def failed(self, what: str, cure: str = "") -> ReplayError:
@@ -141,7 +157,7 @@ class SpeakerSession:
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def abilities(self) -> bgp.Abilities:
+    def abilities(self) -> Abilities:
         """What was agreed on."""
         return self._call.abilities
 
@@ -153,7 +169,7 @@ class SpeakerSession:
         """
         call = self._call
         try:
-            await self._write(bgp.open_message(call.asn, HOLD_TIME, call.router_id, call.abilities))
+            await self._write(open_message(call.asn, HOLD_TIME, call.router_id, call.abilities))
             self._check_open(await self._expect(bgp.OPEN))
             await self._write(bgp.KEEPALIVE)
             await self._expect(bgp.KEEPALIVE_TYPE)
@@ -222,12 +238,12 @@ class SpeakerSession:
                 self._lost(error)
             if kind == bgp.NOTIFICATION:
                 raise self._call.failed(
-                    f"the daemon ended the session: {bgp.notification_words(body)}", "Its log may tell more."
+                    f"the daemon ended the session: {notification_words(body)}", "Its log may tell more."
                 )
 
     def _lost(self, error: Exception) -> NoReturn:
         if isinstance(error, TimeoutError):
-            self._refuse(bgp.HOLD_TIMER_EXPIRED, 0)
+            self._refuse(HOLD_TIMER_EXPIRED, 0)
             raise self._call.failed(
                 f"the hold timer expired: nothing came from the daemon for {self._hold_time} seconds",
                 "Does it still run?",
@@ -248,24 +264,24 @@ class SpeakerSession:
     def _check_open(self, body: bytes) -> None:
         call = self._call
         try:
-            theirs = bgp.parse_open(body)
+            theirs = parse_open(body)
         except ValueError as error:
-            self._refuse(bgp.OPEN_ERROR, 0)
+            self._refuse(OPEN_ERROR, 0)
             raise call.failed(f"its OPEN cannot be understood: {error}", "Is this a BGP-4 daemon?") from None
         if call.peer_as not in (None, theirs.asn):
-            self._refuse(bgp.OPEN_ERROR, bgp.BAD_PEER_AS)
+            self._refuse(OPEN_ERROR, BAD_PEER_AS)
             raise call.failed(
                 f"the daemon has AS {theirs.asn}, not {call.peer_as}", f"Give --peer-as {theirs.asn}, or leave it out."
             )
         if theirs.hold_time in (1, 2):
-            self._refuse(bgp.OPEN_ERROR, bgp.UNACCEPTABLE_HOLD_TIME)
+            self._refuse(OPEN_ERROR, UNACCEPTABLE_HOLD_TIME)
             raise call.failed(
                 f"the daemon wants a hold time of {theirs.hold_time} seconds", "RFC 4271 allows 0, or 3 and more."
             )
-        if missing := bgp.missing(call.abilities, theirs.abilities):
-            self._refuse(bgp.OPEN_ERROR, bgp.UNSUPPORTED_CAPABILITY)
+        if lacks := missing(call.abilities, theirs.abilities):
+            self._refuse(OPEN_ERROR, UNSUPPORTED_CAPABILITY)
             raise call.failed(
-                f"the file's messages need what the daemon does not offer: {', '.join(missing)}",
+                f"the file's messages need what the daemon does not offer: {', '.join(lacks)}",
                 f"Enable it at the daemon for its neighbour {call.source}.",
             )
         self._hold_time = min(HOLD_TIME, theirs.hold_time)
@@ -274,7 +290,7 @@ class SpeakerSession:
         """Tell the other side why we go, if it takes that at once."""
         if not self._unsent:
             with suppress(OSError):
-                self._socket.send(bgp.notification(code, subcode))
+                self._socket.send(notification(code, subcode))
 
     async def _expect(self, wanted: int) -> bytes:
         """The body of the next message of the handshake."""
@@ -283,8 +299,8 @@ class SpeakerSession:
         except (OSError, EOFError):
             self._closed_early()
         if kind == bgp.NOTIFICATION:
-            words = f"the daemon refused the session: {bgp.notification_words(body)}"
-            if body[:1] == bytes((bgp.CEASE,)) and body[1:2] and body[1] in _PASSING:
+            words = f"the daemon refused the session: {notification_words(body)}"
+            if body[:1] == bytes((CEASE,)) and body[1:2] and body[1] in _PASSING:
                 raise _NotReadyError(words, self._neighbour_cure())
             raise self._call.failed(words, self._neighbour_cure())
         if kind != wanted:
@@ -313,7 +329,7 @@ class SpeakerSession:
             if len(self._received) >= bgp.HEADER_LENGTH:
                 length = int.from_bytes(self._received[16:18])
                 if not self._received.startswith(bgp.MARKER) or length < bgp.HEADER_LENGTH:
-                    self._refuse(bgp.MESSAGE_HEADER_ERROR, bgp.NOT_SYNCHRONIZED)
+                    self._refuse(MESSAGE_HEADER_ERROR, NOT_SYNCHRONIZED)
                     raise self._call.failed("the answer is not BGP", "Does a BGP daemon listen there? Check --to.")
                 if len(self._received) >= length:
                     message = bytes(self._received[:length])

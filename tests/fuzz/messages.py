@@ -6,7 +6,10 @@ import random
 import struct
 from collections.abc import Iterator
 
-from collector.bgp.messages import IPV4_UNICAST, IPV6_UNICAST, MARKER, Abilities, Family, notification, open_message
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from collector.bgp.messages import MARKER
+from collector.bgp.notifications import notification
+from collector.bgp.open_messages import Abilities, open_message
 from tests.exabgp_lines import NEXT_HOP, ORIGIN, as_path, attribute, body, packed, prefixes, reach, unreach
 from tests.families import ROUTES
 

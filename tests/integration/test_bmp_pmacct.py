@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collector.bgp.messages import family_name
+from collector.bgp.families import family_name
 from collector.sources.bmp.connection import Connection
 from collector.sources.bmp.decode import decode
 from collector.sources.source import Rejection

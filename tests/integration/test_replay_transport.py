@@ -18,6 +18,16 @@ from typing import Any
 import pytest
 
 from collector.bgp import messages as bgp
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST
+from collector.bgp.notifications import (
+    ADMINISTRATIVE_RESET,
+    ADMINISTRATIVE_SHUTDOWN,
+    CEASE,
+    CONNECTION_REJECTED,
+    HOLD_TIMER_EXPIRED,
+    notification,
+)
+from collector.bgp.open_messages import Abilities, OpenMessage, open_message, parse_open
 from collector.errors import ReplayError
 from collector.replay import speaker
 from collector.replay.player import PlannedPeer, Summary, plan, play
@@ -25,12 +35,12 @@ from tests.mrt_builder import announcement, announcement6, message, state_change
 from tests.support import until
 
 UPDATES = [announcement(f"203.0.113.{number}/32", 64500) for number in range(100)]
-CEASE_SHUTDOWN = bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_SHUTDOWN)
-CEASE_RESET = bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET)
-ALL = bgp.Abilities(
+CEASE_SHUTDOWN = notification(CEASE, ADMINISTRATIVE_SHUTDOWN)
+CEASE_RESET = notification(CEASE, ADMINISTRATIVE_RESET)
+ALL = Abilities(
     as4=True,
-    families=frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST}),
-    add_path=frozenset({bgp.IPV4_UNICAST}),
+    families=frozenset({IPV4_UNICAST, IPV6_UNICAST}),
+    add_path=frozenset({IPV4_UNICAST}),
     extended=True,
 )
 
@@ -50,7 +60,7 @@ class Connection:
         header = await self.reader.readexactly(bgp.HEADER_LENGTH)
         self.open = await self.reader.readexactly(int.from_bytes(header[16:18]) - bgp.HEADER_LENGTH)
         # Add-path: what we offer to send counts as willing to receive, at the other side.
-        answer = bgp.open_message(64510, hold_time, "192.0.2.250", ALL).replace(b"\0\1\1\2", b"\0\1\1\1")
+        answer = open_message(64510, hold_time, "192.0.2.250", ALL).replace(b"\0\1\1\2", b"\0\1\1\1")
         self.writer.write(answer + bgp.KEEPALIVE)
         assert await self.reader.readexactly(bgp.HEADER_LENGTH) == bgp.KEEPALIVE
 
@@ -152,7 +162,7 @@ async def test_the_updates_go_out_as_they_stand_and_a_cease_last(tmp_path: Path)
         (
             [message(UPDATES[0], asn=4_200_000_001)],
             4_200_000_001,
-            bgp.Abilities(as4=True, families=frozenset({(1, 1)})),
+            Abilities(as4=True, families=frozenset({(1, 1)})),
         ),
         (
             [
@@ -160,21 +170,21 @@ async def test_the_updates_go_out_as_they_stand_and_a_cease_last(tmp_path: Path)
                 message(announcement6("::/0", 1), subtype=1),
             ],
             64500,
-            bgp.Abilities(as4=False, families=frozenset({(1, 1), (2, 1)})),
+            Abilities(as4=False, families=frozenset({(1, 1), (2, 1)})),
         ),
         (
             [message(bgp.message(bgp.UPDATE, b"\0\0\0\0" + bytes(5000)))],
             64500,
-            bgp.Abilities(as4=True, families=frozenset({(1, 1)}), extended=True),
+            Abilities(as4=True, families=frozenset({(1, 1)}), extended=True),
         ),
     ],
 )
 async def test_the_open_says_what_the_file_needs(
-    tmp_path: Path, records: list[bytes], asn: int, needs: bgp.Abilities
+    tmp_path: Path, records: list[bytes], asn: int, needs: Abilities
 ) -> None:
     async with endpoint() as (port, connections):
         await played(tmp_path, port, *records)
-        assert bgp.parse_open(connections[0].open) == bgp.OpenMessage(asn, 180, "192.0.2.1", needs)
+        assert parse_open(connections[0].open) == OpenMessage(asn, 180, "192.0.2.1", needs)
 
 
 async def test_add_path_is_offered_for_sending(tmp_path: Path) -> None:
@@ -186,8 +196,8 @@ async def test_add_path_is_offered_for_sending(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("end", "last_words"),
     [
-        (message(bgp.notification(3, 11)), bgp.notification(3, 11)),
-        (message(bgp.notification(3, 11), subtype=7), CEASE_RESET),
+        (message(notification(3, 11)), notification(3, 11)),
+        (message(notification(3, 11), subtype=7), CEASE_RESET),
         (state_change(6, 1), CEASE_RESET),
         (message(bgp.message(bgp.OPEN, bytes(10))), CEASE_RESET),
     ],
@@ -206,7 +216,7 @@ async def test_an_encoding_that_changes_is_another_session(tmp_path: Path) -> No
     short = announcement("203.0.113.0/24", 64500, as4=False)
     async with endpoint() as (port, connections):
         await played(tmp_path, port, message(UPDATES[0]), message(short, subtype=1))
-        assert [bgp.parse_open(connection.open).abilities.as4 for connection in connections] == [True, False]
+        assert [parse_open(connection.open).abilities.as4 for connection in connections] == [True, False]
         assert [connection.messages for connection in connections] == [
             [UPDATES[0], CEASE_RESET],
             [short, CEASE_SHUTDOWN],
@@ -295,14 +305,14 @@ async def test_a_silent_daemon_lets_the_hold_timer_expire(tmp_path: Path) -> Non
         with pytest.raises(ReplayError, match="hold timer expired: nothing came from the daemon for 3 seconds"):
             await played(tmp_path, port, message(UPDATES[0]), stay=True)
         await until(lambda: connections[0].closed)
-        assert bgp.notification(bgp.HOLD_TIMER_EXPIRED, 0) in connections[0].messages
+        assert notification(HOLD_TIMER_EXPIRED, 0) in connections[0].messages
 
 
 async def test_a_notification_is_told_in_words_and_ends_the_others(tmp_path: Path) -> None:
     async def complains(connection: Connection) -> None:
         if connection.source == "127.0.1.2":
             await connection.reader.readexactly(len(UPDATES[0]))
-            connection.writer.write(bgp.notification(3, 11))
+            connection.writer.write(notification(3, 11))
         await connection.read_all()
 
     async with endpoint(complains) as (port, connections):
@@ -317,7 +327,7 @@ async def test_a_notification_is_told_in_words_and_ends_the_others(tmp_path: Pat
 async def test_a_complaint_about_the_last_message_is_not_missed(tmp_path: Path) -> None:
     async def complains_late(connection: Connection) -> None:
         await connection.read_all()
-        connection.writer.write(bgp.notification(3, 11))
+        connection.writer.write(notification(3, 11))
 
     async with endpoint(complains_late) as (port, _):
         with pytest.raises(ReplayError, match="Malformed AS_PATH"):
@@ -347,7 +357,7 @@ async def test_the_pace_of_the_file(tmp_path: Path) -> None:
 
 
 async def test_early_closes_and_passing_refusals_are_tried_again(tmp_path: Path) -> None:
-    answers = [b"", bgp.notification(bgp.CEASE, bgp.CONNECTION_REJECTED), b""]
+    answers = [b"", notification(CEASE, CONNECTION_REJECTED), b""]
     connections: list[Connection] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -365,7 +375,7 @@ async def test_early_closes_and_passing_refusals_are_tried_again(tmp_path: Path)
 
 
 def call(port: int, *, source: str = "127.0.1.1", host: str = "127.0.0.1") -> speaker.Call:
-    needs = bgp.Abilities(as4=True, families=frozenset({bgp.IPV4_UNICAST}))
+    needs = Abilities(as4=True, families=frozenset({IPV4_UNICAST}))
     return speaker.Call("192.0.2.1 AS64500", (host, port), source, 64500, "192.0.2.1", needs)
 
 
@@ -382,7 +392,7 @@ async def answer(reply: bytes) -> ReplayError:
     return caught.value
 
 
-GOOD_OPEN = bgp.open_message(64510, 180, "192.0.2.250", ALL)
+GOOD_OPEN = open_message(64510, 180, "192.0.2.250", ALL)
 
 
 @pytest.mark.parametrize(
@@ -390,17 +400,17 @@ GOOD_OPEN = bgp.open_message(64510, 180, "192.0.2.250", ALL)
     [
         (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "the answer is not BGP"),
         (bgp.MARKER + b"\0\0\0", "the answer is not BGP"),
-        (bgp.notification(2, 2), "refused the session: OPEN Message Error / Bad Peer AS"),
+        (notification(2, 2), "refused the session: OPEN Message Error / Bad Peer AS"),
         (bgp.message(bgp.NOTIFICATION), "refused the session: a NOTIFICATION without an error code"),
-        (bgp.notification(bgp.CEASE, 5), "refused the session: Cease / Connection Rejected"),
+        (notification(CEASE, 5), "refused the session: Cease / Connection Rejected"),
         (bgp.KEEPALIVE, "sent a message of type 4 instead of 1"),
         (bgp.message(bgp.OPEN, bytes(10)), "its OPEN cannot be understood: version 0, not 4"),
         (GOOD_OPEN.replace(b"\0\xb4", b"\0\2"), "wants a hold time of 2 seconds"),
         (
-            bgp.open_message(64510, 180, "192.0.2.250", bgp.Abilities(as4=False, families=frozenset({(1, 1)}))),
+            open_message(64510, 180, "192.0.2.250", Abilities(as4=False, families=frozenset({(1, 1)}))),
             "4-byte AS",
         ),
-        (GOOD_OPEN + bgp.notification(bgp.CEASE, 2), "refused the session: Cease / Administrative Shutdown"),
+        (GOOD_OPEN + notification(CEASE, 2), "refused the session: Cease / Administrative Shutdown"),
     ],
 )
 async def test_refusals_in_the_handshake(reply: bytes, words: str) -> None:

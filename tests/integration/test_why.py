@@ -14,10 +14,13 @@ import pymongo
 import pytest
 
 from collector.bgp import messages as bgp
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
+from collector.bgp.open_messages import Abilities, open_message
 from tests.running import Collector, bgpledger, collecting, free_port
 from tests.support import until
 
-BOTH = frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST})
+BOTH = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 VPN6 = (2, 128)
 SHORT = 30.0
 """Seconds that an answer may take."""
@@ -26,7 +29,7 @@ GLOBAL, LINK_LOCAL = socket.inet_pton(socket.AF_INET6, "2001:db8::1"), socket.in
 ORIGIN = bytes.fromhex("40010100")
 
 
-def reach(family: bgp.Family, next_hop: bytes, nlri: bytes) -> bytes:
+def reach(family: Family, next_hop: bytes, nlri: bytes) -> bytes:
     """MP_REACH_NLRI (RFC 4760)."""
     value = family[0].to_bytes(2) + bytes((family[1], len(next_hop))) + next_hop + b"\0" + nlri
     return bytes((0x80, 14, len(value))) + value
@@ -50,10 +53,10 @@ class Router:
         self._socket = asyncio.run(until(lambda: _connected(port, number), timeout=60, what="the collector listens"))
         self._number = number
 
-    def open(self, *, asn: int | None = None, hold_time: int = 90, families: frozenset[bgp.Family] = BOTH) -> int:
+    def open(self, *, asn: int | None = None, hold_time: int = 90, families: frozenset[Family] = BOTH) -> int:
         """Send an OPEN; the type of the last message of the answer: KEEPALIVE when it is taken."""
-        abilities = bgp.Abilities(as4=True, families=families, ipv6_next_hops=families & {bgp.IPV4_UNICAST})
-        self.say(bgp.open_message(asn or self.asn, hold_time, f"10.0.3.{self._number}", abilities))
+        abilities = Abilities(as4=True, families=families, ipv6_next_hops=families & {IPV4_UNICAST})
+        self.say(open_message(asn or self.asn, hold_time, f"10.0.3.{self._number}", abilities))
         kind = 0
         while kind not in (bgp.KEEPALIVE_TYPE, bgp.NOTIFICATION):
             kind = self.hear()
@@ -122,7 +125,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, 
             assert impatient.open(hold_time=1) == bgp.NOTIFICATION
         with router(collector, 3) as reset:
             assert reset.open() == bgp.KEEPALIVE_TYPE
-            reset.say(bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET, b"\x0bnew release"))
+            reset.say(notification(CEASE, ADMINISTRATIVE_RESET, b"\x0bnew release"))
         with router(collector, 4) as broken:
             assert broken.open() == bgp.KEEPALIVE_TYPE
             broken.say(bgp.MARKER + b"\x00\x10\x02")  # shorter than its own header
@@ -139,7 +142,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, 
         assert well.open() == bgp.KEEPALIVE_TYPE
         aigp = bytes.fromhex("801a0b01000b00000000000001f4")
         path = bytes.fromhex("4002060201") + well.asn.to_bytes(4)
-        well.say(update(ORIGIN + path + reach(bgp.IPV4_UNICAST, GLOBAL, b"\x08\x0a") + aigp))
+        well.say(update(ORIGIN + path + reach(IPV4_UNICAST, GLOBAL, b"\x08\x0a") + aigp))
         with router(collector, 77) as stranger:
             assert stranger.hear() == bgp.NOTIFICATION
         with socket.socket() as without_password:

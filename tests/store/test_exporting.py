@@ -12,6 +12,7 @@ import pytest
 from collector.archive.importing import Importer, Selection
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
+from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
 from collector.export.mrt import write_updates
 from collector.export.table_dump import TableWriter
 from collector.export.written import Written
@@ -45,7 +46,7 @@ FILE = (
     message(withdrawal("10.0.0.0/8"), time=T + 3),
     message(bgp.KEEPALIVE, time=T + 3),
     message(bgp.message(bgp.UPDATE, bytes(4)), time=T + 3.5),
-    message(bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_RESET), time=T + 4),
+    message(notification(CEASE, ADMINISTRATIVE_RESET), time=T + 4),
     message(bgp.KEEPALIVE, time=T + 4, subtype=7),
     state_change(6, 1, time=T + 4),
     state_change(6, 3, time=T + 4, address="2001:db8::2", asn=64501),

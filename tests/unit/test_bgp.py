@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.bgp import messages as bgp
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family, family_name
+from collector.bgp.notifications import notification_words
+from collector.bgp.open_messages import AS_TRANS, Abilities, OpenMessage, missing, open_message, parse_open
 from tests.mrt_builder import announcement, announcement6, withdrawal
 
 BODY = slice(bgp.HEADER_LENGTH, None)
@@ -17,47 +20,47 @@ families = st.frozensets(st.sampled_from([(1, 1), (2, 1), (1, 2), (1, 128), (25,
 
 
 @st.composite
-def abilities(draw: st.DrawFn) -> bgp.Abilities:
-    return bgp.Abilities(draw(st.booleans()), draw(families), extended=draw(st.booleans()))
+def abilities(draw: st.DrawFn) -> Abilities:
+    return Abilities(draw(st.booleans()), draw(families), extended=draw(st.booleans()))
 
 
 def test_the_octets_of_an_open() -> None:
-    needs = bgp.Abilities(as4=True, families=frozenset({bgp.IPV4_UNICAST}))
-    assert bgp.open_message(4_200_000_001, 180, "192.0.2.1", needs) == bytes.fromhex(
+    needs = Abilities(as4=True, families=frozenset({IPV4_UNICAST}))
+    assert open_message(4_200_000_001, 180, "192.0.2.1", needs) == bytes.fromhex(
         "ffffffffffffffffffffffffffffffff" "002d" "01" "04" "5ba0" "00b4" "c0000201" "10"
         "0206" "010400010001" "0206" "4104fa56ea01"
     )  # fmt: skip
 
 
 def test_a_session_for_two_byte_numbers_offers_no_capability_65() -> None:
-    needs = bgp.Abilities(as4=False, families=frozenset({bgp.IPV4_UNICAST}))
-    theirs = bgp.parse_open(bgp.open_message(64500, 180, "192.0.2.1", needs)[BODY])
+    needs = Abilities(as4=False, families=frozenset({IPV4_UNICAST}))
+    theirs = parse_open(open_message(64500, 180, "192.0.2.1", needs)[BODY])
     assert (theirs.asn, theirs.abilities.as4) == (64500, False)
 
 
 @given(st.integers(1, 2**32 - 1), st.integers(0, 2**16 - 1), abilities())
-def test_an_open_is_read_as_it_was_written(asn: int, hold_time: int, needs: bgp.Abilities) -> None:
-    found = bgp.parse_open(bgp.open_message(asn, hold_time, "192.0.2.1", needs)[BODY])
-    seen_as = asn if needs.as4 or asn < 2**16 else bgp.AS_TRANS
-    assert found == bgp.OpenMessage(seen_as, hold_time, "192.0.2.1", needs)
+def test_an_open_is_read_as_it_was_written(asn: int, hold_time: int, needs: Abilities) -> None:
+    found = parse_open(open_message(asn, hold_time, "192.0.2.1", needs)[BODY])
+    seen_as = asn if needs.as4 or asn < 2**16 else AS_TRANS
+    assert found == OpenMessage(seen_as, hold_time, "192.0.2.1", needs)
 
 
 def test_add_path_is_offered_for_sending_and_understood_for_receiving() -> None:
-    needs = bgp.Abilities(as4=True, families=frozenset({bgp.IPV4_UNICAST}), add_path=frozenset({bgp.IPV4_UNICAST}))
-    ours = bgp.open_message(64500, 180, "192.0.2.1", needs)
+    needs = Abilities(as4=True, families=frozenset({IPV4_UNICAST}), add_path=frozenset({IPV4_UNICAST}))
+    ours = open_message(64500, 180, "192.0.2.1", needs)
     sends = bytes.fromhex("450400010102")
     assert sends in ours
     # Who only sends, as we do, cannot take path identifiers; mode 1 receives, mode 3 does both.
-    assert bgp.parse_open(ours[BODY]).abilities.add_path == frozenset()
+    assert parse_open(ours[BODY]).abilities.add_path == frozenset()
     for mode in (b"\x01", b"\x03"):
-        theirs = bgp.parse_open(ours.replace(sends, sends[:-1] + mode)[BODY])
+        theirs = parse_open(ours.replace(sends, sends[:-1] + mode)[BODY])
         assert theirs.abilities.add_path == needs.add_path
 
 
 def test_extended_optional_parameters() -> None:
     # RFC 9072: the lengths are two bytes wide.
     body = bytes.fromhex("04fbf400b4c0000201ffff00090200064104fa56ea01")
-    assert bgp.parse_open(body).asn == 4_200_000_001
+    assert parse_open(body).asn == 4_200_000_001
 
 
 @pytest.mark.parametrize(
@@ -72,26 +75,26 @@ def test_extended_optional_parameters() -> None:
 )
 def test_what_is_no_open_is_a_value_error(body: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        bgp.parse_open(bytes.fromhex(body))
+        parse_open(bytes.fromhex(body))
 
 
 @given(st.binary(max_size=60))
 def test_random_opens_are_read_or_refused(data: bytes) -> None:
     with suppress(ValueError):
-        bgp.parse_open(b"\x04" + data)
+        parse_open(b"\x04" + data)
 
 
 def test_missing_abilities_in_words() -> None:
-    needs = bgp.Abilities(
+    needs = Abilities(
         as4=True,
-        families=frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST}),
-        add_path=frozenset({bgp.IPV4_UNICAST}),
+        families=frozenset({IPV4_UNICAST, IPV6_UNICAST}),
+        add_path=frozenset({IPV4_UNICAST}),
         extended=True,
-        ipv6_next_hops=frozenset({bgp.IPV4_UNICAST}),
+        ipv6_next_hops=frozenset({IPV4_UNICAST}),
     )
-    assert bgp.missing(needs, needs) == []
-    nothing = bgp.Abilities(as4=False, families=frozenset({bgp.IPV4_UNICAST}))
-    assert bgp.missing(needs, nothing) == [
+    assert missing(needs, needs) == []
+    nothing = Abilities(as4=False, families=frozenset({IPV4_UNICAST}))
+    assert missing(needs, nothing) == [
         "4-byte AS numbers (capability 65)",
         "family ipv6 unicast",
         "receiving add-path for ipv4 unicast",
@@ -124,7 +127,7 @@ def test_missing_abilities_in_words() -> None:
     ],
 )
 def test_notifications_in_words(body: bytes, words: str) -> None:
-    assert bgp.notification_words(body) == words
+    assert notification_words(body) == words
 
 
 END_OF_RIB6 = bgp.message(bgp.UPDATE, bytes.fromhex("00000006800f03000201"))
@@ -133,16 +136,16 @@ END_OF_RIB6 = bgp.message(bgp.UPDATE, bytes.fromhex("00000006800f03000201"))
 @pytest.mark.parametrize(
     ("update", "found"),
     [
-        (announcement("203.0.113.0/24", 64500), {bgp.IPV4_UNICAST}),
-        (withdrawal("203.0.113.0/24"), {bgp.IPV4_UNICAST}),
-        (announcement6("2001:db8::/32", 64500), {bgp.IPV6_UNICAST}),
+        (announcement("203.0.113.0/24", 64500), {IPV4_UNICAST}),
+        (withdrawal("203.0.113.0/24"), {IPV4_UNICAST}),
+        (announcement6("2001:db8::/32", 64500), {IPV6_UNICAST}),
         (bgp.message(bgp.UPDATE, bytes(4)), set()),
-        (END_OF_RIB6, {bgp.IPV6_UNICAST}),
+        (END_OF_RIB6, {IPV6_UNICAST}),
         (bgp.message(bgp.UPDATE, bytes.fromhex("00000007900e0003001946")), {(25, 70)}),
         (bgp.message(bgp.UPDATE), set()),
     ],
 )
-def test_the_families_of_an_update(update: bytes, found: set[bgp.Family]) -> None:
+def test_the_families_of_an_update(update: bytes, found: set[Family]) -> None:
     assert bgp.update_families(update) == found
 
 
@@ -152,31 +155,29 @@ def test_families_of_random_updates(body: bytes) -> None:
 
 
 def test_family_names() -> None:
-    assert bgp.family_name((2, 1)) == "ipv6 unicast"
-    assert bgp.family_name((25, 70)) == "l2vpn evpn"
-    assert bgp.family_name((99, 250)) == "afi-99 safi-250"
+    assert family_name((2, 1)) == "ipv6 unicast"
+    assert family_name((25, 70)) == "l2vpn evpn"
+    assert family_name((99, 250)) == "afi-99 safi-250"
 
 
 def test_ipv6_next_hops_of_ipv4_routes_are_offered_and_read() -> None:
-    needs = bgp.Abilities(
-        as4=True, families=frozenset({bgp.IPV4_UNICAST}), ipv6_next_hops=frozenset({bgp.IPV4_UNICAST, (1, 128)})
-    )
-    opened = bgp.open_message(64500, 180, "192.0.2.1", needs)
-    assert bgp.parse_open(opened[bgp.HEADER_LENGTH :]).abilities == needs
+    needs = Abilities(as4=True, families=frozenset({IPV4_UNICAST}), ipv6_next_hops=frozenset({IPV4_UNICAST, (1, 128)}))
+    opened = open_message(64500, 180, "192.0.2.1", needs)
+    assert parse_open(opened[bgp.HEADER_LENGTH :]).abilities == needs
 
 
 @pytest.mark.parametrize(
     ("reach", "found"),
     [
-        ("800e1a00010110" + 16 * "20" + "00080a", {bgp.IPV4_UNICAST}),
-        ("800e2a00010120" + 32 * "20" + "00080a", {bgp.IPV4_UNICAST}),
+        ("800e1a00010110" + 16 * "20" + "00080a", {IPV4_UNICAST}),
+        ("800e2a00010120" + 32 * "20" + "00080a", {IPV4_UNICAST}),
         ("800e0e00010104" + 4 * "20" + "00080a", set()),
         ("800e1a00020110" + 16 * "20" + "00080a", set()),
         ("800e03000101", set()),
         ("800f03000101", set()),
     ],
 )
-def test_ipv6_next_hops_are_seen_in_an_update(reach: str, found: set[bgp.Family]) -> None:
+def test_ipv6_next_hops_are_seen_in_an_update(reach: str, found: set[Family]) -> None:
     attributes = bytes.fromhex(reach)
     body = b"\0\0" + len(attributes).to_bytes(2) + attributes
     assert bgp.ipv6_next_hops(bgp.message(bgp.UPDATE, body)) == found

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.bgp.decode import BadMessageError, decode_message
-from collector.bgp.messages import MARKER, Abilities
+from collector.bgp.messages import MARKER
+from collector.bgp.open_messages import Abilities
 from collector.sources.exabgp.decode import decode
 from schemas.documents import Place, to_document
 from schemas.keys import make_key

@@ -14,7 +14,9 @@ from collector.bgp import mrt
 from collector.bgp.decode import BadMessageError, decode_message
 from collector.bgp.encode import encode_message
 from collector.bgp.encode_routes import UnwritableError, nlri_bytes
-from collector.bgp.messages import FAMILIES, MARKER, Abilities, Family, family_name, family_number
+from collector.bgp.families import FAMILIES, Family, family_name, family_number
+from collector.bgp.messages import MARKER
+from collector.bgp.open_messages import Abilities
 from collector.bgp.routes import groups
 from schemas.attributes import SegmentKind, format_as_path
 from tests.exabgp_lines import packed

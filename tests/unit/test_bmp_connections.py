@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from collector.archive.session_tracker import SessionTracker
-from collector.bgp.messages import notification
+from collector.bgp.notifications import notification
 from collector.sources.bmp import events
 from collector.sources.bmp.continuity import QUIET, UNNAMED
 from collector.sources.bmp.record import Facts

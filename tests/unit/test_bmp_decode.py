@@ -7,7 +7,8 @@ from bson import ObjectId, encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.bgp.messages import HEADER_LENGTH, notification
+from collector.bgp.messages import HEADER_LENGTH
+from collector.bgp.notifications import notification
 from collector.sources.bmp.decode import counted, decode
 from collector.sources.bmp.record import Agreed, Facts, Ways, agreed
 from collector.sources.bmp.source import BMP

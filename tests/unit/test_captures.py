@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family
+from collector.bgp.notifications import notification
+from collector.bgp.open_messages import Abilities, open_message
 from collector.errors import ReplayError
 from collector.sources.pcap.capture import is_capture
 from collector.sources.pcap.records import Capture
@@ -23,12 +26,12 @@ from tests import capture_builder as build
 from tests.capture_builder import Frame, Talk
 from tests.mrt_builder import announcement, announcement6, withdrawal
 
-FAMILIES = frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST})
+FAMILIES = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 
 
 def opened(asn: int, *, as4: bool = True, add_path: bool = False) -> bytes:
-    wants = frozenset({bgp.IPV4_UNICAST}) if add_path else frozenset[bgp.Family]()
-    data = bgp.open_message(asn, 90, "192.0.2.9", bgp.Abilities(as4=as4, families=FAMILIES, add_path=wants))
+    wants = frozenset({IPV4_UNICAST}) if add_path else frozenset[Family]()
+    data = open_message(asn, 90, "192.0.2.9", Abilities(as4=as4, families=FAMILIES, add_path=wants))
     return data.replace(b"\0\1\1\2", b"\0\1\1\3")  # path identifiers both ways
 
 
@@ -48,7 +51,7 @@ def conversation(**options: Any) -> Talk:
     talk = established(Talk(**options))
     talk.say(*(announcement(route, 64500, 7) for route in ROUTES), size=100)
     talk.say(announcement6("2001:db8::/32", 64501), withdrawal("10.9.0.0/16"), by_client=False)
-    talk.say(bgp.notification(6, 2, b"\5hello"))
+    talk.say(notification(6, 2, b"\5hello"))
     talk.finish()
     return talk
 

@@ -15,7 +15,7 @@ import pytest
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
 from collector.bgp.decode import decode_message
-from collector.bgp.messages import Abilities
+from collector.bgp.open_messages import Abilities
 from collector.sources.exabgp import from_bytes
 from collector.sources.exabgp.decode import decode
 from schemas.documents import Place, to_document

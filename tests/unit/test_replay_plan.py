@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from collector.bgp import messages as bgp
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST
+from collector.bgp.notifications import ADMINISTRATIVE_SHUTDOWN, CEASE, notification
+from collector.bgp.open_messages import Abilities, open_message
 from collector.cli import main
 from collector.errors import BgpledgerError, ReplayError, UsageError
 from collector.replay.player import LeftOut, PlannedPeer, plan
@@ -15,8 +18,8 @@ from tests.mrt_builder import announcement, announcement6, message, state_change
 from tests.support import shared
 
 UPDATE = announcement("203.0.113.0/24", 64500)
-NOTIFICATION = bgp.notification(bgp.CEASE, bgp.ADMINISTRATIVE_SHUTDOWN)
-OPEN = bgp.open_message(64500, 180, "192.0.2.1", bgp.Abilities(as4=True, families=frozenset({bgp.IPV4_UNICAST})))
+NOTIFICATION = notification(CEASE, ADMINISTRATIVE_SHUTDOWN)
+OPEN = open_message(64500, 180, "192.0.2.1", Abilities(as4=True, families=frozenset({IPV4_UNICAST})))
 DEMO = Path(__file__).parents[2] / "collector" / "data" / "demo.mrt.gz"
 
 
@@ -121,11 +124,11 @@ def test_what_sessions_need(tmp_path: Path) -> None:
         message(announcement6("2001:db8::/32", 64500)),
         message(bgp.message(bgp.UPDATE, bytes(5000))),
     )
-    ipv4, both = frozenset({bgp.IPV4_UNICAST}), frozenset({bgp.IPV4_UNICAST, bgp.IPV6_UNICAST})
+    ipv4, both = frozenset({IPV4_UNICAST}), frozenset({IPV4_UNICAST, IPV6_UNICAST})
     assert [session.abilities for session in peer.sessions] == [
-        bgp.Abilities(as4=False, families=ipv4),
-        bgp.Abilities(as4=True, families=both, add_path=ipv4),
-        bgp.Abilities(as4=True, families=ipv4, extended=True),
+        Abilities(as4=False, families=ipv4),
+        Abilities(as4=True, families=both, add_path=ipv4),
+        Abilities(as4=True, families=ipv4, extended=True),
     ]
     assert peer.families == ("ipv4 unicast", "ipv6 unicast")
     assert peer.add_path
@@ -134,7 +137,7 @@ def test_what_sessions_need(tmp_path: Path) -> None:
 def test_a_silent_peer_has_a_session_of_its_own_family(tmp_path: Path) -> None:
     (peer,) = planned(tmp_path, message(bgp.KEEPALIVE, address="2001:db8::1"))
     assert peer.families == ()
-    assert [session.abilities.families for session in peer.sessions] == [frozenset({bgp.IPV6_UNICAST})]
+    assert [session.abilities.families for session in peer.sessions] == [frozenset({IPV6_UNICAST})]
 
 
 def test_a_peer_that_cannot_be_played_is_left_out(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.bgp import messages as bgp
-from collector.bgp.messages import IPV4_UNICAST, KEEPALIVE, Abilities
+from collector.bgp.families import IPV4_UNICAST
+from collector.bgp.messages import KEEPALIVE
+from collector.bgp.notifications import notification
+from collector.bgp.open_messages import AS_TRANS, Abilities, open_message
 from collector.sources.exabgp.decoder import ExabgpDecoder
 from collector.sources.source import Rejection
 from schemas.message import Detail, Message, Notification, Open, Refresh, Sent, Update
@@ -27,13 +30,13 @@ PATH = (64500, 4200000001)
 def opening(*, as4: bool = True, path_ids: int = 0, asn: int = 64500) -> bytes:
     """An OPEN; `path_ids` is the mode of ADD-PATH for IPv4 unicast (RFC 7911 4)."""
     needs = Abilities(as4=as4, families=frozenset({IPV4_UNICAST}), add_path=frozenset({IPV4_UNICAST}))
-    wire = bgp.open_message(asn, 180, "192.0.2.1", needs)
+    wire = open_message(asn, 180, "192.0.2.1", needs)
     return wire.replace(bytes.fromhex("4504000101") + b"\2", bytes.fromhex("4504000101") + bytes((path_ids,)))
 
 
 def said(*, as4: bool = True, path_id: int | None = None) -> bytes:
     """An UPDATE whose AS path and route are as that session has them."""
-    path = PATH if as4 else (PATH[0], bgp.AS_TRANS)
+    path = PATH if as4 else (PATH[0], AS_TRANS)
     segment = struct.pack(f">BB{len(path)}{'I' if as4 else 'H'}", 2, len(path), *path)
     attributes = ORIGIN + attribute(0x40, 2, segment) + NEXT_HOP
     if not as4:
@@ -131,7 +134,7 @@ def test_a_word_that_is_not_understood_is_none(negotiated: dict[str, Any]) -> No
 def test_all_but_updates_needs_no_open() -> None:
     router, reader = WireRouter(), decoder()
     assert isinstance(read(reader, router.says(bgp.message(5, bytes((0, 1, 0, 1))), "refresh")), Refresh)
-    said_bye = read(reader, router.says(bgp.notification(6, 2, b"\5hello"), "notification"))
+    said_bye = read(reader, router.says(notification(6, 2, b"\5hello"), "notification"))
     assert isinstance(said_bye, Notification)
     assert (said_bye.text, said_bye.data) == ("hello", "0568656C6C6F")
     opened = read(reader, router.says(opening(), "open"))

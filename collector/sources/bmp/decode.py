@@ -6,7 +6,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from collector.bgp.decode import BadMessageError, decode_message
-from collector.bgp.messages import FAMILIES, HEADER_LENGTH, UPDATE, Abilities
+from collector.bgp.families import FAMILIES
+from collector.bgp.messages import HEADER_LENGTH, UPDATE
+from collector.bgp.open_messages import Abilities
 from collector.bgp.routes import distinguisher
 from collector.sources.bmp import events, messages, words
 from collector.sources.bmp.messages import BadBmpError, PeerHeader

@@ -12,7 +12,8 @@ import struct
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from collector.bgp.messages import Family, capabilities
+from collector.bgp.families import Family
+from collector.bgp.open_messages import capabilities
 from collector.sources.bmp.messages import BadBmpError
 
 MARK: Final = 1

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from collector.bgp.messages import HEADER_LENGTH, NOTIFICATION, family_name, notification_words, printable
+from collector.bgp.families import family_name
+from collector.bgp.messages import HEADER_LENGTH, NOTIFICATION
+from collector.bgp.notifications import notification_words, printable
 from collector.sources.bmp.messages import BadBmpError
 from collector.sources.source import End, EndedBy
 from schemas.documents import SessionNotification

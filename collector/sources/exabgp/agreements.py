@@ -13,7 +13,8 @@ from typing import Any, cast, get_args
 from pydantic import TypeAdapter
 
 from collector.bgp.agreement import agreed
-from collector.bgp.messages import FAMILIES, Abilities, Family, family_name
+from collector.bgp.families import FAMILIES, Family, family_name
+from collector.bgp.open_messages import Abilities
 from schemas.message import Answer, Detail, Event, Message, Open, PeerMessage, Sent
 
 _OF_A_SESSION = frozenset(("update", "eor", "keepalive", "notification", "refresh", "packet"))

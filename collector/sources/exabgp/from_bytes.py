@@ -10,7 +10,8 @@ import re
 from typing import Final, NamedTuple
 
 from collector.bgp.decode import BadMessageError, as_message, decode_message
-from collector.bgp.messages import UPDATE, Abilities
+from collector.bgp.messages import UPDATE
+from collector.bgp.open_messages import Abilities
 from schemas.exabgp.messages import peer_of
 from schemas.message import ExabgpProcess, Message, Peer, Update
 from schemas.scalars import from_unix, normalise_address

@@ -9,6 +9,7 @@ import re
 from typing import Literal
 
 from collector.bgp import messages as bgp
+from collector.bgp.notifications import notification_words, printable
 from collector.sources.source import End, EndedBy
 from schemas.documents import SessionNotification
 from schemas.message import Notification, Sent
@@ -49,7 +50,7 @@ def explain(reason: str | None, said: SessionNotification | None = None) -> End:
     for beginning, (by, words) in _ENDS.items():
         if reason.startswith(beginning):
             return End(by, words)
-    return End("collector" if reason.startswith("stop, message") else "exabgp", bgp.printable(reason))
+    return End("collector" if reason.startswith("stop, message") else "exabgp", printable(reason))
 
 
 def heard(message: Notification | Sent) -> SessionNotification | None:
@@ -76,11 +77,11 @@ def _by(said: SessionNotification) -> EndedBy:
 
 def _words(said: SessionNotification) -> str:
     data = bytes.fromhex(said.data)
-    words = bgp.notification_words(bytes((said.code, said.subcode)) + data)
+    words = notification_words(bytes((said.code, said.subcode)) + data)
     if said.direction == "received" or not data.isascii():
         return words
     # ExaBGP says in its data what it did not like; where it knows nothing, the subcode's name again.
-    own = bgp.printable(data.decode())
+    own = printable(data.decode())
     return words if not own or own.lower() in words.lower() else f"{words}: {own}"
 
 

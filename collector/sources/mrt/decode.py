@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from collector.bgp import mrt
 from collector.bgp.decode import BadMessageError, as_message, decode_message
-from collector.bgp.messages import FAMILIES, HEADER_LENGTH, Abilities, Family
+from collector.bgp.families import FAMILIES, Family
+from collector.bgp.messages import HEADER_LENGTH
+from collector.bgp.open_messages import Abilities
 from collector.sources.source import Rejection
 from schemas import message
 from schemas.message import Counted, Message, OtherSource, Peer

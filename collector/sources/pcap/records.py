@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from collector.bgp.messages import AS_TRANS, KEEPALIVE_TYPE, NOTIFICATION, OPEN, UPDATE, update_families
+from collector.bgp.messages import KEEPALIVE_TYPE, NOTIFICATION, OPEN, UPDATE, update_families
 from collector.bgp.mrt import CutError, Frame
+from collector.bgp.open_messages import AS_TRANS
 from collector.errors import ReplayError
 from collector.sources.pcap.capture import CaptureReader
 from collector.sources.pcap.connections import Connections, End, Ended, Said

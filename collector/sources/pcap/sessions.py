@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from collector.bgp.agreement import agreed
 from collector.bgp.decode import BadMessageError, decode_message
-from collector.bgp.messages import FAMILIES, HEADER_LENGTH, OPEN, UPDATE, Abilities, Family, parse_open
+from collector.bgp.families import FAMILIES, Family
+from collector.bgp.messages import HEADER_LENGTH, OPEN, UPDATE
+from collector.bgp.open_messages import Abilities, parse_open
 from collector.sources.pcap.connections import End, Said
 from collector.sources.pcap.framing import Found
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collector.bgp.messages import NOTIFICATION, notification_words
+from collector.bgp.messages import NOTIFICATION
+from collector.bgp.notifications import notification_words
 from collector.sources.mrt.decode import counted, decode
 from collector.sources.mrt.source import MrtSource, said_in
 from collector.sources.pcap.records import read_lost

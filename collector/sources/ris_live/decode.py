@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json
 
 from collector.bgp.decode import BadMessageError, as_message, decode_message
-from collector.bgp.messages import FAMILIES, Abilities
+from collector.bgp.families import FAMILIES
+from collector.bgp.open_messages import Abilities
 from collector.sources.ris_live.fields import open_fields, update_fields
 from collector.sources.ris_live.lines import NAME, OURS
 from collector.sources.source import Rejection

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from collector.bgp.messages import notification_words
+from collector.bgp.notifications import notification_words
 from collector.instances import Instance
 from collector.settings import Settings
 from collector.sources.mrt.source import said_in
