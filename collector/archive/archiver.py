@@ -304,7 +304,7 @@ class Archiver:
         await self._persist(partial(self._store_sessions, point.sessions))
         if self._spool is not None:
             stored = InstancePosition(self._claims, self._spool, point.next_line - 1, point.ts)
-            await self._persist(partial(self._store.note_stored, stored))
+            await self._persist(partial(self._store.meta.note_stored, stored))
         sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
         note = {**self._name, **sums, "tracker": point.tracker, "decoder": point.decoder}
         await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))
@@ -312,7 +312,7 @@ class Archiver:
     async def _prepare(self) -> None:
         await self._store.prepare()
         if self._spool is not None:
-            await self._store.claim(self._claims, self._spool)
+            await self._store.meta.claim(self._claims, self._spool)
 
     async def _store_batch(self, batch: _Batch) -> int:
         """Write a batch; what the store will never take becomes a reject. Harmless to repeat.

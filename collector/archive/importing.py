@@ -187,7 +187,7 @@ class _Importer(Archiver):
 
     async def _acknowledge(self, point: Any) -> None:
         await super()._acknowledge(point)
-        await self._store.note_import(self._key, {"next_line": self._file.reached, "note": self._file.note})
+        await self._store.meta.note_import(self._key, {"next_line": self._file.reached, "note": self._file.note})
         self._on_read(self._file.read_bytes)
 
 
@@ -255,7 +255,7 @@ class Importer:
             )
         told.rejected = int(records.note.get("rejected", 0)) - before
         last = await self._end_sessions(records.note)
-        await self._store.note_import(known["_id"], {"done": True, "last": last, "note": records.note})
+        await self._store.meta.note_import(known["_id"], {"done": True, "last": last, "note": records.note})
 
     async def _end_sessions(self, note: Mapping[str, Any]) -> datetime | None:
         """End what is up where the file ends, until another goes on; say when that is."""
@@ -285,7 +285,7 @@ async def begin(
     }
     if mrt.is_of_table(first.raw):
         facts["dump"] = True
-    known = await store.begin_import(collector, digest_of(path), facts)
+    known = await store.meta.begin_import(collector, digest_of(path), facts)
     if known["selection"] != facts["selection"]:
         raise ImportFileError(
             f"{path} was imported as {collector} already, with other --start, --end or --peer",
@@ -303,7 +303,7 @@ def first_line(known: Mapping[str, Any]) -> int:
 async def note_before(store: Store, known: Mapping[str, Any]) -> Mapping[str, Any]:
     """How the sessions stood at the end of the file that one follows, of the same selection; {} if it follows none."""
     first, found = known["first"], []
-    for one in await store.imports(known["collector"]):
+    for one in await store.meta.imports(known["collector"]):
         alike = all(one[name] == known[name] for name in ("source", "selection"))
         if alike and one["done"] and one["last"] and one["_id"] != known["_id"]:
             # Sessions cannot begin before a dump, which ends in the moment in which it begins.

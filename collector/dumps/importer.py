@@ -92,7 +92,7 @@ class DumpImporter:
         tell(told, reader)
         last = course.tracker.time if told.tables else None
         noted = {"stored": 0, "rejected": told.rejected, "refused": 0, "tracker": course.tracker.note()}
-        await self._store.note_import(known["_id"], {"done": True, "last": last, "note": noted})
+        await self._store.meta.note_import(known["_id"], {"done": True, "last": last, "note": noted})
         told.seconds = time.monotonic() - began
         return told
 
@@ -123,7 +123,7 @@ class DumpImporter:
         if course.tracker.time + FOLLOWS < dump.ts:
             course.tracker = self._tracker()
         course.times.append(dump.ts)
-        await self._store.note_import(course.known["_id"], {"times": course.times})
+        await self._store.meta.note_import(course.known["_id"], {"times": course.times})
         beyond = await self._sessions_beyond(dump.ts)
         for number, one in enumerate(dump.peers):
             if not one.table.routes and ip_address(one.peer.address).is_unspecified:

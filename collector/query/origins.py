@@ -77,7 +77,7 @@ async def are_indexed(store: Store, filters: Filter) -> bool:
 
 
 async def _are_origins_indexed(store: Store, filters: Filter) -> bool:
-    return bool(filters.wanted_origins) and (await store.schema() or ORIGINS_SINCE) >= ORIGINS_SINCE
+    return bool(filters.wanted_origins) and (await store.meta.schema() or ORIGINS_SINCE) >= ORIGINS_SINCE
 
 
 async def announced(store: Store, filters: Filter) -> OriginatedRoutes | None:

@@ -159,7 +159,7 @@ async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[GapRow, None
 async def table_rows(store: Store, prefix: str, filters: Filter) -> AsyncGenerator[TableRow, None]:
     """What RIB dumps have of one prefix; ahead of all that was said in their moment."""
     start, end = filters.start, filters.end
-    times = [one for one in await store.dump_times() if (not start or start <= one) and (not end or one < end)]
+    times = [one for one in await store.meta.dump_times() if (not start or start <= one) and (not end or one < end)]
     if not times:
         return
     query = {"ts": {"$in": times}, "dump": {"$exists": True}}

@@ -72,8 +72,8 @@ class Consumer:
         Raises:
             StoreError: the archive cannot be read.
         """
-        reached = await self._store.reached()
-        positions = await self._store.positions(self._name, reached)
+        reached = await self._store.meta.reached()
+        positions = await self._store.meta.positions(self._name, reached)
         for upto in reached:
             known = positions.get(upto.instance)
             begin = known if known and known.spool == upto.spool else upto._replace(line=-1, ts=_EPOCH)
@@ -88,7 +88,7 @@ class Consumer:
         Raises:
             StoreError: it cannot be written.
         """
-        await self._store.advance(self._name, one.position)
+        await self._store.meta.advance(self._name, one.position)
 
     async def _between(
         self, begin: InstancePosition, upto: InstancePosition

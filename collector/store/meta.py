@@ -5,10 +5,11 @@ Decisions hang on it, so it is read from the primary, with read concern majority
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
@@ -16,12 +17,16 @@ from pymongo.errors import DuplicateKeyError
 
 from collector.errors import StoreError
 from collector.store.collections import SCHEMA_VERSION
+from collector.store.failures import errors_of
 from schemas.keys import collector_number
 
 _COLLECTOR = "collector:"
 _IMPORT = "import:"
 _CONSUMER = "consumer:"
 _ATTEMPTS = 3
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class InstancePosition(NamedTuple):
@@ -35,8 +40,21 @@ class InstancePosition(NamedTuple):
     """The stored time there: nothing behind it is older, but for what a receiver says when it begins."""
 
 
+def _answers(
+    method: Callable[Concatenate[Meta, P], Awaitable[T]],
+) -> Callable[Concatenate[Meta, P], Coroutine[Any, Any, T]]:
+    """A method of `Meta` that asks the server, whose failures are told as ours."""
+
+    @wraps(method)
+    async def asked(meta: Meta, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with errors_of(meta.shown_uri):
+            return await method(meta, *args, **kwargs)
+
+    return asked
+
+
 class Meta:
-    """The collection `meta` of one database.
+    """The collection `meta` of one database. Its methods raise as those of `Store` do.
 
     Args:
         collection: read from the primary, with read concern majority; written durably.
@@ -45,8 +63,9 @@ class Meta:
 
     def __init__(self, collection: AsyncCollection[dict[str, Any]], shown_uri: str) -> None:
         self._collection = collection
-        self._shown_uri = shown_uri
+        self.shown_uri = shown_uri
 
+    @_answers
     async def schema(self) -> int | None:
         """The version of the database's schema; None of an empty one.
 
@@ -57,20 +76,23 @@ class Meta:
         version = int(found["version"]) if found else None
         if version and version > SCHEMA_VERSION:
             raise StoreError(
-                f"the database at {self._shown_uri} has schema {version}, this program knows {SCHEMA_VERSION}",
+                f"the database at {self.shown_uri} has schema {version}, this program knows {SCHEMA_VERSION}",
                 "use the newer bgpledger that wrote it",
             )
         return version
 
+    @_answers
     async def stamp(self) -> int:
         """Write down that a new database has the newest schema, if it has none; say which one it has."""
         await self._add("schema", {"version": SCHEMA_VERSION})
         return await self.schema() or SCHEMA_VERSION
 
+    @_answers
     async def raise_schema(self, version: int, to: int) -> None:
         """Write down that the database has been migrated."""
         await self._collection.update_one({"_id": "schema", "version": version}, {"$set": {"version": to}})
 
+    @_answers
     async def claim(self, collector: str, spool: str) -> None:
         """Take a collector's name, and the number that its keys have for it, for one spool.
 
@@ -91,22 +113,25 @@ class Meta:
         key = f"{_COLLECTOR}{collector}"
         if (await self._add(key, {"spool": spool}))["spool"] != spool:
             raise StoreError(
-                f"the database at {self._shown_uri} has lines of another collector that is named {collector!r}",
+                f"the database at {self.shown_uri} has lines of another collector that is named {collector!r}",
                 f'give this one a name of its own (collector = "NAME"); or, if that one\'s spool is gone for good,'
                 f" db.meta.deleteOne({{_id: {key!r}}})",
             )
 
+    @_answers
     async def claimed(self, spool: str) -> list[str]:
         """The collectors' names that a spool has claimed."""
         return [one["_id"].removeprefix(_COLLECTOR) async for one in self._claims(spool=spool)]
 
     # --- what is stored, and who has read it --------------------------------------------------------------------------
 
+    @_answers
     async def note_stored(self, at: InstancePosition) -> None:
         """Write down that all up to a line is stored; never less than before."""
         query = {"_id": f"{_COLLECTOR}{at.instance}", "spool": at.spool}
         await self._collection.update_one(query, {"$max": {"stored.line": at.line, "stored.ts": at.ts}})
 
+    @_answers
     async def reached(self) -> list[InstancePosition]:
         """Up to where all is stored, of each instance that has stored anything."""
         return [
@@ -114,12 +139,14 @@ class Meta:
             async for one in self._claims(stored={"$exists": True})
         ]
 
+    @_answers
     async def positions(self, consumer: str, otherwise: Sequence[InstancePosition]) -> dict[str, InstancePosition]:
         """Where a consumer is, by instance; a new one is where `otherwise` says, from now on."""
         kept = {"positions": {_field(one): one._asdict() for one in otherwise}}
         found = await self._add(f"{_CONSUMER}{consumer}", kept)
         return {one["instance"]: InstancePosition(**one) for one in found["positions"].values()}
 
+    @_answers
     async def advance(self, consumer: str, to: InstancePosition) -> None:
         """Move a consumer's position; never back, but for another spool."""
         key, field = f"{_CONSUMER}{consumer}", f"positions.{_field(to)}"
@@ -129,19 +156,23 @@ class Meta:
 
     # --- files that were imported -------------------------------------------------------------------------------------
 
+    @_answers
     async def imports(self, collector: str) -> list[Mapping[str, Any]]:
         """What is known of each file that was imported under a collector's name."""
         return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "collector": collector})]
 
+    @_answers
     async def all_imports(self) -> list[Mapping[str, Any]]:
         """What is known of each file that was imported, under whatever name."""
         return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}})]
 
+    @_answers
     async def dump_times(self) -> list[datetime]:
         """The times of the RIB dumps in all files, also in those that are still being imported."""
         dumps = self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "dump": True}, ["times"])
         return sorted({ts async for one in dumps for ts in one.get("times", ())})
 
+    @_answers
     async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write down that a file is being imported, and give it a number of its own; what is known if it was before."""
         key = f"{_IMPORT}{collector_number(collector):06x}:{digest}"
@@ -152,6 +183,7 @@ class Meta:
         )
         return await self._add(key, {**facts, "collector": collector, "number": count["next"] if count else 0})
 
+    @_answers
     async def note_import(self, key: str, facts: Mapping[str, Any]) -> None:
         """Write down how far the import of a file is."""
         await self._collection.update_one({"_id": key}, {"$set": facts})
@@ -162,7 +194,7 @@ class Meta:
     def _alike(self, collector: str, other: str) -> StoreError:
         return StoreError(
             f"the keys of {collector!r} could be those of {other!r}, which writes into the database at"
-            f" {self._shown_uri} too: their names have the same 24 bits of hash",
+            f" {self.shown_uri} too: their names have the same 24 bits of hash",
             'give this one another name (collector = "NAME")',
         )
 

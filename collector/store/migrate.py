@@ -72,14 +72,14 @@ async def migrate(store: Store, watch: Watch) -> Sequence[Done]:
     Raises:
         StoreError: the database was written by a newer bgpledger.
     """
-    version = await store.schema() or SCHEMA_VERSION
+    version = await store.meta.schema() or SCHEMA_VERSION
     done = []
     for migration in MIGRATIONS:
         if migration.version == version:
             watch.step(migration.name)
             done.append(Done(migration.name, await migration.run(store, watch.read)))
             await store.index(migration.to, watch.building)
-            await store.raise_schema(version, migration.to)
+            await store.meta.raise_schema(version, migration.to)
             version = migration.to
     return done
 

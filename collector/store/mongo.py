@@ -6,32 +6,26 @@ Writes are acknowledged when a majority has them in its journal, and writing a d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack, overload
 
 import pymongo
-from bson.errors import BSONError
 from pymongo import ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
-    ConnectionFailure,
-    CursorNotFound,
-    NetworkTimeout,
-    NotPrimaryError,
-    OperationFailure,
     PyMongoError,
 )
 from pymongo.read_concern import ReadConcern
 
-from collector.errors import StoreError, StoreUnavailableError
+from collector.errors import StoreError
 from collector.store import writes
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
-from collector.store.meta import InstancePosition, Meta
-from collector.store.reading import Question, read, served
+from collector.store.failures import errors_of
+from collector.store.meta import Meta
+from collector.store.reading import FindCommand, read, served
 from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
@@ -52,7 +46,6 @@ if TYPE_CHECKING:
     from collector.store.preparing import Lack, Preparer, Told
 
 _DURABLE = WriteConcern("majority", j=True)
-_NOT_AUTHORISED = (13, 18)
 _SCAN_SECONDS = 3600.0
 _AT_ONCE, _AT_LEAST = 1000, 50
 """Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
@@ -89,7 +82,8 @@ class Store:
         self._database = self._primary if primary else client[database]
         self.shown_uri = redact(uri)
         self.database_name = database
-        self._meta = Meta(self._primary["meta"], self.shown_uri)
+        self.meta = Meta(self._primary["meta"], self.shown_uri)
+        """What the database says of itself."""
 
     @cached_property
     def _preparer(self) -> Preparer:
@@ -134,7 +128,7 @@ class Store:
 
     async def server_version(self) -> str:
         """The server's own word for its version: a sign of life, so one that does not come soon is none."""
-        with self._errors(), pymongo.timeout(self._patience):
+        with errors_of(self.shown_uri), pymongo.timeout(self._patience):
             information = await self._client.server_info()
         own = information.get("secantusVersion")
         return f"SecantusDB {own}" if own else f"MongoDB {information['version']}"
@@ -142,7 +136,7 @@ class Store:
     async def traits(self) -> Traits:
         """How the server wants to be written to and asked; it is asked for that once."""
         if self._traits is None:
-            with self._errors():
+            with errors_of(self.shown_uri):
                 self._traits = traits_of(await self._client.server_info())
         return self._traits
 
@@ -158,9 +152,9 @@ class Store:
         """
         async with self._preparing:  # the archivers of several instances begin together
             traits = await self.traits()
-            with self._errors():
-                await self._preparer.create(await self._meta.schema() or SCHEMA_VERSION, traits)
-                await self._meta.stamp()
+            with errors_of(self.shown_uri):
+                await self._preparer.create(await self.meta.schema() or SCHEMA_VERSION, traits)
+                await self.meta.stamp()
 
     async def maintain(self, days: Mapping[str, int] | None = None, told: Told = lambda _what: None) -> Sequence[Lack]:
         """Bring validators, indexes and what the server removes to what they have to be, however long that takes.
@@ -175,89 +169,20 @@ class Store:
             What is done without: the server does not know it, or the user has no right to it.
         """
         traits = await self.traits()
-        with self._errors():
-            version = await self._meta.schema() or SCHEMA_VERSION
+        with errors_of(self.shown_uri):
+            version = await self.meta.schema() or SCHEMA_VERSION
             return await self._preparer.maintain(version, traits, days, told)
-
-    async def schema(self) -> int | None:
-        """The version of the database's schema; None of an empty one.
-
-        Raises:
-            StoreError: the database was written by a newer bgpledger.
-        """
-        with self._errors():
-            return await self._meta.schema()
 
     async def index(self, version: int, told: Told) -> None:
         """Build the indexes of a schema that are not there, however long that takes."""
         traits = await self.traits()
-        with self._errors():
+        with errors_of(self.shown_uri):
             await self._preparer.index(version, traits, told)
-
-    async def raise_schema(self, version: int, to: int) -> None:
-        """Write down that the database has been migrated from one version to another."""
-        with self._errors():
-            await self._meta.raise_schema(version, to)
 
     async def lifetimes(self) -> dict[str, int]:
         """The seconds after which the server removes documents, by the key of [retention]; those kept for ever not."""
-        with self._errors():
+        with errors_of(self.shown_uri):
             return await self._preparer.lifetimes()
-
-    async def claim(self, collector: str, spool: str) -> None:
-        """Take a collector's name for one spool; see `Meta.claim`."""
-        with self._errors():
-            await self._meta.claim(collector, spool)
-
-    async def claimed(self, spool: str) -> list[str]:
-        """The collectors' names that a spool has claimed."""
-        with self._errors():
-            return await self._meta.claimed(spool)
-
-    async def note_stored(self, at: InstancePosition) -> None:
-        """Write down that all up to a line is stored; see `Meta.note_stored`."""
-        with self._errors():
-            await self._meta.note_stored(at)
-
-    async def reached(self) -> list[InstancePosition]:
-        """Up to where all is stored, of each instance that has stored anything."""
-        with self._errors():
-            return await self._meta.reached()
-
-    async def positions(self, consumer: str, otherwise: Sequence[InstancePosition]) -> dict[str, InstancePosition]:
-        """Where a consumer is, by instance; see `Meta.positions`."""
-        with self._errors():
-            return await self._meta.positions(consumer, otherwise)
-
-    async def advance(self, consumer: str, to: InstancePosition) -> None:
-        """Move a consumer's position; see `Meta.advance`."""
-        with self._errors():
-            await self._meta.advance(consumer, to)
-
-    async def imports(self, collector: str) -> list[Mapping[str, Any]]:
-        """The files that were imported under a name; see `Meta.imports`."""
-        with self._errors():
-            return await self._meta.imports(collector)
-
-    async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write down that a file is being imported; see `Meta.begin_import`."""
-        with self._errors():
-            return await self._meta.begin_import(collector, digest, facts)
-
-    async def note_import(self, key: str, facts: Mapping[str, Any]) -> None:
-        """Write down how far an import is; see `Meta.note_import`."""
-        with self._errors():
-            await self._meta.note_import(key, facts)
-
-    async def all_imports(self) -> list[Mapping[str, Any]]:
-        """The files that were imported under all names; see `Meta.all_imports`."""
-        with self._errors():
-            return await self._meta.all_imports()
-
-    async def dump_times(self) -> list[datetime]:
-        """The times of all RIB dumps that were imported."""
-        with self._errors():
-            return await self._meta.dump_times()
 
     # --- writes -------------------------------------------------------------------------------------------------
 
@@ -267,7 +192,7 @@ class Store:
         Returns:
             The documents that can never be stored; all others are.
         """
-        with self._errors():
+        with errors_of(self.shown_uri):
             return await writes.insert(self._durable(collection), documents, self._narrowing)
 
     async def replace(self, collection: str, documents: Sequence[Document]) -> None:
@@ -276,7 +201,7 @@ class Store:
         Raises:
             StoreError: one of them can never be stored; all others are.
         """
-        with self._errors():
+        with errors_of(self.shown_uri):
             refusals = await writes.replace(self._durable(collection), documents, self._narrowing)
         if refusals:
             raise StoreError(f"a document of {collection} cannot be stored: {refusals[0].reason}")
@@ -289,12 +214,12 @@ class Store:
         """
         if not changes:
             return 0
-        with self._errors():
+        with errors_of(self.shown_uri):
             return await writes.change(self._durable(collection), changes)
 
     async def remove(self, collection: str, query: Mapping[str, Any]) -> None:
         """Remove the documents that match; durable when it returns."""
-        with self._errors():
+        with errors_of(self.shown_uri):
             await self._durable(collection).delete_many(query)
 
     def _durable(self, collection: str) -> AsyncCollection[Document]:
@@ -360,11 +285,11 @@ class Store:
         """
         # Whoever reads a hundred streams as one has a batch of each in memory.
         batch = max(_AT_ONCE // (len(self._open) + 1), _AT_LEAST)
-        documents = read(self._database[collection], Question(query, sort, limit, fields), batch)
+        documents = read(self._database[collection], FindCommand(query, sort, limit, fields), batch)
         self._open.add(documents)
         turn = Turn()
         try:
-            with self._errors():
+            with errors_of(self.shown_uri):
                 async for document in documents:
                     yield document
                     if turn.is_over:
@@ -378,13 +303,13 @@ class Store:
         command: Document = {"find": collection, "filter": dict(query)}
         if sort:
             command["sort"] = dict(served(sort))
-        with self._errors():
+        with errors_of(self.shown_uri):
             return await self._database.command("explain", command)
 
     async def values(self, collection: str, field: str, query: Mapping[str, Any] | None = None) -> list[Any]:
         """All values that a field has, in all documents or those that match, however long it takes to find them."""
         await self.server_version()  # so long a time-out is also that for finding the server
-        with self._errors(), pymongo.timeout(_SCAN_SECONDS):
+        with errors_of(self.shown_uri), pymongo.timeout(_SCAN_SECONDS):
             return await self._primary[collection].distinct(field, query)
 
     async def sums(
@@ -399,7 +324,7 @@ class Store:
             sums: an expression for each sum.
         """
         group = {"_id": by, **{name: {"$sum": expression} for name, expression in sums.items()}}
-        with self._errors():
+        with errors_of(self.shown_uri):
             cursor = await self._database[collection].aggregate([{"$match": query}, {"$group": group}])
             async with cursor:
                 async for document in cursor:
@@ -407,38 +332,5 @@ class Store:
 
     async def count(self, collection: str) -> int:
         """How many documents a collection holds, of the server's own books."""
-        with self._errors():
+        with errors_of(self.shown_uri):
             return await self._database[collection].estimated_document_count()
-
-    # --- errors -------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (ConnectionFailure, NetworkTimeout) as error:
-            if (task := asyncio.current_task()) and task.cancelling():
-                # What is cancelled while it waits for the server says that its connection failed.
-                raise asyncio.CancelledError from error
-            state = "has no primary" if isinstance(error, NotPrimaryError) else "does not answer"
-            raise StoreUnavailableError(
-                f"the store at {self.shown_uri} {state} ({type(error).__name__})",
-                "start the collector (bgpledger run) or the MongoDB server, or give another --mongodb-uri",
-            ) from error
-        except CursorNotFound as error:
-            raise StoreError(
-                f"the store at {self.shown_uri} has forgotten what it was sending: it was restarted, or nobody asked"
-                " for more for ten minutes",
-                "ask again",
-            ) from error
-        except OperationFailure as error:
-            if error.code in _NOT_AUTHORISED:
-                raise StoreError(
-                    f"the store at {self.shown_uri} refuses us: {error.details and error.details.get('errmsg')}",
-                    "check user, password and authSource of the MongoDB URI; readWrite on the database is needed",
-                ) from error
-            raise StoreError(
-                f"the store at {self.shown_uri} refuses: {str(error)[:300]}", "see the server's log"
-            ) from error
-        except (PyMongoError, BSONError) as error:
-            raise StoreError(f"the store at {self.shown_uri} fails: {str(error)[:300]}") from error

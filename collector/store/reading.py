@@ -19,7 +19,7 @@ Sort = Sequence[tuple[str, int]]
 """A field, and `_id` behind it: pairs of a name and 1, or -1 for the highest first."""
 
 
-class Question(NamedTuple):
+class FindCommand(NamedTuple):
     """What is asked of a collection."""
 
     query: Mapping[str, Any]
@@ -35,7 +35,7 @@ def served(sort: Sort) -> list[tuple[str, int]]:
     return list(sort[:1])
 
 
-def read(collection: AsyncCollection[Document], question: Question, batch: int) -> AsyncGenerator[Document, None]:
+def read(collection: AsyncCollection[Document], question: FindCommand, batch: int) -> AsyncGenerator[Document, None]:
     """The documents that match; without a sort in no order.
 
     A cursor that the server forgot while nobody asked for more (ten minutes), or that went with its server, is opened
@@ -50,7 +50,7 @@ def read(collection: AsyncCollection[Document], question: Question, batch: int) 
 
 
 async def _unsorted(
-    collection: AsyncCollection[Document], question: Question, batch: int
+    collection: AsyncCollection[Document], question: FindCommand, batch: int
 ) -> AsyncGenerator[Document, None]:
     cursor = collection.find(question.query, _projection(question), limit=question.limit, batch_size=batch)
     try:
@@ -61,7 +61,7 @@ async def _unsorted(
 
 
 async def _sorted(
-    collection: AsyncCollection[Document], question: Question, batch: int
+    collection: AsyncCollection[Document], question: FindCommand, batch: int
 ) -> AsyncGenerator[Document, None]:
     query, sort, limit, _ = question
     given, begin, parted = 0, None, False
@@ -95,7 +95,7 @@ async def _sorted(
         query = _from(query, sort, begin)
 
 
-def _projection(question: Question) -> list[str] | None:
+def _projection(question: FindCommand) -> list[str] | None:
     if question.fields is None:
         return None
     return list(dict.fromkeys((*question.fields, *(name for name, _ in question.sort))))

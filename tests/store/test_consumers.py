@@ -171,7 +171,7 @@ async def test_nothing_is_given_that_another_may_still_come_before(data_dir: Pat
     await read(consumer := Consumer(store, "alerts"))
     await store_lines(spool, store, *router.up())
     await follow(consumer)
-    (last,) = await store.reached()
+    (last,) = await store.meta.reached()
     await store_lines(spool, store, *[router.announce(f"10.{number}.0.0/16") for number in range(3)])
     (first, *_) = await documents(store, "updates")
     await store.remove("updates", {"_id": first["_id"]})  # it is on its way
@@ -180,7 +180,7 @@ async def test_nothing_is_given_that_another_may_still_come_before(data_dir: Pat
     )
     assert await read(consumer) == []
     await store.insert("updates", [first])
-    await store.note_stored(last._replace(line=last.line + 3, ts=last.ts + timedelta(hours=1)))
+    await store.meta.note_stored(last._replace(line=last.line + 3, ts=last.ts + timedelta(hours=1)))
     assert len(await follow(consumer)) == 3
 
 

@@ -56,18 +56,18 @@ async def test_whoever_writes_reads_from_the_primary(embedded_uri: str, database
     async with replica_set(urlsplit(embedded_uri).port or 0) as (uri, _primary, secondary):
         async with Store.open(uri, database=database, primary=True) as store:
             await store.prepare()
-            await store.claim("one", "a" * 32)
+            await store.meta.claim("one", "a" * 32)
             await store.insert("updates", [update(1)])
             await store.maintain(DAYS)
             assert await store.lifetimes() == {"keepalives_days": 7 * 86_400}
-            assert await store.schema() == SCHEMA_VERSION
-            assert await store.claimed("a" * 32) == ["one"]
+            assert await store.meta.schema() == SCHEMA_VERSION
+            assert await store.meta.claimed("a" * 32) == ["one"]
             assert len([one async for one in store.find("updates", {})]) == 1
             assert await migrate(store, Watching()) == []
         assert secondary.commands.keys() <= {"hello", "ismaster", None, "endSessions"}
         async with Store.open(uri, database=database) as store:
             assert [one async for one in store.find("updates", {})] == [], "a question may be asked of a secondary"
-            assert await store.schema() == SCHEMA_VERSION
+            assert await store.meta.schema() == SCHEMA_VERSION
 
 
 async def test_an_old_schema_that_cannot_be_seen_stays(embedded_uri: str, database: str) -> None:
@@ -89,7 +89,7 @@ async def test_an_old_schema_that_cannot_be_seen_stays(embedded_uri: str, databa
         async with Store.open(between.uri(), database=database) as store:
             await store.prepare()
             assert looks > 1
-            assert await store.schema() == 1
+            assert await store.meta.schema() == 1
 
 
 async def test_many_who_begin_at_once_agree(embedded_uri: str, database: str) -> None:
@@ -98,7 +98,7 @@ async def test_many_who_begin_at_once_agree(embedded_uri: str, database: str) ->
     async def begin(number: int) -> None:
         async with Store.open(embedded_uri, database=database) as store:
             await store.prepare()
-            await store.claim(f"collector {number}", f"{number:032}")
+            await store.meta.claim(f"collector {number}", f"{number:032}")
             assert await store.maintain(DAYS) == []
 
     await asyncio.gather(*[begin(number) for number in range(6)])
@@ -130,7 +130,7 @@ async def test_a_race_that_another_won_is_no_failure(embedded_uri: str, database
         await between.set(too_late)
         async with Store.open(between.uri(), database=database) as store:
             await store.prepare()
-            await store.claim("one", "a" * 32)
+            await store.meta.claim("one", "a" * 32)
             assert await store.maintain(DAYS) == []
             assert await store.lifetimes() == {"keepalives_days": 7 * 86_400}
 
@@ -148,12 +148,12 @@ def test_these_names_hash_alike() -> None:
 async def test_two_names_that_hash_alike_are_noticed(embedded_uri: str, database: str) -> None:
     first, second = ALIKE
     async with Store.open(embedded_uri, database=database) as store:
-        await store.claim(first, "a" * 32)
+        await store.meta.claim(first, "a" * 32)
         with pytest.raises(StoreError, match=f"the keys of '{second}' could be those of '{first}'") as caught:
-            await store.claim(second, "b" * 32)
+            await store.meta.claim(second, "b" * 32)
         assert "another name" in caught.value.cure
-        assert await store.claimed("b" * 32) == []
-        await store.claim(first, "a" * 32)
+        assert await store.meta.claimed("b" * 32) == []
+        await store.meta.claim(first, "a" * 32)
 
 
 async def test_a_name_of_before_that_hashes_alike_is_noticed(embedded_uri: str, database: str) -> None:
@@ -163,6 +163,6 @@ async def test_a_name_of_before_that_hashes_alike_is_noticed(embedded_uri: str, 
         await client[database]["meta"].insert_one({"_id": f"collector:{first}", "spool": "a" * 32})
     async with Store.open(embedded_uri, database=database) as store:
         with pytest.raises(StoreError, match="the same 24 bits"):
-            await store.claim(second, "b" * 32)
-        await store.claim(first, "a" * 32)
-        assert await store.claimed("a" * 32) == [first]
+            await store.meta.claim(second, "b" * 32)
+        await store.meta.claim(first, "a" * 32)
+        assert await store.meta.claimed("a" * 32) == [first]

@@ -114,7 +114,7 @@ async def test_a_migration_that_was_broken_off_is_taken_up(
 
     with pytest.raises(InterruptedError):
         await migrate(store, Breaking())
-    assert await store.schema() == 1
+    assert await store.meta.schema() == 1
     assert 0 < sum(done.changed for done in await migrate(store, Watching())) < count
     assert [one["v"] async for one in store.find("updates", {})] == [2] * count
 
@@ -162,7 +162,7 @@ async def test_a_database_of_every_schema_becomes_one_of_this(
     watch = Watching()
     done = await migrate(store, watch)
     assert watch.steps == [one.name for one in done] == [one.name for one in MIGRATIONS if one.version >= version]
-    assert await store.schema() == SCHEMA_VERSION
+    assert await store.meta.schema() == SCHEMA_VERSION
     assert (await everything(), indexes(mongodb_uri, database)) == (before, shape)
     assert await migrate(store, watch) == []
 
@@ -205,7 +205,7 @@ async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: st
     assert "goes on from there" in said
     assert "Traceback" not in said
     await migrate(store, Watching())
-    assert await store.schema() == SCHEMA_VERSION
+    assert await store.meta.schema() == SCHEMA_VERSION
 
 
 async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str, database: str) -> None:

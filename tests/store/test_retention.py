@@ -126,11 +126,11 @@ async def test_a_sweep_takes_many_in_small_pieces(store: Store, mongodb_uri: str
 
 
 async def test_a_name_belongs_to_one_spool(store: Store) -> None:
-    await store.claim("one", "a" * 32)
-    await store.claim("one", "a" * 32)
-    await store.claim("two", "a" * 32)
-    assert sorted(await store.claimed("a" * 32)) == ["one", "two"]
-    assert await store.claimed("b" * 32) == []
+    await store.meta.claim("one", "a" * 32)
+    await store.meta.claim("one", "a" * 32)
+    await store.meta.claim("two", "a" * 32)
+    assert sorted(await store.meta.claimed("a" * 32)) == ["one", "two"]
+    assert await store.meta.claimed("b" * 32) == []
     with pytest.raises(StoreError, match="another collector that is named 'one'") as caught:
-        await store.claim("one", "b" * 32)
+        await store.meta.claim("one", "b" * 32)
     assert "collector:one" in caught.value.cure

@@ -188,8 +188,8 @@ async def test_a_question_that_is_cancelled_is_not_a_store_that_fails(
         except asyncio.CancelledError:
             raise AutoReconnect("operation cancelled") from None
 
-    monkeypatch.setattr(type(store._meta), "schema", lambda _self: asked())
-    asking = asyncio.create_task(store.schema())
+    monkeypatch.setattr(type(store.meta), "schema", lambda _self: asked())
+    asking = asyncio.create_task(store.meta.schema())
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -82,7 +82,7 @@ async def test_an_empty_spool(data_dir: Path, store: Store) -> None:
 async def test_a_name_that_only_the_store_knows_yet(data_dir: Path, spool: Path, store: Store) -> None:
     """The archiver claims it before it stores anything, and acknowledges later."""
     feed(spool, *Router().up())
-    await store.claim("before the first acknowledgement", identity(spool))
+    await store.meta.claim("before the first acknowledgement", identity(spool))
     found = await check(data_dir, store)
     assert (found.collector, found.verified) == ("before the first acknowledgement", 0)
 

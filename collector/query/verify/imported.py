@@ -44,7 +44,7 @@ async def verify_imports(store: Store) -> Imports:
     """
     found = Imports()
     by_owner: dict[Owner, list[_File]] = defaultdict(list)
-    for one in await store.all_imports():
+    for one in await store.meta.all_imports():
         if one["done"]:
             by_owner[Owner.named(one["collector"], one["source"])].append(one)
     removes = bool(await store.lifetimes())  # then what is missing may be too old

@@ -134,7 +134,7 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
 async def _names(store: Store, instance: Instance) -> list[str]:
     """What the collector of an instance's spool is called in the store, and was: it may have had other names before."""
     identity = known_identity(instance.spool)
-    claimed = await store.claimed(identity) if identity else []
+    claimed = await store.meta.claimed(identity) if identity else []
     return [name.removesuffix(instance_name("", instance.label)) for name in claimed]
 
 
