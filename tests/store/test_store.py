@@ -10,6 +10,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 
 from collector.errors import StoreError, StoreUnavailableError
+from collector.store.failures import errors_of
 from collector.store.mongo import Store
 from collector.store.uri import redact, with_database
 
@@ -177,19 +178,17 @@ def test_a_database_to_begin_in(uri: str, expected: str) -> None:
     assert with_database(uri, "x") == expected
 
 
-async def test_a_question_that_is_cancelled_is_not_a_store_that_fails(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_question_that_is_cancelled_is_not_a_store_that_fails() -> None:
     """Pymongo may say `_OperationCancelled`, a failed connection, of what was cancelled."""
 
-    async def asked() -> None:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            raise AutoReconnect("operation cancelled") from None
+    async def ask() -> None:
+        with errors_of("mongodb://127.0.0.1/"):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise AutoReconnect("operation cancelled") from None
 
-    monkeypatch.setattr(type(store.meta), "schema", lambda _self: asked())
-    asking = asyncio.create_task(store.meta.schema())
+    asking = asyncio.create_task(ask())
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
