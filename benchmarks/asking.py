@@ -23,7 +23,8 @@ from collector.query.filters import Choice, Filter
 from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.tail import tail
-from collector.rib.projector import Rhythm, rebuild
+from collector.rib.projecting import Rhythm
+from collector.rib.rebuilding import rebuild
 from collector.store.mongo import Document, Store
 from schemas.keys import collector_number, make_key
 

@@ -18,7 +18,7 @@ from benchmarks.whole_table import some_prefixes
 _AT = "2026-01-02T01:00:00Z"
 """An hour behind the stored table; see `benchmarks.asking`."""
 _RIBS, _HISTORIES = 3, 10
-_PROJECTOR = {True: "collector.ledger.project", False: "collector.rib.projector"}
+_PROJECTOR = {True: "collector.ledger.project", False: "collector.rib.rebuilding"}
 """Where version 0.1, and this one, have what stores tables."""
 
 _SERVER = """

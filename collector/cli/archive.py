@@ -40,7 +40,8 @@ async def _archive(settings: Settings) -> None:
     from collector.errors import one_error
     from collector.logs import log_to_stderr
     from collector.query.find_store import find_store
-    from collector.rib.projector import Projector, Rhythm
+    from collector.rib.projecting import Rhythm
+    from collector.rib.projector import Projector
     from collector.sources.known import find_instances
     from collector.tasks import end
 

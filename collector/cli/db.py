@@ -62,7 +62,8 @@ def migrate(settings: Any) -> None:
 async def _rebuild(settings: Settings) -> tuple[int, int]:
     from collector.cli.progress import progress
     from collector.query.find_store import find_store
-    from collector.rib.projector import Rhythm, rebuild
+    from collector.rib.projecting import Rhythm
+    from collector.rib.rebuilding import rebuild
 
     sessions = 0
     with progress(of="sessions folded") as shown:

@@ -123,7 +123,7 @@ async def _store_tables(settings: Settings, store: Store, name: str, told: Seque
     from collector.archive.importing import sessions_since
     from collector.cli.progress import progress
     from collector.rib.catching_up import catch_up
-    from collector.rib.projector import Rhythm
+    from collector.rib.projecting import Rhythm
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 

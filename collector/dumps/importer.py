@@ -20,7 +20,7 @@ from collector.bgp import mrt
 from collector.dumps.differences import Differences, compare
 from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, Wanted
 from collector.query.peer_ribs import known as known_of
-from collector.rib import snapshots
+from collector.rib import storing
 from collector.rib.dumped import DumpedTable
 from collector.rib.pages import Page
 from collector.rib.routes import milliseconds
@@ -138,7 +138,7 @@ class DumpImporter:
         table, told, name = one.table, course.told, course.known["file"]
         differences = await self._differences(found, table, ts)
         updates = await self._updates_before(found, ts)
-        stored = await snapshots.write_dump(self._store, found.session, ts, _each(table), updates=updates, dump=name)
+        stored = await storing.write_dump(self._store, found.session, ts, _each(table), updates=updates, dump=name)
         why = f"routes of the RIB dump {name} that the UPDATEs before it do not come to: {differences}"
         after = found.before["since"] if found.before else None
         await self._mark(course, found, ts, "table", why=why if differences else "", after=after)

@@ -11,7 +11,7 @@ from collector.query.filters import EVERYTHING, Filter
 from collector.query.peer_ribs import PeerRib, place_of
 from collector.query.rib import RibQuery, asked, matching, of_its_peers
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
-from collector.rib.snapshots import Beside
+from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
 from schemas.stored import PeerDocument

@@ -20,11 +20,12 @@ import bson
 from bson import ObjectId
 
 from collector.query.attributes import answered
-from collector.rib import snapshots
+from collector.rib import snapshots, stored_routes
 from collector.rib.fold import Fold
 from collector.rib.pages import families, pack
 from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
-from collector.rib.snapshots import Beside, Stored
+from collector.rib.snapshots import StoredTable
+from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER, NEWEST_FIRST, pieces, updates_of_session
 from schemas.documents import Snapshot
@@ -61,8 +62,8 @@ class RouteCount(NamedTuple):
 class Shared(NamedTuple):
     """Stored tables of two moments that have their whole table in common, or both none."""
 
-    mine: Stored | None
-    its: Stored | None
+    mine: StoredTable | None
+    its: StoredTable | None
 
 
 class LastGap(NamedTuple):
@@ -112,7 +113,7 @@ class PeerRib:
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
         """All of its routes, or those in a range, in their order, some thousands at a time."""
         stored = await self._stored()
-        async for items in snapshots.changed(self.store, _whole(stored), await self._fold(stored, span), span):
+        async for items in stored_routes.changed(self.store, _whole(stored), await self._fold(stored, span), span):
             self.on_read(len(items))
             if span:  # a part that reaches into the range has others as well
                 items = [item for item in items if span.has(item[0])]
@@ -135,7 +136,7 @@ class PeerRib:
         """
         fold, further = await self._fold(shared.mine, span), await later._fold(shared.its, span)
         # Whatever was said up to the first moment is part of what was said up to the second.
-        async for routes in snapshots.beside(self.store, _whole(shared.mine), fold, further):
+        async for routes in stored_routes.beside(self.store, _whole(shared.mine), fold, further):
             self.on_read(len(routes))
             yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 
@@ -152,7 +153,7 @@ class PeerRib:
                 return RouteCount(stored.newest.standing)
             if stored.whole.routes > _COUNTED_AT_ONCE:
                 return RouteCount(stored.newest.standing, stored.newest.ts)
-        return RouteCount(await snapshots.count(self.store, _whole(stored), await self._fold(stored)))
+        return RouteCount(await stored_routes.count(self.store, _whole(stored), await self._fold(stored)))
 
     async def count_stored(self) -> int:
         """How many routes the stored table has that reading begins with; none where there is none."""
@@ -162,7 +163,7 @@ class PeerRib:
     async def few(self, prefixes: Collection[str]) -> Items:
         """The routes of some prefixes, in their order; of tables only a dump is needed for that."""
         fold = Fold(self.session["_id"], only=prefixes)
-        if self.dump and (dumped := await snapshots.routes_to(self.store, self.dump, prefixes)):
+        if self.dump and (dumped := await stored_routes.routes_to(self.store, self.dump, prefixes)):
             fold.begin_with([pack(dumped)], len(dumped))
         async for update in self._updates_of(prefixes):
             await fold.add(update)
@@ -221,16 +222,16 @@ class PeerRib:
     def _standing(self, key: RouteKey, held: RouteEntry) -> RouteEntry:
         return held if self._stands(key, held) else WITHDRAWN
 
-    async def _stored(self) -> Stored | None:
+    async def _stored(self) -> StoredTable | None:
         """The newest stored table."""
         return await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
 
-    async def _fold(self, stored: Stored | None, span: Range | None = None) -> Fold:
+    async def _fold(self, stored: StoredTable | None, span: Range | None = None) -> Fold:
         """What changed behind the whole table of a stored one."""
         begin, updates = (stored.newest.ts, stored.newest.updates) if stored else (self.session["since"], 0)
         # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
         end = (self.end or self.session["last_seen"]) + _MILLISECOND
-        fold = await snapshots.begin_fold(self.store, self.session["_id"], stored, span)
+        fold = await stored_routes.begin_fold(self.store, self.session["_id"], stored, span)
         most = self.session["updates"] - updates
         async for update in updates_of_session(self.store, self.session, (begin, end), most=most):
             await fold.add(update)
@@ -252,7 +253,7 @@ class PeerRib:
             yield one
 
 
-def _whole(stored: Stored | None) -> Snapshot | None:
+def _whole(stored: StoredTable | None) -> Snapshot | None:
     return stored.whole if stored else None
 
 

@@ -17,7 +17,7 @@ from bson import ObjectId
 
 from collector.query.filters import Filter
 from collector.rib.routes import Items
-from collector.rib.snapshots import routes_to
+from collector.rib.stored_routes import routes_to
 from collector.store.mongo import Store
 from collector.store.updates import (
     IN_ORDER,

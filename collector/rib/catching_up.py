@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from bson import ObjectId
 
 from collector.rib import snapshots
-from collector.rib.projector import Rhythm, project
+from collector.rib.projecting import Rhythm, project
 from collector.store.mongo import Store
 
 

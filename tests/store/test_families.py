@@ -17,7 +17,8 @@ from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.top import top
 from collector.rib import snapshots
-from collector.rib.projector import Projector, Rhythm, project
+from collector.rib.projecting import Rhythm, project
+from collector.rib.projector import Projector
 from collector.store.mongo import Store
 from collector.tasks import end
 from schemas.documents import TABLE_VERSION, Snapshot

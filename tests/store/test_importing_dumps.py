@@ -13,7 +13,8 @@ from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib
 from collector.query.verify.verify import verify
 from collector.rib.catching_up import catch_up
-from collector.rib.projector import Rhythm, rebuild
+from collector.rib.projecting import Rhythm
+from collector.rib.rebuilding import rebuild
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
 from tests import mrt_builder as build

@@ -23,7 +23,7 @@ from collector.query.diff import diff
 from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
 from collector.rib import fold, pages
-from collector.rib.projector import Rhythm, project
+from collector.rib.projecting import Rhythm, project
 from collector.store.mongo import Store
 from schemas.query import Route
 from tests.running import bgpledger

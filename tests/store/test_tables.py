@@ -19,9 +19,11 @@ from collector.query import peer_ribs
 from collector.query.peers import peers
 from collector.query.rib import RibQuery, rib
 from collector.query.status import rib_lag
-from collector.rib import fold, pages, snapshots
+from collector.rib import fold, pages, snapshots, storing
 from collector.rib import projector as project
-from collector.rib.projector import Projector, Rhythm, rebuild
+from collector.rib.projecting import Rhythm
+from collector.rib.projector import Projector
+from collector.rib.rebuilding import rebuild
 from collector.rib.routes import RouteEntry, RouteKey, order
 from collector.store.mongo import Store
 from collector.tasks import end
@@ -248,7 +250,7 @@ async def test_tables_whose_keys_are_the_same_stand_side_by_side(
 ) -> None:
     """Every hash is the same: the keys of one second and collector are those of all of its tables and parts."""
     monkeypatch.setattr(pages, "ROUTES", 30)
-    monkeypatch.setattr(snapshots, "make_snapshot_key", lambda ts, *_: ObjectId(int(ts.timestamp()).to_bytes(12)))
+    monkeypatch.setattr(storing, "make_snapshot_key", lambda ts, *_: ObjectId(int(ts.timestamp()).to_bytes(12)))
     routers = [Router("192.0.2.1", 64500), Router("192.0.2.2", 64501)]
     lines = sorted(
         (line for router in routers for line in day(router)), key=lambda line: float(json.loads(line)["time"])

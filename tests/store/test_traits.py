@@ -13,7 +13,8 @@ from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.query.verify.verify import verify
-from collector.rib.projector import Rhythm, rebuild
+from collector.rib.projecting import Rhythm
+from collector.rib.rebuilding import rebuild
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
 from tests.store.test_archive import archive

@@ -1,0 +1,64 @@
+"""Throwing the stored tables away, and making them anew from the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from collector.rib import snapshots
+from collector.rib.projecting import Rhythm, project
+from collector.store.mongo import Store
+from schemas.documents import Snapshot
+from schemas.stored import SessionDocument
+
+_REMOVED_MEANWHILE = timedelta(hours=1)
+"""UPDATEs that are there still may be removed while tables are made of them."""
+
+
+async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
+    """Throw the stored tables of all collectors away, and make them anew from the archive.
+
+    Those stay that the archive cannot make: of RIB dumps, and those of which UPDATEs have been removed ([retention]).
+
+    Args:
+        store: the archive; collectors may be at work meanwhile.
+        rhythm: when there are tables.
+        told: is told how many sessions are done, of how many.
+
+    Returns:
+        How many tables there are.
+    """
+    sessions = [one async for one in store.find("sessions", {}, sort=(("_id", 1),))]
+    known = {session["_id"] for session in sessions}
+    async for snapshot in snapshots.every(store, {}):
+        if snapshot.session not in known and snapshot.dump is None:
+            await snapshots.remove(store, [snapshot])
+    count = 0
+    for number, session in enumerate(sessions):
+        told(number, len(sessions))
+        stay, begin = await _remove_what_can_be_made(store, session)
+        count += stay
+        stored = await snapshots.newest(store, session["_id"], begin) if begin else None
+        count += len([stored async for stored in project(store, session, stored, rhythm)])
+    told(len(sessions), len(sessions))
+    return count
+
+
+async def _remove_what_can_be_made(store: Store, session: SessionDocument) -> tuple[int, datetime | None]:
+    """Remove a session's tables, but for those that its UPDATEs do not make, or not any more, and the first behind.
+
+    Returns:
+        How many stay, and from when on they are to be made anew; None is from the session's begin.
+    """
+    found = [one async for one in snapshots.every(store, {"session": session["_id"]})]
+    seconds = (await store.lifetimes()).get("updates_days")
+    kept = datetime.now(UTC) - timedelta(seconds=seconds) + _REMOVED_MEANWHILE if seconds else session["since"]
+    old: list[Snapshot] = []
+    if session["since"] < kept:
+        whole = [one for one in found if snapshots.is_good(one) and await snapshots.has_all_parts(store, one)]
+        keys = {one.key for one in whole}
+        whole = sorted((one for one in whole if one.base is None or one.base in keys), key=lambda one: one.ts)
+        old = [one for one in whole if one.ts < kept] + [one for one in whole if one.ts >= kept][:1]
+    gone = [one for one in found if one not in old and one.dump is None]
+    await snapshots.remove(store, gone)
+    return len(found) - len(gone), max((one.ts for one in old), default=None)

@@ -1,0 +1,168 @@
+"""Storing tables: a whole one, what changed since one, or that of a RIB dump."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import (
+    AsyncIterator,
+    Collection,
+    Mapping,
+)
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+
+from collector.errors import StoreError
+from collector.rib import pages
+from collector.rib.changes_ahead import look_ahead
+from collector.rib.fold import Fold
+from collector.rib.pages import Page
+from collector.rib.routes import Items
+from collector.rib.snapshots import every, has_all_parts, remove
+from collector.rib.stored_routes import changed, count
+from collector.store.mongo import Document, Store
+from schemas.documents import Snapshot, SnapshotPart
+from schemas.keys import collector_number, key_behind, make_snapshot_key
+from schemas.stored import SessionDocument
+
+_AT_ONCE = 8
+"""Parts that are written together."""
+
+
+async def write(
+    store: Store, session: SessionDocument, ts: datetime, base: Snapshot | None, fold: Fold, *, updates: int
+) -> Snapshot:
+    """Store a session's whole table as it was just before a time; harmless to repeat.
+
+    Args:
+        store: the archive.
+        session: its document.
+        ts: the time.
+        base: the whole table that the changes are to be applied to.
+        fold: all of the session's UPDATEs from `base` up to the time.
+        updates: so many UPDATEs the session had by then.
+
+    Raises:
+        StoreError: somebody removed it meanwhile.
+    """
+    snapshot = await _empty(store, session, ts, updates)
+    return await _write(store, snapshot, _packed_pages(_pages(changed(store, base, fold))))
+
+
+async def write_changes(
+    store: Store, session: SessionDocument, ts: datetime, base: Snapshot, fold: Fold, *, updates: int
+) -> Snapshot:
+    """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
+    snapshot = await _empty(store, session, ts, updates, base.key)
+    snapshot.standing = await count(store, base, fold)
+    return await _write(store, snapshot, _packed_pages(_changes(fold)))
+
+
+async def write_dump(
+    store: Store, session: SessionDocument, ts: datetime, table: AsyncIterator[Page], *, updates: int, dump: str
+) -> Snapshot:
+    """Store a session's table as a RIB dump has it; harmless to repeat. What was made of UPDATEs behind it goes.
+
+    Args:
+        store: the archive.
+        session: its document.
+        ts: the dump's time.
+        table: all of its routes, in their order.
+        updates: so many UPDATEs the session had by then.
+        dump: the dump's name.
+    """
+    later = every(store, {"session": session["_id"], "ts": {"$gte": ts}})
+    await remove(store, [one async for one in later if one.dump is None])
+    snapshot = (await _empty(store, session, ts, updates)).model_copy(update={"dump": dump})
+    return await _write(store, snapshot, table)
+
+
+async def _empty(
+    store: Store, session: SessionDocument, ts: datetime, updates: int, base: ObjectId | None = None
+) -> Snapshot:
+    key = make_snapshot_key(ts, collector_number(session["collector"]), session["_id"])
+    return Snapshot(
+        key=await _free(store, "snapshots", key, {"session": session["_id"], "ts": ts}),
+        collector=session["collector"],
+        peer=session["peer"],
+        session=session["_id"],
+        ts=ts,
+        written=datetime.now(UTC),
+        complete=False,
+        base=base,
+        updates=updates,
+        routes=0,
+        parts=[],
+    )
+
+
+async def _free(
+    store: Store, collection: str, key: ObjectId, own: Mapping[str, Any], taken: Collection[ObjectId] = ()
+) -> ObjectId:
+    """A key, or the next one that is no other document's: forty bits of a hash are the same now and then."""
+    while True:
+        found = store.find(collection, {"_id": key}, fields=tuple(own))
+        others = [one async for one in found if any(one.get(name) != value for name, value in own.items())]
+        if key not in taken and not others:
+            return key
+        key = key_behind(key)
+
+
+async def _write(store: Store, snapshot: Snapshot, table: AsyncIterator[Page]) -> Snapshot:
+    await store.replace("snapshots", [snapshot.to_document()])
+    waiting: list[Document] = []
+    total: Counter[str] = Counter()
+    async for page in table:
+        total.update(page.families)
+        whose = {"snapshot": snapshot.key, "part": len(snapshot.parts)}
+        part = await _part(store, snapshot, page, whose)
+        snapshot.parts.append(part)
+        waiting.append({"_id": part.key, "v": snapshot.v, **whose, "routes": page.packed})
+        if len(waiting) == _AT_ONCE:
+            await store.replace("snapshot_parts", waiting)
+            waiting = []
+    await store.replace("snapshot_parts", waiting)
+    if not await has_all_parts(store, snapshot):
+        raise StoreError("a snapshot was removed while it was written")
+    snapshot.routes = sum(part.routes for part in snapshot.parts)
+    if snapshot.base is None:
+        snapshot.standing = total
+    snapshot.complete = True
+    await store.replace("snapshots", [snapshot.to_document()])
+    return snapshot
+
+
+async def _part(store: Store, snapshot: Snapshot, page: Page, whose: Mapping[str, Any]) -> SnapshotPart:
+    number = collector_number(snapshot.collector)
+    key = make_snapshot_key(snapshot.ts, number, snapshot.session, len(snapshot.parts))
+    return SnapshotPart(
+        key=await _free(store, "snapshot_parts", key, whose, [part.key for part in snapshot.parts]),
+        routes=page.routes,
+        first=page.first,
+        last=page.last,
+    )
+
+
+async def _packed_pages(paged: AsyncIterator[Items]) -> AsyncIterator[Page]:
+    async for items in paged:
+        yield await asyncio.to_thread(pages.page_of, items)
+
+
+async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
+    """The same routes, as many at a time as a page has."""
+    rest: Items = []
+    async for items in tables:
+        rest += items
+        while len(rest) >= pages.ROUTES:
+            yield rest[: pages.ROUTES]
+            rest = rest[pages.ROUTES :]
+    if rest:
+        yield rest
+
+
+async def _changes(fold: Fold) -> AsyncIterator[Items]:
+    changes = await look_ahead(fold)
+    while some := await changes.some(pages.ROUTES):
+        yield [(key, held) for _, key, held in some]
