@@ -6,26 +6,22 @@ them the same session, and each session's document the same content.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from bson import ObjectId
-from pydantic import TypeAdapter
 from typing_extensions import TypeIs
 
-from collector.archive.gaps import GapFinder, GapState
+from collector.archive.gaps import GapFinder
+from collector.archive.tally import counts_of, tally
+from collector.archive.tracker_state import STATE, Neighbour, TrackerState
 from collector.sources.source import NONE, Effect, End, Resent, Source
 from schemas import documents
-from schemas.documents import Gap, Place, Session, SessionNotification
+from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
-from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload, Withdrawn
+from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload
 
-log = logging.getLogger(__name__)
-
-EPOCH = datetime.fromtimestamp(0, UTC)
 _UNHEARD = "its end was not heard"
 _PLAUSIBLE = timedelta(days=1)
 """A line that cannot be read is believed its time when it is so little behind that of the one before."""
@@ -39,57 +35,6 @@ _EVENTS = frozenset(get_args(model.model_fields["kind"].annotation)[0] for model
 _OF_ROUTES = frozenset(("update", "eor", "refresh"))
 """What a peer says of routes, and in a session only."""
 _OF_A_SESSION = _OF_ROUTES | {"keepalive"}
-
-
-@dataclass(slots=True)
-class _Neighbour:
-    """What is known of one peer."""
-
-    last_seen: datetime
-    opened: dict[str, Any] | None = None
-    """The last OPEN: it comes before its session is up."""
-    offered: list[dict[str, Any]] | None = None
-    """The capabilities of the last OPEN, also when its session has ended: that of the next one may be lost."""
-    notification: SessionNotification | None = None
-    """The last one, sent or received: it comes before the session's `down`."""
-    session: Session | None = None
-    ended: Session | None = None
-    """The last one, from its end until there is a word of another: one that speaks on has not ended."""
-    gaps: int = 0
-    """How many there were at that `down`: behind a later one the word may be lost."""
-
-
-@dataclass(slots=True)
-class ClockStep:
-    """The clock was set."""
-
-    line: int
-    """The first line behind that."""
-    before: datetime
-    """What time it would be otherwise; by ExaBGP's lines alone, the own time of the one before."""
-    after: datetime
-    """That line's own time."""
-
-
-@dataclass(slots=True)
-class _TrackerNote:
-    """All that the tracker has to remember over a restart."""
-
-    last_ts: datetime = EPOCH
-    """The stored time of the last line: it never runs backwards."""
-    clock: datetime = EPOCH
-    """The last line's own time, by ExaBGP's clock."""
-    steps: int = 0
-    """How often that clock was set."""
-    stepped: ClockStep | None = None
-    """The last time it was."""
-    told_back: bool = False
-    """Whether our receiver saw it set back, and ExaBGP's lines do not tell so yet."""
-    neighbours: dict[str, _Neighbour] = field(default_factory=dict)
-    gaps: GapState = field(default_factory=GapState)
-
-
-_NOTE = TypeAdapter(_TrackerNote)
 
 
 class SessionTracker:
@@ -115,7 +60,7 @@ class SessionTracker:
         self._source = source
         self._collector = collector
         self._number = collector_number(instance_name(collector, instance))
-        self._state = _NOTE.validate_python(note) if note else _TrackerNote()
+        self._state = STATE.validate_python(note) if note else TrackerState()
         self._continuity = source.continuity(ranges, note.get("gaps", {}) if note else {})
         self._gaps = GapFinder(collector, self._number, self._continuity, self._state.gaps)
         self._dirty: dict[int, Session] = {}  # by `id`, as every line looks: a key's own hash takes many times as long
@@ -127,7 +72,7 @@ class SessionTracker:
 
     def note(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""
-        noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
+        noted: dict[str, Any] = STATE.dump_python(self._state, mode="json", exclude_none=True)
         noted["gaps"].update(self._continuity.note())
         return noted
 
@@ -194,20 +139,20 @@ class SessionTracker:
             if not (self._source.in_order and isinstance(message, ReceiverStart | Reload | ClockSet)):
                 state.last_ts = ts
             if isinstance(message, ClockSet):
-                self._clock_set(line, message)
+                state.clock_set(line, message)
             self._act(line, before, ts, self._gaps.event(line, ts, message))
             return self._place(ts, line, None)
         state.last_ts = ts
         if message.ts < state.clock and self._source.in_order:
-            self._clock_went_back(line, message.ts)
+            state.clock_went_back(line, message.ts)
         state.clock = message.ts
-        effect = self._gaps.count(line, ts, _counted(message))
+        effect = self._gaps.count(line, ts, counts_of(message))
         if effect is not NONE:
             self._act(line, before, ts, effect)
         name = message.peer.name
         neighbour = state.neighbours.get(name)
         if neighbour is None:
-            neighbour = state.neighbours[name] = _Neighbour(last_seen=ts)
+            neighbour = state.neighbours[name] = Neighbour(last_seen=ts)
         place = self._apply(line, ts, message, neighbour, effect)
         neighbour.last_seen = ts
         return place
@@ -221,7 +166,7 @@ class SessionTracker:
             peer: whose table.
         """
         self._state.last_ts = max(self._state.last_ts, ts)
-        neighbour = self._state.neighbours.setdefault(peer.name, _Neighbour(last_seen=ts))
+        neighbour = self._state.neighbours.setdefault(peer.name, Neighbour(last_seen=ts))
         if neighbour.session is None:
             key, neighbour.ended = make_key(ts, self._number, line), None
             neighbour.session = Session(
@@ -238,36 +183,6 @@ class SessionTracker:
         session = neighbour and (neighbour.session or neighbour.ended)
         return session.peer if session else peer
 
-    def _clock_went_back(self, line: int, own: datetime) -> None:
-        """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""
-        state = self._state
-        if not state.told_back:
-            self._set_back(ClockStep(line, state.clock, own))
-        state.told_back = False
-
-    def _clock_set(self, line: int, message: ClockSet) -> None:
-        """Take what our receiver saw of the clock into account; what it finds in the pipe may still be older."""
-        step = ClockStep(line, message.ts - timedelta(seconds=message.step), message.ts)
-        self._state.told_back = message.step < 0
-        if message.step < 0:
-            self._set_back(step)
-            return
-        self._state.steps, self._state.stepped = self._state.steps + 1, step
-        log.warning(
-            "the clock was set forward by %s, to %s: what is stored has the time that it told, before and after",
-            step.after - step.before,
-            step.after.isoformat(timespec="milliseconds"),
-        )
-
-    def _set_back(self, step: ClockStep) -> None:
-        self._state.steps, self._state.stepped = self._state.steps + 1, step
-        log.warning(
-            "the clock was set back by %s, from %s: until it is there again, what is stored has that time,"
-            " and its own beside it as `clock`",
-            step.before - step.after,
-            step.before.isoformat(timespec="milliseconds"),
-        )
-
     def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
         """Do what a line tells of other sessions than its own, or of all."""
         for table in effect.resent:
@@ -279,7 +194,7 @@ class SessionTracker:
 
     # --- one line -----------------------------------------------------------------------------------------------
 
-    def _apply(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour, effect: Effect) -> Place:
+    def _apply(self, line: int, ts: datetime, message: Any, neighbour: Neighbour, effect: Effect) -> Place:
         key = make_key(ts, self._number, line)
         kind = message.kind
         if effect.is_late:
@@ -304,7 +219,7 @@ class SessionTracker:
         if session is None:
             return self._place(ts, line, None)
         if kind != "sent":
-            _tally(session, ts, message)
+            tally(session, ts, message)
         self._dirty[id(session)] = session
         if kind in ("notification", "sent"):
             neighbour.notification = self._source.heard(message) or neighbour.notification
@@ -313,7 +228,7 @@ class SessionTracker:
             self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))
         return Place(key, ts, self._collector, session.key)
 
-    def _look_at_ended(self, line: int, ts: datetime, message: Any, neighbour: _Neighbour) -> None:
+    def _look_at_ended(self, line: int, ts: datetime, message: Any, neighbour: Neighbour) -> None:
         """Forget a session that has ended when another one begins; go on with it when its peer does."""
         kind = message.kind
         if kind == "open" or (kind == "state" and message.state != "down"):
@@ -327,7 +242,7 @@ class SessionTracker:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _begin(
-        self, key: ObjectId, ts: datetime, neighbour: _Neighbour, message: Any, began: Literal["up", "seen"]
+        self, key: ObjectId, ts: datetime, neighbour: Neighbour, message: Any, began: Literal["up", "seen"]
     ) -> None:
         facts = neighbour.opened or {}
         if message.kind == "state":
@@ -343,7 +258,7 @@ class SessionTracker:
         )
         self._dirty[id(neighbour.session)] = neighbour.session
 
-    def _end(self, line: int, ts: datetime, neighbour: _Neighbour, end: End) -> None:
+    def _end(self, line: int, ts: datetime, neighbour: Neighbour, end: End) -> None:
         session = neighbour.session
         if session is not None:
             session.until, session.until_line = ts, line
@@ -351,7 +266,7 @@ class SessionTracker:
             self._dirty[id(session)] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
 
-    def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: _Neighbour) -> None:
+    def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: Neighbour) -> None:
         """Go on with a session whose `down` was not its end, unless the word of another may be lost.
 
         What it said is not certain until it has said it again.
@@ -381,7 +296,7 @@ class SessionTracker:
             if neighbour.session:
                 self._end(line, max(ts, neighbour.session.last_seen), neighbour, End(effect.by, reason))
 
-    def _named(self, names: Collection[str] | None) -> Iterator[_Neighbour]:
+    def _named(self, names: Collection[str] | None) -> Iterator[Neighbour]:
         """The peers of these names, as far as they are known; of None all."""
         neighbours = self._state.neighbours
         return (neighbours[name] for name in (neighbours if names is None else names) if name in neighbours)
@@ -405,31 +320,3 @@ def _go_on(session: Session) -> None:
 
 def _is_event(message: Message) -> TypeIs[Event]:
     return message.kind in _EVENTS
-
-
-def _counted(message: Any) -> Counted:
-    """What a neighbour's line says of itself."""
-    kind, source = message.kind, message.source
-    told = message.state if kind == "state" else kind
-    return Counted(message.peer, source.pid, source.counter, told, message=message)
-
-
-def _tally(session: Session, ts: datetime, message: Any) -> None:
-    fields = vars(session)  # by every line: a model's own way to set a field takes many times as long
-    fields["last_seen"] = ts
-    if message.kind == "update":
-        fields["updates"] += 1
-        if message.announce:
-            fields["announced"] += _routes(message.announce)
-        if message.withdraw:
-            fields["withdrawn"] += _routes(message.withdraw)
-    elif message.kind == "keepalive":
-        fields["keepalives"] += 1
-        fields["last_keepalive"] = ts
-
-
-def _routes(groups: Sequence[Withdrawn]) -> int:
-    count = 0
-    for group in groups:
-        count += len(group.get("nlri") or group.get("objects", ()))
-    return count
