@@ -16,18 +16,8 @@ from collector.errors import BgpledgerError, DeadlineError, StoreError, StoreUna
 from collector.query.arguments import parse_filter, parse_prefix, parse_time
 from collector.query.filters import Filter
 from collector.query.timeline import PrefixTimeline
-from schemas.query import (
-    ActivitySample,
-    CollectorStatus,
-    FoundEntry,
-    HistoryEntry,
-    LiveEntry,
-    PeerSession,
-    PeerStatus,
-    Route,
-    RouteChange,
-    TopEntry,
-)
+from schemas.query import ActivitySample, FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
+from schemas.status import CollectorStatus, PeerSession, PeerStatus
 
 __all__ = [
     "ActivitySample",

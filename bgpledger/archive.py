@@ -28,7 +28,8 @@ from collector.query.filters import EVERYTHING, Filter
 from collector.query.find_store import find_store
 from collector.settings import Settings, load
 from collector.store.mongo import Store
-from schemas.query import CollectorStatus, Route
+from schemas.query import Route
+from schemas.status import CollectorStatus
 
 if TYPE_CHECKING:
     from collector.query.timeline import PrefixTimeline

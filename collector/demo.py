@@ -21,7 +21,8 @@ from collector.present.formats import write
 from collector.query.running import find_running
 from collector.replay.plan import PlannedPeer, plan
 from collector.replay.player import play
-from schemas.query import HistoryEntry, PeerStatus
+from schemas.query import HistoryEntry
+from schemas.status import PeerStatus
 
 PREFIX = "203.0.113.0/24"
 """The prefix of the feed whose origin changes, and comes back."""

@@ -39,8 +39,8 @@ from collector.store.embedded import find_program
 from collector.store.mongo import Store
 from collector.store.rights import missing
 from collector.store.uri import redact
-from schemas.query import PeerStatus
 from schemas.scalars import spoken
+from schemas.status import PeerStatus
 
 _PIPE_BYTES = 2**20
 _LITTLE, _TOO_LITTLE = 5 * 2**30, 100 * 2**20

@@ -15,7 +15,8 @@ from collector.query.filters import EVERYTHING, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.newest import newest
 from collector.store.mongo import Store
-from schemas.query import ActivitySample, HistoryEntry, PeerSession
+from schemas.query import ActivitySample, HistoryEntry
+from schemas.status import PeerSession
 
 if TYPE_CHECKING:
     from collector.query.messages import Said, SessionChange

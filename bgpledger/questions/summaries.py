@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bgpledger.questions.question import Context, Question, Watched
 from collector.query.filters import EVERYTHING, Filter
-from schemas.query import PeerStatus, TopEntry
+from schemas.query import TopEntry
+from schemas.status import PeerStatus
 
 if TYPE_CHECKING:
     from collector.query.top import By, What

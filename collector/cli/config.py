@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from collector.settings import Settings
-    from schemas.query import ConfigurationSummary
+    from schemas.status import ConfigurationSummary
 
 app = typer.Typer(help="Check the configuration, or show what becomes of it.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def check(settings: Any, form: FormatOfAnswers = "table") -> None:
     """Say whether the configuration can be used, and what it comes to; warnings go to stderr."""
     from collector.cli.run_query import show
     from collector.sources.exabgp.configuration import render
-    from schemas.query import ConfigurationSummary
+    from schemas.status import ConfigurationSummary
 
     render(settings, [])  # passwords that cannot be read, peers that cannot come to where we listen
     found = _summary(settings)
@@ -54,7 +54,7 @@ def exabgp(settings: Any) -> None:
 
 def _summary(settings: Settings) -> ConfigurationSummary:
     from collector.store.uri import redact
-    from schemas.query import ConfigurationSummary
+    from schemas.status import ConfigurationSummary
 
     ranges = sum(peer.is_range for peer in settings.peers)
     uri = settings.mongodb.uri

@@ -32,7 +32,7 @@ def command(
     from collector.cli.run_query import show
     from collector.doctor import CheckResult, examine, examine_machine
     from collector.query.running import find_running
-    from schemas.query import Check
+    from schemas.status import Check
 
     def findings() -> Iterator[CheckResult]:
         try:

@@ -14,7 +14,7 @@ def command(settings: Any, form: FormatOfAnswers = "table") -> None:
 
     from bgpledger.questions.summaries import PeersQuestion
     from collector.cli.run_query import answer
-    from schemas.query import PeerStatus
+    from schemas.status import PeerStatus
 
     if answer(settings, PeersQuestion(), PeerStatus, form):
         sys.stderr.write("no peer is configured, and none has ever had a session\n")

@@ -49,7 +49,7 @@ def command(
     from collector.cli.progress import progress
     from collector.cli.run_query import show
     from collector.replay.player import LeftOut, plan, play
-    from schemas.query import ReplayedPeer
+    from schemas.status import ReplayedPeer
 
     left_out = LeftOut()
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collector.instances import Instance
     from collector.settings import Settings
     from collector.spool.kept import KeptSegment
-    from schemas.query import SpoolSegment
+    from schemas.status import SpoolSegment
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +39,7 @@ def list_segments(
     from collector.present.formats import write
     from collector.query.spool import spool_segments
     from collector.sources.known import find_instances
-    from schemas.query import SpoolSegment
+    from schemas.status import SpoolSegment
 
     settings = chosen(ctx, data_dir)
 

@@ -11,7 +11,7 @@ from collector.present.names import StatusFormat
 
 if TYPE_CHECKING:
     from collector.settings import Settings
-    from schemas.query import CollectorStatus
+    from schemas.status import CollectorStatus
 
 _FAR_AHEAD = timedelta(minutes=1)
 """Stored time that stands still for less is soon right again."""
@@ -66,7 +66,7 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
 
     from bgpledger.archive import Archive
     from collector.present.formats import write
-    from schemas.query import CollectorStatus
+    from schemas.status import CollectorStatus
 
     async def facts() -> AsyncIterator[BaseModel]:
         yield found

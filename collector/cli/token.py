@@ -42,7 +42,7 @@ def list_tokens(ctx: typer.Context, form: FormatOfAnswers = "table", data_dir: D
 
     from collector.cli.run_query import show
     from collector.http.tokens import tokens
-    from schemas.query import Token
+    from schemas.status import Token
 
     found = tokens(chosen(ctx, data_dir).data_dir)
     show(found, Token, form)

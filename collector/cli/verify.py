@@ -12,7 +12,7 @@ from collector.present.names import AnswerFormat
 
 if TYPE_CHECKING:
     from collector.settings import Settings
-    from schemas.query import Verification
+    from schemas.status import Verification
 
 
 @partial(with_settings, config=True)
@@ -38,7 +38,7 @@ async def _verify(settings: Settings, form: AnswerFormat) -> Verification:
     from collector.query.find_store import find_store
     from collector.query.running import find_running
     from collector.query.verify.verify import verify
-    from schemas.query import Verification
+    from schemas.status import Verification
 
     with progress(of="documents compared") as shown:
         running = find_running(settings.data_dir)

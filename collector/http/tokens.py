@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from collector.errors import CollectorError, UsageError
 from collector.files import replace
-from schemas.query import Token
+from schemas.status import Token
 
 Scope = Literal["read"]
 _FILE = "tokens.json"

@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from collector.query.batch import Batch
 from collector.rib.routes import moment_text
-from schemas.query import Report
+from schemas.status import Report
 
 _PIECES = 256
 """Of texts that are joined at once: some 80 kB."""

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.exposition import generate_latest
 from pydantic import BaseModel
 
-from schemas.query import PeerStatus
+from schemas.status import PeerStatus
 
 
 class _Metric(NamedTuple):

@@ -19,7 +19,8 @@ from pydantic_core import to_jsonable_python
 
 from collector.query.batch import Batch
 from collector.rib.routes import moment_text
-from schemas.query import PeerOpen, Route, RouteChange
+from schemas.query import Route, RouteChange
+from schemas.status import PeerOpen
 
 _OF_CHANGE = tuple(name for name in Route.model_fields if name not in RouteChange.model_fields)
 _NESTED: Mapping[str, tuple[str, ...]] = {

@@ -13,22 +13,9 @@ from pydantic import BaseModel
 from collector.present.layout import Layout, bold, terminal_width, text_width
 from collector.query.communities import communities_of
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
-from schemas.query import (
-    CollectorStatus,
-    Finding,
-    FoundEntry,
-    HistoryEntry,
-    LiveEntry,
-    PeerStatus,
-    ReplayedPeer,
-    Route,
-    RouteChange,
-    SpoolSegment,
-    Token,
-    TopEntry,
-    Verification,
-)
+from schemas.query import FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
 from schemas.scalars import spoken
+from schemas.status import CollectorStatus, Finding, PeerStatus, ReplayedPeer, SpoolSegment, Token, Verification
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch

@@ -20,7 +20,7 @@ from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST, pieces
 from schemas.documents import to_message
 from schemas.message import Notification, Sent, name_order
-from schemas.query import PeerOpen, PeerStatus
+from schemas.status import PeerOpen, PeerStatus
 from schemas.stored import MessageDocument, SessionDocument, name_of
 
 _MOMENT = timedelta(seconds=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from collector.spool.kept import kept_segments
 from collector.spool.segment import measure, segments
-from schemas.query import SpoolSegment
+from schemas.status import SpoolSegment
 
 
 def spool_segments(spool: Path) -> Iterator[SpoolSegment]:

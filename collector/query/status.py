@@ -27,7 +27,7 @@ from collector.store import credentials
 from collector.store.mongo import Store
 from collector.store.uri import with_database
 from schemas.archiver import ArchiverState
-from schemas.query import CollectorStatus
+from schemas.status import CollectorStatus
 
 
 async def status(data_dir: Path, store: Store | None) -> CollectorStatus:

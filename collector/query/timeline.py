@@ -16,7 +16,8 @@ from collector.query.last_announced import LastAnnounced
 from collector.query.sessions import session_of
 from collector.query.streams import Row, SessionRow, UpdateRow
 from collector.store.mongo import Store
-from schemas.query import HistoryEntry, PeerSession
+from schemas.query import HistoryEntry
+from schemas.status import PeerSession
 from schemas.stored import SessionDocument
 
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")

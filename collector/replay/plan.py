@@ -15,7 +15,7 @@ from collector.bgp import mrt
 from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family, family_name
 from collector.bgp.open_messages import Abilities
 from collector.errors import ReplayError, UsageError
-from schemas.query import ReplayedPeer
+from schemas.status import ReplayedPeer
 
 FIRST_SOURCE: Final = IPv4Address("127.0.1.1")
 _LOOPBACK: Final = IPv4Network("127.0.0.0/8")

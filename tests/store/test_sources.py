@@ -47,8 +47,9 @@ from schemas.message import (
     StateChange,
     Update,
 )
-from schemas.query import FoundEntry, PeerStatus
+from schemas.query import FoundEntry
 from schemas.scalars import from_unix
+from schemas.status import PeerStatus
 
 PREFIX = "10.10.10.0/24"
 """Full of newlines, as bytes."""

@@ -18,7 +18,7 @@ from collector.spool.spool import identity
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store
 from schemas.keys import collector_number, instance_name, key_collector, key_line, make_key
-from schemas.query import Finding, Verification
+from schemas.status import Finding, Verification
 from tests.store.test_archive import archive, documents, feed
 from tests.support import Router, until
 

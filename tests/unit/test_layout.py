@@ -14,7 +14,8 @@ from collector.present.formats import write
 from collector.present.layout import Layout, text_width
 from schemas.attributes import ExtendedCommunity
 from schemas.message import Peer
-from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, PeerStatus, Route, RouteChange, TopEntry
+from schemas.query import FoundEntry, HistoryEntry, Route, RouteChange, TopEntry
+from schemas.status import CollectorStatus, PeerStatus
 from tests.batches import to_write
 
 TS = datetime(2026, 11, 23, 14, 5, 6, 7000, UTC)

@@ -18,7 +18,8 @@ from collector.present.names import Format
 from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, STRANGERS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
-from schemas.query import CollectorStatus, FoundEntry, HistoryEntry, LiveEntry, PeerStatus, Route, RouteChange, TopEntry
+from schemas.query import FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
+from schemas.status import CollectorStatus, PeerStatus
 from tests import mrt_builder
 from tests.batches import to_write
 from tests.support import ROOT, program, until

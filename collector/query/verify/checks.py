@@ -12,7 +12,7 @@ from bson import ObjectId
 from collector.query.verify.inventory import Inventory, Stream, Tally
 from schemas.documents import COUNTED_CAUSES
 from schemas.keys import key_line
-from schemas.query import Finding
+from schemas.status import Finding
 
 
 class ToldGap(NamedTuple):

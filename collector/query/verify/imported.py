@@ -18,7 +18,7 @@ from collector.query.verify.reader import every_document
 from collector.rib import snapshots
 from collector.store.mongo import Store
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS, key_line
-from schemas.query import Finding
+from schemas.status import Finding
 from schemas.stored import SessionDocument
 
 _File = Mapping[str, Any]

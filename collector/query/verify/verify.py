@@ -24,7 +24,7 @@ from collector.spool.spool import SpoolState, inspect, known_identity
 from collector.store.mongo import Store
 from schemas.documents import COUNTED_CAUSES, Session
 from schemas.keys import instance_name, key_line
-from schemas.query import Finding, Verification
+from schemas.status import Finding, Verification
 from schemas.stored import MessageDocument
 
 MOST_FINDINGS = 500
