@@ -14,12 +14,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from collector.archive.gaps import rejected
+from collector.archive.batches import BatchWriter, Checkpoint, WriteBatch, storable_document
 from collector.archive.healer import Healer
 from collector.archive.outage import Outage, Tell
 from collector.archive.peer_log import PeerLog
@@ -33,10 +31,9 @@ from collector.spool.segment import SpooledLine
 from collector.store.meta import InstancePosition
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
-from collector.store.writes import encoding_fault
-from schemas.documents import Gap, Place, Session, collection_of, make_reject, to_document
+from schemas.documents import Place, collection_of, make_reject, to_document
 from schemas.keys import instance_name
-from schemas.message import Message, Peer
+from schemas.message import Message
 from schemas.stored import SessionDocument
 
 log = logging.getLogger(__name__)
@@ -49,9 +46,6 @@ CHECKPOINT_SECONDS = 1.0
 """How often sessions are written, and lines acknowledged: each costs a write, and the disk's."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
-_SAID = ("capabilities", "hold_time", "reason", "router_id")
-"""What of sessions and gaps came from outside as it is: all else are our own words, numbers and addresses."""
-
 T = TypeVar("T")
 
 
@@ -80,38 +74,6 @@ class Lines(Protocol):
 
 class _StoppedWhileAwayError(Exception):
     """Ends both stages when the store is away and we are told to stop."""
-
-
-class _Checkpoint(NamedTuple):
-    """What is true behind a line."""
-
-    next_line: int
-    ts: datetime
-    """The stored time there."""
-    sessions: Sequence[Document]
-    """Those that have changed since the last one."""
-    tracker: Mapping[str, Any]
-    decoder: Mapping[str, Any]
-
-
-@dataclass
-class _Batch:
-    """What some lines became."""
-
-    documents: dict[str, list[Document]] = field(default_factory=dict)
-    origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
-    gaps: Sequence[Gap] = ()
-    refused: Sequence[Gap] = ()
-    """Of UPDATEs that the store will never take."""
-    lines: int = 0
-    full: bool = False
-    """Whether there may be more lines at once."""
-    checkpoint: _Checkpoint | None = None
-    """What is true behind the last of them, where that is to be written down."""
-
-    def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
-        self.documents.setdefault(collection, []).append(document)
-        self.origins.setdefault(collection, []).append((line, place))
 
 
 class Archiver:
@@ -171,6 +133,7 @@ class Archiver:
         self._healer = Healer(ask)
         self._saw = saw
         self._sessions = SessionDocuments(store)
+        self._writer = BatchWriter(store, self._reject)
         self._outage = Outage(tell)
         self._stopping = asyncio.Event()
         self._disk = asyncio.Lock()
@@ -185,7 +148,7 @@ class Archiver:
         Raises:
             SpoolError: the spool cannot be read or acknowledged.
         """
-        batches: asyncio.Queue[_Batch | None] = asyncio.Queue(maxsize=1)
+        batches: asyncio.Queue[WriteBatch | None] = asyncio.Queue(maxsize=1)
         with one_error():
             try:
                 async with asyncio.TaskGroup() as stages:
@@ -201,7 +164,7 @@ class Archiver:
 
     # --- read and decode ----------------------------------------------------------------------------------------
 
-    async def _read(self, batches: asyncio.Queue[_Batch | None]) -> None:
+    async def _read(self, batches: asyncio.Queue[WriteBatch | None]) -> None:
         next_line: int | None = None
         binary = self._source.binary
         noted, segment = float("-inf"), None
@@ -211,7 +174,7 @@ class Archiver:
             lines = await self._on_disk(partial(self._lines.read, most, self._batch_bytes))
             if lines and next_line is not None and segment != self._lines.segment:
                 # What is known where a segment begins is kept with it.
-                await batches.put(_Batch(checkpoint=self._checkpoint(next_line)))
+                await batches.put(WriteBatch(checkpoint=self._checkpoint(next_line)))
                 next_line = None
             segment = self._lines.segment
             batch = self._decode([line._replace(raw=unframe(line.raw)) for line in lines] if binary else lines)
@@ -234,14 +197,14 @@ class Archiver:
     def _most_lines(self) -> int:
         return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
 
-    def _decode(self, lines: Sequence[SpooledLine]) -> _Batch:
-        batch = _Batch(lines=len(lines))
+    def _decode(self, lines: Sequence[SpooledLine]) -> WriteBatch:
+        batch = WriteBatch(lines=len(lines))
         for at in range(0, len(lines), AT_ONCE):
             self._add(batch, lines[at : at + AT_ONCE])
         batch.gaps = self._tracker.take_gaps()
         return batch
 
-    def _add(self, batch: _Batch, lines: Sequence[SpooledLine]) -> None:
+    def _add(self, batch: WriteBatch, lines: Sequence[SpooledLine]) -> None:
         """Add what some lines become: each step for all of them, then the next."""
         messages = [TORN if line.torn else self._decoder.decode(line.raw) for line in lines]
         places = [self._follow(line, message) for line, message in zip(lines, messages, strict=True)]
@@ -262,27 +225,27 @@ class Archiver:
     def _reject(self, line: SpooledLine, place: Place, reason: str) -> Document:
         return make_reject(place, line.number, line.raw, reason, binary=self._source.binary)
 
-    def _checkpoint(self, next_line: int) -> _Checkpoint:
-        sessions = [_storable(session) for session in self._tracker.take_changed()]
-        return _Checkpoint(next_line, self._tracker.time, sessions, self._tracker.note(), self._decoder.note())
+    def _checkpoint(self, next_line: int) -> Checkpoint:
+        sessions = [storable_document(session) for session in self._tracker.take_changed()]
+        return Checkpoint(next_line, self._tracker.time, sessions, self._tracker.note(), self._decoder.note())
 
     # --- write and acknowledge ----------------------------------------------------------------------------------
 
-    async def _write(self, batches: asyncio.Queue[_Batch | None], stages: asyncio.TaskGroup) -> None:
+    async def _write(self, batches: asyncio.Queue[WriteBatch | None], stages: asyncio.TaskGroup) -> None:
         await self._persist(self._prepare)
         if self._traits is None:
             self._traits = await self._persist(self._store.traits)
         free = asyncio.Semaphore(self._traits.batches_in_flight)
-        written: asyncio.Queue[tuple[_Batch, asyncio.Task[int]] | None] = asyncio.Queue()
+        written: asyncio.Queue[tuple[WriteBatch, asyncio.Task[int]] | None] = asyncio.Queue()
         stages.create_task(self._take(written, free), name="acknowledge")
         while (batch := await batches.get()) is not None:
             await free.acquire()
-            writing = stages.create_task(self._persist(partial(self._store_batch, batch)), name="a batch")
+            writing = stages.create_task(self._persist(partial(self._writer.write, batch)), name="a batch")
             written.put_nowait((batch, writing))
         written.put_nowait(None)
 
     async def _take(
-        self, written: asyncio.Queue[tuple[_Batch, asyncio.Task[int]] | None], free: asyncio.Semaphore
+        self, written: asyncio.Queue[tuple[WriteBatch, asyncio.Task[int]] | None], free: asyncio.Semaphore
     ) -> None:
         """Take batches in their order, whichever is durable first."""
         while (one := await written.get()) is not None:
@@ -299,7 +262,7 @@ class Archiver:
             self._healer.act(self._tracker.capabilities)
             free.release()
 
-    async def _acknowledge(self, point: _Checkpoint) -> None:
+    async def _acknowledge(self, point: Checkpoint) -> None:
         """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
         await self._persist(partial(self._store_sessions, point.sessions))
         if self._spool is not None:
@@ -313,64 +276,6 @@ class Archiver:
         await self._store.prepare()
         if self._spool is not None:
             await self._store.meta.claim(self._claims, self._spool)
-
-    async def _store_batch(self, batch: _Batch) -> int:
-        """Write a batch; what the store will never take becomes a reject. Harmless to repeat.
-
-        Returns:
-            How many of its lines are rejects.
-        """
-        rejects = list(batch.documents.get("rejects", ()))
-        writing = [self._insert(batch, collection) for collection in ("updates", "messages")]
-        writing.append(self._insert_gaps(batch.gaps))
-        for refused in await _all(writing):
-            rejects += refused
-        await self._insert_gaps(batch.refused)
-        await self._insert_rejects(rejects)
-        return len(rejects)
-
-    async def _insert(self, batch: _Batch, collection: str) -> list[Document]:
-        """Insert a batch's documents of one collection; the rejects that become of those that can never be stored."""
-        documents = batch.documents.get(collection)
-        if not documents:
-            return []
-        refusals = await self._store.insert(collection, documents)
-        refused = [(*batch.origins[collection][refusal.at], refusal.reason) for refusal in refusals]
-        if refused:
-            line, _place, reason = refused[0]
-            log.error(
-                "the store will never take %d of %d %s, kept as rejects; the first: line %d, %s",
-                *(len(refused), len(documents), collection, line.number, reason),
-            )
-        if collection == "updates":
-            peers = [Peer.model_validate(documents[refusal.at]["peer"]) for refusal in refusals]
-            batch.refused = [
-                rejected(place, line.number, peer, reason)
-                for peer, (line, place, reason) in zip(peers, refused, strict=True)
-            ]
-        return [self._reject(line, place, reason) for line, place, reason in refused]
-
-    async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
-        """Insert rejects; of those whose very lines the store does not take, all but their messages."""
-        if not rejects:
-            return
-        bare = []
-        for refusal in await self._store.insert("rejects", rejects):
-            reject = rejects[refusal.at]
-            log.error(
-                "the store takes no reject with line %d in it: its message is lost, %s", reject["line"], refusal.reason
-            )
-            reason = f"{reject['reason']}; its line too: {refusal.reason}"
-            bare.append({**reject, "raw": _head(reject["raw"]), "reason": reason})
-        if bare:
-            for refusal in await self._store.insert("rejects", bare):
-                raise StoreError(f"a reject cannot be stored: {refusal.reason}")
-
-    async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[Document]:
-        if gaps:
-            for refusal in await self._store.insert("gaps", [_storable(gap) for gap in gaps]):
-                raise StoreError(f"a gap cannot be stored: {refusal.reason}")
-        return []
 
     async def _store_sessions(self, sessions: Sequence[Document]) -> None:
         await self._sessions.write(sessions)
@@ -393,26 +298,3 @@ class Archiver:
             else:
                 self._outage.over()
                 return result
-
-
-async def _all(attempts: Sequence[Awaitable[T]]) -> list[T]:
-    """Wait for all of them, also when one fails: what is cut off costs its connection."""
-    results = await asyncio.gather(*attempts, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if not isinstance(result, BaseException)]
-
-
-def _head(raw: str | bytes) -> str:
-    """What an ExaBGP's line says before its message: whose it is, and its count."""
-    text = raw if isinstance(raw, str) else ""
-    return text[: max(text.find('"message"'), 0)]
-
-
-def _storable(one: Gap | Session) -> Document:
-    """The document, without what a peer or ExaBGP said of it where no store takes that."""
-    document = one.to_document()
-    if encoding_fault(document) is None:
-        return document
-    return {name: value for name, value in document.items() if name not in _SAID}
