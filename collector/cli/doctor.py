@@ -13,7 +13,7 @@ from collector.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collector.doctor import CheckResult
+    from collector.doctor.result import CheckResult
 
 
 def command(
@@ -30,7 +30,9 @@ def command(
     Exits with 1 if anything is an error.
     """
     from collector.cli.run_query import show
-    from collector.doctor import CheckResult, examine, examine_machine
+    from collector.doctor import examine
+    from collector.doctor.machine import examine_machine
+    from collector.doctor.result import CheckResult
     from collector.query.running import find_running
     from schemas.status import Check
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector.archive.session_tracker import SessionTracker
 from collector.cli.status import trouble
-from collector.doctor import _feed, _stored_time
+from collector.doctor.settings import feed, stored_time
 from collector.settings import RisLiveSettings, Settings
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
@@ -37,7 +37,7 @@ def test_a_clock_that_was_ahead_is_warned_of_while_stored_time_stands_still(tmp_
     ahead = router.up()
     router.time -= 3600
     archived(tmp_path, *ahead, router.keepalive())
-    (found,) = _stored_time(tmp_path)
+    (found,) = stored_time(tmp_path)
     assert found.state == "warning"
     assert "the clock was set back" in found.says
     assert found.cure
@@ -48,7 +48,7 @@ def test_a_clock_that_was_set_back_and_is_there_again_is_not_warned_of(tmp_path:
     before = router.up()
     router.time -= 60
     archived(tmp_path, *before, router.keepalive())
-    assert not list(_stored_time(tmp_path))
+    assert not list(stored_time(tmp_path))
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(3600, True), (30, False), (-3600, False)])
@@ -59,14 +59,14 @@ def test_status_is_in_trouble_while_stored_time_is_far_ahead(ahead: float, told:
 
 
 def test_where_nothing_was_archived_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
-    assert not list(_stored_time(tmp_path))
+    assert not list(stored_time(tmp_path))
 
 
 def test_whether_ris_live_can_be_reached_is_told() -> None:
-    assert not list(_feed(Settings()))
+    assert not list(feed(Settings()))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"ws://127.0.0.1:{listening.getsockname()[1]}/v1/ws/"
         told = Settings(ris_live=RisLiveSettings(url=url))
-        assert [found.state for found in _feed(told)] == ["ok"]
-    (found,) = _feed(told)
+        assert [found.state for found in feed(told)] == ["ok"]
+    (found,) = feed(told)
     assert (found.state, "cannot be reached" in found.says, bool(found.cure)) == ("error", True, True)

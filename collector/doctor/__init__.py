@@ -1,0 +1,29 @@
+"""What is missing or misconfigured on this machine, and the cure for each: one finding a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from collector.doctor.machine import examine_machine
+from collector.doctor.peers import examine_peers
+from collector.doctor.result import CheckResult
+from collector.doctor.settings import examine_settings
+from collector.doctor.store import examine_store
+from collector.query.running import find_running
+from collector.settings import Settings
+
+
+def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckResult]:
+    """Look at everything that a collector with these settings needs; what costs time comes last.
+
+    Args:
+        settings: what it is told.
+        config: the file that says so, to be named.
+    """
+    running = find_running(settings.data_dir)
+    yield from examine_machine(settings.exabgp.python)
+    yield from examine_settings(settings, config, running)
+    yield from examine_store(settings, running)
+    if running:
+        yield from examine_peers(settings, running)
