@@ -106,7 +106,7 @@ async def _until_stopped(
 
 def _reload(
     exabgp: Supervisors,
-    receivers: Sequence[_Receiver],
+    receivers: Sequence[_KeptReceiver],
     commands: Sequence[KeptCommand],
     reread: Callable[[], Settings],
     announce: Callable[[Settings], None],
@@ -127,7 +127,7 @@ def _reload(
     announce(settings)
 
 
-class _Receiver(NamedTuple):
+class _KeptReceiver(NamedTuple):
     """One of another source than ExaBGP."""
 
     section: str
@@ -148,12 +148,12 @@ class _Receiver(NamedTuple):
 
 
 @asynccontextmanager
-async def _receivers(settings: Settings) -> AsyncIterator[Sequence[_Receiver]]:
+async def _receivers(settings: Settings) -> AsyncIterator[Sequence[_KeptReceiver]]:
     """The receivers of other sources, kept up meanwhile."""
     async with bmp_receiver(settings) as bmp, ris_live_receiver(settings) as ris_live:
         yield (
-            _Receiver("bmp", bmp, bmp_environment, lambda told: told.bmp is not None),
-            _Receiver("ris_live", ris_live, ris_live_environment, lambda told: told.ris_live.is_on),
+            _KeptReceiver("bmp", bmp, bmp_environment, lambda told: told.bmp is not None),
+            _KeptReceiver("ris_live", ris_live, ris_live_environment, lambda told: told.ris_live.is_on),
         )
 
 

@@ -19,7 +19,7 @@ from schemas.query import ActivitySample, HistoryEntry
 from schemas.status import PeerSession
 
 if TYPE_CHECKING:
-    from collector.query.messages import Said, SessionChange
+    from collector.query.messages import SaidMessage, SessionChange
 
 
 @dataclass(eq=False, repr=False)
@@ -98,7 +98,7 @@ class SearchQuestion(Watched[HistoryEntry]):
 
 
 @dataclass(eq=False, repr=False)
-class MessagesQuestion(Watched["Said | SessionChange"]):
+class MessagesQuestion(Watched["SaidMessage | SessionChange"]):
     """What `search` gives as whole messages, as they are stored: for who writes files.
 
     All messages that are no UPDATEs are among them, where neither routes nor kinds of entries are asked for;
@@ -113,7 +113,7 @@ class MessagesQuestion(Watched["Said | SessionChange"]):
     def __post_init__(self) -> None:
         check_routes_can_match(self.filters)
 
-    async def give(self, context: Context) -> AsyncGenerator[Said | SessionChange, None]:
+    async def give(self, context: Context) -> AsyncGenerator[SaidMessage | SessionChange, None]:
         """The messages."""
         from collector.query.messages import messages
 

@@ -169,7 +169,7 @@ class _Records:
         return self._offsets[line]
 
 
-class _Importer(Archiver):
+class _FileArchiver(Archiver):
     """An archiver of one file."""
 
     def __init__(self, records: _Records, store: Store, *, key: str, source: Source, collector: str) -> None:
@@ -247,7 +247,7 @@ class Importer:
         before_it = known.get("note") or await note_before(self._store, known)
         records.note = {**before_it, **({} if "note" in known else {"stored": 0, "rejected": 0, "refused": 0})}
         before = int(records.note.get("rejected", 0))
-        importer = _Importer(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
+        importer = _FileArchiver(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
         await importer.store_all(on_read)
         if told.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < told.records:
             raise StoreUnavailableError(

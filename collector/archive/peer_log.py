@@ -19,7 +19,7 @@ SAY_CHANGE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class _Peer:
+class _LoggedPeer:
     notification: SessionNotification | None = None
     reason: str | None = None
     said: float = 0.0
@@ -37,13 +37,13 @@ class PeerLog:
     def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._clock = clock
-        self._peers: dict[str, _Peer] = {}
+        self._peers: dict[str, _LoggedPeer] = {}
 
     def follow(self, message: Message, *, in_session: bool) -> None:
         """Take the next line into account, which belongs to a session or does not."""
         if isinstance(message, Update) or not isinstance(message, StateChange | Notification | Sent):
             return
-        peer = self._peers.setdefault(message.peer.name, _Peer())
+        peer = self._peers.setdefault(message.peer.name, _LoggedPeer())
         if not isinstance(message, StateChange):
             peer.notification = self._source.heard(message) or peer.notification
         elif message.state == "down":
@@ -51,7 +51,7 @@ class PeerLog:
             self._down(message, what, peer, self._source.explain(message.reason, peer.notification))
             peer.notification = None
 
-    def _down(self, message: StateChange, what: str, peer: _Peer, end: End) -> None:
+    def _down(self, message: StateChange, what: str, peer: _LoggedPeer, end: End) -> None:
         if end.by == "collector":
             return
         now = self._clock()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bson import ObjectId
 
 from collector.store.mongo import Document, Store
-from collector.store.writes import Change
+from collector.store.writes import DocumentChange
 
 
 class SessionDocuments:
@@ -25,7 +25,7 @@ class SessionDocuments:
     async def write(self, sessions: Sequence[Document]) -> None:
         """Bring their documents to this; harmless to repeat."""
         changed = {session["_id"]: self._changes(session) for session in sessions}
-        changes = [Change({"_id": key}, fields) for key, fields in changed.items() if fields]
+        changes = [DocumentChange({"_id": key}, fields) for key, fields in changed.items() if fields]
         whole = [session for session in sessions if changed[session["_id"]] is None]
         if await self._store.change("sessions", changes) < len(changes):  # somebody removed one
             whole = list(sessions)

@@ -15,8 +15,8 @@ from typing_extensions import TypeIs
 
 from collector.archive.gaps import GapFinder
 from collector.archive.tally import counts_of, tally
-from collector.archive.tracker_state import STATE, Neighbour, TrackerState
-from collector.sources.source import NONE, Effect, End, Resent, Source
+from collector.archive.tracker_state import STATE, PeerState, TrackerState
+from collector.sources.source import NONE, Effect, End, ResentTable, Source
 from schemas import documents
 from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
@@ -152,7 +152,7 @@ class SessionTracker:
         name = message.peer.name
         neighbour = state.neighbours.get(name)
         if neighbour is None:
-            neighbour = state.neighbours[name] = Neighbour(last_seen=ts)
+            neighbour = state.neighbours[name] = PeerState(last_seen=ts)
         place = self._apply(line, ts, message, neighbour, effect)
         neighbour.last_seen = ts
         return place
@@ -166,7 +166,7 @@ class SessionTracker:
             peer: whose table.
         """
         self._state.last_ts = max(self._state.last_ts, ts)
-        neighbour = self._state.neighbours.setdefault(peer.name, Neighbour(last_seen=ts))
+        neighbour = self._state.neighbours.setdefault(peer.name, PeerState(last_seen=ts))
         if neighbour.session is None:
             key, neighbour.ended = make_key(ts, self._number, line), None
             neighbour.session = Session(
@@ -194,7 +194,7 @@ class SessionTracker:
 
     # --- one line -----------------------------------------------------------------------------------------------
 
-    def _apply(self, line: int, ts: datetime, message: Any, neighbour: Neighbour, effect: Effect) -> Place:
+    def _apply(self, line: int, ts: datetime, message: Any, neighbour: PeerState, effect: Effect) -> Place:
         key = make_key(ts, self._number, line)
         kind = message.kind
         if effect.is_late:
@@ -228,7 +228,7 @@ class SessionTracker:
             self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))
         return Place(key, ts, self._collector, session.key)
 
-    def _look_at_ended(self, line: int, ts: datetime, message: Any, neighbour: Neighbour) -> None:
+    def _look_at_ended(self, line: int, ts: datetime, message: Any, neighbour: PeerState) -> None:
         """Forget a session that has ended when another one begins; go on with it when its peer does."""
         kind = message.kind
         if kind == "open" or (kind == "state" and message.state != "down"):
@@ -242,7 +242,7 @@ class SessionTracker:
     # --- sessions -----------------------------------------------------------------------------------------------
 
     def _begin(
-        self, key: ObjectId, ts: datetime, neighbour: Neighbour, message: Any, began: Literal["up", "seen"]
+        self, key: ObjectId, ts: datetime, neighbour: PeerState, message: Any, began: Literal["up", "seen"]
     ) -> None:
         facts = neighbour.opened or {}
         if message.kind == "state":
@@ -258,7 +258,7 @@ class SessionTracker:
         )
         self._dirty[id(neighbour.session)] = neighbour.session
 
-    def _end(self, line: int, ts: datetime, neighbour: Neighbour, end: End) -> None:
+    def _end(self, line: int, ts: datetime, neighbour: PeerState, end: End) -> None:
         session = neighbour.session
         if session is not None:
             session.until, session.until_line = ts, line
@@ -266,7 +266,7 @@ class SessionTracker:
             self._dirty[id(session)] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
 
-    def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: Neighbour) -> None:
+    def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: PeerState) -> None:
         """Go on with a session whose `down` was not its end, unless the word of another may be lost.
 
         What it said is not certain until it has said it again.
@@ -296,12 +296,12 @@ class SessionTracker:
             if neighbour.session:
                 self._end(line, max(ts, neighbour.session.last_seen), neighbour, End(effect.by, reason))
 
-    def _named(self, names: Collection[str] | None) -> Iterator[Neighbour]:
+    def _named(self, names: Collection[str] | None) -> Iterator[PeerState]:
         """The peers of these names, as far as they are known; of None all."""
         neighbours = self._state.neighbours
         return (neighbours[name] for name in (neighbours if names is None else names) if name in neighbours)
 
-    def _sent_again(self, ts: datetime, table: Resent) -> None:
+    def _sent_again(self, ts: datetime, table: ResentTable) -> None:
         """Take note of a table that has come again whole in a session that is up."""
         for neighbour in self._named((table.peer,)):
             if session := neighbour.session:

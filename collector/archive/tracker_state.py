@@ -20,7 +20,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(slots=True)
-class Neighbour:
+class PeerState:
     """What is known of one peer."""
 
     last_seen: datetime
@@ -63,7 +63,7 @@ class TrackerState:
     """The last time it was."""
     told_back: bool = False
     """Whether our receiver saw it set back, and ExaBGP's lines do not tell so yet."""
-    neighbours: dict[str, Neighbour] = field(default_factory=dict)
+    neighbours: dict[str, PeerState] = field(default_factory=dict)
     gaps: GapState = field(default_factory=GapState)
 
     def clock_went_back(self, line: int, own: datetime) -> None:

@@ -149,7 +149,7 @@ def _keep(values: dict[str, Any], code: int, flags: int, value: bytes) -> None:
 # --- one attribute each -----------------------------------------------------------------------------------------------
 
 
-class _Reader(NamedTuple):
+class _AttributeReader(NamedTuple):
     field: str
     name: str
     """In ExaBGP's words, as `error` has them."""
@@ -292,25 +292,25 @@ def _as4_path(value: bytes, _as4: bool) -> _Segments:
 
 _WITHDRAW, _DISCARD = "treat-as-withdraw", "discard"
 _READERS: Final = {
-    1: _Reader("origin", "origin", _TRANSITIVE, _WITHDRAW, _origin),
-    _AS_PATH: _Reader("as_path", "as-path", _TRANSITIVE, _WITHDRAW, _as_path),
-    4: _Reader("med", "med", _OPTIONAL, _WITHDRAW, _number),
-    5: _Reader("local_pref", "local-preference", _TRANSITIVE, _WITHDRAW, _number),
-    6: _Reader("atomic_aggregate", "atomic-aggregate", _TRANSITIVE, _DISCARD, _nothing),
-    _AGGREGATOR: _Reader("aggregator", "aggregator", _BOTH, _DISCARD, _aggregator),
-    8: _Reader("communities", "community", _BOTH, _WITHDRAW, _communities),
-    9: _Reader("originator_id", "originator-id", _OPTIONAL, _WITHDRAW, _address),
-    10: _Reader("cluster_list", "cluster-list", _OPTIONAL, _WITHDRAW, _clusters),
-    16: _Reader("extended_communities", "extended-community", _BOTH, _WITHDRAW, _extended(8)),
-    _AS4_PATH: _Reader("_as4_path", "as4-path", _BOTH, _DISCARD, _as4_path),
-    _AS4_AGGREGATOR: _Reader("_as4_aggregator", "as4-aggregator", _BOTH, _DISCARD, _as4_aggregator),
-    22: _Reader("pmsi_tunnel", "pmsi", _BOTH, _WITHDRAW, _by_exabgp(22, _BOTH)),
-    25: _Reader("ipv6_extended_communities", "extended-community-ipv6", _BOTH, _WITHDRAW, _extended(20)),
-    26: _Reader("aigp", "aigp", _OPTIONAL, _DISCARD, _aigp),
-    29: _Reader("bgp_ls", "bgp-ls", _OPTIONAL, _DISCARD, _by_exabgp(29, _OPTIONAL)),
-    32: _Reader("large_communities", "large-community", _BOTH, _WITHDRAW, _large),
-    OTC: _Reader("otc", "otc", _BOTH, _WITHDRAW, _number),
-    40: _Reader("prefix_sid", "bgp-prefix-sid", _BOTH, _DISCARD, _prefix_sid),
+    1: _AttributeReader("origin", "origin", _TRANSITIVE, _WITHDRAW, _origin),
+    _AS_PATH: _AttributeReader("as_path", "as-path", _TRANSITIVE, _WITHDRAW, _as_path),
+    4: _AttributeReader("med", "med", _OPTIONAL, _WITHDRAW, _number),
+    5: _AttributeReader("local_pref", "local-preference", _TRANSITIVE, _WITHDRAW, _number),
+    6: _AttributeReader("atomic_aggregate", "atomic-aggregate", _TRANSITIVE, _DISCARD, _nothing),
+    _AGGREGATOR: _AttributeReader("aggregator", "aggregator", _BOTH, _DISCARD, _aggregator),
+    8: _AttributeReader("communities", "community", _BOTH, _WITHDRAW, _communities),
+    9: _AttributeReader("originator_id", "originator-id", _OPTIONAL, _WITHDRAW, _address),
+    10: _AttributeReader("cluster_list", "cluster-list", _OPTIONAL, _WITHDRAW, _clusters),
+    16: _AttributeReader("extended_communities", "extended-community", _BOTH, _WITHDRAW, _extended(8)),
+    _AS4_PATH: _AttributeReader("_as4_path", "as4-path", _BOTH, _DISCARD, _as4_path),
+    _AS4_AGGREGATOR: _AttributeReader("_as4_aggregator", "as4-aggregator", _BOTH, _DISCARD, _as4_aggregator),
+    22: _AttributeReader("pmsi_tunnel", "pmsi", _BOTH, _WITHDRAW, _by_exabgp(22, _BOTH)),
+    25: _AttributeReader("ipv6_extended_communities", "extended-community-ipv6", _BOTH, _WITHDRAW, _extended(20)),
+    26: _AttributeReader("aigp", "aigp", _OPTIONAL, _DISCARD, _aigp),
+    29: _AttributeReader("bgp_ls", "bgp-ls", _OPTIONAL, _DISCARD, _by_exabgp(29, _OPTIONAL)),
+    32: _AttributeReader("large_communities", "large-community", _BOTH, _WITHDRAW, _large),
+    OTC: _AttributeReader("otc", "otc", _BOTH, _WITHDRAW, _number),
+    40: _AttributeReader("prefix_sid", "bgp-prefix-sid", _BOTH, _DISCARD, _prefix_sid),
 }
 
 

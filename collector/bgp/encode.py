@@ -62,7 +62,7 @@ def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
 
 
 @dataclass
-class _Update:
+class _UpdateFields:
     """The fields of one UPDATE (RFC 4271 4.3) while routes are put into it."""
 
     add_path: bool | None = None
@@ -111,10 +111,10 @@ class _Update:
 
 
 def _update(document: Mapping[str, Any]) -> list[MessageBytes]:
-    updates = [_Update()]
+    updates = [_UpdateFields()]
     for event, group in _groups(document):
         if not updates[-1].takes(group, event):
-            updates.append(_Update())
+            updates.append(_UpdateFields())
             updates[-1].takes(group, event)
     attributes = document.get("attributes", {})
     if updates[0].add_path is None and not attributes:

@@ -119,7 +119,7 @@ _SUBTYPES: Final = {
 }
 
 
-class _Layout(NamedTuple):
+class _RecordLayout(NamedTuple):
     """Where the fields of a BGP4MP record stand: two AS numbers, interface, family, two addresses."""
 
     as_width: int
@@ -129,9 +129,9 @@ class _Layout(NamedTuple):
     payload_at: int
 
 
-def _layout(as_width: int, family: socket.AddressFamily, address_width: int) -> _Layout:
+def _layout(as_width: int, family: socket.AddressFamily, address_width: int) -> _RecordLayout:
     address_at = 2 * as_width + 4
-    return _Layout(as_width, family, address_at, address_at + address_width, address_at + 2 * address_width)
+    return _RecordLayout(as_width, family, address_at, address_at + address_width, address_at + 2 * address_width)
 
 
 _LAYOUTS: Final = {
@@ -240,7 +240,7 @@ def _bgp4mp(record: int, subtype: int, time: float, body: bytes) -> Record:
     return MrtStateChange(record, time, peer, collector, old, new)
 
 
-def _layout_of(as4: bool, body: bytes) -> _Layout:
+def _layout_of(as4: bool, body: bytes) -> _RecordLayout:
     afi_at = 10 if as4 else 6
     afi = int.from_bytes(body[afi_at : afi_at + 2])
     layout = _LAYOUTS.get((as4, afi))

@@ -87,7 +87,7 @@ async def _migrate(settings: Settings) -> Sequence[Done]:
 
     with progress(of="documents read") as shown:
 
-        class Watch:
+        class StepsShown:
             """Names each step on a line of its own, and what is built; how far it is, below."""
 
             def step(self, name: str) -> None:
@@ -101,4 +101,4 @@ async def _migrate(settings: Settings) -> Sequence[Done]:
                     sys.stderr.write(f"building {what}\n")
 
         async with find_store(settings, primary=True) as store:
-            return await migrate(store, Watch())
+            return await migrate(store, StepsShown())

@@ -15,7 +15,7 @@ from collector.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     from bgpledger import Archive
-    from collector.cli.progress import Progress
+    from collector.cli.progress import ProgressLine
     from collector.export.written import Written
     from collector.query.filters import Filter
 
@@ -58,7 +58,7 @@ def command(
     collect_rarely()
     began = time.monotonic()
 
-    async def ask_and_write(shown: Progress) -> Written:
+    async def ask_and_write(shown: ProgressLine) -> Written:
         async with Archive.found(settings, say=say) as archive:
             if table:
                 return await _table(archive, filters, at, output, shown)
@@ -92,7 +92,7 @@ def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> N
 
 
 async def _messages(
-    archive: Archive, filters: Filter, form: ExportFormat, output: str, shown: Progress, *, everything: bool
+    archive: Archive, filters: Filter, form: ExportFormat, output: str, shown: ProgressLine, *, everything: bool
 ) -> Written:
     asking = partial(archive.messages, filters, everything=everything, progress=shown.reach)
     if form == "parquet":
@@ -114,7 +114,7 @@ async def _messages(
             return _something(await CaptureWriter(stream).write(said))
 
 
-async def _table(archive: Archive, filters: Filter, at: str | None, output: str, shown: Progress) -> Written:
+async def _table(archive: Archive, filters: Filter, at: str | None, output: str, shown: ProgressLine) -> Written:
     from datetime import UTC, datetime
 
     from collector.export.files import writing

@@ -14,7 +14,7 @@ from collector.errors import UsageError
 
 if TYPE_CHECKING:
     from collector.archive.importing import Imported, Selection
-    from collector.cli.progress import Progress
+    from collector.cli.progress import ProgressLine
     from collector.settings import Settings
     from collector.sources.files import ImportFiles
     from collector.sources.pcap.records import Capture
@@ -114,7 +114,7 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
     return told
 
 
-def _reach(shown: Progress, before: int, total: int, size: int) -> None:
+def _reach(shown: ProgressLine, before: int, total: int, size: int) -> None:
     shown.reach(before + size, total)
 
 

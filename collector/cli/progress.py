@@ -15,7 +15,7 @@ _EVERY = 0.2
 _WIDTH = 30
 
 
-class Progress:
+class ProgressLine:
     """Counts what is done, and shows it now and then.
 
     Args:
@@ -72,10 +72,12 @@ class Progress:
 
 
 @contextmanager
-def progress(total: int | None = None, *, of: str = "UPDATEs read", among_answers: bool = False) -> Iterator[Progress]:
+def progress(
+    total: int | None = None, *, of: str = "UPDATEs read", among_answers: bool = False
+) -> Iterator[ProgressLine]:
     """Progress on stderr where that is a terminal; not among answers that are printed to one meanwhile."""
     shows = sys.stderr.isatty() and not (among_answers and sys.stdout.isatty())
-    shown = Progress(sys.stderr if shows else None, total, of=of)
+    shown = ProgressLine(sys.stderr if shows else None, total, of=of)
     try:
         yield shown
     finally:

@@ -49,13 +49,13 @@ async def _receive(settings: BmpSettings, password: bytes | None, intake: Intake
     import asyncio
     import signal
 
-    from collector.sources.bmp.receiver import Receiver
+    from collector.sources.bmp.receiver import BmpReceiver
     from collector.sources.bmp.state import withdraw
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
-        await Receiver(settings, password, intake, lambda state: state.announce(here)).run(stopping)
+        await BmpReceiver(settings, password, intake, lambda state: state.announce(here)).run(stopping)
     finally:
         withdraw(here)

@@ -47,9 +47,9 @@ async def _receive(settings: RisLiveSettings, intake: Intake) -> None:
     import asyncio
     import signal
 
-    from collector.sources.ris_live.receiver import Receiver
+    from collector.sources.ris_live.receiver import RisLiveReceiver
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await Receiver(settings, intake.write).run(stopping)
+    await RisLiveReceiver(settings, intake.write).run(stopping)

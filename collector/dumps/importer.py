@@ -18,11 +18,11 @@ from collector.archive.importing import FOLLOWS, SILENCE, Imported, Selection, b
 from collector.archive.session_tracker import SessionTracker
 from collector.bgp import mrt
 from collector.dumps.differences import Differences, compare
-from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, Wanted
+from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, WantedTables
 from collector.query.peer_ribs import known as known_of
 from collector.rib import storing
 from collector.rib.dumped import DumpedTable
-from collector.rib.pages import Page
+from collector.rib.pages import PackedPage
 from collector.rib.routes import milliseconds
 from collector.sources.source import Source
 from collector.store.mongo import Document, Store
@@ -39,7 +39,7 @@ _AT_ONCE = 100
 """Rejects that are stored together."""
 
 
-class _Found(NamedTuple):
+class _FoundSession(NamedTuple):
     """The session that a table is of."""
 
     session: SessionDocument
@@ -86,7 +86,7 @@ class DumpImporter:
         if told.known:
             return told
         note = await note_before(self._store, known)
-        course = _Course(known, self._tracker(note.get("tracker")), told, on_read)
+        course = _ImportCourse(known, self._tracker(note.get("tracker")), told, on_read)
         reader = DumpReader(path, wanted(self._selection), course.read)
         await self._store_all(course, reader.read())
         tell(told, reader)
@@ -99,7 +99,7 @@ class DumpImporter:
     def _tracker(self, note: Mapping[str, Any] | None = None) -> SessionTracker:
         return SessionTracker(self._source, self._collector, note=note, instance=self._source.name)
 
-    async def _store_all(self, course: _Course, found: Iterator[Dump | BadRecord]) -> None:
+    async def _store_all(self, course: _ImportCourse, found: Iterator[Dump | BadRecord]) -> None:
         rejects: list[Document] = []
         while (one := await asyncio.to_thread(next, found, None)) is not None:
             if isinstance(one, BadRecord):
@@ -113,13 +113,13 @@ class DumpImporter:
                 await self._store_dump(course, one)
         await self._store.insert("rejects", rejects)
 
-    def _reject(self, course: _Course, bad: BadRecord) -> Document:
+    def _reject(self, course: _ImportCourse, bad: BadRecord) -> Document:
         line = course.line + bad.frame.record
         place = Place(make_key(bad.ts, self._number, line), bad.ts, self._collector, None)
         reject = make_reject(place, line, bad.frame.raw, bad.reason, binary=True)
         return {**reject, "offset": bad.frame.offset}
 
-    async def _store_dump(self, course: _Course, dump: Dump) -> None:
+    async def _store_dump(self, course: _ImportCourse, dump: Dump) -> None:
         if course.tracker.time + FOLLOWS < dump.ts:
             course.tracker = self._tracker()
         course.times.append(dump.ts)
@@ -133,7 +133,7 @@ class DumpImporter:
             await self._store_table(course, dump.ts, one, found)
             course.store(number + 1, len(dump.peers))
 
-    async def _store_table(self, course: _Course, ts: datetime, one: DumpedPeer, found: _Found) -> None:
+    async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _FoundSession) -> None:
         """Store one table: what it differs in, then itself, then the session, without which nobody sees it."""
         table, told, name = one.table, course.told, course.known["file"]
         differences = await self._differences(found, table, ts)
@@ -162,18 +162,18 @@ class DumpImporter:
         return found
 
     async def _session_of(
-        self, course: _Course, peer: Peer, ts: datetime, line: int, beyond: Mapping[str, SessionDocument]
-    ) -> _Found:
+        self, course: _ImportCourse, peer: Peer, ts: datetime, line: int, beyond: Mapping[str, SessionDocument]
+    ) -> _FoundSession:
         """The session that a peer's table at a time is of."""
         session = beyond.get(peer.name)
         if session and session["_id"] != make_key(ts, self._number, line):
-            return _Found(session, None, session)
+            return _FoundSession(session, None, session)
         changed = course.tracker.table(line, ts, peer)
         document: Any = changed.to_document()
         stored = [one async for one in self._store.find("sessions", {"_id": changed.key})]
-        return _Found(document, changed, stored[0] if stored and stored[0]["since"] < ts else None)
+        return _FoundSession(document, changed, stored[0] if stored and stored[0]["since"] < ts else None)
 
-    async def _updates_before(self, found: _Found, ts: datetime) -> int:
+    async def _updates_before(self, found: _FoundSession, ts: datetime) -> int:
         """How many UPDATEs of a session there are before a time."""
         session = found.before
         if session is None or session["last_seen"] < ts:
@@ -186,7 +186,7 @@ class DumpImporter:
 
     # --- what is wrong --------------------------------------------------------------------------------------------
 
-    async def _differences(self, found: _Found, table: DumpedTable, ts: datetime) -> Differences:
+    async def _differences(self, found: _FoundSession, table: DumpedTable, ts: datetime) -> Differences:
         # Where no UPDATE was heard, none may have been imported.
         if found.before is None or not found.before["updates"]:
             return Differences()
@@ -194,7 +194,14 @@ class DumpImporter:
         return await compare(before, table, milliseconds(ts))
 
     async def _mark(
-        self, course: _Course, found: _Found, ts: datetime, cause: GapCause, *, why: str, after: datetime | None
+        self,
+        course: _ImportCourse,
+        found: _FoundSession,
+        ts: datetime,
+        cause: GapCause,
+        *,
+        why: str,
+        after: datetime | None,
     ) -> None:
         """Write down a gap, or that there is none: the same dump may be imported again, whole."""
         key = make_gap_key(ts, self._number, 0, f"{name_of(found.session['peer'])} {cause}")
@@ -206,7 +213,7 @@ class DumpImporter:
             await self._store.replace("gaps", [gap.to_document()])
 
 
-class _Course:
+class _ImportCourse:
     """How far the import of one file is."""
 
     def __init__(
@@ -233,13 +240,13 @@ class _Course:
             self._stored = self._read
 
 
-def wanted(selection: Selection) -> Wanted:
+def wanted(selection: Selection) -> WantedTables:
     """Which tables a selection takes."""
 
     def at(ts: datetime) -> bool:
         return (selection.start is None or ts >= selection.start) and (selection.end is None or ts < selection.end)
 
-    return Wanted(at, selection.peers)
+    return WantedTables(at, selection.peers)
 
 
 def tell(told: Imported, reader: DumpReader) -> None:
@@ -276,7 +283,7 @@ def _ended(session: Session, ts: datetime, line: int) -> Session:
     return session.model_copy(update=end)
 
 
-async def _each(table: DumpedTable) -> AsyncIterator[Page]:
+async def _each(table: DumpedTable) -> AsyncIterator[PackedPage]:
     pages = table.pages()
     while (page := await asyncio.to_thread(next, pages, None)) is not None:
         yield page

@@ -61,7 +61,7 @@ class Dump:
 
 
 @dataclass
-class Wanted:
+class WantedTables:
     """Which tables are read.
 
     Args:
@@ -82,7 +82,7 @@ class DumpReader:
         on_read: is told how many bytes of the file itself have been read so far.
     """
 
-    def __init__(self, path: Path, wanted: Wanted, on_read: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(self, path: Path, wanted: WantedTables, on_read: Callable[[int], None] = lambda _: None) -> None:
         self.records = 0
         """That hold routes, or peers."""
         self.left_out = 0

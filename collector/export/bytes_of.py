@@ -16,7 +16,7 @@ from collector.bgp.messages import UPDATE
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.open_messages import Abilities
 from collector.export.written import Written
-from collector.query.messages import Said, SessionChange
+from collector.query.messages import SaidMessage, SessionChange
 from collector.sources.mrt.source import MRT
 from schemas.stored import name_of
 
@@ -58,12 +58,12 @@ class BytesOf:
         """Of sessions whose messages are kept; not told by their messages alone."""
         self._local: dict[str, MrtPeer] = {}
 
-    def peer(self, said: Said) -> MrtPeer:
+    def peer(self, said: SaidMessage) -> MrtPeer:
         """Who sent a message."""
         peer = said.document["peer"]
         return MrtPeer(peer["address"], peer["asn"])
 
-    def local(self, said: Said) -> MrtPeer:
+    def local(self, said: SaidMessage) -> MrtPeer:
         """The other end of its session: of which, ahead of the session, the last OPEN told."""
         name = name_of(said.document["peer"])
         end = said.session.get("local") if said.session else None
@@ -72,7 +72,7 @@ class BytesOf:
             self._local[name] = MrtPeer(end["address"], end["asn"])
         return self._local.get(name) or _UNKNOWN[6 if ":" in said.document["peer"]["address"] else 4]
 
-    def messages(self, said: Said) -> Iterator[WireMessage]:
+    def messages(self, said: SaidMessage) -> Iterator[WireMessage]:
         """A message as bytes: mostly one, of an UPDATE that several have to hold, these; none where it cannot be."""
         document = said.document
         if document.get("kind") in NO_MESSAGES:

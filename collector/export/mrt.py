@@ -9,25 +9,25 @@ from collector.bgp.mrt import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
 from collector.export.bytes_of import BytesOf, was_heard
 from collector.export.written import Written
-from collector.query.messages import Said, SessionChange
+from collector.query.messages import SaidMessage, SessionChange
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConfirm": 5, "Established": 6}
 
 
-async def write_updates(said: AsyncIterator[Said | SessionChange], stream: IO[bytes]) -> Written:
+async def write_updates(said: AsyncIterator[SaidMessage | SessionChange], stream: IO[bytes]) -> Written:
     """Write what peers said, and their sessions."""
     written = Written()
     bytes_of = BytesOf(written)
     async for one in said:
-        records = _messages(one, bytes_of) if isinstance(one, Said) else _states(one)
+        records = _messages(one, bytes_of) if isinstance(one, SaidMessage) else _states(one)
         for record in records:
             stream.write(record)
             written.records += 1
     return written
 
 
-def _messages(said: Said, bytes_of: BytesOf) -> Iterator[bytes]:
+def _messages(said: SaidMessage, bytes_of: BytesOf) -> Iterator[bytes]:
     peer, local = bytes_of.peer(said), bytes_of.local(said)
     document: Mapping[str, Any] = said.document
     if states := _between(document):

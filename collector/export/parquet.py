@@ -19,7 +19,7 @@ from collector.errors import ExportError
 from collector.export.files import not_written
 from collector.export.written import Written
 from collector.files import replacing
-from collector.query.messages import Said, SessionChange
+from collector.query.messages import SaidMessage, SessionChange
 from schemas.attributes import origins, parse_as_path
 
 try:
@@ -78,7 +78,7 @@ class Rows(NamedTuple):
     """What each has of its own."""
 
 
-def rows_of(one: Said | SessionChange) -> Iterator[Rows]:
+def rows_of(one: SaidMessage | SessionChange) -> Iterator[Rows]:
     """The rows of a message, withdrawals first, or of a session's begin or end."""
     if isinstance(one, SessionChange):
         yield _rows(one.ts, one.session, {"action": "down" if one.ended else "up"}, 1, {})
@@ -231,7 +231,7 @@ class ParquetWriter:
         self._day: date | None = None
         self._unseen = 0
 
-    async def write(self, said: AsyncIterator[Said | SessionChange]) -> Written:
+    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> Written:
         """Write what peers said, and their sessions, which come in the order of time.
 
         Raises:

@@ -14,9 +14,9 @@ from typing import IO, Any, Final
 from collector.bgp.encode import encode_message
 from collector.bgp.mrt import MrtPeer
 from collector.export.bytes_of import BytesOf, WireMessage, was_heard
-from collector.export.tcp import Connection
+from collector.export.tcp import TcpConnection
 from collector.export.written import Written
-from collector.query.messages import Said, SessionChange
+from collector.query.messages import SaidMessage, SessionChange
 from schemas.stored import name_of
 
 _HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2**18, 1)
@@ -37,7 +37,7 @@ class _Flow:
     """The connection of a session, and how its messages are to be read."""
 
     def __init__(self, ends: tuple[MrtPeer, MrtPeer], port: int, *, as4: bool, add_path: bool) -> None:
-        self.connection = Connection((ends[0].address, ends[1].address), port)
+        self.connection = TcpConnection((ends[0].address, ends[1].address), port)
         self.as4, self.add_path = as4, add_path
 
     def reads(self, message: WireMessage) -> bool:
@@ -59,10 +59,10 @@ class CaptureWriter:
         self._flows: dict[str, _Flow] = {}
         self._ports: dict[tuple[str, str], int] = {}
 
-    async def write(self, said: AsyncIterator[Said | SessionChange]) -> Written:
+    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> Written:
         """Write what peers said; the ends of their sessions are those of their connections."""
         async for one in said:
-            frames = self._messages(one) if isinstance(one, Said) else self._end(one)
+            frames = self._messages(one) if isinstance(one, SaidMessage) else self._end(one)
             for frame in frames:
                 if not self._written.records:
                     self._stream.write(_HEADER)
@@ -77,7 +77,7 @@ class CaptureWriter:
         if flow:
             yield from flow.connection.close()
 
-    def _messages(self, said: Said) -> Iterator[bytes]:
+    def _messages(self, said: SaidMessage) -> Iterator[bytes]:
         document: Mapping[str, Any] = said.document
         kind = document.get("kind", "update")
         local = self._bytes_of.local(said)

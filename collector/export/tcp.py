@@ -24,7 +24,7 @@ _MACS: Final = (bytes.fromhex("020000000001"), bytes.fromhex("020000000002"))
 """Of the end that connects, and of the other: locally administered ones (IEEE 802)."""
 
 
-class Connection:
+class TcpConnection:
     """One connection between two addresses of one version of IP.
 
     Args:

@@ -91,10 +91,10 @@ async def respond(
     pieces = Pieces(answers, lambda answers, stream: whole.write(answers, form, stream))
     await pieces.begin()
     headers = _told(asking, covered=answers.covered)
-    return _Stream(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
+    return _StreamedAnswer(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
 
 
-class _Stream(StreamingResponse):
+class _StreamedAnswer(StreamingResponse):
     """A response that breaks off where its question does: its connection ends without the end of the body."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -50,13 +50,13 @@ class Crowd:
             return
         try:
             await self._app(scope, receive, _within(send))
-        except _UnreadError:
+        except _UnreadAnswerError:
             log.warning("an answer to %s was given up: its reader did not read", path)
         finally:
             self._places.release()
 
 
-class _UnreadError(Exception):
+class _UnreadAnswerError(Exception):
     pass
 
 
@@ -66,6 +66,6 @@ def _within(send: Send) -> Send:
             async with asyncio.timeout(SEND_SECONDS):
                 await send(message)
         except TimeoutError:
-            raise _UnreadError from None
+            raise _UnreadAnswerError from None
 
     return sending

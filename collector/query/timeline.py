@@ -64,7 +64,7 @@ async def timeline(
     start, end = await _range(store, filters)
     until = min(until or end, end)
     found = await streams.sessions(store, replace(filters, start=start, end=end))
-    reader = _Reader(store, prefix, sorted({one["peer"]["address"] for one in found}))
+    reader = _PrefixReader(store, prefix, sorted({one["peer"]["address"] for one in found}))
     at, width = until, _FIRST_WINDOW
     rows: list[list[UpdateRow]] = []
     while at > start and (not rows or clock() < over):
@@ -107,7 +107,7 @@ def _ends_within(row: SessionRow, start: datetime, end: datetime) -> bool:
 
 
 async def _before(
-    reader: _Reader, sessions: Sequence[SessionDocument], start: datetime, over: float
+    reader: _PrefixReader, sessions: Sequence[SessionDocument], start: datetime, over: float
 ) -> list[UpdateRow]:
     """What was said last before a time in sessions that were up then; of ADD-PATH perhaps not of every path."""
     waiting = {one["_id"]: one for one in sessions}
@@ -128,7 +128,7 @@ async def _before(
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _PrefixReader:
     """Reads what peers said of a prefix, peer by peer: so an index serves it."""
 
     store: Store

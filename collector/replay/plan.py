@@ -145,7 +145,7 @@ def session_ends(record: mrt.Record, *, carried: bool) -> bool:
 
 
 @dataclass(slots=True)
-class _Session:
+class _SurveyedSession:
     """A session of the file while the survey goes on."""
 
     first_record: int
@@ -176,7 +176,7 @@ class _Session:
 class _SurveyedPeer:
     messages: int = 0
     updates: int = 0
-    sessions: list[_Session] = field(default_factory=list)
+    sessions: list[_SurveyedSession] = field(default_factory=list)
     ended: bool = True
 
     def see(self, record: mrt.Record) -> None:
@@ -192,14 +192,14 @@ class _SurveyedPeer:
     def _see_update(self, message: mrt.MrtMessage) -> None:
         families = bgp.update_families(message.data)
         if self.ended or not self.sessions[-1].fits(message, families):
-            self.sessions.append(_Session(message.record, message.as4))
+            self.sessions.append(_SurveyedSession(message.record, message.as4))
             self.ended = False
         self.sessions[-1].add(message, families)
 
     def planned(self, peer: mrt.MrtPeer, source: str) -> PlannedPeer:
         # A peer that is silent but for keepalives has a session all the same, of the family of its address.
         default = IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST
-        silent = _Session(first_record=0, as4=True)
+        silent = _SurveyedSession(first_record=0, as4=True)
         seen = {family for session in self.sessions for family in session.plain | session.add_path}
         return PlannedPeer(
             address=peer.address,

@@ -69,7 +69,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class _ReplaySettings:
     path: Path
     target: tuple[str, int]
     peer_as: int | None
@@ -112,7 +112,7 @@ async def play(
     Raises:
         ReplayError: no session could be opened, or one failed later; all others were ended.
     """
-    replay = _Replay(_Settings(path, target, peer_as, speed, loop, stay, progress, refused), peers)
+    replay = _Replay(_ReplaySettings(path, target, peer_as, speed, loop, stay, progress, refused), peers)
     with one_error():
         return await replay.run()
 
@@ -120,7 +120,7 @@ async def play(
 class _Replay:
     """All peers of one replay: reads the file, and hands each peer's records to its player."""
 
-    def __init__(self, settings: _Settings, peers: Sequence[PlannedPeer]) -> None:
+    def __init__(self, settings: _ReplaySettings, peers: Sequence[PlannedPeer]) -> None:
         self._settings = settings
         done = asyncio.Barrier(len(peers))
         self._players = {peer.key: _Player(settings, peer, done) for peer in peers}
@@ -202,7 +202,7 @@ class _Clock:
 class _Player:
     """One peer: takes its records from the queue, and sends them in the sessions of its plan."""
 
-    def __init__(self, settings: _Settings, peer: PlannedPeer, done: asyncio.Barrier) -> None:
+    def __init__(self, settings: _ReplaySettings, peer: PlannedPeer, done: asyncio.Barrier) -> None:
         self.peer = peer
         self.batches: asyncio.Queue[list[mrt.Record] | None] = asyncio.Queue(_QUEUED_BATCHES)
         self.ready = asyncio.Event()
@@ -269,7 +269,7 @@ class _Player:
         await self._open(group, wanted, _PATIENCE_AFTER_END)
 
     async def _open(self, group: asyncio.TaskGroup, session: PlannedSession, patience: float) -> None:
-        call = speaker.Call(
+        call = speaker.SessionCall(
             name=str(self.peer),
             target=self._settings.target,
             source=self.peer.source,

@@ -46,7 +46,7 @@ _PASSING: Final = {CONNECTION_REJECTED, CONNECTION_COLLISION, OUT_OF_RESOURCES}
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SessionCall:
     """Everything that one session is opened with.
 
     Attributes:
@@ -73,7 +73,7 @@ class Call:
         return ReplayError(f"peer {self.name} at {host}:{port}: {what}", cure)
 
 
-async def connect(call: Call, patience: float) -> SpeakerSession:
+async def connect(call: SessionCall, patience: float) -> SpeakerSession:
     """Open a session; it is Established when this returns.
 
     Args:
@@ -100,7 +100,7 @@ class _NotReadyError(ReplayError):
     """A refusal that may pass by itself."""
 
 
-async def _attempt(call: Call) -> SpeakerSession:
+async def _attempt(call: SessionCall) -> SpeakerSession:
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         connection.settimeout(0)
@@ -121,7 +121,7 @@ async def _attempt(call: Call) -> SpeakerSession:
     return session
 
 
-async def _reach(call: Call, connection: socket.socket) -> None:
+async def _reach(call: SessionCall, connection: socket.socket) -> None:
     try:
         connection.bind((call.source, 0))
     except OSError as error:
@@ -144,7 +144,7 @@ async def _reach(call: Call, connection: socket.socket) -> None:
 class SpeakerSession:
     """An established session; made by `connect`."""
 
-    def __init__(self, call: Call, connection: socket.socket) -> None:
+    def __init__(self, call: SessionCall, connection: socket.socket) -> None:
         self._call = call
         self._socket = connection
         self._loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 
 from collector.rib import pages
-from collector.rib.pages import Page, page_of
+from collector.rib.pages import PackedPage, page_of
 from collector.rib.routes import Items, order
 from collector.rib.runs import RUN_ROUTES, Change, PageFile, PlacedPage, Runs
 
@@ -25,7 +25,7 @@ class DumpedTable:
         """Routes that were there already; the last one counts. Known when all `pages` were given."""
         self._file = file
         self._runs = Runs(file)
-        self._pages: list[tuple[PlacedPage, Page]] = []
+        self._pages: list[tuple[PlacedPage, PackedPage]] = []
         """In their order, where all came in it; without their bytes."""
         self._in_order = True
 
@@ -54,7 +54,7 @@ class DumpedTable:
             self._pages += [(at, page._replace(packed=b"")) for at, page in zip(placed, made, strict=True)]
         self.held = []
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self) -> Iterator[PackedPage]:
         """All of its routes in their order, each once; all that was held has been packed."""
         if self._in_order:
             for at, page in self._pages:

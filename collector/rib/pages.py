@@ -27,7 +27,7 @@ _new = tuple.__new__
 """A named tuple by its name takes twice as long, and a page has thousands."""
 
 
-class Page(NamedTuple):
+class PackedPage(NamedTuple):
     """A page, and which routes it has."""
 
     packed: bytes
@@ -39,9 +39,9 @@ class Page(NamedTuple):
     """How many routes of each it has."""
 
 
-def page_of(items: Items) -> Page:
+def page_of(items: Items) -> PackedPage:
     """Routes, in their order, as a page."""
-    return Page(pack(items), len(items), order(items[0][0]), order(items[-1][0]), families(items))
+    return PackedPage(pack(items), len(items), order(items[0][0]), order(items[-1][0]), families(items))
 
 
 def families(items: Items) -> Counter[str]:

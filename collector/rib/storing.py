@@ -18,7 +18,7 @@ from collector.errors import StoreError
 from collector.rib import pages
 from collector.rib.changes_ahead import look_ahead
 from collector.rib.fold import Fold
-from collector.rib.pages import Page
+from collector.rib.pages import PackedPage
 from collector.rib.routes import Items
 from collector.rib.snapshots import every, has_all_parts, remove
 from collector.rib.stored_routes import changed, count
@@ -61,7 +61,7 @@ async def write_changes(
 
 
 async def write_dump(
-    store: Store, session: SessionDocument, ts: datetime, table: AsyncIterator[Page], *, updates: int, dump: str
+    store: Store, session: SessionDocument, ts: datetime, table: AsyncIterator[PackedPage], *, updates: int, dump: str
 ) -> Snapshot:
     """Store a session's table as a RIB dump has it; harmless to repeat. What was made of UPDATEs behind it goes.
 
@@ -110,7 +110,7 @@ async def _free(
         key = key_behind(key)
 
 
-async def _write(store: Store, snapshot: Snapshot, table: AsyncIterator[Page]) -> Snapshot:
+async def _write(store: Store, snapshot: Snapshot, table: AsyncIterator[PackedPage]) -> Snapshot:
     await store.replace("snapshots", [snapshot.to_document()])
     waiting: list[Document] = []
     total: Counter[str] = Counter()
@@ -134,7 +134,7 @@ async def _write(store: Store, snapshot: Snapshot, table: AsyncIterator[Page]) -
     return snapshot
 
 
-async def _part(store: Store, snapshot: Snapshot, page: Page, whose: Mapping[str, Any]) -> SnapshotPart:
+async def _part(store: Store, snapshot: Snapshot, page: PackedPage, whose: Mapping[str, Any]) -> SnapshotPart:
     number = collector_number(snapshot.collector)
     key = make_snapshot_key(snapshot.ts, number, snapshot.session, len(snapshot.parts))
     return SnapshotPart(
@@ -145,7 +145,7 @@ async def _part(store: Store, snapshot: Snapshot, page: Page, whose: Mapping[str
     )
 
 
-async def _packed_pages(paged: AsyncIterator[Items]) -> AsyncIterator[Page]:
+async def _packed_pages(paged: AsyncIterator[Items]) -> AsyncIterator[PackedPage]:
     async for items in paged:
         yield await asyncio.to_thread(pages.page_of, items)
 

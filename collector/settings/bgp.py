@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from collector.settings import values
-from collector.settings.section import ALL_ADDRESSES, Section, SettingsError
+from collector.settings.section import ALL_ADDRESSES, SettingsError, SettingsSection
 from schemas.scalars import Address
 
 
-class SessionSettings(Section):
+class SessionSettings(SettingsSection):
     """What every session has: set for all peers in [bgp], for one in its [[peers]]."""
 
     local_as: values.PeerAsn | None = Field(None, description="our AS number, 1 to 4294967294")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from collector.settings import values
-from collector.settings.section import ALL_ADDRESSES, Section, SettingsError
+from collector.settings.section import ALL_ADDRESSES, SettingsError, SettingsSection
 
 
-class HttpSettings(Section):
+class HttpSettings(SettingsSection):
     """Where the HTTP API and its pages are, and who may ask."""
 
     listen: values.EndpointOrOff = Field(

@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from collector.settings import values
-from collector.settings.section import Section
+from collector.settings.section import SettingsSection
 
 
-class SpoolSettings(Section):
+class SpoolSettings(SettingsSection):
     """The lines on disk between ExaBGP and the archiver."""
 
     segment_mib: values.Mebibytes = Field(64, description="MiB in a file of the spool, 1 to 4096")
@@ -21,7 +21,7 @@ class SpoolSettings(Section):
     keep_free_mib: int = Field(256, ge=0, description="MiB of its disk that the spool leaves free, 0 or more")
 
 
-class ArchiveSettings(Section):
+class ArchiveSettings(SettingsSection):
     """How the archiver writes."""
 
     batch_lines: values.Lines | None = Field(
@@ -30,7 +30,7 @@ class ArchiveSettings(Section):
     batch_seconds: float = Field(0.2, ge=0, le=60, description="seconds that a line waits for others, 0 to 60")
 
 
-class MongodbSettings(Section):
+class MongodbSettings(SettingsSection):
     """Where documents go."""
 
     uri: values.MongodbUri | None = Field(
@@ -50,7 +50,7 @@ class MongodbSettings(Section):
     driver: Literal["pymongo", "motor"] = Field("pymongo", description='"pymongo" or "motor"')
 
 
-class RibSettings(Section):
+class RibSettings(SettingsSection):
     """When each peer's table is stored, so that a question for all of it has few UPDATEs to fold."""
 
     snapshot_hours: values.HoursOfDay = Field(8, description="hours between whole tables: 1, 2, 3, 4, 6, 8, 12 or 24")
@@ -63,7 +63,7 @@ class RibSettings(Section):
     )
 
 
-class RetentionSettings(Section):
+class RetentionSettings(SettingsSection):
     """How many days the database keeps what; 0 is for ever."""
 
     keepalives_days: values.Days = Field(7, description="days that KEEPALIVEs are kept, 1 to 24855; 0 is for ever")

@@ -15,11 +15,11 @@ from collector.settings import values
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings
 from collector.settings.http import HttpSettings
 from collector.settings.keeping import ArchiveSettings, MongodbSettings, RetentionSettings, RibSettings, SpoolSettings
-from collector.settings.section import Section, SettingsError
+from collector.settings.section import SettingsError, SettingsSection
 from collector.settings.sources import BmpSettings, ExabgpSettings, RisLiveSettings
 
 
-class LogSettings(Section):
+class LogSettings(SettingsSection):
     """What is said on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -35,7 +35,7 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(given) if given.startswith("/") else home / ".local" / "share") / "bgpledger"
 
 
-class Settings(Section):
+class Settings(SettingsSection):
     """All that a collector is told."""
 
     collector: values.Name = Field(

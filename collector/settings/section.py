@@ -17,7 +17,7 @@ class SettingsError(ValueError):
         self.cure = cure
 
 
-class Section(BaseModel):
+class SettingsSection(BaseModel):
     """The keys of a table; one that it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)

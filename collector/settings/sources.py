@@ -7,10 +7,10 @@ from ipaddress import IPv4Network, IPv6Network
 from pydantic import Field, model_validator
 
 from collector.settings import values
-from collector.settings.section import ALL_ADDRESSES, Section, SettingsError
+from collector.settings.section import ALL_ADDRESSES, SettingsError, SettingsSection
 
 
-class ExabgpSettings(Section):
+class ExabgpSettings(SettingsSection):
     """How ExaBGP runs."""
 
     python: str | None = Field(
@@ -19,7 +19,7 @@ class ExabgpSettings(Section):
     processes: values.Processes = Field(1, description="processes that the peers are spread over, 1 to 16")
 
 
-class BmpSettings(Section):
+class BmpSettings(SettingsSection):
     """Routers that tell of their peers (RFC 7854)."""
 
     listen: values.Endpoint = Field(
@@ -56,7 +56,7 @@ class BmpSettings(Section):
         return self
 
 
-class RisLiveSettings(Section):
+class RisLiveSettings(SettingsSection):
     """RIS Live: what RIPE NCC's route collectors hear, as it comes."""
 
     url: values.WebSocketUrl = Field(

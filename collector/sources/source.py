@@ -57,7 +57,7 @@ class Loss(NamedTuple):
     """What the system said."""
 
 
-class Resent(NamedTuple):
+class ResentTable(NamedTuple):
     """The whole table of some families, which came again."""
 
     peer: str
@@ -84,7 +84,7 @@ class Effect(NamedTuple):
     """It belongs to no session: that of its peer had ended before it came."""
     goes_on: bool = False
     """This word of a session that came up tells of the one which is up."""
-    resent: Sequence[Resent] = ()
+    resent: Sequence[ResentTable] = ()
     """Tables that have come again whole."""
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.mongo import Store
 from collector.store.updates import updates_of_peer
-from collector.store.writes import Change
+from collector.store.writes import DocumentChange
 from schemas.documents import UPDATE_VERSION, set_origins
 from schemas.stored import SessionDocument, UpdateDocument
 
@@ -97,7 +97,7 @@ async def _name_origins(store: Store, read: Read) -> int:
         addresses |= set(await store.values("updates", "peer.address"))
     seen = changed = 0
     batch = (await store.traits()).batch_lines
-    waiting: list[Change] = []
+    waiting: list[DocumentChange] = []
     for address in sorted(addresses):
         async for document in _updates(store, address, [one for one in sessions if one["peer"]["address"] == address]):
             seen += 1
@@ -125,7 +125,7 @@ async def _updates(store: Store, address: str, sessions: Sequence[SessionDocumen
             yield document
 
 
-def _with_origins(document: UpdateDocument) -> Change:
+def _with_origins(document: UpdateDocument) -> DocumentChange:
     old = {
         "_id": document["_id"],
         "v": document["v"],
@@ -134,10 +134,10 @@ def _with_origins(document: UpdateDocument) -> Change:
     }
     new = {**document}
     set_origins(new)
-    return Change(old, {name: new[name] for name in ("v", "origin_asns") if name in new})
+    return DocumentChange(old, {name: new[name] for name in ("v", "origin_asns") if name in new})
 
 
-async def _change(store: Store, changes: list[Change]) -> int:
+async def _change(store: Store, changes: list[DocumentChange]) -> int:
     count = await store.change("updates", changes)
     changes.clear()
     return count

@@ -29,8 +29,8 @@ from collector.store.reading import FindCommand, read, served
 from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
-from collector.store.writes import Change, Refusal
 from collector.store.writes import Document as Document
+from collector.store.writes import DocumentChange, Refusal
 from collector.turns import Turn
 from schemas.stored import (
     GapDocument,
@@ -206,7 +206,7 @@ class Store:
         if refusals:
             raise StoreError(f"a document of {collection} cannot be stored: {refusals[0].reason}")
 
-    async def change(self, collection: str, changes: Sequence[Change]) -> int:
+    async def change(self, collection: str, changes: Sequence[DocumentChange]) -> int:
         """Change documents that are there, and add none; durable when it returns.
 
         Returns:

@@ -73,7 +73,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-class Change(NamedTuple):
+class DocumentChange(NamedTuple):
     """Some fields of one document get other values; where the document is not there, nothing comes of it."""
 
     of: Mapping[str, Any]
@@ -87,7 +87,7 @@ class _Encoded(NamedTuple):
     document: RawBSONDocument
 
 
-class _Way(NamedTuple):
+class _Writing(NamedTuple):
     """How documents are written."""
 
     collection: _Collection
@@ -111,15 +111,15 @@ async def insert(collection: _Collection, documents: Sequence[Document], narrowi
         StoreError: the database is set up so that it refuses good documents.
         StoreUnavailableError: not all is stored, for a reason that may pass.
     """
-    return await _write(_Way(collection, _insert, narrowing), documents)
+    return await _write(_Writing(collection, _insert, narrowing), documents)
 
 
 async def replace(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[Refusal]:
     """Put whole documents in the place of those with their `_id`, or insert them; else as `insert`."""
-    return await _write(_Way(collection, _replace, narrowing), documents)
+    return await _write(_Writing(collection, _replace, narrowing), documents)
 
 
-async def change(collection: _Collection, changes: Sequence[Change]) -> int:
+async def change(collection: _Collection, changes: Sequence[DocumentChange]) -> int:
     """Change documents, and say how many of them were there."""
     result = await collection.bulk_write([UpdateOne(one.of, {"$set": one.fields}) for one in changes], ordered=False)
     return result.matched_count
@@ -158,12 +158,12 @@ async def _replace(collection: _Collection, encoded: Sequence[_Encoded]) -> None
     await collection.bulk_write(replacements, ordered=False)
 
 
-async def _write(way: _Way, documents: Sequence[Document]) -> list[Refusal]:
+async def _write(way: _Writing, documents: Sequence[Document]) -> list[Refusal]:
     encoded, refusals = _encode(documents)
     return sorted([*refusals, *await _write_some(way, encoded)])
 
 
-async def _write_some(way: _Way, encoded: Sequence[_Encoded]) -> list[Refusal]:
+async def _write_some(way: _Writing, encoded: Sequence[_Encoded]) -> list[Refusal]:
     try:
         return await _send(way, encoded)
     except AutoReconnect as error:
@@ -171,7 +171,7 @@ async def _write_some(way: _Way, encoded: Sequence[_Encoded]) -> list[Refusal]:
             return await _narrow_closing(way, encoded, error)
 
 
-async def _send(way: _Way, encoded: Sequence[_Encoded]) -> list[Refusal]:
+async def _send(way: _Writing, encoded: Sequence[_Encoded]) -> list[Refusal]:
     """Write documents; what becomes of a connection that the server closes is left to the caller."""
     if not encoded:
         return []
@@ -184,7 +184,9 @@ async def _send(way: _Way, encoded: Sequence[_Encoded]) -> list[Refusal]:
     return []
 
 
-async def _narrow(way: _Way, encoded: Sequence[_Encoded], error: OperationFailure | DocumentTooLarge) -> list[Refusal]:
+async def _narrow(
+    way: _Writing, encoded: Sequence[_Encoded], error: OperationFailure | DocumentTooLarge
+) -> list[Refusal]:
     """Find the documents for which a server refuses a whole command, and write the others."""
     if isinstance(error, OperationFailure):
         _raise_if_databases(way.collection.name, error.code, str(error))
@@ -197,7 +199,7 @@ async def _narrow(way: _Way, encoded: Sequence[_Encoded], error: OperationFailur
     return [refusal for half in _halves(encoded) for refusal in await _send(way, half)]
 
 
-async def _narrow_closing(way: _Way, encoded: Sequence[_Encoded], error: AutoReconnect) -> list[Refusal]:
+async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: AutoReconnect) -> list[Refusal]:
     """Find the documents on which a server closes the connection, and write the others.
 
     A server that goes away closes it as well. So no document is blamed unless the server closes the connection on it
@@ -221,7 +223,7 @@ async def _narrow_closing(way: _Way, encoded: Sequence[_Encoded], error: AutoRec
     return [Refusal(encoded[0].at, _reason(f"it closes the connection on it, {len(CLOSING_PAUSES)} times more", None))]
 
 
-async def _assert_works(way: _Way, error: AutoReconnect) -> None:
+async def _assert_works(way: _Writing, error: AutoReconnect) -> None:
     """Look whether a server that closed a connection does small things at the moment."""
     if isinstance(error, NetworkTimeout | NotPrimaryError | ServerSelectionTimeoutError):
         raise error

@@ -19,7 +19,7 @@ _MAX_PATH_ID = 2**32 - 1
 _PREFIX_FAMILIES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
 
 
-class _NextHop(NamedTuple):
+class _NextHopRoutes(NamedTuple):
     """The next hop of some routes, and the link-local one beside it."""
 
     address: str | None
@@ -47,14 +47,16 @@ def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced
     return announced
 
 
-def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHop]:
+def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHopRoutes]:
     """Next hops, each with its routes.
 
     Of a next hop of 32 bytes (RFC 2545 3) ExaBGP prints the routes under each half, in the order of the halves, and
     each of them twice in a row where the halves are equal. A message has one MP_REACH_NLRI (RFC 7606 3), hence one
     IPv6 next hop a family: two of them with the same routes are its halves.
     """
-    found = [_NextHop(_read_hop(hop), None, _once(routes) if ":" in hop else routes) for hop, routes in hops.items()]
+    found = [
+        _NextHopRoutes(_read_hop(hop), None, _once(routes) if ":" in hop else routes) for hop, routes in hops.items()
+    ]
     if len(found) == 1:  # as nearly always
         return found
     halves = [one for one in found if one.address and ":" in one.address]
@@ -76,7 +78,7 @@ def _same(family: str, some: SaidRoutes, others: SaidRoutes) -> bool:
     return some == others or [identity(family, one) for one in some] == [identity(family, one) for one in others]
 
 
-def _whole(first: _NextHop, second: _NextHop) -> _NextHop:
+def _whole(first: _NextHopRoutes, second: _NextHopRoutes) -> _NextHopRoutes:
     address, link_local = one_next_hop(str(first.address), str(second.address))
     return (first if first.address == address else second)._replace(link_local=link_local)
 

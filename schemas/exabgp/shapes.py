@@ -41,7 +41,7 @@ class Envelope(TypedDict):
     body: NotRequired[str]
 
 
-class _Segment(TypedDict):
+class _SegmentShape(TypedDict):
     element: Literal["as-sequence", "as-set", "as-confed-sequence", "as-confed-set"]
     value: _Many[Asn]
 
@@ -65,7 +65,7 @@ SaidAttributes = TypedDict(
     "SaidAttributes",
     {
         "origin": Literal["igp", "egp", "incomplete", "invalid"],
-        "as-path": dict[str, _Segment] | _FlatPath,
+        "as-path": dict[str, _SegmentShape] | _FlatPath,
         "as-set": _Many[Asn],
         "confederation-path": _Many[Asn],
         "confederation-set": _Many[Asn],
@@ -108,7 +108,7 @@ class SaidUpdate(TypedDict, total=False):
     withdraw: dict[str, SaidRoutes]
 
 
-class _EndOfRib(TypedDict):
+class _EndOfRibShape(TypedDict):
     afi: str
     safi: str
 
@@ -117,13 +117,13 @@ class Body(TypedDict, total=False):
     """What stands under `message`: an UPDATE, an End-of-RIB, or a packet's bytes."""
 
     update: SaidUpdate
-    eor: _EndOfRib
+    eor: _EndOfRibShape
     category: Uint8
     header: str
     body: str
 
 
-class _Open(TypedDict):
+class _OpenShape(TypedDict):
     version: Uint8
     asn: Asn
     hold_time: Uint16
@@ -131,14 +131,14 @@ class _Open(TypedDict):
     capabilities: dict[str, dict[str, Any]]
 
 
-class _Notification(TypedDict, total=False):
+class _NotificationShape(TypedDict, total=False):
     code: Uint8
     subcode: Uint8
     data: str
     message: str
 
 
-class _Refresh(TypedDict):
+class _RefreshShape(TypedDict):
     afi: str
     safi: str
     subtype: str
@@ -152,9 +152,9 @@ Neighbor = TypedDict(
         "router-id": str,
         "direction": Literal["receive", "send"],
         "message": Body,
-        "open": _Open,
-        "notification": _Notification,
-        "route-refresh": _Refresh,
+        "open": _OpenShape,
+        "notification": _NotificationShape,
+        "route-refresh": _RefreshShape,
         "operational": dict[str, Any],
         "negotiated": dict[str, Any],
         "state": str,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.bgp.families import family_name
-from collector.sources.bmp.connection import Connection
+from collector.sources.bmp.connection import RouterConnection
 from collector.sources.bmp.decode import decode
 from collector.sources.source import Rejection
 from schemas.message import OtherSource, StateChange, Update
@@ -35,7 +35,7 @@ async def test_pmacct_reads_the_same(name: str, tmp_path: Path) -> None:
 
 def ours(stream: bytes) -> list[Row]:
     rows: list[Row] = []
-    for record in Connection(bytes(10) + b"\xff\xff\x7f\0\0\1", 1).feed(stream, time.time()).records:
+    for record in RouterConnection(bytes(10) + b"\xff\xff\x7f\0\0\1", 1).feed(stream, time.time()).records:
         said = decode(record)
         assert not isinstance(said, Rejection)
         if isinstance(said, StateChange | Update):

@@ -374,9 +374,9 @@ async def test_early_closes_and_passing_refusals_are_tried_again(tmp_path: Path)
     assert connections[0].messages == [UPDATES[0], CEASE_SHUTDOWN]
 
 
-def call(port: int, *, source: str = "127.0.1.1", host: str = "127.0.0.1") -> speaker.Call:
+def call(port: int, *, source: str = "127.0.1.1", host: str = "127.0.0.1") -> speaker.SessionCall:
     needs = Abilities(as4=True, families=frozenset({IPV4_UNICAST}))
-    return speaker.Call("192.0.2.1 AS64500", (host, port), source, 64500, "192.0.2.1", needs)
+    return speaker.SessionCall("192.0.2.1 AS64500", (host, port), source, 64500, "192.0.2.1", needs)
 
 
 async def answer(reply: bytes) -> ReplayError:

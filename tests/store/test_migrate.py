@@ -20,7 +20,7 @@ from collector.store.collections import SCHEMA_VERSION
 from collector.store.migrate import MIGRATIONS, migrate
 from collector.store.mongo import Store
 from collector.store.traits import Traits
-from collector.store.writes import Change
+from collector.store.writes import DocumentChange
 from schemas.documents import to_message
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import proxy
@@ -128,7 +128,7 @@ async def test_what_the_database_removed_does_not_come_back(
     make_old(mongodb_uri, database)
     change = store.change
 
-    async def change_late(collection: str, changes: Sequence[Change]) -> int:
+    async def change_late(collection: str, changes: Sequence[DocumentChange]) -> int:
         await store.remove(collection, changes[0].of)
         return await change(collection, changes)
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from collector.http.graph.layout import HEIGHT, ROW, lay_out
 from collector.http.graph.picture import draw
-from collector.http.graph.story import Change, Path, Speaker, Story, hops_of
+from collector.http.graph.story import GraphSpeaker, Path, Story, StoryChange, hops_of
 
 T = datetime(2026, 11, 23, 18, 45, 42, tzinfo=UTC)
-ONE, TWO = Speaker("192.0.2.1", 64496), Speaker("192.0.2.2", 64497)
+ONE, TWO = GraphSpeaker("192.0.2.1", 64496), GraphSpeaker("192.0.2.2", 64497)
 
 
 def second(number: float) -> datetime:
     return T + timedelta(seconds=number)
 
 
-def story(*changes: Change, initial: dict[Speaker, Path] | None = None) -> Story:
+def story(*changes: StoryChange, initial: dict[GraphSpeaker, Path] | None = None) -> Story:
     return Story("203.0.113.0/24", T, second(60), initial or {}, list(changes))
 
 
@@ -42,10 +42,10 @@ def test_a_path_has_each_as_once_that_is_prepended(as_path: str, hops: Path) -> 
 
 def test_a_story_is_told_at_any_moment() -> None:
     told = story(
-        Change(second(3), ONE, "announce", ("64496", "64511"), ""),
-        Change(second(3), TWO, "announce", ("64497", "64500"), ""),
-        Change(second(5), ONE, "gap", None, "lost"),
-        Change(second(9), ONE, "withdraw", None, ""),
+        StoryChange(second(3), ONE, "announce", ("64496", "64511"), ""),
+        StoryChange(second(3), TWO, "announce", ("64497", "64500"), ""),
+        StoryChange(second(5), ONE, "gap", None, "lost"),
+        StoryChange(second(9), ONE, "withdraw", None, ""),
         initial={ONE: ("64496", "64500")},
     )
     assert told.at(second(2.9)) == {ONE: ("64496", "64500")}
@@ -55,7 +55,7 @@ def test_a_story_is_told_at_any_moment() -> None:
 
 
 def test_a_picture_shows_what_stands_and_holds_what_comes() -> None:
-    told = story(Change(second(3), ONE, "announce", ("64496", "64511"), ""), initial={ONE: ("64496", "64500")})
+    told = story(StoryChange(second(3), ONE, "announce", ("64496", "64511"), ""), initial={ONE: ("64496", "64500")})
     before, behind = draw(told, second(0)), draw(told, second(3))
     assert [line.stands for line in before.lines] == [True, False]
     assert [line.stands for line in behind.lines] == [False, True]
@@ -67,11 +67,11 @@ def test_a_picture_shows_what_stands_and_holds_what_comes() -> None:
 
 ASES = st.integers(1, 12).map(str)
 PATHS = st.lists(ASES, max_size=6).map(lambda hops: tuple(dict.fromkeys(hops)))
-SPEAKERS = [Speaker(f"192.0.2.{number}", number) for number in range(1, 6)]
+SPEAKERS = [GraphSpeaker(f"192.0.2.{number}", number) for number in range(1, 6)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(SPEAKERS), PATHS), max_size=20))
-def test_nodes_never_lie_upon_each_other_and_everything_is_inside(ways: list[tuple[Speaker, Path]]) -> None:
+def test_nodes_never_lie_upon_each_other_and_everything_is_inside(ways: list[tuple[GraphSpeaker, Path]]) -> None:
     speakers = sorted({speaker for speaker, _ in ways})
     layout = lay_out(speakers, ways)
     nodes = [*layout.speakers.values(), *layout.ases.values()]

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from collector.errors import CollectorError
 from collector.settings import BmpSettings
 from collector.sources.bmp import messages
-from collector.sources.bmp.connection import Connection
+from collector.sources.bmp.connection import RouterConnection
 from collector.sources.bmp.decode import decode
 from collector.sources.bmp.md5 import sign
-from collector.sources.bmp.receiver import Receiver
+from collector.sources.bmp.receiver import BmpReceiver
 from collector.sources.bmp.record import Facts, Ways, unpack
 from collector.sources.bmp.state import BmpState
 from collector.sources.source import Rejection
@@ -35,8 +35,8 @@ NOW = 1.8e9
 ROUTER = bytes(10) + b"\xff\xff" + bytes((192, 0, 2, 1))
 
 
-def connection() -> Connection:
-    return Connection(ROUTER, 4711)
+def connection() -> RouterConnection:
+    return RouterConnection(ROUTER, 4711)
 
 
 STREAM = [initiation(), PEER.up(NOW), PEER.route(update("10.0.0.0/8"), time=NOW), PEER.down(time=NOW), termination()]
@@ -156,7 +156,7 @@ async def station(password: bytes | None = None, **more: Any) -> AsyncIterator[S
     one = Station(port)
     stopping = asyncio.Event()
     told = BmpSettings(listen=f"127.0.0.1:{port}", **more)
-    running = asyncio.create_task(Receiver(told, password, one, one.tell).run(stopping))
+    running = asyncio.create_task(BmpReceiver(told, password, one, one.tell).run(stopping))
     try:
         await until(lambda: running.done() or one.state.pid)
         if running.done():

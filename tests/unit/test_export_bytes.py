@@ -12,7 +12,7 @@ from collector.errors import ExportError
 from collector.export.bytes_of import BytesOf, WireMessage
 from collector.export.files import writing
 from collector.export.written import Written
-from collector.query.messages import Said
+from collector.query.messages import SaidMessage
 from tests.mrt_builder import announcement
 
 TS = datetime(2027, 1, 1, tzinfo=UTC)
@@ -21,17 +21,17 @@ SESSION = ObjectId()
 ROUTE = {"family": "ipv4 unicast", "nlri": ["10.0.0.0/8"], "next_hop": "192.0.2.1"}
 
 
-def said(**document: Any) -> Said:
+def said(**document: Any) -> SaidMessage:
     session: Any = {"_id": SESSION, "local": {"address": "192.0.2.254", "asn": 64999}}
-    return Said(TS, {"peer": PEER, "session": SESSION, **document}, session)  # type: ignore[arg-type]
+    return SaidMessage(TS, {"peer": PEER, "session": SESSION, **document}, session)  # type: ignore[arg-type]
 
 
-def ahead(**document: Any) -> Said:
+def ahead(**document: Any) -> SaidMessage:
     """Ahead of a session."""
-    return Said(TS, {"peer": PEER, **document}, None)  # type: ignore[arg-type]
+    return SaidMessage(TS, {"peer": PEER, **document}, None)  # type: ignore[arg-type]
 
 
-def update(wire: bytes, path: str, **group: Any) -> Said:
+def update(wire: bytes, path: str, **group: Any) -> SaidMessage:
     return said(wire=wire, attributes={"origin": "igp", "as_path": path}, announce=[{**ROUTE, **group}])
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from collector.bgp.messages import KEEPALIVE
 from collector.export.pcap import CaptureWriter
-from collector.export.tcp import ACK, SYN, Connection, checksum
-from collector.query.messages import Said, SessionChange
+from collector.export.tcp import ACK, SYN, TcpConnection, checksum
+from collector.query.messages import SaidMessage, SessionChange
 from tests.unit.test_export_parquet import PEER, announced, each, update
 
 
@@ -21,7 +21,7 @@ def test_the_checksum_is_that_of_rfc_1071() -> None:
 @pytest.mark.parametrize("addresses", [("192.0.2.1", "192.0.2.254"), ("2001:db8::1", "2001:db8::254")])
 def test_all_that_is_sent_is_in_order_and_acknowledged(addresses: tuple[str, str]) -> None:
     header = 14 + (40 if ":" in addresses[0] else 20) + 20
-    connection = Connection(addresses, 50_000)
+    connection = TcpConnection(addresses, 50_000)
     assert [frame[header - 7] for frame in connection.open()] == [SYN, SYN | ACK, ACK]
     data = bytes(range(256)) * 200
     frames = list(connection.send(0, data))
@@ -35,7 +35,7 @@ def test_all_that_is_sent_is_in_order_and_acknowledged(addresses: tuple[str, str
     assert 0 < len(frames) - len(sent) < len(sent)
 
 
-async def captured(*said: Said | SessionChange) -> bytes:
+async def captured(*said: SaidMessage | SessionChange) -> bytes:
     stream = io.BytesIO()
     await CaptureWriter(stream).write(each(said))
     return stream.getvalue()

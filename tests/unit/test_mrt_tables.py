@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from collector.bgp import mrt_tables
 from collector.bgp.mrt import MrtPeer, UnreadableError
-from collector.dumps.reader import BadRecord, Dump, DumpReader, Wanted
+from collector.dumps.reader import BadRecord, Dump, DumpReader, WantedTables
 from collector.errors import ReplayError
 from tests.mrt_builder import attributes, entry, index, nlri, old_rib, record, rib
 
 T = 1_800_000_000
 SAID = attributes(64500, 7)
 PEERS = (("192.0.2.1", 64500), ("2001:db8::2", 4_200_000_000))
-ALL = Wanted(lambda _: True, frozenset())
+ALL = WantedTables(lambda _: True, frozenset())
 
 
 def test_an_index() -> None:

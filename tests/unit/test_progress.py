@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from collector.cli.progress import Progress
+from collector.cli.progress import ProgressLine
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_it_is_shown_when_it_takes_long_and_taken_away(clock: list[float]) -> None:
     stream = io.StringIO()
-    shown = Progress(stream, 1000)
+    shown = ProgressLine(stream, 1000)
     shown.advance()
     assert stream.getvalue() == ""
     for clock[0] in (1.5, 1.6, 2.0):
@@ -31,7 +31,7 @@ def test_it_is_shown_when_it_takes_long_and_taken_away(clock: list[float]) -> No
 
 def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
     stream = io.StringIO()
-    shown = Progress(stream)
+    shown = ProgressLine(stream)
     shown.advance()
     shown.end()
     assert stream.getvalue() == ""
@@ -39,7 +39,7 @@ def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
 
 def test_what_is_counted_in_steps_has_its_name(clock: list[float]) -> None:
     stream = io.StringIO()
-    shown = Progress(stream, of="entries read")
+    shown = ProgressLine(stream, of="entries read")
     clock[0] = 2
     shown.advance(4000)
     assert stream.getvalue() == "\r4,000 entries read\x1b[K"
@@ -47,7 +47,7 @@ def test_what_is_counted_in_steps_has_its_name(clock: list[float]) -> None:
 
 def test_more_than_was_counted(clock: list[float]) -> None:
     stream = io.StringIO()
-    shown = Progress(stream, 1)
+    shown = ProgressLine(stream, 1)
     shown.advance()
     clock[0] = 2
     shown.advance()
@@ -55,7 +55,7 @@ def test_more_than_was_counted(clock: list[float]) -> None:
 
 
 def test_nowhere(clock: list[float]) -> None:
-    shown = Progress(None)
+    shown = ProgressLine(None)
     clock[0] = 2
     shown.advance()
     shown.end()
@@ -63,7 +63,7 @@ def test_nowhere(clock: list[float]) -> None:
 
 def test_what_tells_how_far_it_is(clock: list[float]) -> None:
     stream = io.StringIO()
-    shown = Progress(stream, of="sessions folded")
+    shown = ProgressLine(stream, of="sessions folded")
     shown.reach(1, 4)
     clock[0] = 2
     shown.reach(3, 4)

@@ -8,7 +8,7 @@ import pytest
 
 from collector.settings import RisLiveSettings
 from collector.sources.ris_live import receiver
-from collector.sources.ris_live.receiver import Receiver
+from collector.sources.ris_live.receiver import RisLiveReceiver
 from tests.ris_live_server import Listener, ris_live
 from tests.support import until
 
@@ -18,7 +18,7 @@ async def received(url: str, done: Callable[[list[bytes]], bool], monkeypatch: p
     monkeypatch.setattr(receiver, "_FIRST_PAUSE", 0.01)
     lines: list[bytes] = []
     stopping = asyncio.Event()
-    running = asyncio.create_task(Receiver(RisLiveSettings(url=url), lines.append).run(stopping))
+    running = asyncio.create_task(RisLiveReceiver(RisLiveSettings(url=url), lines.append).run(stopping))
     await until(lambda: done(lines) or running.done(), what="enough has come")
     stopping.set()
     await running

@@ -27,7 +27,7 @@ _STILL_HERE_SECONDS = 15.0
 _SSE = "text/event-stream"
 
 
-class _Live(RouteFilters, OfPrefixes):
+class _LiveParameters(RouteFilters, OfPrefixes):
     elem: str | None = filter_text("elem", "announce")
 
 
@@ -39,7 +39,7 @@ class _Live(RouteFilters, OfPrefixes):
 )
 async def live(
     asked: Asked,
-    wanted: Annotated[_Live, Query()],
+    wanted: Annotated[_LiveParameters, Query()],
     last_event_id: Annotated[
         str | None, Header(max_length=100, description="Goes on behind this event, as browsers ask for by themselves.")
     ] = None,
@@ -49,10 +49,10 @@ async def live(
     Whoever reads too slowly gets an event `dropped` and no more; a browser comes again by itself, with the last event's
     `id`, and misses nothing.
     """
-    return _Events(asked.live, wanted.filter(asked), _Mark(last_event_id))
+    return _EventStream(asked.live, wanted.filter(asked), _EventMark(last_event_id))
 
 
-class _Mark:
+class _EventMark:
     """How far somebody has come: the milliseconds of the last entry, and how many of that millisecond they had."""
 
     def __init__(self, last_event_id: str | None) -> None:
@@ -73,10 +73,10 @@ class _Mark:
         return None if self._count <= known else f"{round(entry.ts.timestamp() * 1000)}-{self._count}"
 
 
-class _Events(Response):
+class _EventStream(Response):
     """A response that ends when its reader goes, or is too slow."""
 
-    def __init__(self, live: Live, filters: Filter, mark: _Mark) -> None:
+    def __init__(self, live: Live, filters: Filter, mark: _EventMark) -> None:
         super().__init__(media_type=_SSE)
         del self.headers["content-length"]
         self._live = live

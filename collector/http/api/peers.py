@@ -16,7 +16,7 @@ from collector.http.parameters import Answered, OfTimes
 router = APIRouter(tags=["peers"])
 
 
-class _Sessions(Answered, OfTimes):
+class _SessionsParameters(Answered, OfTimes):
     pass
 
 
@@ -31,7 +31,9 @@ Address = Annotated[str, Path(description="The peer's address.", max_length=100,
 
 
 @router.get("/peers/{address}/sessions", summary="A peer's sessions, and why each ended", **listing(PeerSession))
-async def sessions(request: Request, asked: Asked, address: Address, wanted: Annotated[_Sessions, Query()]) -> Response:
+async def sessions(
+    request: Request, asked: Asked, address: Address, wanted: Annotated[_SessionsParameters, Query()]
+) -> Response:
     """The sessions of one peer, by their begin, within a range of time."""
     filters = wanted.filter(asked, peer=address)
     ask = partial(asked.archive.sessions, filters, deadline=asked.deadline)

@@ -27,7 +27,7 @@ Prefix = Annotated[
 ]
 
 
-class _History(EntryFilters, Paged):
+class _HistoryParameters(EntryFilters, Paged):
     pass
 
 
@@ -36,7 +36,9 @@ class _Rib(RoutesParameters):
 
 
 @router.get("/prefixes/{prefix:path}/history", summary="What every peer said of a prefix", **listing(HistoryEntry))
-async def history(request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_History, Query()]) -> Response:
+async def history(
+    request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_HistoryParameters, Query()]
+) -> Response:
     """What every peer said of a prefix, oldest first, and the session ends that took it away."""
     filters = wanted.filter(asked)
     ask = partial(asked.archive.history, prefix, filters, deadline=asked.deadline)

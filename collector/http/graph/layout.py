@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from typing import NamedTuple
 
-from collector.http.graph.story import Path, Speaker
+from collector.http.graph.story import GraphSpeaker, Path
 
 COLUMN, ROW = 168, 46
 """Pixels between the middles of two layers, and of two nodes of one."""
@@ -34,16 +34,16 @@ class Node(NamedTuple):
     width: float
 
 
-class Layout(NamedTuple):
+class GraphLayout(NamedTuple):
     """The nodes of a picture, and its size in pixels."""
 
-    speakers: dict[Speaker, Node]
+    speakers: dict[GraphSpeaker, Node]
     ases: dict[Name, Node]
     width: float
     height: float
 
 
-def lay_out(speakers: Sequence[Speaker], ways: Iterable[tuple[Speaker, Path]]) -> Layout:
+def lay_out(speakers: Sequence[GraphSpeaker], ways: Iterable[tuple[GraphSpeaker, Path]]) -> GraphLayout:
     """Places for the speakers and all ASes on the ways of their routes.
 
     The layer of an AS is its longest distance to an origin, so that lines lead to the right wherever paths agree.
@@ -74,7 +74,7 @@ def _order(name: Name) -> tuple[int, str]:
     return (int(name), "") if name.isdecimal() else (1 << 32, name)
 
 
-def _links(paths: Iterable[tuple[Speaker, Path]]) -> _Links:
+def _links(paths: Iterable[tuple[GraphSpeaker, Path]]) -> _Links:
     links: dict[Name, set[Name]] = defaultdict(set)
     for speaker, path in paths:
         nodes = (speaker.label, *path)
@@ -102,11 +102,11 @@ def _mean(values: Sequence[float]) -> float:
     return fsum(values) / len(values) if values else 0.5  # whatever the order in which a set gives them
 
 
-def _place(layers: Mapping[int, Sequence[Name]], left: int, of_speaker: Mapping[str, Speaker]) -> Layout:
+def _place(layers: Mapping[int, Sequence[Name]], left: int, of_speaker: Mapping[str, GraphSpeaker]) -> GraphLayout:
     height = max((len(names) for names in layers.values()), default=1) * ROW + 2 * _MARGIN
     first = _MARGIN + SPEAKER_WIDTH / 2
     begin = first + (SPEAKER_WIDTH - WIDTH) / 2
-    speakers: dict[Speaker, Node] = {}
+    speakers: dict[GraphSpeaker, Node] = {}
     ases: dict[Name, Node] = {}
     for number, names in layers.items():
         top = (height - len(names) * ROW) / 2 + ROW / 2
@@ -116,4 +116,4 @@ def _place(layers: Mapping[int, Sequence[Name]], left: int, of_speaker: Mapping[
                 speakers[of_speaker[name]] = Node(name, first, y, SPEAKER_WIDTH)
             else:
                 ases[name] = Node(name, begin + (left - number) * COLUMN, y, WIDTH)
-    return Layout(speakers, ases, begin + left * COLUMN + WIDTH / 2 + _MARGIN, height)
+    return GraphLayout(speakers, ases, begin + left * COLUMN + WIDTH / 2 + _MARGIN, height)

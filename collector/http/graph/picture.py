@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from collector.http.graph.layout import Layout, Node, lay_out
-from collector.http.graph.story import Path, Speaker, Story
+from collector.http.graph.layout import GraphLayout, Node, lay_out
+from collector.http.graph.story import GraphSpeaker, Path, Story
 
 COLOURS = 8
 """So many speakers have a colour each; it comes again with the next so many, and each has its name beside it."""
@@ -35,15 +35,15 @@ class Line(NamedTuple):
 class Picture(NamedTuple):
     """All that is drawn; what moves it needs no more than the numbers of lines."""
 
-    layout: Layout
+    layout: GraphLayout
     lines: list[Line]
-    speakers: list[Speaker]
-    silent: set[Speaker]
+    speakers: list[GraphSpeaker]
+    silent: set[GraphSpeaker]
     """They have no route at the moment."""
     used: set[str]
     """The ASes that some route leads through at the moment."""
     origins: set[str]
-    numbers: dict[tuple[Speaker, Path], int]
+    numbers: dict[tuple[GraphSpeaker, Path], int]
 
 
 def draw(story: Story, moment: datetime) -> Picture:
@@ -76,20 +76,20 @@ def draw(story: Story, moment: datetime) -> Picture:
 class _Lanes:
     """Lines side by side where several speakers' routes lead from one node to another."""
 
-    def __init__(self, layout: Layout, ways: Sequence[tuple[Speaker, Path]]) -> None:
+    def __init__(self, layout: GraphLayout, ways: Sequence[tuple[GraphSpeaker, Path]]) -> None:
         self._layout = layout
-        self._speakers: dict[tuple[str, str], list[Speaker]] = defaultdict(list)
+        self._speakers: dict[tuple[str, str], list[GraphSpeaker]] = defaultdict(list)
         for speaker, path in ways:
             for step in pairwise((speaker.label, *path)):
                 if speaker not in self._speakers[step]:
                     self._speakers[step].append(speaker)
 
-    def curve(self, speaker: Speaker, path: Path) -> str:
+    def curve(self, speaker: GraphSpeaker, path: Path) -> str:
         """One line from the speaker to the origin."""
         nodes = [self._layout.speakers[speaker], *(self._layout.ases[name] for name in path)]
         return " ".join(self._steps(speaker, nodes))
 
-    def _steps(self, speaker: Speaker, nodes: Sequence[Node]) -> Iterator[str]:
+    def _steps(self, speaker: GraphSpeaker, nodes: Sequence[Node]) -> Iterator[str]:
         for one, other in pairwise(nodes):
             lanes = self._speakers[(one.name, other.name)]
             gap = min(_GAP, _MOST / len(lanes))

@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 """AS numbers, the peer's own first; a set (RFC 4271) or a confederation's segment is one, in its braces."""
 
 
-class Speaker(NamedTuple):
+class GraphSpeaker(NamedTuple):
     """One route of one peer: with ADD-PATH (RFC 7911), in several VRFs, or to several collectors, it may have more."""
 
     peer: str
@@ -37,11 +37,11 @@ class Speaker(NamedTuple):
         return f"{self.peer} {self.route}".rstrip()
 
 
-class Change(NamedTuple):
+class StoryChange(NamedTuple):
     """One thing that happened."""
 
     ts: datetime
-    speaker: Speaker
+    speaker: GraphSpeaker
     event: str
     """`announce`, `withdraw`, `session_end` or `gap`."""
     path: Path | None
@@ -57,11 +57,11 @@ class Story:
     prefix: str
     start: datetime
     end: datetime
-    initial: dict[Speaker, Path] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
+    initial: dict[GraphSpeaker, Path] = field(default_factory=dict)
+    changes: list[StoryChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def at(self, moment: datetime) -> dict[Speaker, Path]:
+    def at(self, moment: datetime) -> dict[GraphSpeaker, Path]:
         """Where each route led at a moment; what happened at that very moment has happened."""
         standing = dict(self.initial)
         for change in self.changes:
@@ -74,12 +74,12 @@ class Story:
         return standing
 
     @property
-    def speakers(self) -> list[Speaker]:
+    def speakers(self) -> list[GraphSpeaker]:
         """All that have or had a route, in the order of their peers' names."""
         return sorted({speaker for speaker, _ in self.paths})
 
     @property
-    def paths(self) -> list[tuple[Speaker, Path]]:
+    def paths(self) -> list[tuple[GraphSpeaker, Path]]:
         """Every way that a speaker's route has led, each once, in the order in which they came."""
         ways = [*self.initial.items(), *((change.speaker, change.path) for change in self.changes if change.path)]
         return list(dict.fromkeys(ways))
@@ -134,14 +134,14 @@ def _span(wanted: Filter, entries: Sequence[HistoryEntry]) -> tuple[datetime, da
     return wanted.start or first, max(wanted.end or last, wanted.start or first)
 
 
-def _change(entry: HistoryEntry, *, several: bool) -> Change:
+def _change(entry: HistoryEntry, *, several: bool) -> StoryChange:
     announced = entry.event == "announce" and entry.as_path is not None
     path = hops_of(entry.as_path or "") if announced else None
     says = entry.as_path if entry.event in ("announce", "withdraw") else entry.reason
-    return Change(entry.ts, _speaker(entry, several=several), entry.event, path, says or "")
+    return StoryChange(entry.ts, _speaker(entry, several=several), entry.event, path, says or "")
 
 
-def _speaker(said: Route | HistoryEntry, *, several: bool) -> Speaker:
+def _speaker(said: Route | HistoryEntry, *, several: bool) -> GraphSpeaker:
     """Whose route it is; where there are several collectors, a peer may speak to each."""
     parts = (said.collector if several else None, said.rd, None if said.path_id is None else f"path {said.path_id}")
-    return Speaker(said.peer.name, said.peer.asn, " ".join(filter(None, parts)))
+    return GraphSpeaker(said.peer.name, said.peer.asn, " ".join(filter(None, parts)))

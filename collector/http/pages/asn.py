@@ -38,7 +38,7 @@ class Originated(NamedTuple):
     since: datetime
 
 
-class Seen(NamedTuple):
+class AsInTables(NamedTuple):
     """What the tables of all peers have of an AS."""
 
     originated: list[Originated]
@@ -78,7 +78,7 @@ async def autonomous_system(
     )
 
 
-def _look(routes: Iterable[Route], asn: str) -> Seen:
+def _look(routes: Iterable[Route], asn: str) -> AsInTables:
     peers: dict[str, set[str]] = {}
     since: dict[str, datetime] = {}
     left, right = Counter[str](), Counter[str]()
@@ -97,4 +97,4 @@ def _look(routes: Iterable[Route], asn: str) -> Seen:
             peers.setdefault(route.prefix, set()).add(route.peer.name)
             since[route.prefix] = min(since.get(route.prefix, route.since), route.since)
     originated = [Originated(prefix, len(names), since[prefix]) for prefix, names in peers.items()]
-    return Seen(originated, left, right, count)
+    return AsInTables(originated, left, right, count)

@@ -13,7 +13,7 @@ _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 @dataclass
-class _Counted:
+class _CountedMinutes:
     upto: datetime
     """All minutes before it are counted, or were too much to count."""
     minutes: dict[datetime, int] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Minutes:
     """What was counted for peers, by their addresses."""
 
     def __init__(self) -> None:
-        self._counted: dict[str, _Counted] = {}
+        self._counted: dict[str, _CountedMinutes] = {}
 
     async def of(self, archive: Archive, addresses: Iterable[str], patience: float) -> dict[str, list[int]]:
         """The UPDATEs of peers in each minute of the hour that ends now, the oldest first.
@@ -46,7 +46,7 @@ class Minutes:
     async def _of_one(self, archive: Archive, address: str, now: datetime, patience: float) -> list[int]:
         this = now.replace(second=0, microsecond=0)
         first = this - _HOUR + _MINUTE
-        counted = self._counted.setdefault(address, _Counted(first))
+        counted = self._counted.setdefault(address, _CountedMinutes(first))
         begin = max(counted.upto, first)
         counted.minutes = {minute: count for minute, count in counted.minutes.items() if first <= minute < begin}
         span = replace(parse_filter({"peer": address}), start=begin, end=now)

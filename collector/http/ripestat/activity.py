@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bgpledger import parse_filter
 from collector.http.asking import Asked
-from collector.http.ripestat.call import Call, Span, Spanned, answer, parse_resource, span_of
+from collector.http.ripestat.call import Call, Spanned, TimeRange, answer, parse_resource, span_of
 from collector.http.ripestat.timeline import prefixes_of, tell_of_gaps
 
 router = APIRouter()
@@ -64,7 +64,7 @@ async def bgp_update_activity(asked: Asked, wanted: Annotated[_Activity, Query()
     return await answer("bgp-update-activity", "1.5", asked, wanted, work)
 
 
-async def _count(call: Call, prefixes: tuple[str, ...], span: Span, period: float) -> dict[int, tuple[int, int]]:
+async def _count(call: Call, prefixes: tuple[str, ...], span: TimeRange, period: float) -> dict[int, tuple[int, int]]:
     """Announcements and withdrawals by the number of their part."""
     texts = {
         "prefix": ",".join(prefixes),

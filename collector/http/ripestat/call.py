@@ -56,14 +56,14 @@ class Spanned(OfResource):
     endtime: str | None = Field(None, max_length=100, description="As there; without it, now.")
 
 
-class Span(NamedTuple):
+class TimeRange(NamedTuple):
     """A range of time."""
 
     start: datetime
     end: datetime
 
 
-def span_of(wanted: Spanned, default: timedelta = _WEEKS) -> Span:
+def span_of(wanted: Spanned, default: timedelta = _WEEKS) -> TimeRange:
     """The range of time that a call is about.
 
     Raises:
@@ -73,7 +73,7 @@ def span_of(wanted: Spanned, default: timedelta = _WEEKS) -> Span:
     start = parse_time(wanted.starttime) or end - default
     if start >= end:
         raise UsageError(f"starttime ({wanted.starttime}) is not before endtime ({wanted.endtime})", "swap them")
-    return Span(start, end)
+    return TimeRange(start, end)
 
 
 class Resource(NamedTuple):

@@ -19,12 +19,12 @@ router = APIRouter()
 _BGPLAY, _UPDATES = timedelta(hours=8), timedelta(hours=48)
 
 
-class _Events(Spanned):
+class _BgpUpdates(Spanned):
     rrcs: str | None = Field(None, max_length=200, description="Only of these collectors, by their numbers: 0,1.")
 
 
 @router.get("/bgplay/data.json", summary="What happened to a prefix, for BGPlay")
-async def bgplay(asked: Asked, wanted: Annotated[_Events, Query()]) -> JSONResponse:
+async def bgplay(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
     """How routes stood at the begin of a time (by default the last 8 hours), and what happened then."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -57,7 +57,7 @@ async def bgplay(asked: Asked, wanted: Annotated[_Events, Query()]) -> JSONRespo
 
 
 @router.get("/bgp-updates/data.json", summary="Announcements and withdrawals of a prefix or an AS")
-async def bgp_updates(asked: Asked, wanted: Annotated[_Events, Query()]) -> JSONResponse:
+async def bgp_updates(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
     """Announcements and withdrawals in a range of time (by default the last 48 hours), in their order."""
 
     async def work(call: Call) -> dict[str, Any]:

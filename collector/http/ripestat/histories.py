@@ -12,25 +12,25 @@ from pydantic import Field
 
 from bgpledger import HistoryEntry, Route
 from collector.http.asking import Asked
-from collector.http.ripestat.call import Call, Span, Spanned, answer, parse_resource, span_of
+from collector.http.ripestat.call import Call, Spanned, TimeRange, answer, parse_resource, span_of
 from collector.http.ripestat.sources import Sources, path_of
 from collector.http.ripestat.timeline import Timeline, timeline
 
 router = APIRouter()
 
 
-class _History(Spanned):
+class _RoutingHistory(Spanned):
     min_peers: int = Field(1, ge=1, description="How many peers have to see a route at least; in RIPEstat 10.")
     max_rows: int = Field(3000, ge=1, description="No more origins are shown after so many prefixes.")
     include_first_hop: bool = Field(default=False, description="The AS before the origin as well.")
     normalise_visibility: bool = Field(default=False, description="The part of all peers that saw it, as well.")
 
 
-class _Announced(Spanned):
+class _AnnouncedPrefixes(Spanned):
     min_peers_seeing: int = Field(1, ge=1, description="How many peers have to see a prefix at least; in RIPEstat 10.")
 
 
-class Seen(NamedTuple):
+class SeenOrigin(NamedTuple):
     """How long a prefix was seen with one origin without a break, by enough peers."""
 
     origin: str
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
 
 
 @router.get("/routing-history/data.json", summary="Who originated a prefix, and when")
-async def routing_history(asked: Asked, wanted: Annotated[_History, Query()]) -> JSONResponse:
+async def routing_history(asked: Asked, wanted: Annotated[_RoutingHistory, Query()]) -> JSONResponse:
     """The origins of a prefix, or the prefixes of an AS, with the times in which they were seen.
 
     Without a starttime, from the archive's begin on.
@@ -53,7 +53,7 @@ async def routing_history(asked: Asked, wanted: Annotated[_History, Query()]) ->
         sources = await Sources.known(call)
         span = span_of(wanted)
         if wanted.starttime is None and sources.since and sources.since < span.end:
-            span = Span(sources.since, span.end)
+            span = TimeRange(sources.since, span.end)
         hops = 2 if wanted.include_first_hop else 1
         found = list(seen(call, await timeline(call, resource, span), span, wanted.min_peers, hops=hops))
         peers = _full_peers(sources)
@@ -92,7 +92,7 @@ async def routing_history(asked: Asked, wanted: Annotated[_History, Query()]) ->
 
 
 @router.get("/announced-prefixes/data.json", summary="The prefixes that an AS originated, and when")
-async def announced_prefixes(asked: Asked, wanted: Annotated[_Announced, Query()]) -> JSONResponse:
+async def announced_prefixes(asked: Asked, wanted: Annotated[_AnnouncedPrefixes, Query()]) -> JSONResponse:
     """The prefixes of an AS in a range of time (by default two weeks), with the times in which they were seen."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -116,7 +116,7 @@ async def announced_prefixes(asked: Asked, wanted: Annotated[_Announced, Query()
     return await answer("announced-prefixes", "1.2", asked, wanted, work)
 
 
-def seen(call: Call, found: Timeline, span: Span, least: int, *, hops: int = 1) -> Iterator[Seen]:
+def seen(call: Call, found: Timeline, span: TimeRange, least: int, *, hops: int = 1) -> Iterator[SeenOrigin]:
     """When each prefix was seen with which origin, by the begin.
 
     Args:
@@ -132,7 +132,7 @@ def seen(call: Call, found: Timeline, span: Span, least: int, *, hops: int = 1) 
         return " ".join(map(str, path[-hops:]))
 
     now = datetime.now(UTC)
-    watch = _Watch(least)
+    watch = _Visibility(least)
     for route in found.initial:
         if route.prefix:
             watch.see(span.start, found.sources.id(route), route.prefix, origin_of(route))
@@ -141,7 +141,7 @@ def seen(call: Call, found: Timeline, span: Span, least: int, *, hops: int = 1) 
     yield from sorted(watch.ended(min(span.end, now)), key=lambda one: (one.start, one.prefix))
 
 
-class _Watch:
+class _Visibility:
     """Who sees a prefix with which origin."""
 
     def __init__(self, least: int) -> None:
@@ -149,7 +149,7 @@ class _Watch:
         self._origins: dict[tuple[str, str], str] = {}
         self._seeing: dict[tuple[str, str], set[str]] = {}
         self._open: dict[tuple[str, str], tuple[datetime, int]] = {}
-        self._done: list[Seen] = []
+        self._done: list[SeenOrigin] = []
 
     def see(self, ts: datetime, source: str, prefix: str, origin: str | None) -> None:
         """A peer sees another origin from now on, or none."""
@@ -173,13 +173,13 @@ class _Watch:
                 self._open[name] = start, max(most, peers)
             else:
                 del self._open[name]
-                self._done.append(Seen(origin, prefix, start, ts, most))
+                self._done.append(SeenOrigin(origin, prefix, start, ts, most))
         elif peers >= self._least:
             self._open[name] = ts, peers
 
-    def ended(self, end: datetime) -> list[Seen]:
+    def ended(self, end: datetime) -> list[SeenOrigin]:
         """All that was seen, up to the end of the time that is asked about."""
-        going = [Seen(origin, prefix, start, end, most) for (origin, prefix), (start, most) in self._open.items()]
+        going = [SeenOrigin(origin, prefix, start, end, most) for (origin, prefix), (start, most) in self._open.items()]
         return [*self._done, *going]
 
 

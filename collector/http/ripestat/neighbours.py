@@ -20,13 +20,13 @@ Side = dict[int, list[Route]]
 """The neighbours on one side of an AS, and the routes that come through both."""
 
 
-class _Neighbours(OfResource):
+class _AsnNeighbours(OfResource):
     query_time: str | None = Field(None, max_length=100, description="The moment; without it, now.")
     lod: int = Field(0, ge=0, le=1, description="1: with the AS paths; of version 4.1.")
 
 
 @router.get("/asn-neighbours/data.json", summary="The ASes beside one in AS paths")
-async def asn_neighbours(asked: Asked, wanted: Annotated[_Neighbours, Query()]) -> JSONResponse:
+async def asn_neighbours(asked: Asked, wanted: Annotated[_AsnNeighbours, Query()]) -> JSONResponse:
     """The ASes beside one in the AS paths of the routes of a moment: left of it towards us, right away from us."""
 
     async def work(call: Call) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from collector.http.ripestat.states import standing
 router = APIRouter()
 
 
-class _Peers(Common):
+class _RisPeers(Common):
     query_time: str | None = Field(None, max_length=100, description="The moment; without it, now.")
 
 
@@ -31,7 +31,7 @@ class _Status(OfResource):
 
 
 @router.get("/ris-peers/data.json", summary="The peers of each collector, and how many routes each has")
-async def ris_peers(asked: Asked, wanted: Annotated[_Peers, Query()]) -> JSONResponse:
+async def ris_peers(asked: Asked, wanted: Annotated[_RisPeers, Query()]) -> JSONResponse:
     """The peers of each collector, with the routes of theirs that stood at a moment."""
 
     async def work(call: Call) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from bgpledger import HistoryEntry, PeerSession, Route, parse_filter
-from collector.http.ripestat.call import Call, Resource, Span
+from collector.http.ripestat.call import Call, Resource, TimeRange
 from collector.http.ripestat.sources import Sources
 from schemas.scalars import spoken
 
@@ -39,7 +39,7 @@ class Timeline:
     """In the order of time."""
 
 
-async def prefixes_of(call: Call, resource: Resource, span: Span) -> tuple[str, ...]:
+async def prefixes_of(call: Call, resource: Resource, span: TimeRange) -> tuple[str, ...]:
     """The prefixes that a resource is: of an address its longest matches, of an AS those that it originated."""
     found = dict.fromkeys(resource.prefixes)
     for address in resource.addresses:
@@ -57,7 +57,7 @@ async def prefixes_of(call: Call, resource: Resource, span: Span) -> tuple[str, 
     return tuple(found)[:_MOST_PREFIXES]
 
 
-async def timeline(call: Call, resource: Resource, span: Span) -> Timeline:
+async def timeline(call: Call, resource: Resource, span: TimeRange) -> Timeline:
     """What happened to a resource; what is not known of it is told."""
     sources = await Sources.known(call)
     prefixes = await prefixes_of(call, resource, span)
@@ -84,7 +84,7 @@ def _known(moment: datetime) -> datetime:
     return min(moment, datetime.now(UTC))
 
 
-def _with_session_ends(found: Timeline, entries: Sequence[HistoryEntry], span: Span) -> Iterator[Happened]:
+def _with_session_ends(found: Timeline, entries: Sequence[HistoryEntry], span: TimeRange) -> Iterator[Happened]:
     """Entries, and a withdrawal of each route that the end of its session took away."""
     standing: dict[str, dict[str, None]] = {}
     for route in found.initial:
@@ -112,7 +112,7 @@ def _with_session_ends(found: Timeline, entries: Sequence[HistoryEntry], span: S
             yield Happened(ts, "W", source, one.prefix, None)
 
 
-async def tell_of_gaps(call: Call, span: Span) -> None:
+async def tell_of_gaps(call: Call, span: TimeRange) -> None:
     """Say what was lost of what peers said in a range of time."""
     texts = {"start": span.start.isoformat(), "end": span.end.isoformat()}
     for gap in await call.all_of(call.archive.gaps(parse_filter(texts), deadline=call.deadline)):

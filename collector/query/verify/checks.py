@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
-from collector.query.verify.inventory import Inventory, Stream, Tally
+from collector.query.verify.inventory import CountedStream, Inventory, Tally
 from schemas.documents import COUNTED_CAUSES
 from schemas.keys import key_line
 from schemas.status import Finding
@@ -80,7 +80,7 @@ class Judgement:
         """Lines that have no document, and need none."""
         self._missing = 0
         """Lines that need one."""
-        self._gone: Counter[Stream] = Counter()
+        self._gone: Counter[CountedStream] = Counter()
         """Documents that sessions count and that may have expired."""
         self._nowhere = 0
         """Lines that went with a damaged part of the spool."""
@@ -177,28 +177,28 @@ class Judgement:
         After a reload it counts from 1 on again. Of each count there are then as many lines as of any higher one, or
         more: where there are fewer, some are missing, whatever order they came in.
         """
-        lost: Counter[Stream] = Counter()
-        unknown: set[Stream] = set()
+        lost: Counter[CountedStream] = Counter()
+        unknown: set[CountedStream] = set()
         for gap in self._claims.gaps:
             if gap.peer and gap.cause in COUNTED_CAUSES:
                 stream = self._inventory.stream(gap.line, gap.peer)
                 lost[stream] += gap.lines or 0
                 if gap.lines is None:
                     unknown.add(stream)
-        holes: Counter[Stream] = Counter()
+        holes: Counter[CountedStream] = Counter()
         for (stream, _pid), sets in self._inventory.counts.items():
             holes[stream] += sum(len(run) for numbers in sets for run in numbers.missing(1, numbers.top + 1))
         for stream in sorted((holes.keys() | lost.keys()) - unknown):
             if self._can_be_counted(stream):
                 yield from self._counter(stream, holes[stream], lost[stream])
 
-    def _can_be_counted(self, stream: Stream) -> bool:
+    def _can_be_counted(self, stream: CountedStream) -> bool:
         """Where messages expire, so does the word of which ExaBGP was which."""
         if not self._limits.messages:
             return True
         return stream.epoch > 0 and self._inventory.begins[stream.epoch - 1].second >= self._limits.messages
 
-    def _counter(self, stream: Stream, holes: int, lost: int) -> Iterator[Finding]:
+    def _counter(self, stream: CountedStream, holes: int, lost: int) -> Iterator[Finding]:
         gone = self._gone[stream] + self._missing
         if self._limits.keepalives:
             gone += self._inventory.opens[stream]
@@ -219,7 +219,7 @@ class Judgement:
                 " that they are lost",
             )
 
-    def _since(self, stream: Stream) -> str:
+    def _since(self, stream: CountedStream) -> str:
         return f" since line {self._inventory.begins[stream.epoch - 1].line}" if stream.epoch else ""
 
     # --- sums ---------------------------------------------------------------------------------------------------

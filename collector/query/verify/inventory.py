@@ -39,7 +39,7 @@ class Owner(NamedTuple):
         return cls(collector, collector_number(instance_name(collector, instance)))
 
 
-class Stream(NamedTuple):
+class CountedStream(NamedTuple):
     """The lines that ExaBGP counts together: of one neighbour, as long as that ExaBGP lives."""
 
     epoch: int
@@ -115,10 +115,10 @@ class Inventory:
     highest: int = -1
     """Of all lines, those that do not count as well."""
     tallies: dict[ObjectId, Tally] = field(default_factory=dict)
-    counts: dict[tuple[Stream, int | None], list[Numbers]] = field(default_factory=dict)
+    counts: dict[tuple[CountedStream, int | None], list[Numbers]] = field(default_factory=dict)
     """ExaBGP's counts, by its process number as well. A neighbour that was reloaded is counted from 1 again: what was
     seen twice goes into a second set, and so on."""
-    opens: Counter[Stream] = field(default_factory=Counter)
+    opens: Counter[CountedStream] = field(default_factory=Counter)
     """OPENs: each is followed by a KEEPALIVE, ahead of the session, that no session counts."""
     refused: Counter[str] = field(default_factory=Counter)
     """Lines by their peer's address that the store would not take: sessions count them."""
@@ -128,9 +128,9 @@ class Inventory:
         self._networks = [ipaddress.ip_network(one) for one in self.ranges]
         self._names: dict[str, str] = {}
 
-    def stream(self, line: int, address: str) -> Stream:
+    def stream(self, line: int, address: str) -> CountedStream:
         """The stream that a peer's line belongs to."""
-        return Stream(bisect_right(self._starts, line), self._name(address))
+        return CountedStream(bisect_right(self._starts, line), self._name(address))
 
     def see(self, collection: str, document: Document) -> None:
         """Take a document into account, if it is of this spool and of a line that counts."""

@@ -27,7 +27,7 @@ _BEGIN, _END = datetime.fromtimestamp(0, UTC), datetime(9999, 12, 31, tzinfo=UTC
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
 
 
-class Span(NamedTuple):
+class ExpectedSpan(NamedTuple):
     """From one time on, about so many documents are to be expected."""
 
     since: datetime
@@ -58,19 +58,19 @@ async def every_document(
             spans = _spans(own, "keepalives", many) if kind == "keepalive" else []
             async for document in _in_pieces(store, "messages", query, spans, many):
                 yield "messages", document
-    earliest = [Span(min(session["since"] for session in sessions), rejects)] if sessions else []
+    earliest = [ExpectedSpan(min(session["since"] for session in sessions), rejects)] if sessions else []
     async for document in _in_pieces(store, "rejects", {}, earliest, many // _OF_REJECTS, fields=_REJECT_FIELDS):
         yield "rejects", document
 
 
-def _spans(sessions: Iterable[Mapping[str, Any]], tally: str, many: int) -> list[Span]:
+def _spans(sessions: Iterable[Mapping[str, Any]], tally: str, many: int) -> list[ExpectedSpan]:
     """Where documents are to be expected; short sessions that follow each other are one span."""
-    spans: list[Span] = []
+    spans: list[ExpectedSpan] = []
     for session in sessions:
         if spans and spans[-1].documents + session[tally] <= many:
             spans[-1] = spans[-1]._replace(documents=spans[-1].documents + session[tally])
         else:
-            spans.append(Span(session["since"], session[tally]))
+            spans.append(ExpectedSpan(session["since"], session[tally]))
     return spans
 
 
@@ -78,13 +78,13 @@ async def _in_pieces(
     store: Store,
     collection: Collection,
     query: Mapping[str, Any],
-    spans: Sequence[Span],
+    spans: Sequence[ExpectedSpan],
     many: int,
     *,
     fields: Sequence[str] = _FIELDS,
 ) -> AsyncIterator[Document]:
-    starts = [Span(_BEGIN, 0), *spans]
-    for (begin, left), (end, _) in zip(starts, [*starts[1:], Span(_END, 0)], strict=True):
+    starts = [ExpectedSpan(_BEGIN, 0), *spans]
+    for (begin, left), (end, _) in zip(starts, [*starts[1:], ExpectedSpan(_END, 0)], strict=True):
         width = _SHORTEST
         while begin < end:
             # A session's tally tells how much there still is: where that is little, one piece holds all of it.

@@ -156,7 +156,7 @@ def _unknown(spool: Path, inventory: Inventory) -> Iterator[Finding]:
         )
 
 
-class _Sessions(NamedTuple):
+class _SessionSums(NamedTuple):
     counted: dict[ObjectId, Mapping[str, Any]]
     """Those that began below the acknowledged position, with their tallies as they were there."""
     behind: list[Finding]
@@ -164,9 +164,9 @@ class _Sessions(NamedTuple):
     """Every peer that ever said anything."""
 
 
-async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Sessions:
+async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _SessionSums:
     """The sessions; those that were up at the acknowledged position as the spool's note has them."""
-    found = _Sessions({}, [], set())
+    found = _SessionSums({}, [], set())
     async for one in store.find("sessions", {}, sort=_BY_KEY, fields=("collector", "peer", "since", *_TALLIES)):
         if Owner.of(one) in owners and key_line(one["_id"]) < spool.acknowledged:
             found.counted[one["_id"]] = one

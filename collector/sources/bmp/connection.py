@@ -48,7 +48,7 @@ class _Known:
     """The router's time of its last Peer Up or Peer Down."""
 
 
-class Connection:
+class RouterConnection:
     """One connection of a router.
 
     Args:

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from collector.sources.bmp import words
-from collector.sources.source import NONE, Effect, Loss, Resent
+from collector.sources.source import NONE, Effect, Loss, ResentTable
 from schemas.message import Counted, Dropped, Event, Peer, ReceiverStart, RouterEvent, StateChange, Update
 from schemas.stored import GapCause
 
@@ -51,7 +51,7 @@ class _View:
 
 
 @dataclass(slots=True)
-class _Session:
+class _ToldSession:
     """A peer's session, as the router told of it in a Peer Up."""
 
     ports: list[int]
@@ -62,12 +62,12 @@ class _Session:
 
 
 @dataclass(slots=True)
-class _Router:
+class _FollowedRouter:
     connected: bool = False
     since: datetime = _BEGIN
     """When its connection came up, or was lost."""
     looked: datetime = _BEGIN
-    sessions: dict[str, _Session] = field(default_factory=dict)
+    sessions: dict[str, _ToldSession] = field(default_factory=dict)
     """Those that are up, by the peer's name."""
     views: dict[str, _View] = field(default_factory=dict)
     """By the name of the peer with its table."""
@@ -77,10 +77,10 @@ class _Router:
         return (view for view in self.views.values() if view.peer.itself.name == name)
 
 
-_STATE = TypeAdapter(dict[str, _Router])
+_STATE = TypeAdapter(dict[str, _FollowedRouter])
 
 
-class Connections:
+class RouterContinuity:
     """Follows the records of one spool; see `collector.sources.source.Continuity`.
 
     Args:
@@ -128,8 +128,8 @@ class Connections:
             effect = effect._replace(losses=(*losses, *effect.losses))
         return effect
 
-    def _router(self, address: str) -> _Router:
-        return self._routers.setdefault(address, _Router())
+    def _router(self, address: str) -> _FollowedRouter:
+        return self._routers.setdefault(address, _FollowedRouter())
 
     def _anything_lost(self, since: datetime, cause: GapCause, reason: str | None) -> Iterator[Loss]:
         for router in self._routers.values():
@@ -137,7 +137,7 @@ class Connections:
                 view.coming = None
                 yield Loss(view.peer, since, None, cause, reason)
 
-    def _told(self, router: _Router, ts: datetime, counted: Counted) -> Effect:
+    def _told(self, router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
         message, kind = counted.message, counted.kind
         if isinstance(message, StateChange):
             return _up(router, ts, message) if message.state == "up" else _down(router, message)
@@ -149,7 +149,7 @@ class Connections:
         return _heard(router, ts, counted)
 
 
-def _lost(router: _Router, ts: datetime, reason: str) -> Iterator[Loss]:
+def _lost(router: _FollowedRouter, ts: datetime, reason: str) -> Iterator[Loss]:
     """A router's connection is lost."""
     if router.connected:
         router.connected, router.since = False, ts
@@ -158,7 +158,7 @@ def _lost(router: _Router, ts: datetime, reason: str) -> Iterator[Loss]:
             yield Loss(view.peer, view.heard, None, "router", reason)
 
 
-def _connected(router: _Router, ts: datetime) -> Iterator[Loss]:
+def _connected(router: _FollowedRouter, ts: datetime) -> Iterator[Loss]:
     """A router has connected: tables without sessions come at once, others behind their Peer Up."""
     lost, router.connected, router.since = router.since, True, ts
     for session in router.sessions.values():
@@ -175,7 +175,7 @@ def _comes(view: _View, lost: datetime, ts: datetime) -> Loss:
     return Loss(view.peer, lost, None, "router", _LOST_WORDS)
 
 
-def _up(router: _Router, ts: datetime, message: StateChange) -> Effect:
+def _up(router: _FollowedRouter, ts: datetime, message: StateChange) -> Effect:
     name, ports = message.peer.name, list((message.source.model_extra or {}).get("ports", ()))  # type: ignore[union-attr]
     known = router.sessions.get(name)
     if known is None or known.ports != ports:
@@ -186,14 +186,14 @@ def _up(router: _Router, ts: datetime, message: StateChange) -> Effect:
         _forget(router, name)
         received = (message.opens or {"received": {}})["received"]
         facts = {fact: received[fact] for fact in _FACTS if fact in received}
-        router.sessions[name] = _Session(ports, named=True, facts=facts)
+        router.sessions[name] = _ToldSession(ports, named=True, facts=facts)
         return ended
     losses = [] if known.named else [_comes(view, router.since, ts) for view in router.of(name)]
     known.named = True
     return Effect(losses, goes_on=True)
 
 
-def _down(router: _Router, message: StateChange) -> Effect:
+def _down(router: _FollowedRouter, message: StateChange) -> Effect:
     name = message.peer.name
     names = frozenset(view.peer.name for view in router.of(name)) - {name}
     _forget(router, name)
@@ -203,13 +203,13 @@ def _down(router: _Router, message: StateChange) -> Effect:
     return Effect(ended=end.reason, names=names, by=end.by)
 
 
-def _forget(router: _Router, name: str) -> None:
+def _forget(router: _FollowedRouter, name: str) -> None:
     for view in list(router.of(name)):
         del router.views[view.peer.name]
     router.sessions.pop(name, None)
 
 
-def _heard(router: _Router, ts: datetime, counted: Counted) -> Effect:
+def _heard(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
     """A router tells of routes, or mirrors what a peer said."""
     peer, message = counted.peer, counted.message
     if peer.rib is None and peer.name not in router.sessions:  # FRR mirrors on behind a Peer Down
@@ -235,17 +235,17 @@ def _heard(router: _Router, ts: datetime, counted: Counted) -> Effect:
             view.families.append(message.family)
         if view.coming and message.family not in view.come:
             view.come.append(message.family)
-            return effect._replace(resent=(Resent(peer.name, (message.family,), view.coming),))
+            return effect._replace(resent=(ResentTable(peer.name, (message.family,), view.coming),))
     return effect
 
 
-def _look(router: _Router, ts: datetime) -> tuple[list[Resent], frozenset[str]]:
+def _look(router: _FollowedRouter, ts: datetime) -> tuple[list[ResentTable], frozenset[str]]:
     """Tables that have come by now, and peers that are up no more."""
     resent = []
     for view in router.views.values():
         if view.coming and ts - view.heard >= QUIET:
             families = [family for family in view.families if family not in view.come]
-            resent.append(Resent(view.peer.name, families, view.coming))
+            resent.append(ResentTable(view.peer.name, families, view.coming))
             view.coming = None
     gone: set[str] = set()
     if router.connected and ts - router.since >= UNNAMED:
@@ -255,7 +255,7 @@ def _look(router: _Router, ts: datetime) -> tuple[list[Resent], frozenset[str]]:
     return resent, frozenset(gone)
 
 
-def _with(effect: Effect, resent: Iterable[Resent], gone: frozenset[str]) -> Effect:
+def _with(effect: Effect, resent: Iterable[ResentTable], gone: frozenset[str]) -> Effect:
     if resent:
         effect = effect._replace(resent=(*effect.resent, *resent))
     if gone and not effect.ended:

@@ -22,7 +22,7 @@ from collector.settings import BmpSettings
 from collector.settings.values import split_endpoint
 from collector.sources.bmp import events
 from collector.sources.bmp.md5 import sign
-from collector.sources.bmp.router import Router
+from collector.sources.bmp.router import RouterProtocol
 from collector.sources.bmp.routers import Routers
 from collector.sources.bmp.state import BmpState
 from collector.spool.framing import frame
@@ -45,7 +45,7 @@ class Sink(Protocol):
         """Take some."""
 
 
-class Receiver:
+class BmpReceiver:
     """All connections of one collector.
 
     Args:
@@ -120,8 +120,8 @@ class Receiver:
             raise
         return listener
 
-    def _accept(self) -> Router:
-        return Router(self._routers, self._put, self._may_come)
+    def _accept(self) -> RouterProtocol:
+        return RouterProtocol(self._routers, self._put, self._may_come)
 
     def _may_come(self, address: str) -> bool:
         given = ip_address(address)
@@ -156,7 +156,7 @@ class Receiver:
                 await router.left.wait()
             await sleep(next(waits), unless=stopping)
 
-    async def _connected(self, address: str, port: int) -> Router:
+    async def _connected(self, address: str, port: int) -> RouterProtocol:
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             sock.settimeout(0)
@@ -165,7 +165,7 @@ class Receiver:
             loop = asyncio.get_running_loop()
             await loop.sock_connect(sock, (address, port))
             _, router = await loop.create_connection(
-                lambda: Router(self._routers, self._put, lambda _address: True), sock=sock
+                lambda: RouterProtocol(self._routers, self._put, lambda _address: True), sock=sock
             )
         except BaseException:
             sock.close()

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import cast
 
 from collector.sources.bmp import events
-from collector.sources.bmp.connection import Connection, Fault
+from collector.sources.bmp.connection import Fault, RouterConnection
 from collector.sources.bmp.routers import MOST_CONNECTIONS, Routers
 
 FIRST_SECONDS = 60.0
@@ -24,7 +24,7 @@ _TOO_MANY = Fault(f"{MOST_CONNECTIONS} connections are open", "see who they are 
 _SILENT = Fault(f"it said nothing for {FIRST_SECONDS:g} s", "see what connects there: a router's BMP begins by itself")
 
 
-class Router(asyncio.Protocol):
+class RouterProtocol(asyncio.Protocol):
     """One connection.
 
     Args:
@@ -49,7 +49,7 @@ class Router(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername") or ("::", 0)
         self.address, self.port = str(ip_address(peer[0].partition("%")[0])), peer[1]
-        self.connection = Connection(_packed(self.address), self.port)
+        self.connection = RouterConnection(_packed(self.address), self.port)
         self._routers.open += 1
         if not self._may_come(self.address):
             self._refuse(_NOT_ALLOWED)

@@ -12,7 +12,7 @@ from collector.sources.bmp.connection import Fault
 from collector.sources.bmp.state import BmpState, ConnectedRouter, RefusedRouter
 
 if TYPE_CHECKING:
-    from collector.sources.bmp.router import Router
+    from collector.sources.bmp.router import RouterProtocol
 
 SAY_AGAIN_SECONDS = 600.0
 MOST_CONNECTIONS = 1000
@@ -29,14 +29,14 @@ class Routers:
 
     def __init__(self, log: logging.Logger) -> None:
         self.log = log
-        self.connected: dict[str, Router] = {}
+        self.connected: dict[str, RouterProtocol] = {}
         """By address: those that speak BMP."""
         self.open = 0
         """Connections, of strangers too."""
         self._refused: dict[str, RefusedRouter] = {}
         self._said: dict[str, float] = {}
 
-    def enter(self, router: Router) -> Fault | None:
+    def enter(self, router: RouterProtocol) -> Fault | None:
         """Let a router in that speaks BMP, in the place of its own connection before, if that is still open.
 
         Returns:
@@ -56,7 +56,7 @@ class Routers:
         self.connected[router.address] = router
         return None
 
-    def forget(self, router: Router) -> None:
+    def forget(self, router: RouterProtocol) -> None:
         """Take note that a router has left."""
         if self.connected.get(router.address) is router:
             del self.connected[router.address]

@@ -11,7 +11,7 @@ from collector.children import lives
 from collector.instances import Instance
 from collector.settings import Settings
 from collector.sources.bmp import words
-from collector.sources.bmp.continuity import SILENCE, Connections
+from collector.sources.bmp.continuity import SILENCE, RouterContinuity
 from collector.sources.bmp.decode import NAME, counted, decode
 from collector.sources.bmp.state import read_state
 from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere, StatelessDecoder
@@ -48,7 +48,7 @@ class BmpSource:
 
     def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
         """Begin to follow the routers' connections."""
-        return Connections(note)
+        return RouterContinuity(note)
 
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
         """What the peer's OPEN in a Peer Up says."""

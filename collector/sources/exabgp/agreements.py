@@ -24,7 +24,7 @@ _NAMES = {family_name(family): family for family in FAMILIES}
 
 
 @dataclass(slots=True)
-class _Peer:
+class _AgreedPeer:
     sent: str | None = None
     """ExaBGP's OPEN, in hexadecimal, until the peer's own has come."""
     as4: bool | None = None
@@ -37,7 +37,7 @@ class _AgreementsNote:
     """All that has to be remembered over a restart."""
 
     pid: int | None = None
-    peers: dict[str, _Peer] = field(default_factory=dict)
+    peers: dict[str, _AgreedPeer] = field(default_factory=dict)
     """By address."""
     counts: dict[str, int] = field(default_factory=dict)
     """The last line of a session, by neighbour: peers of a range share a count."""
@@ -116,7 +116,7 @@ class Agreements:
         if isinstance(message, Open):
             peer = _agreed(self._state.peers.get(address), message.wire)
         elif isinstance(message, Sent) and message.category == "open":
-            peer = _Peer(sent=message.wire.hex()) if message.wire else None
+            peer = _AgreedPeer(sent=message.wire.hex()) if message.wire else None
         elif message.kind == "negotiated" and address not in self._known:
             peer = _negotiated(message.detail)
         else:
@@ -128,7 +128,7 @@ class Agreements:
         if peer is not None:
             self._state.counts[name] = counter - 1
 
-    def _set(self, address: str, peer: _Peer | None) -> None:
+    def _set(self, address: str, peer: _AgreedPeer | None) -> None:
         self._known.pop(address, None)
         if peer is None:
             self._state.peers.pop(address, None)
@@ -144,22 +144,22 @@ class Agreements:
             self._set(address, None)
 
 
-def _agreed(before: _Peer | None, theirs: bytes | None) -> _Peer | None:
+def _agreed(before: _AgreedPeer | None, theirs: bytes | None) -> _AgreedPeer | None:
     if theirs is None or before is None or before.sent is None:
         return None
     try:
         both = agreed(bytes.fromhex(before.sent), theirs)
     except ValueError:
         return None
-    return _Peer(as4=both.as4, add_path=sorted(both.add_path))
+    return _AgreedPeer(as4=both.as4, add_path=sorted(both.add_path))
 
 
-def _negotiated(said: Mapping[str, Any]) -> _Peer | None:
+def _negotiated(said: Mapping[str, Any]) -> _AgreedPeer | None:
     as4, add_path = said.get("asn4"), said.get("add_path")
     received = add_path.get("receive") if isinstance(add_path, dict) else None
     if not isinstance(as4, bool) or not isinstance(received, list) or not all(one in _NAMES for one in received):
         return None
-    return _Peer(as4=as4, add_path=sorted(_NAMES[one] for one in received))
+    return _AgreedPeer(as4=as4, add_path=sorted(_NAMES[one] for one in received))
 
 
 def _abilities(as4: bool, add_path: Iterable[Family]) -> Abilities:

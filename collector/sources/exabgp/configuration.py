@@ -30,7 +30,7 @@ _LONGEST_PASSWORD = 80
 _UNQUOTABLE = re.compile(r"""[^ -~]|["'\\]""")
 
 
-class _Place(NamedTuple):
+class _OurEnd(NamedTuple):
     """Our end of a session.
 
     `checks` says whether the kernel checks the TTL of connections that the peer makes as well.
@@ -154,7 +154,7 @@ def unchecked_peers(settings: Settings) -> list[PeerSettings]:
     ]
 
 
-def _neighbor(peer: PeerSettings, place: _Place, bgp: BgpSettings, *, show_secrets: bool) -> str:
+def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, show_secrets: bool) -> str:
     lines: list[str | None] = [
         # For people who read the file. It unescapes before it looks for quotes, so a quote would end the string.
         f'description "{_UNQUOTABLE.sub("?", peer.description)}";' if peer.description else None,
@@ -238,7 +238,7 @@ def _least_ttl(peer: PeerSettings) -> int | None:
 # --- where our end is -----------------------------------------------------------------------------------------------
 
 
-def _places(settings: Settings) -> list[_Place]:
+def _places(settings: Settings) -> list[_OurEnd]:
     """Our end of each peer's session, in their order.
 
     Neighbours that listen on the same address share one socket, and the last `incoming-ttl` holds for all of them: one
@@ -261,7 +261,7 @@ def _places(settings: Settings) -> list[_Place]:
                 "let us connect to it (passive = false), or give the two different local_addresses",
             )
         checks = bool(peer.ttl_security) and listens and agreed
-        places.append(_Place(local, listens and (checks or not peer.ttl_security), checks))
+        places.append(_OurEnd(local, listens and (checks or not peer.ttl_security), checks))
     return places
 
 

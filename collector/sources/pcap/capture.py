@@ -28,7 +28,7 @@ _LONGEST: Final = 2**24
 _SECOND: Final = 1_000_000_000
 
 
-class Packet(NamedTuple):
+class CapturedPacket(NamedTuple):
     """One packet, as the capture has it."""
 
     time: int
@@ -48,7 +48,7 @@ class _Interface:
 
 
 @dataclass
-class _Section:
+class _CaptureSection:
     """What holds until the next section header."""
 
     order: str
@@ -81,7 +81,7 @@ class CaptureReader:
         """Bytes of the unpacked file ahead of the buffer."""
         self._packets = 0
 
-    def packets(self) -> Iterator[Packet]:
+    def packets(self) -> Iterator[CapturedPacket]:
         """Its packets, in their order.
 
         Raises:
@@ -98,7 +98,7 @@ class CaptureReader:
 
     # --- pcap -------------------------------------------------------------------------------------------------------
 
-    def _pcap(self, order: str, unit: int) -> Iterator[Packet]:
+    def _pcap(self, order: str, unit: int) -> Iterator[CapturedPacket]:
         header = self._take(20)
         link = struct.unpack_from(f"{order}I", header, 16)[0] & 0xFFFF  # above stands the length of the FCS
         layout = struct.Struct(f"{order}IIII")
@@ -108,7 +108,7 @@ class CaptureReader:
 
     # --- pcapng -----------------------------------------------------------------------------------------------------
 
-    def _pcapng(self) -> Iterator[Packet]:
+    def _pcapng(self) -> Iterator[CapturedPacket]:
         section = self._begin_section()
         time: int | None = None
         while head := self._take(8, may_end=True):
@@ -125,7 +125,7 @@ class CaptureReader:
                 time = packet.time
                 yield packet
 
-    def _begin_section(self, length: bytes = b"") -> _Section:
+    def _begin_section(self, length: bytes = b"") -> _CaptureSection:
         """Read a section header block, whose type, and perhaps length, has been read."""
         length = length or self._take(4)
         order = _BYTE_ORDERS.get(self._take(4))
@@ -135,9 +135,9 @@ class CaptureReader:
         if size < 28 or size % 4:
             self._damaged(f"has a section header of {size} bytes")
         self._take(self._checked(size) - 12)
-        return _Section(order)
+        return _CaptureSection(order)
 
-    def _block(self, section: _Section, kind: int, body: bytes, time: int | None) -> Packet | None:
+    def _block(self, section: _CaptureSection, kind: int, body: bytes, time: int | None) -> CapturedPacket | None:
         """The packet in a block; None in those of other types."""
         if kind == _INTERFACE:
             section.interfaces.append(self._interface(section.order, body))
@@ -178,7 +178,7 @@ class CaptureReader:
                 break
         return found
 
-    def _interface_of(self, section: _Section, number: int) -> _Interface:
+    def _interface_of(self, section: _CaptureSection, number: int) -> _Interface:
         if number >= len(section.interfaces):
             self._damaged(f"has a packet of interface {number}, which it does not describe")
         return section.interfaces[number]
@@ -191,9 +191,9 @@ class CaptureReader:
 
     # --- bytes ------------------------------------------------------------------------------------------------------
 
-    def _packet(self, time: int, link: int, data: bytes) -> Packet:
+    def _packet(self, time: int, link: int, data: bytes) -> CapturedPacket:
         self._packets += 1
-        return Packet(time, link, data)
+        return CapturedPacket(time, link, data)
 
     def _checked(self, length: int) -> int:
         if length > _LONGEST:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from collector.bgp.mrt import CutError
-from collector.sources.pcap.capture import Packet
-from collector.sources.pcap.framing import Found, Framing, Lost
-from collector.sources.pcap.segments import ACK, FIN, RST, SYN, Segment, Segments
-from collector.sources.pcap.streams import Bytes, Hole, Stream
+from collector.sources.pcap.capture import CapturedPacket
+from collector.sources.pcap.framing import FramedMessage, Framing, Lost
+from collector.sources.pcap.segments import ACK, FIN, RST, SYN, Segments, TcpSegment
+from collector.sources.pcap.streams import Bytes, MissingBytes, TcpStream
 
 _MOST_BEGINS: Final = 2**16
 
@@ -23,14 +23,14 @@ class Ended(NamedTuple):
     time: int
 
 
-class Said(NamedTuple):
+class EndSaid(NamedTuple):
     """What one end said, or was lost of it; of `Ended`, either end."""
 
     connection: int
     """Its number in the capture, in the order in which their first data came."""
     sender: End
     receiver: End
-    what: Found | Lost | Ended
+    what: FramedMessage | Lost | Ended
 
 
 class _Direction:
@@ -38,23 +38,23 @@ class _Direction:
 
     def __init__(self, sender: End, receiver: End, begin: int | None) -> None:
         self.sender, self.receiver = sender, receiver
-        self.stream = Stream()
+        self.stream = TcpStream()
         self.framing = Framing(begins=begin is not None)
         if begin is not None:
             self.stream.begin(begin)
 
-    def framed(self, pieces: Iterable[Bytes | Hole]) -> Iterator[Found | Lost]:
+    def framed(self, pieces: Iterable[Bytes | MissingBytes]) -> Iterator[FramedMessage | Lost]:
         for piece in pieces:
             yield from self.framing.take(piece)
 
 
-class _Connection:
+class _CapturedConnection:
     def __init__(self, number: int, directions: tuple[_Direction, _Direction]) -> None:
         self.number = number
         self.directions = {one.sender: one for one in directions}
         self.is_over = False
 
-    def take(self, time: int, segment: Segment) -> Iterator[Said]:
+    def take(self, time: int, segment: TcpSegment) -> Iterator[EndSaid]:
         here, there = self.directions[segment.source], self.directions[segment.destination]
         if segment.data:
             yield from self._said(here, here.stream.take(time, segment.sequence, segment.data))
@@ -67,32 +67,32 @@ class _Connection:
             yield from self.conclude(time)
         if not self.is_over and (segment.flags & RST or here.stream.has_ended or there.stream.has_ended):
             self.is_over = True
-            yield Said(self.number, here.sender, here.receiver, Ended(time))
+            yield EndSaid(self.number, here.sender, here.receiver, Ended(time))
 
-    def conclude(self, time: int) -> Iterator[Said]:
+    def conclude(self, time: int) -> Iterator[EndSaid]:
         """What is left where nothing more comes."""
         for one in self.directions.values():
             yield from self._said(one, one.stream.conclude(time))
             for lost in one.framing.conclude():
-                yield Said(self.number, one.sender, one.receiver, lost)
+                yield EndSaid(self.number, one.sender, one.receiver, lost)
 
-    def _said(self, one: _Direction, pieces: Iterable[Bytes | Hole]) -> Iterator[Said]:
+    def _said(self, one: _Direction, pieces: Iterable[Bytes | MissingBytes]) -> Iterator[EndSaid]:
         for what in one.framed(pieces):
-            yield Said(self.number, one.sender, one.receiver, what)
+            yield EndSaid(self.number, one.sender, one.receiver, what)
 
 
-class Connections:
+class CapturedConnections:
     """Takes packets; gives what the ends of BGP connections say, in the order in which it is there whole."""
 
     def __init__(self) -> None:
         self.segments = Segments()
         self._begins: dict[tuple[End, End], int] = {}
         """The number of each SYN whose connection has not said anything yet."""
-        self._connections: dict[frozenset[End], _Connection] = {}
+        self._connections: dict[frozenset[End], _CapturedConnection] = {}
         self._number = 0
         self._time = 0
 
-    def follow(self, packets: Iterable[Packet]) -> Iterator[Said]:
+    def follow(self, packets: Iterable[CapturedPacket]) -> Iterator[EndSaid]:
         """All that is said in these packets; what is left of connections that they do not end comes last.
 
         Raises:
@@ -112,7 +112,7 @@ class Connections:
         if fault is not None:
             raise fault
 
-    def _take(self, time: int, segment: Segment) -> Iterator[Said]:
+    def _take(self, time: int, segment: TcpSegment) -> Iterator[EndSaid]:
         key = frozenset((segment.source, segment.destination))
         if segment.flags & SYN:
             yield from self._begin(time, key, segment)
@@ -123,7 +123,7 @@ class Connections:
         if connection is not None:
             yield from connection.take(time, segment)
 
-    def _begin(self, time: int, key: frozenset[End], segment: Segment) -> Iterator[Said]:
+    def _begin(self, time: int, key: frozenset[End], segment: TcpSegment) -> Iterator[EndSaid]:
         way = segment.source, segment.destination
         if self._begins.get(way) == segment.sequence:
             return  # sent again
@@ -135,10 +135,10 @@ class Connections:
         if before := self._connections.pop(key, None):
             yield from before.conclude(time)
             if not before.is_over:
-                yield Said(before.number, *way, Ended(time))
+                yield EndSaid(before.number, *way, Ended(time))
 
-    def _opened(self, segment: Segment) -> _Connection:
+    def _opened(self, segment: TcpSegment) -> _CapturedConnection:
         self._number += 1
         ends = segment.source, segment.destination
         one, other = (_Direction(*way, self._begins.get(way)) for way in (ends, ends[::-1]))
-        return _Connection(self._number, (one, other))
+        return _CapturedConnection(self._number, (one, other))

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from collector.bgp.messages import EXTENDED_LENGTH, HEADER_LENGTH, MARKER, MAXIMUM_LENGTH
-from collector.sources.pcap.streams import Bytes, Hole
+from collector.sources.pcap.streams import Bytes, MissingBytes
 
 _TYPES: Final = range(1, 6)
 _MOST_REMAINS: Final = 2**16
 
 
-class Found(NamedTuple):
+class FramedMessage(NamedTuple):
     """A whole message."""
 
     time: int
@@ -44,9 +44,9 @@ class Framing:
         self._lacks = False
         """Whether there was a hole since the last whole message."""
 
-    def take(self, piece: Bytes | Hole) -> Iterator[Found | Lost]:
+    def take(self, piece: Bytes | MissingBytes) -> Iterator[FramedMessage | Lost]:
         """Take the next bytes, or a hole."""
-        if isinstance(piece, Hole):
+        if isinstance(piece, MissingBytes):
             self._lose(piece)
             return
         self._buffer += piece.data
@@ -63,7 +63,7 @@ class Framing:
                 break
             else:
                 data, self._buffer = self._buffer[:length], self._buffer[length:]
-                yield Found(piece.time, data)
+                yield FramedMessage(piece.time, data)
         if len(self._remains) > _MOST_REMAINS:
             yield from self._told(piece.time)
             self._reason = "no message begins in these bytes (RFC 4271 4.1)"
@@ -76,7 +76,7 @@ class Framing:
         if self._remains or self._searches:
             yield from self._told(self._time)
 
-    def _lose(self, hole: Hole) -> None:
+    def _lose(self, hole: MissingBytes) -> None:
         much = "some bytes" if hole.size is None else f"{hole.size} bytes"
         reason = f"the capture lacks {much} of the stream here"
         self._time = hole.time

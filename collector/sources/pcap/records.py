@@ -13,9 +13,9 @@ from collector.bgp.mrt import CutError, Frame
 from collector.bgp.open_messages import AS_TRANS
 from collector.errors import ReplayError
 from collector.sources.pcap.capture import CaptureReader
-from collector.sources.pcap.connections import Connections, End, Ended, Said
-from collector.sources.pcap.framing import Found, Lost
-from collector.sources.pcap.sessions import Session
+from collector.sources.pcap.connections import CapturedConnections, End, Ended, EndSaid
+from collector.sources.pcap.framing import FramedMessage, Lost
+from collector.sources.pcap.sessions import CapturedSession
 
 _BGP4MP_ET: Final = 17
 _HEADER: Final = struct.Struct(">IHHII")
@@ -36,7 +36,7 @@ class Capture:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._sessions: Mapping[int, Session] | None = None
+        self._sessions: Mapping[int, CapturedSession] | None = None
         self.unread_links: Mapping[int, int] = {}
         """Packets of link types that are not known here, by type."""
 
@@ -63,15 +63,15 @@ class Capture:
             self._sessions = self._surveyed()
         return CaptureRecords(self.path, on_read, self._sessions)
 
-    def _surveyed(self) -> Mapping[int, Session]:
-        connections = Connections()
-        found: dict[int, Session] = {}
+    def _surveyed(self) -> Mapping[int, CapturedSession]:
+        connections = CapturedConnections()
+        found: dict[int, CapturedSession] = {}
         fault: CutError | None = None
         try:
             for said in connections.follow(CaptureReader(self.path).packets()):
                 session = found.get(said.connection)
                 if session is None:
-                    session = found[said.connection] = Session((said.sender, said.receiver))
+                    session = found[said.connection] = CapturedSession((said.sender, said.receiver))
                 session.learn(said)
         except CutError as error:
             fault = error
@@ -93,10 +93,10 @@ class Capture:
         )
 
 
-class _Progress:
+class _ConnectionProgress:
     """How far a connection has come."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: CapturedSession) -> None:
         self.session = session
         self.said: dict[End, set[int]] = {end: set() for end in session.speakers}
         self.is_up = False
@@ -127,10 +127,10 @@ class CaptureRecords:
         sessions: what they have agreed on, by the number of their connection.
     """
 
-    def __init__(self, path: Path, on_read: Callable[[int], None], sessions: Mapping[int, Session]) -> None:
+    def __init__(self, path: Path, on_read: Callable[[int], None], sessions: Mapping[int, CapturedSession]) -> None:
         self._reader = CaptureReader(path, on_read)
         self._sessions = sessions
-        self._progress: dict[int, _Progress] = {}
+        self._progress: dict[int, _ConnectionProgress] = {}
 
     def frames(self) -> Iterator[Frame]:
         """A record for each message, for each change of a session's state, and for what is lost.
@@ -144,16 +144,16 @@ class CaptureRecords:
             offset += len(raw)
 
     def _records(self) -> Iterator[bytes]:
-        for said in Connections().follow(self._reader.packets()):
+        for said in CapturedConnections().follow(self._reader.packets()):
             progress = self._progress.get(said.connection)
             if progress is None:
-                progress = self._progress[said.connection] = _Progress(self._sessions[said.connection])
+                progress = self._progress[said.connection] = _ConnectionProgress(self._sessions[said.connection])
             yield from self._record(said, progress)
 
-    def _record(self, said: Said, progress: _Progress) -> Iterator[bytes]:
+    def _record(self, said: EndSaid, progress: _ConnectionProgress) -> Iterator[bytes]:
         what = said.what
-        way = _Way(progress.session, said.sender, said.receiver)
-        back = _Way(progress.session, said.receiver, said.sender)
+        way = _OneWay(progress.session, said.sender, said.receiver)
+        back = _OneWay(progress.session, said.receiver, said.sender)
         if isinstance(what, Ended):
             yield from self._down(what.time, progress, way, back)
         elif isinstance(what, Lost):
@@ -162,7 +162,9 @@ class CaptureRecords:
         else:
             yield from self._message(what, progress, way, back)
 
-    def _message(self, found: Found, progress: _Progress, way: _Way, back: _Way) -> Iterator[bytes]:
+    def _message(
+        self, found: FramedMessage, progress: _ConnectionProgress, way: _OneWay, back: _OneWay
+    ) -> Iterator[bytes]:
         kind = found.data[18]
         yield way.record(found.time, way.subtype(found.data), found.data)
         if progress.comes_up(way.sender, kind):
@@ -172,16 +174,16 @@ class CaptureRecords:
             yield back.record(found.time, _MESSAGE_LOCAL_AS4, found.data)
             yield from self._down(found.time, progress, way, back)
 
-    def _down(self, time: int, progress: _Progress, way: _Way, back: _Way) -> Iterator[bytes]:
+    def _down(self, time: int, progress: _ConnectionProgress, way: _OneWay, back: _OneWay) -> Iterator[bytes]:
         if progress.goes_down():
             for one in (way, back):
                 yield one.record(time, _STATE_CHANGE_AS4, struct.pack(">HH", _ESTABLISHED, _IDLE))
 
 
-class _Way(NamedTuple):
+class _OneWay(NamedTuple):
     """One direction of a session."""
 
-    session: Session
+    session: CapturedSession
     sender: End
     receiver: End
 

@@ -21,7 +21,7 @@ _MOST_FRAGMENTED: Final = 256
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 
-class Segment(NamedTuple):
+class TcpSegment(NamedTuple):
     """A TCP segment from or to the port of BGP."""
 
     source: tuple[str, int]
@@ -55,7 +55,7 @@ class Segments:
         self.unread_links: dict[int, int] = {}
         """Packets of link types that are not read here, by type."""
 
-    def read(self, link: int, data: bytes) -> Segment | None:
+    def read(self, link: int, data: bytes) -> TcpSegment | None:
         """The segment in a packet; None where there is none of BGP, or not yet."""
         packet = _behind_link(link, data)
         if packet is None:
@@ -145,7 +145,7 @@ def _ipv6(data: bytes) -> _Piece | None:
     return _Piece(data[8:24], data[24:40], kind, data[at:end], max(end - at, 0), fragment)
 
 
-def _segment(piece: _Piece) -> Segment | None:
+def _segment(piece: _Piece) -> TcpSegment | None:
     data = piece.data
     if len(data) < 20:
         return None
@@ -154,7 +154,7 @@ def _segment(piece: _Piece) -> Segment | None:
     if BGP_PORT not in ports or header < 20 or header > piece.length:
         return None
     family = socket.AF_INET if len(piece.source) == 4 else socket.AF_INET6
-    return Segment(
+    return TcpSegment(
         (socket.inet_ntop(family, piece.source), ports[0]),
         (socket.inet_ntop(family, piece.destination), ports[1]),
         int.from_bytes(data[4:8]),

@@ -12,8 +12,8 @@ from collector.bgp.decode import BadMessageError, decode_message
 from collector.bgp.families import FAMILIES, Family
 from collector.bgp.messages import HEADER_LENGTH, OPEN, UPDATE
 from collector.bgp.open_messages import Abilities, parse_open
-from collector.sources.pcap.connections import End, Said
-from collector.sources.pcap.framing import Found
+from collector.sources.pcap.connections import End, EndSaid
+from collector.sources.pcap.framing import FramedMessage
 
 _MOST_TRIED: Final = 1000
 """UPDATEs of one end by which is found out what its session has agreed on."""
@@ -26,7 +26,7 @@ _GUESSES: Final = tuple(
 
 
 @dataclass
-class Speaker:
+class CapturedSpeaker:
     """What is known of one end of a connection."""
 
     end: End
@@ -82,7 +82,7 @@ def _read(data: bytes, guess: Abilities) -> dict[str, Any] | None:
     return None if twice or "error" in said.get("attributes", {}) else said
 
 
-class Session:
+class CapturedSession:
     """What is known of one connection.
 
     Args:
@@ -90,17 +90,17 @@ class Session:
     """
 
     def __init__(self, ends: tuple[End, End]) -> None:
-        self.speakers = {end: Speaker(end) for end in ends}
+        self.speakers = {end: CapturedSpeaker(end) for end in ends}
 
     @property
     def is_opened(self) -> bool:
         """Whether the OPENs of both ends are there."""
         return all(one.opened for one in self.speakers.values())
 
-    def learn(self, said: Said) -> None:
+    def learn(self, said: EndSaid) -> None:
         """Take what was said into account."""
         speaker = self.speakers[said.sender]
-        if isinstance(said.what, Found) and not self.is_opened:
+        if isinstance(said.what, FramedMessage) and not self.is_opened:
             speaker.learn(said.what.data)
 
     def agreed(self, sender: End, receiver: End) -> Abilities:

@@ -22,7 +22,7 @@ class Bytes(NamedTuple):
     data: bytes
 
 
-class Hole(NamedTuple):
+class MissingBytes(NamedTuple):
     """Bytes that the capture does not have."""
 
     time: int
@@ -30,7 +30,7 @@ class Hole(NamedTuple):
     """None: how many cannot be known."""
 
 
-class Stream:
+class TcpStream:
     """Takes one direction's segments in the order of the capture; gives its bytes in theirs, each once."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Stream:
         """Take the number of its SYN."""
         self._next = sequence + 1
 
-    def take(self, time: int, sequence: int, data: bytes) -> list[Bytes | Hole]:
+    def take(self, time: int, sequence: int, data: bytes) -> list[Bytes | MissingBytes]:
         """Take a segment with data.
 
         Args:
@@ -69,7 +69,7 @@ class Stream:
             self._next = sequence
         at = self._number(sequence)
         if abs(at - self._next) > _WINDOW:
-            found = [*self.conclude(time), Hole(time, None)]
+            found = [*self.conclude(time), MissingBytes(time, None)]
             self._next, self._ends = sequence, None
             return [*found, *self.take(time, sequence, data)]
         if at == self._next and not self._waiting:
@@ -93,14 +93,14 @@ class Stream:
         if self._next is not None:
             self._acknowledged = max(self._acknowledged, self._number(number))
 
-    def settle(self, time: int) -> list[Bytes | Hole]:
+    def settle(self, time: int) -> list[Bytes | MissingBytes]:
         """What can be given now; a hole once it is certain that what it lacks does not come any more."""
         found = self._contiguous(time)
         while self._waiting and self._is_lost(time):
             found += [self._hole(time), *self._contiguous(time)]
         return found
 
-    def conclude(self, time: int) -> list[Bytes | Hole]:
+    def conclude(self, time: int) -> list[Bytes | MissingBytes]:
         """What can be given where nothing more comes."""
         found = self._contiguous(time)
         while self._waiting:
@@ -113,14 +113,14 @@ class Stream:
             return True
         return waited >= _COMES_AGAIN or self._waiting_bytes > _MOST_WAITING
 
-    def _hole(self, time: int) -> Hole:
+    def _hole(self, time: int) -> MissingBytes:
         begin = self._waiting[0][0]
         size = begin - (self._next or 0)
         self._next = begin
-        return Hole(time, size)
+        return MissingBytes(time, size)
 
-    def _contiguous(self, time: int) -> list[Bytes | Hole]:
-        found: list[Bytes | Hole] = []
+    def _contiguous(self, time: int) -> list[Bytes | MissingBytes]:
+        found: list[Bytes | MissingBytes] = []
         while self._waiting and self._next is not None and self._waiting[0][0] <= self._next:
             at, _then, data = heapq.heappop(self._waiting)
             self._waiting_bytes -= len(data)

@@ -42,7 +42,7 @@ _KINDS: Final = {
 }
 
 
-class _Said(NamedTuple):
+class _FedMessage(NamedTuple):
     """What came, and whose it is."""
 
     arrival: datetime
@@ -91,12 +91,12 @@ def _parsed(raw: bytes) -> tuple[datetime, dict[str, Any]]:
     return from_unix(float(found[1])), said
 
 
-def _said(arrival: datetime, said: dict[str, Any]) -> _Said:
+def _said(arrival: datetime, said: dict[str, Any]) -> _FedMessage:
     data = said["data"]
     host = str(data["host"]).lower().removesuffix(_DOMAIN)
     peer = Peer(address=normalise_address(data["peer"]), asn=int(data["peer_asn"]), router=host)
     told = from_unix(float(data["timestamp"]))
-    return _Said(arrival, data, peer, told if told <= arrival + _AHEAD else arrival)
+    return _FedMessage(arrival, data, peer, told if told <= arrival + _AHEAD else arrival)
 
 
 def _event(raw: bytes) -> Message:
@@ -110,7 +110,7 @@ def _event(raw: bytes) -> Message:
     return message.Dropped(**common, since=from_unix(line["since"]), **drop)
 
 
-def _message(said: _Said) -> Message:
+def _message(said: _FedMessage) -> Message:
     data = said.data
     common = {"ts": said.ts, "source": _SOURCE, "peer": said.peer}
     kind = _KINDS.get(data["type"])

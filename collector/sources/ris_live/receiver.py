@@ -26,7 +26,7 @@ _ALIVE_SECONDS = 20.0
 _ERROR = "ris_error"
 
 
-class Receiver:
+class RisLiveReceiver:
     """One connection after the other.
 
     Args:
