@@ -30,7 +30,7 @@ from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
 from collector.store.writes import Document as Document
-from collector.store.writes import DocumentChange, Refusal
+from collector.store.writes import DocumentChange, WriteRefusal
 from collector.turns import Turn
 from schemas.stored import (
     GapDocument,
@@ -186,7 +186,7 @@ class Store:
 
     # --- writes -------------------------------------------------------------------------------------------------
 
-    async def insert(self, collection: str, documents: Sequence[Document]) -> list[Refusal]:
+    async def insert(self, collection: str, documents: Sequence[Document]) -> list[WriteRefusal]:
         """Insert documents, those that are there already left as they are; durable when it returns.
 
         Returns:

@@ -66,7 +66,7 @@ _DATABASES = {121: "a validator", 171: "an index"}
 """DocumentValidationFailure, CannotIndexParallelArrays: our own validators and indexes take all that we write."""
 
 
-class Refusal(NamedTuple):
+class WriteRefusal(NamedTuple):
     """A document that can never be stored: its place in the batch, and why."""
 
     at: int
@@ -95,7 +95,7 @@ class _Writing(NamedTuple):
     narrowing: AbstractAsyncContextManager[Any]
 
 
-async def insert(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[Refusal]:
+async def insert(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[WriteRefusal]:
     """Insert documents; those whose `_id` is there already stay as they are.
 
     Args:
@@ -114,7 +114,9 @@ async def insert(collection: _Collection, documents: Sequence[Document], narrowi
     return await _write(_Writing(collection, _insert, narrowing), documents)
 
 
-async def replace(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[Refusal]:
+async def replace(
+    collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock
+) -> list[WriteRefusal]:
     """Put whole documents in the place of those with their `_id`, or insert them; else as `insert`."""
     return await _write(_Writing(collection, _replace, narrowing), documents)
 
@@ -131,17 +133,17 @@ def encoding_fault(document: Document) -> str | None:
     return refusals[0].reason if refusals else None
 
 
-def _encode(documents: Sequence[Document]) -> tuple[list[_Encoded], list[Refusal]]:
+def _encode(documents: Sequence[Document]) -> tuple[list[_Encoded], list[WriteRefusal]]:
     """Each document as it is sent: one that is too large would have the server refuse its whole batch."""
     encoded, refusals = [], []
     for at, document in enumerate(documents):
         try:
             raw = bson.encode(document)
         except (BSONError, DocumentTooLarge, OverflowError, RecursionError, UnicodeEncodeError) as error:
-            refusals.append(Refusal(at, f"BSON cannot hold it: {str(error)[:200]}"))
+            refusals.append(WriteRefusal(at, f"BSON cannot hold it: {str(error)[:200]}"))
             continue
         if len(raw) > MAX_BYTES:
-            refusals.append(Refusal(at, f"too large for MongoDB: {len(raw)} bytes of {MAX_BYTES}"))
+            refusals.append(WriteRefusal(at, f"too large for MongoDB: {len(raw)} bytes of {MAX_BYTES}"))
         else:
             encoded.append(_Encoded(at, RawBSONDocument(raw)))
     return encoded, refusals
@@ -158,12 +160,12 @@ async def _replace(collection: _Collection, encoded: Sequence[_Encoded]) -> None
     await collection.bulk_write(replacements, ordered=False)
 
 
-async def _write(way: _Writing, documents: Sequence[Document]) -> list[Refusal]:
+async def _write(way: _Writing, documents: Sequence[Document]) -> list[WriteRefusal]:
     encoded, refusals = _encode(documents)
     return sorted([*refusals, *await _write_some(way, encoded)])
 
 
-async def _write_some(way: _Writing, encoded: Sequence[_Encoded]) -> list[Refusal]:
+async def _write_some(way: _Writing, encoded: Sequence[_Encoded]) -> list[WriteRefusal]:
     try:
         return await _send(way, encoded)
     except AutoReconnect as error:
@@ -171,7 +173,7 @@ async def _write_some(way: _Writing, encoded: Sequence[_Encoded]) -> list[Refusa
             return await _narrow_closing(way, encoded, error)
 
 
-async def _send(way: _Writing, encoded: Sequence[_Encoded]) -> list[Refusal]:
+async def _send(way: _Writing, encoded: Sequence[_Encoded]) -> list[WriteRefusal]:
     """Write documents; what becomes of a connection that the server closes is left to the caller."""
     if not encoded:
         return []
@@ -186,7 +188,7 @@ async def _send(way: _Writing, encoded: Sequence[_Encoded]) -> list[Refusal]:
 
 async def _narrow(
     way: _Writing, encoded: Sequence[_Encoded], error: OperationFailure | DocumentTooLarge
-) -> list[Refusal]:
+) -> list[WriteRefusal]:
     """Find the documents for which a server refuses a whole command, and write the others."""
     if isinstance(error, OperationFailure):
         _raise_if_databases(way.collection.name, error.code, str(error))
@@ -195,11 +197,11 @@ async def _narrow(
     if len(encoded) == 1:
         # It may be the command that is not taken, whatever is in it: this one changes nothing, and tells.
         await way.collection.delete_one({"_id": ObjectId()})
-        return [Refusal(encoded[0].at, _reason(error, getattr(error, "code", None)))]
+        return [WriteRefusal(encoded[0].at, _reason(error, getattr(error, "code", None)))]
     return [refusal for half in _halves(encoded) for refusal in await _send(way, half)]
 
 
-async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: AutoReconnect) -> list[Refusal]:
+async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: AutoReconnect) -> list[WriteRefusal]:
     """Find the documents on which a server closes the connection, and write the others.
 
     A server that goes away closes it as well. So no document is blamed unless the server closes the connection on it
@@ -220,7 +222,9 @@ async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: Aut
             return await _send(way, encoded)
         except AutoReconnect as again:
             await _assert_works(way, again)
-    return [Refusal(encoded[0].at, _reason(f"it closes the connection on it, {len(CLOSING_PAUSES)} times more", None))]
+    return [
+        WriteRefusal(encoded[0].at, _reason(f"it closes the connection on it, {len(CLOSING_PAUSES)} times more", None))
+    ]
 
 
 async def _assert_works(way: _Writing, error: AutoReconnect) -> None:
@@ -242,7 +246,7 @@ def _halves(encoded: Sequence[_Encoded]) -> tuple[Sequence[_Encoded], Sequence[_
     return encoded[:middle], encoded[middle:]
 
 
-async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: BulkWriteError) -> list[Refusal]:
+async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: BulkWriteError) -> list[WriteRefusal]:
     """The documents that an unordered bulk write left out for good; anything else is the server's trouble."""
     details = error.details or {}
     if concern := details.get("writeConcernErrors"):
@@ -259,7 +263,7 @@ async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: Bu
         _raise_if_databases(collection.name, code, text)
         if code not in _DOCUMENTS_OWN:
             raise StoreUnavailableError(f"the store did not take a batch: {text[:200]} (code {code})")
-        refusals.append(Refusal(encoded[one["index"]].at, _reason(text, code)))
+        refusals.append(WriteRefusal(encoded[one["index"]].at, _reason(text, code)))
     await _assert_there(collection, duplicates)
     return refusals
 
