@@ -224,7 +224,7 @@ def test_an_object_that_says_its_last_words_after_another_has_begun_hides_nothin
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.keepalive())
     before, router.counter = router.counter, 0
-    feed.take(router.keepalive())
+    feed.take(router.line("state", state="connected"))
     router.counter = before
     feed.take(router.keepalive(), router.keepalive())
     assert feed.told == []

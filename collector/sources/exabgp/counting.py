@@ -17,12 +17,13 @@ is not known, and the gap says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from collector.sources.exabgp.counting_note import Counter, CountingNote, Former, Hole, Span
 from collector.sources.exabgp.neighbours import Neighbours
 from collector.sources.source import NONE, Effect, Loss
 from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, ReceiverStart, Reload, Shutdown
@@ -35,92 +36,27 @@ _TOLD_OF_NEWEST = frozenset(
     ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "packet")
 )
 """Kinds of lines that ExaBGP counts with the newest object of a neighbour, or that begin a session with it."""
-_ENDS_OF_SESSIONS = frozenset(("connected", "down"))
 _MOST_IN_PIPE = 2 * 2**20 // 200
 """Lines that are lost with a receiver at most: a full pipe and what it has just read, of ExaBGP's shortest lines."""
 _MOST_SPANS = 16
 """So many are remembered one by one."""
 
-# Plain dataclasses: their attributes change with every line, and pydantic would look at each change.
+_NOTE = TypeAdapter(CountingNote)
 
 
-@dataclass(slots=True)
-class _Counter:
-    """ExaBGP's count of lines of one neighbour; peers of a range share one."""
+class _Line(NamedTuple):
+    """What a line says of itself."""
 
+    number: int
+    """In the spool."""
+    ts: datetime
+    name: str
+    """Whose count it has: a peer's address, or a range."""
     asn: int
     count: int
-    ts: datetime
-    line: int = -1
-    """The number of its last line in the spool."""
-    left: bool = False
-    """Whether its session has been said to be down, so that the next one's messages are to be expected elsewhere."""
-    reloaded: int | None = None
-    """The first reload since it began: behind that line its neighbour may have another count."""
-    doubtful: bool = False
-    """Whether its last line may be one of the neighbour's newest object."""
-
-
-@dataclass(slots=True)
-class _Former:
-    """An ExaBGP that has ended, as far as we know."""
-
-    exabgp: int
-    incarnation: str | None = None
-    counters: dict[str, _Counter] = field(default_factory=dict)
-    before: dict[str, _Counter] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Hole:
-    """A time in which lines of anybody's are missing, for a known reason."""
-
-    since: datetime
-    until: datetime
-    cause: GapCause
-    line: int = -1
-    """Ahead of this one they are."""
-
-
-@dataclass(slots=True)
-class _Span:
-    """Lines ahead of one that are lost, or may be, and of which each neighbour's counts tell its own."""
-
-    line: int
-    most: int
-    """How many they are at most."""
-
-
-@dataclass(slots=True)
-class _CountingNote:
-    """All that has to be remembered over a restart."""
-
-    exabgp: int | None = None
-    """ExaBGP's process number."""
-    incarnation: str | None = None
-    """What tells it from another one with the same number."""
-    drained: bool = False
-    """Whether its receiver read its pipe to the end, or it said goodbye: nothing of its last words is lost."""
-    counters: dict[str, _Counter] = field(default_factory=dict)
-    """The newest of each neighbour, or range."""
-    before: dict[str, _Counter] = field(default_factory=dict)
-    """The one that the neighbour's session began with, where that is not the newest."""
-    former: _Former | None = None
-    died: int | None = None
-    """The last line with which a receiver began whose predecessor had not read everything."""
-    knows_all: bool = False
-    """Whether every neighbour of this ExaBGP is in `counters`: version 0.1 forgot them when one of them was reset."""
-    hole: _Hole | None = None
-    """The last one: what ExaBGP's counters miss around it, it has taken."""
-    spans: list[_Span] = field(default_factory=list)
-    """Where lines may be lost, since this ExaBGP began; the oldest ones together."""
-    reloads: int | None = None
-    """How many there were, as our receiver said last."""
-    reloaded: bool = False
-    """Whether there was one since this ExaBGP began."""
-
-
-_NOTE = TypeAdapter(_CountingNote)
+    kind: str | None
+    of_newest: bool
+    """Whether ExaBGP counts it with the newest object of the neighbour, whatever object the session began with."""
 
 
 class Counting:
@@ -132,7 +68,7 @@ class Counting:
     """
 
     def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
-        self._state = _NOTE.validate_python(note) if note else _CountingNote()
+        self._state = _NOTE.validate_python(note) if note else CountingNote()
         self._losses: list[Loss] = []
         self._counter_name = Neighbours(ranges).name_of
 
@@ -143,7 +79,7 @@ class Counting:
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
         """Remember that the spool has lost lines: their counts are missing here."""
-        self._state.hole = _Hole(since=since, until=until, cause="spool", line=line)
+        self._state.hole = Hole(since=since, until=until, cause="spool", line=line)
         self._may_lose(line, records)
         return True
 
@@ -153,7 +89,7 @@ class Counting:
         another = False
         if isinstance(message, Dropped):
             since = min(message.since, ts)
-            state.hole = _Hole(since=since, until=ts, cause="disk", line=line)
+            state.hole = Hole(since=since, until=ts, cause="disk", line=line)
             self._may_lose(line, message.lines)
             self._add(None, since, message.lines, "disk", message.reason)
         elif isinstance(message, ReceiverEnd | Shutdown):
@@ -193,13 +129,13 @@ class Counting:
     def _reloaded(self, line: int, reloads: int) -> None:
         state = self._state
         state.reloads, state.reloaded = reloads, True
-        for counter in (*state.counters.values(), *state.before.values()):
+        for counter in state.counters.values():
             if counter.reloaded is None:
                 counter.reloaded = line
 
     def _may_lose(self, line: int, most: int) -> None:
         spans = self._state.spans
-        spans.append(_Span(line, most))
+        spans.append(Span(line, most))
         if len(spans) > _MOST_SPANS:
             spans[1].most += spans.pop(0).most
 
@@ -220,26 +156,30 @@ class Counting:
             else:
                 self._another(counted.pid)
         if counted.counter is not None:
-            self._count(line, ts, counted)
+            self._count(self._line(line, ts, counted, counted.counter))
         if not (another or back or self._losses):
             return NONE
         return self._effect(ended=SILENCE if another else None, resumed={"exabgp_pid": counted.pid} if back else None)
 
-    def _count(self, line: int, ts: datetime, counted: Counted) -> None:
-        assert counted.counter is not None  # noqa: S101  # its caller has looked
+    def _line(self, number: int, ts: datetime, counted: Counted, count: int) -> _Line:
+        name, kind = self._counter_name(counted.peer.address), counted.kind
+        return _Line(number, ts, name, counted.peer.asn, count, kind, kind in _TOLD_OF_NEWEST)
+
+    def _count(self, line: _Line) -> None:
         self._state.drained = False
-        name = self._counter_name(counted.peer.address)
-        counter = self._continued(name, counted)
+        counter = self._continued(line)
+        in_doubt = counter is not None and self._is_ahead_of_loss(counter) and self._fits_another(counter, line)
         if counter is None:
-            counter = self._begun(ts, name, counted)
-        elif self._is_ahead_of_loss(counter) and self._fits_another(name, counter, counted):
-            self._lost(ts, name, counted, counter, None)
-            counter = self._doubted(name, counter, counted)
-        elif counted.counter > counter.count + 1:
-            lost = counted.counter - 1 - counter.count
-            self._lost(ts, name, counted, counter, lost)
-        counter.asn, counter.count, counter.ts, counter.line = counted.peer.asn, counted.counter, ts, line
-        self._follow_session(ts, name, counter, counted)
+            counter = self._begun(line)
+        elif in_doubt:
+            self._lost(line, counter, None)
+            counter = self._doubted(counter, line)
+        elif line.count > counter.count + 1:
+            self._lost(line, counter, line.count - 1 - counter.count)
+        counter.asn, counter.count, counter.ts, counter.line = line.asn, line.count, line.ts, line.number
+        if line.of_newest and not in_doubt:
+            self._settle(line.name, counter)
+        self._follow_session(counter, line)
 
     def _effect(self, ended: str | None, resumed: Mapping[str, Any] | None = None) -> Effect:
         losses, self._losses = self._losses, []
@@ -247,49 +187,46 @@ class Counting:
 
     # --- whose count it is --------------------------------------------------------------------------------------
 
-    def _only(self, counted: Counted) -> _Counter | None:
+    def _only(self, counted: Counted) -> Counter | None:
         """The only count that a line can go on with, as no other runs beside it and nothing may be lost since."""
         state = self._state
         name = self._counter_name(counted.peer.address)
         only = state.counters.get(name)
         if only is None or name in state.before or counted.pid != state.exabgp:
             return None
-        return None if state.spans and self._is_ahead_of_loss(only) else only
+        return None if self._is_ahead_of_loss(only) else only
 
-    def _continued(self, name: str, counted: Counted) -> _Counter | None:
+    def _candidates(self, line: _Line) -> list[Counter]:
+        """The counts that a line may go on with, the likeliest first."""
+        newest, before = self._state.counters.get(line.name), self._state.before.get(line.name)
+        if newest is None:
+            return []
+        if before is None:
+            return [newest]
+        if line.of_newest:
+            return [newest, before] if before.doubtful else [newest]
+        return [before, newest]
+
+    def _continued(self, line: _Line) -> Counter | None:
         """The count that a line goes on with; None if it begins one."""
-        newest, before = self._state.counters.get(name), self._state.before.get(name)
-        if newest is None or counted.counter is None:
-            return None
-        if before is None or counted.kind in _TOLD_OF_NEWEST:
-            if before and before.doubtful and counted.counter == before.count + 1 != newest.count + 1:
-                self._state.counters[name] = self._state.before.pop(name)
-                return before
-            return newest if counted.counter > newest.count else None
-        for counter in (before, newest):
-            if counted.counter == counter.count + 1:
-                return counter
-        likely = (newest, before) if before.left else (before, newest)
-        possible = [counter for counter in likely if counted.counter > counter.count]
-        explained = (one for one in possible if counted.counter - 1 - one.count <= self._most_lost(one.line))
-        return next(explained, possible[0] if possible else None)
+        possible = [counter for counter in self._candidates(line) if line.count > counter.count]
+        next_of = (counter for counter in possible if line.count == counter.count + 1)
+        explained = (one for one in possible if line.count - 1 - one.count <= self._most_lost(one.line))
+        return next(next_of, None) or next(explained, None) or next(iter(possible), None)
 
-    def _is_ahead_of_loss(self, counter: _Counter) -> bool:
+    def _is_ahead_of_loss(self, counter: Counter) -> bool:
         """Whether lines may be lost since its last one."""
         spans = self._state.spans
         return bool(spans) and counter.line < spans[-1].line
 
-    def _fits_another(self, name: str, counter: _Counter, counted: Counted) -> bool:
+    def _fits_another(self, counter: Counter, line: _Line) -> bool:
         """Whether a line may as well go on with another count than this one, and other lines be lost then."""
-        newest, before = self._state.counters[name], self._state.before.get(name)
-        others = [] if newest is counter else [(newest.count, newest.line)]
-        if before and before is not counter and counted.kind not in _TOLD_OF_NEWEST:
-            others.append((before.count, before.line))
-        if newest.reloaded is not None:
+        others = [(one.count, one.line) for one in self._candidates(line) if one is not counter]
+        newest = self._state.counters[line.name]
+        if newest.reloaded is not None:  # there may be a newer one, of which all is lost so far
             others.append((0, max(newest.line, newest.reloaded - 1)))
-        assert counted.counter is not None  # noqa: S101  # its caller has looked
         return any(
-            count != counter.count and 0 <= counted.counter - 1 - count <= self._most_lost(behind)
+            count != counter.count and 0 <= line.count - 1 - count <= self._most_lost(behind)
             for count, behind in others
         )
 
@@ -297,52 +234,58 @@ class Counting:
         """How many lines may be lost behind one, at most."""
         return sum(span.most for span in self._state.spans if span.line > behind)
 
-    def _doubted(self, name: str, counter: _Counter, counted: Counted) -> _Counter:
+    def _doubted(self, counter: Counter, line: _Line) -> Counter:
         """The count of a line that may go on with more than one, for the lines behind it."""
-        if counted.kind in _TOLD_OF_NEWEST and "/" not in name:  # the session may go on with the other one
-            self._state.before.setdefault(name, counter)
-            counter = self._state.counters[name] = replace(counter)
-        counter.doubtful = True
+        state = self._state
+        if not line.of_newest:
+            counter.doubtful = counter is state.before.get(line.name)
+        elif "/" not in line.name:  # the session may go on with the other one
+            state.before.setdefault(line.name, counter)
+            counter = state.counters[line.name] = replace(counter, doubtful=False)
         return counter
 
-    def _begun(self, ts: datetime, name: str, counted: Counted) -> _Counter:
-        """A count that begins here: a new neighbour's, or of the object that a reload made of it."""
+    def _settle(self, name: str, newest: Counter) -> None:
+        """A line that is counted with the newest object tells that this count is its, and the other one is not."""
         state = self._state
+        before = state.before.get(name)
+        if before is newest:
+            state.counters[name] = state.before.pop(name)
+        if before is not None:
+            before.doubtful = False
+
+    def _begun(self, line: _Line) -> Counter:
+        """A count that begins here: a new neighbour's, or of the object that a reload made of it."""
+        state, name = self._state, line.name
         old = state.counters.get(name)
         if old is not None:
             if name in state.before or "/" in name:
-                self._over(ts, name, counted, old)
+                self._over(line, old)
             else:
                 state.before[name] = old
         unseen = old is None and state.reloaded and bool(state.spans)
         if unseen and "/" not in name:  # its session may have begun with another object, of which all is lost so far
-            state.before[name] = _Counter(counted.peer.asn, 0, ts)
-        counter = state.counters[name] = _Counter(counted.peer.asn, 0, ts)
-        assert counted.counter is not None  # noqa: S101  # its caller has looked
-        if counted.counter > 1:
+            state.before[name] = Counter(line.asn, 0, line.ts)
+        counter = state.counters[name] = Counter(line.asn, 0, line.ts)
+        if line.count > 1:
             known = old is not None or (state.knows_all and not unseen)
-            self._lost(ts, name, counted, old, counted.counter - 1 if known else None)
+            self._lost(line, old, line.count - 1 if known else None)
         return counter
 
-    def _over(self, ts: datetime, name: str, counted: Counted, old: _Counter) -> None:
+    def _over(self, line: _Line, old: Counter) -> None:
         """A count has ended; if its last lines may be lost, nobody can count them."""
         if old.count and (cause := self._what_may_hide(old)):
-            self._lost(ts, name, counted, old, None, cause)
+            self._lost(line, old, None, cause)
 
-    def _follow_session(self, ts: datetime, name: str, counter: _Counter, counted: Counted) -> None:
-        """Remember where the messages of the neighbour's session are to be expected."""
-        before = self._state.before.get(name)
-        if before is None:
+    def _follow_session(self, counter: Counter, line: _Line) -> None:
+        """Forget the count of the session before when another one begins with the newest object."""
+        before = self._state.before.get(line.name)
+        if before is None or counter is before:
             return
-        if counted.kind in _ENDS_OF_SESSIONS:
-            before.left = True
-        elif counter is before:
-            before.left = False
-        elif counted.kind == "open" or (counted.kind not in _TOLD_OF_NEWEST and counter.count > 1):
-            del self._state.before[name]
-            self._over(ts, name, counted, before)
+        if line.kind == "open" or not line.of_newest:
+            del self._state.before[line.name]
+            self._over(line, before)
 
-    def _what_may_hide(self, old: _Counter) -> GapCause | None:
+    def _what_may_hide(self, old: Counter) -> GapCause | None:
         """Why last lines of a count that has ended may be lost; None if nothing suggests it."""
         state = self._state
         if state.hole and old.line < state.hole.line:
@@ -375,7 +318,7 @@ class Counting:
             if cause:
                 self._add(Peer(address=name, asn=newest.asn), newest.ts, None, cause)
         if state.exabgp is not None and state.counters:
-            state.former = _Former(state.exabgp, state.incarnation, state.counters, state.before)
+            state.former = Former(state.exabgp, state.incarnation, state.counters, state.before)
         state.exabgp, state.incarnation, state.drained = pid, None, False
         state.counters, state.before = {}, {}
         state.died, state.knows_all = None, True
@@ -383,19 +326,11 @@ class Counting:
 
     # --- gaps ---------------------------------------------------------------------------------------------------
 
-    def _lost(
-        self,
-        ts: datetime,
-        name: str,
-        counted: Counted,
-        last: _Counter | None,
-        lines: int | None,
-        cause: GapCause | None = None,
-    ) -> None:
-        peer = Peer(address=name, asn=counted.peer.asn)
-        self._add(peer, last.ts if last and last.count else None, lines, cause or self._cause(last, ts))
+    def _lost(self, line: _Line, last: Counter | None, lines: int | None, cause: GapCause | None = None) -> None:
+        after = last.ts if last and last.count else None
+        self._add(Peer(address=line.name, asn=line.asn), after, lines, cause or self._cause(last, line.ts))
 
-    def _cause(self, last: _Counter | None, ts: datetime) -> GapCause:
+    def _cause(self, last: Counter | None, ts: datetime) -> GapCause:
         hole = self._state.hole
         if hole and (last.line < hole.line if last else hole.since <= ts):
             return hole.cause

@@ -1,0 +1,154 @@
+"""Which ExaBGP a line is of, and why lines are missing; as `test_counting.py`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from collector.sources.exabgp.counting import SILENCE
+from schemas.message import Counted, Peer
+from tests.exabgp_counts import BEGIN, TWO, Lines
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+# --- another ExaBGP -------------------------------------------------------------------------------------------
+
+
+def test_another_exabgp_ends_all_that_the_one_before_had(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "end")]
+    assert lines.effect.ended == SILENCE
+    assert lines.says("up", 1, pid=101) == []
+    assert lines.says("up", 3, TWO, pid=101) == [(2, "pipe")]
+
+
+def test_another_exabgp_is_told_by_a_neighbours_line(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.says("up", 4, pid=101) == [(None, "end"), (3, "pipe")]
+    assert lines.effect.ended == SILENCE
+
+
+def test_behind_a_shutdown_nothing_is_missing(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.shuts_down() == []
+    assert lines.effect.ended == "ExaBGP was shut down"
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == []
+
+
+def test_a_line_behind_the_last_word_takes_it_back(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.receiver_ends()
+    lines.all_say("update", 4, 4)
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "end")]
+
+
+def test_a_first_line_behind_the_last_word_takes_it_back(lines: Lines) -> None:
+    lines.receiver_ends()
+    lines.all_say("up", 1, 1)
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "end")]
+
+
+def test_what_a_dead_receiver_may_have_had_of_the_exabgp_before(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.receiver_starts()
+    lines.receiver_ends()
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "pipe")]
+    assert lines.effect.losses[0].after == BEGIN + timedelta(seconds=3)
+
+
+def test_what_it_may_have_had_of_the_object_that_the_session_began_with(lines: Lines) -> None:
+    lines.two_objects()
+    lines.receiver_starts()
+    lines.all_say("down", 2, 2)
+    lines.receiver_ends()
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "pipe")]
+
+
+def test_an_exabgp_that_speaks_on_is_taken_up_again(lines: Lines) -> None:
+    lines.two_objects()
+    assert lines.says("up", 1, TWO, pid=101) == [(None, "end")]
+    assert lines.says("update", 6) == [(2, "pipe")]
+    assert lines.effect.resumed == {"exabgp_pid": 100}
+    assert lines.effect.ended is None
+    assert lines.says("down", 2) == []
+
+
+def test_an_exabgp_of_an_old_number_whose_counts_are_lower_is_another(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.says("up", 1, TWO, pid=101)
+    lines.says("up", 3)
+    assert lines.effect.resumed is None
+    assert lines.effect.ended == SILENCE
+
+
+def test_an_exabgp_of_an_old_number_whose_neighbour_is_new_is_another(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.says("up", 1, TWO, pid=101)
+    lines.says("up", 9, "192.0.2.3")
+    assert lines.effect.ended == SILENCE
+
+
+def test_another_exabgp_begins_without_reloads_and_losses(lines: Lines) -> None:
+    lines.all_say("update", 1, 3)
+    lines.reloads_once()
+    lines.receiver_starts()
+    lines.receiver_starts(pid=101, incarnation="boot/2")
+    assert lines.says("up", 3, pid=101) == [(2, "pipe")]
+    assert lines.says("update", 6, pid=101) == [(2, "pipe")]
+
+
+def test_one_number_and_another_incarnation_is_another_exabgp(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.receiver_starts(incarnation="boot/2") == [(None, "end")]
+
+
+@pytest.mark.parametrize("incarnation", ["boot/1", None])
+def test_the_same_number_and_no_other_incarnation_is_the_same_exabgp(lines: Lines, incarnation: str | None) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.receiver_starts(incarnation=incarnation) == []
+    assert lines.effect.ended is None
+    assert lines.receiver_starts() == []
+    assert lines.says("up", 4) == []
+
+
+def test_a_receiver_whose_exabgp_has_gone_tells_of_no_other(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.receiver_starts(pid=0, incarnation=None) == []
+    assert lines.effect.ended is None
+    assert lines.says("up", 6) == [(2, "pipe")]
+
+
+# --- why ------------------------------------------------------------------------------------------------------
+
+
+def test_lines_that_the_disk_refused_are_missing_for_want_of_room(lines: Lines) -> None:
+    lines.all_say("update", 1, 3)
+    assert lines.drops(2, since=lines.now + timedelta(hours=1)) == [(2, "disk")]
+    told = lines.effect.losses[0]
+    assert (told.peer, told.reason) == (None, "No space left on device")
+    assert told.after == BEGIN + timedelta(
+        seconds=4
+    )  # a clock that was set back makes no gap that ends before it begins
+    assert lines.says("update", 6) == [(2, "disk")]
+    assert lines.says("update", 8) == [(1, "pipe")]
+
+
+def test_a_first_line_behind_a_hole_and_one_ahead_of_it(lines: Lines) -> None:
+    lines.drops(2, since=lines.now)
+    assert lines.says("update", 3) == [(2, "disk")]
+    late = Counted(Peer(address=TWO, asn=64500), 100, 3, "update")
+    before = lines.counting.count(lines.number, BEGIN - timedelta(seconds=1), late)
+    assert [loss.cause for loss in before.losses] == ["pipe"]
+
+
+def test_two_counts_in_doubt_are_one_gap(lines: Lines) -> None:
+    """The open tells that A's count is over, and is itself in doubt."""
+    lines.two_objects()
+    lines.reloads_once()
+    lines.receiver_starts()
+    assert lines.says("open", 4) == [(None, "pipe")]
