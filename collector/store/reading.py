@@ -2,12 +2,14 @@
 
 Indexes end with a time, and many documents have the same one. To sort by `_id` as well, a server would have to read all
 that matches before it answers (a blocking sort, for which MongoDB has 100 MB). So it sorts by the time alone, and those
-of one time, which come one after the other, are put in order here.
+of one time, which come one after the other, are put in order here; where they are very many, as where a clock was set
+back, by their keys alone, and then read piece by piece.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -17,6 +19,12 @@ from collector.store.writes import Document
 
 Sort = Sequence[tuple[str, int]]
 """A field, and `_id` behind it: pairs of a name and 1, or -1 for the highest first."""
+
+
+_MOST_OF_ONE_PLACE = 4000
+"""Documents of one time that are in memory at once."""
+_PIECE = 1000
+"""So many of them are read together, where they are more."""
 
 
 class FindCommand(NamedTuple):
@@ -63,6 +71,20 @@ async def _unsorted(
 async def _sorted(
     collection: AsyncCollection[Document], question: FindCommand, batch: int
 ) -> AsyncGenerator[Document, None]:
+    given = 0
+    async with aclosing(_places(collection, question, batch)) as places:
+        async for same in places:
+            for one in same:
+                yield one
+                given += 1
+                if given == question.limit:
+                    return
+
+
+async def _places(
+    collection: AsyncCollection[Document], question: FindCommand, batch: int
+) -> AsyncGenerator[list[Document], None]:
+    """The documents of each place together, or those of a crowded one in pieces; with a limit it may be some more."""
     query, sort, limit, _ = question
     given, begin, parted = 0, None, False
     while True:
@@ -73,26 +95,46 @@ async def _sorted(
             async for document in cursor:
                 count += 1
                 if same and _place(document, sort) != _place(same[0], sort):
-                    for one in _in_order(same, sort):
-                        yield one
-                        given += 1
-                        if given == limit:
-                            return
+                    yield _in_order(same, sort)
+                    given += len(same)
                     same = []
                 same.append(document)
+                if len(same) > _MOST_OF_ONE_PLACE:
+                    break
         except (CursorNotFound, ConnectionFailure):
             if not same or _place(same[0], sort) == begin or not _can_begin(query, sort):
                 raise
         else:
             parted = bool(most) and count == most  # by the limit, those of one place may be
-            if not parted:
-                for one in _in_order(same, sort)[: limit - given if limit else None]:
-                    yield one
+            if not parted and len(same) <= _MOST_OF_ONE_PLACE:
+                yield _in_order(same, sort)
                 return
         finally:
             await cursor.close()
-        begin = _place(same[0], sort)
-        query = _from(query, sort, begin)
+        begin, crowded = _place(same[0], sort), len(same) > _MOST_OF_ONE_PLACE
+        if crowded:
+            parted = False
+            async with aclosing(_crowd(collection, question, begin, batch)) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    given += len(piece)
+            if not _can_begin(query, sort):
+                return
+        query = _from(query, sort, begin, without=crowded)
+
+
+async def _crowd(
+    collection: AsyncCollection[Document], question: FindCommand, place: Any, batch: int
+) -> AsyncGenerator[list[Document], None]:
+    """All documents of one place, in the order of their keys, of which alone all are in memory."""
+    name, direction = question.sort[0][0], question.sort[-1][1]
+    query = {**question.query, name: place}
+    keys = [one["_id"] async for one in _unsorted(collection, FindCommand(query, fields=("_id",)), batch)]
+    keys.sort(reverse=direction < 0)
+    for at in range(0, len(keys), _PIECE):
+        low, high = sorted((keys[at], keys[min(at + _PIECE, len(keys)) - 1]))
+        piece = question._replace(query={**query, "_id": {"$gte": low, "$lte": high}}, limit=0)
+        yield [one async for one in _sorted(collection, piece, batch)]
 
 
 def _projection(question: FindCommand) -> list[str] | None:
@@ -111,12 +153,15 @@ def _in_order(same: list[Document], sort: Sort) -> list[Document]:
 
 
 def _can_begin(query: Mapping[str, Any], sort: Sort) -> bool:
+    """Whether it asks for more places than one."""
     return isinstance(query.get(sort[0][0], {}), Mapping)
 
 
-def _from(query: Mapping[str, Any], sort: Sort, begin: Any) -> Mapping[str, Any]:
-    """The same question, from a place in its order on."""
+def _from(query: Mapping[str, Any], sort: Sort, place: Any, *, without: bool = False) -> Mapping[str, Any]:
+    """The same question, from a place in its order on, or of what is behind it."""
+    if not _can_begin(query, sort):
+        return query
     name, direction = sort[0]
-    behind, bound = ({"$gt", "$gte"}, "$gte") if direction > 0 else ({"$lt", "$lte"}, "$lte")
-    kept = {operator: value for operator, value in query.get(name, {}).items() if operator not in behind}
-    return {**query, name: {**kept, bound: begin}}
+    bound = "$gt" if direction > 0 else "$lt"
+    kept = {operator: value for operator, value in query.get(name, {}).items() if operator not in (bound, f"{bound}e")}
+    return {**query, name: {**kept, bound if without else f"{bound}e": place}}

@@ -13,7 +13,7 @@ import pytest
 from bson import ObjectId
 
 from collector.errors import StoreError
-from collector.store import mongo
+from collector.store import mongo, reading
 from collector.store.mongo import Document, Store
 from tests.faults.mongo_proxy import Forward, Message, Proxy, ResetConnection, proxy
 
@@ -51,6 +51,33 @@ async def test_those_of_one_moment_come_in_the_order_of_their_keys(store: Store,
     assert [one["_id"] async for one in some] == [
         one["_id"] for one in documents if one["ts"] >= T0 + timedelta(seconds=2)
     ][:7]
+
+
+@pytest.mark.parametrize("sort", [OLDEST, NEWEST], ids=["oldest first", "newest first"])
+async def test_very_many_of_one_moment_are_read_piece_by_piece(
+    store: Store, sort: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a clock was set back, and all that is said for an hour has one time."""
+    documents = some_updates()
+    await store.insert("updates", documents)
+    documents.sort(key=lambda one: (one["ts"], one["_id"]), reverse=sort is NEWEST)
+    put_in_order, held = reading._in_order, set[int]()
+
+    def look(same: list[Document], sort: Any) -> list[Document]:
+        held.add(len(same))
+        return put_in_order(same, sort)
+
+    monkeypatch.setattr(reading, "_in_order", look)
+    monkeypatch.setattr(reading, "_MOST_OF_ONE_PLACE", 7)
+    monkeypatch.setattr(reading, "_PIECE", 3)
+    for limit in (0, 1, 5, 11, 30, 59, 60, 61):
+        found = [one async for one in store.find("updates", {"peer.address": PEER}, sort=sort, limit=limit)]
+        assert found == documents[: limit or None], limit
+    for when in ({"$gte": T0 + timedelta(seconds=2), "$lt": T0 + timedelta(seconds=5)}, T0 + timedelta(seconds=3)):
+        times = {T0 + timedelta(seconds=number) for number in (range(2, 5) if isinstance(when, dict) else [3])}
+        some = store.find("updates", {"ts": when}, sort=sort, fields=("collector",))
+        assert [one["_id"] async for one in some] == [one["_id"] for one in documents if one["ts"] in times]
+    assert max(held) <= 7
 
 
 @pytest.fixture
