@@ -1,25 +1,29 @@
 """A RIB dump becomes a stored table for each of its peers, at the time in its header.
 
 A peer that is in it has a session: the one that goes on there, or one that begins with the dump. Updates that follow
-go on with it, as with those of files before them. What is interrupted is done again, under the same keys.
+go on with it, as with those of files before them. An import that was broken off goes on with the first table that is
+not stored whole; what was half done is done again, under the same keys.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from collector.archive.importing import FOLLOWS, SILENCE, Imported, Selection, begin, first_line, note_before
 from collector.archive.session_tracker import SessionTracker
 from collector.bgp import mrt
 from collector.dumps.differences import Differences, compare
 from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, WantedTables
+from collector.errors import StoreUnavailableError
 from collector.query.peer_ribs import known as known_of
+from collector.retry import pauses
 from collector.rib import storing
 from collector.rib.dumped import DumpedTable
 from collector.rib.pages import PackedPage
@@ -37,6 +41,11 @@ _SECOND = timedelta(seconds=1)
 """So long what a dump says is true, if nothing follows: its header tells whole seconds."""
 _AT_ONCE = 100
 """Rejects that are stored together."""
+_PATIENCE = 60.0
+"""Seconds that the store may be away, as while it is started again, or elects another primary."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+
+T = TypeVar("T")
 
 
 class _FoundSession(NamedTuple):
@@ -76,7 +85,7 @@ class DumpImporter:
         Raises:
             ImportFileError: it was imported with another selection.
             ReplayError: it cannot be read, or is no MRT file.
-            StoreError: the store does not answer; the import begins anew the next time.
+            StoreError: the store does not answer; what is stored stays, and the import goes on there the next time.
         """
         began = time.monotonic()
         told = Imported(path)
@@ -107,11 +116,24 @@ class DumpImporter:
                 course.told.rejected += 1
                 course.told.reasons[one.reason] += 1
             if isinstance(one, Dump) or len(rejects) >= _AT_ONCE:
-                await self._store.insert("rejects", rejects)
+                await self._patiently(partial(self._store.insert, "rejects", rejects))
                 rejects = []
             if isinstance(one, Dump):
                 await self._store_dump(course, one)
-        await self._store.insert("rejects", rejects)
+        await self._patiently(partial(self._store.insert, "rejects", rejects))
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until the store has done it, unless it stays away."""
+        waits, over = pauses(_FIRST_PAUSE, _LONGEST_PAUSE), time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return await attempt()
+            except StoreUnavailableError as error:
+                if time.monotonic() >= over:
+                    raise StoreUnavailableError(
+                        f"{error.cause}, before all was stored", "import again when it is back: that goes on here"
+                    ) from error
+                await asyncio.sleep(next(waits))
 
     def _reject(self, course: _ImportCourse, bad: BadRecord) -> Document:
         line = course.line + bad.frame.record
@@ -123,17 +145,26 @@ class DumpImporter:
         if course.tracker.time + FOLLOWS < dump.ts:
             course.tracker = self._tracker()
         course.times.append(dump.ts)
-        await self._store.meta.note_import(course.known["_id"], {"times": course.times})
-        beyond = await self._sessions_beyond(dump.ts)
+        await self._patiently(partial(self._store.meta.note_import, course.known["_id"], {"times": course.times}))
+        beyond = await self._patiently(partial(self._sessions_beyond, dump.ts))
         for number, one in enumerate(dump.peers):
             if not one.table.routes and ip_address(one.peer.address).is_unspecified:
                 continue  # what stands for the collector itself in an index
             line = course.line + number + 1
-            found = await self._session_of(course, Peer(**one.peer._asdict()), dump.ts, line, beyond)
-            await self._store_table(course, dump.ts, one, found)
+            await self._patiently(partial(self._store_peer, course, dump.ts, one, line, beyond))
             course.store(number + 1, len(dump.peers))
 
-    async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _FoundSession) -> None:
+    async def _store_peer(
+        self, course: _ImportCourse, ts: datetime, one: DumpedPeer, line: int, beyond: Mapping[str, SessionDocument]
+    ) -> None:
+        """Store a peer's table, if it is not there since an import that was broken off, and note that it is."""
+        found = await self._session_of(course, Peer(**one.peer._asdict()), ts, line, beyond)
+        if course.tables >= course.known.get("tables", 0):
+            await self._store_table(course, ts, one, found)
+            await self._store.meta.note_import(course.known["_id"], {"tables": course.tables + 1})
+        course.tables += 1
+
+    async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _Found) -> None:
         """Store one table: what it differs in, then itself, then the session, without which nobody sees it."""
         table, told, name = one.table, course.told, course.known["file"]
         differences = await self._differences(found, table, ts)
@@ -225,6 +256,8 @@ class _ImportCourse:
         self.told = told
         self.times: list[datetime] = []
         """Of its dumps."""
+        self.tables = 0
+        """How many are stored of those that come first in the file."""
         self._on_read = on_read
         self._read = self._stored = 0
 

@@ -3,10 +3,15 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
 
 from collector.archive.importing import Importer, Selection
 from collector.bgp.messages import KEEPALIVE
+from collector.dumps import importer
 from collector.dumps.importer import DumpImporter
+from collector.errors import StoreUnavailableError
 from collector.query.diff import diff
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
@@ -18,6 +23,7 @@ from collector.rib.rebuilding import rebuild
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
 from tests import mrt_builder as build
+from tests.faults.mongo_proxy import Forward, Message, ResetConnection, passing, proxy
 from tests.mrt_builder import announcement, attributes, entry, index, message, withdrawal
 
 T = 1_800_000_000
@@ -165,3 +171,57 @@ async def test_verify_counts_what_imports_stored(tmp_path: Path, store: Store) -
     assert not found.complete
     assert [one.what for one in found.findings] == ["missing", "tally", "table", "table"]
     assert found.findings[0].detail == "before: 5 records were stored, and 4 documents are there"
+
+
+async def test_a_dump_goes_on_where_the_store_went_away(
+    tmp_path: Path, embedded_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importer, "_PATIENCE", 0)
+    file, there, sessions = tmp_path / "rib", urlsplit(embedded_uri), 0
+
+    async def away_behind_the_first_table(request: Message, forward: Forward) -> bytes:
+        nonlocal sessions
+        sessions += request.is_write and request.body.get(request.command) == "sessions"
+        if sessions > 1 and not request.is_hello:
+            raise ResetConnection
+        return await forward()
+
+    async with proxy(there.port or 0) as between:
+        uri = embedded_uri.replace(str(there.port), str(between.port))
+        async with (
+            Store.open(embedded_uri, database=f"{database}_whole") as whole,
+            Store.open(uri, database=database) as far,
+        ):
+            assert (await imported(whole, file, dump())).tables == 3
+            await far.prepare()
+            await between.set(away_behind_the_first_table)
+            with pytest.raises(StoreUnavailableError, match=r"does not answer .*, before all was stored") as caught:
+                await imported(far, file, dump())
+            assert caught.value.cure == "import again when it is back: that goes on here"
+            await between.set(passing)
+            assert (await imported(far, file, dump())).tables == 2
+            assert await everything(far) == await everything(whole)
+
+
+async def test_a_store_that_comes_back_is_waited_for(
+    tmp_path: Path, embedded_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importer, "_FIRST_PAUSE", 0.01)
+    there, begun, refused = urlsplit(embedded_uri), False, 0
+
+    async def away_for_a_while(request: Message, forward: Forward) -> bytes:
+        nonlocal begun, refused
+        begun |= request.is_write and request.body.get(request.command) == "snapshot_parts"
+        if begun and not request.is_hello and refused < 8:
+            refused += 1
+            raise ResetConnection
+        return await forward()
+
+    async with proxy(there.port or 0) as between:
+        uri = embedded_uri.replace(str(there.port), str(between.port))
+        async with Store.open(uri, database=database) as far:
+            await far.prepare()
+            await between.set(away_for_a_while)
+            assert (await imported(far, tmp_path / "rib", dump())).tables == 3
+            assert await routes(far, T) == FIRST + SECOND
+    assert refused == 8
