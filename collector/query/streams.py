@@ -117,8 +117,7 @@ def in_order(rows: Iterable[R]) -> list[R]:
 
 def rows_of(session: SessionDocument) -> list[SessionRow]:
     """A session's begin, and its end if it has ended."""
-    key = session["_id"].binary
-    rows = [SessionRow(session["since"], key, session, ended=False)]
+    rows = [SessionRow(session["since"], _ahead_of(session["_id"].binary), session, ended=False)]
     if "until" in session:
         rows.append(SessionRow(session["until"], _place_of_end(session), session, ended=True))
     return rows
@@ -175,8 +174,14 @@ def _place(gap: GapDocument) -> bytes:
     return _behind(gap["_id"].binary[:7], line)
 
 
+def _ahead_of(key: bytes) -> bytes:
+    """A session that begins with a route has its key; it begins behind what was lost ahead of that."""
+    return _behind(key[:7], int.from_bytes(key[7:]) - 1) + b"\xff"
+
+
 def _behind(spool: bytes, line: int) -> bytes:
-    return bytes(spool + max(line, 0).to_bytes(5) + b"\xff")
+    """A place between the keys of a line, which may be -1, and of the next one."""
+    return ((int.from_bytes(spool) << 40) + line).to_bytes(12) + b"\xff"
 
 
 async def sessions(store: Store, filters: Filter) -> list[SessionDocument]:

@@ -16,6 +16,7 @@ from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.running import KnownPeer
+from collector.query.search import search
 from collector.query.verify.verify import verify
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import TORN, Stranger
@@ -426,3 +427,9 @@ async def test_a_gap_stands_in_history_where_it_was(spool: Path, store: Store) -
     assert [entry.event for entry in await ask(store, peers=Choice(("198.51.100.7",)), end=gap.ts)] == []
     (of_router, _) = await documents(store, "gaps")
     assert of_router.keys() == {"_id", "v", "collector", "ts", "line", "peer", "after", "lines", "cause"}
+
+
+async def test_a_session_that_begins_with_a_route_stands_ahead_of_it(spool: Path, store: Store) -> None:
+    """As those of a BMP router's tables do, which have no Peer Up of their own."""
+    await archive(spool, store, Router().announce(PREFIX))
+    assert [entry.event async for entry in search(store, Filter())] == ["gap", "session_up", "announce"]
