@@ -8,7 +8,17 @@ from typing import Any
 
 from collector.sources.exabgp.counting import Counting
 from collector.sources.source import Effect
-from schemas.message import Counted, Dropped, ExabgpProcess, Peer, ReceiverEnd, ReceiverStart, Reload, Shutdown
+from schemas.message import (
+    ClockSet,
+    Counted,
+    Dropped,
+    ExabgpProcess,
+    Peer,
+    ReceiverEnd,
+    ReceiverStart,
+    Reload,
+    Shutdown,
+)
 
 ONE, TWO = "192.0.2.1", "192.0.2.2"
 RANGE, IN_RANGE = "198.51.100.0/24", "198.51.100.1"
@@ -53,8 +63,8 @@ class Lines:
         message = model(ts=self.now, **facts)
         return self._took(self.counting.event(self.number, self.now, message))
 
-    def receiver_starts(self, pid: int = 100, incarnation: str | None = "boot/1") -> Lost:
-        facts = {"incarnation": incarnation, "reloads": self.reloads}
+    def receiver_starts(self, pid: int = 100, incarnation: str | None = "boot/1", *, counts: bool = True) -> Lost:
+        facts = {"incarnation": incarnation, "reloads": self.reloads if counts else None}
         return self._event(ReceiverStart, source=ExabgpProcess(pid), helper_pid=9, **facts)
 
     def receiver_ends(self) -> Lost:
@@ -64,9 +74,12 @@ class Lines:
         self.reloads += 1
         return self._event(Reload, source=ExabgpProcess(100), helper_pid=9, reloads=self.reloads)
 
-    def drops(self, lines: int, *, since: datetime) -> Lost:
-        facts = {"since": since, "lines": lines, "bytes": 1, "reason": "No space left on device"}
+    def drops(self, lines: int, *, since: datetime | None = None) -> Lost:
+        facts = {"since": since or self.now, "lines": lines, "bytes": 1, "reason": "No space left on device"}
         return self._event(Dropped, source=ExabgpProcess(100), helper_pid=9, **facts)
+
+    def clock_is_set(self) -> Lost:
+        return self._event(ClockSet, source=ExabgpProcess(100), helper_pid=9, step=1.5)
 
     def shuts_down(self) -> Lost:
         return self._event(Shutdown, source=ExabgpProcess(100))
@@ -78,6 +91,7 @@ class Lines:
         self.all_say("keepalive", 3, 3, peer)
         self.reloads_once()
         assert self.says("up", 1, peer) == []
+        assert (self.effect.ended, self.effect.resumed) == (None, None)
 
     def restarts(self) -> None:
         """The archiver begins anew behind what it noted."""

@@ -10,14 +10,12 @@ import os
 import random
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.instances import Instance
-from collector.query.rib import RibQuery, rib
 from collector.query.verify.verify import verify
 from collector.sources.bmp.source import BMP
 from collector.sources.source import TORN, Rejection
@@ -26,8 +24,8 @@ from collector.store import embedded
 from collector.store.mongo import Store
 from schemas.documents import Place, to_document
 from schemas.keys import collector_number, instance_name, key_collector, key_line
-from tests.bmp_builder import POST, PeerOf, end_of_rib, initiation, update
 from tests.faults.audit import patient, spooled
+from tests.faults.bmp_router import Router, standing
 from tests.faults.harness import COLLECTOR, Target, Tee, target
 from tests.running import free_port
 from tests.support import until
@@ -37,73 +35,6 @@ SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
 LONGEST_PAUSE = 2.0 if KILLS <= 4 else 10.0
 """A collector that was killed takes some seconds until it listens again."""
 PARTS = ("bmp", "archiver", "store", "run")
-PEERS = [PeerOf(f"198.51.100.{number}", 64500 + number) for number in range(1, 4)]
-TABLES = {"pre-policy": 0, "post-policy": POST}
-_EACH = 0.005
-"""Seconds between two UPDATEs."""
-
-View = tuple[str, str]
-"""A peer's address, and which table."""
-
-
-class Router:
-    """A router that never stops: its tables change, and whoever listens to it is told; who comes anew is told all.
-
-    Args:
-        port: where the station listens.
-        chance: decides what it says.
-    """
-
-    def __init__(self, port: int, chance: random.Random) -> None:
-        self.tables: dict[View, set[str]] = {(peer.address, table): set() for peer in PEERS for table in TABLES}
-        self.connections = 0
-        self._port, self._chance = port, chance
-        self._quiet = asyncio.Event()
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        while True:
-            with suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                self.connections += 1
-                try:
-                    await self._tell(writer)
-                finally:
-                    writer.close()
-            await asyncio.sleep(0.1)
-
-    async def _tell(self, writer: asyncio.StreamWriter) -> None:
-        writer.write(initiation("r1") + b"".join(peer.up() for peer in PEERS))
-        for peer in PEERS:
-            for table, flags in TABLES.items():
-                for prefix in sorted(self.tables[peer.address, table]):
-                    writer.write(peer.route(update(prefix), flags, time.time()))
-                writer.write(peer.route(end_of_rib(), flags, time.time()))
-        while True:
-            await writer.drain()
-            if writer.transport.is_closing():
-                return
-            if not self._quiet.is_set():
-                writer.write(self._change())
-            await asyncio.sleep(_EACH)
-
-    def _change(self) -> bytes:
-        peer, table = self._chance.choice(PEERS), self._chance.choice(list(TABLES))
-        routes, prefix = self.tables[peer.address, table], f"10.0.{self._chance.randrange(100)}.0/24"
-        if prefix in routes and self._chance.random() < 0.5:
-            routes.remove(prefix)
-            return peer.route(update(withdraw=[prefix]), TABLES[table], time.time())
-        routes.add(prefix)
-        return peer.route(update(prefix), TABLES[table], time.time())
-
-    def be_quiet(self) -> None:
-        """Change nothing any more."""
-        self._quiet.set()
-
-    async def stop(self) -> None:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
@@ -139,7 +70,7 @@ async def test_nothing_of_bmp_is_lost_in_the_spool_and_tables_are_right_again(da
         async with Store.open(patient(store.uri)) as opened:
             lines = await _audit(tmp_path / "kept-bmp", opened)
             found = await verify(data_dir, opened, COLLECTOR)
-            stands = await _tables(opened)
+            stands = await standing(opened)
     finally:
         await store.stop()
     print(f"faults of BMP: {dict(killed)}, {lines} records, {router.connections} connections, seed {SEED}")
@@ -172,12 +103,3 @@ async def _audit(kept: Path, store: Store) -> int:
         lines += 1
     assert documents == {}, "documents of records that never were"
     return lines
-
-
-async def _tables(store: Store) -> dict[View, set[str]]:
-    """What stands, now or, as the collector has been stopped, at its last moment: uncertain since, and not gone."""
-    stands: dict[View, set[str]] = {(peer.address, table): set() for peer in PEERS for table in TABLES}
-    async for route in rib(store, RibQuery()):
-        if route.peer.rib and route.prefix and route.state != "unknown":
-            stands[route.peer.address, route.peer.rib].add(route.prefix)
-    return stands

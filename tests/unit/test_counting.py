@@ -10,8 +10,9 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.message import Peer
-from tests.exabgp_counts import BEGIN, IN_RANGE, ONE, PIPE, RANGE, TWO, Lines
+from collector.sources.source import NONE
+from schemas.message import Counted, Peer
+from tests.exabgp_counts import BEGIN, IN_RANGE, ONE, RANGE, TWO, Lines
 
 
 @pytest.fixture
@@ -35,6 +36,13 @@ def test_what_a_neighbour_said_before_its_first_line_is_counted(lines: Lines) ->
     assert lines.effect.losses[0].after is None
 
 
+def test_a_line_without_a_count_tells_nothing(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    without = Counted(Peer(address=ONE, asn=64500), 101, None, "update")
+    assert lines.counting.count(lines.number, lines.now, without) is NONE
+    lines.all_say("update", 4, 4)
+
+
 def test_each_neighbour_has_its_own_count_and_a_range_one(lines: Lines) -> None:
     assert lines.says("up", 1, ONE) == []
     assert lines.says("up", 1, TWO) == []
@@ -49,6 +57,7 @@ def test_a_note_of_version_0_1_may_not_know_all_neighbours() -> None:
     lines = Lines({"exabgp": 100, "counters": {ONE: count}})
     assert lines.says("update", 4) == []
     assert lines.says("update", 5, TWO) == [(None, "pipe")]
+    assert lines.says("connected", 3) == [(2, "pipe")]  # of this one it knows
 
 
 # --- two counts of a neighbour --------------------------------------------------------------------------------
@@ -97,6 +106,14 @@ def test_the_old_count_is_over_when_a_message_is_of_the_newest_object(lines: Lin
     assert lines.says("update", 7) == [(1, "pipe")]
 
 
+def test_the_session_goes_on_with_its_object_also_behind_a_loss(lines: Lines) -> None:
+    lines.all_say("update", 1, 3)
+    lines.reloads_once()
+    lines.receiver_starts()
+    assert lines.says("down", 1) == []
+    assert lines.says("update", 4) == []
+
+
 def test_a_third_object_takes_the_place_of_the_second(lines: Lines) -> None:
     lines.two_objects()
     lines.all_say("down", 2, 2)
@@ -121,6 +138,24 @@ def test_last_lines_of_the_second_of_three_counts_are_a_gap(lines: Lines) -> Non
     assert lines.says("connected", 1) == [(None, "pipe")]
 
 
+def test_last_lines_of_a_count_and_the_first_ones_of_the_next(lines: Lines) -> None:
+    lines.two_objects()
+    lines.reloads_once()
+    lines.receiver_starts()
+    lines.says("down", 9)
+    lines.reloads_once()
+    lines.receiver_starts()
+    assert lines.says("connected", 3) == [(None, "pipe"), (2, "pipe")]
+
+
+def test_what_was_lost_before_a_count_hides_none_of_it(lines: Lines) -> None:
+    lines.drops(2)
+    lines.two_objects()
+    lines.all_say("down", 2, 2)
+    lines.all_say("connected", 3, 3)
+    assert lines.says("open", 4) == []
+
+
 def test_a_receiver_that_read_all_hides_nothing(lines: Lines) -> None:
     lines.two_objects()
     lines.receiver_ends()
@@ -132,7 +167,7 @@ def test_a_receiver_that_read_all_hides_nothing(lines: Lines) -> None:
 
 def test_last_lines_that_the_disk_may_have_refused_are_a_gap_for_want_of_room(lines: Lines) -> None:
     lines.two_objects()
-    lines.drops(2, since=BEGIN)
+    lines.drops(2)
     lines.all_say("down", 2, 2)
     lines.all_say("connected", 3, 3)
     assert lines.says("open", 4) == [(None, "disk")]
@@ -145,6 +180,21 @@ def test_a_neighbour_that_is_new_behind_a_reload_and_a_loss(lines: Lines) -> Non
     assert lines.says("up", 2) == [(None, "pipe")]
     assert lines.says("update", 1) == []  # of the other object
     assert lines.says("down", 3) == []
+
+
+def test_what_was_lost_of_an_object_of_which_nothing_was_heard(lines: Lines) -> None:
+    lines.reloads_once()
+    lines.receiver_starts()
+    lines.says("up", 1)
+    assert lines.says("update", 5) == [(4, "pipe")]
+    assert lines.effect.losses[0].after is None
+
+
+def test_an_object_of_which_nothing_was_heard_ends_without_a_gap(lines: Lines) -> None:
+    lines.reloads_once()
+    lines.receiver_starts()
+    lines.all_say("connected", 1, 1)
+    assert lines.says("open", 2) == []
 
 
 @pytest.mark.parametrize("what", ["reload", "loss"])
@@ -172,7 +222,7 @@ def test_a_range_has_one_count_also_in_doubt(lines: Lines) -> None:
     lines.reloads_once()
     lines.receiver_starts()
     assert lines.says("down", 8, IN_RANGE) == [(None, "pipe")]
-    lines.drops(1, since=BEGIN)
+    lines.drops(1)
     assert lines.says("update", 10, IN_RANGE) == [(1, "disk")]
 
 
@@ -181,171 +231,3 @@ def test_a_range_that_is_new_behind_a_reload_and_a_loss_has_one_count(lines: Lin
     lines.receiver_starts()
     assert lines.says("up", 5, IN_RANGE) == [(None, "pipe")]
     assert lines.says("update", 7, IN_RANGE) == [(1, "pipe")]
-
-
-# --- doubt ----------------------------------------------------------------------------------------------------
-
-
-def test_a_count_that_may_be_either_objects_has_no_number(lines: Lines) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    assert lines.says("update", 8) == [(None, "pipe")]  # A's, with 4 lost, or B's, with 6
-
-
-@pytest.mark.parametrize("restarts", [False, True])
-def test_in_doubt_it_is_the_sessions_object_until_the_newest_one_tells(lines: Lines, *, restarts: bool) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.says("update", 8)
-    if restarts:
-        lines.restarts()
-    assert lines.says("down", 2) == []  # so it was A's
-    assert lines.says("update", 9) == []
-
-
-@pytest.mark.parametrize("restarts", [False, True])
-def test_in_doubt_it_was_the_newest_object_if_a_state_goes_on_with_it(lines: Lines, *, restarts: bool) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.says("update", 8)
-    if restarts:
-        lines.restarts()
-    assert lines.says("down", 9) == []  # so it was B's
-    assert lines.says("connected", 10) == []
-    assert lines.says("update", 4) == [(3, "pipe")]  # and A's count is over
-
-
-def test_without_doubt_a_state_never_goes_on_with_the_sessions_object(lines: Lines) -> None:
-    lines.two_objects()
-    assert lines.says("down", 4) == [(2, "pipe")]
-    assert lines.says("update", 4) == []
-
-
-def test_a_doubt_is_settled_by_the_newest_objects_next_line(lines: Lines) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.says("update", 8)
-    lines.all_say("down", 2, 2)
-    assert lines.says("down", 9) == [(6, "pipe")]
-
-
-def test_a_doubt_is_settled_by_another_objects_first_line(lines: Lines) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.says("update", 8)
-    lines.reloads_once()
-    lines.says("down", 1)
-    assert lines.says("down", 9) == [(7, "pipe")]
-
-
-def test_a_doubt_that_a_state_does_not_settle_goes_on(lines: Lines) -> None:
-    """B's 8 lines and 3 more, or B's first one and 10 more."""
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.says("update", 8)
-    lines.receiver_starts()
-    assert lines.says("down", 12) == [(None, "pipe")]
-    assert lines.says("update", 9) == []
-    assert lines.says("down", 13) == []
-
-
-def test_both_counts_at_one_height_behind_a_doubt(lines: Lines) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.says("update", 8)
-    lines.all_say("down", 2, 8)
-    assert lines.says("down", 9) == []  # B's
-    assert lines.says("update", 9) == []  # A's
-
-
-def test_in_doubt_a_state_may_be_the_old_objects_or_one_that_was_not_heard_of(lines: Lines) -> None:
-    lines.all_say("update", 1, 3)
-    lines.reloads_once()
-    lines.receiver_starts()
-    assert lines.says("down", 8) == [(None, "pipe")]
-    assert lines.says("update", 4) == []  # its session goes on
-    assert lines.says("down", 9) == []
-
-
-def test_a_second_doubt_keeps_the_sessions_object(lines: Lines) -> None:
-    lines.two_objects()
-    lines.reloads_once()
-    lines.receiver_starts()
-    assert lines.says("down", 2) == [(None, "pipe")]  # B's, or C's with one lost
-    assert lines.says("update", 4) == []  # A's
-
-
-def test_counts_of_one_height_miss_the_same_number(lines: Lines) -> None:
-    lines.two_objects()
-    lines.all_say("down", 2, 3)
-    lines.receiver_starts()
-    assert lines.says("update", 6) == [(2, "pipe")]
-
-
-def test_what_cannot_be_lost_explains_nothing(lines: Lines) -> None:
-    """A is too far behind: so many lines were never in the pipe."""
-    lines.two_objects()
-    lines.all_say("down", 2, PIPE)
-    lines.receiver_starts()
-    assert lines.says("update", 3 + PIPE + 2) == [(4, "pipe"), (None, "pipe")]  # and what A said last
-
-
-def test_what_was_read_behind_the_loss_has_no_doubt(lines: Lines) -> None:
-    lines.two_objects()
-    lines.receiver_starts()
-    lines.all_say("down", 2, 2)
-    assert lines.says("update", 6) == [(2, "pipe")]  # B has lost nothing since
-
-
-def test_a_reload_behind_the_loss_explains_nothing(lines: Lines) -> None:
-    lines.all_say("update", 1, 3)
-    lines.receiver_starts()
-    lines.reloads_once()
-    assert lines.says("update", 6) == [(2, "pipe")]
-
-
-def test_the_first_reload_tells_from_where_on_there_may_be_another_count(lines: Lines) -> None:
-    lines.all_say("update", 1, 3)
-    lines.reloads_once()
-    lines.receiver_starts()
-    lines.reloads_once()
-    assert lines.says("update", 6) == [(None, "pipe")]
-
-
-def test_a_reload_that_only_the_next_receiver_tells_of(lines: Lines) -> None:
-    lines.all_say("update", 1, 3)
-    lines.reloads += 1
-    lines.receiver_starts()
-    assert lines.says("update", 6) == [(None, "pipe")]
-
-
-@pytest.mark.parametrize(("most", "lost"), [(2, 2), (3, None)])
-def test_so_many_lines_may_be_lost_as_the_disk_refused(lines: Lines, most: int, lost: int | None) -> None:
-    lines.all_say("update", 1, 1)
-    lines.reloads_once()
-    lines.drops(most, since=BEGIN)
-    assert lines.says("update", 4) == [(lost, "disk")]  # A's, or B's with 3 lost
-
-
-def test_a_next_line_behind_a_loss_may_be_anothers(lines: Lines) -> None:
-    lines.all_say("update", 1, 3)
-    lines.reloads_once()
-    lines.receiver_starts()
-    assert lines.says("update", 4) == [(None, "pipe")]
-    assert lines.says("update", 5) == []
-
-
-def test_many_losses_are_remembered_together(lines: Lines) -> None:
-    lines.all_say("update", 1, 1)
-    lines.reloads_once()
-    for _ in range(20):
-        lines.receiver_starts()
-    assert lines.says("update", 19 * PIPE) == [(None, "pipe")]
-    assert len(lines.counting.note()["spans"]) == 16
-
-
-def test_what_the_spool_itself_lost_may_be_anybodys(lines: Lines) -> None:
-    lines.all_say("update", 1, 3)
-    lines.reloads_once()
-    lines.counting.hole(lines.number, BEGIN, lines.now, 5)
-    assert lines.says("update", 6) == [(None, "spool")]

@@ -93,6 +93,30 @@ def test_an_exabgp_of_an_old_number_whose_neighbour_is_new_is_another(lines: Lin
     assert lines.effect.ended == SILENCE
 
 
+def test_a_third_exabgp_is_not_the_first_one(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.says("up", 1, TWO, pid=101)
+    lines.says("up", 9, pid=102)
+    assert lines.effect.ended == SILENCE
+
+
+def test_an_exabgp_that_said_nothing_does_not_hide_the_one_before(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.receiver_starts(pid=101, incarnation="boot/2")
+    lines.receiver_starts(pid=102, incarnation="boot/3")
+    assert lines.says("up", 4) == []
+    assert lines.effect.resumed == {"exabgp_pid": 100}
+
+
+def test_the_first_cause_of_two_is_told(lines: Lines) -> None:
+    lines.two_objects()
+    lines.drops(1)
+    lines.all_say("update", 4, 4)
+    lines.receiver_starts()
+    lines.receiver_ends()
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "disk")]
+
+
 def test_another_exabgp_begins_without_reloads_and_losses(lines: Lines) -> None:
     lines.all_say("update", 1, 3)
     lines.reloads_once()
@@ -114,6 +138,14 @@ def test_the_same_number_and_no_other_incarnation_is_the_same_exabgp(lines: Line
     assert lines.effect.ended is None
     assert lines.receiver_starts() == []
     assert lines.says("up", 4) == []
+    assert lines.receiver_starts(incarnation="boot/2") == [(None, "end")]
+
+
+def test_what_is_no_word_of_exabgps_life_is_nothing(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    assert lines.clock_is_set() == []
+    assert lines.effect.ended is None
+    assert lines.says("up", 4) == []
 
 
 def test_a_receiver_whose_exabgp_has_gone_tells_of_no_other(lines: Lines) -> None:
@@ -130,7 +162,7 @@ def test_lines_that_the_disk_refused_are_missing_for_want_of_room(lines: Lines) 
     lines.all_say("update", 1, 3)
     assert lines.drops(2, since=lines.now + timedelta(hours=1)) == [(2, "disk")]
     told = lines.effect.losses[0]
-    assert (told.peer, told.reason) == (None, "No space left on device")
+    assert (told.peer, told.reason, lines.effect.ended) == (None, "No space left on device", None)
     assert told.after == BEGIN + timedelta(
         seconds=4
     )  # a clock that was set back makes no gap that ends before it begins
@@ -139,7 +171,7 @@ def test_lines_that_the_disk_refused_are_missing_for_want_of_room(lines: Lines) 
 
 
 def test_a_first_line_behind_a_hole_and_one_ahead_of_it(lines: Lines) -> None:
-    lines.drops(2, since=lines.now)
+    lines.drops(2)
     assert lines.says("update", 3) == [(2, "disk")]
     late = Counted(Peer(address=TWO, asn=64500), 100, 3, "update")
     before = lines.counting.count(lines.number, BEGIN - timedelta(seconds=1), late)

@@ -53,7 +53,7 @@ class _Line(NamedTuple):
     name: str
     """Whose count it has: a peer's address, or a range."""
     asn: int
-    count: int
+    counter: int
     kind: str | None
     of_newest: bool
     """Whether ExaBGP counts it with the newest object of the neighbour, whatever object the session began with."""
@@ -104,19 +104,17 @@ class Counting:
 
     def _start(self, line: int, message: ReceiverStart) -> bool:
         """Take a receiver's begin into account; whether another ExaBGP began with it."""
-        state = self._state
-        if message.source.pid:  # 0: it had gone before its receiver could ask for its number
-            said, known = message.incarnation, state.incarnation
-            another = message.source.pid != state.exabgp or (said != known and None not in (said, known))
-            if another:
-                self._another(message.source.pid)
-                state.reloads = message.reloads
-            else:
-                self._receiver_died(line, message.reloads)
-            state.incarnation = said or state.incarnation
-            return another
-        self._receiver_died(line, message.reloads)
-        return False
+        state, pid = self._state, message.source.pid
+        said, known = message.incarnation, state.incarnation
+        # 0: it had gone before its receiver could ask for its number
+        another = bool(pid) and (pid != state.exabgp or (said != known and None not in (said, known)))
+        if another:
+            self._another(pid)
+            state.reloads = message.reloads
+        else:
+            self._receiver_died(line, message.reloads)
+        state.incarnation = said or state.incarnation
+        return another
 
     def _receiver_died(self, line: int, reloads: int | None) -> None:
         """Another receiver begins to read the same ExaBGP; of a reload in between the one before may not have told."""
@@ -147,6 +145,8 @@ class Counting:
             state.drained = False
             only.asn, only.count, only.ts, only.line = counted.peer.asn, counted.counter, ts, line
             return NONE
+        if counted.counter is None:
+            return NONE
         another = back = False
         if counted.pid != state.exabgp:
             back = self._is_former(counted)
@@ -155,8 +155,7 @@ class Counting:
                 self._back()
             else:
                 self._another(counted.pid)
-        if counted.counter is not None:
-            self._count(self._line(line, ts, counted, counted.counter))
+        self._count(self._line(line, ts, counted, counted.counter))
         if not (another or back or self._losses):
             return NONE
         return self._effect(ended=SILENCE if another else None, resumed={"exabgp_pid": counted.pid} if back else None)
@@ -174,10 +173,10 @@ class Counting:
         elif in_doubt:
             self._lost(line, counter, None)
             counter = self._doubted(counter, line)
-        elif line.count > counter.count + 1:
-            self._lost(line, counter, line.count - 1 - counter.count)
-        counter.asn, counter.count, counter.ts, counter.line = line.asn, line.count, line.ts, line.number
-        if line.of_newest and not in_doubt:
+        elif line.counter > counter.count + 1:
+            self._lost(line, counter, line.counter - 1 - counter.count)
+        counter.asn, counter.count, counter.ts, counter.line = line.asn, line.counter, line.ts, line.number
+        if line.of_newest:
             self._settle(line.name, counter)
         self._follow_session(counter, line)
 
@@ -203,15 +202,13 @@ class Counting:
             return []
         if before is None:
             return [newest]
-        if line.of_newest:
-            return [newest, before] if before.doubtful else [newest]
-        return [before, newest]
+        return [newest] if line.of_newest and not before.doubtful else [before, newest]
 
     def _continued(self, line: _Line) -> Counter | None:
         """The count that a line goes on with; None if it begins one."""
-        possible = [counter for counter in self._candidates(line) if line.count > counter.count]
-        next_of = (counter for counter in possible if line.count == counter.count + 1)
-        explained = (one for one in possible if line.count - 1 - one.count <= self._most_lost(one.line))
+        possible = [counter for counter in self._candidates(line) if line.counter > counter.count]
+        next_of = (counter for counter in possible if line.counter == counter.count + 1)
+        explained = (one for one in possible if line.counter - 1 - one.count <= self._most_lost(one.line))
         return next(next_of, None) or next(explained, None) or next(iter(possible), None)
 
     def _is_ahead_of_loss(self, counter: Counter) -> bool:
@@ -226,7 +223,7 @@ class Counting:
         if newest.reloaded is not None:  # there may be a newer one, of which all is lost so far
             others.append((0, max(newest.line, newest.reloaded - 1)))
         return any(
-            count != counter.count and 0 <= line.count - 1 - count <= self._most_lost(behind)
+            count != counter.count and 0 <= line.counter - 1 - count <= self._most_lost(behind)
             for count, behind in others
         )
 
@@ -266,15 +263,15 @@ class Counting:
         if unseen and "/" not in name:  # its session may have begun with another object, of which all is lost so far
             state.before[name] = Counter(line.asn, 0, line.ts)
         counter = state.counters[name] = Counter(line.asn, 0, line.ts)
-        if line.count > 1:
+        if line.counter > 1:
             known = old is not None or (state.knows_all and not unseen)
-            self._lost(line, old, line.count - 1 if known else None)
+            self._lost(line, old, line.counter - 1 if known else None)
         return counter
 
     def _over(self, line: _Line, old: Counter) -> None:
         """A count has ended; if its last lines may be lost, nobody can count them."""
-        if old.count and (cause := self._what_may_hide(old)):
-            self._lost(line, old, None, cause)
+        if old.count and self._what_may_hide(old):
+            self._lost(line, old, None)
 
     def _follow_session(self, counter: Counter, line: _Line) -> None:
         """Forget the count of the session before when another one begins with the newest object."""
@@ -296,28 +293,26 @@ class Counting:
 
     def _is_former(self, counted: Counted) -> bool:
         former = self._state.former
-        if former is None or former.exabgp != counted.pid or counted.counter is None:
+        if former is None or former.exabgp != counted.pid:
             return False
-        name = self._counter_name(counted.peer.address)
-        return any(
-            name in counters and counted.counter > counters[name].count for counters in (former.counters, former.before)
-        )
+        name, count = self._counter_name(counted.peer.address), counted.counter or 0
+        return any(name in counters and count > counters[name].count for counters in (former.counters, former.before))
 
     def _back(self) -> None:
         state, former = self._state, self._state.former
         assert former is not None  # noqa: S101  # its caller has looked
-        state.exabgp, state.incarnation, state.drained = former.exabgp, former.incarnation, False
+        state.exabgp, state.incarnation = former.exabgp, former.incarnation
         state.counters, state.before, state.former = former.counters, former.before, None
 
     def _another(self, pid: int | None) -> None:
         state = self._state
         for name, newest in state.counters.items():
             counters = (newest, state.before.get(name, newest))
-            hidden = [cause for cause in map(self._what_may_hide, counters) if cause]
-            cause: GapCause | None = "end" if not state.drained else hidden[0] if hidden else None
+            hidden = filter(None, map(self._what_may_hide, counters))
+            cause = next(hidden, None) if state.drained else "end"
             if cause:
                 self._add(Peer(address=name, asn=newest.asn), newest.ts, None, cause)
-        if state.exabgp is not None and state.counters:
+        if state.counters:
             state.former = Former(state.exabgp, state.incarnation, state.counters, state.before)
         state.exabgp, state.incarnation, state.drained = pid, None, False
         state.counters, state.before = {}, {}
@@ -326,9 +321,9 @@ class Counting:
 
     # --- gaps ---------------------------------------------------------------------------------------------------
 
-    def _lost(self, line: _Line, last: Counter | None, lines: int | None, cause: GapCause | None = None) -> None:
+    def _lost(self, line: _Line, last: Counter | None, lines: int | None) -> None:
         after = last.ts if last and last.count else None
-        self._add(Peer(address=line.name, asn=line.asn), after, lines, cause or self._cause(last, line.ts))
+        self._add(Peer(address=line.name, asn=line.asn), after, lines, self._cause(last, line.ts))
 
     def _cause(self, last: Counter | None, ts: datetime) -> GapCause:
         hole = self._state.hole

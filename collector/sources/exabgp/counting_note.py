@@ -30,7 +30,7 @@ class Counter:
 class Former:
     """An ExaBGP that has ended, as far as we know."""
 
-    exabgp: int
+    exabgp: int | None
     incarnation: str | None = None
     counters: dict[str, Counter] = field(default_factory=dict)
     before: dict[str, Counter] = field(default_factory=dict)
