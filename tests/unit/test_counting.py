@@ -98,6 +98,12 @@ def test_the_old_count_is_over_when_another_session_begins(lines: Lines) -> None
     assert lines.says("update", 7) == [(2, "pipe")]  # not A's, which had 3
 
 
+def test_a_header_that_cannot_be_read_is_counted_with_the_newest_object(lines: Lines) -> None:
+    lines.two_objects()
+    lines.all_say("down", 2, 4)
+    assert lines.says("notification", 5) == []
+
+
 def test_the_old_count_is_over_when_a_message_is_of_the_newest_object(lines: Lines) -> None:
     """The next session's OPEN could not be read, as a reject whose kind is not told."""
     lines.two_objects()
@@ -112,6 +118,13 @@ def test_the_session_goes_on_with_its_object_also_behind_a_loss(lines: Lines) ->
     lines.receiver_starts()
     assert lines.says("down", 1) == []
     assert lines.says("update", 4) == []
+
+
+def test_another_count_may_begin_to_be_heard_where_the_old_one_was(lines: Lines) -> None:
+    lines.all_say("update", 1, 3)
+    lines.reloads_once()
+    lines.receiver_starts()
+    assert lines.says("connected", 3) == [(2, "pipe")]
 
 
 def test_a_third_object_takes_the_place_of_the_second(lines: Lines) -> None:

@@ -136,7 +136,6 @@ def test_the_same_number_and_no_other_incarnation_is_the_same_exabgp(lines: Line
     lines.all_say("up", 1, 3)
     assert lines.receiver_starts(incarnation=incarnation) == []
     assert lines.effect.ended is None
-    assert lines.receiver_starts() == []
     assert lines.says("up", 4) == []
     assert lines.receiver_starts(incarnation="boot/2") == [(None, "end")]
 
@@ -170,12 +169,13 @@ def test_lines_that_the_disk_refused_are_missing_for_want_of_room(lines: Lines) 
     assert lines.says("update", 8) == [(1, "pipe")]
 
 
-def test_a_first_line_behind_a_hole_and_one_ahead_of_it(lines: Lines) -> None:
-    lines.drops(2)
-    assert lines.says("update", 3) == [(2, "disk")]
-    late = Counted(Peer(address=TWO, asn=64500), 100, 3, "update")
-    before = lines.counting.count(lines.number, BEGIN - timedelta(seconds=1), late)
-    assert [loss.cause for loss in before.losses] == ["pipe"]
+@pytest.mark.parametrize(("seconds", "cause"), [(0, "disk"), (-1, "pipe")])
+def test_a_first_line_is_missing_for_want_of_room_if_it_is_no_older(lines: Lines, seconds: int, cause: str) -> None:
+    since = lines.now
+    lines.drops(2, since=since)
+    counted = Counted(Peer(address=TWO, asn=64500), 100, 3, "update")
+    effect = lines.counting.count(lines.number, since + timedelta(seconds=seconds), counted)
+    assert [(loss.records, loss.cause) for loss in effect.losses] == [(2, cause)]
 
 
 def test_two_counts_in_doubt_are_one_gap(lines: Lines) -> None:

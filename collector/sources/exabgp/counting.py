@@ -149,7 +149,7 @@ class Counting:
             return NONE
         another = back = False
         if counted.pid != state.exabgp:
-            back = self._is_former(counted)
+            back = self._is_former(counted, counted.counter)
             another = not back
             if back:
                 self._back()
@@ -207,9 +207,8 @@ class Counting:
     def _continued(self, line: _Line) -> Counter | None:
         """The count that a line goes on with; None if it begins one."""
         possible = [counter for counter in self._candidates(line) if line.counter > counter.count]
-        next_of = (counter for counter in possible if line.counter == counter.count + 1)
         explained = (one for one in possible if line.counter - 1 - one.count <= self._most_lost(one.line))
-        return next(next_of, None) or next(explained, None) or next(iter(possible), None)
+        return next(explained, None) or next(iter(possible), None)
 
     def _is_ahead_of_loss(self, counter: Counter) -> bool:
         """Whether lines may be lost since its last one."""
@@ -262,7 +261,7 @@ class Counting:
         unseen = old is None and state.reloaded and bool(state.spans)
         if unseen and "/" not in name:  # its session may have begun with another object, of which all is lost so far
             state.before[name] = Counter(line.asn, 0, line.ts)
-        counter = state.counters[name] = Counter(line.asn, 0, line.ts)
+        counter = state.counters[name] = Counter(line.asn, line.counter, line.ts, line.number)
         if line.counter > 1:
             known = old is not None or (state.knows_all and not unseen)
             self._lost(line, old, line.counter - 1 if known else None)
@@ -291,11 +290,11 @@ class Counting:
 
     # --- which ExaBGP it is -------------------------------------------------------------------------------------
 
-    def _is_former(self, counted: Counted) -> bool:
+    def _is_former(self, counted: Counted, count: int) -> bool:
         former = self._state.former
         if former is None or former.exabgp != counted.pid:
             return False
-        name, count = self._counter_name(counted.peer.address), counted.counter or 0
+        name = self._counter_name(counted.peer.address)
         return any(name in counters and count > counters[name].count for counters in (former.counters, former.before))
 
     def _back(self) -> None:
