@@ -308,7 +308,7 @@ class Counting:
         for name, newest in state.counters.items():
             counters = (newest, state.before.get(name, newest))
             hidden = filter(None, map(self._what_may_hide, counters))
-            cause = next(hidden, None) if state.drained else "end"
+            cause: GapCause | None = next(hidden, None) if state.drained else "end"
             if cause:
                 self._add(Peer(address=name, asn=newest.asn), newest.ts, None, cause)
         if state.counters:
