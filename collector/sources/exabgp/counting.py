@@ -307,7 +307,7 @@ class Counting:
         state = self._state
         for name, newest in state.counters.items():
             counters = (newest, state.before.get(name, newest))
-            hidden = filter(None, map(self._what_may_hide, counters))
+            hidden = (why for counter in counters if (why := self._what_may_hide(counter)))
             cause: GapCause | None = next(hidden, None) if state.drained else "end"
             if cause:
                 self._add(Peer(address=name, asn=newest.asn), newest.ts, None, cause)
