@@ -164,7 +164,7 @@ class DumpImporter:
             await self._store.meta.note_import(course.known["_id"], {"tables": course.tables + 1})
         course.tables += 1
 
-    async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _Found) -> None:
+    async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _FoundSession) -> None:
         """Store one table: what it differs in, then itself, then the session, without which nobody sees it."""
         table, told, name = one.table, course.told, course.known["file"]
         differences = await self._differences(found, table, ts)
