@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import Generic, Self, TypeVar
 
 import pymongo
+from pymongo.errors import ExecutionTimeout
 
 from collector.errors import DeadlineError, StoreError
 from collector.turns import Turn
@@ -79,7 +80,8 @@ class Answers(Generic[T]):
                 with pymongo.timeout(left) if left > 0 else nullcontext():
                     return await anext(self._given)
         except (TimeoutError, StoreError) as error:
-            if isinstance(error, StoreError) and loop.time() < self._ends:
+            given_up = isinstance(error.__cause__, ExecutionTimeout)  # by the driver, which saw it coming
+            if isinstance(error, StoreError) and loop.time() < self._ends and not given_up:
                 raise
             await self.aclose()
             raise DeadlineError(

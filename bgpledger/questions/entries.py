@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bgpledger.cursors import TimeMark
@@ -16,6 +17,7 @@ from collector.query.history import HistoryQuery, history
 from collector.query.newest import newest
 from collector.store.mongo import Store
 from schemas.query import ActivitySample, HistoryEntry
+from schemas.scalars import spoken
 from schemas.status import PeerSession
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ class SearchQuestion(Watched[HistoryEntry]):
         everything: go through the whole archive when nothing narrows what is read.
         complete: withdrawals carry the route that they end, which has to be looked for.
         limit: only the newest.
+        patience: seconds after which the newest that were found are given, with a note, in place of more; only with a
+            limit.
         after: a cursor.
         deadline: in seconds.
         progress: is told how many UPDATEs have been read.
@@ -69,6 +73,7 @@ class SearchQuestion(Watched[HistoryEntry]):
     everything: bool = False
     complete: bool = True
     limit: int | None = None
+    patience: float | None = None
     after: str | None = None
 
     def __post_init__(self) -> None:
@@ -85,7 +90,13 @@ class SearchQuestion(Watched[HistoryEntry]):
         read = self.count(None if self.limit else cost)
         wanted, complete = _from(self.filters, self._mark), self.complete
         if self.limit is not None and self.after is None:
-            entries = search_newest(context.store, wanted, self.limit, complete=complete, on_read=read.one)
+            entries = search_newest(
+                *(context.store, wanted, self.limit),
+                complete=complete,
+                patience=self.patience,
+                on_cut=lambda ts: context.answers.note(_cut(ts)),
+                on_read=read.one,
+            )
         else:
             entries = search(context.store, wanted, complete=complete, on_read=read.one)
         async for entry in newest(self._mark.follow(entries), self.limit):
@@ -224,6 +235,10 @@ async def _cost(store: Store, filters: Filter, *, everything: bool) -> int | Non
             f"give a range of time (--start 2h, --duration 1d), or --all to read them all the same{migrate}",
         )
     return None if filters.span or indexed else count
+
+
+def _cut(ts: datetime) -> str:
+    return f"what was said since {spoken(ts)} UTC was looked through, and no more in the time that there was"
 
 
 def _from(filters: Filter, mark: TimeMark) -> Filter:

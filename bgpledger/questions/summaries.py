@@ -45,11 +45,13 @@ class TopQuestion(Watched[TopEntry]):
 
 @dataclass(eq=False, repr=False)
 class PeersQuestion(Question[PeerStatus]):
-    """Each peer: its state and since when, its updates and routes, and why it is not up."""
+    """Each peer, or that of one address: its state and since when, its updates and routes, and why it is not up."""
+
+    address: str | None = None
 
     async def give(self, context: Context) -> AsyncGenerator[PeerStatus, None]:
         """The peers."""
         from collector.query.peers import peers_here
 
-        async for peer in peers_here(context.store, context.data_dir):
+        async for peer in peers_here(context.store, context.data_dir, self.address):
             yield peer

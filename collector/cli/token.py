@@ -26,7 +26,7 @@ def add(
 ) -> None:
     """Make a token and print it, this once: what is kept is its hash.
 
-    It is shown as `Authorization: Bearer TOKEN`, or as the password of any user, as browsers ask for one.
+    A program shows it as `Authorization: Bearer TOKEN`, or as the password of any user; a browser signs in with it.
     """
     import sys
 

@@ -16,8 +16,11 @@ from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
 from collector.http.live import Live
+from collector.http.pages.words import Words
 from collector.http.ripestat import router as ripestat
 from collector.http.rislive import router as rislive
+from collector.http.sign_ins import SignIns
+from collector.http.tokens import Keyring
 from collector.settings import Settings
 
 _ABOUT = """What routers said in BGP, at any second of the past. Times are RFC 3339 with their zone, in answers UTC; in
@@ -31,7 +34,10 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
 
     Args:
         archive: what is asked.
-        settings: who may ask, in which time ([http]).
+        settings: who may ask, in which time, and what communities mean ([http]).
+
+    Raises:
+        ConfigurationError: the file of communities cannot be read.
     """
     app = FastAPI(
         title="bgpledger",
@@ -48,18 +54,20 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     app.state.live = Live(archive)
     app.state.registry = CollectorRegistry()
     app.state.settings = settings.http
+    keyring = Keyring(settings.data_dir)
+    app.state.sign_ins = SignIns(keyring)
     problems.handle(app)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(api)
     app.include_router(ripestat)
     app.include_router(rislive)
-    pages.add_to(app)
+    pages.add_to(app, Words.read(settings.http.communities))
     describe(app)
     # The last one added is asked first.
     app.add_middleware(Crowd, seconds=settings.http.seconds)
     app.add_middleware(metrics.Measured, registry=app.state.registry)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, keyring=keyring, sign_ins=app.state.sign_ins)
     if settings.http.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.http.origins, allow_methods=["GET"])
     app.add_middleware(Headers)

@@ -1,7 +1,8 @@
 """Who may ask: nothing reaches the application that is not for it.
 
-The host that is asked for has to be ours, which keeps out the pages of others (DNS rebinding); sockets of pages have
-to come from ours; a client may only ask so often; and where it is told, or this machine is not alone, takes a token.
+The host that is asked for has to be ours, which keeps out the pages of others (DNS rebinding); sockets of pages, and
+what changes something, have to come from ours; a client may only ask so often; and where it is told, or this machine is
+not alone, takes a token. A browser without one is led to where it can sign in.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import binascii
 import math
 from http import HTTPStatus
 from ipaddress import ip_address
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -22,32 +24,43 @@ from bgpledger import BgpledgerError
 from collector.http.health import OPEN_PATHS
 from collector.http.problems import RefusedError, respond
 from collector.http.rates import Rates
+from collector.http.sign_ins import COOKIE, SignIns
 from collector.http.tokens import Keyring
 from collector.settings import Settings
 
+SIGN_IN = "/sign-in"
+_OPEN_PATHS = (*OPEN_PATHS, SIGN_IN)
+_OPEN_FOLDER = "/static/"
+_READING = ("GET", "HEAD", "OPTIONS")
 _MOST_OF_A_BODY = 64 * 1024
 _REALM = 'realm="bgpledger"'
 
 
 class Guard:
-    """Lets nothing through to the application that may not ask."""
+    """Lets nothing through to the application that may not ask.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    What passes has the `state.token` that was shown, or None, and knows whether it came by a sign-in
+    (`state.is_signed_in`).
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring, sign_ins: SignIns) -> None:
         self._app = app
         self._http = settings.http
         self._hosts = frozenset(("localhost", *settings.http.hosts))
         self._rates = Rates(settings.http.rate)
-        self._keyring = Keyring(settings.data_dir)
+        self._keyring = keyring
+        self._sign_ins = sign_ins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the application does, or refuse."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        asking = HTTPConnection(scope)
         try:
-            self._check(HTTPConnection(scope))
+            self._check(asking)
         except BgpledgerError as error:
-            await _refuse(respond(error), scope, receive, send)
+            await _refuse(_response(error, asking), scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -55,9 +68,9 @@ class Guard:
         self._check_rate(asking)
         self._check_host(asking.headers)
         self._check_origin(asking)
+        _check_change(asking)
         _check_size(asking.headers)
-        if self._http.asks_for_tokens and asking.url.path not in OPEN_PATHS:
-            self._check_token(asking.headers)
+        self._check_token(asking)
 
     def _check_rate(self, asking: HTTPConnection) -> None:
         if wait := self._rates.take(asking.client.host if asking.client else ""):
@@ -89,16 +102,44 @@ class Guard:
                 "open our own pages, or name it in the configuration: [http] origins",
             )
 
-    def _check_token(self, headers: Headers) -> None:
-        shown = _token_in(headers.get("authorization", ""))
-        if shown and self._keyring.find(shown):
+    def _check_token(self, asking: HTTPConnection) -> None:
+        shown = _token_in(asking.headers.get("authorization", ""))
+        key = asking.cookies.get(COOKIE)
+        token = self._keyring.find(shown) if shown else self._sign_ins.find(key) if key else None
+        asking.state.token = token
+        asking.state.is_signed_in = token is not None and not shown
+        if token or not self._http.asks_for_tokens or _is_open(asking.url.path):
             return
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED,
             "the token is not one of ours" if shown else "a token is asked for here",
-            "bgpledger token add --name NAME makes one, on the collector's machine; send Authorization: Bearer TOKEN",
+            "bgpledger token add --name NAME makes one, on the collector's machine; send Authorization: Bearer TOKEN,"
+            f" or sign in at {SIGN_IN}",
             {"WWW-Authenticate": f"Bearer {_REALM}, Basic {_REALM}"},
         )
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
+
+
+def _check_change(asking: HTTPConnection) -> None:
+    """Refuse what a page of another site has a browser do in the name of who signed in (CSRF).
+
+    Browsers say where such a request comes from: in Sec-Fetch-Site, older ones in Origin; a program shows its token.
+    """
+    if asking.scope["type"] != "http" or asking.scope["method"] in _READING:
+        return
+    site, origin = asking.headers.get("sec-fetch-site"), asking.headers.get("origin")
+    if site:
+        is_ours = site == "same-origin"
+    elif origin:
+        is_ours = origin.partition("://")[2] == asking.headers.get("host")
+    else:
+        is_ours = COOKIE not in asking.cookies
+    if not is_ours:
+        cause = f"a page of {origin[:80]!r} may change nothing here" if origin else "a page of another site asks"
+        raise RefusedError(HTTPStatus.FORBIDDEN, cause, "use our own pages, or a program that shows a token")
 
 
 def _token_in(authorization: str) -> str | None:
@@ -133,6 +174,16 @@ def _check_size(headers: Headers) -> None:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > _MOST_OF_A_BODY or "transfer-encoding" in headers:
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a question has no body", "ask by parameters")
+
+
+def _response(error: BgpledgerError, asking: HTTPConnection) -> Response:
+    """What tells of an error; who asks for a page without a token can sign in first."""
+    is_for_a_page = asking.scope["type"] == "http" and "text/html" in asking.headers.get("accept", "")
+    if isinstance(error, RefusedError) and error.status is HTTPStatus.UNAUTHORIZED and is_for_a_page:
+        url = asking.url
+        there = f"{url.path}?{url.query}" if url.query else url.path
+        return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': there})}", HTTPStatus.SEE_OTHER)
+    return respond(error)
 
 
 async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -81,14 +81,27 @@ class Keyring:
         Raises:
             CollectorError: the file cannot be read.
         """
+        self._look()
+        return self._by_hash.get(_hash(token))
+
+    def has(self, token: Token) -> bool:
+        """Whether a token that was found is still one, and allows what it did.
+
+        Raises:
+            CollectorError: the file cannot be read.
+        """
+        self._look()
+        return token in self._by_hash.values()
+
+    def _look(self) -> None:
         try:
             stat = (self._data_dir / _FILE).stat()
         except FileNotFoundError:
-            return None
+            self._by_hash, self._read_at = {}, None
+            return
         if self._read_at != (stat.st_mtime_ns, stat.st_ino):
             self._by_hash = {one.sha256: one for one in _read(self._data_dir)}
             self._read_at = stat.st_mtime_ns, stat.st_ino
-        return self._by_hash.get(_hash(token))
 
 
 def _hash(token: str) -> str:

@@ -27,17 +27,23 @@ _MOMENT = timedelta(seconds=1)
 """A NOTIFICATION comes so long before the `down` that it causes at most."""
 
 
-async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
-    """`peers`, with those that the collector which runs on a data directory has configured, or refuses."""
+async def peers_here(store: Store, data_dir: Path, address: str | None = None) -> AsyncIterator[PeerStatus]:
+    """`peers`, with those that the collector which runs on a data directory has configured, or refuses.
+
+    Args:
+        store: the archive.
+        data_dir: the collector's.
+        address: only those of this one; None: all.
+    """
     running = find_running(data_dir)
     if running is None:
-        async for peer in peers(store):
+        async for peer in peers(store, address=address):
             yield peer
         return
     named, ranges = {peer.address for peer in running.peers}, [ip_network(one) for one in running.ranges]
     routers = [SOURCES[instance.source].routers(instance) for instance in find_instances(data_dir)]
     strangers = [stranger for one in routers for stranger in one.refused]
-    async for peer in peers(store, running.peers, strangers):
+    async for peer in peers(store, running.peers, strangers, address=address):
         if peer.router is None:  # whom other routers have as their peers, nobody configures here
             configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
             peer = peer.model_copy(update={"configured": configured})
@@ -45,13 +51,19 @@ async def peers_here(store: Store, data_dir: Path) -> AsyncIterator[PeerStatus]:
 
 
 async def peers(
-    store: Store, configured: Sequence[KnownPeer] = (), strangers: Sequence[Stranger] = ()
+    store: Store,
+    configured: Sequence[KnownPeer] = (),
+    strangers: Sequence[Stranger] = (),
+    *,
+    address: str | None = None,
 ) -> AsyncIterator[PeerStatus]:
     """Every configured peer, every other that has ever had a session, and routers that are refused, by address."""
-    latest = await _latest(store)
+    latest = await _latest(store, address)
     expected = {peer.address: peer for peer in configured}
     unknown = {stranger.address: stranger for stranger in strangers if stranger.address not in expected}
     for name in sorted(expected.keys() | latest.keys() | unknown.keys(), key=name_order):
+        if address not in (None, name.partition(" ")[0]):
+            continue
         peer, last = expected.get(name), latest.get(name)
         if last is not None and "until" not in last:
             yield await _up(store, last, peer)
@@ -61,10 +73,11 @@ async def peers(
             yield await _down(store, name, peer, last)
 
 
-async def _latest(store: Store) -> dict[str, SessionDocument]:
-    """The last session of each peer that ever had one, by its name."""
+async def _latest(store: Store, address: str | None) -> dict[str, SessionDocument]:
+    """The last session of each peer, or of those of one address, that ever had one, by its name."""
+    asked = {"peer.address": address} if address else {}
     last: dict[str, tuple[datetime, ObjectId]] = {}
-    async for one in store.find("sessions", {}, fields=("peer", "since")):
+    async for one in store.find("sessions", asked, fields=("peer", "since")):
         name, place = name_of(one["peer"]), (one["since"], one["_id"])
         last[name] = max(last.get(name, place), place)
     found: dict[str, SessionDocument] = {}

@@ -25,6 +25,8 @@ _FIRST_WINDOW, _NARROWEST_WINDOW = timedelta(minutes=1), timedelta(milliseconds=
 _WIDER, _NARROWER = 4, 8
 _FEW, _MOST = 500, 4000
 """UPDATEs: windows with less are made wider, those with more are read in parts."""
+_LONGER = 4
+"""The time that may be taken while little was read: then it is the machine that has too much to do."""
 _TICK = timedelta(milliseconds=1)
 
 
@@ -57,34 +59,37 @@ async def timeline(
         prefix: normalised.
         filters: the range of time, the peers, and what entries have to be like.
         until: reads from here back in place of the range's end.
-        seconds: once they are over, nothing more is read.
+        seconds: once they are over, nothing more is read, but where there is little.
     """
     clock = asyncio.get_running_loop().time
-    over = clock() + seconds
+    over, last_call = clock() + seconds, clock() + _LONGER * seconds
     start, end = await _range(store, filters)
     until = min(until or end, end)
     found = await streams.sessions(store, replace(filters, start=start, end=end))
     reader = _PrefixReader(store, prefix, sorted({one["peer"]["address"] for one in found}))
     at, width = until, _FIRST_WINDOW
     rows: list[list[UpdateRow]] = []
-    while at > start and (not rows or clock() < over):
+    read = 0
+    while at > start and (not rows or clock() < (over if read > _FEW else last_call)):
         begin = max(start, at - width)
         some = await reader.read(begin, at)
         if some is None:
             width /= _NARROWER
             continue
         rows.append(some)
+        read += len(some)
         at = begin
         if len(some) < _FEW:
             width *= _WIDER
     last: LastRoutesOfPrefix = LastAnnounced()
     if at == start:
-        for row in await _before(reader, [one for one in found if one["since"] < start], start, over):
+        for row in await _before(reader, [one for one in found if one["since"] < start], start, last_call):
             for _ in entries_of(row, prefix, last):
                 pass
     stood = last.standing
     within = replace(filters, start=at, end=until)
     others: list[Row] = [row async for row in streams.gap_rows(store, within)]
+    others += [row async for row in streams.table_rows(store, prefix, within)]
     others += [row for one in found for row in streams.rows_of(one) if _ends_within(row, at, until)]
     updates = [row for some in reversed(rows) for row in some]
     ordered = sorted([*updates, *others], key=lambda row: row[:2])  # a withdrawal stays ahead of its announcement

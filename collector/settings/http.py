@@ -28,6 +28,9 @@ class HttpSettings(SettingsSection):
     origins: values.Origins = Field(
         (), description='other sites whose pages may ask, such as ["https://portal.example.net"]; nobody\'s otherwise'
     )
+    communities: values.PossiblePath | None = Field(
+        None, description="a file with what communities mean, a line each: 65000:100 = customer"
+    )
     rate: float = Field(200.0, gt=0, le=1e6, description="requests a second that one client may send, in the long run")
     seconds: float = Field(30.0, gt=0, le=3600, description="seconds that a question may take, up to 3600")
 

@@ -28,9 +28,16 @@ def serving(data_dir: Path, uri: str, database: str) -> Iterator[str]:
     place = ["--data-dir", str(data_dir), "--mongodb-uri", uri]
     done = bgpledger(*place, "import", str(FEED), BGPLEDGER_MONGODB_DATABASE=database)
     assert done.returncode == 0, done.stderr
+    with answering(data_dir, uri, database) as url:
+        yield url
+
+
+@contextmanager
+def answering(data_dir: Path, uri: str, database: str, **settings: str) -> Iterator[str]:
+    """The URL of a server over a database, and a data directory with its tokens."""
     listen = f"127.0.0.1:{free_port()}"
-    command = [BGPLEDGER, *place, "serve", "--listen", listen]
-    environment = {**os.environ, "BGPLEDGER_MONGODB_DATABASE": database}
+    command = [BGPLEDGER, "--data-dir", str(data_dir), "--mongodb-uri", uri, "serve", "--listen", listen]
+    environment = {**os.environ, "BGPLEDGER_MONGODB_DATABASE": database, **settings}
     with (data_dir / "serve.log").open("wb") as log, subprocess.Popen(command, stderr=log, env=environment) as server:
         try:
             _wait_for(f"http://{listen}/health")

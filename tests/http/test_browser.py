@@ -6,13 +6,15 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pymongo import MongoClient
 
-from tests.http.browsing import AXE, Watched, serving
+from collector.http import tokens
+from tests.http.browsing import AXE, Watched, answering, serving
 from tests.support import missing, program
 
 expect.set_options(timeout=30_000)
@@ -29,6 +31,8 @@ PAGES = (
     "/peer/192.0.2.1",
     f"/as/64500?at={DURING}",
     "/search",
+    "/prefix",
+    "/replay",
     "/api/v1/docs",
 )
 
@@ -43,12 +47,33 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def url(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    database = f"test_{uuid.uuid4().hex[:12]}"
+def database(embedded_uri: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    with MongoClient[dict[str, Any]](embedded_uri) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def url(embedded_uri: str, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(tmp_path_factory.mktemp("pages"), embedded_uri, database) as url:
         yield url
-    with MongoClient[dict[str, Any]](embedded_uri) as client:
-        client.drop_database(database)
+
+
+class Guarded(NamedTuple):
+    """A server that asks for tokens, and one of them."""
+
+    url: str
+    token: str
+
+
+@pytest.fixture
+def guarded(embedded_uri: str, url: str, database: str, tmp_path: Path) -> Iterator[Guarded]:
+    """Over the same archive as that at `url`."""
+    token = tokens.add(tmp_path, "noc", "read")
+    with answering(tmp_path, embedded_uri, database, BGPLEDGER_HTTP_TOKENS="true") as other:
+        assert other != url
+        yield Guarded(other, token)
 
 
 @pytest.fixture
@@ -132,6 +157,68 @@ def test_a_time_line_is_panned_and_zoomed(page: Page) -> None:
 def span(page: Page) -> tuple[str, str]:
     line = page.locator("#timeline")
     return str(line.get_attribute("data-start")), str(line.get_attribute("data-end"))
+
+
+def test_the_wheel_and_two_fingers_zoom_the_line_and_not_the_page(browser: Browser, url: str) -> None:
+    context = browser.new_context(base_url=url, viewport={"width": 1280, "height": 800}, has_touch=True)
+    watched = Watched(context)
+    page = watched.page
+    page.goto(PREFIX)
+    line, whole = page.locator("#timeline"), span(page)
+    box = page.locator("svg[data-peer='192.0.2.1']").bounding_box()
+    assert box is not None
+    middle, y = box["x"] + box["width"] / 2, box["y"] + 5
+    page.mouse.move(middle, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    expect(line).not_to_have_attribute("data-start", whole[0])
+    nearer = span(page)
+    assert whole[0] < nearer[0] < nearer[1] < whole[1]
+    touch = context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 60), ("touchMove", 120), ("touchMove", 200), ("touchEnd", None)):
+        points = [] if apart is None else [{"x": middle + side * apart, "y": y, "id": side + 1} for side in (-1, 1)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    expect(line).not_to_have_attribute("data-start", nearer[0])
+    nearest = span(page)
+    assert nearer[0] < nearest[0] < nearest[1] < nearer[1]
+    assert page.evaluate("visualViewport.scale") == 1
+    context.close()
+    assert not watched.faults
+
+
+def test_one_signs_in_and_out(browser: Browser, guarded: Guarded) -> None:
+    context = browser.new_context(base_url=guarded.url)
+    watched = Watched(context)
+    page = watched.page
+    page.goto(PREFIX)
+    if AXE.exists():
+        watched.faults += watched.axe()
+    page.get_by_label("Token").fill(guarded.token)
+    page.get_by_label("Token").press("Enter")
+    expect(page).to_have_url(re.compile(f"{PREFIX}$"))
+    page.locator(".lanes").focus()
+    page.keyboard.press("+")
+    expect(page).to_have_url(re.compile("start="))
+    assert guarded.token not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
+    page.goto("about:blank")
+    page.evaluate(f"location.href = '{guarded.url}/search'")  # a link from elsewhere
+    expect(page.get_by_role("heading", name="Search")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    context.close()
+    assert not watched.faults
+
+
+def test_prefix_and_replay_are_reached_from_everywhere(page: Page) -> None:
+    page.goto("/compare")
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Replay").click()
+    page.get_by_role("row", name="203.0.113.0/24").get_by_role("link").click()
+    expect(page).to_have_url(re.compile("/replay/203.0.113.0/24$"))
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Prefix").click()
+    page.get_by_role("textbox", name="Prefix").fill("203.0.113.9/24")
+    page.get_by_role("textbox", name="Prefix").press("Enter")
+    expect(page).to_have_url(re.compile(f"{PREFIX}$"))
 
 
 def test_the_slider_shows_another_moment(page: Page) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
+
+from collector.http.pages import asn, peer
 
 
 async def peer_of(http: httpx.AsyncClient) -> str:
@@ -52,3 +55,28 @@ async def test_an_as_is_written_as_people_do(http: httpx.AsyncClient) -> None:
     refused = await http.get("/as/x%3Cscript%3E")
     assert refused.status_code == 400
     assert "<script>" not in refused.text
+
+
+async def test_what_takes_too_long_is_said_and_can_be_had_all_the_same(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (await http.get("/as/64496")).text
+    for module, name in ((asn, "_SECONDS"), (peer, "_PATIENCE")):
+        monkeypatch.setattr(module, name, 1e-6)
+    monkeypatch.setattr(peer, "_FEW", 0)
+    monkeypatch.setattr("collector.http.pages.patience.FEW", 0)
+    cut = (await http.get("/as/64496")).text
+    assert "The tables of all peers are large" in cut
+    assert "Too much was said of its prefixes" in cut
+    assert 'href="/as/64496?whole=true"' in cut
+    assert facts_of((await http.get("/as/64496?whole=true")).text) == facts_of(whole)
+    address = await peer_of(http)
+    cut = (await http.get(f"/peer/{address}")).text
+    assert cut.count("It said too much to be counted at once") == 2
+    link = re.search(r'href="([^"]*whole=true)"', cut)
+    assert link
+    assert 'class="pygal-chart"' in (await http.get(link[1].replace("&amp;", "&"))).text
+
+
+def facts_of(page: str) -> list[str]:
+    return re.findall(r"<h2[^<]*<|<th scope=\"row\">.*?</tr>", page)

@@ -13,6 +13,7 @@ from bgpledger import Archive, Filter, HistoryEntry, Route
 MOST_CHANGES = 2000
 """The newest so many are shown: a page of more cannot be followed by anybody."""
 _FIRST_LOOK = 200
+_READ_SECONDS = 0.8
 _TICK = timedelta(milliseconds=1)
 """What stands at a moment has heard all that was said in it."""
 _EMPTY = timedelta(hours=1)
@@ -101,7 +102,7 @@ async def tell(archive: Archive, prefix: str, filters: Filter, *, deadline: floa
         archive: what is asked.
         prefix: the prefix, or an address.
         filters: whose routes, and in which span; without a start, in that of the newest entries.
-        deadline: seconds that each of two questions may take.
+        deadline: seconds that the question for what stood at its begin may take.
 
     Raises:
         UsageError: the question cannot be meant.
@@ -109,14 +110,17 @@ async def tell(archive: Archive, prefix: str, filters: Filter, *, deadline: floa
     """
     whose = filters.of_peers_alone
     wanted = replace(whose, start=filters.start, end=filters.end)
-    limit = _FIRST_LOOK if filters.start is None else MOST_CHANGES + 1
-    async with archive.history(prefix, wanted, limit=limit, deadline=deadline) as answers:
-        entries = [entry async for entry in answers]
-        notes = list(answers.notes)
+    found = await archive.timeline(prefix, wanted, seconds=_READ_SECONDS)
+    entries, notes = list(found.entries), []
+    if filters.start is None:
+        entries = entries[-_FIRST_LOOK:]
+    elif found.since > found.start:
+        notes.append("too much happened to be read at once: this begins with the newest of it")
     if len(entries) > MOST_CHANGES:
         entries = entries[-MOST_CHANGES:]
-        wanted = replace(wanted, start=entries[0].ts)
         notes.append(f"more than {MOST_CHANGES:,} things happened: this begins with the newest so many")
+    if notes:
+        wanted = replace(wanted, start=entries[0].ts if entries else found.since)
     start, end = _span(wanted, entries)
     story = Story(prefix, start, end, notes=notes)
     async with archive.rib(prefix, whose, at=start - _TICK, deadline=deadline) as answers_of_rib:

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, NamedTuple
 
 from fastapi import Query, Request
+from pydantic import Field
 from starlette.responses import HTMLResponse
 
-from bgpledger import Route, UsageError, parse_filter, parse_time
-from collector.http.asking import Asked
-from collector.http.graph.story import hops_of
+from bgpledger import DeadlineError, HistoryEntry, UsageError, parse_filter, parse_time
+from collector.http.asking import Asked, Asking
+from collector.http.graph.story import Path, hops_of
+from collector.http.pages.patience import EnoughError, up_to
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import text
+from collector.query.batch import Batch
 from schemas.scalars import parse_asn
+from schemas.stored import name_of
 
 router = page_router()
 
 _ROWS = 500
 """Of a table; more are counted."""
 _CHANGES = 50
+_SECONDS = 1.0
+"""That tables are read, and that changes are looked for, unless all of them are asked for."""
 
 
 class AsAsked(Shown):
     """The moment."""
 
     at: str | None = text("The moment; without, now.")
+    whole: bool = Field(default=False, description="Read all tables, however long that takes.")
 
 
 class Originated(NamedTuple):
@@ -38,15 +46,51 @@ class Originated(NamedTuple):
     since: datetime
 
 
-class AsInTables(NamedTuple):
+@dataclass
+class AsInTables:
     """What the tables of all peers have of an AS."""
 
-    originated: list[Originated]
-    left: Counter[str]
+    asn: str
+    left: Counter[str] = field(default_factory=Counter)
     """Next to it towards us: how many routes lead from each."""
-    right: Counter[str]
+    right: Counter[str] = field(default_factory=Counter)
     """Next to it towards the origin."""
-    routes: int
+    routes: int = 0
+    read: int = 0
+    """Routes that were looked at."""
+    is_whole: bool = True
+    """Whether all tables were read."""
+    _peers: dict[str, set[str]] = field(default_factory=dict)
+    _since: dict[str, datetime] = field(default_factory=dict)
+
+    def add(self, batch: Batch) -> None:
+        """Take routes of a table into account."""
+        self.read += len(batch.items)
+        found = batch.mentioning(self.asn.encode())
+        hops = {facts: hops_of(said["as_path"] or "") for facts, said in found.facts().items()} if found.items else {}
+        peer = name_of(batch.rib.session["peer"])
+        for key, entry in found.items:
+            way = hops[entry.facts]
+            if self.asn not in way:  # in a set, it is next to nobody
+                continue
+            self._add_way(way)
+            if way[-1] == self.asn and key.is_prefix:
+                self._peers.setdefault(key.nlri, set()).add(peer)
+                since = datetime.fromtimestamp(entry.since / 1000, UTC)
+                self._since[key.nlri] = min(self._since.get(key.nlri, since), since)
+
+    def _add_way(self, way: Path) -> None:
+        self.routes += 1
+        at = way.index(self.asn)
+        if at:
+            self.left[way[at - 1]] += 1
+        if at + 1 < len(way):
+            self.right[way[at + 1]] += 1
+
+    @property
+    def originated(self) -> Sequence[Originated]:
+        """The prefixes that it originates."""
+        return [Originated(prefix, len(names), self._since[prefix]) for prefix, names in self._peers.items()]
 
 
 @router.get("/as/{asn}")
@@ -58,43 +102,38 @@ async def autonomous_system(
         number = parse_asn(asn)
     except ValueError as error:
         raise UsageError(f"{asn!r}: {error}", "give a number, such as 64500, AS64500 or 1.10") from None
-    moment = parse_time(wanted.at)
-    through = parse_filter({"as_path": f"_{number}_"})
-    async with asked.archive.rib(None, through, at=moment, deadline=asked.deadline) as routes:
-        seen = _look([route async for route in routes], str(number))
-    origin = parse_filter({"origin": str(number), "end": wanted.at})
-    async with asked.archive.search(origin, limit=_CHANGES, deadline=asked.deadline) as entries:
-        changes = [entry async for entry in entries if entry.prefix]
+    at = parse_time(wanted.at)
+    seen = await _look(asked, number, at, asked.deadline if wanted.whole else _SECONDS)
+    changes = await _changes(asked, number, wanted.at, asked.deadline if wanted.whole else _SECONDS)
     return render(
         request,
         "as.html",
         asn=number,
-        moment=moment or datetime.now(UTC),
+        moment=at or datetime.now(UTC),
         at=wanted.at,
         seen=seen,
         rows=_ROWS,
-        changes=changes[::-1],
+        changes=changes,
         notes=[*dict.fromkeys(asked.notes)],
     )
 
 
-def _look(routes: Iterable[Route], asn: str) -> AsInTables:
-    peers: dict[str, set[str]] = {}
-    since: dict[str, datetime] = {}
-    left, right = Counter[str](), Counter[str]()
-    count = 0
-    for route in routes:
-        hops = hops_of(route.as_path or "")
-        if route.state == "unknown" or asn not in hops:
-            continue  # in a set, it is next to nobody
-        count += 1
-        at = hops.index(asn)
-        if at:
-            left[hops[at - 1]] += 1
-        if at + 1 < len(hops):
-            right[hops[at + 1]] += 1
-        elif route.prefix:
-            peers.setdefault(route.prefix, set()).add(route.peer.name)
-            since[route.prefix] = min(since.get(route.prefix, route.since), route.since)
-    originated = [Originated(prefix, len(names), since[prefix]) for prefix, names in peers.items()]
-    return AsInTables(originated, left, right, count)
+async def _look(asked: Asking, asn: int, at: datetime | None, seconds: float) -> AsInTables:
+    seen = AsInTables(str(asn))
+    try:
+        async with asked.archive.rib_batches(at=at, deadline=asked.deadline, progress=up_to(seconds)) as batches:
+            async for batch in batches:
+                seen.add(batch)
+    except EnoughError:
+        seen.is_whole = False
+    return seen
+
+
+async def _changes(asked: Asking, asn: int, end: str | None, seconds: float) -> Sequence[HistoryEntry] | None:
+    """The newest first; None where they take too long."""
+    origin = parse_filter({"origin": str(asn), "end": end})
+    try:
+        async with asked.archive.search(origin, limit=_CHANGES, deadline=seconds) as entries:
+            return [entry async for entry in entries if entry.prefix][::-1]
+    except DeadlineError:
+        return None

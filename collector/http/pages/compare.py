@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request
+from pydantic import Field
 from starlette.responses import HTMLResponse
 
 from bgpledger import Filter, RouteChange, parse_filter
 from collector.http.asking import Asked, Asking
+from collector.http.pages.patience import EnoughError, up_to
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import TIME, text
 
 router = page_router()
 
-_ROWS = 500
+_ROWS, _COUNTED = 500, 5000
+_SECONDS = 1.5
+"""That tables are read, unless all of it is asked for."""
 
 
 class _Wanted(Shown):
@@ -23,13 +27,20 @@ class _Wanted(Shown):
     prefix: str | None = text("Only of this prefix.")
     peer: str | None = text("Only of this peer.")
     origin: str | None = text("Only what this AS originates.")
+    whole: bool = Field(default=False, description="Compare whatever there is, however long that takes.")
 
 
 @router.get("/compare")
 async def compare(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
     """What became of routes between two times."""
     filters = parse_filter({"peer": wanted.peer, "origin": wanted.origin}, say=asked.notes.append)
-    changes = await _changes(asked, wanted, filters) if wanted.earlier else []
+    changes: list[RouteChange] = []
+    is_too_much = False
+    if wanted.earlier:
+        try:
+            changes = await _changes(asked, wanted, filters)
+        except EnoughError:
+            is_too_much = True
     counts = {event: sum(one.event == event for one in changes) for event in ("appeared", "went", "changed")}
     return render(
         request,
@@ -38,14 +49,24 @@ async def compare(request: Request, asked: Asked, wanted: Annotated[_Wanted, Que
         changes=changes[:_ROWS],
         counts=counts,
         most_rows=_ROWS,
+        most_counted=_COUNTED,
         more=len(changes) > _ROWS,
+        is_too_much=is_too_much,
+        is_cut=len(changes) == _COUNTED,
         notes=asked.notes,
     )
 
 
 async def _changes(asked: Asking, wanted: _Wanted, filters: Filter) -> list[RouteChange]:
-    """All of them: how many appeared, went and changed is told of all."""
+    """So many of them that it can be told how many there are, or that there are many."""
     ask = asked.archive.diff
-    deadline = asked.deadline
-    async with ask(wanted.earlier, wanted.later or "now", wanted.prefix, filters, deadline=deadline) as answers:
-        return [change async for change in answers]
+    how: dict[str, Any] = {"deadline": asked.deadline}
+    if not wanted.whole:
+        how["progress"] = up_to(_SECONDS)
+    changes: list[RouteChange] = []
+    async with ask(wanted.earlier, wanted.later or "now", wanted.prefix, filters, **how) as answers:
+        async for change in answers:
+            changes.append(change)
+            if len(changes) == _COUNTED:
+                break
+    return changes

@@ -100,8 +100,13 @@ class Drawing:
     """The ASes that originated it, and the number of each one's colour."""
 
 
-def draw(found: PrefixTimeline) -> Drawing:
-    """What there is to draw of a prefix."""
+def draw(found: PrefixTimeline, *, is_part: bool = False) -> Drawing:
+    """What there is to draw of a prefix.
+
+    Args:
+        found: what happened to it.
+        is_part: it is put beside others on one line: however little it is, marks that would touch are one.
+    """
     scale = Scale(found.start, found.end)
     colours = _colours([*found.standing, *found.entries])
     lanes: dict[str, Lane] = {}
@@ -114,7 +119,7 @@ def draw(found: PrefixTimeline) -> Drawing:
         lane.bars = list(_bars(events, found, colours))
     ordered = [lanes[name] for name in sorted(lanes, key=name_order)]
     total = sum(len(lane.events) for lane in ordered)
-    is_thinned = total > _MOST_MARKS
+    is_thinned = is_part or total > _MOST_MARKS
     columns = min(max(_CELLS // (3 * max(len(ordered), 1)), _FEWEST_COLUMNS), _MOST_COLUMNS)
     cell = (scale.end - scale.start) / columns
     for lane in ordered:

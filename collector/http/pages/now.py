@@ -7,15 +7,15 @@ from datetime import timedelta
 from fastapi import Request
 from starlette.responses import HTMLResponse
 
-from bgpledger import Answers, DeadlineError, HistoryEntry, PeerStatus, parse_filter
-from collector.http.asking import Asked
+from bgpledger import HistoryEntry, PeerStatus, parse_filter
+from collector.http.asking import Asked, Asking
 from collector.http.pages.rendering import iso, page_router, render
 
 router = page_router()
 
 _SAID, _SESSIONS = 15, 8
 _TICK = timedelta(milliseconds=1)
-_PATIENCE = 3.0
+_PATIENCE = 0.4
 """Seconds that what was said last is looked for, and that UPDATEs are counted."""
 
 
@@ -27,10 +27,6 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
         peers: list[PeerStatus] = [peer async for peer in answers]
     status = await archive.status()
     end = iso(status.archive_upto + _TICK) if status.archive_upto else None
-    sessions = archive.search(parse_filter({"elem": "session", "end": end}), limit=_SESSIONS, deadline=_PATIENCE)
-    said = archive.search(
-        parse_filter({"elem": "announce,withdraw", "end": end}), limit=_SAID, complete=False, deadline=_PATIENCE
-    )
     return render(
         request,
         "now.html",
@@ -42,17 +38,17 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
         )
         if status.state == "running"
         else {},
-        sessions=await _newest_first(sessions),
-        said=await _newest_first(said),
-        patience=_PATIENCE,
+        sessions=await _newest_first(asked, "session", end, _SESSIONS),
+        said=await _newest_first(asked, "announce,withdraw", end, _SAID),
         notes=asked.notes,
     )
 
 
-async def _newest_first(answers: Answers[HistoryEntry]) -> list[HistoryEntry] | None:
-    """The answers; None where they take too long for a page that is asked for every few seconds."""
-    try:
-        async with answers:
-            return [entry async for entry in answers][::-1]
-    except DeadlineError:
-        return None
+async def _newest_first(asked: Asking, elem: str, end: str | None, limit: int) -> list[HistoryEntry]:
+    """What was said last, as much of it as is found at once."""
+    filters = parse_filter({"elem": elem, "end": end})
+    quiet = asked.archive.telling(lambda _: None)  # it is asked for again and again
+    async with quiet.search(
+        filters, limit=limit, complete=False, patience=_PATIENCE, deadline=asked.deadline
+    ) as answers:
+        return [entry async for entry in answers][::-1]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from time import monotonic
+from typing import Annotated, NamedTuple
 
 from fastapi import Query, Request
 from markupsafe import Markup
+from pydantic import Field
 from starlette.responses import HTMLResponse
 
-from bgpledger import ActivitySample, Filter, PeerSession, UsageError, parse_filter
+from bgpledger import ActivitySample, DeadlineError, Filter, PeerSession, TopEntry, UsageError, parse_filter
 from collector.http.asking import Asked, Asking
 from collector.http.charts import bars, steps
 from collector.http.pages.rendering import Shown, page_router, render
@@ -19,7 +21,13 @@ from collector.http.parameters import text
 
 router = page_router()
 
-_TOP = 10
+_TOP, _SESSIONS = 10, 200
+_FEW = 3000
+"""UPDATEs, which are counted however long that takes."""
+_SHORTER = (timedelta(minutes=30), timedelta(seconds=20))
+"""The ends of a span with more that are counted in its place."""
+_PATIENCE = 0.5
+"""Seconds that each of these may take."""
 _DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
 
@@ -31,12 +39,26 @@ class PeerAsked(Shown):
     rib: str | None = text("Only this table of a router's.")
     start: str | None = text("The begin.")
     end: str | None = text("The end.")
+    whole: bool = Field(default=False, description="Count all of the time, however long that takes.")
+
+    @property
+    def whose(self) -> dict[str, str | None]:
+        """What a link to the same peer's other pages has to keep."""
+        return self.model_dump(include={"router", "rib"})
+
+
+class Counted(NamedTuple):
+    """How much a peer said, in a time or in the end of it."""
+
+    span: Filter
+    said: Sequence[ActivitySample]
+    top: Sequence[TopEntry]
 
 
 @router.get("/peer/{address}")
 async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[PeerAsked, Query()]) -> HTMLResponse:
     """The page."""
-    filters = parse_filter({"peer": address, **wanted.model_dump()})
+    filters = parse_filter({"peer": address, **wanted.model_dump(exclude={"whole"})})
     if filters.only_peer is None:
         raise UsageError(f"{address!r} is not the address of one peer", "give one, such as 192.0.2.1")
     archive, deadline = asked.archive, asked.deadline
@@ -45,22 +67,21 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
     asked.notes.clear()  # the same again is said of the time that is shown
     start, end = _span(filters, sessions)
     span = replace(filters, start=start, end=end)
-    async with archive.activity(span, deadline=deadline) as samples:
-        said = [sample async for sample in samples]
-    async with archive.peers(deadline=deadline) as peers:
-        states = [one async for one in peers if one.address == filters.only_peer]
-    async with archive.top("prefixes", "announcements", span, limit=_TOP, deadline=deadline) as most:
-        top = [entry async for entry in most]
+    is_little = wanted.whole or sum(session.updates for session in sessions if _meets(session, span)) < _FEW
+    counted = await _count(asked, span, deadline) if is_little else await _count_in_time(asked, span)
+    async with archive.peers(filters.only_peer, deadline=deadline) as peers:
+        states = [one async for one in peers]
     return render(
         request,
         "peer.html",
         address=filters.only_peer,
         states=states,
         sessions=[one for one in reversed(sessions) if _meets(one, span)],
+        most_sessions=_SESSIONS,
         span=span,
-        whose=wanted.model_dump(include={"router", "rib"}),
-        charts=_charts(said),
-        top=top,
+        whose=wanted.whose,
+        counted=counted,
+        charts=_charts(counted.said) if counted else {},
         gaps=await _gaps(asked, span),
         notes=asked.notes,
     )
@@ -77,6 +98,32 @@ def _span(filters: Filter, sessions: Sequence[PeerSession]) -> tuple[datetime, d
 def _meets(session: PeerSession, span: Filter) -> bool:
     begun = span.end is None or session.since < span.end
     return begun and (session.until is None or span.start is None or session.until >= span.start)
+
+
+async def _count(asked: Asking, span: Filter, seconds: float) -> Counted:
+    """What was said in a time.
+
+    Raises:
+        DeadlineError: it is too much for that.
+    """
+    over = monotonic() + seconds
+    async with asked.archive.activity(span, deadline=seconds) as samples:
+        said = [sample async for sample in samples]
+    left = over - monotonic()
+    async with asked.archive.top("prefixes", "announcements", span, limit=_TOP, deadline=left) as most:
+        return Counted(span, said, [entry async for entry in most])
+
+
+async def _count_in_time(asked: Asking, span: Filter) -> Counted | None:
+    """What was said in a time, or in the end of it; None where even that is too much to count for a page."""
+    if span.end is None:
+        return None
+    for length in _SHORTER:
+        try:
+            return await _count(asked, replace(span, start=span.end - length), _PATIENCE)
+        except DeadlineError:
+            continue
+    return None
 
 
 async def _gaps(asked: Asking, span: Filter) -> int:

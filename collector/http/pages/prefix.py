@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from heapq import nlargest
 from typing import Annotated, Any
 
 from fastapi import Query, Request
@@ -43,7 +44,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
     whole = found
     if wanted.start is None:
         found = _narrowed(found, keep_end=wanted.end is not None)
-    drawing = draw(found)
+    drawing = draw(found, is_part=wanted.until is not None)
     here = f"/prefix/{name}"
     kept: dict[str, Any] = {"start": found.start, "end": found.end, "peer": wanted.peer}
     return render(
@@ -54,7 +55,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
         found=found,
         whole=whole,
         drawing=drawing,
-        rows=[event for lane in drawing.lanes for event in lane.events],
+        rows=_newest(drawing),
         most_rows=_ROWS,
         chosen=_chosen(drawing, wanted),
         kept=kept,
@@ -76,6 +77,11 @@ def _narrowed(found: PrefixTimeline, *, keep_end: bool) -> PrefixTimeline:
     if any(session.until is None for session in found.sessions):  # what stands now goes on, but need not be drawn so
         end = min(max(end, last + (last - first) / 4), found.end)
     return replace(found, start=start, since=start, end=end, until=end)
+
+
+def _newest(drawing: Drawing) -> list[Event]:
+    events = (event for lane in drawing.lanes for event in lane.events)
+    return nlargest(_ROWS, events, key=lambda event: event.entry.ts)
 
 
 def _chosen(drawing: Drawing, wanted: _Wanted) -> Event | None:

@@ -19,7 +19,6 @@ from pydantic import model_validator
 from starlette.responses import HTMLResponse, Response
 
 from bgpledger import BgpledgerError
-from collector.http.pages.words import in_words
 from collector.http.parameters import Parameters
 from collector.http.problems import misused, status_and_headers
 from collector.query.communities import communities_of
@@ -27,8 +26,10 @@ from collector.query.communities import communities_of
 HERE = Path(__file__).parent
 NAVIGATION = (
     ("/", "Now"),
-    ("/updates", "Updates"),
+    ("/prefix", "Prefix"),
     ("/lookup", "Looking glass"),
+    ("/replay", "Replay"),
+    ("/updates", "Updates"),
     ("/compare", "Compare"),
     ("/live", "Live"),
     ("/api/v1/docs", "API"),
@@ -83,7 +84,8 @@ def render(request: Request, template: str, /, http: int = 200, **shown: Any) ->
         http: HTTP's status.
         shown: what the template shows.
     """
-    return TEMPLATES.TemplateResponse(request, template, shown, status_code=http)
+    context = {"shared": request.app.state.shared, **shown}
+    return TEMPLATES.TemplateResponse(request, template, context, status_code=http)
 
 
 def link(path: str, /, **parameters: object) -> str:
@@ -176,7 +178,6 @@ TEMPLATES.env.filters |= {
     "clock": _clock,
     "communities_of": communities_of,
     "day": _day,
-    "in_words": in_words,
     "iso": iso,
     "lasting": _lasting,
     "later": _later,
@@ -188,4 +189,3 @@ TEMPLATES.env.filters |= {
     "with_start": _with_start,
     "without_times": _without_times,
 }
-TEMPLATES.env.globals["shared"] = TEMPLATES.env.get_template("shared.html").module

@@ -50,8 +50,8 @@ async def _page_of(text: str, asked: Asking) -> str | None:
 
 
 async def _is_peer(address: str, asked: Asking) -> bool:
-    async with asked.archive.peers(deadline=asked.deadline) as peers:
-        return any([peer.address == address async for peer in peers])
+    async with asked.archive.peers(address, deadline=asked.deadline) as peers:
+        return bool([peer async for peer in peers])
 
 
 def _address(text: str) -> str | None:

@@ -16,6 +16,8 @@ from collector.http.parameters import EntryFilters, OfPrefixes
 router = page_router()
 
 _ROWS = 200
+_PATIENCE = 0.5
+"""Seconds that entries are looked for."""
 _FIRST_LOOK = timedelta(hours=1)
 
 
@@ -33,7 +35,7 @@ async def updates(request: Request, asked: Asked, wanted: Annotated[_Wanted, Que
         filters = wanted.filter(asked, start=start.isoformat())
     else:
         filters = wanted.filter(asked)
-    async with asked.archive.search(filters, limit=_ROWS, deadline=asked.deadline) as answers:
+    async with asked.archive.search(filters, limit=_ROWS, patience=_PATIENCE, deadline=asked.deadline) as answers:
         found: list[HistoryEntry] = [entry async for entry in answers]
     given = wanted.model_dump(exclude_none=True)
     return render(

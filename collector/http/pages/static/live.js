@@ -1,7 +1,7 @@
 // @ts-check
 /** The live tail: entries of the feed as rows, newest first, so many at most. */
 
-import { localiseTimes, takesKeys } from "./page.js";
+import { takesKeys } from "./page.js";
 
 const MOST = 500; // rows; older ones go
 const WORDS = /** @type {Record<string, string>} */ ({
@@ -101,7 +101,6 @@ function row(entry) {
     cell("td", [entry.error ?? entry.reason ?? ""], "sentence"),
   );
   made.children[3]?.setAttribute("scope", "row");
-  localiseTimes(made);
   return made;
 }
 

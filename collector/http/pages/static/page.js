@@ -21,19 +21,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-/**
- * Let times tell on hovering what the reader's own clock showed.
- * @param {ParentNode} within
- */
-export function localiseTimes(within) {
-  for (const time of within.querySelectorAll("time[datetime]:not([title])")) {
-    const moment = new Date(time.getAttribute("datetime") ?? "");
-    if (!Number.isNaN(moment.valueOf())) {
-      time.setAttribute("title", moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" }));
-    }
-  }
-}
-localiseTimes(document);
+const zoned = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+/** A time on which a pointer rests tells what the reader's own clock showed. */
+document.addEventListener("pointerover", ({ target }) => {
+  const time = target instanceof Element ? target.closest("time[datetime]:not([title])") : null;
+  const moment = new Date(time?.getAttribute("datetime") ?? "");
+  if (!Number.isNaN(moment.valueOf())) time?.setAttribute("title", zoned.format(moment));
+});
 
 /**
  * Say to everybody, those who listen too, what is going on.
@@ -56,6 +51,7 @@ window.addEventListener("pageshow", () => say(""));
  */
 export async function fetchPage(href, signal) {
   const answer = await fetch(href, { signal });
+  if (answer.status === 401) location.reload(); // the sign-in has ended: a page of its own can lead to a new one
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!answer.ok) throw new Error(page.querySelector("main .failed")?.textContent?.trim() ?? answer.statusText);
   return page;
@@ -71,7 +67,6 @@ export function replacePart(id, page) {
   const there = page.getElementById(id);
   if (!here || !there) return;
   here.replaceChildren(...there.childNodes);
-  localiseTimes(here);
 }
 
 /**

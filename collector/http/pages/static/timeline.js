@@ -17,7 +17,18 @@ const drawn = () => ({ start: Date.parse(line.dataset.start ?? ""), end: Date.pa
 /** @returns {HTMLElement | null} */
 const lanes = () => line.querySelector(".lanes");
 
+/** @typedef {{one: Element, begin: number, end: number}} Placed an element, and its time in milliseconds; NaN without an end */
+
+/** @returns {Placed[]} all that has a time: read once, as it is moved with each frame */
+const collect = () =>
+  [...line.querySelectorAll("[data-t]")].map((one) => ({
+    one,
+    begin: Date.parse(one.getAttribute("data-t") ?? ""),
+    end: Date.parse(one.getAttribute("data-u") ?? ""),
+  }));
+
 let range = drawn();
+let placed = collect();
 let resting = 0;
 let frame = 0;
 /** @type {AbortController | null} */
@@ -27,11 +38,9 @@ let asking = null;
 function place() {
   frame = 0;
   const width = range.end - range.start;
-  for (const one of line.querySelectorAll("[data-t]")) {
-    const begin = Date.parse(one.getAttribute("data-t") ?? "");
+  for (const { one, begin, end } of placed) {
     one.setAttribute("x", `${((begin - range.start) / width) * 100}%`);
-    const end = one.getAttribute("data-u");
-    if (end) one.setAttribute("width", `${Math.max(((Date.parse(end) - begin) / width) * 100, 0.02)}%`);
+    if (end) one.setAttribute("width", `${Math.max(((end - begin) / width) * 100, 0.02)}%`);
   }
 }
 
@@ -94,6 +103,7 @@ async function load(href, remember = true) {
       if (here && here !== document.activeElement) here.value = field.getAttribute("value") ?? "";
     }
     range = drawn();
+    placed = collect();
     if (remember && href !== location.href) history.pushState(null, "", href);
     if (hadFocus) lanes()?.focus({ preventScroll: true });
     say("");
@@ -143,6 +153,7 @@ function append(piece) {
       lane?.append(one);
     }
   }
+  placed = collect();
   place();
   return count;
 }

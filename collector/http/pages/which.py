@@ -1,0 +1,72 @@
+"""Which prefix: where the pages Prefix and Replay begin, with those of which something was said last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated, NamedTuple
+
+from fastapi import Query, Request
+from pydantic import Field
+from starlette.responses import RedirectResponse, Response
+
+from bgpledger import parse_filter, parse_prefix
+from collector.http.asking import Asked, Asking
+from collector.http.pages.rendering import Shown, iso, link, page_router, render
+
+router = page_router()
+
+_ENTRIES, _ROWS = 500, 15
+_TICK = timedelta(milliseconds=1)
+_PATIENCE = 0.5
+"""Seconds that they are looked for."""
+
+
+class _Wanted(Shown):
+    q: str | None = Field(None, max_length=100)
+
+
+class Lately(NamedTuple):
+    """A prefix of which something was said last."""
+
+    prefix: str
+    times: int
+    """In the newest entries."""
+    last: datetime
+
+
+@router.get("/prefix")
+async def prefix(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> Response:
+    """Lead to the time line of a prefix."""
+    return await _which(request, asked, wanted.q, "/prefix")
+
+
+@router.get("/replay")
+async def replay(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> Response:
+    """Lead to the replay of a prefix."""
+    return await _which(request, asked, wanted.q, "/replay")
+
+
+async def _which(request: Request, asked: Asking, given: str | None, page: str) -> Response:
+    if given:
+        return RedirectResponse(link(f"{page}/{parse_prefix(given)}"), HTTPStatus.SEE_OTHER)
+    return render(request, "which.html", page=page, lately=await _lately(asked), most_entries=_ENTRIES)
+
+
+async def _lately(asked: Asking) -> Sequence[Lately]:
+    """The prefixes of the newest entries, that of which most was said first."""
+    upto = (await asked.archive.status()).archive_upto
+    if upto is None:
+        return []
+    filters = parse_filter({"elem": "announce,withdraw", "end": iso(upto + _TICK)})
+    found: dict[str, Lately] = {}
+    quiet = asked.archive.telling(lambda _: None)
+    async with quiet.search(
+        filters, limit=_ENTRIES, complete=False, patience=_PATIENCE, deadline=asked.deadline
+    ) as entries:
+        async for entry in entries:
+            if entry.prefix:
+                known = found.get(entry.prefix)
+                found[entry.prefix] = Lately(entry.prefix, known.times + 1 if known else 1, entry.ts)
+    return sorted(found.values(), key=lambda one: (one.times, one.last), reverse=True)[:_ROWS]
