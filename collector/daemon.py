@@ -1,8 +1,8 @@
-"""Joins the stages: starts the store, the archiver, the HTTP server, the receivers, and ExaBGP; keeps them up.
+"""Joins the stages: starts the store, the archiver, the acting process, the HTTP server, the receivers, and ExaBGP.
 
-On the way down ExaBGP goes first (its receiver drains the pipe into the spool), other receivers and the HTTP server
-next, then the archiver (it stores what the spools hold), the store last. Whatever is killed on the way, the spools have
-it for the next start.
+On the way down ExaBGP goes first (its receiver drains the pipe into the spool), other receivers, the HTTP server and
+the acting process next, then the archiver (it stores what the spools hold), the store last. Whatever is killed on the
+way, the spools have it for the next start.
 """
 
 from __future__ import annotations
@@ -41,13 +41,16 @@ ANSWER_SECONDS = 5.0
 """How long the HTTP server may take to finish its answers."""
 
 
-async def run(settings: Settings, config: Path | None, reread: Callable[[], Settings]) -> None:
+async def run(
+    settings: Settings, config: Path | None, reread: Callable[[], Settings], *, peers: Sequence[str] = ()
+) -> None:
     """Run the collector until SIGINT or SIGTERM; SIGHUP reads the configuration again.
 
     Args:
         settings: what to run.
         config: the file that they came from, for the archiver's process.
         reread: reads the settings anew.
+        peers: `ADDR,AS` of those that are not in the file.
 
     Raises:
         CollectorError: another collector runs on the data directory, or a port is taken.
@@ -59,10 +62,12 @@ async def run(settings: Settings, config: Path | None, reread: Callable[[], Sett
         stop, reload = _signals()
         async with (
             _store(settings) as uri,
-            _commands(settings, config, uri) as commands,
+            _commands(settings, config, uri, peers) as commands,
             _receivers(settings) as receivers,
         ):
-            exabgp = Supervisors(settings, helper=partial(receiver_command, settings))
+            exabgp = Supervisors(
+                settings, helper=partial(receiver_command, settings), relay=partial(relay_command, settings)
+            )
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
@@ -117,6 +122,9 @@ def _reload(
         log.error("not reloaded: %s (%s)", error.cause, error.cure)
         return
     log.info("configuration read again")
+    if (settings.announce is None) != (exabgp.announces is None):
+        log.warning("whether there is an [announce] counts when the collector is started again")
+        settings = settings.model_copy(update={"announce": exabgp.announces})
     exabgp.reload(settings)
     for receiver in receivers:
         receiver.reload(settings)
@@ -186,6 +194,12 @@ def receiver_command(settings: Settings, instance: int = 0) -> list[str]:
     environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
     more = ["--instance", str(instance)] if instance else []
     return ["/usr/bin/env", *environment, program(), "receive", "--data-dir", str(settings.data_dir), *more]
+
+
+def relay_command(settings: Settings, instance: int = 0) -> list[str]:
+    """The command line of a relay, see `collector.sources.exabgp.relay`."""
+    more = ["--instance", str(instance)] if instance else []
+    return [program(), "relay", "--data-dir", str(settings.data_dir), *more]
 
 
 # --- the store ------------------------------------------------------------------------------------------------------
@@ -284,6 +298,19 @@ def _archiver(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
     )
 
 
+def _acting(settings: Settings, config: Path | None, uri: str, peers: Sequence[str]) -> KeptCommand:
+    environment = {**os.environ, **_told(settings, uri)}
+    environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
+    return KeptCommand(
+        "the acting process",
+        ["act", "--data-dir", str(settings.data_dir)],
+        [*_configured(config), *(word for peer in peers for word in ("--peer", peer))],
+        environment,
+        patience=ANSWER_SECONDS,
+        late="its journal has all that it took",
+    )
+
+
 def _http(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
     environment = {
         **{name: value for name, value in os.environ.items() if name.startswith("BGPLEDGER_")},
@@ -307,11 +334,15 @@ def _configured(config: Path | None) -> list[str]:
 
 
 @asynccontextmanager
-async def _commands(settings: Settings, config: Path | None, uri: str) -> AsyncIterator[list[KeptCommand]]:
+async def _commands(
+    settings: Settings, config: Path | None, uri: str, peers: Sequence[str]
+) -> AsyncIterator[list[KeptCommand]]:
     """The archiver, and what answers questions while it works."""
     async with AsyncExitStack() as stack:
         # What is entered last is stopped first.
         running = [await stack.enter_async_context(kept(_archiver(settings, config, uri)))]
+        if settings.announce is not None:
+            running.append(await stack.enter_async_context(kept(_acting(settings, config, uri, peers))))
         if settings.http.is_on:
             log.info("pages and the HTTP API: %s", settings.http.url)
             running.append(await stack.enter_async_context(kept(_http(settings, config, uri))))

@@ -68,6 +68,10 @@ class CollectorError(BgpledgerError):
     """The collector cannot start or go on: a port is taken, a program is missing, a stage keeps ending."""
 
 
+class RefusedError(BgpledgerError):
+    """What was ordered must not be announced: it is not allowed, or no peer can be told of it."""
+
+
 @contextmanager
 def one_error() -> Iterator[None]:
     """Around a task group: of the failures that a user can cause, raise the first instead of the group.

@@ -15,7 +15,8 @@ from bson import ObjectId
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from schemas.attributes import origins
-from schemas.message import Answer, ExabgpProcess, Message, Peer, Update
+from schemas.intents import Intent, Refusal
+from schemas.message import Answer, ExabgpProcess, Message, Peer, SentUpdate, Update
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
@@ -52,8 +53,12 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
     document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
     if place.session is not None:
         document["session"] = place.session
-    if isinstance(message, Update):
+    if isinstance(message, Update | SentUpdate):
         _add_update(document, message)
+        if isinstance(message, Update):
+            set_origins(document)
+        else:
+            document["kind"] = message.kind
         return document
     document.update(message.model_dump(exclude_none=True))
     if document["ts"] != place.ts:
@@ -61,7 +66,7 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
     return document
 
 
-def _add_update(document: dict[str, Any], update: Update) -> None:
+def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
     """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
     source, peer = update.source, update.peer
     if isinstance(source, ExabgpProcess):
@@ -81,7 +86,6 @@ def _add_update(document: dict[str, Any], update: Update) -> None:
         document["withdraw"] = update.withdraw
     if update.ts != document["ts"]:
         document["clock"] = update.ts
-    set_origins(document)
 
 
 def set_origins(document: dict[str, Any]) -> None:
@@ -209,6 +213,23 @@ class Session(_Document):
     announced: int = 0
     """Routes announced, replacements counted again."""
     withdrawn: int = 0
+
+
+def intent_document(intent: Intent) -> dict[str, Any]:
+    """The document of an intent; see `collector.acting`."""
+    body = intent.model_dump(exclude_none=True, exclude={"id"})
+    return {"_id": ObjectId(intent.id), "v": VERSION, "prefix": intent.announcement.prefix, **body}
+
+
+def to_intent(document: Mapping[str, Any]) -> Intent:
+    """The intent that became this document of `intents`."""
+    body = {key: value for key, value in document.items() if key not in ("_id", "v", "prefix")}
+    return Intent.model_validate({"id": str(document["_id"]), **body})
+
+
+def refusal_document(refusal: Refusal) -> dict[str, Any]:
+    """The document of an order that was refused."""
+    return {"_id": ObjectId(refusal.id), "v": VERSION, **refusal.model_dump(exclude={"id"})}
 
 
 class SnapshotPart(BaseModel):

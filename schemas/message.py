@@ -173,6 +173,25 @@ class Update:
     kind: Literal["update"] = "update"
 
 
+@dataclass(slots=True)
+class SentUpdate:
+    """An UPDATE that ExaBGP sent to the peer, read as one that it sent us: our own word, and no part of its table.
+
+    An End-of-RIB that it sent is a `Sent`.
+    """
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    ts: Timestamp
+    source: ExabgpProcess | OtherSource
+    peer: Peer
+    wire: bytes | None = None
+    attributes: Attributes | None = None
+    announce: list[Announced] | None = None
+    withdraw: list[Withdrawn] | None = None
+    kind: Literal["sent_update"] = "sent_update"
+
+
 class EndOfRib(_FromPeer):
     """End-of-RIB (RFC 4724 section 2): the peer has sent its whole table of one family."""
 
@@ -342,7 +361,9 @@ class Answer(_Model):
     text: str
 
 
-PeerMessage = Update | EndOfRib | Open | Keepalive | Notification | Refresh | StateChange | Detail | Packet | Sent
+PeerMessage = (
+    Update | EndOfRib | Open | Keepalive | Notification | Refresh | StateChange | Detail | Packet | Sent | SentUpdate
+)
 """What a peer said, or a source of it."""
 Event = Shutdown | ReceiverStart | Reload | ClockSet | ReceiverEnd | Dropped | RouterEvent
 """What a source or its receiver said of itself, or a router of itself."""
@@ -358,6 +379,7 @@ Message = Annotated[
     | Detail
     | Packet
     | Sent
+    | SentUpdate
     | RouterEvent
     | Shutdown
     | ReceiverStart

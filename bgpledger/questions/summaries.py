@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
-from bgpledger.questions.question import Context, Question, Watched
+from bgpledger.questions.question import Context, Question, Time, Watched
+from collector.query.arguments import parse_prefix, parse_time
 from collector.query.filters import EVERYTHING, Filter
+from schemas.intents import Intent
 from schemas.query import TopEntry
 from schemas.status import PeerStatus
 
@@ -55,3 +57,31 @@ class PeersQuestion(Question[PeerStatus]):
 
         async for peer in peers_here(context.store, context.data_dir, self.address):
             yield peer
+
+
+@dataclass(eq=False, repr=False)
+class IntentsQuestion(Question[Intent]):
+    """What this collector, and others that write here, are to announce, oldest first.
+
+    Args:
+        prefix: only of this one.
+        at: as it stood then; None: as it stands.
+        ended: also what was withdrawn, expired, was replaced or failed.
+        deadline: in seconds.
+    """
+
+    prefix: str | None = None
+    _: KW_ONLY
+    at: Time = None
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self._asked = None if self.prefix is None else parse_prefix(self.prefix, say=self.said.append)
+        self._moment = parse_time(self.at)
+
+    async def give(self, context: Context) -> AsyncGenerator[Intent, None]:
+        """The intents."""
+        from collector.query.intents import intents
+
+        async for one in intents(context.store, prefix=self._asked, at=self._moment, ended=self.ended):
+            yield one

@@ -35,6 +35,8 @@ _EVENTS = frozenset(get_args(model.model_fields["kind"].annotation)[0] for model
 _OF_ROUTES = frozenset(("update", "eor", "refresh"))
 """What a peer says of routes, and in a session only."""
 _OF_A_SESSION = _OF_ROUTES | {"keepalive"}
+_OURS = ("sent", "sent_update")
+"""What is no word of the peer's."""
 
 
 class SessionTracker:
@@ -218,7 +220,7 @@ class SessionTracker:
             neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
         if session is None:
             return self._place(ts, line, None)
-        if kind != "sent":
+        if kind not in _OURS:
             tally(session, ts, message)
         self._dirty[id(session)] = session
         if kind in ("notification", "sent"):

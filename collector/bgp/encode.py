@@ -191,4 +191,5 @@ _WRITERS: Final[dict[str, Callable[[Mapping[str, Any]], list[MessageBytes]]]] = 
     "notification": _notification,
     "refresh": _refresh,
     "sent": _sent,
+    "sent_update": _update,
 }

@@ -57,6 +57,21 @@ def _packed(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> b
     return bytes(rule.pack_nlri())
 
 
+def printed_rule(family: str, components: Mapping[str, Any]) -> dict[str, Any]:
+    """A FlowSpec rule as ExaBGP prints it.
+
+    Args:
+        family: `ipv4 flow` or `ipv6 flow`.
+        components: lists of words, as its configuration has them, by the names of components.
+
+    Raises:
+        exabgp_library.UnreadError: it does not read them.
+    """
+    numbers: Family = (1 if family.startswith("ipv4") else 2, FLOW)
+    data = _packed(numbers, components, b"")
+    return exabgp_library.routes(numbers, data, "withdraw", add_path=False, hop=b"")[0]
+
+
 class _Words:
     """Words of ExaBGP's configuration, one by one; empty ones behind the last."""
 

@@ -47,6 +47,9 @@ _COMMANDS = {
     "search": _Command("search", "Updates and sessions, by any filter."),
     "tail": _Command("tail", "Updates and sessions as they are stored."),
     "top": _Command("top", "Of what most was said."),
+    "announce": _Command("announce", "Announce prefixes to peers.", "announce_command"),
+    "withdraw": _Command("announce", "Withdraw what is announced.", "withdraw_command"),
+    "intents": _Command("intents", "What is announced, and what became of it."),
     "peers": _Command("peers", "The state of each peer, and since when."),
     "status": _Command("status", "How the collector and its store do."),
     "shell": _Command(
@@ -62,6 +65,8 @@ _COMMANDS = {
     "receive": _Command("receive", "What ExaBGP starts, to write the spool."),
     "receive-bmp": _Command("receive_bmp", "Take routers' BMP, to write the spool."),
     "receive-ris": _Command("receive_ris", "Listen to RIS Live, to write the spool."),
+    "act": _Command("act", "Announce what is ordered, as long as it runs."),
+    "relay": _Command("relay", "What ExaBGP starts, to be told what to announce."),
     "archive": _Command("archive", "Store what is spooled, without ExaBGP."),
 }
 

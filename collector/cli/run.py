@@ -55,4 +55,4 @@ def command(
     settings = read()
     log_to_stderr(settings.log.level)
     collect_rarely()
-    asyncio.run(run(settings, config, read))
+    asyncio.run(run(settings, config, read, peers=tuple(peer or ())))

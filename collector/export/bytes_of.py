@@ -22,6 +22,8 @@ from schemas.stored import name_of
 
 NO_MESSAGES = frozenset(("state", "packet", "negotiated", "fsm", "signal"))
 """Kinds of documents that tell of no message of BGP, or of one that another document tells of too (`packet`)."""
+OURS = frozenset(("sent", "sent_update"))
+"""Kinds of documents that tell of a message that the peer did not send but get."""
 _KIND_AT = 18
 _ASN = re.compile(r"[0-9]+", re.ASCII)
 _UNKNOWN = {4: MrtPeer("0.0.0.0", 0), 6: MrtPeer("::", 0)}  # noqa: S104  # no address to listen on

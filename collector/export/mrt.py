@@ -7,7 +7,7 @@ from typing import IO, Any, Final
 
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
-from collector.export.bytes_of import BytesOf, was_heard
+from collector.export.bytes_of import OURS, BytesOf, was_heard
 from collector.export.written import Written
 from collector.query.messages import SaidMessage, SessionChange
 
@@ -32,7 +32,7 @@ def _messages(said: SaidMessage, bytes_of: BytesOf) -> Iterator[bytes]:
     document: Mapping[str, Any] = said.document
     if states := _between(document):
         yield state_record(said.ts, peer, local, *states)
-    is_ours = document.get("kind") == "sent"
+    is_ours = document.get("kind") in OURS
     for data, as4, add_path in bytes_of.messages(said):
         yield message_record(said.ts, peer, local, data, as4=as4, add_path=add_path, local=is_ours)
 

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 from collector.bgp.encode import encode_message
 from collector.bgp.mrt import MrtPeer
-from collector.export.bytes_of import BytesOf, WireMessage, was_heard
+from collector.export.bytes_of import OURS, BytesOf, WireMessage, was_heard
 from collector.export.tcp import TcpConnection
 from collector.export.written import Written
 from collector.query.messages import SaidMessage, SessionChange
@@ -96,7 +96,7 @@ class CaptureWriter:
                 if kind != "open":
                     yield from flow.connection.send(_PEER, _open(self._bytes_of.peer(said), flow))
                 yield from flow.connection.send(_LOCAL, _open(local, flow))
-            yield from flow.connection.send(_LOCAL if kind == "sent" else _PEER, message.data)
+            yield from flow.connection.send(_LOCAL if kind in OURS else _PEER, message.data)
 
     def _begin(self, peer: MrtPeer, local: MrtPeer, message: WireMessage) -> _Flow:
         number = self._ports[peer.address, local.address] = self._ports.get((peer.address, local.address), -1) + 1

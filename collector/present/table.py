@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from collector.present.layout import Layout, bold, terminal_width, text_width
 from collector.query.communities import communities_of
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
+from schemas.intents import Intent
 from schemas.query import FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
 from schemas.scalars import spoken
 from schemas.status import CollectorStatus, Finding, PeerStatus, ReplayedPeer, SpoolSegment, Token, Verification
@@ -312,6 +313,17 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("flaps", lambda entry: entry.flaps, right=True),
         _Column("path changes", lambda entry: entry.path_changes, right=True),
         _Column("malformed", lambda entry: entry.malformed or "", right=True),
+    ),
+    Intent: (
+        _Column("id", lambda intent: intent.id),
+        _Column("prefix", lambda intent: intent.announcement.nlri, folds=True),
+        _Column("state", lambda intent: intent.state),
+        _Column("since (UTC)", lambda intent: intent.states[-1].ts),
+        _Column("peers", lambda intent: " ".join(intent.peers), folds=True),
+        _Column("who", lambda intent: intent.who),
+        _Column("source", lambda intent: intent.source),
+        _Column("expires (UTC)", lambda intent: intent.expires),
+        _Column("why", lambda intent: intent.why, folds=True),
     ),
     Token: (
         _Column("name", lambda token: token.name),

@@ -44,6 +44,19 @@ def parse_moment(text: str, now: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def parse_ahead(text: str, now: datetime) -> datetime:
+    """As `parse_moment`, for what is to come: durations count on from now.
+
+    Raises:
+        UsageError: it means no time.
+    """
+    span = _timedelta(text.strip())
+    try:
+        return parse_moment((now + span).isoformat() if span else text, now)
+    except OverflowError:
+        raise UsageError(f"{text!r} is longer than time", 'write "15m", "2h" or "1d12h"') from None
+
+
 def parse_span(
     start: str | None, end: str | None, duration: str | None, now: datetime
 ) -> tuple[datetime | None, datetime | None]:

@@ -1,5 +1,6 @@
 """What a collector is told: one TOML file, environment variables over it, the command line over both."""
 
+from collector.settings.announce import AnnounceSettings, StaticSettings
 from collector.settings.bgp import BgpSettings, PeerSettings
 from collector.settings.http import HttpSettings
 from collector.settings.keeping import ArchiveSettings, MongodbSettings, RetentionSettings, SpoolSettings
@@ -11,6 +12,7 @@ from collector.settings.sources import BmpSettings, ExabgpSettings, RisLiveSetti
 
 __all__ = [
     "ALL_ADDRESSES",
+    "AnnounceSettings",
     "ArchiveSettings",
     "BgpSettings",
     "BmpSettings",
@@ -23,6 +25,7 @@ __all__ = [
     "RisLiveSettings",
     "Settings",
     "SpoolSettings",
+    "StaticSettings",
     "load",
     "variables",
 ]

@@ -62,6 +62,7 @@ class PeerSettings(SessionSettings):
     address: values.PeerAddress = Field(description="the address of a router, or a range such as 192.0.2.0/24")
     asn: values.PeerAsn = Field(description="the peer's AS number, 1 to 4294967294")
     description: values.Text | None = Field(None, description="a line of text, at most 200 characters")
+    group: values.Name | None = Field(None, description="a name by which several peers are told the same")
     passive: bool = Field(default=False, description="true: only the peer connects; false: whoever is first")
     port: values.Port = Field(179, description="the port that we connect to, 1 to 65535")
     local_address: Address | None = Field(

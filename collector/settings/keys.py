@@ -33,7 +33,8 @@ def variables() -> dict[str, tuple[str, ...]]:
 
 def _is_list(key: SettingPath) -> bool:
     """Whether a key is of a list of tables, which no variable can say."""
-    return get_origin(Settings.model_fields[str(key[0])].annotation) is tuple
+    fields = (_section(key[:at]).model_fields[str(key[at])] for at in range(len(key) - 1))
+    return any(get_origin(field.annotation) is tuple for field in fields)
 
 
 def paths() -> Iterator[tuple[str, ...]]:

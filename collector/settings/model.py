@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from collector.settings import values
+from collector.settings.announce import AnnounceSettings
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings
 from collector.settings.http import HttpSettings
 from collector.settings.keeping import ArchiveSettings, MongodbSettings, RetentionSettings, RibSettings, SpoolSettings
@@ -55,6 +56,7 @@ class Settings(SettingsSection):
     retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
     ris_live: RisLiveSettings = RisLiveSettings()
+    announce: AnnounceSettings | None = None
     log: LogSettings = LogSettings()
 
     @field_validator("peers")

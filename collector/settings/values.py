@@ -82,7 +82,8 @@ def _divides_the_day(hours: int) -> int:
     return hours
 
 
-def _comma_separated(value: object) -> object:
+def comma_separated(value: object) -> object:
+    """A list that may come as one text with commas between its values, as an environment variable has it."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
@@ -251,16 +252,16 @@ HoursOfDay = Annotated[int, BeforeValidator(_whole), AfterValidator(_divides_the
 Lines = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=100_000)]
 RouterId = Annotated[str, AfterValidator(_router_id)]
 Families = Annotated[
-    tuple[str, ...], BeforeValidator(_comma_separated), Field(min_length=1), AfterValidator(_known_families)
+    tuple[str, ...], BeforeValidator(comma_separated), Field(min_length=1), AfterValidator(_known_families)
 ]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
-Sources = Annotated[tuple[PeerAddress, ...], BeforeValidator(_comma_separated), Field(min_length=1)]
+Sources = Annotated[tuple[PeerAddress, ...], BeforeValidator(comma_separated), Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Endpoints = Annotated[tuple[Endpoint, ...], BeforeValidator(_comma_separated)]
+Endpoints = Annotated[tuple[Endpoint, ...], BeforeValidator(comma_separated)]
 EndpointOrOff = Annotated[str, AfterValidator(_endpoint_or_off)]
 """Empty: off."""
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_comma_separated)]
-HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(_comma_separated)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(comma_separated)]
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(comma_separated)]
 WebSocketUrl = Annotated[str, AfterValidator(_web_socket_url)]
 Subscriptions = Annotated[
     tuple[Annotated[dict[str, Any], AfterValidator(_subscription)], ...],

@@ -15,11 +15,14 @@ ORIGINS_SINCE = 2
 """The schema whose documents of `updates` all have their origins, and an index over them."""
 VIEWS_SINCE = 3
 """The schema whose programs tell apart what several routers, or tables, have of one peer, and an index over these."""
-SCHEMA_VERSION = 3
+OURS_SINCE = 4
+"""The schema whose programs know what we announce ourselves: intents, and UPDATEs that were sent."""
+SCHEMA_VERSION = 4
 """Raised when a collection, an index or a document changes its shape; kept in `meta`."""
 
 
 _HAS_ROUTER = {"peer.router": {"$exists": True}}
+_SENT = {"kind": "sent_update"}
 
 
 def _index(name: str, *keys: str, only: Mapping[str, Any] | None = None) -> IndexModel:
@@ -95,6 +98,13 @@ COLLECTIONS = (
             _index("stored", "ts", "collector"),
         ],
         _validator({**_EVERY, "ts": "date", "kind": "string"}),
+        later={
+            # What we ourselves announced of a prefix, and withdrew.
+            OURS_SINCE: [
+                _index("announced_by_us", "announce.nlri", "ts", only=_SENT),
+                _index("withdrawn_by_us", "withdraw.nlri", "ts", only=_SENT),
+            ],
+        },
     ),
     Collection(
         "sessions",
@@ -132,6 +142,24 @@ COLLECTIONS = (
             _index("snapshot", "snapshot"),
         ],
         _validator({"_id": "objectId", "v": "int", "snapshot": "objectId", "routes": "binData"}),
+    ),
+    Collection(
+        "intents",
+        [
+            # What was ordered of a prefix, and what stood of it at a time.
+            _index("prefix", "prefix", "created"),
+            # What was ordered, newest first; what stood at a time began before it.
+            _index("created", "-created"),
+        ],
+        _validator({**_EVERY, "prefix": "string", "created": "date", "states": "array"}),
+    ),
+    Collection(
+        "refusals",
+        [
+            # What was refused lately.
+            _index("ts", "-ts"),
+        ],
+        _validator({**_EVERY, "ts": "date", "cause": "string"}),
     ),
     Collection(
         "rejects",

@@ -147,7 +147,7 @@ async def _change(store: Store, changes: list[DocumentChange]) -> int:
 
 
 async def _change_nothing(_store: Store, _read: Read) -> int:
-    """A program of before would take what several routers have of a peer for one: it must not read such documents."""
+    """A program of before would misread what this one writes, and must not read it."""
     return 0
 
 
@@ -159,5 +159,6 @@ MIGRATIONS = (
         "there is room for what other routers have of a peer, and an index where the server uses it",
         _change_nothing,
     ),
+    Migration(3, 4, "there is room for what is announced", _change_nothing),
 )
 """In their order, each from the schema that the one before made; the last one makes SCHEMA_VERSION."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from schemas import message
+from schemas.attributes import Attributes
 from schemas.exabgp.attributes import read_attributes, with_bytes
 from schemas.exabgp.routes import read_announced, read_withdrawn
 from schemas.exabgp.shapes import (
@@ -74,8 +74,9 @@ def _from_neighbor(line: NeighborLine) -> Message:
     peer = peer_of(neighbor["address"]["peer"], neighbor["asn"]["peer"])
     wire = _bytes(line["header"]) + _bytes(line.get("body", "0x")) if "header" in line else None
     body = neighbor.get("message", _NO_BODY)
-    if kind == "update" and "update" in body and "header" not in body and neighbor.get("direction") != "send":
-        return _update(ts, source, peer, wire, body["update"])
+    if kind == "update" and "update" in body and "header" not in body:
+        of = message.SentUpdate if neighbor.get("direction") == "send" else message.Update
+        return of(ts, source, peer, wire, *_said(wire, body["update"]))
     common = {"ts": ts, "source": source, "peer": peer, "wire": wire}
     if neighbor.get("direction") == "send":
         detail = {key: value for key, value in neighbor.items() if key not in ("address", "asn", "direction")}
@@ -107,16 +108,15 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _update(ts: datetime, source: ExabgpProcess, peer: Peer, wire: bytes | None, said: SaidUpdate) -> Message:
+def _said(
+    wire: bytes | None, said: SaidUpdate
+) -> tuple[Attributes | None, list[message.Announced] | None, list[message.Withdrawn] | None]:
+    """What an UPDATE says: its attributes, what it announces, and what it withdraws."""
     announce, withdraw, attribute = said.get("announce"), said.get("withdraw"), said.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
     if attributes and wire is not None:
         attributes = with_bytes(attributes, wire)
-    return message.Update(
-        ts,
-        source,
-        peer,
-        wire,
+    return (
         attributes,
         read_announced(announce) if announce else None,
         read_withdrawn(withdraw) if withdraw else None,

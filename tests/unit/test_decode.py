@@ -22,6 +22,7 @@ from schemas.message import (
     ReceiverStart,
     Refresh,
     Sent,
+    SentUpdate,
     Shutdown,
     StateChange,
     Update,
@@ -261,7 +262,9 @@ def test_every_kind() -> None:
     packet = read(router.line("route refresh", message={"category": 5, "header": "0xFF", "body": "0x00010001"}))
     assert isinstance(packet, Packet)
     sent = read(router.line("update", direction="send", message={"update": {"withdraw": {"ipv4 unicast": []}}}))
-    assert isinstance(sent, Sent)
+    assert isinstance(sent, SentUpdate)
+    end = read(router.line("update", direction="send", message={"eor": {"afi": "ipv4", "safi": "unicast"}}))
+    assert isinstance(end, Sent)
     shutdown = read(
         b'{"exabgp": "5.0.0", "time": 1800000000.5, "pid": 1, "type": "notification", "notification": "shutdown"}'
     )

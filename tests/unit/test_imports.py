@@ -29,6 +29,7 @@ ROOMS = [
     {"collector.sources.known", "collector.sources.files"},
     {"collector.query"},
     {"collector.dumps"},
+    {"collector.acting"},
     {"bgpledger"},
     {"collector.present", "collector.export"},
     {"collector.daemon", "collector.doctor", "collector.demo", "collector.http"},

@@ -25,6 +25,7 @@ from collector.settings import ALL_ADDRESSES, BgpSettings, PeerSettings, Setting
 from collector.settings.values import split_endpoint
 
 MASKED = "(not shown)"
+_RECEIVER, _RELAY = "receive", "relay"
 _LONGEST_PASSWORD = 80
 """What Linux takes (TCP_MD5SIG_MAXKEYLEN)."""
 _UNQUOTABLE = re.compile(r"""[^ -~]|["'\\]""")
@@ -41,25 +42,31 @@ class _OurEnd(NamedTuple):
     checks: bool
 
 
-def render(settings: Settings, helper: Sequence[str], *, show_secrets: bool = True) -> str:
+def render(settings: Settings, helper: Sequence[str], relay: Sequence[str] = (), *, show_secrets: bool = True) -> str:
     """The exabgp.conf for these settings.
 
     Args:
         settings: ours.
         helper: the receiver's command line, its program as an absolute path: ExaBGP starts it in `/`.
+        relay: likewise the relay's, which is started where something may be announced.
         show_secrets: False to mask MD5 passwords, for people to read.
 
     Raises:
         ConfigurationError: a password cannot be read, or a peer cannot be reached from where we are told to listen.
     """
-    command = " ".join(_quoted(word) for word in helper)
-    blocks = [f"process receive {{\n    run {command};\n    encoder json;\n    respawn true;\n}}\n"]
+    acts = settings.announce is not None
+    blocks = [_process(_RECEIVER, helper), *([_process(_RELAY, relay)] if acts else [])]
     places = _places(settings)
     blocks += [
-        _neighbor(peer, place, settings.bgp, show_secrets=show_secrets)
+        _neighbor(peer, place, settings.bgp, acts=acts, show_secrets=show_secrets)
         for peer, place in zip(settings.peers, places, strict=True)
     ]
     return "\n".join(blocks)
+
+
+def _process(name: str, command: Sequence[str]) -> str:
+    words = " ".join(_quoted(word) for word in command)
+    return f"process {name} {{\n    run {words};\n    encoder json;\n    respawn true;\n}}\n"
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
@@ -154,7 +161,7 @@ def unchecked_peers(settings: Settings) -> list[PeerSettings]:
     ]
 
 
-def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, show_secrets: bool) -> str:
+def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, acts: bool, show_secrets: bool) -> str:
     lines: list[str | None] = [
         # For people who read the file. It unescapes before it looks for quotes, so a quote would end the string.
         f'description "{_UNQUOTABLE.sub("?", peer.description)}";' if peer.description else None,
@@ -164,7 +171,7 @@ def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, show_secr
         f"peer-as {peer.asn};",
         f"hold-time {peer.hold_time};",
         "adj-rib-in false;",
-        "adj-rib-out false;",
+        f"adj-rib-out {'true' if acts else 'false'};",  # a session that comes up is told of all that was announced
         "passive;" if peer.passive else f"connect {peer.port};",
         f"listen {bgp.listen_port};" if place.listens else None,
         _password(peer, show_secrets=show_secrets),
@@ -173,7 +180,7 @@ def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, show_secr
         _block("family", [f"{family};" for family in peer.families]),
         _block("capability", _capabilities(peer)),
         _block("nexthop", next_hops) if (next_hops := _next_hops(peer)) else None,
-        _api(peer),
+        *_apis(peer, acts=acts),
     ]
     return _block(f"neighbor {peer.address}", [line for line in lines if line], indent="") + "\n"
 
@@ -203,9 +210,11 @@ def _next_hops(peer: PeerSettings) -> list[str]:
     return [f"ipv4 {kind} ipv6;" for kind in _NEXT_HOP_KINDS if {f"ipv4 {kind}", f"ipv6 {kind}"} <= families]
 
 
-def _api(peer: PeerSettings) -> str:
+def _apis(peer: PeerSettings, *, acts: bool) -> list[str]:
     received = ["parsed", "open", "update", "notification", "refresh", "keepalive"]
     sent = ["parsed", "notification"]  # why ExaBGP ended a session stands in there
+    if acts:
+        sent.append("update")
     if peer.wire_bytes:
         received.insert(1, "consolidate")
         sent += ["consolidate", "packets", "open"]  # of both OPENs follows how UPDATEs are to be read
@@ -213,7 +222,9 @@ def _api(peer: PeerSettings) -> str:
         _block(direction, [f"{kind};" for kind in those], indent="        ")
         for direction, those in (("receive", received), ("send", sent))
     ]
-    return _block("api", ["processes [ receive ];", "neighbor-changes;", *blocks])
+    receiver = _block("api", [f"processes [ {_RECEIVER} ];", "neighbor-changes;", *blocks])
+    # In a block by itself: it may say what is announced to this peer, and hears nothing of it.
+    return [receiver, _block("api", [f"processes [ {_RELAY} ];"])] if acts else [receiver]
 
 
 def _block(head: str, lines: Sequence[str], indent: str = "    ") -> str:

@@ -33,7 +33,7 @@ SILENCE = "ExaBGP ended without a word"
 """Why sessions ended where another ExaBGP speaks, and the one before did not say that it would end."""
 
 _TOLD_OF_NEWEST = frozenset(
-    ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "packet")
+    ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "sent_update", "packet")
 )
 """Kinds of lines that ExaBGP counts with the newest object of a neighbour, or that begin a session with it."""
 _MOST_IN_PIPE = 2 * 2**20 // 200

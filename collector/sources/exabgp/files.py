@@ -22,6 +22,11 @@ def requests_pipe(instance: Instance) -> Path:
     return instance.data_dir / instance.named("requests")
 
 
+def acting_socket(data_dir: Path) -> Path:
+    """The acting process's socket, for orders and for the relays of all instances."""
+    return data_dir / "acting.sock"
+
+
 def reloads_file(instance: Instance) -> Path:
     """How often its ExaBGP was told to read its configuration again, see `collector.sources.exabgp.reloads`."""
     return instance.data_dir / instance.named("reloads")

@@ -30,8 +30,8 @@ def start(exabgp: int, reloads: int) -> bytes:
     lines carry the same number as `pid`; `incarnation`: what tells it from an ExaBGP that had that number before;
     `reloads`: how many there were so far.
     """
-    incarnation = _incarnation(exabgp) if exabgp else None
-    more = {"incarnation": incarnation} if incarnation else {}
+    known = incarnation(exabgp) if exabgp else None
+    more = {"incarnation": known} if known else {}
     return _line("start", exabgp, host=socket.gethostname(), reloads=reloads, **more)
 
 
@@ -78,7 +78,7 @@ def _line(event: str, exabgp: int, **more: Any) -> bytes:
     return json.dumps({**line, **more}).encode() + b"\n"
 
 
-def _incarnation(pid: int) -> str | None:
+def incarnation(pid: int) -> str | None:
     """The boot and the clock tick at which a process began (proc(5)); None where there is no /proc."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

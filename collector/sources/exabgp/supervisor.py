@@ -36,12 +36,15 @@ class ExabgpSupervisor:
         settings: what it is told.
         helper: the receiver's command line, which ExaBGP starts.
         instance: which of several this is.
+        relay: the relay's command line, which it starts where something may be announced.
     """
 
-    def __init__(self, settings: Settings, helper: Sequence[str], instance: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, helper: Sequence[str], instance: int = 0, *, relay: Sequence[str] = ()
+    ) -> None:
         here = Instance(settings.data_dir, instance)
         self._settings = settings
-        self._helper = helper
+        self._helper, self._relay = helper, relay
         self._file = configuration_file(here)
         self._log = logging.getLogger(here.named("exabgp"))
         self._strangers_file = strangers_file(here)
@@ -168,7 +171,7 @@ class ExabgpSupervisor:
 
     def _write(self, settings: Settings) -> bool:
         """Write exabgp.conf, whole or not at all, and say whether it is another than before."""
-        text = render(settings, self._helper)
+        text = render(settings, self._helper, self._relay)
         try:
             if self._file.exists() and self._file.read_text() == text:
                 return False

@@ -24,18 +24,23 @@ class Supervisors:
     Args:
         settings: what they are told.
         helper: the receiver's command line, by the instance that it is for.
+        relay: likewise the relay's.
 
     Raises:
         ConfigurationError: as `collector.sources.exabgp.configuration.render`.
     """
 
-    def __init__(self, settings: Settings, helper: Callable[[int], Sequence[str]]) -> None:
+    def __init__(
+        self, settings: Settings, helper: Callable[[int], Sequence[str]], relay: Callable[[int], Sequence[str]]
+    ) -> None:
+        self.announces = settings.announce
+        """What may be announced, as of the start: with a first or without any, all sessions would begin anew."""
         self._data_dir = settings.data_dir
         self._helper = helper
         self._processes = settings.exabgp.processes
         self._spread = Placement(self._processes)
         self._supervisors = [
-            ExabgpSupervisor(part, helper(instance), instance)
+            ExabgpSupervisor(part, helper(instance), instance, relay=relay(instance))
             for instance, part in enumerate(self._spread.part(settings))
         ]
         if idle := too_many_processes(settings):

@@ -1,0 +1,320 @@
+"""All intents, as the records of the journal make them: the same after a restart as before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from collector.acting.journal import Record
+from schemas.intents import (
+    ENDS,
+    FlowAnnouncement,
+    Intent,
+    IntentState,
+    Order,
+    Refusal,
+    RouteAnnouncement,
+    StateName,
+    Withdrawal,
+    overall,
+)
+from schemas.keys import collector_number, instance_name, make_key
+from schemas.scalars import rfc3339
+
+_MOST_STATES = 200
+"""Of one intent: of a peer whose session comes and goes the newest count."""
+
+
+@dataclass(slots=True)
+class BookEntry:
+    """An intent as it stands."""
+
+    intent: Intent
+    """As it was ordered; its `state` and `states` are those of the beginning."""
+    peers: dict[str, StateName]
+    """What has become of it at each peer."""
+    states: list[IntentState]
+    leaving: set[str] = field(default_factory=set)
+    """Peers that are to be told of its withdrawal, and have not been yet."""
+    expired: bool = False
+    revision: int = 0
+    """The number of the last record that changed it."""
+
+    @property
+    def number(self) -> int:
+        """See `Intent.number`."""
+        return self.intent.number
+
+    @property
+    def announcement(self) -> RouteAnnouncement | FlowAnnouncement:
+        """What is announced."""
+        return self.intent.announcement
+
+    @property
+    def live(self) -> list[str]:
+        """The peers at which it has not ended."""
+        return [peer for peer, state in self.peers.items() if state not in ENDS]
+
+    @property
+    def state(self) -> StateName:
+        """See `Intent.state`."""
+        return overall(self.peers, self.leaving, expired=self.expired)
+
+    def shown(self) -> Intent:
+        """The intent with all that has become of it."""
+        return self.intent.model_copy(update={"state": self.state, "states": tuple(self.states)})
+
+    def add(self, state: IntentState) -> None:
+        """Something has become of it."""
+        self.states.append(state)
+        if len(self.states) > _MOST_STATES:
+            del self.states[1 : len(self.states) - _MOST_STATES + 1]
+
+
+class Book:
+    """What is to stand, and what has become of all that was ordered.
+
+    Args:
+        collector: the collector's name.
+    """
+
+    def __init__(self, collector: str) -> None:
+        self.collector = collector
+        """Its name."""
+        self._number_of_us = collector_number(instance_name(collector, "acting"))
+        self.entries: dict[int, BookEntry] = {}
+        """By number: those that have not ended, and some that have."""
+        self.wanted: dict[str, dict[str, int]] = {}
+        """By peer and NLRI the number of the intent that is to stand there."""
+        self.unwanted: dict[str, dict[str, int]] = {}
+        """Likewise, of which the peer is to be told that it stands no more."""
+        self.keys: dict[str, tuple[str, list[int]]] = {}
+        """By idempotency key what was ordered, and the numbers of the intents."""
+        self.refusals: list[Refusal] = []
+        """Those that the store does not have yet."""
+        self.next = 0
+        """The number of the next intent."""
+        self.revision = 0
+        """The number of the last record."""
+        self.mirrored = 0
+        """The number of the record up to which the store has all."""
+
+    def identify(self, ts: datetime, number: int) -> str:
+        """The id of an intent, or a refusal."""
+        return str(make_key(ts, self._number_of_us, number))
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def order(self, order: Order, to: Sequence[tuple[Any, tuple[str, ...]]], expires: datetime | None) -> Record:
+        """The record of an order that was found good."""
+        body = order.model_dump(mode="json", exclude_defaults=True)
+        each = [list(peers) for _, peers in to]
+        return {
+            "kind": "announce",
+            "first": self.next,
+            "order": body,
+            "expires": expires and rfc3339(expires),
+            "to": each[:1] if all(one == each[0] for one in each) else each,
+        }
+
+    def apply(self, record: Record) -> list[int]:
+        """Take a record into account.
+
+        Returns:
+            The numbers of the intents that it changed.
+        """
+        self.revision = max(self.revision, record["r"])
+        changed = _APPLY[record["kind"]](self, record)
+        for number in changed:
+            self.entries[number].revision = record["r"]
+        return changed
+
+    def _announce(self, record: Record) -> list[int]:
+        order = Order.model_validate(record["order"])
+        ts, first, to = datetime.fromisoformat(record["ts"]), record["first"], record["to"]
+        expires = record["expires"] and datetime.fromisoformat(record["expires"])
+        changed: list[int] = []
+        for at, announcement in enumerate(order.announcements):
+            number, peers = first + at, to[at if len(to) > 1 else 0]
+            pending = IntentState(state="pending", ts=ts)
+            intent = Intent(
+                id=self.identify(ts, number),
+                number=number,
+                collector=self.collector,
+                announcement=announcement,
+                peers=tuple(peers),
+                created=ts,
+                expires=expires,
+                state="pending",
+                states=(pending,),
+                **order.model_dump(include={"group", "who", "why", "source", "key"}),
+            )
+            self.entries[number] = BookEntry(intent, dict.fromkeys(peers, "pending"), [pending])
+            changed.append(number)
+            for peer in peers:
+                changed += self._replace(peer, announcement.nlri, number, ts)
+        self.next = first + len(order.announcements)
+        if order.key is not None:
+            self.keys[order.key] = (_digest(record["order"]), changed[: len(order.announcements)])
+        return changed
+
+    def _replace(self, peer: str, nlri: str, number: int, ts: datetime) -> list[int]:
+        """Let an intent take the place of what a peer was to be told of this before."""
+        before = [self.wanted.setdefault(peer, {}).get(nlri), self.unwanted.get(peer, {}).pop(nlri, None)]
+        self.wanted[peer][nlri] = number
+        replaced = [self.entries[one] for one in before if one is not None]
+        for entry in replaced:
+            entry.leaving.discard(peer)
+            entry.peers[peer] = "replaced"
+            reason = f"by {self.entries[number].intent.id}"
+            entry.add(IntentState(state="replaced", ts=ts, peer=peer, reason=reason))
+        return [entry.number for entry in replaced]
+
+    def _withdraw(self, record: Record) -> list[int]:
+        ts, only, state = datetime.fromisoformat(record["ts"]), record.get("peers"), record["state"]
+        for number in record["numbers"]:
+            entry = self.entries[number]
+            leaving = [peer for peer in entry.live if only is None or peer in only]
+            entry.expired = entry.expired or state == "expired"
+            for peer in only or (None,):
+                who, why = record.get("who"), record.get("why")
+                entry.add(IntentState(state=state, ts=ts, peer=peer, who=who, reason=why))
+            for peer in leaving:
+                entry.leaving.add(peer)
+                if self.wanted.get(peer, {}).get(entry.announcement.nlri) == number:
+                    del self.wanted[peer][entry.announcement.nlri]
+                    self.unwanted.setdefault(peer, {})[entry.announcement.nlri] = number
+        return list(record["numbers"])
+
+    def _state(self, record: Record) -> list[int]:
+        ts, peer, state = datetime.fromisoformat(record["ts"]), record["peer"], record["state"]
+        for number in record["numbers"]:
+            entry = self.entries[number]
+            entry.peers[peer] = state
+            entry.add(IntentState(state=state, ts=ts, peer=peer, reason=record.get("reason")))
+            if state in ENDS:
+                entry.leaving.discard(peer)
+                for held in (self.wanted, self.unwanted):
+                    if held.get(peer, {}).get(entry.announcement.nlri) == number:
+                        del held[peer][entry.announcement.nlri]
+        return list(record["numbers"])
+
+    def _refusal(self, record: Record) -> list[int]:
+        refusal = Refusal.model_validate(record["refusal"])
+        self.refusals.append(refusal)
+        self.next = max(self.next, refusal.number + 1)
+        return []
+
+    def _mirrored(self, record: Record) -> list[int]:
+        self.mirrored = record["up_to"]
+        self.refusals.clear()
+        return []
+
+    # --- the journal, written anew ------------------------------------------------------------------------------------
+
+    def records(self, *, keep: datetime) -> Iterator[Record]:
+        """The records that make a book like this one, without what ended before `keep` and is in the store."""
+        self.entries = {
+            number: entry
+            for number, entry in self.entries.items()
+            if entry.live or entry.revision > self.mirrored or entry.states[-1].ts >= keep
+        }
+        self.keys = {key: one for key, one in self.keys.items() if all(number in self.entries for number in one[1])}
+        yield {"kind": "head", "r": self.revision, "next": self.next, "mirrored": self.mirrored, "keys": self.keys}
+        for entry in self.entries.values():
+            yield {
+                "kind": "intent",
+                "r": entry.revision,
+                "intent": entry.intent.model_dump(mode="json", exclude_defaults=True),
+                "peers": entry.peers,
+                "states": [one.model_dump(mode="json", exclude_none=True) for one in entry.states],
+                "leaving": sorted(entry.leaving),
+                "expired": entry.expired,
+            }
+        for refusal in self.refusals:
+            yield {"kind": "refusal", "r": self.revision, "refusal": refusal.model_dump(mode="json")}
+
+    def _head(self, record: Record) -> list[int]:
+        self.next, self.mirrored = record["next"], record["mirrored"]
+        self.keys = {key: (digest, numbers) for key, (digest, numbers) in record["keys"].items()}
+        return []
+
+    def _intent(self, record: Record) -> list[int]:
+        intent = Intent.model_validate(record["intent"])
+        states = [IntentState.model_validate(one) for one in record["states"]]
+        entry = BookEntry(intent, record["peers"], states, set(record["leaving"]), record["expired"])
+        self.entries[intent.number] = entry
+        for peer in entry.live:
+            held = self.unwanted if peer in entry.leaving else self.wanted
+            held.setdefault(peer, {})[entry.announcement.nlri] = intent.number
+        return [intent.number]
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    @property
+    def standing(self) -> int:
+        """How many intents are to stand somewhere."""
+        return sum(1 for entry in self.entries.values() if entry.live and not entry.leaving.issuperset(entry.live))
+
+    def same(
+        self, source: str, announcement: RouteAnnouncement | FlowAnnouncement, peers: Sequence[str]
+    ) -> BookEntry | None:
+        """The intent that stands and says the very same, if one does."""
+        numbers = {self.wanted.get(peer, {}).get(announcement.nlri) for peer in peers}
+        number = numbers.pop() if len(numbers) == 1 else None
+        entry = None if number is None else self.entries[number]
+        if entry and entry.announcement == announcement and entry.intent.source == source:
+            return entry
+        return None
+
+    def meant(self, wish: Withdrawal) -> list[int]:
+        """The intents that stand and that a withdrawal is of."""
+        ids, prefixes, peers = set(wish.ids), set(wish.prefixes), set(wish.peers)
+        return [
+            entry.number
+            for entry in self.entries.values()
+            if (stands := set(entry.live) - entry.leaving)
+            and (not peers or stands & peers)
+            and (wish.of is None or entry.intent.source == wish.of)
+            and ((not ids and not prefixes) or entry.intent.id in ids or entry.announcement.prefix in prefixes)
+        ]
+
+    def expired_by(self, now: datetime) -> list[int]:
+        """The intents whose time is over."""
+        return [
+            entry.number
+            for entry in self.entries.values()
+            if entry.intent.expires is not None and entry.intent.expires <= now and set(entry.live) - entry.leaving
+        ]
+
+    def ordered_under(self, order: Order) -> tuple[bool, list[BookEntry]] | None:
+        """The intents of an order under the same key, and whether that was the same order; None if there was none."""
+        if order.key is None or order.key not in self.keys:
+            return None
+        digest, numbers = self.keys[order.key]
+        same = digest == _digest(order.model_dump(mode="json", exclude_defaults=True))
+        return same, [self.entries[number] for number in numbers if number in self.entries]
+
+
+def _digest(order: Mapping[str, Any]) -> str:
+    return json.dumps(order, sort_keys=True)
+
+
+_APPLY = {
+    "announce": Book._announce,
+    "withdraw": Book._withdraw,
+    "state": Book._state,
+    "refusal": Book._refusal,
+    "mirrored": Book._mirrored,
+    "head": Book._head,
+    "intent": Book._intent,
+}
+
+
+def numbered(records: Iterable[Record], first: int) -> Iterator[Record]:
+    """Records with their numbers."""
+    for at, record in enumerate(records):
+        yield {"r": first + at, **record}

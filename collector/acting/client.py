@@ -1,0 +1,99 @@
+"""Orders from other processes: asked of the acting process over its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from collector.errors import CollectorError, RefusedError
+from collector.sources.exabgp.files import acting_socket
+from schemas.intents import Intent, Order, Withdrawal
+
+_SECONDS = 60.0
+_LONGEST = 64 * 2**20
+
+
+class ActingClient:
+    """Asks the acting process of the collector on a data directory.
+
+    Every method raises `RefusedError` when an order must not be carried out, and `CollectorError` when nobody takes it.
+
+    Args:
+        data_dir: the collector's.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = acting_socket(data_dir)
+
+    async def announce(self, order: Order) -> Sequence[Mapping[str, Any]]:
+        """Have something announced: on disk when this returns.
+
+        Returns:
+            The intents; of an order of many routes their ids alone.
+        """
+        answer = await self._ask({"do": "announce", "order": order.model_dump(mode="json", exclude_defaults=True)})
+        intents: Sequence[Mapping[str, Any]] = answer["intents"]
+        return intents
+
+    async def would(self, order: Order) -> Sequence[Mapping[str, Any]]:
+        """What an order would come to: of each its `nlri`, and by `peers` what ExaBGP would be told."""
+        body = order.model_dump(mode="json", exclude_defaults=True)
+        answer = await self._ask({"do": "announce", "order": body, "dry_run": True})
+        would: Sequence[Mapping[str, Any]] = answer["would"]
+        return would
+
+    async def withdraw(self, wish: Withdrawal, *, dry_run: bool = False) -> list[Intent]:
+        """Have something withdrawn: on disk when this returns.
+
+        Args:
+            wish: what, who and why.
+            dry_run: only tell.
+
+        Returns:
+            The intents that it is of, the first thousand.
+        """
+        body = wish.model_dump(mode="json", exclude_defaults=True)
+        answer = await self._ask({"do": "withdraw", "withdrawal": body, "dry_run": dry_run})
+        return [Intent.model_validate(one) for one in answer["intents"]]
+
+    async def intents(self, *, ended: bool = False) -> list[Intent]:
+        """What stands or is on its way; with `ended` also what has ended within the last day. Needs no store."""
+        return [Intent.model_validate(one) for one in (await self._ask({"do": "intents", "all": ended}))["intents"]]
+
+    async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST)
+                try:
+                    writer.write(json.dumps(request).encode() + b"\n")
+                    await writer.drain()
+                    line = await reader.readline()
+                finally:
+                    writer.close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise CollectorError(
+                f"nobody takes orders at {self._path}",
+                "start the collector with an [announce] in its configuration (docs/acting.md), and name its --data-dir",
+            ) from None
+        except PermissionError:
+            raise CollectorError(f"{self._path} is not ours to use", "ask as the collector's user, or root") from None
+        except (OSError, TimeoutError) as error:
+            raise CollectorError(
+                f"{self._path} does not answer: {error}", "see the collector's log; try again"
+            ) from error
+        return _taken(line)
+
+
+def _taken(line: bytes) -> Mapping[str, Any]:
+    if not line:
+        raise CollectorError("the acting process ended before it answered", "ask again: what it took is on disk")
+    answer = json.loads(line)
+    if "refused" in answer:
+        raise RefusedError(**answer["refused"])
+    if "failed" in answer:
+        raise CollectorError(**answer["failed"])
+    taken: Mapping[str, Any] = answer["ok"]
+    return taken

@@ -1,0 +1,236 @@
+"""Orders as they come in: found good and written down, or refused with cause and cure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from collector.acting.book import Book
+from collector.acting.commands import phrase
+from collector.acting.rules import Rules
+from collector.errors import BgpledgerError, RefusedError
+from collector.settings import AnnounceSettings, StaticSettings
+from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
+
+_BURST_SECONDS = 10
+_STANDING = ("configuration", "healthcheck", "command")
+"""Sources that no limit of rate is for: they repeat themselves."""
+_UNKNOWN = "not known"
+_LONGEST = 300
+
+_Wish = TypeVar("_Wish", bound=BaseModel)
+
+
+class Recorder(Protocol):
+    """Writes records down, and takes them into account."""
+
+    def __call__(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
+        """The intents that they changed."""
+
+
+class Desk:
+    """Takes orders.
+
+    Args:
+        book: all intents.
+        rules: what may be ordered.
+        allowed: how much.
+        record: see `Recorder`.
+        changed: is told which intents are new, or are to go.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        rules: Rules,
+        allowed: AnnounceSettings,
+        record: Recorder,
+        changed: Callable[[Sequence[int]], None],
+    ) -> None:
+        self._book, self._rules, self._allowed = book, rules, allowed
+        self._record, self._changed = record, changed
+        self._tokens, self._filled = allowed.rate * _BURST_SECONDS, time.monotonic()
+
+    def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What becomes of a request: `ok`, or `refused` with cause and cure; a refused order is written down."""
+        do = {"announce": self._announce, "withdraw": self._withdraw, "intents": self._list}.get(request.get("do", ""))
+        if do is None:
+            return {"refused": {"cause": "it is none of announce, withdraw and intents", "cure": ""}}
+        try:
+            return {"ok": do(request)}
+        except RefusedError as error:
+            if not request.get("dry_run"):
+                self._write_refusal(request, error)
+            return {"refused": {"cause": error.cause, "cure": error.cure}}
+        except BgpledgerError as error:
+            return {"failed": {"cause": error.cause, "cure": error.cure}}
+
+    def stand(self, routes: Sequence[StaticSettings]) -> None:
+        """Announce what the configuration has, and withdraw what it has no more.
+
+        Raises:
+            RefusedError: one of them must not be announced.
+        """
+        orders = [
+            Order(
+                who="configuration",
+                why=one.why,
+                source="configuration",
+                announcements=(one.announcement,),
+                peers=one.peers,
+                group=one.group,
+            )
+            for one in routes
+        ]
+        kept = [number for order in orders for number in self.announce(order)]
+        gone = [
+            number
+            for number in self._book.meant(Withdrawal(who="-", why="-", source="configuration", of="configuration"))
+            if number not in kept
+        ]
+        self._let_go(gone, "configuration", "it stands in the configuration no more", (), "withdrawing")
+
+    def announce(self, order: Order) -> list[int]:
+        """Write an order down; the numbers of its intents, old ones where they say the very same.
+
+        Raises:
+            RefusedError: it must not be carried out.
+            CollectorError: it cannot be written down.
+        """
+        if known := self._book.ordered_under(order):
+            same, entries = known
+            if not same:
+                raise RefusedError(
+                    f"another order was given under the key {order.key!r}", "give each order a key of its own"
+                )
+            return [entry.number for entry in entries]
+        to = self._rules.peers_of(order)
+        expires = self._rules.expiry(order, datetime.now(UTC))
+        before = [self._book.same(order.source, announcement, peers) for announcement, peers in to]
+        standing = [entry.number for entry in before if entry is not None and entry.intent.expires == order.expires]
+        if len(standing) == len(to) and order.key is None:
+            return standing
+        self._check_rate(order.source)
+        if self._book.standing + len(to) - len(standing) > self._allowed.limit:
+            raise RefusedError(
+                f"more than {self._allowed.limit} routes would stand", "withdraw some, or raise announce.limit"
+            )
+        first = self._book.next
+        self._changed(self._record([self._book.order(order, to, expires)]))
+        return list(range(first, first + len(to)))
+
+    def expire(self) -> None:
+        """Withdraw what has expired."""
+        gone = self._book.expired_by(datetime.now(UTC))
+        self._let_go(gone, None, None, (), "expired")
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    def _announce(self, request: Mapping[str, Any]) -> Any:
+        order = _read(Order, request.get("order"))
+        if not request.get("dry_run"):
+            return {"intents": self._shown(self.announce(order), order)}
+        to = self._rules.peers_of(order)
+        self._rules.expiry(order, datetime.now(UTC))
+        speakers = self._rules.speakers
+        return {
+            "would": [
+                {"nlri": one.nlri, "peers": {peer: phrase(one, speakers[peer]) for peer in peers}} for one, peers in to
+            ]
+        }
+
+    def _shown(self, numbers: Sequence[int], order: Order) -> list[Any]:
+        """The intents, whole; of an order of many their ids alone."""
+        shown = [self._book.entries[number].shown() for number in numbers]
+        return [one.model_dump(mode="json") if len(order.announcements) == 1 else {"id": one.id} for one in shown]
+
+    def _withdraw(self, request: Mapping[str, Any]) -> Any:
+        wish = _read(Withdrawal, request.get("withdrawal"))
+        found = self._book.meant(wish)
+        if not found and (wish.ids or wish.prefixes):
+            what = ", ".join((*wish.ids, *wish.prefixes)[:3])
+            raise RefusedError(f"nothing that stands is {what}", "see what does: bgpledger intents")
+        if not request.get("dry_run"):
+            self._let_go(found, wish.who, wish.why, wish.peers, "withdrawing")
+        return {"intents": [_dumped(self._book.entries[number].shown()) for number in found[:1000]]}
+
+    def _let_go(
+        self, numbers: Sequence[int], who: str | None, why: str | None, peers: Sequence[str], state: str
+    ) -> None:
+        if numbers:
+            more = {"who": who, "why": why, **({"peers": list(peers)} if peers else {})}
+            record = {"kind": "withdraw", "numbers": list(numbers), "state": state, **more}
+            self._changed(self._record([record]))
+
+    def _list(self, request: Mapping[str, Any]) -> Any:
+        """What stands, or is on its way; with `all` also what has ended lately."""
+        wanted = [entry for entry in self._book.entries.values() if entry.live or request.get("all")]
+        return {"intents": [_dumped(entry.shown()) for entry in wanted]}
+
+    # --- limits and refusals ----------------------------------------------------------------------------------------
+
+    def _check_rate(self, source: str) -> None:
+        if source.partition(" ")[0] in _STANDING:
+            return
+        now, rate = time.monotonic(), self._allowed.rate
+        most = max(1.0, rate * _BURST_SECONDS)
+        self._tokens = min(most, self._tokens + (now - self._filled) * rate)
+        self._filled = now
+        if self._tokens < 1:
+            raise RefusedError(
+                f"more than {rate:g} orders a second",
+                "wait a little, order many routes at once, or raise announce.rate",
+            )
+        self._tokens -= 1
+
+    def _write_refusal(self, request: Mapping[str, Any], error: RefusedError) -> None:
+        wish = request.get("order") or request.get("withdrawal") or {}
+        ts, number = datetime.now(UTC), self._book.next
+        refusal = Refusal(
+            id=self._book.identify(ts, number),
+            number=number,
+            collector=self._book.collector,
+            ts=ts,
+            order=_words_of(wish),
+            cause=error.cause[:1000],
+            cure=error.cure[:1000],
+            **{name: _word(wish, name) for name in ("who", "why", "source")},
+        )
+        self._record([{"kind": "refusal", "refusal": refusal.model_dump(mode="json")}])
+
+
+def _read(model: type[_Wish], said: Any) -> _Wish:
+    try:
+        return model.model_validate(said)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in ("route", "flow"))
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        raise RefusedError(
+            f"{place[:100]}: {message[:_LONGEST]}" if place else message[:_LONGEST],
+            "see docs/acting.md, which tells what an order may say",
+        ) from None
+
+
+def _dumped(intent: Intent) -> Any:
+    return intent.model_dump(mode="json")
+
+
+def _word(wish: Any, name: str) -> str:
+    value = wish.get(name) if isinstance(wish, Mapping) else None
+    return _printable(value) or _UNKNOWN if isinstance(value, str) else _UNKNOWN
+
+
+def _words_of(wish: Any) -> str:
+    try:
+        return in_words(Order.model_validate(wish).announcements)
+    except ValidationError:
+        return _printable(str(wish)) or _UNKNOWN
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text[:_LONGEST]).strip()

@@ -1,0 +1,86 @@
+"""ExaBGP's own word, from the spool: which sessions are up, and what it has sent to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from collector.acting.commands import Announced, flow_components
+from collector.bgp.exabgp_flow import printed_rule
+from collector.sources.exabgp.decode import decode
+from schemas.identity import identity
+from schemas.intents import FlowAnnouncement
+from schemas.message import SentUpdate, StateChange
+
+_SENT = b'"direction": "send"'
+_STATE = b'"type": "state"'
+_WITHIN = 700
+"""So far into a line stand these at most: a host's name has 255 bytes."""
+_FLOW_FAMILIES = ("ipv4 flow", "ipv6 flow")
+
+
+class SentRoutes(NamedTuple):
+    """ExaBGP has told a peer."""
+
+    peer: str
+    ts: datetime
+    announced: Mapping[str, Mapping[str, Any]]
+    """By NLRI as `Announced.nlri` has it, or a flow's identity: the attributes, and `next_hop`."""
+    withdrawn: list[str]
+
+
+class SessionWord(NamedTuple):
+    """A session came up, or ended."""
+
+    peer: str
+    is_up: bool
+
+
+def read(lines: Iterable[bytes]) -> Iterator[SentRoutes | SessionWord]:
+    """What lines of the spool say of that; all else is passed over unread."""
+    for line in lines:
+        if line.find(_SENT, 0, _WITHIN) >= 0 or line.find(_STATE, 0, _WITHIN) >= 0:
+            message = decode(line)
+            if isinstance(message, SentUpdate):
+                yield _sent(message)
+            elif isinstance(message, StateChange) and message.state != "connected":
+                yield SessionWord(message.peer.address, message.state == "up")
+
+
+def _sent(message: SentUpdate) -> SentRoutes:
+    attributes: Mapping[str, Any] = message.attributes or {}
+    announced = {
+        nlri: {**attributes, "next_hop": group.get("next_hop")}
+        for group in message.announce or ()
+        for nlri in _names(group)
+    }
+    withdrawn = [nlri for group in message.withdraw or () for nlri in _names(group)]
+    return SentRoutes(message.peer.address, message.ts, announced, withdrawn)
+
+
+def _names(group: Mapping[str, Any]) -> Iterator[str]:
+    yield from group.get("nlri", ())
+    if group["family"] in _FLOW_FAMILIES:
+        yield from (identity(group["family"], one) for one in group.get("objects", ()))
+
+
+@lru_cache(maxsize=4096)
+def flow_identity(announcement: FlowAnnouncement) -> str:
+    """How a flow specification is named in `SentRoutes`."""
+    return identity(announcement.family, printed_rule(announcement.family, flow_components(announcement)))
+
+
+def is_same(announcement: Announced, route: Any) -> bool:
+    """Whether what was sent is of this announcement, and not of one that it replaced."""
+    if sorted(route.get("communities", ())) != sorted(announcement.communities):
+        return False
+    if sorted(route.get("large_communities", ())) != sorted(announcement.large_communities):
+        return False
+    if isinstance(announcement, FlowAnnouncement):
+        return True
+    if announcement.next_hop not in ("self", route["next_hop"]) or announcement.origin != route.get("origin", "igp"):
+        return False
+    path = " ".join(map(str, announcement.as_path))
+    return announcement.med == route.get("med") and str(route.get("as_path", "")).endswith(path)

@@ -1,0 +1,149 @@
+"""What was ordered and what became of it, on disk: lines of JSON, only ever appended, and now and then written anew.
+
+A line counts once its newline is there: what a crash left of one is cut off. A line that was told of is on disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from collector.errors import CollectorError
+from collector.files import replacing, sync_directory
+
+Record = Mapping[str, Any]
+
+
+class Journal:
+    """The journal of one data directory, which one process has at a time.
+
+    Args:
+        path: the file; made if it is not there. Its lock stands beside it.
+
+    Raises:
+        CollectorError: another process has it, or it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CollectorError(
+                f"another process announces for {path.parent}",
+                "stop it first, or give this one a --data-dir of its own",
+            ) from None
+        except OSError as error:
+            raise self._unusable(error) from error
+        self._records = self._read()
+        self._file = self._open()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self._file).st_size
+
+    def take(self) -> Sequence[Record]:
+        """What stood in it when it was opened, oldest first; once."""
+        records, self._records = self._records, []
+        return records
+
+    def append(self, records: Iterable[Record], *, durable: bool) -> None:
+        """Add records.
+
+        Args:
+            records: what is added, all of it or, at a crash, the first of them.
+            durable: wait until they are on disk, with all before them.
+
+        Raises:
+            CollectorError: the disk refuses: nothing of it counts.
+        """
+        data = b"".join(_line(record) for record in records)
+        end = self.size
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._file, view) :]
+            if durable:
+                os.fdatasync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise self._unusable(error) from error
+
+    def rewrite(self, records: Iterable[Record]) -> None:
+        """Put these in the place of all that is there, durably.
+
+        Raises:
+            CollectorError: the disk refuses; it is as it was.
+        """
+        try:
+            with replacing(self._path, durable=True) as file:
+                for record in records:
+                    file.write(_line(record))
+        except OSError as error:
+            raise self._unusable(error) from error
+        os.close(self._file)
+        self._file = self._open()
+
+    def close(self) -> None:
+        """Let another process have it."""
+        os.close(self._file)
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _read(self) -> list[Record]:
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._unusable(error) from error
+        lines = data.splitlines(keepends=True)
+        read = [_read_line(line) for line in lines]
+        while read and read[-1] is None:  # what was being written at a crash, and was never told of
+            read.pop()
+        if None in read:
+            raise CollectorError(
+                f"{self._path} is damaged in its line {read.index(None) + 1}",
+                "move it away to begin with an empty one: what it had to stand is not announced any more then",
+            )
+        if len(read) < len(lines):
+            os.truncate(self._path, sum(map(len, lines[: len(read)])))
+            sync_directory(self._path.parent)
+        return [record for record in read if record is not None]
+
+    def _unusable(self, error: OSError) -> CollectorError:
+        return CollectorError(
+            f"{self._path} cannot be used: {error.strerror}",
+            "make room on that disk, or make it writable for this user",
+        )
+
+
+def _read_line(line: bytes) -> Record | None:
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"

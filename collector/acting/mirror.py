@@ -1,0 +1,87 @@
+"""Intents and refusals in the store, as they change: behind the journal, and without anybody's waiting for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from collector.acting.book import Book
+from collector.errors import StoreError
+from collector.retry import pauses
+from collector.store.mongo import Store
+from schemas.documents import intent_document, refusal_document
+from schemas.intents import Refusal
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+
+
+class Mirror:
+    """Writes what changed, each document whole: to repeat it changes nothing.
+
+    Args:
+        book: what is written.
+        mirrored: is told up to which record the store has all.
+    """
+
+    def __init__(self, book: Book, mirrored: Callable[[int], None]) -> None:
+        self._book, self._mirrored = book, mirrored
+        self._changed = {number for number, entry in book.entries.items() if entry.revision > book.mirrored}
+        self._refusals: list[Refusal] = list(book.refusals)
+        self._is_prepared = False
+        self._wake = asyncio.Event()
+        self._wake.set()
+
+    def changed(self, numbers: Sequence[int]) -> None:
+        """These intents have changed."""
+        if numbers:
+            self._changed.update(numbers)
+            self._wake.set()
+
+    def refused(self, refusals: Sequence[Refusal]) -> None:
+        """These orders have been refused."""
+        if refusals:
+            self._refusals += refusals
+            self._wake.set()
+
+    async def run(self, store: Store) -> None:
+        """Write until cancelled; while the store is away, try again and again."""
+        waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.2), False
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._write(store)
+            except StoreError as error:
+                if not is_away:
+                    _log.warning("intents are kept on disk: %s", error.cause)
+                is_away = True
+                self._wake.set()
+                await asyncio.sleep(next(waits))
+            else:
+                if is_away:
+                    _log.info("the store has all intents again")
+                waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.2), False
+
+    async def _write(self, store: Store) -> None:
+        if not self._is_prepared:
+            await store.prepare()
+            self._is_prepared = True
+        revision, found = self._book.revision, bool(self._changed or self._refusals)
+        while self._changed:
+            numbers = sorted(self._changed)[:_AT_ONCE]
+            self._changed.difference_update(numbers)
+            try:
+                await store.replace("intents", [intent_document(self._book.entries[one].shown()) for one in numbers])
+            except BaseException:
+                self._changed.update(numbers)
+                raise
+        while self._refusals:
+            part = self._refusals[:_AT_ONCE]
+            await store.insert("refusals", [refusal_document(one) for one in part])
+            del self._refusals[: len(part)]
+        if found and not self._changed:
+            self._mirrored(revision)

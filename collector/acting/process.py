@@ -1,0 +1,298 @@
+"""The acting process: takes orders, keeps them, has ExaBGP carry them out, and writes down what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from collector.acting import evidence
+from collector.acting.book import Book
+from collector.acting.commands import commands
+from collector.acting.desk import Desk
+from collector.acting.journal import Journal
+from collector.acting.mirror import Mirror
+from collector.acting.relays import RelayLink, peers_in
+from collector.acting.rules import Rules
+from collector.acting.telling import CommandBatch, ToldRoute, Telling
+from collector.errors import CollectorError, SpoolError
+from collector.files import replace
+from collector.instances import Instance
+from collector.retry import sleep
+from collector.settings import AnnounceSettings, Settings
+from collector.sources.exabgp.files import acting_socket
+from collector.spool.follower import FollowedTo, Follower
+from schemas.intents import FlowAnnouncement, Refusal, StateName
+from schemas.scalars import rfc3339
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_REQUEST = 64 * 2**20
+_WATCHING_SECONDS, _RESTING_SECONDS = 0.01, 0.1
+"""Between two looks at the spool, while ExaBGP's word is awaited, and else."""
+_TICK_SECONDS = 0.25
+_KEEP = timedelta(days=1)
+"""How long an intent that has ended is remembered here, for orders that come again under its key."""
+_REWRITE_BYTES = 64 * 2**20
+_LONGEST_PATH = 100
+"""Of a socket: Linux has room for 107 bytes."""
+
+
+class Acting:
+    """All of it, on one data directory.
+
+    Args:
+        settings: the collector's.
+        allowed: what may be announced.
+        journal: the journal, open.
+    """
+
+    def __init__(self, settings: Settings, allowed: AnnounceSettings, journal: Journal) -> None:
+        self._settings, self._journal = settings, journal
+        self._book = Book(settings.collector)
+        for record in journal.take():
+            self._book.apply(record)
+        self._rewrite()
+        rules = Rules(settings, allowed)
+        self._telling = Telling(self._book, rules.speakers, self._became, evidence.is_same, _clock, _now)
+        self.mirror = Mirror(self._book, self._mirrored)
+        self.desk = Desk(self._book, rules, allowed, self._record, self._pump)
+        self._links: dict[int, RelayLink] = {}
+        self._notes = settings.data_dir / "acting.json"
+        self._exabgps, self._followed, self._is_clean = _read_notes(self._notes)
+
+    # --- the process ------------------------------------------------------------------------------------------------
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take orders until told to stop.
+
+        Raises:
+            CollectorError: the socket cannot be made.
+            SpoolError: a spool cannot be read.
+        """
+        path = acting_socket(self._settings.data_dir)
+        server = await _listen(path, self._meet)
+        self._forget_strangers()
+        self.desk.stand(self._settings.announce.static if self._settings.announce else ())
+        tasks = [self._tick(stopping)]
+        tasks += [self._follow(number, stopping) for number in range(self._settings.exabgp.processes)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(task)
+        finally:
+            server.close()
+            path.unlink(missing_ok=True)
+            self._write_notes(is_clean=not self._telling.is_waiting)
+
+    async def _tick(self, stopping: asyncio.Event) -> None:
+        written: Mapping[str, Any] = {}
+        while not stopping.is_set():
+            await sleep(_TICK_SECONDS, unless=stopping)
+            self.desk.expire()
+            self._telling.check()
+            self._flush()
+            self._pump(())
+            if self._journal.size > _REWRITE_BYTES:
+                self._rewrite()
+            if (notes := self._notes_now()) != written:
+                written = notes
+                self._write_notes()
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def _record(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
+        """Write records down and take them into account; the intents that they changed."""
+        first, ts = self._book.revision + 1, rfc3339(_now())
+        numbered = [{"r": first + at, "ts": ts, **record} for at, record in enumerate(records)]
+        self._journal.append(numbered, durable=durable)
+        changed = [number for record in numbered for number in self._book.apply(record)]
+        self.mirror.changed(changed)
+        self.mirror.refused([Refusal.model_validate(one["refusal"]) for one in numbered if "refusal" in one])
+        return changed
+
+    def _became(
+        self, state: StateName, peer: str, numbers: Sequence[int], ts: datetime | None, reason: str | None
+    ) -> None:
+        fresh = list(numbers)
+        if ts is not None:  # a line may be read again after a restart
+            entries = self._book.entries
+            fresh = [one for one in fresh if not _has(entries[one].states, state, peer, ts)]
+        if fresh:
+            more = {"reason": reason} if reason else {}
+            record = {"kind": "state", "state": state, "peer": peer, "numbers": fresh, **more}
+            self._record([{**record, "ts": rfc3339(ts or _now())}], durable=False)
+
+    def _mirrored(self, revision: int) -> None:
+        self._record([{"kind": "mirrored", "up_to": revision}], durable=False)
+
+    def _rewrite(self) -> None:
+        self._journal.rewrite(self._book.records(keep=_now() - _KEEP))
+
+    def _forget_strangers(self) -> None:
+        """Let go of what peers were to be told that are configured no more."""
+        known = self._telling.addresses
+        for entry in list(self._book.entries.values()):
+            for peer in [one for one in entry.live if one not in known]:
+                self._became("withdrawn", peer, [entry.number], None, "the peer is configured no more")
+
+    # --- ExaBGP -----------------------------------------------------------------------------------------------------
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A relay, or somebody with an order."""
+        try:
+            while line := await reader.readline():
+                request = json.loads(line)
+                if request.get("do") == "relay":
+                    await self._serve_relay(request, reader, writer)
+                    return
+                writer.write(json.dumps(self.desk.answer(request)).encode() + b"\n")
+                await writer.drain()
+        except (ValueError, OSError, asyncio.IncompleteReadError, AttributeError) as error:
+            _log.debug("a connection ended: %s", error)
+        finally:
+            writer.close()
+
+    async def _serve_relay(
+        self, greeting: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        instance = int(greeting["instance"])
+        link = RelayLink(instance, str(greeting["exabgp"]), writer)
+        self._links[instance] = link
+        link.say(b"show neighbor summary\n", partial(self._introduced, link))
+        try:
+            await link.listen(reader)
+        finally:
+            if self._links.get(instance) is link:
+                del self._links[instance]
+                self._telling.disconnected(instance)
+
+    def _introduced(self, link: RelayLink, is_done: bool, printed: Sequence[str]) -> None:
+        if not is_done or self._links.get(link.instance) is not link:
+            return
+        is_new = self._exabgps.get(link.instance) not in (None, link.exabgp)
+        self._exabgps[link.instance] = link.exabgp
+        self._telling.connected(link.instance, peers_in(printed), is_new=is_new, is_clean=self._is_clean)
+        _log.info("ExaBGP %d takes orders", link.instance)
+        self._pump(())
+
+    def _pump(self, changed: Sequence[int]) -> None:
+        """Tell ExaBGP what it lacks."""
+        self._telling.changed(changed)
+        for link in list(self._links.values()):
+            for batch in self._telling.batches(link.instance):
+                nlris, at = [item.nlri for item in batch.items], 0
+                for line, part in commands(batch.verb, batch.peers, batch.text, nlris):
+                    items = batch.items[at : at + len(part)]
+                    at += len(part)
+                    link.say(line, partial(self._answered, batch, items))
+
+    def _answered(
+        self, batch: CommandBatch, items: Sequence[ToldRoute], is_done: bool, _printed: Sequence[str]
+    ) -> None:
+        self._telling.answered(batch, items, is_done=is_done)
+        self._pump(())
+
+    def _flush(self) -> None:
+        """Have ExaBGP send all again to peers of which it did not say that it has."""
+        for address in sorted(self._telling.to_flush):
+            if (link := self._links.get(self._telling.instance_of(address) or 0)) is not None:
+                link.say(f"neighbor {address} flush adj-rib out\n".encode("ascii"), lambda _done, _printed: None)
+        self._telling.to_flush.clear()
+
+    # --- ExaBGP's own word ------------------------------------------------------------------------------------------
+
+    async def _follow(self, instance: int, stopping: asyncio.Event) -> None:
+        follower = Follower(Instance(self._settings.data_dir, instance).spool, self._followed.get(instance))
+        try:
+            while not stopping.is_set():
+                lines = follower.read()
+                self._heard(instance, lines)
+                self._followed[instance] = follower.position
+                waiting = _WATCHING_SECONDS if self._telling.is_waiting else _RESTING_SECONDS
+                await asyncio.sleep(0 if lines else waiting)
+        except OSError as error:
+            raise SpoolError(f"the spool cannot be read: {error.strerror}") from error
+        finally:
+            follower.close()
+
+    def _heard(self, instance: int, lines: Sequence[bytes]) -> None:
+        for said in evidence.read(lines):
+            if isinstance(said, evidence.SessionWord):
+                (partial(self._telling.up, instance=instance) if said.is_up else self._telling.down)(said.peer)
+            else:
+                announced = {self._own_name(nlri): route for nlri, route in said.announced.items()}
+                withdrawn = [self._own_name(nlri) for nlri in said.withdrawn]
+                self._telling.sent(said.peer, said.ts, announced, withdrawn)
+        if lines:
+            self._pump(())
+
+    def _own_name(self, nlri: str) -> str:
+        """A flow's name as the book has it; of those that it does not know, and of prefixes, as it is."""
+        if not nlri.startswith("{"):
+            return nlri
+        for entry in self._book.entries.values():
+            announcement = entry.announcement
+            if isinstance(announcement, FlowAnnouncement) and evidence.flow_identity(announcement) == nlri:
+                return announcement.nlri
+        return nlri
+
+    # --- notes ------------------------------------------------------------------------------------------------------
+
+    def _notes_now(self) -> Mapping[str, Any]:
+        return {
+            "exabgp": {str(instance): known for instance, known in self._exabgps.items()},
+            "followed": {str(instance): list(position) for instance, position in self._followed.items()},
+        }
+
+    def _write_notes(self, *, is_clean: bool = False) -> None:
+        with suppress(OSError):  # then ExaBGP's word is looked at again
+            replace(self._notes, json.dumps({**self._notes_now(), "clean": is_clean}))
+
+
+def _has(states: Sequence[Any], state: StateName, peer: str, ts: datetime) -> bool:
+    return any(one.state == state and one.peer == peer and one.ts == ts for one in states)
+
+
+def _read_notes(path: Path) -> tuple[dict[int, str], dict[int, FollowedTo], bool]:
+    """Which ExaBGP each instance had, how far its word had been read, and whether nothing was on its way then."""
+    try:
+        found = json.loads(path.read_bytes())
+        exabgps = {int(instance): str(known) for instance, known in found["exabgp"].items()}
+        followed = {int(instance): FollowedTo(*map(int, at)) for instance, at in found["followed"].items()}
+        return exabgps, followed, found["clean"] is True
+    except FileNotFoundError:
+        return {}, {}, True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, {}, False
+
+
+async def _listen(path: Path, meet: Callable[..., Any]) -> asyncio.Server:
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise CollectorError(
+            f"the path of the socket {path} is too long for the system", "choose a data directory with a shorter path"
+        )
+    try:
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  # once, at the start
+        server = await asyncio.start_unix_server(meet, path, limit=_LONGEST_REQUEST)
+        path.chmod(0o600)  # noqa: ASYNC240
+    except OSError as error:
+        raise CollectorError(
+            f"{path} cannot be listened on: {error.strerror}", "make the data directory writable for this user"
+        ) from error
+    return server
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,142 @@
+"""What may be announced to whom: an order against the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Self
+
+from collector.errors import RefusedError
+from collector.settings import AnnounceSettings, PeerSettings, Settings
+from collector.settings.values import EVERY_FAMILY
+from schemas.intents import FlowAnnouncement, Order, RouteAnnouncement
+
+_STANDING = ("configuration", "healthcheck", "command")
+"""Sources of what stands for as long as they do: it needs no expiry."""
+
+
+class Speaker(NamedTuple):
+    """A configured peer, as an announcement sees it."""
+
+    address: str
+    asn: int
+    local_as: int
+    families: tuple[str, ...]
+    group: str | None = None
+
+    @classmethod
+    def of(cls, peer: PeerSettings) -> Self:
+        """The peer of these settings."""
+        return cls(peer.address, peer.asn, peer.local_as or 0, peer.families, peer.group)
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether it is of our own AS (iBGP)."""
+        return self.asn == self.local_as
+
+    def has(self, family: str) -> bool:
+        """Whether it is configured for a family."""
+        return family in self.families or EVERY_FAMILY in self.families
+
+
+class Rules:
+    """Checks orders.
+
+    Args:
+        settings: who the peers are.
+        allowed: what may be announced.
+    """
+
+    def __init__(self, settings: Settings, allowed: AnnounceSettings) -> None:
+        self.speakers = {peer.address: Speaker.of(peer) for peer in settings.peers if not peer.is_range}
+        """By their addresses. Peers of a range have no name by which ExaBGP could be told to tell them."""
+        self._allowed = allowed
+
+    def peers_of(self, order: Order) -> list[tuple[RouteAnnouncement | FlowAnnouncement, tuple[str, ...]]]:
+        """Each announcement of an order, and the peers that are to hear it.
+
+        Raises:
+            RefusedError: one of them must not be announced, or not to one of these.
+        """
+        chosen = self._chosen(order)
+        named = bool(order.peers or order.group)
+        found = []
+        for announcement in order.announcements:
+            self._check_allowed(announcement)
+            hearing = [speaker for speaker in chosen if speaker.has(announcement.family)]
+            lacking = [speaker.address for speaker in chosen if not speaker.has(announcement.family)]
+            if not hearing or (named and lacking):
+                raise RefusedError(
+                    f"{announcement.nlri}: not configured for {announcement.family}: {', '.join(lacking[:5])}",
+                    f'add "{announcement.family}" to the families of that peer, or name others',
+                )
+            for speaker in hearing:
+                _check_fits(announcement, speaker)
+            found.append((announcement, tuple(speaker.address for speaker in hearing)))
+        return found
+
+    def expiry(self, order: Order, now: datetime) -> datetime | None:
+        """When what an order announces is to be withdrawn by itself; None: never.
+
+        Raises:
+            RefusedError: that is over already, or too far ahead.
+        """
+        if order.expires is not None and order.expires <= now:
+            raise RefusedError(
+                f"the expiry {order.expires.isoformat()} is in the past", "give a later one, or withdraw the route"
+            )
+        hours = self._allowed.longest_hours
+        if hours is None or order.source.partition(" ")[0] in _STANDING:
+            return order.expires
+        latest = now + timedelta(hours=hours)
+        if order.expires is not None and order.expires > latest:
+            raise RefusedError(
+                f"the expiry is more than {hours:g} hours ahead",
+                "give an earlier one; announce.longest_hours is the limit",
+            )
+        return order.expires or latest
+
+    def _chosen(self, order: Order) -> Sequence[Speaker]:
+        if not self.speakers:
+            raise RefusedError("no peer is configured that could be told", "add one below [[peers]]")
+        if order.group is not None:
+            found = [speaker for speaker in self.speakers.values() if speaker.group == order.group]
+            if not found:
+                groups = sorted({speaker.group for speaker in self.speakers.values() if speaker.group})
+                known = f"the groups are {', '.join(groups)}" if groups else "give peers a group below [[peers]]"
+                raise RefusedError(f"no peer has the group {order.group!r}", known)
+            return found
+        for address in order.peers:
+            if address not in self.speakers:
+                raise RefusedError(
+                    f"no peer has the address {address}", f"the peers are {', '.join(list(self.speakers)[:10])}"
+                )
+        return [self.speakers[address] for address in order.peers] or list(self.speakers.values())
+
+    def _check_allowed(self, announcement: RouteAnnouncement | FlowAnnouncement) -> None:
+        prefix = announcement.prefix
+        if prefix.endswith("/0"):
+            raise RefusedError(f"{prefix} is a default route, which is never announced", "give a longer prefix")
+        if isinstance(announcement, FlowAnnouncement) and not self._allowed.flows:
+            raise RefusedError("flow specifications are not allowed here", "set flows = true below [announce]")
+        if not any(one.holds(prefix) for one in self._allowed.ranges):
+            raise RefusedError(
+                f"{prefix} is none of the prefixes that may be announced: {', '.join(self._allowed.prefixes)}",
+                "add it to prefixes below [announce], if it is yours to announce",
+            )
+
+
+def _check_fits(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker) -> None:
+    if isinstance(announcement, FlowAnnouncement):
+        return
+    if announcement.local_pref is not None and not speaker.is_internal:
+        raise RefusedError(
+            f"LOCAL_PREF is for peers of our own AS alone, and {speaker.address} is of AS{speaker.asn}",
+            "leave it out, name other peers, or prepend or give a MED or a community that this one heeds",
+        )
+    if announcement.next_hop == "self" and (":" in announcement.prefix) != (":" in speaker.address):
+        version = 6 if ":" in announcement.prefix else 4
+        raise RefusedError(
+            f"our address in the session with {speaker.address} is no next hop for {announcement.prefix}",
+            f"give an IPv{version} address as its next hop",
+        )

@@ -1,0 +1,200 @@
+"""`bgpledger announce` and `bgpledger withdraw`: what this collector tells its peers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from collector.cli.options import with_settings
+from collector.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from schemas.intents import Intent
+
+_Text = str | None
+_Why = Annotated[str, typer.Option(help="Why, for those who read it later.", metavar="TEXT")]
+_Who = Annotated[str | None, typer.Option(help="Who; the system's user otherwise.", metavar="NAME")]
+_Peers = Annotated[
+    list[str] | None, typer.Option("--peer", "-j", help="To this peer alone; may be repeated.", metavar="ADDR")
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and tell what would be done, alone.")]
+
+
+def _option(help_text: str, metavar: str) -> Any:
+    return typer.Option(help=help_text, metavar=metavar)
+
+
+@with_settings
+def announce_command(
+    settings: Any,
+    prefixes: Annotated[list[str] | None, typer.Argument(help="Prefixes.", metavar="[PREFIX]...")] = None,
+    why: _Why = ...,  # type: ignore[assignment]  # it has to be given
+    who: _Who = None,
+    peer: _Peers = None,
+    group: Annotated[_Text, _option("To the peers of this group.", "NAME")] = None,
+    next_hop: Annotated[_Text, _option("An address; ours in each session otherwise.", "ADDR")] = None,
+    med: Annotated[int | None, _option("MULTI_EXIT_DISC.", "N")] = None,
+    local_pref: Annotated[int | None, _option("LOCAL_PREF, for peers of our own AS alone.", "N")] = None,
+    origin: Annotated[Literal["igp", "egp", "incomplete"] | None, typer.Option(help="ORIGIN.")] = None,
+    as_path: Annotated[_Text, _option("The path behind our own AS.", '"ASN ..."')] = None,
+    prepend: Annotated[int | None, _option("How many times more our AS stands in front.", "N")] = None,
+    community: Annotated[list[str] | None, _option("A community, A:B, A:B:C or a name.", "A:B")] = None,
+    extended_community: Annotated[
+        list[str] | None, _option("An extended community: target:A:N, origin:A:N or 0x..", "KIND:A:N")
+    ] = None,
+    blackhole: Annotated[
+        bool, typer.Option("--blackhole", help="Ask for all traffic to be dropped (RFC 7999).")
+    ] = False,
+    flow: Annotated[bool, typer.Option("--flow", help="A flow specification (RFC 8955) for the prefix.")] = False,
+    match: Annotated[list[str] | None, _option("Of a flow: a component, such as ports=53.", "NAME=VALUE")] = None,
+    then: Annotated[list[str] | None, _option("Of a flow: an action, such as discard.", "NAME[=VALUE]")] = None,
+    expires: Annotated[_Text, _option('When it is withdrawn by itself: "2h", or a time.', "T")] = None,
+    key: Annotated[_Text, _option("An idempotency key: the same order under it is done once.", "KEY")] = None,
+    dry_run: _DryRun = False,
+) -> None:
+    """Announce prefixes, or a flow specification, to some peers, or to all that have the family."""
+    attributes = {
+        "next_hop": next_hop,
+        "med": med,
+        "local_pref": local_pref,
+        "origin": origin,
+        "as_path": as_path,
+        "prepend": prepend,
+    }
+    said = _communities(community or (), extended_community or (), blackhole=blackhole)
+    if flow:
+        given = [name.replace("_", "-") for name, value in attributes.items() if value is not None]
+        if given:
+            raise UsageError(f"--{given[0]} is of routes, and not of flow specifications", "leave it out")
+        body = {"match": _pairs(match or ()), "then": _pairs(then or ()), **said}
+        announcements = [{**body, "match": {**body["match"], "destination": prefix}} for prefix in prefixes or ()]
+    else:
+        if match or then:
+            raise UsageError("--match and --then are of flow specifications", "give --flow as well")
+        announcements = [{"prefix": prefix, **attributes, **said} for prefix in prefixes or ()]
+    if not announcements:
+        raise UsageError("no prefix is given", "such as: bgpledger announce 203.0.113.0/24 --why TEXT")
+    order = {
+        "announcements": [{name: value for name, value in one.items() if value is not None} for one in announcements],
+        **_wish(who, why),
+        "peers": peer or [],
+        "group": group,
+        "expires": _moment(expires),
+        "key": key,
+    }
+    _announce(settings, order, dry_run=dry_run)
+
+
+@with_settings
+def withdraw_command(
+    settings: Any,
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Prefixes, or ids of intents.", metavar="PREFIX|ID...")
+    ] = None,
+    why: _Why = ...,  # type: ignore[assignment]  # it has to be given
+    who: _Who = None,
+    peer: _Peers = None,
+    source: Annotated[_Text, _option("What came from there: cli, api, healthcheck NAME ..", "SOURCE")] = None,
+    dry_run: _DryRun = False,
+) -> None:
+    """Withdraw what is announced: of these prefixes, of these intents, or of a source."""
+    import asyncio
+
+    from collector.acting.client import ActingClient
+    from schemas.intents import Withdrawal
+
+    ids = [one for one in what or () if "/" not in one]
+    body = {
+        "ids": ids,
+        "prefixes": [one for one in what or () if one not in ids],
+        **_wish(who, why),
+        "of": source,
+        "peers": peer or [],
+    }
+    wish = _checked(Withdrawal, {name: value for name, value in body.items() if value})
+    intents = asyncio.run(ActingClient(settings.data_dir).withdraw(wish, dry_run=dry_run))
+    _print(intents)
+    sys.stderr.write(f"{'would be withdrawn' if dry_run else 'to be withdrawn'}: {len(intents)}\n")
+
+
+def _announce(settings: Any, body: Mapping[str, Any], *, dry_run: bool) -> None:
+    import asyncio
+
+    from collector.acting.client import ActingClient
+    from schemas.intents import Intent, Order
+
+    order = _checked(Order, {name: value for name, value in body.items() if value})
+    client = ActingClient(settings.data_dir)
+    if dry_run:
+        for one in asyncio.run(client.would(order)):
+            for peer, text in one["peers"].items():
+                sys.stdout.write(f"{one['nlri']}  {peer}  {text}\n")
+        return
+    found = asyncio.run(client.announce(order))
+    if len(order.announcements) == 1:
+        _print([Intent.model_validate(one) for one in found])
+    else:
+        sys.stdout.writelines(f"{one['id']}\n" for one in found)
+
+
+def _print(intents: Sequence[Intent]) -> None:
+    from collector.cli.run_query import show
+    from schemas.intents import Intent
+
+    show(intents, Intent, "table")
+
+
+def _wish(who: str | None, why: str) -> dict[str, str]:
+    import getpass
+
+    return {"who": who or getpass.getuser(), "why": why, "source": "cli"}
+
+
+def _communities(standard: Sequence[str], extended: Sequence[str], *, blackhole: bool) -> dict[str, Any]:
+    from schemas.intents import BLACKHOLE, NO_EXPORT
+
+    each = [one.strip() for text in standard for one in text.split(",")]
+    large = [one for one in each if one.count(":") == 2]
+    plain = [one for one in each if one not in large]
+    if blackhole:  # RFC 7999 3.2: it should not leave the AS that heeds it
+        plain += [BLACKHOLE, NO_EXPORT]
+    return {
+        "communities": plain,
+        "large_communities": large,
+        "extended_communities": [one for text in extended for one in text.split(",")],
+    }
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        found[name.replace("-", "_")] = value if equals else True
+    return found
+
+
+def _moment(text: str | None) -> str | None:
+    """When something expires: a span is ahead, where those of questions are ago."""
+    if text is None:
+        return None
+    from datetime import UTC, datetime
+
+    from collector.query.times import parse_ahead
+
+    return parse_ahead(text, datetime.now(UTC)).isoformat()
+
+
+def _checked(model: Any, body: Mapping[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in ("announcements", "route", "flow", 0))
+        says = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{place}: {says}" if place else says, "see bgpledger announce --help") from None

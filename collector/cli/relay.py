@@ -1,0 +1,26 @@
+"""`bgpledger relay`: what ExaBGP starts to be told what to announce."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from collector.cli.options import DataDir, chosen
+
+
+def command(
+    ctx: typer.Context,
+    instance: Annotated[
+        int, typer.Option(min=0, max=15, help="Of several ExaBGP processes, the number of the one that starts this.")
+    ] = 0,
+    data_dir: DataDir = None,
+) -> None:
+    """Carry what `bgpledger act` says to ExaBGP, and its answers back. ExaBGP starts this; people rarely do."""
+    from collector.sources.exabgp.files import acting_socket
+    from collector.sources.exabgp.receiver_events import incarnation
+    from collector.sources.exabgp.relay import Relay, hello
+
+    exabgp = os.getppid()
+    Relay(acting_socket(chosen(ctx, data_dir).data_dir), hello(instance, incarnation(exabgp) or str(exabgp))).run()

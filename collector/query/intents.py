@@ -1,0 +1,32 @@
+"""What is, or was, to be announced."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from collector.store.mongo import Store
+from schemas.documents import to_intent
+from schemas.intents import Intent
+
+
+async def intents(
+    store: Store, *, prefix: str | None = None, at: datetime | None = None, ended: bool = False
+) -> AsyncIterator[Intent]:
+    """Intents, oldest first.
+
+    Args:
+        store: where they are.
+        prefix: only of this one, normalised; also flow specifications for it.
+        at: as they stood then; None: as they stand.
+        ended: also those of which nothing stood any more.
+    """
+    query: dict[str, Any] = {} if prefix is None else {"prefix": prefix}
+    if at is not None:
+        query["created"] = {"$lte": at}
+    async for document in store.find("intents", query, sort=(("created", 1), ("_id", 1))):
+        intent = to_intent(document)
+        then = intent if at is None else intent.at(at)
+        if ended or not then.is_over:
+            yield then

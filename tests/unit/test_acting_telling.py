@@ -1,0 +1,269 @@
+"""Against a model of ExaBGP: whatever is killed, the peers have in the end what is wanted (collector/acting)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.acting.book import Book
+from collector.acting.commands import phrase
+from collector.acting.desk import Desk
+from collector.acting.evidence import is_same
+from collector.acting.journal import Journal
+from collector.acting.rules import Rules
+from collector.acting.telling import CommandBatch, Telling
+from collector.errors import RefusedError
+from collector.settings import Settings
+from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, Withdrawal
+from schemas.scalars import rfc3339
+
+PEERS = ("192.0.2.1", "192.0.2.2")
+PREFIXES = [f"203.0.113.{number}/32" for number in range(6)]
+SETTINGS = Settings.model_validate(
+    {
+        "bgp": {"local_as": 65000, "router_id": "10.0.0.1"},
+        "peers": [{"address": address, "asn": 65001 + at} for at, address in enumerate(PEERS)],
+        "announce": {"prefixes": ["203.0.113.0/24 le 32"], "rate": 10_000},
+    }
+)
+
+
+class Exabgp:
+    """As 5.0.15 does it: what it has been told, what it has yet to send, and what it has sent (rib/outgoing.py)."""
+
+    def __init__(self) -> None:
+        self.cache: dict[str, dict[str, str]] = {peer: {} for peer in PEERS}
+        self.waiting: dict[str, list[tuple[str, str | None]]] = {peer: [] for peer in PEERS}
+        self.table: dict[str, dict[str, str]] = {peer: {} for peer in PEERS}
+        self.is_up = dict.fromkeys(PEERS, False)
+
+    def tell(self, peer: str, verb: str, nlri: str, text: str) -> None:
+        if verb == "announce":
+            if self.cache[peer].get(nlri) == text:
+                return
+            self.cache[peer][nlri] = text
+        else:
+            self.cache[peer].pop(nlri, None)
+        self.waiting[peer].append((nlri, text if verb == "announce" else None))
+
+    def send(self, peer: str) -> Iterator[tuple[str, str | None]]:
+        """What goes out, in another order than it came: by attributes, as it is sorted."""
+        if not self.is_up[peer]:
+            return
+        last = sorted(self.waiting[peer], key=lambda one: one[1] or "")
+        self.waiting[peer] = []
+        for nlri, text in last:
+            if text is None:
+                self.table[peer].pop(nlri, None)
+            else:
+                self.table[peer][nlri] = text
+            yield nlri, text
+
+    def up(self, peer: str) -> None:
+        self.is_up[peer] = True
+        self.waiting[peer] = list(self.cache[peer].items())
+
+    def down(self, peer: str) -> None:
+        self.is_up[peer] = False
+        self.waiting[peer], self.table[peer] = [], {}
+
+
+class Bench:
+    """The acting process without its sockets, and its ExaBGP."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.now = path, datetime(2026, 11, 27, tzinfo=UTC)
+        self.exabgp, self.is_new = Exabgp(), False
+        self.commands: list[tuple[CommandBatch, bool]] = []
+        self.lines: list[tuple[str, datetime, dict[str, object], list[str]]] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """A new acting process, of the journal alone."""
+        self.journal = Journal(self.path)
+        self.book = Book("here")
+        for record in self.journal.take():
+            self.book.apply(record)
+        rules = Rules(SETTINGS, SETTINGS.announce)  # type: ignore[arg-type]  # it is there
+        self.telling = Telling(self.book, rules.speakers, self.became, is_same, self.clock, lambda: self.now)
+        self.desk = Desk(self.book, rules, SETTINGS.announce, self.record, self.telling.changed)  # type: ignore[arg-type]
+        self.commands.clear()
+        self.telling.connected(0, self.exabgp.is_up, is_new=self.is_new, is_clean=False)
+        self.is_new = False
+
+    def clock(self) -> float:
+        return self.now.timestamp()
+
+    def record(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
+        first = self.book.revision + 1
+        numbered = [{"r": first + at, "ts": rfc3339(self.now), **record} for at, record in enumerate(records)]
+        self.journal.append(numbered, durable=durable)
+        return [number for record in numbered for number in self.book.apply(record)]
+
+    def became(self, state: str, peer: str, numbers: Sequence[int], ts: datetime | None, reason: str | None) -> None:
+        record = {"kind": "state", "state": state, "peer": peer, "numbers": list(numbers), "reason": reason}
+        self.record([{**record, "ts": rfc3339(ts or self.now)}], durable=False)
+
+    # --- what may happen, one at a time -------------------------------------------------------------------------------
+
+    def order(self, chance: random.Random) -> None:
+        prefixes = chance.sample(PREFIXES, chance.randint(1, 3))
+        peers = tuple(chance.sample(PEERS, chance.randint(0, 2)))
+        said = [RouteAnnouncement(prefix=prefix, med=chance.randint(1, 3)) for prefix in prefixes]
+        self.desk.announce(Order(who="a", why="b", source="cli", announcements=tuple(said), peers=peers))
+
+    def withdraw(self, chance: random.Random) -> None:
+        wish = Withdrawal(who="a", why="b", source="cli", prefixes=tuple(chance.sample(PREFIXES, 2)))
+        self.desk.answer({"do": "withdraw", "withdrawal": wish.model_dump(mode="json")})
+
+    def pump(self, _chance: random.Random) -> None:
+        self.commands += [(batch, False) for batch in self.telling.batches(0)]
+
+    def take(self, _chance: random.Random) -> None:
+        """ExaBGP reads a command, and answers."""
+        for at, (batch, taken) in enumerate(self.commands):
+            if not taken:
+                for peer in batch.peers:
+                    for item in batch.items:
+                        self.exabgp.tell(peer, batch.verb, item.nlri, batch.text)
+                self.commands[at] = batch, True
+                return
+
+    def answer(self, _chance: random.Random) -> None:
+        if self.commands and self.commands[0][1]:
+            batch, _ = self.commands.pop(0)
+            self.telling.answered(batch, batch.items, is_done=True)
+
+    def send(self, chance: random.Random) -> None:
+        peer = chance.choice(PEERS)
+        for nlri, text in self.exabgp.send(peer):
+            announced: dict[str, object] = {}
+            if text is not None:
+                med = int(text.split("med ")[1].split()[0])
+                announced = {nlri: {"next_hop": "192.0.2.254", "origin": "igp", "med": med}}
+            self.lines.append((peer, self.now, announced, [] if announced else [nlri]))
+
+    def hear(self, _chance: random.Random) -> None:
+        if self.lines:
+            self.telling.sent(*self.lines.pop(0))
+
+    def up(self, chance: random.Random) -> None:
+        peer = chance.choice(PEERS)
+        if not self.exabgp.is_up[peer]:
+            self.drain(chance)
+            self.exabgp.up(peer)
+            self.telling.up(peer, 0)
+
+    def down(self, chance: random.Random) -> None:
+        peer = chance.choice(PEERS)
+        if self.exabgp.is_up[peer]:
+            self.drain(chance)
+            self.exabgp.down(peer)
+            self.telling.down(peer)
+
+    def kill_us(self, chance: random.Random) -> None:
+        """The lines are in the spool: they are read on."""
+        for batch, taken in self.commands:
+            if not taken and chance.random() < 0.5:  # some were on their way, and are carried out
+                for peer in batch.peers:
+                    for item in batch.items:
+                        self.exabgp.tell(peer, batch.verb, item.nlri, batch.text)
+        self.journal.close()
+        self.begin()
+
+    def kill_exabgp(self, chance: random.Random) -> None:
+        self.drain(chance)
+        self.commands.clear()
+        for peer in PEERS:
+            if self.exabgp.is_up[peer]:
+                self.telling.down(peer)
+        self.exabgp = Exabgp()
+        self.telling.connected(0, self.exabgp.is_up, is_new=True, is_clean=False)
+
+    def drain(self, chance: random.Random) -> None:
+        while self.lines:
+            self.hear(chance)
+
+    def settle(self, chance: random.Random) -> None:
+        """Let all of it come to an end, everybody being up."""
+        for peer in PEERS:
+            if not self.exabgp.is_up[peer]:
+                self.drain(chance)
+                self.exabgp.up(peer)
+                self.telling.up(peer, 0)
+        for _ in range(30):
+            for act in (self.pump, self.take, self.take, self.answer, self.answer, self.send, self.send, self.drain):
+                act(chance)
+            self.now += timedelta(seconds=5)
+            self.telling.check()
+            for peer in self.telling.to_flush:
+                self.exabgp.waiting[peer] += self.exabgp.cache[peer].items()
+            self.telling.to_flush.clear()
+
+
+def wanted(bench: Bench) -> dict[str, dict[str, str]]:
+    return {
+        peer: {
+            nlri: phrase(bench.book.entries[number].announcement, bench.desk._rules.speakers[peer])
+            for nlri, number in bench.book.wanted.get(peer, {}).items()
+        }
+        for peer in PEERS
+    }
+
+
+def assert_in_order(intent: Intent) -> None:
+    """What became of it at each peer came in an order in which it can."""
+    assert intent.states[0].state == "pending"
+    for peer in intent.peers:
+        names = [one.state for one in intent.states if one.peer == peer]
+        ends = [at for at, name in enumerate(names) if name in ENDS]
+        assert ends in ([], [len(names) - 1]), intent.states
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> None:
+    chance, bench = random.Random(seed), Bench(tmp_path / "acting.jsonl")
+    often = [bench.order, bench.withdraw, bench.pump, bench.pump, bench.take, bench.take, bench.answer, bench.answer]
+    often += [bench.send, bench.send, bench.hear, bench.hear, bench.hear]
+    for _ in range(400):
+        act = chance.choice(often) if chance.random() < 0.95 else None
+        (act or chance.choice([bench.up, bench.up, bench.down, bench.kill_us, bench.kill_exabgp]))(chance)
+        bench.now += timedelta(milliseconds=50)
+    bench.settle(chance)
+    assert bench.exabgp.table == wanted(bench)
+    assert not any(bench.book.unwanted.values())
+    for entry in bench.book.entries.values():
+        assert_in_order(entry.shown())
+        assert all(state == "sent" for state in entry.peers.values() if state not in ENDS), entry.shown()
+    bench.journal.close()
+
+
+def test_a_book_written_anew_is_the_same(tmp_path: Path) -> None:
+    chance, bench = random.Random(7), Bench(tmp_path / "acting.jsonl")
+    for _ in range(100):
+        chance.choice([bench.order, bench.withdraw, bench.pump, bench.take, bench.answer, bench.send, bench.hear])(
+            chance
+        )
+    before = {number: entry.shown() for number, entry in bench.book.entries.items()}
+    bench.journal.rewrite(bench.book.records(keep=bench.now - timedelta(days=1)))
+    bench.journal.close()
+    bench.begin()
+    assert {number: entry.shown() for number, entry in bench.book.entries.items()} == before
+    bench.journal.close()
+
+
+def test_a_key_is_of_one_order(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "acting.jsonl")
+    first, other = (
+        Order(who="a", why="b", source="api", announcements=(RouteAnnouncement(prefix=PREFIXES[0], med=med),), key="k")
+        for med in (1, 2)
+    )
+    assert bench.desk.announce(first) == bench.desk.announce(first) == [0]
+    with pytest.raises(RefusedError, match="another order was given under the key"):
+        bench.desk.announce(other)
+    bench.journal.close()
