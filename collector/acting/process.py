@@ -21,7 +21,7 @@ from collector.acting.journal import Journal
 from collector.acting.mirror import Mirror
 from collector.acting.relays import RelayLink, peers_in
 from collector.acting.rules import Rules
-from collector.acting.telling import CommandBatch, ToldRoute, Telling
+from collector.acting.telling import CommandBatch, Telling, ToldRoute
 from collector.errors import CollectorError, SpoolError
 from collector.files import replace
 from collector.instances import Instance

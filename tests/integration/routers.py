@@ -229,11 +229,13 @@ class Gobgpd(Router):
 
 class Bird(Router):
     capabilities = frozenset({1, 2, 64, 65, 69, 70})
+    imports = "none"
 
     def command(self) -> list[str]:
         return [program("bird"), "-f", "-c", "bird.conf", "-s", "bird.ctl"]
 
     def configure(self) -> None:
+        taken = f"import {self.imports}; export filter with_med; add paths tx;"
         # Two routes of a prefix are of two protocols. Only a MED that the export filter sets is sent.
         static, seen = "", [route.prefix for route in self.routes]
         for at, route in enumerate(self.routes):
@@ -261,8 +263,8 @@ class Bird(Router):
                 error wait time 1, 2;
                 hold time 90;
                 {self.session}
-                ipv4 {{ import none; export filter with_med; next hop self; add paths tx; }};
-                ipv6 {{ import none; export filter with_med; next hop address {self.next_hop6}; add paths tx; }};
+                ipv4 {{ {taken} next hop self; }};
+                ipv6 {{ {taken} next hop address {self.next_hop6}; }};
             }}
             """
         )
