@@ -22,7 +22,7 @@ from collector.acting.mirror import Mirror
 from collector.acting.relays import RelayLink, peers_in
 from collector.acting.rules import Rules
 from collector.acting.telling import CommandBatch, Telling, ToldRoute
-from collector.errors import CollectorError, SpoolError
+from collector.errors import CollectorError, SpoolError, one_error
 from collector.files import replace
 from collector.instances import Instance
 from collector.retry import sleep
@@ -84,9 +84,10 @@ class Acting:
         tasks = [self._tick(stopping)]
         tasks += [self._follow(number, stopping) for number in range(self._settings.exabgp.processes)]
         try:
-            async with asyncio.TaskGroup() as group:
-                for task in tasks:
-                    group.create_task(task)
+            with one_error():
+                async with asyncio.TaskGroup() as group:
+                    for task in tasks:
+                        group.create_task(task)
         finally:
             server.close()
             path.unlink(missing_ok=True)

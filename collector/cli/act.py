@@ -36,7 +36,7 @@ async def _act(settings: Settings) -> None:
 
     from collector.acting.journal import Journal
     from collector.acting.process import Acting
-    from collector.errors import ConfigurationError, one_error
+    from collector.errors import ConfigurationError
     from collector.logs import log_to_stderr
     from collector.query.find_store import find_store
     from collector.tasks import end
@@ -55,7 +55,6 @@ async def _act(settings: Settings) -> None:
         async with find_store(settings, primary=True, at_rest=False) as store:
             mirroring = asyncio.create_task(acting.mirror.run(store), name="mirror")
             try:
-                with one_error():
-                    await acting.run(stopping)
+                await acting.run(stopping)
             finally:
                 await end(mirroring)
