@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.archive.session_tracker import SessionTracker
@@ -326,6 +326,7 @@ def play(events: list[Any], model: Model | None = None) -> Model:
     return model
 
 
+@example([("lose", [("come", PEERS[0], True)]), ("reload",), ("bogus", PEERS[0]), ("speak", PEERS[0], 1)])
 @settings(max_examples=400, deadline=None)
 @given(some_peers.flatmap(lambda some: events(some, without={"reload_by_hand"})))
 def test_any_interleaving_is_told_as_it_was(events: list[Any]) -> None:

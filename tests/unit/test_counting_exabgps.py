@@ -21,7 +21,8 @@ def lines() -> Lines:
 
 def test_another_exabgp_ends_all_that_the_one_before_had(lines: Lines) -> None:
     lines.all_say("up", 1, 3)
-    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "end")]
+    lines.all_say("up", 1, 1, "192.0.2.3")
+    assert lines.receiver_starts(pid=101, incarnation="boot/2") == [(None, "end")] * 2
     assert lines.effect.ended == SILENCE
     assert lines.says("up", 1, pid=101) == []
     assert lines.says("up", 3, TWO, pid=101) == [(2, "pipe")]

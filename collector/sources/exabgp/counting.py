@@ -174,7 +174,8 @@ class Counting:
             self._lost(line, counter, None)
             counter = self._doubted(counter, line)
         elif line.counter > counter.count + 1:
-            self._lost(line, counter, line.counter - 1 - counter.count)
+            # Of an object of which nothing was heard others may have come since, all of whose lines are lost.
+            self._lost(line, counter, line.counter - 1 - counter.count if counter.count else None)
         counter.asn, counter.count, counter.ts, counter.line = line.asn, line.counter, line.ts, line.number
         if line.of_newest:
             self._settle(line.name, counter)
