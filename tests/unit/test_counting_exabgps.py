@@ -34,6 +34,13 @@ def test_another_exabgp_is_told_by_a_neighbours_line(lines: Lines) -> None:
     assert lines.effect.ended == SILENCE
 
 
+def test_another_exabgp_ends_sessions_also_where_nothing_is_missing(lines: Lines) -> None:
+    lines.all_say("up", 1, 3)
+    lines.receiver_ends()
+    assert lines.says("up", 1, pid=101) == []
+    assert lines.effect.ended == SILENCE
+
+
 def test_behind_a_shutdown_nothing_is_missing(lines: Lines) -> None:
     lines.all_say("up", 1, 3)
     assert lines.shuts_down() == []

@@ -75,6 +75,19 @@ def test_a_doubt_that_a_state_does_not_settle_goes_on(lines: Lines) -> None:
     assert lines.says("down", 13) == []
 
 
+def test_what_was_in_doubt_once_is_not_for_ever(lines: Lines) -> None:
+    lines.two_objects()
+    lines.receiver_starts()
+    lines.says("update", 8)
+    lines.receiver_starts()
+    lines.says("down", 12)
+    lines.all_say("connected", 13, 13)
+    lines.says("open", 14)
+    lines.reloads_once()
+    lines.all_say("down", 1, 1)
+    assert lines.says("down", 15) == [(13, "pipe")]  # not the old one's
+
+
 def test_both_counts_at_one_height_behind_a_doubt(lines: Lines) -> None:
     lines.two_objects()
     lines.receiver_starts()
