@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from collector.store.mongo import Document, Store
 from collector.store.updates import IN_ORDER
@@ -19,7 +19,7 @@ _KINDS = tuple(
     kind
     for model in get_args(get_args(Message)[0])
     if model is not Update
-    for kind in get_args(model.model_fields["kind"].annotation)
+    for kind in get_args(get_type_hints(model)["kind"])
 )
 _OF_REJECTS = 20
 """Of rejects, which can have a mebibyte each, this part of other documents are in one piece."""
