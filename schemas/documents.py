@@ -74,7 +74,7 @@ def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
         if source.counter is not None:
             document["source"]["counter"] = source.counter
     else:
-        document["source"] = source.model_dump(exclude_none=True)
+        document["source"] = source.document.copy()
     document["peer"] = {"address": peer.address, "asn": peer.asn} if peer.name == peer.address else peer.model_dump()
     if update.wire is not None:
         document["wire"] = update.wire

@@ -90,6 +90,11 @@ class OtherSource(BaseModel):
     pid: ClassVar[None] = None
     counter: ClassVar[None] = None
 
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """As documents have it; the same one for all."""
+        return self.model_dump(exclude_none=True)
+
 
 class Counted(NamedTuple):
     """What a line says of itself, whatever else it says: whose it is, and the how manieth of that neighbour."""

@@ -71,7 +71,7 @@ class PathAttributes(NamedTuple):
     @property
     def is_treated_as_withdraw(self) -> bool:
         """Whether what the message announces counts as withdrawn (RFC 7606 2)."""
-        return str(self.document.get("error", "")).startswith("treat")
+        return "error" in self.document and str(self.document["error"]).startswith("treat")
 
 
 def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
@@ -84,66 +84,86 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
     Raises:
         ValueError: there are two of MP_REACH_NLRI or MP_UNREACH_NLRI, for which RFC 7606 3 (g) resets a session.
     """
-    found: dict[int, tuple[int, bytes]] = {}
-    error = _split(data, found)
-    reach, unreach = found.pop(MP_REACH_NLRI, None), found.pop(MP_UNREACH_NLRI, None)
-    hop = found.pop(NEXT_HOP, None)
     values: dict[str, Any] = {}
-    for code, (flags, value) in found.items():
-        reader = _READERS.get(code)
-        if reader is None:
-            _keep(values, code, flags, value)
-            continue
-        if flags & _BOTH != reader.flags:  # RFC 7606 3 (c)
-            error = _worse(error, f"{_WITHDRAW} due to {reader.name}")
-            continue
-        try:
-            values[reader.field] = reader.read(value, as4)
-        except FaultError:
-            error = _worse(error, f"{reader.remedy} due to {reader.name}")
-    if hop is not None and (len(hop[1]) != 4 or hop[0] & (_OPTIONAL | _TRANSITIVE) != _TRANSITIVE):
-        error, hop = _worse(error, "treat-as-withdraw due to next-hop"), None
-    if not as4:
-        _merge_as4(values, found.get(_AS_PATH, (0, b""))[1])
-    values.pop("_as4_path", None)
-    values.pop("_as4_aggregator", None)
-    if error:
-        values["error"] = error
-    document = {field: values[field] for field in _FIELDS if field in values}
-    return PathAttributes(document, hop[1] if hop else b"", reach and reach[1], unreach and unreach[1])
-
-
-def _split(data: bytes, found: dict[int, tuple[int, bytes]]) -> str:
-    """Flags and value of each attribute by its type code; what is wrong with the framing, "" if nothing is."""
+    found: dict[int, bytes] = {}
+    error = ""
     at, end = 0, len(data)
     while at < end:
-        if end - at < 3:
-            return "treat-as-withdraw"  # RFC 7606 4
-        flags, code = data[at], data[at + 1]
-        if flags & _EXTENDED_LENGTH:
-            begin = at + 4
-            length = int.from_bytes(data[at + 2 : begin])
+        begin, length_at = at, at + 2
+        if length_at >= end:
+            error = _worse("treat-as-withdraw", error)  # RFC 7606 4
+            break
+        if data[at] & _EXTENDED_LENGTH:
+            value_at = at + 4
+            at = value_at + int.from_bytes(data[length_at:value_at])
         else:
-            begin = at + 3
-            length = data[at + 2]
-        at = begin + length
-        if at > end or begin > end:
-            return "treat-as-withdraw"
-        if code not in found:  # all but the first are discarded (RFC 7606 3 (g))
-            found[code] = (flags, data[begin:at])
-        elif code in (MP_REACH_NLRI, MP_UNREACH_NLRI):
-            raise ValueError(f"attribute {code} is there twice")
-    return ""
+            value_at = at + 3
+            at = value_at + data[length_at]
+        if at > end:
+            error = _worse("treat-as-withdraw", error)
+            break
+        code = data[begin + 1]
+        if code in found:  # all but the first are discarded (RFC 7606 3 (g))
+            if code in (MP_REACH_NLRI, MP_UNREACH_NLRI):
+                raise ValueError(f"attribute {code} is there twice")
+            continue
+        found[code] = said = data[begin:at]
+        if code in (MP_REACH_NLRI, MP_UNREACH_NLRI):
+            found[code] = data[value_at:at]
+            continue
+        # Of AS paths there are too many to be remembered.
+        read = _read if code == _AS_PATH or len(said) > _LONGEST_REMEMBERED else _remembered
+        field, value, fault = read(said, as4)
+        if fault:
+            error = _worse(error, fault)
+        elif field == "unknown":
+            values.setdefault(field, []).append(value.copy())
+        else:
+            values[field] = value.copy() if isinstance(value, _MUTABLE) else value
+    if not as4:
+        _merge_as4(values, _value(found.get(_AS_PATH, b"")))
+    if error:
+        values["error"] = error
+    document = {field: values[field] for field in _in_order(tuple(values))}
+    return PathAttributes(document, values.get("_next_hop", b""), found.get(MP_REACH_NLRI), found.get(MP_UNREACH_NLRI))
+
+
+_LONGEST_REMEMBERED: Final = 64
+_MUTABLE: Final = (list, dict)
+
+
+def _value(attribute: bytes) -> bytes:
+    """What an attribute has behind its flags, its type and its length."""
+    return attribute[4:] if attribute[:1] and attribute[0] & _EXTENDED_LENGTH else attribute[3:]
+
+
+@lru_cache(maxsize=1024)
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of some values that documents have, in the order of documents."""
+    return tuple(field for field in _FIELDS if field in names)
+
+
+def _read(attribute: bytes, as4: bool) -> tuple[str, Any, str]:
+    """The field of an attribute and its value; or, as the third, what becomes of it or of the message."""
+    flags, code, value = attribute[0], attribute[1], _value(attribute)
+    reader = _READERS.get(code)
+    if reader is None:
+        return "unknown", {"code": code, "flags": flags, "hex": value.hex()}, ""
+    field, name, expected, remedy, read = reader
+    if flags & _BOTH != expected:  # RFC 7606 3 (c)
+        return field, None, f"{_WITHDRAW} due to {name}"
+    try:
+        return field, read(value, as4), ""
+    except FaultError:
+        return field, None, f"{remedy} due to {name}"
+
+
+_remembered = lru_cache(maxsize=16_384)(_read)
 
 
 def _worse(before: str, now: str) -> str:
     """Of two faults the one with the stronger remedy; the first of equal ones."""
     return before if before.startswith("treat") or (before and not now.startswith("treat")) else now
-
-
-def _keep(values: dict[str, Any], code: int, flags: int, value: bytes) -> None:
-    one = {"code": code, "flags": flags, "hex": value.hex()}
-    values.setdefault("unknown", []).append(one)
 
 
 # --- one attribute each -----------------------------------------------------------------------------------------------
@@ -162,6 +182,7 @@ class _AttributeReader(NamedTuple):
 
 _ORIGINS: Final = ("igp", "egp", "incomplete")
 _KINDS: Final[dict[int, SegmentKind]] = {1: "set", 2: "sequence", 3: "confed_sequence", 4: "confed_set"}
+_SEQUENCE: Final = 2
 _Segments = tuple[tuple[SegmentKind, tuple[int, ...]], ...]
 
 
@@ -178,8 +199,9 @@ def _origin(value: bytes, _as4: bool) -> str:  # all readers are called alike
     return _ORIGINS[code]
 
 
-@lru_cache(maxsize=16_384)
 def _as_path(value: bytes, as4: bool) -> str:
+    if len(value) > 2 and value[0] == _SEQUENCE and len(value) == 2 + value[1] * (4 if as4 else 2):  # as nearly all
+        return " ".join(map(str, struct.unpack_from(f">{value[1]}{'I' if as4 else 'H'}", value, 2)))
     return _format(segments(value, as4=as4))
 
 
@@ -221,6 +243,10 @@ def _as4_aggregator(value: bytes, _as4: bool) -> dict[str, Any]:
     return {"asn": int.from_bytes(_need(8, value)[:4]), "address": socket.inet_ntoa(value[4:])}
 
 
+def _next_hop(value: bytes, _as4: bool) -> bytes:
+    return _need(4, value)
+
+
 def _address(value: bytes, _as4: bool) -> str:
     return socket.inet_ntoa(_need(4, value))
 
@@ -231,15 +257,10 @@ def _pieces(value: bytes, size: int) -> Iterator[bytes]:
     return (value[at : at + size] for at in range(0, len(value), size))
 
 
-@lru_cache(maxsize=16_384)
-def _community_words(value: bytes) -> tuple[str, ...]:
+def _communities(value: bytes, _as4: bool) -> list[str]:
     if not value or len(value) % 4:
         raise FaultError("length")
-    return tuple(f"{high}:{low}" for high, low in struct.iter_unpack(">HH", value))
-
-
-def _communities(value: bytes, _as4: bool) -> list[str]:
-    return list(_community_words(value))
+    return [f"{high}:{low}" for high, low in struct.iter_unpack(">HH", value)]
 
 
 def _large(value: bytes, _as4: bool) -> list[str]:
@@ -294,6 +315,7 @@ _WITHDRAW, _DISCARD = "treat-as-withdraw", "discard"
 _READERS: Final = {
     1: _AttributeReader("origin", "origin", _TRANSITIVE, _WITHDRAW, _origin),
     _AS_PATH: _AttributeReader("as_path", "as-path", _TRANSITIVE, _WITHDRAW, _as_path),
+    NEXT_HOP: _AttributeReader("_next_hop", "next-hop", _TRANSITIVE, _WITHDRAW, _next_hop),
     4: _AttributeReader("med", "med", _OPTIONAL, _WITHDRAW, _number),
     5: _AttributeReader("local_pref", "local-preference", _TRANSITIVE, _WITHDRAW, _number),
     6: _AttributeReader("atomic_aggregate", "atomic-aggregate", _TRANSITIVE, _DISCARD, _nothing),

@@ -178,15 +178,20 @@ def as_message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Mes
     Raises:
         ValueError: a field of it is not as the model has it.
     """
-    model, fields = _MODELS[said["kind"]], {name: value for name, value in said.items() if name != "kind"}
-    if model is message.Open:
+    kind = said["kind"]
+    if kind == "update":  # as nearly all are
+        groups = said.get("announce"), said.get("withdraw")
+        return message.Update(
+            common["ts"], common["source"], common["peer"], common.get("wire"), said.get("attributes"), *groups
+        )
+    fields = common | {name: value for name, value in said.items() if name != "kind"}
+    if kind == "open":
         fields["local"] = local
-    made: Message = model(**common, **fields)
+    made: Message = _MODELS[kind](**fields)
     return made
 
 
 _MODELS: Final[dict[str, Any]] = {
-    "update": message.Update,
     "eor": message.EndOfRib,
     "open": message.Open,
     "keepalive": message.Keepalive,

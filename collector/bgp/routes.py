@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, NamedTuple
 
 from collector.bgp import exabgp_library
@@ -57,11 +57,11 @@ def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False,
     name = _names(family)
     if afi not in (_IPV4, _IPV6) or safi not in (*_PLAIN, _LABELLED, _VPN):
         return [{"family": name, "objects": _objects(family, data, event, add_path=add_path, hop=hop)}]
-    spell = _ipv4 if afi == _IPV4 else _ipv6
+    form = _FORMS[afi]
     if safi in _PLAIN and not add_path:
-        return [_plain(name, spell, data)]
+        return [_plain(name, form, data)]
     found: dict[tuple[Any, ...], Group] = {}
-    for key, (prefix, came) in _qualified(safi, spell, data, event, add_path=add_path):
+    for key, (prefix, came) in _qualified(safi, form, data, event, add_path=add_path):
         group = found.get(key)
         if group is None:
             path_id, rd, labels = key
@@ -86,51 +86,68 @@ def _names(family: Family) -> str:
 
 _Spelt = tuple[str, str | None]
 """A prefix, and as it came where that is not the same."""
-_Spell = Callable[[bytes], _Spelt]
 
 
-def _plain(name: str, spell: _Spell, data: bytes) -> Group:
+class _PrefixForm(NamedTuple):
+    """How the prefixes of a version of IP are written."""
+
+    most: int
+    """Bits."""
+    spell: Callable[[bytes], str]
+    """An address."""
+    rest: tuple[bytes, ...]
+    """What an address lacks of which a prefix has so many bits."""
+
+
+_HOST_BITS: Final = tuple((1 << -bits % 8) - 1 for bits in range(129))
+"""Which bits of its last byte are none of a prefix of so many bits."""
+_FORMS: Final = {
+    afi: _PrefixForm(8 * size, spell, tuple(bytes(size - (bits + 7) // 8) for bits in range(8 * size + 1)))
+    for afi, size, spell in ((_IPV4, 4, socket.inet_ntoa), (_IPV6, 16, partial(socket.inet_ntop, socket.AF_INET6)))
+}
+
+
+def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
+    """All prefixes of a field; a table has a million of them, hardly one of them twice."""
     nlri: list[str] = []
     host_bits: list[str] = []
+    most, spell, rest = form
     at, end = 0, len(data)
     while at < end:
-        behind = at + 1 + ((data[at] + 7) >> 3)
+        bits = data[at]
+        behind = at + 1 + ((bits + 7) >> 3)
         if behind > end:
-            raise BadRouteError(f"byte {at}: a prefix of {data[at]} bits, and {end - at - 1} bytes are left")
-        prefix, came = spell(data[at:behind])
-        nlri.append(prefix)
-        if came:
-            host_bits.append(came)
+            raise BadRouteError(f"byte {at}: a prefix of {bits} bits, and {end - at - 1} bytes are left")
+        if bits > most:
+            raise BadRouteError(f"a prefix of {bits} bits")
+        if data[behind - 1] & _HOST_BITS[bits]:
+            prefix, came = _spelt(form, data[at:behind])
+            nlri.append(prefix)
+            host_bits.append(came or prefix)
+        else:
+            nlri.append(f"{spell(data[at + 1 : behind] + rest[bits])}/{bits}")
         at = behind
     return {"family": name, "nlri": nlri, "host_bits": host_bits} if host_bits else {"family": name, "nlri": nlri}
 
 
-@lru_cache(maxsize=262_144)
-def _ipv4(route: bytes) -> _Spelt:
-    return _spelt(socket.AF_INET, route)
+def _spelt(form: _PrefixForm, route: bytes) -> _Spelt:
+    """A prefix of its length in bits and as many bytes as that takes.
 
-
-@lru_cache(maxsize=131_072)
-def _ipv6(route: bytes) -> _Spelt:
-    return _spelt(socket.AF_INET6, route)
-
-
-def _spelt(version: socket.AddressFamily, route: bytes) -> _Spelt:
-    """A prefix of its length in bits and as many bytes as that takes."""
-    bits, size = route[0], 4 if version == socket.AF_INET else 16
-    if bits > 8 * size:
+    Raises:
+        BadRouteError: it is longer than an address.
+    """
+    bits = route[0]
+    if bits > form.most:
         raise BadRouteError(f"a prefix of {bits} bits")
-    address = route[1:].ljust(size, b"\0")
-    beyond = -bits % 8
-    if beyond and route[-1] & ((1 << beyond) - 1):
-        came = f"{socket.inet_ntop(version, address)}/{bits}"
-        address = (route[1:-1] + bytes((route[-1] >> beyond << beyond,))).ljust(size, b"\0")
-        return f"{socket.inet_ntop(version, address)}/{bits}", came
-    return f"{socket.inet_ntop(version, address)}/{bits}", None
+    said, rest = route[1:], form.rest[bits]
+    if beyond := route[-1] & _HOST_BITS[bits]:
+        came = f"{form.spell(said + rest)}/{bits}"
+        return f"{form.spell(said[:-1] + bytes((said[-1] - beyond,)) + rest)}/{bits}", came
+    return f"{form.spell(said + rest)}/{bits}", None
 
 
 def _qualified(
-    safi: int, spell: _Spell, data: bytes, event: Event, *, add_path: bool
+    safi: int, form: _PrefixForm, data: bytes, event: Event, *, add_path: bool
 ) -> Iterator[tuple[tuple[int | None, str | None, tuple[tuple[int], ...]], _Spelt]]:
     """Routes with what else tells them apart: path identifier, distinguisher, labels."""
     at, end = 0, len(data)
@@ -152,7 +169,7 @@ def _qualified(
             rd, at, bits = distinguisher(data[at : at + 8]), at + 8, bits - _RD_BITS
         if bits < 0 or at > behind:
             raise BadRouteError(f"byte {began}: a route too short for its labels and its distinguisher")
-        yield (path_id, rd, labels), spell(bytes((bits,)) + data[at:behind])
+        yield (path_id, rd, labels), _spelt(form, bytes((bits,)) + data[at:behind])
         at = behind
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = Fal
         common = {"ts": from_unix(record.time), "source": source, "peer": _peer(record, with_router=with_router)}
     except (mrt.UnreadableError, ValueError) as error:
         return Rejection(f"the MRT record {error}")
-    local = Peer(**record.collector._asdict())
+    local = _cached_peer(record.collector, None)
     if isinstance(record, mrt.MrtStateChange):
         return _state(common, local, record.old, record.new)
     if record.local:
@@ -69,7 +70,12 @@ def counted(raw: bytes, *, with_router: bool = False) -> Counted | None:
 
 
 def _peer(record: mrt.Record, *, with_router: bool) -> Peer:
-    return Peer(**record.peer._asdict(), router=record.collector.address if with_router else None)
+    return _cached_peer(record.peer, record.collector.address if with_router else None)
+
+
+@lru_cache(maxsize=16384)
+def _cached_peer(known: mrt.MrtPeer, router: str | None) -> Peer:
+    return Peer(address=known.address, asn=known.asn, router=router)
 
 
 def _kind(record: mrt.Record) -> str:
@@ -89,8 +95,11 @@ def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
 
 def _has_two_defaults(said: dict[str, Any]) -> bool:
     """Whether one field has the default route twice: so look path identifiers that are taken for routes."""
-    groups = (*said.get("announce", ()), *said.get("withdraw", ()))
-    return any(group.get("nlri", []).count(_DEFAULT) > 1 for group in groups)
+    for event in ("announce", "withdraw"):
+        for group in said.get(event, ()):
+            if group.get("nlri", []).count(_DEFAULT) > 1:
+                return True
+    return False
 
 
 def _mislabelled(record: mrt.MrtMessage) -> str | None:
