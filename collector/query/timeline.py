@@ -8,14 +8,19 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from bson import ObjectId
+
 from collector.query import streams
 from collector.query.coverage import coverage
 from collector.query.filters import Filter
 from collector.query.history import LastRoutesOfPrefix, entries_of
 from collector.query.last_announced import LastAnnounced
 from collector.query.sessions import session_of
-from collector.query.streams import Row, SessionRow, UpdateRow
+from collector.query.streams import Row, SessionRow, TableRow, UpdateRow
+from collector.rib import snapshots
+from collector.rib.stored_routes import routes_to
 from collector.store.mongo import Store
+from schemas.documents import Snapshot
 from schemas.query import HistoryEntry
 from schemas.status import PeerSession
 from schemas.stored import SessionDocument
@@ -113,10 +118,14 @@ def _ends_within(row: SessionRow, start: datetime, end: datetime) -> bool:
 
 async def _before(
     reader: _PrefixReader, sessions: Sequence[SessionDocument], start: datetime, over: float
-) -> list[UpdateRow]:
-    """What was said last before a time in sessions that were up then; of ADD-PATH perhaps not of every path."""
+) -> list[Row]:
+    """What was said last before a time in sessions that were up then; of ADD-PATH perhaps not of every path.
+
+    Of a session that a RIB dump has the table of, all is read from there on.
+    """
+    tables = await _tables_before(reader.store, sessions, start)
     waiting = {one["_id"]: one for one in sessions}
-    found: list[UpdateRow] = []
+    found: list[Row] = []
     at, width = start, _FIRST_WINDOW
     while waiting and asyncio.get_running_loop().time() < over:
         begin = at - width
@@ -125,11 +134,24 @@ async def _before(
             width /= _NARROWER
             continue
         own = [row for row in some if row.document.get("session") in waiting]
-        found = own + found
-        heard = {row.document.get("session") for row in own}
-        waiting = {key: one for key, one in waiting.items() if key not in heard and one["since"] < begin}
+        found = [*own, *found]
+        reached = {row.document.get("session") for row in own} - tables.keys()
+        reached |= {key for key, one in waiting.items() if begin <= (tables[key].ts if key in tables else one["since"])}
+        waiting = {key: one for key, one in waiting.items() if key not in reached}
         at, width = begin, width * _WIDER
-    return found
+    whole = [table for key, table in tables.items() if key not in waiting]
+    found += [TableRow(one.ts, b"", one, await routes_to(reader.store, one, (reader.prefix,))) for one in whole]
+    return sorted(found, key=lambda row: row[:2])
+
+
+async def _tables_before(
+    store: Store, sessions: Sequence[SessionDocument], start: datetime
+) -> dict[ObjectId, Snapshot]:
+    """The newest table before a time that a RIB dump has of each session, where one has."""
+    if not any(one < start for one in await store.meta.dump_times()):
+        return {}
+    found = {one["_id"]: await snapshots.newest_dump(store, one, start - _TICK) for one in sessions}
+    return {key: table for key, table in found.items() if table}
 
 
 @dataclass(frozen=True)

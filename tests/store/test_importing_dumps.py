@@ -16,6 +16,7 @@ from collector.query.diff import diff
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib
+from collector.query.timeline import timeline
 from collector.query.verify.verify import verify
 from collector.rib.catching_up import catch_up
 from collector.rib.projecting import Rhythm
@@ -113,6 +114,21 @@ async def test_lookup_history_and_diff(tmp_path: Path, store: Store) -> None:
     ]
 
 
+async def test_a_time_line_has_tables_as_history_has_them(tmp_path: Path, store: Store) -> None:
+    await imported(store, tmp_path / "rib", dump())
+    said = message(announcement("10.1.0.0/16", 64500, 5), time=T + 60), message(withdrawal("10.0.0.0/8"), time=T + 120)
+    await imported(store, tmp_path / "updates", b"".join(said))
+    for prefix in ("10.1.0.0/16", "10.0.0.0/8"):
+        for start in (None, T, T + 1, T + 61, T + 119):
+            span = Filter(start=moment(start) if start else None)
+            every = [one async for one in history(store, HistoryQuery(prefix, span))]
+            found = await timeline(store, prefix, span, until=None, seconds=60)
+            assert sorted(map(str, found.entries)) == sorted(map(str, every))
+            stood = [(one.peer.address, one.prefix, one.as_path) for one in found.standing]
+            assert sorted(stood) == ([one[:3] for one in await routes(store, start - 0.001, prefix)] if start else [])
+    assert "table" in {one.event for one in found.entries} | {one.event for one in found.standing}
+
+
 async def test_updates_go_on_from_the_newest_dump(tmp_path: Path, store: Store) -> None:
     said = (message(announcement(f"10.{number}.0.0/16", 64500, 7), time=T - 200 + number) for number in range(4))
     await imported(store, tmp_path / "before", b"".join(said))
@@ -154,6 +170,22 @@ async def test_a_dump_that_comes_later_than_the_updates_around_it(tmp_path: Path
         assert len([one for one in found if "dump" in one]) == 3
         assert len([one for one in found if one["peer"]["address"] == ONE[0] and "dump" not in one]) > 4
         assert [await routes(store, T + at) for at in range(-9, 12)] == before
+
+
+async def test_a_dump_that_is_cut_or_damaged_is_stored_as_far_as_it_can_be_read(tmp_path: Path, store: Store) -> None:
+    bad = build.record(13, 2, b"\0\0\0\0\x21", T)
+    whole = dump(T, bad, build.rib("2001:db8:1::/48", entry(attributes(64501, hop="2001:db8::1"), 1), time=T))
+    told = await imported(store, tmp_path / "rib", whole[:-7])
+    assert (told.tables, told.routes, told.rejected) == (3, 4, 1)
+    assert told.fault is not None
+    assert f"is cut short: record 6 at offset {whole.index(bad) + len(bad)}" in told.fault.cause
+    assert [one[:3] for one in await routes(store, T)] == [one[:3] for one in FIRST + SECOND]
+    found = await everything(store)
+    (reject,) = found["rejects"]
+    assert (reject["raw"], reject["offset"], reject["ts"]) == (bad, whole.index(bad), moment(T))
+    assert {(one["cause"], one["reason"]) for one in found["gaps"]} == {
+        ("reject", "2 records of the RIB dump rib cannot be read")
+    }
 
 
 async def test_verify_counts_what_imports_stored(tmp_path: Path, store: Store) -> None:

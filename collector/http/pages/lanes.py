@@ -12,7 +12,7 @@ from bgpledger import HistoryEntry, PrefixTimeline
 from collector.query.filters import origins_of
 from schemas.message import Peer, name_order
 
-Kind = Literal["announce", "change", "withdraw", "session_end", "gap"]
+Kind = Literal["announce", "change", "table", "withdraw", "session_end", "gap"]
 _MOST_MARKS = 1500
 """Drawn one by one; where there are more, those of one kind that stand close together are one."""
 _CELLS, _FEWEST_COLUMNS, _MOST_COLUMNS = 3000, 40, 240
@@ -49,7 +49,10 @@ class Scale(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An entry, and what it is: an announcement of another path than the one that stood is a change."""
+    """An entry, and what it is: an announcement of another path than the one that stood is a change.
+
+    `table` is a route that a RIB dump has.
+    """
 
     kind: Kind
     entry: HistoryEntry
@@ -135,7 +138,9 @@ def _by_peer(found: PrefixTimeline) -> Mapping[str, list[Event]]:
     for entry in (*found.standing, *found.entries):
         route = (entry.peer.name, entry.collector, entry.rd, entry.path_id)
         kind: Kind = "announce"
-        if entry.event == "announce" or entry.event == "table":  # mypy follows no `in`
+        if entry.event == "table":
+            kind, paths[route] = "table", entry.as_path
+        elif entry.event == "announce":
             kind = "change" if paths.get(route, entry.as_path) != entry.as_path else "announce"
             paths[route] = entry.as_path
         elif entry.event != "session_up":
