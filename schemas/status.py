@@ -142,6 +142,14 @@ class CollectorStatus(Report):
     Null when the store does not answer."""
     routers: int | None = None
     """Routers that are connected by BMP; null where there is no `[bmp]`."""
+    feed: Literal["connected", "away"] | None = None
+    """How the connection to RIS Live does; null where nobody listens."""
+    feed_since: Timestamp | None = None
+    """Since when it is so."""
+    feed_last_message: Timestamp | None = None
+    """When RIS Live spoke last; null when it has not since its receiver began."""
+    feed_reconnects: int | None = None
+    """How often its receiver had to connect again since it began."""
     mongodb_uri: str | None
     """Without user, password or other secrets."""
     shell: str | None = None

@@ -11,6 +11,8 @@ from collector.cli.options import DataDir, chosen
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from collector.settings import RisLiveSettings
     from collector.spool.spool import Intake
 
@@ -39,17 +41,21 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
         start=b"",
         describe=lambda drop: lines.dropped(drop.since, drop.lines, drop.size, drop.reason),
     ) as intake:
-        asyncio.run(_receive(settings.ris_live, intake))
+        asyncio.run(_receive(settings.ris_live, intake, settings.data_dir))
         intake.end(lines.ended())
 
 
-async def _receive(settings: RisLiveSettings, intake: Intake) -> None:
+async def _receive(settings: RisLiveSettings, intake: Intake, data_dir: Path) -> None:
     import asyncio
     import signal
 
     from collector.sources.ris_live.receiver import RisLiveReceiver
+    from collector.sources.ris_live.state import withdraw
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await RisLiveReceiver(settings, intake.write).run(stopping)
+    try:
+        await RisLiveReceiver(settings, intake.write, lambda state: state.announce(data_dir)).run(stopping)
+    finally:
+        withdraw(data_dir)

@@ -52,6 +52,18 @@ METRICS = {
         "counter", "How often the clock was set, forward or back.", lambda s: s.clock_steps
     ),
     "bgpledger_bmp_routers": _Metric("gauge", "Routers that are connected by BMP.", lambda s: s.routers or 0),
+    "bgpledger_feed_up": _Metric(
+        "gauge", "1 while RIS Live is connected, where it is listened to.", lambda s: s.feed and s.feed == "connected"
+    ),
+    "bgpledger_feed_since_timestamp_seconds": _Metric(
+        "gauge", "Since when it is, or is not.", lambda s: _seconds(s.feed_since)
+    ),
+    "bgpledger_feed_last_message_timestamp_seconds": _Metric(
+        "gauge", "When RIS Live spoke last.", lambda s: _seconds(s.feed_last_message)
+    ),
+    "bgpledger_feed_reconnects_total": _Metric(
+        "counter", "How often it had to be connected to again.", lambda s: s.feed_reconnects
+    ),
     "bgpledger_store_up": _Metric(
         "gauge", "1 while the store answers.", lambda s: not s.store.startswith(("none", "un"))
     ),

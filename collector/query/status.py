@@ -19,7 +19,7 @@ from collector.instances import Instance
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.rib import snapshots
-from collector.sources.known import SOURCES, find_instances
+from collector.sources.known import SOURCES, find_feed, find_instances
 from collector.sources.source import Rejection, Source
 from collector.spool.framing import unframe
 from collector.spool.state import inspect
@@ -64,6 +64,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         lag_seconds=max(_age(SOURCES[instance.source], spool.oldest_waiting) for instance, spool in waiting),
         rib_behind=behind,
         routers=_routers(instances),
+        **_feed(data_dir),
         mongodb_uri=store.shown_uri if store else None,
         shell=_shell(data_dir, store) if store else None,
         store=server,
@@ -84,6 +85,19 @@ def _routers(instances: Sequence[Instance]) -> int | None:
     counts = [SOURCES[instance.source].routers(instance).connected for instance in instances]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def _feed(data_dir: Path) -> dict[str, Any]:
+    """How the connection to RIS Live does, if its receiver lives."""
+    state = find_feed(data_dir)
+    if state is None or not lives(state.pid):
+        return {}
+    return {
+        "feed": "connected" if state.connected else "away",
+        "feed_since": state.since,
+        "feed_last_message": state.last_message,
+        "feed_reconnects": state.reconnects,
+    }
 
 
 def _shell(data_dir: Path, store: Store) -> str:

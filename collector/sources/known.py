@@ -13,6 +13,7 @@ from collector.sources.exabgp.source import EXABGP
 from collector.sources.mrt.source import MRT
 from collector.sources.pcap.source import PCAP
 from collector.sources.ris_live.source import RIS_LIVE
+from collector.sources.ris_live.state import FeedState, read_state
 from collector.sources.source import Source
 
 SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, BMP, MRT, PCAP, RIS_LIVE)}
@@ -39,3 +40,8 @@ def find_instances(data_dir: Path, settings: Settings | None = None) -> list[Ins
         for name, source in SOURCES.items()
         for instance in instances_of(name, data_dir, source.configured(settings) if settings else name == UNNAMED)
     ]
+
+
+def find_feed(data_dir: Path) -> FeedState | None:
+    """What the receiver of a feed said last of its connection; None where there is none."""
+    return read_state(data_dir)

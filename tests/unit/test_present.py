@@ -110,6 +110,10 @@ async def test_status() -> None:
         lost=2,
         unreadable=0,
         lag_seconds=0,
+        feed="away",
+        feed_since=TS,
+        feed_last_message=TS,
+        feed_reconnects=3,
         mongodb_uri=None,
         store="MongoDB 8",
         versions={"bgpledger": "1"},
@@ -119,6 +123,9 @@ async def test_status() -> None:
     assert "bgpledger_lines_read_total 1.23456789e+08" in [line.rstrip() for line in metrics]
     assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
     assert len(metrics) == 3 * len(METRICS)
+    assert "bgpledger_feed_up 0.0" in [line.rstrip() for line in metrics]
+    unheard = await written([status.model_copy(update={"feed": None})], "prometheus")
+    assert not any(line.startswith("bgpledger_feed_up ") for line in unheard)
     check_metrics("\n".join(metrics))
     assert ["stored", "2"] in [line.split() for line in await written([status], "table")]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import quote
@@ -15,7 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from collector.retry import HEALTHY_SECONDS, pauses, sleep
 from collector.settings import RisLiveSettings
 from collector.sources.ris_live import lines
+from collector.sources.ris_live.state import FeedState
 from collector.tasks import end
+from schemas.scalars import from_unix
 
 log = logging.getLogger("ris_live")
 
@@ -24,6 +28,7 @@ _LONGEST_MESSAGE = 2**20
 _ALIVE_SECONDS = 20.0
 """How often the other end is asked whether it lives (RFC 6455 5.5.2), and how long it may take to answer."""
 _ERROR = "ris_error"
+_TELL_SECONDS = 1.0
 
 
 class RisLiveReceiver:
@@ -32,11 +37,21 @@ class RisLiveReceiver:
     Args:
         settings: where to listen, and to what.
         write: takes lines; never waits but for the disk.
+        tell: is told how the feed does, whenever that changes, but once a second at most.
     """
 
-    def __init__(self, settings: RisLiveSettings, write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        settings: RisLiveSettings,
+        write: Callable[[bytes], None],
+        tell: Callable[[FeedState], None] = lambda _: None,
+    ) -> None:
         self._settings = settings
         self._write = write
+        self._tell = tell
+        self._state = FeedState(pid=os.getpid(), connected=False, since=from_unix(time.time()))
+        self._connections = 0
+        self._last: float | None = None
         self._url = f"{settings.url}{'&' if '?' in settings.url else '?'}client={quote(settings.client)}"
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -45,12 +60,14 @@ class RisLiveReceiver:
         waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.1)
         listening: asyncio.Task[str] | None = None
         stopped = asyncio.create_task(stopping.wait())
+        telling = asyncio.create_task(self._keep_telling())
         while not stopping.is_set():
             began = loop.time()
             listening = asyncio.create_task(self._listen())
             await asyncio.wait((listening, stopped), return_when=asyncio.FIRST_COMPLETED)
             if not listening.done():
                 break
+            self._is_connected(connected=False)
             if loop.time() - began > HEALTHY_SECONDS:
                 waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.1)
             pause = next(waits)
@@ -59,6 +76,7 @@ class RisLiveReceiver:
         if listening is not None:
             await end(listening)
         await end(stopped)
+        await end(telling)
 
     async def _listen(self) -> str:
         """Take what one connection brings; say why it ended."""
@@ -68,6 +86,8 @@ class RisLiveReceiver:
             ) as connection:
                 await self._subscribe(connection)
                 log.info("listening to %s", self._settings.url)
+                self._connections += 1
+                self._is_connected(connected=True)
                 self._write(lines.connected())
                 async for message in connection:
                     self._take(message)
@@ -86,9 +106,24 @@ class RisLiveReceiver:
 
     def _take(self, message: str | bytes) -> None:
         if message and len(message) < _LONGEST_MESSAGE:
+            self._last = time.time()
             self._write(lines.arrived(message))
         if isinstance(message, str) and _ERROR in message[:200]:
             self._tell_error(message)
+
+    def _is_connected(self, *, connected: bool) -> None:
+        if connected != self._state.connected:
+            self._state = self._state.model_copy(update={"connected": connected, "since": from_unix(time.time())})
+
+    async def _keep_telling(self) -> None:
+        told = None
+        while True:
+            last = from_unix(self._last) if self._last else None
+            now = {"last_message": last, "reconnects": max(self._connections - 1, 0)}
+            if (state := self._state.model_copy(update=now)) != told:
+                self._tell(state)
+                told = state
+            await asyncio.sleep(_TELL_SECONDS)
 
     def _tell_error(self, message: str) -> None:
         with suppress(ValueError, KeyError, TypeError):

@@ -1,0 +1,47 @@
+"""What the receiver tells others of the feed, in a file of the data directory."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from collector.files import replace
+from schemas.scalars import Timestamp
+
+_FILE = "ris_live.json"
+
+
+class FeedState(BaseModel):
+    """How the connection to the feed does."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    pid: int
+    connected: bool
+    since: Timestamp
+    """Since when it is, or is not."""
+    last_message: Timestamp | None = None
+    """When the feed spoke last; None: not since the receiver began."""
+    reconnects: int = 0
+    """How often the receiver had to connect again since it began."""
+
+    def announce(self, data_dir: Path) -> None:
+        """Write the file, whole or not at all; a disk that is full keeps the one before."""
+        with suppress(OSError):
+            replace(data_dir / _FILE, self.model_dump_json())
+
+
+def read_state(data_dir: Path) -> FeedState | None:
+    """What the receiver wrote last; None where there is none."""
+    try:
+        return FeedState.model_validate_json((data_dir / _FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def withdraw(data_dir: Path) -> None:
+    """Remove the state of a receiver that ends."""
+    with suppress(OSError):
+        (data_dir / _FILE).unlink(missing_ok=True)
