@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import asking, commands, decoding, earlier, earlier_asking, latency, reading, rivals, sizes, whole_table
+from benchmarks import (
+    asking,
+    commands,
+    decoding,
+    earlier,
+    earlier_asking,
+    importing,
+    latency,
+    reading,
+    rivals,
+    sizes,
+    whole_table,
+)
 from benchmarks.data import Table
 
 Values = Mapping[str, float]
@@ -70,6 +82,9 @@ CASES: dict[str, Case] = {
     "store": Case(whole_table.store),
     "decode": Case(decoding.decode_and_encode),
     "reading": Case(reading.compare, reading.missing),
+    "import": Case(importing.from_file),
+    "import-store": Case(importing.from_memory),
+    "pmbgpd-log": Case(rivals.pmbgpd_log, rivals.missing_pmbgpd),
     "earlier": Case(earlier.compare, earlier.missing),
     "earlier-asking": Case(earlier_asking.compare, earlier.missing),
     "help": Case(commands.show_help),
@@ -224,6 +239,33 @@ FIGURES: dict[str, Figure] = {
         lambda one: one["reading"]["mrtparse"] / one["reading"]["ours"],
         better="more",
         beside="mrtparse",
+    ),
+    "import": Figure(
+        "`bgpledger import` of an MRT file: its rate over that of the store alone with the same documents",
+        ("import", "import-store"),
+        lambda one: one["import-store"]["seconds"] / one["import"]["seconds"],
+        better="more",
+        goal=0.8,
+        beside="the store alone",
+    ),
+    "import-wall": Figure(
+        "the same for the whole command, which stores the tables of the file's sessions as well",
+        ("import", "import-store"),
+        lambda one: one["import-store"]["seconds"] / one["import"]["wall"],
+        better="more",
+        beside="the store alone",
+    ),
+    "import-bgpkit": Figure(
+        "seconds of that import, over those that bgpkit-parser takes to read the file",
+        ("import", "reading"),
+        lambda one: one["import"]["seconds"] / one["reading"]["bgpkit"],
+        beside="bgpkit-parser",
+    ),
+    "import-pmbgpd": Figure(
+        "seconds of that import, over those that pmbgpd takes to log the file that a peer plays",
+        ("import", "pmbgpd-log"),
+        lambda one: one["import"]["seconds"] / one["pmbgpd-log"]["seconds"],
+        beside="pmbgpd",
     ),
     "decode-ratio": Figure(
         "the same over version 0.1, both in turns",

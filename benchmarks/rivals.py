@@ -75,6 +75,20 @@ def _program() -> str | None:
     return shutil.which("pmbgpd", path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin")
 
 
+def pmbgpd_log(table: Table) -> dict[str, float]:
+    """The table into pmbgpd's JSON log: it reads no MRT, so that a peer has to play the file to it."""
+    with workplace() as place:
+        log, port = place / "log.json", free_port()
+        log.touch()
+        daemon = _start(place, log, port)
+        try:
+            played = play(table, port)
+            return {"seconds": _until_whole(log, table.routes) - played.began, "routes": table.routes}
+        finally:
+            daemon.kill()
+            daemon.wait()
+
+
 def pmbgpd(table: Table) -> dict[str, float]:
     """The table into pmbgpd's JSON log, and that log into the store meanwhile, until its last route can be queried."""
     return asyncio.run(_pmbgpd(table))

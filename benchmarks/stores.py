@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -31,3 +32,20 @@ async def insert_all(store: Store, documents: Sequence[dict[str, Any]]) -> None:
     """Write UPDATEs as the archiver does, a batch after the other."""
     for first in range(0, len(documents), _BATCH):
         await store.insert("updates", documents[first : first + _BATCH])
+
+
+async def insert_together(store: Store, collection: str, documents: Sequence[dict[str, Any]]) -> None:
+    """Write documents in batches of the size that the store wants, and as many at once."""
+    traits = await store.traits()
+    free = asyncio.Semaphore(traits.batches_in_flight)
+
+    async def write(some: Sequence[dict[str, Any]]) -> None:
+        try:
+            await store.insert(collection, some)
+        finally:
+            free.release()
+
+    async with asyncio.TaskGroup() as writing:
+        for first in range(0, len(documents), traits.batch_lines):
+            await free.acquire()
+            writing.create_task(write(documents[first : first + traits.batch_lines]))
