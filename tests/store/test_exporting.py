@@ -2,17 +2,21 @@
 
 import io
 import subprocess
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import bson
 import pytest
+from bson import ObjectId
 
 from collector.archive.importing import Importer, Selection
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
+from collector.dumps.importer import DumpImporter
 from collector.export.mrt import write_updates
 from collector.export.table_dump import TableWriter
 from collector.export.written import Written
@@ -21,8 +25,10 @@ from collector.query.messages import SaidMessage, messages
 from collector.query.rib import RibQuery
 from collector.query.search import search
 from collector.query.table import table
+from collector.rib import pages, snapshots
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
+from schemas.message import name_order
 from tests.mrt_builder import announcement, announcement6, message, nlri, state_change, withdrawal
 from tests.support import program
 
@@ -150,6 +156,36 @@ def subtypes(data: bytes) -> list[int]:
         found.append(int.from_bytes(data[at + 6 : at + 8]))
         at += 12 + int.from_bytes(data[at + 8 : at + 12])
     return found
+
+
+async def tables(store: Store) -> list[Any]:
+    """Each peer's stored table of a dump, route by route."""
+    found = []
+    async for one in snapshots.every(store, {"dump": {"$exists": True}}):
+        routes = [item for part in one.parts for item in await routes_of(store, part.key)]
+        found.append((one.peer, one.ts, one.routes, one.standing, routes))
+    return sorted(found, key=lambda one: name_order(one[0].name))
+
+
+async def routes_of(store: Store, part: ObjectId) -> list[Any]:
+    (document,) = [one async for one in store.find("snapshot_parts", {"_id": part})]
+    return [(key, held.since, bson.decode(held.facts)) for key, held in pages.unpack(document["routes"])]
+
+
+async def test_a_dump_that_is_written_is_read_as_the_same_tables(
+    tmp_path: Path, store: Store, embedded_uri: str
+) -> None:
+    await imported(store, tmp_path / "first", *FILE)
+    (tmp_path / "dump").write_bytes((await dumped(store))[0])
+    found = []
+    for _ in range(2):
+        async with Store.open(embedded_uri, database=f"test_{uuid.uuid4().hex}") as other:
+            importer = DumpImporter(other, source=MRT, collector="rrc", selection=Selection())
+            await importer.take(tmp_path / "dump")
+            found.append(await tables(other))
+            (tmp_path / "dump").write_bytes((await dumped(other))[0])
+    assert [len(one) for one in found] == [3, 3]
+    assert found[0] == found[1]
 
 
 VPN = bytes.fromhex("68000641" + "00010a0000010007" + "0a03")

@@ -147,6 +147,8 @@ async def test_sessions_end_where_the_files_have_a_hole(tmp_path: Path, store: S
         await imported(store, paths[number])
     sessions = (await everything(store))["sessions"]
     assert [(one["began"], one["until"].timestamp() - T) for one in sessions] == [("up", 1), ("seen", 3609)]
+    # Nobody said that they ended.
+    assert {(one["ended_by"], one["reason"]) for one in sessions} == {("collector", "the files end here")}
     assert await routes(store, T + 1800) == []
     assert await routes(store, T + 3600) == [("10.1.0.0/16", "stands")]
     assert [one["cause"] for one in (await everything(store))["gaps"]] == ["session"]
@@ -155,16 +157,15 @@ async def test_sessions_end_where_the_files_have_a_hole(tmp_path: Path, store: S
 async def test_what_cannot_be_read_is_rejected_and_leaves_its_mark(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "updates"
     broken = bgp.message(bgp.UPDATE, b"\xff\xff\0\0")
-    path.write_bytes(
-        updates(
-            said("10.0.0.0/8", T + 1),
-            message(broken, time=T + 2),
-            record(16, 99, b"", T + 3),
-            record(11, 0, b"ospf", T + 3),
-            said("10.1.0.0/16", T + 4),
-            ALIVE,
-        )
+    whole = updates(
+        said("10.0.0.0/8", T + 1),
+        message(broken, time=T + 2),
+        record(16, 99, b"", T + 3),
+        record(11, 0, b"ospf", T + 3),
+        said("10.1.0.0/16", T + 4),
+        ALIVE,
     )
+    path.write_bytes(whole)
     told = await imported(store, path)
     assert (told.records, told.rejected, told.others) == (6, 2, {"OSPFv2 (11)": 1})
     found = await everything(store)
@@ -172,7 +173,8 @@ async def test_what_cannot_be_read_is_rejected_and_leaves_its_mark(tmp_path: Pat
         "UPDATE: its lengths reach beyond it (RFC 4271 6.3)",
         "the MRT record is of BGP4MP subtype 99, which is none of RFC 6396 or RFC 8050",
     ]
-    assert found["rejects"][0]["raw"] == message(broken, time=T + 2)
+    for reject, raw in zip(found["rejects"], (message(broken, time=T + 2), record(16, 99, b"", T + 3)), strict=True):
+        assert (reject["raw"], reject["offset"]) == (raw, whole.index(raw))
     assert [(one["cause"], one["peer"]["address"]) for one in found["gaps"]] == [("reject", "192.0.2.1")]
     assert await routes(store, T + 4) == [("10.0.0.0/8", "uncertain"), ("10.1.0.0/16", "stands")]
     looked = look_through(path, MRT, Selection())
