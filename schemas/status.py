@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.message import Peer, Rib
+from schemas.prefix_ranges import WrittenPrefixRange
 from schemas.query import QueryModel
 from schemas.scalars import Timestamp
 
@@ -86,8 +87,15 @@ class Token(QueryModel):
     """One that may be shown to the HTTP API in place of a name and a password; what it is, is kept nowhere."""
 
     name: str
-    scope: Literal["read"]
+    scope: Literal["read", "announce"]
+    """`announce` may do what `read` may, and announce and withdraw."""
     created: Timestamp
+    prefixes: tuple[WrittenPrefixRange, ...] = ()
+    """What it may announce of that which [announce] allows; none: all of it."""
+    limit: int | None = None
+    """Routes and flows that it has ordered and that stand at once, at most."""
+    rate: float | None = None
+    """Orders a second, in the long run."""
 
 
 class SpoolSegment(QueryModel):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from collector.errors import CollectorError, RefusedError
+from collector.errors import BgpledgerError, CollectorError, RefusedError
 from collector.sources.exabgp.files import acting_socket
 from schemas.intents import Intent, Order, Withdrawal
 
@@ -58,6 +58,10 @@ class ActingClient:
         body = wish.model_dump(mode="json", exclude_defaults=True)
         answer = await self._ask({"do": "withdraw", "withdrawal": body, "dry_run": dry_run})
         return [Intent.model_validate(one) for one in answer["intents"]]
+
+    async def note_refused(self, wish: Mapping[str, Any], error: BgpledgerError) -> None:
+        """Have written down that an order, or a withdrawal, was refused by whom it came through."""
+        await self._ask({"do": "note_refused", "order": wish, "cause": error.cause, "cure": error.cure})
 
     async def intents(self, *, ended: bool = False) -> list[Intent]:
         """What stands or is on its way; with `ended` also what has ended within the last day. Needs no store."""

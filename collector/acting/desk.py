@@ -57,7 +57,12 @@ class Desk:
 
     def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What becomes of a request: `ok`, or `refused` with cause and cure; a refused order is written down."""
-        do = {"announce": self._announce, "withdraw": self._withdraw, "intents": self._list}.get(request.get("do", ""))
+        do = {
+            "announce": self._announce,
+            "withdraw": self._withdraw,
+            "intents": self._list,
+            "note_refused": self._note_refused,
+        }.get(request.get("do", ""))
         if do is None:
             return {"refused": {"cause": "it is none of announce, withdraw and intents", "cure": ""}}
         try:
@@ -170,6 +175,11 @@ class Desk:
         """What stands, or is on its way; with `all` also what has ended lately."""
         wanted = [entry for entry in self._book.entries.values() if entry.live or request.get("all")]
         return {"intents": [_dumped(entry.shown()) for entry in wanted]}
+
+    def _note_refused(self, request: Mapping[str, Any]) -> Any:
+        """What was refused ahead of us: by the bounds of a token."""
+        self._write_refusal(request, RefusedError(_word(request, "cause"), _word(request, "cure")))
+        return {}
 
     # --- limits and refusals ----------------------------------------------------------------------------------------
 

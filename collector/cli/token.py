@@ -21,7 +21,19 @@ _Name = Annotated[str, typer.Option(help="Whose it is, or what for.", metavar="N
 def add(
     ctx: typer.Context,
     name: _Name,
-    scope: Annotated[Literal["read"], typer.Option(help="What it allows.")] = "read",
+    scope: Annotated[
+        Literal["read", "announce"], typer.Option(help="What it allows: to ask; or to announce and withdraw, too.")
+    ] = "read",
+    prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="Announce: these alone, such as '203.0.113.0/24 le 32'; may be repeated.", metavar="RANGE"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Announce: so many routes that stand at once.", min=1, metavar="N")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Announce: so many orders a second.", min=0.001, metavar="N")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a token and print it, this once: what is kept is its hash.
@@ -30,9 +42,10 @@ def add(
     """
     import sys
 
-    from collector.http.tokens import add
+    from collector.http.tokens import Bounds, add
 
-    sys.stdout.write(f"{add(chosen(ctx, data_dir).data_dir, name, scope)}\n")
+    bounds = Bounds(prefix or (), limit, rate)
+    sys.stdout.write(f"{add(chosen(ctx, data_dir).data_dir, name, scope, bounds)}\n")
 
 
 @app.command("list", short_help="Their names, and since when.")

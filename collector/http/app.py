@@ -16,6 +16,7 @@ from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
 from collector.http.live import Live
+from collector.http.orders import Orders
 from collector.http.pages.words import Words
 from collector.http.ripestat import router as ripestat
 from collector.http.rislive import router as rislive
@@ -54,6 +55,7 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     app.state.live = Live(archive)
     app.state.registry = CollectorRegistry()
     app.state.settings = settings.http
+    app.state.orders = Orders(settings.data_dir)
     keyring = Keyring(settings.data_dir)
     app.state.sign_ins = SignIns(keyring)
     problems.handle(app)

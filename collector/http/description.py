@@ -14,6 +14,7 @@ from collector.http.problems import Problem
 
 _UNREADABLE = "422"
 """FastAPI's own answer to what it cannot read, in place of which we say 400."""
+_CHANGING = ("post", "delete")
 
 
 def describe(app: FastAPI) -> None:
@@ -50,10 +51,13 @@ def _described(app: FastAPI) -> dict[str, Any]:
         }
     }
     for path, operations in found["paths"].items():
-        for operation in operations.values():
-            operation["responses"].pop(_UNREADABLE, None)
+        for method, operation in operations.items():
+            if _UNREADABLE in operation["responses"] and "HTTPValidationError" in str(
+                operation["responses"][_UNREADABLE]
+            ):
+                del operation["responses"][_UNREADABLE]
             if path not in OPEN_PATHS:
-                operation["security"] = [{}, {"token": []}]
+                operation["security"] = [{"token": []}] if method in _CHANGING else [{}, {"token": []}]
     return found
 
 

@@ -32,7 +32,8 @@ SIGN_IN = "/sign-in"
 _OPEN_PATHS = (*OPEN_PATHS, SIGN_IN)
 _OPEN_FOLDER = "/static/"
 _READING = ("GET", "HEAD", "OPTIONS")
-_MOST_OF_A_BODY = 64 * 1024
+_MOST_OF_A_BODY, _MOST_OF_AN_ORDER = 64 * 1024, 4 * 2**20
+_ORDERS = "/api/v1/announcements"
 _REALM = 'realm="bgpledger"'
 
 
@@ -69,7 +70,7 @@ class Guard:
         self._check_host(asking.headers)
         self._check_origin(asking)
         _check_change(asking)
-        _check_size(asking.headers)
+        _check_size(asking.headers, _MOST_OF_AN_ORDER if asking.url.path == _ORDERS else _MOST_OF_A_BODY)
         self._check_token(asking)
 
     def _check_rate(self, asking: HTTPConnection) -> None:
@@ -170,10 +171,11 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _check_size(headers: Headers) -> None:
+def _check_size(headers: Headers, most: int) -> None:
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > _MOST_OF_A_BODY or "transfer-encoding" in headers:
-        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a question has no body", "ask by parameters")
+    if not length.isdecimal() or int(length) > most or "transfer-encoding" in headers:
+        cause = f"what is sent here has {most} bytes at most, and says how many"
+        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, cause, "send less; a question is asked by parameters")
 
 
 def _response(error: BgpledgerError, asking: HTTPConnection) -> Response:

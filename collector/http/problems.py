@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bgpledger import BgpledgerError, DeadlineError, StoreError, UsageError
+from collector.errors import RefusedError as OrderRefusedError
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,8 @@ def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str
     """What HTTP calls an error, and the headers that go with it."""
     if isinstance(error, RefusedError):
         return error.status, error.headers
+    if isinstance(error, OrderRefusedError):
+        return HTTPStatus.UNPROCESSABLE_ENTITY, {}
     if isinstance(error, UsageError):
         return HTTPStatus.BAD_REQUEST, {}
     if isinstance(error, DeadlineError):
@@ -133,4 +136,5 @@ def misused(error: RequestValidationError) -> UsageError:
     if fault["type"] == "missing":
         return UsageError(f"the parameter {name} is missing", "see /api/v1/docs")
     value = str(fault.get("input"))[:80]
-    return UsageError(f"{name}={value!r}: {fault['msg'].removeprefix('Input ')}", "see /api/v1/docs")
+    says = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return UsageError(f"{name}={value!r}: {says}", "see /api/v1/docs")

@@ -28,7 +28,7 @@ class Rates:
 
     def take(self, client: str) -> float:
         """Count a request: 0, or the seconds after which the client may ask again."""
-        now, most = monotonic(), self._rate * _BURST_SECONDS
+        now, most = monotonic(), max(self._rate * _BURST_SECONDS, 1.0)
         left, at = self._buckets.pop(client, _Bucket(most, now))
         left = min(most, left + (now - at) * self._rate)
         wait = 0.0 if left >= 1 else (1 - left) / self._rate

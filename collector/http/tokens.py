@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,7 +16,7 @@ from collector.errors import CollectorError, UsageError
 from collector.files import replace
 from schemas.status import Token
 
-Scope = Literal["read"]
+Scope = Literal["read", "announce"]
 _FILE = "tokens.json"
 _BYTES = 32
 
@@ -28,20 +29,42 @@ class _StoredToken(Token):
 _FILED = TypeAdapter(list[_StoredToken])
 
 
-def add(data_dir: Path, name: str, scope: Scope) -> str:
+class Bounds(NamedTuple):
+    """How much a token of the scope `announce` may; see `schemas.status.Token`."""
+
+    prefixes: Sequence[str] = ()
+    limit: int | None = None
+    rate: float | None = None
+
+
+_NONE = Bounds()
+
+
+def add(data_dir: Path, name: str, scope: Scope, bounds: Bounds = _NONE) -> str:
     """Make a token; what is returned is nowhere else.
 
     Raises:
-        UsageError: there is one of this name.
+        UsageError: there is one of this name, or bounds are given where nothing may be announced.
         CollectorError: the file cannot be read or written.
     """
     stored = _read(data_dir)
     if any(one.name == name for one in stored):
         raise UsageError(f"there is a token {name!r}", "give another name, or remove that one first")
+    if scope != "announce" and any(bounds):
+        raise UsageError(f"a token of the scope {scope!r} announces nothing", "give --scope announce")
     token = f"bgpledger_{secrets.token_urlsafe(_BYTES)}"
-    fresh = _StoredToken(name=name, scope=scope, created=datetime.now(UTC), sha256=_hash(token))
+    fresh = _new(name, scope, bounds, _hash(token))
     _write(data_dir, [*stored, fresh])
     return token
+
+
+def _new(name: str, scope: Scope, bounds: Bounds, digest: str) -> _StoredToken:
+    own = {"name": name, "scope": scope, "created": datetime.now(UTC), "sha256": digest}
+    try:
+        return _StoredToken.model_validate({**own, **bounds._asdict()})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UsageError(fault["msg"].removeprefix("Value error, "), "see bgpledger token add --help") from None
 
 
 def remove(data_dir: Path, name: str) -> None:

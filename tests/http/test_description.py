@@ -21,7 +21,7 @@ async def test_every_parameter_says_what_it_is_and_every_question_what_it_answer
             assert operation["description"], path
             for parameter in operation.get("parameters", ()):
                 assert parameter["description"], (path, parameter["name"])
-            assert "422" not in operation["responses"]
+            assert "HTTPValidationError" not in str(operation["responses"])
 
 
 async def test_every_question_has_an_example_that_is_of_its_kind(http: httpx.AsyncClient) -> None:

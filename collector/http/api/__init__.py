@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from collector.http.api import live, peers, prefixes, routes, status, updates
+from collector.http.api import announcements, live, peers, prefixes, routes, status, updates
 from collector.http.problems import RESPONSES
 
 api = APIRouter(prefix="/api/v1", responses=RESPONSES)
-for part in (prefixes, routes, updates, live, peers, status):
+for part in (prefixes, routes, updates, live, peers, status, announcements):
     api.include_router(part.router)

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from collector.http.pages import (
+    announcements,
     api,
     asn,
     compare,
@@ -24,7 +25,7 @@ from collector.http.pages.minutes import Minutes
 from collector.http.pages.rendering import HERE, TEMPLATES
 from collector.http.pages.words import Words
 
-_PAGES = (now, which, prefix, replay, lookup, peer, asn, updates, compare, live, search, api, sign_in)
+_PAGES = (now, which, prefix, replay, lookup, peer, asn, updates, compare, live, search, announcements, api, sign_in)
 
 
 def add_to(app: FastAPI, words: Words) -> None:

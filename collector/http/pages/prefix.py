@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import nlargest
@@ -13,6 +14,7 @@ from starlette.responses import HTMLResponse
 from bgpledger import PrefixTimeline, parse_filter, parse_prefix, parse_time
 from collector.http.asking import Asked
 from collector.http.pages.lanes import Drawing, Event, draw
+from collector.http.pages.ours import our_lanes, times_of
 from collector.http.pages.rendering import Shown, link, page_router, render
 from collector.http.parameters import TIME, text
 
@@ -42,8 +44,10 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
     filters = parse_filter({"start": wanted.start, "end": wanted.end, "peer": wanted.peer}, say=asked.notes.append)
     found = await asked.archive.timeline(name, filters, until=wanted.until, seconds=_SECONDS)
     whole = found
+    async with asked.archive.intents(name, ended=True, deadline=asked.deadline) as answers:
+        intents = [intent async for intent in answers]
     if wanted.start is None:
-        found = _narrowed(found, keep_end=wanted.end is not None)
+        found = _narrowed(found, times_of(intents), keep_end=wanted.end is not None)
     drawing = draw(found, is_part=wanted.until is not None)
     here = f"/prefix/{name}"
     kept: dict[str, Any] = {"start": found.start, "end": found.end, "peer": wanted.peer}
@@ -55,6 +59,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
         found=found,
         whole=whole,
         drawing=drawing,
+        ours=[] if wanted.peer else our_lanes(intents, drawing.scale),
         rows=_newest(drawing),
         most_rows=_ROWS,
         chosen=_chosen(drawing, wanted),
@@ -64,11 +69,12 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
     )
 
 
-def _narrowed(found: PrefixTimeline, *, keep_end: bool) -> PrefixTimeline:
-    """The range around what happened, in place of all the time that the archive covers."""
-    if not found.entries:
+def _narrowed(found: PrefixTimeline, ours: Sequence[datetime], *, keep_end: bool) -> PrefixTimeline:
+    """The range around what happened, and what we said, in place of all the time that the archive covers."""
+    times = [*(entry.ts for entry in found.entries), *(ts for ts in ours if found.since <= ts < found.until)]
+    if not times:
         return found
-    first, last = found.entries[0].ts, found.entries[-1].ts
+    first, last = min(times), max(times)
     margin = max((last - first) * _MARGIN, _SHORTEST_MARGIN)
     start = first - margin if found.since == found.start else found.since
     if keep_end:

@@ -32,6 +32,7 @@ NAVIGATION = (
     ("/updates", "Updates"),
     ("/compare", "Compare"),
     ("/live", "Live"),
+    ("/announcements", "Announcements"),
     ("/api/v1/docs", "API"),
 )
 """What stands above each page: where it leads, and its word."""

@@ -1,0 +1,189 @@
+"""Our own announcements: ordered, withdrawn, and what has become of each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from bgpledger import Answers
+from collector.errors import RefusedError as OrderRefusedError
+from collector.http.answering import listing, respond
+from collector.http.asking import Asked, Asking
+from collector.http.orders import Holder, OrderBody, Ordering, Orders, holder
+from collector.http.parameters import TIME, Answered, Parameters, text
+from collector.http.problems import RESPONSES, RefusedError, misused
+from schemas.intents import Intent, StateName
+
+
+class _OrderRoute(APIRoute):
+    """Has what cannot be read of an order written down as refused, too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        answer = super().get_route_handler()
+
+        async def answer_and_note(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RequestValidationError as error:
+                if request.method != "POST":
+                    raise
+                told = misused(error)
+                refused = OrderRefusedError(told.cause, told.cure)
+                await request.app.state.orders.note_refused(holder(request), error.body, refused)
+                raise refused from None
+
+        return answer_and_note
+
+
+router = APIRouter(tags=["announcements"], route_class=_OrderRoute)
+
+
+class IntentFilters(Parameters):
+    """Which intents."""
+
+    prefix: str | None = text("Only of this prefix.", "203.0.113.0/24")
+    at: str | None = text(f"As they stood then. {TIME}", "2h")
+    ended: bool = Field(default=False, description="Also what was withdrawn, has expired, was replaced or failed.")
+    state: StateName | None = Field(None, description="Only those that stand so.")
+    peer: str | None = text("Only those for this peer.", "192.0.2.1")
+    who: str | None = text("Only what this one ordered: the name of a token, or a user.", "noc")
+    source: str | None = text("Only what came from there.", "api")
+
+    def wants(self, intent: Intent) -> bool:
+        """Whether an intent is asked for."""
+        return (
+            self.state in (None, intent.state)
+            and (self.peer is None or self.peer in intent.peers)
+            and self.who in (None, intent.who)
+            and self.source in (None, intent.source)
+            and (self.ended or self.state is not None or not intent.is_over)
+        )
+
+
+class _Listing(Answered, IntentFilters):
+    pass
+
+
+class Told(BaseModel):
+    """What a peer would be told."""
+
+    nlri: str
+    peers: dict[str, str] = Field(description="By the peer's address what ExaBGP would be told.")
+
+
+class OrderTaken(BaseModel):
+    """What became of an order: it is on disk. With `dry_run` what would have become of it."""
+
+    ids: list[str] = Field(description="Of the intents, in the order of the announcements.")
+    intent: Intent | None = Field(None, description="The intent, where it is one.")
+    would: list[Told] | None = Field(None, description="With `dry_run`.")
+
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {**RESPONSES[400], "description": words}
+    for status, words in (
+        (401, "It takes a token, here too."),
+        (403, "The token does not allow it."),
+        (422, "It must not be announced, cannot be meant, or its key has been used for another order."),
+        (429, "The token gives too many orders."),
+        (503, "Nobody takes orders: the collector does not run, or has no [announce]."),
+    )
+}
+Key = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[!-~]+$",
+        description="The same order under the same key is carried out once, however often it is sent.",
+    ),
+]
+Id = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$", description="Of an intent.", examples=["69289ce0a1b2c300000004d2"])]
+
+
+@router.post("/announcements", summary="Announce routes", status_code=201, responses=_REFUSALS)
+async def announce(
+    orders: Ordering, token: Holder, body: OrderBody, response: Response, idempotency_key: Key = None
+) -> OrderTaken:
+    """Have routes or flow specifications announced: on the collector's disk when this answers, with 201.
+
+    What becomes of them is asked for by their ids. With `dry_run` the order is only checked, with 200.
+    """
+    if body.dry_run:
+        response.status_code = HTTPStatus.OK
+        return OrderTaken(ids=[], would=[Told.model_validate(one) for one in await orders.would(token, body)])
+    intents = await orders.announce(token, body, idempotency_key)
+    ids = [one["id"] for one in intents]
+    if len(ids) != 1:
+        return OrderTaken(ids=ids)
+    response.headers["Location"] = f"/api/v1/announcements/{ids[0]}"
+    return OrderTaken(ids=ids, intent=Intent.model_validate(intents[0]))
+
+
+@router.get("/announcements", summary="What is announced, and was", **listing(Intent))
+async def announcements(
+    request: Request, asked: Asked, orders: Ordering, wanted: Annotated[_Listing, Query()]
+) -> Response:
+    """What this collector announces to whom, by whose order and why, oldest first."""
+
+    def ask(**_: object) -> Answers[Intent]:
+        return intents_of(asked, orders, wanted)
+
+    return await respond(request, asked, wanted, Intent, ask)
+
+
+@router.get("/announcements/{id}", summary="One announcement, with its states")
+async def announcement(asked: Asked, orders: Ordering, id: Id) -> Intent:  # noqa: A002  # as paths have it
+    """One of them, with each state that it has had, at which peer."""
+    return await intent_of(asked, orders, id)
+
+
+@router.delete("/announcements/{id}", summary="Withdraw one", responses=_REFUSALS)
+async def withdraw(
+    orders: Ordering,
+    token: Holder,
+    id: Id,  # noqa: A002
+    why: Annotated[str, Query(max_length=500, description="Why, for those who read it later.")],
+) -> Intent:
+    """Have it withdrawn from all peers: on the collector's disk when this answers."""
+    return await orders.withdraw(token, id, why)
+
+
+def intents_of(asked: Asking, orders: Orders, wanted: IntentFilters) -> Answers[Intent]:
+    """Intents, oldest first: as the store has them, and what it does not have yet as the acting process has it."""
+
+    async def give(_: Answers[Intent]) -> AsyncGenerator[Intent, None]:
+        stored = asked.archive.intents(wanted.prefix, at=wanted.at, ended=True, deadline=asked.deadline)
+        async with stored:
+            found = {one.id: one async for one in stored}
+        if wanted.at is None:
+            newest = [one for one in await orders.known() if wanted.prefix in (None, one.announcement.prefix)]
+            found.update({one.id: one for one in newest})
+        for one in sorted(found.values(), key=lambda one: (one.created, one.number)):
+            if wanted.wants(one):
+                yield one
+
+    return Answers(give, deadline=asked.deadline)
+
+
+async def intent_of(asked: Asking, orders: Orders, name: str) -> Intent:
+    """One intent.
+
+    Raises:
+        RefusedError: there is none of this id.
+    """
+    if (known := await orders.find(name)) is not None:
+        return known
+    async with asked.archive.intents(ended=True, deadline=asked.deadline) as stored:
+        async for one in stored:
+            if one.id == name:
+                return one
+    raise RefusedError(HTTPStatus.NOT_FOUND, f"there is no announcement {name}", "see /api/v1/announcements")

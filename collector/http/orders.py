@@ -1,0 +1,232 @@
+"""Orders over HTTP: from those whose tokens allow them, within their bounds, to the acting process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import HTTPConnection
+
+from collector.acting.client import ActingClient
+from collector.errors import CollectorError
+from collector.errors import RefusedError as OrderRefusedError
+from collector.http.problems import RefusedError
+from collector.http.rates import Rates
+from schemas.intents import MOST_ROUTES, Announcement, FlowAnnouncement, Intent, Order, RouteAnnouncement, Withdrawal
+from schemas.prefix_ranges import parse_range
+from schemas.scalars import Address, Timestamp
+from schemas.status import Token
+
+_SOURCE = "api"
+_CURE = "see /api/v1/docs, and docs/acting.md for what an order may say"
+
+
+class OrderBody(BaseModel):
+    """Routes that are to be announced to some peers: all of them or none."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "example": {
+                "announcements": [{"prefix": "203.0.113.7/32", "communities": ["blackhole", "no-export"]}],
+                "why": "ticket 4711: flood",
+                "expires": "2027-01-01T00:00:00Z",
+            }
+        },
+    )
+
+    announcements: tuple[Announcement, ...] = Field(
+        min_length=1, max_length=MOST_ROUTES, description="Routes; with `match` and `then` flow specifications."
+    )
+    why: str = Field(max_length=500, description="Why, for those who read it later.")
+    peers: tuple[Address, ...] = Field((), description="To these; with neither these nor a group to all.")
+    group: str | None = Field(None, max_length=100, description="To the peers of this group.")
+    expires: Timestamp | None = Field(None, description="When it is withdrawn by itself.")
+    dry_run: bool = Field(default=False, description="Check it, and tell what would be done, alone.")
+
+    def order(self, who: str, key: str | None) -> Order:
+        """What the acting process takes.
+
+        Raises:
+            ValidationError: it cannot be meant.
+        """
+        said = self.model_dump(exclude={"dry_run"}, exclude_unset=True)
+        return Order.model_validate({**said, "who": who, "source": _SOURCE, "key": _own_key(who, key)})
+
+
+def _own_key(who: str, key: str | None) -> str | None:
+    """A key of one token is none of another's."""
+    return None if key is None else f"{sha256(who.encode()).hexdigest()[:12]}-{key}"
+
+
+class Orders:
+    """Hands orders over.
+
+    Every method raises `RefusedError` where a token does not allow what is asked, or nobody takes orders, and
+    `collector.errors.RefusedError` where the acting process refuses it.
+
+    Args:
+        data_dir: the collector's.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._client = ActingClient(data_dir)
+        self._rates: dict[str, Rates] = {}
+
+    async def announce(self, token: Token, body: OrderBody, key: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Have something announced: the intents, whole where it is one, else their ids."""
+        order = await self.checked(token, body, key)
+        self._check_rate(token)
+        async with self._audited(order):
+            _check_allowed(token, order.announcements)
+            await self._check_limit(token, len(order.announcements))
+            return await self._client.announce(order)
+
+    async def would(self, token: Token, body: OrderBody) -> Sequence[Mapping[str, Any]]:
+        """What an order would come to: of each its `nlri`, and by `peers` what ExaBGP would be told."""
+        order = await self.checked(token, body, None)
+        _check_allowed(token, order.announcements)
+        async with _reached():
+            return await self._client.would(order)
+
+    async def withdraw(self, token: Token, name: str, why: str) -> Intent:
+        """Have one intent withdrawn."""
+        intent = await self.find(name)
+        if intent is None or intent.is_over:
+            raise RefusedError(HTTPStatus.NOT_FOUND, f"nothing that stands is {name[:80]}", "see /api/v1/announcements")
+        try:
+            wish = Withdrawal(who=token.name, why=why, source=_SOURCE, ids=(name,))
+        except ValidationError as error:
+            raise unreadable(error) from None
+        self._check_rate(token)
+        async with self._audited(wish):
+            _check_allowed(token, (intent.announcement,))
+            (gone,) = await self._client.withdraw(wish)
+            return gone
+
+    async def find(self, name: str) -> Intent | None:
+        """An intent that stands, or has ended within the last day."""
+        return next((one for one in await self.known() if one.id == name), None)
+
+    async def known(self) -> Sequence[Intent]:
+        """All that stands, or has ended within the last day; nothing where nobody takes orders."""
+        try:
+            return await self._client.intents(ended=True)
+        except CollectorError:
+            return ()
+
+    async def checked(self, token: Token, body: OrderBody, key: str | None) -> Order:
+        """The order; one that cannot be meant is refused, and written down."""
+        try:
+            return body.order(token.name, key)
+        except ValidationError as error:
+            refusal = unreadable(error)
+            await self.note_refused(token, body.model_dump(mode="json"), refusal)
+            raise refusal from None
+
+    async def note_refused(self, token: Token, said: Any, error: OrderRefusedError | RefusedError) -> None:
+        """Have the acting process write down what was refused here."""
+        wish = {**said, "who": token.name, "source": _SOURCE} if isinstance(said, Mapping) else {"said": str(said)}
+        async with _reached():
+            await self._client.note_refused(wish, error)
+
+    @asynccontextmanager
+    async def _audited(self, wish: Order | Withdrawal) -> AsyncIterator[None]:
+        try:
+            async with _reached():
+                yield
+        except RefusedError as error:  # what the acting process refuses it writes down itself
+            if error.status is HTTPStatus.FORBIDDEN:
+                async with _reached():
+                    await self._client.note_refused(wish.model_dump(mode="json", exclude_defaults=True), error)
+            raise
+
+    def _check_rate(self, token: Token) -> None:
+        if token.rate is None:
+            return
+        if wait := self._rates.setdefault(f"{token.name} {token.rate}", Rates(token.rate)).take(token.name):
+            raise RefusedError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"the token {token.name!r} gives more than {token.rate:g} orders a second",
+                "order less often, or many routes at once",
+                {"Retry-After": str(math.ceil(wait))},
+            )
+
+    async def _check_limit(self, token: Token, more: int) -> None:
+        if token.limit is None:
+            return
+        own = [one for one in await self._client.intents() if one.who == token.name and one.source == _SOURCE]
+        if len(own) + more > token.limit:
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                f"more than {token.limit} routes would stand by order of the token {token.name!r}",
+                "withdraw some, or make a token with a higher --limit",
+            )
+
+
+def holder(asking: HTTPConnection) -> Token:
+    """The token that was shown.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    token: Token | None = asking.state.token
+    if token is None:
+        raise RefusedError(
+            HTTPStatus.UNAUTHORIZED,
+            "the token is not one of ours" if "authorization" in asking.headers else "a change takes a token",
+            "bgpledger token add --scope announce --name NAME makes one, on the collector's machine",
+            {"WWW-Authenticate": 'Bearer realm="bgpledger"'},
+        )
+    return token
+
+
+def _orders_of(connection: HTTPConnection) -> Orders:
+    orders: Orders = connection.app.state.orders
+    return orders
+
+
+Ordering = Annotated[Orders, Depends(_orders_of)]
+Holder = Annotated[Token, Depends(holder)]
+
+
+def _check_allowed(token: Token, announcements: Sequence[RouteAnnouncement | FlowAnnouncement]) -> None:
+    if token.scope != "announce":
+        raise RefusedError(
+            HTTPStatus.FORBIDDEN,
+            f"the token {token.name!r} only allows to ask",
+            "bgpledger token add --scope announce --name NAME makes one that allows more",
+        )
+    ranges = [parse_range(one) for one in token.prefixes]
+    for one in announcements if ranges else ():
+        if not any(allowed.holds(one.prefix) for allowed in ranges):
+            raise RefusedError(
+                HTTPStatus.FORBIDDEN,
+                f"the token {token.name!r} is not for {one.prefix}: it is for {', '.join(token.prefixes)}",
+                "order one of these, or make a token with another --prefix",
+            )
+
+
+def unreadable(error: ValidationError) -> OrderRefusedError:
+    """What is told of an order that cannot be meant."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("route", "flow"))
+    message = first["msg"].removeprefix("Value error, ")
+    return OrderRefusedError(f"{place}: {message}" if place else message, _CURE)
+
+
+@asynccontextmanager
+async def _reached() -> AsyncIterator[None]:
+    """Says of nobody who takes orders that there is none now."""
+    try:
+        yield
+    except CollectorError as error:
+        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, error.cause, error.cure) from error

@@ -1,0 +1,204 @@
+"""Announcing over HTTP, with a real collector: ExaBGP takes the orders, though no peer is there to hear them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from pymongo import MongoClient
+
+from collector.errors import UsageError
+from collector.http import tokens
+from collector.http.tokens import Bounds
+from tests.running import BGPLEDGER, free_port
+
+HERE = "/api/v1/announcements"
+CONFIGURATION = """
+[bgp]
+listen = "127.0.0.1:{bgp}"
+local_as = 64510
+[http]
+listen = "127.0.0.1:{http}"
+[announce]
+prefixes = ["203.0.113.0/24 le 32", "198.51.100.0/24"]
+[[peers]]
+address = "127.0.0.2"
+asn = 64500
+passive = true
+"""
+_PATIENCE = 120
+
+
+class Announcing(NamedTuple):
+    """A collector that may announce, and its tokens."""
+
+    url: str
+    noc: str
+    one: str
+    reader: str
+    documents: Callable[[str], list[dict[str, Any]]]
+
+    def ask(self, token: str | None) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE)
+
+
+def until(what: Callable[[], Any]) -> Any:
+    end = monotonic() + _PATIENCE
+    while not (found := what()):
+        assert monotonic() < end
+        sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Announcing]:
+    home, database = tmp_path_factory.mktemp("announcing"), f"test_{uuid.uuid4().hex[:12]}"
+    http = free_port()
+    (home / "collector.toml").write_text(CONFIGURATION.format(bgp=free_port(), http=http))
+    data_dir = home / "data"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
+    environment |= {"BGPLEDGER_MONGODB_URI": embedded_uri, "BGPLEDGER_MONGODB_DATABASE": database}
+    command = [BGPLEDGER, "--data-dir", str(data_dir), "run", "--config", str(home / "collector.toml")]
+    prefixes = Bounds(("203.0.113.0/24 le 32",))
+    noc = tokens.add(data_dir, "noc", "announce", prefixes)
+    one = tokens.add(data_dir, "one", "announce", prefixes._replace(limit=1))
+    reader = tokens.add(data_dir, "reader", "read")
+    with (
+        (home / "log").open("wb") as log,
+        MongoClient[dict[str, Any]](embedded_uri) as client,
+        subprocess.Popen(command, env=environment, stderr=log, stdout=log) as collector,
+    ):
+
+        def is_up() -> bool:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{http}/health").close()
+            except urllib.error.URLError:
+                return False
+            return (data_dir / "acting.jsonl").exists()
+
+        try:
+            until(is_up)
+            url = f"http://127.0.0.1:{http}"
+            yield Announcing(url, noc, one, reader, lambda name: list(client[database][name].find()))
+        finally:
+            collector.terminate()
+            collector.wait(_PATIENCE)
+            client.drop_database(database)
+
+
+def order(*prefixes: str, **more: Any) -> dict[str, Any]:
+    return {"announcements": [{"prefix": prefix} for prefix in prefixes], "why": "a test", **more}
+
+
+def test_an_order_is_taken_shown_and_withdrawn(announcing: Announcing) -> None:
+    with announcing.ask(announcing.noc) as noc:
+        body = order("203.0.113.7/32")
+        taken = until(lambda: (said := noc.post(HERE, json=body)).status_code == 201 and said)
+        (name,) = taken.json()["ids"]
+        assert taken.headers["location"] == f"{HERE}/{name}"
+        assert (taken.json()["intent"]["who"], taken.json()["intent"]["source"]) == ("noc", "api")
+        until(lambda: noc.get(f"{HERE}/{name}").json()["state"] == "accepted")
+        assert [one["id"] for one in noc.get(HERE, params={"who": "noc"}).json()["answers"]] == [name]
+        assert noc.delete(f"{HERE}/{name}").status_code == 400  # why is missing
+        assert noc.delete(f"{HERE}/{name}", params={"why": "it is over"}).status_code == 200
+        gone = until(lambda: (one := noc.get(f"{HERE}/{name}").json())["state"] == "withdrawn" and one)
+        assert ("noc", "it is over") in [(one["who"], one["reason"]) for one in gone["states"]]
+        assert noc.get(HERE, params={"who": "noc"}).json()["answers"] == []
+        assert len(noc.get(HERE, params={"state": "withdrawn", "who": "noc"}).json()["answers"]) == 1
+        assert noc.delete(f"{HERE}/{'0' * 24}", params={"why": "x"}).status_code == 404
+
+
+def test_a_key_is_for_one_order(announcing: Announcing) -> None:
+    with announcing.ask(announcing.noc) as noc:
+        key = {"Idempotency-Key": "4711"}
+        first = until(lambda: (s := noc.post(HERE, json=order("203.0.113.8/32"), headers=key)).status_code == 201 and s)
+        again = noc.post(HERE, json=order("203.0.113.8/32"), headers=key)
+        assert again.json()["ids"] == first.json()["ids"]
+        other = noc.post(HERE, json=order("203.0.113.9/32"), headers=key)
+        assert (other.status_code, "another order was given" in other.json()["detail"]) == (422, True)
+
+
+def test_what_is_only_checked_is_not_done(announcing: Announcing) -> None:
+    with announcing.ask(announcing.noc) as noc:
+        said = until(
+            lambda: (s := noc.post(HERE, json=order("203.0.113.64/26", dry_run=True))).status_code == 200 and s
+        )
+        assert said.json()["would"] == [
+            {"nlri": "203.0.113.64/26", "peers": {"127.0.0.2": "attributes next-hop self origin igp"}}
+        ]
+        assert "203.0.113.64/26" not in noc.get(HERE).text
+
+
+def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcing) -> None:
+    with announcing.ask(announcing.noc) as noc:
+        until(lambda: noc.post(HERE, json=order("203.0.113.0/28", dry_run=True)).status_code == 200)
+    refused = [
+        (None, order("203.0.113.1/32"), 401),
+        ("x", order("203.0.113.1/32"), 401),
+        (announcing.reader, order("203.0.113.2/32"), 403),
+        (announcing.noc, order("198.51.100.0/24"), 403),
+        (announcing.one, order("203.0.113.3/32", "203.0.113.4/32"), 403),
+        (announcing.noc, order("203.0.113.1/24"), 422),
+        (announcing.noc, order("203.0.113.5/32", "203.0.113.5/32"), 422),
+        (announcing.noc, order("203.0.113.6/32", peers=["192.0.2.9"]), 422),
+        (announcing.noc, order("203.0.113.6/32", expires="2020-01-01T00:00:00Z"), 422),
+        (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32", "local_pref": 5}], "why": "a test"}, 422),
+        (announcing.noc, {**order("203.0.113.6/32"), "who": "root"}, 422),
+        (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32; shutdown"}], "why": "a test"}, 422),
+    ]
+    for token, body, status in refused:
+        with announcing.ask(token) as client:
+            said = client.post(HERE, json=body)
+            assert (said.status_code, bool(said.json()["cure"])) == (status, True), (body, said.text)
+    known = sum(status != 401 for *_, status in refused)
+    until(lambda: len(announcing.documents("refusals")) >= known)
+    written = announcing.documents("refusals")
+    assert {"noc", "one", "reader"} == {one["who"] for one in written}
+    assert all(one["cause"] and one["source"] == "api" for one in written)
+
+
+def test_a_page_orders_and_withdraws_without_a_script(announcing: Announcing) -> None:
+    ours = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+    with httpx.Client(base_url=announcing.url, headers=ours, timeout=_PATIENCE) as browser:
+        assert "sign in" in browser.get("/announcements").text
+        form = {"prefixes": "203.0.113.16/28", "why": "by hand", "communities": "64510:1, 64510:1:2", "key": "k"}
+        assert browser.post("/announcements", data=form).headers["location"] == "/sign-in?next=%2Fannouncements"
+        browser.post("/sign-in", data={"token": announcing.noc, "next": "/announcements"})
+        key = re.search(r'name="key" value="(\w{32})"', browser.get("/announcements").text)
+        assert key
+        assert "It could be announced" in browser.post("/announcements", data={**form, "do": "check"}).text
+        refused = browser.post("/announcements", data={**form, "prefixes": "198.51.100.0/24", "do": "announce"})
+        assert (refused.status_code, "is not for 198.51.100.0/24" in refused.text) == (403, True)
+        assert ">198.51.100.0/24</textarea>" in refused.text
+        cross = browser.post("/announcements", data=form, headers={"Sec-Fetch-Site": "cross-site"})
+        assert cross.status_code == 403
+        there = browser.post("/announcements", data={**form, "do": "announce"}).headers["location"]
+        assert "64510:1:2" in browser.get(there).text
+        assert browser.post(f"{there}/withdraw", data={"why": ""}).status_code == 422
+        assert browser.post(f"{there}/withdraw", data={"why": "<done>"}).headers["location"] == there
+        until(lambda: "&lt;done&gt;" in browser.get(there).text)
+        assert "203.0.113.16/28" in browser.get("/announcements?ended=true").text
+        until(lambda: announcing.documents("intents"))
+        assert browser.get("/prefix/203.0.113.16/28").status_code == 200
+
+
+def test_bounds_are_for_those_who_announce(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        tokens.add(tmp_path, "a", "read", Bounds(limit=1))
+    with pytest.raises(UsageError, match="is not a prefix"):
+        tokens.add(tmp_path, "a", "announce", Bounds(("203.0.113.0",)))
+    tokens.add(tmp_path, "a", "announce", Bounds(("203.0.113.0/24^+",), 5, 0.5))
+    (one,) = json.loads((tmp_path / "tokens.json").read_text())
+    assert (one["prefixes"], one["limit"], one["rate"]) == (["203.0.113.0/24^+"], 5, 0.5)
