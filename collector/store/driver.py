@@ -6,7 +6,7 @@ stays for installations that have standardised on it (`mongodb.driver = "motor"`
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 from datetime import UTC
 from typing import Any, Literal, cast
 
@@ -77,7 +77,8 @@ def _motor(uri: str, options: dict[str, Any]) -> Client:
 
 
 async def close(client: Client) -> None:
-    """Close a client of either driver."""
-    closing: Any = client.close()  # motor's is no coroutine
-    if inspect.isawaitable(closing):
-        await closing
+    """Close a client of either driver. Motor's waits for the server's answer, and would hold up all else meanwhile."""
+    if isinstance(client, AsyncMongoClient):
+        await client.close()
+    else:
+        await asyncio.to_thread(client.close)
