@@ -42,15 +42,16 @@ test: $(READY) ## what the tests need, beside it what `lint` looks at; then the 
 bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12 with nothing installed; as root
 	@.ci/bare-debian
 
-whole-table: $(READY) tools ## one peer's whole table against bgpdump, of which `make test` takes the beginning, and a file of RIS written again
+whole-table: $(READY) tools ## files of RIS against bgpdump, of which `make test` takes the beginning, and one of them written again
 	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_exporting.py $(PYTEST_ARGS)
 
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
 		$(BIN)/python -m pytest -s tests/faults $(PYTEST_ARGS)
 
-fuzz: $(READY) ## hostile lines over decode and over the whole path: FUZZ_LINES=1000000 SEED=n
-	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -s tests/fuzz $(PYTEST_ARGS)
+fuzz: $(READY) ## hostile lines over decode and over the whole path, and hostile command lines: FUZZ_LINES=1000000 SEED=n
+	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) FUZZ_WORDS=2000 \
+		$(BIN)/python -m pytest -s tests/fuzz tests/store/test_any_words.py $(PYTEST_ARGS)
 
 differences: $(READY) ## every UPDATE of two RIS files, read from its bytes and from ExaBGP's JSON
 	EVERY=1 $(BIN)/python -m pytest -s tests/unit/test_exabgp_differences.py $(PYTEST_ARGS)

@@ -91,6 +91,13 @@ async def store(driver_of_store: Driver, mongodb_uri: str, database: str) -> Asy
 
 
 @pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither we nor the driver wait before they try a connection again that was closed: tests close many."""
+    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("pymongo.common.MIN_HEARTBEAT_INTERVAL", 0.02)
+
+
+@pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """A data directory that does not exist yet."""
     return tmp_path / "data"

@@ -58,20 +58,23 @@ def read_all(reader: SpoolReader) -> list[SpooledLine]:
 async def until(condition: Callable[[], Any], *, timeout: float = 120.0, what: str = "") -> Any:
     """Wait for a condition, plain or to be awaited, to hold, and return what it gave.
 
-    The time-out only ends what would never end: a loaded machine may take long.
+    The time-out only ends what would never end: a loaded machine may take long. What takes long to look at (a command
+    that is typed) is looked at less often.
 
     Raises:
         AssertionError: it did not hold in time.
     """
     deadline = time.monotonic() + timeout
     while True:
+        began = time.monotonic()
         found = condition()
         value = await found if isawaitable(found) else found
         if value:
             return value
-        if time.monotonic() > deadline:
+        ended = time.monotonic()
+        if ended > deadline:
             raise AssertionError(f"not within {timeout} s: {what or condition}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(max(0.05, ended - began))
 
 
 Named = tuple[str, int | None]

@@ -22,11 +22,12 @@ from tests.support import ROOT, SHARED, program
 OWN = ROOT / "collector/data/demo.mrt.gz"
 FILES = [OWN, SHARED / "mrt/updates.20160811.1600.gz", SHARED / "mrt/updates.et-header.2015.gz"]
 TOO_LONG_TO_SEARCH = {"updates.et-header.2015.gz"}
-MOST_HISTORIES = 10_000 if os.environ.get("WHOLE_TABLE") else 1_000
+WHOLE = bool(os.environ.get("WHOLE_TABLE"))
+MOST_HISTORIES = 10_000 if WHOLE else 300
 """Of a larger file, every so-manieth prefix is asked for; its documents are compared all the same."""
-MOST_RECORDS = None if os.environ.get("WHOLE_TABLE") else 18_000
-"""Of the whole table: it takes minutes, and `make test` has ten in all. `make whole-table` compares it to its end."""
-MOMENTS = 100
+MOST_RECORDS = None if WHOLE else 5_000
+"""Of each file: the whole takes minutes, and `make test` has ten in all. `make whole-table` compares it to its end."""
+MOMENTS = 100 if WHOLE else 30
 
 
 def by_bgpdump(file: Path, peers: list[PlannedPeer]) -> dict[str, list[Said]]:

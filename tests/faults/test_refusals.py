@@ -110,8 +110,7 @@ async def test_a_duplicate_that_is_not_named_is_looked_for(between: Proxy) -> No
         assert await store.insert("things", DOCUMENTS) == []
 
 
-@pytest.mark.parametrize("code", [2, 15, 10334, 17420])
-@pytest.mark.parametrize("places", [(0,), (6,), (2, 3), tuple(range(7))])
+@pytest.mark.parametrize(("code", "places"), [(2, (0,)), (15, (6,)), (10334, (2, 3)), (17420, tuple(range(7)))])
 async def test_a_command_that_is_refused_for_a_document_is_narrowed_down_to_it(
     between: Proxy, code: int, places: tuple[int, ...]
 ) -> None:
@@ -130,9 +129,8 @@ async def test_a_command_that_is_refused_for_a_document_is_narrowed_down_to_it(
 
 @pytest.mark.parametrize(("driver", "places"), [("pymongo", (2, 3)), ("pymongo", (0,)), ("motor", (6,))])
 async def test_a_connection_that_is_closed_for_a_document_is_narrowed_down_to_it(
-    between: Proxy, driver: Driver, places: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    between: Proxy, driver: Driver, places: tuple[int, ...], no_pauses: None
 ) -> None:
-    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
     documents = [{"_id": at, "text": "marked" if at in places else "good"} for at in range(7)]
     async with opened(between, driver, answer_ms=30_000) as store:
         await between.set(faults.closing_on_marked(b"marked"))
@@ -149,10 +147,9 @@ async def test_a_connection_that_is_closed_for_a_document_is_narrowed_down_to_it
 
 @pytest.mark.parametrize("works", [0, 1, 2])
 async def test_no_document_is_blamed_for_a_server_that_goes_while_it_is_tried(
-    between: Proxy, works: int, monkeypatch: pytest.MonkeyPatch
+    between: Proxy, works: int, no_pauses: None
 ) -> None:
     """It comes and goes: after some signs of life it takes no small document either."""
-    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
     closing, small = faults.closing_on_marked(b"marked"), 0
 
     async def fault(request: Message, forward: Forward) -> bytes:
@@ -174,10 +171,7 @@ async def test_no_document_is_blamed_for_a_server_that_goes_while_it_is_tried(
         assert [one async for one in store.find("things", {})] == [document]
 
 
-async def test_a_document_that_is_taken_after_some_tries_is_stored(
-    between: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
+async def test_a_document_that_is_taken_after_some_tries_is_stored(between: Proxy, no_pauses: None) -> None:
     left = 2
 
     async def fault(request: Message, forward: Forward) -> bytes:

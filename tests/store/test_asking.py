@@ -139,7 +139,7 @@ async def test_what_is_read_through_indexes_is_what_the_filters_let_through(stor
     }
     assert [entry.ts for entry in everything] == sorted(entry.ts for entry in everything)
     histories = {prefix: [one async for one in history(store, HistoryQuery(prefix))] for prefix in PREFIXES[:2]}
-    for filters in examples(40):
+    for filters in examples(25):
         assert await found(store, filters) == [entry for entry in everything if filters.matches(entry)], filters
         for prefix, whole in histories.items():
             asked = [one async for one in history(store, HistoryQuery(prefix, filters))]
@@ -403,7 +403,7 @@ async def test_the_newest_are_the_last_of_all(store: Store, tmp_path: Path) -> N
         ):
             whole = await found(store, asked)
             assert whole
-            for limit in (1, 7, len(whole), len(whole) + 1, 10**30):
+            for limit in (1, 7, len(whole), 10**30):
                 newest = [entry async for entry in search_newest(store, asked, limit)]
                 assert newest == whole[-limit:], (asked, limit)
 

@@ -56,7 +56,7 @@ async def in_pages(ask: Callable[[str | None], Answers[Any]], chance: random.Ran
     cursor = None
     while True:
         async with ask(cursor) as answers:
-            wanted = chance.randint(1, 9)
+            wanted = chance.randint(1, 20)
             page = []
             async for one in answers:
                 page.append(one)
@@ -97,7 +97,7 @@ async def test_pages_are_the_whole(asked: Archive, texts: dict[str, str | None])
     assert await in_pages(lambda after: asked.history(PREFIX, filters, after=after), chance) == await every(
         asked.history(PREFIX, filters)
     )
-    for options in ROUTES:
+    for options in ROUTES if not texts else ROUTES[1:2]:
         ask = partial(asked.rib, filters=filters, **options)
         assert await in_pages(partial(_after, ask), chance) == await every(ask()), options
 

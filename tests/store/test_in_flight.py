@@ -201,11 +201,10 @@ async def test_a_line_on_which_the_store_closes_the_connection_is_a_reject_and_n
     database: str,
     spool: Path,
     everywhere: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    no_pauses: None,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Everywhere: in the reject as well, which is stored without the message."""
-    monkeypatch.setattr("collector.store.writes.CLOSING_PAUSES", (0.0, 0.0))
     lines = some_lines(60)
     marked = [number for number, line in enumerate(lines) if b"10.7.0.0/16" in line or b"10.8.0.0/16" in line]
     mark = ["10.7.0.0/16", "10.8.0.0/16"]

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from collector.query.filters import Choice, Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib
@@ -54,18 +52,14 @@ async def answers(data_dir: Path, store: Store) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("traits", [SECANTUSDB, NARROW], ids=["SecantusDB's", "narrow"])
-async def test_answers_are_the_same_by_any_traits(
-    mongodb_uri: str, database: str, data_dir: Path, traits: Traits
-) -> None:
+async def test_answers_are_the_same_by_any_traits(mongodb_uri: str, database: str, data_dir: Path) -> None:
     async with AsIf.open(mongodb_uri, database=database) as store:
         await store.prepare()
         await archive(data_dir / "spool", store, *a_day(5))
         by_mongodb = await answers(data_dir, store)
-        store.of = traits
-        assert await answers(data_dir, store) == by_mongodb
         assert all(by_mongodb), "a question without an answer tells nothing"
+        for store.of in (SECANTUSDB, NARROW):
+            assert await answers(data_dir, store) == by_mongodb
         await rebuild(store, Rhythm(1, 20))
-        assert await answers(data_dir, store) == by_mongodb
-        store.of = MONGODB
-        assert await answers(data_dir, store) == by_mongodb
+        for store.of in (NARROW, MONGODB):
+            assert await answers(data_dir, store) == by_mongodb
