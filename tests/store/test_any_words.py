@@ -26,7 +26,7 @@ from tests.support import ROOT, Router
 DEMO = str(ROOT / "collector/data/demo.mrt.gz")
 HUGE = "9" * 5000
 PREFIX = "203.0.113.0/24"
-WORDS = int(os.environ.get("FUZZ_WORDS") or 60)
+EXAMPLES = int(os.environ.get("FUZZ_WORDS") or 60)
 """Command lines that are made up; `make fuzz` makes up more."""
 
 
@@ -212,7 +212,7 @@ def command_lines(draw: st.DrawFn) -> list[str]:
 
 
 @settings(
-    max_examples=WORDS,
+    max_examples=EXAMPLES,
     database=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
