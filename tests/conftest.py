@@ -18,8 +18,9 @@ from collector.store import embedded
 from collector.store.driver import Driver
 from collector.store.mongo import Store
 
-# How long a thing takes is never asserted: the machine may be loaded.
-settings.register_profile("patient", deadline=None)
+# How long a thing takes is never asserted: the machine may be loaded. Each run makes up other examples.
+settings.register_profile("patient", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=2000)  # `make fuzz`
 settings.load_profile("patient")
 
 NAMED = os.environ.get("MONGODB_URI", "").split()

@@ -2,7 +2,7 @@ import tracemalloc
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.query.verify import bitmap
@@ -23,7 +23,6 @@ def apart(ranges: list[range]) -> bool:
     return all(ranges) and all(before.stop < after.start for before, after in pairwise(ranges))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 200)), st.integers(0, 200), st.integers(0, 250))
 def test_as_a_set_would(given_numbers: list[int], start: int, end: int) -> None:
     bitmap, known = Numbers(), set[int]()
@@ -38,7 +37,6 @@ def test_as_a_set_would(given_numbers: list[int], start: int, end: int) -> None:
     assert apart(present)
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 99)))
 def test_a_long_run_with_holes(holes: set[int]) -> None:
     bitmap = Numbers()

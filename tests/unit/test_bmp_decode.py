@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId, encode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.bgp.messages import HEADER_LENGTH
@@ -254,7 +254,6 @@ def decode_whatever(raw: bytes) -> None:
         encode(to_document(found, place))
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_document_or_a_reject(raw: bytes) -> None:
     decode_whatever(raw)
@@ -264,7 +263,6 @@ def test_any_bytes_are_a_document_or_a_reject(raw: bytes) -> None:
         decode_whatever(record(bmp(kind, PEER.header(0, 0) + raw)))
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_change_of_a_message_is_a_document_or_a_reject(data: st.DataObject) -> None:
     whole = data.draw(

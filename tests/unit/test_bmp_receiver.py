@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import CollectorError
@@ -42,7 +42,6 @@ def connection() -> RouterConnection:
 STREAM = [initiation(), PEER.up(NOW), PEER.route(update("10.0.0.0/8"), time=NOW), PEER.down(time=NOW), termination()]
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, sum(map(len, STREAM)))))
 def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
     whole, taken, records = b"".join(STREAM), 0, []
@@ -56,7 +55,6 @@ def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
     assert feeding.end(NOW) == []
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_records_and_perhaps_a_fault(data: bytes) -> None:
     feeding = connection()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.bgp import messages as bgp
@@ -160,7 +160,6 @@ def test_fragments_are_put_together(tmp_path: Path) -> None:
     assert announced(read(capture(tmp_path, frames))) == ROUTES
 
 
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_what_is_doubled_and_late_changes_nothing(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -276,7 +275,6 @@ def test_what_is_no_capture_of_bgp_is_told(tmp_path: Path, content: bytes, cause
     assert raised.value.cure
 
 
-@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_mutated_capture_is_read_or_told(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     talk = conversation()

@@ -327,13 +327,12 @@ def play(events: list[Any], model: Model | None = None) -> Model:
 
 
 @example([("lose", [("come", PEERS[0], True)]), ("reload",), ("bogus", PEERS[0]), ("speak", PEERS[0], 1)])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(some_peers.flatmap(lambda some: events(some, without={"reload_by_hand"})))
 def test_any_interleaving_is_told_as_it_was(events: list[Any]) -> None:
     play(events)
 
 
-@settings(max_examples=100, deadline=None)
 @given(events(PEERS + OF_RANGE, without={*LOSSES, "bogus"}))
 def test_nothing_but_a_loss_is_a_gap(events: list[Any]) -> None:
     assert play(events).gaps == []

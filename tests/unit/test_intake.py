@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.spool.intake import Drop, Intake
@@ -59,7 +59,6 @@ class Disk:
             yield
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.tuples(

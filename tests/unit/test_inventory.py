@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.query.verify.inventory import Begin, Inventory, Owner, Times, find_begins
@@ -30,7 +30,6 @@ def test_peers_of_a_range_are_one_stream() -> None:
     assert inventory.stream(10, "192.0.2.1") == (1, "192.0.2.1")
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.integers(0, 300), st.integers(0, 50)),
     st.integers(0, 400),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.sources.ris_live import lines
@@ -128,7 +128,6 @@ def test_a_rejected_line_says_whose_it_is() -> None:
     assert counted(b"1.000000 nothing") is None
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -146,7 +145,6 @@ def test_no_value_is_an_error(value: Any, field: str, kind: str) -> None:
             counted(one)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 500), st.binary(max_size=3), st.integers(0, 3))
 def test_no_bytes_are_an_error(at: int, put: bytes, cut: int) -> None:
     one = line(**FIELDS)

@@ -10,7 +10,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.spool.reader import SpoolReader
@@ -93,7 +93,6 @@ class Model:
         self.writer.close()
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(steps, max_size=40), st.integers(1, 60))
 def test_each_line_once_in_order(sequence: list[tuple[str, object]], segment_bytes: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
