@@ -90,7 +90,6 @@ format: $(READY) ## let ruff rewrite the code
 	$(BIN)/ruff format $(CODE)
 
 lock: $(READY) ## pin what pyproject.toml asks for
-	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q pyproject.toml --all-extras --group dev --universal --generate-hashes --no-header -o requirements.lock
 
 clean: ## remove the environment and the demo's data
