@@ -20,7 +20,7 @@ from bgpledger.questions.entries import (
 )
 from bgpledger.questions.question import Context, Progress, Question, Time
 from bgpledger.questions.routes import DiffQuestion, RibBatchesQuestion, RibQuestion, TableQuestion
-from bgpledger.questions.summaries import IntentsQuestion, PeersQuestion, TopQuestion
+from bgpledger.questions.summaries import ConvergenceQuestion, IntentsQuestion, PeersQuestion, TopQuestion
 from collector.errors import StoreUnavailableError
 from collector.query.arguments import Say, check_family, parse_prefix, parse_time
 from collector.query.covered import check_moments, check_peers
@@ -193,6 +193,7 @@ class Archive:
     top = _asks(TopQuestion)
     peers = _asks(PeersQuestion)
     intents = _asks(IntentsQuestion)
+    convergence = _asks(ConvergenceQuestion)
 
     async def status(self) -> CollectorStatus:
         """How the collector on the data directory does, and its store."""

@@ -115,6 +115,22 @@ class TopEntry(QueryModel):
     announcements too, and those that were treated as withdrawals, which are not counted elsewhere."""
 
 
+class PeerConvergence(QueryModel):
+    """When a peer heard of what we announced, and when it was gone there."""
+
+    peer: Peer
+    collector: str | None = None
+    """The name of the collector that the peer speaks to."""
+    heard: Timestamp
+    """When it first announced the prefix after our order."""
+    heard_seconds: float
+    """Since the order."""
+    gone: Timestamp | None = None
+    """When it ceased to, for good, after our withdrawal; null while it has not, or nothing was withdrawn."""
+    gone_seconds: float | None = None
+    """Since the withdrawal was ordered."""
+
+
 class ActivitySample(QueryModel):
     """What was said in one of several spans of time that follow each other."""
 

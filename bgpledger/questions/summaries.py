@@ -10,7 +10,7 @@ from bgpledger.questions.question import Context, Question, Time, Watched
 from collector.query.arguments import parse_prefix, parse_time
 from collector.query.filters import EVERYTHING, Filter
 from schemas.intents import Intent
-from schemas.query import TopEntry
+from schemas.query import PeerConvergence, TopEntry
 from schemas.status import PeerStatus
 
 if TYPE_CHECKING:
@@ -84,4 +84,23 @@ class IntentsQuestion(Question[Intent]):
         from collector.query.intents import intents
 
         async for one in intents(context.store, prefix=self._asked, at=self._moment, ended=self.ended):
+            yield one
+
+
+@dataclass(eq=False, repr=False)
+class ConvergenceQuestion(Question[PeerConvergence]):
+    """When each peer heard of what an intent announced, and when it was gone there.
+
+    Args:
+        intent: its id.
+        deadline: in seconds.
+    """
+
+    intent: str
+
+    async def give(self, context: Context) -> AsyncGenerator[PeerConvergence, None]:
+        """What each peer said, in the order in which they first did."""
+        from collector.query.convergence import convergence
+
+        async for one in convergence(context.store, self.intent):
             yield one

@@ -310,6 +310,11 @@ class Telling:
             return
         heard = [self._heard(address, peer, nlri, route, ts) for nlri, route in announced.items()]
         if numbers := [number for number in heard if number is not None]:
+            entries = self._book.entries
+            # What it sends it has taken, though its answer may come behind that.
+            self._note(
+                "accepted", address, [one for one in numbers if entries[one].peers[address] == "pending"], ts, None
+            )
             self._note("sent", address, numbers, ts, None)
         wanted = self._held(address)[0]
         gone = []

@@ -50,6 +50,7 @@ _COMMANDS = {
     "announce": _Command("announce", "Announce prefixes to peers.", "announce_command"),
     "withdraw": _Command("announce", "Withdraw what is announced.", "withdraw_command"),
     "intents": _Command("intents", "What is announced, and what became of it."),
+    "convergence": _Command("convergence", "When peers heard of what was announced, and forgot it."),
     "peers": _Command("peers", "The state of each peer, and since when."),
     "status": _Command("status", "How the collector and its store do."),
     "shell": _Command(

@@ -14,7 +14,7 @@ from collector.present.layout import Layout, bold, terminal_width, text_width
 from collector.query.communities import communities_of
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.intents import Intent
-from schemas.query import FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
+from schemas.query import FoundEntry, HistoryEntry, LiveEntry, PeerConvergence, Route, RouteChange, TopEntry
 from schemas.scalars import spoken
 from schemas.status import CollectorStatus, Finding, PeerStatus, ReplayedPeer, SpoolSegment, Token, Verification
 
@@ -324,6 +324,15 @@ _COLUMNS: dict[type[BaseModel], Sequence[_Column]] = {
         _Column("source", lambda intent: intent.source),
         _Column("expires (UTC)", lambda intent: intent.expires),
         _Column("why", lambda intent: intent.why, folds=True),
+    ),
+    PeerConvergence: (
+        _Column("peer", lambda one: one.peer.name),
+        _Column("AS", lambda one: one.peer.asn, right=True),
+        _Column("collector", lambda one: one.collector),
+        _Column("heard (UTC)", lambda one: one.heard),
+        _Column("after s", lambda one: one.heard_seconds, right=True),
+        _Column("gone (UTC)", lambda one: one.gone),
+        _Column("after s", lambda one: one.gone_seconds, right=True),
     ),
     Token: (
         _Column("name", lambda token: token.name),

@@ -1,0 +1,29 @@
+"""`bgpledger convergence`: how long the world took to hear of what we announced, and to forget it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from collector.cli.options import FormatOfAnswers, with_settings
+
+
+@with_settings
+def command(
+    settings: Any,
+    intent: Annotated[str, typer.Argument(help="The id of an intent, as `intents` shows it.", metavar="ID")],
+    form: FormatOfAnswers = "table",
+) -> None:
+    """Show when each peer first announced an intent's prefix, and when it last ceased to, in seconds from our orders.
+
+    Of whoever speaks of the prefix in this archive, to other collectors as well.
+    """
+    import sys
+
+    from bgpledger.questions.summaries import ConvergenceQuestion
+    from collector.cli.run_query import answer
+    from schemas.query import PeerConvergence
+
+    if answer(settings, ConvergenceQuestion(intent), PeerConvergence, form):
+        sys.stderr.write("no peer has announced its prefix since it was ordered\n")

@@ -1,0 +1,65 @@
+"""How long the world took to hear of what we announced, and to forget it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
+
+from bson import ObjectId
+
+from collector.errors import UsageError
+from collector.query.filters import Filter
+from collector.query.history import HistoryQuery, history
+from collector.store.mongo import Store
+from schemas.documents import to_intent
+from schemas.intents import Intent
+from schemas.query import HistoryEntry, PeerConvergence
+
+_OVER = ("withdraw", "session_end")
+
+
+async def convergence(store: Store, key: str) -> AsyncIterator[PeerConvergence]:
+    """When each peer, of other collectors too, first announced an intent's prefix, and when it had ceased to.
+
+    Args:
+        store: the archive.
+        key: the intent's id.
+
+    Raises:
+        UsageError: there is no such intent.
+    """
+    found = [one async for one in store.find("intents", {"_id": ObjectId(key)})] if ObjectId.is_valid(key) else []
+    if not found:
+        raise UsageError(f"no intent has the id {key!r}", "see which there are: bgpledger intents --all")
+    intent = to_intent(found[0])
+    asked = HistoryQuery(intent.announcement.prefix, Filter(start=intent.created))
+    for one in converged(intent, [entry async for entry in history(store, asked)]):
+        yield one
+
+
+def converged(intent: Intent, entries: Iterable[HistoryEntry]) -> Iterator[PeerConvergence]:
+    """The same, of what was said of the prefix since the intent was ordered, oldest first."""
+    withdrawn = next((one.ts for one in intent.states if one.state in ("withdrawing", "expired")), None)
+    first: dict[tuple[str, str | None], HistoryEntry] = {}
+    last: dict[tuple[str, str | None], HistoryEntry] = {}
+    for entry in entries:
+        if entry.event in ("announce", *_OVER):
+            whose = entry.peer.name, entry.collector
+            last[whose] = entry
+            if entry.event == "announce":
+                first.setdefault(whose, entry)
+    for whose, entry in first.items():
+        end = last[whose]
+        gone = end.ts if withdrawn and end.event in _OVER and end.ts >= withdrawn else None
+        yield PeerConvergence(
+            peer=entry.peer,
+            collector=entry.collector,
+            heard=entry.ts,
+            heard_seconds=_seconds(intent.created, entry.ts),
+            gone=gone,
+            gone_seconds=_seconds(withdrawn, gone) if withdrawn and gone else None,
+        )
+
+
+def _seconds(since: datetime, until: datetime) -> float:
+    return round((until - since).total_seconds(), 3)
