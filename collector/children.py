@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import signal
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 
 def bound_to_us(command: Sequence[str]) -> list[str]:
@@ -22,6 +24,7 @@ def bound_to_us(command: Sequence[str]) -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
 
 
+_REAPING_SECONDS = 1.0
 _PASSED_ON = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_.*|TZ|TZDIR|TMPDIR|LD_.*|GLIBC_.*|MALLOC_.*|PYTHON.*|FAKETIME.*"
 )
@@ -34,6 +37,54 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     handed down long before, and nobody tells us the names of other programs' tokens.
     """
     return {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
+
+
+async def start_group(
+    command: str | Sequence[str],
+    told: Mapping[str, str] = MappingProxyType({}),
+    *,
+    stdin: int = DEVNULL,
+    stdout: int = DEVNULL,
+    stderr: int | None = DEVNULL,
+    limit: int = 2**16,
+) -> Process:
+    """Start somebody else's command in a process group of its own, without our secrets in its environment.
+
+    Args:
+        command: arguments, or a line for `/bin/sh`, which its author wrote for it.
+        told: what stands in its environment besides.
+        stdin: as for `subprocess`; nothing unless told, as for the other two.
+        stdout: where it writes to.
+        stderr: where its errors go; None: where ours do.
+        limit: bytes of a line that it may write.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else command
+    return await asyncio.create_subprocess_exec(
+        *bound_to_us(arguments),
+        env={**without_secrets(os.environ), **told},
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        limit=limit,
+        start_new_session=True,
+    )
+
+
+def end_group(process: Process, number: signal.Signals) -> None:
+    """Send a signal to all processes of its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+async def kill_group(process: Process) -> None:
+    """End all processes of its group at once, and wait until it has ended."""
+    end_group(process, signal.SIGKILL)
+    with suppress(TimeoutError):  # what has left the group may have its pipes open yet
+        async with asyncio.timeout(_REAPING_SECONDS):
+            await process.wait()
 
 
 async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Generic, Literal, TypeVar, get_args
 from collector.errors import UsageError
 from collector.query.attributes import Asked
 from collector.query.communities import communities_of
-from collector.query.patterns import as_path_pattern, community_pattern
+from collector.patterns import as_path_pattern, community_pattern
 from schemas.attributes import origins
 from schemas.message import Peer, Rib
 from schemas.query import HistoryEntry, Route

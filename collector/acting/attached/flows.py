@@ -1,0 +1,110 @@
+"""Flow specifications as ExaBGP's API has them: `flow route { match { destination P; .. } then { discard; } }`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collector.acting.attached.words import Words, quoted
+from schemas.intents import FlowAnnouncement
+
+_ONE: Mapping[str, str] = {
+    "destination": "destination",
+    "destination-ipv4": "destination",
+    "destination-ipv6": "destination",
+    "source": "source",
+    "source-ipv4": "source",
+    "source-ipv6": "source",
+}
+_SEVERAL: Mapping[str, str] = {
+    "protocol": "protocols",
+    "next-header": "protocols",
+    "port": "ports",
+    "destination-port": "destination_ports",
+    "source-port": "source_ports",
+    "icmp-type": "icmp_types",
+    "icmp-code": "icmp_codes",
+    "tcp-flags": "tcp_flags",
+    "packet-length": "packet_lengths",
+    "dscp": "dscp",
+    "traffic-class": "dscp",
+    "fragment": "fragments",
+    "flow-label": "flow_labels",
+}
+_COMMUNITIES: Mapping[str, str] = {
+    "community": "communities",
+    "large-community": "large_communities",
+    "extended-community": "extended_communities",
+}
+_DONE = True
+_ANY = {"discard": _DONE}
+
+
+def read_flow(words: Words, *, announces: bool) -> FlowAnnouncement:
+    """The flow specification whose braces come next.
+
+    Args:
+        words: what is left of the line.
+        announces: whether it has to say what is done; of one that is withdrawn that does not matter.
+
+    Raises:
+        ValueError: it is none, or has what we do not take.
+    """
+    words.expect("{")
+    match: dict[str, Any] = {}
+    then: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    while not words.skip("}"):
+        part = words.take("match or then")
+        words.expect("{")
+        while not words.skip("}"):
+            if part == "match":
+                _component(words, match)
+            elif part == "then":
+                _action(words, then, more)
+            else:
+                raise ValueError(f"{quoted(part)} is not taken here: match and then are")
+            words.skip(";")
+        words.skip(";")
+    return FlowAnnouncement.model_validate({"match": match, "then": then if announces else then or _ANY, **more})
+
+
+def _component(words: Words, match: dict[str, Any]) -> None:
+    keyword = words.take("a component")
+    if keyword in _ONE:
+        _put(match, _ONE[keyword], keyword, words.take("a prefix"))
+    elif keyword in _SEVERAL:
+        _put(match, _SEVERAL[keyword], keyword, words.some("a value"))
+    else:
+        raise ValueError(f"{quoted(keyword)} is not taken here: of components {', '.join((*_ONE, *_SEVERAL))} are")
+
+
+def _action(words: Words, then: dict[str, Any], more: dict[str, Any]) -> None:
+    keyword = words.take("an action")
+    if keyword == "discard":
+        _put(then, "discard", keyword, _DONE)
+    elif keyword == "rate-limit":
+        rate = words.take("bytes a second")
+        _put(then, *(("discard", keyword, _DONE) if rate == "0" else ("rate_bytes", keyword, rate)))
+    elif keyword == "redirect":
+        _put(then, "redirect", keyword, words.take("a route target"))
+    elif keyword == "mark":
+        _put(then, "mark", keyword, words.take("a DSCP"))
+    elif keyword == "action":
+        what = words.take("an action")
+        if what != "sample":
+            raise ValueError(f"action {quoted(what)} is not taken here: sample is")
+        _put(then, "sample", keyword, _DONE)
+    elif keyword in _COMMUNITIES:
+        _put(more, _COMMUNITIES[keyword], keyword, words.some("a community"))
+    else:
+        raise ValueError(
+            f"{quoted(keyword)} is not taken here: of actions discard, rate-limit, redirect, mark, action sample and "
+            f"{', '.join(_COMMUNITIES)} are"
+        )
+
+
+def _put(found: dict[str, Any], field: str, keyword: str, value: Any) -> None:
+    if field in found:
+        raise ValueError(f"{keyword} stands there twice")
+    found[field] = value

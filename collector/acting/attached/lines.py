@@ -1,0 +1,161 @@
+"""What an attached command prints, read strictly: commands of ExaBGP's API, and nothing else (text form, 5.0).
+
+Nothing of a line goes on to ExaBGP. What it says is put into the models of `schemas.intents`, which check it, and of
+which the commands for ExaBGP are written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from collector.acting.attached.flows import read_flow
+from collector.acting.attached.words import Words, quoted, to_words
+from schemas.intents import FlowAnnouncement, RouteAnnouncement
+from schemas.scalars import normalise_address
+
+
+class Said(NamedTuple):
+    """What one command asks for."""
+
+    announces: bool
+    """False: these are withdrawn, whatever their attributes."""
+    announcements: tuple[RouteAnnouncement | FlowAnnouncement, ...]
+    peers: tuple[str, ...]
+    """Addresses; none: all peers."""
+
+
+class CommandError(ValueError):
+    """A line that is no command that we take, and why."""
+
+
+def read_command(line: str) -> Said:
+    """What a line asks for.
+
+    Raises:
+        CommandError: it is no command, or not one that we take.
+    """
+    line = line.replace("\t", " ")
+    if not (line.isascii() and line.isprintable()):
+        raise CommandError("it has characters that no command has")
+    words = to_words(line)
+    try:
+        peers = _neighbors(words)
+        verb = words.take("announce or withdraw")
+        if verb not in ("announce", "withdraw"):
+            raise ValueError(f"{quoted(verb)} is not taken here: only announce and withdraw are")  # noqa: TRY301
+        announcements = _routes(words, announces=verb == "announce")
+        words.end()
+    except ValidationError as error:
+        raise CommandError(_first(error)) from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    return Said(verb == "announce", announcements, peers)
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in found["loc"] if part not in ("route", "flow"))
+    said = found["msg"].removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
+
+
+def _neighbors(words: Words) -> tuple[str, ...]:
+    """Addresses of the peers that a command is for; none stands for all."""
+    found: list[str] = []
+    every = False
+    while words.skip("neighbor"):
+        address = words.take("the address of a neighbor")
+        if address == "*":
+            every = True
+        else:
+            found.append(normalise_address(address))
+        if words.next in _SELECTORS:
+            raise ValueError(f"{quoted(words.next)} is not taken here: name neighbors by their addresses")
+        if not words.skip(","):
+            break
+    return () if every else tuple(dict.fromkeys(found))
+
+
+_SELECTORS = ("local-ip", "local-as", "peer-as", "router-id", "family-allowed")
+
+
+def _routes(words: Words, *, announces: bool) -> tuple[RouteAnnouncement | FlowAnnouncement, ...]:
+    kind = words.take("what: route, ipv4 unicast, ipv6 unicast, attributes or flow route")
+    if kind == "route":
+        return (_route(words.take("a prefix"), _attributes(words)),)
+    if kind in ("ipv4", "ipv6"):
+        if not words.skip("unicast"):
+            raise ValueError(f"{kind} {quoted(words.next)} is not taken here: unicast is")
+        prefix = words.take("a prefix")
+        if (":" in prefix) != (kind == "ipv6"):
+            raise ValueError(f"{quoted(prefix)} is not of {kind}")
+        return (_route(prefix, _attributes(words)),)
+    if kind in ("attribute", "attributes"):
+        shared = _attributes(words)
+        if not words.skip("nlri"):
+            raise ValueError("nlri and prefixes have to follow the attributes")
+        return tuple(_route(prefix, shared) for prefix in words.rest("a prefix"))
+    if kind == "flow":
+        words.skip("route")
+        return (read_flow(words, announces=announces),)
+    raise ValueError(f"{quoted(kind)} is not taken here: route, ipv4 and ipv6 unicast, attributes and flow route are")
+
+
+def _route(prefix: str, attributes: Mapping[str, Any]) -> RouteAnnouncement:
+    if "/" not in prefix:  # a host's, as ExaBGP takes it
+        prefix = f"{prefix}/{128 if ':' in prefix else 32}"
+    return RouteAnnouncement.model_validate({"prefix": prefix, **attributes})
+
+
+def _attributes(words: Words) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    while words.next and words.next != "nlri":
+        keyword = words.take("an attribute")
+        if keyword not in _ATTRIBUTES:
+            raise ValueError(f"{quoted(keyword)} is not taken here: of attributes {', '.join(_ATTRIBUTES)} are")
+        field, read = _ATTRIBUTES[keyword]
+        if field in found:
+            raise ValueError(f"{keyword} stands there twice")
+        found[field] = read(words)
+    return found
+
+
+def _one(words: Words) -> str:
+    return words.take("a value")
+
+
+def _number(words: Words) -> int:
+    text = words.take("a number")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10):
+        raise ValueError(f"{quoted(text)} is not a number")
+    return int(text)
+
+
+def _some(words: Words) -> Sequence[str]:
+    return words.some("a value")
+
+
+def _extended(words: Words) -> Sequence[str]:
+    """Two numbers alone are a route target."""
+    return [f"target:{one}" if one.count(":") == 1 else one for one in words.some("a community")]
+
+
+def _next_hop(words: Words) -> str:
+    text = words.take("a next hop")
+    return "self" if text.lower() == "self" else text
+
+
+_ATTRIBUTES: Mapping[str, tuple[str, Callable[[Words], Any]]] = {
+    "next-hop": ("next_hop", _next_hop),
+    "origin": ("origin", lambda words: _one(words).lower()),
+    "med": ("med", _number),
+    "local-preference": ("local_pref", _number),
+    "as-path": ("as_path", _some),
+    "community": ("communities", _some),
+    "large-community": ("large_communities", _some),
+    "extended-community": ("extended_communities", _extended),
+}
+"""ExaBGP's keywords, the field that each stands for, and how it is read."""

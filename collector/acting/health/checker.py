@@ -1,0 +1,118 @@
+"""Looks at one service again and again, and orders what follows from what is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from collector.acting.health import command, dns, http, tcp
+from collector.acting.health.looks import Look
+from collector.acting.health.ordering import wish
+from collector.acting.health.states import DECIDED, PENDING, Standing, State, after
+from collector.acting.wishes import Wishes
+from collector.children import kill_group, start_group
+from collector.errors import BgpledgerError
+from collector.settings.checks import CheckSettings
+from collector.settings.values import split_endpoint
+
+log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 60.0
+"""How long what was refused is not ordered again, unless the state changes: each refusal is an entry of the audit."""
+
+
+class Checker:
+    """A service that is looked at.
+
+    Args:
+        check: what is looked at, how often, and what is announced of it.
+        wishes: takes its orders.
+    """
+
+    def __init__(self, check: CheckSettings, wishes: Wishes) -> None:
+        self._check = check
+        self._wishes = wishes
+        self._standing = Standing()
+        self._not_before = 0.0
+
+    async def run(self) -> None:
+        """Look until this is cancelled; with `interval = 0` until it is known how the service is."""
+        while True:
+            await self._once()
+            if self._standing.state in PENDING:
+                await asyncio.sleep(self._check.fast_interval)
+            elif self._check.interval:
+                await asyncio.sleep(self._check.interval)
+            else:
+                self._standing = Standing(State.END)
+                return
+
+    async def leave(self) -> None:
+        """What is to be done when nobody looks any more (`on_exit`)."""
+        if self._check.on_exit == "withdraw" and self._standing.state is not State.END:
+            self._standing = Standing(State.EXIT)
+            await self._order("nobody looks any more")
+
+    async def _once(self) -> None:
+        check, before = self._check, self._standing
+        disabled = check.disable is not None and check.disable.exists()
+        look = Look(well=True, seen=f"{check.disable} is there") if disabled else await look_at(check)
+        self._standing = after(before, well=look.well, disabled=disabled, rise=check.rise, fall=check.fall)
+        state = self._standing.state
+        if state is not before.state:
+            log.info("%s: %s, was %s: %s", check.source, state, before.state, look.seen)
+            await self._run_hooks(state)
+            self._not_before = 0.0
+        is_due = state is not before.state or not check.debounce
+        if state in DECIDED and is_due and asyncio.get_running_loop().time() >= self._not_before:
+            await self._order(look.seen)
+
+    async def _order(self, seen: str) -> None:
+        try:
+            await self._wishes.act(wish(self._check, self._standing.state, seen))
+        except BgpledgerError as error:
+            log.error("%s: %s (cure: %s)", self._check.source, error.cause, error.cure)
+            self._not_before = asyncio.get_running_loop().time() + REFUSED_SECONDS
+
+    async def _run_hooks(self, state: State) -> None:
+        check = self._check
+        own = {
+            State.UP: check.up_execute,
+            State.DOWN: check.down_execute,
+            State.DISABLED: check.disabled_execute,
+        }
+        for hook in (*own.get(state, ()), *check.execute):
+            await self._run_hook(hook, state)
+
+    async def _run_hook(self, hook: str | Sequence[str], state: State) -> None:
+        try:
+            process = await start_group(hook, {"STATE": state})
+        except OSError as error:
+            log.warning("%s: %s cannot be started: %s", self._check.source, hook, error.strerror)
+            return
+        try:
+            async with asyncio.timeout(self._check.timeout):
+                await process.wait()
+        except TimeoutError:
+            log.warning("%s: %s took more than %g s", self._check.source, hook, self._check.timeout)
+        finally:
+            if process.returncode is None:
+                await kill_group(process)
+
+
+async def look_at(check: CheckSettings) -> Look:
+    """Look at a service once, in the way and within the time that it says."""
+    try:
+        async with asyncio.timeout(check.timeout):
+            if check.http is not None:
+                return await http.look(check.http, check.http_host)
+            if check.tcp is not None:
+                return await tcp.look(*split_endpoint(check.tcp))
+            if check.dns is not None:
+                return await dns.look(*split_endpoint(check.dns.server), check.dns.name, check.dns.type)
+            if check.command is not None:
+                return await command.look(check.command)
+    except TimeoutError:
+        return Look(well=False, seen=f"timed out after {check.timeout:g} s")
+    return Look(well=True, seen="nothing is looked at")

@@ -1,0 +1,43 @@
+"""Looking at a service by a command, as ExaBGP's `healthcheck` does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import Sequence
+
+from collector.acting.health.looks import Look, shown
+from collector.children import kill_group, start_group
+
+_KEPT_BYTES = 4096
+
+
+async def look(command: str | Sequence[str]) -> Look:
+    """Whether a command ends with status 0. When the task is cancelled, all processes of its group are killed.
+
+    Args:
+        command: arguments, or a line for `/bin/sh`.
+    """
+    try:
+        process = await start_group(command, stdout=PIPE, stderr=STDOUT)
+    except OSError as error:
+        return Look(well=False, seen=f"cannot be started: {os.strerror(error.errno or 0).lower()}")
+    try:
+        said = await _beginning(process)
+        status = await process.wait()
+    except asyncio.CancelledError:
+        await kill_group(process)
+        raise
+    seen = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    line = shown(said.decode("utf-8", "replace"))
+    return Look(well=status == 0, seen=f"{seen}: {line}" if line else seen)
+
+
+async def _beginning(process: Process) -> bytes:
+    """The first bytes that it writes; all else is read, that it may go on, and forgotten."""
+    assert process.stdout is not None  # noqa: S101  # it is a pipe
+    kept = b""
+    while chunk := await process.stdout.read(65_536):
+        kept += chunk[: _KEPT_BYTES - len(kept)]
+    return kept

@@ -1,0 +1,103 @@
+"""Looking at a name server by asking it one question over UDP (RFC 1035 4.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import struct
+
+from collector.acting.health.looks import Look, unwell
+
+TYPES = {
+    "A": 1,
+    "NS": 2,
+    "CNAME": 5,
+    "SOA": 6,
+    "PTR": 12,
+    "MX": 15,
+    "TXT": 16,
+    "AAAA": 28,
+    "SRV": 33,
+}
+"""Types of records that can be asked for, and their numbers."""
+
+_RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+_HEADER = struct.Struct(">6H")
+_IS_ANSWER, _IS_CUT, _WANTS_RECURSION = 0x8000, 0x0200, 0x0100
+_INTERNET = 1
+
+
+async def look(address: str, port: int, name: str, kind: str) -> Look:
+    """Ask for the records of a name. NOERROR with at least one is well.
+
+    An answer that was cut (TC, RFC 1035 4.2.1) is well too: the server had more to say than fits.
+
+    Args:
+        address: the name server's.
+        port: its port.
+        name: a domain name, with or without the dot at its end.
+        kind: one of `TYPES`.
+    """
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[Look] = loop.create_future()
+    asked = query(secrets.randbelow(1 << 16), name, kind)
+    try:
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Answers(asked, answered), remote_addr=(address, port)
+        )
+    except OSError as error:
+        return unwell(error)
+    try:
+        transport.sendto(asked)
+        return await answered
+    finally:
+        transport.close()
+
+
+def query(number: int, name: str, kind: str) -> bytes:
+    """The bytes of a question.
+
+    Raises:
+        ValueError: the name is none: a label is empty, longer than 63 bytes, or all of them longer than 255.
+    """
+    labels = [label.encode("ascii") for label in name.removesuffix(".").split(".")] if name != "." else []
+    if not all(0 < len(label) < 64 for label in labels):
+        raise ValueError(f"{name[:60]!r} is not a domain name")
+    spelt = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    if len(spelt) > 255:
+        raise ValueError(f"{name[:60]!r} is not a domain name")
+    return _HEADER.pack(number, _WANTS_RECURSION, 1, 0, 0, 0) + spelt + struct.pack(">HH", TYPES[kind], _INTERNET)
+
+
+def read(asked: bytes, said: bytes) -> Look | None:
+    """What an answer says; None for one that is not to this question."""
+    if len(said) < _HEADER.size:
+        return None
+    number, flags, questions, answers, _, _ = _HEADER.unpack_from(said)
+    question = asked[_HEADER.size :]
+    repeated = said[_HEADER.size : _HEADER.size + len(question)]
+    is_ours = number == _HEADER.unpack_from(asked)[0] and flags & _IS_ANSWER
+    # A server that cannot read a question need not repeat it.
+    if not is_ours or (questions and repeated.lower() != question.lower()):
+        return None
+    code = flags & 0xF
+    seen = _RCODES.get(code, f"RCODE {code}")
+    if code:
+        return Look(well=False, seen=seen)
+    if flags & _IS_CUT:
+        return Look(well=True, seen=f"{seen}, cut")
+    return Look(well=answers > 0, seen=f"{seen}, {answers} record{'' if answers == 1 else 's'}")
+
+
+class _Answers(asyncio.DatagramProtocol):
+    def __init__(self, asked: bytes, answered: asyncio.Future[Look]) -> None:
+        self._asked = asked
+        self._answered = answered
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:  # noqa: ARG002
+        if (found := read(self._asked, data)) is not None and not self._answered.done():
+            self._answered.set_result(found)
+
+    def error_received(self, exc: Exception) -> None:
+        if isinstance(exc, OSError) and not self._answered.done():
+            self._answered.set_result(unwell(exc))

@@ -1,0 +1,63 @@
+"""Looking at a service by asking it over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from urllib.parse import urlsplit
+
+from collector.acting.health.looks import Look, shown, unwell
+
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\r|\n)")
+
+
+async def look(url: str, host: str | None) -> Look:
+    """Ask with GET. A status from 200 to 399 is well, as for `curl --fail`; redirects are not followed.
+
+    Only the status line is read: a service that never ends its answer is none that hangs.
+
+    Args:
+        url: `http://ADDRESS[:PORT]/PATH`, or `https`.
+        host: the name to ask for, and that the certificate has to have; None: the address of the URL.
+    """
+    try:
+        return _read(await _ask(url, host))
+    except ssl.SSLCertVerificationError as error:
+        return Look(well=False, seen=f"certificate: {shown(error.verify_message)}")
+    except ssl.SSLError as error:
+        return Look(well=False, seen=f"TLS: {shown(error.reason or 'broken off')}")
+    except OSError as error:
+        return unwell(error)
+    except ValueError:
+        return Look(well=False, seen="the answer is not HTTP")  # a line beyond any length
+
+
+async def _ask(url: str, host: str | None) -> bytes:
+    """The first line of the answer."""
+    parts = urlsplit(url)
+    address = parts.hostname or ""
+    encrypted = parts.scheme == "https"
+    reader, writer = await asyncio.open_connection(
+        address,
+        parts.port or (443 if encrypted else 80),
+        ssl=ssl.create_default_context() if encrypted else None,
+        server_hostname=(host or address) if encrypted else None,
+    )
+    try:
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        head = (f"GET {path} HTTP/1.1", f"Host: {host or parts.netloc}", "User-Agent: bgpledger", "Connection: close")
+        writer.write("\r\n".join((*head, "", "")).encode("ascii"))
+        return await reader.readline()
+    finally:
+        writer.close()
+
+
+def _read(line: bytes) -> Look:
+    if not line:
+        return Look(well=False, seen="connection closed without an answer")
+    found = _STATUS.match(line)
+    if not found:
+        return Look(well=False, seen="the answer is not HTTP")
+    status = int(found[1])
+    return Look(well=200 <= status < 400, seen=f"HTTP {status}")

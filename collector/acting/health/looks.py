@@ -1,0 +1,28 @@
+"""What one look at a service gives."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+_LONGEST = 160
+
+
+class Look(NamedTuple):
+    """Whether a service is well, and what was seen of it."""
+
+    well: bool
+    seen: str
+    """One line of text that can be printed, such as `HTTP 503`."""
+
+
+def unwell(error: OSError) -> Look:
+    """A service that cannot be reached."""
+    # asyncio's errors have sentences of its own, with the address that everybody knows.
+    return Look(well=False, seen=os.strerror(error.errno).lower() if error.errno else shown(str(error)))
+
+
+def shown(text: str) -> str:
+    """The first line of what somebody else wrote, as far as it can be printed."""
+    line = next((line for line in text.splitlines() if line.strip()), "").strip()
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:_LONGEST]

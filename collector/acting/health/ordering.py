@@ -1,0 +1,47 @@
+"""What is to be announced of a service that is held to be up, down or disabled: as ExaBGP's `healthcheck` says it."""
+
+from __future__ import annotations
+
+from collector.acting.health.states import State
+from collector.settings.checks import CheckSettings
+from schemas.intents import Order, RouteAnnouncement, Withdrawal
+
+
+def wish(check: CheckSettings, state: State, seen: str) -> Order | Withdrawal:
+    """What a check wants in a state that is decided, or on its way out.
+
+    Args:
+        check: what is looked at.
+        state: UP, DOWN, DISABLED or EXIT.
+        seen: what was seen of it, for those who read why.
+    """
+    why = f"{state}: {seen}"
+    if state is State.EXIT or (check.withdraw_on_down and state is not State.UP):
+        return Withdrawal(who=check.source, why=why, source=check.source, of=check.source, prefixes=check.ip)
+    announcements = tuple(_announcement(check, state, at) for at in range(len(check.ip)))
+    return Order(
+        who=check.source,
+        why=why,
+        source=check.source,
+        announcements=announcements,
+        peers=check.peers,
+        group=check.group,
+    )
+
+
+def _announcement(check: CheckSettings, state: State, at: int) -> RouteAnnouncement:
+    metric, as_path, community = {
+        State.UP: (check.up_metric, check.up_as_path, check.community),
+        State.DOWN: (check.down_metric, check.down_as_path, check.disabled_community or check.community),
+        State.DISABLED: (check.disabled_metric, check.disabled_as_path, check.disabled_community or check.community),
+    }[state]
+    return RouteAnnouncement(
+        prefix=check.ip[at],
+        next_hop=check.next_hop,
+        med=metric + at * check.increase,
+        local_pref=check.local_preference,
+        as_path=check.as_path if as_path is None else as_path,
+        communities=community,
+        large_communities=check.large_community,
+        extended_communities=check.extended_community,
+    )

@@ -1,0 +1,95 @@
+"""`[[policies]]`: rules for what peers are told, one after the other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+
+from collector.errors import UsageError
+from collector.settings import values
+from collector.settings.checks import OrderingName, PeerAddresses, one_or_more
+from collector.settings.section import SettingsError, SettingsSection
+from schemas.intents import Community, LargeCommunity, WrittenExtendedCommunity
+from schemas.prefix_ranges import WrittenPrefixRange
+from schemas.scalars import Address, Uint32
+
+AnnouncedFamily = Literal["ipv4 unicast", "ipv6 unicast", "ipv4 flow", "ipv6 flow"]
+
+
+def _as_path(text: str) -> str:
+    from collector.patterns import as_path_pattern  # RE2 takes its time, and most configurations have none
+
+    try:
+        as_path_pattern(text)
+    except UsageError as error:
+        raise ValueError(f"{error.cause}: {error.cure}") from None
+    return text
+
+
+def _any_community(text: str) -> str:
+    if text.strip().lower().startswith(("target:", "origin:", "0x")):
+        return _EXTENDED.validate_python(text)
+    return (_LARGE if text.count(":") == 2 else _STANDARD).validate_python(text)
+
+
+_STANDARD, _LARGE, _EXTENDED = map(TypeAdapter[str], (Community, LargeCommunity, WrittenExtendedCommunity))
+AnyCommunity = Annotated[str, AfterValidator(_any_community)]
+"""A standard, large or extended community."""
+PrefixRanges = Annotated[tuple[WrittenPrefixRange, ...], one_or_more, Field(max_length=1000)]
+AnyCommunities = Annotated[tuple[AnyCommunity, ...], one_or_more, Field(max_length=100)]
+
+
+class PolicySettings(SettingsSection):
+    """A rule: what it is for, what it looks for, and what it does to that."""
+
+    name: OrderingName = Field(description="letters, digits, blanks and ._:/-: how answers call the rule")
+    peers: PeerAddresses = Field((), description="addresses of the peers that it is for; without, all")
+    group: values.Name | None = Field(None, description="in place of peers: those that have this group")
+
+    prefixes: PrefixRanges = Field(
+        (), description='any of these, with operators of RFC 2622: ["203.0.113.0/24^+", "198.51.100.0/24"]'
+    )
+    communities: AnyCommunities = Field((), description='any of these communities: ["64512:1", "64512:1:1"]')
+    as_path: Annotated[str, Field(max_length=500), AfterValidator(_as_path)] | None = Field(
+        None, description="an expression of RE2 for the AS path behind ours; _ is Cisco's, ^$ is our own routes"
+    )
+    family: AnnouncedFamily | None = Field(None, description="ipv4 unicast, ipv6 unicast, ipv4 flow or ipv6 flow")
+
+    reject: bool = Field(default=False, description="true: the peer is not told; no rule behind this one counts")
+    set_communities: AnyCommunities | None = Field(
+        None, description="the only ones, of all kinds, that it goes out with"
+    )
+    remove_communities: AnyCommunities = Field((), description="those that it goes out without")
+    add_communities: AnyCommunities = Field((), description="those that it goes out with besides")
+    med: Uint32 | None = Field(None, description="its MED, 0 to 4294967295")
+    local_preference: Uint32 | None = Field(
+        None, description="its LOCAL_PREF, 0 to 4294967295; of peers of our own AS alone"
+    )
+    prepend: Annotated[int, Field(ge=0, le=20)] = Field(
+        0, description="how many times more our AS stands in front, 0 to 20"
+    )
+    next_hop: Literal["self"] | Address | None = Field(None, description='its next hop: an address, or "self"')
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PolicySettings:
+        if self.peers and self.group:
+            raise SettingsError("group", "stands beside peers", "keep one of them")
+        acts = self.model_fields_set & {
+            "set_communities",
+            "remove_communities",
+            "add_communities",
+            "med",
+            "local_preference",
+            "prepend",
+            "next_hop",
+        }
+        if self.reject and acts:
+            raise SettingsError(min(acts), "stands beside reject", "keep one of them")
+        if not self.reject and not acts:
+            raise SettingsError("reject", "is not there, nor anything else that the rule would do", "say what it does")
+        if self.next_hop not in (None, "self"):
+            family = "ipv6 unicast" if ":" in str(self.next_hop) else "ipv4 unicast"
+            if self.family != family:
+                raise SettingsError("family", f"is not that of next_hop {self.next_hop}", f'give family = "{family}"')
+        return self

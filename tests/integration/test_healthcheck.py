@@ -1,0 +1,184 @@
+"""ExaBGP's own `healthcheck` as the judge of ours: the same looks have to lead to the same announcements."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.acting.attached.lines import Said, read_command
+from collector.acting.health.ordering import wish
+from collector.acting.health.states import DECIDED, Standing, State, after
+from collector.settings.checks import CheckSettings
+from schemas.intents import Order
+
+BASE = {"name": "www", "ip": "203.0.113.1/32, 203.0.113.2/32", "interval": 0.001, "fast_interval": 0.001}
+CHECKS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "at once": {"rise": 1, "fall": 1, "up_metric": 7, "down_metric": 70, "disabled_metric": 700, "increase": 10},
+    "withdrawn": {
+        "rise": 2,
+        "fall": 1,
+        "withdraw_on_down": True,
+        "next_hop": "192.0.2.1",
+        "local_preference": 200,
+        "community": "64512:1, 64512:2",
+        "large_community": "64512:1:1",
+        "peers": "192.0.2.9, 2001:db8::9",
+    },
+    "attributes": {
+        "rise": 1,
+        "fall": 2,
+        "community": "64512:1",
+        "disabled_community": "64512:9",
+        "extended_community": "target:64512:1",
+        "as_path": "64513 64514",
+        "down_as_path": "64513 64513 64514",
+    },
+}
+
+
+def options(check: dict[str, Any]) -> Iterator[str]:
+    """The same for ExaBGP's."""
+    for key, value in {**BASE, **check}.items():
+        option = f"--{key.replace('_', '-')}"
+        if key == "peers":
+            yield from (f"--neighbor={peer.strip()}" for peer in value.split(","))
+        elif key == "ip":
+            yield from (f"--ip={prefix.strip()}" for prefix in value.split(","))
+        elif key in ("withdraw_on_down", "debounce"):
+            yield option
+        else:
+            yield f"{option}={str(value).replace(',', '')}"
+
+
+class Judge:
+    """ExaBGP's `healthcheck`, told what each of its looks finds, and answered as ExaBGP would."""
+
+    def __init__(self, process: subprocess.Popen[str], told: Path, disable: Path, lines: int) -> None:
+        self._process = process
+        self._told = told
+        self._disable = disable
+        self._lines = lines
+
+    def look(self, look: str, next_look: str | None) -> None:
+        """Let the look that it has begun find this."""
+        if look == "disabled":
+            return  # it does not look
+        told = self._await_command()
+        self.prepare(next_look)
+        os.write(told, f"{int(look == 'unwell')}\n".encode())
+        os.close(told)
+
+    def _await_command(self) -> int:
+        """Its next command, waiting for us."""
+        while True:
+            try:
+                return os.open(self._told, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                assert error.errno == errno.ENXIO  # nobody reads yet
+                assert self._process.poll() is None
+            time.sleep(0.002)
+
+    def prepare(self, next_look: str | None) -> None:
+        if next_look == "disabled":
+            self._disable.touch()
+        else:
+            self._disable.unlink(missing_ok=True)
+
+    def said(self, next_look: str | None) -> list[Said]:
+        """What it prints now: as many lines as it has prefixes."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        found = []
+        for at in range(self._lines):
+            found.append(read_command(self._process.stdout.readline().rstrip("\n")))
+            if at == self._lines - 1:
+                self.prepare(next_look)
+            self._process.stdin.write("done\n")
+            self._process.stdin.flush()
+        return found
+
+
+@contextmanager
+def judging(directory: Path, check: dict[str, Any], first: str) -> Iterator[Judge]:
+    told, disable = directory / "told", directory / "disable"
+    os.mkfifo(told)
+    if first == "disabled":
+        disable.touch()
+    command = [
+        sys.executable,
+        "-m",
+        "exabgp",
+        "healthcheck",
+        "--no-syslog",
+        "--silent",
+        "--no-ip-setup",
+        "--timeout=600",
+    ]
+    command += [f"--command=read found < {told}; exit $found", f"--disable={disable}", *options(check)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Judge(process, told, disable, len(settings(check).ip))
+        finally:
+            process.kill()
+            with suppress(OSError):  # nobody reads: its last command has ended
+                os.close(os.open(told, os.O_WRONLY | os.O_NONBLOCK))
+
+
+def settings(check: dict[str, Any]) -> CheckSettings:
+    return CheckSettings.model_validate({**BASE, **check})
+
+
+def ours(check: CheckSettings, state: State) -> list[tuple[bool, Any, tuple[str, ...]]]:
+    """What we want in a state, one prefix after the other."""
+    wanted = wish(check, state, "as it was told")
+    if isinstance(wanted, Order):
+        return [(True, announcement, wanted.peers) for announcement in wanted.announcements]
+    return [(False, prefix, check.peers) for prefix in wanted.prefixes]
+
+
+def theirs(said: Sequence[Said]) -> list[tuple[bool, Any, tuple[str, ...]]]:
+    return [
+        (one.announces, one.announcements[0] if one.announces else one.announcements[0].nlri, one.peers) for one in said
+    ]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("debounce", [False, True])
+def test_the_same_looks_lead_to_the_same_announcements(name: str, debounce: bool, tmp_path: Path) -> None:
+    check = {**CHECKS[name], **({"debounce": True} if debounce else {})}
+    chosen = random.Random(name)
+    # Nothing tells how often it finds itself disabled when it does not say so each time.
+    kinds = ["well", "unwell"] if debounce else ["well", "unwell", "disabled"]
+    looks = [look for _ in range(10) for look in [chosen.choice(kinds)] * chosen.randint(1, 4)]
+    held = settings(check)
+    said: list[State] = []
+    standing = Standing()
+    with judging(tmp_path, check, looks[0]) as judge:
+        for look, next_look in zip(looks, [*looks[1:], None], strict=True):
+            before = standing
+            standing = after(standing, well=look == "well", disabled=look == "disabled", rise=held.rise, fall=held.fall)
+            judge.look(look, next_look)
+            if standing.state in DECIDED and (standing.state is not before.state or not debounce):
+                said.append(standing.state)
+                assert theirs(judge.said(next_look)) == ours(held, standing.state), (looks, said)
+    assert {State.UP, State.DOWN} <= set(said)
+
+
+def test_the_same_withdrawal_at_the_end(tmp_path: Path) -> None:
+    check = CHECKS["at once"]
+    with judging(tmp_path, check, "well") as judge:
+        judge.look("well", "well")
+        judge.said("well")
+        judge._process.terminate()
+        assert theirs(judge.said("well")) == ours(settings(check), State.EXIT)

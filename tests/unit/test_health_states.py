@@ -1,0 +1,37 @@
+"""The states of a checked service: against the one sentence that says what they are."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.acting.health.states import Standing, State, after
+
+LOOKS = st.lists(st.sampled_from(("well", "unwell", "disabled")), max_size=40)
+
+
+def said(looks: list[str], rise: int, fall: int) -> State:
+    """Up is who was well `rise` times in a row, down who was unwell `fall` times, since it was last disabled."""
+    if not looks:
+        return State.INIT
+    if looks[-1] == "disabled":
+        return State.DISABLED
+    since = list(takewhile(lambda look: look != "disabled", reversed(looks)))
+    if len(since) < len(looks):  # the look at which it was found enabled again does not count
+        since.pop()
+    if not since:
+        return State.INIT
+    run = len(list(takewhile(lambda look: look == since[0], since)))
+    if since[0] == "well":
+        return State.UP if run >= rise else State.RISING
+    return State.DOWN if run >= fall else State.FALLING
+
+
+@given(LOOKS, st.integers(1, 5), st.integers(1, 5))
+def test_states_follow_from_the_last_looks(looks: list[str], rise: int, fall: int) -> None:
+    standing = Standing()
+    for at, look in enumerate(looks):
+        standing = after(standing, well=look == "well", disabled=look == "disabled", rise=rise, fall=fall)
+        assert standing.state is said(looks[: at + 1], rise, fall), looks[: at + 1]
