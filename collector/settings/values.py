@@ -261,7 +261,8 @@ Endpoints = Annotated[tuple[Endpoint, ...], BeforeValidator(comma_separated)]
 EndpointOrOff = Annotated[str, AfterValidator(_endpoint_or_off)]
 """Empty: off."""
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(comma_separated)]
-HostNames = Annotated[tuple[Annotated[str, AfterValidator(_host_name)], ...], BeforeValidator(comma_separated)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(comma_separated)]
 WebSocketUrl = Annotated[str, AfterValidator(_web_socket_url)]
 Subscriptions = Annotated[
     tuple[Annotated[dict[str, Any], AfterValidator(_subscription)], ...],

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,11 @@ def options(check: dict[str, Any]) -> Iterator[str]:
 class Judge:
     """ExaBGP's `healthcheck`, told what each of its looks finds, and answered as ExaBGP would."""
 
-    def __init__(self, process: subprocess.Popen[str], told: Path, disable: Path, lines: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], asking: int, telling: int, disable: Path, lines: int
+    ) -> None:
         self._process = process
-        self._told = told
+        self._asking, self._telling = asking, telling
         self._disable = disable
         self._lines = lines
 
@@ -74,20 +75,11 @@ class Judge:
         """Let the look that it has begun find this."""
         if look == "disabled":
             return  # it does not look
-        told = self._await_command()
+        while not select.select([self._asking], [], [], 1)[0]:
+            assert self._process.poll() is None
+        os.read(self._asking, 1)
         self.prepare(next_look)
-        os.write(told, f"{int(look == 'unwell')}\n".encode())
-        os.close(told)
-
-    def _await_command(self) -> int:
-        """Its next command, waiting for us."""
-        while True:
-            try:
-                return os.open(self._told, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError as error:
-                assert error.errno == errno.ENXIO  # nobody reads yet
-                assert self._process.poll() is None
-            time.sleep(0.002)
+        os.write(self._telling, f"{int(look == 'unwell')}\n".encode())
 
     def prepare(self, next_look: str | None) -> None:
         if next_look == "disabled":
@@ -111,28 +103,34 @@ class Judge:
 
 @contextmanager
 def judging(directory: Path, check: dict[str, Any], first: str) -> Iterator[Judge]:
-    told, disable = directory / "told", directory / "disable"
-    os.mkfifo(told)
+    disable = directory / "disable"
     if first == "disabled":
         disable.touch()
-    command = [
-        sys.executable,
-        "-m",
-        "exabgp",
-        "healthcheck",
-        "--no-syslog",
-        "--silent",
-        "--no-ip-setup",
-        "--timeout=600",
-    ]
-    command += [f"--command=read found < {told}; exit $found", f"--disable={disable}", *options(check)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield Judge(process, told, disable, len(settings(check).ip))
-        finally:
-            process.kill()
-            with suppress(OSError):  # nobody reads: its last command has ended
-                os.close(os.open(told, os.O_WRONLY | os.O_NONBLOCK))
+    with ExitStack() as stack:
+        asking, telling = (stack.enter_context(pipe(directory / name)) for name in ("asked", "told"))
+        command = [sys.executable, "-m", "exabgp", "healthcheck", "--no-syslog", "--no-ip-setup", "--timeout=600"]
+        look = f"echo > {directory}/asked; read found < {directory}/told; exit $found"
+        process = stack.enter_context(
+            subprocess.Popen(
+                [*command, f"--command={look}", f"--disable={disable}", *options(check)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(process.kill)
+        yield Judge(process, asking, telling, disable, len(settings(check).ip))
+
+
+@contextmanager
+def pipe(path: Path) -> Iterator[int]:
+    """A named pipe, open for both ways, so that nobody waits for another to open it."""
+    os.mkfifo(path)
+    end = os.open(path, os.O_RDWR)
+    try:
+        yield end
+    finally:
+        os.close(end)
 
 
 def settings(check: dict[str, Any]) -> CheckSettings:

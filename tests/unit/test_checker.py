@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from collector.acting.health.checker import Checker
-from collector.errors import RefusedError
+from collector.errors import CollectorError
 from collector.settings.checks import CheckSettings
 from collector.tasks import end
 from schemas.intents import Order, RouteAnnouncement, Withdrawal
@@ -28,7 +28,7 @@ class Orders:
     async def act(self, wish: Order | Withdrawal) -> None:
         self.wishes.append(wish)
         if self._refusing:
-            raise RefusedError("it is not allowed", "allow it")
+            raise CollectorError("it is not allowed", "allow it")
 
     def standing(self, source: str, nlris: Container[str]) -> tuple[str, ...]:  # noqa: ARG002
         return ()
