@@ -63,9 +63,7 @@ def options(check: dict[str, Any]) -> Iterator[str]:
 class Judge:
     """ExaBGP's `healthcheck`, told what each of its looks finds, and answered as ExaBGP would."""
 
-    def __init__(
-        self, process: subprocess.Popen[str], asking: int, telling: int, disable: Path, lines: int
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[str], asking: int, telling: int, disable: Path, lines: int) -> None:
         self._process = process
         self._asking, self._telling = asking, telling
         self._disable = disable
