@@ -33,6 +33,7 @@ class KeptCommand:
         environment: that of the process: what has no option, and secrets, as arguments are for all to see.
         patience: seconds that it may take to end.
         late: what is said when that was not enough.
+        restarting: the signal by which it ends to be started again.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class KeptCommand:
         *,
         patience: float,
         late: str,
+        restarting: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.environment = dict(environment)
         """For the next start."""
@@ -52,6 +54,7 @@ class KeptCommand:
         self._command = [program(), *arguments, *more]
         self._patience = patience
         self._late = late
+        self._restarting = restarting
         self._process: Process | None = None
         self._stopping = asyncio.Event()
 
@@ -73,7 +76,7 @@ class KeptCommand:
 
     def restart(self) -> None:
         """Let it finish what it is at, and begin anew."""
-        self._signal(signal.SIGTERM)
+        self._signal(self._restarting)
 
     async def stop(self) -> None:
         """Let it finish what it is at, within its time."""

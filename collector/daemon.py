@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
 """How long the archiver may take to store what is left when we stop; the spool keeps the rest."""
+ACTING_SECONDS = 8.0
+"""How long the acting process may take: attached commands have five seconds of it to withdraw what they announced."""
 ANSWER_SECONDS = 5.0
 """How long the HTTP server may take to finish its answers."""
 
@@ -306,8 +308,9 @@ def _acting(settings: Settings, config: Path | None, uri: str, peers: Sequence[s
         ["act", "--data-dir", str(settings.data_dir)],
         [*_configured(config), *(word for peer in peers for word in ("--peer", peer))],
         environment,
-        patience=ANSWER_SECONDS,
+        patience=ACTING_SECONDS,
         late="its journal has all that it took",
+        restarting=signal.SIGHUP,  # so that its checks withdraw nothing
     )
 
 

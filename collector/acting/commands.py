@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-from collector.acting.rules import Speaker
+from collector.acting.policy import towards
+from collector.acting.speakers import Speaker
 from schemas.flows import FlowActions
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 
@@ -30,7 +31,8 @@ _COMPONENTS = {
 
 
 def phrase(announcement: Announced, speaker: Speaker) -> str:
-    """What is announced to a peer, but for the prefix: routes whose phrases are equal go into one command."""
+    """What is announced to a peer by its policy, but for the prefix: routes of one phrase go into one command."""
+    announcement = towards(announcement, speaker).announcement or announcement
     if isinstance(announcement, FlowAnnouncement):
         return f"flow route {_match(announcement)} {_list('extended-community', _actions(announcement))}".rstrip() + (
             _communities(announcement, extended=False)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from collector.acting.book import Book
 from collector.acting.commands import phrase
+from collector.acting.policy import towards
 from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings import AnnounceSettings, StaticSettings
@@ -127,6 +128,16 @@ class Desk:
         first = self._book.next
         self._changed(self._record([self._book.order(order, to, expires)]))
         return list(range(first, first + len(to)))
+
+    def heed_policies(self) -> None:
+        """Withdraw from peers what rules reject that were not there when it was ordered."""
+        for number, entry in list(self._book.entries.items()):
+            for address in set(entry.live) - entry.leaving:
+                speaker = self._rules.speakers.get(address)
+                outcome = speaker and towards(entry.announcement, speaker)
+                if outcome and outcome.announcement is None:
+                    why = f"the policy {outcome.rules[-1]} rejects it"
+                    self._let_go([number], "configuration", why, (address,), "withdrawing")
 
     def expire(self) -> None:
         """Withdraw what has expired."""

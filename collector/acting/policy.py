@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from collector.acting.rules import Speaker
+from collector.acting.speakers import Speaker
 from collector.patterns import as_path_pattern
 from collector.settings.policies import PolicySettings
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
@@ -20,6 +20,11 @@ class Outcome(NamedTuple):
     """None: nothing, as the last of the rules rejects it."""
     rules: tuple[str, ...]
     """The names of those that matched, in their order."""
+
+
+def towards(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker) -> Outcome:
+    """What becomes of an announcement towards a peer, by the rules of the configuration."""
+    return apply(speaker.policies, announcement, speaker) if speaker.policies else Outcome(announcement, ())
 
 
 def apply(

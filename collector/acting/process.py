@@ -16,6 +16,7 @@ from typing import Any
 from collector.acting import evidence
 from collector.acting.book import Book
 from collector.acting.commands import commands
+from collector.acting.deciders import OwnWishes, deciding
 from collector.acting.desk import Desk
 from collector.acting.journal import Journal
 from collector.acting.mirror import Mirror
@@ -64,6 +65,8 @@ class Acting:
         self._telling = Telling(self._book, rules.speakers, self._became, evidence.is_same, _clock, _now)
         self.mirror = Mirror(self._book, self._mirrored)
         self.desk = Desk(self._book, rules, allowed, self._record, self._pump)
+        self.is_restart = False
+        """Whether it is stopped to be started again at once, with another configuration perhaps."""
         self._links: dict[int, RelayLink] = {}
         self._notes = settings.data_dir / "acting.json"
         self._exabgps, self._followed, self._is_clean = _read_notes(self._notes)
@@ -81,7 +84,7 @@ class Acting:
         server = await _listen(path, self._meet)
         self._forget_strangers()
         self.desk.stand(self._settings.announce.static if self._settings.announce else ())
-        tasks = [self._tick(stopping)]
+        tasks = [self._tick(stopping), self._decide(stopping)]
         tasks += [self._follow(number, stopping) for number in range(self._settings.exabgp.processes)]
         try:
             with one_error():
@@ -92,6 +95,14 @@ class Acting:
             server.close()
             path.unlink(missing_ok=True)
             self._write_notes(is_clean=not self._telling.is_waiting)
+
+    async def _decide(self, stopping: asyncio.Event) -> None:
+        """Let checks and attached commands have their will."""
+        wishes = OwnWishes(self.desk, self._book)
+        known = {check.source for check in self._settings.checks}
+        await wishes.forget(known | {command.source for command in self._settings.commands})
+        async with deciding(self._settings, wishes, lambda: self.is_restart):
+            await stopping.wait()
 
     async def _tick(self, stopping: asyncio.Event) -> None:
         written: Mapping[str, Any] = {}
@@ -143,6 +154,7 @@ class Acting:
         for entry in list(self._book.entries.values()):
             for peer in [one for one in entry.live if one not in known]:
                 self._became("withdrawn", peer, [entry.number], None, "the peer is configured no more")
+        self.desk.heed_policies()
 
     # --- ExaBGP -----------------------------------------------------------------------------------------------------
 

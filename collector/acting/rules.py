@@ -4,39 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Self
 
+from collector.acting.policy import towards
+from collector.acting.speakers import Speaker
 from collector.errors import RefusedError
-from collector.settings import AnnounceSettings, PeerSettings, Settings
-from collector.settings.values import EVERY_FAMILY
+from collector.settings import AnnounceSettings, Settings
 from schemas.intents import FlowAnnouncement, Order, RouteAnnouncement
 
 _STANDING = ("configuration", "healthcheck", "command")
 """Sources of what stands for as long as they do: it needs no expiry."""
-
-
-class Speaker(NamedTuple):
-    """A configured peer, as an announcement sees it."""
-
-    address: str
-    asn: int
-    local_as: int
-    families: tuple[str, ...]
-    group: str | None = None
-
-    @classmethod
-    def of(cls, peer: PeerSettings) -> Self:
-        """The peer of these settings."""
-        return cls(peer.address, peer.asn, peer.local_as or 0, peer.families, peer.group)
-
-    @property
-    def is_internal(self) -> bool:
-        """Whether it is of our own AS (iBGP)."""
-        return self.asn == self.local_as
-
-    def has(self, family: str) -> bool:
-        """Whether it is configured for a family."""
-        return family in self.families or EVERY_FAMILY in self.families
 
 
 class Rules:
@@ -48,7 +24,9 @@ class Rules:
     """
 
     def __init__(self, settings: Settings, allowed: AnnounceSettings) -> None:
-        self.speakers = {peer.address: Speaker.of(peer) for peer in settings.peers if not peer.is_range}
+        self.speakers = {
+            peer.address: Speaker.of(peer, settings.policies) for peer in settings.peers if not peer.is_range
+        }
         """By their addresses. Peers of a range have no name by which ExaBGP could be told to tell them."""
         self._allowed = allowed
 
@@ -72,7 +50,14 @@ class Rules:
                 )
             for speaker in hearing:
                 _check_fits(announcement, speaker)
-            found.append((announcement, tuple(speaker.address for speaker in hearing)))
+            told = [speaker.address for speaker in hearing if towards(announcement, speaker).announcement is not None]
+            if not told:
+                names = dict.fromkeys(towards(announcement, speaker).rules[-1] for speaker in hearing)
+                raise RefusedError(
+                    f"{announcement.nlri}: rejected towards every peer by {', '.join(names)}",
+                    "change that rule below [[policies]], or name other peers",
+                )
+            found.append((announcement, tuple(told)))
         return found
 
     def expiry(self, order: Order, now: datetime) -> datetime | None:

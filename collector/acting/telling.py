@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from collector.acting.book import Book
 from collector.acting.commands import Announced, phrase
-from collector.acting.rules import Speaker
+from collector.acting.policy import towards
+from collector.acting.speakers import Speaker
 from schemas.intents import ENDS, StateName
 from schemas.scalars import to_milliseconds
 
@@ -259,13 +260,12 @@ class Telling:
                 self._refused(address, peer, fresh)
 
     def _done(self, address: str, peer: _ToldPeer, items: Sequence[ToldRoute]) -> None:
-        accepted = [
-            item.number
-            for item in items
-            if item.number is not None and self._book.entries[item.number].peers.get(address) == "pending"
-        ]
-        if accepted:
-            self._note("accepted", address, accepted, None, None)
+        accepted: dict[tuple[str, ...], list[int]] = {}
+        for _, number in items:
+            if number is not None and (entry := self._book.entries[number]).peers.get(address) == "pending":
+                accepted.setdefault(towards(entry.announcement, peer.speaker).rules, []).append(number)
+        for rules, numbers in accepted.items():
+            self._note("accepted", address, numbers, None, f"by policy: {', '.join(rules)}" if rules else None)
         gone: list[str] = []
         deadline = self._clock() + EVIDENCE_SECONDS + len(items) / _ROUTES_A_SECOND
         for nlri, number in items:
@@ -331,7 +331,11 @@ class Telling:
         """The intent that an announcement is of."""
         busy, wanted = peer.busy.get(nlri), self._held(address)[0].get(nlri)
         entry = None if wanted is None else self._book.entries[wanted]
-        is_right = entry is not None and ts >= entry.intent.created and self._same(entry.announcement, route)
+        is_right = (
+            entry is not None
+            and ts >= entry.intent.created
+            and self._same(_told(entry.announcement, peer.speaker), route)
+        )
         self._doubt(peer, nlri, is_right=is_right)
         if not is_right:
             return None
@@ -434,3 +438,8 @@ class Telling:
 
 def _is(busy: _OnItsWay | None, number: int | None) -> bool:
     return busy is not None and busy.number == number and not busy.is_done
+
+
+def _told(announcement: Announced, speaker: Speaker) -> Announced:
+    """What a peer is told by its policy."""
+    return towards(announcement, speaker).announcement or announcement

@@ -52,6 +52,12 @@ async def _act(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     with Journal(settings.data_dir / "acting.jsonl") as journal:
         acting = Acting(settings, settings.announce, journal)
+
+        def restart() -> None:
+            acting.is_restart = True
+            stopping.set()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, restart)
         async with find_store(settings, primary=True, at_rest=False) as store:
             mirroring = asyncio.create_task(acting.mirror.run(store), name="mirror")
             try:

@@ -14,8 +14,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from collector.settings import values
 from collector.settings.announce import AnnounceSettings
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings
+from collector.settings.checks import CheckSettings, CommandSettings
 from collector.settings.http import HttpSettings
 from collector.settings.keeping import ArchiveSettings, MongodbSettings, RetentionSettings, RibSettings, SpoolSettings
+from collector.settings.policies import PolicySettings
 from collector.settings.section import SettingsError, SettingsSection
 from collector.settings.sources import BmpSettings, ExabgpSettings, RisLiveSettings
 
@@ -57,6 +59,9 @@ class Settings(SettingsSection):
     http: HttpSettings = HttpSettings()
     ris_live: RisLiveSettings = RisLiveSettings()
     announce: AnnounceSettings | None = None
+    policies: tuple[PolicySettings, ...] = ()
+    checks: tuple[CheckSettings, ...] = ()
+    commands: tuple[CommandSettings, ...] = ()
     log: LogSettings = LogSettings()
 
     @field_validator("peers")
@@ -72,6 +77,20 @@ class Settings(SettingsSection):
             )
             for peer in peers
         )
+
+    @model_validator(mode="after")
+    def _deciders_fit_together(self) -> Settings:
+        for key in ("checks", "commands"):
+            names = [one.name for one in getattr(self, key)]
+            if names and self.announce is None:
+                raise SettingsError(
+                    key,
+                    "would announce something, and there is no [announce]",
+                    "say there which prefixes may be announced",
+                )
+            if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+                raise SettingsError(key, f"has two by the name {twice[0]!r}", "give each a name of its own")
+        return self
 
     @model_validator(mode="after")
     def _peers_fit_together(self) -> Settings:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from collector.acting.commands import action_communities, commands, phrase
-from collector.acting.rules import Speaker
+from collector.acting.speakers import Speaker
 from schemas.flows import FlowActions
 from schemas.intents import Announcement, FlowAnnouncement, RouteAnnouncement
 

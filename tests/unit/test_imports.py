@@ -10,6 +10,7 @@ from tests.support import ROOT
 ROOMS = [
     {"schemas"},
     {"collector.errors"},
+    {"collector.patterns"},
     {
         "collector.children",
         "collector.files",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collector.acting.policy import apply
-from collector.acting.rules import Speaker
+from collector.acting.speakers import Speaker
 from collector.settings.policies import PolicySettings
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 

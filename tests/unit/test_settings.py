@@ -49,7 +49,7 @@ def test_the_example_is_valid_as_it_stands_and_changes_no_default(tmp_path: Path
 
 def test_the_example_is_valid_with_every_key_in_force(tmp_path: Path) -> None:
     text = re.sub(r"^password_env = .*\n", "", uncommented(), flags=re.MULTILINE)  # one of the two
-    text = re.sub(r"^(uri_file|peers) = .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^(uri_file|peers|tcp|dns|command) = .*\n", "", text, flags=re.MULTILINE)
     settings = load(write(tmp_path, text), environ={})
     assert [peer.asn for peer in settings.peers] == [64500, 64501]
     assert settings.collector == "rrc00"

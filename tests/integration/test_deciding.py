@@ -1,0 +1,187 @@
+"""What decides by itself is told to real routers: checks, ExaBGP's own `healthcheck` attached, and rules for peers.
+
+Both routers are used as `docs/acting.md` prints them, but for addresses, which are loopback ones here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.integration.routers import Bird, Frr, Router
+from tests.running import Collector, bgpledger, collecting, free_port
+from tests.support import ROOT, until
+
+ACTING = (ROOT / "docs/acting.md").read_text()
+COLLECTOR_AS, CE_AS, PE_AS = 64512, 64500, 64501
+KEPT, PREFERRED, OTHER = "203.0.113.1/32", "203.0.113.200/32", "203.0.113.77/32"
+
+
+def printed(title: str) -> str:
+    """A block of the page."""
+    block = re.search(rf"<summary>{title}</summary>\n\n```\n(.*?)```", ACTING, re.DOTALL)
+    assert block is not None, title
+    return block[1]
+
+
+def rules(*peers: str) -> str:
+    """The rules of the page, for these peers."""
+    block = re.search(r"```toml\n(\[\[policies\]\].*?)```", ACTING, re.DOTALL)
+    assert block is not None
+    assert block[1].count('peers = ["192.0.2.1"]') == 2
+    return block[1].replace('["192.0.2.1"]', json.dumps(peers))
+
+
+class Provider(Bird):
+    """The PE of both CE routers."""
+
+    def settings(self) -> list[str]:
+        return []
+
+    def tell_of(self, *customers: Router) -> None:
+        self.customers = customers
+
+    def configure(self) -> None:
+        sessions = "".join(
+            f"protocol bgp {{ local {self.address} port {self.port} as {PE_AS}; multihop 2; passive;\n"
+            f"neighbor {one.address} as {CE_AS}; ipv4 {{ import all; export none; }}; }}\n"
+            for one in self.customers
+        )
+        (self.directory / "bird.conf").write_text(f"router id {self.router_id};\nprotocol device {{ }}\n{sessions}")
+
+    def heard(self, router: Router) -> set[str]:
+        """The prefixes that it has of a customer."""
+        lines = self._birdc("show", "route", "all").splitlines()
+        found, prefix = set(), ""
+        for line in lines:
+            if route := re.match(r"(\S+/\d+)?\s+unreachable .*from (\S+)\]|(\S+/\d+)?\s+\S+ .*from (\S+)\]", line):
+                prefix = route[1] or route[3] or prefix
+                if (route[2] or route[4]) == router.address:
+                    found.add(prefix)
+        return found
+
+
+class PrintedBird(Bird):
+    provider: Provider
+
+    def configure(self) -> None:
+        text = printed("BIRD 2").replace("local as", f"local {self.address} port {self.port} as")
+        text = text.replace("neighbor 192.0.2.10 as", f"neighbor 127.0.0.1 port {self.target} as")
+        text = text.replace(
+            "neighbor 198.51.100.1 as", f"multihop 2; neighbor {self.provider.address} port {self.provider.port} as"
+        )
+        text = text.replace("protocol bgp", "protocol bgp")
+        (self.directory / "bird.conf").write_text(f"router id {self.router_id};\nprotocol device {{ }}\n{text}")
+
+    def preference(self, prefix: str) -> int | None:
+        """The LOCAL_PREF that it has given to a route of ours."""
+        found = re.search(r"BGP.local_pref: (\d+)", self._birdc("show", "route", prefix, "all"))
+        return int(found[1]) if found else None
+
+
+class PrintedFrr(Frr):
+    provider: Provider
+
+    def configure(self) -> None:
+        text = printed("FRR").replace("192.0.2.10", "127.0.0.1").replace("198.51.100.1", self.provider.address)
+        sessions = "".join(
+            f" neighbor {address} port {port}\n neighbor {address} update-source {self.address}\n"
+            f" neighbor {address} disable-connected-check\n neighbor {address} timers connect 1\n"
+            f" neighbor {address} advertisement-interval 0\n"
+            for address, port in (("127.0.0.1", self.target), (self.provider.address, self.provider.port))
+        )
+        more = f"router bgp {CE_AS}\n bgp router-id {self.router_id}\n{sessions}"
+        more += f" neighbor {self.provider.address} ebgp-multihop 2\n"
+        (self.directory / "frr.conf").write_text(text + more)
+
+    def preference(self, prefix: str) -> int | None:
+        """The LOCAL_PREF that it has given to a route of ours."""
+        found = json.loads(self._vtysh(f"show bgp ipv4 unicast {prefix} json", configure=False) or "{}")
+        paths = found.get("paths", [])
+        return int(paths[0].get("locPrf", paths[0].get("localPref", 100))) if paths else None
+
+
+def configured(directory: Path, routers: list[Any]) -> str:
+    """A collector with a check, an attached command, a static route, and the page's rules."""
+    peers = "\n".join(line for one in routers for line in one.settings()).replace
+    text = re.sub(r"asn = \d+", f"asn = {CE_AS}", peers("", ""))
+    healthcheck = [
+        sys.executable,
+        "-m",
+        "exabgp",
+        "healthcheck",
+        "--no-syslog",
+        "--no-ip-setup",
+        "--rise=1",
+        "--fall=1",
+    ]
+    healthcheck += [f"--cmd=test -e {directory}/attached", f"--ip={PREFERRED}", "--next-hop=192.0.2.10"]
+    healthcheck += ["--withdraw-on-down", "--interval=0.2", "--fast-interval=0.2"]
+    return f"""{text}
+[announce]
+prefixes = ["203.0.113.0/24 le 32"]
+[[announce.static]]
+prefix = "{OTHER}"
+next_hop = "192.0.2.10"
+why = "neither kept nor preferred"
+{rules(*(one.address for one in routers)).replace("203.0.113.0/25^+", KEPT)}
+[[checks]]
+name = "www"
+command = "test -e {directory}/checked"
+ip = "{KEPT}"
+next_hop = "192.0.2.10"
+rise = 1
+fall = 1
+interval = 0.2
+withdraw_on_down = true
+[[commands]]
+name = "exabgp's"
+run = {json.dumps(healthcheck)}
+""".replace("exabgp's", "exabgp")
+
+
+async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_path: Path) -> None:
+    port = free_port()
+    provider = Provider(tmp_path / "provider", 0, 71)
+    routers = [PrintedBird(tmp_path / "bird", port, 72), PrintedFrr(tmp_path / "frr", port, 73)]
+    provider.tell_of(*routers)
+    for router in routers:
+        router.provider = provider
+    config = tmp_path / "collector.toml"
+    config.write_text(configured(tmp_path, routers))
+    (tmp_path / "checked").touch()
+    (tmp_path / "attached").touch()
+    arguments = ("--config", str(config), "--local-as", str(COLLECTOR_AS))
+    with provider, collecting(tmp_path / "data", *arguments, port=port) as collector:
+        await collector.until_up()
+        with routers[0], routers[1]:
+            for router in routers:
+                await until(lambda r=router: provider.heard(r) == {PREFERRED, OTHER}, what=f"{router} {provider.table}")
+                await until(lambda r=router: r.preference(PREFERRED) == 200, what=f"{router} prefers")
+                assert router.preference(KEPT) == 100
+            collector.process.send_signal(signal.SIGHUP)  # withdraws nothing
+            (tmp_path / "checked").unlink()
+            (tmp_path / "attached").unlink()
+            for router in routers:
+                await until(lambda r=router: r.preference(KEPT) is None, what=f"{router} has lost {KEPT}")
+                await until(lambda r=router: provider.heard(r) == {OTHER}, what=f"{router} has lost {PREFERRED}")
+            intents = await asyncio.to_thread(partial(standing, collector))
+            assert {one["source"] for one in intents} == {"configuration", "healthcheck www", "command exabgp"}
+            why = {one["source"]: one["states"][-1] for one in intents}
+            assert why["healthcheck www"]["state"] == "withdrawn"
+            assert any("DOWN: exit status 1" in str(one["states"]) for one in intents)
+            assert any("by policy: keep here" in str(one["states"]) for one in intents)
+
+
+def standing(collector: Collector) -> list[dict[str, Any]]:
+    """All intents of the collector, with those that have ended."""
+    done = bgpledger("intents", "--all", "--data-dir", str(collector.data_dir), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
