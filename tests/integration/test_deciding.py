@@ -76,12 +76,11 @@ class PrintedBird(Bird):
         text = text.replace(
             "neighbor 198.51.100.1 as", f"multihop 2; neighbor {self.provider.address} port {self.provider.port} as"
         )
-        text = text.replace("protocol bgp", "protocol bgp")
         (self.directory / "bird.conf").write_text(f"router id {self.router_id};\nprotocol device {{ }}\n{text}")
 
     def preference(self, prefix: str) -> int | None:
         """The LOCAL_PREF that it has given to a route of ours."""
-        found = re.search(r"BGP.local_pref: (\d+)", self._birdc("show", "route", prefix, "all"))
+        found = re.search(r"BGP.local_pref: (\d+)", self._birdc("show", "route", "where", f"net = {prefix}", "all"))
         return int(found[1]) if found else None
 
 
@@ -109,8 +108,8 @@ class PrintedFrr(Frr):
 
 def configured(directory: Path, routers: list[Any]) -> str:
     """A collector with a check, an attached command, a static route, and the page's rules."""
-    peers = "\n".join(line for one in routers for line in one.settings()).replace
-    text = re.sub(r"asn = \d+", f"asn = {CE_AS}", peers("", ""))
+    peers = "\n".join(line for one in routers for line in one.settings())
+    text = re.sub(r"asn = \d+", f"asn = {CE_AS}", peers)
     healthcheck = [
         sys.executable,
         "-m",
@@ -141,9 +140,9 @@ fall = 1
 interval = 0.2
 withdraw_on_down = true
 [[commands]]
-name = "exabgp's"
+name = "exabgp"
 run = {json.dumps(healthcheck)}
-""".replace("exabgp's", "exabgp")
+"""
 
 
 async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_path: Path) -> None:
