@@ -148,7 +148,10 @@ run = {json.dumps(healthcheck)}
 async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_path: Path) -> None:
     port = free_port()
     provider = Provider(tmp_path / "provider", 0, 71)
-    routers = [PrintedBird(tmp_path / "bird", port, 72), PrintedFrr(tmp_path / "frr", port, 73)]
+    routers: list[PrintedBird | PrintedFrr] = [
+        PrintedBird(tmp_path / "bird", port, 72),
+        PrintedFrr(tmp_path / "frr", port, 73),
+    ]
     provider.tell_of(*routers)
     for router in routers:
         router.provider = provider
@@ -161,15 +164,15 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
         await collector.until_up()
         with routers[0], routers[1]:
             for router in routers:
-                await until(lambda r=router: provider.heard(r) == {PREFERRED, OTHER}, what=f"{router} {provider.table}")
-                await until(lambda r=router: r.preference(PREFERRED) == 200, what=f"{router} prefers")
+                await until(partial(has, provider, router, PREFERRED, OTHER), what=f"{router} {provider.table}")
+                await until(partial(prefers, router, PREFERRED, 200), what=f"{router} prefers")
                 assert router.preference(KEPT) == 100
             collector.process.send_signal(signal.SIGHUP)  # withdraws nothing
             (tmp_path / "checked").unlink()
             (tmp_path / "attached").unlink()
             for router in routers:
-                await until(lambda r=router: r.preference(KEPT) is None, what=f"{router} has lost {KEPT}")
-                await until(lambda r=router: provider.heard(r) == {OTHER}, what=f"{router} has lost {PREFERRED}")
+                await until(partial(prefers, router, KEPT, None), what=f"{router} has lost {KEPT}")
+                await until(partial(has, provider, router, OTHER), what=f"{router} has lost {PREFERRED}")
             intents = await asyncio.to_thread(partial(standing, collector))
             assert {one["source"] for one in intents} == {"configuration", "healthcheck www", "command exabgp"}
             why = {one["source"]: one["states"][-1] for one in intents}
@@ -184,3 +187,13 @@ def standing(collector: Collector) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
+
+
+def has(provider: Provider, customer: Router, *prefixes: str) -> bool:
+    """Whether the provider has these of a customer, and no others."""
+    return provider.heard(customer) == set(prefixes)
+
+
+def prefers(router: PrintedBird | PrintedFrr, prefix: str, preference: int | None) -> bool:
+    """Whether a router has given a route of ours this LOCAL_PREF; None: whether it has none."""
+    return router.preference(prefix) == preference
