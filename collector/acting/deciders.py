@@ -11,7 +11,7 @@ from collector.acting.book import Book
 from collector.acting.desk import Desk
 from collector.acting.health.checker import Checker
 from collector.acting.wishes import Wishes
-from collector.errors import RefusedError
+from collector.errors import RefusedError, one_error
 from collector.settings import Settings
 from collector.tasks import end
 from schemas.intents import Order, Withdrawal
@@ -68,16 +68,17 @@ async def deciding(settings: Settings, wishes: Wishes, is_restart: Callable[[], 
     """
     checkers = [Checker(check, wishes) for check in settings.checks]
     programs = [Program(command, wishes) for command in settings.commands]
-    async with asyncio.TaskGroup() as group:
-        looking = [group.create_task(checker.run()) for checker in checkers]
-        running = [group.create_task(program.run()) for program in programs]
-        try:
-            yield
-        finally:
-            await end(*looking)
-            if is_restart():
-                await end(*running)
-            else:
-                for checker in checkers:
-                    await checker.leave()
-                await asyncio.gather(*(program.stop() for program in programs))
+    with one_error():
+        async with asyncio.TaskGroup() as group:
+            looking = [group.create_task(checker.run()) for checker in checkers]
+            running = [group.create_task(program.run()) for program in programs]
+            try:
+                yield
+            finally:
+                await end(*looking)
+                if is_restart():
+                    await end(*running)
+                else:
+                    for checker in checkers:
+                        await checker.leave()
+                    await asyncio.gather(*(program.stop() for program in programs))
