@@ -245,3 +245,50 @@ async def _is_in_the_store(bench: Acting, keys: Sequence[str]) -> None:
     await until(lambda: [one["state"] for one in shown()] == ["withdrawn"] * 2, what="the store has the ends")
     done = bgpledger("--data-dir", str(bench.collector.data_dir), "verify")
     assert done.returncode == 0, done.stdout
+
+
+class InternalBird(TakingBird):
+    """A peer of our own AS."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asn = 65000
+
+    def preference(self, prefix: str) -> int | None:
+        found = re.search(r"BGP\.local_pref: (\d+)", self._birdc("show", "route", "all", "where", "net", "=", prefix))
+        return int(found[1]) if found else None
+
+
+class FlowGobgpd(TakingGobgpd):
+    """Takes flow specifications too."""
+
+    def settings(self) -> list[str]:
+        return [*super().settings(), 'families = ["ipv4 unicast", "ipv6 unicast", "ipv4 flow"]']
+
+    def configure(self) -> None:
+        super().configure()
+        file = self.directory / "gobgpd.toml"
+        family = '[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "ipv4-flowspec"\n'
+        file.write_text(file.read_text() + family)
+
+    def flows(self) -> str:
+        return self._gobgp("global", "rib", "-a", "ipv4-flowspec")
+
+
+async def test_a_peer_of_our_own_as_gets_local_pref_and_another_a_flow(tmp_path: Path) -> None:
+    async with acting(tmp_path / "a", [InternalBird, FlowGobgpd]) as bench:
+        internal, flowing = bench.routers
+        (key,) = await bench.order(PREFIX, next_hop="192.0.2.9", local_pref=200, peers=[internal.address])
+        await bench.until_sent(key)
+        await until(lambda: internal.preference(PREFIX) == 200, what="LOCAL_PREF")
+        assert internal.heard(PREFIX)["path"] == ""
+        body = {"who": "test", "why": "to see it", "source": "api", "peers": [flowing.address]}
+        match = {"destination": "203.0.113.7/32", "protocols": "udp", "destination_ports": "53,1024-2000"}
+        flow = {**body, "announcements": [{"match": match, "then": {"discard": True}}]}
+        (found,) = await bench.client.announce(Order.model_validate(flow))
+        await bench.until_sent(found["id"])
+        await until(lambda: "discard" in flowing.flows(), what="the flow")
+        assert re.search(r"destination: ?203\.0\.113\.7/32.*protocol: ?==?udp.*destination-port", flowing.flows())
+        await bench.withdraw(PREFIX, "203.0.113.7/32")
+        await until(lambda: internal.heard(PREFIX) is None, what="no route")
+        await until(lambda: "203.0.113.7" not in flowing.flows(), what="no flow")
