@@ -115,7 +115,7 @@ def test_the_old_count_is_over_when_a_message_is_of_the_newest_object(lines: Lin
 def test_the_session_goes_on_with_its_object_also_behind_a_loss(lines: Lines) -> None:
     lines.all_say("update", 1, 3)
     lines.reloads_once()
-    lines.receiver_starts()
+    lines.drops(2)
     assert lines.says("down", 1) == []
     assert lines.says("update", 4) == []
 

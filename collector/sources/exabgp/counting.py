@@ -218,10 +218,10 @@ class Counting:
 
     def _fits_another(self, counter: Counter, line: _Line) -> bool:
         """Whether a line may as well go on with another count than this one, and other lines be lost then."""
-        others = [(one.count, one.line) for one in self._candidates(line) if one is not counter]
-        newest = self._state.counters[line.name]
-        if newest.reloaded is not None:  # there may be a newer one, of which all is lost so far
-            others.append((0, max(newest.line, newest.reloaded - 1)))
+        candidates = self._candidates(line)
+        others = [(one.count, one.line) for one in candidates if one is not counter]
+        # Behind each there may have been another one, of which all is lost so far.
+        others += [(0, max(one.line, one.reloaded - 1)) for one in candidates if one.reloaded is not None]
         return any(
             count != counter.count and 0 <= line.counter - 1 - count <= self._most_lost(behind)
             for count, behind in others
