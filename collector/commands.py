@@ -23,6 +23,18 @@ def program() -> str:
     return str(Path(sys.executable).with_name("bgpledger"))
 
 
+async def end_those_left(name: str, arguments: Sequence[str], patience: float) -> None:
+    """End commands of ours that a collector which was killed has left.
+
+    Args:
+        name: what they are called in the log.
+        arguments: of `bgpledger`, see `KeptCommand`.
+        patience: seconds that they may take to end.
+    """
+    if ended := await end_leftovers(arguments, patience=patience):
+        log.warning("ended %s of a collector that was killed: process %s", name, ", ".join(map(str, ended)))
+
+
 class KeptCommand:
     """Keeps a command of ours up.
 
@@ -60,8 +72,7 @@ class KeptCommand:
 
     async def run(self) -> None:
         """Start it, and start it again whenever it ends."""
-        if ended := await end_leftovers(self._arguments, patience=self._patience):
-            log.warning("ended %s of a collector that was killed: process %s", self._name, ", ".join(map(str, ended)))
+        await end_those_left(self._name, self._arguments, self._patience)
         await keep_up(self._run_once, log, self._stopping)
 
     async def _run_once(self) -> str | None:
@@ -97,11 +108,11 @@ class KeptCommand:
 
 
 @asynccontextmanager
-async def kept(command: KeptCommand) -> AsyncIterator[KeptCommand]:
-    """Keep a command up until the block ends."""
-    running = asyncio.create_task(command.run())
+async def kept(*commands: KeptCommand) -> AsyncIterator[None]:
+    """Keep commands up until the block ends; then all of them end at once."""
+    running = [asyncio.create_task(command.run()) for command in commands]
     try:
-        yield command
+        yield
     finally:
-        await command.stop()
-        await end(running)
+        await asyncio.gather(*(command.stop() for command in commands))
+        await end(*running)

@@ -1,7 +1,7 @@
-"""Joins the stages: starts the store, the archiver, the acting process, the HTTP server, the receivers, and ExaBGP.
+"""Joins the stages: starts the store, the archivers, the acting process, the HTTP server, the receivers, and ExaBGP.
 
 On the way down ExaBGP goes first (its receiver drains the pipe into the spool), other receivers, the HTTP server and
-the acting process next, then the archiver (it stores what the spools hold), the store last. Whatever is killed on the
+the acting process next, then the archivers (they store what the spools hold), the store last. Whatever is killed on the
 way, the spools have it for the next start.
 """
 
@@ -13,14 +13,14 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from collector.children import without_secrets
-from collector.commands import KeptCommand, kept, program
+from collector.commands import KeptCommand, end_those_left, kept, program
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.at_rest import taken_over
 from collector.query.running import KnownPeer, RunningCollector, only_collector
@@ -29,6 +29,7 @@ from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY
 from collector.sources.bmp.supervisor import bmp_environment, bmp_receiver
 from collector.sources.exabgp.supervisors import Supervisors
+from collector.sources.known import find_instances
 from collector.sources.ris_live.supervisor import ris_live_environment, ris_live_receiver
 from collector.store import credentials, embedded
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
@@ -50,7 +51,7 @@ async def run(
 
     Args:
         settings: what to run.
-        config: the file that they came from, for the archiver's process.
+        config: the file that they came from, for the processes that we start.
         reread: reads the settings anew.
         peers: `ADDR,AS` of those that are not in the file.
 
@@ -287,17 +288,27 @@ def _told(settings: Settings, uri: str) -> dict[str, str]:
     return told
 
 
-def _archiver(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
+def _archivers(settings: Settings, config: Path | None, uri: str) -> list[KeptCommand]:
+    """An archiver for each spool: what they do adds up over cores, and one that falls over holds up no other."""
     environment = {**os.environ, **_told(settings, uri)}
     environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
-    return KeptCommand(
-        "the archiver",
-        ["archive", "--data-dir", str(settings.data_dir)],
-        _configured(config),
-        environment,
-        patience=DRAIN_SECONDS,
-        late="the spool keeps the rest",
-    )
+    instances = find_instances(settings.data_dir, settings)
+    return [
+        KeptCommand(
+            f"the archiver of {instance.spool.name}" if len(instances) > 1 else "the archiver",
+            [*_every_archiver(settings), "--spool", instance.spool.name],
+            _configured(config),
+            environment,
+            patience=DRAIN_SECONDS,
+            late="the spool keeps the rest",
+        )
+        for instance in instances
+    ]
+
+
+def _every_archiver(settings: Settings) -> list[str]:
+    """The arguments of every archiver on the data directory, also one of an older version."""
+    return ["archive", "--data-dir", str(settings.data_dir)]
 
 
 def _acting(settings: Settings, config: Path | None, uri: str, peers: Sequence[str]) -> KeptCommand:
@@ -340,13 +351,13 @@ def _configured(config: Path | None) -> list[str]:
 async def _commands(
     settings: Settings, config: Path | None, uri: str, peers: Sequence[str]
 ) -> AsyncIterator[list[KeptCommand]]:
-    """The archiver, and what answers questions while it works."""
-    async with AsyncExitStack() as stack:
-        # What is entered last is stopped first.
-        running = [await stack.enter_async_context(kept(_archiver(settings, config, uri)))]
-        if settings.announce is not None:
-            running.append(await stack.enter_async_context(kept(_acting(settings, config, uri, peers))))
-        if settings.http.is_on:
-            log.info("pages and the HTTP API: %s", settings.http.url)
-            running.append(await stack.enter_async_context(kept(_http(settings, config, uri))))
-        yield running
+    """The archivers, and what acts and answers questions while they work, which ends before them."""
+    archivers, beside = _archivers(settings, config, uri), []
+    if settings.announce is not None:
+        beside.append(_acting(settings, config, uri, peers))
+    if settings.http.is_on:
+        log.info("pages and the HTTP API: %s", settings.http.url)
+        beside.append(_http(settings, config, uri))
+    await end_those_left("the archiver", _every_archiver(settings), DRAIN_SECONDS)
+    async with kept(*archivers), kept(*beside):
+        yield [*archivers, *beside]

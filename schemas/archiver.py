@@ -1,8 +1,6 @@
-"""What the archiver says of itself while it runs: `archiver.json` in the data directory."""
+"""What an archiver says of itself while it runs: `archiver.json` in the data directory, of other instances beside it."""
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +11,6 @@ class ArchiverState(BaseModel):
     """Whether the store takes what the archiver writes."""
 
     model_config = ConfigDict(frozen=True)
-    FILE: ClassVar = "archiver.json"
 
     pid: int
     store_away_since: Timestamp | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from collector.errors import BgpledgerError, StoreError, StoreUnavailableError
 from collector.files import replace
+from collector.instances import Instance
 from schemas.archiver import ArchiverState
 
 log = logging.getLogger(__name__)
@@ -80,42 +81,37 @@ def _since(moment: float) -> timedelta:
     return timedelta(seconds=round(time.monotonic() - moment))
 
 
-class Together:
-    """Several archivers, one an instance, told of as one: the store is away while it is for any of them.
+def state_file(instance: Instance) -> Path:
+    """Where the archiver of an instance says how it does."""
+    return instance.data_dir / f"{instance.named('archiver')}.json"
+
+
+class Announcer:
+    """Passes on how the archiver of one instance does, in a file, whole or not at all.
 
     Args:
-        tell: passes the one state on.
+        file: which; a disk that is full keeps the state before.
     """
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
-        self._states: dict[str, ArchiverState] = {}
-        self._building: str | None = None
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._state = ArchiverState(pid=os.getpid())
+
+    def hear(self, state: ArchiverState) -> None:
+        """Tell whether the store takes what is written."""
+        self._tell(state.model_copy(update={"building": self._state.building}))
 
     def build(self, what: str | None) -> None:
-        """Take it into account that an index is built; None: no more."""
-        if what != self._building:
-            self._building = what
-            self._say()
+        """Tell that an index is built; None: no more."""
+        if what != self._state.building:
+            self._tell(self._state.model_copy(update={"building": what}))
 
-    def hear(self, instance: str, state: ArchiverState) -> None:
-        """Take the state of one instance's archiver into account."""
-        self._states[instance] = state
-        self._say()
+    def withdraw(self) -> None:
+        """Remove the file, as the archiver ends."""
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
-    def _say(self) -> None:
-        away = [(one.store_away_since, at) for at, one in self._states.items() if one.store_away_since]
-        state = self._states[min(away)[1]] if away else ArchiverState(pid=os.getpid())
-        self._tell(state.model_copy(update={"building": self._building}))
-
-
-def announce(data_dir: Path, state: ArchiverState) -> None:
-    """Write the state to `archiver.json`, whole or not at all; a disk that is full keeps the one before."""
-    with suppress(OSError):
-        replace(data_dir / ArchiverState.FILE, state.model_dump_json())
-
-
-def withdraw(data_dir: Path) -> None:
-    """Remove the state of an archiver that ends."""
-    with suppress(OSError):
-        (data_dir / ArchiverState.FILE).unlink(missing_ok=True)
+    def _tell(self, state: ArchiverState) -> None:
+        self._state = state
+        with suppress(OSError):
+            replace(self._file, state.model_dump_json())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from collector.cli.options import with_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import ExitStack
+
+    from bson import ObjectId
 
     from collector.archive.archiver import Archiver, Saw
     from collector.archive.outage import Tell
@@ -18,24 +23,29 @@ if TYPE_CHECKING:
 
 
 @partial(with_settings, config=True)
-def command(settings: Any) -> None:
-    """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself.
+def command(
+    settings: Any,
+    spool: Annotated[
+        str | None, typer.Option(help="Only this of several spools: spool, spool-1, spool-bmp.", metavar="NAME")
+    ] = None,
+) -> None:
+    """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself, for each spool.
 
-    When the store is away it waits, and the spool keeps everything. Where there are several spools, it stores them all.
+    When the store is away it waits, and the spool keeps everything. Without --spool, it stores all spools that there
+    are.
     """
     import asyncio
 
-    asyncio.run(_archive(settings))
+    asyncio.run(_archive(settings, spool))
 
 
-async def _archive(settings: Settings) -> None:
+async def _archive(settings: Settings, spool: str | None) -> None:
     import asyncio
     import signal
     from contextlib import ExitStack
-    from functools import partial
 
     from collector.archive.maintenance import Upkeep
-    from collector.archive.outage import Together, announce, withdraw
+    from collector.archive.outage import Announcer, state_file
     from collector.cli.run_query import collect_rarely
     from collector.errors import one_error
     from collector.logs import log_to_stderr
@@ -47,17 +57,22 @@ async def _archive(settings: Settings) -> None:
 
     log_to_stderr(settings.log.level)
     collect_rarely()
-    states = Together(partial(announce, settings.data_dir))
+    every = find_instances(settings.data_dir, settings)
+    mine = _chosen(every, spool)
+    announcers = {instance: Announcer(state_file(instance)) for instance in mine}
     with ExitStack() as readers:
         async with find_store(settings, primary=True, at_rest=False) as store:
-            rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
-            days, changes_days = settings.rib.snapshot_days, settings.rib.snapshot_changes_days
-            projector = Projector(store, settings.collector, rhythm, days=days, changes_days=changes_days)
+            projector = Projector(
+                store,
+                settings.collector,
+                Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates),
+                is_ours=_sessions_of(settings.collector, every, mine),
+                days=settings.rib.snapshot_days,
+                changes_days=settings.rib.snapshot_changes_days,
+            )
             archivers = [
-                _archiver(
-                    settings, instance, store, readers, tell=partial(states.hear, instance.label), saw=projector.saw
-                )
-                for instance in find_instances(settings.data_dir, settings)
+                _archiver(settings, instance, store, readers, tell=announcer.hear, saw=projector.saw)
+                for instance, announcer in announcers.items()
             ]
 
             def stop() -> None:
@@ -66,17 +81,47 @@ async def _archive(settings: Settings) -> None:
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, stop)
-            upkeep = Upkeep(store, settings.retention.model_dump(), states.build)
-            beside = [
-                asyncio.create_task(projector.run(), name="tables"),
-                asyncio.create_task(upkeep.run(), name="upkeep"),
-            ]
+            beside = [asyncio.create_task(projector.run(), name="tables")]
+            if (first := announcers.get(every[0])) is not None:  # the database is one, however many write to it
+                upkeep = Upkeep(store, settings.retention.model_dump(), first.build)
+                beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
             with one_error():
                 async with asyncio.TaskGroup() as running:
                     for archiver in archivers:
                         running.create_task(archiver.run())
             await end(*beside)
-            withdraw(settings.data_dir)
+            for announcer in announcers.values():
+                announcer.withdraw()
+
+
+def _chosen(instances: Sequence[Instance], spool: str | None) -> Sequence[Instance]:
+    """The instance that has a spool of this name; all without one.
+
+    Raises:
+        UsageError: none has.
+    """
+    from collector.errors import UsageError
+
+    found = [instance for instance in instances if spool in (None, instance.spool.name)]
+    if not found:
+        names = ", ".join(instance.spool.name for instance in instances)
+        raise UsageError(f"there is no spool {spool!r} here", f"give one of: {names}")
+    return found
+
+
+def _sessions_of(collector: str, instances: Sequence[Instance], mine: Sequence[Instance]) -> Callable[[ObjectId], bool]:
+    """Tells the sessions whose tables are ours to store, by their keys, from those of other archivers.
+
+    The first instance's archiver has those as well whose instance is not there any more.
+    """
+    from schemas.keys import collector_number, instance_name, key_collector
+
+    numbers = {instance: collector_number(instance_name(collector, instance.label)) for instance in instances}
+    if instances[0] in mine:
+        others = {number for instance, number in numbers.items() if instance not in mine}
+        return lambda session: key_collector(session) not in others
+    own = {numbers[instance] for instance in mine}
+    return lambda session: key_collector(session) in own
 
 
 def _archiver(

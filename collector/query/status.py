@@ -7,12 +7,14 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from collector.archive.outage import state_file
 from collector.children import lives
 from collector.errors import StoreError
 from collector.instances import Instance
@@ -68,7 +70,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         mongodb_uri=store.shown_uri if store else None,
         shell=_shell(data_dir, store) if store else None,
         store=server,
-        **_archiver(data_dir),
+        **_archivers(instances),
         archive_since=covered.since,
         archive_upto=covered.upto,
         versions={
@@ -134,15 +136,19 @@ async def rib_lag(store: Store) -> int:
     return lag
 
 
-def _archiver(data_dir: Path) -> dict[str, Any]:
-    """What the archiver says of the store, if it lives and has anything to say."""
-    try:
-        state = ArchiverState.model_validate_json((data_dir / ArchiverState.FILE).read_bytes())
-    except (OSError, ValidationError):
-        return {}
-    if not lives(state.pid):
-        return {}
-    return state.model_dump(include=None if state.store_away_since else {"building"}, exclude={"pid"})
+def _archivers(instances: Sequence[Instance]) -> dict[str, Any]:
+    """What the archivers say together: the store is away while it is for any, since it was for the first of them."""
+    states = [state for instance in instances if (state := _archiver(instance))]
+    away = [(since, at) for at, state in enumerate(states) if (since := state.store_away_since)]
+    told = states[min(away)[1]].model_dump(exclude={"pid", "building"}) if away else {}
+    return {**told, "building": next((state.building for state in states if state.building), None)}
+
+
+def _archiver(instance: Instance) -> ArchiverState | None:
+    with suppress(OSError, ValidationError):
+        state = ArchiverState.model_validate_json(state_file(instance).read_bytes())
+        return state if lives(state.pid) else None
+    return None
 
 
 def _age(source: Source, line: bytes | None) -> float:

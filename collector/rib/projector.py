@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
@@ -38,15 +38,26 @@ class Projector:
     Args:
         store: the archive.
         collector: its name.
+        is_ours: whether a session, by its key, is ours to follow: other processes follow the others.
         rhythm: when tables are stored.
         days: how long whole tables are kept; 0 is for ever.
         changes_days: how long what changed in between is kept; 0 is as long.
     """
 
-    def __init__(self, store: Store, collector: str, rhythm: Rhythm, *, days: float, changes_days: float = 0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        collector: str,
+        rhythm: Rhythm,
+        *,
+        is_ours: Callable[[ObjectId], bool] = lambda _session: True,
+        days: float,
+        changes_days: float = 0,
+    ) -> None:
         self._store = store
         self._collector = collector
         self._rhythm = rhythm
+        self._is_ours = is_ours
         self._kept, self._changes_kept = days, changes_days
         self._began = datetime.now(UTC)
         self._up: dict[ObjectId, SessionDocument] | None = None
@@ -81,7 +92,7 @@ class Projector:
     async def _look(self) -> None:
         if self._up is None:
             found = self._store.find("sessions", {"until": None})
-            self._up = {one["_id"]: one async for one in found if one["collector"] == self._collector}
+            self._up = {one["_id"]: one async for one in found if self._follows(one["collector"], one["_id"])}
         seen, self._seen = self._seen, {}
         self._up.update(seen)
         for key, session in list(self._up.items()):
@@ -95,6 +106,9 @@ class Projector:
         if time.monotonic() - self._swept > SWEEP_SECONDS:
             await self._sweep()
             self._swept = time.monotonic()
+
+    def _follows(self, collector: str, session: ObjectId) -> bool:
+        return collector == self._collector and self._is_ours(session)
 
     def _may_work(self) -> bool:
         """Whether the archiver is quiet, or has not been for too long."""
@@ -133,7 +147,8 @@ class Projector:
         """Make the tables anew of one session that has ended and has some of an older version."""
         if self._outdated is None:
             old = snapshots.every(self._store, {"collector": self._collector})
-            self._outdated = {one.session async for one in old if not snapshots.is_good(one) and one.dump is None}
+            made = [one async for one in old if not snapshots.is_good(one) and one.dump is None]
+            self._outdated = {one.session for one in made if self._is_ours(one.session)}
         if not self._outdated:
             return
         key = self._outdated.pop()
@@ -151,6 +166,6 @@ class Projector:
             limit = datetime.now(UTC) - timedelta(days=days)
             needed |= await snapshots.bases(self._store, limit)
             async for snapshot in snapshots.every(self._store, {"ts": {"$lt": limit}, **kind}):
-                is_ours = snapshot.collector == self._collector and snapshot.dump is None
+                is_ours = self._follows(snapshot.collector, snapshot.session) and snapshot.dump is None
                 if is_ours and snapshot.key not in needed:
                     await snapshots.remove(self._store, [snapshot])

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from collector.archive.maintenance import Upkeep
-from collector.archive.outage import Together, announce
+from collector.archive.outage import Announcer, state_file
 from collector.errors import StoreError
+from collector.instances import Instance
 from collector.settings import RetentionSettings
 from collector.store.mongo import Store
-from schemas.archiver import ArchiverState
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import Forward, Message, proxy
 from tests.running import bgpledger
@@ -59,13 +59,14 @@ async def test_lines_are_stored_while_an_index_is_built(
         await between.set(building)
         told: list[str | None] = []
 
-        def tell(state: ArchiverState) -> None:
-            told.append(state.building)
-            announce(data_dir, state)
+        announcer = Announcer(state_file(Instance(data_dir)))
+
+        def tell(what: str | None) -> None:
+            told.append(what)
+            announcer.build(what)
 
         data_dir.mkdir()
-        states = Together(tell)
-        upkeep = asyncio.create_task(Upkeep(store, DAYS, states.build).run())
+        upkeep = asyncio.create_task(Upkeep(store, DAYS, tell).run())
         await until(lambda: "index expire_keepalives of messages, since " in str(told))
         note = await archive(data_dir / "spool", store, *Router().up())
         assert note["stored"] == 4
@@ -118,13 +119,3 @@ async def test_it_is_tried_again_until_it_is_done(
     assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
         "the database is not as it has to be yet: an index is in the way; cure: drop it"
     ]
-
-
-def test_several_states_are_one_with_what_is_built() -> None:
-    told: list[ArchiverState] = []
-    states = Together(told.append)
-    states.build("index a of b")
-    states.hear("0", ArchiverState(pid=1))
-    states.build("index a of b")
-    states.build(None)
-    assert [state.building for state in told] == ["index a of b", "index a of b", None]

@@ -1,13 +1,13 @@
 import logging
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collector.archive.outage import Outage, Together, announce, withdraw
+from collector.archive.outage import Announcer, Outage, state_file
 from collector.errors import SpoolError, StoreUnavailableError
+from collector.instances import Instance
 from collector.query.status import status
 from schemas.archiver import ArchiverState
 
@@ -63,31 +63,41 @@ def test_the_state_is_told_at_each_attempt_and_at_the_end(clock: Any) -> None:
     assert (told[2].last_error, told[3].last_error) == (AWAY.cause, None)
 
 
-def test_several_spools_are_told_of_as_one() -> None:
-    """The store is away while it is for one of them, since it was for the first."""
-    told: list[ArchiverState] = []
-    states = Together(told.append)
-    one, two = (Outage(partial(states.hear, label)) for label in ("", "1"))
-    one.failed(AWAY)
-    began = told[-1].store_away_since
-    two.failed(AWAY)
-    two.failed(AWAY)
-    assert (told[-1].store_away_since, told[-1].attempts) == (began, 1)
-    one.over()
-    assert (bool(told[-1].store_away_since), told[-1].attempts) == (True, 2)
-    two.over()
-    assert told[-1].store_away_since is None
-
-
-async def test_status_shows_what_a_living_archiver_says(data_dir: Path) -> None:
+def test_what_is_built_stands_beside_an_outage(data_dir: Path) -> None:
     data_dir.mkdir()
-    Outage(lambda state: announce(data_dir, state)).failed(AWAY)
-    assert (data_dir / ArchiverState.FILE).stat().st_mode & 0o777 == 0o600
-    found = await status(data_dir, None)
-    assert (found.attempts, found.last_error) == (1, AWAY.cause)
-    assert found.store_away_since is not None
-    announce(data_dir, ArchiverState(pid=2**22 + 1, store_away_since=found.store_away_since))  # beyond PID_MAX_LIMIT
+    here = Instance(data_dir)
+    announcer = Announcer(state_file(here))
+    announcer.hear(ArchiverState(pid=1))
+    announcer.build("index a of b")
+    announcer.hear(ArchiverState(pid=1, attempts=2))
+    told = ArchiverState.model_validate_json(state_file(here).read_bytes())
+    assert (told.building, told.attempts) == ("index a of b", 2)
+    announcer.build(None)
+    assert ArchiverState.model_validate_json(state_file(here).read_bytes()).building is None
+
+
+async def test_status_shows_what_living_archivers_say_together(data_dir: Path) -> None:
+    """The store is away while it is for one of them, since it was for the first."""
+    data_dir.mkdir()
+    first, second = Instance(data_dir), Instance(data_dir, 1)
+    second.spool.mkdir()
+    announcers = [Announcer(state_file(instance)) for instance in (first, second)]
+    one, two = (Outage(announcer.hear) for announcer in announcers)
     assert (await status(data_dir, None)).store_away_since is None
-    withdraw(data_dir)
-    withdraw(data_dir)
-    assert (await status(data_dir, None)).attempts is None
+    one.failed(AWAY)
+    assert state_file(first).stat().st_mode & 0o777 == 0o600
+    began = (await status(data_dir, None)).store_away_since
+    two.failed(AWAY)
+    two.failed(AWAY)
+    announcers[0].build("index a of b")
+    found = await status(data_dir, None)
+    assert (found.store_away_since, found.attempts, found.last_error) == (began, 1, AWAY.cause)
+    assert found.building == "index a of b"
+    one.over()
+    found = await status(data_dir, None)
+    assert (bool(found.store_away_since), found.attempts) == (True, 2)
+    announcers[1].hear(ArchiverState(pid=2**22 + 1, store_away_since=began))  # beyond PID_MAX_LIMIT
+    assert (await status(data_dir, None)).store_away_since is None
+    for announcer in (*announcers, *announcers):
+        announcer.withdraw()
+    assert not list(data_dir.glob("archiver*.json"))
