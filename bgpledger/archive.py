@@ -50,7 +50,7 @@ def _asks(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive, P
     (answer,) = get_args(base) or ("Any",)
     signature = inspect.signature(question)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    ask.__doc__ = question.__doc__
+    ask.__doc__, ask.__annotations__ = question.__doc__, {}
     ask.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[own, *signature.parameters.values()],
         return_annotation=f"Answers[{getattr(answer, '__name__', answer)}]",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Generic, Literal, TypeVar, get_args
@@ -57,7 +57,7 @@ class Choice(Generic[T]):
         return any(one in self.values for one in found) != self.excluded
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Filter:
     """What is asked for; absent parts do not matter. `start` is included, `end` is not.
 
@@ -89,6 +89,13 @@ class Filter:
     """Normalised. Of routes that stand no matter: there the question itself names its prefix."""
     match: PrefixMatch = "exact"
     """`more_specific` takes in all that lies within one of the prefixes, `less_specific` all that one lies within."""
+
+    def __repr__(self) -> str:
+        """What is asked for, without what does not matter."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = vars(self)
+        asked = (f"{one.name}={values[one.name]!r}" for one in fields(self) if values[one.name] != one.default)
+        return f"Filter({', '.join(asked)})"
 
     def matches(self, entry: HistoryEntry) -> bool:
         """Whether an entry is asked for."""
