@@ -28,6 +28,7 @@ from collector.retry import pauses, sleep
 from collector.sources.source import TORN, Ask, Rejection, Source
 from collector.spool.framing import unframe
 from collector.spool.segment import SpooledLine
+from collector.store.collections import VIEWS_SINCE
 from collector.store.meta import InstancePosition
 from collector.store.mongo import Document, Store
 from collector.store.traits import SECANTUSDB, Traits
@@ -47,6 +48,16 @@ CHECKPOINT_SECONDS = 1.0
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 T = TypeVar("T")
+
+
+async def check_schema(store: Store, source: Source) -> None:
+    """Refuse a database whose indexes do not tell routers apart, where a source has some.
+
+    Raises:
+        StoreError: it is such a one.
+    """
+    if source.has_routers:
+        await store.meta.require(VIEWS_SINCE, "what routers tell of their peers")
 
 
 class Saw(Protocol):
@@ -274,6 +285,7 @@ class Archiver:
 
     async def _prepare(self) -> None:
         await self._store.prepare()
+        await check_schema(self._store, self._source)
         if self._spool is not None:
             await self._store.meta.claim(self._claims, self._spool)
 

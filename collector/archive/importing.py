@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from bson import ObjectId
 
-from collector.archive.archiver import Archiver
+from collector.archive.archiver import Archiver, check_schema
 from collector.archive.session_tracker import SessionTracker
 from collector.bgp import mrt
 from collector.errors import ImportFileError, StoreUnavailableError
@@ -276,6 +276,7 @@ async def begin(
         ImportFileError: it was imported with another selection.
     """
     await store.prepare()
+    await check_schema(store, source)
     facts = {
         "file": path.name,
         "source": source.name,

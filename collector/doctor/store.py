@@ -12,7 +12,7 @@ from collector.doctor.result import CheckResult
 from collector.errors import BgpledgerError, StoreError
 from collector.query.running import RunningCollector
 from collector.settings import Settings
-from collector.store.collections import SCHEMA_VERSION
+from collector.store.collections import SCHEMA_VERSION, VIEWS_SINCE
 from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program
 from collector.store.rights import missing
@@ -58,7 +58,7 @@ async def _ask(uri: str, settings: Settings) -> list[CheckResult]:
     try:
         database = settings.mongodb.database
         version = await _version(client, redact(uri))
-        return [*version, *await _writable(client, database), *await _schema(client, database)]
+        return [*version, *await _writable(client, database), *await _schema(client, settings)]
     finally:
         await close(client)
 
@@ -86,7 +86,8 @@ async def _version(client: Client, shown: str) -> list[CheckResult]:
     return findings
 
 
-async def _schema(client: Client, database: str) -> list[CheckResult]:
+async def _schema(client: Client, settings: Settings) -> list[CheckResult]:
+    database = settings.mongodb.database
     found = await client[database].meta.with_options(read_preference=ReadPreference.PRIMARY).find_one({"_id": "schema"})
     version = found["version"] if found else SCHEMA_VERSION
     if version == SCHEMA_VERSION:
@@ -94,6 +95,8 @@ async def _schema(client: Client, database: str) -> list[CheckResult]:
     what = f"database {database} is of schema {version}, this program's is {SCHEMA_VERSION}"
     if version > SCHEMA_VERSION:
         return [CheckResult("error", "schema", what, "use the newer bgpledger that wrote it")]
+    if version < VIEWS_SINCE and (settings.bmp or settings.ris_live.is_on):
+        return [CheckResult("error", "schema", f"{what}: what routers tell is not stored", "bgpledger db migrate")]
     return [CheckResult("warning", "schema", f"{what}: --origin has no index", "bgpledger db migrate")]
 
 

@@ -92,7 +92,6 @@ class Filter:
 
     def __repr__(self) -> str:
         """What is asked for, without what does not matter."""
-        given = {one.name: getattr(self, one.name) for one in fields(self)}
         values = vars(self)
         asked = (f"{one.name}={values[one.name]!r}" for one in fields(self) if values[one.name] != one.default)
         return f"Filter({', '.join(asked)})"

@@ -177,6 +177,10 @@ class Source(Protocol):
     def in_order(self) -> bool:
         """Whether its records come in the order of their times, but for a clock that was set back."""
 
+    @property
+    def has_routers(self) -> bool:
+        """Whether its peers are told of by routers, or collectors, so that documents have `peer.router`."""
+
     def configured(self, settings: Settings) -> int:
         """How many instances of it are configured."""
 

@@ -82,6 +82,24 @@ class Meta:
         return version
 
     @_answers
+    async def require(self, version: int, what: str) -> None:
+        """Refuse a database of a schema that has no place for something.
+
+        Args:
+            version: the schema that has.
+            what: the thing.
+
+        Raises:
+            StoreError: it is of an older one.
+        """
+        found = await self.schema()
+        if found is not None and found < version:
+            raise StoreError(
+                f"the database at {self.shown_uri} has schema {found}, and {what} needs {version}",
+                "bring it to this program's schema, which may be done while a collector runs: bgpledger db migrate",
+            )
+
+    @_answers
     async def stamp(self) -> int:
         """Write down that a new database has the newest schema, if it has none; say which one it has."""
         await self._add("schema", {"version": SCHEMA_VERSION})

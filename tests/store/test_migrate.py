@@ -12,15 +12,19 @@ from urllib.parse import urlsplit
 import pytest
 from pymongo import MongoClient
 
+from collector.archive.archiver import Archiver
 from collector.errors import StoreError
 from collector.query.filters import Choice, Filter
 from collector.query.origins import announced
 from collector.settings import RetentionSettings
+from collector.sources.bmp.source import BMP
+from collector.spool.spool import SpoolReader
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.migrate import MIGRATIONS, migrate
 from collector.store.mongo import Store
 from collector.store.traits import Traits
 from collector.store.writes import DocumentChange
+from schemas.archiver import ArchiverState
 from schemas.documents import to_message
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import proxy
@@ -177,6 +181,33 @@ async def test_the_index_over_views_is_built_where_the_server_uses_it(
     assert "view" not in indexes(mongodb_uri, database)
     assert [done.changed for done in await migrate(store, Watching())] == [0]
     assert "view" in indexes(mongodb_uri, database)
+
+
+async def test_what_routers_tell_waits_until_the_database_tells_routers_apart(
+    store: Store,
+    mongodb_uri: str,
+    database: str,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is written without its index; the archiver goes on by itself once the database is migrated."""
+    monkeypatch.setattr("collector.archive.archiver.FIRST_PAUSE", 0.01)
+    await archive(data_dir, store, *a_day(4))
+    make_old(mongodb_uri, database, 2)
+    told: list[ArchiverState] = []
+    reader = SpoolReader(data_dir / "spool-bmp")
+    archiver = Archiver(reader, store, source=BMP, collector="test", instance="bmp", tell=told.append)
+    running = asyncio.create_task(archiver.run())
+    await until(lambda: told[-1].last_error)
+    assert "has schema 2, and what routers tell of their peers needs 3" in str(told[-1].last_error)
+    assert "cure: bring it to this program's schema" in caplog.text
+    assert "bgpledger db migrate" in caplog.text
+    await migrate(store, Watching())
+    await until(lambda: not told[-1].last_error)
+    archiver.stop()
+    await running
+    reader.close()
 
 
 def test_every_schema_has_its_step() -> None:

@@ -29,6 +29,7 @@ class BmpSource:
     silence = SILENCE
     binary = True
     in_order = True
+    has_routers = True
 
     def configured(self, settings: Settings) -> int:
         """One receiver takes all routers."""

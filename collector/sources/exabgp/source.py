@@ -26,6 +26,7 @@ class ExabgpSource:
     silence = SILENCE
     binary = False
     in_order = True
+    has_routers = False
 
     def configured(self, settings: Settings) -> int:
         """Its processes, each with some of the peers."""

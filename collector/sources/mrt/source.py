@@ -56,6 +56,7 @@ class MrtSource:
     silence = "the files end here"
     binary = True
     in_order = True
+    has_routers = False
 
     def configured(self, settings: Settings) -> int:
         """None: files are imported, and nothing runs."""

@@ -21,6 +21,7 @@ class PcapSource(MrtSource):
     """See `collector.sources.source.Source`. A peer is who sends; its `router` is who receives."""
 
     name = "pcap"
+    has_routers = True
     silence = "the capture ends here"
 
     def decode(self, raw: bytes) -> Message | Rejection:

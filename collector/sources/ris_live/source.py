@@ -72,6 +72,7 @@ class RisLiveSource:
     silence = "the feed ended"
     binary = False
     in_order = False
+    has_routers = True
 
     def configured(self, settings: Settings) -> int:
         """One where there is a URL."""
