@@ -60,7 +60,15 @@ def _without_views(database: Any) -> None:
         database["updates"].drop_index("view")
 
 
-BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins, 2: _without_views}
+def _without_ours(database: Any) -> None:
+    for name in ("announced_by_us", "withdrawn_by_us"):
+        if name in database["messages"].index_information():
+            database["messages"].drop_index(name)
+    for name in ("intents", "refusals"):
+        database.drop_collection(name)
+
+
+BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins, 2: _without_views, 3: _without_ours}
 """What makes of a database of the next schema one of this."""
 
 
@@ -179,7 +187,7 @@ async def test_the_index_over_views_is_built_where_the_server_uses_it(
     make_old(mongodb_uri, database, 2)
     await store.maintain()
     assert "view" not in indexes(mongodb_uri, database)
-    assert [done.changed for done in await migrate(store, Watching())] == [0]
+    assert not any(done.changed for done in await migrate(store, Watching()))
     assert "view" in indexes(mongodb_uri, database)
 
 
