@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.acting.attached.lines import CommandError, read_command
+from collector.acting.commands import commands, phrase
+from collector.acting.speakers import Speaker
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 
 ROUTES = {
@@ -127,3 +131,29 @@ def test_a_line_is_taken_as_models_or_refused(line: str) -> None:
     for one in said.announcements:
         # What was taken has been checked by the models: they take it again, and it is the same.
         assert type(one).model_validate(one.model_dump()) == one
+
+
+SPEAKERS = (Speaker("192.0.2.1", 64500, 65000, ("all",)), Speaker("2001:db8::1", 65000, 65000, ("all",)))
+WORD = re.compile(
+    r"[0-9a-fx.:/]+|(?:=|!=|<=|>=|<|>)?[0-9]+|>=[0-9]+&<=[0-9]+|[\[\],]|self|igp|egp|incomplete|announce|withdraw|neighbor"
+    r"|attributes|next-hop|origin|as-path|med|local-preference|nlri|flow|route|(?:extended-|large-)?community"
+    r"|(?:source|destination)(?:-ipv[46])?|protocol|next-header|(?:source-|destination-)?port|icmp-type|icmp-code"
+    r"|tcp-flags|packet-length|dscp|traffic-class|fragment|flow-label|[=!]?[a-z+&-]+"
+)
+
+
+@given(LINES)
+def test_no_byte_reaches_exabgp_that_the_models_did_not_write(line: str) -> None:
+    try:
+        said = read_command(line)
+    except CommandError:
+        return
+    for speaker in SPEAKERS:
+        for one in said.announcements:
+            for command, _ in commands("announce", [speaker.address], phrase(one, speaker), [one.nlri]):
+                text = command.decode("ascii")
+                assert text.endswith("\n")
+                assert text[:-1].isprintable()
+                words = text[:-1].replace(",", " , ").split(" ")
+                assert all(WORD.fullmatch(word) for word in words if word), text
+                assert not set(words) & {"shutdown", "split", "watchdog", "teardown", "restart", "#", ";", "{", "}"}
