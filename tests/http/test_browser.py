@@ -33,6 +33,7 @@ PAGES = (
     "/search",
     "/prefix",
     "/replay",
+    "/announcements",
     "/api/v1/docs",
 )
 
