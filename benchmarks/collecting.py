@@ -46,6 +46,8 @@ class Collector:
     uri: str
     peers: int
     instances: Sequence[Instance]
+    http: str
+    """Where its HTTP server is: ADDR:PORT, or `off`."""
 
     def until_receiving(self) -> None:
         """Wait until its receivers have begun, with the line that says so."""
@@ -86,7 +88,9 @@ class Collector:
 
 
 @contextmanager
-def collecting(table: Table, *, python: str | None = None, peers: int = 1, processes: int = 1) -> Iterator[Collector]:
+def collecting(
+    table: Table, *, python: str | None = None, peers: int = 1, processes: int = 1, http: bool = False
+) -> Iterator[Collector]:
     """Run a collector that knows the table's peer, or several that have it, until the block ends.
 
     Args:
@@ -94,6 +98,7 @@ def collecting(table: Table, *, python: str | None = None, peers: int = 1, proce
         python: what runs ExaBGP, if not our own.
         peers: how many have it, each coming to an address of its own.
         processes: how many ExaBGP processes share them.
+        http: run its HTTP server too.
     """
     with workplace() as place:
         data_dir, port, config = place / "data", free_port(), place / "collector.toml"
@@ -101,13 +106,17 @@ def collecting(table: Table, *, python: str | None = None, peers: int = 1, proce
         store = {"embedded": STORE} if STORE else {}
         config.write_text(_section("[exabgp]", exabgp) + _section("[mongodb]", store) + _peers(table, peers))
         command = [str(BIN / "bgpledger"), "run", "--data-dir", str(data_dir), "--local-as", str(LOCAL_AS)]
-        command += ["--listen", f"{ADDRESS}:{port}", "--http", "off", "--config", str(config)]
+        command += ["--listen", f"{ADDRESS}:{port}", "--config", str(config)]
+        listen = f"{ADDRESS}:{free_port()}" if http else "off"
+        command += ["--http", listen]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
+        clean["BGPLEDGER_HTTP_RATE"] = "100000"  # all clients are one address here
         with (place / "data.log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)
         try:
             instances = [Instance(data_dir, number) for number in range(processes)]
-            yield Collector(process, data_dir, port, _until_running(data_dir, process), peers, instances)
+            uri = _until_running(data_dir, process)
+            yield Collector(process, data_dir, port, uri, peers, instances, listen)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(_PATIENCE)

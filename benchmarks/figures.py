@@ -14,6 +14,7 @@ from benchmarks import (
     earlier_asking,
     importing,
     latency,
+    over_http,
     reading,
     rivals,
     sizes,
@@ -96,6 +97,10 @@ CASES: dict[str, Case] = {
     "asking": Case(asking.measure),
     "near-store": Case(latency.near),
     "far-store": Case(latency.far),
+    "http-commands": Case(over_http.commands),
+    "http-quiet": Case(over_http.quiet),
+    "http-asked": Case(over_http.asked),
+    "http-at-rest": Case(over_http.at_rest),
 }
 
 
@@ -499,6 +504,43 @@ FIGURES: dict[str, Figure] = {
         ("asking",),
         lambda one: one["asking"]["rebuild"],
         "s",
+        once=True,
+    ),
+    "history-over-http": Figure(
+        "`bgpledger history PREFIX`, wall, answered by the running collector, over by itself",
+        ("http-commands",),
+        lambda one: one["http-commands"]["server_seconds"] / one["http-commands"]["itself_seconds"],
+        goal=0.5,
+        beside="the command by itself",
+    ),
+    "http-load": Figure(
+        "how fast a whole table is stored while 50 clients ask for histories, over while none does",
+        ("http-quiet", "http-asked"),
+        lambda one: one["http-quiet"]["seconds"] / one["http-asked"]["seconds"],
+        better="more",
+        goal=0.9,
+        beside="nobody asks",
+    ),
+    "http-memory": Figure(
+        "memory that the HTTP server holds after that, over before it",
+        ("http-asked",),
+        lambda one: one["http-asked"]["http_resident_after"] / one["http-asked"]["http_resident_before"],
+        beside="before it",
+    ),
+    "http-p95": Figure(
+        "`history` over HTTP, the table in a store at rest, one question at a time, 95th percentile",
+        ("http-at-rest",),
+        lambda one: one["http-at-rest"]["p95"] * 1000,
+        "ms",
+        goal=100,
+        once=True,
+    ),
+    "http-p95-fifty": Figure(
+        "the same of 50 clients, each with a question a second",
+        ("http-at-rest",),
+        lambda one: one["http-at-rest"]["together_p95"] * 1000,
+        "ms",
+        goal=100,
         once=True,
     ),
 }

@@ -335,7 +335,7 @@ def _http(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
     environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
     return KeptCommand(
         "the HTTP server",
-        ["serve", "--data-dir", str(settings.data_dir)],
+        ["serve", "--commands", "--data-dir", str(settings.data_dir)],
         _configured(config),
         environment,
         patience=ANSWER_SECONDS,

@@ -178,16 +178,23 @@ class DiffQuestion(Watched[RouteChange]):
 
         await context.cover(self.filters, *self._moments)
         hidden: dict[str, None] = {}
+        told: set[str] = set()
         changes = diff(
             *(context.store, RibQuery(self.prefix), *self._moments, self.filters),
             on_read=self.count(None).more,
             on_hidden=lambda peer: hidden.update({peer: None}),
         )
+
+        def tell() -> None:
+            if names := ", ".join(name for name in hidden if name not in told):
+                told.update(hidden)
+                context.answers.covered = False
+                context.answers.note(
+                    f"lines of {names} were lost: routes of which it is not known whether they appeared or went are"
+                    " left out (bgpledger history PREFIX shows what is known of one)"
+                )
+
         async for change in newest_of(changes, self.limit, lambda change: change.route.since):
+            tell()
             yield change
-        if hidden:
-            context.answers.covered = False
-            context.answers.note(
-                f"lines of {', '.join(hidden)} were lost: routes of which it is not known whether they appeared or"
-                " went are left out (bgpledger history PREFIX shows what is known of one)"
-            )
+        tell()

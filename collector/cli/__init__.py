@@ -14,6 +14,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from collector.cli.elsewhere import answered
 from collector.errors import BgpledgerError, UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ def make_app(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; turn every error of a user into a line each for cause and cure, and an exit status."""
+    """Run the command line; turn every error of a user into a line each for cause and cure, and an exit status.
+
+    A question is answered by the collector that runs, where there is one: see `collector.cli.elsewhere`.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that is no text must not end an answer
             stream.reconfigure(errors="backslashreplace")
@@ -106,17 +110,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(_OBJECTS_OF_A_START)
     # And to look through all that is installed for plugins of pydantic, which we have none of, takes another.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    import typer
-
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _no_empty_texts(words)
-        app = make_app(words[:1]) if words and words[0] in _COMMANDS else make_app()
-        sys.exit(app(args=arguments, standalone_mode=False) or 0)
+        status = answered(words)
+        sys.exit(_run(words) if status is None else status)
     except BgpledgerError as error:
-        _fail(error.cause, error.cure, error.exit_status)
-    except typer.TyperException as error:
-        _misused(error)
+        sys.stderr.write(told(error))
+        sys.exit(error.exit_status)
     except BrokenPipeError:
         # The reader of our output (head, less) has seen enough: no complaint, and no second one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -139,11 +140,27 @@ def _no_empty_texts(arguments: Sequence[str]) -> None:
             )
 
 
-def _fail(cause: str, cure: str, status: int) -> NoReturn:
-    sys.stderr.write(f"error: {cause}\n")
-    if cure:
-        sys.stderr.write(f"cure: {cure}\n")
-    sys.exit(status)
+def _run(words: Sequence[str]) -> int:
+    """Run a command in this process; its exit status."""
+    import typer
+
+    app = make_app(words[:1]) if words and words[0] in _COMMANDS else make_app()
+    try:
+        done = app(args=words, standalone_mode=False)
+    except typer.TyperException as error:
+        _misused(error)
+    if done is None or isinstance(done, int):
+        return done or 0
+    from collector.cli.run_query import answer
+
+    answer(done)
+    return 0
+
+
+def told(error: BgpledgerError) -> str:
+    """What is said of an error."""
+    cure = f"cure: {error.cure}\n" if error.cure else ""
+    return f"error: {error.cause}\n{cure}"
 
 
 def _misused(error: typer.TyperException) -> NoReturn:
@@ -159,4 +176,5 @@ def _misused(error: typer.TyperException) -> NoReturn:
     )
     context: typer.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context else "bgpledger"
-    _fail(f"{cause[:1].lower()}{cause[1:]}", f"see {path} --help", error.exit_code)
+    sys.stderr.write(told(UsageError(f"{cause[:1].lower()}{cause[1:]}", f"see {path} --help")))
+    sys.exit(error.exit_code)

@@ -8,41 +8,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfAnswers, Limit, with_settings
+from collector.cli.options import FormatOfAnswers, Limit, that_asks
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
 
 
-@with_settings
+@that_asks
 @partial(with_filters, standing=True)
 def command(
     earlier: Annotated[str, typer.Argument(metavar="T1", help="A time.")],
     later: Annotated[str, typer.Argument(metavar="T2", help="A later one.")],
     filters: Any,
-    settings: Any,
+    where: Any,
     prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
     limit: Limit = None,
     form: FormatOfAnswers = "table",
-) -> None:
+) -> Any:
     """Show which routes appeared, went or changed between two times, and in what.
 
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. A filter
     lets a change through when the route passes it at one of the times; a comma is OR, a leading ! excludes.
     """
-    import sys
-
     from bgpledger.questions.routes import DiffQuestion
-    from collector.cli.progress import progress
-    from collector.cli.run_query import answer
+    from collector.cli.asked import Asked
     from schemas.query import RouteChange
 
     question = DiffQuestion(earlier, later, prefix, filters, limit=limit)
-    with progress(among_answers=True, of="entries read") as shown:
-        question.progress = shown.reach
-        nothing = answer(settings, question, RouteChange, form)
-    if nothing:
-        sys.stderr.write(f"no route {_asked_for(question.prefix, filters)}changed between these times\n")
+    return Asked(
+        *(where, question, RouteChange, form),
+        none=lambda: f"no route {_asked_for(question.prefix, filters)}changed between these times",
+        counts="entries read",
+    )
 
 
 def _asked_for(prefix: str | None, filters: Filter) -> str:

@@ -48,8 +48,8 @@ _OF_ENTRIES = (*_TIMES, "elem")
 
 
 def with_filters(
-    command: Callable[..., None], *, times: bool = True, standing: bool = False, prefixes: bool = False
-) -> Callable[..., None]:
+    command: Callable[..., Any], *, times: bool = True, standing: bool = False, prefixes: bool = False
+) -> Callable[..., Any]:
     """Give a command every filter as an option; it gets them as one `Filter`, `filters`.
 
     In each of them but the AS path a comma is OR, and a leading ! excludes; so does a leading ! of the AS path.

@@ -7,35 +7,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, Limit, with_settings
+from collector.cli.options import FormatOfEntries, Limit, that_asks
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
 
 
-@with_settings
+@that_asks
 @with_filters
 def command(
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
     filters: Any,
-    settings: Any,
+    where: Any,
     limit: Limit = None,
     form: FormatOfEntries = "table",
-) -> None:
+) -> Any:
     """Show what every peer said of a prefix, oldest first, and the session ends that took it away.
 
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
     filter a comma is OR, a leading ! excludes.
     """
-    import sys
-
     from bgpledger.questions.entries import HistoryQuestion
-    from collector.cli.run_query import answer
+    from collector.cli.asked import Asked
     from schemas.query import HistoryEntry
 
     question = HistoryQuestion(prefix, filters, limit=limit)
-    if answer(settings, question, HistoryEntry, form):
-        sys.stderr.write(f"nothing {_is_known_of(question.prefix, filters)}\n")
+    return Asked(
+        *(where, question, HistoryEntry, form),
+        none=lambda: f"nothing {_is_known_of(question.prefix, filters)}",
+    )
 
 
 def _is_known_of(prefix: str, filters: Filter) -> str:

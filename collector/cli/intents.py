@@ -6,25 +6,25 @@ from typing import Annotated, Any
 
 import typer
 
-from collector.cli.options import FormatOfAnswers, with_settings
+from collector.cli.options import FormatOfAnswers, that_asks
 
 
-@with_settings
+@that_asks
 def command(
-    settings: Any,
+    where: Any,
     prefix: Annotated[str | None, typer.Argument(help="Only of this prefix.")] = None,
     at: Annotated[str | None, typer.Option(help="As it stood then.", metavar="T")] = None,
     ended: Annotated[
         bool, typer.Option("--all", help="Also what has ended: withdrawn, expired, replaced, failed.")
     ] = False,
     form: FormatOfAnswers = "table",
-) -> None:
+) -> Any:
     """Show what is announced to whom, by whose order and why, newest last."""
-    import sys
-
     from bgpledger.questions.summaries import IntentsQuestion
-    from collector.cli.run_query import answer
+    from collector.cli.asked import Asked
     from schemas.intents import Intent
 
-    if answer(settings, IntentsQuestion(prefix, at=at, ended=ended), Intent, form):
-        sys.stderr.write("nothing is announced\n" if at is None else "nothing was announced then\n")
+    return Asked(
+        *(where, IntentsQuestion(prefix, at=at, ended=ended), Intent, form),
+        none=lambda: "nothing is announced" if at is None else "nothing was announced then",
+    )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -94,31 +94,64 @@ def prefix_match(more_specific: bool | None, less_specific: bool | None) -> Pref
     return "more_specific" if more_specific else "less_specific" if less_specific else None
 
 
-def with_settings(command: Callable[..., None], *, config: bool = False) -> Callable[..., None]:
+_WHERE = {"data_dir": DataDir, "mongodb_uri": MongodbUri, "mongodb_uri_file": MongodbUriFile}
+
+
+def with_settings(command: Callable[..., Any], *, config: bool = False) -> Callable[..., Any]:
     """Give a command the options that say where data and store are; it gets the settings that come of them, `settings`.
 
     Args:
         command: what it wraps; takes `settings`.
         config: --config as well.
     """
-    options = {
-        "ctx": typer.Context,
-        **({"config": Config} if config else {}),
-        "data_dir": DataDir,
-        "mongodb_uri": MongodbUri,
-        "mongodb_uri_file": MongodbUriFile,
-    }
+    options = {"ctx": typer.Context, **({"config": Config} if config else {}), **_WHERE}
     return with_options(command, "settings", options, chosen, last=True)
 
 
+class Where(NamedTuple):
+    """Where a command was told that data and store are."""
+
+    ctx: typer.Context
+    data_dir: Path | None
+    mongodb_uri: str | None
+    mongodb_uri_file: Path | None
+
+    def settings(self) -> Settings:
+        """The settings that come of it.
+
+        Raises:
+            ConfigurationError: they are not valid.
+        """
+        return chosen(*self)
+
+    @property
+    def names_a_store(self) -> bool:
+        """Whether that is another store than the collector's."""
+        return any((self.mongodb_uri, self.mongodb_uri_file, *self.ctx.obj["mongodb"]))
+
+    @property
+    def named_data_dir(self) -> Path | None:
+        """The data directory, where one is named."""
+        return self.data_dir or self.ctx.obj["data_dir"]
+
+
+def that_asks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say where data and store are; it gets them as `where`, and asks nothing itself.
+
+    Args:
+        command: what it wraps; takes `where`.
+    """
+    return with_options(command, "where", {"ctx": typer.Context, **_WHERE}, Where, last=True)
+
+
 def with_options(
-    command: Callable[..., None],
+    command: Callable[..., Any],
     instead_of: str,
     options: Mapping[str, Any],
     make: Callable[..., Any],
     *,
     last: bool = False,
-) -> Callable[..., None]:
+) -> Callable[..., Any]:
     """Give a command options in the place of an argument, which is made of them.
 
     Args:
@@ -130,9 +163,9 @@ def with_options(
     """
 
     @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         values = {name: kwargs.pop(name) for name in options}
-        command(*args, **{instead_of: make(**values)}, **kwargs)
+        return command(*args, **{instead_of: make(**values)}, **kwargs)
 
     own = inspect.signature(command, eval_str=True)
     extra = [

@@ -72,12 +72,9 @@ class ProgressLine:
 
 
 @contextmanager
-def progress(
-    total: int | None = None, *, of: str = "UPDATEs read", among_answers: bool = False
-) -> Iterator[ProgressLine]:
-    """Progress on stderr where that is a terminal; not among answers that are printed to one meanwhile."""
-    shows = sys.stderr.isatty() and not (among_answers and sys.stdout.isatty())
-    shown = ProgressLine(sys.stderr if shows else None, total, of=of)
+def progress(total: int | None = None, *, of: str = "UPDATEs read") -> Iterator[ProgressLine]:
+    """Progress on stderr where that is a terminal."""
+    shown = ProgressLine(sys.stderr if sys.stderr.isatty() else None, total, of=of)
     try:
         yield shown
     finally:

@@ -5,69 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pydantic import BaseModel
 
-    from bgpledger import Answers
-    from bgpledger.questions.question import Question
+    from collector.cli.asked import Asked
     from collector.present.names import Format
-    from collector.settings import Settings
 
 _FLUSH_SECONDS = 0.1
-_NONE = object()
 _COLLECT_EVERY = 50_000
 """Objects more than before."""
 
 
-def answer(
-    settings: Settings,
-    question: Question[Any],
-    kind: type[BaseModel],
-    form: Format,
-    *,
-    at: datetime | None = None,
-    first: Callable[[], None] = lambda: None,
-) -> bool:
-    """Ask the archive, and write the answers to stdout as they come; its notes go to stderr.
-
-    Args:
-        settings: which archive.
-        question: what is asked.
-        kind: what its answers are.
-        form: how they are written.
-        at: the moment at which routes stand; None: now.
-        first: called before anything is written.
-
-    Returns:
-        Whether nothing was found, though the archive covers what was asked.
-    """
+def answer(asked: Asked) -> None:
+    """Ask the archive, and write the answers to stdout as they come; what is to be said of them goes to stderr."""
     from bgpledger.archive import Archive
-    from collector.present.formats import write
 
     collect_rarely()
+    settings = asked.where.settings()
 
-    async def ask_and_write() -> bool:
-        async with Archive.found(settings, say=say) as archive:
-            answers = archive.ask(question)
-            count = await write(_behind(first, answers), kind, form, sys.stdout, at=at)
-            return answers.covered and not count
+    async def ask_and_write() -> None:
+        async with Archive.found(settings) as archive:
+            await asked.answer(archive, sys.stdout, sys.stderr)
 
-    return asyncio.run(_flushing(ask_and_write()))
-
-
-async def _behind(first: Callable[[], None], answers: Answers[Any]) -> AsyncIterator[Any]:
-    async with answers:
-        one = await anext(answers, _NONE)
-        first()
-        if one is not _NONE:
-            yield one
-            async for another in answers:
-                yield another
+    asyncio.run(_flushing(ask_and_write()))
 
 
 def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> None:
@@ -101,7 +64,7 @@ def collect_rarely() -> None:
     gc.set_threshold(_COLLECT_EVERY)
 
 
-async def _flushing(work: Coroutine[Any, Any, bool]) -> bool:
+async def _flushing(work: Coroutine[Any, Any, None]) -> None:
     """Let what is written be seen soon, into a pipe too; and end the work when nobody reads it any more."""
     from collector.tasks import end
 
@@ -111,9 +74,8 @@ async def _flushing(work: Coroutine[Any, Any, bool]) -> bool:
         await asyncio.wait((working, flushing), return_when=asyncio.FIRST_COMPLETED)
         if flushing.done():
             await flushing
-        found = await working
+        await working
         sys.stdout.flush()
-        return found
     finally:
         await end(working, flushing)
 

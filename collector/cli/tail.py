@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, Limit, with_settings
+from collector.cli.options import FormatOfEntries, Limit, that_asks
 
 
-@with_settings
+@that_asks
 @partial(with_filters, times=False, prefixes=True)
 def command(
     filters: Any,
-    settings: Any,
+    where: Any,
     since: Annotated[str | None, typer.Option("--from", help="Begin with what is stored since.", metavar="T")] = None,
     limit: Limit = None,
     form: FormatOfEntries = "table",
@@ -29,12 +29,13 @@ def command(
         from dataclasses import replace
 
         from bgpledger.questions.entries import TailQuestion
+        from collector.cli.asked import Asked
         from collector.cli.run_query import answer
         from collector.query.arguments import parse_time
         from schemas.query import LiveEntry
 
         wanted = replace(filters, start=parse_time(since))
-        answer(settings, TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads), LiveEntry, form)
+        answer(Asked(where, TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads), LiveEntry, form))
 
 
 def _stop_when_nobody_reads() -> None:

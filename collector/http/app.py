@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
 
 from bgpledger import Archive
-from collector.http import health, metrics, pages, problems
+from collector.http import commands, failing, health, metrics, pages
 from collector.http.api import api
+from collector.http.commands import Read
 from collector.http.crowd import Crowd
 from collector.http.description import describe
 from collector.http.guard import Guard
@@ -30,12 +32,21 @@ leading `!` excludes. What an answer cannot know is in its `notes`; `covered` is
 all of the time that is asked about. Errors are problems of RFC 9457, with their cause (`detail`) and their `cure`."""
 
 
-def make_app(archive: Archive, settings: Settings) -> FastAPI:
+class ForCommands(NamedTuple):
+    """What takes commands of the collector's user."""
+
+    read: Read
+    token: str
+    """What they show."""
+
+
+def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | None = None) -> FastAPI:
     """The application over an archive, which stays open for as long as it answers.
 
     Args:
         archive: what is asked.
         settings: who may ask, in which time, and what communities mean ([http]).
+        for_commands: answer commands too.
 
     Raises:
         ConfigurationError: the file of communities cannot be read.
@@ -58,18 +69,27 @@ def make_app(archive: Archive, settings: Settings) -> FastAPI:
     app.state.orders = Orders(settings.data_dir)
     keyring = Keyring(settings.data_dir)
     app.state.sign_ins = SignIns(keyring)
-    problems.handle(app)
+    failing.handle(app)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(api)
     app.include_router(ripestat)
     app.include_router(rislive)
+    if for_commands:
+        app.state.commands = commands.Commands(for_commands.read)
+        app.include_router(commands.router)
     pages.add_to(app, Words.read(settings.http.communities))
     describe(app)
     # The last one added is asked first.
     app.add_middleware(Crowd, seconds=settings.http.seconds)
     app.add_middleware(metrics.Measured, registry=app.state.registry)
-    app.add_middleware(Guard, settings=settings, keyring=keyring, sign_ins=app.state.sign_ins)
+    app.add_middleware(
+        Guard,
+        settings=settings,
+        keyring=keyring,
+        sign_ins=app.state.sign_ins,
+        local_token=for_commands and for_commands.token,
+    )
     if settings.http.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.http.origins, allow_methods=["GET"])
     app.add_middleware(Headers)

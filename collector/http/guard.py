@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
+import secrets
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import urlencode
@@ -21,20 +23,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from bgpledger import BgpledgerError
+from collector import local
+from collector.http.failing import refuse
 from collector.http.health import OPEN_PATHS
 from collector.http.problems import RefusedError, respond
 from collector.http.rates import Rates
-from collector.http.sign_ins import COOKIE, SignIns
+from collector.http.sign_ins import COOKIE, SIGN_IN, SignIns
 from collector.http.tokens import Keyring
 from collector.settings import Settings
+from collector.settings.values import is_loopback
 
-SIGN_IN = "/sign-in"
 _OPEN_PATHS = (*OPEN_PATHS, SIGN_IN)
 _OPEN_FOLDER = "/static/"
 _READING = ("GET", "HEAD", "OPTIONS")
 _MOST_OF_A_BODY, _MOST_OF_AN_ORDER = 64 * 1024, 4 * 2**20
 _ORDERS = "/api/v1/announcements"
 _REALM = 'realm="bgpledger"'
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{1,5})?", re.ASCII)
+"""RFC 9110 7.2, RFC 3986 3.2.2."""
 
 
 class Guard:
@@ -42,10 +48,20 @@ class Guard:
 
     What passes has the `state.token` that was shown, or None, and knows whether it came by a sign-in
     (`state.is_signed_in`).
+
+    Args:
+        app: the application.
+        settings: who may ask.
+        keyring: the tokens.
+        sign_ins: who has shown one.
+        local_token: what commands of this user show; None: none are answered.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, keyring: Keyring, sign_ins: SignIns) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keyring: Keyring, sign_ins: SignIns, local_token: str | None = None
+    ) -> None:
         self._app = app
+        self._local_token = local_token
         self._http = settings.http
         self._hosts = frozenset(("localhost", *settings.http.hosts))
         self._rates = Rates(settings.http.rate)
@@ -70,8 +86,12 @@ class Guard:
         self._check_host(asking.headers)
         self._check_origin(asking)
         _check_change(asking)
-        _check_size(asking.headers, _MOST_OF_AN_ORDER if asking.url.path == _ORDERS else _MOST_OF_A_BODY)
-        self._check_token(asking)
+        path = asking.scope["path"]
+        _check_size(asking.headers, _MOST_OF_AN_ORDER if path == _ORDERS else _MOST_OF_A_BODY)
+        if path == local.PATH:
+            self._check_local(asking)
+        else:
+            self._check_token(asking)
 
     def _check_rate(self, asking: HTTPConnection) -> None:
         if wait := self._rates.take(asking.client.host if asking.client else ""):
@@ -83,11 +103,12 @@ class Guard:
             )
 
     def _check_host(self, headers: Headers) -> None:
-        host = _name_in(headers.get("host", ""))
+        given = headers.get("host", "")
+        host = _name_in(given)
         if not (host in self._hosts or _is_address(host)):
             raise RefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"nothing here is called {host[:80]!r}",
+                f"nothing here is called {given[:80]!r}",
                 'ask by an address or by localhost, or name it in the configuration: [http] hosts = ["NAME"]',
             )
 
@@ -103,13 +124,20 @@ class Guard:
                 "open our own pages, or name it in the configuration: [http] origins",
             )
 
+    def _check_local(self, asking: HTTPConnection) -> None:
+        """Refuse whoever is not on this machine, and cannot read what only our user can."""
+        shown = _token_in(asking.headers.get("authorization", "")) or ""
+        here = asking.client is not None and _is_address(asking.client.host) and is_loopback(asking.client.host)
+        if not (self._local_token and here and secrets.compare_digest(shown.encode(), self._local_token.encode())):
+            raise RefusedError(HTTPStatus.FORBIDDEN, "only commands of the collector's user ask here", "run bgpledger")
+
     def _check_token(self, asking: HTTPConnection) -> None:
         shown = _token_in(asking.headers.get("authorization", ""))
         key = asking.cookies.get(COOKIE)
         token = self._keyring.find(shown) if shown else self._sign_ins.find(key) if key else None
         asking.state.token = token
         asking.state.is_signed_in = token is not None and not shown
-        if token or not self._http.asks_for_tokens or _is_open(asking.url.path):
+        if token or not self._http.asks_for_tokens or _is_open(asking.scope["path"]):
             return
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED,
@@ -157,10 +185,9 @@ def _token_in(authorization: str) -> str | None:
 
 
 def _name_in(host: str) -> str:
-    """The name or the address in a Host header, without its port, in small letters."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """The name or the address in a Host header, without its port, in small letters; empty where it is no such thing."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _is_address(host: str) -> bool:
@@ -185,7 +212,7 @@ def _response(error: BgpledgerError, asking: HTTPConnection) -> Response:
         url = asking.url
         there = f"{url.path}?{url.query}" if url.query else url.path
         return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': there})}", HTTPStatus.SEE_OTHER)
-    return respond(error)
+    return respond(error) if asking.scope["type"] == "websocket" else refuse(error, asking.headers)
 
 
 async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

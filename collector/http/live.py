@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from starlette.types import Receive
+
 from bgpledger import Archive, Filter, HistoryEntry, StoreError
 from collector.http.problems import RefusedError
 from collector.tasks import end
@@ -23,6 +25,12 @@ _WAITING = 5000
 """Entries that wait for one of them at most."""
 _AGAIN_SECONDS = 1.0
 _TICK = timedelta(milliseconds=1)
+
+
+async def gone(receive: Receive) -> None:
+    """Wait until whoever asked has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class SlowError(Exception):

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
 from bgpledger import BgpledgerError, DeadlineError, StoreError, UsageError
 from collector.errors import RefusedError as OrderRefusedError
-
-log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -96,35 +91,6 @@ def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str
     if isinstance(error, StoreError):
         return _AWAY, {"Retry-After": "5"}
     return HTTPStatus.INTERNAL_SERVER_ERROR, {}
-
-
-def handle(app: FastAPI) -> None:
-    """Answer with a problem whatever goes wrong in an application."""
-
-    @app.exception_handler(BgpledgerError)
-    async def _told(_request: Request, error: BgpledgerError) -> JSONResponse:
-        return respond(error)
-
-    @app.exception_handler(RequestValidationError)
-    async def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return respond(misused(error))
-
-    @app.exception_handler(HTTPException)
-    async def _refused(request: Request, error: HTTPException) -> JSONResponse:
-        status, path = HTTPStatus(error.status_code), request.url.path[:80]
-        cure = "the API is described at /api/v1/docs"
-        if status is HTTPStatus.NOT_FOUND:
-            return respond(RefusedError(status, f"there is nothing at {path}", cure))
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            cause = f"{path} can only be read, not {request.method}"
-            return respond(RefusedError(status, cause, "use GET", dict(error.headers or {})))
-        return respond(RefusedError(status, str(error.detail), cure, dict(error.headers or {})))
-
-    @app.exception_handler(Exception)
-    async def _bug(request: Request, error: Exception) -> JSONResponse:
-        log.error("a bug, of %s", request.url.path, exc_info=error)
-        cause = "this is a bug of bgpledger"
-        return respond(RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log"))
 
 
 def misused(error: RequestValidationError) -> UsageError:

@@ -6,20 +6,23 @@ import asyncio
 import errno
 import logging
 import os
+import secrets
 import signal
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
 
 from bgpledger import Archive
+from collector import local
 from collector.errors import CollectorError, ConfigurationError
-from collector.http.app import make_app
+from collector.http.app import ForCommands, make_app
+from collector.http.commands import Read
 from collector.settings import HttpSettings, Settings
-from collector.settings.values import split_endpoint
+from collector.settings.values import is_loopback, split_endpoint
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +34,12 @@ _MOST_OF_A_MESSAGE = 64 * 1024
 """Bytes of what a client says on a WebSocket at once."""
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, read: Read | None = None) -> None:
     """Answer until SIGINT or SIGTERM.
+
+    Args:
+        settings: where, whom, and about which archive.
+        read: reads commands of this user, which are answered too; None: none are.
 
     Raises:
         ConfigurationError: nothing is to listen, or the certificate cannot be used.
@@ -43,7 +50,26 @@ async def serve(settings: Settings) -> None:
         raise ConfigurationError("http.listen is off", "give --listen ADDR:PORT, or http.listen in the configuration")
     with _listening(settings.http.listen) as listener:
         async with Archive.found(settings) as archive:
-            await _answer(make_app(archive, settings), settings.http, listener)
+            with _for_commands(settings, read) as for_commands:
+                await _answer(make_app(archive, settings, for_commands), settings.http, listener)
+
+
+@contextmanager
+def _for_commands(settings: Settings, read: Read | None) -> Iterator[ForCommands | None]:
+    """Let commands find this server meanwhile, where they can reach it without TLS, from this machine."""
+    address, port = split_endpoint(settings.http.listen)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  # compared, not bound
+    version = local.installed_version()
+    if read is None or version is None or settings.http.tls_cert or not is_loopback(host):
+        yield None
+        return
+    server = local.Server(host, port, secrets.token_urlsafe(32), version)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(local.told_of(str(settings.data_dir), server))
+        except OSError as error:
+            log.warning("commands will answer by themselves, as nothing can be written for them: %s", error.strerror)
+        yield ForCommands(read, server.token)
 
 
 async def _answer(app: FastAPI, http: HttpSettings, listener: socket.socket) -> None:

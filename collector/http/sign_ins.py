@@ -11,6 +11,8 @@ from collector.http.tokens import Keyring
 from schemas.status import Token
 
 COOKIE = "bgpledger-sign-in"
+SIGN_IN = "/sign-in"
+"""Where."""
 LASTS = 12 * 3600
 """Seconds."""
 _MOST = 1000

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from itertools import zip_longest
 from typing import Literal, NamedTuple, TextIO
 
@@ -21,15 +22,46 @@ _NARROWEST = 20
 """A terminal that says it is narrower is taken for one of this width."""
 
 
+class Elsewhere(StringIO):
+    """What is written for another process, which has a terminal, or none.
+
+    Args:
+        columns: those of its terminal; None: there is none.
+        bold: whether it shows bold text.
+    """
+
+    def __init__(self, columns: int | None = None, *, bold: bool = False) -> None:
+        super().__init__()
+        self.columns = columns
+        self.bold = bold
+
+    def isatty(self) -> bool:
+        """Whether there is a terminal."""
+        return self.columns is not None
+
+    def take(self) -> str:
+        """What has been written since this was called before."""
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
 def terminal_width(stream: TextIO) -> int | None:
     """The columns of the terminal that a stream goes to, or what COLUMNS says; None when it goes to none."""
-    return max(shutil.get_terminal_size().columns, _NARROWEST) if stream.isatty() else None
+    if not stream.isatty():
+        return None
+    columns = stream.columns if isinstance(stream, Elsewhere) else None
+    return max(columns or shutil.get_terminal_size().columns, _NARROWEST)
 
 
 def bold(text: str, stream: TextIO) -> str:
     """A text in bold on a terminal that can do that, and where NO_COLOR does not forbid it."""
-    plain = not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return text if plain else f"\x1b[1m{text}\x1b[0m"
+    if isinstance(stream, Elsewhere):
+        shown = stream.bold
+    else:
+        shown = not (os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb")
+    return f"\x1b[1m{text}\x1b[0m" if shown and stream.isatty() else text
 
 
 def text_width(text: str) -> int:

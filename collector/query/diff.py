@@ -14,9 +14,10 @@ from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
 from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
-from schemas.stored import PeerDocument
+from schemas.stored import PeerDocument, name_of
 
 _NOT_COMPARED = {"since", "state"}
+_FAMILIES = ("ipv4 unicast", "ipv6 unicast")
 _PeerPlace = tuple[int, bytes, str, str]
 
 
@@ -39,13 +40,17 @@ async def diff(
         later: the other.
         filters: which of the changes are shown: those of routes that they let through, before or after.
         on_read: called with how much more has been read of tables.
-        on_hidden: called with the name of a peer for each of its routes that is left out.
+        on_hidden: called with the names of peers of which routes may be left out, mostly ahead of the first change.
 
     A route that was announced again as it was has not changed. What is not known at one of the moments is left out.
     """
     question = of_its_peers(question, filters)
     before = await _by_peer(store, replace(question, at=earlier), on_read)
     after = await _by_peer(store, replace(question, at=later), on_read)
+    families = _FAMILIES if question.prefix is None else [_FAMILIES[":" in question.prefix]]
+    for known in (*before.values(), *after.values()):
+        if any(map(known.hides, families)):
+            on_hidden(name_of(known.session["peer"]))
     for place in sorted(before.keys() | after.keys()):
         one, two = before.get(place), after.get(place)
         async for key, old, new in _pairs(one, two, question):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from collector.local import default_data_dir
 from collector.settings import values
 from collector.settings.announce import AnnounceSettings
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings
@@ -30,14 +30,6 @@ class LogSettings(SettingsSection):
     )
 
 
-def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the collector keeps its files unless told: the XDG Base Directory Specification's data directory."""
-    given = environ.get("XDG_DATA_HOME", "")
-    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    # A relative XDG_DATA_HOME is invalid, says the specification, and to be ignored.
-    return (Path(given) if given.startswith("/") else home / ".local" / "share") / "bgpledger"
-
-
 class Settings(SettingsSection):
     """All that a collector is told."""
 
@@ -45,7 +37,8 @@ class Settings(SettingsSection):
         default_factory=socket.gethostname, description="a name of at most 100 characters, for every document"
     )
     data_dir: values.PossiblePath = Field(
-        default_factory=default_data_dir, description="a directory for all that the collector keeps"
+        default_factory=lambda: Path(default_data_dir(os.environ)),
+        description="a directory for all that the collector keeps",
     )
     bgp: BgpSettings = BgpSettings()
     bmp: BmpSettings | None = None

@@ -83,17 +83,17 @@ def served(filled: Filled) -> Iterator[str]:
 
 
 @contextmanager
-def serving(listen: str, settings: Mapping[str, str]) -> Iterator[None]:
+def serving(listen: str, settings: Mapping[str, str], *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """`bgpledger serve` until the block ends; it has to end well."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
     environment.update(settings)
-    command = [BGPLEDGER, "serve", "--listen", listen]
+    command = [BGPLEDGER, "serve", "--listen", listen, *more]
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         try:
             assert server.stderr is not None
             while b"answering at" not in (line := server.stderr.readline()):
                 assert line, "it ended"
-            yield
+            yield server
         finally:
             server.terminate()
             assert server.wait(30) == 0

@@ -13,7 +13,9 @@ async def test_it_is_asked_by_addresses_and_as_localhost(http: httpx.AsyncClient
     assert (await http.get("/health", headers={"Host": host})).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8480", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:8480", "127.0.0.1.evil.example", "", "[::1", "[::1]x", "[", "a@b"]
+)
 async def test_a_name_of_others_is_refused(http: httpx.AsyncClient, host: str) -> None:
     said = await http.get("/health", headers={"Host": host})
     assert (said.status_code, said.headers["content-type"]) == (421, MEDIA_TYPE)
@@ -48,6 +50,25 @@ async def test_errors_have_cause_and_cure(
     assert problem["status"] == status
     assert words in problem["detail"]
     assert problem["cure"]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "words"),
+    [
+        ("/nowhere", {}, 404, "there is nothing at /nowhere"),
+        ("/health", {"Host": "evil.example"}, 421, "nothing here is called &#39;evil.example&#39;"),
+        ("/health", {"Host": "<b>"}, 421, "&lt;b&gt;"),
+    ],
+)
+async def test_a_browser_is_refused_on_a_page(
+    http: httpx.AsyncClient, path: str, headers: dict[str, str], status: int, words: str
+) -> None:
+    said = await http.get(path, headers=BROWSER | headers)
+    assert (said.status_code, said.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert words in said.text
 
 
 async def test_a_question_has_no_body(http: httpx.AsyncClient) -> None:

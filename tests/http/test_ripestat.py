@@ -84,6 +84,14 @@ async def test_errors_are_messages(http: httpx.AsyncClient, call: str, parameter
     assert said["messages"][0][0] == "error"
 
 
+async def test_what_only_ripestat_knows_is_said_to_be_so(http: httpx.AsyncClient) -> None:
+    response = await http.get("/data/abuse-contact-finder/data.json", params={"resource": PREFIX})
+    said = response.json()
+    assert (response.status_code, said["status"], said["status_code"]) == (404, "error", 404)
+    assert said["messages"] == [["error", said["messages"][0][1]]]
+    assert "ask RIPEstat itself" in said["messages"][0][1]
+
+
 async def test_the_envelope_is_in_the_order_of_theirs(http: httpx.AsyncClient) -> None:
     said = (await http.get("/data/ris-peers/data.json")).json()
     assert list(said) == [
@@ -128,6 +136,10 @@ def test_prsw_reads_our_answers(served: str, monkeypatch: pytest.MonkeyPatch) ->
     peers = ripe.ris_peers(query_time=moment)
     assert [one.asn for one in peers] != []
     assert peers.query_time == moment
+    assert str(ripe.whats_my_ip().ip) == "127.0.0.1"
+    for call, asked in (("rpki_validation_status", (64496, "10.1.0.0/16")), ("abuse_contact_finder", ("10.1.0.0/16",))):
+        with pytest.raises(prsw.exceptions.RequestError, match="404"):
+            getattr(ripe, call)(*asked)
     history = ripe.routing_history(PREFIX, starttime=begin, endtime=end)
     assert len(history) > 1  # several origins
     assert {one.origin for one in history} == set(history.origin)

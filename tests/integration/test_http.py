@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 import httpx
 
-from tests.running import collecting, free_port
+from tests.running import BGPLEDGER, collecting, free_port
 from tests.support import until
 
 
@@ -24,11 +28,15 @@ async def test_a_collector_answers_over_http(data_dir: Path) -> None:
     with collecting(data_dir, "--http", listen, peers=[("127.0.1.1", 64496)]) as collector:
         await until(lambda: answers(f"http://{listen}"))
         assert f"http://{listen}/" in collector.log.read_text()
-        async with httpx.AsyncClient(base_url=f"http://{listen}") as client:
+        async with httpx.AsyncClient(base_url=f"http://{listen}", timeout=120) as client:
             assert (await client.get("/ready")).status_code == 200
             peers = (await client.get("/api/v1/peers")).json()["answers"]
             assert [(peer["address"], peer["state"]) for peer in peers] == [("127.0.1.1", "never")]
             assert "127.0.1.1" in (await client.get("/")).text
+            asked = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(data_dir)}
+            said = await asyncio.to_thread(subprocess.check_output, [BGPLEDGER, "peers", "--format", "json"], env=asked)
+            assert json.loads(said) == peers
+            assert 'bgpledger_http_requests_total{path="/command"' in (await client.get("/metrics")).text
         assert "Traceback" not in collector.log.read_text()
 
 

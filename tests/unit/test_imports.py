@@ -9,7 +9,7 @@ from tests.support import ROOT
 
 ROOMS = [
     {"schemas"},
-    {"collector.errors"},
+    {"collector.errors", "collector.local"},
     {"collector.patterns"},
     {
         "collector.children",

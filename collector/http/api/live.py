@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from bgpledger import Filter, HistoryEntry, UsageError
 from collector.http.asking import Asked
-from collector.http.live import SEND_SECONDS, Live, SlowError
+from collector.http.live import SEND_SECONDS, Live, SlowError, gone
 from collector.http.parameters import OfPrefixes, RouteFilters, filter_text
 from collector.http.problems import Problem
 from collector.tasks import end
@@ -89,7 +89,7 @@ class _EventStream(Response):
             entries = await self._entries(stack)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             working = asyncio.create_task(self._send(entries, send))
-            leaving = asyncio.create_task(_gone(receive))
+            leaving = asyncio.create_task(gone(receive))
             try:
                 await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -132,8 +132,3 @@ class _EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
         finally:
             following.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -15,13 +15,13 @@ from starlette.responses import RedirectResponse, Response
 from bgpledger import BgpledgerError
 from collector.http.api.announcements import IntentFilters, intent_of, intents_of
 from collector.http.asking import Asked, Asking
-from collector.http.guard import SIGN_IN
 from collector.http.orders import OrderBody, Ordering, Orders, unreadable
 from collector.http.pages.forms import fields_of
 from collector.http.pages.lanes import Scale
 from collector.http.pages.ours import in_words, our_lanes, times_of
 from collector.http.pages.rendering import TEMPLATES, Shown, link, page_router, render
 from collector.http.problems import status_and_headers
+from collector.http.sign_ins import SIGN_IN
 from collector.query.times import parse_ahead
 from schemas.intents import BLACKHOLE, NO_EXPORT, Intent
 

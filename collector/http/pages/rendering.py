@@ -64,9 +64,9 @@ class _PageRoute(APIRoute):
             try:
                 return await answer(request)
             except RequestValidationError as error:
-                return _failed(request, misused(error))
+                return failed(request, misused(error))
             except BgpledgerError as error:
-                return _failed(request, error)
+                return failed(request, error)
 
         return answer_with_a_page
 
@@ -104,7 +104,8 @@ def _written(value: object) -> str:
     return iso(value) if isinstance(value, datetime) else str(value)
 
 
-def _failed(request: Request, error: BgpledgerError) -> HTMLResponse:
+def failed(request: Request, error: BgpledgerError) -> HTMLResponse:
+    """The page that says that there is no answer, and why."""
     status, headers = status_and_headers(error)
     page = render(request, "failed.html", http=status, error=error)
     page.headers.update(headers)

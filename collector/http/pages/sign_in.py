@@ -9,10 +9,9 @@ from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
-from collector.http.guard import SIGN_IN
 from collector.http.pages.forms import fields_of
 from collector.http.pages.rendering import Shown, page_router, render
-from collector.http.sign_ins import COOKIE, LASTS
+from collector.http.sign_ins import COOKIE, LASTS, SIGN_IN
 
 router = page_router()
 

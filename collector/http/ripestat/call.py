@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from bgpledger import Answers, BgpledgerError, DeadlineError, StoreError, UsageError, parse_prefix, parse_time
+from bgpledger import Answers, BgpledgerError, UsageError, parse_prefix, parse_time
 from collector.http.asking import Asking
+from collector.http.problems import status_and_headers
 
 T = TypeVar("T")
 Message = tuple[Literal["info", "warning", "error"], str]
@@ -184,7 +185,7 @@ async def answer(
         data = await work(call)
         messages = call.messages
     except BgpledgerError as error:
-        status = _status_of(error)
+        status, _ = status_and_headers(error)
         messages = [("error", f"{error.cause} ({error.cure})" if error.cure else error.cause)]
     now = datetime.now(UTC)
     envelope = {
@@ -204,11 +205,3 @@ async def answer(
         "data": data,
     }
     return JSONResponse(envelope, status)
-
-
-def _status_of(error: BgpledgerError) -> HTTPStatus:
-    if isinstance(error, UsageError):
-        return HTTPStatus.BAD_REQUEST
-    if isinstance(error, DeadlineError):
-        return HTTPStatus.GATEWAY_TIMEOUT
-    return HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, StoreError) else HTTPStatus.INTERNAL_SERVER_ERROR

@@ -1,0 +1,91 @@
+"""A command that asks an archive, as it was read: answered in this process, or in a collector's HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bgpledger.questions.question import Question, Watched
+from collector.cli.options import Where
+from collector.cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pydantic import BaseModel
+
+    from bgpledger import Answers, Archive
+    from collector.present.names import Format
+
+_NONE = object()
+
+
+async def _go_on() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and what is made of its answers."""
+
+    where: Where
+    """What is asked."""
+    question: Question[Any]
+    kind: type[BaseModel]
+    """What the answers are."""
+    form: Format
+    """How they are written."""
+    none: Callable[[], str] | None = None
+    """What is said when nothing was found, though the archive covers what was asked."""
+    at: datetime | None = None
+    """The moment at which routes stand; None: now."""
+    counts: str = "UPDATEs read"
+    """What is counted by who waits for a question that takes long."""
+    reads_first: bool = False
+    """All is read before the first answer is there: progress does not stand among answers."""
+
+    async def answer(
+        self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]] = _go_on
+    ) -> None:
+        """Write the answers as they come, and what is to be said of them.
+
+        Args:
+            archive: is asked.
+            out: gets the answers.
+            err: gets the rest.
+            between: awaited ahead of each answer but the first.
+
+        Raises:
+            UsageError: the question cannot be meant.
+        """
+        from collector.present.formats import write
+
+        def say(said: str) -> None:
+            err.write(f"{said}\n")
+
+        shows = err.isatty() and (self.reads_first or not out.isatty())
+        shown = ProgressLine(err if shows else None, of=self.counts)
+        if isinstance(self.question, Watched):
+            self.question.progress = shown.reach
+        try:
+            answers = archive.telling(say).ask(self.question)
+            count = await write(_behind(shown, answers, between), self.kind, self.form, out, at=self.at)
+        finally:
+            shown.end()
+        if self.none and answers.covered and not count:
+            say(self.none())
+
+
+async def _behind(
+    shown: ProgressLine, answers: Answers[Any], between: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Any]:
+    """Answers, with the progress taken away ahead of the first."""
+    async with answers:
+        one = await anext(answers, _NONE)
+        shown.end()
+        if one is not _NONE:
+            yield one
+            async for another in answers:
+                await between()
+                yield another

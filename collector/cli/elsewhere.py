@@ -1,0 +1,125 @@
+"""Have the HTTP server of a running collector answer a command: it has imported what takes most of a command's time.
+
+It runs the very same code. Whatever is not plain is left to this process: another store than the collector's, words
+that cannot be read, a server that does not answer at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from collector import local
+from collector.errors import CollectorError
+
+ASKED_ELSEWHERE = frozenset(("history", "rib", "lookup", "diff", "search", "top", "peers"))
+"""Commands that end by themselves, and ask nothing but the archive."""
+_PATIENCE = 3.0
+"""Seconds in which a server has to accept a command."""
+
+
+def answered(words: Sequence[str]) -> int | None:
+    """Have a command answered, and print what the server says.
+
+    Args:
+        words: the command line.
+
+    Returns:
+        The exit status; None: this process has to answer by itself, and nothing has been printed.
+
+    Raises:
+        CollectorError: the server ended in the middle of its answer.
+        BrokenPipeError: nobody reads it any more.
+    """
+    data_dir = _data_dir(words, os.environ)
+    if data_dir is None or not (_takes_bytes(sys.stdout) and _takes_bytes(sys.stderr)):
+        return None
+    server = local.find_server(data_dir)
+    sent = server and _accepted(server, _command(words, data_dir))
+    if not sent:
+        return None
+    with sent:
+        for kind, content in _pieces(sent):
+            if kind == local.EXIT:
+                return int(content)
+            stream = sys.stdout if kind == local.OUT else sys.stderr
+            stream.buffer.write(content)
+            stream.flush()
+    raise CollectorError("the collector's HTTP server ended in the middle of its answer", "see its log, and ask again")
+
+
+def _data_dir(words: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """The data directory of the collector that a command asks, as the settings would have it; None of other commands.
+
+    It only has to be right where the server reads the words alike: that looks at all of them.
+    """
+    if any(name.startswith("BGPLEDGER_") and name != "BGPLEDGER_DATA_DIR" for name in environ):
+        return None
+    command, given, left = "", environ.get("BGPLEDGER_DATA_DIR"), iter(words)
+    for word in left:
+        if word == "--data-dir":
+            given = next(left, None)
+        elif word.startswith("--data-dir="):
+            given = word.partition("=")[2]
+        else:
+            command = command or word
+    if command not in ASKED_ELSEWHERE:
+        return None
+    return os.path.abspath(given or local.default_data_dir(environ))
+
+
+def _takes_bytes(stream: Any) -> bool:
+    """Whether what the server writes can be printed as it is."""
+    return isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() in ("utf-8", "utf8")
+
+
+def _command(words: Sequence[str], data_dir: str) -> dict[str, Any]:
+    columns = None
+    if sys.stdout.isatty():
+        import shutil
+
+        columns = shutil.get_terminal_size().columns
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return {
+        "words": list(words),
+        "directory": os.getcwd(),
+        "data_dir": data_dir,
+        "columns": columns,
+        "bold": not plain,
+        "errors_to_terminal": sys.stderr.isatty(),
+    }
+
+
+def _accepted(server: local.Server, command: Mapping[str, Any]) -> BinaryIO | None:
+    """Send a command; the answer, without its head; None where the server does not take it."""
+    import json
+    import socket
+
+    body = json.dumps(command).encode()
+    host = f"[{server.address}]" if ":" in server.address else server.address
+    head = (
+        f"POST {local.PATH} HTTP/1.0\r\nHost: {host}:{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    try:
+        with socket.create_connection((server.address, server.port), _PATIENCE) as connection:
+            connection.sendall(head.encode() + body)
+            answer = connection.makefile("rb")  # keeps the connection open
+            status = answer.readline(1000).split()
+            while answer.readline(10_000).strip():
+                pass
+            connection.settimeout(None)
+    except (OSError, ValueError):
+        return None
+    return answer if status[1:2] == [b"200"] else None
+
+
+def _pieces(sent: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """The pieces of an answer, up to where it ends or breaks off."""
+    try:
+        yield from local.pieces(sent)
+    except (ConnectionError, ValueError):
+        return

@@ -1,0 +1,80 @@
+"""Commands of this user's other processes, read here: how an HTTP server answers them as they would by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any, TextIO
+
+import typer
+
+from bgpledger import Archive, BgpledgerError
+from collector.cli import make_app, told
+from collector.cli.asked import Asked
+from collector.cli.elsewhere import ASKED_ELSEWHERE
+
+
+class ReadCommand:
+    """A command that asks the archive of a collector.
+
+    Args:
+        asked: what it asks.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def answer(self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]]) -> int:
+        """Write what it prints, and what it says; its exit status.
+
+        Args:
+            archive: the collector's.
+            out: its stdout.
+            err: its stderr.
+            between: awaited now and then.
+        """
+        try:
+            await self._asked.answer(archive, out, err, between)
+        except BgpledgerError as error:
+            err.write(told(error))
+            return error.exit_status
+        return 0
+
+
+def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> ReadCommand | None:
+    """Read a command line; None: it has to be run by itself, which also says what is wrong with it.
+
+    Args:
+        words: what was typed.
+        directory: where.
+        data_dir: the one that is asked about.
+        err: is told what looks odd.
+    """
+    command = next((word for word in words if word in ASKED_ELSEWHERE), None)
+    if command is None:
+        return None
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(err):
+            asked = _commands(command)(args=list(words), standalone_mode=False)
+    except (BgpledgerError, typer.TyperException):
+        return None
+    if not isinstance(asked, Asked) or asked.where.names_a_store:
+        return None
+    named = asked.where.named_data_dir
+    if named is not None and directory / named != data_dir:
+        return None
+    return ReadCommand(asked)
+
+
+def prepare() -> None:
+    """Import what all commands take, which the first one that comes has no time for."""
+    for name in ASKED_ELSEWHERE:
+        _commands(name)
+
+
+@cache
+def _commands(name: str) -> Callable[..., Any]:
+    return typer.main.get_command(make_app((name,)))

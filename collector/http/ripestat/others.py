@@ -1,0 +1,39 @@
+"""Calls about nothing that routers say: who asks, and those that only RIPEstat can answer, as it would say so."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from collector.http.asking import Asked
+from collector.http.problems import RefusedError
+from collector.http.ripestat.call import Call, Common, answer
+
+router = APIRouter()
+
+
+@router.get("/whats-my-ip/data.json", summary="The address of whoever asks")
+async def whats_my_ip(request: Request, asked: Asked, wanted: Annotated[Common, Query()]) -> JSONResponse:
+    """The address that the question came from."""
+
+    async def work(_call: Call) -> dict[str, Any]:
+        return {"ip": request.client.host if request.client else ""}
+
+    return await answer("whats-my-ip", "0.1", asked, wanted, work)
+
+
+@router.get("/{name}/data.json", include_in_schema=False)
+async def other(name: str, asked: Asked, wanted: Annotated[Common, Query()]) -> JSONResponse:
+    """That we know nothing of that: registrations, RPKI, DNS."""
+
+    async def work(_call: Call) -> dict[str, Any]:
+        raise RefusedError(
+            HTTPStatus.NOT_FOUND,
+            f"{name[:80]} is nothing that an archive of BGP knows",
+            "ask RIPEstat itself, https://stat.ripe.net; see /api/v1/docs for what is answered here",
+        )
+
+    return await answer(name[:80], "0.0", asked, wanted, work)
