@@ -6,24 +6,24 @@ from typing import Annotated, Any
 
 import typer
 
-from collector.cli.options import FormatOfAnswers, with_settings
+from collector.cli.options import FormatOfAnswers, that_asks
 
 
-@with_settings
+@that_asks
 def command(
-    settings: Any,
+    where: Any,
     intent: Annotated[str, typer.Argument(help="The id of an intent, as `intents` shows it.", metavar="ID")],
     form: FormatOfAnswers = "table",
-) -> None:
+) -> Any:
     """Show when each peer first announced an intent's prefix, and when it last ceased to, in seconds from our orders.
 
     Of whoever speaks of the prefix in this archive, to other collectors as well.
     """
-    import sys
-
     from bgpledger.questions.summaries import ConvergenceQuestion
-    from collector.cli.run_query import answer
+    from collector.cli.asked import Asked
     from schemas.query import PeerConvergence
 
-    if answer(settings, ConvergenceQuestion(intent), PeerConvergence, form):
-        sys.stderr.write("no peer has announced its prefix since it was ordered\n")
+    return Asked(
+        *(where, ConvergenceQuestion(intent), PeerConvergence, form),
+        none=lambda: "no peer has announced its prefix since it was ordered",
+    )
