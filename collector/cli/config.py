@@ -40,7 +40,7 @@ def check(settings: Any, form: FormatOfAnswers = "table") -> None:
 @partial(with_settings, config=True)
 def exabgp(settings: Any) -> None:
     """Print the exabgp.conf that would be used, without MD5 passwords; each, where there are several processes."""
-    from collector.daemon import receiver_command  # the very command that `run` gives ExaBGP
+    from collector.daemon import receiver_command, relay_command  # the very commands that `run` gives ExaBGP
     from collector.instances import Instance
     from collector.sources.exabgp.configuration import render
     from collector.sources.exabgp.files import configuration_file
@@ -49,7 +49,8 @@ def exabgp(settings: Any) -> None:
     several = settings.exabgp.processes > 1
     for instance, part in enumerate(Placement(settings.exabgp.processes).part(settings)):
         heading = f"# {configuration_file(Instance(settings.data_dir, instance))}\n" if several else ""
-        sys.stdout.write(heading + render(part, receiver_command(settings, instance), show_secrets=False))
+        helpers = receiver_command(settings, instance), relay_command(settings, instance)
+        sys.stdout.write(heading + render(part, *helpers, show_secrets=False))
 
 
 def _summary(settings: Settings) -> ConfigurationSummary:
