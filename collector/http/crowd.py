@@ -9,7 +9,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector.http.live import SEND_SECONDS
-from collector.http.problems import RefusedError, respond
+from collector.http.problems import RefusedRequestError, respond
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Crowd:
                 await self._places.acquire()
         except TimeoutError:
             cause = f"{_AT_ONCE} other questions are being answered"
-            refused = RefusedError(
+            refused = RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, cause, "ask again later, or for less at once", {"Retry-After": "5"}
             )
             await respond(refused)(scope, receive, send)

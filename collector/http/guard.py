@@ -26,7 +26,7 @@ from bgpledger import BgpledgerError
 from collector import local
 from collector.http.failing import refuse
 from collector.http.health import OPEN_PATHS
-from collector.http.problems import RefusedError, respond
+from collector.http.problems import RefusedRequestError, respond
 from collector.http.rates import Rates
 from collector.http.sign_ins import COOKIE, SIGN_IN, SignIns
 from collector.http.tokens import Keyring
@@ -95,7 +95,7 @@ class Guard:
 
     def _check_rate(self, asking: HTTPConnection) -> None:
         if wait := self._rates.take(asking.client.host if asking.client else ""):
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {self._http.rate:g} requests a second come from here",
                 "ask less often; one question for many answers (jsonl, page) is cheaper than many",
@@ -106,7 +106,7 @@ class Guard:
         given = headers.get("host", "")
         host = _name_in(given)
         if not (host in self._hosts or _is_address(host)):
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"nothing here is called {given[:80]!r}",
                 'ask by an address or by localhost, or name it in the configuration: [http] hosts = ["NAME"]',
@@ -118,7 +118,7 @@ class Guard:
         if asking.scope["type"] != "websocket" or not origin or origin in self._http.origins:
             return
         if origin.partition("://")[2] != asking.headers.get("host"):
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
                 f"a page of {origin[:80]!r} may not ask here",
                 "open our own pages, or name it in the configuration: [http] origins",
@@ -139,7 +139,7 @@ class Guard:
         asking.state.is_signed_in = token is not None and not shown
         if token or not self._http.asks_for_tokens or _is_open(asking.scope["path"]):
             return
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.UNAUTHORIZED,
             "the token is not one of ours" if shown else "a token is asked for here",
             "bgpledger token add --name NAME makes one, on the collector's machine; send Authorization: Bearer TOKEN,"
@@ -168,7 +168,7 @@ def _check_change(asking: HTTPConnection) -> None:
         is_ours = COOKIE not in asking.cookies
     if not is_ours:
         cause = f"a page of {origin[:80]!r} may change nothing here" if origin else "a page of another site asks"
-        raise RefusedError(HTTPStatus.FORBIDDEN, cause, "use our own pages, or a program that shows a token")
+        raise RefusedRequestError(HTTPStatus.FORBIDDEN, cause, "use our own pages, or a program that shows a token")
 
 
 def _token_in(authorization: str) -> str | None:
@@ -202,13 +202,15 @@ def _check_size(headers: Headers, most: int) -> None:
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > most or "transfer-encoding" in headers:
         cause = f"what is sent here has {most} bytes at most, and says how many"
-        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, cause, "send less; a question is asked by parameters")
+        raise RefusedRequestError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, cause, "send less; a question is asked by parameters"
+        )
 
 
 def _response(error: BgpledgerError, asking: HTTPConnection) -> Response:
     """What tells of an error; who asks for a page without a token can sign in first."""
     is_for_a_page = asking.scope["type"] == "http" and "text/html" in asking.headers.get("accept", "")
-    if isinstance(error, RefusedError) and error.status is HTTPStatus.UNAUTHORIZED and is_for_a_page:
+    if isinstance(error, RefusedRequestError) and error.status is HTTPStatus.UNAUTHORIZED and is_for_a_page:
         url = asking.url
         there = f"{url.path}?{url.query}" if url.query else url.path
         return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': there})}", HTTPStatus.SEE_OTHER)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from starlette.types import Receive
 
 from bgpledger import Archive, Filter, HistoryEntry, StoreError
-from collector.http.problems import RefusedError
+from collector.http.problems import RefusedRequestError
 from collector.tasks import end
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Live:
 
     def _check_room(self) -> None:
         if len(self._listeners) + self._own >= _MOST:
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{_MOST} listen already", "try again later", {"Retry-After": "60"}
             )
 

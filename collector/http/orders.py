@@ -16,8 +16,8 @@ from starlette.requests import HTTPConnection
 
 from collector.acting.client import ActingClient
 from collector.errors import CollectorError
-from collector.errors import RefusedError as OrderRefusedError
-from collector.http.problems import RefusedError
+from collector.errors import RefusedRequestError as OrderRefusedError
+from collector.http.problems import RefusedRequestError
 from collector.http.rates import Rates
 from schemas.intents import MOST_ROUTES, Announcement, FlowAnnouncement, Intent, Order, RouteAnnouncement, Withdrawal
 from schemas.prefix_ranges import parse_range
@@ -70,7 +70,7 @@ def _own_key(who: str, key: str | None) -> str | None:
 class Orders:
     """Hands orders over.
 
-    Every method raises `RefusedError` where a token does not allow what is asked, or nobody takes orders, and
+    Every method raises `RefusedRequestError` where a token does not allow what is asked, or nobody takes orders, and
     `collector.errors.RefusedError` where the acting process refuses it.
 
     Args:
@@ -101,7 +101,9 @@ class Orders:
         """Have one intent withdrawn."""
         intent = await self.find(name)
         if intent is None or intent.is_over:
-            raise RefusedError(HTTPStatus.NOT_FOUND, f"nothing that stands is {name[:80]}", "see /api/v1/announcements")
+            raise RefusedRequestError(
+                HTTPStatus.NOT_FOUND, f"nothing that stands is {name[:80]}", "see /api/v1/announcements"
+            )
         try:
             wish = Withdrawal(who=token.name, why=why, source=_SOURCE, ids=(name,))
         except ValidationError as error:
@@ -132,7 +134,7 @@ class Orders:
             await self.note_refused(token, body.model_dump(mode="json"), refusal)
             raise refusal from None
 
-    async def note_refused(self, token: Token, said: Any, error: OrderRefusedError | RefusedError) -> None:
+    async def note_refused(self, token: Token, said: Any, error: OrderRefusedError | RefusedRequestError) -> None:
         """Have the acting process write down what was refused here."""
         wish = {**said, "who": token.name, "source": _SOURCE} if isinstance(said, Mapping) else {"said": str(said)}
         async with _reached():
@@ -143,7 +145,7 @@ class Orders:
         try:
             async with _reached():
                 yield
-        except RefusedError as error:  # what the acting process refuses it writes down itself
+        except RefusedRequestError as error:  # what the acting process refuses it writes down itself
             if error.status is HTTPStatus.FORBIDDEN:
                 async with _reached():
                     await self._client.note_refused(wish.model_dump(mode="json", exclude_defaults=True), error)
@@ -153,7 +155,7 @@ class Orders:
         if token.rate is None:
             return
         if wait := self._rates.setdefault(f"{token.name} {token.rate}", Rates(token.rate)).take(token.name):
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"the token {token.name!r} gives more than {token.rate:g} orders a second",
                 "order less often, or many routes at once",
@@ -165,7 +167,7 @@ class Orders:
             return
         own = [one for one in await self._client.intents() if one.who == token.name and one.source == _SOURCE]
         if len(own) + more > token.limit:
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
                 f"more than {token.limit} routes would stand by order of the token {token.name!r}",
                 "withdraw some, or make a token with a higher --limit",
@@ -180,7 +182,7 @@ def holder(asking: HTTPConnection) -> Token:
     """
     token: Token | None = asking.state.token
     if token is None:
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.UNAUTHORIZED,
             "the token is not one of ours" if "authorization" in asking.headers else "a change takes a token",
             "bgpledger token add --scope announce --name NAME makes one, on the collector's machine",
@@ -200,7 +202,7 @@ Holder = Annotated[Token, Depends(holder)]
 
 def _check_allowed(token: Token, announcements: Sequence[RouteAnnouncement | FlowAnnouncement]) -> None:
     if token.scope != "announce":
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.FORBIDDEN,
             f"the token {token.name!r} only allows to ask",
             "bgpledger token add --scope announce --name NAME makes one that allows more",
@@ -208,7 +210,7 @@ def _check_allowed(token: Token, announcements: Sequence[RouteAnnouncement | Flo
     ranges = [parse_range(one) for one in token.prefixes]
     for one in announcements if ranges else ():
         if not any(allowed.holds(one.prefix) for allowed in ranges):
-            raise RefusedError(
+            raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
                 f"the token {token.name!r} is not for {one.prefix}: it is for {', '.join(token.prefixes)}",
                 "order one of these, or make a token with another --prefix",
@@ -229,4 +231,4 @@ async def _reached() -> AsyncIterator[None]:
     try:
         yield
     except CollectorError as error:
-        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, error.cause, error.cure) from error
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, error.cause, error.cure) from error

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from collector.acting.attached.flows import read_flow
-from collector.acting.attached.words import Words, quoted, to_words
+from collector.acting.attached.words import SaidWords, quoted, to_words
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 from schemas.scalars import normalise_address
 
@@ -62,7 +62,7 @@ def _first(error: ValidationError) -> str:
     return f"{place}: {said}" if place else said
 
 
-def _neighbors(words: Words) -> tuple[str, ...]:
+def _neighbors(words: SaidWords) -> tuple[str, ...]:
     """Addresses of the peers that a command is for; none stands for all."""
     found: list[str] = []
     every = False
@@ -82,7 +82,7 @@ def _neighbors(words: Words) -> tuple[str, ...]:
 _SELECTORS = ("local-ip", "local-as", "peer-as", "router-id", "family-allowed")
 
 
-def _routes(words: Words, *, announces: bool) -> tuple[RouteAnnouncement | FlowAnnouncement, ...]:
+def _routes(words: SaidWords, *, announces: bool) -> tuple[RouteAnnouncement | FlowAnnouncement, ...]:
     kind = words.take("what: route, ipv4 unicast, ipv6 unicast, attributes or flow route")
     if kind == "route":
         return (_route(words.take("a prefix"), _attributes(words)),)
@@ -110,7 +110,7 @@ def _route(prefix: str, attributes: Mapping[str, Any]) -> RouteAnnouncement:
     return RouteAnnouncement.model_validate({"prefix": prefix, **attributes})
 
 
-def _attributes(words: Words) -> dict[str, Any]:
+def _attributes(words: SaidWords) -> dict[str, Any]:
     found: dict[str, Any] = {}
     while words.next and words.next != "nlri":
         keyword = words.take("an attribute")
@@ -123,32 +123,32 @@ def _attributes(words: Words) -> dict[str, Any]:
     return found
 
 
-def _one(words: Words) -> str:
+def _one(words: SaidWords) -> str:
     return words.take("a value")
 
 
-def _number(words: Words) -> int:
+def _number(words: SaidWords) -> int:
     text = words.take("a number")
     if not (text.isascii() and text.isdecimal() and len(text) <= 10):
         raise ValueError(f"{quoted(text)} is not a number")
     return int(text)
 
 
-def _some(words: Words) -> Sequence[str]:
+def _some(words: SaidWords) -> Sequence[str]:
     return words.some("a value")
 
 
-def _extended(words: Words) -> Sequence[str]:
+def _extended(words: SaidWords) -> Sequence[str]:
     """Two numbers alone are a route target."""
     return [f"target:{one}" if one.count(":") == 1 else one for one in words.some("a community")]
 
 
-def _next_hop(words: Words) -> str:
+def _next_hop(words: SaidWords) -> str:
     text = words.take("a next hop")
     return "self" if text.lower() == "self" else text
 
 
-_ATTRIBUTES: Mapping[str, tuple[str, Callable[[Words], Any]]] = {
+_ATTRIBUTES: Mapping[str, tuple[str, Callable[[SaidWords], Any]]] = {
     "next-hop": ("next_hop", _next_hop),
     "origin": ("origin", lambda words: _one(words).lower()),
     "med": ("med", _number),

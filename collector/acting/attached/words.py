@@ -13,7 +13,7 @@ def quoted(word: str) -> str:
     return repr(word[:_LONGEST])
 
 
-class Words:
+class SaidWords:
     """Words that are still to be read."""
 
     def __init__(self, words: list[str]) -> None:
@@ -89,6 +89,6 @@ class Words:
             raise ValueError(f"{quoted(self.next)} is more than the command has")
 
 
-def to_words(line: str) -> Words:
+def to_words(line: str) -> SaidWords:
     """The words of a line; brackets, braces, commas and semicolons are words of their own."""
-    return Words(_PUNCTUATION.sub(r" \1 ", line).split())
+    return SaidWords(_PUNCTUATION.sub(r" \1 ", line).split())

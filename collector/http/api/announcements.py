@@ -13,12 +13,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from bgpledger import Answers
-from collector.errors import RefusedError as OrderRefusedError
+from collector.errors import RefusedRequestError as OrderRefusedError
 from collector.http.answering import listing, respond
 from collector.http.asking import Asked, Asking
 from collector.http.orders import Holder, OrderBody, Ordering, Orders, holder
 from collector.http.parameters import TIME, Answered, Parameters, text
-from collector.http.problems import RESPONSES, RefusedError, misused
+from collector.http.problems import RESPONSES, RefusedRequestError, misused
 from schemas.intents import Intent, StateName
 
 
@@ -186,4 +186,4 @@ async def intent_of(asked: Asking, orders: Orders, name: str) -> Intent:
         async for one in stored:
             if one.id == name:
                 return one
-    raise RefusedError(HTTPStatus.NOT_FOUND, f"there is no announcement {name}", "see /api/v1/announcements")
+    raise RefusedRequestError(HTTPStatus.NOT_FOUND, f"there is no announcement {name}", "see /api/v1/announcements")

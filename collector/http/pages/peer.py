@@ -47,7 +47,7 @@ class PeerAsked(Shown):
         return self.model_dump(include={"router", "rib"})
 
 
-class Counted(NamedTuple):
+class CountedUpdates(NamedTuple):
     """How much a peer said, in a time or in the end of it."""
 
     span: Filter
@@ -100,7 +100,7 @@ def _meets(session: PeerSession, span: Filter) -> bool:
     return begun and (session.until is None or span.start is None or session.until >= span.start)
 
 
-async def _count(asked: Asking, span: Filter, seconds: float) -> Counted:
+async def _count(asked: Asking, span: Filter, seconds: float) -> CountedUpdates:
     """What was said in a time.
 
     Raises:
@@ -111,10 +111,10 @@ async def _count(asked: Asking, span: Filter, seconds: float) -> Counted:
         said = [sample async for sample in samples]
     left = over - monotonic()
     async with asked.archive.top("prefixes", "announcements", span, limit=_TOP, deadline=left) as most:
-        return Counted(span, said, [entry async for entry in most])
+        return CountedUpdates(span, said, [entry async for entry in most])
 
 
-async def _count_in_time(asked: Asking, span: Filter) -> Counted | None:
+async def _count_in_time(asked: Asking, span: Filter) -> CountedUpdates | None:
     """What was said in a time, or in the end of it; None where even that is too much to count for a page."""
     if span.end is None:
         return None
