@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 
 from collector.acting.client import ActingClient
 from collector.errors import CollectorError
-from collector.errors import RefusedRequestError as OrderRefusedError
+from collector.errors import RefusedError as OrderRefusedError
 from collector.http.problems import RefusedRequestError
 from collector.http.rates import Rates
 from schemas.intents import MOST_ROUTES, Announcement, FlowAnnouncement, Intent, Order, RouteAnnouncement, Withdrawal

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from bgpledger import Answers
-from collector.errors import RefusedRequestError as OrderRefusedError
+from collector.errors import RefusedError as OrderRefusedError
 from collector.http.answering import listing, respond
 from collector.http.asking import Asked, Asking
 from collector.http.orders import Holder, OrderBody, Ordering, Orders, holder
