@@ -18,7 +18,7 @@ from bgpledger import Archive
 from collector import local
 from collector.http.asking import Asked
 from collector.http.live import gone
-from collector.http.problems import RefusedError
+from collector.http.problems import RefusedRequestError
 from collector.present.layout import Elsewhere
 from collector.tasks import end
 
@@ -80,12 +80,12 @@ async def command(request: Request, asked: Asked, typed: _Typed) -> Response:
     """What a command prints and says, piece by piece, and its exit status."""
     commands: Commands = request.app.state.commands
     if commands.going >= _AT_ONCE:
-        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, f"{_AT_ONCE} commands are being answered")
+        raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{_AT_ONCE} commands are being answered")
     out = Elsewhere(typed.columns, bold=typed.bold)
     err = Elsewhere(0 if typed.errors_to_terminal else None)
     read = commands.read(typed.words, typed.directory, typed.data_dir, err)
     if read is None:
-        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "this command has to be run by itself")
+        raise RefusedRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "this command has to be run by itself")
     return _Answer(read, asked.archive, out, err, commands)
 
 

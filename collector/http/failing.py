@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from bgpledger import BgpledgerError
 from collector.http.pages.rendering import TEMPLATES, failed
-from collector.http.problems import RefusedError, misused, respond, status_and_headers
+from collector.http.problems import RefusedRequestError, misused, respond, status_and_headers
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +52,17 @@ def handle(app: FastAPI) -> None:
     async def _bug(request: Request, error: Exception) -> JSONResponse:
         log.error("a bug, of %s", request.url.path, exc_info=error)
         cause = "this is a bug of bgpledger"
-        return respond(RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log"))
+        return respond(RefusedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log"))
 
 
-def _said(request: Request, error: HTTPException) -> RefusedError:
+def _said(request: Request, error: HTTPException) -> RefusedRequestError:
     status, path = HTTPStatus(error.status_code), request.url.path[:80]
     cure = "the API is described at /api/v1/docs"
     if status is HTTPStatus.NOT_FOUND:
-        return RefusedError(status, f"there is nothing at {path}", cure)
+        return RefusedRequestError(status, f"there is nothing at {path}", cure)
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        return RefusedError(status, f"{path} can only be read, not {request.method}", "use GET", _headers(error))
-    return RefusedError(status, str(error.detail), cure, _headers(error))
+        return RefusedRequestError(status, f"{path} can only be read, not {request.method}", "use GET", _headers(error))
+    return RefusedRequestError(status, str(error.detail), cure, _headers(error))
 
 
 def _headers(error: HTTPException) -> dict[str, str]:

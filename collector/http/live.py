@@ -77,7 +77,7 @@ class Live:
         """Listen until the block ends.
 
         Raises:
-            RefusedError: as many listen as there is room for.
+            RefusedRequestError: as many listen as there is room for.
         """
         self._check_room()
         listener = Listener()
@@ -97,7 +97,7 @@ class Live:
         """What has been stored since the filters' start, and then comes, for one who was here before, or replays.
 
         Raises:
-            RefusedError: as many listen as there is room for.
+            RefusedRequestError: as many listen as there is room for.
         """
         self._check_room()
         self._own += 1

@@ -37,7 +37,7 @@ class Problem(BaseModel):
     cure: str = Field(description="What to do about it; empty where nothing can be done.")
 
 
-class RefusedError(BgpledgerError):
+class RefusedRequestError(BgpledgerError):
     """A request that is refused before anything is asked.
 
     Args:
@@ -80,7 +80,7 @@ def respond(error: BgpledgerError) -> JSONResponse:
 
 def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str]]:
     """What HTTP calls an error, and the headers that go with it."""
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedRequestError):
         return error.status, error.headers
     if isinstance(error, OrderRefusedError):
         return HTTPStatus.UNPROCESSABLE_ENTITY, {}

@@ -178,7 +178,7 @@ async def intent_of(asked: Asking, orders: Orders, name: str) -> Intent:
     """One intent.
 
     Raises:
-        RefusedError: there is none of this id.
+        RefusedRequestError: there is none of this id.
     """
     if (known := await orders.find(name)) is not None:
         return known

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from collector.http.asking import Asked
-from collector.http.problems import RefusedError
+from collector.http.problems import RefusedRequestError
 from collector.http.ripestat.call import Call, Common, answer
 
 router = APIRouter()
@@ -30,7 +30,7 @@ async def other(name: str, asked: Asked, wanted: Annotated[Common, Query()]) -> 
     """That we know nothing of that: registrations, RPKI, DNS."""
 
     async def work(_call: Call) -> dict[str, Any]:
-        raise RefusedError(
+        raise RefusedRequestError(
             HTTPStatus.NOT_FOUND,
             f"{name[:80]} is nothing that an archive of BGP knows",
             "ask RIPEstat itself, https://stat.ripe.net; see /api/v1/docs for what is answered here",
