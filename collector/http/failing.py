@@ -52,7 +52,9 @@ def handle(app: FastAPI) -> None:
     async def _bug(request: Request, error: Exception) -> JSONResponse:
         log.error("a bug, of %s", request.url.path, exc_info=error)
         cause = "this is a bug of bgpledger"
-        return respond(RefusedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log"))
+        return respond(
+            RefusedRequestError(HTTPStatus.INTERNAL_SERVER_ERROR, cause, "report it, with the collector's log")
+        )
 
 
 def _said(request: Request, error: HTTPException) -> RefusedRequestError:

@@ -129,7 +129,9 @@ class Guard:
         shown = _token_in(asking.headers.get("authorization", "")) or ""
         here = asking.client is not None and _is_address(asking.client.host) and is_loopback(asking.client.host)
         if not (self._local_token and here and secrets.compare_digest(shown.encode(), self._local_token.encode())):
-            raise RefusedRequestError(HTTPStatus.FORBIDDEN, "only commands of the collector's user ask here", "run bgpledger")
+            raise RefusedRequestError(
+                HTTPStatus.FORBIDDEN, "only commands of the collector's user ask here", "run bgpledger"
+            )
 
     def _check_token(self, asking: HTTPConnection) -> None:
         shown = _token_in(asking.headers.get("authorization", ""))

@@ -133,7 +133,7 @@ _BY_CODE: dict[int, _Texts] = {
 """Those that ExaBGP or we know, by their type codes; of others the bytes are known."""
 
 
-class Asked(NamedTuple):
+class AskedAttribute(NamedTuple):
     """An attribute that is asked for."""
 
     name: str
@@ -167,7 +167,7 @@ def _matches(text: str, pattern: str) -> bool:
     return at <= end
 
 
-def parse_attribute(text: str) -> Asked:
+def parse_attribute(text: str) -> AskedAttribute:
     """What is asked for, such as `otc`, `otc=64500`, `cluster-list=10.0.0.*`, `250` or `0xfa=0102`.
 
     Raises:
@@ -183,4 +183,4 @@ def parse_attribute(text: str) -> Asked:
         value = value.lower().removeprefix("0x")
     if equals and not value:
         raise ValueError(text)
-    return Asked(name, value if equals else None)
+    return AskedAttribute(name, value if equals else None)

@@ -15,7 +15,7 @@ from typing import Generic, Literal, TypeVar, get_args
 
 from collector.errors import UsageError
 from collector.patterns import as_path_pattern, community_pattern
-from collector.query.attributes import Asked
+from collector.query.attributes import AskedAttribute
 from collector.query.communities import communities_of
 from schemas.attributes import origins
 from schemas.message import Peer, Rib
@@ -84,7 +84,7 @@ class Filter:
     """`announce`, `withdraw`, `session`, `table`."""
     med: Choice[int] | None = None
     local_pref: Choice[int] | None = None
-    attributes: Choice[Asked] | None = None
+    attributes: Choice[AskedAttribute] | None = None
     prefixes: Choice[str] | None = None
     """Normalised. Of routes that stand no matter: there the question itself names its prefix."""
     match: PrefixMatch = "exact"
