@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.message import Peer
@@ -12,7 +12,12 @@ from schemas.scalars import Timestamp
 
 _new, _set = object.__new__, object.__setattr__
 
-Event = Literal["announce", "withdraw", "session_up", "session_end", "gap", "table"]
+OwnEvent = Literal[
+    "ordered", "accepted", "sent", "withdrawal_ordered", "withdrawal_sent", "expired", "replaced", "failed"
+]
+"""What became of an announcement of ours at a peer: the states of `schemas.intents`."""
+OWN_EVENTS: frozenset[str] = frozenset(get_args(OwnEvent))
+Event = Literal["announce", "withdraw", "session_up", "session_end", "gap", "table"] | OwnEvent
 
 
 class QueryModel(BaseModel):
@@ -67,7 +72,8 @@ class _Entry(QueryModel):
     """`session_up`: the peer's session came up. `session_end`: the session that had announced the route ended, and the
     route with it, without a withdrawal; without a prefix, the session itself.
     `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known.
-    `table`: at `ts` the route was in the peer's table in a RIB dump, where it was since `since`."""
+    `table`: at `ts` the route was in the peer's table in a RIB dump, where it was since `since`.
+    `OwnEvent`: what became of an announcement of ours, towards this peer; only where it was asked for."""
     prefix: str | None = None
     """Null where a whole session is meant, in the answers of `search` and `tail`, and where the route is no prefix."""
     family: str | None = None
@@ -83,11 +89,14 @@ class HistoryEntry(_Attributed, _Entry):
     """
 
     reason: str | None = None
-    """Of a `session_end`: why. Of a `gap`: how the lines were lost."""
+    """Of a `session_end`: why. Of a `gap`: how the lines were lost. Of `ordered` and `withdrawal_ordered`: by whom, and
+    why. Of `replaced` and `failed`: in words."""
     since: Timestamp | None = None
     """Of a `gap`: the last line before it. Of a `table`: when the dump says that the route was announced."""
     lines: int | None = None
     """Of a `gap`: how many are lost; null when that cannot be known."""
+    intent: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
+    """Of an `OwnEvent`: which of our intents."""
 
 
 class FoundEntry(HistoryEntry):

@@ -26,11 +26,21 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class HistoryQuestion(Question[HistoryEntry]):
-    """What every peer said of a prefix, oldest first, and the session ends that took its routes away."""
+    """What every peer said of a prefix, oldest first, and the session ends that took its routes away.
+
+    Args:
+        prefix: which.
+        filters: which of its entries.
+        with_ours: also what became of our own announcements of it, at each peer that they were for.
+        limit: only the newest.
+        after: a cursor.
+        deadline: in seconds.
+    """
 
     prefix: str
     filters: Filter = EVERYTHING
     _: KW_ONLY
+    with_ours: bool = False
     limit: int | None = None
     after: str | None = None
 
@@ -42,7 +52,8 @@ class HistoryQuestion(Question[HistoryEntry]):
     async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
         """The entries."""
         await context.cover(self.filters)
-        entries = history(context.store, HistoryQuery(self.prefix, _from(self.filters, self._mark)))
+        wanted = HistoryQuery(self.prefix, _from(self.filters, self._mark), self.with_ours)
+        entries = history(context.store, wanted)
         async for entry in newest(self._mark.follow(entries), self.limit):
             self._mark.see(entry)
             yield entry

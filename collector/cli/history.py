@@ -19,6 +19,9 @@ def command(
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
     filters: Any,
     where: Any,
+    with_ours: Annotated[
+        bool, typer.Option(help="Also our own announcements: who ordered them, and what became of them at each peer.")
+    ] = False,
     limit: Limit = None,
     form: FormatOfEntries = "table",
 ) -> Any:
@@ -31,7 +34,7 @@ def command(
     from collector.cli.asked import Asked
     from schemas.query import HistoryEntry
 
-    question = HistoryQuestion(prefix, filters, limit=limit)
+    question = HistoryQuestion(prefix, filters, with_ours=with_ours, limit=limit)
     return Asked(
         *(where, question, HistoryEntry, form),
         none=lambda: f"nothing {_is_known_of(question.prefix, filters)}",

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from collector.query.batch import Batch
 from schemas.message import Peer
-from schemas.query import HistoryEntry
+from schemas.query import OWN_EVENTS, HistoryEntry
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _NAMED = {"65535:65281": "no-export", "65535:65282": "no-advertise", "65535:65283": "local-AS"}
@@ -28,7 +28,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     count = 0
     async for answer in answers:
         entry = cast("HistoryEntry", answer)
-        if entry.event != "gap" and entry.object is None:
+        if entry.event not in ("gap", *OWN_EVENTS) and entry.object is None:
             kind, rest = _body(entry)
             form = "TABLE_DUMP2" if entry.event == "table" else "BGP4MP"
             form += "" if entry.path_id is None else "_AP"

@@ -14,7 +14,7 @@ from typing import Any, TextIO, cast
 from pydantic import BaseModel
 
 from collector.query.batch import Batch
-from schemas.query import HistoryEntry, Route
+from schemas.query import OWN_EVENTS, HistoryEntry, Route
 
 _PROJECT = "bgpledger"
 
@@ -24,7 +24,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     count = 0
     async for answer in answers:
         entry = cast("HistoryEntry", answer)
-        if entry.event != "gap" and entry.object is None:
+        if entry.event not in ("gap", *OWN_EVENTS) and entry.object is None:
             kind, rest = _body(entry)
             stream.write(f"{_joined('R' if kind == 'R' else 'U', kind, *_begin(entry.ts, entry), *rest)}\n")
             count += 1

@@ -19,7 +19,7 @@ from collector.query.attributes import AskedAttribute
 from collector.query.communities import communities_of
 from schemas.attributes import origins
 from schemas.message import Peer, Rib
-from schemas.query import HistoryEntry, Route
+from schemas.query import OWN_EVENTS, HistoryEntry, Route
 
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -34,6 +34,8 @@ KINDS = {
 """The kind, as `--elem` names it, of each event; a gap is of every kind."""
 _OF_IP = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup", "rtc")
 _WITH_PREFIXES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
+_OF_NO_ROUTE = OWN_EVENTS | {"gap"}
+"""Events that filters of routes do not leave out."""
 FAMILIES = (
     *(f"{ip} {name}" for ip in ("ipv4", "ipv6") for name in _OF_IP),
     *("l2vpn vpls", "l2vpn evpn", "bgp-ls bgp-ls", "bgp-ls bgp-ls-vpn"),
@@ -102,7 +104,7 @@ class Filter:
             (self.start is None or self.start <= entry.ts)
             and (self.end is None or entry.ts < self.end)
             and self.of_peer(entry.peer)
-            and (entry.event == "gap" or (self._of_kind(entry) and self._of_route(entry)))
+            and (entry.event in _OF_NO_ROUTE or (self._of_kind(entry) and self._of_route(entry)))
         )
 
     def stands(self, route: Route) -> bool:

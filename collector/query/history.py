@@ -13,8 +13,9 @@ from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry, table_entry
 from collector.query.filters import Choice, Filter
 from collector.query.last_announced import LastAnnounced
+from collector.query.own_events import own_rows
 from collector.query.routes import AnnouncedRoute, route_of
-from collector.query.streams import GapRow, Row, SessionRow, TableRow, UpdateRow, merge
+from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow, merge
 from collector.rib.routes import groups
 from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER
@@ -24,7 +25,16 @@ from schemas.stored import SessionDocument
 _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
 RouteEvent = Literal["announce", "withdraw"]
 LastRoutesOfPrefix = LastAnnounced[AnnouncedRoute, HistoryEntry]
-_CARRIED = frozenset(HistoryEntry.model_fields) - {"ts", "event", "reason", "since", "lines", "labels", "error"}
+_CARRIED = frozenset(HistoryEntry.model_fields) - {
+    "ts",
+    "event",
+    "reason",
+    "since",
+    "lines",
+    "labels",
+    "error",
+    "intent",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class HistoryQuery:
 
     prefix: str
     filters: Filter = field(default_factory=Filter)
+    with_ours: bool = False
+    """Also what became of our own announcements of it."""
 
 
 async def history(store: Store, question: HistoryQuery) -> AsyncIterator[HistoryEntry]:
@@ -47,7 +59,8 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
         await _look_back(store, question, last)
     said = await _updates(store, question)
     said_beside = _ends(store, filters), streams.gap_rows(store, filters), streams.table_rows(store, prefix, filters)
-    async with aclosing(merge(*said, *said_beside)) as rows:
+    ours = (own_rows(store, prefix),) if question.with_ours else ()
+    async with aclosing(merge(*ours, *said, *said_beside)) as rows:
         async for row in rows:
             for entry in entries_of(row, prefix, last):
                 if filters.matches(entry):
@@ -64,6 +77,8 @@ def entries_of(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[Hist
         yield from _go_on_from(row, last)
     elif isinstance(row, UpdateRow):
         yield from _follow(row, prefix, last)
+    elif isinstance(row, OwnRow):
+        yield row.entry
 
 
 def _follow(row: UpdateRow, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:

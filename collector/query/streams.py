@@ -30,6 +30,7 @@ from collector.store.updates import (
 )
 from schemas.documents import Snapshot
 from schemas.message import Peer, name_order
+from schemas.query import HistoryEntry
 from schemas.stored import GapDocument, MessageDocument, SessionDocument, UpdateDocument
 
 SLACK = timedelta(seconds=2)
@@ -85,7 +86,15 @@ class TableRow(NamedTuple):
     routes: Items
 
 
-Row = UpdateRow | SessionRow | GapRow | MessageRow | TableRow
+class OwnRow(NamedTuple):
+    """What became of an announcement of ours; see `Row`."""
+
+    ts: datetime
+    rank: bytes
+    entry: HistoryEntry
+
+
+Row = UpdateRow | SessionRow | GapRow | MessageRow | TableRow | OwnRow
 """Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
 R = TypeVar("R", bound=Row)
 

@@ -28,7 +28,7 @@ Prefix = Annotated[
 
 
 class _HistoryParameters(EntryFilters, Paged):
-    pass
+    with_ours: bool = Query(default=False, description="Also what became of our own announcements, at each peer.")
 
 
 class _Rib(RoutesParameters):
@@ -41,7 +41,7 @@ async def history(
 ) -> Response:
     """What every peer said of a prefix, oldest first, and the session ends that took it away."""
     filters = wanted.filter(asked)
-    ask = partial(asked.archive.history, prefix, filters, deadline=asked.deadline)
+    ask = partial(asked.archive.history, prefix, filters, with_ours=wanted.with_ours, deadline=asked.deadline)
     return await respond(request, asked, wanted, HistoryEntry, ask)
 
 

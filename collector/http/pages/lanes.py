@@ -143,7 +143,7 @@ def _by_peer(found: PrefixTimeline) -> Mapping[str, list[Event]]:
         elif entry.event == "announce":
             kind = "change" if paths.get(route, entry.as_path) != entry.as_path else "announce"
             paths[route] = entry.as_path
-        elif entry.event != "session_up":
+        elif entry.event in ("withdraw", "session_end", "gap"):
             kind = entry.event
             if kind != "gap":
                 paths.pop(route, None)

@@ -1,0 +1,93 @@
+"""What became of our own announcements, as entries of a prefix's history."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any
+
+from collector.query.intents import intents
+from collector.query.streams import OwnRow, in_order
+from collector.store.mongo import Store
+from schemas.intents import Intent, IntentState, RouteAnnouncement, StateName
+from schemas.message import Peer
+from schemas.query import HistoryEntry, OwnEvent
+
+_EVENTS: Mapping[StateName, OwnEvent] = {
+    "pending": "ordered",
+    "accepted": "accepted",
+    "sent": "sent",
+    "withdrawing": "withdrawal_ordered",
+    "withdrawn": "withdrawal_sent",
+    "expired": "expired",
+    "replaced": "replaced",
+    "failed": "failed",
+}
+_AHEAD = b""
+"""Of all that peers said in the same millisecond: they answer us."""
+
+
+async def own_rows(store: Store, prefix: str) -> AsyncGenerator[OwnRow, None]:
+    """Each state of each intent for a prefix at each of its peers, in the order of time."""
+    peers: dict[str, Peer] = {}
+    rows: list[OwnRow] = []
+    async for intent in intents(store, prefix=prefix, ended=True):
+        for address in intent.peers:
+            if address not in peers:
+                peers[address] = await _peer(store, address)
+            rows += own_events(intent, peers[address])
+    for row in in_order(rows):
+        yield row
+
+
+def own_events(intent: Intent, peer: Peer) -> Iterator[OwnRow]:
+    """What became of an intent at one peer, oldest first."""
+    is_over = False
+    for state in intent.states:
+        if state.peer not in (None, peer.address) or is_over:
+            continue
+        is_over = state.state in ("withdrawn", "replaced", "failed")
+        yield OwnRow(state.ts, _AHEAD, _entry(intent, state, peer))
+
+
+def _entry(intent: Intent, state: IntentState, peer: Peer) -> HistoryEntry:
+    announcement = intent.announcement
+    return HistoryEntry(
+        ts=state.ts,
+        peer=peer,
+        collector=intent.collector,
+        event=_EVENTS[state.state],
+        prefix=announcement.prefix,
+        family=announcement.family,
+        reason=_reason(intent, state),
+        intent=intent.id,
+        **(_attributes(announcement) if isinstance(announcement, RouteAnnouncement) else {}),
+    )
+
+
+def _reason(intent: Intent, state: IntentState) -> str | None:
+    if state.state == "pending":
+        return f"{intent.why} ({intent.who}, {intent.source})"
+    if state.state == "withdrawing":
+        return f"{state.reason} ({state.who})" if state.who else state.reason
+    return state.reason
+
+
+def _attributes(route: RouteAnnouncement) -> Mapping[str, Any]:
+    """As they were ordered: what a peer is told has our AS in front, and what the rules for it made of the rest."""
+    return {
+        "next_hop": None if route.next_hop == "self" else route.next_hop,
+        "as_path": " ".join(map(str, route.as_path)) or None,
+        "origin": route.origin,
+        "med": route.med,
+        "local_pref": route.local_pref,
+        "communities": list(route.communities) or None,
+        "large_communities": list(route.large_communities) or None,
+    }
+
+
+async def _peer(store: Store, address: str) -> Peer:
+    """A peer of ours, with the AS that it had last; 0 where it has never been up."""
+    query = {"peer.address": address, "exabgp_pid": {"$exists": True}}
+    async for session in store.find("sessions", query, sort=(("since", -1), ("_id", -1)), fields=("peer",), limit=1):
+        return Peer.model_validate(session["peer"])
+    return Peer(address=address, asn=0)

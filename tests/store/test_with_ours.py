@@ -1,0 +1,95 @@
+"""`history --with-ours`: who ordered an announcement, what peers were told, and what they said then, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgpledger import Archive, Filter
+from collector.store.mongo import Store
+from schemas.documents import intent_document
+from schemas.intents import Intent, IntentState, RouteAnnouncement
+from tests.store.test_store import update
+
+PREFIX = "203.0.113.0/24"
+TS = datetime(2026, 11, 27, 12, tzinfo=UTC)
+TOLD, OTHER = "192.0.2.1", "192.0.2.2"
+
+
+def after(seconds: float) -> datetime:
+    return TS + timedelta(seconds=seconds)
+
+
+def state(name: Any, seconds: float, **more: Any) -> IntentState:
+    return IntentState(state=name, ts=after(seconds), **more)
+
+
+INTENT = Intent(
+    id="6928000000000000000000a1",
+    number=1,
+    collector="here",
+    announcement=RouteAnnouncement(prefix=PREFIX, med=7, communities=("64500:1",)),
+    peers=(TOLD, OTHER),
+    who="alice",
+    why="anycast is up",
+    source="cli",
+    created=TS,
+    state="withdrawn",
+    states=(
+        state("pending", 0),
+        state("accepted", 0.01, peer=TOLD),
+        state("failed", 0.01, peer=OTHER, reason="ExaBGP refused it"),
+        state("sent", 0.02, peer=TOLD),
+        state("withdrawing", 60, who="bob", reason="over"),
+        state("withdrawn", 60.02, peer=TOLD),
+    ),
+)
+
+
+@pytest.fixture
+def mongodb_uri(embedded_uri: str) -> str:
+    return embedded_uri
+
+
+@pytest.fixture
+async def asked(embedded_uri: str, database: str, data_dir: Path) -> AsyncIterator[Archive]:
+    """An intent, and a peer that says after a second what it heard of it."""
+    async with Store.open(embedded_uri, database=database) as store:
+        await store.prepare()
+        echo = {"family": "ipv4 unicast", "nlri": [PREFIX], "next_hop": "192.0.2.9"}
+        await store.insert("updates", [update(1, ts=after(1), announce=[echo])])
+        await store.replace("intents", [intent_document(INTENT)])
+        yield Archive(store, data_dir)
+
+
+async def test_it_is_one_time_line(asked: Archive) -> None:
+    entries = [entry async for entry in asked.history(PREFIX, with_ours=True)]
+    assert [(entry.event, (entry.ts - TS).total_seconds(), entry.reason) for entry in entries] == [
+        ("ordered", 0, "anycast is up (alice, cli)"),
+        ("ordered", 0, "anycast is up (alice, cli)"),
+        ("accepted", 0.01, None),
+        ("failed", 0.01, "ExaBGP refused it"),
+        ("sent", 0.02, None),
+        ("announce", 1, None),
+        ("withdrawal_ordered", 60, "over (bob)"),
+        ("withdrawal_sent", 60.02, None),
+    ]
+    ours = [entry for entry in entries if entry.event != "announce"]
+    assert {entry.intent for entry in ours} == {INTENT.id}
+    assert {(entry.med, tuple(entry.communities or ())) for entry in ours} == {(7, ("64500:1",))}
+
+
+async def test_it_has_to_be_asked_for(asked: Archive) -> None:
+    assert [entry.event async for entry in asked.history(PREFIX)] == ["announce"]
+
+
+async def test_filters_of_time_and_peers_pass_ours_and_those_of_routes_do_not_matter(asked: Archive) -> None:
+    late = Filter(start=after(30))
+    assert [one.event async for one in asked.history(PREFIX, late, with_ours=True)] == [
+        "withdrawal_ordered",
+        "withdrawal_sent",
+    ]
