@@ -7,7 +7,7 @@ LINT   := style types docs
 # Targets that wait for the network or for one core, at once; each says in one piece what it has to say.
 BESIDE  = $(MAKE) --no-print-directory --jobs --output-sync
 
-# Of `make faults`; `make test` kills ten times.
+# Of `make faults`; `make test` kills six times.
 KILLS ?= 50
 SEED  ?=
 MRT   ?=

@@ -215,7 +215,7 @@ def test_prefix_and_replay_are_reached_from_everywhere(page: Page) -> None:
     page.goto("/compare")
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Replay").click()
     page.get_by_role("row", name="203.0.113.0/24").get_by_role("link").click()
-    expect(page).to_have_url(re.compile("/replay/203.0.113.0/24$"))
+    expect(page).to_have_url(re.compile(r"/replay/203\.0\.113\.0/24(\?|$)"))  # the page adds its moment
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="Prefix").click()
     page.get_by_role("textbox", name="Prefix").fill("203.0.113.9/24")
     page.get_by_role("textbox", name="Prefix").press("Enter")

@@ -137,8 +137,13 @@ async def test_exabgp_is_what_run_uses_but_for_passwords(tmp_path: Path) -> None
         await until(written.exists, what="exabgp.conf is written")
         used = written.read_text()
         assert used.replace("s3cret", "(not shown)") == shown.stdout
+
+        def examined() -> subprocess.CompletedProcess[str] | None:
+            done = bgpledger("doctor", "--config", file)
+            return done if f"port {port} is free" not in done.stdout else None
+
         # The doctor knows the collector that runs, and asks its store.
-        done = bgpledger("doctor", "--config", file)
+        done = await until(examined, what="ExaBGP listens")
         assert done.returncode == 0, done.stdout
         assert re.search(
             r"ok       listen: 127\.0\.0\.1 port \d+: the collector that runs \(process \d+\)", done.stdout

@@ -17,7 +17,7 @@ from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from tests.running import collecting
-from tests.support import ROOT, Router, missing
+from tests.support import ROOT, Router, missing, until
 
 MONGOSH = ROOT / ".tools/node_modules/.bin/mongosh"
 PREFIX = "203.0.113.0/24"
@@ -188,6 +188,7 @@ async def test_the_shell_that_status_names(data_dir: Path, tmp_path: Path) -> No
 
     with collecting(data_dir) as collector:
         await collector.until_up()
+        await until(lambda: collector.status()["stored"], what="something is stored")
         shell = collector.status()["shell"]
     # The collector is gone; the archive is opened for it.
     path = f"{MONGOSH.parent}:{os.environ['PATH']}"

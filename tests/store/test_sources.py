@@ -63,6 +63,7 @@ class Tiny:
     silence = "the tiny one fell silent"
     binary = True
     in_order = True
+    has_routers = True
 
     def configured(self, settings: Settings) -> int:
         return 1
