@@ -12,9 +12,7 @@ from schemas.scalars import Timestamp
 
 _new, _set = object.__new__, object.__setattr__
 
-OwnEvent = Literal[
-    "ordered", "accepted", "sent", "withdrawal_ordered", "withdrawal_sent", "expired", "replaced", "failed"
-]
+OwnEvent = Literal["ordered", "accepted", "sent", "withdrawal_ordered", "withdrawn", "expired", "replaced", "failed"]
 """What became of an announcement of ours at a peer: the states of `schemas.intents`."""
 OWN_EVENTS: frozenset[str] = frozenset(get_args(OwnEvent))
 Event = Literal["announce", "withdraw", "session_up", "session_end", "gap", "table"] | OwnEvent

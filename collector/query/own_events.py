@@ -17,7 +17,7 @@ _EVENTS: Mapping[StateName, OwnEvent] = {
     "accepted": "accepted",
     "sent": "sent",
     "withdrawing": "withdrawal_ordered",
-    "withdrawn": "withdrawal_sent",
+    "withdrawn": "withdrawn",
     "expired": "expired",
     "replaced": "replaced",
     "failed": "failed",

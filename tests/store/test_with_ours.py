@@ -76,7 +76,7 @@ async def test_it_is_one_time_line(asked: Archive) -> None:
         ("sent", 0.02, None),
         ("announce", 1, None),
         ("withdrawal_ordered", 60, "over (bob)"),
-        ("withdrawal_sent", 60.02, None),
+        ("withdrawn", 60.02, None),
     ]
     ours = [entry for entry in entries if entry.event != "announce"]
     assert {entry.intent for entry in ours} == {INTENT.id}
@@ -91,5 +91,5 @@ async def test_filters_of_time_and_peers_pass_ours_and_those_of_routes_do_not_ma
     late = Filter(start=after(30))
     assert [one.event async for one in asked.history(PREFIX, late, with_ours=True)] == [
         "withdrawal_ordered",
-        "withdrawal_sent",
+        "withdrawn",
     ]
