@@ -90,6 +90,7 @@ async def test_a_second_one_of_the_same_name_stores_nothing_until_it_has_another
             await until(lambda: "another collector that is named 'one'" in two.log.read_text())
             assert "give this one a name of its own" in two.log.read_text()
             asked = ("--data-dir", str(two.data_dir), "status", "--format", "json")
+            await until(lambda: json.loads(bgpledger(*asked).stdout)["read"], what="there is something to store")
             status = await asyncio.to_thread(bgpledger, *asked)
             assert json.loads(status.stdout)["stored"] == 0
             assert "another collector that is named 'one'" in status.stderr
