@@ -33,7 +33,9 @@ def rebuild_rib(settings: Any) -> None:
     import asyncio
     import sys
 
-    made, sessions = asyncio.run(_rebuild(settings))
+    from collector.tasks import cancelled_as_one
+
+    made, sessions = asyncio.run(cancelled_as_one(_rebuild(settings)))
     sys.stderr.write(f"{made} tables of {sessions} sessions\n")
 
 
@@ -48,8 +50,10 @@ def migrate(settings: Any) -> None:
     import asyncio
     import sys
 
+    from collector.tasks import cancelled_as_one
+
     try:
-        done = asyncio.run(_migrate(settings))
+        done = asyncio.run(cancelled_as_one(_migrate(settings)))
     except KeyboardInterrupt:
         sys.stderr.write("broken off; what is done stays done, and `bgpledger db migrate` goes on from there\n")
         raise typer.Exit(130) from None

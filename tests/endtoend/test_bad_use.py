@@ -48,7 +48,7 @@ def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
     ("command", "words"),
     [
         (("rib", "--at", "soon"), "'soon' is not a time"),
-        (("rib", "--more-specific"), "more or less specific than what?"),
+        (("rib", "--more-specific"), "more specific than what?"),
         (("rib", "10.0.0.0/8", "-s", "-S"), "stand together"),
         (("rib", "10.0.0.0/8", "--peer", "router1"), "'router1' is not an address"),
         (("lookup", "banana"), "'banana' is not a prefix"),

@@ -7,6 +7,7 @@ import random
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -84,6 +85,12 @@ class Judge:
             self._disable.touch()
         else:
             self._disable.unlink(missing_ok=True)
+
+    def rest(self) -> None:
+        """Wait until it sleeps: in the midst of printing, its handler of SIGTERM fails."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "S":
+            time.sleep(0.01)
 
     def said(self, next_look: str | None) -> list[Said]:
         """What it prints now: as many lines as it has prefixes."""
@@ -176,5 +183,6 @@ def test_the_same_withdrawal_at_the_end(tmp_path: Path) -> None:
     with judging(tmp_path, check, "well") as judge:
         judge.look("well", "well")
         judge.said("well")
+        judge.rest()
         judge._process.terminate()
         assert theirs(judge.said("well")) == ours(settings(check), State.EXIT)

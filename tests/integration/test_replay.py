@@ -299,8 +299,12 @@ async def test_peers_that_the_collector_does_not_know_are_left_out(data_dir: Pat
         assert "not played: peer 192.0.2.1 AS64496 (from 127.0.1.1)" in done.stderr
         assert "2 of 3 peers were not played" in done.stderr
         await collector.until_idle()
-        stored = {peer["address"]: peer["updates"] for peer in await asyncio.to_thread(collector.ask, "peers")}
-        assert stored["127.0.1.2"] == 24
+
+        async def is_counted() -> bool:  # sessions are written once a second
+            stored = {peer["address"]: peer["updates"] for peer in await asyncio.to_thread(collector.ask, "peers")}
+            return bool(stored["127.0.1.2"] == 24)
+
+        await until(is_counted)
 
 
 async def test_the_example_of_the_readme(data_dir: Path) -> None:
