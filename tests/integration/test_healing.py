@@ -49,8 +49,10 @@ async def test_what_was_lost_comes_again(tmp_path: Path, kind: type[Router]) -> 
             (gap,) = await bench.documents("gaps")
             events = [entry["event"] for entry in bench.history(V6)]
             assert events == ["gap", "announce"], "and no gap since"
-            status = bench.collector.status()
-            assert (status["gaps"], status["lost"]) == (1, gap["lines"])
+            await until(
+                lambda: (status := bench.collector.status())["gaps"] == 1 and status["lost"] == gap["lines"],
+                what="status counts the gap",
+            )
             assert gap["cause"] == "pipe"
             assert gap["peer"]["address"] == router.address
             assert gap["after"] < gap["ts"]
