@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 _AGAIN_SECONDS = 0.1
 
@@ -22,19 +19,3 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
             task.cancel()
         await asyncio.wait(going, timeout=_AGAIN_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def cancelled_as_one(work: Coroutine[Any, Any, T]) -> T:
-    """Do work; where this task was cancelled meanwhile, whatever error comes of it is that cancellation.
-
-    Work in tasks of its own, cancelled with this one, may tell of a connection that was given up.
-
-    Raises:
-        asyncio.CancelledError: this task was cancelled.
-    """
-    try:
-        return await work
-    except Exception as error:
-        if (task := asyncio.current_task()) and task.cancelling():
-            raise asyncio.CancelledError from error
-        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
@@ -17,6 +18,9 @@ from pymongo import MongoClient
 from collector.store import embedded
 from collector.store.driver import Driver
 from collector.store.mongo import Store
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts and breaks off.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long a thing takes is never asserted: the machine may be loaded. Each run makes up other examples.
 settings.register_profile("patient", deadline=None, max_examples=40)

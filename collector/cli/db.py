@@ -33,9 +33,7 @@ def rebuild_rib(settings: Any) -> None:
     import asyncio
     import sys
 
-    from collector.tasks import cancelled_as_one
-
-    made, sessions = asyncio.run(cancelled_as_one(_rebuild(settings)))
+    made, sessions = asyncio.run(_rebuild(settings))
     sys.stderr.write(f"{made} tables of {sessions} sessions\n")
 
 
@@ -50,10 +48,8 @@ def migrate(settings: Any) -> None:
     import asyncio
     import sys
 
-    from collector.tasks import cancelled_as_one
-
     try:
-        done = asyncio.run(cancelled_as_one(_migrate(settings)))
+        done = asyncio.run(_migrate(settings))
     except KeyboardInterrupt:
         sys.stderr.write("broken off; what is done stays done, and `bgpledger db migrate` goes on from there\n")
         raise typer.Exit(130) from None

@@ -225,10 +225,6 @@ def test_every_schema_has_its_step() -> None:
     assert [migration.to for migration in MIGRATIONS] == [*versions[1:], SCHEMA_VERSION]
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known fault: beside other tests the driver may tell of a cancelled operation ahead of the interrupt",
-)
 async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: str, data_dir: Path) -> None:
     await archive(data_dir, store, *a_day(4))
     make_old(mongodb_uri, database)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
-from collector.tasks import cancelled_as_one, end
+from collector.tasks import end
 
 
 async def test_a_task_ends_that_takes_an_answer_for_more_than_a_cancellation() -> None:
@@ -37,25 +35,3 @@ async def test_what_has_ended_stays_so() -> None:
     await asyncio.wait({task})
     await end(task)
     assert isinstance(task.exception(), ValueError)
-
-
-async def test_an_error_of_what_is_cancelled_is_its_cancellation() -> None:
-    async def work() -> None:
-        try:
-            await asyncio.sleep(3600)
-        finally:
-            raise ConnectionError("given up")
-
-    task = asyncio.create_task(cancelled_as_one(work()))
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.wait({task})
-    assert task.cancelled()
-
-
-async def test_other_errors_are_told() -> None:
-    async def work() -> None:
-        raise ConnectionError("given up")
-
-    with pytest.raises(ConnectionError):
-        await cancelled_as_one(work())
