@@ -1,0 +1,88 @@
+"""What one ExaBGP has been told for one peer, what it has yet to be told, and what it has sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from collector.acting.book import Book
+from collector.acting.speakers import Speaker
+from schemas.intents import ENDS, StateName
+
+Note = Callable[[StateName, str, Sequence[int], datetime | None, str | None], None]
+"""Is told what became of intents at a peer, when (None: now) and why."""
+
+
+@dataclass(slots=True)
+class OnItsWay:
+    """A command that is on its way, or whose UPDATE has not been seen yet."""
+
+    number: int | None
+    """The intent that it announces; None: it withdraws."""
+    since: datetime
+    """When it was given: what was sent before is no word of it."""
+    is_done: bool = False
+    """Whether ExaBGP has answered."""
+    is_heard: bool = False
+    """Whether it has sent it."""
+    deadline: float = 0.0
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class AdjRibOut:
+    """What a peer is told: as ExaBGP has it (RFC 4271 3.2), and as the book wants it."""
+
+    speaker: Speaker
+    book: Book
+    became: Note
+    instance: int | None = None
+    """Which ExaBGP has the peer; None while that is not known."""
+    is_up: bool = False
+    is_new: bool = False
+    """Whether its ExaBGP has been started since the book heard what it sent."""
+    told: dict[str, int | None] = field(default_factory=dict)
+    """By NLRI the intent that ExaBGP has taken note of; None: of its withdrawal."""
+    busy: dict[str, OnItsWay] = field(default_factory=dict)
+    dirty: dict[str, None] = field(default_factory=dict)
+    """NLRI that may be other than wanted, in the order in which that was found."""
+    stray: set[str] = field(default_factory=set)
+    """What was sent though nobody wants it, or withdrawn though it is wanted."""
+    sent: dict[str, datetime] = field(default_factory=dict)
+    """When what stands at the peer was sent, as far as that was seen."""
+    doubts: dict[str, float] = field(default_factory=dict)
+    """NLRI of which the last that was sent is not what is wanted, and since when that is known."""
+    tries: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> dict[str, int]:
+        """By NLRI the intent that is to stand at the peer."""
+        return self.book.wanted.get(self.speaker.address, {})
+
+    @property
+    def unwanted(self) -> dict[str, int]:
+        """By NLRI the intent of whose withdrawal the peer is to be told."""
+        return self.book.unwanted.get(self.speaker.address, {})
+
+    def note(self, state: StateName, numbers: Sequence[int], ts: datetime | None, reason: str | None) -> None:
+        """Something became of intents, as far as they have not ended here: late words change nothing."""
+        address = self.speaker.address
+        of = [one for one in numbers if self.book.entries[one].peers.get(address, "withdrawn") not in ENDS]
+        if of:
+            self.became(state, address, of, ts, reason)
+
+    def withdrawn(self, nlris: Sequence[str], ts: datetime | None, why: str | None) -> None:
+        """These stand no more, and those of them that were to go have gone."""
+        unwanted = self.unwanted
+        numbers = [unwanted[nlri] for nlri in nlris if nlri in unwanted]
+        if numbers:
+            self.note("withdrawn", numbers, ts, why)
+
+    def free(self, nlri: str) -> None:
+        """Nothing of it is on its way any more: what has changed meanwhile may be said."""
+        busy = self.busy.pop(nlri)
+        if busy.is_heard or not self.is_up:
+            self.tries.pop(nlri, None)
+        if self.wanted.get(nlri) != self.told.get(nlri) or (nlri in self.unwanted and busy.number is not None):
+            self.dirty[nlri] = None

@@ -1,0 +1,139 @@
+"""What ExaBGP has sent, compared with what is wanted: what it did not send, or sent otherwise, is mended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from collector.acting.adj_rib_out import AdjRibOut, OnItsWay
+from collector.acting.commands import Announced
+from collector.acting.policy import towards
+from collector.acting.speakers import Speaker
+from schemas.scalars import to_milliseconds
+
+_log = logging.getLogger(__name__)
+
+_EVIDENCE_SECONDS = 10.0
+"""After which what ExaBGP should have sent to a peer that is up is asked for again."""
+_ROUTES_A_SECOND = 500
+"""So many more seconds it has for a table."""
+MOST_TRIES = 3
+_DOUBT_SECONDS = 2.0
+"""After which what was sent, and should not have been, is mended: another UPDATE may be on its way."""
+
+SameRoute = Callable[[Announced, object], bool]
+"""Whether what was sent, an announced route with its attributes, is of this announcement."""
+
+
+class Reconciler:
+    """Believes ExaBGP by its own word of what it has sent, and by nothing else.
+
+    Args:
+        peers: by their addresses.
+        same: see `SameRoute`.
+        clock: seconds that only go up.
+    """
+
+    def __init__(self, peers: Mapping[str, AdjRibOut], same: SameRoute, clock: Callable[[], float]) -> None:
+        self._peers, self._same, self._clock = peers, same, clock
+        self.to_flush: set[str] = set()
+        """Peers to which all is to be sent again."""
+
+    def deadline(self, routes: int) -> float:
+        """Until when so many routes should have been sent."""
+        return self._clock() + _EVIDENCE_SECONDS + routes / _ROUTES_A_SECOND
+
+    def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
+        """See `Telling.sent`."""
+        if (peer := self._peers.get(address)) is None:
+            return
+        heard = [self._heard(peer, nlri, route, ts) for nlri, route in announced.items()]
+        if numbers := [number for number in heard if number is not None]:
+            entries = peer.book.entries
+            # What it sends it has taken, though its answer may come behind that.
+            peer.note("accepted", [one for one in numbers if entries[one].peers[address] == "pending"], ts, None)
+            peer.note("sent", numbers, ts, None)
+        wanted = peer.wanted
+        gone = []
+        for nlri in withdrawn:
+            busy = peer.busy.get(nlri)
+            peer.sent.pop(nlri, None)
+            if busy and busy.number is None and ts >= to_milliseconds(busy.since):
+                gone.append(nlri)
+                _hear(peer, nlri, busy)
+            self._doubt(peer, nlri, is_right=nlri not in wanted)
+        peer.withdrawn(gone, ts, None)
+
+    def _heard(self, peer: AdjRibOut, nlri: str, route: object, ts: datetime) -> int | None:
+        """The intent that an announcement is of."""
+        busy, wanted = peer.busy.get(nlri), peer.wanted.get(nlri)
+        entry = None if wanted is None else peer.book.entries[wanted]
+        is_right = (
+            entry is not None
+            and ts >= entry.intent.created
+            and self._same(_told(entry.announcement, peer.speaker), route)
+        )
+        self._doubt(peer, nlri, is_right=is_right)
+        if not is_right:
+            return None
+        peer.sent[nlri] = ts
+        if busy and busy.number == wanted:
+            _hear(peer, nlri, busy)
+        return wanted
+
+    def _doubt(self, peer: AdjRibOut, nlri: str, *, is_right: bool) -> None:
+        if is_right:
+            peer.doubts.pop(nlri, None)
+        else:
+            peer.doubts.setdefault(nlri, self._clock())
+
+    def check(self) -> None:
+        """Ask again for what should have been sent by now."""
+        now = self._clock()
+        for address, peer in self._peers.items():
+            late = [nlri for nlri, busy in peer.busy.items() if busy.is_done and busy.deadline <= now]
+            self._ask_again(address, peer, late)
+            for nlri in [one for one, since in peer.doubts.items() if since + _DOUBT_SECONDS <= now]:
+                if nlri not in peer.busy and nlri not in peer.dirty:
+                    del peer.doubts[nlri]
+                    _mend(peer, nlri)
+
+    def _ask_again(self, address: str, peer: AdjRibOut, late: Sequence[str]) -> None:
+        given_up: list[str] = []
+        for nlri in late:
+            busy = peer.busy[nlri]
+            busy.tries += 1
+            if busy.tries < MOST_TRIES and busy.number is not None:
+                busy.deadline = self._clock() + _EVIDENCE_SECONDS * (1 + busy.tries)
+                self.to_flush.add(address)
+                continue
+            tries = peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
+            if busy.number is None and tries < MOST_TRIES:
+                peer.dirty[nlri] = None
+            elif busy.number is None:
+                given_up.append(nlri)
+            elif busy.number != peer.told.get(nlri):
+                peer.dirty[nlri] = None
+            peer.free(nlri)
+        if late:
+            _log.warning("ExaBGP has not said that it sent %d routes to %s", len(late), address)
+        peer.withdrawn(given_up, None, "ExaBGP took note; it did not say that it sent it")
+
+
+def _hear(peer: AdjRibOut, nlri: str, busy: OnItsWay) -> None:
+    busy.is_heard = True
+    if busy.is_done:
+        peer.free(nlri)
+
+
+def _mend(peer: AdjRibOut, nlri: str) -> None:
+    if peer.is_up:
+        _log.warning("ExaBGP told %s of %s otherwise than ordered: told again", peer.speaker.address, nlri)
+        peer.stray.add(nlri)
+        peer.dirty[nlri] = None
+
+
+def _told(announcement: Announced, speaker: Speaker) -> Announced:
+    """What a peer is told by its policy."""
+    return towards(announcement, speaker).announcement or announcement
