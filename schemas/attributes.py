@@ -198,7 +198,8 @@ class Attributes(TypedDict, total=False):
     """BGP Prefix-SID (RFC 8669), as ExaBGP prints it; of SRv6 SIDs (RFC 9252) it prints nothing: these are null, or
     those of the message's bytes (`wire_bytes`)."""
     bgp_ls: dict[str, Any]
-    """BGP-LS attribute (RFC 9552), as ExaBGP prints it."""
+    """BGP-LS attribute (RFC 9552), as ExaBGP prints it; where the message's bytes were read, its value as `bytes`, in
+    hexadecimal."""
     unknown: list[StoredUnknownAttribute]
     error: str
     """What became of malformed attributes (RFC 7606 2), in ExaBGP's words: `treat-as-withdraw`, with all that was

@@ -115,8 +115,8 @@ _KEYS: dict[str, Callable[[_Said], _Said | None]] = {
     "mcast-vpn": _mvpn,
     "mup": _mup,
     # RFC 9552 5.2: the descriptors.
-    "bgp-ls": _without("nexthop"),
-    "bgp-ls-vpn": _without("nexthop"),
+    "bgp-ls": _without("nexthop", "bytes"),
+    "bgp-ls-vpn": _without("nexthop", "bytes"),
     # RFC 8955 4: what is matched, and the route distinguisher.
     "flow": _without("next-hop", "string"),
     "flow-vpn": _without("next-hop", "string"),

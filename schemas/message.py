@@ -133,7 +133,8 @@ class Withdrawn(_Routes, total=False):
     host_bits: list[str]
     """Prefixes of `nlri` that came with host bits set, as they came."""
     objects: list[Any]
-    """Routes of families that are no prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them."""
+    """Routes of families that are no prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them; those of BGP-LS
+    with their `bytes` (hexadecimal) where the message's bytes were read."""
 
 
 class Announced(Withdrawn, total=False):

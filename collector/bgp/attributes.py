@@ -307,6 +307,12 @@ def _prefix_sid(value: bytes, as4: bool) -> dict[str, Any]:
     return with_sids(_by_exabgp(40, _BOTH)(value, as4), value)
 
 
+def _bgp_ls(value: bytes, as4: bool) -> Any:
+    """As ExaBGP prints it, and the bytes: its words do not give them back."""
+    said = _by_exabgp(29, _OPTIONAL)(value, as4)
+    return {**said, "bytes": value.hex()} if isinstance(said, dict) else said
+
+
 def _as4_path(value: bytes, _as4: bool) -> _Segments:
     return segments(value, as4=True)
 
@@ -329,7 +335,7 @@ _READERS: Final = {
     22: _AttributeReader("pmsi_tunnel", "pmsi", _BOTH, _WITHDRAW, _by_exabgp(22, _BOTH)),
     25: _AttributeReader("ipv6_extended_communities", "extended-community-ipv6", _BOTH, _WITHDRAW, _extended(20)),
     26: _AttributeReader("aigp", "aigp", _OPTIONAL, _DISCARD, _aigp),
-    29: _AttributeReader("bgp_ls", "bgp-ls", _OPTIONAL, _DISCARD, _by_exabgp(29, _OPTIONAL)),
+    29: _AttributeReader("bgp_ls", "bgp-ls", _OPTIONAL, _DISCARD, _bgp_ls),
     32: _AttributeReader("large_communities", "large-community", _BOTH, _WITHDRAW, _large),
     OTC: _AttributeReader("otc", "otc", _BOTH, _WITHDRAW, _number),
     40: _AttributeReader("prefix_sid", "bgp-prefix-sid", _BOTH, _DISCARD, _prefix_sid),

@@ -41,10 +41,12 @@ def attribute_bytes(
     """
     values: dict[str, Any] = {**attributes, "_next_hop": next_hop or None, "_reach": reach, "_unreach": unreach}
     data = bytearray()
-    left_out = [words for field, words in _IN_WORDS.items() if field in attributes]
+    left_out = [
+        words for field, words in _IN_WORDS.items() if field in attributes and not _has_bytes(attributes[field])
+    ]
     for field, code, flags, write in _WRITERS:
         value = values.get(field)
-        if value is None:
+        if value is None or (field in _IN_WORDS and not _has_bytes(value)):
             continue
         try:
             data += one_attribute(code, flags, write(value))
@@ -63,6 +65,11 @@ def one_attribute(code: int, flags: int, value: bytes) -> bytes:
     if len(value) > _SHORT or flags & _EXTENDED_LENGTH:
         return bytes((flags | _EXTENDED_LENGTH, code)) + len(value).to_bytes(2) + value
     return bytes((flags, code, len(value))) + value
+
+
+def _has_bytes(value: Any) -> bool:
+    """Whether what ExaBGP has in words is stored with its bytes."""
+    return isinstance(value, Mapping) and "bytes" in value
 
 
 _ORIGINS: Final = {"igp": b"\0", "egp": b"\1", "incomplete": b"\2"}
@@ -132,6 +139,7 @@ _WRITERS: Final[tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]] = (
     ("ipv6_extended_communities", 25, _BOTH, _each(_of_hex)),
     # RFC 7311 3: TLV of type 1, of 11 bytes.
     ("aigp", 26, _OPTIONAL, lambda value: b"\1\0\x0b" + int(value, 16).to_bytes(8)),
+    ("bgp_ls", 29, _OPTIONAL, lambda value: bytes.fromhex(value["bytes"])),
     ("large_communities", 32, _BOTH, _each(lambda one: _numbers(one, 4, 3))),
     ("otc", OTC, _BOTH, _four_bytes),
 )
@@ -144,4 +152,4 @@ _IN_WORDS: Final = {
     "other": "attributes that ExaBGP has only in words",
     "error": "what was malformed",
 }
-"""What is stored in ExaBGP's words alone, or not at all."""
+"""What is stored in ExaBGP's words, mostly without bytes, or not at all."""

@@ -111,11 +111,10 @@ def distinguisher_bytes(text: str) -> bytes:
 
 
 def _object(group: Mapping[str, Any], route: Any) -> bytes:
-    """A route that is no prefix: its bytes where ExaBGP prints them, or where nothing but them could be kept."""
+    """A route that is no prefix: its bytes where they are stored, which ExaBGP prints of some families."""
     family: str = group["family"]
     if isinstance(route, Mapping):
         kept = route.get("bytes")
-        # Of a BGP-LS route that it does not know ExaBGP prints all; of one that it knows, nothing (RFC 9552 5.2).
         kept = route.get("raw") if kept is None else kept
         if isinstance(kept, str):
             return bytes.fromhex(kept)

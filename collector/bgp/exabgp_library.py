@@ -24,6 +24,9 @@ _FAMILIES: Final = frozenset(
 )
 
 
+_BGP_LS: Final = 16388
+
+
 class UnreadError(ValueError):
     """ExaBGP cannot read this."""
 
@@ -36,7 +39,7 @@ def reads(family: tuple[int, int]) -> bool:
 def routes(
     family: tuple[int, int], data: bytes, event: Literal["announce", "withdraw"], *, add_path: bool, hop: bytes
 ) -> list[dict[str, Any]]:
-    """The routes in a field NLRI, each as ExaBGP prints it.
+    """The routes in a field NLRI, each as ExaBGP prints it; of BGP-LS also the bytes, which its words do not give back.
 
     Raises:
         UnreadError: one of them cannot be read.
@@ -57,7 +60,10 @@ def routes(
                 raise UnreadError("it reads nothing")  # noqa: TRY301
             if event == "announce":
                 nlri.nexthop = IP.unpack(hop[-16:] if len(hop) > 4 else hop) if hop else NoNextHop
-            found.append(_parsed(nlri.json(compact=False)))
+            said = _parsed(nlri.json(compact=False))
+            if family[0] == _BGP_LS and not add_path and "raw" not in said:
+                said["bytes"] = data[: len(data) - len(left)].hex()
+            found.append(said)
             data = left
     except UnreadError:
         raise
