@@ -148,6 +148,11 @@ def test_what_daemons_say_is_in_the_archive_as_tshark_reads_it(tmp_path: Path, r
     assert told[-1]["reason"].startswith("NOTIFICATION received: Cease / ")
     again = bgpledger(*data_dir, "import", str(real), "--collector", "lab")
     assert "imported before" in again.stderr
+    verified = bgpledger(*data_dir, "verify", "--format", "json")
+    assert verified.returncode == 0, verified.stderr
+    found = json.loads(verified.stdout)
+    records = int(done.stderr.splitlines()[-1].split()[0].replace(",", ""))
+    assert (found["files"], found["documents"], found["findings"]) == (1, records, [])
 
 
 # --- what becomes of packets on their way -----------------------------------------------------------------------------

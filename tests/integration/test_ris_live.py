@@ -66,6 +66,7 @@ async def test_what_is_said_is_stored_and_what_is_missed_is_a_gap(tmp_path: Path
             of_two = await asyncio.to_thread(ask, "search", "--all", "--router", "rrc25")
             rib = await asyncio.to_thread(ask, "rib", "--router", "rrc25")
             status = await collector.until_idle()
+            metrics = bgpledger("--data-dir", str(data_dir), "status", "--format", "prometheus").stdout
         log = collector.log.read_text()
     assert listeners[0].client == "a test"
     assert listeners[0].subscription["socketOptions"] == {"includeRaw": True, "acknowledge": True}
@@ -94,6 +95,10 @@ async def test_what_is_said_is_stored_and_what_is_missed_is_a_gap(tmp_path: Path
         ("2001:db8:2::/48", "stands"),
     ]
     assert status["rejected"] == 4
+    assert (status["feed"], status["feed_reconnects"]) == ("connected", 1)
+    assert status["started"] < status["feed_since"] <= status["feed_last_message"]
+    assert "bgpledger_feed_up 1.0" in metrics
+    assert "bgpledger_feed_reconnects_total 1.0" in metrics
     assert "refuses: host rrc99 is not known (mend [ris_live] subscribe or client)" in log
     assert "the connection was lost" in log
     assert "clock was set back" not in log
