@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -23,7 +23,7 @@ from collector.sources.source import TORN, Rejection
 from collector.spool.segment import segments
 from collector.store.mongo import Store
 from schemas.documents import Place, collection_of, to_document
-from schemas.keys import collector_number, key_line, make_key
+from schemas.keys import collector_number, key_collector, key_line, make_key
 from schemas.message import Answer, Counted, Keepalive, Message, ReceiverEnd, ReceiverStart, Shutdown, StateChange
 from schemas.stored import SessionDocument
 
@@ -84,9 +84,10 @@ def patient(uri: str) -> str:
 
 
 async def audit(kept: Path, store: Store, collector: str) -> Report:
-    """Compare line by line."""
+    """Compare ExaBGP's lines with the documents that have their keys, and no others."""
     report = Report()
-    archived = await _archived(store, report)
+    number = collector_number(collector)
+    archived = await _archived(store, number, report)
     found = _Lines(report, archived, collector)
     for number, raw, torn in spooled(kept):
         report.torn += torn
@@ -95,7 +96,7 @@ async def audit(kept: Path, store: Store, collector: str) -> Report:
     for line in archived:
         report.fault(f"a document of line {line}, which the spool never had: {archived[line]}")
     await _check_order(store, report)
-    await _check_sessions(store, report, found)
+    await _check_sessions(store, number, report, found)
     return report
 
 
@@ -104,10 +105,17 @@ class _Archived(NamedTuple):
     digest: bytes
 
 
-async def _archived(store: Store, report: Report) -> dict[int, _Archived]:
+async def _find(store: Store, collection: str, number: int) -> AsyncIterator[Any]:
+    """Documents of the collector, or of the spool of it, that has this number in its keys."""
+    async for document in store.find(collection, {}):
+        if key_collector(document["_id"]) == number:
+            yield document
+
+
+async def _archived(store: Store, number: int, report: Report) -> dict[int, _Archived]:
     archived: dict[int, _Archived] = {}
     for collection in ("updates", "messages", "rejects"):
-        async for document in store.find(collection, {}):
+        async for document in _find(store, collection, number):
             report.documents += 1
             report.rejects += collection == "rejects"
             document.pop("session", None)
@@ -224,12 +232,12 @@ async def _check_order(store: Store, report: Report) -> None:
             last[of] = count
 
 
-async def _check_sessions(store: Store, report: Report, lines: _Lines) -> None:
-    sessions = {one["_id"]: one async for one in store.find("sessions", {})}
+async def _check_sessions(store: Store, number: int, report: Report, lines: _Lines) -> None:
+    sessions = {one["_id"]: one async for one in _find(store, "sessions", number)}
     report.sessions = len(sessions)
     if lines.ups != {key for key, one in sessions.items() if one["began"] == "up"}:
         report.fault("the sessions are not those that the lines say came up")
-    await _check_tallies(store, report, sessions)
+    await _check_tallies(store, number, report, sessions)
     by_peer: dict[str, list[SessionDocument]] = defaultdict(list)
     for one in sessions.values():
         by_peer[one["peer"]["address"]].append(one)
@@ -240,15 +248,18 @@ async def _check_sessions(store: Store, report: Report, lines: _Lines) -> None:
         for before, after in pairwise(all_of_it):
             if "until" not in before or before["until"] > after["since"]:
                 report.fault(f"{peer} had two sessions at once: {before['_id']} and {after['_id']}")
-    await _check_gaps(store, report, lines)
+    await _check_gaps(store, number, report, lines)
 
 
-async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, SessionDocument]) -> None:
+async def _check_tallies(store: Store, number: int, report: Report, sessions: dict[ObjectId, SessionDocument]) -> None:
     updates: Counter[ObjectId] = Counter()
     keepalives: Counter[ObjectId] = Counter()
     for collection in ("updates", "messages"):
-        async for document in store.find(collection, {"session": {"$exists": True}}):
-            key = document["session"]
+        async for document in _find(store, collection, number):
+            if (key := document.get("session")) is None:
+                if collection == "updates":
+                    report.fault(f"update {document['_id']} has no session")
+                continue
             session = sessions.get(key)
             if session is None:
                 report.fault(f"{document['_id']} names session {key}, which is not there")
@@ -259,8 +270,6 @@ async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, 
                 report.fault(f"{document['_id']} of {document['ts']} lies outside of its session {key}")
             updates[key] += collection == "updates"
             keepalives[key] += document.get("kind") == Keepalive.model_fields["kind"].default
-    async for document in store.find("updates", {"session": {"$exists": False}}, limit=5):
-        report.fault(f"update {document['_id']} has no session")
     for key, session in sessions.items():
         if session["updates"] != updates[key]:
             report.fault(f"session {key} counts {session['updates']} updates, there are {updates[key]}")
@@ -268,10 +277,10 @@ async def _check_tallies(store: Store, report: Report, sessions: dict[ObjectId, 
             report.fault(f"session {key} counts {session['keepalives']} keepalives, there are {keepalives[key]}")
 
 
-async def _check_gaps(store: Store, report: Report, lines: _Lines) -> None:
+async def _check_gaps(store: Store, number: int, report: Report, lines: _Lines) -> None:
     """What ExaBGP counted and no line has is written down: no more, no less."""
     told = Counter(
-        [Missing(gap["peer"]["address"], gap["ts"], gap.get("lines")) async for gap in store.find("gaps", {})]
+        [Missing(gap["peer"]["address"], gap["ts"], gap.get("lines")) async for gap in _find(store, "gaps", number)]
     )
     missing = Counter(lines.missing)
     report.gaps, report.gap_lines = len(lines.missing), sum(one.lines or 0 for one in lines.missing)

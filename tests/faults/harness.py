@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,10 +30,12 @@ from tests.support import until
 
 COLLECTOR = "faults"
 PARTS = ("run", "archiver", "store", "exabgp", "receive")
+WITH_BMP = (*PARTS, "bmp", "archiver-bmp")
+"""What lives of a collector that takes BMP besides: a receiver and an archiver more."""
 
 
 def parts(run: int) -> dict[str, int]:
-    """The processes of a collector that live, by their part."""
+    """The processes of a collector that live, by part, and instance where that is not the first: `receive-1`."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -43,13 +47,13 @@ def parts(run: int) -> dict[str, int]:
         pid = waiting.pop()
         waiting.extend(children.get(pid, ()))
         if part := "run" if pid == run else _part(pid):
-            found[part] = pid
+            found.setdefault(part, pid)  # a child looks like its parent until it has become another program
     return found
 
 
 def _part(pid: int) -> str | None:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
     except (OSError, UnicodeDecodeError):
         return None
     names = [Path(word).name for word in words]
@@ -61,8 +65,19 @@ def _part(pid: int) -> str | None:
         "bmp": "receive-bmp",
     }.items():
         if sign in names:
-            return part
+            return part + _label(names)
     return None
+
+
+def _label(names: Sequence[str]) -> str:
+    """What a command line says of the instance: the name of its spool, its number, or ExaBGP's configuration file."""
+    for before, name in pairwise(names):
+        if before == "--instance":
+            return f"-{name}"
+        if before == "--spool":
+            return name.removeprefix("spool")
+    found = re.fullmatch(r"exabgp(-\d+)\.conf", names[-1])
+    return found[1] if found else ""
 
 
 def resident(pid: int) -> int:
@@ -199,7 +214,7 @@ class Target:
             self.process = self._start()
 
     async def until_up(self, *, parts: Sequence[str] = PARTS, timeout: float = 90) -> None:
-        """Wait until every part of its own lives, or these."""
+        """Wait until these parts of its own live."""
 
         def up() -> bool:
             self.assert_alive()
@@ -257,20 +272,26 @@ class Killer:
         one: whose parts.
         outside: the store, where it is not one of them.
         chance: decides what dies, when, and how long the outside store is away.
+        parts: what may die; each does once before any dies again.
     """
 
-    def __init__(self, one: Target, outside: Outside | None, chance: random.Random) -> None:
+    def __init__(
+        self, one: Target, outside: Outside | None, chance: random.Random, parts: Sequence[str] = PARTS
+    ) -> None:
         self.killed: Counter[str] = Counter()
         self._one, self._outside, self._chance = one, outside, chance
+        self._parts = parts
         self._starting: asyncio.Task[None] | None = None
 
     async def kill(self, times: int, *, longest_pause: float) -> None:
+        left: list[str] = []
         for _ in range(times):
             await asyncio.sleep(self._chance.uniform(0, longest_pause))
             self._one.assert_alive()
             # A part that is not there (its pause is on) is waited for: else `run`, which always is, would die each time
             # before it has got anywhere.
-            part = self._chance.choice(PARTS)
+            left = left or self._chance.sample(self._parts, len(self._parts))
+            part = left.pop()
             alive = await until(partial(self._alive_with, part), timeout=120, what=f"{part} lives")
             if self._outside and part == "store":
                 self._outside.kill()
@@ -280,6 +301,10 @@ class Killer:
             self.killed[part] += 1
         if self._starting:
             await self._starting
+
+    def figures(self) -> str:
+        by_part = ", ".join(f"{part} {count}" for part, count in sorted(self.killed.items()))
+        return f"{self.killed.total()} kills ({by_part})"
 
     def _alive(self) -> dict[str, int]:
         alive = self._one.parts()

@@ -1,4 +1,4 @@
-"""Whatever dies while routers tell by BMP: every record becomes one document, and their tables are right again.
+"""Whatever dies while routers speak BGP, and one speaks BMP: every record becomes one document, and tables are right.
 
 `make faults KILLS=200 SEED=7` does the same for longer.
 """
@@ -9,7 +9,6 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 
 from collector.instances import Instance
 from collector.query.verify.verify import verify
+from collector.replay.player import plan
 from collector.sources.bmp.source import BMP
 from collector.sources.source import TORN, Rejection
 from collector.spool.framing import unframe
@@ -24,9 +24,10 @@ from collector.store import embedded
 from collector.store.mongo import Store
 from schemas.documents import Place, to_document
 from schemas.keys import collector_number, instance_name, key_collector, key_line
-from tests.faults.audit import patient, spooled
+from tests.faults.audit import audit, patient, spooled
 from tests.faults.bmp_router import Router, standing
-from tests.faults.harness import COLLECTOR, Target, Tee, target
+from tests.faults.feed import playing, write_feed
+from tests.faults.harness import COLLECTOR, WITH_BMP, Killer, Tee, target
 from tests.running import free_port
 from tests.support import until
 
@@ -34,32 +35,31 @@ KILLS = int(os.environ.get("FAULTS_KILLS") or 4)
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
 LONGEST_PAUSE = 2.0 if KILLS <= 4 else 10.0
 """A collector that was killed takes some seconds until it listens again."""
-PARTS = ("bmp", "archiver", "store", "run")
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
-async def test_nothing_of_bmp_is_lost_in_the_spool_and_tables_are_right_again(data_dir: Path, tmp_path: Path) -> None:
+async def test_nothing_of_two_spools_is_lost_whatever_dies(data_dir: Path, tmp_path: Path) -> None:
+    """Each spool has an archiver of its own; either dies while the other works."""
     print(f"\nfaults of BMP: seed {SEED}")
     chance, port = random.Random(SEED), free_port()
-    killed: Counter[str] = Counter()
-    here = Instance(data_dir, source=BMP.name)
-    with target(data_dir, (), BGPLEDGER_BMP_LISTEN=f"127.0.0.1:{port}", BGPLEDGER_HTTP_LISTEN="off") as one:
-        tee = Tee(here.spool, tmp_path / "kept-bmp")
+    file = write_feed(tmp_path / "feed.gz")
+    peers = plan(file)
+    addresses = [(peer.source, peer.asn) for peer in peers]
+    with target(data_dir, addresses, BGPLEDGER_BMP_LISTEN=f"127.0.0.1:{port}") as one:
+        tee = Tee(Instance(data_dir, source=BMP.name).spool, tmp_path / "kept-bmp")
         tee.start()
-        router = Router(port, chance)
+        router, killer = Router(port, chance), Killer(one, None, chance, WITH_BMP)
         try:
+            await one.until_up(parts=WITH_BMP)
             await until(lambda: router.connections, what="the router is connected")
-            for number in range(KILLS):
-                await asyncio.sleep(chance.uniform(0, LONGEST_PAUSE))
-                part = PARTS[number % len(PARTS)] if len(PARTS) >= KILLS else chance.choice(PARTS)
-                await _kill(one, part)
-                killed[part] += 1
+            async with playing(file, one.port, peers):
+                await killer.kill(KILLS, longest_pause=LONGEST_PAUSE)
             connections = router.connections
-            await _kill(one, "bmp")
+            one.kill("bmp", await until(lambda: one.parts().get("bmp"), what="the BMP receiver lives"))
             await until(lambda: router.connections > connections, what="the router has connected again")
             router.be_quiet()
             await asyncio.sleep(0.5)
-            await one.until_up(parts=("run", "archiver", "bmp"))
+            await one.until_up(parts=WITH_BMP)
             await one.until_idle()
         finally:
             await router.stop()
@@ -68,18 +68,20 @@ async def test_nothing_of_bmp_is_lost_in_the_spool_and_tables_are_right_again(da
     store = await embedded.start(data_dir)
     try:
         async with Store.open(patient(store.uri)) as opened:
-            lines = await _audit(tmp_path / "kept-bmp", opened)
+            records = await _audit(tmp_path / "kept-bmp", opened)
+            report = await audit(one.kept, opened, COLLECTOR)
             found = await verify(data_dir, opened, COLLECTOR)
             stands = await standing(opened)
     finally:
         await store.stop()
-    print(f"faults of BMP: {dict(killed)}, {lines} records, {router.connections} connections, seed {SEED}")
+    print(
+        f"faults of BMP: {killer.figures()}, {records} records, {router.connections} connections,"
+        f" {report.figures()}, seed {SEED}"
+    )
+    assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
+    assert (report.lost, report.doubled, report.documents) == (0, 0, report.lines)
     assert found.findings == []
     assert stands == router.tables
-
-
-async def _kill(one: Target, part: str) -> None:
-    one.kill(part, await until(lambda: one.parts().get(part), what=f"{part} lives"))
 
 
 async def _audit(kept: Path, store: Store) -> int:

@@ -47,8 +47,7 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
         async with playing(file, one.port, peers):
             await killer.kill(KILLS, longest_pause=LONGEST_PAUSE)
             await one.until_up()
-        by_part = ", ".join(f"{part} {count}" for part, count in sorted(killer.killed.items()))
-        print(f"faults: {killer.killed.total()} kills ({by_part})")
+        print(f"faults: {killer.figures()}")
         await one.until_idle()
         one.stop()
     said = bgpledger("--data-dir", str(data_dir), "status", "--format", "json")
@@ -62,9 +61,7 @@ async def test_nothing_is_lost_and_nothing_doubled_whatever_dies(whose: str, dat
             tables, faulty = await faulty_tables(opened)
     finally:
         await store.stop()
-    print(
-        f"faults: {killer.killed.total()} kills ({by_part}), {report.figures()}, {tables} tables, {whose}, seed {SEED}"
-    )
+    print(f"faults: {killer.figures()}, {report.figures()}, {tables} tables, {whose}, seed {SEED}")
     assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
     assert (report.lost, report.doubled) == (0, 0)
     assert report.documents == report.lines
