@@ -113,6 +113,21 @@ class SpoolSegment(QueryModel):
     path: Path
 
 
+class SpoolStatus(QueryModel):
+    """One spool, and the archiver that reads it."""
+
+    spool: str
+    """Its name, such as `spool` or `spool-bmp`."""
+    waiting: int
+    """Lines that are not stored yet."""
+    lag_seconds: float
+    """Age of the oldest of them; 0 when none waits."""
+    archiver: int | None
+    """The archiver's process; null while there is none."""
+    last_stored: Timestamp | None
+    """When it was done with lines last; null when it never was."""
+
+
 class Report(QueryModel):
     """An answer that is one whole, not one of many."""
 
@@ -148,6 +163,8 @@ class CollectorStatus(Report):
     rib_behind: int | None = None
     """UPDATEs that the newest stored tables of sessions that are up do not hold: a question for all routes folds them.
     Null when the store does not answer."""
+    spools: list[SpoolStatus] = []  # noqa: RUF012 - each model gets its own
+    """Each of them, whose lines are added up above."""
     routers: int | None = None
     """Routers that are connected by BMP; null where there is no `[bmp]`."""
     feed: Literal["connected", "away"] | None = None

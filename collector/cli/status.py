@@ -21,8 +21,8 @@ _FAR_AHEAD = timedelta(minutes=1)
 def command(settings: Any, form: FormatOfStatus = "table") -> None:
     """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
 
-    Exits with 1 when no collector runs, nothing can be stored, new lines are dropped, or stored time is far ahead: a
-    health check.
+    Exits with 1 when no collector runs, nothing can be stored, an archiver is stuck, new lines are dropped, or stored
+    time is far ahead: a health check.
     """
     import asyncio
 
@@ -49,6 +49,11 @@ def trouble(found: CollectorStatus) -> BgpledgerError | None:
             f" {found.waiting} lines wait in the spool",
             "see the log for the cure; nothing is lost meanwhile",
         )
+    from collector.query.archivers import stuck
+
+    for spool in found.spools:
+        if said := stuck(spool, found.started):
+            return CollectorError(said, "see the log; end the process, if there is one: it is started again")
     if found.clock_set_back and found.clock_set_back - datetime.now(UTC) > _FAR_AHEAD:
         return CollectorError(
             f"stored time stands still at {spoken(found.clock_set_back)} UTC, which is to come: the clock was set back",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from collector.doctor.archivers import examine_archivers
 from collector.doctor.machine import examine_machine
 from collector.doctor.peers import examine_peers
 from collector.doctor.result import CheckResult
@@ -26,4 +27,5 @@ def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckRes
     yield from examine_settings(settings, config, running)
     yield from examine_store(settings, running)
     if running:
+        yield from examine_archivers(settings.data_dir, running)
         yield from examine_peers(settings, running)

@@ -11,7 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.exposition import generate_latest
 from pydantic import BaseModel
 
-from schemas.status import PeerStatus
+from schemas.status import CollectorStatus, PeerStatus
 
 
 class _Metric(NamedTuple):
@@ -78,6 +78,20 @@ METRICS = {
 }
 """Those of the collector."""
 
+SPOOL_METRICS = {
+    "bgpledger_archiver_up": _Metric(
+        "gauge", "1 while the archiver of the spool runs.", lambda s: s.archiver is not None
+    ),
+    "bgpledger_archiver_last_stored_timestamp_seconds": _Metric(
+        "gauge", "When it was done with lines last.", lambda s: _seconds(s.last_stored)
+    ),
+    "bgpledger_spool_lines_waiting": _Metric(
+        "gauge", "Lines of the spool that are not stored yet.", lambda s: s.waiting
+    ),
+    "bgpledger_spool_lag_seconds": _Metric("gauge", "Age of the oldest of them.", lambda s: s.lag_seconds),
+}
+"""Those of each spool, with its name as a label."""
+
 PEER_METRICS = {
     "bgpledger_peer_up": _Metric("gauge", "1 while the peer's session is Established.", lambda p: p.state == "up"),
     "bgpledger_peer_state_since_timestamp_seconds": _Metric(
@@ -102,9 +116,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
     """Write a status, and the peers that come behind it; each metric with its help and type."""
     found = [answer async for answer in answers]
     peers = [answer for answer in found if isinstance(answer, PeerStatus)]
-    stream.writelines(
-        text(metrics_of(status)) for status in (answer for answer in found if not isinstance(answer, PeerStatus))
-    )
+    stream.writelines(text(metrics_of(answer)) for answer in found if isinstance(answer, CollectorStatus))
     if peers:
         stream.write(text(metrics_of_peers(peers)))
     return len(found)
@@ -120,10 +132,12 @@ def text(*metrics: Iterable[Metric]) -> str:
     return generate_latest(_Collected()).decode()
 
 
-def metrics_of(status: BaseModel) -> Iterator[Metric]:
-    """Those of a collector, of its status."""
+def metrics_of(status: CollectorStatus) -> Iterator[Metric]:
+    """Those of a collector and of each of its spools, of its status."""
     for name, metric in METRICS.items():
         yield _family(name, metric, [({}, metric.value(status))])
+    for name, metric in SPOOL_METRICS.items():
+        yield _family(name, metric, [({"spool": spool.spool}, metric.value(spool)) for spool in status.spools])
 
 
 def metrics_of_peers(peers: Sequence[PeerStatus]) -> Iterator[Metric]:

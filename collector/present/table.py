@@ -16,7 +16,16 @@ from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
 from schemas.intents import Intent
 from schemas.query import FoundEntry, HistoryEntry, LiveEntry, PeerConvergence, Route, RouteChange, TopEntry
 from schemas.scalars import spoken
-from schemas.status import CollectorStatus, Finding, PeerStatus, ReplayedPeer, SpoolSegment, Token, Verification
+from schemas.status import (
+    CollectorStatus,
+    Finding,
+    PeerStatus,
+    ReplayedPeer,
+    SpoolSegment,
+    SpoolStatus,
+    Token,
+    Verification,
+)
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
@@ -170,7 +179,17 @@ def _print_facts(answer: BaseModel, stream: TextIO) -> None:
 def _of_a_report(name: str, value: object) -> object:
     if name == "versions" and isinstance(value, dict):
         return ", ".join(f"{what} {version}" for what, version in value.items())
+    if name == "spools" and isinstance(value, list):
+        return "; ".join(map(_spool, value))
     return len(value) if name == "findings" and isinstance(value, list) else value
+
+
+def _spool(status: SpoolStatus) -> str:
+    archiver = f"archiver {status.archiver}" if status.archiver else "no archiver"
+    age = timedelta(seconds=round(status.lag_seconds))
+    return f"{status.spool}: {archiver}" + (
+        f", {status.waiting} lines wait, the oldest for {age}" if status.waiting else ""
+    )
 
 
 def _text(value: object) -> str:

@@ -7,28 +7,22 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from collector.archive.outage import state_file
 from collector.children import lives
 from collector.errors import StoreError
 from collector.instances import Instance
+from collector.query.archivers import outages, spool_status
 from collector.query.coverage import Coverage, coverage
 from collector.query.running import find_running
 from collector.rib import snapshots
 from collector.sources.known import SOURCES, find_feed, find_instances
-from collector.sources.source import Rejection, Source
-from collector.spool.framing import unframe
 from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store
 from collector.store.uri import with_database
-from schemas.archiver import ArchiverState
 from schemas.status import CollectorStatus
 
 
@@ -37,7 +31,7 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     running = find_running(data_dir)
     instances = find_instances(data_dir)
     spools = [inspect(instance.spool) for instance in instances]
-    waiting = zip(instances, spools, strict=True)
+    states = [spool_status(instance, spool) for instance, spool in zip(instances, spools, strict=True)]
     notes = [spool.note for spool in spools]
     trackers = [note.get("tracker", {}) for note in notes]
     gaps = [tracker.get("gaps", {}) for tracker in trackers]
@@ -63,14 +57,15 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
         clock_steps=sum(tracker.get("steps", 0) for tracker in trackers),
         clock_set_back=_set_back(trackers),
         bytes_waiting=sum(spool.bytes_waiting for spool in spools),
-        lag_seconds=max(_age(SOURCES[instance.source], spool.oldest_waiting) for instance, spool in waiting),
+        lag_seconds=max(state.lag_seconds for state in states),
         rib_behind=behind,
         routers=_routers(instances),
         **_feed(data_dir),
         mongodb_uri=store.shown_uri if store else None,
         shell=_shell(data_dir, store) if store else None,
         store=server,
-        **_archivers(instances),
+        spools=states,
+        **outages(instances),
         archive_since=covered.since,
         archive_upto=covered.upto,
         versions={
@@ -134,26 +129,3 @@ async def rib_lag(store: Store) -> int:
         stored = await snapshots.newest(store, session["_id"])
         lag += session["updates"] - (stored.newest.updates if stored else 0)
     return lag
-
-
-def _archivers(instances: Sequence[Instance]) -> dict[str, Any]:
-    """What the archivers say together: the store is away while it is for any, since it was for the first of them."""
-    states = [state for instance in instances if (state := _archiver(instance))]
-    away = [(since, at) for at, state in enumerate(states) if (since := state.store_away_since)]
-    told = states[min(away)[1]].model_dump(exclude={"pid", "building"}) if away else {}
-    return {**told, "building": next((state.building for state in states if state.building), None)}
-
-
-def _archiver(instance: Instance) -> ArchiverState | None:
-    with suppress(OSError, ValidationError):
-        state = ArchiverState.model_validate_json(state_file(instance).read_bytes())
-        return state if lives(state.pid) else None
-    return None
-
-
-def _age(source: Source, line: bytes | None) -> float:
-    if line is None:
-        return 0.0
-    message = source.decode(unframe(line) if source.binary else line)
-    ts = None if isinstance(message, Rejection) else getattr(message, "ts", None)
-    return max(0.0, (datetime.now(UTC) - ts).total_seconds()) if ts else 0.0

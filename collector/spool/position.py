@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,14 @@ def glance(directory: Path) -> Position | None:
     try:
         return load(directory)
     except DamagedPositionError:
+        return None
+
+
+def saved_at(directory: Path) -> datetime | None:
+    """When a position was saved last; None when none ever was."""
+    try:
+        return datetime.fromtimestamp((directory / _NAME).stat().st_mtime, UTC)
+    except FileNotFoundError:
         return None
 
 

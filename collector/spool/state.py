@@ -31,6 +31,8 @@ class SpoolState:
     """The first line that is not acknowledged."""
     note: Mapping[str, Any]
     """What the reader kept with its last acknowledgement."""
+    acknowledged_at: datetime | None
+    """When that was; None when it never was."""
     full: str | None
     """Since when and why there is no room for more lines; None while there is."""
 
@@ -59,11 +61,12 @@ def inspect(directory: Path) -> SpoolState:
 
 def _look(directory: Path) -> SpoolState:
     # In this order: lines may come between the two, and be waiting; none may be done before it was written.
+    acknowledged_at = positions.saved_at(directory)
     done = positions.glance(directory)
     found = segments(directory)
     if not found:
         line = done.line if done else 0
-        return SpoolState(line, line, 0, None, done.note if done else {}, _full(directory))
+        return SpoolState(line, line, 0, None, done.note if done else {}, acknowledged_at, _full(directory))
     if done is None or all(segment.first != done.segment for segment in found):
         if positions.glance(directory) != done:
             raise FileNotFoundError
@@ -74,7 +77,7 @@ def _look(directory: Path) -> SpoolState:
     bytes_waiting = sum(path.stat().st_size - start for path, start in ahead)
     lines = (_line_at(path, start) for path, start in ahead) if read > done.line else iter(())
     oldest = next((line for line in lines if line is not None), None)
-    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, done.note, _full(directory))
+    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, done.note, acknowledged_at, _full(directory))
 
 
 def _full(directory: Path) -> str | None:

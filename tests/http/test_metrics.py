@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 
 from collector.http.metrics import HTTP_METRICS
-from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, STRANGERS
+from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, SPOOL_METRICS, STRANGERS
 from tests.running import free_port
 from tests.support import ROOT, program, until
 
 BOARD = ROOT / "conf/grafana.json"
-KNOWN = {*METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
+KNOWN = {*METRICS, *SPOOL_METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
 
 
 async def test_promtool_takes_them(http: httpx.AsyncClient) -> None:
@@ -30,7 +30,11 @@ async def test_promtool_takes_them(http: httpx.AsyncClient) -> None:
     assert 'bgpledger_http_requests_total{path="/api/v1/prefixes/{prefix}/rib",status="200"} 1.0' in said
     assert 'bgpledger_http_requests_total{path="other",status="404"} 1.0' in said
     assert set(re.findall(r"^(bgpledger_[a-z_]+)", said, re.MULTILINE)) <= KNOWN
-    assert set(re.findall(r"^# TYPE (bgpledger_[a-z_]+)", said, re.MULTILINE)) >= {*METRICS, *PEER_METRICS}
+    assert set(re.findall(r"^# TYPE (bgpledger_[a-z_]+)", said, re.MULTILINE)) >= {
+        *METRICS,
+        *SPOOL_METRICS,
+        *PEER_METRICS,
+    }
 
 
 def test_the_board_asks_for_what_there_is(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
 import logging
+import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.archive.outage import Announcer, Outage, state_file
+from collector.cli.status import trouble
+from collector.doctor.archivers import examine_archivers
 from collector.errors import SpoolError, StoreUnavailableError
 from collector.instances import Instance
+from collector.query.archivers import stuck
+from collector.query.running import RunningCollector
 from collector.query.status import status
+from collector.spool.reader import SpoolReader
+from collector.spool.writer import SpoolWriter
 from schemas.archiver import ArchiverState
+from tests.support import Router
 
 AWAY = StoreUnavailableError("the store at mongodb://h does not answer", "start it")
 
@@ -101,3 +110,38 @@ async def test_status_shows_what_living_archivers_say_together(data_dir: Path) -
     for announcer in (*announcers, *announcers):
         announcer.withdraw()
     assert not list(data_dir.glob("archiver*.json"))
+
+
+def archived(data_dir: Path, name: str, line: bytes, *, stored: datetime) -> None:
+    """A spool with a line that waits, whose archiver was done with the line before at this time."""
+    spool = data_dir / name
+    with SpoolWriter(spool) as writer:
+        writer.write(line + b"\n" + line + b"\n")
+    with SpoolReader(spool) as reader:
+        assert len(reader.read(1, 1)) == 1
+        reader.acknowledge(1, {})
+    os.utime(spool / "position.json", (stored.timestamp(),) * 2)
+
+
+async def test_status_and_doctor_name_the_archiver_that_is_stuck_or_dead(data_dir: Path) -> None:
+    now = datetime.now(UTC)
+    line = Router(start=(now - timedelta(minutes=5)).timestamp()).keepalive()
+    for name, minutes in (("spool", 0), ("spool-1", 3), ("spool-2", 4)):
+        archived(data_dir, name, line, stored=now - timedelta(minutes=minutes))
+    for number in (0, 1):
+        Announcer(state_file(Instance(data_dir, number))).hear(ArchiverState(pid=os.getpid()))
+    running = RunningCollector(pid=os.getpid(), started=now - timedelta(hours=1))
+    found = await status(data_dir, None)
+    assert [(one.spool, one.waiting, bool(one.archiver)) for one in found.spools] == [
+        ("spool", 1, True),
+        ("spool-1", 1, True),
+        ("spool-2", 1, False),
+    ]
+    said = [stuck(one, running.started) or "" for one in found.spools]
+    assert said[0] == ""
+    assert said[1].startswith(f"the archiver of spool-1, process {os.getpid()}, has stored nothing since")
+    assert said[2].startswith("the archiver of spool-2, which does not run, has stored nothing since")
+    assert stuck(found.spools[2], now) is None, "the collector has only just begun"
+    up = found.model_copy(update={"state": "running", "started": running.started, "store": "MongoDB 8"})
+    assert (trouble(up) or AWAY).cause == said[1]
+    assert [one.state for one in examine_archivers(data_dir, running)] == ["ok", "error", "error"]

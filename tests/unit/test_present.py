@@ -15,11 +15,11 @@ from pydantic import BaseModel
 from collector.http.metrics import HTTP_METRICS
 from collector.present.formats import write
 from collector.present.names import Format
-from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, STRANGERS
+from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, SPOOL_METRICS, STRANGERS
 from schemas.attributes import Aggregator, ExtendedCommunity
 from schemas.message import Peer
 from schemas.query import FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
-from schemas.status import CollectorStatus, PeerStatus
+from schemas.status import CollectorStatus, PeerStatus, SpoolStatus
 from tests import mrt_builder
 from tests.batches import to_write
 from tests.support import ROOT, program, until
@@ -110,6 +110,10 @@ async def test_status() -> None:
         lost=2,
         unreadable=0,
         lag_seconds=0,
+        spools=[
+            SpoolStatus(spool="spool", waiting=0, lag_seconds=0, archiver=7, last_stored=TS),
+            SpoolStatus(spool="spool-bmp", waiting=9, lag_seconds=75, archiver=None, last_stored=TS),
+        ],
         feed="away",
         feed_since=TS,
         feed_last_message=TS,
@@ -122,16 +126,21 @@ async def test_status() -> None:
     metrics = await written([status.model_copy(update={"read": 123_456_789})], "prometheus")
     assert "bgpledger_lines_read_total 1.23456789e+08" in [line.rstrip() for line in metrics]
     assert "bgpledger_store_up 1.0" in [line.rstrip() for line in metrics]
-    assert len(metrics) == 3 * len(METRICS)
+    assert len(metrics) == 3 * len(METRICS) + 4 * len(SPOOL_METRICS)
+    assert 'bgpledger_archiver_up{spool="spool-bmp"} 0.0' in [line.rstrip() for line in metrics]
     assert "bgpledger_feed_up 0.0" in [line.rstrip() for line in metrics]
     unheard = await written([status.model_copy(update={"feed": None})], "prometheus")
     assert not any(line.startswith("bgpledger_feed_up ") for line in unheard)
     check_metrics("\n".join(metrics))
-    assert ["stored", "2"] in [line.split() for line in await written([status], "table")]
+    table = [line.split(maxsplit=1) for line in await written([status], "table")]
+    assert ["stored", "2"] in table
+    both = "spool: archiver 7; spool-bmp: no archiver, 9 lines wait, the oldest for 0:01:15"
+    assert ["spools", both] in table
 
 
 SAMPLE = re.compile(
-    r'([a-z_]+)(?:\{asn="\d+",(?:family="[a-z0-9 ]+",)?peer="[0-9a-f.:]+"\})? -?\d+(?:\.\d+)?(?:e[+-]?\d+)?'
+    r'([a-z_]+)(?:\{asn="\d+",(?:family="[a-z0-9 ]+",)?peer="[0-9a-f.:]+"\}|\{spool="[a-z0-9-]+"\})?'
+    r" -?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 )
 
 
@@ -181,7 +190,7 @@ async def test_each_peer_has_its_metrics() -> None:
 def test_alerts_ask_for_metrics_that_there_are() -> None:
     rules = ROOT / "conf/alerts.yml"
     asked = set(re.findall(r"\bbgpledger_[a-z_]+", rules.read_text()))
-    assert asked <= {*METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
+    assert asked <= {*METRICS, *SPOOL_METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
     assert len(asked) > 8
 
 

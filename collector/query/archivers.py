@@ -1,0 +1,86 @@
+"""Each spool of a collector, and how its archiver is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from collector.archive.outage import state_file
+from collector.children import lives
+from collector.instances import Instance
+from collector.sources.known import SOURCES
+from collector.sources.source import Rejection
+from collector.spool.framing import unframe
+from collector.spool.state import SpoolState
+from schemas.archiver import ArchiverState
+from schemas.scalars import spoken
+from schemas.status import SpoolStatus
+
+_STUCK = timedelta(minutes=2)
+"""An archiver that has stored none of the lines that wait for so long is stuck: a write takes a minute at most."""
+
+
+def spool_status(instance: Instance, spool: SpoolState) -> SpoolStatus:
+    """One spool, and the archiver that reads it.
+
+    Args:
+        instance: whose spool it is.
+        spool: what a look at it has found.
+    """
+    state = _running(instance)
+    return SpoolStatus(
+        spool=instance.spool.name,
+        waiting=spool.waiting,
+        lag_seconds=_age(instance, spool.oldest_waiting),
+        archiver=state.pid if state else None,
+        last_stored=spool.acknowledged_at,
+    )
+
+
+def stuck(spool: SpoolStatus, started: datetime | None) -> str | None:
+    """What is wrong with a spool's archiver while a collector runs; None where nothing is.
+
+    Args:
+        spool: as it is now.
+        started: when the collector was started.
+    """
+    began = max((moment for moment in (spool.last_stored, started) if moment), default=None)
+    quiet = datetime.now(UTC) - began if began else timedelta.max
+    if not spool.waiting or quiet < _STUCK or spool.lag_seconds < _STUCK.total_seconds():
+        return None
+    since = f" since {spoken(spool.last_stored)} UTC" if spool.last_stored else ""
+    who = f"process {spool.archiver}" if spool.archiver else "which does not run"
+    return f"the archiver of {spool.spool}, {who}, has stored nothing{since}; {spool.waiting} lines wait"
+
+
+def outages(instances: Sequence[Instance]) -> dict[str, Any]:
+    """The fields of a status on which the archivers have to agree: the store counts as away while it is for any.
+
+    Those of an outage are of the archiver for which it began first.
+    """
+    states = [state for instance in instances if (state := _running(instance))]
+    away = [(since, at) for at, state in enumerate(states) if (since := state.store_away_since)]
+    first = states[min(away)[1]].model_dump(exclude={"pid", "building"}) if away else {}
+    return {**first, "building": next((state.building for state in states if state.building), None)}
+
+
+def _running(instance: Instance) -> ArchiverState | None:
+    """What the archiver of an instance says of itself, if it runs."""
+    with suppress(OSError, ValidationError):
+        state = ArchiverState.model_validate_json(state_file(instance).read_bytes())
+        return state if lives(state.pid) else None
+    return None
+
+
+def _age(instance: Instance, line: bytes | None) -> float:
+    """How many seconds ago a line was said; 0 without one, or where it does not tell."""
+    if line is None:
+        return 0.0
+    source = SOURCES[instance.source]
+    message = source.decode(unframe(line) if source.binary else line)
+    ts = None if isinstance(message, Rejection) else getattr(message, "ts", None)
+    return max(0.0, (datetime.now(UTC) - ts).total_seconds()) if ts else 0.0
