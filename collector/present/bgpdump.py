@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TextIO, cast
+from functools import partial
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 
+from collector.present.elements import joined, write_batches, write_entries
 from collector.query.batch import Batch
 from schemas.message import Peer
-from schemas.query import OWN_EVENTS, HistoryEntry
+from schemas.query import HistoryEntry
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _NAMED = {"65535:65281": "no-export", "65535:65282": "no-advertise", "65535:65283": "local-AS"}
@@ -25,31 +27,17 @@ _NAMED = {"65535:65281": "no-export", "65535:65282": "no-advertise", "65535:6528
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
     """Write entries of `history`, `search` or `tail`; how many lines."""
-    count = 0
-    async for answer in answers:
-        entry = cast("HistoryEntry", answer)
-        if entry.event not in ("gap", *OWN_EVENTS) and entry.object is None:
-            kind, rest = _body(entry)
-            form = "TABLE_DUMP2" if entry.event == "table" else "BGP4MP"
-            form += "" if entry.path_id is None else "_AP"
-            stream.write(f"{_joined(form, *_begin(entry.ts, kind, entry.peer), *rest)}\n")
-            count += 1
-    return count
+    return await write_entries(answers, _line, stream)
 
 
 async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: TextIO) -> int:
     """Write routes of `rib` or `lookup`, which stand at a moment, of what is stored; how many lines."""
-    count = 0
-    async for batch in batches:
-        lines = [] if batch.hidden else list(_routes(batch, at))
-        stream.writelines(lines)
-        count += len(lines)
-    return count
+    return await write_batches(batches, partial(_routes, at=at), stream)
 
 
 def _routes(batch: Batch, at: datetime) -> Iterator[str]:
-    begin = _joined(*_begin(at, "B", batch.rib.blank.peer))
-    ends = {facts: _joined(*_attributes(said)) for facts, said in batch.facts().items()}
+    begin = joined(*_begin(at, "B", batch.rib.blank.peer))
+    ends = {facts: joined(*_attributes(said)) for facts, said in batch.facts().items()}
     for key, entry in batch.items:
         if not key.is_prefix:
             continue
@@ -59,8 +47,11 @@ def _routes(batch: Batch, at: datetime) -> Iterator[str]:
             yield f"TABLE_DUMP2_AP|{begin}|{key.nlri}|{key.path_id}|{ends[entry.facts]}\n"
 
 
-def _joined(*cells: object) -> str:
-    return "|".join(map(str, cells))
+def _line(entry: HistoryEntry) -> str:
+    kind, rest = _body(entry)
+    form = "TABLE_DUMP2" if entry.event == "table" else "BGP4MP"
+    form += "" if entry.path_id is None else "_AP"
+    return joined(form, *_begin(entry.ts, kind, entry.peer), *rest)
 
 
 def _begin(ts: datetime, kind: str, peer: Peer) -> tuple[object, ...]:

@@ -9,48 +9,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from typing import Any, TextIO, cast
+from functools import partial
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 
+from collector.present.elements import joined, write_batches, write_entries
 from collector.query.batch import Batch
-from schemas.query import OWN_EVENTS, HistoryEntry, Route
+from schemas.query import HistoryEntry, Route
 
 _PROJECT = "bgpledger"
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
     """Write entries of `history`, `search` or `tail`; how many lines."""
-    count = 0
-    async for answer in answers:
-        entry = cast("HistoryEntry", answer)
-        if entry.event not in ("gap", *OWN_EVENTS) and entry.object is None:
-            kind, rest = _body(entry)
-            stream.write(f"{_joined('R' if kind == 'R' else 'U', kind, *_begin(entry.ts, entry), *rest)}\n")
-            count += 1
-    return count
+    return await write_entries(answers, _line, stream)
 
 
 async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: TextIO) -> int:
     """Write routes of `rib` or `lookup`, which stand at a moment, of what is stored; how many lines."""
-    count = 0
-    async for batch in batches:
-        lines = [] if batch.hidden else list(_routes(batch, at))
-        stream.writelines(lines)
-        count += len(lines)
-    return count
+    return await write_batches(batches, partial(_routes, at=at), stream)
 
 
 def _routes(batch: Batch, at: datetime) -> Iterator[str]:
-    begin = _joined("R", "R", *_begin(at, batch.rib.blank))
-    ends = {facts: _joined(*_attributes(said)) for facts, said in batch.facts().items()}
+    begin = joined("R", "R", *_begin(at, batch.rib.blank))
+    ends = {facts: joined(*_attributes(said)) for facts, said in batch.facts().items()}
     for key, entry in batch.items:
         if key.is_prefix:
             yield f"{begin}|{key.nlri}|{ends[entry.facts]}\n"
 
 
-def _joined(*cells: object) -> str:
-    return "|".join(map(str, cells))
+def _line(entry: HistoryEntry) -> str:
+    kind, rest = _body(entry)
+    return joined("R" if kind == "R" else "U", kind, *_begin(entry.ts, entry), *rest)
 
 
 def _begin(ts: datetime, said: HistoryEntry | Route) -> tuple[object, ...]:

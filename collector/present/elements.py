@@ -1,0 +1,55 @@
+"""What the formats of other programs have in common: one line a route said, its cells between bars."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TextIO, cast
+
+from pydantic import BaseModel
+
+from collector.query.batch import Batch
+from schemas.query import OWN_EVENTS, HistoryEntry
+
+
+def joined(*cells: object) -> str:
+    """Cells as a line has them."""
+    return "|".join(map(str, cells))
+
+
+async def write_entries(answers: AsyncIterator[BaseModel], line: Callable[[HistoryEntry], str], stream: TextIO) -> int:
+    """Write entries of `history`, `search` or `tail` that other programs know: no gaps, nothing that is no prefix.
+
+    Args:
+        answers: the entries.
+        line: the line of one, without its end.
+        stream: where to.
+
+    Returns:
+        How many lines.
+    """
+    count = 0
+    async for answer in answers:
+        entry = cast("HistoryEntry", answer)
+        if entry.event not in ("gap", *OWN_EVENTS) and entry.object is None:
+            stream.write(f"{line(entry)}\n")
+            count += 1
+    return count
+
+
+async def write_batches(batches: AsyncIterator[Batch], lines: Callable[[Batch], Iterable[str]], stream: TextIO) -> int:
+    """Write routes of `rib` or `lookup` as they are stored, without those that a gap hides.
+
+    Args:
+        batches: the routes.
+        lines: the lines of a batch, with their ends.
+        stream: where to.
+
+    Returns:
+        How many lines.
+    """
+    count = 0
+    async for batch in batches:
+        found = [] if batch.hidden else list(lines(batch))
+        stream.writelines(found)
+        count += len(found)
+    return count
