@@ -89,12 +89,12 @@ async def audit(kept: Path, store: Store, collector: str) -> Report:
     number = collector_number(collector)
     archived = await _archived(store, number, report)
     found = _Lines(report, archived, collector)
-    for number, raw, torn in spooled(kept):
+    for line, raw, torn in spooled(kept):
         report.torn += torn
-        found.see(number, raw, torn=torn)
+        found.see(line, raw, torn=torn)
     report.lines = found.count
-    for line in archived:
-        report.fault(f"a document of line {line}, which the spool never had: {archived[line]}")
+    for line, document in archived.items():
+        report.fault(f"a document of line {line}, which the spool never had: {document}")
     await _check_order(store, report)
     await _check_sessions(store, number, report, found)
     return report

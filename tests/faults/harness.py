@@ -42,7 +42,8 @@ def parts(run: int) -> dict[str, int]:
             with suppress(OSError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = {}, [run]
+    found: dict[str, int] = {}
+    waiting = [run]
     while waiting:
         pid = waiting.pop()
         waiting.extend(children.get(pid, ()))
