@@ -25,8 +25,9 @@ ROOMS = [
     {"collector.bgp", "collector.commands"},
     {"collector.sources.source", "collector.replay", "collector.spool", "collector.store"},
     # What is known of a source alone is in its folder, and `known` lists them: the archive must not look there.
-    {"collector.archive", "collector.rib", *(f"collector.sources.{name}" for name in ("bmp", "exabgp", "mrt"))},
-    {"collector.sources.pcap", "collector.sources.ris_live"},
+    {"collector.archive", "collector.rib", "collector.sources.second_hand"},
+    {f"collector.sources.{name}" for name in ("bmp", "exabgp", "mrt", "ris_live")},
+    {"collector.sources.pcap"},
     {"collector.sources.known", "collector.sources.files"},
     {"collector.query"},
     {"collector.dumps"},

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collector.bgp.messages import NOTIFICATION
 from collector.bgp.notifications import notification_words
 from collector.sources.mrt.decode import counted, decode
-from collector.sources.mrt.source import MrtSource, said_in
+from collector.sources.mrt.source import MrtSource
 from collector.sources.pcap.records import read_lost
+from collector.sources.second_hand import said_in
 from collector.sources.source import End, Rejection
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, OtherSource, Peer, Sent

@@ -8,26 +8,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from collector.bgp.notifications import notification_words
-from collector.instances import Instance
 from collector.settings import Settings
-from collector.sources.mrt.source import said_in
 from collector.sources.ris_live.decode import counted, decode
 from collector.sources.ris_live.lines import NAME
-from collector.sources.source import (
-    NONE,
-    Ask,
-    Continuity,
-    Decoder,
-    Effect,
-    End,
-    Loss,
-    Rejection,
-    RoutersHere,
-    StatelessDecoder,
-)
-from schemas.documents import SessionNotification
-from schemas.message import Counted, Dropped, Event, Message, Notification, Peer, PeerMessage, ReceiverStart, Sent
+from collector.sources.second_hand import SecondHandSource
+from collector.sources.source import NONE, Continuity, Effect, Loss, Rejection
+from schemas.message import Counted, Dropped, Event, Message, Peer, ReceiverStart
 
 
 class _Listening:
@@ -65,7 +51,7 @@ class _Listening:
         return {"peers": peers, **({"last": self._last.isoformat()} if self._last else {})}
 
 
-class RisLiveSource:
+class RisLiveSource(SecondHandSource):
     """See `collector.sources.source.Source`. A peer's `router` is the RIS collector that hears it: `rrc21`."""
 
     name = NAME
@@ -82,10 +68,6 @@ class RisLiveSource:
         """Read one line."""
         return decode(raw)
 
-    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
-        """A line says itself how it is to be read."""
-        return StatelessDecoder(self.decode)
-
     def counted(self, raw: bytes, size: int) -> Counted | None:
         """Whose a rejected line is."""
         return counted(raw)
@@ -94,37 +76,9 @@ class RisLiveSource:
         """Begin to follow the feed."""
         return _Listening(note)
 
-    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
-        """Nothing beside what all sessions have."""
-        return {}
-
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
-        """The NOTIFICATION in this message."""
-        if not isinstance(message, Notification):
-            return None
-        return said_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
-
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
-        """Why a session ended: its NOTIFICATION in words; RIS Live says nothing else."""
-        if said is None:
-            return End("peer", "RIS Live does not say why")
-        words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
-        return End("peer", f"NOTIFICATION received: {words}", said)
-
-    def asker(self, instance: Instance) -> Ask | None:
-        """Nobody: the sessions are RIS's."""
-        return None
-
-    def routers(self, instance: Instance) -> RoutersHere:
-        """None: nobody connects to us."""
-        return RoutersHere()
-
-
-def _bytes_of(data: str) -> bytes:
-    try:
-        return bytes.fromhex(data)
-    except ValueError:
-        return b""
+    def unexplained(self, reason: str | None) -> str:
+        """RIS Live says nothing but NOTIFICATIONs."""
+        return "RIS Live does not say why"
 
 
 RIS_LIVE = RisLiveSource()

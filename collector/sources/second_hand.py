@@ -1,0 +1,69 @@
+"""What sources of another collector's sessions have in common: files that it wrote, a feed that it passes on."""
+
+# ruff: noqa: ARG002  # much that a source may be asked has the same answer for all of these
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from collector.bgp.notifications import notification_words
+from collector.instances import Instance
+from collector.sources.source import Ask, Decoder, End, Rejection, RoutersHere, StatelessDecoder
+from schemas.documents import SessionNotification
+from schemas.message import Message, Notification, PeerMessage, Sent
+
+_MOST_DATA = 512
+
+
+class SecondHandSource:
+    """A source whose sessions are not ours: nobody connects to us, and nobody can be asked for anything."""
+
+    def decode(self, raw: bytes) -> Message | Rejection:
+        """Read one record."""
+        raise NotImplementedError
+
+    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+        """A record says itself how it is to be read."""
+        return StatelessDecoder(self.decode)
+
+    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+        """Nothing beside what all sessions have."""
+        return {}
+
+    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+        """The NOTIFICATION in this message."""
+        if not isinstance(message, Notification):
+            return None
+        return said_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
+
+    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+        """Why a session ended: its NOTIFICATION in words, or what is said without one."""
+        if said is None:
+            return End("peer", self.unexplained(reason))
+        words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
+        return End("peer", f"NOTIFICATION received: {words}", said)
+
+    def unexplained(self, reason: str | None) -> str:
+        """What is said of the end of a session that no NOTIFICATION explains."""
+        raise NotImplementedError
+
+    def asker(self, instance: Instance) -> Ask | None:
+        """Nobody: the sessions are another collector's."""
+        return None
+
+    def routers(self, instance: Instance) -> RoutersHere:
+        """None: nobody connects to us."""
+        return RoutersHere()
+
+
+def said_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:
+    """A NOTIFICATION, of the message without its header."""
+    return SessionNotification(direction=direction, code=body[0], subcode=body[1], data=body[2 : 2 + _MOST_DATA].hex())
+
+
+def _bytes_of(data: str) -> bytes:
+    try:
+        return bytes.fromhex(data)
+    except ValueError:  # a feed's word, which may be anything
+        return b""
