@@ -160,8 +160,8 @@ class _FromPeer(_Message):
 
 
 @dataclass(slots=True)
-class Update:
-    """UPDATE (RFC 4271 4.3): routes announced, routes withdrawn, or both, of any number of families.
+class _UpdateFields:
+    """What an UPDATE has, whoever sent it.
 
     Nearly all lines are one, so it is no model: its parts are as they are stored, and are checked once, where a line or
     a document is read.
@@ -176,25 +176,22 @@ class Update:
     attributes: Attributes | None = None
     announce: list[Announced] | None = None
     withdraw: list[Withdrawn] | None = None
+
+
+@dataclass(slots=True)
+class Update(_UpdateFields):
+    """UPDATE (RFC 4271 4.3): routes announced, routes withdrawn, or both, of any number of families."""
+
     kind: Literal["update"] = "update"
 
 
 @dataclass(slots=True)
-class SentUpdate:
+class SentUpdate(_UpdateFields):
     """An UPDATE that ExaBGP sent to the peer, read as one that it sent us: our own word, and no part of its table.
 
     An End-of-RIB that it sent is a `Sent`.
     """
 
-    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
-
-    ts: Timestamp
-    source: ExabgpProcess | OtherSource
-    peer: Peer
-    wire: bytes | None = None
-    attributes: Attributes | None = None
-    announce: list[Announced] | None = None
-    withdraw: list[Withdrawn] | None = None
     kind: Literal["sent_update"] = "sent_update"
 
 
