@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bgpledger.cursors import TimeMark
-from bgpledger.questions.question import Context, Question, Watched, named
+from bgpledger.questions.question import Context, Question, Resumed, Watched, named
 from collector.errors import UsageError
 from collector.query.arguments import check_family, check_routes_can_match, parse_prefix
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.history import HistoryQuery, history
-from collector.query.newest import newest
 from collector.store.mongo import Store
 from schemas.query import ActivitySample, HistoryEntry
 from schemas.scalars import spoken
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False, repr=False)
-class HistoryQuestion(Question[HistoryEntry]):
+class HistoryQuestion(Resumed):
     """What every peer said of a prefix, oldest first, and the session ends that took its routes away.
 
     Args:
@@ -41,8 +40,6 @@ class HistoryQuestion(Question[HistoryEntry]):
     filters: Filter = EVERYTHING
     _: KW_ONLY
     with_ours: bool = False
-    limit: int | None = None
-    after: str | None = None
 
     def __post_init__(self) -> None:
         self.prefix = parse_prefix(self.prefix, say=self.said.append)
@@ -52,19 +49,13 @@ class HistoryQuestion(Question[HistoryEntry]):
     async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
         """The entries."""
         await context.cover(self.filters)
-        wanted = HistoryQuery(self.prefix, _from(self.filters, self._mark), self.with_ours)
-        entries = history(context.store, wanted)
-        async for entry in newest(self._mark.follow(entries), self.limit):
-            self._mark.see(entry)
+        question = HistoryQuery(self.prefix, _from(self.filters, self._mark), self.with_ours)
+        async for entry in self.wanted(history(context.store, question)):
             yield entry
-
-    def cursor(self) -> str | None:
-        """Behind the last entry."""
-        return self._mark.token()
 
 
 @dataclass(eq=False, repr=False)
-class SearchQuestion(Watched[HistoryEntry]):
+class SearchQuestion(Resumed, Watched[HistoryEntry]):
     """Updates and sessions of all prefixes, oldest first.
 
     Args:
@@ -83,9 +74,7 @@ class SearchQuestion(Watched[HistoryEntry]):
     _: KW_ONLY
     everything: bool = False
     complete: bool = True
-    limit: int | None = None
     patience: float | None = None
-    after: str | None = None
 
     def __post_init__(self) -> None:
         check_routes_can_match(self.filters)
@@ -110,13 +99,8 @@ class SearchQuestion(Watched[HistoryEntry]):
             )
         else:
             entries = search(context.store, wanted, complete=complete, on_read=read.one)
-        async for entry in newest(self._mark.follow(entries), self.limit):
-            self._mark.see(entry)
+        async for entry in self.wanted(entries):
             yield entry
-
-    def cursor(self) -> str | None:
-        """Behind the last entry."""
-        return self._mark.token()
 
 
 @dataclass(eq=False, repr=False)

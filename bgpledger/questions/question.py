@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bgpledger.answers import Answers
+from bgpledger.cursors import TimeMark
 from collector.query.covered import check_moments, check_peers
 from collector.query.filters import Filter
+from collector.query.newest import newest
 from collector.query.running import find_running
 from collector.store.mongo import Store
+from schemas.query import HistoryEntry
 
 T = TypeVar("T")
 Time = str | datetime | None
@@ -60,6 +63,30 @@ class Question(ABC, Generic[T]):
     def cursor(self) -> str | None:
         """Where to go on behind the last answer; None where that cannot be."""
         return None
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Resumed(Question[HistoryEntry]):
+    """One whose entries come in the order of time, so that a cursor can say where to go on.
+
+    `_mark`, which it sets, is where the question before this one ended.
+    """
+
+    limit: int | None = None
+    """Only the newest."""
+    after: str | None = None
+    """A cursor."""
+    _mark: TimeMark = field(init=False)
+
+    async def wanted(self, entries: AsyncIterator[HistoryEntry]) -> AsyncGenerator[HistoryEntry, None]:
+        """The entries behind the mark, and no more than are wanted."""
+        async for entry in newest(self._mark.follow(entries), self.limit):
+            self._mark.see(entry)
+            yield entry
+
+    def cursor(self) -> str | None:
+        """Behind the last entry."""
+        return self._mark.token()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
