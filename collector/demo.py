@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
@@ -21,6 +20,7 @@ from collector.present.formats import write
 from collector.query.running import find_running
 from collector.replay.plan import PlannedPeer, plan
 from collector.replay.player import play
+from collector.store.embedded import free_port
 from schemas.query import HistoryEntry
 from schemas.status import PeerStatus
 
@@ -95,7 +95,7 @@ def _set_up(data_dir: Path, command: Sequence[str]) -> _Stage:
     except OSError as error:
         raise CollectorError(f"{data_dir} cannot be used: {error.strerror}", "name another --data-dir") from error
     home = data_dir.resolve()
-    return _Stage(home, home / "demo.log", _free_port(), f"{_ADDRESS}:{_free_port(_HTTP_PORT)}", command)
+    return _Stage(home, home / "demo.log", free_port(), f"{_ADDRESS}:{free_port(_HTTP_PORT)}", command)
 
 
 @asynccontextmanager
@@ -183,15 +183,3 @@ def _type(stage: _Stage, words: str) -> None:
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def _free_port(wanted: int = 0) -> int:
-    """A port that nobody listens on: the one that is wanted, if that is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_ADDRESS, wanted))
-        except OSError:
-            probe.bind((_ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port

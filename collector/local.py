@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TextIO
 
 PATH = "/command"
 """Where commands are answered."""
@@ -61,17 +61,22 @@ def find_server(data_dir: str) -> Server | None:
     except OSError:
         return None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
+        if not is_locked(file):
             return None
         try:
             found = Server(**json.load(file))
         except (OSError, ValueError, TypeError):
             return None
     return found if found.version == installed_version() else None
+
+
+def is_locked(file: int | TextIO) -> bool:
+    """Whether another process has locked a file (flock(2)), which ends with it. Else we have, until it is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def installed_version() -> str | None:

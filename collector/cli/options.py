@@ -53,6 +53,9 @@ MoreSpecific = Annotated[
 LessSpecific = Annotated[
     bool | None, typer.Option("--less-specific", "-s", help="And all prefixes that it lies within.")
 ]
+ExabgpInstance = Annotated[
+    int, typer.Option(min=0, max=15, help="Of several ExaBGP processes, the number of the one that starts this.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.", metavar="N")]
 
 

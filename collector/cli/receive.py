@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
 import typer
 
-from collector.cli.options import DataDir, chosen
+from collector.cli.options import DataDir, ExabgpInstance, chosen
 
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[
-        int, typer.Option(min=0, max=15, help="Of several ExaBGP processes, the number of the one that starts this.")
-    ] = 0,
+    instance: ExabgpInstance = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Write what ExaBGP says on stdin to the spool, until it ends. ExaBGP starts this; people rarely do.

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
 
 import typer
 
-from collector.cli.options import DataDir, chosen
+from collector.cli.options import DataDir, ExabgpInstance, chosen
 
 
 def command(
     ctx: typer.Context,
-    instance: Annotated[
-        int, typer.Option(min=0, max=15, help="Of several ExaBGP processes, the number of the one that starts this.")
-    ] = 0,
+    instance: ExabgpInstance = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Carry what `bgpledger act` says to ExaBGP, and its answers back. ExaBGP starts this; people rarely do."""

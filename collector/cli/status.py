@@ -53,7 +53,10 @@ def trouble(found: CollectorStatus) -> BgpledgerError | None:
 
     for spool in found.spools:
         if said := stuck(spool, found.started):
-            return CollectorError(said, "see the log; end the process, if there is one: it is started again")
+            return CollectorError(
+                said,
+                "see the log; if the process hangs, kill -9 ends it, and another is started",
+            )
     if found.clock_set_back and found.clock_set_back - datetime.now(UTC) > _FAR_AHEAD:
         return CollectorError(
             f"stored time stands still at {spoken(found.clock_set_back)} UTC, which is to come: the clock was set back",

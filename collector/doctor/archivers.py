@@ -27,7 +27,7 @@ def examine_archivers(data_dir: Path, running: RunningCollector) -> Iterator[Che
             if wrong := stuck(found, running.started):
                 cure = "see the log for why it ends"
                 if found.archiver:
-                    cure = f"see the log; kill {found.archiver}, and it is started again: the spool has its lines"
+                    cure = f"see the log; kill -9 {found.archiver} ends it, and another is started"
                 yield CheckResult("error", "archiver", wrong, cure)
             elif found.archiver is None:
                 yield CheckResult("warning", "archiver", f"{found.spool} has none at the moment", "see the log")

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from collector.errors import CollectorError
 from collector.files import replace
+from collector.local import is_locked
 from schemas.scalars import Timestamp
 
 _FILE, _LOCK = "run.json", "run.lock"
@@ -109,11 +110,8 @@ def find_running(data_dir: Path) -> RunningCollector | None:
     except OSError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        pass
-    else:
-        return None
+        if not is_locked(lock):
+            return None
     finally:
         os.close(lock)
     try:

@@ -184,7 +184,7 @@ async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore
     """Start the server, with a password or without asking for one; None when it has another password."""
     said = ""
     for _attempt in range(_ATTEMPTS):
-        port = _free_port(port)
+        port = free_port(port)
         begins = place.log.stat().st_size if place.log.exists() else 0
         process = _launch(place, port, asks=password is not None)
         address = f"mongodb://{_ADDRESS}:{port}/?directConnection=true"
@@ -307,8 +307,8 @@ async def _listens(port: int) -> bool:
     return True
 
 
-def _free_port(wanted: int) -> int:
-    """Find a port that nobody has; `wanted` if it is free, 0 for any."""
+def free_port(wanted: int = 0) -> int:
+    """A loopback port that nobody listens on: `wanted`, if that is free; any for 0."""
     with socket.socket() as probe:
         # The last server's connections may linger on its port; they are no obstacle to it either.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
