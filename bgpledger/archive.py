@@ -46,7 +46,7 @@ def _asks(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive, P
     def ask(archive: Archive, /, *args: P.args, **kwargs: P.kwargs) -> Answers[T]:
         return archive.ask(question(*args, **kwargs))
 
-    (base,) = getattr(question, "__orig_bases__", (Question,))
+    *_, base = getattr(question, "__orig_bases__", (Question,))
     (answer,) = get_args(base) or ("Any",)
     signature = inspect.signature(question)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
