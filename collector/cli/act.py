@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 def command(
     ctx: typer.Context,
     config: Config = None,
-    peer: Annotated[
-        list[str] | None, typer.Option(help="A peer beside those of the file; may be given again.", metavar="ADDR,AS")
-    ] = None,
+    peer: Annotated[list[str] | None, typer.Option(help="A further peer; may be repeated.", metavar="ADDR,AS")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Take orders and have ExaBGP carry them out, until stopped; `bgpledger run` starts this by itself.
 
-    What is to stand is kept on disk, and outlives this process, ExaBGP and the store.
+    What is to be announced is kept on disk, and survives this process, ExaBGP and the store.
     """
     import asyncio
 

@@ -26,13 +26,12 @@ if TYPE_CHECKING:
 def command(
     settings: Any,
     spool: Annotated[
-        str | None, typer.Option(help="Only this of several spools: spool, spool-1, spool-bmp.", metavar="NAME")
+        str | None, typer.Option(help="Only this spool: spool, spool-1, spool-bmp.", metavar="NAME")
     ] = None,
 ) -> None:
     """Store what `bgpledger receive` spools, until stopped; `bgpledger run` starts this by itself, for each spool.
 
-    When the store is away it waits, and the spool keeps everything. Without --spool, it stores all spools that there
-    are.
+    When the store is unavailable it waits, and the spool keeps everything. Without --spool, it stores all spools.
     """
     import asyncio
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Check the configuration, or show what becomes of it.", no_args_is_help=True)
 
 
-@app.command("check", short_help="Whether the configuration can be used.")
+@app.command("check", short_help="Check the configuration.")
 @partial(with_settings, config=True)
 def check(settings: Any, form: FormatOfAnswers = "table") -> None:
-    """Say whether the configuration can be used, and what it comes to; warnings go to stderr."""
+    """Check the configuration, and print a summary of it; warnings go to stderr."""
     from collector.cli.run_query import show
     from collector.sources.exabgp.configuration import render
     from schemas.status import ConfigurationSummary
@@ -36,10 +36,10 @@ def check(settings: Any, form: FormatOfAnswers = "table") -> None:
     sys.stderr.writelines(f"warning: {text}\n" for text in _warnings(settings))
 
 
-@app.command("exabgp", short_help="The exabgp.conf that would be used.")
+@app.command("exabgp", short_help="Print the exabgp.conf generated from it.")
 @partial(with_settings, config=True)
 def exabgp(settings: Any) -> None:
-    """Print the exabgp.conf that would be used, without MD5 passwords; each, where there are several processes."""
+    """Print the exabgp.conf generated from the configuration, without MD5 passwords; one for each process."""
     from collector.daemon import receiver_command, relay_command  # the very commands that `run` gives ExaBGP
     from collector.instances import Instance
     from collector.sources.exabgp.configuration import render

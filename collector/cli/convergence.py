@@ -15,9 +15,9 @@ def command(
     intent: Annotated[str, typer.Argument(help="The id of an intent, as `intents` shows it.", metavar="ID")],
     form: FormatOfAnswers = "table",
 ) -> Any:
-    """Show when each peer first announced an intent's prefix, and when it last ceased to, in seconds from our orders.
+    """Show when each peer first announced an intent's prefix and last withdrew it, in seconds after our orders.
 
-    Of whoever speaks of the prefix in this archive, to other collectors as well.
+    Includes all peers in this archive, also those of other collectors.
     """
     from bgpledger.questions.summaries import ConvergenceQuestion
     from collector.cli.asked import Asked

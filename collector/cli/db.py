@@ -22,13 +22,13 @@ app = typer.Typer(
 )
 
 
-@app.command("rebuild-rib", short_help="Make the stored tables anew.")
+@app.command("rebuild-rib", short_help="Rebuild the stored tables.")
 @partial(with_settings, config=True)
 def rebuild_rib(settings: Any) -> None:
-    """Throw away the tables that are stored for `rib`, `diff` and `peers`, and make them anew from the UPDATEs.
+    """Drop the tables that are stored for `rib`, `diff` and `peers`, and rebuild them from the UPDATEs.
 
-    Those stay that hold UPDATEs which [retention] has removed. Collectors may run meanwhile, and questions are
-    answered; those for whole tables take longer.
+    Tables whose UPDATEs [retention] has removed are kept. Collectors may be running, and queries are answered;
+    those for whole tables take longer.
     """
     import asyncio
     import sys
@@ -40,10 +40,10 @@ def rebuild_rib(settings: Any) -> None:
 @app.command()
 @partial(with_settings, config=True)
 def migrate(settings: Any) -> None:
-    """Bring the database of an older bgpledger up to date.
+    """Upgrade the database of an older bgpledger to this version's schema.
 
-    Upgrade and start the collectors first: those of this version may run meanwhile, and go on if this is broken off;
-    then say it again. An older one can't use the database afterwards.
+    Upgrade and start the collectors first: those of this version may run meanwhile. If it is interrupted, they keep
+    working: run it again. Older versions can't use the database afterwards.
     """
     import asyncio
     import sys

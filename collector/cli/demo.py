@@ -19,9 +19,9 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Run a collector on this machine alone, play a recorded feed into it, and show what it then knows.
+    """Run a collector on loopback, play a recorded feed into it, and show what it has archived.
 
-    With a terminal it stays up for questions until Ctrl-C; without one it ends by itself.
+    On a terminal it stays up for queries until Ctrl-C; otherwise it ends by itself.
     """
     import asyncio
     import sys

@@ -21,14 +21,14 @@ def command(
     later: Annotated[str, typer.Argument(metavar="T2", help="A later one.")],
     filters: Any,
     where: Any,
-    prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
+    prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without it, all routes.")] = None,
     limit: Limit = None,
     form: FormatOfAnswers = "table",
 ) -> Any:
-    """Show which routes appeared, went or changed between two times, and in what.
+    """Show which routes appeared, disappeared or changed between two times, and what changed.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. A filter
-    lets a change through when the route passes it at one of the times; a comma is OR, a leading ! excludes.
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, like all output. A change
+    matches a filter if the route matches it at either time; a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.routes import DiffQuestion
     from collector.cli.asked import Asked

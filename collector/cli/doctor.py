@@ -24,9 +24,9 @@ def command(
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
-    """Look at all that a collector needs here: a line for each check, with the cure of what is not well.
+    """Check everything that a collector needs: one line for each check, with a cure for each problem.
 
-    Without --config, the configuration of the collector that runs on the data directory is the one that counts.
+    Without --config, it checks the configuration of the collector that runs on the data directory.
     Exits with 1 if anything is an error.
     """
     from collector.cli.run_query import show

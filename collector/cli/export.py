@@ -31,21 +31,21 @@ def command(
     output: Annotated[
         str,
         typer.Argument(
-            help="The file; packed where it ends in .gz, .bz2 or .zst; - is stdout. Of Parquet a folder too.",
+            help="The file; compressed if it ends in .gz, .bz2 or .zst; - is stdout. For Parquet also a directory.",
             metavar="FILE|FOLDER|-",
         ),
     ],
-    form: Annotated[ExportFormat, typer.Option("--format", help="What kind of file.")] = "mrt",
-    table: Annotated[bool, typer.Option("--table", help="The routes that stand, not what was said.")] = False,
-    at: Annotated[str | None, typer.Option(help="With --table: as they stood then.", metavar="T")] = None,
+    form: Annotated[ExportFormat, typer.Option("--format", help="The kind of file.")] = "mrt",
+    table: Annotated[bool, typer.Option("--table", help="The current routes, instead of messages.")] = False,
+    at: Annotated[str | None, typer.Option(help="With --table: the routes at this time.", metavar="T")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Go through the whole archive when no time is given.")
     ] = False,
 ) -> None:
-    """Write what peers said, and their sessions, into a file for other programs; or the tables of all peers.
+    """Write messages and sessions, or the tables of all peers, to a file for other programs.
 
-    The filters are those of search. Of an UPDATE with several routes the file has those that pass. Parquet goes into
-    one file, or into a folder that is there, or whose name ends in /, by router and day.
+    The filters are those of search. Of an UPDATE with several routes, the file has those that match. Parquet is
+    written to one file, or by router and day into a directory that exists or whose name ends in /.
     """
     import asyncio
     import time

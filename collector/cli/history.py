@@ -20,14 +20,14 @@ def command(
     filters: Any,
     where: Any,
     with_ours: Annotated[
-        bool, typer.Option(help="Also our own announcements: who ordered them, and what became of them at each peer.")
+        bool, typer.Option(help="Also our own announcements: who ordered them, and whether each peer got them.")
     ] = False,
     limit: Limit = None,
     form: FormatOfEntries = "table",
 ) -> Any:
-    """Show what every peer said of a prefix, oldest first, and the session ends that took it away.
+    """Show what every peer said about a prefix, oldest first, and the sessions whose end withdrew it.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, like all output. In a
     filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.entries import HistoryQuestion

@@ -29,28 +29,29 @@ def command(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="MRT files (updates, RIB dumps), captures, folders of them, or - for stdin.", metavar="FILE|FOLDER|-"
+            help="MRT files (updates, RIB dumps), captures, directories of them, or - for stdin.",
+            metavar="FILE|FOLDER|-",
         ),
     ],
     collector: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The collector in every document, such as rrc00.")
+        str | None, typer.Option(metavar="NAME", help="The collector's name in the documents, such as rrc00.")
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="T", help="Only records from this time on.")] = None,
     end: Annotated[str | None, typer.Option(metavar="T", help="Only records before this time.")] = None,
     peer: Annotated[
-        list[str] | None, typer.Option(metavar="ADDR", help="Only records of this peer; may be given again.")
+        list[str] | None, typer.Option(metavar="ADDR", help="Only records of this peer; may be repeated.")
     ] = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; say what is in the files.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Store nothing; show what is in the files.")] = False,
 ) -> None:
     """Import MRT files, such as RIS and RouteViews publish, and captures (pcap, pcapng) of BGP.
 
-    MRT files have updates (BGP4MP), or are RIB dumps (TABLE_DUMP, TABLE_DUMP_V2): the table of each of their peers at
-    the time in the header. In a capture each end of a session is a peer, the other end its router. Files may be plain,
-    gzip, bzip2, xz or zstd.
+    MRT files contain updates (BGP4MP) or RIB dumps (TABLE_DUMP, TABLE_DUMP_V2), which have the table of each peer at
+    the time in the header. In a capture each end of a session is a peer, with the other end as its router. Files may
+    be plain, gzip, bzip2, xz or zstd.
 
-    Times are those of the files. A file that was imported is not imported again, and one that was broken off goes on
-    where it was. Sessions go on from a file into the one that follows it.
+    Times are those in the files. A file is not imported twice, and an import that was interrupted continues where it
+    stopped. Sessions continue from one file to the next.
     """
     import asyncio
     import logging

@@ -12,14 +12,14 @@ from collector.cli.options import FormatOfAnswers, that_asks
 @that_asks
 def command(
     where: Any,
-    prefix: Annotated[str | None, typer.Argument(help="Only of this prefix.")] = None,
-    at: Annotated[str | None, typer.Option(help="As it stood then.", metavar="T")] = None,
+    prefix: Annotated[str | None, typer.Argument(help="Only this prefix.")] = None,
+    at: Annotated[str | None, typer.Option(help="At this time.", metavar="T")] = None,
     ended: Annotated[
-        bool, typer.Option("--all", help="Also what has ended: withdrawn, expired, replaced, failed.")
+        bool, typer.Option("--all", help="Also those that have ended: withdrawn, expired, replaced, failed.")
     ] = False,
     form: FormatOfAnswers = "table",
 ) -> Any:
-    """Show what is announced to whom, by whose order and why, newest last."""
+    """Show what we announce, to whom, who ordered it and why, newest last."""
     from bgpledger.questions.summaries import IntentsQuestion
     from collector.cli.asked import Asked
     from schemas.intents import Intent

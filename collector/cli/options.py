@@ -24,12 +24,12 @@ DataDir = Annotated[
 ]
 MongodbUri = Annotated[
     str | None,
-    typer.Option(help="A MongoDB in place of the collector's own store; also BGPLEDGER_MONGODB_URI.", metavar="URI"),
+    typer.Option(help="A MongoDB instead of the collector's own store; also BGPLEDGER_MONGODB_URI.", metavar="URI"),
 ]
 MongodbUriFile = Annotated[
     Path | None,
     typer.Option(
-        help="A file that holds this URI, as a password asks for; also BGPLEDGER_MONGODB_URI_FILE.",
+        help="A file with this URI, if it has a password; also BGPLEDGER_MONGODB_URI_FILE.",
         metavar="FILE",
         dir_okay=False,
     ),
@@ -37,24 +37,20 @@ MongodbUriFile = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="The configuration; without it, only BGPLEDGER_ variables count. See conf/collector.toml.",
+        help="The configuration file; without it, only BGPLEDGER_ variables apply. See conf/collector.toml.",
         metavar="FILE",
         dir_okay=False,
     ),
 ]
 
 
-FormatOfAnswers = Annotated[AnswerFormat, typer.Option("--format", help="How to print.")]
-FormatOfEntries = Annotated[EntryFormat, typer.Option("--format", help="How to print.")]
-FormatOfStatus = Annotated[StatusFormat, typer.Option("--format", help="How to print.")]
-MoreSpecific = Annotated[
-    bool | None, typer.Option("--more-specific", "-S", help="And all prefixes that lie within it.")
-]
-LessSpecific = Annotated[
-    bool | None, typer.Option("--less-specific", "-s", help="And all prefixes that it lies within.")
-]
+FormatOfAnswers = Annotated[AnswerFormat, typer.Option("--format", help="Output format.")]
+FormatOfEntries = Annotated[EntryFormat, typer.Option("--format", help="Output format.")]
+FormatOfStatus = Annotated[StatusFormat, typer.Option("--format", help="Output format.")]
+MoreSpecific = Annotated[bool | None, typer.Option("--more-specific", "-S", help="Also all prefixes within it.")]
+LessSpecific = Annotated[bool | None, typer.Option("--less-specific", "-s", help="Also all prefixes that cover it.")]
 ExabgpInstance = Annotated[
-    int, typer.Option(min=0, max=15, help="Of several ExaBGP processes, the number of the one that starts this.")
+    int, typer.Option(min=0, max=15, help="The number of the ExaBGP process that starts this, if there are several.")
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest N.", metavar="N")]
 

@@ -9,7 +9,7 @@ from collector.cli.options import FormatOfAnswers, that_asks
 
 @that_asks
 def command(where: Any, form: FormatOfAnswers = "table") -> Any:
-    """Show each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
+    """Show each peer: its state and since when, its last keepalive, updates and routes, and why it is not up."""
     from bgpledger.questions.summaries import PeersQuestion
     from collector.cli.asked import Asked
     from schemas.status import PeerStatus

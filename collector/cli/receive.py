@@ -15,7 +15,7 @@ def command(
     instance: ExabgpInstance = 0,
     data_dir: DataDir = None,
 ) -> None:
-    """Write what ExaBGP says on stdin to the spool, until it ends. ExaBGP starts this; people rarely do.
+    """Write what ExaBGP prints to the spool, until it ends. ExaBGP starts this; people rarely do.
 
     In ExaBGP's configuration: process archive { run /path/to/bgpledger receive --data-dir DIR; encoder json; }
     """

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
-    """Write what routers say by BMP to a spool, until stopped. `bgpledger run` starts this; people rarely do.
+    """Write BMP messages from routers to a spool, until stopped. `bgpledger run` starts this; people rarely do.
 
-    Where to listen and the like are told by the environment: BGPLEDGER_BMP_LISTEN, BGPLEDGER_BMP_ALLOW. Without any of
-    that it says in the spool that no router is connected any more, and ends.
+    It is configured by environment variables: BGPLEDGER_BMP_LISTEN, BGPLEDGER_BMP_ALLOW. Without any of them it
+    records in the spool that no router is connected any more, and ends.
     """
     import asyncio
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
-    """Write what RIS Live says to a spool, until stopped. `bgpledger run` starts this; people rarely do.
+    """Write messages from RIS Live to a spool, until stopped. `bgpledger run` starts this; people rarely do.
 
-    Where it is and what to subscribe to are told by the environment: BGPLEDGER_RIS_LIVE_URL, BGPLEDGER_RIS_LIVE_CLIENT,
+    It is configured by environment variables: BGPLEDGER_RIS_LIVE_URL, BGPLEDGER_RIS_LIVE_CLIENT,
     BGPLEDGER_RIS_LIVE_SUBSCRIBE.
     """
     import asyncio

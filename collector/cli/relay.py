@@ -14,7 +14,7 @@ def command(
     instance: ExabgpInstance = 0,
     data_dir: DataDir = None,
 ) -> None:
-    """Carry what `bgpledger act` says to ExaBGP, and its answers back. ExaBGP starts this; people rarely do."""
+    """Pass commands from `bgpledger act` to ExaBGP, and its answers back. ExaBGP starts this; people rarely do."""
     from collector.sources.exabgp.files import acting_socket
     from collector.sources.exabgp.receiver_events import incarnation
     from collector.sources.exabgp.relay import Relay, hello

@@ -24,22 +24,26 @@ _INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 def command(
     file: Annotated[Path, typer.Argument(help="MRT update file: plain, gzip or bzip2.", metavar="FILE")],
     to: Annotated[str | None, typer.Option(metavar="ADDR:PORT", help="The BGP daemon.")] = None,
-    peer_as: Annotated[str | None, typer.Option(metavar="N", help="AS that the daemon must have; else any.")] = None,
+    peer_as: Annotated[
+        str | None, typer.Option(metavar="N", help="The AS that the daemon must have; by default any.")
+    ] = None,
     source: Annotated[
         str | None,
-        typer.Option(metavar="ADDR", help="Source address of the first peer, the next for the second; else 127.0.1.1."),
+        typer.Option(
+            metavar="ADDR", help="Source address of the first peer, counted up for others; by default 127.0.1.1."
+        ),
     ] = None,
-    only_peer: Annotated[str | None, typer.Option(metavar="ADDR", help="Play this peer of the file only.")] = None,
+    only_peer: Annotated[str | None, typer.Option(metavar="ADDR", help="Play only this peer of the file.")] = None,
     speed: Annotated[
-        str, typer.Option(metavar="max|real|xN", help="As fast as it goes, in real time, or N times as fast.")
+        str, typer.Option(metavar="max|real|xN", help="As fast as possible, in real time, or N times as fast.")
     ] = "max",
     *,
-    loop: Annotated[bool, typer.Option("--loop", help="Again and again, until Ctrl-C.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat until Ctrl-C.")] = False,
     stay: Annotated[bool, typer.Option("--stay", help="Keep the sessions up at the end, until Ctrl-C.")] = False,
     show_plan: Annotated[
-        bool, typer.Option("--plan", help="Send nothing; print the file's peers and the sources that they get.")
+        bool, typer.Option("--plan", help="Send nothing; print the file's peers and their source addresses.")
     ] = False,
-    form: Annotated[AnswerFormat, typer.Option("--format", help="How to print a plan.")] = "jsonl",
+    form: Annotated[AnswerFormat, typer.Option("--format", help="Output format of a plan.")] = "jsonl",
 ) -> None:
     """Play an MRT update file into any BGP daemon, one session for each peer of the file."""
     # All that is on the command line is checked before a large file is read.

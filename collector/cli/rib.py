@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bgpledger.questions.routes import RibBatchesQuestion
     from collector.cli.asked import Asked
 
-At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.", metavar="T")]
+At = Annotated[str | None, typer.Option(help="At this time; without it, now.", metavar="T")]
 
 
 @that_asks
@@ -25,7 +25,7 @@ At = Annotated[str | None, typer.Option(help="As it was then; without, as it is.
 def rib_command(
     filters: Any,
     where: Any,
-    prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without, all routes.")] = None,
+    prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without it, all routes.")] = None,
     at: At = None,
     more_specific: MoreSpecific = None,
     less_specific: LessSpecific = None,

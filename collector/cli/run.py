@@ -16,21 +16,21 @@ def command(
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
     local_as: Annotated[str | None, typer.Option(help="Our AS number.", metavar="N")] = None,
-    listen: Annotated[str | None, typer.Option(help="Where peers connect to.", metavar="ADDR:PORT")] = None,
+    listen: Annotated[str | None, typer.Option(help="The address and port for BGP.", metavar="ADDR:PORT")] = None,
     http: Annotated[
-        str | None, typer.Option(help="Where pages and the HTTP API are; off does without.", metavar="ADDR:PORT")
+        str | None, typer.Option(help="Where to serve pages and the HTTP API; off: not at all.", metavar="ADDR:PORT")
     ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="A peer that connects to us, beside those of the file; may be given again.", metavar="ADDR,AS"
+            help="A peer that connects to us, in addition to those of the file; may be repeated.", metavar="ADDR,AS"
         ),
     ] = None,
 ) -> None:
-    """Collect: ExaBGP, the receiver, the archiver and, without a MongoDB URI, a store of its own. Until Ctrl-C.
+    """Run the collector: ExaBGP, receivers, archivers and, without a MongoDB URI, its own store. Until Ctrl-C.
 
-    Pages and the HTTP API are at http://127.0.0.1:8480/ meanwhile, unless [http] says otherwise. SIGHUP reads the
-    configuration again, and touches only the sessions of peers that changed.
+    Pages and the HTTP API are at http://127.0.0.1:8480/, unless [http] says otherwise. SIGHUP reads the
+    configuration again, and only affects the sessions of peers that changed.
     """
     import asyncio
 

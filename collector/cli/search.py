@@ -22,10 +22,10 @@ def command(
     ] = False,
     form: FormatOfEntries = "table",
 ) -> Any:
-    """Show updates and sessions by anything that the filters name, oldest first.
+    """Show updates and sessions that match the filters, oldest first.
 
-    Peers, times and origins narrow what is read; all else is looked for in it. Times are RFC 3339, unix seconds,
-    "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a filter a comma is OR, a leading !
+    Filters on peers, times and origins limit what is read; all others are applied to what is read. Times are RFC 3339,
+    unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, like all output. In a filter a comma is OR, a leading !
     excludes.
     """
     from bgpledger.questions.entries import SearchQuestion

@@ -19,16 +19,15 @@ def command(
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
     listen: Annotated[
-        str | None, typer.Option(help="Where to answer; also BGPLEDGER_HTTP_LISTEN.", metavar="ADDR:PORT")
+        str | None, typer.Option(help="The address and port; also BGPLEDGER_HTTP_LISTEN.", metavar="ADDR:PORT")
     ] = None,
     commands: Annotated[
-        bool, typer.Option("--commands", help="Answer this user's commands too, as its collector.", hidden=True)
+        bool, typer.Option("--commands", help="Also answer this user's commands.", hidden=True)
     ] = False,
 ) -> None:
-    """Answer over HTTP: pages for people, an API for programs. Until Ctrl-C.
+    """Serve pages and the HTTP API, until Ctrl-C.
 
-    `bgpledger run` does so by itself, in a process of its own; beside it, or elsewhere with a MongoDB URI, as many of
-    these may run as are wanted.
+    `bgpledger run` starts one by itself. More of them may run next to it, or elsewhere with a MongoDB URI.
     """
     import asyncio
     import os

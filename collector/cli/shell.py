@@ -22,9 +22,9 @@ def command(
     mongodb_uri: MongodbUri = None,
     mongodb_uri_file: MongodbUriFile = None,
 ) -> None:
-    """Start mongosh on the archive, `db` its database; what else is said here is for mongosh: --quiet --file FILE.
+    """Start mongosh on the archive; `db` is its database. Other arguments are passed to mongosh: --quiet --file FILE.
 
-    Password and all reach mongosh by its environment: arguments are for every user of the machine to read.
+    The URI and password are passed in the environment, since every user of the machine can read arguments.
     """
     import asyncio
 

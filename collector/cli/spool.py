@@ -26,13 +26,13 @@ app = typer.Typer(
 )
 
 
-@app.command("list", short_help="The segments that are kept, or wait.")
+@app.command("list", short_help="List the segments of the spools.")
 def list_segments(
     ctx: typer.Context,
     form: FormatOfAnswers = "table",
     data_dir: DataDir = None,
 ) -> None:
-    """List the segments that are kept (spool.keep_days), and those whose lines are not all stored yet."""
+    """List the segments that are kept (spool.keep_days), and those that are not completely stored yet."""
     import asyncio
     import sys
 
@@ -56,15 +56,15 @@ def list_segments(
 @with_settings
 def replay(
     settings: Any,
-    start: Annotated[str | None, typer.Option(help="From the segment on that has this time.", metavar="T")] = None,
+    start: Annotated[str | None, typer.Option(help="From the segment that has this time.", metavar="T")] = None,
     end: Annotated[str | None, typer.Option(help="To the segment that has this time.", metavar="T")] = None,
     database: Annotated[
-        str | None, typer.Option(help="Into this database, not the collector's own.", metavar="NAME")
+        str | None, typer.Option(help="Into this database instead of the collector's.", metavar="NAME")
     ] = None,
 ) -> None:
-    """Archive kept segments again: what the database has already stays as it is, what it lost comes back.
+    """Archive kept segments again: documents that the database has stay as they are, missing ones are stored.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; whole segments are taken.
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; only whole segments are archived.
     """
     import asyncio
     import sys

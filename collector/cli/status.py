@@ -19,7 +19,7 @@ _FAR_AHEAD = timedelta(minutes=1)
 
 @with_settings
 def command(settings: Any, form: FormatOfStatus = "table") -> None:
-    """Show lines read, stored, rejected and waiting, the lag, the store, and versions.
+    """Show lines read, stored, rejected and waiting, the lag, each spool, the store, and versions.
 
     Exits with 1 when no collector runs, nothing can be stored, an archiver is stuck, new lines are dropped, or stored
     time is far ahead: a health check.

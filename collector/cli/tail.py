@@ -17,7 +17,9 @@ from collector.cli.options import FormatOfEntries, Limit, that_asks
 def command(
     filters: Any,
     where: Any,
-    since: Annotated[str | None, typer.Option("--from", help="Begin with what is stored since.", metavar="T")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Start with what was stored since T.", metavar="T")
+    ] = None,
     limit: Limit = None,
     form: FormatOfEntries = "table",
 ) -> None:

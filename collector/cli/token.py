@@ -14,31 +14,31 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_Name = Annotated[str, typer.Option(help="Whose it is, or what for.", metavar="NAME")]
+_Name = Annotated[str, typer.Option(help="Who or what it is for.", metavar="NAME")]
 
 
-@app.command(short_help="Make one, and print it.")
+@app.command(short_help="Create a token, and print it.")
 def add(
     ctx: typer.Context,
     name: _Name,
     scope: Annotated[
-        Literal["read", "announce"], typer.Option(help="What it allows: to ask; or to announce and withdraw, too.")
+        Literal["read", "announce"], typer.Option(help="What it allows: read, or also announce and withdraw.")
     ] = "read",
     prefix: Annotated[
         list[str] | None,
-        typer.Option(help="Announce: these alone, such as '203.0.113.0/24 le 32'; may be repeated.", metavar="RANGE"),
+        typer.Option(help="Announce: only these, such as '203.0.113.0/24 le 32'; may be repeated.", metavar="RANGE"),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Announce: so many routes that stand at once.", min=1, metavar="N")
+        int | None, typer.Option(help="Announce: at most so many routes at once.", min=1, metavar="N")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Announce: so many orders a second.", min=0.001, metavar="N")
+        float | None, typer.Option(help="Announce: at most so many orders a second.", min=0.001, metavar="N")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a token and print it, this once: what is kept is its hash.
+    """Create a token and print it, only this once: just its hash is kept.
 
-    A program shows it as `Authorization: Bearer TOKEN`, or as the password of any user; a browser signs in with it.
+    A program sends it as `Authorization: Bearer TOKEN`, or as the password of any user; a browser signs in with it.
     """
     import sys
 
@@ -48,9 +48,9 @@ def add(
     sys.stdout.write(f"{add(chosen(ctx, data_dir).data_dir, name, scope, bounds)}\n")
 
 
-@app.command("list", short_help="Their names, and since when.")
+@app.command("list", short_help="List the tokens.")
 def list_tokens(ctx: typer.Context, form: FormatOfAnswers = "table", data_dir: DataDir = None) -> None:
-    """List the tokens that there are."""
+    """List the tokens, and when each was created."""
     import sys
 
     from collector.cli.run_query import show
@@ -63,9 +63,9 @@ def list_tokens(ctx: typer.Context, form: FormatOfAnswers = "table", data_dir: D
         sys.stderr.write("there are no tokens\n")
 
 
-@app.command(short_help="Forget one.")
+@app.command(short_help="Remove a token.")
 def remove(ctx: typer.Context, name: _Name, data_dir: DataDir = None) -> None:
-    """Forget a token: whoever shows it is refused from now on."""
+    """Remove a token: it is refused from now on."""
     from collector.http.tokens import remove
 
     remove(chosen(ctx, data_dir).data_dir, name)

@@ -33,15 +33,15 @@ def command(
     what: Annotated[_What, typer.Argument(help="What to count.")],
     filters: Any,
     where: Any,
-    by: Annotated[_By, typer.Option(help="What makes the order.")] = _By.ANNOUNCEMENTS,
+    by: Annotated[_By, typer.Option(help="What to sort by.")] = _By.ANNOUNCEMENTS,
     limit: Annotated[int, typer.Option(min=1, help="Only the first N.", metavar="N")] = 10,
     form: FormatOfAnswers = "table",
 ) -> Any:
-    """Show of which prefixes, origins, peers or paths most was said.
+    """Show the prefixes, origins, peers or paths with the most messages.
 
-    A flap is an announcement of a route that its peer had withdrawn, a path change one with another AS path than the
-    one before, malformed one with malformed attributes (RFC 7606). Without a time the whole archive is read. In a
-    filter a comma is OR, a leading ! excludes.
+    A flap is an announcement of a route that its peer had withdrawn; a path change is an announcement with another AS
+    path than the one before; malformed counts those with malformed attributes (RFC 7606). Without a time the whole
+    archive is read. In a filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.summaries import TopQuestion
     from collector.cli.asked import Asked

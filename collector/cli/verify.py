@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @partial(with_settings, config=True)
 def command(settings: Any, form: FormatOfAnswers = "table") -> None:
-    """Compare the spool's position, ExaBGP's counters, the sessions' tallies and the documents.
+    """Check that every line is stored exactly once, by spool position, ExaBGP's counters, sessions and documents.
 
-    Exits with 0 when every line that the spool handed on has its document, once; with 1 and a list of findings when
-    something is missing or double. The collector may run meanwhile.
+    Exits with 0 if every line that the archiver has acknowledged has exactly one document; with 1 and a list of
+    findings if something is missing or duplicated. The collector may be running.
     """
     import asyncio
 
