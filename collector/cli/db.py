@@ -40,7 +40,7 @@ def rebuild_rib(settings: Any) -> None:
 @app.command()
 @partial(with_settings, config=True)
 def migrate(settings: Any) -> None:
-    """Upgrade the database of an older bgpledger to this version's schema.
+    """Upgrade the database to this version's schema.
 
     Upgrade and start the collectors first: those of this version may run meanwhile. If it is interrupted, they keep
     working: run it again. Older versions can't use the database afterwards.
