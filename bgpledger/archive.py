@@ -18,6 +18,7 @@ from bgpledger.questions.entries import (
     SessionsQuestion,
     TailQuestion,
 )
+from bgpledger.questions.following import FollowQuestion, MissedQuestion
 from bgpledger.questions.question import Context, Progress, Question, Time
 from bgpledger.questions.routes import DiffQuestion, RibBatchesQuestion, RibQuestion, TableQuestion
 from bgpledger.questions.summaries import ConvergenceQuestion, IntentsQuestion, PeersQuestion, TopQuestion
@@ -149,6 +150,8 @@ class Archive:
     search = _asks(SearchQuestion)
     messages = _asks(MessagesQuestion)
     tail = _asks(TailQuestion)
+    follow = _asks(FollowQuestion)
+    missed = _asks(MissedQuestion)
     sessions = _asks(SessionsQuestion)
     gaps = _asks(GapsQuestion)
     activity = _asks(ActivityQuestion)

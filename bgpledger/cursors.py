@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.errors import UsageError
 from collector.rib.routes import RouteKey, milliseconds, moment
@@ -15,9 +15,12 @@ from schemas.query import HistoryEntry
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
+    from collector.query.follow import ToldLine
     from collector.query.rib import ShownRoute
+    from collector.store.meta import InstancePosition
 
 _VERSION = 1
+_LINES = "lines"
 
 
 def _write(question: str, *place: Any) -> str:
@@ -85,6 +88,74 @@ class TimeMark:
     def token(self) -> str | None:
         """The cursor."""
         return None if self._ts is None else _write(self._question, self._ts, self._given)
+
+
+class _Last(NamedTuple):
+    """The last line of an instance that was given."""
+
+    line: int
+    ts: int
+    """In milliseconds."""
+    place: str
+    """Among the lines of its instance, in hexadecimal digits."""
+    given: int
+    """How many of its entries."""
+
+
+_NOWHERE = _Last(-1, 0, "", 0)
+
+
+class LineMark:
+    """How far somebody has come who follows what is stored, line by line, by the numbers of the instances that told.
+
+    Args:
+        after: where they were.
+
+    Raises:
+        UsageError: that is no cursor of this kind.
+    """
+
+    def __init__(self, after: str | None = None) -> None:
+        self._told: dict[int, tuple[int, int]] = {}
+        """Up to which line all has been told, and the milliseconds there."""
+        self._last: dict[int, _Last] = {}
+        """Behind that."""
+        if after:
+            told, last = _read(after, _LINES)
+            self._told = {int(number): (line, ts) for number, (line, ts) in told.items()}
+            self._last = {int(number): _Last(*one) for number, one in last.items()}
+
+    def start(self, reached: Mapping[int, InstancePosition]) -> datetime | None:
+        """The time from which to read on in an archive that has reached these lines; None: nothing has been told."""
+        behind = [ts for number, (line, ts) in self._told.items() if number in reached and reached[number].line > line]
+        behind += [one.ts for number, one in self._last.items() if number not in self._told]
+        if not behind and self._told:
+            behind = [max(ts for _, ts in self._told.values())]
+        return moment(min(behind)) if behind else None
+
+    def given_of(self, told: ToldLine) -> int:
+        """How many of a line's entries have been given."""
+        self._take(told.looked)
+        if told.line <= self._told.get(told.instance, (-1, 0))[0]:
+            return len(told.entries)
+        last, place = self._last.get(told.instance, _NOWHERE), told.place.hex()
+        return len(told.entries) if place < last.place else last.given if place == last.place else 0
+
+    def see(self, told: ToldLine, given: int) -> None:
+        """Take it into account that so many of a line's entries have been given."""
+        self._last[told.instance] = _Last(told.line, milliseconds(told.row.ts), told.place.hex(), given)
+
+    def token(self) -> str:
+        """The cursor."""
+        return _write(_LINES, self._told, self._last)
+
+    def _take(self, looked: Mapping[int, InstancePosition]) -> None:
+        """Know what has been told, which leaves less to remember; never less than before."""
+        for number, at in looked.items():
+            if at.line > self._told.get(number, (-1, 0))[0]:
+                self._told[number] = at.line, milliseconds(at.ts)
+                if self._last.get(number, _NOWHERE).line <= at.line:
+                    self._last.pop(number, None)
 
 
 class RouteMark:

@@ -6,13 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 
 from starlette.types import Receive
 
-from bgpledger import Archive, Filter, HistoryEntry, StoreError
+from bgpledger import Archive, Filter, StoreError
+from bgpledger.cursors import LineMark
 from collector.http.problems import RefusedRequestError
+from collector.query.follow import ToldLine
 from collector.tasks import end
 
 log = logging.getLogger(__name__)
@@ -22,9 +24,8 @@ SEND_SECONDS = 20.0
 _MOST = 200
 """Who listen at once."""
 _WAITING = 5000
-"""Entries that wait for one of them at most."""
+"""Lines that wait for one of them at most."""
 _AGAIN_SECONDS = 1.0
-_TICK = timedelta(milliseconds=1)
 
 
 async def gone(receive: Receive) -> None:
@@ -34,26 +35,26 @@ async def gone(receive: Receive) -> None:
 
 
 class SlowError(Exception):
-    """Somebody does not take entries as fast as they come, and some are lost to them."""
+    """Somebody does not take what is told as fast as it comes, and some is lost to them."""
 
 
 class Listener:
-    """Somebody who listens: gets every entry from when they came on."""
+    """Somebody who listens: gets all that is told from when they came on."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[HistoryEntry] = asyncio.Queue(_WAITING)
+        self._waiting: asyncio.Queue[ToldLine] = asyncio.Queue(_WAITING)
         self._lost = False
 
-    def put(self, entry: HistoryEntry) -> None:
-        """Have an entry wait for them; once there is no room, none any more."""
+    def put(self, told: ToldLine) -> None:
+        """Have it wait for them; once there is no room, nothing any more."""
         try:
             if not self._lost:
-                self._waiting.put_nowait(entry)
+                self._waiting.put_nowait(told)
         except asyncio.QueueFull:
             self._lost = True
 
-    async def get(self) -> HistoryEntry:
-        """The next entry.
+    async def get(self) -> ToldLine:
+        """The next.
 
         Raises:
             SlowError: too many wait.
@@ -70,6 +71,7 @@ class Live:
         self._archive = archive
         self._listeners: set[Listener] = set()
         self._following: asyncio.Task[None] | None = None
+        self._looking = asyncio.Event()
         self._own = 0
 
     @asynccontextmanager
@@ -90,11 +92,33 @@ class Live:
             self._listeners.discard(listener)
             if not self._listeners and self._following is not None:
                 following, self._following = self._following, None
+                self._looking.clear()
                 await end(following)
 
     @asynccontextmanager
-    async def since(self, filters: Filter) -> AsyncIterator[AsyncIterator[HistoryEntry]]:
-        """What has been stored since the filters' start, and then comes, for one who was here before, or replays.
+    async def behind(self, mark: LineMark) -> AsyncIterator[AsyncIterator[ToldLine]]:
+        """What has been stored behind a mark, and then comes, for one who was here before.
+
+        What comes meanwhile may be told twice, which the mark knows.
+
+        Raises:
+            RefusedRequestError: as many listen as there is room for.
+        """
+
+        async def each() -> AsyncIterator[ToldLine]:
+            await self._looking.wait()  # what is stored from now on comes to the listener
+            async with self._archive.missed(mark) as missed:
+                async for told in missed:
+                    yield told
+            while True:
+                yield await listener.get()
+
+        async with self.listening() as listener:
+            yield each()
+
+    @asynccontextmanager
+    async def since(self, start: datetime) -> AsyncIterator[AsyncIterator[ToldLine]]:
+        """What has been stored since a time, and then comes, for one who replays.
 
         Raises:
             RefusedRequestError: as many listen as there is room for.
@@ -102,7 +126,7 @@ class Live:
         self._check_room()
         self._own += 1
         try:
-            async with self._archive.tail(filters) as answers:
+            async with self._archive.follow(Filter(start=start)) as answers:
                 yield answers
         finally:
             self._own -= 1
@@ -114,14 +138,15 @@ class Live:
             )
 
     async def _follow(self) -> None:
-        last: datetime | None = None
+        mark = LineMark()
         while True:
             try:
-                async with self._archive.tail(Filter(start=last and last + _TICK)) as answers:
-                    async for entry in answers:
-                        last = entry.ts
-                        for listener in self._listeners:
-                            listener.put(entry)
+                async with self._archive.follow(after=mark, pulse=self._looking.set) as answers:
+                    async for told in answers:
+                        if mark.given_of(told) < len(told.entries):
+                            mark.see(told, len(told.entries))
+                            for listener in self._listeners:
+                                listener.put(told)
             except StoreError as error:
                 log.warning("what happens now cannot be followed: %s", error.cause)
             await asyncio.sleep(_AGAIN_SECONDS)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,8 +19,13 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from collector.bgp.decode import decode_message
+from collector.bgp.families import FAMILIES
+from collector.bgp.open_messages import Abilities
 from collector.http.live import Listener, SlowError
 from collector.http.rislive.subscriptions import Subscriptions, parse
+from collector.query.follow import ToldLine
+from collector.query.streams import UpdateRow
 from collector.store.mongo import Store
 from schemas.message import Peer
 from schemas.query import HistoryEntry
@@ -114,6 +120,24 @@ async def test_events_come_and_nothing_is_missed_in_between(scene: Scene) -> Non
         assert refused.status_code == 400
 
 
+async def test_events_of_one_moment_are_neither_lost_nor_doubled(scene: Scene) -> None:
+    url, asked = f"{scene.url}/api/v1/live", {"elem": "announce", "peer": "192.0.2.1", "origin": "64512,64513"}
+    async with httpx.AsyncClient(timeout=60) as http:
+        async with http.stream("GET", url, params=asked) as response:
+            coming = events(response)
+            first = asyncio.ensure_future(anext(coming))
+            while not first.done():
+                await scene.announces(PREFIX, OTHER, path=(64500, 64512))
+                await asyncio.wait((first,), timeout=1)
+            name, entry = first.result()
+            assert entry["prefix"] == PREFIX
+        await scene.announces(PREFIX, path=(64500, 64513))
+        async with http.stream("GET", url, params=asked, headers={"Last-Event-ID": name}) as response:
+            missed = [entry async for _, entry in _until(events(response), lambda one: one["as_path"] == "64500 64513")]
+    prefixes = [one["prefix"] for one in missed if one["event"] != "gap"]
+    assert prefixes in ([OTHER, *[PREFIX, OTHER] * more, PREFIX] for more in range(20))
+
+
 async def _until(
     coming: AsyncIterator[tuple[str, dict[str, Any]]], last: Callable[[dict[str, Any]], bool]
 ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
@@ -126,8 +150,9 @@ async def _until(
 async def test_one_who_does_not_keep_up_is_dropped() -> None:
     listener = Listener()
     entry = HistoryEntry(ts=datetime.now(UTC), peer=Peer(address="192.0.2.1", asn=64500), event="announce")
+    row: UpdateRow = SimpleNamespace(ts=entry.ts)  # type: ignore[assignment]
     for _ in range(10_000):
-        listener.put(entry)
+        listener.put(ToldLine(row, [entry], {}))
     with pytest.raises(SlowError):
         await listener.get()
 
@@ -160,11 +185,24 @@ async def test_the_protocol_of_ris_live(scene: Scene) -> None:
         said = json.loads(coming.result())
         assert said["type"] == "ris_message"
         data = said["data"]
-        assert data["announcements"] == [{"next_hop": "192.0.2.1", "prefixes": [PREFIX]}]
+        assert data["announcements"] == [{"next_hop": "192.0.2.1", "prefixes": [PREFIX, OTHER]}]
         assert (data["peer"], data["peer_asn"], data["path"]) == ("192.0.2.1", "64500", [64500, 64496])
         assert abs(data["timestamp"] - time.time()) < 3600
         assert (await say(socket, "request_rrc_list"))["type"] == "ris_rrc_list"
         assert (await say(socket, "ris_unsubscribe", asked))["type"] == "ris_unsubscribe_ok"
+
+
+async def test_messages_come_with_their_bytes_to_who_asks_for_them(scene: Scene) -> None:
+    await scene.announces(PREFIX, OTHER, path=(64500, 64514))
+    async with connect(f"{scene.socket}/v1/ws/?from=10m&speed=100000") as socket:
+        asked = {"path": "64514$", "socketOptions": {"includeRaw": True}}
+        accepted = await say(socket, "ris_subscribe", asked)
+        assert accepted["data"]["socketOptions"] == {"includeRaw": True, "acknowledge": True}
+        await scene.announces(PREFIX, OTHER, path=(64500, 64514))
+        data = json.loads(await socket.recv())["data"]
+        read = decode_message(bytes.fromhex(data["raw"]), Abilities(as4=True, families=FAMILIES))
+        assert read["attributes"]["as_path"] == "64500 64514"
+        assert [group["nlri"] for group in read["announce"]] == [[PREFIX, OTHER]]
 
 
 async def test_pages_of_others_open_no_socket(scene: Scene) -> None:
@@ -219,10 +257,10 @@ def test_thousands_of_subscriptions_are_found_as_one_by_one() -> None:
             for one in asked
         )
         said = {"type": "UPDATE", "peer": "192.0.2.1", "host": "rrc00", "path": [1]}
-        assert subscriptions.wants(said, str(prefix)) == expected, prefix
+        assert subscriptions.wants(said, [str(prefix)]) == expected, prefix
     for one in asked:
         subscriptions.remove(parse(one)[0])
-    assert not subscriptions.wants({"type": "UPDATE", "peer": "192.0.2.1", "host": "rrc00"}, "10.0.0.0/8")
+    assert not subscriptions.wants({"type": "UPDATE", "peer": "192.0.2.1", "host": "rrc00"}, ["10.0.0.0/8"])
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,92 @@
-"""Entries as RIS Live's messages (https://ris-live.ripe.net/manual/)."""
+"""What is told, as RIS Live's messages (https://ris-live.ripe.net/manual/): of one UPDATE one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from bgpledger import HistoryEntry
+from collector.export.bytes_of import BytesOf
+from collector.export.written import Written
 from collector.http.ripestat.sources import Sources
+from collector.query.follow import ToldLine
+from collector.query.messages import SaidMessage
+from collector.query.streams import UpdateRow
 
 _STATES = {"session_up": "connected", "session_end": "down"}
 UPDATE, PEER_STATE = "UPDATE", "RIS_PEER_STATE"
 
 
-def message(entry: HistoryEntry, sources: Sources) -> dict[str, Any] | None:
-    """One `data` of a `ris_message`; None of what has no place there: gaps, and routes that are no prefixes.
+def prefixes_of(told: ToldLine) -> list[str]:
+    """The prefixes that a line names."""
+    return [entry.prefix for entry in told.entries if entry.prefix]
 
-    Each has one prefix: what one UPDATE said of several is several messages.
+
+class Messages:
+    """Makes messages.
+
+    Args:
+        sources: the peers.
     """
-    if entry.event in _STATES:
-        return {**_common(entry, sources, PEER_STATE), "state": _STATES[entry.event]}
-    if entry.prefix is None:
-        return None
-    said = _common(entry, sources, UPDATE)
-    if entry.event == "withdraw":
-        return said | {"withdrawals": [entry.prefix]}
-    if entry.event != "announce":
-        return None
-    said |= {
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._bytes = BytesOf(Written())
+
+    def of(self, told: ToldLine) -> dict[str, Any] | None:
+        """The `data` of a `ris_message`; None of what has no place there: gaps, and routes that are no prefixes."""
+        first = told.entries[0]
+        if first.event in _STATES:
+            return {**self._common(told, PEER_STATE), "state": _STATES[first.event]}
+        withdrawn = [entry.prefix for entry in told.entries if entry.event == "withdraw" and entry.prefix]
+        announced = [entry for entry in told.entries if entry.event == "announce" and entry.prefix]
+        if not withdrawn and not announced:
+            return None
+        said = self._common(told, UPDATE)
+        if announced:
+            said |= _attributes(announced[0]) | {"announcements": _announcements(announced)}
+        return said | {"withdrawals": withdrawn} if withdrawn else said
+
+    def raw(self, told: ToldLine) -> dict[str, str]:
+        """`raw`: an UPDATE's bytes, those that came where they are kept; nothing where no one message can have it."""
+        row = told.row
+        if not isinstance(row, UpdateRow):
+            return {}
+        written = list(self._bytes.messages(SaidMessage(row.ts, row.document, None)))
+        return {"raw": written[0].data.hex().upper()} if len(written) == 1 else {}
+
+    def _common(self, told: ToldLine, kind: str) -> dict[str, Any]:
+        first = told.entries[0]
+        return {
+            "timestamp": round(first.ts.timestamp(), 3),
+            "peer": first.peer.address,
+            "peer_asn": str(first.peer.asn),
+            "id": f"{self._sources.id(first)}-{told.row.rank.hex()}",
+            "host": f"rrc{self._sources.number(first)}",
+            "type": kind,
+        }
+
+
+def _attributes(entry: HistoryEntry) -> dict[str, Any]:
+    said: dict[str, Any] = {
         "path": path_items(entry.as_path or ""),
         "community": [[int(part) for part in one.split(":")] for one in entry.communities or ()],
         "origin": entry.origin or "incomplete",
-        "announcements": [{"next_hop": entry.next_hop or "", "prefixes": [entry.prefix]}],
     }
     if entry.med is not None:
         said["med"] = entry.med
     if entry.aggregator is not None:
         said["aggregator"] = f"{entry.aggregator.asn}:{entry.aggregator.address}"
     return said
+
+
+def _announcements(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
+    """Prefixes by their next hops."""
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        found.setdefault(entry.next_hop or "", []).append(entry.prefix or "")
+    return [{"next_hop": hop, "prefixes": prefixes} for hop, prefixes in found.items()]
 
 
 def path_items(path: str) -> list[int | list[int]]:
@@ -46,15 +96,3 @@ def path_items(path: str) -> list[int | list[int]]:
         numbers = [int(number) for number in re.findall(r"\d+", word)]
         found += numbers if word.isdecimal() or word.startswith("(") else [numbers]
     return found
-
-
-def _common(entry: HistoryEntry, sources: Sources, kind: str) -> dict[str, Any]:
-    seconds, source = entry.ts.timestamp(), sources.id(entry)
-    return {
-        "timestamp": round(seconds, 3),
-        "peer": entry.peer.address,
-        "peer_asn": str(entry.peer.asn),
-        "id": f"{source}-{round(seconds * 1000):x}",
-        "host": f"rrc{sources.number(entry)}",
-        "type": kind,
-    }

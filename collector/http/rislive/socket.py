@@ -11,12 +11,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bgpledger import BgpledgerError, Filter, HistoryEntry, UsageError, parse_time
+from bgpledger import BgpledgerError, UsageError, parse_time
 from collector.http.asking import Asking, asking_of
 from collector.http.live import SEND_SECONDS, SlowError
 from collector.http.ripestat.sources import Sources
-from collector.http.rislive.messages import message
+from collector.http.rislive.messages import Messages, prefixes_of
 from collector.http.rislive.subscriptions import Subscriptions, parse
+from collector.query.follow import ToldLine
 from collector.tasks import end
 
 router = APIRouter()
@@ -38,9 +39,9 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -
         if not 0 < speed <= 1e6:
             raise UsageError(f"speed={speed} is no number of times", "give a number from 0 to 1000000")
         async with AsyncExitStack() as stack:
-            entries = await _entries(asking, stack, begin, speed)
+            lines = await _lines(asking, stack, begin, speed)
             client = _Client(socket, await Sources.of(asking.archive))
-            await client.run(entries)
+            await client.run(lines)
     except (BgpledgerError, SlowError) as error:
         said = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
@@ -49,30 +50,28 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -
                 await socket.close(_TRY_AGAIN_LATER if isinstance(error, SlowError) else _POLICY_VIOLATION)
 
 
-async def _entries(
-    asking: Asking, stack: AsyncExitStack, begin: str | None, speed: float
-) -> AsyncIterator[HistoryEntry]:
+async def _lines(asking: Asking, stack: AsyncExitStack, begin: str | None, speed: float) -> AsyncIterator[ToldLine]:
     start = parse_time(begin)
     if start is not None:
-        return _in_their_time(await stack.enter_async_context(asking.live.since(Filter(start=start))), speed)
+        return _in_their_time(await stack.enter_async_context(asking.live.since(start)), speed)
     listener = await stack.enter_async_context(asking.live.listening())
 
-    async def each() -> AsyncIterator[HistoryEntry]:
+    async def each() -> AsyncIterator[ToldLine]:
         while True:
             yield await listener.get()
 
     return each()
 
 
-async def _in_their_time(entries: AsyncIterator[HistoryEntry], speed: float) -> AsyncIterator[HistoryEntry]:
-    """Entries with the pauses between them that there were, so many times as fast."""
+async def _in_their_time(lines: AsyncIterator[ToldLine], speed: float) -> AsyncIterator[ToldLine]:
+    """What was told, with the pauses that there were, so many times as fast."""
     loop = asyncio.get_running_loop()
     began, first = loop.time(), None
-    async for entry in entries:
-        first = first or entry.ts
-        due = began + (entry.ts - first).total_seconds() / speed
+    async for told in lines:
+        first = first or told.row.ts
+        due = began + (told.row.ts - first).total_seconds() / speed
         await asyncio.sleep(due - loop.time())
-        yield entry
+        yield told
 
 
 def _error(text: str) -> str:
@@ -85,16 +84,17 @@ class _Client:
     def __init__(self, socket: WebSocket, sources: Sources) -> None:
         self._socket = socket
         self._sources = sources
+        self._messages = Messages(sources)
         self._subscriptions = Subscriptions()
 
-    async def run(self, entries: AsyncIterator[HistoryEntry]) -> None:
+    async def run(self, lines: AsyncIterator[ToldLine]) -> None:
         """Tell and listen until the client goes.
 
         Raises:
             SlowError: it does not take what it is told.
             BgpledgerError: the archive cannot be followed.
         """
-        telling, listening = asyncio.create_task(self._tell(entries)), asyncio.create_task(self._listen())
+        telling, listening = asyncio.create_task(self._tell(lines)), asyncio.create_task(self._listen())
         try:
             done, _ = await asyncio.wait((telling, listening), return_when=asyncio.FIRST_COMPLETED)
             for one in done:
@@ -103,11 +103,12 @@ class _Client:
         finally:
             await end(telling, listening)
 
-    async def _tell(self, entries: AsyncIterator[HistoryEntry]) -> None:
-        async for entry in entries:
-            said = message(entry, self._sources)
-            if said and self._subscriptions.wants(said, entry.prefix):
-                await self._say("ris_message", said)
+    async def _tell(self, lines: AsyncIterator[ToldLine]) -> None:
+        async for told in lines:
+            said = self._messages.of(told)
+            if said and self._subscriptions.wants(said, prefixes_of(told)):
+                raw = self._messages.raw(told) if self._subscriptions.include_raw else {}
+                await self._say("ris_message", said | raw)
 
     async def _listen(self) -> None:
         async for text in self._socket.iter_text():
@@ -127,9 +128,10 @@ class _Client:
         if kind == "ris_subscribe":
             one, options = parse(data)
             self._subscriptions.add(one)
+            self._subscriptions.include_raw |= options.includeRaw
             if options.acknowledge:
                 said = one.model_dump(exclude_none=True, exclude_defaults=True)
-                await self._say("ris_subscribe_ok", {"subscription": said, "socketOptions": {"includeRaw": False}})
+                await self._say("ris_subscribe_ok", {"subscription": said, "socketOptions": options.model_dump()})
         elif kind == "ris_unsubscribe":
             one, _ = parse(data)
             self._subscriptions.remove(one)

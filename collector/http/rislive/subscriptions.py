@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal
 
@@ -103,6 +103,8 @@ class Subscriptions:
         self._all: dict[Subscription, None] = {}
         self._by_prefix: dict[_Network, dict[Subscription, bool]] = {}
         self._of_any: dict[Subscription, None] = {}
+        self.include_raw = False
+        """Whether messages come with their bytes: a matter of the socket, as the options of all of them are."""
 
     def add(self, one: Subscription) -> None:
         """Hear of this as well.
@@ -133,12 +135,13 @@ class Subscriptions:
         """Hear of nothing."""
         self.__init__()  # type: ignore[misc]  # it begins anew
 
-    def wants(self, message: Mapping[str, Any], prefix: str | None) -> bool:
-        """Whether one of them is for a message about a prefix, or about none."""
+    def wants(self, message: Mapping[str, Any], prefixes: Iterable[str]) -> bool:
+        """Whether one of them is for a message about prefixes, or about none."""
         if any(one.takes(message) for one in self._of_any):
             return True
-        if prefix is None or not self._by_prefix:
-            return False
+        return bool(self._by_prefix) and any(self._wants(message, prefix) for prefix in prefixes)
+
+    def _wants(self, message: Mapping[str, Any], prefix: str) -> bool:
         network = ip_network(prefix)
         for length in range(network.prefixlen, -1, -1):
             known = self._by_prefix.get(network.supernet(new_prefix=length), {})

@@ -1,0 +1,291 @@
+"""What peers say, as it is stored.
+
+Not every server has change streams (`collector.store.traits`), and keys do not sort by the time of storing: a collector
+whose store was away stores old lines, and a batch is not written in order. But a batch's sessions are written after all
+of its UPDATEs; so what a session's document counts is all there, up to its `last_seen`, and that is what is read and
+shown. Where stored time stands still, the keys that were shown tell what is new of one moment.
+
+Sessions of one batch are written one by one, and only then the line that all is stored up to (`Meta.note_stored`).
+Nothing behind that line is shown: so what an instance stores comes in the order of its lines, and whoever was shown one
+of them has had all before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from collector.query import streams
+from collector.query.filters import Filter
+from collector.query.search import Expander
+from collector.query.streams import GapRow, Row, SessionRow, TableRow, UpdateRow
+from collector.store.meta import InstancePosition
+from collector.store.mongo import Store
+from schemas.keys import collector_number, key_collector, key_line
+from schemas.query import HistoryEntry
+from schemas.stored import SessionDocument
+
+POLL_SECONDS = 0.15
+_ONE_QUERY = timedelta(minutes=1)
+"""More than this is read in windows."""
+
+
+class ToldLine(NamedTuple):
+    """What one line told."""
+
+    row: Row
+    entries: list[HistoryEntry]
+    """Those that pass the filters; of an UPDATE there may be many."""
+    looked: Mapping[int, InstancePosition]
+    """Up to where all had been told ahead of this look at the store, by the numbers of instances; empty: not known."""
+
+    @property
+    def instance(self) -> int:
+        """The number of the instance whose line it is."""
+        return key_collector(self._key)
+
+    @property
+    def line(self) -> int:
+        """The number of the line; of what a line revealed, of that."""
+        row = self.row
+        if isinstance(row, GapRow):
+            return row.document["line"]
+        if isinstance(row, SessionRow) and row.ended:
+            return row.document.get("until_line", 0)
+        return key_line(self._key)
+
+    @property
+    def place(self) -> bytes:
+        """Where it stands among those of its instance, which come in this order."""
+        # The rank of a session of version 0.1 that ended has a byte before it.
+        rank = self.row.rank[-12:] if self.row.rank[:1] == b"\xff" else self.row.rank
+        return rank[7:] + self._key.binary  # what ends many sessions at once has one place
+
+    @property
+    def _key(self) -> ObjectId:
+        return key_of(self.row)
+
+
+async def looks(
+    store: Store, filters: Filter, pulse: Callable[[], None] = lambda: None
+) -> AsyncIterator[AsyncIterator[ToldLine]]:
+    """Look at the store again and again, and give what is new: from now on, or since the filters' start.
+
+    What is told in one look comes in the order of time, and what an instance stores in the order of its lines.
+
+    Args:
+        store: the archive.
+        filters: which entries; lines without any are left out.
+        pulse: called after each look; what it raises ends this.
+    """
+    follower = _Follower(store, filters)
+    expand = Expander(store, filters, complete=True)
+
+    async def look(looked: Mapping[int, InstancePosition]) -> AsyncIterator[ToldLine]:
+        async for row in follower.news():
+            entries = [entry async for entry in expand(row) if filters.matches(entry)]
+            if entries:
+                yield ToldLine(row, entries, looked)
+
+    await follower.start()
+    while True:
+        yield look(follower.reached)
+        pulse()
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def follow(store: Store, filters: Filter, pulse: Callable[[], None] | None = None) -> AsyncIterator[ToldLine]:
+    """What is told from now on, or since the filters' start, without end; see `looks`."""
+    async for look in looks(store, filters, pulse or (lambda: None)):
+        async for told in look:
+            yield told
+
+
+async def told_since(store: Store, start: datetime) -> AsyncIterator[ToldLine]:
+    """What has been told from a time on until now."""
+    async for look in looks(store, Filter(start=start)):
+        async for told in look:
+            yield told
+        return
+
+
+@dataclass
+class _Followed:
+    """A session, and how far it has been shown."""
+
+    upto: datetime
+    updates: int
+    ended: bool
+    shown: set[ObjectId] = field(default_factory=set)
+    """The UPDATEs of the last millisecond: others of it may come."""
+
+
+class _Stored:
+    """Up to which line of each instance all is stored: what is behind it waits for the next look.
+
+    Args:
+        reached: by the numbers of instances; what is imported from files has none.
+    """
+
+    def __init__(self, reached: Mapping[int, InstancePosition]) -> None:
+        self._reached = reached
+
+    def has(self, key: ObjectId, line: int) -> bool:
+        """Whether a line is among them, of the instance of a key."""
+        reached = self._reached.get(key_collector(key))
+        return reached is None or line <= reached.line
+
+    def until(self, session: SessionDocument) -> datetime:
+        """Up to when all of a session's UPDATEs are stored, but for some of that very millisecond."""
+        reached = self._reached.get(key_collector(session["_id"]))
+        return min(session["last_seen"], reached.ts) if reached else session["last_seen"]
+
+
+class _Unshown(NamedTuple):
+    """What is to be shown of a session."""
+
+    known: _Followed
+    begin: datetime
+    shown: set[ObjectId]
+    """What was shown already, of the millisecond that it begins with."""
+    stored: _Stored
+    most: int
+    """How many UPDATEs it has."""
+
+    def takes(self, row: UpdateRow) -> bool:
+        """Whether an UPDATE of the session is to be shown; if so, it has been from now on."""
+        key = row.document["_id"]
+        if not self.begin <= row.ts <= self.known.upto or key in self.shown:
+            return False
+        if not self.stored.has(key, key_line(key)):
+            self.known.updates = -1  # look at this millisecond again
+            return False
+        if row.ts == self.known.upto:
+            self.known.shown.add(key)
+        return True
+
+
+class _Follower:
+    """Remembers what has been shown."""
+
+    def __init__(self, store: Store, filters: Filter) -> None:
+        self._store = store
+        self._filters = filters
+        self._followed: dict[Any, _Followed] = {}
+        self._gaps: set[ObjectId] = set()
+        self._reads_updates = filters.wants("announce") or filters.wants("withdraw")
+        self.reached: Mapping[int, InstancePosition] = {}
+        """Up to where all of each instance has been shown; not known ahead of a first look into the past."""
+        self._horizon = replace(filters.of_peers_alone, start=filters.start)
+
+    async def start(self) -> None:
+        """Take what is stored before the start as shown."""
+        if self._filters.start is not None:
+            return
+        self.reached = by_number(await self._store.meta.reached())
+        now = datetime.now(UTC)
+        still_up = replace(self._filters.of_peers_alone, start=now)
+        for session in await streams.sessions(self._store, still_up):
+            shown = {"$gte": session["last_seen"], "$lte": session["last_seen"]}
+            self._followed[session["_id"]] = _Followed(
+                session["last_seen"],
+                session["updates"],
+                "until" in session,
+                {row.document["_id"] async for row in streams.window(self._store, session["peer"]["address"], shown)},
+            )
+        # A collector that lags behind may store what is older than this moment.
+        begin = min((one.upto for one in self._followed.values()), default=now)
+        self._horizon = replace(still_up, start=begin)
+        for session in await streams.sessions(self._store, self._horizon):
+            if "until" in session:
+                self._followed.setdefault(
+                    session["_id"], _Followed(session["last_seen"], session["updates"], ended=True)
+                )
+        self._gaps = {row.document["_id"] async for row in streams.gap_rows(self._store, self._horizon)}
+
+    async def news(self) -> AsyncGenerator[Row, None]:
+        """What has been stored since the last call."""
+        rows: list[Row] = []
+        parts: dict[str, dict[ObjectId, _Unshown]] = defaultdict(dict)
+        self.reached = by_number(await self._store.meta.reached())
+        stored = _Stored(self.reached)
+        for session in await streams.sessions(self._store, self._horizon):
+            if not stored.has(session["_id"], key_line(session["_id"])):
+                continue
+            rows += self._fresh(session, stored)
+            if part := self._part(session, stored):
+                parts[session["peer"]["address"]][session["_id"]] = part
+        gaps = [row async for row in streams.gap_rows(self._store, self._horizon)]
+        gaps = [row for row in gaps if stored.has(row.document["_id"], row.document["line"])]
+        rows += [row for row in gaps if row.document["_id"] not in self._gaps]
+        self._gaps.update(row.document["_id"] for row in gaps)
+        fresh = [self._updates(address, of_peer) for address, of_peer in parts.items()]
+        async with aclosing(
+            streams.merge(*fresh, _stream(sorted(rows, key=lambda row: (*row[:2], key_of(row)))))
+        ) as merged:
+            async for row in merged:
+                yield row
+
+    def _fresh(self, session: SessionDocument, stored: _Stored) -> list[SessionRow]:
+        """A session's begin and its end, if they have not been shown."""
+        known = self._followed.get(session["_id"])
+        has_ended = "until" in session and stored.has(session["_id"], session.get("until_line", 0))
+        rows = streams.rows_of(session)[: 1 + has_ended]
+        if known is None:
+            begin = max(session["since"], self._filters.start or session["since"])
+            known = self._followed[session["_id"]] = _Followed(begin, 0, ended=False)
+        else:
+            rows = [] if known.ended else rows[1:]
+        known.ended = known.ended or has_ended
+        return rows
+
+    def _part(self, session: SessionDocument, stored: _Stored) -> _Unshown | None:
+        """What there is of a session's UPDATEs that has not been shown."""
+        known = self._followed[session["_id"]]
+        if session["updates"] <= known.updates or not self._reads_updates:
+            return None
+        upto = stored.until(session)
+        begin, known.upto = known.upto, max(known.upto, upto)
+        shown, known.shown = known.shown, set(known.shown if begin == known.upto else ())
+        if upto == session["last_seen"]:
+            known.updates = session["updates"]
+        return _Unshown(known, begin, shown, stored, session["updates"])
+
+    async def _updates(self, address: str, parts: Mapping[ObjectId, _Unshown]) -> AsyncGenerator[UpdateRow, None]:
+        """One question for all sessions of a peer."""
+        begin = min(part.begin for part in parts.values())
+        behind = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)
+        if behind - begin < _ONE_QUERY:
+            rows = streams.window(self._store, address, {"$gte": begin, "$lt": behind})
+        else:
+            most = sum(part.most for part in parts.values())
+            rows = streams.of_peer(self._store, address, [(begin, behind)], most=most)
+        async with aclosing(rows):
+            async for row in rows:
+                part = parts.get(row.document["session"]) if "session" in row.document else None
+                if part and part.takes(row):
+                    yield row
+
+
+def by_number(reached: Sequence[InstancePosition]) -> dict[int, InstancePosition]:
+    """Positions by the numbers that keys have of their instances."""
+    return {collector_number(one.instance): one for one in reached}
+
+
+def key_of(row: Row) -> ObjectId:
+    """The key of a row's document."""
+    if isinstance(row, TableRow):
+        raise TypeError("a table is not told line by line")
+    return row.document["_id"]
+
+
+async def _stream(rows: Sequence[Row]) -> AsyncGenerator[Row, None]:
+    for row in rows:
+        yield row
