@@ -66,7 +66,9 @@ class ToldLine(NamedTuple):
         """Where it stands among those of its instance, which come in this order."""
         # The rank of a session of version 0.1 that ended has a byte before it.
         rank = self.row.rank[-12:] if self.row.rank[:1] == b"\xff" else self.row.rank
-        return rank[7:] + self._key.binary  # what ends many sessions at once has one place
+        # With the instance's number, of which what is ahead of its first line borrows; with the key, as what ends many
+        # sessions at once has one place.
+        return rank[4:] + self._key.binary
 
     @property
     def _key(self) -> ObjectId:

@@ -39,9 +39,8 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -
         if not 0 < speed <= 1e6:
             raise UsageError(f"speed={speed} is no number of times", "give a number from 0 to 1000000")
         async with AsyncExitStack() as stack:
-            lines = await _lines(asking, stack, begin, speed)
             client = _Client(socket, await Sources.of(asking.archive))
-            await client.run(lines)
+            await client.run(await _lines(asking, stack, begin, speed, client.has_subscribed))
     except (BgpledgerError, SlowError) as error:
         said = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
@@ -50,10 +49,13 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -
                 await socket.close(_TRY_AGAIN_LATER if isinstance(error, SlowError) else _POLICY_VIOLATION)
 
 
-async def _lines(asking: Asking, stack: AsyncExitStack, begin: str | None, speed: float) -> AsyncIterator[ToldLine]:
+async def _lines(
+    asking: Asking, stack: AsyncExitStack, begin: str | None, speed: float, has_subscribed: asyncio.Event
+) -> AsyncIterator[ToldLine]:
     start = parse_time(begin)
     if start is not None:
-        return _in_their_time(await stack.enter_async_context(asking.live.since(start)), speed)
+        lines = await stack.enter_async_context(asking.live.since(start))
+        return _in_their_time(lines, speed, has_subscribed)
     listener = await stack.enter_async_context(asking.live.listening())
 
     async def each() -> AsyncIterator[ToldLine]:
@@ -63,8 +65,11 @@ async def _lines(asking: Asking, stack: AsyncExitStack, begin: str | None, speed
     return each()
 
 
-async def _in_their_time(lines: AsyncIterator[ToldLine], speed: float) -> AsyncIterator[ToldLine]:
-    """What was told, with the pauses that there were, so many times as fast."""
+async def _in_their_time(
+    lines: AsyncIterator[ToldLine], speed: float, has_subscribed: asyncio.Event
+) -> AsyncIterator[ToldLine]:
+    """What was told, with the pauses that there were, so many times as fast; it begins when somebody wants any of it."""
+    await has_subscribed.wait()
     loop = asyncio.get_running_loop()
     began, first = loop.time(), None
     async for told in lines:
@@ -86,6 +91,7 @@ class _Client:
         self._sources = sources
         self._messages = Messages(sources)
         self._subscriptions = Subscriptions()
+        self.has_subscribed = asyncio.Event()
 
     async def run(self, lines: AsyncIterator[ToldLine]) -> None:
         """Tell and listen until the client goes.
@@ -129,6 +135,7 @@ class _Client:
             one, options = parse(data)
             self._subscriptions.add(one)
             self._subscriptions.include_raw |= options.includeRaw
+            self.has_subscribed.set()
             if options.acknowledge:
                 said = one.model_dump(exclude_none=True, exclude_defaults=True)
                 await self._say("ris_subscribe_ok", {"subscription": said, "socketOptions": options.model_dump()})
