@@ -139,10 +139,13 @@ class _Stored:
     def __init__(self, reached: Mapping[int, InstancePosition]) -> None:
         self._reached = reached
 
-    def has(self, key: ObjectId, line: int) -> bool:
-        """Whether a line is among them, of the instance of a key."""
+    def has(self, key: ObjectId, line: int, ts: datetime | None = None) -> bool:
+        """Whether a line is among them, of the instance of a key.
+
+        With its stored time, also one of a spool that is gone, whose numbers were higher: what is older is all stored.
+        """
         reached = self._reached.get(key_collector(key))
-        return reached is None or line <= reached.line
+        return reached is None or line <= reached.line or (ts is not None and ts < reached.ts)
 
     def until(self, session: SessionDocument) -> datetime:
         """Up to when all of a session's UPDATEs are stored, but for some of that very millisecond."""
@@ -166,7 +169,7 @@ class _Unshown(NamedTuple):
         key = row.document["_id"]
         if not self.begin <= row.ts <= self.known.upto or key in self.shown:
             return False
-        if not self.stored.has(key, key_line(key)):
+        if not self.stored.has(key, key_line(key), row.ts):
             self.known.updates = -1  # look at this millisecond again
             return False
         if row.ts == self.known.upto:
@@ -219,7 +222,7 @@ class _Follower:
         self.reached = by_number(await self._store.meta.reached())
         stored = _Stored(self.reached)
         for session in await streams.sessions(self._store, self._horizon):
-            if not stored.has(session["_id"], key_line(session["_id"])):
+            if not stored.has(session["_id"], key_line(session["_id"]), session["since"]):
                 continue
             rows += self._fresh(session, stored)
             if part := self._part(session, stored):
@@ -238,7 +241,8 @@ class _Follower:
     def _fresh(self, session: SessionDocument, stored: _Stored) -> list[SessionRow]:
         """A session's begin and its end, if they have not been shown."""
         known = self._followed.get(session["_id"])
-        has_ended = "until" in session and stored.has(session["_id"], session.get("until_line", 0))
+        until_line = session.get("until_line", 0)
+        has_ended = "until" in session and stored.has(session["_id"], until_line, session["until"])
         rows = streams.rows_of(session)[: 1 + has_ended]
         if known is None:
             begin = max(session["since"], self._filters.start or session["since"])

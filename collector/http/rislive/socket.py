@@ -68,7 +68,7 @@ async def _lines(
 async def _in_their_time(
     lines: AsyncIterator[ToldLine], speed: float, has_subscribed: asyncio.Event
 ) -> AsyncIterator[ToldLine]:
-    """What was told, with the pauses that there were, so many times as fast; it begins when somebody wants any of it."""
+    """What was told, with the pauses that there were, so many times as fast; it begins when somebody subscribes."""
     await has_subscribed.wait()
     loop = asyncio.get_running_loop()
     began, first = loop.time(), None
