@@ -25,7 +25,7 @@ from bson import ObjectId
 from collector.query import streams
 from collector.query.filters import Filter
 from collector.query.search import Expander
-from collector.query.streams import GapRow, Row, SessionRow, TableRow, UpdateRow
+from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow
 from collector.store.meta import InstancePosition
 from collector.store.mongo import Store
 from schemas.keys import collector_number, key_collector, key_line
@@ -287,8 +287,8 @@ def by_number(reached: Sequence[InstancePosition]) -> dict[int, InstancePosition
 
 def key_of(row: Row) -> ObjectId:
     """The key of a row's document."""
-    if isinstance(row, TableRow):
-        raise TypeError("a table is not told line by line")
+    if isinstance(row, TableRow | OwnRow):
+        raise TypeError("it is not told line by line")
     return row.document["_id"]
 
 
