@@ -7,7 +7,7 @@ LINT   := style types docs
 # Targets that wait for the network or for one core, at once; each says in one piece what it has to say.
 BESIDE  = $(MAKE) --no-print-directory --jobs --output-sync
 
-# Of `make faults`; `make test` kills six times.
+# Of `make faults`; `make test` kills four times.
 KILLS ?= 50
 SEED  ?=
 MRT   ?=
@@ -43,7 +43,8 @@ bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12
 	@.ci/bare-debian
 
 whole-table: $(READY) tools ## files of RIS against bgpdump, of which `make test` takes the beginning, and one of them written again
-	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_exporting.py $(PYTEST_ARGS)
+	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_importing.py \
+		tests/endtoend/test_exporting.py $(PYTEST_ARGS)
 
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \

@@ -1,8 +1,6 @@
 """The whole path against bgpdump: what a file holds is what the archive says of it, prefix by prefix."""
 
 import asyncio
-import gzip
-import os
 import subprocess
 from collections import defaultdict
 from itertools import pairwise
@@ -15,6 +13,7 @@ from collector.replay.plan import PlannedPeer, plan
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
 from schemas.scalars import normalise_address
+from tests.endtoend.beginning import WHOLE, beginning
 from tests.endtoend.table_at import Said, assert_any_moment, lines
 from tests.running import Collector, bgpledger, collecting
 from tests.support import ROOT, SHARED, program
@@ -22,11 +21,8 @@ from tests.support import ROOT, SHARED, program
 OWN = ROOT / "collector/data/demo.mrt.gz"
 FILES = [OWN, SHARED / "mrt/updates.20160811.1600.gz", SHARED / "mrt/updates.et-header.2015.gz"]
 TOO_LONG_TO_SEARCH = {"updates.et-header.2015.gz"}
-WHOLE = bool(os.environ.get("WHOLE_TABLE"))
-MOST_HISTORIES = 10_000 if WHOLE else 300
-"""Of a larger file, every so-manieth prefix is asked for; its documents are compared all the same."""
-MOST_RECORDS = None if WHOLE else 5_000
-"""Of each file: the whole takes minutes, and `make test` has ten in all. `make whole-table` compares it to its end."""
+MOST_HISTORIES = 10_000 if WHOLE else 100
+"""Of a larger file, prefixes at even distances are asked for; its documents are compared all the same."""
 MOMENTS = 100 if WHOLE else 30
 
 
@@ -118,16 +114,6 @@ async def test_the_archive_says_what_bgpdump_says(file: Path, data_dir: Path) ->
                 assert_ended_with_its_session(entries)
             if file.name not in TOO_LONG_TO_SEARCH:
                 await assert_any_moment(store, file, peers, count=MOMENTS, seed=5)
-
-
-def beginning(file: Path, copy: Path) -> Path:
-    """As many of a file's records as there is time for (RFC 6396 2: each tells its length)."""
-    with gzip.open(file) as whole, gzip.open(copy, "wb", compresslevel=1) as part:
-        records = 0
-        while (header := whole.read(12)) and records != MOST_RECORDS:
-            part.write(header + whole.read(int.from_bytes(header[8:])))
-            records += 1
-    return copy
 
 
 def assert_search_prints_it(collector: Collector, file: Path, peers: list[PlannedPeer]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.endtoend.beginning import beginning
 from tests.running import bgpledger
 from tests.support import ROOT, SHARED, program
 
@@ -21,6 +22,7 @@ def test_a_file_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, path: Path
     if not path.exists():
         pytest.skip(f"{path} is not here")
     data_dir = ("--data-dir", str(tmp_path / "data"))
+    path = beginning(path, tmp_path / path.name)
     done = bgpledger(*data_dir, "import", str(path), "--collector", "rrc")
     assert done.returncode == 0, done.stderr
     found = bgpledger(*data_dir, "search", "--all", "--format", "bgpdump")

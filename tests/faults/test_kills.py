@@ -23,7 +23,7 @@ from tests.faults.harness import COLLECTOR, Killer, Outside, target
 from tests.faults.tables import faulty_tables
 from tests.running import bgpledger
 
-KILLS = int(os.environ.get("FAULTS_KILLS") or 6)
+KILLS = int(os.environ.get("FAULTS_KILLS") or 4)
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
 LONGEST_PAUSE = 3.0 if KILLS <= 20 else 6.0
 

@@ -218,12 +218,6 @@ async def test_a_store_that_is_stopped(data_dir: Path, outside: Outside) -> None
         assert (await asyncio.to_thread(here.one.status))["store_away_since"] is None
 
 
-async def test_a_store_that_is_slow(data_dir: Path, outside: Outside) -> None:
-    async with scene("slow, a second a write", data_dir, outside) as here:
-        await here.until_stored()
-        await here.spoil(faults.slow(1), AWAY)
-
-
 REFUSALS = {
     "not primary": faults.refusing(10107, "NotWritablePrimary", "not primary", errorLabels=["RetryableWriteError"]),
     "Atlas says no": faults.refusing(8000, "AtlasError", "you are over your space quota"),
@@ -272,15 +266,14 @@ async def test_a_store_that_never_answers(data_dir: Path, outside: Outside, faul
         await until(lambda: asyncio.to_thread(away), timeout=180, what="it is noticed")
 
 
-async def test_a_store_that_fails_over(data_dir: Path, outside: Outside) -> None:
-    async with scene(f"failing over, seed {SEED}", data_dir, outside) as here:
-        await here.until_stored()
-        await here.spoil(faults.failing_over(random.Random(SEED)), AWAY)
-
-
-async def test_a_store_that_cuts_all_connections(data_dir: Path, outside: Outside) -> None:
-    async with scene("connections cut and refused", data_dir, outside) as here:
-        await here.until_stored()
+async def test_a_store_that_is_slow_then_fails_over_then_cuts_all_connections(data_dir: Path, outside: Outside) -> None:
+    async with scene(f"slow (a second a write), failing over, cut off; seed {SEED}", data_dir, outside) as here:
+        for fault in (faults.slow(1), faults.failing_over(random.Random(SEED))):
+            await here.until_stored()
+            await here.spoil(fault, AWAY)
+            await here.proxy.set(faults.passing)
+            await until(partial(more, here.proxy, "writes", here.proxy.writes + 1), what="it goes on")
+        here.cpu = here.seconds = 0.0
         await here.proxy.go_away()
         await here.look_on(AWAY)
         here.assert_idle_cpu()

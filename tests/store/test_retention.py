@@ -118,7 +118,7 @@ async def test_what_is_too_old_goes_and_nothing_else(store: Store, mongodb_uri: 
 
 async def test_a_sweep_takes_many_in_small_pieces(store: Store, mongodb_uri: str, database: str) -> None:
     await store.replace("sessions", [document(9, since=NOW - timedelta(days=9))])
-    old = [document(8, kind="keepalive") for _ in range(2500)]
+    old = [document(8, kind="keepalive") for _ in range(1200)]
     await store.insert("messages", [{**one, "ts": one["ts"] + timedelta(seconds=at)} for at, one in enumerate(old)])
     assert not await store.maintain(days())
     await swept(store, Sweeper(mongodb_uri, database), 1)

@@ -222,7 +222,7 @@ STEPS = st.one_of(
 
 # Not shrunk: that would archive and ask thousands of times, for minutes. Set `phases` aside to find a short story.
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
