@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Look at the spool; archive again what it keeps.",
+    help="List the spool; archive kept segments again.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
