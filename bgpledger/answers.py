@@ -85,8 +85,8 @@ class Answers(Generic[T]):
                 raise
             await self.aclose()
             raise DeadlineError(
-                f"the question took longer than {self._seconds:g} s",
-                "ask for less (a shorter time, one peer, a prefix), go on from the cursor, or give it longer",
+                f"the query took longer than {self._seconds:g} s",
+                "ask for less (a shorter time, one peer, a prefix), continue from the cursor, or allow more time",
             ) from None
 
     async def aclose(self) -> None:

@@ -37,9 +37,9 @@ def _read(token: str, question: str) -> list[Any]:
     try:
         version, digest, *place = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, TypeError):
-        raise UsageError(f"{token[:80]!r} is not a cursor", "give one as an answer had it, or none") from None
+        raise UsageError(f"{token[:80]!r} is not a cursor", "pass one from an earlier answer, or none") from None
     if (version, digest) != (_VERSION, _digest(question)):
-        raise UsageError("the cursor is of another question", "ask the same question, or leave the cursor out")
+        raise UsageError("the cursor belongs to another query", "repeat the same query, or leave the cursor out")
     return list(place)
 
 

@@ -227,7 +227,7 @@ async def _cost(store: Store, filters: Filter, *, everything: bool) -> int | Non
         migrate = "; bgpledger db migrate makes an index that serves --origin" if filters.wanted_origins else ""
         raise UsageError(
             f"no index serves these filters: {count} UPDATEs would be read",
-            f"give a range of time (--start 2h, --duration 1d), or --all to read them all the same{migrate}",
+            f"give a time range (--start 2h, --duration 1d), or --all to read them anyway{migrate}",
         )
     return None if filters.span or indexed else count
 

@@ -166,7 +166,7 @@ class Archiver:
                     stages.create_task(self._read(batches), name="read and decode")
                     stages.create_task(self._write(batches, stages), name="write")
             except* _StoppedWhileAwayError:
-                log.warning("stopped while the store was away; the spool keeps what is not stored")
+                log.warning("stopped while the store was unavailable; the spool keeps what is not stored")
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
         """Let a thread wait for the disk; one at a time, as the spool's reader wants it."""

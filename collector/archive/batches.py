@@ -96,7 +96,7 @@ class BatchWriter:
         if refused:
             line, _place, reason = refused[0]
             log.error(
-                "the store will never take %d of %d %s, kept as rejects; the first: line %d, %s",
+                "the store cannot take %d of %d %s, which are kept as rejects; the first: line %d, %s",
                 *(len(refused), len(documents), collection, line.number, reason),
             )
         if collection == "updates":

@@ -251,7 +251,8 @@ class Importer:
         await importer.store_all(on_read)
         if told.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < told.records:
             raise StoreUnavailableError(
-                f"the store at {self._store.shown_uri} went away before all was stored", "import again when it is back"
+                f"the store at {self._store.shown_uri} became unavailable before everything was stored",
+                "import again when it is back",
             )
         told.rejected = int(records.note.get("rejected", 0)) - before
         last = await self._end_sessions(records.note)

@@ -49,7 +49,7 @@ class Upkeep:
             except StoreError as error:
                 # Of a store that is away the archivers tell.
                 if not isinstance(error, StoreUnavailableError) and error.cause != last:
-                    log.warning("the database is not as it has to be yet: %s; cure: %s", error.cause, error.cure)
+                    log.warning("the database could not be prepared: %s; cure: %s", error.cause, error.cure)
                     last = error.cause
             except Exception:
                 # Nobody waits for this task, and lines are stored without it: the log has the fault.
@@ -68,7 +68,7 @@ class Upkeep:
             if self._what:
                 log.info("built after %s", timedelta(seconds=round(now - self._began)))
         elif self._what is None or now - self._said >= SAID_AGAIN_SECONDS:
-            log.info("building %s; lines are stored meanwhile", what)
+            log.info("building %s; lines are being stored meanwhile", what)
             self._said = now
             self._began = self._began if self._what else now
         self._what = what

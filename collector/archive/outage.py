@@ -61,7 +61,7 @@ class Outage:
     def over(self) -> None:
         """An attempt did it."""
         if self._said_this:
-            log.info("it does again, after %s and %d attempts", _since(self._began), self._attempts)
+            log.info("it works again, after %s and %d attempts", _since(self._began), self._attempts)
         self._attempts, self._said_this = 0, False
         if self._since:
             self._since = None
@@ -71,7 +71,7 @@ class Outage:
         if now - self._said < (SAID_AGAIN_SECONDS if self._said_this else SHORT_SECONDS):
             return
         so_far = f" for {_since(self._began)} now" if self._said_this else ""
-        log.warning("%s%s; trying again until it does, the spool keeps everything", error.cause, so_far)
+        log.warning("%s%s; trying again until it works; the spool keeps everything", error.cause, so_far)
         if error.cure and not isinstance(error, StoreUnavailableError):  # which may pass by itself
             log.warning("cure: %s", error.cure)
         self._said, self._said_this = now, True

@@ -66,6 +66,6 @@ class PeerLog:
             what,
             f"{message.ts:%Y-%m-%d %H:%M:%S}",
             end.reason,
-            f" (and {peer.unsaid} times since it was last said)" if peer.unsaid else "",
+            f" (and {peer.unsaid} more times since the last warning)" if peer.unsaid else "",
         )
         peer.reason, peer.said, peer.unsaid = end.reason, now, 0

@@ -94,6 +94,7 @@ async def restore(
     await _Restorer(lines, store, source=source, collector=collector, ranges=ranges, instance=instance).restore()
     if lines.note["stored"] + lines.note["rejected"] != lines.count:
         raise StoreUnavailableError(
-            f"the store at {store.shown_uri} went away before all was stored", "start again when it is back: no harm"
+            f"the store at {store.shown_uri} became unavailable before everything was stored",
+            "run it again when the store is back; that does no harm",
         )
     return lines.count

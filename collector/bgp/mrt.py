@@ -334,7 +334,7 @@ class MrtFile:
     def _nothing_at_all(self, first_fault: str, *, tables: int) -> NoReturn:
         if tables:
             raise ReplayError(
-                f"{self._path} is a RIB dump (MRT TABLE_DUMP): a table at one moment, not the messages that made it",
+                f"{self._path} is a RIB dump (MRT TABLE_DUMP): tables at one time, not the messages that led to them",
                 "Replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*.",
             )
         raise self._no_mrt(f"nothing in it can be read; {first_fault}")
@@ -344,8 +344,8 @@ class MrtFile:
             yield from chunks(self._path, self._on_read)
         except DamagedError as error:
             raise CutError(
-                f"{self._path} cannot be unpacked after record {self._record} at offset {self._offset}: {error}",
-                "The file is cut or damaged: get it again.",
+                f"{self._path} cannot be decompressed after record {self._record} at offset {self._offset}: {error}",
+                "The file is truncated or damaged: download it again.",
             ) from None
         except OSError as error:
             raise ReplayError(
@@ -360,14 +360,14 @@ class MrtFile:
         if not self._record:
             raise self._no_mrt(f"its first record {what}")
         raise CutError(
-            f"{self._path}: record {self._record + 1} at offset {self._offset} {what}: nothing behind it can be read",
-            "The file is damaged: get it again.",
+            f"{self._path}: record {self._record + 1} at offset {self._offset} {what}: nothing after it can be read",
+            "The file is damaged: download it again.",
         )
 
     def _no_mrt(self, why: str) -> ReplayError:
         return ReplayError(
             f"{self._path} is not an MRT update file: {why}",
-            "Give an MRT update file (BGP4MP), plain, .gz, .bz2, .xz or .zst; `bgpdump FILE` tells what it holds.",
+            "Give an MRT update file (BGP4MP), plain, .gz, .bz2, .xz or .zst; `bgpdump FILE` shows what it contains.",
         )
 
     def _cut(self, there: int) -> NoReturn:
@@ -375,5 +375,5 @@ class MrtFile:
             raise self._no_mrt(f"it is {there} bytes long")
         raise CutError(
             f"{self._path} is cut short: record {self._record + 1} at offset {self._offset} ends after {there} bytes",
-            "The file is not whole: get it again.",
+            "The file is incomplete: download it again.",
         )

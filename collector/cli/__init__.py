@@ -136,7 +136,7 @@ def _no_empty_texts(arguments: Sequence[str]) -> None:
         if not text or named:
             place = f"the value of {named}" if named.startswith("-") else "an argument"
             raise UsageError(
-                f"{place} is empty", "give it a value, or leave it out; is a variable of the shell not set?"
+                f"{place} is empty", "give it a value, or leave it out; perhaps a shell variable is not set"
             )
 
 

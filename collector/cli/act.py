@@ -43,7 +43,8 @@ async def _act(settings: Settings) -> None:
     log_to_stderr(settings.log.level)
     if settings.announce is None:
         raise ConfigurationError(
-            "nothing may be announced: there is no [announce]", "say below [announce] which prefixes may be"
+            "announcing is off: the configuration has no [announce]",
+            "list in [announce] which prefixes may be announced",
         )
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

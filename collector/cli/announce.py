@@ -69,12 +69,12 @@ def announce_command(
     if flow:
         given = [name.replace("_", "-") for name, value in attributes.items() if value is not None]
         if given:
-            raise UsageError(f"--{given[0]} is of routes, and not of flow specifications", "leave it out")
+            raise UsageError(f"--{given[0]} is for routes, not for flow specifications", "leave it out")
         body = {"match": _pairs(match or ()), "then": _pairs(then or ()), **said}
         announcements = [{**body, "match": {**body["match"], "destination": prefix}} for prefix in prefixes or ()]
     else:
         if match or then:
-            raise UsageError("--match and --then are of flow specifications", "give --flow as well")
+            raise UsageError("--match and --then are for flow specifications", "give --flow as well")
         announcements = [{"prefix": prefix, **attributes, **said} for prefix in prefixes or ()]
     if not announcements:
         raise UsageError("no prefix is given", "such as: bgpledger announce 203.0.113.0/24 --why TEXT")

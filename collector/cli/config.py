@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collector.settings import Settings
     from schemas.status import ConfigurationSummary
 
-app = typer.Typer(help="Check the configuration, or show what becomes of it.", no_args_is_help=True)
+app = typer.Typer(help="Check the configuration, or print exabgp.conf.", no_args_is_help=True)
 
 
 @app.command("check", short_help="Check the configuration.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Migrate a database, or make stored tables anew.",
+    help="Migrate a database, or rebuild stored tables.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,12 +51,12 @@ def migrate(settings: Any) -> None:
     try:
         done = asyncio.run(_migrate(settings))
     except KeyboardInterrupt:
-        sys.stderr.write("broken off; what is done stays done, and `bgpledger db migrate` goes on from there\n")
+        sys.stderr.write("interrupted; what is done is kept, and `bgpledger db migrate` continues from there\n")
         raise typer.Exit(130) from None
     for step in done:
         sys.stderr.write(f"done: {step.name} ({step.changed} documents changed)\n")
     if not done:
-        sys.stderr.write("nothing to migrate: the database is as this version makes it\n")
+        sys.stderr.write("nothing to migrate: the database has this version's schema\n")
 
 
 async def _rebuild(settings: Settings) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def answered(words: Sequence[str]) -> int | None:
             stream = sys.stdout if kind == local.OUT else sys.stderr
             stream.buffer.write(content)
             stream.flush()
-    raise CollectorError("the collector's HTTP server ended in the middle of its answer", "see its log, and ask again")
+    raise CollectorError("the collector's HTTP server ended in the middle of an answer", "see its log, and try again")
 
 
 def _data_dir(words: Sequence[str], environ: Mapping[str, str]) -> str | None:

@@ -81,14 +81,14 @@ def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> N
     from collector.export.files import PACKED
 
     if table and form != "mrt":
-        raise UsageError(f"a table is not written as {form}", "leave --format out, or --table")
+        raise UsageError(f"a table cannot be written as {form}", "leave --format out, or --table")
     if at is not None and not table:
-        raise UsageError("--at asks for a table", "add --table, or give a range of time (--start, --end)")
+        raise UsageError("--at needs --table", "add --table, or give a time range (--start, --end)")
     if form == "parquet":
         if output == "-" or Path(output).suffix in PACKED:
-            raise UsageError("Parquet is packed inside, and does not go to stdout", "give a file, or a folder")
+            raise UsageError("Parquet cannot be written to stdout", "give a file or a directory")
     elif _is_folder(output):
-        raise UsageError(f"{form} goes into a file, and {output} is a folder", "give a file")
+        raise UsageError(f"{form} needs a file, and {output} is a directory", "give a file")
 
 
 async def _messages(
@@ -146,7 +146,8 @@ def _something(written: Written) -> Written:
     if not written.records:
         _tell(written)
         raise ExportError(
-            "nothing that is known passes these filters: no file is written", "ask what there is: bgpledger search, rib"
+            "nothing in the archive matches these filters: no file is written",
+            "see what there is with bgpledger search or rib",
         )
     return written
 

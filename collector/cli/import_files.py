@@ -160,7 +160,7 @@ def _tell_of_capture(capture: Capture) -> None:
     for words in capture.guesses:
         sys.stderr.write(f"  {words}\n")
     for link, count in capture.unread_links.items():
-        sys.stderr.write(f"  skipped {count:,} packets of link type {link}, which are not read here\n")
+        sys.stderr.write(f"  skipped {count:,} packets of link type {link}, which is not supported\n")
 
 
 def _tell(one: Imported) -> None:
@@ -173,9 +173,9 @@ def _tell(one: Imported) -> None:
     tables = f", {one.tables:,} tables with {one.routes:,} routes" if one.tables else ""
     sys.stderr.write(f"{one.path}: {what}{left_out}{tables}\n")
     if one.twice:
-        sys.stderr.write(f"  {one.twice:,} routes are there twice: the last one counts\n")
+        sys.stderr.write(f"  {one.twice:,} routes are listed twice: the last one counts\n")
     if one.differ:
-        sys.stderr.write(f"  {one.differ:,} tables are not what the UPDATEs before come to: see bgpledger verify\n")
+        sys.stderr.write(f"  {one.differ:,} tables differ from what the earlier UPDATEs give: see bgpledger verify\n")
     for reason, count in list(one.reasons.items())[:_MOST_REASONS]:
         sys.stderr.write(f"  rejected {count:,}: {reason}\n")
     for name, count in one.others.items():

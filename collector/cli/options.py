@@ -89,7 +89,7 @@ def prefix_match(more_specific: bool | None, less_specific: bool | None) -> Pref
         UsageError: both are.
     """
     if more_specific and less_specific:
-        raise UsageError("--more-specific and --less-specific stand together", "give one of them")
+        raise UsageError("--more-specific and --less-specific exclude each other", "give one of them")
     return "more_specific" if more_specific else "less_specific" if less_specific else None
 
 

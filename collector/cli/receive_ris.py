@@ -33,7 +33,7 @@ def command(ctx: typer.Context, data_dir: DataDir = None) -> None:
     os.umask(0o077)
     settings = chosen(ctx, data_dir)
     if not settings.ris_live.is_on:
-        raise UsageError("no URL of RIS Live is given", "set BGPLEDGER_RIS_LIVE_URL=wss://ris-live.ripe.net/v1/ws/")
+        raise UsageError("no URL for RIS Live is given", "set BGPLEDGER_RIS_LIVE_URL=wss://ris-live.ripe.net/v1/ws/")
     log_to_stderr(settings.log.level)
     with open_intake(
         Instance(settings.data_dir, source=lines.NAME).spool,

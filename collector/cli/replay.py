@@ -85,8 +85,8 @@ def command(
         raise left_out.rest
     if unplayed := len(peers) - summary.peers:
         raise ReplayError(
-            f"{unplayed} of {len(peers)} peers were not played: the daemon does not take their sessions",
-            "`--plan` lists the neighbours that it has to know; --only-peer plays one of them.",
+            f"{unplayed} of {len(peers)} peers were not played: the daemon does not accept their sessions",
+            "`--plan` lists the neighbours to configure there; --only-peer plays one of them.",
         )
 
 
@@ -111,7 +111,7 @@ def _target(text: str | None, *, show_plan: bool) -> tuple[str, int]:
         return "", 0
     cure = "Name the BGP daemon by IPv4 address and port, such as --to 127.0.0.1:179."
     if text is None:
-        raise UsageError("--to is missing", f"{cure} To see what would be sent, ask --plan.")
+        raise UsageError("--to is missing", f"{cure} Use --plan to see what would be sent.")
     address, _, port = text.rpartition(":")
     try:
         target = str(IPv4Address(address)), int(port)
@@ -132,7 +132,7 @@ def _speed(text: str) -> float | None:
     except ValueError:
         factor = 0
     if not 0 < factor < math.inf:
-        raise UsageError(f"--speed {text} is none of max, real and xN", "Sixty times as fast is --speed x60.")
+        raise UsageError(f"--speed {text} is not max, real or xN", "Sixty times as fast is --speed x60.")
     return factor
 
 

@@ -71,7 +71,7 @@ def replay(
 
     segments = _between(settings, start, end)
     if database is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", database):
-        raise UsageError(f"{database!r} cannot be a database's name", "use letters, digits, - and _, at most 63")
+        raise UsageError(f"{database!r} cannot be the name of a database", "use letters, digits, - and _, at most 63")
     count = asyncio.run(_restore(settings, segments, database))
     sys.stdout.write(f"{count} lines of {sum(map(len, segments.values()))} segments are stored\n")
 
@@ -91,7 +91,7 @@ def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[
     if not any(instances.values()):
         raise UsageError(
             f"no segment is kept in {settings.data_dir}{' of this time' if start or end else ''}",
-            "see what is: bgpledger spool list; they are kept when spool.keep_days says so",
+            "see bgpledger spool list; segments are kept if spool.keep_days is set",
         )
     return {instance: segments for instance, segments in instances.items() if segments}
 

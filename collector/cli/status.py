@@ -38,8 +38,8 @@ def trouble(found: CollectorStatus) -> BgpledgerError | None:
         return CollectorError(f"no collector runs on {found.data_dir}", "start one: bgpledger run")
     if found.spool_full:
         return SpoolError(
-            f"the spool has no room, new lines are dropped, {found.spool_full}",
-            "make room on its disk, or mend the store if that is away, or raise spool.limit_mib",
+            f"the spool is full, and new lines are dropped, {found.spool_full}",
+            "make room on its disk, repair the store if that is down, or raise spool.limit_mib",
         )
     if found.store.startswith("unreachable"):
         return StoreError(f"the store does not answer; {found.waiting} lines wait in the spool", "see the log")
@@ -59,7 +59,7 @@ def trouble(found: CollectorStatus) -> BgpledgerError | None:
             )
     if found.clock_set_back and found.clock_set_back - datetime.now(UTC) > _FAR_AHEAD:
         return CollectorError(
-            f"stored time stands still at {spoken(found.clock_set_back)} UTC, which is to come: the clock was set back",
+            f"stored time stands still at {spoken(found.clock_set_back)} UTC, in the future: the clock was set back",
             "see bgpledger doctor",
         )
     return None

@@ -10,7 +10,7 @@ from collector.cli.options import DataDir, FormatOfAnswers, chosen
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Tokens for the HTTP API: make one, list them, remove one.",
+    help="Create, list and remove tokens for the HTTP API.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

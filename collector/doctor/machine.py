@@ -46,18 +46,18 @@ def _exabgp(python: str | None) -> CheckResult:
         return CheckResult("error", "exabgp", f"does not start: {last}", cure)
     version = found[1]
     if not version.startswith("5."):
-        return CheckResult("error", "exabgp", f"{version} is not of the series that this program knows, 5.0", cure)
+        return CheckResult("error", "exabgp", f"{version} is not supported: this program needs 5.0", cure)
     runs = re.search(r"Python\s*:\s*(.+?)\s*$", done.stdout, re.MULTILINE)
     return CheckResult("ok", "exabgp", f"{version} on {runs[1]}" if python and runs else version)
 
 
 def _setpriv() -> CheckResult:
     if shutil.which("setpriv"):
-        return CheckResult("ok", "setpriv", "there: what we start ends with us")
+        return CheckResult("ok", "setpriv", "installed: child processes end with the collector")
     return CheckResult(
         "warning",
         "setpriv",
-        "not there: ExaBGP and the store would outlive a collector that is killed",
+        "not installed: ExaBGP and the store would survive a collector that is killed",
         "install util-linux",
     )
 
@@ -68,13 +68,13 @@ def _pipe() -> CheckResult:
         size = int(file.read_text())
     except (OSError, ValueError):
         return CheckResult(
-            "warning", "pipe", f"{file} cannot be read", "none is needed; the slack for a slow disk is less"
+            "warning", "pipe", f"{file} cannot be read", "nothing to do; there is less buffer for a slow disk"
         )
     if size < _PIPE_BYTES:
         return CheckResult(
             "warning",
             "pipe",
-            f"holds {size} bytes at most: a slow disk holds BGP up sooner",
+            f"holds {size} bytes at most: a slow disk delays BGP sooner",
             f"sysctl -w fs.pipe-max-size={_PIPE_BYTES}",
         )
     return CheckResult("ok", "pipe", f"may hold {size} bytes")
@@ -103,5 +103,5 @@ def _clock() -> CheckResult:
     if synchronised == "no":
         return CheckResult("warning", "clock", "is not synchronised", "run chrony or systemd-timesyncd")
     return CheckResult(
-        "ok", "clock", "is synchronised" if synchronised == "yes" else "whether it is synchronised is not known"
+        "ok", "clock", "is synchronised" if synchronised == "yes" else "it is not known whether it is synchronised"
     )

@@ -56,8 +56,8 @@ def stored_time(data_dir: Path) -> Iterator[CheckResult]:
                 "warning",
                 "stored time",
                 f"stands still at {spoken(until)} UTC, {ahead} from now: the clock was set back",
-                "none is needed when that is soon; else give the collector another name (collector) and data directory,"
-                " where time begins anew",
+                "nothing to do if that is soon; else give the collector another name (collector) and data directory,"
+                " where time starts again",
             )
 
 
@@ -84,7 +84,7 @@ def _data_dir(path: Path, keep_free: int) -> Iterator[CheckResult]:
     except OSError as error:
         yield CheckResult("error", "data directory", f"{there} is not writable: {error.strerror}", cure)
         return
-    yield CheckResult("ok", "data directory", f"{path}{'' if there == path else ' can be made'}")
+    yield CheckResult("ok", "data directory", f"{path}{'' if there == path else ' can be created'}")
     free = shutil.disk_usage(there).free
     says = f"{free / 2**30:.1f} GiB free"
     if free < _LITTLE:
@@ -125,7 +125,9 @@ def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[C
             try:
                 check_free(address, port)
             except BgpledgerError as error:
-                yield CheckResult("error", "bmp", error.cause, "see who has it (ss -ltnp), or change bmp.listen")
+                yield CheckResult(
+                    "error", "bmp", error.cause, "see which process has it (ss -ltnp), or change bmp.listen"
+                )
             else:
                 yield CheckResult("ok", "bmp", f"{address} port {port} is free")
         return
@@ -133,7 +135,9 @@ def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[C
         times = f"{stranger.times} times, last at {spoken(stranger.last)} UTC"
         yield CheckResult("warning", "bmp", f"{stranger.address} was refused {times}: {stranger.cause}", stranger.cure)
     names = ", ".join(f"{router.name or 'without a name'} ({router.address})" for router in state.connected)
-    yield CheckResult("ok", "bmp", f"connected: {names}" if names else f"nobody is connected to {settings.bmp.listen}")
+    yield CheckResult(
+        "ok", "bmp", f"connected: {names}" if names else f"no router is connected to {settings.bmp.listen}"
+    )
 
 
 def feed(settings: Settings) -> Iterator[CheckResult]:
@@ -146,6 +150,6 @@ def feed(settings: Settings) -> Iterator[CheckResult]:
         socket.create_connection((url.hostname or "", port), _PATIENCE).close()
     except OSError as error:
         why = f"{url.hostname} port {port} cannot be reached: {error.strerror or error}"
-        yield CheckResult("error", "RIS Live", why, "mend ris_live.url, or let this machine out to it")
+        yield CheckResult("error", "RIS Live", why, "correct ris_live.url, or allow this machine to connect to it")
     else:
         yield CheckResult("ok", "RIS Live", f"{url.hostname} port {port} can be reached")

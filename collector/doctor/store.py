@@ -48,8 +48,8 @@ def _server(settings: Settings, uri: str) -> Iterator[CheckResult]:
         yield CheckResult(
             "error",
             "store",
-            f"{shown} does not serve us: {type(error).__name__}: {said}",
-            "start it, or mend the URI: address, user, password, authSource, tls; readWrite on the database is needed",
+            f"{shown} is not usable: {type(error).__name__}: {said}",
+            "start it, or correct the URI: address, user, password, authSource, tls; the user needs readWrite",
         )
 
 
@@ -79,8 +79,8 @@ async def _version(client: Client, shown: str) -> list[CheckResult]:
             CheckResult(
                 "warning",
                 "replica set",
-                "the server is none: what it acknowledged may be lost with its machine",
-                "make it a replica set, of one member if need be (rs.initiate()), and name it in the URI",
+                "the server is not in one: what it acknowledged may be lost with its machine",
+                "make it a replica set, if only of one member (rs.initiate()), and name it in the URI",
             )
         )
     return findings
@@ -96,7 +96,7 @@ async def _schema(client: Client, settings: Settings) -> list[CheckResult]:
     if version > SCHEMA_VERSION:
         return [CheckResult("error", "schema", what, "use the newer bgpledger that wrote it")]
     if version < VIEWS_SINCE and (settings.bmp or settings.ris_live.is_on):
-        return [CheckResult("error", "schema", f"{what}: what routers tell is not stored", "bgpledger db migrate")]
+        return [CheckResult("error", "schema", f"{what}: what routers report is not stored", "bgpledger db migrate")]
     return [CheckResult("warning", "schema", f"{what}: --origin has no index", "bgpledger db migrate")]
 
 

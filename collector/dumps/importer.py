@@ -131,7 +131,8 @@ class DumpImporter:
             except StoreUnavailableError as error:
                 if time.monotonic() >= over:
                     raise StoreUnavailableError(
-                        f"{error.cause}, before all was stored", "import again when it is back: that goes on here"
+                        f"{error.cause}, before everything was stored",
+                        "import again when it is back: the import continues from here",
                     ) from error
                 await asyncio.sleep(next(waits))
 

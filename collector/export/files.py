@@ -42,7 +42,7 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         if sys.stdout.isatty():
             raise UsageError(
-                "the file is not text, and stdout is a terminal", "give a file, or a pipe: bgpledger export - | ..."
+                "the output is binary, and stdout is a terminal", "give a file, or a pipe: bgpledger export - | ..."
             )
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -57,7 +57,8 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
 def not_written(path: Path, error: OSError) -> ExportError:
     """Why a file cannot be written."""
     return ExportError(
-        f"{path} cannot be written: {error.strerror or error}", "check its folder, its permissions and the room there"
+        f"{path} cannot be written: {error.strerror or error}",
+        "check its directory, the permissions and the free space",
     )
 
 

@@ -46,7 +46,7 @@ async def activity(store: Store, filters: Filter, samples: int) -> AsyncIterator
         UsageError: the time has no begin or no end.
     """
     if filters.start is None or filters.end is None:
-        raise UsageError("activity is asked for without a begin or an end", "give both")
+        raise UsageError("activity needs both a start and an end", "give both")
     step = _step(filters.end - filters.start, samples)
     begin = _floor(filters.start, step)
     counts: dict[int, Counter[str]] = {}

@@ -151,7 +151,7 @@ def _parse_match(text: str | None) -> PrefixMatch:
     ways = get_args(PrefixMatch)
     if text is None or text in ways:
         return cast("PrefixMatch", text or "exact")
-    raise UsageError(f"{text!r} is no way to match a prefix", f"write {', '.join(ways)}")
+    raise UsageError(f"{text!r} is not a way to match a prefix", f"write {', '.join(ways)}")
 
 
 def _check_prefixes(asked: Filter, match: str | None) -> None:

@@ -49,7 +49,7 @@ def _not_ours(data_dir: Path) -> StoreError:
     if there.st_uid == os.geteuid() or os.geteuid() == 0:
         return StoreError(
             f"the archive in {data_dir} cannot be opened: it is read-only",
-            "make it writable (to read is to open its store), or copy it and name the copy with --data-dir",
+            "make it writable (reading it starts its store), or copy it and name the copy with --data-dir",
         )
     try:
         owner = pwd.getpwuid(there.st_uid).pw_name
@@ -94,7 +94,7 @@ async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
 
 async def _tell(data_dir: Path) -> None:
     await asyncio.sleep(_SILENT_SECONDS)
-    sys.stderr.write(f"no collector runs on {data_dir}: opening its archive for this question\n")
+    sys.stderr.write(f"no collector runs on {data_dir}: opening its archive for this query\n")
 
 
 @asynccontextmanager

@@ -36,18 +36,18 @@ async def check_moments(store: Store, moments: Sequence[datetime], end: datetime
             upto = (await coverage(store, now)).upto
             if upto is None or moment > upto:
                 raise UsageError(
-                    f"{spoken(moment)} UTC lies in the future: it is {spoken(now)} UTC", "give a moment up to now"
+                    f"{spoken(moment)} UTC is in the future: it is now {spoken(now)} UTC", "give a time up to now"
                 )
     earliest = min([*moments, *([end] if end else [])], default=None)
     if earliest is None:
         return True
     if since := await began_after(store, earliest):
-        say(f"the archive begins at {spoken(since)} UTC: nothing is known of what was before")
+        say(f"the archive begins at {spoken(since)} UTC: nothing is known about earlier times")
         return False
     if kept := await removed_after(store, earliest, now):
         say(
             f"UPDATEs from before {spoken(kept)} UTC have been removed ([retention] updates_days):"
-            " what was said then is not known"
+            " what was sent then is not known"
         )
         return False
     return True

@@ -313,7 +313,7 @@ def parse_choice(
     words = [word.strip() for word in text.split(",")]
     excluded = words[0].startswith("!")
     if any(word.startswith("!") for word in words) and not all(word.startswith("!") for word in words):
-        raise UsageError(f"{text!r} mixes values that are wanted with ones that are not", "write '!A,!B', or 'A,B'")
+        raise UsageError(f"{text!r} mixes included and excluded values", "write '!A,!B', or 'A,B'")
     values = []
     for word in words:
         try:

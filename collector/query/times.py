@@ -40,7 +40,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
     except OverflowError:  # a zone takes it out of the years 1 to 9999
         within = False
     if not within:
-        raise UsageError(f"{text!r} does not lie between 1970 and 2106", "give a moment that an archive can have")
+        raise UsageError(f"{text!r} is not between 1970 and 2106", "give a time that an archive can contain")
     return moment.astimezone(UTC)
 
 
@@ -54,7 +54,7 @@ def parse_ahead(text: str, now: datetime) -> datetime:
     try:
         return parse_moment((now + span).isoformat() if span else text, now)
     except OverflowError:
-        raise UsageError(f"{text!r} is longer than time", 'write "15m", "2h" or "1d12h"') from None
+        raise UsageError(f"{text!r} is too long", 'write "15m", "2h" or "1d12h"') from None
 
 
 def parse_span(
@@ -69,7 +69,7 @@ def parse_span(
     last = None if end is None else parse_moment(end, now)
     if duration is not None:
         if first and last:
-            raise UsageError("a start, an end and a duration are given", "leave one of them out")
+            raise UsageError("start, end and duration are all given", "leave one of them out")
         try:
             length = _timedelta(duration.strip())
             if not length:
@@ -79,7 +79,7 @@ def parse_span(
             else:
                 first = (last or now) - length
         except OverflowError:
-            raise UsageError(f"{duration!r} is longer than time", 'write "90s", "15m", "2h" or "1d12h"') from None
+            raise UsageError(f"{duration!r} is too long", 'write "90s", "15m", "2h" or "1d12h"') from None
     if first and last and last <= first:
         raise UsageError(f"the end ({end}) is not after the start ({start})", "swap them, or leave one out")
     return first, last

@@ -130,7 +130,7 @@ class Projector:
             broken = [one for one in stored if one and not await snapshots.has_all_parts(self._store, one)]
             if not broken:
                 return stored
-            log.info("a stored table of %s is not whole, and is made anew", broken[0].peer.address)
+            log.info("a stored table of %s is incomplete, and is rebuilt", broken[0].peer.address)
             await snapshots.remove(self._store, broken)
         return None
 

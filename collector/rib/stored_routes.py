@@ -77,8 +77,8 @@ async def _packed(store: Store, snapshot: Snapshot, part: SnapshotPart) -> bytes
         if document["snapshot"] != snapshot.key or document.get("part", number) != number:  # 0.1 has no numbers
             raise StoreError(
                 f"the stored table of {snapshot.peer.address} at {spoken(snapshot.ts)} UTC cannot be read:"
-                " another table has overwritten a part of it, which bgpledger 0.1 let happen",
-                "bgpledger db rebuild-rib makes the stored tables anew",
+                " another table has overwritten a part of it, which could happen with bgpledger 0.1",
+                "bgpledger db rebuild-rib rebuilds the stored tables",
             )
         packed: bytes = document["routes"]
         return packed

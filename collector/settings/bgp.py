@@ -105,11 +105,11 @@ class PeerSettings(SessionSettings):
             )
         password = [key for key in ("password_file", "password_env") if getattr(self, key) is not None]
         if len(password) > 1:
-            raise SettingsError("password_env", "stands beside password_file", "keep one of them")
+            raise SettingsError("password_env", "is given together with password_file", "keep one of them")
         if password and self.is_range:
             raise SettingsError(
                 password[0],
-                "is given for a range, for which ExaBGP cannot set MD5 keys",
+                "is given for a range: ExaBGP cannot set MD5 keys for ranges",
                 "give each router of the range its own [[peers]], or no password",
             )
         return self

@@ -21,7 +21,7 @@ def _http_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or "@" in parts.netloc:
         raise ValueError(f"{text[:60]!r} is not a URL such as http://127.0.0.1:8080/health")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError(f"{text[:60]!r} has characters that no URL has: write them as %XX")
+        raise ValueError(f"{text[:60]!r} has characters that a URL cannot have: write them as %XX")
     try:
         normalise_address(parts.hostname)
     except ValueError:
@@ -156,7 +156,7 @@ class CheckSettings(SettingsSection):
         if self.http_host and self.http is None:
             raise SettingsError("http_host", "is given without http", "give the URL that is asked for it")
         if self.peers and self.group:
-            raise SettingsError("group", "stands beside peers", "keep one of them")
+            raise SettingsError("group", "is given together with peers", "keep one of them")
         if self.next_hop != "self" and (strange := [one for one in self.ip if (":" in one) != (":" in self.next_hop)]):
             raise SettingsError("next_hop", f"is not of the family of {strange[0]}", "give that its own [[checks]]")
         most = max(self.up_metric, self.down_metric, self.disabled_metric) + self.increase * (len(self.ip) - 1)

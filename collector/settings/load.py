@@ -115,7 +115,9 @@ class _Layers:
             return
         origin = self._origin(_URI_FILE)
         if "uri" in section:
-            raise ConfigurationError(f"{origin}: mongodb.uri_file stands beside mongodb.uri", "keep one of them")
+            raise ConfigurationError(
+                f"{origin}: mongodb.uri_file is given together with mongodb.uri", "keep one of them"
+            )
         try:
             text = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -157,7 +159,7 @@ class _Layers:
             raise ConfigurationError(f"the configuration {path} is not UTF-8 text", "save it as UTF-8") from None
         except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, and lists in lists in lists
             raise ConfigurationError(
-                f"{path} is not TOML: {str(error)[:_LONGEST]}", "mend that line; strings stand in quotes"
+                f"{path} is not TOML: {str(error)[:_LONGEST]}", "correct that line; strings need quotes"
             ) from None
         for *names, key in paths():
             for section in _sections(self.tree, names):
@@ -170,7 +172,7 @@ class _Layers:
             if name.startswith(PREFIX) and name not in known:
                 near = difflib.get_close_matches(name, known, 1, 0.0)[0]
                 raise ConfigurationError(
-                    f"the environment variable {name} stands for no setting", f"unset it; the nearest is {near}"
+                    f"the environment variable {name} is not a setting", f"unset it; the nearest is {near}"
                 )
         given = {}
         of_paths = frozenset(paths())
@@ -217,7 +219,9 @@ def _at_home(text: str, place: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigurationError(f"{place} {text[:_SHOWN]!r}: that user has no home", "write the whole path") from None
+        raise ConfigurationError(
+            f"{place} {text[:_SHOWN]!r}: that user has no home directory", "write the full path"
+        ) from None
 
 
 def _sections(tree: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:

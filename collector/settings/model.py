@@ -78,11 +78,11 @@ class Settings(SettingsSection):
             if names and self.announce is None:
                 raise SettingsError(
                     key,
-                    "would announce something, and there is no [announce]",
-                    "say there which prefixes may be announced",
+                    "would announce something, but there is no [announce]",
+                    "list there which prefixes may be announced",
                 )
             if twice := [name for at, name in enumerate(names) if name in names[:at]]:
-                raise SettingsError(key, f"has two by the name {twice[0]!r}", "give each a name of its own")
+                raise SettingsError(key, f"has two with the name {twice[0]!r}", "give each a name of its own")
         return self
 
     @model_validator(mode="after")

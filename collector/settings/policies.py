@@ -74,7 +74,7 @@ class PolicySettings(SettingsSection):
     @model_validator(mode="after")
     def _fits_together(self) -> PolicySettings:
         if self.peers and self.group:
-            raise SettingsError("group", "stands beside peers", "keep one of them")
+            raise SettingsError("group", "is given together with peers", "keep one of them")
         acts = self.model_fields_set & {
             "set_communities",
             "remove_communities",
@@ -85,7 +85,7 @@ class PolicySettings(SettingsSection):
             "next_hop",
         }
         if self.reject and acts:
-            raise SettingsError(min(acts), "stands beside reject", "keep one of them")
+            raise SettingsError(min(acts), "is given together with reject", "keep one of them")
         if not self.reject and not acts:
             raise SettingsError("reject", "is not there, nor anything else that the rule would do", "say what it does")
         if self.next_hop not in (None, "self"):

@@ -52,7 +52,7 @@ class BmpSettings(SettingsSection):
     @model_validator(mode="after")
     def _one_password(self) -> BmpSettings:
         if self.password_file is not None and self.password_env is not None:
-            raise SettingsError("password_env", "stands beside password_file", "keep one of them")
+            raise SettingsError("password_env", "is given together with password_file", "keep one of them")
         return self
 
 

@@ -56,7 +56,7 @@ def _as_number(value: object) -> object:
 
 def _asn(number: int) -> int:
     if number in _RESERVED_ASNS:
-        raise ValueError(f"is {_RESERVED_ASNS[number]}: no BGP speaker has it")
+        raise ValueError(f"is {_RESERVED_ASNS[number]}: no BGP speaker may use it")
     return number
 
 
@@ -93,7 +93,7 @@ def _known_families(names: tuple[str, ...]) -> tuple[str, ...]:
         if name == EVERY_FAMILY and len(names) > 1:
             raise ValueError(f"has {EVERY_FAMILY!r} beside other families")
         if name not in (EVERY_FAMILY, *FAMILIES):
-            raise ValueError(f"has {name[:40]!r}, which ExaBGP does not know")
+            raise ValueError(f"has {name[:40]!r}, which ExaBGP does not support")
         if name in names[:at]:
             raise ValueError(f"has {name!r} twice")
     return names
@@ -166,19 +166,19 @@ def _read_subscriptions(value: object) -> object:
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise ValueError(f"is no list of JSON: {error}") from None
+        raise ValueError(f"is not a JSON list: {error}") from None
 
 
 def _some(wanted: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     if not wanted:
-        raise ValueError("is empty: without a subscription RIS Live says nothing")
+        raise ValueError("is empty: without a subscription RIS Live sends nothing")
     return wanted
 
 
 def _subscription(wanted: dict[str, Any]) -> dict[str, Any]:
     for key, value in wanted.items():
         if key not in _SUBSCRIPTION:
-            raise ValueError(f"has {key[:40]!r}, which RIS Live does not know: {', '.join(_SUBSCRIPTION)}")
+            raise ValueError(f"has {key[:40]!r}, which RIS Live does not support: {', '.join(_SUBSCRIPTION)}")
         if not isinstance(value, _SUBSCRIPTION[key]):
             raise ValueError(f"has {str(value)[:60]!r} as {key}")  # noqa: TRY004  # pydantic tells it as it is
     return wanted
@@ -187,14 +187,14 @@ def _subscription(wanted: dict[str, Any]) -> dict[str, Any]:
 def _host_name(text: str) -> str:
     name = text.lower()
     if len(name) > 253 or not re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*", name):
-        raise ValueError("is not the name of a host, such as bgp.example.net")
+        raise ValueError("is not a host name, such as bgp.example.net")
     return name
 
 
 def _origin(text: str) -> str:
     origin = text.lower()
     if not re.fullmatch(r"https?://[a-z0-9.\[\]:-]{1,260}", origin):
-        raise ValueError("is not the origin of a page, such as https://portal.example.net")
+        raise ValueError("is not a web origin, such as https://portal.example.net")
     return origin
 
 
@@ -203,9 +203,9 @@ def _possible_path(path: Path) -> Path:
         path.lstat()
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ValueError("is too long for the name of a file") from None
+            raise ValueError("is too long for a file name") from None
     except ValueError:
-        raise ValueError("has a null character, as no name of a file") from None
+        raise ValueError("has a null character, which no file name may have") from None
     return path
 
 

@@ -64,7 +64,7 @@ class ImportFiles:
         self.captures.sort(key=lambda capture: (times[capture.path], capture.path.name))
         if not self.paths and not self.captures:
             raise ImportFileError(
-                f"there is no MRT file in {', '.join(self._names)}, and no capture", "name files, or their folder"
+                f"there is no MRT file in {', '.join(self._names)}, and no capture", "name files, or their directory"
             )
         return self
 

@@ -147,7 +147,7 @@ class Intake:
         self._room.mark(reason)
         now = time.monotonic()
         self._next_try, self._next_word = now + _TRY_SECONDS, now + _REMIND_SECONDS
-        _log.error("the spool has no room: %s; lines are dropped, and counted, until it has", reason)
+        _log.error("the spool is full: %s; lines are dropped and counted until there is room", reason)
         self._count(self._drop, rest)
 
     def _count(self, drop: Drop, data: bytes) -> None:

@@ -109,8 +109,8 @@ def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
         found: dict[str, Any] = json.loads(_note_path(segment.path.parent, segment.first).read_bytes())
     except (OSError, ValueError) as error:
         raise SpoolError(
-            f"what was known ahead of {segment.path.name} is not there: {error}",
-            "begin with a later segment (bgpledger spool list; --start)",
+            f"the state before {segment.path.name} is missing: {error}",
+            "start with a later segment (bgpledger spool list; --start)",
         ) from error
     return found
 
@@ -131,7 +131,7 @@ def lines_of(segment: KeptSegment) -> Iterator[SpooledLine]:
                     number += 1
     except (OSError, zstandard.ZstdError) as error:
         raise SpoolError(
-            f"{segment.path} is damaged behind line {number}: {error}", "leave it out (--start, --end)"
+            f"{segment.path} is damaged after line {number}: {error}", "leave it out (--start, --end)"
         ) from error
     if rest:
         yield SpooledLine(number, rest, torn=True)

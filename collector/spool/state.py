@@ -46,7 +46,7 @@ def inspect(directory: Path) -> SpoolState:
     """Look at a spool from outside, while both its ends may be at work; takes no lock and writes nothing.
 
     Raises:
-        SpoolError: the directory cannot be read, or changes faster than it can be looked at.
+        SpoolError: the directory cannot be read, or changes faster than it can be read.
     """
     for _attempt in range(100):
         try:
@@ -56,7 +56,7 @@ def inspect(directory: Path) -> SpoolState:
             continue
         except OSError as error:
             raise unusable(directory, error) from error
-    raise SpoolError(f"the spool {directory} changes faster than it can be looked at", "try again")
+    raise SpoolError(f"the spool {directory} changes faster than it can be read", "try again")
 
 
 def _look(directory: Path) -> SpoolState:

@@ -124,7 +124,7 @@ def find_program(named: str | None) -> Path:
     found = shutil.which(named)
     if found is None:
         raise StoreError(
-            f"the embedded store {named} is not there, or cannot be run",
+            f"the embedded store {named} does not exist, or cannot be executed",
             "install it (README, Two embedded stores), or leave mongodb.embedded out",
         )
     return Path(found)
@@ -142,7 +142,7 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
         named: its program, see `find_program`.
 
     Raises:
-        StoreError: it is not installed, does not start, or serves another collector already.
+        StoreError: it is not installed, does not start, or is already in use by another collector.
     """
     place = _Home(find_program(named), data_dir)
     try:
@@ -350,7 +350,7 @@ def _end_leftover(state: Path, storage: Path, *, of_the_living: bool = False) ->
             return port
         if parent == owner and not of_the_living:
             raise StoreError(
-                f"the embedded store of {storage.parent} serves another collector already (process {owner})",
+                f"the embedded store of {storage.parent} is already in use by another collector (process {owner})",
                 "end that one first, or give this one a --data-dir of its own",
             )
         for deadly in (signal.SIGTERM, signal.SIGKILL):

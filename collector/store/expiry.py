@@ -65,7 +65,7 @@ class Sweeper:
                         limit = datetime.now(UTC) - timedelta(seconds=index["expireAfterSeconds"])
                         removed += await self._remove(collection, expiry, limit)
         except PyMongoError as error:
-            raise StoreUnavailableError(f"what is too old could not be removed: {str(error)[:200]}") from error
+            raise StoreUnavailableError(f"expired documents could not be removed: {str(error)[:200]}") from error
         return removed
 
     async def _remove(self, collection: _Collection, expiry: Expiry, limit: datetime) -> int:

@@ -45,14 +45,14 @@ def errors_of(shown_uri: str) -> Iterator[None]:
         ) from error
     except CursorNotFound as error:
         raise StoreError(
-            f"the store at {shown_uri} has forgotten what it was sending: it was restarted, or nobody asked"
-            " for more for ten minutes",
+            f"the store at {shown_uri} has dropped the cursor of this query: it was restarted, or the cursor"
+            " was idle for ten minutes",
             "ask again",
         ) from error
     except OperationFailure as error:
         if error.code in _NOT_AUTHORISED:
             raise StoreError(
-                f"the store at {shown_uri} refuses us: {error.details and error.details.get('errmsg')}",
+                f"the store at {shown_uri} denies access: {error.details and error.details.get('errmsg')}",
                 "check user, password and authSource of the MongoDB URI; readWrite on the database is needed",
             ) from error
         raise StoreError(f"the store at {shown_uri} refuses: {str(error)[:300]}", "see the server's log") from error

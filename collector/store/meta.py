@@ -76,7 +76,7 @@ class Meta:
         version = int(found["version"]) if found else None
         if version and version > SCHEMA_VERSION:
             raise StoreError(
-                f"the database at {self.shown_uri} has schema {version}, this program knows {SCHEMA_VERSION}",
+                f"the database at {self.shown_uri} has schema {version}, but this program only knows {SCHEMA_VERSION}",
                 "use the newer bgpledger that wrote it",
             )
         return version
@@ -96,7 +96,7 @@ class Meta:
         if found is not None and found < version:
             raise StoreError(
                 f"the database at {self.shown_uri} has schema {found}, and {what} needs {version}",
-                "bring it to this program's schema, which may be done while a collector runs: bgpledger db migrate",
+                "upgrade it, which can be done while a collector runs: bgpledger db migrate",
             )
 
     @_answers

@@ -215,7 +215,7 @@ async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: Aut
         alone = way._replace(narrowing=nullcontext())  # we are the one
         return [refusal for half in _halves(encoded) for refusal in await _write_some(alone, half)]
     name = way.collection.name
-    log.warning("the store closes the connection on one document of %s, and on nothing else: trying it again", name)
+    log.warning("the store closes the connection on one document of %s only: trying it again", name)
     for pause in CLOSING_PAUSES:
         await asyncio.sleep(pause)
         try:
@@ -262,7 +262,7 @@ async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: Bu
             continue
         _raise_if_databases(collection.name, code, text)
         if code not in _DOCUMENTS_OWN:
-            raise StoreUnavailableError(f"the store did not take a batch: {text[:200]} (code {code})")
+            raise StoreUnavailableError(f"the store did not accept a batch: {text[:200]} (code {code})")
         refusals.append(WriteRefusal(encoded[one["index"]].at, _reason(text, code)))
     await _assert_there(collection, duplicates)
     return refusals

@@ -117,7 +117,7 @@ def what_no_index_serves(collector: Collector) -> None:
 def nothing_is_to_be_migrated(collector: Collector) -> None:
     done = subprocess.run(typed(collector, "db", "migrate"), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "nothing to migrate: the database is as this version makes it\n"
+    assert done.stderr == "nothing to migrate: the database has this version's schema\n"
 
 
 def what_is_said_most(collector: Collector) -> None:

@@ -77,7 +77,7 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
                 await until(lambda: inspect(small_spool).full, what="there is no room")
                 status = await asyncio.to_thread(bgpledger, "--data-dir", str(data_dir), "status")
                 assert status.returncode == 1
-                assert "the spool has no room, new lines are dropped, since " in status.stderr
+                assert "the spool is full, and new lines are dropped, since " in status.stderr
                 before = await updates()
                 filler.unlink()
                 await until(lambda: stands("gaps", {"cause": "disk"}), what="the gap is told")

@@ -214,7 +214,7 @@ async def test_a_store_that_is_stopped(data_dir: Path, outside: Outside) -> None
         await outside.start()
         here.proxy.upstream = outside.port
         await here.until_stored()
-        await until(lambda: said(here.one, "it does again, after "), what="the end is told")
+        await until(lambda: said(here.one, "it works again, after "), what="the end is told")
         assert (await asyncio.to_thread(here.one.status))["store_away_since"] is None
 
 
@@ -250,7 +250,7 @@ async def test_a_store_that_may_not_be_written_to_at_first(data_dir: Path, outsi
         arguments = ["--data-dir", str(data_dir), "status", "--mongodb-uri", here.proxy.uri(**OPTIONS)]
         done = await asyncio.to_thread(bgpledger, *arguments)
         assert done.returncode == 1
-        assert "refuses us: not authorized" in done.stderr
+        assert "denies access: not authorized" in done.stderr
 
 
 @pytest.mark.parametrize("fault", [faults.never_answering, faults.never_answering_writes], ids=["anything", "writes"])

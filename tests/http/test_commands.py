@@ -277,4 +277,4 @@ def test_an_answer_that_breaks_off_says_so(tmp_path: Path) -> None:
                 connection.sendall(sent)
             out, err = asking.communicate()
     assert (asking.returncode, out) == (1, "begun\nand")
-    assert err.startswith("error: the collector's HTTP server ended in the middle of its answer\ncure: ")
+    assert err.startswith("error: the collector's HTTP server ended in the middle of an answer\ncure: ")

@@ -186,7 +186,7 @@ def test_a_mongodb_that_does_not_answer(data_dir: Path) -> None:
     uri = f"mongodb://me:s3cret@127.0.0.1:{free_port()}/"
     done = bgpledger("doctor", "--data-dir", str(data_dir), "--mongodb-uri", uri)
     assert done.returncode == 1
-    assert "does not serve us" in found(done.stdout, "store")
+    assert "is not usable" in found(done.stdout, "store")
     assert "s3cret" not in done.stdout + done.stderr
 
 

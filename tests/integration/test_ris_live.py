@@ -99,7 +99,7 @@ async def test_what_is_said_is_stored_and_what_is_missed_is_a_gap(tmp_path: Path
     assert status["started"] < status["feed_since"] <= status["feed_last_message"]
     assert "bgpledger_feed_up 1.0" in metrics
     assert "bgpledger_feed_reconnects_total 1.0" in metrics
-    assert "refuses: host rrc99 is not known (mend [ris_live] subscribe or client)" in log
+    assert "refuses: host rrc99 is not known (correct [ris_live] subscribe or client)" in log
     assert "the connection was lost" in log
     assert "clock was set back" not in log
     assert "Traceback" not in log

@@ -227,9 +227,11 @@ async def test_a_dump_goes_on_where_the_store_went_away(
             assert (await imported(whole, file, dump())).tables == 3
             await far.prepare()
             await between.set(away_behind_the_first_table)
-            with pytest.raises(StoreUnavailableError, match=r"does not answer .*, before all was stored") as caught:
+            with pytest.raises(
+                StoreUnavailableError, match=r"does not answer .*, before everything was stored"
+            ) as caught:
                 await imported(far, file, dump())
-            assert caught.value.cure == "import again when it is back: that goes on here"
+            assert caught.value.cure == "import again when it is back: the import continues from here"
             await between.set(passing)
             assert (await imported(far, file, dump())).tables == 2
             assert await everything(far) == await everything(whole)

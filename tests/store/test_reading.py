@@ -144,7 +144,7 @@ async def test_what_cannot_go_on_says_why(between: Proxy, far: Store) -> None:
         return await (forgotten(request, forward) if request.command == "getMore" else forward())
 
     await between.set(always)
-    with pytest.raises(StoreError, match="has forgotten what it was sending") as caught:
+    with pytest.raises(StoreError, match="has dropped the cursor of this query") as caught:
         assert [one async for one in far.find("updates", {})]
     assert caught.value.cure == "ask again"
 

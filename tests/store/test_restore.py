@@ -91,7 +91,7 @@ async def test_by_the_command_line(data_dir: Path, embedded_uri: str) -> None:
     assert "no segment is kept" in nothing.stderr
     bad = bgpledger(*common, "--database", "a b")
     assert bad.returncode == 2
-    assert "cannot be a database's name" in bad.stderr
+    assert "cannot be the name of a database" in bad.stderr
 
 
 async def test_every_spool_of_a_collector(data_dir: Path, embedded_uri: str) -> None:

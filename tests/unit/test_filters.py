@@ -311,7 +311,7 @@ def test_prefixes_that_are_asked_for(match: str | None, wanted: list[str]) -> No
     [
         ({"prefix": "10.0.0.0/33"}, "is not a prefix"),
         ({"match": "exact"}, "than what"),
-        ({"prefix": "10.0.0.0/8", "match": "longest"}, "no way to match"),
+        ({"prefix": "10.0.0.0/8", "match": "longest"}, "not a way to match"),
         ({"prefix": "10.0.0.0/8", "family": "ipv6"}, "nothing can match"),
     ],
 )

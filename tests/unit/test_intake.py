@@ -146,7 +146,7 @@ async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> N
         sent += 1
     helper.stdin.flush()
     said = helper.stderr.readline()
-    assert b"the spool has no room" in said, said
+    assert b"the spool is full" in said, said
     assert helper.poll() is None
     assert "are free on the disk" in (inspect(spool).full or "") or not keep_free
     with SpoolReader(spool) as reader:

@@ -75,7 +75,7 @@ def test_damage_is_told(spool: Path) -> None:
     content = bytearray(first.path.read_bytes())
     content[len(content) // 2] ^= 1
     first.path.write_bytes(content)
-    with pytest.raises(SpoolError, match="is damaged behind line"):
+    with pytest.raises(SpoolError, match="is damaged after line"):
         list(lines_of(first))
 
 

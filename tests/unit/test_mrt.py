@@ -112,10 +112,10 @@ WHOLE = message(KEEPALIVE) * 3
         (record(16, 5, open_peer("192.0.2.1", 1) + b"\0\1"), "state change without its two states"),
         (record(16, 4, open_peer("192.0.2.1", 1) + bytes(19)), "marker"),
         (record(16, 4, open_peer("192.0.2.1", 1) + KEEPALIVE + b"\0"), "a BGP message of 19 bytes in 20"),
-        (gzip.compress(WHOLE, mtime=0)[:-9], "cannot be unpacked after record"),
-        (gzip.compress(WHOLE, mtime=0)[:15] + b"\xff" * 30, "cannot be unpacked after record 0 at offset 0"),
-        (bz2.compress(WHOLE)[:-5], "cannot be unpacked after record"),
-        (b"BZh91AY&SY" + b"\0" * 50, "cannot be unpacked after record 0"),
+        (gzip.compress(WHOLE, mtime=0)[:-9], "cannot be decompressed after record"),
+        (gzip.compress(WHOLE, mtime=0)[:15] + b"\xff" * 30, "cannot be decompressed after record 0 at offset 0"),
+        (bz2.compress(WHOLE)[:-5], "cannot be decompressed after record"),
+        (b"BZh91AY&SY" + b"\0" * 50, "cannot be decompressed after record 0"),
     ],
 )
 def test_damage_is_named_with_file_and_place(tmp_path: Path, data: bytes, words: str) -> None:

@@ -121,10 +121,10 @@ def test_of_flow_specifications_rules_change_communities_alone() -> None:
 @pytest.mark.parametrize(
     ("keys", "fault"),
     [
-        ({"reject": True, "med": 1}, "stands beside reject"),
+        ({"reject": True, "med": 1}, "is given together with reject"),
         ({"reject": False}, "nor anything else that the rule would do"),
         ({"next_hop": "192.0.2.1"}, "is not that of next_hop"),
-        ({"peers": "192.0.2.1", "group": "pe"}, "stands beside peers"),
+        ({"peers": "192.0.2.1", "group": "pe"}, "is given together with peers"),
         ({"as_path": "(64500"}, "is not a regular expression"),
         ({"as_path": "(?=64500)"}, "looks ahead or back"),
         ({"prefixes": "203.0.113.0/24^8"}, "holds no prefix"),

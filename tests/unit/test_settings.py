@@ -165,7 +165,7 @@ def test_ranges_are_passive_and_a_single_address_within_one_is_well(tmp_path: Pa
         ('[[peers]]\naddress = "2001:db8::/64"\nasn = 5', r"peers\[1\]\.passive .*\[::\]:PORT"),
         ("passive = 3", r"peers\[0\]\.passive 3 should be a valid boolean"),
         ('local_address = "2001:db8::1"', r"peers\[0\]\.local_address .* not of the family"),
-        ('password_env = "A"\npassword_file = "b"', r"peers\[0\]\.password_env stands beside password_file"),
+        ('password_env = "A"\npassword_file = "b"', r"peers\[0\]\.password_env is given together with password_file"),
         ("ttl_security = 255", r"peers\[0\]\.ttl_security 255 .* 1 to 254"),
         ("port = 0", r"peers\[0\]\.port 0 "),
         ("pasive = true", r"peers\[0\]\.pasive is not a known key \| did you mean passive\?"),
@@ -310,8 +310,10 @@ def test_a_store_named_above_wins_however_it_is_named(tmp_path: Path) -> None:
 
 def test_a_uri_file_that_cannot_be_used(tmp_path: Path) -> None:
     both = '[mongodb]\nuri = "mongodb://user:s3cret@db/"\nuri_file = "secret"\n'
-    assert "collector.toml: mongodb.uri_file stands beside mongodb.uri | keep one of them" in fault(tmp_path, both)
-    assert "--mongodb-uri-file: mongodb.uri_file stands beside" in fault(
+    assert "collector.toml: mongodb.uri_file is given together with mongodb.uri | keep one of them" in fault(
+        tmp_path, both
+    )
+    assert "--mongodb-uri-file: mongodb.uri_file is given together with" in fault(
         tmp_path, mongodb_uri="mongodb://db/", mongodb_uri_file=tmp_path / "secret"
     )
     assert "secret cannot be read: No such file" in fault(tmp_path, '[mongodb]\nuri_file = "secret"\n')

@@ -135,7 +135,7 @@ class BmpReceiver:
             asyncio.get_running_loop().call_soon(self._begin_again)
 
     def _begin_again(self) -> None:
-        log.warning("routers are to connect again, and send what was dropped: closing their connections")
+        log.warning("closing the routers' connections, so that they connect again and send what was dropped")
         for router in list(self._routers.connected.values()):
             router.leave("some of what it said was dropped: it is to send its tables again")
 

@@ -290,7 +290,7 @@ def _end(peer: PeerSettings, bgp: BgpSettings) -> tuple[str, bool]:
     listens = everywhere or local == str(listen) or peer.local_address is not None
     if not listens and peer.passive:
         raise ConfigurationError(
-            f"peer {peer.address} is to connect to us, but we listen on {bgp.listen} only",
+            f"peer {peer.address} is to connect to us, but we only listen on {bgp.listen} only",
             f'set bgp.listen = "{_bracketed(local)}:{bgp.listen_port}", or "0.0.0.0:{bgp.listen_port}" for all'
             " addresses, or give the peer a local_address",
         )
@@ -306,8 +306,8 @@ def _source_towards(address: str) -> str:
             return str(probe.getsockname()[0])
     except OSError as error:
         raise ConfigurationError(
-            f"there is no way to peer {address} from here: {error.strerror}",
-            "give the peer a local_address, or mend the routes of this machine",
+            f"there is no route to peer {address} from here: {error.strerror}",
+            "give the peer a local_address, or correct the routing of this machine",
         ) from error
 
 

@@ -81,7 +81,7 @@ class ExabgpSupervisor:
             before, after = listening_places(self._settings), listening_places(settings)
             changed = self._write(settings)
         except BgpledgerError as error:
-            self._log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
+            self._log.error("ExaBGP keeps its present configuration: %s (cure: %s)", error.cause, error.cure)
             return
         self._settings = settings
         if any(ttl and place in after and after[place] is None for place, ttl in before.items()):

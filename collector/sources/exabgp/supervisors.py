@@ -77,11 +77,11 @@ class Supervisors:
         What cannot be used is logged, and all go on as they are.
         """
         if settings.exabgp.processes != self._processes:
-            log.warning("exabgp.processes is %d until the collector is restarted", self._processes)
+            log.warning("exabgp.processes stays %d until the collector is restarted", self._processes)
         try:
             parts = self._spread.part(settings)
         except BgpledgerError as error:
-            log.error("ExaBGP goes on with the configuration that it has: %s (cure: %s)", error.cause, error.cure)
+            log.error("ExaBGP keeps its present configuration: %s (cure: %s)", error.cause, error.cure)
             return
         for supervisor, part in zip(self._supervisors, parts, strict=True):
             supervisor.reload(part)

@@ -225,6 +225,6 @@ class CaptureReader:
     def _damaged(self, what: str) -> NoReturn:
         raise CutError(
             f"{self._path} {what}, behind packet {self._packets} at offset {self._before + self._at}:"
-            " nothing behind that can be read",
-            "The file is not whole, or damaged: get it again.",
+            " nothing after that can be read",
+            "The file is incomplete or damaged: get it again.",
         ) from None

@@ -88,7 +88,7 @@ class Capture:
                 "capture on an Ethernet interface, or on `any`",
             )
         return ReplayError(
-            f"nothing is said on TCP port 179 in {self.path}",
+            f"there is no traffic on TCP port 179 in {self.path}",
             "capture where the BGP session is: tcpdump -i any -s 0 -w FILE tcp port 179",
         )
 

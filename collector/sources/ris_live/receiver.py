@@ -130,7 +130,7 @@ class RisLiveReceiver:
             said = json.loads(message)
             if said["type"] == _ERROR:
                 words = "".join(filter(str.isprintable, str(said["data"]["message"])))[:300]
-                log.error("%s refuses: %s (mend [ris_live] subscribe or client)", self._settings.url, words)
+                log.error("%s refuses: %s (correct [ris_live] subscribe or client)", self._settings.url, words)
 
 
 def _words(connection: ClientConnection) -> str:
