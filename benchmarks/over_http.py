@@ -18,7 +18,7 @@ from benchmarks.data import ROOT, Table
 from benchmarks.processes import Usage, find, usage
 from benchmarks.speakers import BIN
 from benchmarks.whole_table import some_prefixes
-from collector import local
+from collector import local_server
 
 CLIENTS = 50
 _COMMANDS = 20
@@ -120,7 +120,7 @@ async def _ask_for(address: str, prefixes: Sequence[str]) -> list[float]:
 
 def _until_answering(running: Collector) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while local.find_server(str(running.data_dir)) is None:
+    while local_server.find_server(str(running.data_dir)) is None:
         if time.monotonic() > deadline:
             raise SystemExit(f"the HTTP server does not start; see {running.data_dir}.log")
         time.sleep(0.1)

@@ -24,7 +24,7 @@ from bgpledger.questions.routes import DiffQuestion, RibBatchesQuestion, RibQues
 from bgpledger.questions.summaries import ConvergenceQuestion, IntentsQuestion, PeersQuestion, TopQuestion
 from collector.errors import StoreUnavailableError
 from collector.query.arguments import Say, check_family, parse_prefix, parse_time
-from collector.query.covered import check_moments, check_peers
+from collector.query.coverage_checks import check_moments, check_peers
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.find_store import find_store
 from collector.settings import Settings, load

@@ -22,8 +22,8 @@ from typing import NamedTuple
 from collector.children import without_secrets
 from collector.commands import KeptCommand, end_those_left, kept, program
 from collector.errors import BgpledgerError, ConfigurationError, StoreError
-from collector.query.at_rest import taken_over
 from collector.query.running import KnownPeer, RunningCollector, only_collector
+from collector.query.stopped_archive import taken_over
 from collector.retry import keep_up
 from collector.settings import PeerSettings, Settings
 from collector.settings.values import EVERY_FAMILY

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from bgpledger.answers import Answers
 from bgpledger.cursors import TimeMark
-from collector.query.covered import check_moments, check_peers
+from collector.query.coverage_checks import check_moments, check_peers
 from collector.query.filters import Filter
 from collector.query.newest import newest
 from collector.query.running import find_running

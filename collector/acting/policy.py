@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from collector.acting.speakers import Speaker
-from collector.patterns import as_path_pattern
+from collector.regex import as_path_pattern
 from collector.settings.policies import PolicySettings
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 from schemas.prefix_ranges import parse_range

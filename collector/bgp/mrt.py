@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
+from collector.compression import DamagedError, chunks
 from collector.errors import ReplayError
-from collector.packed import DamagedError, chunks
 
 # MRT types, RFC 6396 section 4.
 _TABLE_DUMP: Final = 12

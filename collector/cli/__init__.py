@@ -14,7 +14,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from collector.cli.elsewhere import answered
+from collector.cli.command_client import answered
 from collector.errors import BgpledgerError, UsageError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def make_app(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; turn every error of a user into a line each for cause and cure, and an exit status.
 
-    A question is answered by the collector that runs, where there is one: see `collector.cli.elsewhere`.
+    A question is answered by the collector that runs, where there is one: see `collector.cli.command_client`.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that is no text must not end an answer

@@ -20,7 +20,7 @@ def command(
     Includes all peers in this archive, also those of other collectors.
     """
     from bgpledger.questions.summaries import ConvergenceQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.query import PeerConvergence
 
     return Asked(

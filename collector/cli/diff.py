@@ -31,7 +31,7 @@ def command(
     matches a filter if the route matches it at either time; a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.routes import DiffQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.query import RouteChange
 
     question = DiffQuestion(earlier, later, prefix, filters, limit=limit)

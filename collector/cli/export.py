@@ -16,7 +16,7 @@ from collector.errors import ExportError, UsageError
 if TYPE_CHECKING:
     from bgpledger import Archive
     from collector.cli.progress import ProgressLine
-    from collector.export.written import Written
+    from collector.export.omissions import Written
     from collector.query.filters import Filter
 
 

@@ -31,7 +31,7 @@ def command(
     filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.entries import HistoryQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.query import HistoryEntry
 
     question = HistoryQuestion(prefix, filters, with_ours=with_ours, limit=limit)

@@ -21,7 +21,7 @@ def command(
 ) -> Any:
     """Show what we announce, to whom, who ordered it and why, newest last."""
     from bgpledger.questions.summaries import IntentsQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.intents import Intent
 
     return Asked(

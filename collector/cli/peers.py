@@ -11,7 +11,7 @@ from collector.cli.options import FormatOfAnswers, that_asks
 def command(where: Any, form: FormatOfAnswers = "table") -> Any:
     """Show each peer: its state and since when, its last keepalive, updates and routes, and why it is not up."""
     from bgpledger.questions.summaries import PeersQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.status import PeerStatus
 
     return Asked(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bgpledger.questions.routes import RibBatchesQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
 
 At = Annotated[str | None, typer.Option(help="At this time; without it, now.", metavar="T")]
 
@@ -63,7 +63,7 @@ def lookup_command(
 
 
 def _asked(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> Asked:
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.query import Route
 
     hidden: list[str] = []

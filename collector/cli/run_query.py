@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from collector.present.names import Format
 
 _FLUSH_SECONDS = 0.1

@@ -29,7 +29,7 @@ def command(
     excludes.
     """
     from bgpledger.questions.entries import SearchQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES
     from schemas.query import FoundEntry
 

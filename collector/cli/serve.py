@@ -32,7 +32,7 @@ def command(
     import asyncio
     import os
 
-    from collector.cli.for_others import prepare, read
+    from collector.cli.command_server import prepare, read
     from collector.cli.run_query import collect_rarely
     from collector.http.server import serve
     from collector.logs import log_to_stderr

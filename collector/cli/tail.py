@@ -31,7 +31,7 @@ def command(
         from dataclasses import replace
 
         from bgpledger.questions.entries import TailQuestion
-        from collector.cli.asked import Asked
+        from collector.cli.query_command import Asked
         from collector.cli.run_query import answer
         from collector.query.arguments import parse_time
         from schemas.query import LiveEntry

@@ -44,7 +44,7 @@ def command(
     archive is read. In a filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.summaries import TopQuestion
-    from collector.cli.asked import Asked
+    from collector.cli.query_command import Asked
     from schemas.query import TopEntry
 
     order: Any = by.replace("-", "_")

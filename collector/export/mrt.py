@@ -7,8 +7,8 @@ from typing import IO, Any, Final
 
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
-from collector.export.bytes_of import OURS, BytesOf, was_heard
-from collector.export.written import Written
+from collector.export.message_bytes import OURS, MessageEncoder, was_heard
+from collector.export.omissions import Written
 from collector.query.messages import SaidMessage, SessionChange
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
@@ -18,22 +18,22 @@ _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConf
 async def write_updates(said: AsyncIterator[SaidMessage | SessionChange], stream: IO[bytes]) -> Written:
     """Write what peers said, and their sessions."""
     written = Written()
-    bytes_of = BytesOf(written)
+    encoder = MessageEncoder(written)
     async for one in said:
-        records = _messages(one, bytes_of) if isinstance(one, SaidMessage) else _states(one)
+        records = _messages(one, encoder) if isinstance(one, SaidMessage) else _states(one)
         for record in records:
             stream.write(record)
             written.records += 1
     return written
 
 
-def _messages(said: SaidMessage, bytes_of: BytesOf) -> Iterator[bytes]:
-    peer, local = bytes_of.peer(said), bytes_of.local(said)
+def _messages(said: SaidMessage, encoder: MessageEncoder) -> Iterator[bytes]:
+    peer, local = encoder.peer(said), encoder.local(said)
     document: Mapping[str, Any] = said.document
     if states := _between(document):
         yield state_record(said.ts, peer, local, *states)
     is_ours = document.get("kind") in OURS
-    for data, as4, add_path in bytes_of.messages(said):
+    for data, as4, add_path in encoder.messages(said):
         yield message_record(said.ts, peer, local, data, as4=as4, add_path=add_path, local=is_ours)
 
 

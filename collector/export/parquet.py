@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from collector.errors import ExportError
 from collector.export.files import not_written
-from collector.export.written import Written
+from collector.export.omissions import Written
 from collector.files import replacing
 from collector.query.messages import SaidMessage, SessionChange
 from schemas.attributes import origins, parse_as_path

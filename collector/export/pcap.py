@@ -13,9 +13,9 @@ from typing import IO, Any, Final
 
 from collector.bgp.encode import encode_message
 from collector.bgp.mrt import MrtPeer
-from collector.export.bytes_of import OURS, BytesOf, WireMessage, was_heard
+from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, was_heard
+from collector.export.omissions import Written
 from collector.export.tcp import TcpConnection
-from collector.export.written import Written
 from collector.query.messages import SaidMessage, SessionChange
 from schemas.stored import name_of
 
@@ -55,7 +55,7 @@ class CaptureWriter:
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._written = Written()
-        self._bytes_of = BytesOf(self._written)
+        self._encoder = MessageEncoder(self._written)
         self._flows: dict[str, _Flow] = {}
         self._ports: dict[tuple[str, str], int] = {}
 
@@ -80,8 +80,8 @@ class CaptureWriter:
     def _messages(self, said: SaidMessage) -> Iterator[bytes]:
         document: Mapping[str, Any] = said.document
         kind = document.get("kind", "update")
-        local = self._bytes_of.local(said)
-        for message in self._bytes_of.messages(said):
+        local = self._encoder.local(said)
+        for message in self._encoder.messages(said):
             name = name_of(said.document["peer"])
             flow = self._flows.get(name)
             if kind == "open":
@@ -91,10 +91,10 @@ class CaptureWriter:
                 yield from flow.connection.close()
                 flow = None
             if flow is None:
-                flow = self._flows[name] = self._begin(self._bytes_of.peer(said), local, message)
+                flow = self._flows[name] = self._begin(self._encoder.peer(said), local, message)
                 yield from flow.connection.open()
                 if kind != "open":
-                    yield from flow.connection.send(_PEER, _open(self._bytes_of.peer(said), flow))
+                    yield from flow.connection.send(_PEER, _open(self._encoder.peer(said), flow))
                 yield from flow.connection.send(_LOCAL, _open(local, flow))
             yield from flow.connection.send(_LOCAL if kind in OURS else _PEER, message.data)
 

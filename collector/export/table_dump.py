@@ -13,7 +13,7 @@ from collector.bgp.encode_routes import UnwritableError, is_classic, next_hop_by
 from collector.bgp.families import Family, family_number
 from collector.bgp.mrt_records import IndexedPeer, TableEntry, index_record, rib_record
 from collector.errors import ExportError
-from collector.export.written import Written
+from collector.export.omissions import Written
 from collector.query.peer_ribs import PeerRib
 from collector.query.table import PrefixRoutes
 from collector.rib.routes import RouteKey

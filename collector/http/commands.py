@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bgpledger import Archive
-from collector import local
+from collector import local_server
 from collector.http.asking import Asked
 from collector.http.live import gone
 from collector.http.problems import RefusedRequestError
@@ -75,7 +75,7 @@ class Commands:
         self.going = 0
 
 
-@router.post(local.PATH)
+@router.post(local_server.PATH)
 async def command(request: Request, asked: Asked, typed: _Typed) -> Response:
     """What a command prints and says, piece by piece, and its exit status."""
     commands: Commands = request.app.state.commands
@@ -97,7 +97,7 @@ class _Answer(Response):
         del self.headers["content-length"]
         self._read = read
         self._archive = archive
-        self._streams = {local.ERR: err, local.OUT: out}
+        self._streams = {local_server.ERR: err, local_server.OUT: out}
         self._commands = commands
         self._sending = asyncio.Lock()
 
@@ -116,15 +116,15 @@ class _Answer(Response):
             working.result()
 
     async def _work(self, send: Send) -> None:
-        out = self._streams[local.OUT]
+        out = self._streams[local_server.OUT]
 
         async def between() -> None:
             if out.tell() >= _PIECE:
                 await self._send(send)
 
-        status = await self._read.answer(self._archive, out, self._streams[local.ERR], between)
+        status = await self._read.answer(self._archive, out, self._streams[local_server.ERR], between)
         await self._send(send)
-        last = local.piece(local.EXIT, str(status).encode())
+        last = local_server.piece(local_server.EXIT, str(status).encode())
         await send({"type": "http.response.body", "body": last})
 
     async def _send_on_and_on(self, send: Send) -> None:
@@ -136,7 +136,9 @@ class _Answer(Response):
         async with self._sending:
             written = {kind: stream.take() for kind, stream in self._streams.items()}
             body = b"".join(
-                local.piece(kind, text.encode(errors="backslashreplace")) for kind, text in written.items() if text
+                local_server.piece(kind, text.encode(errors="backslashreplace"))
+                for kind, text in written.items()
+                if text
             )
             if body:
                 await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from bgpledger import BgpledgerError
-from collector import local
+from collector import local_server
 from collector.http.failing import refuse
 from collector.http.health import OPEN_PATHS
 from collector.http.problems import RefusedRequestError, respond
@@ -88,7 +88,7 @@ class Guard:
         _check_change(asking)
         path = asking.scope["path"]
         _check_size(asking.headers, _MOST_OF_AN_ORDER if path == _ORDERS else _MOST_OF_A_BODY)
-        if path == local.PATH:
+        if path == local_server.PATH:
             self._check_local(asking)
         else:
             self._check_token(asking)

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from bgpledger import Archive
-from collector import local
+from collector import local_server
 from collector.errors import CollectorError, ConfigurationError
 from collector.http.app import ForCommands, make_app
 from collector.http.commands import Read
@@ -59,14 +59,14 @@ def _for_commands(settings: Settings, read: Read | None) -> Iterator[ForCommands
     """Let commands find this server meanwhile, where they can reach it without TLS, from this machine."""
     address, port = split_endpoint(settings.http.listen)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  # compared, not bound
-    version = local.installed_version()
+    version = local_server.installed_version()
     if read is None or version is None or settings.http.tls_cert or not is_loopback(host):
         yield None
         return
-    server = local.Server(host, port, secrets.token_urlsafe(32), version)
+    server = local_server.Server(host, port, secrets.token_urlsafe(32), version)
     with ExitStack() as stack:
         try:
-            stack.enter_context(local.told_of(str(settings.data_dir), server))
+            stack.enter_context(local_server.told_of(str(settings.data_dir), server))
         except OSError as error:
             log.warning("commands will answer by themselves, as nothing can be written for them: %s", error.strerror)
         yield ForCommands(read, server.token)

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, cast, get_args
 
 from collector.errors import UsageError
-from collector.patterns import as_path_pattern, stranger_in
 from collector.query import filters
 from collector.query.attributes import ATTRIBUTES, parse_attribute
 from collector.query.communities import fault_of_community, parse_community
 from collector.query.filter_names import FILTERS
 from collector.query.filters import Filter, PrefixMatch
 from collector.query.times import parse_moment, parse_span
+from collector.regex import as_path_pattern, stranger_in
 from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
 Say = Callable[[str], None]

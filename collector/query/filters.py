@@ -14,9 +14,9 @@ from functools import cached_property, lru_cache
 from typing import Generic, Literal, TypeVar, get_args
 
 from collector.errors import UsageError
-from collector.patterns import as_path_pattern, community_pattern
 from collector.query.attributes import AskedAttribute
 from collector.query.communities import communities_of
+from collector.regex import as_path_pattern, community_pattern
 from schemas.attributes import origins
 from schemas.message import Peer, Rib
 from schemas.query import OWN_EVENTS, HistoryEntry, Route

@@ -39,7 +39,7 @@ async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = Fa
     if running and running.mongodb_uri:
         yield running.mongodb_uri, running.database
         return
-    from collector.query.at_rest import has_store, opened
+    from collector.query.stopped_archive import has_store, opened
 
     if begin:
         make_directory(settings.data_dir)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from collector.errors import CollectorError
 from collector.files import replace
-from collector.local import is_locked
+from collector.local_server import is_locked
 from schemas.scalars import Timestamp
 
 _FILE, _LOCK = "run.json", "run.lock"

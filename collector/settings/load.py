@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.errors import ConfigurationError
-from collector.local import default_data_dir
+from collector.local_server import default_data_dir
 from collector.settings.keys import PREFIX, SettingPath, description, paths, siblings, variables
 from collector.settings.model import Settings
 from collector.settings.section import SettingsError

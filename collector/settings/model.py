@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from collector.local import default_data_dir
+from collector.local_server import default_data_dir
 from collector.settings import values
 from collector.settings.announce import AnnounceSettings
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings

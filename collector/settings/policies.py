@@ -18,7 +18,7 @@ AnnouncedFamily = Literal["ipv4 unicast", "ipv6 unicast", "ipv4 flow", "ipv6 flo
 
 
 def _as_path(text: str) -> str:
-    from collector.patterns import as_path_pattern  # RE2 takes its time, and most configurations have none
+    from collector.regex import as_path_pattern  # RE2 takes its time, and most configurations have none
 
     try:
         as_path_pattern(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.query.at_rest import opened
+from collector.query.stopped_archive import opened
 from collector.store import credentials
 from collector.store.uri import redact
 from tests.running import bgpledger, collecting
@@ -101,7 +101,7 @@ AS_NOBODY = """
 import os, sys
 from collector.cli import main  # before: nobody may not read this
 import collector.cli.peers, collector.cli.run_query
-import collector.query.at_rest, collector.store.mongo, collector.query.peers
+import collector.query.stopped_archive, collector.store.mongo, collector.query.peers
 import bgpledger, collector.present.formats, collector.settings, motor
 os.setgid(65534)
 os.setuid(65534)

@@ -21,8 +21,8 @@ import httpx
 import pytest
 
 from bgpledger import Archive
-from collector import local
-from collector.cli.elsewhere import answered
+from collector import local_server
+from collector.cli.command_client import answered
 from collector.http.app import ForCommands, make_app
 from tests.http.conftest import Filled, serving
 from tests.http.test_equal import TIMES, by_command_line, some_question, timeless
@@ -36,10 +36,10 @@ MORE = ["table", "json", "bgpreader"]
 
 
 @pytest.fixture(scope="module")
-def collector(filled: Filled) -> Iterator[local.Server]:
+def collector(filled: Filled) -> Iterator[local_server.Server]:
     """A server that answers commands, as a collector has one."""
     with serving(f"127.0.0.1:{free_port()}", filled.environment, "--commands"):
-        found = local.find_server(str(filled.data_dir))
+        found = local_server.find_server(str(filled.data_dir))
         assert found is not None
         yield found
 
@@ -69,8 +69,8 @@ class Shell:
 
 
 @pytest.fixture
-def shell(filled: Filled, monkeypatch: pytest.MonkeyPatch, collector: local.Server) -> Shell:
-    monkeypatch.setattr("collector.cli.elsewhere._PATIENCE", 120)  # this machine may be busy
+def shell(filled: Filled, monkeypatch: pytest.MonkeyPatch, collector: local_server.Server) -> Shell:
+    monkeypatch.setattr("collector.cli.command_client._PATIENCE", 120)  # this machine may be busy
     return Shell(filled, monkeypatch)
 
 
@@ -127,7 +127,7 @@ def test_another_store_that_the_environment_names(filled: Filled, monkeypatch: p
     assert answered(["peers"]) is None
 
 
-def test_on_a_terminal_it_looks_the_same(filled: Filled, collector: local.Server) -> None:
+def test_on_a_terminal_it_looks_the_same(filled: Filled, collector: local_server.Server) -> None:
     plain = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "72"}
     asked = {"BGPLEDGER_DATA_DIR": str(filled.data_dir)}
     seen = [on_a_terminal(["history", PREFIX], plain | environment) for environment in (asked, filled.environment)]
@@ -152,14 +152,14 @@ def on_a_terminal(command: Sequence[str], environment: dict[str, str]) -> bytes:
     return seen
 
 
-def count_commands(server: local.Server) -> float:
+def count_commands(server: local_server.Server) -> float:
     """How many were answered."""
     said = httpx.get(f"http://{server.address}:{server.port}/metrics").text
     lines = [line for line in said.splitlines() if 'path="/command",status="200"' in line]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def test_only_commands_of_its_user_are_answered(filled: Filled, collector: local.Server, served: str) -> None:
+def test_only_commands_of_its_user_are_answered(filled: Filled, collector: local_server.Server, served: str) -> None:
     file = filled.data_dir / "http.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     command = {
@@ -170,27 +170,27 @@ def test_only_commands_of_its_user_are_answered(filled: Filled, collector: local
         "bold": False,
         "errors_to_terminal": False,
     }
-    url = f"http://{collector.address}:{collector.port}{local.PATH}"
+    url = f"http://{collector.address}:{collector.port}{local_server.PATH}"
     token = {"Authorization": f"Bearer {collector.token}"}
     assert httpx.post(url, json=command, headers=token).status_code == 200
     assert httpx.post(url, json=command | {"words": ["status"]}, headers=token).status_code == 422
     assert httpx.post(url, json=command).status_code == 403
     assert httpx.post(url, json=command, headers={"Authorization": "Bearer x"}).status_code == 403
-    assert httpx.post(f"{served}{local.PATH}", json=command, headers=token).status_code == 403
-    assert local.PATH not in httpx.get(f"{served}/api/v1/openapi.json").json()["paths"]
+    assert httpx.post(f"{served}{local_server.PATH}", json=command, headers=token).status_code == 403
+    assert local_server.PATH not in httpx.get(f"{served}/api/v1/openapi.json").json()["paths"]
 
 
 def test_a_server_that_was_killed_or_is_of_another_version_is_not_asked(tmp_path: Path) -> None:
     here = str(tmp_path)
-    server = local.Server("127.0.0.1", 1, "x", local.installed_version() or "")
-    assert local.find_server(here) is None
-    with local.told_of(here, server):
-        assert local.find_server(here) == server
-    assert local.find_server(here) is None
-    with local.told_of(here, server._replace(version="0.0.1")):
-        assert local.find_server(here) is None
+    server = local_server.Server("127.0.0.1", 1, "x", local_server.installed_version() or "")
+    assert local_server.find_server(here) is None
+    with local_server.told_of(here, server):
+        assert local_server.find_server(here) == server
+    assert local_server.find_server(here) is None
+    with local_server.told_of(here, server._replace(version="0.0.1")):
+        assert local_server.find_server(here) is None
     (tmp_path / "http.json").write_text(json.dumps(server._asdict()))  # as after SIGKILL
-    assert local.find_server(here) is None
+    assert local_server.find_server(here) is None
 
 
 class Endless:
@@ -212,7 +212,12 @@ class Endless:
 def asking(token: str) -> dict[str, Any]:
     headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {token}".encode())]
     headers.append((b"content-type", b"application/json"))
-    path = {"path": local.PATH, "raw_path": local.PATH.encode(), "root_path": "", "query_string": b""}
+    path = {
+        "path": local_server.PATH,
+        "raw_path": local_server.PATH.encode(),
+        "root_path": "",
+        "query_string": b"",
+    }
     scope = {"type": "http", "method": "POST", "scheme": "http", "http_version": "1.0", "headers": headers}
     return {**scope, **path, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
 
@@ -263,12 +268,14 @@ async def test_a_question_ends_when_its_reader_goes_and_waits_for_one_who_is_slo
 
 
 def test_an_answer_that_breaks_off_says_so(tmp_path: Path) -> None:
-    sent = b"HTTP/1.1 200 OK\r\n\r\n" + local.piece(local.OUT, b"begun\n") + b"out 100\nand"
+    sent = b"HTTP/1.1 200 OK\r\n\r\n" + local_server.piece(local_server.OUT, b"begun\n") + b"out 100\nand"
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = local.Server("127.0.0.1", listener.getsockname()[1], "x", local.installed_version() or "")
+        server = local_server.Server(
+            "127.0.0.1", listener.getsockname()[1], "x", local_server.installed_version() or ""
+        )
         environment = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(tmp_path)}
         with (
-            local.told_of(str(tmp_path), server),
+            local_server.told_of(str(tmp_path), server),
             subprocess.Popen([BGPLEDGER, "peers"], stdout=PIPE, stderr=PIPE, text=True, env=environment) as asking,
         ):
             connection, _ = listener.accept()

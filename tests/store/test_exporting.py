@@ -18,8 +18,8 @@ from collector.bgp import mrt
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
 from collector.dumps.importer import DumpImporter
 from collector.export.mrt import write_updates
+from collector.export.omissions import Written
 from collector.export.table_dump import TableWriter
-from collector.export.written import Written
 from collector.query.arguments import parse_filter
 from collector.query.messages import SaidMessage, messages
 from collector.query.rib import RibQuery

@@ -9,9 +9,9 @@ from bson import ObjectId
 from collector.bgp.messages import KEEPALIVE
 from collector.bgp.mrt import MrtPeer
 from collector.errors import ExportError
-from collector.export.bytes_of import BytesOf, WireMessage
 from collector.export.files import writing
-from collector.export.written import Written
+from collector.export.message_bytes import MessageEncoder, WireMessage
+from collector.export.omissions import Written
 from collector.query.messages import SaidMessage
 from tests.mrt_builder import announcement
 
@@ -38,15 +38,15 @@ def update(wire: bytes, path: str, **group: Any) -> SaidMessage:
 @pytest.mark.parametrize("as4", [True, False])
 @pytest.mark.parametrize("path_id", [None, 7])
 def test_bytes_are_those_that_came(as4: bool, path_id: int | None) -> None:
-    bytes_of = BytesOf(Written())
+    encoder = MessageEncoder(Written())
     wire = announcement("10.0.0.0/8", 64500, 64501, as4=as4, path_id=path_id)
     ids = {} if path_id is None else {"path_id": path_id}
     one = update(wire, "64500 64501", **ids)
-    assert list(bytes_of.messages(one)) == [WireMessage(wire, as4, path_id is not None)]
+    assert list(encoder.messages(one)) == [WireMessage(wire, as4, path_id is not None)]
     empty = update(announcement("10.0.0.0/8", as4=as4, path_id=path_id), "", **ids)
-    [again] = bytes_of.messages(empty)
+    [again] = encoder.messages(empty)
     assert again.as4 == as4  # as the session's other messages
-    assert list(bytes_of.messages(said(kind="keepalive", wire=KEEPALIVE))) == [
+    assert list(encoder.messages(said(kind="keepalive", wire=KEEPALIVE))) == [
         WireMessage(KEEPALIVE, as4=True, add_path=False)
     ]
 
@@ -55,17 +55,17 @@ def test_bytes_that_no_subtype_of_mrt_describes_are_made_anew() -> None:
     """Its IPv4 routes have path identifiers, and its IPv6 routes have none."""
     both = update(b"\xff" * 18 + b"\2", "64500", path_id=1)
     both.document["announce"].append({**ROUTE, "family": "ipv6 unicast", "nlri": ["::/0"], "next_hop": "::1"})  # type: ignore[typeddict-item]
-    assert [one.add_path for one in BytesOf(Written()).messages(both)] == [True, False]
+    assert [one.add_path for one in MessageEncoder(Written()).messages(both)] == [True, False]
 
 
 def test_what_cannot_be_written_is_told() -> None:
     written = Written()
-    bytes_of = BytesOf(written)
+    encoder = MessageEncoder(written)
     links = {"family": "bgp-ls bgp-ls", "objects": [{"ls-nlri-type": "bgpls-node"}]}
-    assert list(bytes_of.messages(said(withdraw=[links]))) == []
-    assert list(bytes_of.messages(said(kind="packet", category="2"))) == []
+    assert list(encoder.messages(said(withdraw=[links]))) == []
+    assert list(encoder.messages(said(kind="packet", category="2"))) == []
     treated = said(attributes={"origin": "igp", "error": "treat-as-withdraw due to med"}, withdraw=[ROUTE])
-    assert len(list(bytes_of.messages(treated))) == 1
+    assert len(list(encoder.messages(treated))) == 1
     assert list(written.sentences()) == [
         "left out 1: routes of bgp-ls bgp-ls, as their bytes are not stored",
         "1 are written without what was malformed, as its bytes are not stored",
@@ -73,12 +73,12 @@ def test_what_cannot_be_written_is_told() -> None:
 
 
 def test_the_other_end_is_that_of_the_session_or_of_the_last_open() -> None:
-    bytes_of = BytesOf(Written())
+    encoder = MessageEncoder(Written())
     before = ahead(kind="keepalive")
-    assert bytes_of.local(before) == MrtPeer("0.0.0.0", 0)
+    assert encoder.local(before) == MrtPeer("0.0.0.0", 0)
     there = {"address": "192.0.2.254", "asn": 64999}
     opened = ahead(kind="open", local=there)
-    assert bytes_of.local(opened) == bytes_of.local(before) == bytes_of.local(said()) == MrtPeer(**there)  # type: ignore[arg-type]
+    assert encoder.local(opened) == encoder.local(before) == encoder.local(said()) == MrtPeer(**there)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["out", "out.gz", "out.bz2", "out.zst"])

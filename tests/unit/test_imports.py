@@ -9,14 +9,14 @@ from tests.support import ROOT
 
 ROOMS = [
     {"schemas"},
-    {"collector.errors", "collector.local"},
-    {"collector.patterns"},
+    {"collector.errors", "collector.local_server"},
+    {"collector.regex"},
     {
         "collector.children",
         "collector.files",
         "collector.instances",
         "collector.logs",
-        "collector.packed",
+        "collector.compression",
         "collector.retry",
         "collector.tasks",
         "collector.settings",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from collector.bgp.mrt import CutError
+from collector.compression import DamagedError, chunks
 from collector.errors import ReplayError
-from collector.packed import DamagedError, chunks
 
 _PCAP: Final = {
     b"\xd4\xc3\xb2\xa1": ("<", 1_000),

@@ -13,8 +13,8 @@ import typer
 
 from bgpledger import Archive, BgpledgerError
 from collector.cli import make_app, told
-from collector.cli.asked import Asked
-from collector.cli.elsewhere import ASKED_ELSEWHERE
+from collector.cli.command_client import ASKED_ELSEWHERE
+from collector.cli.query_command import Asked
 
 
 class ReadCommand:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from collector import local
+from collector import local_server
 from collector.errors import CollectorError
 
 ASKED_ELSEWHERE = frozenset(("history", "rib", "lookup", "diff", "search", "top", "peers"))
@@ -37,15 +37,15 @@ def answered(words: Sequence[str]) -> int | None:
     data_dir = _data_dir(words, os.environ)
     if data_dir is None or not (_takes_bytes(sys.stdout) and _takes_bytes(sys.stderr)):
         return None
-    server = local.find_server(data_dir)
+    server = local_server.find_server(data_dir)
     sent = server and _accepted(server, _command(words, data_dir))
     if not sent:
         return None
     with sent:
         for kind, content in _pieces(sent):
-            if kind == local.EXIT:
+            if kind == local_server.EXIT:
                 return int(content)
-            stream = sys.stdout if kind == local.OUT else sys.stderr
+            stream = sys.stdout if kind == local_server.OUT else sys.stderr
             stream.buffer.write(content)
             stream.flush()
     raise CollectorError("the collector's HTTP server ended in the middle of an answer", "see its log, and try again")
@@ -68,7 +68,7 @@ def _data_dir(words: Sequence[str], environ: Mapping[str, str]) -> str | None:
             command = command or word
     if command not in ASKED_ELSEWHERE:
         return None
-    return os.path.abspath(given or local.default_data_dir(environ))
+    return os.path.abspath(given or local_server.default_data_dir(environ))
 
 
 def _takes_bytes(stream: Any) -> bool:
@@ -93,7 +93,7 @@ def _command(words: Sequence[str], data_dir: str) -> dict[str, Any]:
     }
 
 
-def _accepted(server: local.Server, command: Mapping[str, Any]) -> BinaryIO | None:
+def _accepted(server: local_server.Server, command: Mapping[str, Any]) -> BinaryIO | None:
     """Send a command; the answer, without its head; None where the server does not take it."""
     import json
     import socket
@@ -101,7 +101,7 @@ def _accepted(server: local.Server, command: Mapping[str, Any]) -> BinaryIO | No
     body = json.dumps(command).encode()
     host = f"[{server.address}]" if ":" in server.address else server.address
     head = (
-        f"POST {local.PATH} HTTP/1.0\r\nHost: {host}:{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
+        f"POST {local_server.PATH} HTTP/1.0\r\nHost: {host}:{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     try:
@@ -120,6 +120,6 @@ def _accepted(server: local.Server, command: Mapping[str, Any]) -> BinaryIO | No
 def _pieces(sent: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """The pieces of an answer, up to where it ends or breaks off."""
     try:
-        yield from local.pieces(sent)
+        yield from local_server.pieces(sent)
     except (ConnectionError, ValueError):
         return

@@ -15,7 +15,7 @@ from collector.bgp.families import FAMILIES
 from collector.bgp.messages import UPDATE
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.open_messages import Abilities
-from collector.export.written import Written
+from collector.export.omissions import Written
 from collector.query.messages import SaidMessage, SessionChange
 from collector.sources.mrt.source import MRT
 from schemas.stored import name_of
@@ -47,7 +47,7 @@ class WireMessage(NamedTuple):
     """Its routes carry path identifiers (RFC 7911)."""
 
 
-class BytesOf:
+class MessageEncoder:
     """Gives the bytes of messages, which come in the order of time.
 
     Args:
