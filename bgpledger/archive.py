@@ -41,7 +41,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _asks(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive, P], Answers[T]]:
+def _method(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive, P], Answers[T]]:
     """A method that asks a question, with the question's own arguments and documentation."""
 
     def ask(archive: Archive, /, *args: P.args, **kwargs: P.kwargs) -> Answers[T]:
@@ -146,15 +146,15 @@ class Archive:
 
     # --- in the order of time ---------------------------------------------------------------------------------------
 
-    history = _asks(HistoryQuestion)
-    search = _asks(SearchQuestion)
-    messages = _asks(MessagesQuestion)
-    tail = _asks(TailQuestion)
-    follow = _asks(FollowQuestion)
-    missed = _asks(MissedQuestion)
-    sessions = _asks(SessionsQuestion)
-    gaps = _asks(GapsQuestion)
-    activity = _asks(ActivityQuestion)
+    history = _method(HistoryQuestion)
+    search = _method(SearchQuestion)
+    messages = _method(MessagesQuestion)
+    tail = _method(TailQuestion)
+    follow = _method(FollowQuestion)
+    missed = _method(MissedQuestion)
+    sessions = _method(SessionsQuestion)
+    gaps = _method(GapsQuestion)
+    activity = _method(ActivityQuestion)
 
     async def timeline(
         self, prefix: str, filters: Filter = EVERYTHING, *, until: Time = None, seconds: float = 1.0
@@ -177,10 +177,10 @@ class Archive:
 
     # --- routes as they stand ---------------------------------------------------------------------------------------
 
-    rib = _asks(RibQuestion)
-    rib_batches = _asks(RibBatchesQuestion)
-    table = _asks(TableQuestion)
-    diff = _asks(DiffQuestion)
+    rib = _method(RibQuestion)
+    rib_batches = _method(RibBatchesQuestion)
+    table = _method(TableQuestion)
+    diff = _method(DiffQuestion)
 
     def lookup(
         self, address: str, filters: Filter = EVERYTHING, *, at: Time = None, deadline: float | None = None
@@ -193,10 +193,10 @@ class Archive:
 
     # --- of all -----------------------------------------------------------------------------------------------------
 
-    top = _asks(TopQuestion)
-    peers = _asks(PeersQuestion)
-    intents = _asks(IntentsQuestion)
-    convergence = _asks(ConvergenceQuestion)
+    top = _method(TopQuestion)
+    peers = _method(PeersQuestion)
+    intents = _method(IntentsQuestion)
+    convergence = _method(ConvergenceQuestion)
 
     async def status(self) -> CollectorStatus:
         """How the collector on the data directory does, and its store."""

@@ -14,16 +14,16 @@ HEALTHY_SECONDS = 60.0
 """What ran for this long is started again after the first pause, however often it ended before."""
 
 
-def pauses(first: float, longest: float, *, spread: float = 0.0) -> Iterator[float]:
+def pauses(first: float, longest: float, *, jitter: float = 0.0) -> Iterator[float]:
     """Seconds to wait: each twice the one before, without end.
 
     Args:
         first: the first pause.
         longest: what they grow to.
-        spread: the part by which each is longer or shorter at random, so that many who wait do not act as one.
+        jitter: the part by which each is longer or shorter at random, so that many who wait do not act as one.
     """
     while True:
-        yield first * random.uniform(1 - spread, 1 + spread)  # noqa: S311  # not a secret
+        yield first * random.uniform(1 - jitter, 1 + jitter)  # noqa: S311  # not a secret
         first = min(first * 2, longest)
 
 

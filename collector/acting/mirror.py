@@ -49,7 +49,7 @@ class Mirror:
 
     async def run(self, store: Store) -> None:
         """Write until cancelled; while the store is away, try again and again."""
-        waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.2), False
+        waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2), False
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -64,7 +64,7 @@ class Mirror:
             else:
                 if is_away:
                     _log.info("the store has all intents again")
-                waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.2), False
+                waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2), False
 
     async def _write(self, store: Store) -> None:
         if not self._is_prepared:

@@ -298,7 +298,7 @@ class Archiver:
         Raises:
             _StoppedWhileAwayError: told to stop while it cannot.
         """
-        waits = pauses(FIRST_PAUSE, LONGEST_PAUSE, spread=0.2)
+        waits = pauses(FIRST_PAUSE, LONGEST_PAUSE, jitter=0.2)
         while True:
             try:
                 result = await attempt()

@@ -42,7 +42,7 @@ class Upkeep:
     async def run(self) -> None:
         """Do it, and try again until it is done; what the database does not let us do is said, and done without."""
         last = ""
-        for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.2):
+        for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2):
             try:
                 await self._store.prepare()
                 lacks = await self._store.maintain(self._retention, self._told)

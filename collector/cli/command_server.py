@@ -14,7 +14,7 @@ import typer
 from bgpledger import Archive, BgpledgerError
 from collector.cli import make_app, told
 from collector.cli.command_client import ASKED_ELSEWHERE
-from collector.cli.query_command import Asked
+from collector.cli.query_command import QueryCommand
 
 
 class ReadCommand:
@@ -24,7 +24,7 @@ class ReadCommand:
         asked: what it asks.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: QueryCommand) -> None:
         self._asked = asked
 
     async def answer(self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]]) -> int:
@@ -61,7 +61,7 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
             asked = _commands(command)(args=list(words), standalone_mode=False)
     except (BgpledgerError, typer.TyperException):
         return None
-    if not isinstance(asked, Asked) or asked.where.names_a_store:
+    if not isinstance(asked, QueryCommand) or asked.where.names_a_store:
         return None
     named = asked.where.named_data_dir
     if named is not None and directory / named != data_dir:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from collector.cli.options import FormatOfAnswers, that_asks
+from collector.cli.options import FormatOfAnswers, query_command
 
 
-@that_asks
+@query_command
 def command(
     where: Any,
     intent: Annotated[str, typer.Argument(help="The id of an intent, as `intents` shows it.", metavar="ID")],
@@ -20,10 +20,10 @@ def command(
     Includes all peers in this archive, also those of other collectors.
     """
     from bgpledger.questions.summaries import ConvergenceQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from schemas.query import PeerConvergence
 
-    return Asked(
+    return QueryCommand(
         *(where, ConvergenceQuestion(intent), PeerConvergence, form),
         none=lambda: "no peer has announced its prefix since it was ordered",
     )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfAnswers, Limit, that_asks
+from collector.cli.options import FormatOfAnswers, Limit, query_command
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
 
 
-@that_asks
-@partial(with_filters, standing=True)
+@query_command
+@partial(with_filters, of_routes=True)
 def command(
     earlier: Annotated[str, typer.Argument(metavar="T1", help="A time.")],
     later: Annotated[str, typer.Argument(metavar="T2", help="A later one.")],
@@ -31,11 +31,11 @@ def command(
     matches a filter if the route matches it at either time; a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.routes import DiffQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from schemas.query import RouteChange
 
     question = DiffQuestion(earlier, later, prefix, filters, limit=limit)
-    return Asked(
+    return QueryCommand(
         *(where, question, RouteChange, form),
         none=lambda: f"no route {_asked_for(question.prefix, filters)}changed between these times",
         counts="entries read",

@@ -16,7 +16,7 @@ from collector.errors import ExportError, UsageError
 if TYPE_CHECKING:
     from bgpledger import Archive
     from collector.cli.progress import ProgressLine
-    from collector.export.omissions import Written
+    from collector.export.summary import ExportSummary
     from collector.query.filters import Filter
 
 
@@ -58,7 +58,7 @@ def command(
     collect_rarely()
     began = time.monotonic()
 
-    async def ask_and_write(shown: ProgressLine) -> Written:
+    async def ask_and_write(shown: ProgressLine) -> ExportSummary:
         async with Archive.found(settings, say=say) as archive:
             if table:
                 return await _table(archive, filters, at, output, shown)
@@ -93,7 +93,7 @@ def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> N
 
 async def _messages(
     archive: Archive, filters: Filter, form: ExportFormat, output: str, shown: ProgressLine, *, everything: bool
-) -> Written:
+) -> ExportSummary:
     asking = partial(archive.messages, filters, everything=everything, progress=shown.reach)
     if form == "parquet":
         from collector.export.parquet import ParquetWriter
@@ -114,7 +114,7 @@ async def _messages(
             return _something(await CaptureWriter(stream).write(said))
 
 
-async def _table(archive: Archive, filters: Filter, at: str | None, output: str, shown: ProgressLine) -> Written:
+async def _table(archive: Archive, filters: Filter, at: str | None, output: str, shown: ProgressLine) -> ExportSummary:
     from datetime import UTC, datetime
 
     from collector.export.files import writing
@@ -137,7 +137,7 @@ def _path(output: str) -> Path | None:
     return None if output == "-" else Path(output)
 
 
-def _something(written: Written) -> Written:
+def _something(written: ExportSummary) -> ExportSummary:
     """What was written, if anything was: an empty file is none.
 
     Raises:
@@ -152,6 +152,6 @@ def _something(written: Written) -> Written:
     return written
 
 
-def _tell(written: Written) -> None:
+def _tell(written: ExportSummary) -> None:
     for sentence in written.sentences():
         sys.stderr.write(f"  {sentence}\n")

@@ -48,7 +48,7 @@ _OF_ENTRIES = (*_TIMES, "elem")
 
 
 def with_filters(
-    command: Callable[..., Any], *, times: bool = True, standing: bool = False, prefixes: bool = False
+    command: Callable[..., Any], *, times: bool = True, of_routes: bool = False, prefixes: bool = False
 ) -> Callable[..., Any]:
     """Give a command every filter as an option; it gets them as one `Filter`, `filters`.
 
@@ -57,10 +57,10 @@ def with_filters(
     Args:
         command: what it wraps; takes `filters`.
         times: those of time as well.
-        standing: only those that a route has which stands: none of times, none of kinds of entries.
+        of_routes: only those that a route has which stands: none of times, none of kinds of entries.
         prefixes: that of the prefix as well, for who does not ask about one.
     """
-    left_out = _OF_ENTRIES if standing else () if times else _TIMES
+    left_out = _OF_ENTRIES if of_routes else () if times else _TIMES
     annotations = {name: Annotated[_Text, option] for name, option in _OPTIONS.items() if name not in left_out}
     if prefixes:
         annotations = {**_PREFIXES, **annotations}

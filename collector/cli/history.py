@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, Limit, that_asks
+from collector.cli.options import FormatOfEntries, Limit, query_command
 
 if TYPE_CHECKING:
     from collector.query.filters import Filter
 
 
-@that_asks
+@query_command
 @with_filters
 def command(
     prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
@@ -31,11 +31,11 @@ def command(
     filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.entries import HistoryQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from schemas.query import HistoryEntry
 
     question = HistoryQuestion(prefix, filters, with_ours=with_ours, limit=limit)
-    return Asked(
+    return QueryCommand(
         *(where, question, HistoryEntry, form),
         none=lambda: f"nothing {_is_known_of(question.prefix, filters)}",
     )

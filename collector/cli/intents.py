@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from collector.cli.options import FormatOfAnswers, that_asks
+from collector.cli.options import FormatOfAnswers, query_command
 
 
-@that_asks
+@query_command
 def command(
     where: Any,
     prefix: Annotated[str | None, typer.Argument(help="Only this prefix.")] = None,
@@ -21,10 +21,10 @@ def command(
 ) -> Any:
     """Show what we announce, to whom, who ordered it and why, newest last."""
     from bgpledger.questions.summaries import IntentsQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from schemas.intents import Intent
 
-    return Asked(
+    return QueryCommand(
         *(where, IntentsQuestion(prefix, at=at, ended=ended), Intent, form),
         none=lambda: "nothing is announced" if at is None else "nothing was announced then",
     )

@@ -134,7 +134,7 @@ class Where(NamedTuple):
         return self.data_dir or self.ctx.obj["data_dir"]
 
 
-def that_asks(command: Callable[..., Any]) -> Callable[..., Any]:
+def query_command(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say where data and store are; it gets them as `where`, and asks nothing itself.
 
     Args:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.cli.options import FormatOfAnswers, that_asks
+from collector.cli.options import FormatOfAnswers, query_command
 
 
-@that_asks
+@query_command
 def command(where: Any, form: FormatOfAnswers = "table") -> Any:
     """Show each peer: its state and since when, its last keepalive, updates and routes, and why it is not up."""
     from bgpledger.questions.summaries import PeersQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from schemas.status import PeerStatus
 
-    return Asked(
+    return QueryCommand(
         *(where, PeersQuestion(), PeerStatus, form),
         none=lambda: "no peer is configured, and none has ever had a session",
     )

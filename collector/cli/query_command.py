@@ -26,8 +26,8 @@ async def _go_on() -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question, and what is made of its answers."""
+class QueryCommand:
+    """A command that queries the archive, as it was parsed: the query, and how its answers are written."""
 
     where: Where
     """What is asked."""

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, LessSpecific, Limit, MoreSpecific, Where, prefix_match, that_asks
+from collector.cli.options import FormatOfEntries, LessSpecific, Limit, MoreSpecific, Where, prefix_match, query_command
 from collector.present.names import EntryFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bgpledger.questions.routes import RibBatchesQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
 
 At = Annotated[str | None, typer.Option(help="At this time; without it, now.", metavar="T")]
 
 
-@that_asks
-@partial(with_filters, standing=True)
+@query_command
+@partial(with_filters, of_routes=True)
 def rib_command(
     filters: Any,
     where: Any,
@@ -43,8 +43,8 @@ def rib_command(
     return _asked(where, RibBatchesQuestion(prefix, filters, match=match, at=at, limit=limit), form)
 
 
-@that_asks
-@partial(with_filters, standing=True)
+@query_command
+@partial(with_filters, of_routes=True)
 def lookup_command(
     address: Annotated[str, typer.Argument(help="An address, or a prefix.")],
     filters: Any,
@@ -62,13 +62,13 @@ def lookup_command(
     return _asked(where, RibBatchesQuestion(address, filters, match="longest", at=at, limit=limit), form)
 
 
-def _asked(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> Asked:
-    from collector.cli.query_command import Asked
+def _asked(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> QueryCommand:
+    from collector.cli.query_command import QueryCommand
     from schemas.query import Route
 
     hidden: list[str] = []
     question.on_hidden = hidden.append
-    return Asked(
+    return QueryCommand(
         *(where, question, Route, form),
         none=lambda: _why_none(question, hidden),
         at=question.moment,

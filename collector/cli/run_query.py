@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from collector.present.names import Format
 
 _FLUSH_SECONDS = 0.1
@@ -19,7 +19,7 @@ _COLLECT_EVERY = 50_000
 """Objects more than before."""
 
 
-def answer(asked: Asked) -> None:
+def answer(asked: QueryCommand) -> None:
     """Ask the archive, and write the answers to stdout as they come; what is to be said of them goes to stderr."""
     from bgpledger.archive import Archive
 

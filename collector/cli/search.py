@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, Limit, that_asks
+from collector.cli.options import FormatOfEntries, Limit, query_command
 
 
-@that_asks
+@query_command
 @partial(with_filters, prefixes=True)
 def command(
     filters: Any,
@@ -29,10 +29,10 @@ def command(
     excludes.
     """
     from bgpledger.questions.entries import SearchQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from collector.present.formats import WITHOUT_WITHDRAWN_ROUTES
     from schemas.query import FoundEntry
 
     complete = form not in WITHOUT_WITHDRAWN_ROUTES
     question = SearchQuestion(filters, everything=everything, complete=complete, limit=limit)
-    return Asked(where, question, FoundEntry, form, none=lambda: "nothing that is known passes these filters")
+    return QueryCommand(where, question, FoundEntry, form, none=lambda: "nothing that is known passes these filters")

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfEntries, Limit, that_asks
+from collector.cli.options import FormatOfEntries, Limit, query_command
 
 
-@that_asks
+@query_command
 @partial(with_filters, times=False, prefixes=True)
 def command(
     filters: Any,
@@ -31,13 +31,13 @@ def command(
         from dataclasses import replace
 
         from bgpledger.questions.entries import TailQuestion
-        from collector.cli.query_command import Asked
+        from collector.cli.query_command import QueryCommand
         from collector.cli.run_query import answer
         from collector.query.arguments import parse_time
         from schemas.query import LiveEntry
 
         wanted = replace(filters, start=parse_time(since))
-        answer(Asked(where, TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads), LiveEntry, form))
+        answer(QueryCommand(where, TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads), LiveEntry, form))
 
 
 def _stop_when_nobody_reads() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from collector.cli.filters import with_filters
-from collector.cli.options import FormatOfAnswers, that_asks
+from collector.cli.options import FormatOfAnswers, query_command
 
 
 class _What(StrEnum):
@@ -27,7 +27,7 @@ class _By(StrEnum):
     MALFORMED = "malformed"
 
 
-@that_asks
+@query_command
 @partial(with_filters, prefixes=True)
 def command(
     what: Annotated[_What, typer.Argument(help="What to count.")],
@@ -44,12 +44,12 @@ def command(
     archive is read. In a filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.summaries import TopQuestion
-    from collector.cli.query_command import Asked
+    from collector.cli.query_command import QueryCommand
     from schemas.query import TopEntry
 
     order: Any = by.replace("-", "_")
     question = TopQuestion(what.value, order, filters, limit=limit)
-    return Asked(
+    return QueryCommand(
         *(where, question, TopEntry, form),
         none=lambda: "nothing that is known passes these filters",
         reads_first=True,

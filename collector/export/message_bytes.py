@@ -15,7 +15,7 @@ from collector.bgp.families import FAMILIES
 from collector.bgp.messages import UPDATE
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.open_messages import Abilities
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.query.messages import SaidMessage, SessionChange
 from collector.sources.mrt.source import MRT
 from schemas.stored import name_of
@@ -54,7 +54,7 @@ class MessageEncoder:
         written: is told what cannot be written.
     """
 
-    def __init__(self, written: Written) -> None:
+    def __init__(self, written: ExportSummary) -> None:
         self._written = written
         self._as4: dict[ObjectId | str, bool] = {}
         """Of sessions whose messages are kept; not told by their messages alone."""

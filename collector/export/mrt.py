@@ -8,16 +8,16 @@ from typing import IO, Any, Final
 from collector.bgp.mrt import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
 from collector.export.message_bytes import OURS, MessageEncoder, was_heard
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.query.messages import SaidMessage, SessionChange
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConfirm": 5, "Established": 6}
 
 
-async def write_updates(said: AsyncIterator[SaidMessage | SessionChange], stream: IO[bytes]) -> Written:
+async def write_updates(said: AsyncIterator[SaidMessage | SessionChange], stream: IO[bytes]) -> ExportSummary:
     """Write what peers said, and their sessions."""
-    written = Written()
+    written = ExportSummary()
     encoder = MessageEncoder(written)
     async for one in said:
         records = _messages(one, encoder) if isinstance(one, SaidMessage) else _states(one)

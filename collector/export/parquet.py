@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from collector.errors import ExportError
 from collector.export.files import not_written
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.files import replacing
 from collector.query.messages import SaidMessage, SessionChange
 from schemas.attributes import origins, parse_as_path
@@ -231,13 +231,13 @@ class ParquetWriter:
         self._day: date | None = None
         self._unseen = 0
 
-    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> Written:
+    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> ExportSummary:
         """Write what peers said, and their sessions, which come in the order of time.
 
         Raises:
             ExportError: a file cannot be written.
         """
-        written = Written()
+        written = ExportSummary()
         try:
             async for one in said:
                 for rows in rows_of(one):

@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from collector.bgp.encode import encode_message
 from collector.bgp.mrt import MrtPeer
 from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, was_heard
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.export.tcp import TcpConnection
 from collector.query.messages import SaidMessage, SessionChange
 from schemas.stored import name_of
@@ -54,12 +54,12 @@ class CaptureWriter:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._written = Written()
+        self._written = ExportSummary()
         self._encoder = MessageEncoder(self._written)
         self._flows: dict[str, _Flow] = {}
         self._ports: dict[tuple[str, str], int] = {}
 
-    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> Written:
+    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> ExportSummary:
         """Write what peers said; the ends of their sessions are those of their connections."""
         async for one in said:
             frames = self._messages(one) if isinstance(one, SaidMessage) else self._end(one)

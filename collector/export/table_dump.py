@@ -13,7 +13,7 @@ from collector.bgp.encode_routes import UnwritableError, is_classic, next_hop_by
 from collector.bgp.families import Family, family_number
 from collector.bgp.mrt_records import IndexedPeer, TableEntry, index_record, rib_record
 from collector.errors import ExportError
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.query.peer_ribs import PeerRib
 from collector.query.table import PrefixRoutes
 from collector.rib.routes import RouteKey
@@ -45,7 +45,7 @@ class TableWriter:
         self._peers: list[IndexedPeer] = []
         self._view = ""
         self._kinds: dict[tuple[str, bytes], _Kind] = {}
-        self._written = Written()
+        self._written = ExportSummary()
         self._sequence = 0
 
     def set_peers(self, ribs: Sequence[PeerRib]) -> None:
@@ -62,7 +62,7 @@ class TableWriter:
         collectors = {one.session["collector"] for one in ribs}
         self._view = collectors.pop() if len(collectors) == 1 else ""
 
-    async def write(self, prefixes: AsyncIterator[PrefixRoutes]) -> Written:
+    async def write(self, prefixes: AsyncIterator[PrefixRoutes]) -> ExportSummary:
         """Write the index of the peers, and all routes."""
         async for routes in prefixes:
             if not self._written.records:

@@ -18,7 +18,7 @@ from collector.bgp import mrt
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
 from collector.dumps.importer import DumpImporter
 from collector.export.mrt import write_updates
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.export.table_dump import TableWriter
 from collector.query.arguments import parse_filter
 from collector.query.messages import SaidMessage, messages
@@ -66,7 +66,7 @@ async def imported(store: Store, path: Path, *records: bytes, collector: str = "
     await Importer(store, source=MRT, collector=collector, selection=Selection()).take(path)
 
 
-async def written(store: Store, **texts: str) -> tuple[bytes, Written]:
+async def written(store: Store, **texts: str) -> tuple[bytes, ExportSummary]:
     stream = io.BytesIO()
     told = await write_updates(messages(store, parse_filter(texts)), stream)
     return stream.getvalue(), told
@@ -140,7 +140,7 @@ async def test_messages_beside_updates_are_left_out_where_routes_are_asked_for(t
     assert record.data == several("192.0.2.0/24")
 
 
-async def dumped(store: Store, **texts: str) -> tuple[bytes, Written]:
+async def dumped(store: Store, **texts: str) -> tuple[bytes, ExportSummary]:
     stream = io.BytesIO()
     at = datetime.fromtimestamp(T + 2.5, UTC)
     writer = TableWriter(at, stream)

@@ -1,4 +1,4 @@
-"""What the ledger asks of a store, the same of every server and driver."""
+"""What the archive needs from a store, the same of every server and driver."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -11,7 +11,7 @@ from collector.bgp.mrt import MrtPeer
 from collector.errors import ExportError
 from collector.export.files import writing
 from collector.export.message_bytes import MessageEncoder, WireMessage
-from collector.export.omissions import Written
+from collector.export.summary import ExportSummary
 from collector.query.messages import SaidMessage
 from tests.mrt_builder import announcement
 
@@ -38,7 +38,7 @@ def update(wire: bytes, path: str, **group: Any) -> SaidMessage:
 @pytest.mark.parametrize("as4", [True, False])
 @pytest.mark.parametrize("path_id", [None, 7])
 def test_bytes_are_those_that_came(as4: bool, path_id: int | None) -> None:
-    encoder = MessageEncoder(Written())
+    encoder = MessageEncoder(ExportSummary())
     wire = announcement("10.0.0.0/8", 64500, 64501, as4=as4, path_id=path_id)
     ids = {} if path_id is None else {"path_id": path_id}
     one = update(wire, "64500 64501", **ids)
@@ -55,11 +55,11 @@ def test_bytes_that_no_subtype_of_mrt_describes_are_made_anew() -> None:
     """Its IPv4 routes have path identifiers, and its IPv6 routes have none."""
     both = update(b"\xff" * 18 + b"\2", "64500", path_id=1)
     both.document["announce"].append({**ROUTE, "family": "ipv6 unicast", "nlri": ["::/0"], "next_hop": "::1"})  # type: ignore[typeddict-item]
-    assert [one.add_path for one in MessageEncoder(Written()).messages(both)] == [True, False]
+    assert [one.add_path for one in MessageEncoder(ExportSummary()).messages(both)] == [True, False]
 
 
 def test_what_cannot_be_written_is_told() -> None:
-    written = Written()
+    written = ExportSummary()
     encoder = MessageEncoder(written)
     links = {"family": "bgp-ls bgp-ls", "objects": [{"ls-nlri-type": "bgpls-node"}]}
     assert list(encoder.messages(said(withdraw=[links]))) == []
@@ -73,7 +73,7 @@ def test_what_cannot_be_written_is_told() -> None:
 
 
 def test_the_other_end_is_that_of_the_session_or_of_the_last_open() -> None:
-    encoder = MessageEncoder(Written())
+    encoder = MessageEncoder(ExportSummary())
     before = ahead(kind="keepalive")
     assert encoder.local(before) == MrtPeer("0.0.0.0", 0)
     there = {"address": "192.0.2.254", "asn": 64999}

@@ -46,26 +46,26 @@ def test_peers_of_a_part_stand_in_their_order() -> None:
 
 
 def test_who_is_known_stays() -> None:
-    spread = Placement(2)
-    assert places(spread.part(settings(1, 2, 3))) == [["1", "3"], ["2"]]
-    assert places(spread.part(settings(3, 2, 4, 1))) == [["1", "3"], ["2", "4"]]
-    assert places(spread.part(settings(3, 5))) == [["3"], ["5"]], "what is gone does not count"
-    assert places(spread.part(settings(2, 4, 1))) == [["1"], ["2", "4"]], "ExaBGP may go on listening there"
+    placement = Placement(2)
+    assert places(placement.part(settings(1, 2, 3))) == [["1", "3"], ["2"]]
+    assert places(placement.part(settings(3, 2, 4, 1))) == [["1", "3"], ["2", "4"]]
+    assert places(placement.part(settings(3, 5))) == [["3"], ["5"]], "what is gone does not count"
+    assert places(placement.part(settings(2, 4, 1))) == [["1"], ["2", "4"]], "ExaBGP may go on listening there"
 
 
 def test_another_port_is_another_place() -> None:
-    spread = Placement(2)
-    assert places(spread.part(settings(1, 2))) == [["1"], ["2"]]
-    assert places(spread.part(settings(2, 1, listen="127.0.0.1:1791"))) == [["2"], ["1"]]
+    placement = Placement(2)
+    assert places(placement.part(settings(1, 2))) == [["1"], ["2"]]
+    assert places(placement.part(settings(2, 1, listen="127.0.0.1:1791"))) == [["2"], ["1"]]
 
 
 @given(st.lists(st.lists(st.integers(1, 9), max_size=20), min_size=1, max_size=4), st.integers(1, 5))
 def test_every_peer_has_one_process_and_every_place_too(reloads: list[list[int]], processes: int) -> None:
-    spread = Placement(processes)
+    placement = Placement(processes)
     before: dict[tuple[str, int], int] = {}
     for locals_ in reloads:
         ours = settings(*locals_)
-        parts = spread.part(ours)
+        parts = placement.part(ours)
         assert sorted(peer.address for part in parts for peer in part.peers) == sorted(
             peer.address for peer in ours.peers
         )

@@ -15,7 +15,7 @@ def test_pauses_double_up_to_the_longest() -> None:
 
 
 def test_spread_pauses_differ_and_grow_no_longer() -> None:
-    drawn = list(islice(pauses(1, 8, spread=0.2), 50))
+    drawn = list(islice(pauses(1, 8, jitter=0.2), 50))
     assert len(set(drawn)) == 50
     assert 0.8 <= drawn[0] <= 1.2
     assert all(6.4 <= pause <= 9.6 for pause in drawn[3:])

@@ -142,7 +142,7 @@ class BmpReceiver:
     async def _call(self, place: str, stopping: asyncio.Event) -> None:
         """Connect to a router that waits for us, again and again."""
         address, port = split_endpoint(place)
-        waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.1)
+        waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
         said = ""
         while True:
             try:
@@ -152,7 +152,7 @@ class BmpReceiver:
                     log.warning("%s cannot be connected to: %s; trying again until it can", place, why)
                     said = why
             else:
-                said, waits = "", pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.1)
+                said, waits = "", pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
                 await router.left.wait()
             await sleep(next(waits), unless=stopping)
 

@@ -17,7 +17,7 @@ class Notices:
     """Looks, and makes the lines that tell of it.
 
     Args:
-        exabgp: what `markers.exabgp` gave.
+        exabgp: what `receiver_events.exabgp` gave.
         reloads: the file of `collector.sources.exabgp.reloads`.
     """
 

@@ -57,7 +57,7 @@ class RisLiveReceiver:
     async def run(self, stopping: asyncio.Event) -> None:
         """Listen until an event is set; connect again, after pauses that grow, whenever the connection ends."""
         loop = asyncio.get_running_loop()
-        waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.1)
+        waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
         listening: asyncio.Task[str] | None = None
         stopped = asyncio.create_task(stopping.wait())
         telling = asyncio.create_task(self._keep_telling())
@@ -69,7 +69,7 @@ class RisLiveReceiver:
                 break
             self._is_connected(connected=False)
             if loop.time() - began > HEALTHY_SECONDS:
-                waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, spread=0.1)
+                waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
             pause = next(waits)
             log.warning("%s: %s; connecting again in %.0f s", self._settings.url, listening.result(), pause)
             await sleep(pause, unless=stopping)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 
-class Written:
-    """What became of an export."""
+class ExportSummary:
+    """What an export wrote, and what it had to leave out."""
 
     def __init__(self) -> None:
         self.records = 0
