@@ -1,4 +1,4 @@
-"""What a question gives: answers one by one, what is to be said of them, and where to go on."""
+"""The answers to a query: one by one, with notes, and the cursor from which the next query continues."""
 
 from __future__ import annotations
 

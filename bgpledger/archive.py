@@ -1,4 +1,4 @@
-"""The archive as a Python object. Each question imports what it needs: a command line must not wait for the others."""
+"""The archive as a Python object. Each query imports only what it needs, so that the command line starts fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a question goes on: tokens that are opaque to who keeps them, as `after` of the very same question."""
+"""Cursors: opaque tokens that say where a query continues, passed as `after` of the same query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other processes: those that must not outlive us, and whether one lives."""
+"""Child processes: ending them with the collector, and finding out whether a process is alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own commands, each kept up as a process of its own: it can fall over, or be replaced, alone."""
+"""Our own commands as child processes, each restarted when it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that may be packed with gzip, bzip2, xz or zstd, as their first bytes tell, whatever their names are."""
+"""Reads files that may be compressed with gzip, bzip2, xz or zstd, recognised by their first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins the stages: starts the store, the archivers, the acting process, the HTTP server, the receivers, and ExaBGP.
+"""`bgpledger run`: starts the store, the archivers, the acting process, the HTTP server, the receivers, and ExaBGP.
 
 On the way down ExaBGP goes first (its receiver drains the pipe into the spool), other receivers, the HTTP server and
 the acting process next, then the archivers (they store what the spools hold), the store last. Whatever is killed on the

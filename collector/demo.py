@@ -1,4 +1,4 @@
-"""The main job in a minute: a collector of its own, routers that play a recorded feed, and what came of it."""
+"""The demonstration: a collector of its own, routers that play a recorded feed, and the resulting archive."""
 
 from __future__ import annotations
 

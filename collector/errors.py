@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a user: what happened, and what to do about it.
+"""All errors that users see: the cause, and the cure.
 
 The root of all errors that this program raises on purpose. The command line prints `error: CAUSE` and
 `cure: CURE` on stderr and exits with `exit_status`; nothing else turns an exception into an exit.

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: whoever reads one, also after a crash, finds what was there before or all of it.
+"""Files that are replaced atomically: a reader, even after a crash, finds the old content or all of the new.
 
 As every file of ours, they are for their owner's eyes only.
 """

@@ -1,4 +1,4 @@
-"""Instances: one receiver of one source, and its spool; a collector may have several of each source.
+"""Instances: one receiver of one source, and its spool; there may be several for each source.
 
 The first instance has the names that a collector with a single one uses, and the others add their number to them.
 Those of sources beside ExaBGP add their source ahead of it: `spool`, `spool-1`, `spool-bmp`, `spool-bmp-1`.

@@ -1,4 +1,4 @@
-"""How commands find the HTTP server of this user's running collector, and how both speak with each other.
+"""How commands find the HTTP server of this user's running collector, and the protocol between them.
 
 A command is answered there in a fraction of the time that its own imports take, so nothing is imported here but what
 is light. The server says where it is in a file for its owner's eyes only, with a token that is made anew at each of its

@@ -1,4 +1,4 @@
-"""One log for all that runs: lines on stderr, which a terminal, journald or a container keeps."""
+"""One log for all processes: lines on stderr, which a terminal, journald or a container keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions that people write, on RE2: its time grows with the text alone, whatever the expression (no backtracking).
+"""Users' regular expressions, on RE2: matching time grows only with the text (no backtracking).
 
 RE2 reads what Python's `re` reads, but for what needs backtracking. A match costs some 2 us, ten times as much as
 Python's, so the callers remember what matched.

@@ -1,4 +1,4 @@
-"""Tasks that are ended, or cancelled."""
+"""Ends asyncio tasks."""
 
 from __future__ import annotations
 

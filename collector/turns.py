@@ -1,4 +1,4 @@
-"""Taking turns: work that never waits, because what it reads has come already, would keep the event loop to itself."""
+"""Yields to the event loop from work that never waits, because its input is already there."""
 
 from __future__ import annotations
 

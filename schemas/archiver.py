@@ -1,4 +1,4 @@
-"""What an archiver says of itself while it runs: `archiver.json`, `archiver-1.json`, ..."""
+"""The state that a running archiver writes to `archiver.json`, `archiver-1.json`, ..."""
 
 from __future__ import annotations
 

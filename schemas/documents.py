@@ -1,4 +1,4 @@
-"""The documents of the MongoDB collections, for people in the Mongo shell as much as for us.
+"""The documents of the MongoDB collections, readable in the Mongo shell.
 
 Every document carries `v`, the version of its shape, so that a later version can migrate it. A document's key is
 an ObjectId made of what the line says and where it stands: writing it twice is writing it once.

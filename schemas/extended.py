@@ -1,4 +1,4 @@
-"""Extended communities in words, as IANA's registry names their types, without spaces: `link-bandwidth:64500:1Gbps`."""
+"""Extended communities as text, named as in IANA's registry, without spaces: `link-bandwidth:64500:1Gbps`."""
 
 from __future__ import annotations
 

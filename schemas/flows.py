@@ -1,4 +1,4 @@
-"""Flow specifications (RFC 8955, for IPv6 RFC 8956): which packets, and what routers are asked to do with them."""
+"""Flow specifications (RFC 8955, for IPv6 RFC 8956): which packets, and what to do with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells the routes of a family that are no prefixes apart: the part of the NLRI that is a route's key.
+"""The key of routes that are not prefixes: the part of the NLRI that identifies the route.
 
 A route replaces, and a withdrawal ends, the one with the same key; labels, ESIs and next hops that are printed beside
 it are no part of it. All who compare routes ask here.

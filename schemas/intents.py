@@ -1,4 +1,4 @@
-"""What this collector is to announce, who ordered it and why, and what has become of it.
+"""Intents: what this collector is to announce, who ordered it and why, and its states.
 
 An `Order` or a `Withdrawal` is what somebody wants; each route of an order becomes an `Intent`, which is remembered for
 ever. Nothing that a person writes reaches ExaBGP but through these models.

@@ -1,4 +1,4 @@
-"""The keys of documents: an ObjectId made of what a line says and where it stands; two of one line are the same."""
+"""The keys of documents: ObjectIds derived from a line's time and number, so that a line cannot be stored twice."""
 
 from __future__ import annotations
 

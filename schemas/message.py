@@ -1,4 +1,4 @@
-"""What a router, or ExaBGP on its behalf, has said: one tagged union, `Message`, told apart by `kind`."""
+"""Messages from routers, or from ExaBGP on their behalf: one tagged union, `Message`, distinguished by `kind`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of prefixes, as filters name them: RFC 2622's operators, or `ge` and `le` as routers write them."""
+"""Sets of prefixes in filters: RFC 2622's operators, or `ge` and `le` as routers write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers about routes, and what `--format jsonl` prints of them, key by key; `schemas.status` has the others."""
+"""Answers about routes, as `--format jsonl` prints them, key by key; `schemas.status` has the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small values of BGP: addresses, prefixes, AS numbers, times; and JSON values made fit for BSON."""
+"""The scalar values of BGP: addresses, prefixes, AS numbers, times; and JSON values converted for BSON."""
 
 from __future__ import annotations
 

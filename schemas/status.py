@@ -1,4 +1,4 @@
-"""Answers about peers, and about the collector itself: what `--format jsonl` prints, key by key."""
+"""Answers about peers and the collector itself, as `--format jsonl` prints them, key by key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the collections hold, as it is read: the shapes of `schemas.message` and `schemas.documents` as dictionaries.
+"""Documents as they are read: the shapes of `schemas.message` and `schemas.documents` as dictionaries.
 
 Whoever reads thousands a second takes them as they come, without a model for each; these types let mypy see a wrong
 field. A field that may be absent is `NotRequired`. A question for some fields alone (`Store.find(fields=...)`) gives a

@@ -1,1 +1,1 @@
-"""The questions: what each is asked with, checked before a store is looked for, and how it is answered."""
+"""The queries: their arguments, checked before a store is looked for, and how they are answered."""

@@ -1,4 +1,4 @@
-"""Questions whose answers come in the order of time: what peers said, and their sessions."""
+"""Queries whose answers come in order of time: messages and sessions."""
 
 from __future__ import annotations
 

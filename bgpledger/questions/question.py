@@ -1,4 +1,4 @@
-"""What all questions have in common."""
+"""What all queries have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about routes as they stand, or stood."""
+"""Queries for routes, now or at a past time."""
 
 from __future__ import annotations
 

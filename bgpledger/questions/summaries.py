@@ -1,4 +1,4 @@
-"""Questions about all of the archive at once."""
+"""Queries over the whole archive."""
 
 from __future__ import annotations
 

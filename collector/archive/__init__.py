@@ -1,1 +1,1 @@
-"""From spooled lines to documents: the archive and what is derived from it."""
+"""From spooled lines to documents."""

@@ -1,4 +1,4 @@
-"""The archiver: from spooled lines to durable documents, each exactly once.
+"""The archiver: turns spooled lines into durable documents, each exactly once.
 
 Three stages: one reads and decodes, one writes several batches at once, one takes them in their order. Once a second it
 writes down how the sessions stand behind the last one, and then acknowledges its lines: after a crash they are read

@@ -1,4 +1,4 @@
-"""Batches of documents on their way into the store: what it will never take becomes rejects."""
+"""Batches of documents written to the store; what it can never accept becomes rejects."""
 
 from __future__ import annotations
 

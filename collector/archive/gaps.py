@@ -1,4 +1,4 @@
-"""What a source told and we do not have, as documents: by the spool's own numbers, and by what the source says.
+"""Gaps: records that a source sent and we do not have, found by the spool's numbering and by the source's own.
 
 Here is what holds for all sources: records that a damaged spool lost, records that cannot be read, and sessions of
 which the begin was not heard. What else is lost its own `Continuity` finds.

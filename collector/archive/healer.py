@@ -1,4 +1,4 @@
-"""After a gap: asking the peer for its table again, so that what is known of it is whole once more."""
+"""After a gap: asks the peer for its whole table again, so that its routes are certain once more."""
 
 from __future__ import annotations
 

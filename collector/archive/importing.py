@@ -1,4 +1,4 @@
-"""Files of MRT records straight into the archive, each once, whatever ends an import or repeats it.
+"""Imports files of MRT records straight into the archive, each exactly once, even if an import is interrupted.
 
 A file is known by its bytes. It has a number of its own, which makes the keys of its records: read again they are the
 same. How far it has come, and how the sessions stood then, is written down in `meta` behind what is stored.

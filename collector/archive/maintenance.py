@@ -1,4 +1,4 @@
-"""Beside the archiving: what brings an old database into shape, which may take hours.
+"""Prepares and migrates the database next to archiving, which may take hours.
 
 Lines are stored meanwhile; the log and `status` say what is being done.
 """

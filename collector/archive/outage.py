@@ -1,4 +1,4 @@
-"""While the store is away: what the log and `status` say of it."""
+"""Outages of the store: what the log and `status` say about them."""
 
 from __future__ import annotations
 

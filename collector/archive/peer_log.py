@@ -1,4 +1,4 @@
-"""What the log says of peers that end their sessions or do not come up: once, when it changes, and now and then."""
+"""Log messages about peers whose sessions end or do not come up: once, on changes, and from time to time."""
 
 from __future__ import annotations
 

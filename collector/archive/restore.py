@@ -1,4 +1,4 @@
-"""Kept segments once more through the archiver: what a database lost, or what another one shall have."""
+"""Archives kept segments again: to restore what a database lost, or to fill another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents of sessions, brought up to date with as little writing as that takes."""
+"""Keeps the documents of sessions up to date, with as few writes as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which session each line belongs to: a small machine over the lines in their order.
+"""Which session each line belongs to: a state machine over the lines in order.
 
 Its state is part of each acknowledgement of the spool, so that reading lines again after a crash gives each of
 them the same session, and each session's document the same content.

@@ -1,4 +1,4 @@
-"""What a line says of itself, and what it adds to its session's sums."""
+"""What each line adds to the counts of its session."""
 
 from __future__ import annotations
 

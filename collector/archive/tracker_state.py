@@ -1,4 +1,4 @@
-"""What the session tracker remembers: how each peer stands, and the clock, as JSON can hold it over a restart."""
+"""The state of the session tracker, which is stored as JSON and survives a restart: each peer, and the clock."""
 
 from __future__ import annotations
 

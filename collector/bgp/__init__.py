@@ -1,1 +1,1 @@
-"""BGP and MRT as bytes."""
+"""Encodes and decodes BGP messages and MRT records."""

@@ -1,4 +1,4 @@
-"""What the two sides of a session agree on, of their OPENs: how the bytes of its messages are to be read."""
+"""What the two OPENs of a session negotiate, and therefore how its messages are encoded."""
 
 from __future__ import annotations
 

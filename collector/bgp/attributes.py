@@ -1,4 +1,4 @@
-"""Path attributes as bytes (RFC 4271 4.3, 5) -> as documents have them (`schemas.attributes.Attributes`).
+"""Decodes path attributes (RFC 4271 4.3, 5) to those of documents (`schemas.attributes.Attributes`).
 
 A fault in one attribute never loses the message: RFC 7606 says of each whether the attribute is dropped
 (attribute discard) or all routes of the message count as withdrawn (treat-as-withdraw).

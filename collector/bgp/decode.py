@@ -1,4 +1,4 @@
-"""A BGP message's bytes -> what documents have of it, whatever brought the bytes; the same that ExaBGP's JSON gives.
+"""Decodes BGP messages to what documents have of them, the same that ExaBGP's JSON gives.
 
 Pure: what cannot be read is a `BadMessageError` with its reason and its place.
 """

@@ -1,4 +1,4 @@
-"""What documents have of a BGP message -> its bytes: the other way of `collector.bgp.decode`.
+"""Encodes BGP messages from documents: the inverse of `collector.bgp.decode`.
 
 Where the bytes that came are stored (`wire`) nobody needs this. AS numbers are four bytes wide. What is stored in words
 alone cannot be written: it is left out and named, or the whole message is refused.

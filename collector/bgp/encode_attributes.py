@@ -1,4 +1,4 @@
-"""Path attributes, as documents have them -> bytes (RFC 4271 4.3, 5): the other way of `collector.bgp.attributes`."""
+"""Encodes path attributes from documents (RFC 4271 4.3, 5): the inverse of `collector.bgp.attributes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Capabilities of an OPEN, as documents have what ExaBGP prints of them -> bytes (RFC 5492)."""
+"""Encodes the capabilities of an OPEN from what documents have of ExaBGP's output (RFC 5492)."""
 
 from __future__ import annotations
 

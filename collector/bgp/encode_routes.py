@@ -1,4 +1,4 @@
-"""Groups of routes, as documents have them -> bytes: the other way of `collector.bgp.routes`."""
+"""Encodes groups of routes from documents: the inverse of `collector.bgp.routes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FlowSpec rules and route targets (RFC 8955, 8956, 4684), of which ExaBGP's words are stored -> their bytes.
+"""Encodes FlowSpec rules and route targets (RFC 8955, 8956, 4684) that are stored as ExaBGP's text.
 
 ExaBGP itself reads its words, as it does those of its configuration. What comes of that is read again: bytes that are
 not of the very same words are none.

@@ -1,4 +1,4 @@
-"""What ExaBGP's own decoder reads for us, as the library that it is: routes that are no prefixes, and rare attributes.
+"""Uses ExaBGP's own decoder as a library: for routes that are not prefixes, and for rare attributes.
 
 It gives what ExaBGP prints, so that a document is the same whichever way its message came. It is loaded when it is
 first needed, which takes a tenth of a second.

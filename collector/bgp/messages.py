@@ -1,4 +1,4 @@
-"""BGP messages as bytes (RFC 4271): their header, and the families of an UPDATE.
+"""The framing of BGP messages (RFC 4271): their header, and the families of an UPDATE.
 
 No I/O here; `speaker` sends and receives these bytes.
 """

@@ -1,4 +1,4 @@
-"""Reads an MRT file (RFC 6396, RFC 8050) as a stream: its records, and the BGP message in each with its exact bytes.
+"""Reads an MRT file (RFC 6396, RFC 8050) as a stream of records, each with the exact bytes of its BGP message.
 
 Only the framing is understood here: who sent a message, when, and in which encoding. What stands inside
 a message is another file's matter. Why no existing reader serves: docs/decisions/0001-mrt-reader.md.

@@ -1,4 +1,4 @@
-"""MRT records as bytes (RFC 6396, RFC 8050): the other way of `collector.bgp.mrt`."""
+"""Encodes MRT records (RFC 6396, RFC 8050): the inverse of `collector.bgp.mrt`."""
 
 from __future__ import annotations
 

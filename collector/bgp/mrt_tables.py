@@ -1,4 +1,4 @@
-"""Records of RIB dumps (RFC 6396 4.2 and 4.3, RFC 8050 4): whose routes they have, and each route's bytes.
+"""Decodes records of RIB dumps (RFC 6396 4.2 and 4.3, RFC 8050 4): their peers, and the bytes of each route.
 
 Pure: what cannot be read of a record is told beside what can.
 """

@@ -1,4 +1,4 @@
-"""NOTIFICATIONs (RFC 4271 4.5): their codes, and what they say in words."""
+"""NOTIFICATIONs (RFC 4271 4.5): their codes, and what these mean in words."""
 
 from __future__ import annotations
 

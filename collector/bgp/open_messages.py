@@ -1,4 +1,4 @@
-"""OPEN and its capabilities (RFC 4271 4.2, RFC 5492): what two speakers can agree on."""
+"""OPEN and its capabilities (RFC 4271 4.2, RFC 5492)."""
 
 from __future__ import annotations
 

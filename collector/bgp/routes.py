@@ -1,4 +1,4 @@
-"""Routes as bytes (NLRI and Withdrawn Routes, RFC 4271 4.3 and RFC 4760 5) -> groups, as documents have them.
+"""Decodes routes (NLRI and Withdrawn Routes, RFC 4271 4.3 and RFC 4760 5) to groups as documents have them.
 
 A group is what `schemas.message.Announced` is: routes of one family whose path identifier, route distinguisher and
 labels are the same.

@@ -1,4 +1,4 @@
-"""`bgpledger act`: announces and withdraws what is ordered; `run` starts it where there is an [announce]."""
+"""`bgpledger act`: announces and withdraws as ordered; `run` starts it if there is an [announce]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger announce` and `bgpledger withdraw`: what this collector tells its peers."""
+"""`bgpledger announce` and `bgpledger withdraw`: orders to announce and withdraw routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger archive`: the archiver by itself, for people who run their own ExaBGP."""
+"""`bgpledger archive`: the archiver alone, for people who run their own ExaBGP."""
 
 from __future__ import annotations
 

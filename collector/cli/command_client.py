@@ -1,4 +1,4 @@
-"""Have the HTTP server of a running collector answer a command: it has imported what takes most of a command's time.
+"""Lets the HTTP server of a running collector answer a command: it has imported what makes a command slow to start.
 
 It runs the very same code. Whatever is not plain is left to this process: another store than the collector's, words
 that cannot be read, a server that does not answer at once.

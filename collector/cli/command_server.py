@@ -1,4 +1,4 @@
-"""Commands of this user's other processes, read here: how an HTTP server answers them as they would by themselves."""
+"""Parses commands that this user's other processes send to the HTTP server, to answer them as they would themselves."""
 
 from __future__ import annotations
 

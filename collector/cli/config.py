@@ -1,4 +1,4 @@
-"""`bgpledger config`: what the collector is told, and what it tells ExaBGP."""
+"""`bgpledger config`: checks the configuration, and prints what is generated for ExaBGP."""
 
 from __future__ import annotations
 

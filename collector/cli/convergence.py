@@ -1,4 +1,4 @@
-"""`bgpledger convergence`: how long the world took to hear of what we announced, and to forget it."""
+"""`bgpledger convergence`: how long it took until peers announced, and withdrew, what we did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger db`: what can be done to the database as a whole."""
+"""`bgpledger db`: operations on the whole database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger demo`: the main job in a minute."""
+"""`bgpledger demo`: a demonstration in a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger diff`: what became of the routes between two times."""
+"""`bgpledger diff`: how routes changed between two times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger doctor`: what is missing or misconfigured here."""
+"""`bgpledger doctor`: checks the machine and the configuration."""
 
 from __future__ import annotations
 

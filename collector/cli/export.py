@@ -1,4 +1,4 @@
-"""`bgpledger export`: what is stored, as files of other programs' formats."""
+"""`bgpledger export`: writes stored messages and tables to files for other programs."""
 
 from __future__ import annotations
 

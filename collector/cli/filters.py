@@ -1,4 +1,4 @@
-"""The filters as options, the same for every command that asks; letters and long names are monocle's."""
+"""The filters as options, the same for every command that queries; named as in monocle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger import`: MRT files and captures straight into the archive."""
+"""`bgpledger import`: imports MRT files and captures into the archive."""
 
 from __future__ import annotations
 

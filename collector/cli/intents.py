@@ -1,4 +1,4 @@
-"""`bgpledger intents`: what this collector is to announce, and what has become of it."""
+"""`bgpledger intents`: what this collector announces, and the state of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands share; where the data and the store are may stand before the command or after it."""
+"""Options that several commands share; those for the data directory and the store may come before the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger peers`: how the peers stand."""
+"""`bgpledger peers`: the state of the peers."""
 
 from __future__ import annotations
 

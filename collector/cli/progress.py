@@ -1,4 +1,4 @@
-"""How far long work has come: one line on a terminal, away again when it is done."""
+"""The progress of long work: one line on a terminal, removed when it is done."""
 
 from __future__ import annotations
 

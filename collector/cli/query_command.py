@@ -1,4 +1,4 @@
-"""A command that asks an archive, as it was read: answered in this process, or in a collector's HTTP server."""
+"""A parsed command that queries the archive: answered in this process, or in a collector's HTTP server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger receive`: the helper that ExaBGP starts."""
+"""`bgpledger receive`: the receiver, which ExaBGP starts."""
 
 from __future__ import annotations
 

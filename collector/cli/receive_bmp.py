@@ -1,4 +1,4 @@
-"""`bgpledger receive-bmp`: takes BMP of routers; `run` starts it where there is a [bmp]."""
+"""`bgpledger receive-bmp`: receives BMP from routers; `run` starts it if there is a [bmp]."""
 
 from __future__ import annotations
 

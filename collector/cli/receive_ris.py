@@ -1,4 +1,4 @@
-"""`bgpledger receive-ris`: listens to RIS Live; `run` starts it where [ris_live] has a URL."""
+"""`bgpledger receive-ris`: receives RIS Live; `run` starts it if [ris_live] has a URL."""
 
 from __future__ import annotations
 

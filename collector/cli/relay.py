@@ -1,4 +1,4 @@
-"""`bgpledger relay`: what ExaBGP starts to be told what to announce."""
+"""`bgpledger relay`: passes commands to ExaBGP, which starts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger replay`: play an MRT file into a BGP daemon."""
+"""`bgpledger replay`: plays an MRT file into a BGP daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger rib` and `bgpledger lookup`: the routes that stand, or stood."""
+"""`bgpledger rib` and `bgpledger lookup`: the routes, now or at a past time."""
 
 from __future__ import annotations
 

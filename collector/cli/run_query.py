@@ -1,4 +1,4 @@
-"""What the commands that ask have in common: finding the store, and writing the answers."""
+"""What the commands that query have in common: finding the store, and writing the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger search`: updates by anything, without a prefix."""
+"""`bgpledger search`: updates and sessions by any filter."""
 
 from __future__ import annotations
 

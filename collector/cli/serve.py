@@ -1,4 +1,4 @@
-"""`bgpledger serve`: pages and the HTTP API by themselves."""
+"""`bgpledger serve`: pages and the HTTP API alone."""
 
 from __future__ import annotations
 

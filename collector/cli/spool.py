@@ -1,4 +1,4 @@
-"""`bgpledger spool`: what the spool holds, and kept segments once more."""
+"""`bgpledger spool`: lists the spool, and archives kept segments again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger status`: how the collector does."""
+"""`bgpledger status`: the state of the collector and its store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger tail`: what peers say, as it is stored."""
+"""`bgpledger tail`: messages as they are stored."""
 
 from __future__ import annotations
 

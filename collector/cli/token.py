@@ -1,4 +1,4 @@
-"""`bgpledger token`: who may ask over HTTP."""
+"""`bgpledger token`: tokens for the HTTP API."""
 
 from __future__ import annotations
 

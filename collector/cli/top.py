@@ -1,4 +1,4 @@
-"""`bgpledger top`: of which prefixes, origins, peers or paths most was said."""
+"""`bgpledger top`: the prefixes, origins, peers or paths with the most messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bgpledger verify`: whether anything is missing or double."""
+"""`bgpledger verify`: checks that every line is stored exactly once."""
 
 from __future__ import annotations
 

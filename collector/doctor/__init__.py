@@ -1,4 +1,4 @@
-"""What is missing or misconfigured on this machine, and the cure for each: one finding a check."""
+"""Checks the machine and the configuration: one result for each check, with a cure for each problem."""
 
 from __future__ import annotations
 

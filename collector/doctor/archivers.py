@@ -1,4 +1,4 @@
-"""The archivers of a collector that runs: whether each stores what its spool holds."""
+"""The archivers of a running collector: whether each stores what its spool holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine: what is installed, and how it is set up."""
+"""The machine: what is installed, and how it is configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The peers: why they are not up."""
+"""The peers, and why they are not up."""
 
 from __future__ import annotations
 

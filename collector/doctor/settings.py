@@ -1,4 +1,4 @@
-"""The settings, and what they need of this machine: directories, ports, a way to a feed."""
+"""The settings, and what they need: directories, ports, a connection to a feed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store: whether it serves us."""
+"""The store: whether it can be used."""
 
 from __future__ import annotations
 

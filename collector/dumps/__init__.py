@@ -1,1 +1,1 @@
-"""RIB dumps (RFC 6396 4.2, 4.3): peers' tables at a moment, straight into the archive as stored tables."""
+"""RIB dumps (RFC 6396 4.2, 4.3): imports the tables of peers at one time as stored tables."""

@@ -1,4 +1,4 @@
-"""Whether a RIB dump is what the UPDATEs before it come to."""
+"""Compares a RIB dump with the table that the UPDATEs before it give."""
 
 from __future__ import annotations
 

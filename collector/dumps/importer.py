@@ -1,4 +1,4 @@
-"""A RIB dump becomes a stored table for each of its peers, at the time in its header.
+"""Imports a RIB dump as a stored table for each of its peers, at the time in its header.
 
 A peer that is in it has a session: the one that goes on there, or one that begins with the dump. Updates that follow
 go on with it, as with those of files before them. An import that was broken off goes on with the first table that is

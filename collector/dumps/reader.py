@@ -1,4 +1,4 @@
-"""Reads RIB dumps of an MRT file, record by record; memory is bounded by the number of peers, not of routes."""
+"""Reads RIB dumps from an MRT file, record by record; memory depends on the number of peers, not of routes."""
 
 from __future__ import annotations
 

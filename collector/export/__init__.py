@@ -1,1 +1,1 @@
-"""Files of other programs' formats, written of what is stored: MRT, Parquet, captures."""
+"""Writes files in the formats of other programs: MRT, Parquet, captures."""

@@ -1,4 +1,4 @@
-"""Where an export goes: a file that is there as a whole or not at all, or stdout; packed as its name ends."""
+"""The output of an export: a file that appears complete or not at all, or stdout; compressed by its suffix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of stored messages: those that came where they are kept, ours otherwise."""
+"""The bytes of stored messages: the original ones if they are stored, otherwise encoded from the document."""
 
 from __future__ import annotations
 

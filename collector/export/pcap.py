@@ -1,4 +1,4 @@
-"""A capture (pcap) of what peers said: BGP within TCP, IP and Ethernet, made up around the messages.
+"""Generates a capture (pcap) of messages: BGP in synthetic TCP, IP and Ethernet.
 
 Each session is a connection of its own, which its peer opens. Both ends say OPEN first, so that a reader knows how wide
 AS numbers are, and whether routes carry path identifiers: the peer with the one that is stored where that agrees.

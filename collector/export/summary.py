@@ -1,4 +1,4 @@
-"""What a file does not have of what is stored: counted, so that it can be said."""
+"""The summary of an export: what was written, and what had to be left out."""
 
 from __future__ import annotations
 

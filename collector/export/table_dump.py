@@ -1,4 +1,4 @@
-"""A dump of the tables of all peers at a moment: MRT TABLE_DUMP_V2 (RFC 6396 4.3, RFC 8050 4)."""
+"""Writes the tables of all peers at one time: MRT TABLE_DUMP_V2 (RFC 6396 4.3, RFC 8050 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TCP connection as Ethernet frames: sequence numbers and checksums as a capture of it would have them.
+"""A TCP connection as Ethernet frames, with correct sequence numbers and checksums.
 
 IPv4 (RFC 791), IPv6 (RFC 8200) and TCP (RFC 9293) without options.
 """

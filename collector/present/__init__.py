@@ -1,1 +1,1 @@
-"""How answers look: one file a format."""
+"""Output formats: one module for each."""

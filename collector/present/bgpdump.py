@@ -1,4 +1,4 @@
-"""`bgpdump`: the lines of RIPE NCC's `bgpdump -m`, so that scripts that read them keep working.
+"""`bgpdump`: the line format of RIPE NCC's `bgpdump -m`, for scripts that read it.
 
 Of entries: `BGP4MP|seconds|A|peer|AS|prefix|path|origin|next hop|LOCAL_PREF|MED|communities|AG or NAG|aggregator|`,
 `...|W|peer|AS|prefix`, `...|STATE|peer|AS|old|new` with the numbers of RFC 6396 4.4.1. Of routes, as of a dumped table:

@@ -1,4 +1,4 @@
-"""`bgpreader`: the lines that CAIDA's `bgpreader` (libBGPStream 2) prints for its elements.
+"""`bgpreader`: the line format of CAIDA's `bgpreader` (libBGPStream 2).
 
 Of entries: `U|A, W or S|seconds|project|collector|router|router address|AS|peer|prefix|next hop|path|origin AS|
 communities|old state|new state`; router and its address, which files of RouteViews or RIS do not tell, are empty.

@@ -1,4 +1,4 @@
-"""What the formats of other programs have in common: one line a route said, its cells between bars."""
+"""What the line formats of other programs have in common: one line for each route, with fields separated by bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats that answers can take; a new one is a file of its own and a line here."""
+"""The output formats; a new one is a module, and a line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How rows look: in columns as wide as they need; on a terminal that is too narrow folded, or with a line for the rest.
+"""Lays out rows in columns as wide as needed; on a narrow terminal cells wrap, or the last columns get own lines.
 
 In a pipe a row is one line. On a terminal no line is wider than it is, and nothing is cut off: long cells of columns
 that may fold go on in the next line. Where even that does not fit, the first columns stay, and what else a row has

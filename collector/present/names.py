@@ -1,4 +1,4 @@
-"""The formats by name. It imports nothing, as `bgpledger --help` must not wait."""
+"""The names of the formats. It imports nothing, so that `bgpledger --help` is fast."""
 
 from typing import Literal
 

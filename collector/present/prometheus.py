@@ -1,4 +1,4 @@
-"""`prometheus`: a status and its peers in Prometheus' text format, for a scrape, or the node exporter's textfiles."""
+"""`prometheus`: a status and its peers in Prometheus' text format, for a scrape, or for the textfile collector."""
 
 from __future__ import annotations
 

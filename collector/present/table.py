@@ -1,4 +1,4 @@
-"""`table`: aligned columns for people; `collector.present.layout` says how they look on a narrow terminal."""
+"""`table`: aligned columns for people; `collector.present.layout` arranges them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Questions to the archive, answered as models."""
+"""Queries to the archive, answered as models."""

@@ -1,4 +1,4 @@
-"""How much peers said over time: counted by the server, which sends no UPDATE for it."""
+"""The number of messages over time, counted by the server, which sends no UPDATE for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each spool of a collector, and how its archiver is doing."""
+"""The state of each spool of a collector, and of its archiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefixes, times and filters as people type them, on a command line, in a URL or in a program: read in one place."""
+"""Parses prefixes, times and filters as people write them, for the command line, URLs and programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attributes as they are stored, as answers have them; and what can be asked of them by name (`--attribute`)."""
+"""Converts stored attributes to those of answers; and attributes by name for the filter `--attribute`."""
 
 from __future__ import annotations
 

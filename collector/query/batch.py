@@ -1,4 +1,4 @@
-"""Routes as they are stored, some thousands together: models are made of them only where they are wanted."""
+"""Thousands of routes together as they are stored, from which models are made only where needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Communities as people write them in a filter: standard, large and extended ones, well-known names, patterns."""
+"""Communities in filters: standard, large and extended ones, well-known names, patterns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the world took to hear of what we announced, and to forget it."""
+"""How long it took until peers announced, and withdrew, what we did."""
 
 from __future__ import annotations
 

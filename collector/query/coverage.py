@@ -1,4 +1,4 @@
-"""What the archive covers: from when on, up to when, and of which peers it has ever heard."""
+"""What the archive covers: from when, until when, and which peers."""
 
 from __future__ import annotations
 

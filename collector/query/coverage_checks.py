@@ -1,4 +1,4 @@
-"""What a question asks for that the archive cannot have: moments that it does not cover, peers that there are not."""
+"""Checks whether the archive covers the times, and knows the peers, that a query is about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the routes between two moments: which appeared, which went, which changed, and in what."""
+"""Routes that appeared, disappeared or changed between two times."""
 
 from __future__ import annotations
 

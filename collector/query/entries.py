@@ -1,4 +1,4 @@
-"""What is stored, as entries: the answers of `history`, `search` and `tail`."""
+"""Converts documents to entries: the answers of `history`, `search` and `tail`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters by name, and what each means in a line: for the help of the command line and of the API."""
+"""The filters by name, each with one line of help, for the command line and the API."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Filters: what an entry has to be like to be shown. Their letters and long names are monocle's.
+"""Filters: which entries and routes a query is about. Options are named as in monocle.
 
 A filter has one truth: `Filter.matches` over one entry, `Filter.stands` over one route that stands. Of it, a server is
 asked only for what an index serves: the prefix, the peer, the range of time (`span`), an origin.

@@ -1,4 +1,4 @@
-"""Where the store is: at the URI that is given, where the collector has it that runs, or at rest where one ran."""
+"""Finds the store: by a given URI, from the running collector, or by starting that of a stopped one."""
 
 from __future__ import annotations
 

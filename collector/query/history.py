@@ -1,4 +1,4 @@
-"""What happened to a prefix: announcements, withdrawals, and the sessions' ends that took its routes away."""
+"""The history of a prefix: announcements, withdrawals, and the ends of sessions that withdrew its routes."""
 
 from __future__ import annotations
 

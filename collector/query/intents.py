@@ -1,4 +1,4 @@
-"""What is, or was, to be announced."""
+"""What is, or was, to be announced by us."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was announced last of each route, as UPDATEs go by in the order of time."""
+"""The last announcement of each route, as UPDATEs are read in order of time."""
 
 from __future__ import annotations
 

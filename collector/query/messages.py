@@ -1,4 +1,4 @@
-"""Whole messages as they are stored, in the order of time: what writers of files take, and need no models of."""
+"""Whole messages as they are stored, in order of time: what export writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--limit`: the newest answers, in the order in which all of them would have come."""
+"""`--limit`: the newest answers, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What some ASes originate, through the index over origins: the UPDATEs that announced or withdrew it.
+"""The routes that some ASes originate, from the index on origins: the UPDATEs that announced or withdrew them.
 
 A withdrawal has no path. So what each peer announced of these ASes is found first, from the beginning of its sessions
 on, and then who withdrew any of that; whether it was a route of theirs that a withdrawal ended is looked up.

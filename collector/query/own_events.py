@@ -1,4 +1,4 @@
-"""What became of our own announcements, as entries of a prefix's history."""
+"""The fate of our own announcements, as entries of a prefix's history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which routes stood at a moment: each session's UPDATEs folded, all of them, or those of some prefixes.
+"""The tables of peers at a given time: each session's UPDATEs folded, all of them, or those of some prefixes.
 
 A route stands from its announcement until its replacement, its withdrawal, or the end of its session (RFC 4271 3.1, 9).
 A gap (see `schemas.documents.Gap`) makes uncertain what was last heard of before it. A peer that sent its table again

@@ -1,4 +1,4 @@
-"""How the peers stand: their sessions, how many routes of each stand, and why one is not up."""
+"""The state of the peers: their sessions, how many routes each has, and why one is not up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes as they stand, or stood at any moment: of one prefix, of the longest that matches, of all."""
+"""Routes at a given time: to one prefix, by longest match, or all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The route that a withdrawal ends: the peer's newest announcement of it in the same session.
+"""The route that a withdrawal ends: the peer's last announcement of it in the same session.
 
 It is found when it is asked for: in memory when it was announced a moment ago, through the index over prefix, peer
 and time otherwise (2-3 ms each on SecantusDB). A value that is stored with the withdrawal would go in here.

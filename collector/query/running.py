@@ -1,4 +1,4 @@
-"""What a running collector says of itself to the other commands, in its data directory.
+"""What a running collector tells other commands, in its data directory.
 
 `run.lock` is locked for as long as it lives, however it dies; `run.json` says the rest.
 """

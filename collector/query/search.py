@@ -1,4 +1,4 @@
-"""Updates by anything, without a prefix, in the order of time."""
+"""Updates and sessions by any filter, in order of time."""
 
 from __future__ import annotations
 

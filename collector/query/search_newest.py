@@ -1,4 +1,4 @@
-"""The newest entries of `search`: read from the end on, until there are enough."""
+"""The newest entries of `search`: read backwards from the end until there are enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sessions of peers, and what was lost of what they said."""
+"""The sessions of peers, and their gaps."""
 
 from __future__ import annotations
 

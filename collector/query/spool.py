@@ -1,4 +1,4 @@
-"""What the spool holds on disk, segment by segment."""
+"""The segments of a spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the collector does: what the spool has taken, what the store has, and what waits between them."""
+"""The state of the collector: what the spools have received, what the store has, and what is waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An archive that no collector has open: its embedded store is started for a question, and ended behind it.
+"""The archive of a collector that does not run: its embedded store is started for a query, and stopped afterwards.
 
 One process at a time has the store: `store.lock` is locked for as long as a question has it, so that others wait. A
 collector does not wait long: it ends the store of a question, which then fails, and begins.

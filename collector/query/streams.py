@@ -1,4 +1,4 @@
-"""What questions without a prefix read: UPDATEs, sessions and gaps, each in the order of time.
+"""What queries without a prefix read: UPDATEs, sessions and gaps, each in order of time.
 
 UPDATEs are read peer by peer through the index over peer and time (see `collector.store.updates`). Memory is bounded by
 the number of peers, not by what they say.

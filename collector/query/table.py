@@ -1,4 +1,4 @@
-"""The tables of all peers at a moment as one, prefix by prefix: what a dump of them is made of."""
+"""The tables of all peers at one time, merged prefix by prefix, for a table dump."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to a prefix, read from the end on: as much of it as can be read in a time."""
+"""The history of a prefix, read backwards from the end: as much as can be read within a given time."""
 
 from __future__ import annotations
 

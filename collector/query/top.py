@@ -1,4 +1,4 @@
-"""Of which prefixes, origins, peers or paths most was said.
+"""The prefixes, origins, peers or paths with the most messages.
 
 Counted as the entries stream by, exactly while there are no more than `MOST_NAMES` names and `MOST_ROUTES` routes;
 beyond that the names of which least was said are forgotten, and the routes that were first heard of.

@@ -1,1 +1,1 @@
-"""Plays recorded files into a BGP daemon: a tool beside the way in."""
+"""Plays recorded files into a BGP daemon."""

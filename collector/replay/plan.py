@@ -1,4 +1,4 @@
-"""What a replay of an MRT file will do: its peers, the sessions of each, and what each session must agree on.
+"""The plan for replaying an MRT file: its peers, the sessions of each, and the capabilities each session needs.
 
 A file is read once for the plan before anything is sent: a session's OPEN has to name what its last UPDATE needs.
 """

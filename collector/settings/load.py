@@ -1,4 +1,4 @@
-"""Reading the settings: file, environment and command line laid over each other, and errors that name the place."""
+"""Loads the settings: merges file, environment and command line; errors name the place."""
 
 from __future__ import annotations
 

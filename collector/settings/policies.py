@@ -1,4 +1,4 @@
-"""`[[policies]]`: rules for what peers are told, one after the other."""
+"""`[[policies]]`: rules for what is announced to each peer, applied in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all sections of the settings are made of."""
+"""The base class of all sections of the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[exabgp]`, `[bmp]` and `[ris_live]`: how messages come in."""
+"""`[exabgp]`, `[bmp]` and `[ris_live]`: where messages come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The types of single settings: what may stand in a configuration file, and so in exabgp.conf."""
+"""The types of single settings: what is allowed in a configuration file, and thus in exabgp.conf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that somebody names for import: themselves, those of a folder, and what comes on stdin."""
+"""The files to import: those named, those in a directory, and stdin."""
 
 from __future__ import annotations
 

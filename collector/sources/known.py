@@ -1,4 +1,4 @@
-"""The sources that there are, and their instances: a new source is its own folder, and a place in this list."""
+"""The list of sources, and their instances: a new source is a folder, and an entry in this list."""
 
 from __future__ import annotations
 

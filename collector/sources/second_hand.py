@@ -1,4 +1,4 @@
-"""What sources of another collector's sessions have in common: files that it wrote, a feed that it passes on."""
+"""What sources of another collector's sessions have in common, such as its files, or its feed."""
 
 # ruff: noqa: ARG002  # much that a source may be asked has the same answer for all of these
 

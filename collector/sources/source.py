@@ -1,4 +1,4 @@
-"""What the archive needs to know of a source of BGP messages: how its records are read, and what they tell beside.
+"""The protocol of a source of BGP messages: how its records are read, and what they tell about continuity.
 
 A record is what the spool carries under one number: a line of text or some bytes. The spool counts them, whatever they
 hold; a source reads them, knows what it wrote that never arrived, and why its sessions ended.

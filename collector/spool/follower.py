@@ -1,4 +1,4 @@
-"""A look at a spool's lines as they come, by somebody who is not its reader: nothing is acknowledged."""
+"""Reads a spool's lines as they come without acknowledging them, next to its reader."""
 
 from __future__ import annotations
 

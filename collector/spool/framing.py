@@ -1,4 +1,4 @@
-"""Records of bytes in a spool whose records end with a newline: a newline within one is written as two other bytes.
+"""Frames binary records in a spool whose records end with a newline: a newline within one becomes two other bytes.
 
 Records of text are lines, and stand in the spool as they are.
 """

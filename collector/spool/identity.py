@@ -1,4 +1,4 @@
-"""What tells one spool from every other, wherever it is moved to: a random number in a file of its own."""
+"""The identity of a spool, wherever it is moved to: a random number in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receiver's way into the spool: it takes every byte at once, also when the disk has no room for it.
+"""How receivers write to the spool: every byte is taken at once, even if the disk is full.
 
 ExaBGP, and every BGP session with it, stands still while its pipe is not read. So without room, whole lines are
 dropped and counted, loudly; when there is room again, a line in their place says how many they were.

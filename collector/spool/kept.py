@@ -1,4 +1,4 @@
-"""Segments whose lines are all stored, kept for a while, compressed: raw proof, and a second chance.
+"""Segments that are completely stored, and kept for some time, compressed.
 
 `kept/00000000000000104212.jsonl.zst` is one segment (Zstandard with its checksum, RFC 8878: `zstdcat` reads it), as old
 as the segment's last line. `kept/00000000000000104212.note.json` is what the reader's note was ahead of its first line.

@@ -1,4 +1,4 @@
-"""One process at each end of the spool."""
+"""Locks: one writer and one reader for each spool."""
 
 from __future__ import annotations
 

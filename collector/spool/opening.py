@@ -1,4 +1,4 @@
-"""A spool's write end as the settings want it: its segments, when they are put on disk, what room they may take."""
+"""Opens a spool for writing as the settings say: segment size, sync, limits."""
 
 from __future__ import annotations
 

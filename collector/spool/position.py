@@ -1,4 +1,4 @@
-"""How far the reader has come: one small JSON file, replaced as a whole."""
+"""The position of the reader: one small JSON file, replaced atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spool's read end."""
+"""Reads a spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much the spool may take of its disk."""
+"""How much of its disk the spool may use."""
 
 from __future__ import annotations
 

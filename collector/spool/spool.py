@@ -1,4 +1,4 @@
-"""The spool as the other stages see it: an end to write to, an end to read from, and a look from outside."""
+"""The spool as other packages use it: writing, reading, and inspecting it."""
 
 from collector.spool.identity import identity, known_identity
 from collector.spool.intake import Drop, Intake

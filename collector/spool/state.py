@@ -1,4 +1,4 @@
-"""A look at the spool from outside."""
+"""Inspects a spool without locking it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When what was written to the spool is put on disk: how much a loss of power can take."""
+"""When the spool is synced to disk: how much a power loss can cost."""
 
 from __future__ import annotations
 

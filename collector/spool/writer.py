@@ -1,4 +1,4 @@
-"""The spool's write end."""
+"""Writes a spool."""
 
 from __future__ import annotations
 

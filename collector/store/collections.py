@@ -1,4 +1,4 @@
-"""The collections of the archive: their indexes, each with the question it serves, and their validators.
+"""The collections of the archive: their indexes, each with the query it serves, and their validators.
 
 An index costs every insert; none is here for a question that nobody asks.
 """

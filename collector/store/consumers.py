@@ -1,4 +1,4 @@
-"""Consumers of what is stored: each has a name, and goes on where it was, whatever ended it.
+"""Named consumers of the stored stream: each resumes where it was, whatever ended it.
 
 What is read is complete: an archiver writes down up to which line all is stored (`Meta.note_stored`), and nothing
 behind that line is given. Each instance's documents come in the order of its lines; no order is kept between instances.

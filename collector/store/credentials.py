@@ -1,4 +1,4 @@
-"""The password of an embedded store: made once, kept in its data directory, and found there by the server's address.
+"""The password of an embedded store: generated once, kept in its data directory, and found there by address.
 
 By its address, because people copy the URI from a log or from `status`, where no password is, and ask from elsewhere.
 Nothing is written down for that: a server's own command line, which everybody may read in /proc, tells its port and

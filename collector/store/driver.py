@@ -1,4 +1,4 @@
-"""The one seam between pymongo's own asynchronous client and motor.
+"""The only place that knows which driver is used: pymongo's asynchronous client, or motor.
 
 Both speak the same words for all that the store does, but for closing. Motor is deprecated by its makers; it
 stays for installations that have standardised on it (`mongodb.driver = "motor"`, extra `motor`).

@@ -1,4 +1,4 @@
-"""The embedded store: SecantusDB, which speaks MongoDB's protocol, as a process of its own under the data directory.
+"""The embedded store: SecantusDB, which speaks MongoDB's protocol, as a child process.
 
 Never imported (it is GPL-2.0): started from the environment that this program runs in. Its makers have another server
 for the same files and options, `secantusd-rs`, in Rust, five times as fast: see docs/decisions/0012-secantusd-rs.md.

@@ -1,4 +1,4 @@
-"""A server's failures as our own errors, with their causes and cures."""
+"""Converts the driver's exceptions to our own errors, with causes and cures."""
 
 from __future__ import annotations
 

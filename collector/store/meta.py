@@ -1,4 +1,4 @@
-"""What a database says of itself, in `meta`: its schema, whose lines are in it and how far, and who has read them.
+"""The collection `meta`: the schema version, which collectors write, how far, and the positions of consumers.
 
 Decisions hang on it, so it is read from the primary, with read concern majority, and changed by what only adds.
 """

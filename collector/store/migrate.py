@@ -1,4 +1,4 @@
-"""Bringing a database of an older schema to this program's: a list of steps, from each version to the next."""
+"""Migrations: a list of steps, from each schema version to the next."""
 
 from __future__ import annotations
 

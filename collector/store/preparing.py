@@ -1,4 +1,4 @@
-"""Making a database as it has to be: its collections with their validators, its indexes, and what it removes by itself.
+"""Prepares a database: collections with validators, indexes, and TTL indexes.
 
 What stands in the way of the first line is done before it, and takes no time: collections that are not there are made
 with their indexes while they are empty. All else, as an index over what is there, may take hours, and is done beside

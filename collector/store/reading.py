@@ -1,4 +1,4 @@
-"""Reads documents in a total order that an index serves, and goes on where a server lost its place.
+"""Reads documents in a total order that an index serves, and resumes if the server lost its cursor.
 
 Indexes end with a time, and many documents have the same one. To sort by `_id` as well, a server would have to read all
 that matches before it answers (a blocking sort, for which MongoDB has 100 MB). So it sorts by the time alone, and those

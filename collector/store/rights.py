@@ -1,4 +1,4 @@
-"""What a server and our user's rights let us do: each command that the archive uses, tried where it changes nothing."""
+"""What the server and the user's rights allow: tries each command that the archive uses, without changing anything."""
 
 from __future__ import annotations
 

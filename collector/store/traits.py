@@ -1,4 +1,4 @@
-"""What a kind of server is good at: how it wants to be written to and asked, so that nothing else has to know its name.
+"""Properties of each kind of server, such as batch sizes, so that no other code depends on its name.
 
 The answers are the same whatever the traits say. What one kind can't do well at any size is asked of none: SecantusDB
 reads the whole collection for `$or`, for `$elemMatch` with a range, for a range of `_id`, and where a question has more

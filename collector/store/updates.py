@@ -1,4 +1,4 @@
-"""UPDATEs, and other messages, in the order of time, in windows that suit the server (`Traits`)."""
+"""Reads UPDATEs and other messages in order of time, in windows that suit the server (`Traits`)."""
 
 from __future__ import annotations
 

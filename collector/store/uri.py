@@ -1,4 +1,4 @@
-"""MongoDB URIs as they may be shown."""
+"""MongoDB URIs without their secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing documents so that each is stored or refused by itself, whatever else is in its batch.
+"""Writes documents so that each is stored or refused by itself, whatever else is in its batch.
 
 A refusal is a document's own fault, and would come again for ever: it is too large, or is none that BSON or the server
 takes; a server with a bug may close the connection on it. Whatever lies in how the database is set up (a validator or

@@ -1,4 +1,4 @@
-"""Lines of ExaBGP that are no JSON for a fault of its own that is known, made what they were meant to be.
+"""Repairs lines that are not valid JSON because of known bugs in ExaBGP.
 
 Each fault is looked for as ExaBGP's code writes it, with bare quotes, which cannot stand within a string of JSON: no
 text of a peer's looks like one. What is mended is parsed and checked like any other line.

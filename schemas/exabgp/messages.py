@@ -1,4 +1,4 @@
-"""From one parsed line to a message."""
+"""Converts a parsed line of ExaBGP to a message."""
 
 from __future__ import annotations
 

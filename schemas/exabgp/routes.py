@@ -1,4 +1,4 @@
-"""Routes that are announced and withdrawn, put together in groups."""
+"""Converts announced and withdrawn routes of ExaBGP's JSON to groups."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Whether all that was received is stored exactly once."""
+"""Checks that everything received is stored exactly once."""

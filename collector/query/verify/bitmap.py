@@ -1,4 +1,4 @@
-"""A set of whole numbers that are nearly all there, such as those of lines: a bit for each, and none where all are."""
+"""A set of integers that is nearly complete, such as line numbers: one bit for each, and none where all are there."""
 
 from __future__ import annotations
 

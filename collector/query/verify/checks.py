@@ -1,4 +1,4 @@
-"""What the inventory, the sessions and the gaps say together: what is missing, what is double, what does not add up."""
+"""Compares the inventory, the sessions and the gaps: what is missing, duplicated, or does not add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether all that imports of files stored is in the database, once; without the files themselves.
+"""Checks that everything imported from files is in the database once; without the files themselves.
 
 Of each file `meta` has how many records became documents; their keys tell of which file they are. Sessions have
 tallies, stored tables of RIB dumps their parts, and gaps tell where a dump is not what the updates before it come to.

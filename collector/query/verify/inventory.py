@@ -1,4 +1,4 @@
-"""What there is in the database of one spool: the lines, the counts and the tallies, without the documents."""
+"""What the database has of one spool: the lines, the counters and the counts, without the documents."""
 
 from __future__ import annotations
 

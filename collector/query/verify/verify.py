@@ -1,4 +1,4 @@
-"""Whether every line that the spools handed on is in the database exactly once; without the lines themselves.
+"""Checks that every acknowledged line of the spools is in the database exactly once; without the lines themselves.
 
 What a line became has the line's number in its key, and says how ExaBGP counted it. Sessions have tallies, the spool's
 note has sums, and gaps tell what was lost before. All of these have to agree.

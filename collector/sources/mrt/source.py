@@ -1,4 +1,4 @@
-"""MRT files as a source: records of bytes, of sessions that another collector had."""
+"""MRT files as a source: binary records, of sessions of another collector."""
 
 # ruff: noqa: ARG002  # much that a source may be asked has the same answer for all files
 
