@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 
 class Answers(Generic[T]):
-    """The answers to one question, for `async for`, once.
+    """The answers to one query, to be read once with `async for`.
 
-    Nothing is asked before the first is wanted. Whoever stops early closes them with `aclose`, or uses them as an
-    asynchronous context manager, so that the server forgets the rest.
+    The query starts when the first answer is read. If you stop early, close it with `aclose`, or use it as an
+    asynchronous context manager, so that the server drops the rest.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Answers(Generic[T]):
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.notes: list[str] = []
-        """What whoever asks should know: a time that the archive does not cover, a peer that it has never heard of."""
+        """What the caller should know: a time that the archive does not cover, a peer that it has never seen."""
         self.covered = True
-        """Whether the archive knows of all the time that is asked about; True before the first answer."""
+        """Whether the archive covers all of the time in question; True before the first answer."""
         self._given = give(self)
         self._turn = Turn()
         self._seconds = deadline
@@ -49,9 +49,9 @@ class Answers(Generic[T]):
 
     @property
     def cursor(self) -> str | None:
-        """A token: the same question with `after` set to it goes on behind the last answer that was given.
+        """A token: the same query with this as `after` continues after the last answer that was read.
 
-        None before the first answer, and of questions that cannot be gone on with.
+        None before the first answer, and for queries that cannot be continued.
         """
         return self._cursor()
 
@@ -62,9 +62,9 @@ class Answers(Generic[T]):
         """The next answer.
 
         Raises:
-            DeadlineError: the question has taken as long as it may.
+            DeadlineError: the query has reached its deadline.
             StoreError: the store does not answer, or refuses.
-            UsageError: the question cannot be meant.
+            UsageError: the query makes no sense.
         """
         if self._turn.is_over:
             await self._turn.end()
@@ -90,7 +90,7 @@ class Answers(Generic[T]):
             ) from None
 
     async def aclose(self) -> None:
-        """Give up what has not been given."""
+        """Drop the answers that have not been read."""
         await self._given.aclose()
 
     async def __aenter__(self) -> Self:

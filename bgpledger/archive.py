@@ -60,14 +60,14 @@ def _method(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive,
 
 
 class Archive:
-    """What was archived, to be asked: everything is asynchronous, and many questions may run at once.
+    """The archive: everything is asynchronous, and many queries may run at once.
 
-    Every question can have a `deadline`, in seconds, after which it raises `DeadlineError`, and `limit`, with which
-    only the newest are given. Those that have `after` go on behind the answer at which an earlier one's
-    `Answers.cursor` was taken. Prefixes are texts; an address is its own /32 or /128. Filters come of `parse_filter`.
+    Every query can have a `deadline`, in seconds, after which it raises `DeadlineError`; with `limit` it only returns
+    the newest answers. Queries with `after` continue after the answer at which an earlier query's `Answers.cursor` was
+    taken. Prefixes are strings; an address means its /32 or /128. Filters come from `parse_filter`.
 
     Raises:
-        UsageError: a question cannot be meant: raised when it is put, or with its first answer.
+        UsageError: a query makes no sense: raised when it is made, or with its first answer.
         StoreError: the store does not answer, or refuses.
     """
 
@@ -90,13 +90,13 @@ class Archive:
     @classmethod
     @asynccontextmanager
     async def open(cls, uri: str | None = None, *, data_dir: Path | None = None) -> AsyncIterator[Self]:
-        """The archive in the MongoDB at a URI, or the one of the collector on a data directory.
+        """Open the archive in the MongoDB at a URI, or that of the collector on a data directory.
 
-        Without either, BGPLEDGER_MONGODB_URI and BGPLEDGER_DATA_DIR say where it is, as for the command line.
+        Without either, BGPLEDGER_MONGODB_URI and BGPLEDGER_DATA_DIR apply, as for the command line.
 
         Args:
             uri: the server, or the replica set.
-            data_dir: the collector's; also says who is configured, for `peers` and `status`.
+            data_dir: the collector's; it also tells which peers are configured, for `peers` and `status`.
 
         Raises:
             StoreError: there is none, or it does not start.
@@ -159,7 +159,7 @@ class Archive:
     async def timeline(
         self, prefix: str, filters: Filter = EVERYTHING, *, until: Time = None, seconds: float = 1.0
     ) -> PrefixTimeline:
-        """What happened to a prefix, read from the end on: as much of it as can be read in some seconds.
+        """The history of a prefix, read backwards from the end: as much as can be read in a few seconds.
 
         Args:
             prefix: which.
@@ -185,9 +185,9 @@ class Archive:
     def lookup(
         self, address: str, filters: Filter = EVERYTHING, *, at: Time = None, deadline: float | None = None
     ) -> Answers[Route]:
-        """The route that each peer would take to an address: its longest match, now or at a time.
+        """Each peer's longest match for an address, now or at a given time.
 
-        The filters choose among these: a peer whose longest match does not pass them answers with no other.
+        Filters apply to these: a peer whose longest match does not pass is left out.
         """
         return self.rib(address, filters, match="longest", at=at, deadline=deadline)
 
@@ -199,7 +199,7 @@ class Archive:
     convergence = _method(ConvergenceQuestion)
 
     async def status(self) -> CollectorStatus:
-        """How the collector on the data directory does, and its store."""
+        """The state of the collector on the data directory, and of its store."""
         from collector.query.status import status
 
         return await status(self._data_dir, None if isinstance(self._store, StoreUnavailableError) else self._store)

@@ -80,16 +80,16 @@ class _Frozen(BaseModel):
 
 
 class Aggregator(_Frozen):
-    """AGGREGATOR (RFC 4271 5.1.7): who formed the aggregate."""
+    """AGGREGATOR (RFC 4271 5.1.7): the router that formed the aggregate."""
 
     asn: Asn
     address: str
 
 
 class ExtendedCommunity(_Frozen):
-    """An extended community (RFC 4360; 20 bytes: RFC 5701): its bytes, exactly, and in words.
+    """An extended community (RFC 4360; 20 bytes: RFC 5701): its exact bytes, and as text.
 
-    In documents the words are ExaBGP's; in answers IANA's (`schemas.extended`), or ExaBGP's where that has none.
+    In documents the text is ExaBGP's; in answers it uses IANA's names (`schemas.extended`), or else ExaBGP's.
     """
 
     hex: str
@@ -101,8 +101,8 @@ class UnknownAttribute(_Frozen):
 
     code: int
     flags: int
-    """As they came only where the message's bytes are stored (`wire_bytes`). Otherwise they are ExaBGP's, which sets
-    PARTIAL (0x20) in each (RFC 4271 5: as who passes it on has to)."""
+    """The original flags only if the message's bytes are stored (`wire_bytes`). Otherwise they are ExaBGP's, which sets
+    PARTIAL (0x20) in each (as RFC 4271 5 requires when passing one on)."""
     hex: str
 
 

@@ -135,22 +135,22 @@ COUNTED_CAUSES = frozenset(("pipe", "disk", "spool"))
 
 
 class Gap(_Document):
-    """What a peer said between `after` and `ts` is not known: lines are lost, or cannot be read, or never came."""
+    """What a peer sent between `after` and `ts` is unknown: lines were lost, cannot be parsed, or never arrived."""
 
     ts: Timestamp
-    """The first line behind the gap; of a reject, that line."""
+    """The time of the first line after the gap; for a reject, of that line."""
     line: int
     """Its number in the spool."""
     peer: Peer | None = None
-    """Whose lines; its address is that of a range where peers of a range share a counter. Without: anybody's."""
+    """The peer of the lines; its address is that of a range if peers of a range share a counter. Absent: any peer."""
     after: Timestamp | None = None
-    """The last line before the gap; none when the gap stands at the very beginning."""
+    """The time of the last line before the gap; absent if the gap is at the very beginning."""
     lines: int | None = None
-    """How many; none when that cannot be known, and none may be lost at all."""
+    """How many lines; absent if unknown, in which case perhaps none was lost."""
     cause: GapCause
     reason: str | None = None
-    """Of `disk`: what the system said. Of `reject`: why the line cannot be read. Of `router`: why
-    its word is missing."""
+    """For `disk`: the system's error. For `reject`: why the line cannot be parsed. For `router`: why its messages are
+    missing."""
 
 
 class SessionNotification(BaseModel):
@@ -167,14 +167,14 @@ class SessionNotification(BaseModel):
 
 
 class Resent(BaseModel):
-    """The whole table of one family, which a router has sent again behind a gap: what it did not repeat is gone."""
+    """The whole table of one family, sent again by a router after a gap: routes that it did not repeat are gone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     family: str
     begin: Timestamp
     end: Timestamp
-    """From then on the gap behind which it came hides nothing any more."""
+    """From then on the gap before it leaves nothing uncertain any more."""
 
 
 class Session(_Document):
@@ -184,34 +184,34 @@ class Session(_Document):
     local: Peer | None = None
     since: Timestamp
     began: Literal["up", "seen", "table"]
-    """`up`: ExaBGP said so. `seen`: its first message came without that word, which was lost. `table`: the first that
-    was heard of it was its table in a RIB dump."""
+    """`up`: the source reported it. `seen`: its first message came without that report, which was lost. `table`: the
+    first information about it was its table in a RIB dump."""
     until: Timestamp | None = None
     until_line: int | None = None
-    """The line of the collector's spool that told of the end: its place among others of that time."""
+    """The line of the spool that reported the end: its place among others of that time."""
     ended_by: Literal["peer", "exabgp", "router", "collector"] | None = None
-    """`peer`: it sent a NOTIFICATION or closed the connection, or the way to it broke. `exabgp`: ExaBGP sent a
-    NOTIFICATION (hold timer, malformed message) or failed itself; `router`: the router that was asked of it did.
-    `collector`: we were stopped or restarted, or our configuration was changed, which says nothing of the peer."""
+    """`peer`: it sent a NOTIFICATION or closed the connection, or the network to it failed. `exabgp`: ExaBGP sent a
+    NOTIFICATION (hold timer, malformed message) or failed itself; `router`: the router that reports it did.
+    `collector`: the collector was stopped, restarted or reconfigured, which says nothing about the peer."""
     reason: str | None = None
-    """In words: `NOTIFICATION received: Cease / Administrative Reset: for maintenance`."""
+    """As text: `NOTIFICATION received: Cease / Administrative Reset: for maintenance`."""
     notification: SessionNotification | None = None
-    """The NOTIFICATION that `reason` tells."""
+    """The NOTIFICATION that `reason` describes."""
     router_id: str | None = None
-    """The peer's BGP identifier, of its OPEN."""
+    """The peer's BGP identifier, from its OPEN."""
     hold_time: int | None = None
-    """Seconds, as the peer offered them."""
+    """Seconds, as offered by the peer."""
     capabilities: list[dict[str, Any]] | None = None
     exabgp_pid: int | None = None
-    """Of the ExaBGP that held it."""
+    """The ExaBGP process that had the session."""
     resent: list[Resent] | None = None
-    """Of a table that a router was asked for (RFC 7854): when it came again, the last hundred times."""
+    """For a table that a router reports (RFC 7854): when it was sent again, the last hundred times."""
     last_seen: Timestamp
     last_keepalive: Timestamp | None = None
     keepalives: int = 0
     updates: int = 0
     announced: int = 0
-    """Routes announced, replacements counted again."""
+    """Routes announced, counting replacements again."""
     withdrawn: int = 0
 
 
@@ -233,7 +233,7 @@ def refusal_document(refusal: Refusal) -> dict[str, Any]:
 
 
 class SnapshotPart(BaseModel):
-    """Some thousands of a snapshot's routes, which stand in a document of `snapshot_parts`."""
+    """Some thousands of a snapshot's routes, in a document of `snapshot_parts`."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, defer_build=True)
 
@@ -242,11 +242,11 @@ class SnapshotPart(BaseModel):
     routes: int
     first: bytes
     last: bytes
-    """Where its first and its last route stand in the order of all."""
+    """The sort keys of its first and last route."""
 
 
 class Snapshot(_Document):
-    """One session's table at a moment: a projection, which can be thrown away and made anew; or of a RIB dump."""
+    """One session's table at a given time: a projection, which can be dropped and rebuilt; or from a RIB dump."""
 
     model_config = ConfigDict(extra="ignore")  # the first ones had one field more, and are as good
 
@@ -254,39 +254,38 @@ class Snapshot(_Document):
     peer: Peer
     session: DocumentKey
     ts: Timestamp
-    """All UPDATEs before this moment are in it, none of this moment or later."""
+    """It contains all UPDATEs before this time, and none of this time or later."""
     written: Timestamp
     """When it was made."""
     complete: bool
     """Whether all of its parts are there."""
     base: DocumentKey | None = None
-    """Another snapshot, whole: then this one has only the routes that were said something of since. Without, this is
-    a whole one."""
+    """A whole snapshot: then this one only has the routes that changed since. Absent: this is a whole one."""
     dump: str | None = None
-    """The file of the RIB dump that has this table (RFC 6396 4.2, 4.3): no UPDATEs make it anew, and it stays."""
+    """The file of the RIB dump with this table (RFC 6396 4.2, 4.3): it cannot be rebuilt from UPDATEs, and is kept."""
     updates: int
-    """UPDATEs of the session so far, as its document counts them."""
+    """UPDATEs of the session up to then, as its document counts them."""
     routes: int
-    """In its parts; of changes those that were withdrawn as well."""
+    """Routes in its parts; for changes including withdrawn ones."""
     standing: dict[str, int] | None = None
-    """How many routes stood at `ts`, by family: of changes those of the whole table with the changes applied. Absent
-    where 0.2 or an earlier version stored it."""
+    """The number of routes at `ts`, by family; for changes, that of the whole table with the changes applied. Absent if
+    stored by version 0.2 or earlier."""
     parts: list[SnapshotPart]
     """In the order of their routes."""
 
 
 class Reject(_Document):
-    """A line that could not be understood or stored, with the reason."""
+    """A line that could not be parsed or stored, with the reason."""
 
     ts: Timestamp
-    """The time of the last line before it that told one."""
+    """The time of the last line before it that had one."""
     line: int
     """Its number in the collector's spool."""
     reason: str
     offset: int | None = None
-    """Of a record of a file: where it begins in the unpacked file, in bytes."""
+    """For a record of a file: where it starts in the uncompressed file, in bytes."""
     size: int
-    """Bytes of the whole line; `raw` keeps the first MiB, or less where the store does not take it."""
+    """Bytes of the whole line; `raw` has the first MiB, or less if the store does not accept that."""
     raw: str | bytes
 
 

@@ -19,14 +19,14 @@ class _Model(BaseModel):
 
 
 Rib = Literal["pre-policy", "post-policy", "local", "out-pre-policy", "out-post-policy"]
-"""Which of a router's tables: Adj-RIB-In before and behind its policy (RFC 7854 4.2), Loc-RIB (RFC 9069), Adj-RIB-Out
-before and behind its policy (RFC 8671)."""
+"""Which of a router's tables: Adj-RIB-In before and after its policy (RFC 7854 4.2), Loc-RIB (RFC 9069), Adj-RIB-Out
+before and after its policy (RFC 8671)."""
 
 
 def peer_name(address: str, router: str | None = None, rd: str | None = None, rib: str | None = None) -> str:
-    """What tells a peer from all others: `192.0.2.1`, or `192.0.2.1 at 198.51.100.1 0:0 post-policy`.
+    """What identifies a peer: `192.0.2.1`, or `192.0.2.1 at 198.51.100.1 0:0 post-policy`.
 
-    Its AS is no part of that: it may be another one with the next session.
+    Its AS is not part of this: it may change with the next session.
     """
     if router is rd is rib is None:
         return address
@@ -34,7 +34,7 @@ def peer_name(address: str, router: str | None = None, rd: str | None = None, ri
 
 
 def name_order(name: str) -> tuple[int, bytes, str]:
-    """Where a peer stands among others: by its address, and then by where it was asked for."""
+    """The sort key of a peer: its address, then the router, distinguisher and table."""
     return *address_order(name.partition(" ")[0]), name
 
 
@@ -43,15 +43,15 @@ def _is_absent(value: object) -> bool:
 
 
 class Peer(_Model):
-    """The router at the other end of a session; where another router was asked of it, also which, and of which table.
+    """The router at the other end of a session; if another router reports it, also which router, and which table.
 
-    A peer that speaks to us itself has an address and an AS alone.
+    A peer that speaks to the collector itself has only an address and an AS.
     """
 
     address: str
     asn: Asn
     router: Annotated[str | None, Field(exclude_if=_is_absent)] = None
-    """The router that was asked (RFC 7854), or that hears the peer: its address, or the name of a route collector."""
+    """The router that reports the peer (RFC 7854): its address, or the name of a route collector."""
     rd: Annotated[str | None, Field(exclude_if=_is_absent)] = None
     """The peer's distinguisher at that router, `0:0` in its global instance (RFC 7854 4.2); or the name of a view."""
     rib: Annotated[Rib | None, Field(exclude_if=_is_absent)] = None
@@ -59,12 +59,12 @@ class Peer(_Model):
 
     @cached_property
     def name(self) -> str:
-        """What tells it from all others; see `peer_name`."""
+        """What identifies it; see `peer_name`."""
         return peer_name(self.address, self.router, self.rd, self.rib)
 
     @cached_property
     def itself(self) -> Peer:
-        """The peer of a router, whichever of its tables was asked for; a Loc-RIB is nobody's but the router's."""
+        """The peer of a router without the table; a Loc-RIB is the router's own."""
         if self.rib in (None, "local"):
             return self
         return Peer(address=self.address, asn=self.asn, router=self.router, rd=self.rd)
@@ -72,9 +72,9 @@ class Peer(_Model):
 
 @dataclass(slots=True)
 class ExabgpProcess:
-    """Where ExaBGP's lines come from: its process, and its count of lines for this neighbour.
+    """Where ExaBGP's lines come from: its process, and its line counter for this neighbour.
 
-    The counter survives reconnects: a gap in it is exactly the lines that were lost.
+    The counter survives reconnects: a gap in it is exactly the number of lost lines.
     """
 
     pid: int
@@ -82,7 +82,7 @@ class ExabgpProcess:
 
 
 class OtherSource(BaseModel):
-    """Where the records of another source come from: its name, and whatever else it tells, by names of its own."""
+    """Where the records of another source come from: its name, and further fields of its own."""
 
     model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
@@ -92,22 +92,22 @@ class OtherSource(BaseModel):
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """As documents have it; the same one for all."""
+        """As documents have it; shared by all."""
         return self.model_dump(exclude_none=True)
 
 
 class Counted(NamedTuple):
-    """What a line says of itself, whatever else it says: whose it is, and the how manieth of that neighbour."""
+    """What identifies a line, whatever it says: its neighbour, and its number among the neighbour's lines."""
 
     peer: Peer
     pid: int | None
     counter: int | None
     kind: str | None = None
-    """The line's type in ExaBGP's words, where it can be read."""
+    """The line's type as ExaBGP names it, if it can be parsed."""
     ts: datetime | None = None
-    """The line's own time, where it can be read."""
+    """The line's own time, if it can be parsed."""
     message: Any = None
-    """All that it says, where it can be read."""
+    """The whole message, if it can be parsed."""
 
 
 class _Routes(TypedDict):
@@ -119,7 +119,7 @@ class _Routes(TypedDict):
 class Withdrawn(_Routes, total=False):
     """Routes of one family withdrawn together, as documents hold them: present keys only.
 
-    Path ID, route distinguisher and labels are those of all of them.
+    Path ID, route distinguisher and labels apply to all of them.
     """
 
     path_id: Uint32
@@ -131,7 +131,7 @@ class Withdrawn(_Routes, total=False):
     nlri: list[str]
     """Prefixes, normalised."""
     host_bits: list[str]
-    """Prefixes of `nlri` that came with host bits set, as they came."""
+    """Prefixes of `nlri` that came with host bits set, unchanged."""
     objects: list[Any]
     """Routes of families that are no prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them; those of BGP-LS
     with their `bytes` (hexadecimal) where the message's bytes were read."""
@@ -141,14 +141,14 @@ class Announced(Withdrawn, total=False):
     """Routes of one family announced together with one next hop."""
 
     next_hop: str
-    """The address; of an IPv6 next hop of 32 bytes the global one, the first of the two where both are global."""
+    """The address; for an IPv6 next hop of 32 bytes the global one, or the first if both are global."""
     link_local: str
-    """The link-local address beside it (RFC 2545 3)."""
+    """The link-local address that came with it (RFC 2545 3)."""
 
 
 class _Message(_Model):
     ts: Timestamp
-    """When ExaBGP wrote the line, or our receiver read it, to the millisecond; lines of one millisecond stand in the
+    """When ExaBGP wrote the line, or our receiver read it, to the millisecond; lines with the same time are in the
     order of their keys."""
     source: ExabgpProcess | OtherSource
 
@@ -156,15 +156,15 @@ class _Message(_Model):
 class _FromPeer(_Message):
     peer: Peer
     wire: bytes | None = None
-    """The whole BGP message with its header (RFC 4271 4.1), if ExaBGP was asked to `consolidate`."""
+    """The whole BGP message with its header (RFC 4271 4.1), if ExaBGP runs with `consolidate`."""
 
 
 @dataclass(slots=True)
 class _UpdateFields:
     """What an UPDATE has, whoever sent it.
 
-    Nearly all lines are one, so it is no model: its parts are as they are stored, and are checked once, where a line or
-    a document is read.
+    Nearly all lines are UPDATEs, so this is not a model: its parts have the stored form, and are validated once, when a
+    line or a document is read.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
@@ -187,9 +187,9 @@ class Update(_UpdateFields):
 
 @dataclass(slots=True)
 class SentUpdate(_UpdateFields):
-    """An UPDATE that ExaBGP sent to the peer, read as one that it sent us: our own word, and no part of its table.
+    """An UPDATE that ExaBGP sent to the peer, parsed like a received one; not part of the peer's table.
 
-    An End-of-RIB that it sent is a `Sent`.
+    An End-of-RIB that ExaBGP sent is a `Sent`.
     """
 
     kind: Literal["sent_update"] = "sent_update"
@@ -221,9 +221,9 @@ class Keepalive(_FromPeer):
 
 
 class Notification(_FromPeer):
-    """NOTIFICATION (RFC 4271 4.5) that the peer sent; `data` in hexadecimal, `text` an operator's words (RFC 9003).
+    """NOTIFICATION (RFC 4271 4.5) that the peer sent; `data` in hexadecimal, `text` the operator's message (RFC 9003).
 
-    Without the message's bytes ExaBGP's own words stand in both: `Shutdown Communication: "..."`.
+    Without the message's bytes both have ExaBGP's own text: `Shutdown Communication: "..."`.
     """
 
     kind: Literal["notification"] = "notification"
@@ -242,7 +242,7 @@ class Refresh(_FromPeer):
 
 
 class PeerOpens(TypedDict):
-    """Both OPENs of a session between a router and its peer; each as `Open` has it, or its bytes if unreadable."""
+    """Both OPENs of a session between a router and its peer; each as in `Open`, or its bytes if it cannot be parsed."""
 
     sent: dict[str, Any]
     received: dict[str, Any]
@@ -257,13 +257,13 @@ class StateChange(_FromPeer):
     state: Literal["connected", "up", "down"]
     reason: str | None = None
     opens: PeerOpens | None = None
-    """Of an `up` that a router tells of (RFC 7854 4.10): the OPENs that were sent and received."""
+    """For an `up` that a router reports (RFC 7854 4.10): the OPENs that were sent and received."""
 
 
 class Detail(_FromPeer):
-    """What ExaBGP, or a router, tells of a neighbour beside BGP's own messages.
+    """What ExaBGP, or a router, reports about a neighbour besides BGP messages.
 
-    `statistics` (RFC 7854 4.8) and `mirroring` (RFC 7854 4.7) are a router's.
+    `statistics` (RFC 7854 4.8) and `mirroring` (RFC 7854 4.7) come from a router.
     """
 
     kind: Literal["operational", "negotiated", "fsm", "signal", "statistics", "mirroring"]
@@ -271,14 +271,14 @@ class Detail(_FromPeer):
 
 
 class Packet(_FromPeer):
-    """A message's bytes alone, as ExaBGP prints them when asked for `packets`; parsed messages come beside it."""
+    """Only a message's bytes, as ExaBGP prints them with `packets`; the parsed message comes separately."""
 
     kind: Literal["packet"] = "packet"
     category: str
 
 
 class Sent(_FromPeer):
-    """A message that ExaBGP sent to the peer, as it prints it: no word of the peer's."""
+    """A message that ExaBGP sent to the peer, as ExaBGP prints it; not a message of the peer."""
 
     kind: Literal["sent"] = "sent"
     category: str
@@ -286,61 +286,61 @@ class Sent(_FromPeer):
 
 
 class RouterEvent(_Message):
-    """A word of a router that speaks BMP (RFC 7854) that is about none of its peers, or about its connection to us."""
+    """An event of a router that speaks BMP (RFC 7854), about itself or its connection to us, and not about a peer."""
 
     kind: Literal["router"] = "router"
     router: str
     """Its address."""
     port: int
-    """Its port, which tells its connections apart."""
+    """Its port, which distinguishes its connections."""
     event: Literal["connected", "disconnected", "initiation", "termination", "unknown"]
     """`unknown`: a BMP message of a type that we do not know."""
     reason: str | None = None
-    """Of `disconnected` and `termination`: why."""
+    """For `disconnected` and `termination`: why."""
     detail: dict[str, Any] | None = None
-    """What its TLVs say; those that we do not know as `tlv_NUMBER`, in hexadecimal."""
+    """The contents of its TLVs; unknown ones as `tlv_NUMBER`, in hexadecimal."""
 
 
 class Shutdown(_Message):
-    """ExaBGP ends in good order."""
+    """ExaBGP shut down in good order."""
 
     kind: Literal["shutdown"] = "shutdown"
 
 
 class ReceiverStart(_Message):
-    """Our receiver began to read: of what ExaBGP said before, the line before this one is the last that we have.
+    """Our receiver started to read: of what ExaBGP wrote before, the line before this one is the last that we have.
 
-    `source.pid` is ExaBGP's number; 0 if it had gone by then.
+    `source.pid` is ExaBGP's process; 0 if it had ended by then.
     """
 
     kind: Literal["helper_start"] = "helper_start"
     helper_pid: int
     incarnation: str | None = None
-    """What tells ExaBGP from another one with the same process number, as in a container that was started again."""
+    """What distinguishes ExaBGP from another process with the same number, such as after a container was restarted."""
     reloads: int | None = None
-    """How often an ExaBGP was told so far to read its configuration again."""
+    """How often ExaBGP has been reloaded so far."""
 
 
 class Reload(_Message):
-    """ExaBGP was told to read its configuration again: from here on a neighbour's count may begin anew."""
+    """ExaBGP was reloaded: from here on a neighbour's counter may start again."""
 
     kind: Literal["reload"] = "reload"
     helper_pid: int
     reloads: int
-    """How many there were, this one as well."""
+    """The number of reloads, including this one."""
 
 
 class ClockSet(_Message):
-    """Our receiver saw that the clock had been set since it looked last; `ts` is by the clock as it is now."""
+    """Our receiver noticed that the clock was set; `ts` is by the new clock."""
 
     kind: Literal["clock"] = "clock"
     helper_pid: int
     step: float
-    """By how much, in seconds; less than 0 when it was set back."""
+    """By how much, in seconds; negative if it was set back."""
 
 
 class ReceiverEnd(_Message):
-    """Our receiver has read all that ExaBGP wrote to its pipe: nothing of it is lost."""
+    """Our receiver has read everything that ExaBGP wrote to its pipe: nothing is lost."""
 
     kind: Literal["helper_end"] = "helper_end"
     helper_pid: int
@@ -358,7 +358,7 @@ class Dropped(_Message):
 
 
 class Answer(_Model):
-    """ExaBGP's answer to a command: a line that is no JSON and belongs to no neighbour."""
+    """ExaBGP's answer to a command: a line that is not JSON and belongs to no neighbour."""
 
     kind: Literal["answer"] = "answer"
     text: str
@@ -367,9 +367,9 @@ class Answer(_Model):
 PeerMessage = (
     Update | EndOfRib | Open | Keepalive | Notification | Refresh | StateChange | Detail | Packet | Sent | SentUpdate
 )
-"""What a peer said, or a source of it."""
+"""Messages from or about a peer."""
 Event = Shutdown | ReceiverStart | Reload | ClockSet | ReceiverEnd | Dropped | RouterEvent
-"""What a source or its receiver said of itself, or a router of itself."""
+"""Events of a source, its receiver, or a router."""
 
 Message = Annotated[
     Update

@@ -13,19 +13,19 @@ from schemas.scalars import Timestamp
 _new, _set = object.__new__, object.__setattr__
 
 OwnEvent = Literal["ordered", "accepted", "sent", "withdrawal_ordered", "withdrawn", "expired", "replaced", "failed"]
-"""What became of an announcement of ours at a peer: the states of `schemas.intents`."""
+"""The state of one of our own announcements at a peer, as in `schemas.intents`."""
 OWN_EVENTS: frozenset[str] = frozenset(get_args(OwnEvent))
 Event = Literal["announce", "withdraw", "session_up", "session_end", "gap", "table"] | OwnEvent
 
 
 class QueryModel(BaseModel):
-    """What all answers have in common: they are not changed."""
+    """The base class of all answers, which are immutable."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class _Attributed(QueryModel):
-    """What tells a route from its peer's others with the same prefix, and its attributes."""
+    """What distinguishes a route from its peer's others with the same prefix, and its attributes."""
 
     path_id: int | None = None
     rd: str | None = None
@@ -53,12 +53,12 @@ class _Attributed(QueryModel):
     prefix_sid: dict[str, Any] | None = None
     bgp_ls: dict[str, Any] | None = None
     unknown_attributes: list[UnknownAttribute] | None = None
-    """Those that ExaBGP does not know; their flags may be its own."""
+    """Those that ExaBGP does not know; their flags may have been changed by it."""
     other_attributes: dict[str, Any] | None = None
-    """Those that ExaBGP knows and this version does not, as it prints them."""
+    """Those that ExaBGP knows but this version does not, as ExaBGP prints them."""
     error: str | None = None
-    """What became of malformed attributes (RFC 7606): `treat-as-withdraw: malformed COMMUNITIES` of a `withdraw` that
-    the peer did not say, `attribute-discard: malformed AGGREGATOR` of an announcement."""
+    """How malformed attributes were handled (RFC 7606): `treat-as-withdraw: malformed COMMUNITIES` for a `withdraw`
+    that the peer did not send, `attribute-discard: malformed AGGREGATOR` for an announcement."""
 
 
 class _Entry(QueryModel):
@@ -68,33 +68,34 @@ class _Entry(QueryModel):
     """The name of the collector that the peer speaks to."""
     event: Event
     """`session_up`: the peer's session came up. `session_end`: the session that had announced the route ended, and the
-    route with it, without a withdrawal; without a prefix, the session itself.
-    `gap`: lines of this peer were lost, between `since` and `ts`; what they said of the prefix is not known.
-    `table`: at `ts` the route was in the peer's table in a RIB dump, where it was since `since`.
-    `OwnEvent`: what became of an announcement of ours, towards this peer; only where it was asked for."""
+    route with it, without a withdrawal; without a prefix, the session itself. `gap`: lines of this peer were lost
+    between `since` and `ts`; what they said about the prefix is unknown. `table`: at `ts` the route was in the peer's
+    table in a RIB dump, and has been since `since`. `OwnEvent`: the state of our own announcement at this peer; only if
+    requested."""
     prefix: str | None = None
-    """Null where a whole session is meant, in the answers of `search` and `tail`, and where the route is no prefix."""
+    """Null if the entry is about a whole session, as in `search` and `tail`, or if the route is not a prefix."""
     family: str | None = None
     object: Any = None
-    """A route that is no prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
+    """A route that is not a prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
 
 
 class HistoryEntry(_Attributed, _Entry):
-    """One thing that happened to a prefix at one peer, or to the peer's session.
+    """One event of a prefix at one peer, or of the peer's session.
 
-    A `withdraw` and the `session_end` of a route carry the next hop and the attributes of the route that went: those
-    of the newest announcement in that session, null where the archive does not have it. `error` is the entry's own.
+    A `withdraw` and the `session_end` of a route have the next hop and the attributes of the route that ended: those of
+    its last announcement in that session, or null if the archive does not have it. `error` is the entry's own.
     """
 
     reason: str | None = None
-    """Of a `session_end`: why. Of a `gap`: how the lines were lost. Of `ordered` and `withdrawal_ordered`: by whom, and
-    why. Of `replaced` and `failed`: in words."""
+    """For a `session_end`: why. For a `gap`: how the lines were lost. For `ordered` and `withdrawal_ordered`: by whom,
+    and why. For `replaced` and `failed`: an explanation."""
     since: Timestamp | None = None
-    """Of a `gap`: the last line before it. Of a `table`: when the dump says that the route was announced."""
+    """For a `gap`: the time of the last line before it. For a `table`: when the route was announced, according to the
+    dump."""
     lines: int | None = None
-    """Of a `gap`: how many are lost; null when that cannot be known."""
+    """For a `gap`: how many lines are lost; null if unknown."""
     intent: Annotated[str | None, Field(exclude_if=lambda value: value is None)] = None
-    """Of an `OwnEvent`: which of our intents."""
+    """For an `OwnEvent`: the id of our intent."""
 
 
 class FoundEntry(HistoryEntry):
@@ -106,24 +107,24 @@ class LiveEntry(FoundEntry):
 
 
 class TopEntry(QueryModel):
-    """How much was said of one prefix, origin, peer or path."""
+    """The number of messages about one prefix, origin, peer or path."""
 
     name: str
     """The prefix, the origin's AS number, the peer's address, or the AS path."""
     announcements: int
     withdrawals: int
-    """Those that the peer said."""
+    """Those that the peer sent."""
     flaps: int
     """Announcements of a route that its peer had withdrawn."""
     path_changes: int
     """Announcements of a route with another AS path than the one before."""
     malformed: int
-    """Announcements with malformed attributes (RFC 7606): those that were taken without these, which are counted as
-    announcements too, and those that were treated as withdrawals, which are not counted elsewhere."""
+    """Announcements with malformed attributes (RFC 7606): those taken without these attributes, which are also counted
+    as announcements, and those treated as withdrawals, which are counted nowhere else."""
 
 
 class PeerConvergence(QueryModel):
-    """When a peer heard of what we announced, and when it was gone there."""
+    """When a peer first announced a route of ours, and when it last withdrew it."""
 
     peer: Peer
     collector: str | None = None
@@ -133,13 +134,13 @@ class PeerConvergence(QueryModel):
     heard_seconds: float
     """Since the order."""
     gone: Timestamp | None = None
-    """When it ceased to, for good, after our withdrawal; null while it has not, or nothing was withdrawn."""
+    """When it finally withdrew it after our withdrawal; null if it has not yet, or if we withdrew nothing."""
     gone_seconds: float | None = None
     """Since the withdrawal was ordered."""
 
 
 class ActivitySample(QueryModel):
-    """What was said in one of several spans of time that follow each other."""
+    """The number of messages in one of several consecutive time spans."""
 
     start: Timestamp
     updates: int
@@ -151,7 +152,7 @@ class ActivitySample(QueryModel):
     bytes: int
     """Of the documents of these UPDATEs, as they are stored (BSON)."""
     routes: int | None = None
-    """How many stood when a table was last stored in this time; null where none was."""
+    """The number of routes when a table was last stored in this span; null if none was."""
 
 
 RouteState = Literal["stands", "stale", "uncertain", "unknown"]
@@ -162,19 +163,19 @@ class _Standing(QueryModel):
     collector: str | None = None
     """The name of the collector that the peer speaks to."""
     prefix: str | None
-    """Null where the route is no prefix."""
+    """Null if the route is not a prefix."""
     object: Any = None
-    """A route that is no prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
+    """A route that is not a prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
     state: RouteState
-    """`stale`: its session has ended, and its peer restarts gracefully (RFC 4724). `uncertain`: lines of the peer were
-    lost since it was announced. `unknown`: none is known, but lines of the peer were lost."""
+    """`stale`: its session has ended, and its peer is restarting gracefully (RFC 4724). `uncertain`: lines of the peer
+    were lost after it was announced. `unknown`: no route is known, but lines of the peer were lost."""
     since: Timestamp
-    """When it was announced as it is; of an unknown one: when lines were lost."""
+    """When it was announced with these attributes; for an unknown route: when lines were lost."""
     family: str
 
 
 class Route(_Attributed, _Standing):
-    """A route of one peer at a moment."""
+    """A route of one peer at a given time."""
 
     def with_own(self, own: dict[str, Any]) -> Self:
         """This route with other values, which are not checked: `model_copy` in a third of its time.
@@ -190,20 +191,20 @@ class Route(_Attributed, _Standing):
 
 
 class RouteChange(QueryModel):
-    """What became of a route between two moments."""
+    """How a route changed between two times."""
 
     event: Literal["appeared", "went", "changed"]
     peer: Peer
     prefix: str | None
     object: Any = None
     changed: list[str] | None = None
-    """The names of what is another than before."""
+    """The names of the fields that changed."""
     before: Route | None = None
     after: Route | None = None
 
     @property
     def route(self) -> Route:
-        """The route afterwards; of one that went, as it was."""
+        """The route afterwards; if it disappeared, as it was before."""
         route = self.after or self.before
         assert route is not None  # noqa: S101  # one of them is there
         return route

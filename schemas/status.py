@@ -12,56 +12,55 @@ from schemas.scalars import Timestamp
 
 
 class PeerOpen(QueryModel):
-    """What a peer that is not up said in its last OPEN (RFC 4271 4.2)."""
+    """The last OPEN (RFC 4271 4.2) of a peer that is not up."""
 
     ts: Timestamp
     asn: int
-    """Of capability 65 where it has that."""
+    """From capability 65 if present."""
     hold_time: int
     router_id: str
     families: list[str] | None
-    """Of capability 1, in ExaBGP's words; null where it has none."""
+    """From capability 1, as ExaBGP names them; null if absent."""
     differs: list[str]
-    """What of it is not as it is configured here, or as the RFC wants it."""
+    """What differs from the configuration here, or violates the RFC."""
 
 
 class PeerStatus(QueryModel):
-    """How one peer stands."""
+    """The state of one peer."""
 
     address: str
     asn: int | None
     description: str | None = None
     configured: bool | None = None
-    """Whether the collector that runs here has it configured; null when none runs here."""
+    """Whether it is configured in the collector that runs here; null if none runs here."""
     state: Literal["up", "down", "never", "unconfigured"]
-    """`up`: Established. `never`: it has not been since the archive began. `unconfigured`: it connects to the collector
-    that runs here, and is refused."""
+    """`up`: Established. `never`: it has not been up since the archive began. `unconfigured`: it connects to the
+    collector that runs here, and is refused."""
     since: Timestamp | None = None
     """When this state began."""
     last_message: Timestamp | None = None
-    """The newest of the session, or of the last one, whatever it was."""
+    """The time of the last message of any kind, in the current session or the last one."""
     last_keepalive: Timestamp | None = None
     keepalive_age: float | None = None
-    """Seconds since the last KEEPALIVE of a session that is up."""
+    """Seconds since the last KEEPALIVE, if the session is up."""
     updates: int = 0
-    """UPDATEs of the current session, or of the last one."""
+    """UPDATEs in the current session, or in the last one."""
     routes: int = 0
-    """Routes that stand; 0 when the session is down."""
+    """Current routes; 0 if the session is down."""
     routes_by_family: dict[str, int] = {}  # noqa: RUF012 - each model gets its own
     routes_at: Timestamp | None = None
-    """When so many stood, where that was not now: a large table is counted when it is stored, and whenever nothing was
-    said since."""
+    """When `routes` was counted, if not now: a large table is only counted when it is stored."""
     reason: str | None = None
-    """Why it is not up: why its last session ended, or, where there was none, why its last attempt failed."""
+    """Why it is not up: why its last session ended or, if there was none, why its last attempt failed."""
     reason_at: Timestamp | None = None
     """When that was."""
     attempt: str | None = None
     """Why its last attempt since that session's end failed."""
     attempt_at: Timestamp | None = None
     open: PeerOpen | None = None
-    """Its last OPEN; null while it is up, and where none ever came."""
+    """Its last OPEN; null while it is up, or if it never sent one."""
     router: str | None = None
-    """The router that was asked of it, `rd` and `rib` as in `Peer`; null where it speaks to a collector itself."""
+    """The router that reports it, with `rd` and `rib` as in `Peer`; null if it speaks to a collector itself."""
     rd: str | None = None
     rib: Rib | None = None
 
@@ -78,35 +77,36 @@ class PeerSession(QueryModel):
     reason: str | None = None
     """Why it ended."""
     last_message: Timestamp
-    """The newest message of it, whatever it was."""
+    """The time of its last message of any kind."""
     updates: int
     """UPDATEs in it."""
 
 
 class Token(QueryModel):
-    """One that may be shown to the HTTP API in place of a name and a password; what it is, is kept nowhere."""
+    """A token for the HTTP API; the token itself is not stored, only its hash."""
 
     name: str
     scope: Literal["read", "announce"]
-    """`announce` may do what `read` may, and announce and withdraw."""
+    """`announce` allows what `read` does, and to announce and withdraw."""
     created: Timestamp
     prefixes: tuple[WrittenPrefixRange, ...] = ()
-    """What it may announce of that which [announce] allows; none: all of it."""
+    """The prefixes it may announce, among those that [announce] allows; empty: all of these."""
     limit: int | None = None
-    """Routes and flows that it has ordered and that stand at once, at most."""
+    """The maximum number of routes and flows that it may have announced at once."""
     rate: float | None = None
-    """Orders a second, in the long run."""
+    """The maximum number of orders a second, on average."""
 
 
 class SpoolSegment(QueryModel):
     """One file of the spool."""
 
     state: Literal["kept", "waiting", "open"]
-    """`kept`: all of its lines are stored, and it is compressed. `waiting`: not all are. `open`: it is the newest."""
+    """`kept`: all of its lines are stored, and it is compressed. `waiting`: not all lines are stored. `open`: the
+    newest."""
     first: int
     """The number of its first line."""
     lines: int | None
-    """Null when that cannot be told without reading it."""
+    """Null if that is not known without reading the segment."""
     bytes: int
     """On disk."""
     last_written: Timestamp
@@ -125,79 +125,78 @@ class SpoolStatus(QueryModel):
     archiver: int | None
     """The archiver's process; null while there is none."""
     last_stored: Timestamp | None
-    """When it was done with lines last; null when it never was."""
+    """When it last stored lines; null if it never has."""
 
 
 class Report(QueryModel):
-    """An answer that is one whole, not one of many."""
+    """A single answer, not one of many."""
 
 
 class CollectorStatus(Report):
-    """How the collector does, all its spools together: `read == stored + rejected + waiting`, always."""
+    """The state of the collector, summed over its spools: `read == stored + rejected + waiting`, always."""
 
     state: Literal["running", "stopped"]
     pid: int | None = None
     started: Timestamp | None = None
     data_dir: str
     read: int
-    """Lines that the spool has taken, over its whole life."""
+    """Lines written to the spool since it was created."""
     stored: int
     rejected: int
     waiting: int
     bytes_waiting: int
     spool_full: str | None = None
-    """Since when and why new lines are dropped; null while there is room."""
+    """Since when and why new lines are dropped; null if there is room."""
     gaps: int
-    """How often lines were lost before they reached the spool, or could not be read; `history` shows each in its
-    place."""
+    """How often lines were lost before they reached the spool, or could not be parsed; `history` shows each gap."""
     lost: int
-    """Lines that ExaBGP counted and that never came."""
+    """Lines that ExaBGP numbered and that never arrived."""
     unreadable: int
-    """Lines of peers' that could not be read, and may have said anything of their routes: they are rejects."""
+    """Lines of peers that could not be parsed, and may have changed any of their routes: they are rejects."""
     clock_steps: int = 0
-    """How often the clock was set, forward or back, as receivers noticed and ExaBGP's lines tell."""
+    """How often the clock was set, forward or back, as noticed by receivers or in ExaBGP's lines."""
     clock_set_back: Timestamp | None = None
-    """Since that time stored time stands still, until ExaBGP's clock is there again; null when it is."""
+    """The time at which stored time stands still until ExaBGP's clock catches up; null if it does not."""
     lag_seconds: float
-    """Age of the oldest line that waits; 0 when none does."""
+    """Age of the oldest waiting line; 0 if none is waiting."""
     rib_behind: int | None = None
-    """UPDATEs that the newest stored tables of sessions that are up do not hold: a question for all routes folds them.
-    Null when the store does not answer."""
+    """UPDATEs that the newest stored tables of sessions that are up do not contain yet: a query for all routes folds
+    them. Null if the store does not answer."""
     spools: list[SpoolStatus] = []  # noqa: RUF012 - each model gets its own
     """Each of them, whose lines are added up above."""
     routers: int | None = None
-    """Routers that are connected by BMP; null where there is no `[bmp]`."""
+    """Routers that are connected over BMP; null without `[bmp]`."""
     feed: Literal["connected", "away"] | None = None
-    """How the connection to RIS Live does; null where nobody listens."""
+    """The state of the connection to RIS Live; null if it is not used."""
     feed_since: Timestamp | None = None
-    """Since when it is so."""
+    """Since when it is in this state."""
     feed_last_message: Timestamp | None = None
-    """When RIS Live spoke last; null when it has not since its receiver began."""
+    """When RIS Live last sent a message; null if it has not since its receiver started."""
     feed_reconnects: int | None = None
-    """How often its receiver had to connect again since it began."""
+    """How often its receiver had to reconnect since it started."""
     mongodb_uri: str | None
     """Without user, password or other secrets."""
     shell: str | None = None
-    """A command that starts mongosh on the archive; `***` stands for secrets of the URI."""
+    """A command that starts mongosh on the archive; `***` replaces secrets of the URI."""
     store: str
     """The server's name and version, or why it does not answer."""
     store_away_since: Timestamp | None = None
-    """Since when the store has not taken what the archiver writes; null while it does."""
+    """Since when the archiver's writes to the store have failed; null if they succeed."""
     attempts: int | None = None
-    """How often the archiver has tried since then; null while the store takes everything."""
+    """How often the archiver has tried since then; null if writes succeed."""
     last_error: str | None = None
-    """What the store, or the way to it, answered to the last of them; holds no secret."""
+    """The error of the last attempt; contains no secret."""
     building: str | None = None
-    """The index that the store builds beside all else, and how far it is."""
+    """The index that the store is building in the background, and the progress."""
     archive_since: Timestamp | None = None
-    """When the first session came up that the archive has; null of an empty one, or when the store does not answer."""
+    """When the first session in the archive came up; null if the archive is empty, or the store does not answer."""
     archive_upto: Timestamp | None = None
-    """When a peer was last heard of: of what lies between the two the archive can be asked."""
+    """When the last message was received: the archive covers the time between the two."""
     versions: dict[str, str]
 
 
 class Finding(QueryModel):
-    """One thing that is not as it has to be."""
+    """One inconsistency."""
 
     what: Literal["missing", "double", "unknown", "counter", "gap", "tally", "session", "sum", "table"]
     """`missing`: lines without a document. `double`: lines, or ExaBGP's counts, that stand twice. `unknown`: documents
@@ -207,7 +206,7 @@ class Finding(QueryModel):
     `table`: a RIB dump is not what the updates before it come to, for which nothing of ours need be wrong; or a table
     of one is not whole."""
     spool: str | None = None
-    """Where a collector has several: whose lines, such as `spool-1`."""
+    """The spool of the lines, such as `spool-1`, if a collector has several."""
     lines: str | None = None
     """Numbers of lines, such as `17` or `17-20`."""
     peer: str | None = None
@@ -219,43 +218,43 @@ class Verification(Report):
     """Whether every line of a collector's spools is in the database, once."""
 
     complete: bool
-    """Nothing is missing, and nothing double. A RIB dump that the updates do not come to is told, and no more."""
+    """Nothing is missing or duplicated. RIB dumps that differ from the updates do not count here."""
     collector: str
     data_dir: str
     mongodb_uri: str
     """Without user, password or other secrets."""
     verified: int
-    """Lines that were looked for: all below the spools' acknowledged positions."""
+    """Lines that were checked: all before the spools' acknowledged positions."""
     waiting: int
-    """Lines that were not stored yet, and were not looked for."""
+    """Lines that were not stored yet, and not checked."""
     documents: int
-    """Lines whose document is there."""
+    """Lines that have a document."""
     expired: int
     """Lines whose document [retention] has removed."""
     lost: int
-    """Lines that never reached the spool, as gaps tell."""
+    """Lines that never reached the spool, according to gaps."""
     unreadable: int
-    """Lines of peers' that could not be read, and may have said anything of their routes, as gaps tell."""
+    """Lines of peers that could not be parsed, and may have changed any of their routes, according to gaps."""
     sessions: int
     findings: list[Finding]
     more: int
     """Findings that are not listed."""
     files: int = 0
-    """Files that were imported, whose documents were counted; they are in `documents`."""
+    """Imported files whose documents were counted; these are included in `documents`."""
 
 
 class Check(QueryModel):
-    """What `doctor` found of one thing that a collector needs."""
+    """The result of one check by `doctor`."""
 
     state: Literal["ok", "warning", "error"]
     check: str
     says: str
     cure: str | None = None
-    """Stands with all that is not well."""
+    """Present if the state is not `ok`."""
 
 
 class ConfigurationSummary(Report):
-    """What a configuration comes to."""
+    """A summary of a configuration."""
 
     collector: str
     data_dir: str
@@ -265,23 +264,23 @@ class ConfigurationSummary(Report):
     peers: int
     """Single routers."""
     ranges: int
-    """Ranges of addresses that routers may come from."""
+    """Ranges of addresses from which routers may connect."""
     processes: list[str]
-    """For each ExaBGP process how many peers it has, and at which of our addresses."""
+    """For each ExaBGP process, how many peers it has, and on which local addresses."""
     store: str
     """The MongoDB URI without user, password or other secrets, and the database; or `embedded`."""
 
 
 class ReplayedPeer(QueryModel):
-    """A peer of an MRT file, as `replay` would speak for it."""
+    """A peer of an MRT file, as `replay` would play it."""
 
     address: str
     asn: int
     source: str
-    """The address that the session comes from."""
+    """The source address of the session."""
     messages: int
     updates: int
     families: list[str]
     add_path: bool
     sessions: int
-    """More than one where the file says that the session ended in between."""
+    """More than one if the session ended in between, according to the file."""

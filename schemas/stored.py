@@ -15,11 +15,11 @@ from schemas.message import Announced, PeerOpens, Rib, peer_name
 
 GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed", "table"]
 """`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
-receiver ended together, and what they still had is not known. `spool`: a part of the spool was damaged, or taken
-away. `reject`: the line is there, in `rejects`, but cannot be read. `session`: no line is missing, but the peer speaks
-in a session whose begin was not heard, or whose end was. `router`: a router's BMP connection was lost, or the router
-says that it could not tell all (RFC 7854); it is no word of the peer's. `feed`: nobody listened to a live feed
-meanwhile. `table`: the peer's table in a RIB dump is not what the UPDATEs before it come to: some are missing."""
+receiver ended together, and it is unknown what they still had. `spool`: a part of the spool was damaged or removed.
+`reject`: the line is in `rejects`, but cannot be parsed. `session`: no line is missing, but a message belongs to a
+session whose beginning was not received, or which had ended. `router`: a router's BMP connection was lost, or the
+router reports that it could not send everything (RFC 7854). `feed`: the live feed was not connected. `table`: the
+peer's table in a RIB dump differs from what the UPDATEs before it give: some are missing."""
 
 
 class PeerDocument(TypedDict):
@@ -33,7 +33,7 @@ class PeerDocument(TypedDict):
 
 
 def name_of(peer: PeerDocument) -> str:
-    """What tells a peer from all others; see `schemas.message.peer_name`."""
+    """What identifies a peer; see `schemas.message.peer_name`."""
     return peer_name(peer["address"], peer.get("router"), peer.get("rd"), peer.get("rib"))
 
 
@@ -76,7 +76,7 @@ class UpdateDocument(_Stored):
     withdraw: NotRequired[list[GroupDocument]]
     """By family; without next hops."""
     origin_asns: NotRequired[list[int]]
-    """The ASes at the end of `attributes.as_path`, for an index."""
+    """The origin ASes of `attributes.as_path`, for an index."""
 
 
 class MessageDocument(_Stored):

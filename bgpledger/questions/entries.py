@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class HistoryQuestion(Resumed):
-    """What every peer said of a prefix, oldest first, and the session ends that took its routes away.
+    """What every peer said about a prefix, oldest first, and the ends of sessions that withdrew its routes.
 
     Args:
         prefix: which.
         filters: which of its entries.
-        with_ours: also what became of our own announcements of it, at each peer that they were for.
+        with_ours: also the states of our own announcements of it, at each peer they were for.
         limit: only the newest.
         after: a cursor.
         deadline: in seconds.
@@ -60,11 +60,10 @@ class SearchQuestion(Resumed, Watched[HistoryEntry]):
 
     Args:
         filters: which.
-        everything: go through the whole archive when nothing narrows what is read.
-        complete: withdrawals carry the route that they end, which has to be looked for.
+        everything: read the whole archive if no filter limits what is read.
+        complete: give withdrawals the route that they end, which has to be looked up.
         limit: only the newest.
-        patience: seconds after which the newest that were found are given, with a note, in place of more; only with a
-            limit.
+        patience: seconds after which the newest found so far are returned, with a note; only with a limit.
         after: a cursor.
         deadline: in seconds.
         progress: is told how many UPDATEs have been read.
@@ -133,7 +132,7 @@ class MessagesQuestion(Watched["SaidMessage | SessionChange"]):
 
 @dataclass(eq=False, repr=False)
 class TailQuestion(Question[HistoryEntry]):
-    """Updates and sessions as they are stored, from now on or since the filters' start, without end.
+    """Updates and sessions as they are stored, from now on or since the filters' start, endlessly.
 
     Args:
         filters: which.
@@ -176,7 +175,7 @@ class SessionsQuestion(Question[PeerSession]):
 
 @dataclass(eq=False, repr=False)
 class GapsQuestion(Question[HistoryEntry]):
-    """What was lost of what peers said, oldest first; of the filters, peers and times matter."""
+    """Gaps, oldest first; of the filters, peers and times matter."""
 
     filters: Filter = EVERYTHING
 
@@ -191,7 +190,7 @@ class GapsQuestion(Question[HistoryEntry]):
 
 @dataclass(eq=False, repr=False)
 class ActivityQuestion(Question[ActivitySample]):
-    """How much peers said, in spans of one length from the filters' start to their end, also where nothing was.
+    """The number of messages, in time spans of one length from the filters' start to their end, also if there are none.
 
     Args:
         filters: which peers, and the time, of which both ends have to be given; all else does not matter.

@@ -20,9 +20,9 @@ from schemas.query import HistoryEntry
 
 T = TypeVar("T")
 Time = str | datetime | None
-"""As people write it ("2h", "yesterday 14:05", RFC 3339, unix seconds), or read already."""
+"""As text ("2h", "yesterday 14:05", RFC 3339, unix seconds), or as a datetime."""
 Progress = Callable[[int, int | None], None]
-"""Is told how much has been read, and of how much; None while that is not known."""
+"""Called with how much has been read, and of how much; None while that is unknown."""
 
 
 @dataclass

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(eq=False, repr=False)
 class StandingQuestion(Watched[T]):
-    """Routes as they stand, or stood at a time."""
+    """Routes, now or at a given time."""
 
     prefix: str | None = None
     filters: Filter = EVERYTHING
@@ -60,15 +60,15 @@ class StandingQuestion(Watched[T]):
 
 @dataclass(eq=False, repr=False)
 class RibQuestion(StandingQuestion[Route]):
-    """The routes as they stand, or stood at a time: by peer, then in the order of prefixes.
+    """Routes, now or at a given time: by peer, then in order of prefixes.
 
     Args:
-        prefix: of one prefix; None: of all.
+        prefix: the prefix; None: all.
         filters: which of them; times and kinds of entries do not matter.
-        match: `more_specific` and `less_specific` take in the prefixes within it, and those that it lies within.
+        match: `more_specific` and `less_specific` include the prefixes within it, or those that cover it.
         at: the time; None: now.
         limit: only the newest.
-        after: a cursor, with which the time is what it was.
+        after: a cursor, which also keeps the time.
         deadline: in seconds.
         progress: is told how many routes have been read of tables.
     """
@@ -150,9 +150,9 @@ class TableQuestion(Watched["PrefixRoutes"]):
 
 @dataclass(eq=False, repr=False)
 class DiffQuestion(Watched[RouteChange]):
-    """Which routes appeared, went or changed between two times, and in what.
+    """Routes that appeared, disappeared or changed between two times, and what changed.
 
-    A filter lets a change through when the route passes it at one of the times.
+    A change matches a filter if the route matches it at either time.
     """
 
     earlier: Time

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class TopQuestion(Watched[TopEntry]):
-    """Of which prefixes, origins, peers or paths most was said; see `bgpledger top --help` for what is counted."""
+    """The prefixes, origins, peers or paths with the most messages; see `bgpledger top --help` for what is counted."""
 
     what: What
     by: By = "announcements"
@@ -61,12 +61,12 @@ class PeersQuestion(Question[PeerStatus]):
 
 @dataclass(eq=False, repr=False)
 class IntentsQuestion(Question[Intent]):
-    """What this collector, and others that write here, are to announce, oldest first.
+    """What this collector, and others that use this database, announce, oldest first.
 
     Args:
         prefix: only of this one.
-        at: as it stood then; None: as it stands.
-        ended: also what was withdrawn, expired, was replaced or failed.
+        at: the time; None: now.
+        ended: also those that were withdrawn, expired, replaced, or failed.
         deadline: in seconds.
     """
 
@@ -89,7 +89,7 @@ class IntentsQuestion(Question[Intent]):
 
 @dataclass(eq=False, repr=False)
 class ConvergenceQuestion(Question[PeerConvergence]):
-    """When each peer heard of what an intent announced, and when it was gone there.
+    """When each peer first announced an intent's route, and when it last withdrew it.
 
     Args:
         intent: its id.

@@ -35,7 +35,7 @@ def test_bad_prefix(prefix: str) -> None:
         (("--start", "1h", "--end", "2h"), "is not after"),
         (("--peer", "router1"), "'router1' is not an address"),
         (("--as-path", "(1"), "'(1' is not a regular expression"),
-        (("--origin", "1,!2"), "'1,!2' mixes values"),
+        (("--origin", "1,!2"), "'1,!2' mixes included and excluded"),
         (("--duration", "later"), "'later' is not a duration"),
     ],
 )
@@ -49,10 +49,10 @@ def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
     [
         (("rib", "--at", "soon"), "'soon' is not a time"),
         (("rib", "--more-specific"), "more specific than what?"),
-        (("rib", "10.0.0.0/8", "-s", "-S"), "stand together"),
+        (("rib", "10.0.0.0/8", "-s", "-S"), "exclude each other"),
         (("rib", "10.0.0.0/8", "--peer", "router1"), "'router1' is not an address"),
         (("lookup", "banana"), "'banana' is not a prefix"),
-        (("lookup", "10.0.0.1", "--origin", "1,!2"), "'1,!2' mixes values"),
+        (("lookup", "10.0.0.1", "--origin", "1,!2"), "'1,!2' mixes included and excluded"),
         (("diff", "1h", "2h"), "'2h' is not after '1h'"),
         (("diff", "2h", "1h", "--med", "-1"), "'-1' is not a number"),
     ],

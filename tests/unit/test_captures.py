@@ -255,7 +255,7 @@ def test_of_a_damaged_capture_what_came_before_is_there(tmp_path: Path, damage: 
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        (build.pcap([]), "nothing is said on TCP port 179"),
+        (build.pcap([]), "there is no traffic on TCP port 179"),
         (build.pcap(conversation().frames, 105), "link type 105"),
         (build.pcap([])[:10], "is cut short"),
         (

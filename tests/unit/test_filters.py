@@ -192,8 +192,8 @@ def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
         ({"med": "-1"}, "is not a number"),
         ({"duration": "soon"}, "is not a duration"),
         ({"duration": "0s"}, "is not a duration"),
-        ({"duration": "9999999999w"}, "longer than time"),
-        ({"start": "2h", "end": "1h", "duration": "1h"}, "a start, an end and a duration"),
+        ({"duration": "9999999999w"}, "is too long"),
+        ({"start": "2h", "end": "1h", "duration": "1h"}, "start, end and duration"),
         ({"start": "1h", "end": "2h"}, "is not after"),
     ],
 )

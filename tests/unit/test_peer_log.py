@@ -60,7 +60,7 @@ def test_the_same_reason_is_said_again_after_ten_minutes_with_a_count(log: Log) 
     assert log.take(router.down()) == []
     log.now += 2
     (said,) = log.take(router.down())
-    assert said.endswith("the TCP connection was closed or lost (and 1000 times since it was last said)")
+    assert said.endswith("the TCP connection was closed or lost (and 1000 more times since the last warning)")
 
 
 def test_another_reason_is_said_at_once_but_not_in_turns(log: Log) -> None:
@@ -69,7 +69,7 @@ def test_another_reason_is_said_at_once_but_not_in_turns(log: Log) -> None:
     assert log.take(*[router.down(f"notification received (6,{at % 2 + 1})") for at in range(100)]) == []
     log.now += 11
     (said,) = log.take(router.down("notification received (6,5)"))
-    assert "Cease / Connection Rejected (and 100 times" in said
+    assert "Cease / Connection Rejected (and 100 more times" in said
 
 
 def test_each_peer_is_said(log: Log) -> None:

@@ -384,4 +384,4 @@ def test_http_for_other_machines_takes_tls_and_tokens(tmp_path: Path, listen: st
 
 def test_hosts_are_names(tmp_path: Path) -> None:
     assert load(None, environ={"BGPLEDGER_HTTP_HOSTS": "bgp.example.net, LG"}).http.hosts == ("bgp.example.net", "lg")
-    assert "name of a host" in fault(tmp_path, '[http]\nhosts = ["http://x"]\n')
+    assert "not a host name" in fault(tmp_path, '[http]\nhosts = ["http://x"]\n')
