@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bgpledger import HistoryEntry
-from collector.export.bytes_of import BytesOf
-from collector.export.written import Written
+from collector.export.message_bytes import MessageEncoder
+from collector.export.summary import ExportSummary
 from collector.http.ripestat.sources import Sources
 from collector.query.follow import ToldLine
 from collector.query.messages import SaidMessage
@@ -32,7 +32,7 @@ class Messages:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._bytes = BytesOf(Written())
+        self._bytes = MessageEncoder(ExportSummary())
 
     def of(self, told: ToldLine) -> dict[str, Any] | None:
         """The `data` of a `ris_message`; None of what has no place there: gaps, and routes that are no prefixes."""
