@@ -111,7 +111,7 @@ def test_no_such_embedded_store(data_dir: Path) -> None:
     listen = f"127.0.0.1:{free_port()}"
     command = ("run", "--data-dir", str(data_dir), "--local-as", "65000", "--listen", listen)
     said = refused(*command, BGPLEDGER_MONGODB_EMBEDDED="no-such-server")
-    assert "the embedded store no-such-server is not there" in said
+    assert "the embedded store no-such-server does not exist" in said
     assert "leave mongodb.embedded out" in said
 
 

@@ -9,12 +9,16 @@ import pytest
 from collector.archive.archiver import Archiver
 from collector.archive.restore import restore
 from collector.instances import Instance
+from collector.sources.bmp.source import BMP
 from collector.sources.exabgp.source import EXABGP
+from collector.sources.source import Source
+from collector.spool.framing import frame
 from collector.spool.kept import Keep, kept_segments, lines_of
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.keys import key_line
+from tests.bmp_builder import PeerOf, initiation, record, update
 from tests.running import bgpledger
 from tests.support import Router
 
@@ -34,12 +38,19 @@ def lines() -> list[bytes]:
     return [*said, one.down(), *one.up()]
 
 
-async def archived(spool: Path, store: Store, instance: str = "") -> None:
+def records() -> list[bytes]:
+    """A router that speaks BMP, with one peer."""
+    peer = PeerOf("198.51.100.1", 64501)
+    told = [initiation(), peer.up(), *(peer.route(update(f"10.1.{number}.0/24")) for number in range(60)), peer.down()]
+    return [frame(record(one, 1.8e9 + number)) for number, one in enumerate(told)]
+
+
+async def archived(spool: Path, store: Store, instance: str = "", source: Source = EXABGP) -> None:
     with SpoolWriter(spool, segment_bytes=2000) as writer:
-        writer.write(b"".join(line + b"\n" for line in lines()))
+        writer.write(b"".join(line + b"\n" for line in (records() if source.binary else lines())))
     with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
         archiver = Archiver(
-            reader, store, source=EXABGP, collector="test", ranges=["198.51.100.0/24"], instance=instance, batch_lines=7
+            reader, store, source=source, collector="test", ranges=["198.51.100.0/24"], instance=instance, batch_lines=7
         )
         archiver.stop()
         await archiver.run()
@@ -95,19 +106,22 @@ async def test_by_the_command_line(data_dir: Path, embedded_uri: str) -> None:
 
 
 async def test_every_spool_of_a_collector(data_dir: Path, embedded_uri: str) -> None:
+    """Of two ExaBGP and of BMP: each is archived again as what it is, under the keys that it had."""
     async with (
-        Store.open(embedded_uri, database="two_spools") as store,
-        Store.open(embedded_uri, database="two_spools_again") as again,
+        Store.open(embedded_uri, database="three_spools") as store,
+        Store.open(embedded_uri, database="three_spools_again") as again,
     ):
-        for instance in (Instance(data_dir, 0), Instance(data_dir, 1)):
-            await archived(instance.spool, store, instance.label)
+        for source, number in ((EXABGP, 0), (EXABGP, 1), (BMP, 0)):
+            instance = Instance(data_dir, number, source.name)
+            await archived(instance.spool, store, instance.label, source)
         shown = bgpledger("--data-dir", str(data_dir), "spool", "list", "--format", "jsonl")
         listed = [json.loads(line) for line in shown.stdout.splitlines()]
-        assert sum(one["lines"] for one in listed) == 2 * len(lines())
+        assert sum(one["lines"] for one in listed) == 2 * len(lines()) + len(records())
         common = ("--data-dir", str(data_dir), "--mongodb-uri", embedded_uri, "spool", "replay")
-        done = bgpledger(*common, "--database", "two_spools_again")
+        done = bgpledger(*common, "--database", "three_spools_again")
         kept = sum(one["lines"] for one in listed if one["state"] == "kept")
-        assert done.stdout == f"{kept} lines of {len(listed) - 2} segments are stored\n", done.stderr
-        updates = [one["_id"] async for one in store.find("updates", {})]
-        assert len(updates) == 2 * 61
-        assert {one["_id"] async for one in again.find("updates", {})} <= set(updates)
+        assert done.stdout == f"{kept} lines of {len(listed) - 3} segments are stored\n", done.stderr
+        first, copy = await everything(store), await everything(again)
+        assert len(first["updates"]) == 2 * 61 + 60
+        assert [one for one in first["updates"] if one in copy["updates"]] == copy["updates"]
+        assert {one["source"].get("name") for one in copy["updates"]} == {None, "bmp"}
