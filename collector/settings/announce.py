@@ -18,8 +18,8 @@ _Ranges = Annotated[tuple[WrittenPrefixRange, ...], BeforeValidator(values.comma
 class StaticSettings(RouteAnnouncement):
     """A route that is announced for as long as it stands in the configuration; see `RouteAnnouncement`."""
 
-    why: Line = Field(description="a line of text, for those who read it later")
-    peers: tuple[Address, ...] = Field((), description="addresses of peers; without, and without a group: all")
+    why: Line = Field(description="a line of text: the reason, for those who read it later")
+    peers: tuple[Address, ...] = Field((), description="addresses of peers; default, without a group: all")
     group: Name | None = Field(None, description="the group of peers")
 
     @property
@@ -41,12 +41,14 @@ class AnnounceSettings(SettingsSection):
         description='the prefixes that may be announced, such as ["192.0.2.0/24", "2001:db8::/32 le 48"]'
     )
     flows: bool = Field(
-        default=False, description="true or false: flow specifications (RFC 8955) for destinations within these too"
+        default=False, description="true or false: also flow specifications (RFC 8955) for destinations within these"
     )
-    limit: int = Field(1000, ge=1, le=200_000, description="routes and flows that stand at once, 1 to 200000")
-    rate: float = Field(20.0, gt=0, le=10_000, description="orders a second, in the long run")
+    limit: int = Field(
+        1000, ge=1, le=200_000, description="the maximum number of routes and flows at once, 1 to 200000"
+    )
+    rate: float = Field(20.0, gt=0, le=10_000, description="the maximum number of orders a second, on average")
     longest_hours: float | None = Field(
-        None, gt=0, le=100_000, description="hours after which what people and programs order expires at the latest"
+        None, gt=0, le=100_000, description="hours after which orders of people and programs expire at the latest"
     )
     static: tuple[StaticSettings, ...] = ()
 

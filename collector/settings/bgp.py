@@ -24,9 +24,9 @@ class SessionSettings(SettingsSection):
     )
     add_path: bool = Field(default=False, description="true or false: receive several paths for a prefix (RFC 7911)")
     graceful_restart: values.RestartTime = Field(
-        120, description="seconds that a peer may keep our routes (RFC 4724), 0 to 4095; 0 does without"
+        120, description="seconds that a peer may keep our routes (RFC 4724), 0 to 4095; 0 disables it"
     )
-    wire_bytes: bool = Field(default=False, description="true or false: keep the bytes of every message as well")
+    wire_bytes: bool = Field(default=False, description="true or false: also keep the bytes of every message")
 
 
 class BgpSettings(SessionSettings):
@@ -37,7 +37,7 @@ class BgpSettings(SessionSettings):
     )
     router_id: values.RouterId = Field(
         default_factory=lambda data: values.source_address(data.get("listen", "127.0.0.1:1790")),
-        description="our BGP Identifier: an IPv4 address other than 0.0.0.0, unlike those of all peers",
+        description="our BGP Identifier: an IPv4 address other than 0.0.0.0 that no peer uses",
     )
 
     @property
@@ -62,8 +62,8 @@ class PeerSettings(SessionSettings):
     address: values.PeerAddress = Field(description="the address of a router, or a range such as 192.0.2.0/24")
     asn: values.PeerAsn = Field(description="the peer's AS number, 1 to 4294967294")
     description: values.Text | None = Field(None, description="a line of text, at most 200 characters")
-    group: values.Name | None = Field(None, description="a name by which several peers are told the same")
-    passive: bool = Field(default=False, description="true: only the peer connects; false: whoever is first")
+    group: values.Name | None = Field(None, description="the name of a group of peers that get the same announcements")
+    passive: bool = Field(default=False, description="true: only the peer connects; false: both sides may connect")
     port: values.Port = Field(179, description="the port that we connect to, 1 to 65535")
     local_address: Address | None = Field(
         None, description="our address in this session, of the same family as the peer's"

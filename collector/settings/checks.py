@@ -91,52 +91,55 @@ class CheckSettings(SettingsSection):
     name: OrderingName = Field(description="letters, digits, blanks and ._:/-: orders are from `healthcheck NAME`")
 
     http: Annotated[str, AfterValidator(_http_url)] | None = Field(
-        None, description='a URL with an address: "http://127.0.0.1:8080/health"; a status below 400 is well'
+        None, description='a URL with an address: "http://127.0.0.1:8080/health"; a status below 400 counts as success'
     )
     http_host: values.HostName | None = Field(
-        None, description='the name to ask for, which the certificate has to have: "www.example.net"'
+        None, description='the host name to request, which must be in the certificate: "www.example.net"'
     )
-    tcp: values.Endpoint | None = Field(None, description='ADDR:PORT that takes connections: "127.0.0.1:5432"')
+    tcp: values.Endpoint | None = Field(None, description='ADDR:PORT that accepts connections: "127.0.0.1:5432"')
     dns: DnsSettings | None = Field(
-        None, description='a question: {name = "www.example.net", type = "A", server = "127.0.0.1:53"}'
+        None, description='a query: {name = "www.example.net", type = "A", server = "127.0.0.1:53"}'
     )
     command: CommandLine | None = Field(
         None, description="a command that ends with status 0: a line for /bin/sh, or a list of arguments"
     )
 
-    interval: Seconds = Field(5.0, description="seconds between two looks; 0: until it is known to be up or down")
-    fast_interval: Seconds = Field(1.0, description="seconds between two looks while it rises or falls")
-    timeout: Annotated[float, Field(gt=0, le=3600)] = Field(5.0, description="seconds that a look may take, up to 3600")
-    rise: Times = Field(3, description="how many times in a row it has to be well until it is up")
-    fall: Times = Field(3, description="how many times in a row it has to be unwell until it is down")
-    disable: values.PossiblePath | None = Field(None, description="a file: while it is there, the service is disabled")
+    interval: Seconds = Field(5.0, description="seconds between two checks; 0: only until it is up or down")
+    fast_interval: Seconds = Field(1.0, description="seconds between two checks while it rises or falls")
+    timeout: Annotated[float, Field(gt=0, le=3600)] = Field(
+        5.0, description="the timeout of a check in seconds, up to 3600"
+    )
+    rise: Times = Field(3, description="how many checks in a row must succeed until it is up")
+    fall: Times = Field(3, description="how many checks in a row must fail until it is down")
+    disable: values.PossiblePath | None = Field(None, description="a file: while it exists, the service is disabled")
     debounce: bool = Field(
-        default=False, description="true: order at changes alone; false: put back at each look what somebody withdrew"
+        default=False,
+        description="true: only announce at changes; false: at each check, announce again what was withdrawn",
     )
     on_exit: OnExit = Field(
-        "withdraw", description='"withdraw" or "keep": what becomes of it when nobody looks any more'
+        "withdraw", description='"withdraw" or "keep": what happens to its routes when the check ends'
     )
 
     ip: Prefixes = Field(description='the prefixes to announce: ["203.0.113.1/32"]')
-    peers: PeerAddresses = Field((), description="addresses of peers that hear it; without, all")
-    group: values.Name | None = Field(None, description="in place of peers: those that have this group")
+    peers: PeerAddresses = Field((), description="addresses of the peers; default: all")
+    group: values.Name | None = Field(None, description="instead of peers: those in this group")
     next_hop: Literal["self"] | Address = Field("self", description='an address, or "self": ours in each session')
-    local_preference: Uint32 | None = Field(None, description="LOCAL_PREF, for peers of our own AS: 0 to 4294967295")
+    local_preference: Uint32 | None = Field(None, description="LOCAL_PREF, for peers in our own AS: 0 to 4294967295")
     up_metric: Uint32 = Field(100, description="MED of the first prefix while it is up")
     down_metric: Uint32 = Field(1000, description="MED of the first prefix while it is down")
     disabled_metric: Uint32 = Field(500, description="MED of the first prefix while it is disabled")
-    increase: Uint32 = Field(1, description="how much more the MED of each further prefix is")
+    increase: Uint32 = Field(1, description="the increment of the MED for each further prefix")
     withdraw_on_down: bool = Field(
         default=False, description="true: withdraw it unless it is up; false: announce it with another MED"
     )
     community: Communities = Field((), description='communities: ["64512:1", "no-export"]')
-    disabled_community: Communities = Field((), description="in their place while it is down or disabled")
+    disabled_community: Communities = Field((), description="communities instead while it is down or disabled")
     extended_community: ExtendedCommunities = Field((), description='extended communities: ["target:64512:1"]')
     large_community: LargeCommunities = Field((), description='large communities: ["64512:1:1"]')
-    as_path: AsPath = Field((), description='AS numbers behind ours in the AS path: "64513 64514"')
-    up_as_path: AsPath | None = Field(None, description="in its place while it is up")
-    down_as_path: AsPath | None = Field(None, description="in its place while it is down")
-    disabled_as_path: AsPath | None = Field(None, description="in its place while it is disabled")
+    as_path: AsPath = Field((), description='AS numbers after ours in the AS path: "64513 64514"')
+    up_as_path: AsPath | None = Field(None, description="the AS path instead while it is up")
+    down_as_path: AsPath | None = Field(None, description="the AS path instead while it is down")
+    disabled_as_path: AsPath | None = Field(None, description="the AS path instead while it is disabled")
 
     execute: CommandLines = Field((), description="commands to run at every change, with STATE in their environment")
     up_execute: CommandLines = Field((), description="commands to run when it is up")
@@ -171,7 +174,7 @@ class CommandSettings(SettingsSection):
     name: OrderingName = Field(description="letters, digits, blanks and ._:/-: orders are from `command NAME`")
     run: CommandLine = Field(description="the program: a line for /bin/sh, or a list of arguments")
     on_exit: OnExit = Field(
-        "keep", description='"keep" or "withdraw": what becomes of what it announced when it ends by itself'
+        "keep", description='"keep" or "withdraw": what happens to its routes when it ends by itself'
     )
 
     @property

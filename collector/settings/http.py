@@ -12,27 +12,25 @@ class HttpSettings(SettingsSection):
     """Where the HTTP API and its pages are, and who may ask."""
 
     listen: values.EndpointOrOff = Field(
-        "127.0.0.1:8480", description='ADDR:PORT, [::]:8480 for all addresses of IPv4 and IPv6; "off" does without'
+        "127.0.0.1:8480", description='ADDR:PORT, [::]:8480 for all addresses of IPv4 and IPv6; "off" disables it'
     )
     tokens: bool = Field(
-        default=False, description="true or false: ask for a token on loopback too (bgpledger token add)"
+        default=False, description="true or false: require a token on loopback too (bgpledger token add)"
     )
     tls_cert: values.PossiblePath | None = Field(None, description="a PEM file with our certificate and its chain")
     tls_key: values.PossiblePath | None = Field(None, description="a PEM file with the certificate's key")
-    behind_tls: bool = Field(
-        default=False, description="true or false: a proxy in front of it speaks TLS with those who ask"
-    )
+    behind_tls: bool = Field(default=False, description="true or false: a proxy in front of it terminates TLS")
     hosts: values.HostNames = Field(
-        (), description='names that it is asked by beside "localhost", such as ["bgp.example.net"]'
+        (), description='host names under which it is reached, besides "localhost", such as ["bgp.example.net"]'
     )
     origins: values.Origins = Field(
-        (), description='other sites whose pages may ask, such as ["https://portal.example.net"]; nobody\'s otherwise'
+        (), description='other sites whose pages may send requests, such as ["https://portal.example.net"]'
     )
     communities: values.PossiblePath | None = Field(
-        None, description="a file with what communities mean, a line each: 65000:100 = customer"
+        None, description="a file that explains communities, one a line: 65000:100 = customer"
     )
-    rate: float = Field(200.0, gt=0, le=1e6, description="requests a second that one client may send, in the long run")
-    seconds: float = Field(30.0, gt=0, le=3600, description="seconds that a question may take, up to 3600")
+    rate: float = Field(200.0, gt=0, le=1e6, description="requests a second that one client may send on average")
+    seconds: float = Field(30.0, gt=0, le=3600, description="seconds that a query may take, up to 3600")
 
     @property
     def is_on(self) -> bool:

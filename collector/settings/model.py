@@ -34,11 +34,11 @@ class Settings(SettingsSection):
     """All that a collector is told."""
 
     collector: values.Name = Field(
-        default_factory=socket.gethostname, description="a name of at most 100 characters, for every document"
+        default_factory=socket.gethostname, description="a name of at most 100 characters, in every document"
     )
     data_dir: values.PossiblePath = Field(
         default_factory=lambda: Path(default_data_dir(os.environ)),
-        description="a directory for all that the collector keeps",
+        description="the directory for all files of the collector",
     )
     bgp: BgpSettings = BgpSettings()
     bmp: BmpSettings | None = None

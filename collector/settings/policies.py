@@ -43,31 +43,31 @@ AnyCommunities = Annotated[tuple[AnyCommunity, ...], one_or_more, Field(max_leng
 class PolicySettings(SettingsSection):
     """A rule: what it is for, what it looks for, and what it does to that."""
 
-    name: OrderingName = Field(description="letters, digits, blanks and ._:/-: how answers call the rule")
-    peers: PeerAddresses = Field((), description="addresses of the peers that it is for; without, all")
-    group: values.Name | None = Field(None, description="in place of peers: those that have this group")
+    name: OrderingName = Field(description="letters, digits, blanks and ._:/-: the name of the rule in answers")
+    peers: PeerAddresses = Field((), description="addresses of the peers it applies to; default: all")
+    group: values.Name | None = Field(None, description="instead of peers: those in this group")
 
     prefixes: PrefixRanges = Field(
-        (), description='any of these, with operators of RFC 2622: ["203.0.113.0/24^+", "198.51.100.0/24"]'
+        (), description='any of these prefixes, with operators of RFC 2622: ["203.0.113.0/24^+", "198.51.100.0/24"]'
     )
     communities: AnyCommunities = Field((), description='any of these communities: ["64512:1", "64512:1:1"]')
     as_path: Annotated[str, Field(max_length=500), AfterValidator(_as_path)] | None = Field(
-        None, description="an expression of RE2 for the AS path behind ours; _ is Cisco's, ^$ is our own routes"
+        None, description="an RE2 expression for the AS path after ours; _ as in Cisco's, ^$ for our own routes"
     )
     family: AnnouncedFamily | None = Field(None, description="ipv4 unicast, ipv6 unicast, ipv4 flow or ipv6 flow")
 
-    reject: bool = Field(default=False, description="true: the peer is not told; no rule behind this one counts")
+    reject: bool = Field(default=False, description="true: not announced to the peer; later rules do not apply")
     set_communities: AnyCommunities | None = Field(
-        None, description="the only ones, of all kinds, that it goes out with"
+        None, description="the communities that replace all others, of all kinds"
     )
-    remove_communities: AnyCommunities = Field((), description="those that it goes out without")
-    add_communities: AnyCommunities = Field((), description="those that it goes out with besides")
+    remove_communities: AnyCommunities = Field((), description="communities to remove")
+    add_communities: AnyCommunities = Field((), description="communities to add")
     med: Uint32 | None = Field(None, description="its MED, 0 to 4294967295")
     local_preference: Uint32 | None = Field(
-        None, description="its LOCAL_PREF, 0 to 4294967295; of peers of our own AS alone"
+        None, description="its LOCAL_PREF, 0 to 4294967295; only for peers in our own AS"
     )
     prepend: Annotated[int, Field(ge=0, le=20)] = Field(
-        0, description="how many times more our AS stands in front, 0 to 20"
+        0, description="how many more times our AS is prepended, 0 to 20"
     )
     next_hop: Literal["self"] | Address | None = Field(None, description='its next hop: an address, or "self"')
 

@@ -14,9 +14,9 @@ class ExabgpSettings(SettingsSection):
     """How ExaBGP runs."""
 
     python: str | None = Field(
-        None, min_length=1, description='the Python that runs ExaBGP, a name or a path: "pypy3"; without, our own'
+        None, min_length=1, description='the Python that runs ExaBGP, a name or a path: "pypy3"; default: our own'
     )
-    processes: values.Processes = Field(1, description="processes that the peers are spread over, 1 to 16")
+    processes: values.Processes = Field(1, description="the number of processes that share the peers, 1 to 16")
 
 
 class BmpSettings(SettingsSection):
@@ -28,9 +28,7 @@ class BmpSettings(SettingsSection):
     allow: values.Sources = Field(
         ("127.0.0.0/8", "::1"), description='addresses and prefixes of routers that may connect: ["192.0.2.0/24"]'
     )
-    connect: values.Endpoints = Field(
-        (), description='routers that wait for us to connect, a list of ADDR:PORT: ["192.0.2.1:1790"]'
-    )
+    connect: values.Endpoints = Field((), description='routers to connect to, a list of ADDR:PORT: ["192.0.2.1:1790"]')
     password_file: values.PossiblePath | None = Field(
         None, description="a file whose first line is the MD5 password of all connections (RFC 2385)"
     )
@@ -60,9 +58,9 @@ class RisLiveSettings(SettingsSection):
     """RIS Live: what RIPE NCC's route collectors hear, as it comes."""
 
     url: values.WebSocketUrl = Field(
-        "", description='a WebSocket URL, "wss://ris-live.ripe.net/v1/ws/"; without it nobody listens'
+        "", description='a WebSocket URL, "wss://ris-live.ripe.net/v1/ws/"; without it RIS Live is off'
     )
-    client: values.Name = Field("bgpledger", description="a name of at most 100 characters, by which RIS knows us")
+    client: values.Name = Field("bgpledger", description="a name of at most 100 characters, to identify us to RIS")
     subscribe: values.Subscriptions = Field(
         ({},), description='a list of tables such as {host = "rrc21", prefix = "192.0.2.0/24"}; {} is all'
     )

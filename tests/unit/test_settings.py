@@ -217,7 +217,10 @@ def test_our_as_number_is_needed_as_soon_as_there_are_peers(tmp_path: Path) -> N
         ("[archive]\nbatch_seconds = -1", r"archive\.batch_seconds -1"),
         ("[spool]\nsegment_mib = 1.5", r"spool\.segment_mib 1\.5 is not a whole number"),
         ('[mongodb]\ndatabase = "a b"', r"mongodb\.database 'a b'"),
-        ("[exabgp]\nprocesses = 0", r"exabgp\.processes 0 .* \| exabgp\.processes is processes .*, 1 to 16"),
+        (
+            "[exabgp]\nprocesses = 0",
+            r"exabgp\.processes 0 .* \| exabgp\.processes is the number of processes .*, 1 to 16",
+        ),
         ("[exabgp]\nprocesses = 17", r"exabgp\.processes 17"),
         ("a =", r"is not TOML: .*line 1"),
     ],
