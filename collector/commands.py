@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def program() -> str:
-    """This very program, as a file that can be started."""
+    """The path of this program."""
     return str(Path(sys.executable).with_name("bgpledger"))
 
 
@@ -36,7 +36,7 @@ async def end_those_left(name: str, arguments: Sequence[str], patience: float) -
 
 
 class KeptCommand:
-    """Keeps a command of ours up.
+    """Keeps one of our commands running.
 
     Args:
         name: what it is called in the log, such as `the archiver`.
@@ -71,7 +71,7 @@ class KeptCommand:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Start it, and start it again whenever it ends."""
+        """Start it, and restart it whenever it ends."""
         await end_those_left(self._name, self._arguments, self._patience)
         await keep_up(self._run_once, log, self._stopping)
 
@@ -86,11 +86,11 @@ class KeptCommand:
         return f"{self._name} ended with status {status}" if status else None  # restart() asked for it
 
     def restart(self) -> None:
-        """Let it finish what it is at, and begin anew."""
+        """Let it finish its current work, then restart it."""
         self._signal(self._restarting)
 
     async def stop(self) -> None:
-        """Let it finish what it is at, within its time."""
+        """Let it finish its current work, within its time limit."""
         self._stopping.set()
         self._signal(signal.SIGTERM)
         if self._process is not None:
@@ -109,7 +109,7 @@ class KeptCommand:
 
 @asynccontextmanager
 async def kept(*commands: KeptCommand) -> AsyncIterator[None]:
-    """Keep commands up until the block ends; then all of them end at once."""
+    """Keep commands running until the block ends; then stop all of them at once."""
     running = [asyncio.create_task(command.run()) for command in commands]
     try:
         yield

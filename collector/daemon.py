@@ -139,18 +139,18 @@ def _reload(
 
 
 class _KeptReceiver(NamedTuple):
-    """One of another source than ExaBGP."""
+    """The receiver of a source other than ExaBGP."""
 
     section: str
-    """That of its settings."""
+    """The section of its settings."""
     command: KeptCommand | None
-    """None where none is wanted."""
+    """None if it is not configured."""
     environment: Callable[[Settings], dict[str, str]]
     """What it is told."""
     is_wanted: Callable[[Settings], bool]
 
     def reload(self, settings: Settings) -> None:
-        """Let it go on with other settings."""
+        """Continue with other settings."""
         if self.is_wanted(settings) != (self.command is not None):
             log.warning("whether there is a [%s] counts when the collector is started again", self.section)
         elif self.command and (told := self.environment(settings)) != self.command.environment:
@@ -160,7 +160,7 @@ class _KeptReceiver(NamedTuple):
 
 @asynccontextmanager
 async def _receivers(settings: Settings) -> AsyncIterator[Sequence[_KeptReceiver]]:
-    """The receivers of other sources, kept up meanwhile."""
+    """The receivers of other sources, kept running during the block."""
     async with bmp_receiver(settings) as bmp, ris_live_receiver(settings) as ris_live:
         yield (
             _KeptReceiver("bmp", bmp, bmp_environment, lambda told: told.bmp is not None),
@@ -191,7 +191,7 @@ def _known(peer: PeerSettings) -> KnownPeer:
 
 
 def receiver_command(settings: Settings, instance: int = 0) -> list[str]:
-    """The receiver's command line. It gets by its environment what has no option."""
+    """The receiver's command line. Settings without an option are passed in its environment."""
     told = {f"SPOOL_{key.upper()}": value for key, value in settings.spool.model_dump(exclude_none=True).items()}
     told["LOG_LEVEL"] = settings.log.level
     environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
@@ -210,7 +210,7 @@ def relay_command(settings: Settings, instance: int = 0) -> list[str]:
 
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[str]:
-    """The URI of the store: the configured one, or that of an embedded server that is kept up meanwhile."""
+    """The URI of the store: the configured one, or that of an embedded server kept running during the block."""
     if settings.mongodb.uri is not None:
         yield settings.mongodb.uri.get_secret_value()
         return
@@ -235,7 +235,7 @@ async def _embedded(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _sweep(sweeper: Sweeper) -> None:
-    """Remove what is too old, as a MongoDB does by itself."""
+    """Remove expired documents, as MongoDB does by itself."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
@@ -281,7 +281,7 @@ class _EmbeddedKeeper:
 
 
 def _told(settings: Settings, uri: str) -> dict[str, str]:
-    """What our command line says over the file, and the URI, which may hold a password: all by the environment."""
+    """The environment with settings of our command line, and the URI, which may contain a password."""
     told = {"BGPLEDGER_MONGODB_URI": uri, "BGPLEDGER_BGP_LISTEN": settings.bgp.listen}
     if settings.bgp.local_as is not None:
         told["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
@@ -289,7 +289,7 @@ def _told(settings: Settings, uri: str) -> dict[str, str]:
 
 
 def _archivers(settings: Settings, config: Path | None, uri: str) -> list[KeptCommand]:
-    """An archiver for each spool: what they do adds up over cores, and one that falls over holds up no other."""
+    """An archiver for each spool: they use several cores, and one that fails does not delay the others."""
     environment = {**os.environ, **_told(settings, uri)}
     environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
     instances = find_instances(settings.data_dir, settings)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class BgpledgerError(Exception):
-    """A failure that a user can cause, see and mend.
+    """A failure that a user can cause, see and fix.
 
     Args:
         cause: one sentence: what happened, with the file, address or key that it happened to.
@@ -27,7 +27,7 @@ class BgpledgerError(Exception):
 
 
 class UsageError(BgpledgerError):
-    """A value on the command line that cannot be meant: a bad prefix, time, address or combination."""
+    """An invalid argument: a bad prefix, time, address or combination."""
 
     exit_status = 2
 
@@ -37,15 +37,15 @@ class ConfigurationError(BgpledgerError):
 
 
 class StoreError(BgpledgerError):
-    """The database cannot be reached, refuses us, or holds something we do not understand."""
+    """The database cannot be reached, denies access, or contains something unexpected."""
 
 
 class StoreUnavailableError(StoreError):
-    """The database does not answer now; trying again later is right."""
+    """The database does not answer now; retrying later may help."""
 
 
 class DeadlineError(BgpledgerError):
-    """A question was not answered in the time that it was given."""
+    """A query was not answered before its deadline."""
 
 
 class SpoolError(BgpledgerError):
@@ -57,7 +57,7 @@ class ReplayError(BgpledgerError):
 
 
 class ImportFileError(BgpledgerError):
-    """A file cannot be imported as it is asked for."""
+    """A file cannot be imported as requested."""
 
 
 class ExportError(BgpledgerError):
@@ -65,11 +65,11 @@ class ExportError(BgpledgerError):
 
 
 class CollectorError(BgpledgerError):
-    """The collector cannot start or go on: a port is taken, a program is missing, a stage keeps ending."""
+    """The collector cannot start or continue: a port is taken, a program is missing, a process keeps ending."""
 
 
 class RefusedError(BgpledgerError):
-    """What was ordered must not be announced: it is not allowed, or no peer can be told of it."""
+    """An order is refused: the announcement is not allowed, or no peer can receive it."""
 
 
 @contextmanager

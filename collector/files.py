@@ -41,7 +41,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
 
 def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
-    """Put a content in the place of a file's; see `replacing`.
+    """Replace the content of a file; see `replacing`.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.
@@ -51,7 +51,7 @@ def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Put the directory's entries on disk: a file is only as durable as its name."""
+    """Sync the directory's entries: a file is only as durable as its name."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

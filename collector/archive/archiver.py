@@ -44,14 +44,14 @@ AT_ONCE = 32
 """Lines that go through each step together: a processor that does one thing again and again takes three quarters of the
 time, docs/decisions/0006-speed.md."""
 CHECKPOINT_SECONDS = 1.0
-"""How often sessions are written, and lines acknowledged: each costs a write, and the disk's."""
+"""How often sessions are written, and lines acknowledged: each costs a write to the store and to disk."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 T = TypeVar("T")
 
 
 async def check_schema(store: Store, source: Source) -> None:
-    """Refuse a database whose indexes do not tell routers apart, where a source has some.
+    """Refuse a database whose indexes do not distinguish routers, if the source has routers.
 
     Raises:
         StoreError: it is such a one.
@@ -61,10 +61,10 @@ async def check_schema(store: Store, source: Source) -> None:
 
 
 class Saw(Protocol):
-    """Is told of sessions as they are stored."""
+    """Called with sessions when they are stored."""
 
     def __call__(self, sessions: Sequence[SessionDocument], *, full: bool) -> None:
-        """These have changed; whether there may be more at once."""
+        """These sessions have changed; tells whether more lines may be waiting."""
 
 
 class Lines(Protocol):
@@ -77,14 +77,14 @@ class Lines(Protocol):
         """The number of the first line of the segment that was read last."""
 
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
-        """Lines that are complete, [] when there are none."""
+        """Complete lines; [] if there are none."""
 
     def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
-        """All before `next_line` is durable elsewhere."""
+        """Everything before `next_line` is durably stored."""
 
 
 class _StoppedWhileAwayError(Exception):
-    """Ends both stages when the store is away and we are told to stop."""
+    """Ends both stages if the store is unavailable and we are told to stop."""
 
 
 class Archiver:
@@ -150,7 +150,7 @@ class Archiver:
         self._disk = asyncio.Lock()
 
     def stop(self) -> None:
-        """Store what the spool holds now, then let `run` return; if the store is away, at once."""
+        """Store what the spool holds now, then let `run` return; if the store is unavailable, return at once."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -169,7 +169,7 @@ class Archiver:
                 log.warning("stopped while the store was unavailable; the spool keeps what is not stored")
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
-        """Let a thread wait for the disk; one at a time, as the spool's reader wants it."""
+        """Run disk operations in a thread; one at a time, as the spool's reader requires."""
         async with self._disk:
             return await asyncio.to_thread(work)
 
@@ -216,7 +216,7 @@ class Archiver:
         return batch
 
     def _add(self, batch: WriteBatch, lines: Sequence[SpooledLine]) -> None:
-        """Add what some lines become: each step for all of them, then the next."""
+        """Process some lines: each step for all of them, then the next."""
         messages = [TORN if line.torn else self._decoder.decode(line.raw) for line in lines]
         places = [self._follow(line, message) for line, message in zip(lines, messages, strict=True)]
         for line, message, place in zip(lines, messages, places, strict=True):
@@ -274,7 +274,7 @@ class Archiver:
             free.release()
 
     async def _acknowledge(self, point: Checkpoint) -> None:
-        """Sessions first: what is acknowledged is never read again, and must not be missing in them."""
+        """Write sessions first: acknowledged lines are never read again, so sessions must include them."""
         await self._persist(partial(self._store_sessions, point.sessions))
         if self._spool is not None:
             stored = InstancePosition(self._claims, self._spool, point.next_line - 1, point.ts)
@@ -293,7 +293,7 @@ class Archiver:
         await self._sessions.write(sessions)
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the store, or the disk for an acknowledgement, has done it.
+        """Retry until the store, or the disk for an acknowledgement, succeeds.
 
         Raises:
             _StoppedWhileAwayError: told to stop while it cannot.

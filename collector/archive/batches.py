@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Checkpoint(NamedTuple):
-    """What is true behind a line."""
+    """The state after a line."""
 
     next_line: int
     ts: datetime
@@ -40,18 +40,18 @@ class Checkpoint(NamedTuple):
 
 @dataclass
 class WriteBatch:
-    """What some lines became."""
+    """The documents of some lines."""
 
     documents: dict[str, list[Document]] = field(default_factory=dict)
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     refused: Sequence[Gap] = ()
-    """Of UPDATEs that the store will never take."""
+    """Of UPDATEs that the store can never accept."""
     lines: int = 0
     full: bool = False
     """Whether there may be more lines at once."""
     checkpoint: Checkpoint | None = None
-    """What is true behind the last of them, where that is to be written down."""
+    """The state after the last line, if it is to be saved."""
 
     def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
         """Add what became of a line."""
@@ -72,7 +72,7 @@ class BatchWriter:
         self._make_reject = make_reject
 
     async def write(self, batch: WriteBatch) -> int:
-        """Write one; what the store will never take becomes a reject. Harmless to repeat.
+        """Write a batch; what the store can never accept becomes a reject. Idempotent.
 
         Returns:
             How many of its lines are rejects.
@@ -131,7 +131,7 @@ class BatchWriter:
 
 
 async def _all(attempts: Sequence[Awaitable[T]]) -> list[T]:
-    """Wait for all of them, also when one fails: what is cut off costs its connection."""
+    """Wait for all of them, even if one fails: cancelling a write would close its connection."""
     results = await asyncio.gather(*attempts, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -140,7 +140,7 @@ async def _all(attempts: Sequence[Awaitable[T]]) -> list[T]:
 
 
 def _head(raw: str | bytes) -> str:
-    """What an ExaBGP's line says before its message: whose it is, and its count."""
+    """The part of an ExaBGP line before its message: the neighbour, and the counter."""
     text = raw if isinstance(raw, str) else ""
     return text[: max(text.find('"message"'), 0)]
 

@@ -20,7 +20,7 @@ from schemas.message import Counted, Event, Peer
 
 @dataclass(slots=True)
 class GapState:
-    """What has to be remembered over a restart."""
+    """The state that survives a restart."""
 
     next_line: int | None = None
     gaps: int = 0
@@ -29,7 +29,7 @@ class GapState:
 
 
 class GapFinder:
-    """Follows the records of one spool, and finds what is not among them.
+    """Follows the records of one spool, and finds what is missing.
 
     Args:
         collector: the collector's name.
@@ -65,11 +65,11 @@ class GapFinder:
         self.state.next_line = line + 1
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        """Take a word about the source's life, or its receiver's, into account."""
+        """Process an event of the source or its receiver."""
         return self._taken(line, ts, self._continuity.event(line, ts, message))
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        """Take into account what a peer's record says of itself."""
+        """Process the identification of a peer's record."""
         effect = self._continuity.count(line, ts, counted)
         return effect if effect is NONE else self._taken(line, ts, effect)
 

@@ -15,13 +15,13 @@ _ROUTE_REFRESH = {2, 128}
 """RFC 2918, and the number that it had before."""
 _MULTIPROTOCOL = 1
 _PAUSE = 30.0
-"""Between two requests to one peer: each costs it its whole table."""
+"""Between two requests to one peer, since each makes it send its whole table."""
 _LONGEST_PAUSE = 86_400.0
 """What could not be read may come again with each table: the pause doubles, up to a day."""
 
 
 class Healer:
-    """Asks each peer of which lines are lost, if it is up and can be asked.
+    """Sends a route refresh to each peer that lost lines, if it is up and supports it.
 
     Args:
         ask: passes a request on; None where nobody can be asked.
@@ -45,7 +45,7 @@ class Healer:
                     self._wanted[gap.peer.name] = gap
 
     def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
-        """Ask whoever has not been asked lately.
+        """Ask the peers that have not been asked recently.
 
         Args:
             capabilities: those that a peer of this name offered; None if its session is not up, [] if it is and they

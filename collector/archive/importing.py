@@ -31,7 +31,7 @@ from schemas.documents import Place
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance_name, key_collector
 
 FOLLOWS = timedelta(minutes=5)
-"""A file that begins so little behind the end of another follows it: collectors write something more often."""
+"""A file that starts this soon after the end of another continues it: collectors write more often than this."""
 _DUMP_FOLLOWED = timedelta(seconds=30)
 """Updates that begin so little before a RIB dump follow it: files may begin before their nominal time."""
 _CHUNK = 2**20
@@ -42,7 +42,7 @@ SILENCE = "the files end here"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records of a file are wanted."""
+    """Which records of a file to import."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -74,7 +74,7 @@ class Selection:
 
 @dataclass
 class Imported:
-    """What became of a file."""
+    """The result of importing a file."""
 
     path: Path
     records: int = 0
@@ -326,7 +326,7 @@ async def sessions_since(store: Store, collector: str, source: Source, since: da
 
 
 def digest_of(path: Path) -> str:
-    """What tells a file from all others, wherever it is moved to: SHA-256 of its bytes."""
+    """Identifies a file, wherever it is moved to: SHA-256 of its bytes."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
@@ -335,7 +335,7 @@ def digest_of(path: Path) -> str:
 
 
 def look_through(path: Path, source: Source, selection: Selection, open_file: OpenFile = mrt.MrtFile) -> Imported:
-    """What an import of a file would come to, without a store.
+    """What an import of a file would give, without a store.
 
     Raises:
         ReplayError: it cannot be read, or is no MRT file.

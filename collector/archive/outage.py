@@ -19,15 +19,15 @@ from schemas.archiver import ArchiverState
 log = logging.getLogger(__name__)
 
 SAID_AGAIN_SECONDS = 600.0
-"""How often the log says that an outage goes on."""
+"""How often the log says that an outage continues."""
 SHORT_SECONDS = 60.0
-"""Outages that begin so soon after the last word are told of when they last: a store may come and go all the time."""
+"""Outages that start this soon after the last message are only logged if they last: a store may be flapping."""
 
 Tell = Callable[[ArchiverState], None]
 
 
 class Outage:
-    """Follows attempts that fail, and the one that ends them.
+    """Tracks failed attempts, and the one that succeeds.
 
     Args:
         tell: passes the archiver's state on, when it changes and at each attempt that fails.
@@ -44,7 +44,7 @@ class Outage:
         tell(ArchiverState(pid=self._pid))
 
     def failed(self, error: BgpledgerError) -> None:
-        """An attempt failed, and will be made again."""
+        """An attempt failed, and will be repeated."""
         now = time.monotonic()
         if not self._attempts:
             self._began = now
@@ -59,7 +59,7 @@ class Outage:
             )
 
     def over(self) -> None:
-        """An attempt did it."""
+        """An attempt succeeded."""
         if self._said_this:
             log.info("it works again, after %s and %d attempts", _since(self._began), self._attempts)
         self._attempts, self._said_this = 0, False
@@ -82,12 +82,12 @@ def _since(moment: float) -> timedelta:
 
 
 def state_file(instance: Instance) -> Path:
-    """Where the archiver of an instance says how it does."""
+    """The file with the state of an instance's archiver."""
     return instance.data_dir / f"{instance.named('archiver')}.json"
 
 
 class Announcer:
-    """Passes on how the archiver of one instance does, in a file, whole or not at all.
+    """Publishes the state of one instance's archiver in a file that is replaced atomically.
 
     Args:
         file: which; a disk that is full keeps the state before.
@@ -98,11 +98,11 @@ class Announcer:
         self._state = ArchiverState(pid=os.getpid())
 
     def hear(self, state: ArchiverState) -> None:
-        """Tell whether the store takes what is written."""
+        """Publish whether writes to the store succeed."""
         self._tell(state.model_copy(update={"building": self._state.building}))
 
     def build(self, what: str | None) -> None:
-        """Tell that an index is built; None: no more."""
+        """Publish that an index is being built; None: not any more."""
         if what != self._state.building:
             self._tell(self._state.model_copy(update={"building": what}))
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 SAY_AGAIN_SECONDS = 600.0
 SAY_CHANGE_SECONDS = 10.0
-"""A peer whose reasons alternate is not to fill the log either."""
+"""A peer with alternating reasons must not fill the log either."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class _LoggedPeer:
 
 
 class PeerLog:
-    """Follows the lines of one spool, and warns of each peer's trouble.
+    """Follows the lines of one spool, and warns about each peer's problems.
 
     Args:
         source: what the lines are of.

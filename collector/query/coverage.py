@@ -17,16 +17,16 @@ _LATELY = timedelta(days=1)
 
 
 class Coverage(NamedTuple):
-    """The time of which the archive knows; both None of an empty one."""
+    """The time that the archive covers; both None if it is empty."""
 
     since: datetime | None
-    """When the first session came up that is kept."""
+    """When the first stored session came up."""
     upto: datetime | None
-    """When a peer was last heard of."""
+    """When the last message was received."""
 
 
 async def coverage(store: Store, now: datetime) -> Coverage:
-    """The time of which the archive knows; a clock that was set back may be behind it."""
+    """The time that the archive covers; it may be ahead of a clock that was set back."""
     return Coverage(await _since(store), await _upto(store, now))
 
 

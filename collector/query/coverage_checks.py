@@ -18,7 +18,7 @@ _TICK = timedelta(seconds=1)
 
 
 async def check_moments(store: Store, moments: Sequence[datetime], end: datetime | None, say: Say) -> bool:
-    """Whether the archive covers the moments; where it does not, it is said what it covers.
+    """Whether the archive covers the times; if not, a note says what it covers.
 
     Args:
         store: the archive.
@@ -54,6 +54,6 @@ async def check_moments(store: Store, moments: Sequence[datetime], end: datetime
 
 
 async def check_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer], say: Say) -> None:
-    """Say which peers of the filters there are not."""
+    """Note which peers of the filters do not exist."""
     for peer in await unknown_peers(store, filters, configured):
         say(f"no peer {peer} is configured here, or was ever heard of: bgpledger peers shows who is")

@@ -49,19 +49,19 @@ _UINT32 = 2**32 - 1
 
 @dataclass(frozen=True)
 class Choice(Generic[T]):
-    """Any of some values, or none of them (`!`)."""
+    """Any of these values, or none of them (`!`)."""
 
     values: tuple[T, ...]
     excluded: bool = False
 
     def allows(self, found: Iterable[T]) -> bool:
-        """Whether what an entry has is wanted."""
+        """Whether an entry with these values matches."""
         return any(one in self.values for one in found) != self.excluded
 
 
 @dataclass(frozen=True, repr=False)
 class Filter:
-    """What is asked for; absent parts do not matter. `start` is included, `end` is not.
+    """The conditions; absent ones always match. `start` is included, `end` is not.
 
     A gap (lines of a peer that were lost) passes all but time and peer: what it hides is not known.
     """
@@ -72,7 +72,7 @@ class Filter:
     """Addresses and prefixes."""
     peer_asns: Choice[int] | None = None
     routers: Choice[str] | None = None
-    """Addresses of routers that were asked of their peers."""
+    """Addresses of routers that report the peers."""
     ribs: Choice[Rib] | None = None
     """Which of their tables."""
     origins: Choice[int] | None = None
@@ -93,13 +93,13 @@ class Filter:
     """`more_specific` takes in all that lies within one of the prefixes, `less_specific` all that one lies within."""
 
     def __repr__(self) -> str:
-        """What is asked for, without what does not matter."""
+        """The conditions that are set."""
         values = vars(self)
         asked = (f"{one.name}={values[one.name]!r}" for one in fields(self) if values[one.name] != one.default)
         return f"Filter({', '.join(asked)})"
 
     def matches(self, entry: HistoryEntry) -> bool:
-        """Whether an entry is asked for."""
+        """Whether an entry matches."""
         return (
             (self.start is None or self.start <= entry.ts)
             and (self.end is None or entry.ts < self.end)
@@ -108,7 +108,7 @@ class Filter:
         )
 
     def stands(self, route: Route) -> bool:
-        """Whether a route that stands is asked for; times and kinds are none of its matters.
+        """Whether a current route matches; times and kinds do not apply to it.
 
         An unknown one passes all but peer and family: what the lost lines said of it is not known.
         """
@@ -120,18 +120,18 @@ class Filter:
 
     @property
     def of_peers_alone(self) -> Filter:
-        """What is asked of peers, and nothing else."""
+        """Only the conditions on peers."""
         return Filter(peers=self.peers, peer_asns=self.peer_asns, routers=self.routers, ribs=self.ribs)
 
     @property
     def span(self) -> dict[str, datetime]:
-        """The range of time as MongoDB's operators; empty when there is none."""
+        """The time range as MongoDB operators; empty if there is none."""
         span = {"$gte": self.start, "$lt": self.end}
         return {operator: moment for operator, moment in span.items() if moment is not None}
 
     @property
     def asks_for_routes(self) -> bool:
-        """Whether something is asked that only a route can answer."""
+        """Whether there is a condition that only routes can meet."""
         return any(check is not None for check in (*self._routes, self.families))
 
     @property
@@ -171,13 +171,13 @@ class Filter:
 
     @property
     def only_peer(self) -> str | None:
-        """The peer's address, where one alone is asked for."""
+        """The peer's address, if only one is asked for."""
         if self.peers is None or self.peers.excluded or len(self.peers.values) != 1 or "/" in self.peers.values[0]:
             return None
         return self.peers.values[0]
 
     def of_peer(self, peer: Peer) -> bool:
-        """Whether what this peer says is wanted."""
+        """Whether messages of this peer match."""
         if self.peer_asns is not None and not self.peer_asns.allows([peer.asn]):
             return False
         if not (_allows(self.routers, peer.router) and _allows(self.ribs, peer.rib)):
@@ -361,7 +361,7 @@ def parse_rib(text: str) -> str:
 
 
 def parse_elem(text: str) -> str:
-    """One of the kinds.
+    """One of the kinds of entries.
 
     Raises:
         ValueError: it is none of them.
@@ -372,4 +372,4 @@ def parse_elem(text: str) -> str:
 
 
 EVERYTHING = Filter()
-"""The filter that lets all through."""
+"""The filter that matches everything."""

@@ -14,7 +14,7 @@ from collector.store.mongo import Store
 
 @asynccontextmanager
 async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
-    """Where the store is that the settings name, or the collector which runs on their data directory, or ran there.
+    """The URI of the store: from the settings, or of the collector that runs, or ran, on their data directory.
 
     Args:
         settings: which store.

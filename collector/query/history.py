@@ -48,7 +48,7 @@ class HistoryQuery:
 
 
 async def history(store: Store, question: HistoryQuery) -> AsyncIterator[HistoryEntry]:
-    """Everything that happened to a prefix, oldest first.
+    """All events of a prefix, oldest first.
 
     One UPDATE that withdraws and announces the prefix yields the withdrawal first: the route stands afterwards
     (RFC 4271 4.3).

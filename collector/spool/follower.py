@@ -10,7 +10,7 @@ from collector.spool.segment import CHUNK_BYTES, CLOSED, path_of, segments
 
 
 class FollowedTo(NamedTuple):
-    """Everything before this has been looked at."""
+    """Everything before this has been read."""
 
     segment: int
     offset: int
@@ -18,7 +18,7 @@ class FollowedTo(NamedTuple):
 
 
 class Follower:
-    """Reads on from a position; where its segment is gone, from the oldest that is there.
+    """Reads from a position; if its segment is gone, from the oldest existing one.
 
     Args:
         directory: the spool; it may come later.
@@ -39,11 +39,11 @@ class Follower:
 
     @property
     def position(self) -> FollowedTo:
-        """Behind the last whole line that was read."""
+        """After the last complete line that was read."""
         return FollowedTo(self._segment, self._offset - len(self._rest))
 
     def read(self) -> list[bytes]:
-        """The next complete lines, a MiB of them at most; none when there are none.
+        """The next complete lines, at most a MiB; empty if there are none.
 
         Raises:
             OSError: the disk refuses.

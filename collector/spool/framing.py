@@ -13,12 +13,12 @@ _FOR_ESCAPE = _ESCAPE + b"e"
 
 
 def frame(record: bytes) -> bytes:
-    """A record of bytes as the spool takes it: without a newline but at its end."""
+    """A binary record as the spool takes it: without a newline except at its end."""
     return record.replace(_ESCAPE, _FOR_ESCAPE).replace(_NEWLINE, _FOR_NEWLINE) + _NEWLINE
 
 
 def unframe(line: bytes) -> bytes:
-    """The record of a line of the spool.
+    """The record in a line of the spool.
 
     Args:
         line: without its newline. Of one that is torn the record is as far as it came, perhaps with half of such a

@@ -12,7 +12,7 @@ _NAME = "identity"
 
 
 def identity(directory: Path) -> str:
-    """The identity of a spool, which is given one when it has none; only its reader may ask for that.
+    """The identity of a spool, which is created if it has none; only its reader may call this.
 
     Raises:
         SpoolError: it cannot be read or written.

@@ -33,7 +33,7 @@ class Drop:
 
 
 class Intake:
-    """Writes to a spool while it can, and remembers what it could not.
+    """Writes to a spool while there is room, and counts what it has to drop.
 
     Args:
         writer: the spool's write end.
@@ -67,11 +67,11 @@ class Intake:
 
     @property
     def is_dropping(self) -> bool:
-        """Whether there was no room the last time."""
+        """Whether there was no room at the last write."""
         return self._drop is not None
 
     def write(self, data: bytes) -> None:
-        """Take bytes of ExaBGP's, cut as it pleases; never waits for room, never fails for want of it."""
+        """Write bytes, cut anywhere; never waits for room, and never fails for lack of it."""
         self._noticed += self._notices()
         begin = data.find(b"\n") + 1 if self._within_line else 0
         if self._noticed and (begin or not self._within_line):
@@ -91,7 +91,7 @@ class Intake:
             self._within_line = not data.endswith(b"\n")
 
     def end(self, marker: bytes) -> None:
-        """Take the receiver's last line, if there is nothing that it would belie."""
+        """Write the receiver's last line, unless dropped lines would make it untrue."""
         torn, self._within_line = self._within_line, False
         if self._drop:
             self._drop.lines += torn
@@ -103,7 +103,7 @@ class Intake:
             self.write(marker)
 
     def _go_on(self, drop: Drop, data: bytes) -> None:
-        """Drop on, or begin to write again where a line begins."""
+        """Continue to drop, or resume writing at the beginning of a line."""
         begin = data.find(b"\n") + 1 if self._within_line else 0
         if time.monotonic() < self._next_try or (self._within_line and not begin):
             self._count(drop, data)
@@ -129,7 +129,7 @@ class Intake:
         self._ahead = self._ahead[self._ahead.rfind(b"\n", 0, kept) + 1 :]
 
     def _try(self, data: bytes, *, again: bool) -> tuple[int, str | None]:
-        """Write; how many bytes stand in the spool, and why the others do not."""
+        """Write; returns how many bytes are in the spool, and why the others are not."""
         try:
             reason = self._room.shortage(len(data), again=again)
             if reason is None:

@@ -41,7 +41,7 @@ class KeptSegment(NamedTuple):
 
 
 class Keep:
-    """Where segments go that are done, and for how long.
+    """Where segments are kept after they are stored, and for how long.
 
     Args:
         spool: the spool's directory.
@@ -54,7 +54,7 @@ class Keep:
         make_directory(self._directory)
 
     def note(self, first: int, note: Mapping[str, Any]) -> None:
-        """Remember the reader's note ahead of line `first`, with which a segment begins."""
+        """Remember the reader's note before line `first`, the first of a segment."""
         path = _note_path(self._directory, first)
         with _rather_stored_than_kept(path):
             replace(path, json.dumps(note))
@@ -68,7 +68,7 @@ class Keep:
             os.utime(path, (written, written))
 
     def expire(self) -> None:
-        """Remove what is older than its days."""
+        """Remove segments that are too old."""
         oldest = time.time() - self._days * _DAY
         for kept in kept_segments(self._directory.parent):
             if kept.last_written.timestamp() < oldest:
@@ -78,7 +78,7 @@ class Keep:
 
 @contextmanager
 def _rather_stored_than_kept(path: Path) -> Iterator[None]:
-    """A disk without room to keep what is stored already is no reason to stop storing."""
+    """Lack of room to keep stored segments must not stop archiving."""
     try:
         yield
     except OSError as error:
@@ -86,7 +86,7 @@ def _rather_stored_than_kept(path: Path) -> Iterator[None]:
 
 
 def kept_segments(spool: Path) -> list[KeptSegment]:
-    """List the kept segments of a spool, oldest first; none when none were ever kept."""
+    """List the kept segments of a spool, oldest first; empty if none were ever kept."""
     directory = spool / "kept"
     found = []
     for path in directory.iterdir() if directory.is_dir() else ():
@@ -98,7 +98,7 @@ def kept_segments(spool: Path) -> list[KeptSegment]:
 
 
 def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
-    """What the reader's note was ahead of a kept segment's first line.
+    """The reader's note before the first line of a kept segment.
 
     Raises:
         SpoolError: there is none.
@@ -116,7 +116,7 @@ def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
 
 
 def lines_of(segment: KeptSegment) -> Iterator[SpooledLine]:
-    """The lines of a kept segment; a torn last one as far as it came.
+    """The lines of a kept segment; of a torn last one, what there is.
 
     Raises:
         SpoolError: it is damaged.

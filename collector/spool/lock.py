@@ -13,7 +13,7 @@ from collector.spool.segment import unusable
 
 
 class EndLock:
-    """Holds one end of the spool for as long as this process lives, however it dies.
+    """Locks one end of the spool until this process ends, however it ends.
 
     Args:
         directory: the spool.
@@ -52,5 +52,5 @@ class EndLock:
         return True
 
     def release(self) -> None:
-        """Give the end back."""
+        """Release the lock."""
         os.close(self._descriptor)

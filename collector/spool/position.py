@@ -34,7 +34,7 @@ class Position:
     offset: int
     """The byte of that segment at which it begins."""
     note: Mapping[str, Any] = field(default_factory=dict)
-    """What the reader wanted to be told again: replaced together with the position, or not at all."""
+    """The reader's state, replaced together with the position, or not at all."""
 
 
 def load(directory: Path) -> Position | None:
@@ -57,7 +57,7 @@ def load(directory: Path) -> Position | None:
 
 
 def glance(directory: Path) -> Position | None:
-    """Read the position for somebody who is not the reader: a damaged one is the reader's to mend."""
+    """Read the position without being the reader: a damaged one is left for the reader to repair."""
     try:
         return load(directory)
     except DamagedPositionError:
@@ -89,7 +89,7 @@ def save(directory: Path, position: Position) -> None:
 
 
 def reserve(directory: Path) -> None:
-    """Take room on the disk that `save` can have when there is no other."""
+    """Reserve disk space for `save`, for when the disk is full."""
     path = directory / _RESERVE
     with suppress(OSError):
         if not path.exists():
@@ -101,7 +101,7 @@ def reserve(directory: Path) -> None:
 
 
 def set_aside(directory: Path) -> Path:
-    """Move a position that cannot be used out of the way, for people to look at; say where it is now."""
+    """Rename a position file that cannot be used, for people to inspect; returns its new path."""
     number = 1
     while (aside := directory / f"{_NAME}.damaged-{number}").exists():
         number += 1

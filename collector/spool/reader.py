@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class SpoolReader:
-    """The end that the archiver holds: reads on from the acknowledged position.
+    """The end that the archiver uses: reads from the acknowledged position.
 
     Not for two threads at once. `read` and `acknowledge` wait for the disk (fdatasync, fsync), so an event loop
     calls them in a thread.
@@ -72,7 +72,7 @@ class SpoolReader:
 
     @property
     def next_line(self) -> int:
-        """The number of the line that the next `read` begins with; at first, the acknowledged position."""
+        """The number of the line with which the next `read` starts; at first, the acknowledged position."""
         return self._line
 
     @property
@@ -81,7 +81,7 @@ class SpoolReader:
         return self._segment
 
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
-        """Take the next complete lines that are there; none when there are none. Never waits for the writer.
+        """The next complete lines; empty if there are none. Never waits for the writer.
 
         A batch ends where a segment does, so that there can be a note for that very place.
 
@@ -117,7 +117,7 @@ class SpoolReader:
         return batch
 
     def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
-        """Say that everything before `next_line` is done, and keep a note with that; segments that are done go.
+        """Acknowledge everything before `next_line`, and save a note with it; finished segments are removed.
 
         Args:
             next_line: the number after the last line of some batch that `read` gave, or the position acknowledged
@@ -147,12 +147,12 @@ class SpoolReader:
         self.note = dict(note)
 
     def close(self) -> None:
-        """End reading; another process may begin, from the acknowledged position."""
+        """Stop reading; another process may continue from the acknowledged position."""
         self._close_segment()
         self._lock.release()
 
     def _begin(self) -> Position:
-        """Find the acknowledged position, or the oldest line when it is unusable: reading again does no harm."""
+        """Find the acknowledged position, or the oldest line if it is unusable: reading again does no harm."""
         try:
             done = positions.load(self._directory)
             if done is not None:
@@ -180,11 +180,11 @@ class SpoolReader:
             raise DamagedPositionError(f"{path.name} is shorter than {done.offset} bytes")
 
     def _more(self, *, within: int | None) -> bool:
-        """Make a line ready, if there is one within a segment, or wherever it is."""
+        """Buffer at least one line, from this segment or a later one."""
         return bool(self._ready) or (self._fill() and within in (None, self._segment))
 
     def _fill(self) -> bool:
-        """Make at least one line ready; False when no complete one is there yet."""
+        """Buffer at least one line; False if there is no complete one yet."""
         while True:
             if self._descriptor == CLOSED:
                 following = self._following()
@@ -214,7 +214,7 @@ class SpoolReader:
                 self._go_to(self._final)
 
     def _chunk(self) -> bytes | None:
-        """Read on; None when the segment is damaged, and was left for the next one."""
+        """Read more; None if the segment is damaged, and reading moved on to the next one."""
         try:
             return os.read(self._descriptor, CHUNK_BYTES)
         except OSError as error:
@@ -262,7 +262,7 @@ class SpoolReader:
         self._final = None
 
     def _sync(self) -> None:
-        """Put on disk what is about to be handed on, and what the writer has added since, in one go."""
+        """Sync what is about to be returned, together with what the writer has added since."""
         if self._read_to > self._synced:
             size = os.fstat(self._descriptor).st_size
             os.fdatasync(self._descriptor)

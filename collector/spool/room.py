@@ -13,11 +13,11 @@ FULL = "full"
 _LOOK_SECONDS = 1.0
 _LOOK_BYTES = 2**20
 _MARGIN = 2**20
-"""What there must be more of before writing begins again, so that it does not end with the next line."""
+"""How much more room there must be before writing resumes, so that it does not stop at the next line."""
 
 
 class Room:
-    """Says whether there is room for more lines; looks at the disk now and then.
+    """Tells whether there is room for more lines; checks the disk from time to time.
 
     Args:
         directory: the spool.
@@ -33,7 +33,7 @@ class Room:
         self._since = 0
 
     def shortage(self, size: int, *, again: bool = False) -> str | None:
-        """Why `size` bytes more are too many; None when they may be written.
+        """Why another `size` bytes cannot be written; None if they can.
 
         Args:
             size: bytes that are to be written.
@@ -47,14 +47,14 @@ class Room:
         return self._look(size + (_MARGIN if again else 0))
 
     def mark(self, reason: str) -> None:
-        """Leave word, for whoever looks at the spool, that there is none: since when, and why."""
+        """Record for other processes that there is no room: since when, and why."""
         with suppress(OSError):
             descriptor = os.open(self._directory / FULL, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(reason)
 
     def clear(self) -> None:
-        """Take that word back."""
+        """Remove that record."""
         with suppress(OSError):
             (self._directory / FULL).unlink(missing_ok=True)
 

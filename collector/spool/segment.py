@@ -14,7 +14,7 @@ CHUNK_BYTES = 2**20
 CLOSED = -1
 """No file descriptor."""
 DAMAGED = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EISDIR)
-"""A medium, or a file system, that lost a file's content: no reason that may pass."""
+"""Errors of a medium or file system that lost a file's content, which are permanent."""
 _NAME = re.compile(r"(\d{20})\.jsonl")
 
 
@@ -33,26 +33,26 @@ class SpooledLine(NamedTuple):
     raw: bytes
     """Without its newline."""
     torn: bool = False
-    """Whether its end never came: its writer was killed in the middle of it, or had no room for the rest."""
+    """Whether it is incomplete: its writer was killed in the middle of it, or had no room for the rest."""
 
 
 class Extent(NamedTuple):
-    """What stands in a segment, as far as its last newline and beyond."""
+    """The content of a segment, up to its last newline and after it."""
 
     newlines: int
     size: int
     """In bytes."""
     torn: bool
-    """Whether bytes follow the last newline: a line whose writer was killed, or is still at it."""
+    """Whether bytes follow the last newline: a line whose writer was killed, or is still writing it."""
 
 
 def path_of(directory: Path, first: int) -> Path:
-    """Say where the segment stands whose first line has the number `first`."""
+    """The path of the segment whose first line has the number `first`."""
     return directory / f"{first:020}.jsonl"
 
 
 def segments(directory: Path) -> list[Segment]:
-    """List the segments of a spool, oldest first; none when the directory does not exist.
+    """List the segments of a spool, oldest first; empty if the directory does not exist.
 
     Raises:
         SpoolError: the directory cannot be read.
@@ -83,7 +83,7 @@ def measure(path: Path, offset: int = 0) -> Extent:
 
 
 def make_directory(directory: Path) -> None:
-    """Make the spool's directory, for its owner's eyes only.
+    """Create the spool's directory, readable by its owner only.
 
     Raises:
         SpoolError: it cannot be made.
@@ -95,7 +95,7 @@ def make_directory(directory: Path) -> None:
 
 
 def unusable(path: Path, error: OSError) -> SpoolError:
-    """Say what the system refused, and where."""
+    """The error to raise for a system error at this path."""
     return SpoolError(
         f"the spool cannot be used: {path}: {error.strerror}",
         "make the directory writable for the user who runs bgpledger, or choose another with --data-dir",

@@ -20,19 +20,19 @@ from schemas.scalars import spoken
 
 @dataclass(frozen=True, slots=True)
 class SpoolState:
-    """What a look at the spool found."""
+    """The state of a spool."""
 
     read: int
-    """Lines ever written to it, counted from the segments alone and not from what the reader says."""
+    """Lines ever written to it, counted from the segments, independently of the reader."""
     acknowledged: int
-    """Lines that the reader is done with."""
+    """Lines that the reader has acknowledged."""
     bytes_waiting: int
     oldest_waiting: bytes | None
     """The first line that is not acknowledged."""
     note: Mapping[str, Any]
     """What the reader kept with its last acknowledgement."""
     acknowledged_at: datetime | None
-    """When that was; None when it never was."""
+    """When that was; None if never."""
     full: str | None
     """Since when and why there is no room for more lines; None while there is."""
 
@@ -43,7 +43,7 @@ class SpoolState:
 
 
 def inspect(directory: Path) -> SpoolState:
-    """Look at a spool from outside, while both its ends may be at work; takes no lock and writes nothing.
+    """Inspect a spool, while its reader and writer may be running; takes no lock and writes nothing.
 
     Raises:
         SpoolError: the directory cannot be read, or changes faster than it can be read.

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sync:
-    """Puts written bytes on disk after a time or a size, whichever comes first, in a thread of its own.
+    """Syncs written bytes to disk after a time or a size, whichever comes first, in a thread.
 
     The archiver puts on disk what it reads before it stores it, whatever this does; but while the store is away it does
     not read, and this alone bounds what a loss of power takes.
@@ -50,7 +50,7 @@ class Sync:
             self._flush()
 
     def close(self, descriptor: int) -> None:
-        """Put a segment on disk and close it."""
+        """Sync a segment to disk and close it."""
         self._flush()
         with self._guard:
             self._descriptor = CLOSED

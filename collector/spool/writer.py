@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class UnwrittenError(SpoolError):
-    """The disk took only a part.
+    """Only a part was written.
 
     Attributes:
         written: bytes of it that stand in the spool.
@@ -34,7 +34,7 @@ class UnwrittenError(SpoolError):
 
 
 class SpoolWriter:
-    """The end that `receive` holds: appends bytes, and begins a new segment where a line ends.
+    """The end that `receive` uses: appends bytes, and starts new segments at line ends.
 
     Args:
         directory: made, with its parents, when it is not there.
@@ -62,7 +62,7 @@ class SpoolWriter:
             raise unusable(directory, error) from error
 
     def write(self, data: bytes) -> None:
-        """Append bytes, cut as it pleases the caller; the system has them all when this returns.
+        """Append bytes, cut anywhere; they have all been written when this returns.
 
         Raises:
             UnwrittenError: the disk is full, or refuses for another reason.
@@ -81,19 +81,19 @@ class SpoolWriter:
             self._sync.written(self._descriptor, len(data))
 
     def leave_torn(self) -> None:
-        """Never write to an unfinished line again: its rest is not there. It counts as a line."""
+        """Never append to an unfinished line again: its rest is lost. It counts as a line."""
         if self._torn:
             self._close_segment()
             self._next += 1
             self._torn = False
 
     def close(self) -> None:
-        """End writing; another process may begin."""
+        """Stop writing; another process may start."""
         self._close_segment()
         self._lock.release()
 
     def _find_end(self) -> None:
-        """Go on where the last writer stopped; never touch a torn line, but let it count as one."""
+        """Continue where the last writer stopped; a torn line is not touched, and counts as one."""
         found = segments(self._directory)
         if found:
             last = found[-1]
@@ -131,7 +131,7 @@ class SpoolWriter:
             self._descriptor = CLOSED
 
     def _append(self, data: memoryview) -> int:
-        """Write once; how many bytes the system took."""
+        """Write once; returns how many bytes were written."""
         written = os.write(self._descriptor, data)
         part = bytes(data[:written])
         self._next += part.count(b"\n")
