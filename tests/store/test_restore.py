@@ -47,7 +47,7 @@ def records() -> list[bytes]:
 
 async def archived(spool: Path, store: Store, instance: str = "", source: Source = EXABGP) -> None:
     with SpoolWriter(spool, segment_bytes=2000) as writer:
-        writer.write(b"".join(line + b"\n" for line in (records() if source.binary else lines())))
+        writer.write(b"".join(records() if source.binary else [line + b"\n" for line in lines()]))
     with SpoolReader(spool, keep=Keep(spool, 7)) as reader:
         archiver = Archiver(
             reader, store, source=source, collector="test", ranges=["198.51.100.0/24"], instance=instance, batch_lines=7
