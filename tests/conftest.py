@@ -77,7 +77,7 @@ def database(mongodb_uri: str) -> Iterator[str]:
             client.drop_database(name)
 
 
-OVER_EACH_DRIVER = {"test_archive", "test_in_flight", "test_reading", "test_store", "test_tables"}
+OVER_EACH_DRIVER = {"test_in_flight", "test_reading", "test_store"}
 """The files of tests that take all ways through the seam between the drivers; the others would take them again."""
 
 

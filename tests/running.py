@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from collector.query.running import find_running
+from collector.sources.known import find_instances
+from collector.spool.state import inspect
 from collector.store import credentials
+from collector.store.mongo import Store
 from tests import forked
 from tests.support import until
 
@@ -97,15 +100,32 @@ class Collector:
 
         await until(ready, what="the collector runs")
 
+    async def until_played(self, sessions: int) -> dict[str, Any]:
+        """Wait until so many sessions have ended, as those of a replay do, and all that came in them is stored."""
+        async with Store.open(self.uri) as store:
+
+            async def ended() -> bool:
+                assert self.process.poll() is None, self.log.read_text()
+                found = [one async for one in store.find("sessions", {"until": {"$exists": True}})]
+                return len(found) >= sessions
+
+            await until(ended, timeout=300, what=f"{sessions} sessions have ended")
+        return await self.until_idle()
+
     async def until_idle(self) -> dict[str, Any]:
-        """Wait until every line that was read is stored or rejected."""
+        """Wait until every line that was read is stored or rejected, and say what `status` says then."""
+
+        def idle() -> bool:
+            assert self.process.poll() is None, self.log.read_text()
+            return not any(inspect(instance.spool).waiting for instance in find_instances(self.data_dir))
+
         while True:
+            await until(idle, timeout=300, what="no line waits")
             status = await asyncio.to_thread(self.status)
             assert status["read"] >= status["stored"] + status["rejected"]
             if status["waiting"] == 0:
                 assert status["read"] == status["stored"] + status["rejected"]
                 return status
-            await asyncio.sleep(0.1)
 
 
 def processes(pattern: str) -> list[int]:

@@ -74,7 +74,7 @@ async def until(condition: Callable[[], Any], *, timeout: float = 120.0, what: s
         ended = time.monotonic()
         if ended > deadline:
             raise AssertionError(f"not within {timeout} s: {what or condition}")
-        await asyncio.sleep(max(0.05, ended - began))
+        await asyncio.sleep(max(0.1, 3 * (ended - began)))  # what is waited for needs the cores more
 
 
 Named = tuple[str, int | None]

@@ -98,7 +98,7 @@ async def test_the_archive_says_what_bgpdump_says(file: Path, data_dir: Path) ->
         await collector.until_up()
         played = await asyncio.to_thread(bgpledger, "replay", str(file), "--to", collector.target, timeout=300)
         assert played.returncode == 0, played.stderr
-        status = await collector.until_idle()
+        status = await collector.until_played(len(peers))
         assert status["rejected"] == 0
         if file.name not in TOO_LONG_TO_SEARCH:
             await asyncio.to_thread(assert_search_prints_it, collector, file, peers)

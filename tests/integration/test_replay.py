@@ -298,13 +298,9 @@ async def test_peers_that_the_collector_does_not_know_are_left_out(data_dir: Pat
         assert "played 24 messages of 1 peers" in done.stderr
         assert "not played: peer 192.0.2.1 AS64496 (from 127.0.1.1)" in done.stderr
         assert "2 of 3 peers were not played" in done.stderr
-        await collector.until_idle()
-
-        async def is_counted() -> bool:  # sessions are written once a second
-            stored = {peer["address"]: peer["updates"] for peer in await asyncio.to_thread(collector.ask, "peers")}
-            return bool(stored["127.0.1.2"] == 24)
-
-        await until(is_counted)
+        await collector.until_played(1)
+        stored = {peer["address"]: peer["updates"] for peer in await asyncio.to_thread(collector.ask, "peers")}
+        assert stored["127.0.1.2"] == 24
 
 
 async def test_the_example_of_the_readme(data_dir: Path) -> None:
@@ -322,7 +318,7 @@ async def test_the_example_of_the_readme(data_dir: Path) -> None:
         assert played[2:] == ["--to", "127.0.0.1:1790"]
         done = await asyncio.to_thread(bgpledger, "replay", str(file), "--to", collector.target)
         assert f"{len(lines) - len(peers)} of {len(lines)} peers were not played" in done.stderr
-        await collector.until_idle()
+        await collector.until_played(len(peers))
         stored = {peer["address"]: peer for peer in await asyncio.to_thread(collector.ask, "peers")}
         for source, asn in peers:
             assert by_source[source]["asn"] == stored[source]["asn"] == int(asn)
