@@ -13,7 +13,8 @@ import time
 
 from benchmarks import report
 from benchmarks.data import Table, find_table
-from benchmarks.figures import CASES, FIGURES, Figure
+from benchmarks.figure import CASES, Figure
+from benchmarks.figures import FIGURES
 from benchmarks.speakers import record
 
 _ROUNDS = 5

@@ -16,7 +16,8 @@ from typing import Any
 
 from benchmarks.collecting import PARTS
 from benchmarks.data import ROOT, Table
-from benchmarks.figures import CASES, FIGURES, Figure
+from benchmarks.figure import CASES, Figure
+from benchmarks.figures import FIGURES
 from benchmarks.plot import bars
 from benchmarks.stores import STORE
 

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import report
 from benchmarks.data import GENERATED_ROUTES, Table
-from benchmarks.figures import CASES, FIGURES
+from benchmarks.figure import CASES
+from benchmarks.figures import FIGURES
 from benchmarks.generated import write_table
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
