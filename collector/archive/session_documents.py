@@ -23,7 +23,7 @@ class SessionDocuments:
         """Those that are up, as they were written last: most of a session never changes."""
 
     async def write(self, sessions: Sequence[Document]) -> None:
-        """Bring their documents to this; harmless to repeat."""
+        """Update their documents; idempotent."""
         changed = {session["_id"]: self._changes(session) for session in sessions}
         changes = [DocumentChange({"_id": key}, fields) for key, fields in changed.items() if fields]
         whole = [session for session in sessions if changed[session["_id"]] is None]

@@ -36,7 +36,7 @@ _OF_ROUTES = frozenset(("update", "eor", "refresh"))
 """What a peer says of routes, and in a session only."""
 _OF_A_SESSION = _OF_ROUTES | {"keepalive"}
 _OURS = ("sent", "sent_update")
-"""What is no word of the peer's."""
+"""Messages that are not the peer's."""
 
 
 class SessionTracker:
@@ -73,7 +73,7 @@ class SessionTracker:
         return self._state.last_ts
 
     def note(self) -> dict[str, Any]:
-        """The state, as JSON can hold it."""
+        """The state, as JSON."""
         noted: dict[str, Any] = STATE.dump_python(self._state, mode="json", exclude_none=True)
         noted["gaps"].update(self._continuity.note())
         return noted
@@ -124,7 +124,7 @@ class SessionTracker:
         return self._place(ts, line, None)
 
     def follow(self, line: int, message: Message) -> Place:
-        """Take the next line into account, and tell where its message belongs.
+        """Process the next line; returns where its message belongs.
 
         The time of a place is the line's own, but never before that of an earlier line: a clock that was set back
         changes the order of nothing.

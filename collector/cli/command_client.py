@@ -16,13 +16,13 @@ from collector import local_server
 from collector.errors import CollectorError
 
 ASKED_ELSEWHERE = frozenset(("history", "rib", "lookup", "diff", "search", "top", "peers"))
-"""Commands that end by themselves, and ask nothing but the archive."""
+"""Commands that end by themselves, and only query the archive."""
 _PATIENCE = 3.0
-"""Seconds in which a server has to accept a command."""
+"""Seconds within which a server must accept a command."""
 
 
 def answered(words: Sequence[str]) -> int | None:
-    """Have a command answered, and print what the server says.
+    """Send a command to the server, and print its answer.
 
     Args:
         words: the command line.

@@ -18,7 +18,7 @@ from collector.cli.query_command import QueryCommand
 
 
 class ReadCommand:
-    """A command that asks the archive of a collector.
+    """A command that queries the archive of a collector.
 
     Args:
         asked: what it asks.
@@ -28,7 +28,7 @@ class ReadCommand:
         self._asked = asked
 
     async def answer(self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]]) -> int:
-        """Write what it prints, and what it says; its exit status.
+        """Write its stdout and stderr; returns its exit status.
 
         Args:
             archive: the collector's.
@@ -45,7 +45,7 @@ class ReadCommand:
 
 
 def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> ReadCommand | None:
-    """Read a command line; None: it has to be run by itself, which also says what is wrong with it.
+    """Parse a command line; None: the client has to run it itself, which also reports errors in it.
 
     Args:
         words: what was typed.
@@ -70,7 +70,7 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
 
 
 def prepare() -> None:
-    """Import what all commands take, which the first one that comes has no time for."""
+    """Import what all commands need, so that the first one does not have to wait for it."""
     for name in ASKED_ELSEWHERE:
         _commands(name)
 

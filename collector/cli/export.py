@@ -73,7 +73,7 @@ def command(
 
 
 def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> None:
-    """Refuse what cannot be meant.
+    """Refuse combinations of options that make no sense.
 
     Raises:
         UsageError: it cannot.
@@ -138,7 +138,7 @@ def _path(output: str) -> Path | None:
 
 
 def _something(written: ExportSummary) -> ExportSummary:
-    """What was written, if anything was: an empty file is none.
+    """Refuse an export that wrote nothing: no empty file is left.
 
     Raises:
         ExportError: nothing was.

@@ -78,12 +78,12 @@ def before_the_command(
         ),
     ] = False,
 ) -> None:
-    """An archive of BGP: every message of every router, asked about at any second of the past."""
+    """An archive of BGP: every message of every router, queried for any second of the past."""
     ctx.obj = {"data_dir": data_dir, "mongodb": (mongodb_uri, mongodb_uri_file)}
 
 
 def prefix_match(more_specific: bool | None, less_specific: bool | None) -> PrefixMatch | None:
-    """What two of the options say together; None where neither is given.
+    """What two of the options mean together; None if neither is given.
 
     Raises:
         UsageError: both are.
@@ -108,7 +108,7 @@ def with_settings(command: Callable[..., Any], *, config: bool = False) -> Calla
 
 
 class Where(NamedTuple):
-    """Where a command was told that data and store are."""
+    """The data directory and store that a command was given."""
 
     ctx: typer.Context
     data_dir: Path | None
@@ -116,7 +116,7 @@ class Where(NamedTuple):
     mongodb_uri_file: Path | None
 
     def settings(self) -> Settings:
-        """The settings that come of it.
+        """The resulting settings.
 
         Raises:
             ConfigurationError: they are not valid.
@@ -130,7 +130,7 @@ class Where(NamedTuple):
 
     @property
     def named_data_dir(self) -> Path | None:
-        """The data directory, where one is named."""
+        """The data directory, if one is named."""
         return self.data_dir or self.ctx.obj["data_dir"]
 
 
@@ -151,7 +151,7 @@ def with_options(
     *,
     last: bool = False,
 ) -> Callable[..., Any]:
-    """Give a command options in the place of an argument, which is made of them.
+    """Give a command options instead of an argument that is made from them.
 
     Args:
         command: what it wraps.
@@ -190,7 +190,7 @@ def chosen(
     config: Path | None = None,
     **more: Any,
 ) -> Settings:
-    """The settings, with what stands after the command over what stands before it.
+    """The settings; options after the command override those before it.
 
     Raises:
         ConfigurationError: they are not valid.

@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import TextIO
 
 _PATIENCE = 1.0
-"""Seconds before anything is shown: most questions are answered by then."""
+"""Seconds before anything is shown: most queries are done by then."""
 _EVERY = 0.2
 _WIDTH = 30
 
 
 class ProgressLine:
-    """Counts what is done, and shows it now and then.
+    """Counts what is done, and shows it from time to time.
 
     Args:
         stream: where to, or None for nowhere.
@@ -34,7 +34,7 @@ class ProgressLine:
         self._shown = False
 
     def advance(self, more: int = 1) -> None:
-        """So many more are done."""
+        """Add to what is done."""
         self._done += more
         if self._stream is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY
@@ -43,12 +43,12 @@ class ProgressLine:
             self._stream.flush()
 
     def reach(self, done: int, total: int | None) -> None:
-        """So many of so many are done, where that is known."""
+        """Set what is done, and the total if known."""
         self.total = total
         self.advance(done - self._done)
 
     def end(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._stream is not None and self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
@@ -63,7 +63,7 @@ class ProgressLine:
         return f"{bar}{self._pace(share)}"
 
     def _pace(self, share: float) -> str:
-        """How many in a second, and how long it takes still."""
+        """The rate, and the remaining time."""
         seconds = time.monotonic() - self._began
         if not share or not seconds:
             return ""
@@ -73,7 +73,7 @@ class ProgressLine:
 
 @contextmanager
 def progress(total: int | None = None, *, of: str = "UPDATEs read") -> Iterator[ProgressLine]:
-    """Progress on stderr where that is a terminal."""
+    """Progress on stderr if that is a terminal."""
     shown = ProgressLine(sys.stderr if sys.stderr.isatty() else None, total, of=of)
     try:
         yield shown

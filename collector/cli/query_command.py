@@ -30,25 +30,25 @@ class QueryCommand:
     """A command that queries the archive, as it was parsed: the query, and how its answers are written."""
 
     where: Where
-    """What is asked."""
+    """The archive to query."""
     question: Question[Any]
     kind: type[BaseModel]
-    """What the answers are."""
+    """The type of the answers."""
     form: Format
-    """How they are written."""
+    """The output format."""
     none: Callable[[], str] | None = None
-    """What is said when nothing was found, though the archive covers what was asked."""
+    """The note if nothing was found although the archive covers the query."""
     at: datetime | None = None
-    """The moment at which routes stand; None: now."""
+    """The time of the routes; None: now."""
     counts: str = "UPDATEs read"
-    """What is counted by who waits for a question that takes long."""
+    """What the progress line counts."""
     reads_first: bool = False
-    """All is read before the first answer is there: progress does not stand among answers."""
+    """Everything is read before the first answer, so that progress does not mix with answers."""
 
     async def answer(
         self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]] = _go_on
     ) -> None:
-        """Write the answers as they come, and what is to be said of them.
+        """Write the answers as they come, and the notes.
 
         Args:
             archive: is asked.
@@ -80,7 +80,7 @@ class QueryCommand:
 async def _behind(
     shown: ProgressLine, answers: Answers[Any], between: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[Any]:
-    """Answers, with the progress taken away ahead of the first."""
+    """The answers, removing the progress line before the first."""
     async with answers:
         one = await anext(answers, _NONE)
         shown.end()

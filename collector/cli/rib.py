@@ -32,7 +32,7 @@ def rib_command(
     limit: Limit = None,
     form: FormatOfEntries = "table",
 ) -> Any:
-    """Show the routes as they stand, or stood at a time: of one prefix, or all.
+    """Show the routes to one prefix, or all routes, now or at a past time.
 
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
     filter a comma is OR, a leading ! excludes.
@@ -53,7 +53,7 @@ def lookup_command(
     limit: Limit = None,
     form: FormatOfEntries = "table",
 ) -> Any:
-    """Show the route that each peer would take to an address: its longest match, now or at a time.
+    """Show each peer's longest match for an address, now or at a past time.
 
     Filters choose among these. In each a comma is OR, a leading ! excludes.
     """
@@ -77,7 +77,7 @@ def _asked(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> Que
 
 
 def _why_none(question: RibBatchesQuestion, hidden: Sequence[str]) -> str:
-    """What is said when nothing was printed.
+    """The note when nothing was printed.
 
     Args:
         question: what was asked.

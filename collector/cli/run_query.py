@@ -20,7 +20,7 @@ _COLLECT_EVERY = 50_000
 
 
 def answer(asked: QueryCommand) -> None:
-    """Ask the archive, and write the answers to stdout as they come; what is to be said of them goes to stderr."""
+    """Query the archive, and write the answers to stdout as they come; notes go to stderr."""
     from bgpledger.archive import Archive
 
     collect_rarely()
@@ -34,7 +34,7 @@ def answer(asked: QueryCommand) -> None:
 
 
 def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> None:
-    """Write answers that are there already to stdout.
+    """Write existing answers to stdout.
 
     Args:
         answers: what is written.
@@ -51,7 +51,7 @@ def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> N
 
 
 def say(said: str) -> None:
-    """Tell whoever asks, on stderr."""
+    """Write a note to stderr."""
     sys.stderr.write(f"{said}\n")
 
 
@@ -65,7 +65,7 @@ def collect_rarely() -> None:
 
 
 async def _flushing(work: Coroutine[Any, Any, None]) -> None:
-    """Let what is written be seen soon, into a pipe too; and end the work when nobody reads it any more."""
+    """Flush output soon, also into a pipe; and stop when nobody reads it any more."""
     from collector.tasks import end
 
     working = asyncio.create_task(work)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from schemas.status import CollectorStatus
 
 _FAR_AHEAD = timedelta(minutes=1)
-"""Stored time that stands still for less is soon right again."""
+"""If stored time stands still for less than this, it soon catches up."""
 
 
 @with_settings
@@ -31,7 +31,7 @@ def command(settings: Any, form: FormatOfStatus = "table") -> None:
 
 
 def trouble(found: CollectorStatus) -> BgpledgerError | None:
-    """What is wrong with a collector, if anything is that somebody has to see to."""
+    """The problem of a collector that needs attention; None if there is none."""
     from schemas.scalars import spoken
 
     if found.state != "running":

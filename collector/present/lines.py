@@ -22,7 +22,7 @@ _PIECES = 256
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
-    """Write every answer with all of its keys; what is absent is null."""
+    """Write every answer with all of its keys; absent values are null."""
     count = 0
     async for answer in answers:
         stream.write(_json(answer) + "\n")

@@ -3,9 +3,9 @@
 from typing import Literal
 
 AnswerFormat = Literal["table", "json", "jsonl", "csv", "psv"]
-"""How any answers can be written, and reports."""
+"""The formats of all answers and reports."""
 EntryFormat = Literal[AnswerFormat, "bgpdump", "bgpreader"]
-"""How entries can be written, and routes."""
+"""The formats of entries and routes."""
 StatusFormat = Literal[AnswerFormat, "prometheus"]
-"""How a status can be written."""
+"""The formats of a status."""
 Format = Literal[EntryFormat, StatusFormat]

@@ -76,7 +76,7 @@ METRICS = {
         "gauge", "Attempts to write that have failed since then.", lambda s: s.attempts or 0
     ),
 }
-"""Those of the collector."""
+"""Metrics of the collector."""
 
 SPOOL_METRICS = {
     "bgpledger_archiver_up": _Metric(
@@ -90,7 +90,7 @@ SPOOL_METRICS = {
     ),
     "bgpledger_spool_lag_seconds": _Metric("gauge", "Age of the oldest of them.", lambda s: s.lag_seconds),
 }
-"""Those of each spool, with its name as a label."""
+"""Metrics of each spool, with its name as a label."""
 
 PEER_METRICS = {
     "bgpledger_peer_up": _Metric("gauge", "1 while the peer's session is Established.", lambda p: p.state == "up"),
@@ -105,7 +105,7 @@ PEER_METRICS = {
         "gauge", "The newest message of the session, or of the last one.", lambda p: _seconds(p.last_message)
     ),
 }
-"""Those of each configured peer, with its address and AS number as labels: one that was taken out is no alert."""
+"""Metrics of each configured peer, with its address and AS number as labels; a removed peer causes no alert."""
 
 PEER_PREFIXES = "bgpledger_peer_prefixes"
 """Of each of them and of each family."""
@@ -133,7 +133,7 @@ def text(*metrics: Iterable[Metric]) -> str:
 
 
 def metrics_of(status: CollectorStatus) -> Iterator[Metric]:
-    """Those of a collector and of each of its spools, of its status."""
+    """The metrics of a collector and of each of its spools."""
     for name, metric in METRICS.items():
         yield _family(name, metric, [({}, metric.value(status))])
     for name, metric in SPOOL_METRICS.items():
@@ -141,7 +141,7 @@ def metrics_of(status: CollectorStatus) -> Iterator[Metric]:
 
 
 def metrics_of_peers(peers: Sequence[PeerStatus]) -> Iterator[Metric]:
-    """Those of each configured peer, and how many routers are refused."""
+    """The metrics of each configured peer, and the number of refused routers."""
     known = [(_labels(peer), peer) for peer in peers if peer.state != "unconfigured" and peer.configured is not False]
     for name, metric in PEER_METRICS.items():
         yield _family(name, metric, [(labels, metric.value(peer)) for labels, peer in known])
@@ -159,7 +159,7 @@ def metrics_of_peers(peers: Sequence[PeerStatus]) -> Iterator[Metric]:
 
 
 def _labels(peer: PeerStatus) -> dict[str, str]:
-    """Whose a metric is, and where it was asked for."""
+    """The labels of a peer's metrics."""
     named = {"peer": peer.address, "asn": peer.asn, "router": peer.router, "rd": peer.rd, "rib": peer.rib}
     return {name: str(value) for name, value in named.items() if value is not None}
 

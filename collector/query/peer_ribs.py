@@ -52,15 +52,15 @@ BLANK: dict[str, Any] = {name: None for name in Route.model_fields if name not i
 
 
 class RouteCount(NamedTuple):
-    """How many routes a peer has."""
+    """The number of routes of a peer."""
 
     by_family: Mapping[str, int]
     at: datetime | None = None
-    """When there were so many; None: at the moment that was asked for."""
+    """When they were counted; None: at the time in question."""
 
 
 class Shared(NamedTuple):
-    """Stored tables of two moments that have their whole table in common, or both none."""
+    """Stored tables at two times that share a whole table, or have none."""
 
     mine: StoredTable | None
     its: StoredTable | None
@@ -78,7 +78,7 @@ class LastGap(NamedTuple):
 
     @classmethod
     def of(cls, gap: GapDocument) -> Self:
-        """The gap that a document tells of."""
+        """The gap of a document."""
         ts: datetime = gap["ts"]
         # Lines of one millisecond stand on both sides of a gap that began in it: all of them are uncertain then.
         behind = ts + _MILLISECOND if gap.get("after") == ts else ts
@@ -91,12 +91,12 @@ class LastGap(NamedTuple):
 
 @dataclass
 class PeerRib:
-    """What is known of a session's routes at a moment."""
+    """The table of a session at a given time, as far as it is known."""
 
     store: Store
     session: SessionDocument
     end: datetime | None
-    """The moment; None: now, and the session is up."""
+    """The time; None: now, and the session is up."""
     gap: LastGap | None
     """The last one: what is older is uncertain, what is absent unknown,"""
     mended: Mapping[str, datetime]
@@ -127,7 +127,7 @@ class PeerRib:
         return Shared(mine, its) if _whole(mine) == _whole(its) else None
 
     async def until(self, later: PeerRib, shared: Shared, span: Range | None = None) -> AsyncIterator[list[Beside]]:
-        """Routes that have changed since the table that is shared, in their order, and how they stand at both moments.
+        """Routes that have changed since the shared table, in order, as they were at both times.
 
         Args:
             later: what is known at the other moment, behind this one.
@@ -170,15 +170,15 @@ class PeerRib:
         return [(key, held) for _, key, held in fold.changes() if self._stands(key, held)]
 
     def hides(self, family: str) -> bool:
-        """Whether a route of a family may have stood that we do not know of."""
+        """Whether there may have been a route of this family that is not known."""
         return self.gap is not None and not self.stale and not self._is_mended(family)
 
     def common_state(self) -> RouteState | None:
-        """How all of the routes stand, where that does not hang on each of them."""
+        """The state of all routes, if it is the same for all."""
         return "stale" if self.stale else None if self.gap else "stands"
 
     def state(self, key: RouteKey, held: RouteEntry) -> RouteState:
-        """How one of the routes stands."""
+        """The state of one of the routes."""
         if self.stale:
             return "stale"
         if self.gap and held.since < milliseconds(self.gap.behind) and not self._is_mended(key.family):
@@ -205,7 +205,7 @@ class PeerRib:
 
     @cached_property
     def blank(self) -> Route:
-        """A route of which nothing is known but whose it is."""
+        """A route with only its peer."""
         whose = {"peer": self.session["peer"], "collector": self.session["collector"]}
         unknown = {"prefix": None, "state": "unknown", "since": self.session["since"], "family": ""}
         return Route.model_validate({**BLANK, **dict.fromkeys(_OWN), **whose, **unknown})
@@ -258,7 +258,7 @@ def _whole(stored: StoredTable | None) -> Snapshot | None:
 
 
 async def standing(store: Store, at: datetime | None, *, peer: str | None = None) -> AsyncIterator[PeerRib]:
-    """What stood at a moment, a session at a time, by peer.
+    """The tables at a given time, one session at a time, by peer.
 
     Args:
         store: the archive.
@@ -270,7 +270,7 @@ async def standing(store: Store, at: datetime | None, *, peer: str | None = None
 
 
 async def known(store: Store, session: SessionDocument, at: datetime | None, *, stale: bool = False) -> PeerRib:
-    """What is known of one session at a moment; None: now."""
+    """The table of one session at a given time; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
     dump = await snapshots.newest_dump(store, session, end)
     gap = await _last_gap(store, session, end, dump.ts if dump else None)
@@ -312,7 +312,7 @@ def _who(session: SessionDocument) -> tuple[str, str]:
 
 
 def place_of(session: SessionDocument) -> tuple[int, bytes, str, str]:
-    """Where a session's peer stands among others."""
+    """The sort key of a session's peer."""
     return *name_order(name_of(session["peer"])), session["collector"]
 
 

@@ -25,7 +25,7 @@ short ones are often in UPDATEs of a thousand prefixes, all of which would have 
 
 
 class ShownRoute(NamedTuple):
-    """Where a route stands in an answer."""
+    """The place of a route in an answer."""
 
     peer: str
     """Its peer's name."""
@@ -54,7 +54,7 @@ class ShownRoute(NamedTuple):
 
 @dataclass(frozen=True)
 class RibQuery:
-    """Which routes."""
+    """A query for routes."""
 
     prefix: str | None = None
     """Normalised; None for all."""
@@ -62,7 +62,7 @@ class RibQuery:
     """`longest`: of those that contain the prefix, the longest, for each peer. `less_specific` and `more_specific`
     include the prefix itself."""
     at: datetime | None = None
-    """The moment; None: now."""
+    """The time; None: now."""
     peer: str | None = None
     """One peer's, which an index serves."""
     of_peer: Callable[[Peer], bool] = lambda _peer: True
@@ -77,7 +77,7 @@ class RibQuery:
 
     @property
     def span(self) -> Range | None:
-        """The part of a table that is asked for; None is all of it."""
+        """The part of a table that is queried; None: all of it."""
         return within(self.prefix) if self.prefix else None
 
 
@@ -88,7 +88,7 @@ def rib(
     *,
     on_read: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Route]:
-    """Routes, by peer, then in the order of their prefixes.
+    """Routes, by peer, then in order of prefixes.
 
     Args:
         store: an open store.
@@ -110,7 +110,7 @@ async def rib_batches(
     *,
     on_read: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Batch]:
-    """What `rib` gives, as it is stored."""
+    """The routes of `rib`, as they are stored."""
     async for batch in _batches(store, of_its_peers(question, filters), on_read):
         found = batch.only(filters.stands) if filters.asks_for_routes else batch
         if found.items:

@@ -24,16 +24,16 @@ _FILE, _LOCK = "run.json", "run.lock"
 
 
 class KnownPeer(NamedTuple):
-    """A configured peer, which may never have been heard of."""
+    """A configured peer, which may never have been up."""
 
     address: str
     asn: int
     description: str | None = None
     passive: bool = False
     password: bool = False
-    """Whether it has one (RFC 2385); which one is not told."""
+    """Whether it has a password (RFC 2385); not the password itself."""
     families: tuple[str, ...] = ()
-    """What it is asked for, in ExaBGP's words; empty where that is all it has."""
+    """Its configured families; empty for all."""
 
 
 class RunningCollector(BaseModel):
@@ -52,15 +52,15 @@ class RunningCollector(BaseModel):
     """The configuration it was started with: who may read it finds there how to reach a store that needs secrets."""
     local_as: int | None = None
     listen: str | None = None
-    """What it goes by: its command line may have said so over the configuration."""
+    """The values in use: its command line may override the configuration."""
     mongodb_uri: str | None = None
-    """How to reach the store, where that needs none: the embedded one."""
+    """How to reach the store if that needs no secrets: the embedded one."""
     database: str = "bgpledger"
     http: str | None = None
     """Where its HTTP API is; it may have failed to come up."""
 
     def announce(self, data_dir: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         replace(data_dir / _FILE, self.model_dump_json())
 
 

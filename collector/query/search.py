@@ -22,7 +22,7 @@ from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 async def search(
     store: Store, filters: Filter, *, complete: bool = True, on_read: Callable[[], None] | None = None
 ) -> AsyncIterator[HistoryEntry]:
-    """Everything that the filters let through, oldest first.
+    """Everything that matches the filters, oldest first.
 
     Args:
         store: an open store.
@@ -45,7 +45,7 @@ async def search(
 async def streams_of(
     store: Store, filters: Filter, sessions: Sequence[SessionDocument]
 ) -> tuple[list[AsyncGenerator[Row, None]], OriginatedRoutes | None]:
-    """UPDATEs and sessions that may pass the filters, each in the order of time.
+    """UPDATEs and sessions that may match the filters, each in order of time.
 
     Args:
         store: an open store.

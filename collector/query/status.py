@@ -27,7 +27,7 @@ from schemas.status import CollectorStatus
 
 
 async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
-    """Look at spools and store; a store that does not answer is part of the answer."""
+    """Inspect spools and store; if the store does not answer, the status says so."""
     running = find_running(data_dir)
     instances = find_instances(data_dir)
     spools = [inspect(instance.spool) for instance in instances]
@@ -78,14 +78,14 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
 
 
 def _routers(instances: Sequence[Instance]) -> int | None:
-    """Routers that are connected and tell of their peers, if a receiver lives that takes any."""
+    """Routers that are connected over BMP, if a receiver is running."""
     counts = [SOURCES[instance.source].routers(instance).connected for instance in instances]
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
 
 
 def _feed(data_dir: Path) -> dict[str, Any]:
-    """How the connection to RIS Live does, if its receiver lives."""
+    """The state of the connection to RIS Live, if its receiver is running."""
     state = find_feed(data_dir)
     if state is None or not lives(state.pid):
         return {}
@@ -107,7 +107,7 @@ def _shell(data_dir: Path, store: Store) -> str:
 
 
 def clock_set_back(data_dir: Path) -> datetime | None:
-    """Up to when stored time stands still in an archive whose clock was set back; None when it does not.
+    """Until when stored time stands still because a clock was set back; None if it does not.
 
     Raises:
         SpoolError: a spool cannot be read.
@@ -123,7 +123,7 @@ def _set_back(trackers: Sequence[Mapping[str, Any]]) -> datetime | None:
 
 
 async def rib_lag(store: Store) -> int:
-    """UPDATEs that the stored tables of sessions that are up do not hold: a question for all routes folds them."""
+    """UPDATEs that the stored tables of sessions that are up do not contain yet: a query for all routes folds them."""
     lag = 0
     async for session in store.find("sessions", {"until": None}, fields=("updates",)):
         stored = await snapshots.newest(store, session["_id"])

@@ -22,12 +22,12 @@ from collector.store import embedded
 _LOCK = "store.lock"
 _GLANCE = 0.1
 _SILENT_SECONDS = 1.0
-"""A question that takes longer to begin says why."""
+"""A query that takes longer to start says why."""
 _COLLECTOR_WAITS = 5.0
 
 
 def has_store(data_dir: Path) -> bool:
-    """Whether a collector kept an embedded store here.
+    """Whether there is an embedded store here.
 
     Raises:
         StoreError: this user may not look, or not open it.
@@ -63,7 +63,7 @@ def _not_ours(data_dir: Path) -> StoreError:
 
 @asynccontextmanager
 async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
-    """The URI of the store for as long as a question takes.
+    """The URI of the store, which runs during a query.
 
     Args:
         data_dir: where the collector kept it.
@@ -99,7 +99,7 @@ async def _tell(data_dir: Path) -> None:
 
 @asynccontextmanager
 async def taken_over(data_dir: Path) -> AsyncIterator[None]:
-    """For a collector: no question has the store, and none starts it meanwhile."""
+    """For a collector: no query uses the store, and none starts it during the block."""
     lock = _open_lock(data_dir)
     try:
         for _glance in range(int(_COLLECTOR_WAITS / _GLANCE)):

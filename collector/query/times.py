@@ -11,11 +11,11 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|s)(?:eeks?|ays?|ours?|in(?:ute)?s?|ec(?:ond)?s?)?\s*", re.IGNORECASE)
 _DAY_AND_TIME = re.compile(r"(?:(today|yesterday)\s*)?(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?", re.IGNORECASE)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime.fromtimestamp(2**32, UTC)
-"""Keys of documents begin with unix seconds of 32 bits."""
+"""Keys of documents start with 32-bit unix seconds."""
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
-    """The time that `text` means, seen from `now`.
+    """Parse a time, relative to `now`.
 
     Durations (`90s`, `2h`, `1d12h`, also with ` ago`) count back from now; `14:05` is today's.
 
@@ -45,7 +45,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
 
 
 def parse_ahead(text: str, now: datetime) -> datetime:
-    """As `parse_moment`, for what is to come: durations count on from now.
+    """As `parse_moment`, for the future: durations count from now on.
 
     Raises:
         UsageError: it means no time.

@@ -39,7 +39,7 @@ class Rhythm(NamedTuple):
 async def project(
     store: Store, session: SessionDocument, stored: StoredTable | None, rhythm: Rhythm
 ) -> AsyncIterator[StoredTable]:
-    """Store the tables of a session that are due behind what is there.
+    """Store the tables of a session that are due after the existing ones.
 
     Args:
         store: the archive, which has all that the session's document counts.

@@ -33,7 +33,7 @@ SWEEP_SECONDS = 3600.0
 
 
 class Projector:
-    """Follows the sessions of one collector.
+    """Stores the tables of one collector's sessions.
 
     Args:
         store: the archive.
@@ -76,7 +76,7 @@ class Projector:
             self._last_full = now
 
     async def run(self) -> None:
-        """Store tables when they are due, until cancelled; a store that is away is waited for."""
+        """Store tables when they are due, until cancelled; waits for a store that is unavailable."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:

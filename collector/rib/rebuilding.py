@@ -16,7 +16,7 @@ _REMOVED_MEANWHILE = timedelta(hours=1)
 
 
 async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
-    """Throw the stored tables of all collectors away, and make them anew from the archive.
+    """Drop the stored tables of all collectors, and rebuild them from the archive.
 
     Those stay that the archive cannot make: of RIB dumps, and those of which UPDATEs have been removed ([retention]).
 

@@ -22,7 +22,7 @@ Nlri = Any
 
 
 class RouteKey(NamedTuple):
-    """What tells a peer's routes apart (RFC 7911, RFC 4364)."""
+    """The key of a route among its peer's routes (RFC 7911, RFC 4364)."""
 
     family: str
     rd: str | None
@@ -32,7 +32,7 @@ class RouteKey(NamedTuple):
 
     @property
     def is_prefix(self) -> bool:
-        """Whether this route is one of a prefix."""
+        """Whether this is a route to a prefix."""
         return self.nlri[0] not in '{["'
 
 
@@ -101,7 +101,7 @@ NO_FACTS = bson.encode({})
 """Of a route of which nothing is known."""
 
 WITHDRAWN = RouteEntry(-1, b"")
-"""In the place of a route that was withdrawn."""
+"""Stands for a route that was withdrawn."""
 
 
 class Range(NamedTuple):
@@ -164,7 +164,7 @@ def place(prefix: str) -> bytes:
 
 
 def within(prefix: str) -> Range:
-    """All prefixes that lie within one, itself included."""
+    """All prefixes within one, including itself."""
     address, _, length = prefix.partition("/")
     version, kind = (b"\x05", socket.AF_INET6) if ":" in address else (b"\x04", socket.AF_INET)
     first = socket.inet_pton(kind, address)

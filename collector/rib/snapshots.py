@@ -104,7 +104,7 @@ async def bases(store: Store, since: datetime) -> set[ObjectId]:
 
 
 async def remove(store: Store, gone: Sequence[Snapshot]) -> None:
-    """Remove tables; who reads one of them meanwhile is told."""
+    """Remove tables; a concurrent reader of one gets an error."""
     if gone:
         unfinished = [snapshot.model_copy(update={"complete": False}) for snapshot in gone]
         await store.replace("snapshots", [snapshot.to_document() for snapshot in unfinished])

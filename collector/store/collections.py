@@ -44,7 +44,7 @@ def _validator(required: Mapping[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Collection:
-    """One collection as it has to be."""
+    """The definition of one collection."""
 
     name: str
     indexes: Sequence[IndexModel]
@@ -54,7 +54,7 @@ class Collection:
     one over many documents takes minutes, in which a collector could write nothing."""
 
     def indexes_of(self, version: int, *, partial: bool = True) -> list[IndexModel]:
-        """The indexes that a database of this schema has.
+        """The indexes of a database with this schema.
 
         Args:
             version: the schema.

@@ -31,7 +31,7 @@ _RECEIVER_START = "helper_start"
 
 
 class StoredDocument(NamedTuple):
-    """A document, and where a consumer is when it has done with it."""
+    """A document, and the consumer's position after it."""
 
     collection: Collection
     document: Mapping[str, Any]
@@ -39,7 +39,7 @@ class StoredDocument(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """What a consumer was too late for: some or all of what was stored between two moments has been removed."""
+    """What a consumer missed: some or all documents stored between two times have been removed."""
 
     setting: str
     """Which key of [retention] says so: `updates_days`, `messages_days` or `keepalives_days`."""
@@ -49,7 +49,7 @@ class Expired(NamedTuple):
 
 
 class Consumer:
-    """A reader of all that is stored, under a name that keeps its position: in `meta`, as `consumer:NAME`.
+    """A named reader of everything that is stored; its position is kept in `meta`, as `consumer:NAME`.
 
     What was read and not advanced over comes again: each document comes at least once. One reader has a name at a time.
 
@@ -65,7 +65,7 @@ class Consumer:
         self._name = name
 
     async def read(self) -> AsyncGenerator[StoredDocument | Expired, None]:
-        """What is stored behind the position, up to now; call it again for more.
+        """What is stored after the position, up to now; call it again for more.
 
         A name that is new begins with what is stored from then on; an instance that is new, with its first line.
 
@@ -83,7 +83,7 @@ class Consumer:
                         yield one
 
     async def advance(self, one: StoredDocument | Expired) -> None:
-        """Go on behind this one the next time; durable when it returns. A position never goes back.
+        """Continue after this document the next time; durable when it returns. A position never goes back.
 
         Raises:
             StoreError: it cannot be written.

@@ -24,12 +24,12 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def make() -> str:
-    """A password that nobody guesses, of characters that a URI takes as they are."""
+    """Generate a password of characters that need no escaping in a URI."""
     return secrets.token_urlsafe(32)
 
 
 def read(data_dir: Path) -> str | None:
-    """The password of the store in a data directory; None where it has none yet.
+    """The password of the store in a data directory; None if it has none yet.
 
     Raises:
         OSError: it cannot be read.
@@ -41,7 +41,7 @@ def read(data_dir: Path) -> str | None:
 
 
 def place(data_dir: Path) -> Path:
-    """Where it is kept."""
+    """The file with the password."""
     return data_dir / _FILE
 
 

@@ -53,7 +53,7 @@ from collector.store import credentials
 
 _ADDRESS = "127.0.0.1"
 _START_SECONDS = 120.0
-"""After a crash it reads its journal again before it answers."""
+"""After a crash it replays its journal before it answers."""
 _STOP_SECONDS = 15.0
 _ATTEMPTS = 5
 _AUTHENTICATION_FAILED, _USER_EXISTS = 18, 51003
@@ -81,7 +81,7 @@ class EmbeddedStore:
         return self.process.pid
 
     async def kill(self) -> None:
-        """End it at once, which loses nothing acknowledged."""
+        """Kill it, which loses nothing acknowledged."""
         self.process.kill()
         await asyncio.to_thread(self.process.wait)
         with suppress(OSError, ValueError):  # there is none
@@ -89,7 +89,7 @@ class EmbeddedStore:
                 self._state.unlink()
 
     async def stop(self) -> None:
-        """End it, with a checkpoint; by force when it takes too long, which loses nothing acknowledged."""
+        """Stop it with a checkpoint; kill it if that takes too long, which loses nothing acknowledged."""
         self.process.terminate()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
@@ -211,7 +211,7 @@ async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore
 
 
 async def _appoint_user(place: _Home) -> str:
-    """Make our user, or give it a new password, and write that down."""
+    """Create our user, or give it a new password, and save that."""
     password = credentials.make()
     store = await _serve(place, 0, None)
     assert store is not None  # noqa: S101 - it asked for no password
@@ -274,7 +274,7 @@ def _launch(place: _Home, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
 
 
 async def _answers(store: EmbeddedStore) -> bool:
-    """Wait until it answers a ping; False when it ended or the time is up.
+    """Wait until it answers a ping; False if it ended or the time is up.
 
     Raises:
         OperationFailure: it does not know our password.
@@ -326,7 +326,7 @@ def end(data_dir: Path) -> None:
 
 
 def _end_leftover(state: Path, storage: Path, *, of_the_living: bool = False) -> int:
-    """End the server of a collector that was killed; say which port the last one had, 0 if that is not known.
+    """Stop the server of a collector that was killed; returns the port of the last one, 0 if unknown.
 
     Raises:
         StoreError: the server belongs to a collector that lives.

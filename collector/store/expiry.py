@@ -28,7 +28,7 @@ _Collection = AsyncCollection[dict[str, Any]]
 
 
 class Sweeper:
-    """Removes what is too old of one database.
+    """Removes the expired documents of one database.
 
     Args:
         uri: the server.
@@ -42,7 +42,7 @@ class Sweeper:
         """How far each index has been gone through; what is older comes late, and is little."""
 
     async def sweep(self) -> int:
-        """Remove what is too old now.
+        """Remove the documents that are expired now.
 
         Returns:
             How many documents were.

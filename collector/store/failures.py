@@ -23,7 +23,7 @@ _NOT_AUTHORISED = (13, 18)
 
 @contextmanager
 def errors_of(shown_uri: str) -> Iterator[None]:
-    """Tell what the driver raises in our words.
+    """Convert the driver's exceptions to ours.
 
     Args:
         shown_uri: the server's, without secrets.

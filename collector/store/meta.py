@@ -30,7 +30,7 @@ P = ParamSpec("P")
 
 
 class InstancePosition(NamedTuple):
-    """A line of an instance, of which and of all before something holds."""
+    """A position in an instance's lines: something is true for this line and all before it."""
 
     instance: str
     """Its name in keys (`instance_name`)."""
@@ -67,7 +67,7 @@ class Meta:
 
     @_answers
     async def schema(self) -> int | None:
-        """The version of the database's schema; None of an empty one.
+        """The version of the database's schema; None if it is empty.
 
         Raises:
             StoreError: the database was written by a newer bgpledger.
@@ -83,7 +83,7 @@ class Meta:
 
     @_answers
     async def require(self, version: int, what: str) -> None:
-        """Refuse a database of a schema that has no place for something.
+        """Refuse a database whose schema does not support something.
 
         Args:
             version: the schema that has.
@@ -107,12 +107,12 @@ class Meta:
 
     @_answers
     async def raise_schema(self, version: int, to: int) -> None:
-        """Write down that the database has been migrated."""
+        """Record that the database has been migrated."""
         await self._collection.update_one({"_id": "schema", "version": version}, {"$set": {"version": to}})
 
     @_answers
     async def claim(self, collector: str, spool: str) -> None:
-        """Take a collector's name, and the number that its keys have for it, for one spool.
+        """Claim a collector's name, and its number in keys, for one spool.
 
         The keys of two spools under one name, or under two of one number, could be the same: a line would be lost.
 
@@ -145,13 +145,13 @@ class Meta:
 
     @_answers
     async def note_stored(self, at: InstancePosition) -> None:
-        """Write down that all up to a line is stored; never less than before."""
+        """Record that everything up to a line is stored; never less than before."""
         query = {"_id": f"{_COLLECTOR}{at.instance}", "spool": at.spool}
         await self._collection.update_one(query, {"$max": {"stored.line": at.line, "stored.ts": at.ts}})
 
     @_answers
     async def reached(self) -> list[InstancePosition]:
-        """Up to where all is stored, of each instance that has stored anything."""
+        """Up to where everything is stored, for each instance that has stored anything."""
         return [
             InstancePosition(one["_id"].removeprefix(_COLLECTOR), one["spool"], **one["stored"])
             async for one in self._claims(stored={"$exists": True})
@@ -203,7 +203,7 @@ class Meta:
 
     @_answers
     async def note_import(self, key: str, facts: Mapping[str, Any]) -> None:
-        """Write down how far the import of a file is."""
+        """Record the progress of an import."""
         await self._collection.update_one({"_id": key}, {"$set": facts})
 
     def _claims(self, **query: Any) -> Any:

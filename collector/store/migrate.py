@@ -29,14 +29,14 @@ class Migration(NamedTuple):
     to: int
     """The schema that it makes of it; the indexes that this one has more are built behind it."""
     name: str
-    """What it does, for people who wait for it."""
+    """What it does, for display."""
     run: Callable[[Store, Read], Awaitable[int]]
     """Changes the documents, and says how many. It changes only those of the older shape, and never adds one: what the
     database has removed meanwhile must not come back. So it is harmless to repeat, and may be broken off."""
 
 
 class Watch(Protocol):
-    """Is told how a migration goes."""
+    """Follows the progress of a migration."""
 
     def step(self, name: str) -> None:
         """This step begins."""
@@ -57,7 +57,7 @@ class Done(NamedTuple):
 
 
 async def migrate(store: Store, watch: Watch) -> Sequence[Done]:
-    """Take all steps that lead from the database's schema to this program's.
+    """Run all steps from the database's schema to this program's.
 
     Harmless to repeat: what was done before it was broken off stays done. Collectors of this version may run
     meanwhile; one of an older must not, and refuses the database afterwards.

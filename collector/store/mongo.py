@@ -52,7 +52,7 @@ _AT_ONCE, _AT_LEAST = 1000, 50
 
 
 class How(TypedDict, total=False):
-    """In what order documents are wanted, how many, and what of them; see `Store.find`."""
+    """The order, number and fields of the documents to find; see `Store.find`."""
 
     sort: Sort
     limit: int
@@ -101,7 +101,7 @@ class Store:
         timeout: float = 5.0,
         primary: bool = False,
     ) -> Self:
-        """A store on the server at `uri`; nothing is sent before it is used.
+        """A store on the server at `uri`; it connects when it is first used.
 
         Args:
             uri: the server, or the replica set.
@@ -143,7 +143,7 @@ class Store:
     # --- shape --------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Make the database ready for the first line, which takes no time; harmless when it is.
+        """Create what the first line needs, which takes no time; idempotent.
 
         An empty database gets the newest schema, another keeps its own until it is migrated.
 
@@ -157,7 +157,7 @@ class Store:
                 await self.meta.stamp()
 
     async def maintain(self, days: Mapping[str, int] | None = None, told: Told = lambda _what: None) -> Sequence[Lack]:
-        """Bring validators, indexes and what the server removes to what they have to be, however long that takes.
+        """Update validators, indexes and retention to what they should be, however long that takes.
 
         Harmless to repeat, and to whoever writes or reads meanwhile.
 
@@ -174,7 +174,7 @@ class Store:
             return await self._preparer.maintain(version, traits, days, told)
 
     async def index(self, version: int, told: Told) -> None:
-        """Build the indexes of a schema that are not there, however long that takes."""
+        """Build the missing indexes of a schema, however long that takes."""
         traits = await self.traits()
         with errors_of(self.shown_uri):
             await self._preparer.index(version, traits, told)

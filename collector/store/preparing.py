@@ -35,14 +35,14 @@ Told = Callable[[str | None], None]
 
 
 class Lack(NamedTuple):
-    """What is done without, why, and what can be done about that."""
+    """Something that could not be set up, why, and how to fix it."""
 
     cause: str
     cure: str
 
 
 class Preparer:
-    """Brings one database into shape.
+    """Prepares one database.
 
     Args:
         database: read from the primary.
@@ -53,7 +53,7 @@ class Preparer:
         self._lacks: dict[str, Lack] = {}
 
     async def create(self, version: int, traits: Traits) -> None:
-        """Make the collections that are not there, with the indexes of a schema; harmless to repeat."""
+        """Create missing collections, with the indexes of a schema; idempotent."""
         present = set(await self._database.list_collection_names())
         for collection in COLLECTIONS:
             if collection.name not in present:
@@ -64,7 +64,7 @@ class Preparer:
     async def maintain(
         self, version: int, traits: Traits, days: Mapping[str, int] | None, told: Told
     ) -> Sequence[Lack]:
-        """Bring what is there to what it has to be, however long that takes.
+        """Update what exists to what it should be, however long that takes.
 
         Args:
             version: the database's schema.
@@ -83,7 +83,7 @@ class Preparer:
         return list(self._lacks.values())
 
     async def index(self, version: int, traits: Traits, told: Told) -> None:
-        """Build the indexes of a schema that are not there."""
+        """Build the missing indexes of a schema."""
         for collection in COLLECTIONS:
             indexes = collection.indexes_of(version, partial=traits.partial_indexes)
             for index in await self._missing(collection.name, indexes):
@@ -147,7 +147,7 @@ class Preparer:
                 raise  # else another collector was quicker
 
     async def _build(self, collection: str, index: IndexModel, told: Told) -> None:
-        """Build an index, and tell how far that is; writing goes on meanwhile."""
+        """Build an index, and report progress; writes continue meanwhile."""
         name = index.document["name"]
         what = f"index {name} of {collection}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         building = asyncio.create_task(self._create_at_leisure(collection, index))

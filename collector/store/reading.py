@@ -28,7 +28,7 @@ _PIECE = 100
 
 
 class FindCommand(NamedTuple):
-    """What is asked of a collection."""
+    """A find command."""
 
     query: Mapping[str, Any]
     sort: Sort = ()
@@ -39,12 +39,12 @@ class FindCommand(NamedTuple):
 
 
 def served(sort: Sort) -> list[tuple[str, int]]:
-    """What the server is to sort by."""
+    """The server's sort order."""
     return list(sort[:1])
 
 
 def read(collection: AsyncCollection[Document], question: FindCommand, batch: int) -> AsyncGenerator[Document, None]:
-    """The documents that match; without a sort in no order.
+    """The matching documents; without a sort in no particular order.
 
     A cursor that the server forgot while nobody asked for more (ten minutes), or that went with its server, is opened
     again where it was, if there is a sort: each document is given once.

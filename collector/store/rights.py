@@ -30,9 +30,9 @@ class _Trial(NamedTuple):
 
     command: dict[str, Any]
     role: str
-    """The built-in role that has it."""
+    """The built-in role that includes it."""
     without: str
-    """What is not to be had without it; empty where nothing is."""
+    """What does not work without it; empty if everything does."""
 
 
 class Missing(NamedTuple):
@@ -45,7 +45,7 @@ class Missing(NamedTuple):
 
 
 async def missing(database: AsyncDatabase[dict[str, Any]]) -> Sequence[Missing]:
-    """Try each command that collectors use on a database, and say which are refused.
+    """Try each command that collectors use on a database; returns those that are refused.
 
     Raises:
         OperationFailure: one fails for another reason than that.

@@ -14,19 +14,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How a server wants to be written to and asked; MongoDB's own, where nothing else is said."""
+    """How to write to and query a kind of server; the defaults are MongoDB's."""
 
     batch_lines: int = 1000
-    """Lines, or documents, that are written at once at most."""
+    """The maximum number of lines, or documents, in one write."""
     batches_in_flight: int = 4
-    """Batches that are written at once, so that a server far away does not keep each waiting for the one before."""
+    """Batches that are written concurrently, so that latency to a remote server does not add up."""
     window_documents: int | None = None
     """Documents that a question for a range of time should find, more or less. None: any number, as it sends the first
     ones before it has read the last."""
     prefixes: int = 1000
-    """Prefixes in one question at most."""
+    """The maximum number of prefixes in one query."""
     keys: int = 1000
-    """Documents' keys in one question at most."""
+    """The maximum number of document keys in one query."""
     partial_indexes: bool = True
     """Whether it answers questions by an index over some documents alone (`partialFilterExpression`)."""
 
@@ -39,5 +39,5 @@ each document that an index finds with all values of an `$in`."""
 
 
 def traits_of(build_info: Mapping[str, Any]) -> Traits:
-    """The traits of a server that says this of itself (`buildInfo`)."""
+    """The traits of a server, from its `buildInfo`."""
     return SECANTUSDB if "secantusVersion" in build_info else MONGODB

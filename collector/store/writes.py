@@ -43,7 +43,7 @@ MAX_BYTES = 16 * 2**20
 CLOSING_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds before each further try of a document on which the server closed the connection."""
 REFUSALS = ("the store refused it", "BSON cannot hold it", "too large for MongoDB")
-"""How the reasons of refusals begin."""
+"""How the reasons of refusals start."""
 
 # The names of MongoDB's error_codes.yml.
 _DUPLICATE_KEY = 11000
@@ -96,7 +96,7 @@ class _Writing(NamedTuple):
 
 
 async def insert(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[WriteRefusal]:
-    """Insert documents; those whose `_id` is there already stay as they are.
+    """Insert documents; existing ones with the same `_id` stay as they are.
 
     Args:
         collection: where they belong.
@@ -117,18 +117,18 @@ async def insert(collection: _Collection, documents: Sequence[Document], narrowi
 async def replace(
     collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock
 ) -> list[WriteRefusal]:
-    """Put whole documents in the place of those with their `_id`, or insert them; else as `insert`."""
+    """Replace documents with the same `_id`, or insert them; otherwise as `insert`."""
     return await _write(_Writing(collection, _replace, narrowing), documents)
 
 
 async def change(collection: _Collection, changes: Sequence[DocumentChange]) -> int:
-    """Change documents, and say how many of them were there."""
+    """Change documents; returns how many of them existed."""
     result = await collection.bulk_write([UpdateOne(one.of, {"$set": one.fields}) for one in changes], ordered=False)
     return result.matched_count
 
 
 def encoding_fault(document: Document) -> str | None:
-    """Why a document can be stored nowhere, if so."""
+    """Why a document can never be stored; None if it can."""
     _encoded, refusals = _encode([document])
     return refusals[0].reason if refusals else None
 
@@ -228,7 +228,7 @@ async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: Aut
 
 
 async def _assert_works(way: _Writing, error: AutoReconnect) -> None:
-    """Look whether a server that closed a connection does small things at the moment."""
+    """Check whether a server that closed a connection answers small commands."""
     if isinstance(error, NetworkTimeout | NotPrimaryError | ServerSelectionTimeoutError):
         raise error
     database, small = way.collection.database, {"_id": ObjectId()}
