@@ -22,6 +22,9 @@ ROUNDS  ?=
 TABLES  ?= 20
 STORE   ?=
 
+# Tests start hundreds of processes: each would compile all modules again where the environment forbids to keep them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo run test bare-debian whole-table faults fuzz differences http-questions http-schema bench tools \
 	docs pictures lint style types format lock clean
 .DELETE_ON_ERROR:
