@@ -52,7 +52,7 @@ async def run(
     Args:
         settings: what to run.
         config: the file that they came from, for the processes that we start.
-        reread: reads the settings anew.
+        reread: reads the settings again.
         peers: `ADDR,AS` of those that are not in the file.
 
     Raises:

@@ -25,7 +25,7 @@ UPDATE_VERSION = 2
 """Of the documents of `updates`. 2: with `origin_asns`."""
 TABLE_VERSION = 2
 """Of stored tables. 2: routes that are no prefixes stand there by their keys (`schemas.identity`). Older ones that have
-such routes are not read, and made anew."""
+such routes are not read, and are rebuilt."""
 MAX_RAW_BYTES = 1 << 20
 """What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
 

@@ -1,4 +1,4 @@
-"""Plays an MRT update file into a BGP daemon: one session for each peer of the file, its UPDATEs byte for byte.
+"""Plays an MRT update file into a BGP daemon: one session for each peer in the file, its UPDATEs byte for byte.
 
 What of the file is sent:
 

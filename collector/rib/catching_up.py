@@ -1,4 +1,4 @@
-"""Stored tables of sessions that an import has brought: nothing follows these as the projector follows a collector."""
+"""Stores tables that are due for sessions from imported files."""
 
 from __future__ import annotations
 

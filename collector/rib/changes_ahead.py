@@ -1,4 +1,4 @@
-"""What a fold has of changes, in the order of routes, taken from the front."""
+"""Reads sorted changes ahead, for merging them with a table."""
 
 from __future__ import annotations
 

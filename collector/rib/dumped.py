@@ -1,4 +1,4 @@
-"""One peer's table as a RIB dump tells it, a route at a time, over all peers: packed on disk as it grows."""
+"""Collects the routes of a peer's table from a RIB dump."""
 
 from __future__ import annotations
 

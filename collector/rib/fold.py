@@ -1,4 +1,4 @@
-"""Folding UPDATEs: what a peer's words up to a moment leave standing.
+"""Folds a session's UPDATEs: keeps the last state of each route that they change.
 
 A route stands from its announcement until its replacement or its withdrawal (RFC 4271 3.1, 9).
 """

@@ -1,4 +1,4 @@
-"""Routes as bytes: some thousands of a table in one document, compressed.
+"""Pages: some thousands of routes, packed together.
 
 One document a route would be easier on the eye, and costs the embedded store a hundred times as much to write; arrays
 of plain values take six times the space, and three times as long to read (docs/decisions/0009-tables.md).

@@ -1,4 +1,4 @@
-"""Making one session's tables: when there is one, and its UPDATEs gone through for it."""
+"""Stores the tables of one session that are due."""
 
 from __future__ import annotations
 

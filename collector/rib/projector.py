@@ -1,8 +1,8 @@
-"""Stores peers' tables now and then, so that a question for a whole table has few UPDATEs to fold.
+"""Stores the tables of all sessions of a collector while they are archived.
 
 Each session that is up has its table stored at fixed hours, as RIS and RouteViews do; and in between what has changed
 since, as soon as so much was said that folding it takes half a second. Tables are derived: they may lag behind, or be
-thrown away and made anew.
+dropped and rebuilt.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Projector:
                 log.info("no table could be stored: %s", error.cause)
                 self._newest.clear()
             except Exception:
-                # Nobody waits for this task, and tables can be made anew: it goes on, and the log has the fault.
+                # Nobody awaits this task, and tables can be rebuilt: it continues, and the log has the error.
                 log.exception("no table could be stored")
                 self._newest.clear()
 
@@ -144,7 +144,7 @@ class Projector:
         await snapshots.remove(self._store, left)
 
     async def _renew(self) -> None:
-        """Make the tables anew of one session that has ended and has some of an older version."""
+        """Rebuild the tables of one session that has ended and has some of an older version."""
         if self._outdated is None:
             old = snapshots.every(self._store, {"collector": self._collector})
             made = [one async for one in old if not snapshots.is_good(one) and one.dump is None]

@@ -1,4 +1,4 @@
-"""Throwing the stored tables away, and making them anew from the archive."""
+"""Drops the stored tables, and rebuilds them from the archive."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def _remove_what_can_be_made(store: Store, session: SessionDocument) -> tu
     """Remove a session's tables, but for those that its UPDATEs do not make, or not any more, and the first behind.
 
     Returns:
-        How many stay, and from when on they are to be made anew; None is from the session's begin.
+        How many are kept, and from when on they are to be rebuilt; None: from the beginning of the session.
     """
     found = [one async for one in snapshots.every(store, {"session": session["_id"]})]
     seconds = (await store.lifetimes()).get("updates_days")

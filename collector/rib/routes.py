@@ -1,4 +1,4 @@
-"""A peer's routes: what tells them apart, what was said of each, and the order in which they stand."""
+"""Routes as tables have them: their keys, their order, and what was announced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes in runs, each in the order of routes, packed outside of our own heap.
+"""Sorted runs of routes, in memory or in a temporary file.
 
 In that small pieces that stay, among large ones that go, would hold it at its largest.
 """

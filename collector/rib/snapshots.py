@@ -1,4 +1,4 @@
-"""Stored tables: which there are, and removing them.
+"""Finds and removes stored tables.
 
 A snapshot's parts are written before it is complete, and it is incomplete before they are removed: whoever is killed in
 between leaves something that nobody takes for a table. A table is a whole snapshot, or such a one and a later one that

@@ -1,4 +1,4 @@
-"""The routes of stored tables, as they are and with changes applied: some thousands at a time, in their order."""
+"""Reads the routes of stored tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storing tables: a whole one, what changed since one, or that of a RIB dump."""
+"""Writes stored tables."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ class Preparer:
             expiry.setting,
             error,
             f"retention.{expiry.setting} stays as it was, not {seconds // _DAY_SECONDS} days",
-            f"{drop} in mongosh and a restart build its index anew",
+            f"{drop} in mongosh and a restart rebuild its index",
         )
 
     def _lack(self, what: str, error: OperationFailure, then: str, otherwise: str) -> None:

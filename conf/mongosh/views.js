@@ -1,4 +1,4 @@
-// Makes two views, for those who would rather `find` than run scripts; run it again to make them anew.
+// Creates two views, for those who prefer `find` to scripts; run it again to recreate them.
 //
 //   bgpledger shell --quiet --file conf/mongosh/views.js
 //   db.peers_now.find()

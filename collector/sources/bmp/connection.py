@@ -1,4 +1,4 @@
-"""The bytes of one router's connection -> records: cut into messages, with what only their order tells.
+"""Cuts the bytes of a router's connection into messages, and makes records of them.
 
 No I/O here. What routers may send and what they may not is decided here: what stands behind a message that is none
 cannot be read any more.

@@ -1,4 +1,4 @@
-"""What a router did not tell because its connection was lost, and when it has told all of it again.
+"""Detects what a router did not report because its connection was lost, and when it has reported everything again.
 
 A lost connection ends nothing: the sessions between the router and its peers go on, and what is known of their routes
 is no longer certain. With the next connection the router names the peers whose sessions are up, and sends their tables

@@ -1,4 +1,4 @@
-"""The receiver's own records among BMP messages: its begin and end, routers that came and went, what had no room."""
+"""The receiver's own records among BMP messages: start and end, connections of routers, dropped messages."""
 
 from __future__ import annotations
 

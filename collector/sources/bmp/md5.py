@@ -1,4 +1,4 @@
-"""TCP's MD5 signatures (RFC 2385), as Linux has them (tcp(7), linux/tcp.h)."""
+"""TCP MD5 signatures (RFC 2385) on Linux (tcp(7), linux/tcp.h)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BMP messages as bytes (RFC 7854, 8671, 9069): their headers, and what stands in them by type and length.
+"""The encoding of BMP messages (RFC 7854, 8671, 9069): headers and fields.
 
 Pure, and without a word of what they mean: what cannot be read is a `BadBmpError`.
 """

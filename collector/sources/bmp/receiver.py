@@ -1,4 +1,4 @@
-"""Takes BMP connections of routers, or makes them, and writes what they say to the spool, before anything else.
+"""Accepts BMP connections from routers, or opens them, and writes their messages to the spool first.
 
 A router must never wait for us: some give up a station that reads too slowly. So this knows nothing of routes or
 MongoDB, and waits for nothing but the disk; what has no room there is dropped, counted, and told of.

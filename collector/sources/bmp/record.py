@@ -1,4 +1,4 @@
-"""A record of the spool: a BMP message, with what it does not say itself ahead of it.
+"""A record in the spool: a BMP message, with what it does not contain itself in front of it.
 
 When it was read, from which router and by which connection, what is known of the session that it tells of, and whether
 the router's own time can be right. So a record can be understood without any other, whenever and wherever it is read.

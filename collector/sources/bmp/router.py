@@ -1,4 +1,4 @@
-"""One connection of a router, as asyncio drives it: let in or refused, written to the spool as it comes, and left."""
+"""One connection of a router in asyncio: accepted or refused, written to the spool, and closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routers that are connected, one connection each, and those that were refused."""
+"""The connected routers, one connection each, and the refused ones."""
 
 from __future__ import annotations
 

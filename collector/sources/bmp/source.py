@@ -1,4 +1,4 @@
-"""BMP as a source: records of bytes, of what routers tell of their peers."""
+"""BMP as a source: binary records, in which routers report their peers."""
 
 # ruff: noqa: ARG002  # much that a source may be asked has the same answer for all routers
 

@@ -1,4 +1,4 @@
-"""What the receiver tells others of its routers, in a file of the data directory."""
+"""The state of the BMP receiver, for other processes, in a file of the data directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The BMP receiver as a process of its own, kept up beside ExaBGP."""
+"""Runs the BMP receiver as a process next to ExaBGP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What numbers of BMP mean: information, reasons, statistics. What is unknown keeps its number and bytes."""
+"""The meaning of BMP's numbers: information, reasons, statistics. Unknown ones keep their number and bytes."""
 
 from __future__ import annotations
 

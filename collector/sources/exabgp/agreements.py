@@ -1,4 +1,4 @@
-"""What ExaBGP and each peer agreed on for their session, as long as it is sure that it is still the same one.
+"""What ExaBGP and each peer have negotiated for their session, as long as it is certainly the same session.
 
 It is of both OPENs, or of ExaBGP's line `negotiated`. ExaBGP counts the lines of a session: where one is missing, it
 may have been the end of it, and another may have begun: then nothing is known until the next OPENs.

@@ -1,4 +1,4 @@
-"""ExaBGP's configuration, written from ours: one neighbour for each peer, all talking to one receiver.
+"""Generates ExaBGP's configuration from ours: one neighbour for each peer, all sharing one receiver.
 
 Found by running 5.0.15, see docs/decisions/0003-exabgp.md: `adj-rib-in false; adj-rib-out false` take memory from 700
 to 37 MB and double the speed; a single neighbour with `local-address auto` breaks every incoming connection of all of

@@ -1,4 +1,4 @@
-"""What ExaBGP wrote and we never got: found by its counters, and by how our receivers ended.
+"""Detects lines that ExaBGP wrote and we never received, by its counters, and by how our receivers ended.
 
 ExaBGP counts the lines of each of its neighbour objects from 1 on, over all of its sessions. A jump is that many
 lines lost: in its pipe when a receiver died, or for want of room on the disk, of which the receiver leaves a line. When

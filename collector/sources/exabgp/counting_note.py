@@ -1,4 +1,4 @@
-"""What the counting of ExaBGP's lines remembers over a restart: it is part of each acknowledgement of the spool.
+"""The state of the line counters, which is saved with each acknowledgement of the spool.
 
 Plain dataclasses: their attributes change with every line, and pydantic would look at each change.
 """

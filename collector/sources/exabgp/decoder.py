@@ -1,4 +1,4 @@
-"""The lines of one spool, each into a message: from its message's bytes where it has them, and from JSON otherwise."""
+"""Decodes the lines of one spool: from the message's bytes if there are any, otherwise from JSON."""
 
 from __future__ import annotations
 

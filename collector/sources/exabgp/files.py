@@ -1,4 +1,4 @@
-"""The files that an instance of ExaBGP has in the data directory beside its spool."""
+"""The files of an ExaBGP instance in the data directory, apart from its spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that carry their message's bytes (`wire_bytes`), read from these: of ExaBGP's own only what stands around them.
+"""Decodes lines with their message's bytes (`wire_bytes`) from these; only the envelope is ExaBGP's.
 
 What ExaBGP makes of a message, wrong or no JSON at all, is not looked at: docs/exabgp-differences.md lists where that
 matters.

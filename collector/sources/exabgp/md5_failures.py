@@ -1,4 +1,4 @@
-"""TCP segments whose MD5 signature (RFC 2385) was not as it has to be: the kernel drops them, and BGP sees nothing."""
+"""TCP segments with a wrong MD5 signature (RFC 2385), which the kernel drops and BGP never sees."""
 
 from __future__ import annotations
 

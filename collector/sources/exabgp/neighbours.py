@@ -1,4 +1,4 @@
-"""ExaBGP's neighbours: each is a peer, or a range of addresses whose peers it counts together."""
+"""ExaBGP's neighbours: each is a peer, or a range of addresses whose peers share a counter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the receiver notices beside ExaBGP's lines, after each read: a reload, a clock that was set."""
+"""What the receiver notices besides ExaBGP's lines, after each read: a reload, a clock that was set."""
 
 from __future__ import annotations
 

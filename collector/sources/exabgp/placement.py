@@ -1,4 +1,4 @@
-"""Which of several ExaBGP processes has which peers.
+"""Assigns peers to one of several ExaBGP processes.
 
 Only one process can listen on an address and port, so peers that share our end of their sessions stay together.
 """

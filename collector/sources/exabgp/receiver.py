@@ -1,4 +1,4 @@
-"""ExaBGP's helper: bytes from its pipe to a sink, and nothing else.
+"""The receiver: copies bytes from ExaBGP's pipe to a sink, and does nothing else.
 
 ExaBGP blocks, and every BGP session with it, while this does not read; and whatever stands in the pipe when this
 dies is lost. So it knows nothing of JSON or MongoDB and keeps nothing to itself. Its stdout is where ExaBGP takes

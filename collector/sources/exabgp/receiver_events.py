@@ -1,4 +1,4 @@
-"""The receiver's own lines among ExaBGP's: when it began, what it noticed, what it had no room for, its end."""
+"""The receiver's own lines among ExaBGP's: its start, what it noticed, what it dropped, its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins ExaBGP's command pipe to the acting process: what that says goes to ExaBGP, and ExaBGP's answers come back.
+"""Connects ExaBGP's command pipe to the acting process: passes on commands and answers.
 
 ExaBGP starts it, as it does the receiver, but subscribes it to nothing: of two subscribers each would miss what the
 other's lines count. It knows nothing of what it carries but where lines end, and which of them are answers, so that one
@@ -66,7 +66,7 @@ class Relay:
             time.sleep(_AGAIN_SECONDS)
 
     def _begin(self) -> bytes:
-        """Begin with ExaBGP anew; what came behind its answer."""
+        """Start again with ExaBGP; returns what came after its answer."""
         os.write(self._commands, _BEGIN)
         data, version = b"", -1
         while True:

@@ -1,4 +1,4 @@
-"""How often ExaBGP was told to read its configuration again: a file that grows by a byte with each time.
+"""How often ExaBGP was reloaded: a file that grows by a byte each time.
 
 Whoever sends the signal tells first. Whatever ExaBGP writes after it has reloaded is read later than that, so a
 receiver that looks after each read knows of every reload before it hands on a line of a neighbour counted anew. A file

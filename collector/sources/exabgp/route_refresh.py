@@ -1,4 +1,4 @@
-"""Asking a peer for its table again: from whoever wants it, through the receiver, to ExaBGP.
+"""Requests route refreshes: from any process, through the receiver, to ExaBGP.
 
 Only the receiver can speak to ExaBGP, on its stdout. It reads a named pipe in the data directory, a request a line,
 `refresh ADDRESS AFI SAFI`, and lets nothing through that is not one.

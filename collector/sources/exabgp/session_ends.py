@@ -1,4 +1,4 @@
-"""What ExaBGP's word for the end of a session means: whose doing it was, and why, in the words of BGP's RFCs.
+"""The meaning of ExaBGP's reasons for the end of a session: who ended it, and why, in the RFCs' terms.
 
 The words are those of 5.0's and 4.2's reactor/peer.py; see docs/decisions/0005-sessions.md.
 """

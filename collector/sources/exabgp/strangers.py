@@ -1,4 +1,4 @@
-"""Routers that connect to us and are no peers: remembered in a file of the data directory, and logged now and then.
+"""Routers that connect but are not configured: kept in a file of the data directory, and logged from time to time.
 
 No line of ExaBGP's JSON tells of them, only its log: they have no neighbour.
 """

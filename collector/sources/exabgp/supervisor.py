@@ -1,4 +1,4 @@
-"""Runs ExaBGP: starts it, keeps it up with growing pauses, passes its log on, reloads and stops it."""
+"""Runs ExaBGP: starts it, restarts it with growing pauses, passes its log on, reloads and stops it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ExabgpSupervisor:
         if any(ttl and place in after and after[place] is None for place, ttl in before.items()):
             # It cannot take the least TTL off a socket that it goes on listening on.
             self._log.warning(
-                "ttl_security is gone where other peers connect to: ExaBGP starts anew, all sessions with it"
+                "ttl_security is gone where other peers connect to: ExaBGP is restarted, and with it all sessions"
             )
             self._replacing = True
             self._signal(signal.SIGTERM)

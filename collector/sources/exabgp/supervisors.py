@@ -1,4 +1,4 @@
-"""Several ExaBGP processes, one an instance, with the peers spread over them; one by default."""
+"""Runs several ExaBGP processes, one for each instance, which share the peers; one by default."""
 
 from __future__ import annotations
 

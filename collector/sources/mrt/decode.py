@@ -1,4 +1,4 @@
-"""One MRT record -> one message, or a rejection with its reason. Pure: bad input is a value here."""
+"""Decodes one MRT record to one message, or to a rejection with its reason. Bad input never raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The TCP connections of a capture, and what each end says in them."""
+"""The TCP connections of a capture, and the data of each end."""
 
 from __future__ import annotations
 

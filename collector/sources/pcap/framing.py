@@ -1,4 +1,4 @@
-"""BGP messages in a stream of bytes (RFC 4271 4.1); behind a hole it goes on with the next marker."""
+"""Finds BGP messages in a stream of bytes (RFC 4271 4.1); after a hole it continues at the next marker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said in a capture, as MRT records (RFC 6396 4.4, RFC 8050): each end of a session is the other's peer."""
+"""Converts the BGP messages of a capture to MRT records (RFC 6396 4.4, RFC 8050): each end is the other's peer."""
 
 from __future__ import annotations
 

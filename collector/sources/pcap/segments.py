@@ -1,4 +1,4 @@
-"""The TCP segment in a captured packet: link layers, VLAN tags, IPv4 and IPv6 with their headers and fragments."""
+"""Finds the TCP segment in a captured packet: link layers, VLAN tags, IPv4 and IPv6 with headers and fragments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the BGP sessions of a capture have agreed on: by the OPENs of both ends, or, without them, by their UPDATEs."""
+"""What the BGP sessions of a capture negotiated: by the OPENs of both ends or, without them, by their UPDATEs."""
 
 from __future__ import annotations
 

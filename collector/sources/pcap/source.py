@@ -1,4 +1,4 @@
-"""Captures as a source: MRT records, made of what is said in them."""
+"""Captures as a source: MRT records made from their messages."""
 
 # ruff: noqa: ARG002  # of what a source may be asked, a capture does not need all
 

@@ -1,4 +1,4 @@
-"""One direction of a TCP connection: its bytes in their order (RFC 9293 3.4), and what the capture lacks of them."""
+"""One direction of a TCP connection: its bytes in order (RFC 9293 3.4), and what the capture lacks of them."""
 
 from __future__ import annotations
 

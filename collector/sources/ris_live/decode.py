@@ -1,4 +1,4 @@
-"""One line of the spool -> one message, or a rejection with its reason. Pure: bad input is a value here.
+"""Decodes one line of the spool to one message, or to a rejection with its reason. Bad input never raises.
 
 What a peer said is read from the bytes of its message (`raw`), which say all; from the JSON's fields, which lack large
 and extended communities, LOCAL_PREF and all that RIS Live does not know, only where the bytes are not there.

@@ -1,4 +1,4 @@
-"""RIS Live's own fields of a message, where its bytes are not there, as documents have them."""
+"""Decodes RIS Live's own fields of a message, if its bytes are missing."""
 
 from __future__ import annotations
 

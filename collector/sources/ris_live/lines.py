@@ -1,4 +1,4 @@
-"""The lines of the spool: each message as it came, behind the time at which it did; and the receiver's own words."""
+"""The lines of the spool: each message after its time of arrival, and the receiver's own lines."""
 
 from __future__ import annotations
 

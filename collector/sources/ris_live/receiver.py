@@ -1,4 +1,4 @@
-"""Listens to RIS Live, and writes what it says to the spool before anybody looks at it."""
+"""Receives RIS Live, and writes its messages to the spool first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RIS Live as a source: lines of text; what is missed while nobody listens is a gap of every peer that was heard."""
+"""RIS Live as a source: lines of text; while it is disconnected there is a gap for every known peer."""
 
 # ruff: noqa: ARG002  # of what a source may be asked, not all is known of a feed
 

@@ -1,4 +1,4 @@
-"""What the receiver tells others of the feed, in a file of the data directory."""
+"""The state of the connection to RIS Live, for other processes, in a file of the data directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receiver of RIS Live as a process of its own, kept up beside ExaBGP."""
+"""Runs the receiver of RIS Live as a process next to ExaBGP."""
 
 from __future__ import annotations
 
