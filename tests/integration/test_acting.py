@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 from collector.acting.client import ActingClient
 from collector.errors import CollectorError, RefusedError
 from schemas.intents import Intent, Order, Withdrawal
-from tests.integration.routers import Bird, Frr, Gobgpd, Openbgpd, Router
+from tests.integration.routers import Router
+from tests.integration.taking import TAKING, TakingBird, TakingGobgpd
 from tests.running import Collector, bgpledger, collecting, free_port, processes
 from tests.support import until
 
@@ -35,89 +36,7 @@ SEEN = {
     "communities": {"65000:1", "65535:65281"},
     "large": {"65000:1:2"},
 }
-NAMES = {"no-export": "65535:65281", "NO_EXPORT": "65535:65281"}
-
-
-class TakingBird(Bird):
-    """Takes what it hears."""
-
-    imports = "all"
-
-    def heard(self, prefix: str) -> dict[str, Any] | None:
-        table = "master6" if ":" in prefix else "master4"
-        said = self._birdc("show", "route", "all", "table", table, "where", "net", "=", prefix)
-        if "BGP.as_path" not in said:
-            return None
-
-        def values(name: str) -> set[str]:
-            found = re.search(rf"BGP\.{name}: (.*)", said)
-            return {re.sub(", ?", ":", one) for one in re.findall(r"\((.*?)\)", found[1])} if found else set()
-
-        path, med = re.search(r"BGP\.as_path: (.*)", said), re.search(r"BGP\.med: (\d+)", said)
-        return {
-            "path": path[1] if path else "",
-            "med": int(med[1]) if med else None,
-            "communities": values("community"),
-            "large": values("large_community"),
-        }
-
-
-class TakingGobgpd(Gobgpd):
-    """Takes what it hears."""
-
-    def heard(self, prefix: str) -> dict[str, Any] | None:
-        family = "ipv6" if ":" in prefix else "ipv4"
-        paths = (json.loads(self._gobgp("-j", "global", "rib", "-a", family)) or {}).get(prefix)
-        return _of_gobgp(paths[0]["attrs"]) if paths else None
-
-
-def _of_gobgp(attributes: list[dict[str, Any]]) -> dict[str, Any]:
-    by_code = {one["type"]: one for one in attributes}
-    return {
-        "path": " ".join(str(asn) for part in by_code[2]["as_paths"] for asn in part["asns"]),
-        "med": by_code.get(4, {}).get("metric"),
-        "communities": {f"{one >> 16}:{one & 0xFFFF}" for one in by_code.get(8, {}).get("communities", ())},
-        "large": {
-            f"{one['ASN']}:{one['LocalData1']}:{one['LocalData2']}" for one in by_code.get(32, {}).get("value", ())
-        },
-    }
-
-
-class TakingFrr(Frr):
-    """Takes what it hears."""
-
-    def heard(self, prefix: str) -> dict[str, Any] | None:
-        family = "ipv6" if ":" in prefix else "ipv4"
-        said = json.loads(self._vtysh(f"show bgp {family} unicast {prefix} json", configure=False) or "{}")
-        if not said.get("paths"):
-            return None
-        path = said["paths"][0]
-        named = {NAMES.get(one, one) for one in path.get("community", {}).get("list", ())}
-        return {
-            "path": path["aspath"]["string"],
-            "med": path.get("metric"),
-            "communities": {"65535:65281" if one == "noExport" else one for one in named},
-            "large": set(path.get("largeCommunity", {}).get("list", ())),
-        }
-
-
-class TakingOpenbgpd(Openbgpd):
-    """Takes what it hears."""
-
-    def heard(self, prefix: str) -> dict[str, Any] | None:
-        said = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
-        route = next((one for one in said.get("rib", ()) if one["prefix"] == prefix), None)
-        if route is None:
-            return None
-        return {
-            "path": route["aspath"],
-            "med": route.get("metric"),
-            "communities": {NAMES.get(one, one) for one in route.get("communities", ())},
-            "large": set(route.get("large_communities", ())),
-        }
-
-
-TAKING: tuple[type[Any], ...] = (TakingBird, TakingGobgpd, TakingFrr, TakingOpenbgpd)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Acting:
@@ -152,12 +71,12 @@ class Acting:
         """An intent as it stands."""
         return next(one for one in await self.client.intents(ended=True) if one.id == key)
 
-    async def until_sent(self, key: str) -> Intent:
-        """Wait until all peers have been told."""
+    async def until_sent(self, key: str, *, since: datetime = LONG_AGO) -> Intent:
+        """Wait until all peers have been told, since a time."""
 
         async def sent() -> Intent | None:
             found = await self.intent(key)
-            told = {one.peer for one in found.states if one.state == "sent"}
+            told = {one.peer for one in found.states if one.state == "sent" and one.ts >= since}
             return found if told == set(found.peers) else None
 
         found: Intent = await until(sent, what="all peers have been told")
@@ -205,7 +124,7 @@ async def test_four_routers_have_what_is_ordered_and_nothing_else(tmp_path: Path
             assert {one.state for one in intent.states} == {"pending", "accepted", "sent"}
             await bench.until_heard(prefix, SEEN)
         await _refuses(bench)
-        await _survives_kills(bench)
+        await _survives_kills(bench, keys)
         await bench.withdraw(PREFIX, PREFIX6)
         for key, prefix in zip(keys, (PREFIX, PREFIX6), strict=True):
             await bench.until_heard(prefix, None)
@@ -226,15 +145,17 @@ async def _refuses(bench: Acting) -> None:
         await bench.order("198.51.100.0/24")
 
 
-async def _survives_kills(bench: Acting) -> None:
-    """Of ExaBGP, and of the acting process: what is to stand does."""
+async def _survives_kills(bench: Acting, keys: Sequence[str]) -> None:
+    """Of ExaBGP, and of the acting process: what is to stand is told anew, not only kept as stale (RFC 4724)."""
     data = str(bench.collector.data_dir)
     for pattern in (rf"server {data}/exabgp.conf", rf"act --data-dir {data}"):
         (victim, *_) = processes(pattern)
+        killed = datetime.now(UTC)
         os.kill(victim, signal.SIGKILL)
         await until(partial(_is_another, pattern, victim), what=pattern)
         await until(bench.takes_orders, what="orders are taken again")
-        for prefix in (PREFIX, PREFIX6):
+        for key, prefix in zip(keys, (PREFIX, PREFIX6), strict=True):
+            await bench.until_sent(key, since=killed)
             await bench.until_heard(prefix, SEEN)
 
 

@@ -1,0 +1,97 @@
+"""Real BGP daemons that take what they hear, and tell of it with their own `show`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from tests.integration.routers import Bird, Frr, Gobgpd, Openbgpd
+
+NAMES = {"no-export": "65535:65281", "NO_EXPORT": "65535:65281"}
+
+
+class TakingBird(Bird):
+    """Takes what it hears."""
+
+    imports = "all"
+
+    def heard(self, prefix: str) -> dict[str, Any] | None:
+        table = "master6" if ":" in prefix else "master4"
+        said = self._birdc("show", "route", "all", "table", table, "where", "net", "=", prefix)
+        if "BGP.as_path" not in said:
+            return None
+
+        def values(name: str) -> set[str]:
+            found = re.search(rf"BGP\.{name}: (.*)", said)
+            return {re.sub(", ?", ":", one) for one in re.findall(r"\((.*?)\)", found[1])} if found else set()
+
+        path, med = re.search(r"BGP\.as_path: (.*)", said), re.search(r"BGP\.med: (\d+)", said)
+        return {
+            "path": path[1] if path else "",
+            "med": int(med[1]) if med else None,
+            "communities": values("community"),
+            "large": values("large_community"),
+        }
+
+
+class TakingGobgpd(Gobgpd):
+    """Takes what it hears."""
+
+    def heard(self, prefix: str) -> dict[str, Any] | None:
+        family = "ipv6" if ":" in prefix else "ipv4"
+        paths = (json.loads(self._gobgp("-j", "global", "rib", "-a", family)) or {}).get(prefix)
+        return _of_gobgp(paths[0]["attrs"]) if paths else None
+
+
+def _of_gobgp(attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    by_code = {one["type"]: one for one in attributes}
+    return {
+        "path": " ".join(str(asn) for part in by_code[2]["as_paths"] for asn in part["asns"]),
+        "med": by_code.get(4, {}).get("metric"),
+        "communities": {f"{one >> 16}:{one & 0xFFFF}" for one in by_code.get(8, {}).get("communities", ())},
+        "large": {
+            f"{one['ASN']}:{one['LocalData1']}:{one['LocalData2']}" for one in by_code.get(32, {}).get("value", ())
+        },
+    }
+
+
+class TakingFrr(Frr):
+    """Takes what it hears."""
+
+    def settings(self) -> list[str]:
+        # It waits for us: after an end it tries again in two minutes only, whatever `timers connect` says.
+        return [*super().settings()[:-1], f"port = {self.port}"]
+
+    def heard(self, prefix: str) -> dict[str, Any] | None:
+        family = "ipv6" if ":" in prefix else "ipv4"
+        said = json.loads(self._vtysh(f"show bgp {family} unicast {prefix} json", configure=False) or "{}")
+        if not said.get("paths"):
+            return None
+        path = said["paths"][0]
+        named = {NAMES.get(one, one) for one in path.get("community", {}).get("list", ())}
+        return {
+            "path": path["aspath"]["string"],
+            "med": path.get("metric"),
+            "communities": {"65535:65281" if one == "noExport" else one for one in named},
+            "large": set(path.get("largeCommunity", {}).get("list", ())),
+        }
+
+
+class TakingOpenbgpd(Openbgpd):
+    """Takes what it hears."""
+
+    def heard(self, prefix: str) -> dict[str, Any] | None:
+        said = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
+        route = next((one for one in said.get("rib", ()) if one["prefix"] == prefix), None)
+        if route is None:
+            return None
+        return {
+            "path": route["aspath"],
+            "med": route.get("metric"),
+            "communities": {NAMES.get(one, one) for one in route.get("communities", ())},
+            "large": set(route.get("large_communities", ())),
+        }
+
+
+TAKING: tuple[type[Any], ...] = (TakingBird, TakingGobgpd, TakingFrr, TakingOpenbgpd)
