@@ -7,11 +7,12 @@ LINT   := style types docs
 # Targets that wait for the network or for one core, at once; each says in one piece what it has to say.
 BESIDE  = $(MAKE) --no-print-directory --jobs --output-sync
 
-# Of `make faults`; `make test` kills four times.
-KILLS ?= 50
-SEED  ?=
-MRT   ?=
-AWAY  ?=
+# Of `make faults`; `make test` kills four times, and three times during 24 orders.
+KILLS   ?= 50
+CHANGES ?= 500
+SEED    ?=
+MRT     ?=
+AWAY    ?=
 
 # Of `make fuzz`. (A shell's own LINES is how many its window has.)
 FUZZ_LINES ?= 1000000
@@ -49,8 +50,8 @@ whole-table: $(READY) tools ## files of RIS against bgpdump, of which `make test
 	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_importing.py \
 		tests/endtoend/test_exporting.py $(PYTEST_ARGS)
 
-faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 SEED=n MRT=file AWAY=seconds
-	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
+faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 CHANGES=500 SEED=n MRT=file AWAY=seconds
+	FAULTS_KILLS=$(KILLS) FAULTS_CHANGES=$(CHANGES) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
 		$(BIN)/python -m pytest -s tests/faults $(PYTEST_ARGS)
 
 fuzz: $(READY) ## hostile lines over decode and the whole path, hostile command lines, and many more examples: FUZZ_LINES=1000000 SEED=n

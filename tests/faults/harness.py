@@ -32,6 +32,8 @@ COLLECTOR = "faults"
 PARTS = ("run", "archiver", "store", "exabgp", "receive")
 WITH_BMP = (*PARTS, "bmp", "archiver-bmp")
 """What lives of a collector that takes BMP besides: a receiver and an archiver more."""
+RELOAD = "reload"
+"""Not a part, and not killed: `run` is told to read its configuration again."""
 
 
 def parts(run: int) -> dict[str, int]:
@@ -64,6 +66,7 @@ def _part(pid: int) -> str | None:
         "exabgp": "server",
         "receive": "receive",
         "bmp": "receive-bmp",
+        "acting": "act",
     }.items():
         if sign in names:
             return part + _label(names)
@@ -169,18 +172,29 @@ class Target:
     Args:
         data_dir: its data directory; the segments of its spool are kept in `kept` beside it.
         peers: addresses and AS numbers that call.
+        port: where it listens; a free one otherwise.
+        config: a configuration besides.
         environment: settings.
     """
 
-    def __init__(self, data_dir: Path, peers: Sequence[tuple[str, int]], **environment: str) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        peers: Sequence[tuple[str, int]],
+        *,
+        port: int | None = None,
+        config: Path | None = None,
+        **environment: str,
+    ) -> None:
         self.data_dir = data_dir
         self.kept = data_dir.with_name("kept")
         self.log = data_dir.with_suffix(".log")
-        self.port = free_port()
+        self.port = port or free_port()
         self._command = [BGPLEDGER, "run", "--data-dir", str(data_dir), "--local-as", "65000"]
         self._command += ["--listen", f"127.0.0.1:{self.port}"]
         for address, asn in peers:
             self._command += ["--peer", f"{address},{asn}"]
+        self._command += ["--config", str(config)] if config else []
         own = {key: value for key, value in os.environ.items() if not key.startswith("BGPLEDGER_")}
         own["BGPLEDGER_HTTP_LISTEN"] = "off"  # many collectors run at once
         self._environment = {**own, "BGPLEDGER_COLLECTOR": COLLECTOR, "BGPLEDGER_SPOOL_SEGMENT_MIB": "1", **environment}
@@ -240,6 +254,10 @@ class Target:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def reload(self) -> None:
+        """Have it read its configuration again."""
+        self.process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """Ctrl-C, which has to end it in order."""
         self.process.send_signal(signal.SIGINT)
@@ -253,10 +271,17 @@ class Target:
 
 
 @contextmanager
-def target(data_dir: Path, peers: Sequence[tuple[str, int]], **environment: str) -> Iterator[Target]:
+def target(
+    data_dir: Path,
+    peers: Sequence[tuple[str, int]],
+    *,
+    port: int | None = None,
+    config: Path | None = None,
+    **environment: str,
+) -> Iterator[Target]:
     """A collector and its tee; whatever happens, nothing of it lives on."""
     data_dir.mkdir(parents=True)
-    one = Target(data_dir, peers, **environment)
+    one = Target(data_dir, peers, port=port, config=config, **environment)
     tee = Tee(data_dir / "spool", one.kept)
     tee.start()
     try:
@@ -273,7 +298,7 @@ class Killer:
         one: whose parts.
         outside: the store, where it is not one of them.
         chance: decides what dies, when, and how long the outside store is away.
-        parts: what may die; each does once before any dies again.
+        parts: what may die, `RELOAD` among them if it may; each does once before any dies again.
     """
 
     def __init__(
@@ -297,6 +322,8 @@ class Killer:
             if self._outside and part == "store":
                 self._outside.kill()
                 self._starting = asyncio.create_task(self._start_store(self._chance.uniform(0, 2 * longest_pause)))
+            elif part == RELOAD:
+                self._one.reload()
             else:
                 self._one.kill(part, alive[part])
             self.killed[part] += 1
@@ -309,6 +336,8 @@ class Killer:
 
     def _alive(self) -> dict[str, int]:
         alive = self._one.parts()
+        if "exabgp" in alive:  # before that, nobody would heed the signal
+            alive[RELOAD] = alive["run"]
         if self._outside and self._outside.pid and (self._starting is None or self._starting.done()):
             alive["store"] = self._outside.pid
         return alive
