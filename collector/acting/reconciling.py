@@ -66,21 +66,23 @@ class Reconciler:
         peer.withdrawn(gone, ts, None)
 
     def _heard(self, peer: AdjRibOut, nlri: str, route: object, ts: datetime) -> int | None:
-        """The intent that an announcement is of."""
+        """The intent that an announcement is of: the one on its way, wanted still or not, or the one that is wanted."""
         busy, wanted = peer.busy.get(nlri), peer.wanted.get(nlri)
-        entry = None if wanted is None else peer.book.entries[wanted]
-        is_right = (
-            entry is not None
-            and ts >= entry.intent.created
-            and self._same(_told(entry.announcement, peer.speaker), route)
-        )
-        self._doubt(peer, nlri, is_right=is_right)
-        if not is_right:
+        told = busy.number if busy else None
+        number = next((one for one in (told, wanted) if self._is_of(peer, one, route, ts)), None)
+        self._doubt(peer, nlri, is_right=number is not None and self._is_of(peer, wanted, route, ts))
+        if number is None:
             return None
         peer.sent[nlri] = ts
-        if busy and busy.number == wanted:
+        if busy and number == told:
             _hear(peer, nlri, busy)
-        return wanted
+        return number
+
+    def _is_of(self, peer: AdjRibOut, number: int | None, route: object, ts: datetime) -> bool:
+        entry = None if number is None else peer.book.entries.get(number)
+        if entry is None or ts < entry.intent.created:
+            return False
+        return self._same(_told(entry.announcement, peer.speaker), route)
 
     def _doubt(self, peer: AdjRibOut, nlri: str, *, is_right: bool) -> None:
         if is_right:

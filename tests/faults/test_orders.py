@@ -25,6 +25,7 @@ from collector.store.mongo import Store
 from schemas.intents import ENDS, Intent, Order, Withdrawal
 from tests.faults.audit import patient
 from tests.faults.harness import COLLECTOR, RELOAD, Killer, Outside, target
+from tests.faults.mongo_proxy import proxy
 from tests.integration.taking import TakingBird, TakingGobgpd
 from tests.running import free_port
 from tests.support import until
@@ -61,8 +62,8 @@ class Changes:
     async def make(self, number: int) -> None:
         """Order one change, again and again until it is taken."""
         prefix = self._chance.choice(PREFIXES)
-        peers = self._chance.choice([(), (), *((peer,) for peer in self._peers)])
-        told = [peer for peer in peers or self._peers if prefix in self.wanted[peer]]
+        peers = self._chance.choice([self._peers, self._peers, *((peer,) for peer in self._peers)])
+        told = [peer for peer in peers if prefix in self.wanted[peer]]
         if told and self._chance.random() < 0.4:
             await self._until_taken(partial(self._withdraw, prefix, peers))
             for peer in told:
@@ -70,7 +71,7 @@ class Changes:
         else:
             await self._until_taken(partial(self._announce, prefix, peers, number))
             self.announced += 1
-            for peer in peers or self._peers:
+            for peer in peers:
                 self.wanted[peer][prefix] = number
 
     async def _until_taken(self, order: Any) -> None:
@@ -219,21 +220,25 @@ async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
     config.write_text(allowed + "\n".join(router.settings()) + "\n")
     service.touch()
     await outside.start()
-    with target(data_dir, [], port=port, config=config, BGPLEDGER_MONGODB_URI=outside.uri) as one, router:
-        await one.until_up(parts=("acting", "exabgp", "archiver"))
-        await until(lambda: router.heard(prefix), what="it is announced")
-        outside.kill()
-        service.unlink()
-        await until(lambda: router.heard(prefix) is None, what="it is withdrawn while the store is away")
-        await outside.start()
-        async with Store.open(patient(outside.uri)) as store:
-
-            async def archived() -> bool:
-                intents = [found async for found in store.find("intents", {})]
-                sent = [found async for found in store.find("messages", {"kind": "sent_update"})]
-                ended = [found["state"] for found in intents] == ["withdrawn"]
-                return ended and any(prefix in group["nlri"] for found in sent for group in found.get("withdraw", ()))
-
-            await until(archived, what="the archive has the withdrawal")
-        one.stop()
+    async with proxy(outside.port) as between:
+        environment = {"BGPLEDGER_MONGODB_URI": between.uri(serverSelectionTimeoutMS=1000, connectTimeoutMS=1000)}
+        with target(data_dir, [], port=port, config=config, **environment) as one, router:
+            await one.until_up(parts=("acting", "exabgp", "archiver"))
+            await until(lambda: router.heard(prefix), what="it is announced")
+            await outside.stop()
+            service.unlink()
+            await until(lambda: router.heard(prefix) is None, what="it is withdrawn while the store is away")
+            await outside.start()
+            between.upstream = outside.port
+            async with Store.open(patient(outside.uri)) as store:
+                await until(partial(is_archived, store, prefix), what="the archive has the withdrawal")
+            await asyncio.to_thread(one.stop)
     await outside.stop()
+
+
+async def is_archived(store: Store, prefix: str) -> bool:
+    """Whether the one intent has ended, and the UPDATE that withdrew it is there."""
+    states = [found["state"] async for found in store.find("intents", {})]
+    sent = [found async for found in store.find("messages", {"kind": "sent_update"})]
+    withdrawn = [nlri for found in sent for group in found.get("withdraw", ()) for nlri in group["nlri"]]
+    return states == ["withdrawn"] and prefix in withdrawn

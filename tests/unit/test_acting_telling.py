@@ -243,6 +243,42 @@ def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> 
     bench.journal.close()
 
 
+@pytest.mark.parametrize("then", [2, 1, None])
+def test_what_changes_before_its_update_is_heard_of_is_told_at_once(
+    tmp_path: Path, then: dict[str, int] | None
+) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    bench.now += timedelta(seconds=1)
+    for peer in PEERS:
+        bench.exabgp.up(peer)
+        bench.telling.up(peer, 0)
+
+    def run() -> None:
+        for act in (bench.pump, bench.take, bench.answer, *[bench.send] * 9):
+            act(chance)
+
+    def order(med: int) -> None:
+        said, key = RouteAnnouncement(prefix=PREFIXES[0], med=med), str(bench.book.next)
+        bench.desk.announce(Order(who="a", why="b", source="cli", announcements=(said,), key=key))
+
+    order(1)
+    run()
+    if then is None:
+        wish = Withdrawal(who="a", why="b", source="cli", prefixes=(PREFIXES[0],))
+        bench.desk.answer({"do": "withdraw", "withdrawal": wish.model_dump(mode="json")})
+    else:
+        order(then)
+    for _ in range(2):  # no time passes
+        bench.drain(chance)
+        run()
+    bench.drain(chance)
+    assert bench.exabgp.table == wanted(bench)
+    assert not bench.telling.is_waiting
+    last = list(bench.book.entries.values())[-1]
+    assert set(last.peers.values()) == {"withdrawn" if then is None else "sent"}
+    bench.journal.close()
+
+
 def test_a_book_written_anew_is_the_same(tmp_path: Path) -> None:
     chance, bench = random.Random(7), Bench(tmp_path / "acting.jsonl")
     for _ in range(100):
