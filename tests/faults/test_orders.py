@@ -145,7 +145,7 @@ async def test_routers_have_what_is_wanted_whatever_dies(tmp_path: Path) -> None
         intents = await until(partial(settled, changes), timeout=60, what=f"every intent is sent or over, seed {SEED}")
         await one.until_idle()
         one.stop()
-    by_part = ", ".join(f"{part} {count}" for part, count in sorted(killer.killed.items()))
+    by_part = killer.figures()
     store = await embedded.start(data_dir)
     try:
         async with Store.open(patient(store.uri)) as opened:
