@@ -181,9 +181,9 @@ class Target:
         self,
         data_dir: Path,
         peers: Sequence[tuple[str, int]],
-        *,
         port: int | None = None,
         config: Path | None = None,
+        /,
         **environment: str,
     ) -> None:
         self.data_dir = data_dir
@@ -274,14 +274,14 @@ class Target:
 def target(
     data_dir: Path,
     peers: Sequence[tuple[str, int]],
-    *,
     port: int | None = None,
     config: Path | None = None,
+    /,
     **environment: str,
 ) -> Iterator[Target]:
     """A collector and its tee; whatever happens, nothing of it lives on."""
     data_dir.mkdir(parents=True)
-    one = Target(data_dir, peers, port=port, config=config, **environment)
+    one = Target(data_dir, peers, port, config, **environment)
     tee = Tee(data_dir / "spool", one.kept)
     tee.start()
     try:

@@ -22,7 +22,7 @@ from collector.files import replace
 from collector.query.verify.verify import verify
 from collector.store import embedded
 from collector.store.mongo import Store
-from schemas.intents import ENDS, Intent, Order, Withdrawal
+from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, Withdrawal
 from tests.faults.audit import patient
 from tests.faults.harness import COLLECTOR, RELOAD, Killer, Outside, target
 from tests.faults.mongo_proxy import proxy
@@ -126,7 +126,7 @@ async def test_routers_have_what_is_wanted_whatever_dies(tmp_path: Path) -> None
     routers: list[Taking] = [TakingBird(tmp_path / "bird", port, 31), TakingGobgpd(tmp_path / "gobgpd", port, 32)]
     allowed = '[announce]\nprefixes = ["203.0.113.0/24 le 32", "2001:db8:1::/48"]\nrate = 1000\n'
     config.write_text(allowed + "\n".join(line for router in routers for line in router.settings()) + "\n")
-    with target(data_dir, [], port=port, config=config) as one, routers[0], routers[1]:
+    with target(data_dir, [], port, config) as one, routers[0], routers[1]:
         changes = Changes(data_dir, [router.address for router in routers], chance)
         await one.until_up(parts=(*PARTS[:-1], "receive", "archiver"))
         killer = Killer(one, None, random.Random(SEED + 1), PARTS)
@@ -182,7 +182,8 @@ def untrue(
     intent: Intent, changes: Changes, sent: Sequence[Any], archived: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
     """What an intent says of itself that is not so, by what ExaBGP sent and by what is to stand."""
-    said, med = intent.announcement, intent.announcement.med
+    said = intent.announcement
+    assert isinstance(said, RouteAnnouncement)
     for peer, state in at_peers(intent).items():
         ours = [one for one in intent.states if one.peer == peer and one.state != "withdrawing"]
         names = [one.state for one in ours]
@@ -190,9 +191,9 @@ def untrue(
             yield intent.id, peer, f"something came behind the end: {names}"
         if "sent" in names and names.index("sent") < (names.index("accepted") if "accepted" in names else 99):
             yield intent.id, peer, f"sent before it was accepted: {names}"
-        if (state == "sent") != (changes.wanted[peer].get(said.prefix) == med):
+        if (state == "sent") != (changes.wanted[peer].get(said.prefix) == said.med):
             yield intent.id, peer, f"{state}, and wanted is {changes.wanted[peer].get(said.prefix)}"
-        told = {one["ts"] for one in sent if one["peer"]["address"] == peer and announces(one, said.prefix, med)}
+        told = {one["ts"] for one in sent if one["peer"]["address"] == peer and announces(one, said)}
         if missing := [one.ts for one in ours if one.state == "sent" and one.ts not in told]:
             yield intent.id, peer, f"sent at {missing}, and ExaBGP says {told}"
         if state in ENDS and (later := [ts for ts in told if ts > ours[-1].ts]):
@@ -201,10 +202,10 @@ def untrue(
         yield intent.id, "", "the store has other states"
 
 
-def announces(update: Any, prefix: str, med: int) -> bool:
+def announces(update: Any, said: RouteAnnouncement) -> bool:
     """Whether an UPDATE that ExaBGP sent is of this order, which the MED tells."""
-    named = any(prefix in group.get("nlri", ()) for group in update.get("announce", ()))
-    return named and update["attributes"].get("med") == med
+    named = any(said.prefix in group.get("nlri", ()) for group in update.get("announce", ()))
+    return named and update["attributes"].get("med") == said.med
 
 
 async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
     await outside.start()
     async with proxy(outside.port) as between:
         environment = {"BGPLEDGER_MONGODB_URI": between.uri(serverSelectionTimeoutMS=1000, connectTimeoutMS=1000)}
-        with target(data_dir, [], port=port, config=config, **environment) as one, router:
+        with target(data_dir, [], port, config, **environment) as one, router:
             await one.until_up(parts=("acting", "exabgp", "archiver"))
             await until(lambda: router.heard(prefix), what="it is announced")
             await outside.stop()
