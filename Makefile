@@ -7,7 +7,7 @@ LINT   := style types docs
 # Targets that wait for the network or for one core, at once; each says in one piece what it has to say.
 BESIDE  = $(MAKE) --no-print-directory --jobs --output-sync
 
-# Of `make faults`; `make test` kills four times, and three times during 24 orders.
+# Of `make faults`; `make test` kills four times, and twice during 24 orders.
 KILLS   ?= 50
 CHANGES ?= 500
 SEED    ?=

@@ -32,7 +32,7 @@ from tests.support import until
 
 CHANGES = int(os.environ.get("FAULTS_CHANGES") or 24)
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
-KILLS = max(3, CHANGES // 10)
+KILLS = max(2, CHANGES // 10)
 PARTS = ("run", "store", "exabgp", "acting", RELOAD)
 LONGEST_PAUSE = 1.0 if CHANGES < 100 else 4.0
 PREFIXES = [f"203.0.113.{number}/32" for number in range(8)] + ["2001:db8:1::/48"]

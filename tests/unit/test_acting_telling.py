@@ -244,9 +244,7 @@ def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> 
 
 
 @pytest.mark.parametrize("then", [2, 1, None])
-def test_what_changes_before_its_update_is_heard_of_is_told_at_once(
-    tmp_path: Path, then: dict[str, int] | None
-) -> None:
+def test_what_changes_before_its_update_is_heard_of_is_told_at_once(tmp_path: Path, then: int | None) -> None:
     chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
     bench.now += timedelta(seconds=1)
     for peer in PEERS:
