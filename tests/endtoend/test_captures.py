@@ -209,6 +209,6 @@ def test_what_cannot_be_read_is_said_with_its_cure(tmp_path: Path) -> None:
     begun = bgpledger(*data_dir, "import", str(path))
     assert begun.returncode == 0, begun.stderr
     assert "the OPENs of both ends are not in the capture" in begun.stderr
-    for name, cause in ((cut, "is cut short"), (none, "nothing is said on TCP port 179")):
+    for name, cause in ((cut, "is cut short"), (none, "there is no traffic on TCP port 179")):
         done = bgpledger(*data_dir, "import", str(name))
         assert (done.returncode, "Traceback" in done.stderr, cause in done.stderr) == (1, False, True), done.stderr

@@ -106,7 +106,7 @@ async def test_a_cursor_is_of_its_question_alone(asked: Archive) -> None:
     answers = asked.history(PREFIX)
     assert answers.cursor is None
     await anext(answers)
-    with pytest.raises(UsageError, match="of another question"):
+    with pytest.raises(UsageError, match="belongs to another query"):
         asked.history("10.0.0.0/8", after=answers.cursor)
     with pytest.raises(UsageError, match="is not a cursor"):
         asked.search(after="no cursor")

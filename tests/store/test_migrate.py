@@ -209,7 +209,7 @@ async def test_what_routers_tell_waits_until_the_database_tells_routers_apart(
     running = asyncio.create_task(archiver.run())
     await until(lambda: told[-1].last_error)
     assert "has schema 2, and what routers tell of their peers needs 3" in str(told[-1].last_error)
-    assert "cure: bring it to this program's schema" in caplog.text
+    assert "cure: upgrade it, which can be done while a collector runs" in caplog.text
     assert "bgpledger db migrate" in caplog.text
     await migrate(store, Watching())
     await until(lambda: not told[-1].last_error)
@@ -241,7 +241,7 @@ async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: st
         migrating.send_signal(signal.SIGINT)
         said = (await migrating.stderr.read()).decode()
         assert await migrating.wait() == 130, said
-    assert "goes on from there" in said
+    assert "continues from there" in said
     assert "Traceback" not in said
     await migrate(store, Watching())
     assert await store.meta.schema() == SCHEMA_VERSION
@@ -251,6 +251,6 @@ async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str,
     with MongoClient[dict[str, Any]](mongodb_uri) as client:
         client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION + 1}})
     for use in (store.prepare(), migrate(store, Watching()), found(store, Filter(origins=Choice((64511,))))):
-        with pytest.raises(StoreError, match=f"has schema {SCHEMA_VERSION + 1}, this program knows {SCHEMA_VERSION}"):
+        with pytest.raises(StoreError, match=f"has schema {SCHEMA_VERSION + 1}, but this program only knows {SCHEMA_VERSION}"):
             await use
     assert await found(store, Filter()) == []

@@ -117,5 +117,5 @@ async def test_it_is_tried_again_until_it_is_done(
         await Upkeep(store, DAYS, lambda _what: None).run()
         assert await store.lifetimes() != {}
     assert [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING] == [
-        "the database is not as it has to be yet: an index is in the way; cure: drop it"
+        "the database could not be prepared: an index is in the way; cure: drop it"
     ]
