@@ -17,6 +17,10 @@ AWAY    ?=
 # Of `make fuzz`. (A shell's own LINES is how many its window has.)
 FUZZ_LINES ?= 1000000
 
+# Of `make large-dump`.
+PREFIXES ?= 1000000
+PEERS    ?= 40
+
 # Of `make bench`.
 FIGURES ?=
 ROUNDS  ?=
@@ -26,8 +30,8 @@ STORE   ?=
 # Tests start hundreds of processes: each would compile all modules again where the environment forbids to keep them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test bare-debian whole-table faults fuzz differences http-questions http-schema bench tools \
-	docs pictures lint style types format lock clean
+.PHONY: help demo run test bare-debian whole-table large-dump faults fuzz differences http-questions http-schema bench \
+	tools docs pictures lint style types format lock clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made here
@@ -49,6 +53,9 @@ bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12
 whole-table: $(READY) tools ## files of RIS against bgpdump, of which `make test` takes the beginning, and one of them written again
 	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_importing.py \
 		tests/endtoend/test_exporting.py $(PYTEST_ARGS)
+
+large-dump: $(READY) ## a RIB dump of a million prefixes and forty peers through the import, in flat memory: PREFIXES=n PEERS=n
+	DUMP_PREFIXES=$(PREFIXES) DUMP_PEERS=$(PEERS) $(BIN)/python -m pytest -s tests/endtoend/test_large_dump.py $(PYTEST_ARGS)
 
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 CHANGES=500 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_CHANGES=$(CHANGES) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
