@@ -64,8 +64,12 @@ def command(
                 return await _table(archive, filters, at, output, shown)
             return await _messages(archive, filters, form, output, shown, everything=everything)
 
-    with progress(of="entries read" if table else "UPDATEs read") as shown:
-        written = asyncio.run(ask_and_write(shown))
+    try:
+        with progress(of="entries read" if table else "UPDATEs read") as shown:
+            written = asyncio.run(ask_and_write(shown))
+    except KeyboardInterrupt:
+        sys.stderr.write("broken off; no unfinished file is left\n")
+        raise typer.Exit(130) from None
     seconds = time.monotonic() - began
     what = {"mrt": "records", "parquet": "rows", "pcap": "packets"}[form]
     sys.stderr.write(f"{written.records:,} {what} in {seconds:.1f} s: {written.records / seconds:,.0f}/s\n")

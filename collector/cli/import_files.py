@@ -64,7 +64,11 @@ def command(
         if dry_run:
             told = _look_through(found, selection)
         else:
-            told = asyncio.run(_import(settings, found, collector or settings.collector, selection))
+            try:
+                told = asyncio.run(_import(settings, found, collector or settings.collector, selection))
+            except KeyboardInterrupt:
+                sys.stderr.write("broken off; what is stored stays, and the same command goes on from there\n")
+                raise typer.Exit(130) from None
     _sum_up(told)
     if any(one.fault for one in told):
         raise typer.Exit(1)

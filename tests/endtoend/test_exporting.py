@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 from pybgpkit_parser import Parser  # type: ignore[import-untyped]
 
-from tests.running import bgpledger, free_port
+from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import ROOT, SHARED, program, until
 
 signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: with mrtparse's way a broken pipe would kill us
@@ -156,6 +156,18 @@ def test_a_capture_is_read_without_a_complaint(tmp_path: Path, imported: Importe
     ).stdout
     assert "(correct)" in printed
     assert not re.search(r"incorrect|bad cksum|\[\||invalid|truncated", printed)
+
+
+def test_ctrl_c_leaves_the_file_of_before(tmp_path: Path, imported: Imported) -> None:
+    file = tmp_path / "out.mrt"
+    file.write_bytes(b"of before")
+    command, store = [BGPLEDGER, "export", "--all", str(file)], imported.ask.keywords  # type: ignore[attr-defined]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **store}) as process:
+        asyncio.run(until(lambda: len(list(tmp_path.iterdir())) > 1, what="it writes"))
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    assert (process.returncode, said) == (130, "broken off; no unfinished file is left\n")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("out.mrt", b"of before")]
 
 
 def tshark(*words: str) -> list[str]:

@@ -1,10 +1,12 @@
 """MRT files in the archive: each once, as bgpdump reads them, whatever ends an import or repeats it."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,7 +18,11 @@ from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
+from tests.faults import mongo_proxy as faults
+from tests.faults.mongo_proxy import proxy
 from tests.mrt_builder import announcement, announcement6, message, record, state_change, withdrawal
+from tests.running import BGPLEDGER
+from tests.support import until
 
 T = 1_800_000_000
 COLLECTIONS = ("updates", "messages", "sessions", "gaps", "rejects")
@@ -73,6 +79,31 @@ async def test_a_file_is_imported_once(tmp_path: Path, store: Store) -> None:
     moved.write_bytes(path.read_bytes())
     assert (await imported(store, moved)).known
     assert await everything(store) == before
+
+
+async def test_ctrl_c_breaks_it_off(tmp_path: Path, store: Store, mongodb_uri: str, database: str) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(updates(*(said(prefix, T + 1) for prefix in ROUTES)))
+    async with proxy(urlsplit(mongodb_uri).port or 0) as between:
+        await between.set(faults.never_answering_writes)
+        importing = await asyncio.create_subprocess_exec(
+            *(BGPLEDGER, "import", str(path), "--collector", "rrc"),
+            stderr=asyncio.subprocess.PIPE,
+            env={
+                "BGPLEDGER_DATA_DIR": str(tmp_path),
+                "BGPLEDGER_MONGODB_DATABASE": database,
+                "BGPLEDGER_MONGODB_URI": between.uri(),
+            },
+        )
+        await until(lambda: between.spoilt, what="it writes")
+        importing.send_signal(signal.SIGINT)
+        assert importing.stderr
+        told = (await importing.stderr.read()).decode()
+        assert await importing.wait() == 130, told
+    assert "the same command goes on from there" in told
+    assert "Traceback" not in told
+    await imported(store, path)
+    assert len((await everything(store))["updates"]) == len(ROUTES)
 
 
 class _Ends(Exception):
