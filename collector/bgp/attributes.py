@@ -52,6 +52,10 @@ _FIELDS: Final[tuple[str, ...]] = (
 """In the order of `schemas.attributes.Attributes`."""
 
 
+_new = tuple.__new__
+"""A named tuple by its name takes twice as long, and each UPDATE has one."""
+
+
 class FaultError(ValueError):
     """An attribute that is not as its RFC has it; the text says how."""
 
@@ -89,27 +93,24 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
     error = ""
     at, end = 0, len(data)
     while at < end:
-        begin, length_at = at, at + 2
-        if length_at >= end:
+        begin = at
+        if begin + 2 >= end:
             error = _worse("treat-as-withdraw", error)  # RFC 7606 4
             break
-        if data[at] & _EXTENDED_LENGTH:
-            value_at = at + 4
-            at = value_at + int.from_bytes(data[length_at:value_at])
+        if data[begin] & _EXTENDED_LENGTH:
+            at += 4 + int.from_bytes(data[begin + 2 : begin + 4])
         else:
-            value_at = at + 3
-            at = value_at + data[length_at]
+            at += 3 + data[begin + 2]
         if at > end:
             error = _worse("treat-as-withdraw", error)
             break
-        code = data[begin + 1]
+        code, said = data[begin + 1], data[begin:at]
         if code in found:  # all but the first are discarded (RFC 7606 3 (g))
-            if code in (MP_REACH_NLRI, MP_UNREACH_NLRI):
+            if code in _OF_ROUTES:
                 raise ValueError(f"attribute {code} is there twice")
             continue
-        found[code] = said = data[begin:at]
-        if code in (MP_REACH_NLRI, MP_UNREACH_NLRI):
-            found[code] = data[value_at:at]
+        found[code] = said
+        if code in _OF_ROUTES:
             continue
         # Of AS paths there are too many to be remembered.
         read = _read if code == _AS_PATH or len(said) > _LONGEST_REMEMBERED else _remembered
@@ -119,22 +120,31 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         elif field == "unknown":
             values.setdefault(field, []).append(value.copy())
         else:
-            values[field] = value.copy() if isinstance(value, _MUTABLE) else value
+            values[field] = value.copy() if type(value) in _MUTABLE else value
     if not as4:
         _merge_as4(values, _value(found.get(_AS_PATH, b"")))
     if error:
         values["error"] = error
-    document = {field: values[field] for field in _in_order(tuple(values))}
-    return PathAttributes(document, values.get("_next_hop", b""), found.get(MP_REACH_NLRI), found.get(MP_UNREACH_NLRI))
+    next_hop = values.pop("_next_hop", b"")
+    reach, unreach = found.get(MP_REACH_NLRI), found.get(MP_UNREACH_NLRI)
+    return _new(PathAttributes, (_ordered(values), next_hop, reach and _value(reach), unreach and _value(unreach)))
 
 
+_OF_ROUTES: Final = (MP_REACH_NLRI, MP_UNREACH_NLRI)
 _LONGEST_REMEMBERED: Final = 64
-_MUTABLE: Final = (list, dict)
+_MUTABLE: Final = frozenset((list, dict))
 
 
 def _value(attribute: bytes) -> bytes:
     """What an attribute has behind its flags, its type and its length."""
     return attribute[4:] if attribute[:1] and attribute[0] & _EXTENDED_LENGTH else attribute[3:]
+
+
+def _ordered(values: dict[str, Any]) -> dict[str, Any]:
+    """Values in the order of documents, in which most have come."""
+    names = tuple(values)
+    order = _in_order(names)
+    return values if order == names else {field: values[field] for field in order}
 
 
 @lru_cache(maxsize=1024)

@@ -88,44 +88,60 @@ _Spelt = tuple[str, str | None]
 """A prefix, and as it came where that is not the same."""
 
 
+class _PrefixLength(NamedTuple):
+    """What all prefixes of so many bits have in common."""
+
+    size: int
+    """Bytes that they take, with that of their length."""
+    host_bits: int
+    """Which bits of their last byte are none of theirs."""
+    rest: bytes
+    """What they lack of an address."""
+    written: str
+    """Such as `/24`."""
+
+
 class _PrefixForm(NamedTuple):
     """How the prefixes of a version of IP are written."""
 
-    most: int
-    """Bits."""
     spell: Callable[[bytes], str]
     """An address."""
-    rest: tuple[bytes, ...]
-    """What an address lacks of which a prefix has so many bits."""
+    lengths: tuple[_PrefixLength, ...]
+    """By their bits."""
 
 
-_HOST_BITS: Final = tuple((1 << -bits % 8) - 1 for bits in range(129))
-"""Which bits of its last byte are none of a prefix of so many bits."""
-_FORMS: Final = {
-    afi: _PrefixForm(8 * size, spell, tuple(bytes(size - (bits + 7) // 8) for bits in range(8 * size + 1)))
-    for afi, size, spell in ((_IPV4, 4, socket.inet_ntoa), (_IPV6, 16, partial(socket.inet_ntop, socket.AF_INET6)))
-}
+def _form(size: int, spell: Callable[[bytes], str]) -> _PrefixForm:
+    """The form of addresses of so many bytes."""
+    said = ((bits, (bits + 7) // 8) for bits in range(8 * size + 1))
+    return _PrefixForm(
+        spell,
+        tuple(_PrefixLength(1 + taken, (1 << -bits % 8) - 1, bytes(size - taken), f"/{bits}") for bits, taken in said),
+    )
+
+
+_FORMS: Final = {_IPV4: _form(4, socket.inet_ntoa), _IPV6: _form(16, partial(socket.inet_ntop, socket.AF_INET6))}
 
 
 def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
     """All prefixes of a field; a table has a million of them, hardly one of them twice."""
     nlri: list[str] = []
     host_bits: list[str] = []
-    most, spell, rest = form
+    spell, lengths = form
     at, end = 0, len(data)
     while at < end:
         bits = data[at]
-        behind = at + 1 + ((bits + 7) >> 3)
+        if bits >= len(lengths):
+            raise BadRouteError(f"byte {at}: a prefix of {bits} bits")
+        size, beyond, rest, written = lengths[bits]
+        behind = at + size
         if behind > end:
             raise BadRouteError(f"byte {at}: a prefix of {bits} bits, and {end - at - 1} bytes are left")
-        if bits > most:
-            raise BadRouteError(f"a prefix of {bits} bits")
-        if data[behind - 1] & _HOST_BITS[bits]:
+        if data[behind - 1] & beyond:
             prefix, came = _spelt(form, data[at:behind])
             nlri.append(prefix)
             host_bits.append(came or prefix)
         else:
-            nlri.append(f"{spell(data[at + 1 : behind] + rest[bits])}/{bits}")
+            nlri.append(spell(data[at + 1 : behind] + rest) + written)
         at = behind
     return {"family": name, "nlri": nlri, "host_bits": host_bits} if host_bits else {"family": name, "nlri": nlri}
 
@@ -136,14 +152,14 @@ def _spelt(form: _PrefixForm, route: bytes) -> _Spelt:
     Raises:
         BadRouteError: it is longer than an address.
     """
-    bits = route[0]
-    if bits > form.most:
+    bits, said = route[0], route[1:]
+    if bits >= len(form.lengths):
         raise BadRouteError(f"a prefix of {bits} bits")
-    said, rest = route[1:], form.rest[bits]
-    if beyond := route[-1] & _HOST_BITS[bits]:
-        came = f"{form.spell(said + rest)}/{bits}"
-        return f"{form.spell(said[:-1] + bytes((said[-1] - beyond,)) + rest)}/{bits}", came
-    return f"{form.spell(said + rest)}/{bits}", None
+    _, host_bits, rest, written = form.lengths[bits]
+    came = form.spell(said + rest) + written
+    if beyond := route[-1] & host_bits:
+        return form.spell(said[:-1] + bytes((said[-1] - beyond,)) + rest) + written, came
+    return came, None
 
 
 def _qualified(
