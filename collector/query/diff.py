@@ -80,8 +80,8 @@ async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], No
 async def _routes(known: PeerRib | None, question: RibQuery) -> AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]:
     if known:
         async for items in matching(known, question):
-            for key, held in items:
-                yield order(key), key, held
+            for key, entry in items:
+                yield order(key), key, entry
 
 
 async def _side_by_side(
@@ -131,8 +131,8 @@ def _peer(known: PeerRib | None) -> PeerDocument | None:
     return known.session["peer"] if known else None
 
 
-def _route(known: PeerRib | None, key: RouteKey, held: RouteEntry) -> Route | None:
-    return known.route(key, held) if known and held is not WITHDRAWN else None
+def _route(known: PeerRib | None, key: RouteKey, entry: RouteEntry) -> Route | None:
+    return known.route(key, entry) if known and entry is not WITHDRAWN else None
 
 
 _COMPARED = Route.model_fields.keys() - _NOT_COMPARED

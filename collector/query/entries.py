@@ -58,11 +58,11 @@ def route_entry(
     )
 
 
-def table_entry(table: Snapshot, key: RouteKey, held: RouteEntry) -> HistoryEntry:
+def table_entry(table: Snapshot, key: RouteKey, entry: RouteEntry) -> HistoryEntry:
     """A route of a peer's table in a RIB dump."""
     return HistoryEntry.model_validate(
         {
-            **answered(bson.decode(held.facts)),
+            **answered(bson.decode(entry.facts)),
             "ts": table.ts,
             "peer": table.peer,
             "collector": table.collector,
@@ -71,7 +71,7 @@ def table_entry(table: Snapshot, key: RouteKey, held: RouteEntry) -> HistoryEntr
             "family": key.family,
             "rd": key.rd,
             "path_id": key.path_id,
-            "since": moment(held.since),
+            "since": moment(entry.since),
         }
     )
 

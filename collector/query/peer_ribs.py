@@ -167,7 +167,7 @@ class PeerRib:
             fold.begin_with([pack(dumped)], len(dumped))
         async for update in self._updates_of(prefixes):
             await fold.add(update)
-        return [(key, held) for _, key, held in fold.changes() if self._stands(key, held)]
+        return [(key, entry) for _, key, entry in fold.changes() if self._stands(key, entry)]
 
     def hides(self, family: str) -> bool:
         """Whether there may have been a route of this family that is not known."""
@@ -177,30 +177,30 @@ class PeerRib:
         """The state of all routes, if it is the same for all."""
         return "stale" if self.stale else None if self.gap else "stands"
 
-    def state(self, key: RouteKey, held: RouteEntry) -> RouteState:
+    def state(self, key: RouteKey, entry: RouteEntry) -> RouteState:
         """The state of one of the routes."""
         if self.stale:
             return "stale"
-        if self.gap and held.since < milliseconds(self.gap.behind) and not self._is_mended(key.family):
+        if self.gap and entry.since < milliseconds(self.gap.behind) and not self._is_mended(key.family):
             return "uncertain"
         return "stands"
 
-    def route(self, key: RouteKey, held: RouteEntry) -> Route:
+    def route(self, key: RouteKey, entry: RouteEntry) -> Route:
         """One of the routes, as an answer."""
         family, rd, path_id, nlri = key
         own = {
-            "state": self.state(key, held),
-            "since": moment(held.since),
+            "state": self.state(key, entry),
+            "since": moment(entry.since),
             "family": family,
             "rd": rd,
             "path_id": path_id,
             "prefix": nlri if key.is_prefix else None,
         }
-        template = self._templates.get(held.facts)
+        template = self._templates.get(entry.facts)
         if template is None:
             if len(self._templates) >= _TEMPLATES:
                 self._templates.clear()
-            template = self._templates[held.facts] = self.blank.with_own(answered(bson.decode(held.facts)))
+            template = self._templates[entry.facts] = self.blank.with_own(answered(bson.decode(entry.facts)))
         return template.with_own(own)
 
     @cached_property
@@ -215,12 +215,12 @@ class PeerRib:
         begun = self.mended.get(family)
         return begun is not None and self.gap is not None and begun >= self.gap.ts
 
-    def _stands(self, key: RouteKey, held: RouteEntry) -> bool:
+    def _stands(self, key: RouteKey, entry: RouteEntry) -> bool:
         begun = self.mended.get(key.family)
-        return held is not WITHDRAWN and (begun is None or held.since >= milliseconds(begun))
+        return entry is not WITHDRAWN and (begun is None or entry.since >= milliseconds(begun))
 
-    def _standing(self, key: RouteKey, held: RouteEntry) -> RouteEntry:
-        return held if self._stands(key, held) else WITHDRAWN
+    def _standing(self, key: RouteKey, entry: RouteEntry) -> RouteEntry:
+        return entry if self._stands(key, entry) else WITHDRAWN
 
     async def _stored(self) -> StoredTable | None:
         """The newest stored table."""
