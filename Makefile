@@ -72,8 +72,9 @@ differences: $(READY) ## every UPDATE of two RIS files, read from its bytes and 
 http-questions: $(READY) ## 500 random questions over HTTP, whose answers have to be the command line's: SEED=n
 	HTTP_QUESTIONS=500 HTTP_SEED=$(SEED) $(BIN)/python -m pytest --timeout 3600 tests/http/test_equal.py $(PYTEST_ARGS)
 
-http-schema: $(READY) ## schemathesis over the whole API, 100 examples of each question
-	HTTP_EXAMPLES=100 $(BIN)/python -m pytest --timeout 3600 tests/http/test_schema.py $(PYTEST_ARGS)
+http-schema: $(READY) ## schemathesis over the whole API, 100 examples of each question; and all odd requests that we know
+	HTTP_EXAMPLES=100 HTTP_ODD=1 $(BIN)/python -m pytest --timeout 3600 tests/http/test_schema.py \
+		tests/http/test_odd_requests.py $(PYTEST_ARGS)
 
 bench: $(READY) ## what it costs, into docs/benchmarks.md: MRT=file ROUNDS=n FIGURES="decode receive" TABLES=n STORE=secantusd-rs
 	@MRT=$(MRT) ROUNDS=$(ROUNDS) FIGURES="$(FIGURES)" TABLES=$(TABLES) STORE=$(STORE) $(BIN)/python -m benchmarks

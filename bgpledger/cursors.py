@@ -7,11 +7,14 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from collector.errors import UsageError
 from collector.rib.routes import RouteKey, milliseconds, moment
 from schemas.query import HistoryEntry
+from schemas.scalars import normalise_address
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _LINES = "lines"
+_Milliseconds = Annotated[int, Field(ge=0, lt=2**32 * 1000)]
+"""Since 1970: what keys of documents can have."""
+_Bytes = Annotated[str, Field(pattern=r"^([0-9a-f]{2})*$")]
 
 
 def _write(question: str, *place: Any) -> str:
@@ -28,19 +34,23 @@ def _write(question: str, *place: Any) -> str:
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
-def _read(token: str, question: str) -> list[Any]:
-    """The place in a token.
+def _read(token: str, question: str, shape: Any) -> Any:
+    """The place in a token, which anybody may have written; it has the shape.
 
     Raises:
         UsageError: it is none of ours, or of another question.
     """
+    not_ours = UsageError(f"{token[:80]!r} is not a cursor", "pass one from an earlier answer, or none")
     try:
         version, digest, *place = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (ValueError, TypeError):
-        raise UsageError(f"{token[:80]!r} is not a cursor", "pass one from an earlier answer, or none") from None
+    except (ValueError, TypeError, RecursionError):
+        raise not_ours from None
     if (version, digest) != (_VERSION, _digest(question)):
         raise UsageError("the cursor belongs to another query", "repeat the same query, or leave the cursor out")
-    return list(place)
+    try:
+        return TypeAdapter(shape).validate_python(place)
+    except ValidationError:
+        raise not_ours from None
 
 
 def _digest(question: str) -> str:
@@ -63,7 +73,7 @@ class TimeMark:
         self._ts: int | None = None
         self._given = 0
         if after:
-            self._ts, self._given = _read(after, question)
+            self._ts, self._given = _read(after, question, tuple[_Milliseconds, int])
 
     @property
     def start(self) -> datetime | None:
@@ -94,8 +104,7 @@ class _Last(NamedTuple):
     """The last line of an instance that was given."""
 
     line: int
-    ts: int
-    """In milliseconds."""
+    ts: _Milliseconds
     place: str
     """Among the lines of its instance, in hexadecimal digits."""
     given: int
@@ -103,6 +112,7 @@ class _Last(NamedTuple):
 
 
 _NOWHERE = _Last(-1, 0, "", 0)
+_Told = tuple[dict[int, tuple[int, _Milliseconds]], dict[int, _Last]]
 
 
 class LineMark:
@@ -121,9 +131,7 @@ class LineMark:
         self._last: dict[int, _Last] = {}
         """Behind that."""
         if after:
-            told, last = _read(after, _LINES)
-            self._told = {int(number): (line, ts) for number, (line, ts) in told.items()}
-            self._last = {int(number): _Last(*one) for number, one in last.items()}
+            self._told, self._last = _read(after, _LINES, _Told)
 
     def start(self, reached: Mapping[int, InstancePosition]) -> datetime | None:
         """The time from which to read on in an archive that has reached these lines; None: nothing has been told."""
@@ -158,6 +166,15 @@ class LineMark:
                     self._last.pop(number, None)
 
 
+def _peer_name(name: str) -> str:
+    normalise_address(name.partition(" ")[0])  # raises ValueError of what is none
+    return name
+
+
+_Route = tuple[_Milliseconds | None, Annotated[str, AfterValidator(_peer_name)], str, str, _Bytes]
+"""Of `RouteMark`: the moment, and where the route stands (`collector.query.rib.ShownRoute`)."""
+
+
 class RouteMark:
     """How far routes have been given, by peer, then in the order of their prefixes."""
 
@@ -171,7 +188,7 @@ class RouteMark:
         if after:
             from collector.query.rib import ShownRoute
 
-            at, peer, collector, session, route = _read(after, question)
+            at, peer, collector, session, route = _read(after, question, _Route)
             self.place = ShownRoute(peer, collector, session, bytes.fromhex(route))
             self.at = None if at is None else moment(at)
 

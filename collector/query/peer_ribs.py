@@ -20,6 +20,7 @@ import bson
 from bson import ObjectId
 
 from collector.query.attributes import answered
+from collector.query.naming import updates_of_prefixes
 from collector.rib import snapshots, stored_routes
 from collector.rib.fold import Fold
 from collector.rib.pages import families, pack
@@ -32,9 +33,8 @@ from schemas.documents import Snapshot
 from schemas.keys import key_collector, key_line
 from schemas.message import name_order
 from schemas.query import Route, RouteState
-from schemas.stored import GapDocument, PeerDocument, SessionDocument, UpdateDocument, name_of
+from schemas.stored import GapDocument, PeerDocument, SessionDocument, name_of
 
-_FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
 """Its field has twelve bits (RFC 4724 3)."""
@@ -165,7 +165,8 @@ class PeerRib:
         fold = Fold(self.session["_id"], only=prefixes)
         if self.dump and (dumped := await stored_routes.routes_to(self.store, self.dump, prefixes)):
             fold.begin_with([pack(dumped)], len(dumped))
-        async for update in self._updates_of(prefixes):
+        begin = self.dump.ts if self.dump else self.session["since"]
+        for update in await updates_of_prefixes(self.store, self.session, prefixes, begin, self.end):
             await fold.add(update)
         return [(key, entry) for _, key, entry in fold.changes() if self._stands(key, entry)]
 
@@ -237,20 +238,6 @@ class PeerRib:
             await fold.add(update)
             self.on_read(1)
         return fold
-
-    async def _updates_of(self, prefixes: Collection[str]) -> AsyncIterator[UpdateDocument]:
-        begin = self.dump.ts if self.dump else self.session["since"]
-        span = {"$gte": begin, **({"$lte": self.end} if self.end else {})}
-        query: dict[str, Any] = {"peer.address": self.session["peer"]["address"], "ts": span}
-        found: dict[ObjectId, UpdateDocument] = {}
-        for some in pieces(list(prefixes), (await self.store.traits()).prefixes):
-            asked: Any = {"$in": some} if len(some) > 1 else some[0]
-            for kind in ("announce", "withdraw"):
-                of_kind = {f"{kind}.nlri": asked, **query}
-                async for update in self.store.find("updates", of_kind, fields=_FIELDS):
-                    found[update["_id"]] = update
-        for one in sorted(found.values(), key=lambda one: (one["ts"], one["_id"])):
-            yield one
 
 
 def _whole(stored: StoredTable | None) -> Snapshot | None:

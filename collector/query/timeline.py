@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -30,8 +30,8 @@ _FIRST_WINDOW, _NARROWEST_WINDOW = timedelta(minutes=1), timedelta(milliseconds=
 _WIDER, _NARROWER = 4, 8
 _FEW, _MOST = 500, 4000
 """UPDATEs: windows with less are made wider, those with more are read in parts."""
-_LONGER = 4
-"""The time that may be taken while little was read: then it is the machine that has too much to do."""
+_LONGER, _LONGEST = 4, 12
+"""The time that may be taken while little was read, or nothing: then it is the machine that has too much to do."""
 _TICK = timedelta(milliseconds=1)
 
 
@@ -67,15 +67,16 @@ async def timeline(
         seconds: once they are over, nothing more is read, but where there is little.
     """
     clock = asyncio.get_running_loop().time
-    over, last_call = clock() + seconds, clock() + _LONGER * seconds
+    now = clock()
+    over, last_call, latest = now + seconds, now + _LONGER * seconds, now + _LONGEST * seconds
     start, end = await _range(store, filters)
     until = min(until or end, end)
     found = await streams.sessions(store, replace(filters, start=start, end=end))
-    reader = _PrefixReader(store, prefix, sorted({one["peer"]["address"] for one in found}))
+    reader = _PrefixReader(store, prefix, _last_heard_of(found))
     at, width = until, _FIRST_WINDOW
     rows: list[list[UpdateRow]] = []
     read = 0
-    while at > start and (not rows or clock() < (over if read > _FEW else last_call)):
+    while at > start and (not rows or clock() < (over if read > _FEW else last_call if read else latest)):
         begin = max(start, at - width)
         some = await reader.read(begin, at)
         if some is None:
@@ -110,6 +111,15 @@ async def _range(store: Store, filters: Filter) -> tuple[datetime, datetime]:
         upto = max(now, upto)
     start = filters.start or covered.since or now
     return start, max(filters.end or upto, start + _TICK)
+
+
+def _last_heard_of(sessions: Iterable[SessionDocument]) -> Mapping[str, datetime]:
+    """When each peer was heard of last, by its address."""
+    last: dict[str, datetime] = {}
+    for one in sessions:
+        address, seen = one["peer"]["address"], one["last_seen"]
+        last[address] = max(last.get(address, seen), seen)
+    return last
 
 
 def _ends_within(row: SessionRow, start: datetime, end: datetime) -> bool:
@@ -160,19 +170,24 @@ class _PrefixReader:
 
     store: Store
     prefix: str
-    addresses: Sequence[str]
+    last_heard_of: Mapping[str, datetime]
+    """By address."""
 
     async def read(
         self, begin: datetime, end: datetime, addresses: Collection[str] | None = None
     ) -> list[UpdateRow] | None:
         """The UPDATEs of a window in their order; None where there are too many for one."""
         found: list[UpdateRow] = []
-        for address in self.addresses if addresses is None else addresses:
+        is_narrowest = end - begin <= _NARROWEST_WINDOW
+        for address in self.last_heard_of if addresses is None else addresses:
+            if self.last_heard_of[address] < begin:
+                continue
             for event in ("withdraw", "announce"):
+                most = 0 if is_narrowest else _MOST + 1 - len(found)
                 query = {f"{event}.nlri": self.prefix, "peer.address": address, "ts": {"$gte": begin, "$lt": end}}
-                async with aclosing(self.store.find("updates", query, fields=_FIELDS)) as documents:
+                async with aclosing(self.store.find("updates", query, limit=most, fields=_FIELDS)) as documents:
                     async for document in documents:
                         found.append(UpdateRow(document["ts"], document["_id"].binary, document, event))
-                        if len(found) > _MOST and end - begin > _NARROWEST_WINDOW:
+                        if len(found) > _MOST and not is_narrowest:
                             return None
         return sorted(found, key=lambda row: row[:2])

@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from playwright.sync_api import expect, sync_playwright
 from pymongo import MongoClient
 
 from collector.errors import UsageError
 from collector.http import tokens
 from collector.http.tokens import Bounds
+from tests.http.browsing import AXE, Watched
 from tests.running import BGPLEDGER, free_port
+from tests.support import missing, program
 
 HERE = "/api/v1/announcements"
 CONFIGURATION = """
@@ -46,6 +49,7 @@ class Announcing(NamedTuple):
     url: str
     noc: str
     one: str
+    slow: str
     reader: str
     documents: Callable[[str], list[dict[str, Any]]]
 
@@ -74,6 +78,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
     prefixes = Bounds(("203.0.113.0/24 le 32",))
     noc = tokens.add(data_dir, "noc", "announce", prefixes)
     one = tokens.add(data_dir, "one", "announce", prefixes._replace(limit=1))
+    slow = tokens.add(data_dir, "slow", "announce", prefixes._replace(rate=0.001))
     reader = tokens.add(data_dir, "reader", "read")
     with (
         (home / "log").open("wb") as log,
@@ -91,7 +96,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
         try:
             until(is_up)
             url = f"http://127.0.0.1:{http}"
-            yield Announcing(url, noc, one, reader, lambda name: list(client[database][name].find()))
+            yield Announcing(url, noc, one, slow, reader, lambda name: list(client[database][name].find()))
         finally:
             collector.terminate()
             collector.wait(_PATIENCE)
@@ -128,6 +133,21 @@ def test_a_key_is_for_one_order(announcing: Announcing) -> None:
         assert again.json()["ids"] == first.json()["ids"]
         other = noc.post(HERE, json=order("203.0.113.9/32"), headers=key)
         assert (other.status_code, "another order was given" in other.json()["detail"]) == (422, True)
+
+
+def test_a_token_orders_only_so_often(announcing: Announcing) -> None:
+    with announcing.ask(announcing.noc) as noc:
+        until(lambda: noc.post(HERE, json=order("203.0.113.0/28", dry_run=True)).status_code == 200)
+    with announcing.ask(announcing.slow) as slow:
+        taken = slow.post(HERE, json=order("203.0.113.10/32"))
+        assert taken.status_code == 201
+        more = slow.post(HERE, json=order("203.0.113.11/32"))
+        assert (more.status_code, more.json()["cure"]) == (429, "order less often, or many routes at once")
+        assert int(more.headers["retry-after"]) > 60
+        (name,) = taken.json()["ids"]
+        assert slow.delete(f"{HERE}/{name}", params={"why": "it is over"}).status_code == 429
+    with announcing.ask(announcing.noc) as noc:
+        assert noc.delete(f"{HERE}/{name}", params={"why": "it is over"}).status_code == 200
 
 
 def test_what_is_only_checked_is_not_done(announcing: Announcing) -> None:
@@ -192,6 +212,29 @@ def test_a_page_orders_and_withdraws_without_a_script(announcing: Announcing) ->
         assert "203.0.113.16/28" in browser.get("/announcements?ended=true").text
         until(lambda: announcing.documents("intents"))
         assert browser.get("/prefix/203.0.113.16/28").status_code == 200
+
+
+def test_the_form_and_a_detail_are_fit_for_everybody(announcing: Announcing) -> None:
+    if not AXE.exists():
+        missing("axe-core is not installed; `make tools` installs it where it may")
+    with announcing.ask(announcing.noc) as noc:
+        (name,) = until(
+            lambda: (s := noc.post(HERE, json=order("203.0.113.12/32"))).status_code == 201 and s.json()["ids"]
+        )
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        watched = Watched(started.new_context(base_url=announcing.url))
+        watched.page.goto("/sign-in?next=/announcements")
+        watched.page.get_by_label("Token").fill(announcing.noc)
+        watched.page.get_by_label("Token").press("Enter")
+        expect(watched.page.get_by_role("button", name="Announce", exact=True)).to_be_visible(timeout=30_000)
+        for path in ("/announcements", f"/announcements/{name}"):
+            watched.page.goto(path)
+            for theme in ("light", "dark"):
+                watched.page.emulate_media(color_scheme=theme)
+                watched.faults += watched.axe()
+        started.close()
+    assert not watched.faults
 
 
 def test_bounds_are_for_those_who_announce(tmp_path: Path) -> None:

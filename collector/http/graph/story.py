@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import NamedTuple
 
-from bgpledger import Archive, Filter, HistoryEntry, Route
+from bgpledger import Archive, Filter, HistoryEntry, PrefixTimeline
 
 MOST_CHANGES = 2000
 """The newest so many are shown: a page of more cannot be followed by anybody."""
 _FIRST_LOOK = 200
 _READ_SECONDS = 0.8
 _TICK = timedelta(milliseconds=1)
-"""What stands at a moment has heard all that was said in it."""
 _EMPTY = timedelta(hours=1)
 """How long the span is of what nothing happened to."""
 _HOPS = re.compile(r"[{(\[][^})\]]*[})\]]|[^\s]+")
@@ -64,15 +64,7 @@ class Story:
 
     def at(self, moment: datetime) -> dict[GraphSpeaker, Path]:
         """Where each route led at a moment; what happened at that very moment has happened."""
-        standing = dict(self.initial)
-        for change in self.changes:
-            if change.ts > moment:
-                break
-            if change.path is not None:
-                standing[change.speaker] = change.path
-            elif change.event != "gap":
-                standing.pop(change.speaker, None)
-        return standing
+        return _behind(self.initial, takewhile(lambda change: change.ts <= moment, self.changes))
 
     @property
     def speakers(self) -> list[GraphSpeaker]:
@@ -95,14 +87,16 @@ def hops_of(as_path: str) -> Path:
     return tuple(hops)
 
 
-async def tell(archive: Archive, prefix: str, filters: Filter, *, deadline: float) -> Story:
+async def tell(archive: Archive, prefix: str, filters: Filter) -> Story:
     """The story of a prefix.
+
+    Where its routes led at the begin comes of the announcements before it, read from the end on: to ask for the routes
+    of then would read all that was ever said of the prefix.
 
     Args:
         archive: what is asked.
         prefix: the prefix, or an address.
         filters: whose routes, and in which span; without a start, in that of the newest entries.
-        deadline: seconds that the question for what stood at its begin may take.
 
     Raises:
         UsageError: the question cannot be meant.
@@ -111,24 +105,42 @@ async def tell(archive: Archive, prefix: str, filters: Filter, *, deadline: floa
     whose = filters.of_peers_alone
     wanted = replace(whose, start=filters.start, end=filters.end)
     found = await archive.timeline(prefix, wanted, seconds=_READ_SECONDS)
-    entries, notes = list(found.entries), []
+    cut, notes = 0, []
     if filters.start is None:
-        entries = entries[-_FIRST_LOOK:]
+        cut = max(len(found.entries) - _FIRST_LOOK, 0)
     elif found.since > found.start:
         notes.append("too much happened to be read at once: this begins with the newest of it")
-    if len(entries) > MOST_CHANGES:
-        entries = entries[-MOST_CHANGES:]
+    if len(found.entries) - cut > MOST_CHANGES:
+        cut = len(found.entries) - MOST_CHANGES
         notes.append(f"more than {MOST_CHANGES:,} things happened: this begins with the newest so many")
+    entries = found.entries[cut:]
     if notes:
         wanted = replace(wanted, start=entries[0].ts if entries else found.since)
     start, end = _span(wanted, entries)
-    story = Story(prefix, start, end, notes=notes)
-    async with archive.rib(prefix, whose, at=start - _TICK, deadline=deadline) as answers_of_rib:
-        routes = [route async for route in answers_of_rib if route.as_path is not None and route.state != "stale"]
-    several = len({*(route.collector for route in routes), *(entry.collector for entry in entries)}) > 1
-    story.initial = {_speaker(route, several=several): hops_of(route.as_path or "") for route in routes}
-    story.changes = [_change(entry, several=several) for entry in entries]
-    return story
+    standing = await _standing(archive, prefix, whose, found)
+    several = len({entry.collector for entry in (*standing, *found.entries)}) > 1
+    changes = [_change(entry, several=several) for entry in found.entries]
+    first = {_speaker(entry, several=several): hops_of(entry.as_path or "") for entry in standing}
+    return Story(prefix, start, end, _behind(first, changes[:cut]), changes[cut:], notes)
+
+
+async def _standing(archive: Archive, prefix: str, whose: Filter, found: PrefixTimeline) -> Sequence[HistoryEntry]:
+    """The announcements of the routes that stood where what is found begins."""
+    if found.since > found.start:
+        moment = replace(whose, start=found.since, end=found.since + _TICK)
+        found = await archive.timeline(prefix, moment, seconds=_READ_SECONDS)
+    return [entry for entry in found.standing if entry.as_path is not None]
+
+
+def _behind(standing: Mapping[GraphSpeaker, Path], changes: Iterable[StoryChange]) -> dict[GraphSpeaker, Path]:
+    """Where each route leads behind some changes."""
+    now = dict(standing)
+    for change in changes:
+        if change.path is not None:
+            now[change.speaker] = change.path
+        elif change.event != "gap":
+            now.pop(change.speaker, None)
+    return now
 
 
 def _span(wanted: Filter, entries: Sequence[HistoryEntry]) -> tuple[datetime, datetime]:
@@ -145,7 +157,7 @@ def _change(entry: HistoryEntry, *, several: bool) -> StoryChange:
     return StoryChange(entry.ts, _speaker(entry, several=several), entry.event, path, says or "")
 
 
-def _speaker(said: Route | HistoryEntry, *, several: bool) -> GraphSpeaker:
+def _speaker(said: HistoryEntry, *, several: bool) -> GraphSpeaker:
     """Whose route it is; where there are several collectors, a peer may speak to each."""
     parts = (said.collector if several else None, said.rd, None if said.path_id is None else f"path {said.path_id}")
     return GraphSpeaker(said.peer.name, said.peer.asn, " ".join(filter(None, parts)))

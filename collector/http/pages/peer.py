@@ -24,10 +24,10 @@ router = page_router()
 _TOP, _SESSIONS = 10, 200
 _FEW = 3000
 """UPDATEs, which are counted however long that takes."""
-_SHORTER = (timedelta(minutes=30), timedelta(seconds=20))
-"""The ends of a span with more that are counted in its place."""
-_PATIENCE = 0.5
-"""Seconds that each of these may take."""
+_SHORTEST, _LONGER = timedelta(seconds=20), 4
+"""Of a span with more the end is counted, and so many times as long a one while that is quick."""
+_QUICK, _PATIENCE = 0.15, 1.0
+"""Seconds: behind the first nothing longer is tried; not every server stops counting at the second."""
 _DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
 
@@ -68,9 +68,11 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
     start, end = _span(filters, sessions)
     span = replace(filters, start=start, end=end)
     is_little = wanted.whole or sum(session.updates for session in sessions if _meets(session, span)) < _FEW
-    counted = await _count(asked, span, deadline) if is_little else await _count_in_time(asked, span)
     async with archive.peers(filters.only_peer, deadline=deadline) as peers:
         states = [one async for one in peers]
+    gaps = await _gaps(asked, span)
+    # Last, as a server may go on with what has taken too long, and keep waiting what comes behind it.
+    counted = await _count(asked, span, deadline) if is_little else await _count_in_time(asked, span)
     return render(
         request,
         "peer.html",
@@ -82,7 +84,7 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
         whose=wanted.whose,
         counted=counted,
         charts=_charts(counted.said) if counted else {},
-        gaps=await _gaps(asked, span),
+        gaps=gaps,
         notes=asked.notes,
     )
 
@@ -116,14 +118,19 @@ async def _count(asked: Asking, span: Filter, seconds: float) -> CountedUpdates:
 
 async def _count_in_time(asked: Asking, span: Filter) -> CountedUpdates | None:
     """What was said in a time, or in the end of it; None where even that is too much to count for a page."""
-    if span.end is None:
+    if span.end is None or span.start is None:
         return None
-    for length in _SHORTER:
+    counted, length = None, _SHORTEST
+    while counted is None or counted.span.start != span.start:
+        began = monotonic()
         try:
-            return await _count(asked, replace(span, start=span.end - length), _PATIENCE)
+            counted = await _count(asked, replace(span, start=max(span.start, span.end - length)), _PATIENCE)
         except DeadlineError:
-            continue
-    return None
+            break
+        if monotonic() - began > _QUICK:
+            break
+        length *= _LONGER
+    return counted
 
 
 async def _gaps(asked: Asking, span: Filter) -> int:

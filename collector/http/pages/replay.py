@@ -66,7 +66,7 @@ async def replay(request: Request, prefix: str, asked: Asked, wanted: Wanted) ->
 
 async def _story(asked: Asking, prefix: str, wanted: ReplayAsked) -> tuple[Story, datetime]:
     filters = parse_filter(wanted.model_dump(exclude={"at"}))
-    story = await tell(asked.archive, prefix, filters, deadline=asked.deadline)
+    story = await tell(asked.archive, prefix, filters)
     at = parse_time(wanted.at)
     return story, min(max(at, story.start), story.end) if at else story.start
 

@@ -22,13 +22,14 @@ from collector.tasks import end
 
 router = APIRouter()
 
+_FASTEST = 1_000_000
 _TRY_AGAIN_LATER, _POLICY_VIOLATION = 1013, 1008
-_Time = Annotated[str | None, Query(alias="from", max_length=100)]
+_Time = Annotated[str | None, Query(alias="from")]
 
 
 @router.websocket("/v1/ws/")
 @router.websocket("/v1/ws")
-async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -> None:
+async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> None:
     """Messages of what is subscribed to; with `from` those since then, with the pauses that they had, `speed` times.
 
     A client that does not take them as fast as they come is told so, and dropped.
@@ -36,11 +37,10 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: float = 1.0) -
     asking = asking_of(socket)
     await socket.accept()
     try:
-        if not 0 < speed <= 1e6:
-            raise UsageError(f"speed={speed} is no number of times", "give a number from 0 to 1000000")
+        times = _times(speed)
         async with AsyncExitStack() as stack:
             client = _Client(socket, await Sources.of(asking.archive))
-            await client.run(await _lines(asking, stack, begin, speed, client.has_subscribed))
+            await client.run(await _lines(asking, stack, begin, times, client.has_subscribed))
     except (BgpledgerError, SlowError) as error:
         said = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
@@ -77,6 +77,16 @@ async def _in_their_time(
         due = began + (told.row.ts - first).total_seconds() / speed
         await asyncio.sleep(due - loop.time())
         yield told
+
+
+def _times(speed: str) -> float:
+    try:
+        times = float(speed)
+    except ValueError:
+        times = 0.0
+    if not 0 < times <= _FASTEST:
+        raise UsageError(f"speed={speed[:40]} is no number of times", f"give a number from 0 to {_FASTEST}")
+    return times
 
 
 def _error(text: str) -> str:
@@ -117,9 +127,12 @@ class _Client:
                 await self._say("ris_message", said | raw)
 
     async def _listen(self) -> None:
-        async for text in self._socket.iter_text():
+        while True:
+            said = await self._socket.receive()
+            if said["type"] == "websocket.disconnect":
+                return
             try:
-                await self._hear(text)
+                await self._hear(said.get("text") or "")
             except UsageError as error:
                 await self._send(_error(f"{error.cause} ({error.cure})"))
 

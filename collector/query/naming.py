@@ -1,0 +1,89 @@
+"""The UPDATEs of a session that name some prefixes; where few of many matter, those alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from collector.store.mongo import Store
+from collector.store.updates import pieces
+from schemas.stored import SessionDocument, UpdateDocument
+
+_FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
+_MANY = 500
+"""UPDATEs: of more only the newest are read, where they say all."""
+_FIRST_WINDOW, _WIDER = timedelta(minutes=1), 4
+_MULTIPROTOCOL, _ADD_PATH = 1, 69
+_UNICAST = frozenset({"ipv4 unicast", "ipv6 unicast"})
+
+
+async def updates_of_prefixes(
+    store: Store, session: SessionDocument, prefixes: Collection[str], begin: datetime, end: datetime | None
+) -> list[UpdateDocument]:
+    """UPDATEs of a session's peer in their order, which leave of its routes to the prefixes what all of them do.
+
+    Args:
+        store: the archive.
+        session: the session.
+        prefixes: normalised.
+        begin: nothing before is read.
+        end: the last moment; None: all that is stored.
+    """
+    span = {"$gte": begin, **({"$lte": end} if end else {})}
+    has_one_each = _has_one_route_to_each(session)
+    found = await _naming(store, session, prefixes, span, _MANY if has_one_each else 0)
+    if has_one_each and len(found) > _MANY:
+        found = await _newest(store, session, prefixes, span)
+    return sorted(found.values(), key=lambda one: (one["ts"], one["_id"]))
+
+
+def _has_one_route_to_each(session: SessionDocument) -> bool:
+    """Whether the last that was said of a prefix says all: no path IDs (RFC 7911), RDs or other families are spoken."""
+    capabilities = session.get("capabilities")
+    if not capabilities or any(one.get("code") == _ADD_PATH for one in capabilities):
+        return False
+    spoken = [one.get("families", ()) for one in capabilities if one.get("code") == _MULTIPROTOCOL]
+    return _UNICAST.issuperset(family for families in spoken for family in families)
+
+
+async def _newest(
+    store: Store, session: SessionDocument, prefixes: Collection[str], span: Mapping[str, datetime]
+) -> dict[ObjectId, UpdateDocument]:
+    """From the end on, window by window, until of each prefix something was said."""
+    waiting, found = set(prefixes), dict[ObjectId, UpdateDocument]()
+    at, width, until = span.get("$lte", session["last_seen"]), _FIRST_WINDOW, dict(span)
+    while waiting:
+        first = max(span["$gte"], at - width)
+        some = await _naming(store, session, waiting, {**until, "$gte": first}, 0)
+        found |= some
+        waiting.difference_update(_named(one for one in some.values() if one.get("session") == session["_id"]))
+        if first == span["$gte"]:
+            break
+        at, width, until = first, width * _WIDER, {"$lt": first}
+    return found
+
+
+def _named(updates: Iterable[UpdateDocument]) -> Iterator[str]:
+    for update in updates:
+        for group in (*update.get("announce", ()), *update.get("withdraw", ())):
+            yield from group.get("nlri", ())
+
+
+async def _naming(
+    store: Store, session: SessionDocument, prefixes: Collection[str], span: Mapping[str, datetime], most: int
+) -> dict[ObjectId, UpdateDocument]:
+    """The UPDATEs in a span; of more than so many only some; 0: all."""
+    query: dict[str, Any] = {"peer.address": session["peer"]["address"], "ts": span}
+    found: dict[ObjectId, UpdateDocument] = {}
+    for some in pieces(list(prefixes), (await store.traits()).prefixes):
+        asked: Any = {"$in": some} if len(some) > 1 else some[0]
+        for kind in ("announce", "withdraw"):
+            limit = most and most + 1
+            async for update in store.find("updates", {f"{kind}.nlri": asked, **query}, limit=limit, fields=_FIELDS):
+                found[update["_id"]] = update
+            if most and len(found) > most:
+                return found
+    return found
