@@ -17,7 +17,8 @@ _MANY = 500
 """UPDATEs: of more only the newest are read, where they say all."""
 _FIRST_WINDOW, _WIDER = timedelta(minutes=1), 4
 _MULTIPROTOCOL, _ADD_PATH = 1, 69
-_UNICAST = frozenset({"ipv4 unicast", "ipv6 unicast"})
+_UNICAST = frozenset({"ipv4/unicast", "ipv6/unicast"})
+"""As capabilities have them."""
 
 
 async def updates_of_prefixes(

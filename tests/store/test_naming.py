@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.query import naming
 from collector.query.rib import Match, RibQuery, rib
 from collector.store.mongo import Store
 from schemas.query import Route
@@ -17,7 +18,8 @@ _MATCHES: tuple[Match, ...] = ("exact", "longest")
 
 async def test_the_newest_say_what_all_do(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await archive(tmp_path, store, some_day(3))
-    assert [one async for one in store.find("sessions", {"capabilities.code": 1})]
+    sessions = [one async for one in store.find("sessions", {})]
+    assert all(map(naming._has_one_route_to_each, sessions))
     moments = [None, *(T0 + timedelta(seconds=seconds) for seconds in (1, 5, 12, 20, 28, 60))]
 
     async def answers(many: int) -> list[list[Route]]:
