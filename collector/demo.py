@@ -28,8 +28,8 @@ PREFIX = "203.0.113.0/24"
 """The prefix of the feed whose origin changes, and comes back."""
 LOCAL_AS = 65000
 _PATIENCE = 120.0
-_SPEED = 10.0
-"""Half a minute of routing in three seconds: long enough to see that time passes."""
+_SPEED = 4.0
+"""Half a minute of routing in seven seconds: a second before its origin changes, the prefix has its routes."""
 _ADDRESS = "127.0.0.1"
 _HTTP_PORT = 8480
 _LISTEN = "0A"
