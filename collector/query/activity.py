@@ -51,7 +51,8 @@ async def activity(store: Store, filters: Filter, samples: int) -> AsyncIterator
     begin = _floor(filters.start, step)
     counts: dict[int, Counter[str]] = {}
     found = await streams.sessions(store, filters)
-    for query in _views([session["peer"] for session in found]):
+    is_plain = not (filters.peer_asns or filters.routers or filters.ribs)
+    for query in _views([session["peer"] for session in found], all_of_them=is_plain):
         sample = {"$floor": {"$divide": [{"$subtract": ["$ts", begin]}, step / timedelta(milliseconds=1)]}}
         async for one in store.sums("updates", {**query, "ts": filters.span}, sample, _EXPRESSIONS):
             counts.setdefault(int(one["_id"]), Counter()).update({name: one[name] for name in _SUMS})
@@ -95,9 +96,12 @@ _EXPRESSIONS = {
 }
 
 
-def _views(peers: list[PeerDocument]) -> list[dict[str, object]]:
-    """A query for each peer, of which each router and table is another."""
-    fields = ("address", "router", "rib", "rd")
+def _views(peers: list[PeerDocument], *, all_of_them: bool) -> list[dict[str, object]]:
+    """A query for each peer, of which each router and table is another; of all of them at once where all are asked for.
+
+    Not every server uses an index over addresses and times where it is asked for more than these.
+    """
+    fields = ("address",) if all_of_them else ("address", "router", "rib", "rd")
     views = dict.fromkeys(tuple(peer.get(name) for name in fields) for peer in peers)
     return [{f"peer.{name}": value for name, value in zip(fields, view, strict=True)} for view in views]
 

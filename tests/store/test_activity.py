@@ -46,7 +46,7 @@ def _sample_of(moment: datetime, begins: list[datetime]) -> datetime:
 
 
 async def test_both_ends_have_to_be_given(store: Store, data_dir: Path) -> None:
-    with pytest.raises(UsageError, match="begin"):
+    with pytest.raises(UsageError, match="start"):
         await anext(Archive(store, data_dir).activity(Filter()))
 
 
