@@ -57,7 +57,10 @@ class Desk:
         self._tokens, self._filled = allowed.rate * _BURST_SECONDS, time.monotonic()
 
     def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What becomes of a request: `ok`, or `refused` with cause and cure; a refused order is written down."""
+        """What becomes of a request: `ok`, or `refused` with cause and cure.
+
+        A refused order is written down, also one that was only to be checked.
+        """
         do = {
             "announce": self._announce,
             "withdraw": self._withdraw,
@@ -69,8 +72,7 @@ class Desk:
         try:
             return {"ok": do(request)}
         except RefusedError as error:
-            if not request.get("dry_run"):
-                self._write_refusal(request, error)
+            self._write_refusal(request, error)
             return {"refused": {"cause": error.cause, "cure": error.cure}}
         except BgpledgerError as error:
             return {"failed": {"cause": error.cause, "cure": error.cure}}
@@ -188,7 +190,7 @@ class Desk:
         return {"intents": [_dumped(entry.shown()) for entry in wanted]}
 
     def _note_refused(self, request: Mapping[str, Any]) -> Any:
-        """What was refused ahead of us: by the bounds of a token."""
+        """What was refused ahead of us: it cannot be meant, or a token does not allow it."""
         self._write_refusal(request, RefusedError(_word(request, "cause"), _word(request, "cure")))
         return {}
 
@@ -250,7 +252,8 @@ def _words_of(wish: Any) -> str:
     try:
         return in_words(Order.model_validate(wish).announcements)
     except ValidationError:
-        return _printable(str(wish)) or _UNKNOWN
+        said = wish.get("said", wish) if isinstance(wish, Mapping) else wish
+        return _printable(str(said)) or _UNKNOWN
 
 
 def _printable(text: str) -> str:

@@ -115,7 +115,7 @@ def withdraw_command(
         "of": source,
         "peers": peer or [],
     }
-    wish = _checked(Withdrawal, {name: value for name, value in body.items() if value})
+    wish = _checked(settings, Withdrawal, {name: value for name, value in body.items() if value})
     intents = asyncio.run(ActingClient(settings.data_dir).withdraw(wish, dry_run=dry_run))
     _print(intents)
     sys.stderr.write(f"{'would be withdrawn' if dry_run else 'to be withdrawn'}: {len(intents)}\n")
@@ -127,7 +127,7 @@ def _announce(settings: Any, body: Mapping[str, Any], *, dry_run: bool) -> None:
     from collector.acting.client import ActingClient
     from schemas.intents import Intent, Order
 
-    order = _checked(Order, {name: value for name, value in body.items() if value})
+    order = _checked(settings, Order, {name: value for name, value in body.items() if value})
     client = ActingClient(settings.data_dir)
     if dry_run:
         for one in asyncio.run(client.would(order)):
@@ -188,8 +188,15 @@ def _moment(text: str | None) -> str | None:
     return parse_ahead(text, datetime.now(UTC)).isoformat()
 
 
-def _checked(model: Any, body: Mapping[str, Any]) -> Any:
+def _checked(settings: Any, model: Any, body: Mapping[str, Any]) -> Any:
+    """What is ordered; what cannot be meant is refused, and written down where somebody takes orders."""
+    import asyncio
+    from contextlib import suppress
+
     from pydantic import ValidationError
+
+    from collector.acting.client import ActingClient
+    from collector.errors import CollectorError
 
     try:
         return model.model_validate(body)
@@ -197,4 +204,7 @@ def _checked(model: Any, body: Mapping[str, Any]) -> Any:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("announcements", "route", "flow", 0))
         says = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{place}: {says}" if place else says, "see bgpledger announce --help") from None
+        refused = UsageError(f"{place}: {says}" if place else says, "see bgpledger announce --help")
+        with suppress(CollectorError):
+            asyncio.run(ActingClient(settings.data_dir).note_refused(body, refused))
+        raise refused from None

@@ -88,6 +88,7 @@ def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | N
         settings=settings,
         keyring=keyring,
         sign_ins=app.state.sign_ins,
+        orders=app.state.orders,
         local_token=for_commands and for_commands.token,
     )
     if settings.http.origins:

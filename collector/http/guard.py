@@ -26,6 +26,7 @@ from bgpledger import BgpledgerError
 from collector import local_server
 from collector.http.failing import refuse
 from collector.http.health import OPEN_PATHS
+from collector.http.orders import Orders
 from collector.http.problems import RefusedRequestError, respond
 from collector.http.rates import Rates
 from collector.http.sign_ins import COOKIE, SIGN_IN, SignIns
@@ -54,13 +55,21 @@ class Guard:
         settings: who may ask.
         keyring: the tokens.
         sign_ins: who has shown one.
+        orders: where it is written down that somebody gave one without a token.
         local_token: what commands of this user show; None: none are answered.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, keyring: Keyring, sign_ins: SignIns, local_token: str | None = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        keyring: Keyring,
+        sign_ins: SignIns,
+        orders: Orders,
+        local_token: str | None = None,
     ) -> None:
         self._app = app
+        self._orders = orders
         self._local_token = local_token
         self._http = settings.http
         self._hosts = frozenset(("localhost", *settings.http.hosts))
@@ -77,6 +86,8 @@ class Guard:
         try:
             self._check(asking)
         except BgpledgerError as error:
+            if isinstance(error, RefusedRequestError) and _is_order(asking):
+                await self._orders.note_stranger(asking, error)
             await _refuse(_response(error, asking), scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -148,6 +159,11 @@ class Guard:
             f" or sign in at {SIGN_IN}",
             {"WWW-Authenticate": f"Bearer {_REALM}, Basic {_REALM}"},
         )
+
+
+def _is_order(asking: HTTPConnection) -> bool:
+    path = asking.scope["path"]
+    return path.startswith(_ORDERS) and asking.scope.get("method", "GET") not in _READING
 
 
 def _is_open(path: str) -> bool:

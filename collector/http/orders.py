@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
@@ -25,6 +25,8 @@ from schemas.scalars import Address, Timestamp
 from schemas.status import Token
 
 _SOURCE = "api"
+_STRANGERS_A_SECOND = 1.0
+"""Refusals that are written down of an address without a token: nobody is to fill our disk with them."""
 _CURE = "see /api/v1/docs, and docs/acting.md for what an order may say"
 
 
@@ -80,6 +82,7 @@ class Orders:
     def __init__(self, data_dir: Path) -> None:
         self._client = ActingClient(data_dir)
         self._rates: dict[str, Rates] = {}
+        self._strangers = Rates(_STRANGERS_A_SECOND)
 
     async def announce(self, token: Token, body: OrderBody, key: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Have something announced: the intents, whole where it is one, else their ids."""
@@ -93,8 +96,8 @@ class Orders:
     async def would(self, token: Token, body: OrderBody) -> Sequence[Mapping[str, Any]]:
         """What an order would come to: of each its `nlri`, and by `peers` what ExaBGP would be told."""
         order = await self.checked(token, body, None)
-        _check_allowed(token, order.announcements)
-        async with _reached():
+        async with self._audited(order):
+            _check_allowed(token, order.announcements)
             return await self._client.would(order)
 
     async def withdraw(self, token: Token, name: str, why: str) -> Intent:
@@ -133,6 +136,15 @@ class Orders:
             refusal = unreadable(error)
             await self.note_refused(token, body.model_dump(mode="json"), refusal)
             raise refusal from None
+
+    async def note_stranger(self, asking: HTTPConnection, error: RefusedRequestError) -> None:
+        """Have written down that somebody would change something without a token; of one address so often only."""
+        client = asking.client.host if asking.client else ""
+        if error.status is not HTTPStatus.UNAUTHORIZED or self._strangers.take(client):
+            return
+        said = f"{asking.scope['method']} {asking.url.path} from {client}"
+        with suppress(CollectorError):  # a stranger is not told whether somebody takes orders
+            await self._client.note_refused({"said": said, "source": _SOURCE}, error)
 
     async def note_refused(self, token: Token, said: Any, error: OrderRefusedError | RefusedRequestError) -> None:
         """Have the acting process write down what was refused here."""

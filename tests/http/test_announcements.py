@@ -23,7 +23,7 @@ from collector.errors import UsageError
 from collector.http import tokens
 from collector.http.tokens import Bounds
 from tests.http.browsing import AXE, Watched
-from tests.running import BGPLEDGER, free_port
+from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import missing, program
 
 HERE = "/api/v1/announcements"
@@ -34,7 +34,12 @@ local_as = 64510
 [http]
 listen = "127.0.0.1:{http}"
 [announce]
-prefixes = ["203.0.113.0/24 le 32", "198.51.100.0/24"]
+prefixes = ["203.0.113.0/24 le 32", "198.51.100.0/24", "2001:db8::/48"]
+[[peers]]
+address = "127.0.0.3"
+asn = 64501
+passive = true
+families = ["ipv4 unicast"]
 [[peers]]
 address = "127.0.0.2"
 asn = 64500
@@ -51,6 +56,7 @@ class Announcing(NamedTuple):
     one: str
     slow: str
     reader: str
+    data_dir: Path
     documents: Callable[[str], list[dict[str, Any]]]
 
     def ask(self, token: str | None) -> httpx.Client:
@@ -96,7 +102,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
         try:
             until(is_up)
             url = f"http://127.0.0.1:{http}"
-            yield Announcing(url, noc, one, slow, reader, lambda name: list(client[database][name].find()))
+            yield Announcing(url, noc, one, slow, reader, data_dir, lambda name: list(client[database][name].find()))
         finally:
             collector.terminate()
             collector.wait(_PATIENCE)
@@ -153,7 +159,11 @@ def test_a_token_orders_only_so_often(announcing: Announcing) -> None:
 def test_what_is_only_checked_is_not_done(announcing: Announcing) -> None:
     with announcing.ask(announcing.noc) as noc:
         said = until(
-            lambda: (s := noc.post(HERE, json=order("203.0.113.64/26", dry_run=True))).status_code == 200 and s
+            lambda: (
+                (s := noc.post(HERE, json=order("203.0.113.64/26", peers=["127.0.0.2"], dry_run=True))).status_code
+                == 200
+                and s
+            )
         )
         assert said.json()["would"] == [
             {"nlri": "203.0.113.64/26", "peers": {"127.0.0.2": "attributes next-hop self origin igp"}}
@@ -182,11 +192,44 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
         with announcing.ask(token) as client:
             said = client.post(HERE, json=body)
             assert (said.status_code, bool(said.json()["cure"])) == (status, True), (body, said.text)
-    known = sum(status != 401 for *_, status in refused)
-    until(lambda: len(announcing.documents("refusals")) >= known)
+    with announcing.ask(announcing.noc) as noc:
+        key = {"Idempotency-Key": "4712"}
+        assert noc.post(HERE, json=order("203.0.113.10/32"), headers=key).status_code == 201
+        assert noc.post(HERE, json=order("203.0.113.11/32"), headers=key).status_code == 422
+        assert noc.post(HERE, json=order("203.0.113.12/32", peers=["192.0.2.9"], dry_run=True)).status_code == 422
+        assert noc.post(HERE, json=order("198.51.100.0/24", dry_run=True)).status_code == 403
+    until(lambda: len(announcing.documents("refusals")) >= len(refused) + 3)
     written = announcing.documents("refusals")
-    assert {"noc", "one", "reader"} == {one["who"] for one in written}
-    assert all(one["cause"] and one["source"] == "api" for one in written)
+    assert {"not known", "noc", "one", "reader"} == {one["who"] for one in written}
+    assert all(one["cause"] and one["cure"] and one["source"] == "api" for one in written)
+    (stranger, _) = [one for one in written if one["who"] == "not known"]
+    assert (stranger["cause"], stranger["order"]) == ("a change takes a token", f"POST {HERE} from 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["203.0.113.1/24"], 2, "'203.0.113.1/24' has host bits set: the prefix is 203.0.113.0/24"),
+        (["0.0.0.0/0"], 1, "0.0.0.0/0 is a default route, which is never announced"),
+        (["192.0.2.0/24", "--dry-run"], 1, "192.0.2.0/24 is none of the prefixes that may be announced"),
+        (["203.0.113.20/32", "--peer", "192.0.2.9"], 1, "no peer has the address 192.0.2.9"),
+        (["203.0.113.20/32", "--local-pref", "200"], 1, "LOCAL_PREF is for peers of our own AS alone"),
+        (["203.0.113.20/32", "--expires", "2020-01-01T00:00:00Z"], 1, "is in the past"),
+        (["2001:db8::/48", "--peer", "127.0.0.3"], 1, "not configured for ipv6 unicast: 127.0.0.3"),
+    ],
+)
+def test_the_command_line_is_refused_with_cause_and_cure_and_it_is_written_down(
+    announcing: Announcing, words: list[str], status: int, says: str
+) -> None:
+    said = bgpledger("--data-dir", str(announcing.data_dir), "announce", *words, "--why", f"{words}"[:400])
+    assert (said.returncode, said.stdout) == (status, "")
+    assert says in said.stderr, said.stderr
+    assert len(said.stderr.strip().splitlines()) >= 2, "a cause and a cure"
+
+    def written() -> list[str]:
+        return [one["cause"] for one in announcing.documents("refusals") if one["source"] == "cli"]
+
+    until(lambda: any(says in cause for cause in written()))
 
 
 def test_a_page_orders_and_withdraws_without_a_script(announcing: Announcing) -> None:

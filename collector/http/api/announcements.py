@@ -23,7 +23,7 @@ from schemas.intents import Intent, StateName
 
 
 class _OrderRoute(APIRoute):
-    """Has what cannot be read of an order written down as refused, too."""
+    """Has what cannot be read of an order, and what comes without a token, written down as refused, too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """What answers a request."""
@@ -32,6 +32,9 @@ class _OrderRoute(APIRoute):
         async def answer_and_note(request: Request) -> Response:
             try:
                 return await answer(request)
+            except RefusedRequestError as error:
+                await request.app.state.orders.note_stranger(request, error)
+                raise
             except RequestValidationError as error:
                 if request.method != "POST":
                     raise
