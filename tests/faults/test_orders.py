@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -196,8 +197,12 @@ def untrue(
         told = {one["ts"] for one in sent if one["peer"]["address"] == peer and announces(one, said)}
         if missing := [one.ts for one in ours if one.state == "sent" and one.ts not in told]:
             yield intent.id, peer, f"sent at {missing}, and ExaBGP says {told}"
-        if state in ENDS and (later := [ts for ts in told if ts > ours[-1].ts]):
-            yield intent.id, peer, f"{state} at {ours[-1].ts}, and came back at {later}"
+        end = ours[-1].ts
+        if state == "replaced":  # the command was on its way perhaps: what comes next has to stay
+            others = [one["ts"] for one in sent if one["peer"]["address"] == peer and tells_else(one, said)]
+            end = min((ts for ts in others if ts >= end), default=datetime.max.replace(tzinfo=UTC))
+        if state in ENDS and (later := [ts for ts in told if ts > end]):
+            yield intent.id, peer, f"{state} at {end}, and came back at {later}"
     if len(archived.get(intent.id, {}).get("states", ())) != len(intent.states):
         yield intent.id, "", "the store has other states"
 
@@ -206,6 +211,12 @@ def announces(update: Any, said: RouteAnnouncement) -> bool:
     """Whether an UPDATE that ExaBGP sent is of this order, which the MED tells."""
     named = any(said.prefix in group.get("nlri", ()) for group in update.get("announce", ()))
     return named and update["attributes"].get("med") == said.med
+
+
+def tells_else(update: Any, said: RouteAnnouncement) -> bool:
+    """Whether an UPDATE tells something else of the prefix: another order's announcement, or its withdrawal."""
+    groups = (*update.get("announce", ()), *update.get("withdraw", ()))
+    return any(said.prefix in group.get("nlri", ()) for group in groups) and not announces(update, said)
 
 
 async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
