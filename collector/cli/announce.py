@@ -102,9 +102,8 @@ def withdraw_command(
     dry_run: _DryRun = False,
 ) -> None:
     """Withdraw what is announced: of these prefixes, of these intents, or of a source."""
-    import asyncio
-
     from collector.acting.client import ActingClient
+    from collector.tasks import run_interruptible
     from schemas.intents import Withdrawal
 
     ids = [one for one in what or () if "/" not in one]
@@ -116,25 +115,24 @@ def withdraw_command(
         "peers": peer or [],
     }
     wish = _checked(settings, Withdrawal, {name: value for name, value in body.items() if value})
-    intents = asyncio.run(ActingClient(settings.data_dir).withdraw(wish, dry_run=dry_run))
+    intents = run_interruptible(ActingClient(settings.data_dir).withdraw(wish, dry_run=dry_run))
     _print(intents)
     sys.stderr.write(f"{'would be withdrawn' if dry_run else 'to be withdrawn'}: {len(intents)}\n")
 
 
 def _announce(settings: Any, body: Mapping[str, Any], *, dry_run: bool) -> None:
-    import asyncio
-
     from collector.acting.client import ActingClient
+    from collector.tasks import run_interruptible
     from schemas.intents import Intent, Order
 
     order = _checked(settings, Order, {name: value for name, value in body.items() if value})
     client = ActingClient(settings.data_dir)
     if dry_run:
-        for one in asyncio.run(client.would(order)):
+        for one in run_interruptible(client.would(order)):
             for peer, text in one["peers"].items():
                 sys.stdout.write(f"{one['nlri']}  {peer}  {text}\n")
         return
-    found = asyncio.run(client.announce(order))
+    found = run_interruptible(client.announce(order))
     if len(order.announcements) == 1:
         _print([Intent.model_validate(one) for one in found])
     else:
@@ -190,13 +188,13 @@ def _moment(text: str | None) -> str | None:
 
 def _checked(settings: Any, model: Any, body: Mapping[str, Any]) -> Any:
     """What is ordered; what cannot be meant is refused, and written down where somebody takes orders."""
-    import asyncio
     from contextlib import suppress
 
     from pydantic import ValidationError
 
     from collector.acting.client import ActingClient
     from collector.errors import CollectorError
+    from collector.tasks import run_interruptible
 
     try:
         return model.model_validate(body)
@@ -206,5 +204,5 @@ def _checked(settings: Any, model: Any, body: Mapping[str, Any]) -> Any:
         says = first["msg"].removeprefix("Value error, ")
         refused = UsageError(f"{place}: {says}" if place else says, "see bgpledger announce --help")
         with suppress(CollectorError):
-            asyncio.run(ActingClient(settings.data_dir).note_refused(body, refused))
+            run_interruptible(ActingClient(settings.data_dir).note_refused(body, refused))
         raise refused from None

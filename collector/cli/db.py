@@ -30,10 +30,11 @@ def rebuild_rib(settings: Any) -> None:
     Tables whose UPDATEs [retention] has removed are kept. Collectors may be running, and queries are answered;
     those for whole tables take longer.
     """
-    import asyncio
     import sys
 
-    made, sessions = asyncio.run(_rebuild(settings))
+    from collector.tasks import run_interruptible
+
+    made, sessions = run_interruptible(_rebuild(settings))
     sys.stderr.write(f"{made} tables of {sessions} sessions\n")
 
 
@@ -45,11 +46,12 @@ def migrate(settings: Any) -> None:
     Upgrade and start the collectors first: those of this version may run meanwhile. If it is interrupted, they keep
     working: run it again. Older versions can't use the database afterwards.
     """
-    import asyncio
     import sys
 
+    from collector.tasks import run_interruptible
+
     try:
-        done = asyncio.run(_migrate(settings))
+        done = run_interruptible(_migrate(settings))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; what is done is kept, and `bgpledger db migrate` continues from there\n")
         raise typer.Exit(130) from None

@@ -47,12 +47,12 @@ def command(
     The filters are those of search. Of an UPDATE with several routes, the file has those that match. Parquet is
     written to one file, or by router and day into a directory that exists or whose name ends in /.
     """
-    import asyncio
     import time
 
     from bgpledger.archive import Archive
     from collector.cli.progress import progress
     from collector.cli.run_query import collect_rarely, say
+    from collector.tasks import run_interruptible
 
     _check(form, output, at, table=table)
     collect_rarely()
@@ -66,7 +66,7 @@ def command(
 
     try:
         with progress(of="entries read" if table else "UPDATEs read") as shown:
-            written = asyncio.run(ask_and_write(shown))
+            written = run_interruptible(ask_and_write(shown))
     except KeyboardInterrupt:
         sys.stderr.write("broken off; no unfinished file is left\n")
         raise typer.Exit(130) from None

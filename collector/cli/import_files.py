@@ -53,10 +53,10 @@ def command(
     Times are those in the files. A file is not imported twice, and an import that was interrupted continues where it
     stopped. Sessions continue from one file to the next.
     """
-    import asyncio
     import logging
 
     from collector.sources.files import ImportFiles
+    from collector.tasks import run_interruptible
 
     selection = _selection(start, end, peer or [])
     logging.getLogger("collector").setLevel(logging.ERROR)  # what peers did years ago is no news
@@ -65,7 +65,7 @@ def command(
             told = _look_through(found, selection)
         else:
             try:
-                told = asyncio.run(_import(settings, found, collector or settings.collector, selection))
+                told = run_interruptible(_import(settings, found, collector or settings.collector, selection))
             except KeyboardInterrupt:
                 sys.stderr.write("broken off; what is stored stays, and the same command goes on from there\n")
                 raise typer.Exit(130) from None

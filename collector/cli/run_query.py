@@ -8,6 +8,8 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from collector.tasks import run_interruptible
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -30,7 +32,7 @@ def answer(asked: QueryCommand) -> None:
         async with Archive.found(settings) as archive:
             await asked.answer(archive, sys.stdout, sys.stderr)
 
-    asyncio.run(_flushing(ask_and_write()))
+    run_interruptible(_flushing(ask_and_write()))
 
 
 def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> None:

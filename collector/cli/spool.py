@@ -66,13 +66,14 @@ def replay(
 
     Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; only whole segments are archived.
     """
-    import asyncio
     import sys
+
+    from collector.tasks import run_interruptible
 
     segments = _between(settings, start, end)
     if database is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,63}", database):
         raise UsageError(f"{database!r} cannot be the name of a database", "use letters, digits, - and _, at most 63")
-    count = asyncio.run(_restore(settings, segments, database))
+    count = run_interruptible(_restore(settings, segments, database))
     sys.stdout.write(f"{count} lines of {sum(map(len, segments.values()))} segments are stored\n")
 
 

@@ -24,9 +24,9 @@ def command(settings: Any, form: FormatOfStatus = "table") -> None:
     Exits with 1 when no collector runs, nothing can be stored, an archiver is stuck, new lines are dropped, or stored
     time is far ahead: a health check.
     """
-    import asyncio
+    from collector.tasks import run_interruptible
 
-    if found := trouble(asyncio.run(_look(settings, form))):
+    if found := trouble(run_interruptible(_look(settings, form))):
         raise found
 
 

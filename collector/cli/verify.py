@@ -22,9 +22,9 @@ def command(settings: Any, form: FormatOfAnswers = "table") -> None:
     Exits with 0 if every line that the archiver has acknowledged has exactly one document; with 1 and a list of
     findings if something is missing or duplicated. The collector may be running.
     """
-    import asyncio
+    from collector.tasks import run_interruptible
 
-    found = asyncio.run(_verify(settings, form))
+    found = run_interruptible(_verify(settings, form))
     if not found.complete:
         raise typer.Exit(1)
 
