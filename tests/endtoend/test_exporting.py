@@ -14,6 +14,7 @@ from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import duckdb
 import mrtparse  # type: ignore[import-untyped]
@@ -21,6 +22,8 @@ import polars as pl
 import pytest
 from pybgpkit_parser import Parser  # type: ignore[import-untyped]
 
+from tests.faults import mongo_proxy as faults
+from tests.faults.mongo_proxy import proxy
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import ROOT, SHARED, program, until
 
@@ -158,15 +161,21 @@ def test_a_capture_is_read_without_a_complaint(tmp_path: Path, imported: Importe
     assert not re.search(r"incorrect|bad cksum|\[\||invalid|truncated", printed)
 
 
-def test_ctrl_c_leaves_the_file_of_before(tmp_path: Path, imported: Imported) -> None:
+async def test_ctrl_c_leaves_the_file_of_before(tmp_path: Path, imported: Imported) -> None:
     file = tmp_path / "out.mrt"
     file.write_bytes(b"of before")
-    command, store = [BGPLEDGER, "export", "--all", str(file)], imported.ask.keywords  # type: ignore[attr-defined]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **store}) as process:
-        asyncio.run(until(lambda: len(list(tmp_path.iterdir())) > 1, what="it writes"))
-        process.send_signal(signal.SIGINT)
-        said = process.communicate()[1]
-    assert (process.returncode, said) == (130, "broken off; no unfinished file is left\n")
+    store: dict[str, str] = imported.ask.keywords  # type: ignore[attr-defined]
+    async with proxy(urlsplit(store["BGPLEDGER_MONGODB_URI"]).port or 0) as between:
+        await between.set(faults.never_answering_finds("updates"))
+        exporting = await asyncio.create_subprocess_exec(
+            *(BGPLEDGER, "export", "--all", str(file)),
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **store, "BGPLEDGER_MONGODB_URI": between.uri()},
+        )
+        await until(lambda: len(list(tmp_path.iterdir())) > 1, what="it writes")
+        exporting.send_signal(signal.SIGINT)
+        _, said = await exporting.communicate()
+    assert (exporting.returncode, said) == (130, b"broken off; no unfinished file is left\n")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("out.mrt", b"of before")]
 
 

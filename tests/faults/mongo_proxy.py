@@ -111,6 +111,15 @@ async def never_answering_writes(request: Message, forward: Forward) -> bytes:
     return await never_answering(request, forward) if request.is_write else answer
 
 
+def never_answering_finds(collection: str) -> Fault:
+    async def fault(request: Message, forward: Forward) -> bytes:
+        if request.command == "find" and request.body["find"] == collection:
+            return await never_answering(request, forward)
+        return await forward()
+
+    return fault
+
+
 async def never_answering_what_is_asked(request: Message, forward: Forward) -> bytes:
     """The driver's monitor is told that the server lives, and nobody is told anything else."""
     return await forward() if request.is_hello else await never_answering(request, forward)

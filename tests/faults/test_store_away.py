@@ -210,7 +210,7 @@ async def test_a_store_that_is_stopped(data_dir: Path, outside: Outside) -> None
         assert status["store_away_since"]
         assert status["attempts"] > 1
         assert "does not answer" in status["last_error"]
-        assert said(here.one, "trying again until it does") == 1 + AWAY // 600
+        assert said(here.one, "trying again until it works") == 1 + AWAY // 600
         await outside.start()
         here.proxy.upstream = outside.port
         await here.until_stored()

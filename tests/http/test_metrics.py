@@ -68,7 +68,7 @@ async def test_a_prometheus_scrapes_them_and_its_alerts_come(served: str, tmp_pa
                 async def found(path: str, **parameters: str) -> Any:
                     try:
                         return (await asking.get(path, params=parameters)).json()["data"]
-                    except httpx.TransportError:
+                    except (httpx.TransportError, ValueError):  # it does not listen yet, or has no data yet
                         return None
 
                 async def scraped() -> bool:

@@ -309,7 +309,7 @@ async def test_the_cure_for_a_part_of_another_table_cures(data_dir: Path, mongod
     asked = await asyncio.to_thread(typed, "rib")
     assert asked.returncode == 1
     assert f"error: the stored table of {router.address}" in asked.stderr
-    (cure,) = re.findall(r"cure: bgpledger ([a-z -]+) makes", asked.stderr)
+    (cure,) = re.findall(r"cure: bgpledger ([a-z -]+) rebuilds", asked.stderr)
     done = await asyncio.to_thread(typed, *cure.split())
     assert done.returncode == 0, done.stderr
     assert await prefixes(store) == truth
