@@ -102,6 +102,11 @@ class Imported:
     """Tables that are not what the UPDATEs before them come to."""
     seconds: float = 0.0
 
+    @property
+    def has_no_bgp(self) -> bool:
+        """It has records, none of a type that BGP has: OSPF's, or it never was an MRT file."""
+        return bool(self.others) and not (self.records or self.left_out or self.tables)
+
 
 class RecordFile(Protocol):
     """A file as MRT records, the same each time that it is read."""

@@ -70,7 +70,7 @@ def command(
                 sys.stderr.write("broken off; what is stored stays, and the same command goes on from there\n")
                 raise typer.Exit(130) from None
     _sum_up(told)
-    if any(one.fault for one in told):
+    if any(one.fault or one.has_no_bgp for one in told):
         raise typer.Exit(1)
 
 
@@ -182,8 +182,15 @@ def _tell(one: Imported) -> None:
         sys.stderr.write(f"  {one.differ:,} tables differ from what the earlier UPDATEs give: see bgpledger verify\n")
     for reason, count in list(one.reasons.items())[:_MOST_REASONS]:
         sys.stderr.write(f"  rejected {count:,}: {reason}\n")
-    for name, count in one.others.items():
+    for name, count in list(one.others.items())[:_MOST_REASONS]:
         sys.stderr.write(f"  skipped {count:,} of MRT type {name}, which hold no BGP message or route\n")
+    if len(one.others) > _MOST_REASONS:
+        sys.stderr.write(f"  skipped {sum(list(one.others.values())[_MOST_REASONS:]):,} of other MRT types\n")
+    if one.has_no_bgp:
+        sys.stderr.write(
+            f"error: {one.path} holds no BGP message or route\n"
+            "cure: give an MRT file of BGP updates or a RIB dump; `bgpdump FILE` shows what it contains\n"
+        )
     if one.fault:
         sys.stderr.write(f"  {one.fault.cause}\n")
 

@@ -35,13 +35,16 @@ def test_a_file_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, path: Path
 
 def test_what_cannot_be_imported_is_said_with_its_cure(tmp_path: Path) -> None:
     data_dir = ("--data-dir", str(tmp_path / "data"))
-    noise, folder = tmp_path / "noise", tmp_path / "folder"
+    noise, folder, zeros = tmp_path / "noise", tmp_path / "folder", tmp_path / "zeros"
+    zeros.write_bytes(bytes(1200))
     noise.write_bytes(b"no MRT file")
     folder.mkdir()
     for arguments, cause in (
         ((str(tmp_path / "none"),), "cannot be read"),
         ((str(noise),), "is not an MRT"),
         ((str(folder),), "there is no MRT file"),
+        ((str(zeros),), "holds no BGP message or route"),
+        ((str(ROOT / "docs/pictures/prefix.png"), "--dry-run"), "holds no BGP message or route"),
         ((str(noise), "--peer", "x"), "--peer"),
         ((str(noise), "--start", "x"), "'x'"),
     ):
