@@ -42,7 +42,7 @@ P = ParamSpec("P")
 
 
 def _method(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive, P], Answers[T]]:
-    """A method that asks a question, with the question's own arguments and documentation."""
+    """A method that runs a query, with the arguments and the documentation of its `Question`."""
 
     def ask(archive: Archive, /, *args: P.args, **kwargs: P.kwargs) -> Answers[T]:
         return archive.ask(question(*args, **kwargs))
@@ -107,18 +107,18 @@ class Archive:
     @classmethod
     @asynccontextmanager
     async def found(cls, settings: Settings, *, say: Say = lambda _: None) -> AsyncIterator[Self]:
-        """The archive that settings name; `say` is told the notes of all answers."""
+        """The archive that the settings name; `say` is called with the notes of all answers."""
         async with find_store(settings) as store:
             yield cls(store, settings.data_dir, say=say)
 
     @classmethod
     @asynccontextmanager
     async def looked_at(cls, settings: Settings, *, at_rest: bool) -> AsyncIterator[Self]:
-        """The archive that settings name; where there is no store, one that knows nothing but its `status`.
+        """The archive that the settings name; if there is no store, one that can only answer `status`.
 
         Args:
             settings: which archive.
-            at_rest: start the embedded store of a collector that does not run.
+            at_rest: start the embedded store if the collector is not running.
         """
         async with AsyncExitStack() as stack:
             store: Store | StoreUnavailableError
@@ -129,11 +129,11 @@ class Archive:
             yield cls(store, settings.data_dir)
 
     def telling(self, say: Say) -> Self:
-        """The same archive for one who asks: all that is noted goes to `say`."""
+        """The same archive for one caller: all notes are passed to `say`."""
         return self.__class__(self._store, self._data_dir, say=say)
 
     def ask(self, question: Question[T]) -> Answers[T]:
-        """The answers to a question, which may have been made, and so checked, before there was an archive."""
+        """The answers to a question, which may have been created, and so checked, before the archive was opened."""
         for said in question.said:
             self._say(said)
         store = self.store
@@ -163,8 +163,8 @@ class Archive:
 
         Args:
             prefix: which.
-            filters: the range of time, the peers, and what entries have to be like.
-            until: goes on from here back, in place of the range's end: the `since` of an earlier one.
+            filters: the time range, the peers, and conditions on entries.
+            until: continues backwards from here instead of the range's end: the `since` of an earlier timeline.
             seconds: how long it may read.
         """
         from collector.query.timeline import timeline

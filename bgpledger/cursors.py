@@ -35,10 +35,10 @@ def _write(question: str, *place: Any) -> str:
 
 
 def _read(token: str, question: str, shape: Any) -> Any:
-    """The place in a token, which anybody may have written; it has the shape.
+    """The position in a token, which comes from outside; it is checked against its model.
 
     Raises:
-        UsageError: it is none of ours, or of another question.
+        UsageError: the token is not a cursor, or belongs to another query.
     """
     not_ours = UsageError(f"{token[:80]!r} is not a cursor", "pass one from an earlier answer, or none")
     try:
@@ -58,14 +58,14 @@ def _digest(question: str) -> str:
 
 
 class TimeMark:
-    """How far answers have been given that come in the order of time.
+    """The position in answers that come in order of time.
 
     Args:
-        question: what tells the question from others, but times.
-        after: the cursor that it goes on from.
+        question: what distinguishes the query from others, except times.
+        after: the cursor to continue from.
 
     Raises:
-        UsageError: the cursor is none, or of another question.
+        UsageError: it is not a cursor, or belongs to another query.
     """
 
     def __init__(self, question: str, after: str | None) -> None:
@@ -77,11 +77,11 @@ class TimeMark:
 
     @property
     def start(self) -> datetime | None:
-        """The time to begin with; None: the question's own."""
+        """The time to start from; None: the query's own."""
         return None if self._ts is None else moment(self._ts)
 
     async def follow(self, entries: AsyncIterator[HistoryEntry]) -> AsyncIterator[HistoryEntry]:
-        """Entries from `start` on, without those that were given before."""
+        """Entries from `start` on, without those already returned."""
         begin, left = self.start, self._given
         async for entry in entries:
             if left and entry.ts == begin:
@@ -90,7 +90,7 @@ class TimeMark:
             yield entry
 
     def see(self, entry: HistoryEntry) -> None:
-        """Take it into account that an entry is given."""
+        """Note that an entry is being returned."""
         ts = milliseconds(entry.ts)
         self._given = self._given + 1 if ts == self._ts else 1
         self._ts = ts
@@ -101,14 +101,14 @@ class TimeMark:
 
 
 class _Last(NamedTuple):
-    """The last line of an instance that was given."""
+    """The last line of an instance that was returned."""
 
     line: int
     ts: _Milliseconds
     place: str
     """Among the lines of its instance, in hexadecimal digits."""
     given: int
-    """How many of its entries."""
+    """How many of its entries have been returned."""
 
 
 _NOWHERE = _Last(-1, 0, "", 0)
@@ -116,25 +116,25 @@ _Told = tuple[dict[int, tuple[int, _Milliseconds]], dict[int, _Last]]
 
 
 class LineMark:
-    """How far somebody has come who follows what is stored, line by line, by the numbers of the instances that told.
+    """The position of a reader that follows what is stored, as line numbers of each instance.
 
     Args:
-        after: where they were.
+        after: the earlier position.
 
     Raises:
-        UsageError: that is no cursor of this kind.
+        UsageError: it is not a cursor of this kind.
     """
 
     def __init__(self, after: str | None = None) -> None:
         self._told: dict[int, tuple[int, int]] = {}
-        """Up to which line all has been told, and the milliseconds there."""
+        """The line up to which everything has been returned, and its time in milliseconds."""
         self._last: dict[int, _Last] = {}
-        """Behind that."""
+        """Lines after that."""
         if after:
             self._told, self._last = _read(after, _LINES, _Told)
 
     def start(self, reached: Mapping[int, InstancePosition]) -> datetime | None:
-        """The time from which to read on in an archive that has reached these lines; None: nothing has been told."""
+        """The time to continue from in an archive that has reached these lines; None: nothing was returned yet."""
         behind = [ts for number, (line, ts) in self._told.items() if number in reached and reached[number].line > line]
         behind += [one.ts for number, one in self._last.items() if number not in self._told]
         if not behind and self._told:
@@ -142,7 +142,7 @@ class LineMark:
         return moment(min(behind)) if behind else None
 
     def given_of(self, told: ToldLine) -> int:
-        """How many of a line's entries have been given."""
+        """How many entries of a line have been returned."""
         self._take(told.looked)
         if told.line <= self._told.get(told.instance, (-1, 0))[0]:
             return len(told.entries)
@@ -150,7 +150,7 @@ class LineMark:
         return len(told.entries) if place < last.place else last.given if place == last.place else 0
 
     def see(self, told: ToldLine, given: int) -> None:
-        """Take it into account that so many of a line's entries have been given."""
+        """Note that this many entries of a line have been returned."""
         self._last[told.instance] = _Last(told.line, milliseconds(told.row.ts), told.place.hex(), given)
 
     def token(self) -> str:
@@ -172,19 +172,19 @@ def _peer_name(name: str) -> str:
 
 
 _Route = tuple[_Milliseconds | None, Annotated[str, AfterValidator(_peer_name)], str, str, _Bytes]
-"""Of `RouteMark`: the moment, and where the route stands (`collector.query.rib.ShownRoute`)."""
+"""For `RouteMark`: the time, and the position of the route (`collector.query.rib.ShownRoute`)."""
 
 
 class RouteMark:
-    """How far routes have been given, by peer, then in the order of their prefixes."""
+    """The position in routes that come by peer, then in order of prefixes."""
 
     def __init__(self, question: str, after: str | None) -> None:
         self._question = question
         self._last: tuple[Batch, RouteKey] | None = None
         self.place: ShownRoute | None = None
-        """Where to go on."""
+        """Where to continue."""
         self.at: datetime | None = None
-        """The moment that was asked about, however it was written."""
+        """The time of the query, in whatever form it was written."""
         if after:
             from collector.query.rib import ShownRoute
 
@@ -193,7 +193,7 @@ class RouteMark:
             self.at = None if at is None else moment(at)
 
     def see(self, batch: Batch, key: RouteKey) -> None:
-        """Take it into account that a route is given."""
+        """Note that a route is being returned."""
         self._last = batch, key
 
     def token(self) -> str | None:

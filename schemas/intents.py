@@ -1,7 +1,7 @@
 """Intents: what this collector is to announce, who ordered it and why, and its states.
 
-An `Order` or a `Withdrawal` is what somebody wants; each route of an order becomes an `Intent`, which is remembered for
-ever. Nothing that a person writes reaches ExaBGP but through these models.
+An `Order` or a `Withdrawal` is a request; each route of an order becomes an `Intent`, which is kept forever. Whatever
+a person writes reaches ExaBGP only through these models.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_line)]
-"""Some words on one line."""
+"""Text on one line."""
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
 """Who, or the name of something."""
 IntentId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
@@ -147,17 +147,17 @@ class RouteAnnouncement(_Announced):
 
     prefix: StrictPrefix
     next_hop: Literal["self"] | Address = "self"
-    """NEXT_HOP; `self` is our address in each session, which has to be of the prefix's family then."""
+    """NEXT_HOP; `self` is our address in each session, which must then be of the prefix's family."""
     origin: Literal["igp", "egp", "incomplete"] = "igp"
     """ORIGIN."""
     med: Uint32 | None = None
     """MULTI_EXIT_DISC."""
     local_pref: Uint32 | None = None
-    """LOCAL_PREF: for peers of our own AS alone (RFC 4271 5.1.5), which get 100 without."""
+    """LOCAL_PREF: only for peers of our own AS (RFC 4271 5.1.5); the default is 100."""
     as_path: Annotated[tuple[_PathAsn, ...], BeforeValidator(_path), Field(max_length=_MOST_ASNS)] = ()
-    """AS_PATH behind our own AS, the neighbour's first and the origin last; empty where we are the origin."""
+    """AS_PATH after our own AS, the neighbour's first and the origin last; empty if we are the origin."""
     prepend: Annotated[int, Field(ge=0, le=20)] = 0
-    """How many times more our own AS stands in front, for peers of other ASes."""
+    """How many more times our own AS is prepended, for peers of other ASes."""
 
     @property
     def family(self) -> str:
@@ -166,7 +166,7 @@ class RouteAnnouncement(_Announced):
 
     @property
     def nlri(self) -> str:
-        """What tells it from all else that a peer is told of: an announcement takes the place of another one of it."""
+        """What identifies it at a peer: an announcement replaces an earlier one with the same NLRI."""
         return self.prefix
 
     @model_validator(mode="after")
@@ -194,7 +194,7 @@ class FlowAnnouncement(_Announced):
 
     @property
     def nlri(self) -> str:
-        """What tells it from all others: its components, in the order of RFC 8955 4.2.2."""
+        """What identifies it: its components, in the order of RFC 8955 4.2.2."""
         said = self.match.model_dump(mode="json", exclude_defaults=True)
         return "flow " + " ".join(
             f"{name} {value if isinstance(value, str) else ','.join(value)}" for name, value in said.items()
@@ -210,7 +210,7 @@ def _kind(value: Any) -> str:
 Announcement: TypeAlias = Annotated[
     Annotated[RouteAnnouncement, Tag("route")] | Annotated[FlowAnnouncement, Tag("flow")], Discriminator(_kind)
 ]
-"""A route, or what has `match` and `then`: a flow specification."""
+"""A route, or, if it has `match` and `then`, a flow specification."""
 
 Source = Annotated[
     str,
@@ -218,7 +218,7 @@ Source = Annotated[
         max_length=120, pattern=r"^(api|cli|configuration|(healthcheck|command|policy) [A-Za-z0-9][A-Za-z0-9 ._:/-]*)$"
     ),
 ]
-"""Where an order came in: `api`, `cli`, `configuration`, `healthcheck NAME`, `command NAME`."""
+"""Where an order came from: `api`, `cli`, `configuration`, `healthcheck NAME`, `command NAME`."""
 
 
 class _Wish(_Model):
@@ -230,20 +230,20 @@ class _Wish(_Model):
 
 
 class Order(_Wish):
-    """Announce routes to some peers: all of it or nothing.
+    """Announce routes to some peers: all of them or none.
 
-    What a peer was told of the same prefix before, or of the same flow, is replaced.
+    An earlier announcement of the same prefix, or flow, to a peer is replaced.
     """
 
     announcements: Annotated[tuple[Announcement, ...], Field(min_length=1, max_length=MOST_ROUTES)]
     peers: Annotated[tuple[Address, ...], AfterValidator(_once)] = ()
-    """Addresses; with neither these nor a group, all that have the family."""
+    """Addresses; without these and a group, all peers that have the family."""
     group: Name | None = None
     """The `group` of peers in the configuration."""
     expires: Timestamp | None = None
-    """When it is withdrawn by itself."""
+    """When it is withdrawn automatically."""
     key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")] | None = None
-    """An idempotency key: the same order under the same key is done once."""
+    """An idempotency key: the same order with the same key is carried out once."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -258,15 +258,15 @@ class Order(_Wish):
 
 
 class Withdrawal(_Wish):
-    """Withdraw what is announced: of these intents, of these prefixes, or all that an order's source announced."""
+    """Withdraw announcements: of these intents, of these prefixes, or everything that a source ordered."""
 
     ids: Annotated[tuple[IntentId, ...], Field(max_length=MOST_ROUTES)] = ()
     prefixes: Annotated[tuple[StrictPrefix, ...], Field(max_length=MOST_ROUTES)] = ()
-    """Routes and flow specifications with this very prefix, or destination."""
+    """Routes and flow specifications with exactly this prefix, or destination."""
     of: Source | None = None
-    """Only what came from there; alone, all of it."""
+    """Only what this source ordered; if given alone, all of it."""
     peers: Annotated[tuple[Address, ...], AfterValidator(_once)] = ()
-    """Only from these; without, from all."""
+    """Only from these peers; without, from all."""
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
@@ -281,11 +281,11 @@ has told the peer, by its own word. `withdrawing`: somebody wants it withdrawn; 
 taken note of it for a peer that is down; `expired`: likewise, by itself; `replaced`: by a later intent of the same
 prefix. `failed`: ExaBGP refused it."""
 ENDS: frozenset[StateName] = frozenset(("withdrawn", "expired", "replaced", "failed"))
-"""States behind which nothing comes."""
+"""Final states."""
 
 
 class IntentState(_Model):
-    """Something that became of an intent."""
+    """A state that an intent reached."""
 
     state: StateName
     ts: Timestamp
@@ -298,12 +298,12 @@ class IntentState(_Model):
 
 
 def overall(peers: Mapping[str, StateName], leaving: AbstractSet[str], *, expired: bool) -> StateName:
-    """Where an intent stands as a whole.
+    """The overall state of an intent.
 
     Args:
-        peers: what has become of it at each.
-        leaving: those that are to be told of its withdrawal.
-        expired: whether its time was over before somebody withdrew it.
+        peers: its state at each peer.
+        leaving: the peers from which it is still to be withdrawn.
+        expired: whether it expired before somebody withdrew it.
     """
     live = {peer for peer, state in peers.items() if state not in ENDS}
     found = set(peers.values())
@@ -315,15 +315,15 @@ def overall(peers: Mapping[str, StateName], leaving: AbstractSet[str], *, expire
 
 
 class Intent(_Model):
-    """One route or flow specification of an order, and what has become of it."""
+    """One route or flow specification of an order, and its states."""
 
     id: IntentId
     number: int
-    """In the order in which they were ordered at this collector."""
+    """Counts up in the order of orders at this collector."""
     collector: str
     announcement: Announcement
     peers: tuple[str, ...]
-    """Addresses of those who are to hear it, at the time of the order."""
+    """Addresses of the peers it is for, as of the time of the order."""
     group: str | None = None
     who: str
     why: str
@@ -332,17 +332,17 @@ class Intent(_Model):
     created: Timestamp
     expires: Timestamp | None = None
     state: StateName
-    """Where it stands: `sent` as soon as one peer has been told, `withdrawn` when none is left."""
+    """The overall state: `sent` as soon as one peer has been told, `withdrawn` when none is left."""
     states: tuple[IntentState, ...]
     """Oldest first."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it is to be announced any more."""
+        """Whether it is no longer to be announced to any peer."""
         return self.state in ENDS
 
     def at(self, moment: datetime) -> Intent:
-        """The intent as it stood at a time, which is not before it was created."""
+        """The intent as it was at a time, which must not be before its creation."""
         states = tuple(one for one in self.states if one.ts <= moment)
         peers: dict[str, StateName] = dict.fromkeys(self.peers, "pending")
         leaving: set[str] = set()
@@ -357,7 +357,7 @@ class Intent(_Model):
 
 
 class Refusal(_Model):
-    """An order that was refused: an entry of the audit."""
+    """An order that was refused: an audit entry."""
 
     id: IntentId
     number: int
@@ -367,12 +367,12 @@ class Refusal(_Model):
     source: str
     why: str
     order: str
-    """What was ordered, in words."""
+    """A description of the order."""
     cause: str
     cure: str
 
 
 def in_words(announcements: Sequence[RouteAnnouncement | FlowAnnouncement]) -> str:
-    """What an order is of: its one prefix, or the first and how many more."""
+    """A short description of an order: its one prefix, or the first and how many more."""
     more = f" and {len(announcements) - 1} more" if len(announcements) > 1 else ""
     return f"{announcements[0].nlri}{more}"

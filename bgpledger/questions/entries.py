@@ -104,10 +104,10 @@ class SearchQuestion(Resumed, Watched[HistoryEntry]):
 
 @dataclass(eq=False, repr=False)
 class MessagesQuestion(Watched["SaidMessage | SessionChange"]):
-    """What `search` gives as whole messages, as they are stored: for who writes files.
+    """The messages of `search` whole, as they are stored: for exports.
 
-    All messages that are no UPDATEs are among them, where neither routes nor kinds of entries are asked for;
-    without `beside` none are.
+    Messages other than UPDATEs are included if the filters select neither routes nor kinds of entries;
+    without `beside` they never are.
     """
 
     filters: Filter = EVERYTHING
@@ -212,10 +212,10 @@ class ActivityQuestion(Question[ActivitySample]):
 
 
 async def _cost(store: Store, filters: Filter, *, everything: bool) -> int | None:
-    """How many UPDATEs a search reads, where that is known.
+    """The number of UPDATEs that a search reads, if known.
 
     Raises:
-        UsageError: all of them, and nobody said that they are to be.
+        UsageError: it would read all of them, without `everything`.
     """
     from collector.query.origins import are_indexed
     from collector.query.search import count_updates
@@ -236,7 +236,7 @@ def _cut(ts: datetime) -> str:
 
 
 def _from(filters: Filter, mark: TimeMark) -> Filter:
-    """The filters from where a cursor says."""
+    """The filters, starting from a cursor's time."""
     return replace(filters, start=mark.start) if mark.start else filters
 
 

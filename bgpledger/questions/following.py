@@ -1,4 +1,4 @@
-"""What is stored, told line by line to who follows: from now on, or behind where they were."""
+"""Queries that follow what is stored, line by line: from now on, or from where the reader stopped."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class FollowQuestion(Question["ToldLine"]):
-    """What `tail` gives, without end, line by line: each instance's in the order of its lines.
+    """The entries of `tail`, endlessly, line by line: those of each instance in order of its lines.
 
     Args:
         filters: which.
-        after: goes on behind this mark; what was told before may come again, which the mark knows.
+        after: continues after this mark; entries returned before may come again, and the mark knows which.
         pulse: called after each look at the store.
     """
 
@@ -42,7 +42,7 @@ class FollowQuestion(Question["ToldLine"]):
 
 @dataclass(eq=False, repr=False)
 class MissedQuestion(Question["ToldLine"]):
-    """What has been stored behind a mark, until now; what was told before may come again, which the mark knows."""
+    """What was stored after a mark, until now; entries returned before may come again, and the mark knows which."""
 
     mark: LineMark
 

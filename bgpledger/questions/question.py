@@ -27,16 +27,16 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass
 class Context:
-    """What a question is answered with."""
+    """What a query needs to be answered."""
 
     store: Store
     data_dir: Path
-    """The collector's, which says who is configured."""
+    """The collector's settings, which list the configured peers."""
     answers: Answers[Any]
-    """Take what is to be said of them."""
+    """Receives notes about the answers."""
 
     async def cover(self, filters: Filter, *moments: datetime | None) -> None:
-        """Say what the archive cannot know of, and which peers there are not."""
+        """Note the times that the archive does not cover, and peers that do not exist."""
         asked = [moment for moment in (*moments, filters.start) if moment is not None]
         self.answers.covered = await check_moments(self.store, asked, filters.end, self.answers.note)
         running = find_running(self.data_dir)
@@ -45,31 +45,31 @@ class Context:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Question(ABC, Generic[T]):
-    """One question, to be asked once.
+    """One query, to be run once.
 
     Raises:
-        UsageError: it cannot be meant.
+        UsageError: it makes no sense.
     """
 
     deadline: float | None = None
-    """Seconds that its answers may take."""
+    """The time limit for its answers, in seconds."""
     said: list[str] = field(default_factory=list, init=False)
-    """What looks odd, but can be meant."""
+    """What looks odd, but may be intended."""
 
     @abstractmethod
     def give(self, context: Context) -> AsyncGenerator[T, None]:
         """The answers."""
 
     def cursor(self) -> str | None:
-        """Where to go on behind the last answer; None where that cannot be."""
+        """The cursor after the last answer; None if the query cannot be continued."""
         return None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Resumed(Question[HistoryEntry]):
-    """One whose entries come in the order of time, so that a cursor can say where to go on.
+    """A query whose entries come in order of time, so that a cursor can continue it.
 
-    `_mark`, which it sets, is where the question before this one ended.
+    `_mark`, which subclasses set, is where the previous query ended.
     """
 
     limit: int | None = None
@@ -79,24 +79,24 @@ class Resumed(Question[HistoryEntry]):
     _mark: TimeMark = field(init=False)
 
     async def wanted(self, entries: AsyncIterator[HistoryEntry]) -> AsyncGenerator[HistoryEntry, None]:
-        """The entries behind the mark, and no more than are wanted."""
+        """The entries after the mark, up to the limit."""
         async for entry in newest(self._mark.follow(entries), self.limit):
             self._mark.see(entry)
             yield entry
 
     def cursor(self) -> str | None:
-        """Behind the last entry."""
+        """The cursor after the last entry."""
         return self._mark.token()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Watched(Question[T]):
-    """One that takes long, and says how far it has come."""
+    """A query that may take long, and reports its progress."""
 
     progress: Progress | None = None
 
     def count(self, total: int | None) -> ReadCount:
-        """Tells `progress` what is read, of so many."""
+        """A counter that reports to `progress` how much of a total has been read."""
         return ReadCount(self.progress, total)
 
 
@@ -120,5 +120,5 @@ class ReadCount:
 
 
 def named(question: str, of: str, filters: Filter) -> str:
-    """What tells a question from others: not its times, which may be written as "2h"."""
+    """What distinguishes a query from others: not its times, which may be written as "2h"."""
     return f"{question} {of} {replace(filters, start=None, end=None)}"

@@ -91,13 +91,13 @@ class RibQuestion(StandingQuestion[Route]):
                 yield batch.route(key, entry)
 
     def cursor(self) -> str | None:
-        """Behind the last route."""
+        """The cursor after the last route."""
         return self._mark.token()
 
 
 @dataclass(eq=False, repr=False)
 class RibBatchesQuestion(StandingQuestion["Batch"]):
-    """What `rib` gives, as it is stored: for who writes whole tables, and needs no model of each route.
+    """The routes of `rib` as they are stored: for exports of whole tables, which need no model of each route.
 
     `on_hidden` is called with the address of a peer whose lost lines may hide a route to the prefix.
     """
@@ -115,13 +115,13 @@ class RibBatchesQuestion(StandingQuestion["Batch"]):
 
 @dataclass(eq=False, repr=False)
 class TableQuestion(Watched["PrefixRoutes"]):
-    """What `rib` gives, prefix by prefix over all peers, as it is stored: for who writes whole tables.
+    """The routes of `rib`, prefix by prefix over all peers, as they are stored: for exports of whole tables.
 
-    `on_peers` is called ahead of the first answer with what is known of each peer, in the order of the numbers
-    that routes have.
+    `on_peers` is called before the first answer with what is known about each peer, in the order of the peer
+    numbers in the routes.
 
     Raises:
-        UsageError: the filters ask for times, or for kinds of entries.
+        UsageError: the filters have times, or kinds of entries.
     """
 
     filters: Filter = EVERYTHING

@@ -33,7 +33,7 @@ class TopQuestion(Watched[TopEntry]):
         check_countable(self.by, self.filters)
 
     async def give(self, context: Context) -> AsyncGenerator[TopEntry, None]:
-        """The entries, that with most first."""
+        """The entries, those with the most messages first."""
         from collector.query.origins import are_indexed
         from collector.query.search import count_updates
         from collector.query.top import top
@@ -47,7 +47,7 @@ class TopQuestion(Watched[TopEntry]):
 
 @dataclass(eq=False, repr=False)
 class PeersQuestion(Question[PeerStatus]):
-    """Each peer, or that of one address: its state and since when, its updates and routes, and why it is not up."""
+    """Each peer, or the one with an address: its state and since when, its updates and routes; if down, why."""
 
     address: str | None = None
 
@@ -61,10 +61,10 @@ class PeersQuestion(Question[PeerStatus]):
 
 @dataclass(eq=False, repr=False)
 class IntentsQuestion(Question[Intent]):
-    """What this collector, and others that use this database, announce, oldest first.
+    """What this collector, and others with the same database, announce, oldest first.
 
     Args:
-        prefix: only of this one.
+        prefix: only intents for this one.
         at: the time; None: now.
         ended: also those that were withdrawn, expired, replaced, or failed.
         deadline: in seconds.

@@ -1,5 +1,5 @@
-"""Announcing and withdrawing: orders checked and kept on disk, ExaBGP told of them, and what it has told its peers.
+"""Announcing and withdrawing: checks orders, keeps them on disk, tells ExaBGP, and tracks what it has told its peers.
 
-One process has it all in hand (`process.py`). What is to stand is its own, in a journal; ExaBGP is told of what it
-lacks, again and again if need be, and believed only by its own word of what it has sent.
+One process does all of this (`process.py`). It keeps the wanted state in a journal, tells ExaBGP what it lacks,
+repeatedly if necessary, and relies only on what ExaBGP itself reports as sent.
 """

@@ -30,15 +30,15 @@ _MOST_STATES = 200
 
 @dataclass(slots=True)
 class BookEntry:
-    """An intent as it stands."""
+    """The current state of an intent."""
 
     intent: Intent
     """As it was ordered; its `state` and `states` are those of the beginning."""
     peers: dict[str, StateName]
-    """What has become of it at each peer."""
+    """Its state at each peer."""
     states: list[IntentState]
     leaving: set[str] = field(default_factory=set)
-    """Peers that are to be told of its withdrawal, and have not been yet."""
+    """Peers from which it is still to be withdrawn."""
     expired: bool = False
     revision: int = 0
     """The number of the last record that changed it."""
@@ -55,7 +55,7 @@ class BookEntry:
 
     @property
     def live(self) -> list[str]:
-        """The peers at which it has not ended."""
+        """The peers at which it is not over."""
         return [peer for peer, state in self.peers.items() if state not in ENDS]
 
     @property
@@ -64,18 +64,18 @@ class BookEntry:
         return overall(self.peers, self.leaving, expired=self.expired)
 
     def shown(self) -> Intent:
-        """The intent with all that has become of it."""
+        """The intent with all its states."""
         return self.intent.model_copy(update={"state": self.state, "states": tuple(self.states)})
 
     def add(self, state: IntentState) -> None:
-        """Something has become of it."""
+        """Add a state."""
         self.states.append(state)
         if len(self.states) > _MOST_STATES:
             del self.states[1 : len(self.states) - _MOST_STATES + 1]
 
 
 class Book:
-    """What is to stand, and what has become of all that was ordered.
+    """The wanted state, and the states of all intents.
 
     Args:
         collector: the collector's name.
@@ -88,11 +88,11 @@ class Book:
         self.entries: dict[int, BookEntry] = {}
         """By number: those that have not ended, and some that have."""
         self.wanted: dict[str, dict[str, int]] = {}
-        """By peer and NLRI the number of the intent that is to stand there."""
+        """By peer and NLRI, the number of the intent that is wanted there."""
         self.unwanted: dict[str, dict[str, int]] = {}
-        """Likewise, of which the peer is to be told that it stands no more."""
+        """By peer and NLRI, the number of the intent that is still to be withdrawn there."""
         self.keys: dict[str, tuple[str, list[int]]] = {}
-        """By idempotency key what was ordered, and the numbers of the intents."""
+        """By idempotency key, the order and the numbers of its intents."""
         self.refusals: list[Refusal] = []
         """Those that the store does not have yet."""
         self.next = 0
@@ -100,7 +100,7 @@ class Book:
         self.revision = 0
         """The number of the last record."""
         self.mirrored = 0
-        """The number of the record up to which the store has all."""
+        """The number of the record up to which the store has everything."""
 
     def identify(self, ts: datetime, number: int) -> str:
         """The id of an intent, or a refusal."""
@@ -109,7 +109,7 @@ class Book:
     # --- records ----------------------------------------------------------------------------------------------------
 
     def order(self, order: Order, to: Sequence[tuple[Any, tuple[str, ...]]], expires: datetime | None) -> Record:
-        """The record of an order that was found good."""
+        """The record of an accepted order."""
         body = order.model_dump(mode="json", exclude_defaults=True)
         each = [list(peers) for _, peers in to]
         return {
@@ -121,7 +121,7 @@ class Book:
         }
 
     def apply(self, record: Record) -> list[int]:
-        """Take a record into account.
+        """Apply a record.
 
         Returns:
             The numbers of the intents that it changed.
@@ -162,7 +162,7 @@ class Book:
         return changed
 
     def _replace(self, peer: str, nlri: str, number: int, ts: datetime) -> list[int]:
-        """Let an intent take the place of what a peer was to be told of this before."""
+        """Replace what was wanted for this NLRI at a peer by an intent."""
         before = [self.wanted.setdefault(peer, {}).get(nlri), self.unwanted.get(peer, {}).pop(nlri, None)]
         self.wanted[peer][nlri] = number
         replaced = [self.entries[one] for one in before if one is not None]
@@ -216,7 +216,7 @@ class Book:
     # --- the journal, written anew ------------------------------------------------------------------------------------
 
     def records(self, *, keep: datetime) -> Iterator[Record]:
-        """The records that make a book like this one, without what ended before `keep` and is in the store."""
+        """The records that recreate this book, without what ended before `keep` and is in the store."""
         self.entries = {
             number: entry
             for number, entry in self.entries.items()
@@ -256,13 +256,13 @@ class Book:
 
     @property
     def standing(self) -> int:
-        """How many intents are to stand somewhere."""
+        """How many intents are wanted at some peer."""
         return sum(1 for entry in self.entries.values() if entry.live and not entry.leaving.issuperset(entry.live))
 
     def same(
         self, source: str, announcement: RouteAnnouncement | FlowAnnouncement, peers: Sequence[str]
     ) -> BookEntry | None:
-        """The intent that stands and says the very same, if one does."""
+        """The current intent that is identical, if there is one."""
         numbers = {self.wanted.get(peer, {}).get(announcement.nlri) for peer in peers}
         number = numbers.pop() if len(numbers) == 1 else None
         entry = None if number is None else self.entries[number]
@@ -271,7 +271,7 @@ class Book:
         return None
 
     def meant(self, wish: Withdrawal) -> list[int]:
-        """The intents that stand and that a withdrawal is of."""
+        """The current intents that a withdrawal selects."""
         ids, prefixes, peers = set(wish.ids), set(wish.prefixes), set(wish.peers)
         return [
             entry.number
@@ -283,7 +283,7 @@ class Book:
         ]
 
     def expired_by(self, now: datetime) -> list[int]:
-        """The intents whose time is over."""
+        """The intents that have expired."""
         return [
             entry.number
             for entry in self.entries.values()
@@ -291,7 +291,7 @@ class Book:
         ]
 
     def ordered_under(self, order: Order) -> tuple[bool, list[BookEntry]] | None:
-        """The intents of an order under the same key, and whether that was the same order; None if there was none."""
+        """The intents of the order with the same key, and whether that order was the same; None if there was none."""
         if order.key is None or order.key not in self.keys:
             return None
         digest, numbers = self.keys[order.key]

@@ -1,4 +1,4 @@
-"""Orders as they come in: found good and written down, or refused with cause and cure."""
+"""Takes orders: accepts and records them, or refuses them with cause and cure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
 
 _BURST_SECONDS = 10
 _STANDING = ("configuration", "healthcheck", "command")
-"""Sources that no limit of rate is for: they repeat themselves."""
+"""Sources exempt from rate limits: they repeat themselves."""
 _UNKNOWN = "not known"
 _LONGEST = 300
 
@@ -27,7 +27,7 @@ _Wish = TypeVar("_Wish", bound=BaseModel)
 
 
 class Recorder(Protocol):
-    """Writes records down, and takes them into account."""
+    """Appends records to the journal, and applies them."""
 
     def __call__(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
         """The intents that they changed."""
@@ -78,7 +78,7 @@ class Desk:
             return {"failed": {"cause": error.cause, "cure": error.cure}}
 
     def stand(self, routes: Sequence[StaticSettings]) -> None:
-        """Announce what the configuration has, and withdraw what it has no more.
+        """Announce what the configuration has, and withdraw what it no longer has.
 
         Raises:
             RefusedError: one of them must not be announced.
@@ -103,11 +103,11 @@ class Desk:
         self._let_go(gone, "configuration", "it stands in the configuration no more", (), "withdrawing")
 
     def announce(self, order: Order) -> list[int]:
-        """Write an order down; the numbers of its intents, old ones where they say the very same.
+        """Record an order and return the numbers of its intents, existing ones where they are identical.
 
         Raises:
-            RefusedError: it must not be carried out.
-            CollectorError: it cannot be written down.
+            RefusedError: it is not allowed.
+            CollectorError: it cannot be recorded.
         """
         if known := self._book.ordered_under(order):
             same, entries = known
@@ -132,7 +132,7 @@ class Desk:
         return list(range(first, first + len(to)))
 
     def heed_policies(self) -> None:
-        """Withdraw from peers what rules reject that were not there when it was ordered."""
+        """Withdraw from peers what rules added since the order reject."""
         for number, entry in list(self._book.entries.items()):
             for address in set(entry.live) - entry.leaving:
                 speaker = self._rules.speakers.get(address)

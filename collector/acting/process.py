@@ -1,4 +1,4 @@
-"""The acting process: takes orders, keeps them, has ExaBGP carry them out, and writes down what became of them."""
+"""The acting process: takes orders, keeps them, has ExaBGP carry them out, and records the outcome."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _WATCHING_SECONDS, _RESTING_SECONDS = 0.01, 0.1
 """Between two looks at the spool, while ExaBGP's word is awaited, and else."""
 _TICK_SECONDS = 0.25
 _KEEP = timedelta(days=1)
-"""How long an intent that has ended is remembered here, for orders that come again under its key."""
+"""How long an intent that has ended is kept here, for repeated orders with its idempotency key."""
 _REWRITE_BYTES = 64 * 2**20
 _LONGEST_PATH = 100
 """Of a socket: Linux has room for 107 bytes."""
 
 
 class Acting:
-    """All of it, on one data directory.
+    """The acting process on one data directory.
 
     Args:
         settings: the collector's.
@@ -97,7 +97,7 @@ class Acting:
             self._write_notes(is_clean=not self._telling.is_waiting)
 
     async def _decide(self, stopping: asyncio.Event) -> None:
-        """Let checks and attached commands have their will."""
+        """Run checks and attached commands."""
         wishes = OwnWishes(self.desk, self._book)
         known = {check.source for check in self._settings.checks}
         await wishes.forget(known | {command.source for command in self._settings.commands})
@@ -121,7 +121,7 @@ class Acting:
     # --- records ----------------------------------------------------------------------------------------------------
 
     def _record(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
-        """Write records down and take them into account; the intents that they changed."""
+        """Append records to the journal and apply them; return the intents that they changed."""
         first, ts = self._book.revision + 1, rfc3339(_now())
         numbered = [{"r": first + at, "ts": ts, **record} for at, record in enumerate(records)]
         self._journal.append(numbered, durable=durable)
@@ -149,7 +149,7 @@ class Acting:
         self._journal.rewrite(self._book.records(keep=_now() - _KEEP))
 
     def _forget_strangers(self) -> None:
-        """Let go of what peers were to be told that are configured no more."""
+        """Forget what was to be announced to peers that are no longer configured."""
         known = self._telling.addresses
         for entry in list(self._book.entries.values()):
             for peer in [one for one in entry.live if one not in known]:
@@ -159,7 +159,7 @@ class Acting:
     # --- ExaBGP -----------------------------------------------------------------------------------------------------
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A relay, or somebody with an order."""
+        """Serve a connection: a relay, or a client with an order."""
         try:
             while line := await reader.readline():
                 request = json.loads(line)
@@ -214,7 +214,7 @@ class Acting:
         self._pump(())
 
     def _flush(self) -> None:
-        """Have ExaBGP send all again to peers of which it did not say that it has."""
+        """Have ExaBGP resend everything to peers for which it did not report sending."""
         for address in sorted(self._telling.to_flush):
             if (link := self._links.get(self._telling.instance_of(address) or 0)) is not None:
                 link.say(f"neighbor {address} flush adj-rib out\n".encode("ascii"), lambda _done, _printed: None)

@@ -1,7 +1,7 @@
-"""What ExaBGP has been told for each peer, what it lacks, and what it has really sent.
+"""What ExaBGP has been told for each peer, what it lacks, and what it has actually sent.
 
-Of one prefix at one peer there is one command at a time: ExaBGP sorts what it has to send by attributes, and would
-tell a peer of an announcement, a withdrawal and the same announcement again in another order.
+There is one command at a time for a prefix at a peer: ExaBGP sorts pending changes by attributes, and would send an
+announcement, a withdrawal and the same announcement again in a different order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ToldRoute(NamedTuple):
 
 
 class CommandBatch(NamedTuple):
-    """Routes of which the same peers are told in the same words."""
+    """Routes that share one command: for the same peers, with the same attributes."""
 
     verb: str
     peers: tuple[str, ...]
@@ -39,7 +39,7 @@ class CommandBatch(NamedTuple):
 
 
 class Telling:
-    """Brings ExaBGP to what the book wants.
+    """Brings ExaBGP to the state that the book wants.
 
     Args:
         book: what is wanted.
@@ -91,7 +91,7 @@ class Telling:
                 self._distrust(address, peer)
 
     def _distrust(self, address: str, peer: AdjRibOut) -> None:
-        """Have all sent again: commands of the one before us may have been carried out behind our back."""
+        """Have everything sent again: commands of the previous process may have been carried out unnoticed."""
         lately = self._now() - _LATELY
         ended = {
             entry.announcement.nlri
@@ -104,13 +104,13 @@ class Telling:
             self.to_flush.add(address)
 
     def disconnected(self, instance: int) -> None:
-        """It cannot be told for a while."""
+        """An ExaBGP cannot be told anything for now."""
         for peer in self._peers.values():
             if peer.instance == instance:
                 peer.busy.clear()
 
     def up(self, address: str, instance: int) -> None:
-        """A session came up: ExaBGP tells the peer of all that it has been told."""
+        """A session came up: ExaBGP sends the peer everything it has been told."""
         if (peer := self._peers.get(address)) is None:
             return
         peer.instance, peer.is_up = instance, True
@@ -122,7 +122,7 @@ class Telling:
         peer.dirty.update(dict.fromkeys(nlri for nlri in (*peer.wanted, *peer.unwanted) if nlri not in peer.told))
 
     def down(self, address: str) -> None:
-        """A session ended: the peer has nothing of us any more."""
+        """A session ended: the peer no longer has any of our routes."""
         if (peer := self._peers.get(address)) is None:
             return
         peer.is_up = False
@@ -152,13 +152,13 @@ class Telling:
         self._reconciler.sent(address, ts, announced, withdrawn)
 
     def check(self) -> None:
-        """Ask again for what should have been sent by now."""
+        """Request again what should have been sent by now."""
         self._reconciler.check()
 
     # --- what is to be said -------------------------------------------------------------------------------------------
 
     def batches(self, instance: int) -> list[CommandBatch]:
-        """What an ExaBGP is to be told now; it counts as on its way."""
+        """What an ExaBGP is to be told now; it is then in flight."""
         alike: dict[tuple[str, str, str, int | None], list[str]] = {}
         for address, peer in self._peers.items():
             if peer.instance == instance:
@@ -274,7 +274,7 @@ class Telling:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether ExaBGP's word for something is to be expected."""
+        """Whether a report from ExaBGP is expected."""
         return any(peer.busy for peer in self._peers.values())
 
 

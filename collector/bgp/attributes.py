@@ -57,7 +57,7 @@ _new = tuple.__new__
 
 
 class FaultError(ValueError):
-    """An attribute that is not as its RFC has it; the text says how."""
+    """A malformed attribute; the text says in what way."""
 
 
 class PathAttributes(NamedTuple):
@@ -136,7 +136,7 @@ _MUTABLE: Final = frozenset((list, dict))
 
 
 def _value(attribute: bytes) -> bytes:
-    """What an attribute has behind its flags, its type and its length."""
+    """The value of an attribute, after its flags, type and length."""
     return attribute[4:] if attribute[:1] and attribute[0] & _EXTENDED_LENGTH else attribute[3:]
 
 
@@ -154,7 +154,7 @@ def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read(attribute: bytes, as4: bool) -> tuple[str, Any, str]:
-    """The field of an attribute and its value; or, as the third, what becomes of it or of the message."""
+    """The field of an attribute and its value; the third item is the remedy if it is malformed."""
     flags, code, value = attribute[0], attribute[1], _value(attribute)
     reader = _READERS.get(code)
     if reader is None:

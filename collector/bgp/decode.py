@@ -1,6 +1,6 @@
-"""Decodes BGP messages to what documents have of them, the same that ExaBGP's JSON gives.
+"""Decodes BGP messages to the fields of documents, the same as those from ExaBGP's JSON.
 
-Pure: what cannot be read is a `BadMessageError` with its reason and its place.
+No I/O: what cannot be parsed raises a `BadMessageError` with the reason and the position.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _SHORTEST_OPEN: Final = 10
 
 
 class BadMessageError(ValueError):
-    """A message that cannot be read; the text says where and why."""
+    """A message that cannot be parsed; the text says where and why."""
 
 
 def decode_message(data: bytes, session: Abilities) -> dict[str, Any]:
-    """What a message says, with its `kind`: the fields of the model of that kind in `schemas.message`.
+    """Decode a message to its `kind` and the fields of the model of that kind in `schemas.message`.
 
     Args:
         data: the whole message (RFC 4271 4.1).
-        session: what both sides agreed on.
+        session: what both sides have negotiated.
 
     Raises:
-        BadMessageError: it cannot be read.
+        BadMessageError: it cannot be parsed.
     """
     if len(data) < HEADER_LENGTH or not data.startswith(MARKER):
         raise BadMessageError("no BGP message: the marker of RFC 4271 4.1 is not there")
@@ -119,7 +119,7 @@ def _document(
 
 
 def _open(body: bytes, _session: Abilities) -> dict[str, Any]:
-    """OPEN (RFC 4271 4.2); a capability that ExaBGP cannot read is there with its bytes."""
+    """OPEN (RFC 4271 4.2); a capability that ExaBGP cannot parse is kept as bytes."""
     if len(body) < _SHORTEST_OPEN:
         raise BadMessageError(f"OPEN: {len(body)} bytes are too few (RFC 4271 4.2)")
     try:
@@ -168,7 +168,7 @@ _READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
 
 
 def as_message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
-    """The message of what `decode_message` gave.
+    """The model of a message from the result of `decode_message`.
 
     Args:
         said: that.

@@ -1,7 +1,7 @@
 """Encodes BGP messages from documents: the inverse of `collector.bgp.decode`.
 
-Where the bytes that came are stored (`wire`) nobody needs this. AS numbers are four bytes wide. What is stored in words
-alone cannot be written: it is left out and named, or the whole message is refused.
+It is only needed if the original bytes (`wire`) are not stored. AS numbers are four bytes wide. What is stored only as
+text cannot be encoded: it is left out and named, or the whole message is refused.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class MessageBytes(NamedTuple):
     add_path: bool = False
     """Its routes carry path identifiers (RFC 7911 3)."""
     left_out: tuple[str, ...] = ()
-    """What the document has and these bytes have not."""
+    """What the document has and these bytes lack."""
 
 
 def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
-    """The message that a document of `updates` or `messages` tells of.
+    """Encode the message of a document of `updates` or `messages`.
 
     Args:
         document: with its `kind`; without, it is an UPDATE.
 
     Returns:
-        Mostly one. Routes of an UPDATE that no single one can hold, as they have several next hops, or path
-        identifiers or none, stand in several, in their order.
+        Usually one message. Routes that do not fit into a single UPDATE, because they have several next hops, or only
+        some have path identifiers, are spread over several, in order.
 
     Raises:
-        UnwritableError: it cannot be written; the text names what cannot.
+        UnwritableError: it cannot be encoded; the text names the part that cannot.
     """
     writer = _WRITERS.get(document.get("kind", "update"))
     if writer is None:

@@ -1,7 +1,7 @@
 """Reads an MRT file (RFC 6396, RFC 8050) as a stream of records, each with the exact bytes of its BGP message.
 
-Only the framing is understood here: who sent a message, when, and in which encoding. What stands inside
-a message is another file's matter. Why no existing reader serves: docs/decisions/0001-mrt-reader.md.
+Only the framing is parsed here: who sent a message, when, and in which encoding. The contents of messages are left to
+other modules. Why no existing reader is used: docs/decisions/0001-mrt-reader.md.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class MrtStateChange(NamedTuple):
 Record = MrtMessage | MrtStateChange
 
 LeaveOut = Callable[[int, str], None]
-"""Is told of a record that is left out: its number, and what is wrong with it (`has peers of address family 0`)."""
+"""Called with a record that is skipped: its number, and the reason (`has peers of address family 0`)."""
 
 
 # What may stand in an old or mixed file: RFC 6396 section 4 and appendix B, and IANA's registry.
@@ -146,12 +146,12 @@ _LAYOUTS: Final = {
 def read(path: Path, leave_out: LeaveOut = lambda _record, _what: None) -> Iterator[Record]:
     """The BGP messages and state changes of an MRT update file, in the file's order.
 
-    Plain, gzip, bzip2, xz and zstd files are told apart by their first bytes. A record that is of another type, or
-    damaged within its length, is left out, and those behind it are read.
+    Plain, gzip, bzip2, xz and zstd files are recognized by their first bytes. A record that is of another type, or
+    damaged within its length, is skipped, and reading continues after it.
 
     Args:
         path: the file.
-        leave_out: is told of each record that is left out.
+        leave_out: called with each record that is skipped.
 
     Yields:
         One record each of BGP4MP and BGP4MP_ET; records are numbered from 1.
@@ -169,11 +169,11 @@ class CutError(ReplayError):
 
 
 class UnreadableError(Exception):
-    """A record that is none, of a length that is known; the text says why, as in `record 7 ...`."""
+    """An invalid record of known length; the text says why, as in `record 7 ...`."""
 
 
 class Frame(NamedTuple):
-    """A record of the file, whatever it holds."""
+    """A record of the file, of any type."""
 
     record: int
     """Its number, from 1 on."""
@@ -253,7 +253,7 @@ def _layout_of(as4: bool, body: bytes) -> _RecordLayout:
 
 @lru_cache(maxsize=16384)
 def _ends(as4: bool, head: bytes) -> tuple[MrtPeer, MrtPeer]:
-    """The peer and the collector, of what a record has ahead of its message."""
+    """The peer and the collector, from the fields before a record's message."""
     layout = _layout_of(as4, head)
     width, end = layout.as_width, layout.address_end
     addresses = head[layout.address_at : end], head[end : layout.payload_at]
@@ -274,11 +274,11 @@ def _check_message(data: bytes) -> None:
 
 
 class MrtFile:
-    """An MRT file, plain, gzip, bzip2, xz or zstd, as its first bytes tell. No more than one chunk is in memory.
+    """An MRT file, plain, gzip, bzip2, xz or zstd, recognized by its first bytes. One chunk is in memory at a time.
 
     Args:
         path: where it is.
-        on_read: is told how many bytes of the file itself have been read so far.
+        on_read: called with the number of bytes of the file itself read so far.
     """
 
     def __init__(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> None:
