@@ -1,6 +1,6 @@
 """Decodes records of RIB dumps (RFC 6396 4.2 and 4.3, RFC 8050 4): their peers, and the bytes of each route.
 
-Pure: what cannot be read of a record is told beside what can.
+No I/O: what cannot be parsed of a record is reported together with what can.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ Entry = tuple[int, int, int | None, bytes]
 
 
 class TableRecord(NamedTuple):
-    """One NLRI, and what peers say of it."""
+    """One NLRI, and the entries of peers for it."""
 
     family: Family
     nlri: bytes
     """As in an UPDATE, without a path ID."""
     entries: list[Entry]
     fault: str = ""
-    """Why those behind these cannot be read; "" where all can."""
+    """Why the entries after these cannot be parsed; "" if all can."""
 
 
 class OldRecord(NamedTuple):
@@ -150,7 +150,7 @@ def _entries(raw: bytes, at: int, count: int, *, add_path: bool) -> tuple[list[E
 
 
 def _check_label(raw: bytes, at: int, count: int) -> None:
-    """Notice entries with path identifiers under a subtype that has none.
+    """Detect entries with path identifiers under a subtype without them.
 
     Raises:
         UnreadableError: so it is.

@@ -25,7 +25,7 @@ _EXTENDED_PARAMETERS: Final = 255  # RFC 9072 section 2
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a session must have agreed on for the bytes of a file to mean the same at the other end.
+    """What a session must have negotiated for the bytes of a file to mean the same at the other end.
 
     Attributes:
         as4: AS numbers in AS_PATH and AGGREGATOR are four bytes wide (RFC 6793).
@@ -81,13 +81,13 @@ def _capability(code: int, value: bytes) -> bytes:
 
 
 def parse_open(body: bytes) -> OpenMessage:
-    """Read an OPEN.
+    """Parse an OPEN.
 
     Args:
         body: the message without its header.
 
     Raises:
-        ValueError: this is no OPEN of BGP-4.
+        ValueError: it is not an OPEN of BGP-4.
     """
     if len(body) < 10:
         raise ValueError(f"{len(body)} bytes are too few for an OPEN")
@@ -154,7 +154,7 @@ def _fields(data: bytes, width: int) -> Iterator[tuple[int, bytes]]:
 
 
 def missing(needed: Abilities, offered: Abilities) -> list[str]:
-    """The abilities that a session needs and the other side does not offer, in words."""
+    """The abilities that a session needs and the other side does not offer, as text."""
     words = []
     if needed.as4 and not offered.as4:
         words.append("4-byte AS numbers (capability 65)")

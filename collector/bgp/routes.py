@@ -29,7 +29,7 @@ _LABEL_BITS, _RD_BITS = 24, 64
 
 
 class BadRouteError(ValueError):
-    """A route that cannot be told from what follows it: the message is lost (RFC 7606 5.3)."""
+    """A route whose end cannot be determined: the message is lost (RFC 7606 5.3)."""
 
 
 class NextHop(NamedTuple):
@@ -89,7 +89,7 @@ _Spelt = tuple[str, str | None]
 
 
 class _PrefixLength(NamedTuple):
-    """What all prefixes of so many bits have in common."""
+    """What all prefixes of one length have in common."""
 
     size: int
     """Bytes that they take, with that of their length."""
@@ -165,7 +165,7 @@ def _spelt(form: _PrefixForm, route: bytes) -> _Spelt:
 def _qualified(
     safi: int, form: _PrefixForm, data: bytes, event: Event, *, add_path: bool
 ) -> Iterator[tuple[tuple[int | None, str | None, tuple[tuple[int], ...]], _Spelt]]:
-    """Routes with what else tells them apart: path identifier, distinguisher, labels."""
+    """Routes with what else distinguishes them: path identifier, route distinguisher, labels."""
     at, end = 0, len(data)
     while at < end:
         began, path_id, rd = at, None, None
@@ -228,7 +228,7 @@ def distinguisher(rd: bytes) -> str:
 
 
 def _objects(family: Family, data: bytes, event: Event, *, add_path: bool, hop: bytes) -> list[Any]:
-    """Routes that are no prefixes, as ExaBGP prints them; where it cannot, the bytes of all of them."""
+    """Routes that are not prefixes, as ExaBGP prints them; if it cannot, the bytes of all of them."""
     if exabgp_library.reads(family):
         try:
             return list(exabgp_library.routes(family, data, event, add_path=add_path, hop=hop))

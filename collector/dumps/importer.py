@@ -1,8 +1,8 @@
 """Imports a RIB dump as a stored table for each of its peers, at the time in its header.
 
-A peer that is in it has a session: the one that goes on there, or one that begins with the dump. Updates that follow
-go on with it, as with those of files before them. An import that was broken off goes on with the first table that is
-not stored whole; what was half done is done again, under the same keys.
+Each peer in it has a session: one that continues there, or one that begins with the dump. Updates that follow continue
+it, as they do after update files. An interrupted import continues with the first table that is not stored completely;
+a partly stored one is written again, with the same keys.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from schemas.stored import GapCause, SessionDocument, name_of
 
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
-"""So long what a dump says is true, if nothing follows: its header tells whole seconds."""
+"""How long a dump is valid if nothing follows: its header has whole seconds."""
 _AT_ONCE = 100
-"""Rejects that are stored together."""
+"""The number of rejects that are stored together."""
 _PATIENCE = 60.0
 """Seconds that the store may be away, as while it is started again, or elects another primary."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0

@@ -31,7 +31,7 @@ _new = tuple.__new__
 
 @dataclass
 class BadRecord:
-    """A record that cannot be read, or only in part."""
+    """A record that cannot be parsed, or only in part."""
 
     frame: Frame
     ts: datetime
@@ -45,19 +45,19 @@ class DumpedPeer:
     peer: MrtPeer
     table: DumpedTable
     unreadable: int = 0
-    """Records that cannot be read, and have routes of its, or may have."""
+    """Records that cannot be parsed, and contain routes of the peer, or may."""
 
 
 @dataclass
 class Dump:
-    """All tables of one moment."""
+    """All tables of one time."""
 
     ts: datetime
     """The time in the header of its first record: what it says is true then (RFC 6396 4.3.4 has other times)."""
     record: int
     """The number of that record."""
     peers: list[DumpedPeer] = field(default_factory=list)
-    """Those that are wanted, each address once."""
+    """The selected peers, each address once."""
 
 
 @dataclass
@@ -79,7 +79,7 @@ class DumpReader:
     Args:
         path: the file.
         wanted: what of it.
-        on_read: is told how many bytes of the file itself have been read so far.
+        on_read: called with the number of bytes of the file itself read so far.
     """
 
     def __init__(self, path: Path, wanted: WantedTables, on_read: Callable[[int], None] = lambda _: None) -> None:
@@ -107,7 +107,7 @@ class DumpReader:
         self._facts: dict[bytes, bytes] = {}
 
     def read(self) -> Iterator[Dump | BadRecord]:
-        """The dumps, each when all of it has been read, and before it the records that cannot be read.
+        """The dumps, each when it has been read completely, preceded by its records that cannot be parsed.
 
         Raises:
             ReplayError: the file cannot be read, or is no MRT file.
@@ -187,7 +187,7 @@ class DumpReader:
     # --- one dump -------------------------------------------------------------------------------------------------
 
     def _begin(self, frame: Frame) -> bool:
-        """Begin a dump; whether it is wanted."""
+        """Begin a dump; return whether it is selected."""
         ts = self._begun = _time(frame)
         self._skips = not self._wanted.at(ts)
         if self._skips:

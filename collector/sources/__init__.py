@@ -1,1 +1,1 @@
-"""Where BGP comes from: a folder for each source."""
+"""The sources of BGP messages: a folder for each."""

@@ -21,16 +21,16 @@ SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, BMP,
 
 
 def source_of(facts: Mapping[str, Any]) -> Source:
-    """The source of a document, by what it has as its `source`."""
+    """The source of a document, by its field `source`."""
     return SOURCES[facts.get("name", UNNAMED)]
 
 
 def find_instances(data_dir: Path, settings: Settings | None = None) -> list[Instance]:
-    """Every instance that is configured or has a spool, by source: also one that is no longer wanted.
+    """Every instance that is configured or has a spool, by source, including those no longer configured.
 
     Args:
         data_dir: the collector's data directory.
-        settings: what is configured; None: whatever has a spool, and the first one at any rate.
+        settings: the configuration; None: every instance that has a spool, and always the first one.
 
     Raises:
         CollectorError: the data directory cannot be read.
@@ -43,5 +43,5 @@ def find_instances(data_dir: Path, settings: Settings | None = None) -> list[Ins
 
 
 def find_feed(data_dir: Path) -> FeedState | None:
-    """What the receiver of a feed said last of its connection; None where there is none."""
+    """The last state that the receiver of a feed reported of its connection; None if there is none."""
     return read_state(data_dir)

@@ -1,7 +1,7 @@
 """The protocol of a source of BGP messages: how its records are read, and what they tell about continuity.
 
-A record is what the spool carries under one number: a line of text or some bytes. The spool counts them, whatever they
-hold; a source reads them, knows what it wrote that never arrived, and why its sessions ended.
+A record is what the spool carries under one number: a line of text or some bytes. The spool counts records, whatever
+they contain; a source decodes them, detects those that never arrived, and explains why its sessions ended.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from schemas.stored import GapCause
 
 Ask = Callable[[str, str], bool]
 """Asks the peer of a name (`schemas.message.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
-ROUTE-REFRESH (RFC 2918); False when nobody is there to pass it on."""
+ROUTE-REFRESH (RFC 2918); False if nothing is running that could pass it on."""
 EndedBy = Literal["peer", "exabgp", "router", "collector"]
 
 
 class Rejection(NamedTuple):
-    """A record that could not be understood, and why, in one sentence."""
+    """A record that could not be parsed, and why, in one sentence."""
 
     reason: str
 
@@ -44,21 +44,21 @@ class End(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Records that are missing ahead of one, or may be."""
+    """Records that are, or may be, missing before one."""
 
     peer: Peer | None
     """Whose; its address is that of a range where peers of a range are counted together. None: anybody's."""
     after: datetime | None
-    """The time of the last one before them; None when they stand at the very beginning."""
+    """The time of the last record before them; None if there is none before them."""
     records: int | None
-    """How many; None when that cannot be known."""
+    """How many; None if unknown."""
     cause: GapCause
     reason: str | None = None
-    """What the system said."""
+    """The system's error message."""
 
 
 class ResentTable(NamedTuple):
-    """The whole table of some families, which came again."""
+    """The whole table of some families was sent again."""
 
     peer: str
     """Whose, by its name."""
@@ -67,13 +67,13 @@ class ResentTable(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a record does beside being a message."""
+    """What a record means besides the message it contains."""
 
     losses: Sequence[Loss] = ()
     ended: str | None = None
     """Why all sessions have ended here. The source's `silence`: some time since the record before, unheard."""
     resumed: Mapping[str, Any] | None = None
-    """Sessions that have these facts, and ended by a silence, go on after all."""
+    """Sessions that have these facts, and were ended by a silence, continue after all."""
     names: frozenset[str] | None = None
     """Whose sessions have ended, or are resumed, by the peers' names; None: all."""
     by: EndedBy = "collector"
@@ -81,19 +81,19 @@ class Effect(NamedTuple):
     begun: Mapping[str, Any] | None = None
     """The begin of this peer's session was heard, though it was no record of its own; what its document has of it."""
     is_late: bool = False
-    """It belongs to no session: that of its peer had ended before it came."""
+    """It belongs to no session: that of its peer ended before it came."""
     goes_on: bool = False
-    """This word of a session that came up tells of the one which is up."""
+    """This report of a session coming up is about the session that is already up."""
     resent: Sequence[ResentTable] = ()
-    """Tables that have come again whole."""
+    """Tables that have been sent again completely."""
 
 
 NONE = Effect()
-"""That of nearly every record."""
+"""The effect of nearly every record."""
 
 
 class Stranger(BaseModel):
-    """A router that connects, and is no peer of ours."""
+    """A router that connects, but is not a configured peer."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -106,68 +106,68 @@ class Stranger(BaseModel):
 
 
 class RoutersHere(NamedTuple):
-    """Who comes to the receiver of an instance."""
+    """The routers that connect to the receiver of an instance."""
 
     refused: Sequence[Stranger] = ()
     connected: int | None = None
-    """How many routers are connected that tell of their peers; None where no receiver lives that takes any."""
+    """How many routers that report their peers are connected; None if no receiver for them is running."""
 
 
 class Decoder(Protocol):
-    """Reads the records of one spool in their order; what it has read may say how later ones are to be read."""
+    """Decodes the records of one spool in order; earlier ones may determine how later ones are decoded."""
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read the next record, as the source wrote it. Never raises on account of what it holds."""
+        """Decode the next record, as the source wrote it. Never raises because of its contents."""
 
     def note(self) -> Mapping[str, Any]:
         """All that has to be remembered over a restart, as JSON can hold it."""
 
 
 class StatelessDecoder:
-    """Reads each record for itself, see `Decoder`.
+    """Decodes each record by itself, see `Decoder`.
 
     Args:
-        decode: reads one.
+        decode: decodes one record.
     """
 
     def __init__(self, decode: Callable[[bytes], Message | Rejection]) -> None:
         self.decode = decode
 
     def note(self) -> Mapping[str, Any]:
-        """There is nothing to remember."""
+        """Empty: there is no state."""
         return {}
 
 
 class Continuity(Protocol):
-    """Follows the records of one spool in their order, and finds what the source told that is not among them."""
+    """Follows the records of one spool in order, and detects what the source sent that is missing from them."""
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
-        """Take into account that no record has the numbers ahead of `line`.
+        """Note that there are no records with the numbers before `line`.
 
         Returns:
-            Whether that means that the spool itself has lost them, which is told then.
+            Whether that means that the spool itself has lost them, which is then reported.
         """
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        """Take a word about the source's life, or its receiver's, into account."""
+        """Process an event of the source itself, or of its receiver."""
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        """Take into account what a peer's record says of itself, also one that cannot be read further."""
+        """Process what a peer's record says about itself, even if the rest of it cannot be parsed."""
 
     def note(self) -> Mapping[str, Any]:
         """All that has to be remembered over a restart, as JSON can hold it."""
 
 
 class Source(Protocol):
-    """One kind of source. It has no state: of several instances there is one."""
+    """One kind of source. It has no state: all its instances share one object."""
 
     @property
     def name(self) -> str:
-        """One word of small letters, for file names and keys."""
+        """One word in lower case, for file names and keys."""
 
     @property
     def silence(self) -> str:
-        """Why sessions ended, in words, when the source itself ended and did not say so."""
+        """The reason given for the end of sessions if the source itself ended without reporting it."""
 
     @property
     def binary(self) -> bool:
@@ -175,20 +175,20 @@ class Source(Protocol):
 
     @property
     def in_order(self) -> bool:
-        """Whether its records come in the order of their times, but for a clock that was set back."""
+        """Whether its records come in order of time, unless a clock was set back."""
 
     @property
     def has_routers(self) -> bool:
-        """Whether its peers are told of by routers, or collectors, so that documents have `peer.router`."""
+        """Whether routers, or collectors, report its peers, so that documents have `peer.router`."""
 
     def configured(self, settings: Settings) -> int:
         """How many instances of it are configured."""
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record by itself, as the source wrote it. Never raises on account of what it holds."""
+        """Decode one record by itself, as the source wrote it. Never raises because of its contents."""
 
     def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
-        """Begin to read a spool's records.
+        """A decoder for a spool's records.
 
         Args:
             ranges: the configured peer ranges (`192.0.2.0/24`).
@@ -196,15 +196,15 @@ class Source(Protocol):
         """
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
-        """What a record that could not be read says of itself all the same; None if that cannot be read either.
+        """What can be parsed of a rejected record about the record itself; None if that cannot be parsed either.
 
         Args:
-            raw: the record, which came whole, or its first `schemas.documents.MAX_RAW_BYTES`.
-            size: bytes of the whole record.
+            raw: the record, or its first `schemas.documents.MAX_RAW_BYTES`; it arrived whole.
+            size: the length of the whole record in bytes.
         """
 
     def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
-        """Begin to follow a spool's records.
+        """A `Continuity` for a spool's records.
 
         Args:
             ranges: the configured peer ranges (`192.0.2.0/24`).
@@ -213,7 +213,7 @@ class Source(Protocol):
         """
 
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
-        """What the document of a session that begins with this message has of this source alone."""
+        """The fields specific to this source in the document of a session that begins with this message."""
 
     def heard(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message, whoever sent it; None if there is none."""
@@ -222,12 +222,12 @@ class Source(Protocol):
         """Why a session ended.
 
         Args:
-            reason: the source's word in a `down`.
+            reason: the reason in the source's `down`.
             said: the NOTIFICATION that was sent or received in this session, if there was one.
         """
 
     def asker(self, instance: Instance) -> Ask | None:
-        """What asks the peers of an instance for their routes again; None where nobody can be asked."""
+        """The function that asks peers of an instance to send their routes again; None if that is not possible."""
 
     def routers(self, instance: Instance) -> RoutersHere:
-        """Who comes to an instance, of what its files in the data directory tell."""
+        """The routers that connect to an instance, according to its files in the data directory."""

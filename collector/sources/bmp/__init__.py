@@ -1,1 +1,1 @@
-"""BMP (RFC 7854) as a source: routers tell of their peers, of each table that they have of them, and of themselves."""
+"""BMP (RFC 7854) as a source: routers report their peers, each table that they have of a peer, and themselves."""

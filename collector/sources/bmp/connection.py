@@ -1,7 +1,7 @@
 """Cuts the bytes of a router's connection into messages, and makes records of them.
 
-No I/O here. What routers may send and what they may not is decided here: what stands behind a message that is none
-cannot be read any more.
+No I/O here. This module decides what routers may send: after an invalid message, the rest of the connection cannot be
+parsed any more.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Fed(NamedTuple):
 
 @dataclass
 class _Known:
-    """What is known of a peer of the router."""
+    """What is known about a peer of the router."""
 
     agreed: Agreed | None = None
     """None: there was no Peer Up."""
@@ -63,10 +63,10 @@ class RouterConnection:
         self._peers: dict[tuple[int, bytes, bytes], _Known] = {}
         self.messages = 0
         self.information: dict[str, str] = {}
-        """What its Initiation says of it (RFC 7854 4.3)."""
+        """What its Initiation says about it (RFC 7854 4.3)."""
 
     def feed(self, data: bytes, now: float) -> Fed:
-        """Take bytes, cut anywhere.
+        """Process bytes, split anywhere.
 
         Args:
             data: the bytes.
@@ -89,12 +89,12 @@ class RouterConnection:
         return Fed(records, fault)
 
     def end(self, now: float) -> list[bytes]:
-        """The record of what came of a message whose end never did, if anything."""
+        """The record of an incomplete message at the end of the connection, if there is one."""
         rest, self._rest = self._rest[:_KEPT], b""
         return [pack(now, self._router, self._port, Facts(0), (), rest)] if rest else []
 
     def _fault(self, buffer: bytes, at: int) -> Fault | None:
-        """What is wrong with the message that begins there."""
+        """What is wrong with the message that starts there."""
         version = buffer[at]
         if version != VERSION:
             if self.messages:
@@ -155,7 +155,7 @@ def _doubts(kind: int, header: PeerHeader, known: _Known, now: float) -> Facts:
 
 
 def _stranger(begin: bytes) -> Fault:
-    """Who it is that does not speak BMP."""
+    """A description of a sender that does not speak BMP."""
     version = begin[0]
     if version in (1, 2):
         return Fault(

@@ -23,12 +23,12 @@ from schemas.message import Counted, Dropped, Event, Peer, ReceiverStart, Router
 from schemas.stored import GapCause
 
 QUIET = timedelta(seconds=10)
-"""A table that comes again and stops for so long has come."""
+"""A table that is being sent again is complete after a pause this long."""
 UNNAMED = timedelta(minutes=5)
-"""A peer that a router has not named so long after it connected again is up no more."""
+"""A peer that a router has not reported for this long after reconnecting is no longer up."""
 SILENCE = "the receiver fell silent"
 _LOOK = timedelta(seconds=1)
-"""How often it is looked whether a table has come."""
+"""How often to check whether a table is complete."""
 _LOST_WORDS = "the BMP connection was lost"
 _BEGIN = datetime.fromtimestamp(0, UTC)
 _OF_ROUTES = frozenset(("update", "eor", "refresh"))
@@ -37,11 +37,11 @@ _FACTS = ("router_id", "hold_time", "capabilities")
 
 @dataclass(slots=True)
 class _View:
-    """One table of a peer that the router tells of; or what it mirrors of the peer."""
+    """One table of a peer that the router reports; or what it mirrors of the peer."""
 
     peer: Peer
     heard: datetime
-    """When it told of it last."""
+    """When it was last reported."""
     families: list[str] = field(default_factory=list)
     """Those that it has told of."""
     coming: datetime | None = None
@@ -52,7 +52,7 @@ class _View:
 
 @dataclass(slots=True)
 class _ToldSession:
-    """A peer's session, as the router told of it in a Peer Up."""
+    """A peer's session, as the router reported it in a Peer Up."""
 
     ports: list[int]
     """They tell it from another one."""
@@ -101,7 +101,7 @@ class RouterContinuity:
         return True
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        """Take a connection, or a receiver, that came or went into account."""
+        """Process the start or end of a connection, or of a receiver."""
         losses, self._hole = self._hole, []
         if isinstance(message, Dropped):
             since = min(message.since, ts)
@@ -117,7 +117,7 @@ class RouterContinuity:
         return Effect(losses) if losses else NONE
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        """Take a word on a peer into account."""
+        """Process a message about a peer."""
         router = self._router(counted.peer.router or "")
         effect = self._told(router, ts, counted)
         if ts - router.looked >= _LOOK:
@@ -210,7 +210,7 @@ def _forget(router: _FollowedRouter, name: str) -> None:
 
 
 def _heard(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
-    """A router tells of routes, or mirrors what a peer said."""
+    """A router reports routes, or mirrors what a peer said."""
     peer, message = counted.peer, counted.message
     if peer.rib is None and peer.name not in router.sessions:  # FRR mirrors on behind a Peer Down
         return Effect(is_late=True)
@@ -240,7 +240,7 @@ def _heard(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
 
 
 def _look(router: _FollowedRouter, ts: datetime) -> tuple[list[ResentTable], frozenset[str]]:
-    """Tables that have come by now, and peers that are up no more."""
+    """Tables that are complete by now, and peers that are no longer up."""
     resent = []
     for view in router.views.values():
         if view.coming and ts - view.heard >= QUIET:

@@ -1,6 +1,6 @@
 """The encoding of BMP messages (RFC 7854, 8671, 9069): headers and fields.
 
-Pure, and without a word of what they mean: what cannot be read is a `BadBmpError`.
+No I/O, and no interpretation: what cannot be parsed raises a `BadBmpError`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _FILTERED: Final = 0x80
 
 
 class BadBmpError(ValueError):
-    """A BMP message that cannot be read; the text says where and why."""
+    """A BMP message that cannot be parsed; the text says where and why."""
 
 
 class PeerHeader(NamedTuple):
-    """Whose a message is, as the router has it (RFC 7854 4.2)."""
+    """The per-peer header: which peer a message is about (RFC 7854 4.2)."""
 
     kind: int
     flags: int
@@ -67,7 +67,7 @@ class PeerHeader(NamedTuple):
 
     @property
     def key(self) -> tuple[int, bytes, bytes]:
-        """What tells this peer of the router from its others, in whichever of its tables."""
+        """What distinguishes this peer from the router's others, regardless of the table."""
         return self.kind, self.distinguisher, self.address
 
     @property
@@ -77,17 +77,17 @@ class PeerHeader(NamedTuple):
 
     @property
     def is_out(self) -> bool:
-        """Whether it tells of what the router sends to the peer (RFC 8671 4)."""
+        """Whether it is about what the router sends to the peer (RFC 8671 4)."""
         return not self.is_loc_rib and bool(self.flags & _OUT)
 
     @property
     def is_post_policy(self) -> bool:
-        """Whether it tells of routes behind the policy."""
+        """Whether it is about routes after policy."""
         return not self.is_loc_rib and bool(self.flags & _POST_POLICY)
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it tells of a part of the router's own table only (RFC 9069 4.1)."""
+        """Whether it covers only a part of the router's own table (RFC 9069 4.1)."""
         return self.is_loc_rib and bool(self.flags & _FILTERED)
 
     @property
@@ -107,7 +107,7 @@ class PeerHeader(NamedTuple):
 
     @property
     def time(self) -> float | None:
-        """When the router says that it was, in Unix seconds; None: it does not say."""
+        """The router's own timestamp, in Unix seconds; None if it sends none."""
         return self.seconds + self.microseconds / 1e6 if self.seconds or self.microseconds else None
 
 
@@ -131,7 +131,7 @@ def spell(address: bytes, *, ipv6: bool) -> str:
 
 
 def peer_header(message: bytes) -> PeerHeader:
-    """Whose a message is.
+    """The per-peer header of a message.
 
     Args:
         message: the whole message, of a type in `OF_A_PEER`.

@@ -1,7 +1,7 @@
 """Accepts BMP connections from routers, or opens them, and writes their messages to the spool first.
 
-A router must never wait for us: some give up a station that reads too slowly. So this knows nothing of routes or
-MongoDB, and waits for nothing but the disk; what has no room there is dropped, counted, and told of.
+A router must never wait for us: some drop a station that reads too slowly. So the receiver knows nothing about routes
+or MongoDB, and waits only for the disk; what has no space there is dropped, counted, and reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TELL_SECONDS = 1.0
 
 
 class Sink(Protocol):
-    """What takes framed records, and never waits but for the disk; see `collector.spool.intake.Intake`."""
+    """Takes framed records, and waits only for the disk; see `collector.spool.intake.Intake`."""
 
     @property
     def is_dropping(self) -> bool:
@@ -49,10 +49,10 @@ class BmpReceiver:
     """All connections of one collector.
 
     Args:
-        settings: where to listen, whom to let in, whom to call.
+        settings: where to listen, whom to accept, whom to connect to.
         password: of all connections; None: they are not signed.
         sink: where records go.
-        tell: is told now and then who is connected.
+        tell: called now and then with the connected routers.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class BmpReceiver:
         """Receive until an event is set.
 
         Raises:
-            CollectorError: a place that we are to listen on is taken or not ours, or connections cannot be signed.
+            CollectorError: an address to listen on is in use or not ours, or connections cannot be signed.
         """
         with one_error():
             async with self._listening(), asyncio.TaskGroup() as tasks:

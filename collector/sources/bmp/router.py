@@ -15,7 +15,7 @@ from collector.sources.bmp.connection import Fault, RouterConnection
 from collector.sources.bmp.routers import MOST_CONNECTIONS, Routers
 
 FIRST_SECONDS = 60.0
-"""A router says who it is as soon as it is connected (RFC 7854 3.3)."""
+"""A router identifies itself as soon as it is connected (RFC 7854 3.3)."""
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 """A router that is gone is noticed in a minute: BMP has no messages for that."""
 
@@ -45,7 +45,7 @@ class RouterProtocol(asyncio.Protocol):
         self.left = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let it in as far as its first message, or close it."""
+        """Accept it until its first message, or close it."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername") or ("::", 0)
         self.address, self.port = str(ip_address(peer[0].partition("%")[0])), peer[1]
@@ -61,7 +61,7 @@ class RouterProtocol(asyncio.Protocol):
             self._patience = loop.call_later(FIRST_SECONDS, self._refuse, _SILENT)
 
     def data_received(self, data: bytes) -> None:
-        """Write what it says."""
+        """Write what it sends."""
         if self._transport is None or self._transport.is_closing():
             return
         records, fault = self.connection.feed(data, time.time())
@@ -75,7 +75,7 @@ class RouterProtocol(asyncio.Protocol):
             self._refuse(fault)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Say that it has left, and why."""
+        """Report that it has disconnected, and why."""
         self._routers.open -= 1
         if self._is_in:
             reason = f"{error}" if error else "the router closed it"
@@ -86,7 +86,7 @@ class RouterProtocol(asyncio.Protocol):
         self.left.set()
 
     def leave(self, reason: str) -> None:
-        """End it, with a word in the spool."""
+        """Close the connection, with an event in the spool."""
         if self._is_in:
             self._is_in = False
             self._put([*self.connection.end(time.time()), events.disconnected(self.address, self.port, reason)])

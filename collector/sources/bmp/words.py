@@ -56,7 +56,7 @@ _FAMILY_LENGTH: Final = 11
 
 
 def information(found: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
-    """What a router says of itself, or of a peer's session, by name; of several of one name all, as lines."""
+    """What a router says about itself, or a peer's session, by name; several values of one name as lines."""
     said: dict[str, Any] = {}
     for kind, value in found:
         name = INFORMATION.get(kind)
@@ -72,7 +72,7 @@ def _text(value: bytes) -> str:
 
 
 def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]]:
-    """Why a router ends its connection, in words, and all else that it says."""
+    """Why a router ends its connection, as text, and everything else it says."""
     reasons, said = [], {}
     for kind, value in found:
         if kind == _REASON and len(value) == 2:

@@ -1,1 +1,1 @@
-"""The BGP side: ExaBGP and what it prints, and a speaker that plays recorded files."""
+"""ExaBGP as a source: runs it, receives what it prints, and decodes it."""
