@@ -11,17 +11,17 @@ from collector.acting.speakers import Speaker
 from schemas.intents import ENDS, StateName
 
 Note = Callable[[StateName, str, Sequence[int], datetime | None, str | None], None]
-"""Is told what became of intents at a peer, when (None: now) and why."""
+"""Called with the new state of intents at a peer, its time (None: now) and the reason."""
 
 
 @dataclass(slots=True)
 class OnItsWay:
-    """A command that is on its way, or whose UPDATE has not been seen yet."""
+    """A command in flight, or one whose UPDATE has not been seen yet."""
 
     number: int | None
     """The intent that it announces; None: it withdraws."""
     since: datetime
-    """When it was given: what was sent before is no word of it."""
+    """When it was given: UPDATEs sent before are not its result."""
     is_done: bool = False
     """Whether ExaBGP has answered."""
     is_heard: bool = False
@@ -43,12 +43,12 @@ class AdjRibOut:
     is_new: bool = False
     """Whether its ExaBGP has been started since the book heard what it sent."""
     told: dict[str, int | None] = field(default_factory=dict)
-    """By NLRI the intent that ExaBGP has taken note of; None: of its withdrawal."""
+    """By NLRI, the intent that ExaBGP has accepted; None: its withdrawal."""
     busy: dict[str, OnItsWay] = field(default_factory=dict)
     dirty: dict[str, None] = field(default_factory=dict)
-    """NLRI that may be other than wanted, in the order in which that was found."""
+    """NLRI that may differ from what is wanted, in the order in which that was found."""
     stray: set[str] = field(default_factory=set)
-    """What was sent though nobody wants it, or withdrawn though it is wanted."""
+    """What was sent but is not wanted, or withdrawn but is wanted."""
     sent: dict[str, datetime] = field(default_factory=dict)
     """When what stands at the peer was sent, as far as that was seen."""
     doubts: dict[str, float] = field(default_factory=dict)
@@ -57,16 +57,16 @@ class AdjRibOut:
 
     @property
     def wanted(self) -> dict[str, int]:
-        """By NLRI the intent that is to stand at the peer."""
+        """By NLRI, the intent that is wanted at the peer."""
         return self.book.wanted.get(self.speaker.address, {})
 
     @property
     def unwanted(self) -> dict[str, int]:
-        """By NLRI the intent of whose withdrawal the peer is to be told."""
+        """By NLRI, the intent that is to be withdrawn from the peer."""
         return self.book.unwanted.get(self.speaker.address, {})
 
     def note(self, state: StateName, numbers: Sequence[int], ts: datetime | None, reason: str | None) -> None:
-        """Something became of intents, as far as they have not ended here: late words change nothing."""
+        """Report a new state of intents that are not over here: late reports change nothing."""
         address = self.speaker.address
         of = [one for one in numbers if self.book.entries[one].peers.get(address, "withdrawn") not in ENDS]
         if of:
@@ -80,7 +80,7 @@ class AdjRibOut:
             self.note("withdrawn", numbers, ts, why)
 
     def free(self, nlri: str) -> None:
-        """Nothing of it is on its way any more: what has changed meanwhile may be said."""
+        """Nothing about it is in flight any more: what has changed meanwhile may be sent."""
         busy = self.busy.pop(nlri)
         if busy.is_heard or not self.is_up:
             self.tries.pop(nlri, None)

@@ -1,4 +1,4 @@
-"""Orders from other processes: asked of the acting process over its socket."""
+"""A client of the acting process: sends it orders and queries over its socket."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LONGEST = 64 * 2**20
 
 
 class ActingClient:
-    """Asks the acting process of the collector on a data directory.
+    """A client of the acting process of the collector on a data directory.
 
-    Every method raises `RefusedError` when an order must not be carried out, and `CollectorError` when nobody takes it.
+    Every method raises `RefusedError` if an order is refused, and `CollectorError` if no process takes it.
 
     Args:
         data_dir: the collector's.
@@ -29,38 +29,38 @@ class ActingClient:
         self._path = acting_socket(data_dir)
 
     async def announce(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        """Have something announced: on disk when this returns.
+        """Order an announcement: it is on disk when this returns.
 
         Returns:
-            The intents; of an order of many routes their ids alone.
+            The intents; for an order of many routes only their ids.
         """
         answer = await self._ask({"do": "announce", "order": order.model_dump(mode="json", exclude_defaults=True)})
         intents: Sequence[Mapping[str, Any]] = answer["intents"]
         return intents
 
     async def would(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        """What an order would come to: of each its `nlri`, and by `peers` what ExaBGP would be told."""
+        """The result of a dry run: for each route its `nlri`, and by `peers` what ExaBGP would be told."""
         body = order.model_dump(mode="json", exclude_defaults=True)
         answer = await self._ask({"do": "announce", "order": body, "dry_run": True})
         would: Sequence[Mapping[str, Any]] = answer["would"]
         return would
 
     async def withdraw(self, wish: Withdrawal, *, dry_run: bool = False) -> list[Intent]:
-        """Have something withdrawn: on disk when this returns.
+        """Order a withdrawal: it is on disk when this returns.
 
         Args:
             wish: what, who and why.
-            dry_run: only tell.
+            dry_run: only return what would be withdrawn.
 
         Returns:
-            The intents that it is of, the first thousand.
+            The intents that it selects, the first thousand.
         """
         body = wish.model_dump(mode="json", exclude_defaults=True)
         answer = await self._ask({"do": "withdraw", "withdrawal": body, "dry_run": dry_run})
         return [Intent.model_validate(one) for one in answer["intents"]]
 
     async def note_refused(self, wish: Mapping[str, Any], error: BgpledgerError) -> None:
-        """Have written down that an order, or a withdrawal, was refused by whom it came through."""
+        """Record that an order, or a withdrawal, was refused before it came here."""
         await self._ask({"do": "note_refused", "order": wish, "cause": error.cause, "cure": error.cure})
 
     async def intents(self, *, ended: bool = False) -> list[Intent]:

@@ -1,4 +1,4 @@
-"""What is said to ExaBGP, written from the models alone: words of ours, numbers, addresses and prefixes, in ASCII."""
+"""Commands for ExaBGP, built only from the models: our own words, numbers, addresses and prefixes, in ASCII."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMPONENTS = {
 
 
 def phrase(announcement: Announced, speaker: Speaker) -> str:
-    """What is announced to a peer by its policy, but for the prefix: routes of one phrase go into one command."""
+    """What is announced to a peer after its policy, except the prefix: routes with one phrase share a command."""
     announcement = towards(announcement, speaker).announcement or announcement
     if isinstance(announcement, FlowAnnouncement):
         return f"flow route {_match(announcement)} {_list('extended-community', _actions(announcement))}".rstrip() + (

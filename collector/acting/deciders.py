@@ -1,4 +1,4 @@
-"""Those who decide by themselves what is announced: checks and attached commands, kept up side by side."""
+"""Runs what decides automatically what is announced: checks and attached commands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class OwnWishes:
         return tuple(entry.intent.id for entry in entries if entry.announcement.nlri in nlris)
 
     async def forget(self, known: Container[str]) -> None:
-        """Withdraw what checks and commands announced that are configured no more."""
+        """Withdraw what checks and commands announced that are no longer configured."""
         sources = {entry.intent.source for entry in self._book.entries.values() if entry.live}
         for source in sorted(sources):
             if source.startswith(_KINDS) and source not in known:

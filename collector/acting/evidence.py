@@ -1,4 +1,4 @@
-"""ExaBGP's own word, from the spool: which sessions are up, and what it has sent to whom."""
+"""Reads ExaBGP's reports from the spool: which sessions are up, and what it has sent to whom."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLOW_FAMILIES = ("ipv4 flow", "ipv6 flow")
 
 
 class SentRoutes(NamedTuple):
-    """ExaBGP has told a peer."""
+    """Routes that ExaBGP has sent to a peer."""
 
     peer: str
     ts: datetime
@@ -39,7 +39,7 @@ class SessionWord(NamedTuple):
 
 
 def read(lines: Iterable[bytes]) -> Iterator[SentRoutes | SessionWord]:
-    """What lines of the spool say of that; all else is passed over unread."""
+    """What lines of the spool say about that; all others are skipped without parsing."""
     for line in lines:
         if line.find(_SENT, 0, _WITHIN) >= 0 or line.find(_STATE, 0, _WITHIN) >= 0:
             message = decode(line)
@@ -73,7 +73,7 @@ def flow_identity(announcement: FlowAnnouncement) -> str:
 
 
 def is_same(announcement: Announced, route: Any) -> bool:
-    """Whether what was sent is of this announcement, and not of one that it replaced."""
+    """Whether what was sent matches this announcement, and not one that it replaced."""
     if sorted(route.get("communities", ())) != sorted(announcement.communities):
         return False
     if sorted(route.get("large_communities", ())) != sorted(announcement.large_communities):

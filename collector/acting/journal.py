@@ -1,6 +1,6 @@
-"""What was ordered and what became of it, on disk: lines of JSON, only ever appended, and now and then written anew.
+"""The journal of orders and their states on disk: lines of JSON, appended, and now and then rewritten as a whole.
 
-A line counts once its newline is there: what a crash left of one is cut off. A line that was told of is on disk.
+A line counts once its newline is there: an incomplete last line is cut off. A line that was reported is on disk.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Journal:
         return os.fstat(self._file).st_size
 
     def take(self) -> Sequence[Record]:
-        """What stood in it when it was opened, oldest first; once."""
+        """Its contents when it was opened, oldest first; only once."""
         records, self._records = self._records, []
         return records
 
@@ -78,7 +78,7 @@ class Journal:
             raise self._unusable(error) from error
 
     def rewrite(self, records: Iterable[Record]) -> None:
-        """Put these in the place of all that is there, durably.
+        """Replace the whole contents by these records, durably.
 
         Raises:
             CollectorError: the disk refuses; it is as it was.
@@ -93,7 +93,7 @@ class Journal:
         self._file = self._open()
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Release it for another process."""
         os.close(self._file)
         os.close(self._lock)
 

@@ -1,4 +1,4 @@
-"""Intents and refusals in the store, as they change: behind the journal, and without anybody's waiting for it."""
+"""Writes changed intents and refusals to the store, after the journal; nothing waits for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 
 
 class Mirror:
-    """Writes what changed, each document whole: to repeat it changes nothing.
+    """Writes what changed, each document whole: repeating a write changes nothing.
 
     Args:
         book: what is written.
@@ -48,7 +48,7 @@ class Mirror:
             self._wake.set()
 
     async def run(self, store: Store) -> None:
-        """Write until cancelled; while the store is away, try again and again."""
+        """Write until cancelled; retry while the store is unreachable."""
         waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2), False
         while True:
             await self._wake.wait()

@@ -1,4 +1,4 @@
-"""Policy towards peers: what the rules of the configuration make of an announcement before a peer is told."""
+"""Export policy: applies the configured rules to an announcement before a peer is told."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Outcome(NamedTuple):
 
 
 def towards(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker) -> Outcome:
-    """What becomes of an announcement towards a peer, by the rules of the configuration."""
+    """Apply the configured rules to an announcement for a peer."""
     return apply(speaker.policies, announcement, speaker) if speaker.policies else Outcome(announcement, ())
 
 
 def apply(
     policies: Sequence[PolicySettings], announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker
 ) -> Outcome:
-    """What becomes of an announcement towards a peer.
+    """Apply rules to an announcement for a peer.
 
-    The rules are taken in their order. Each one that matches acts on what those before it have made of the
-    announcement; one that rejects it ends this.
+    Rules apply in order. Each matching rule acts on the announcement as the earlier ones have changed it; a rule
+    that rejects it is the last.
     """
     matched = []
     for rule in policies:

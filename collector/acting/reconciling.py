@@ -1,4 +1,4 @@
-"""What ExaBGP has sent, compared with what is wanted: what it did not send, or sent otherwise, is mended."""
+"""Compares what ExaBGP has sent with what is wanted, and corrects what is missing or different."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SameRoute = Callable[[Announced, object], bool]
 
 
 class Reconciler:
-    """Believes ExaBGP by its own word of what it has sent, and by nothing else.
+    """Compares only what ExaBGP itself reports as sent.
 
     Args:
         peers: by their addresses.
@@ -38,7 +38,7 @@ class Reconciler:
     def __init__(self, peers: Mapping[str, AdjRibOut], same: SameRoute, clock: Callable[[], float]) -> None:
         self._peers, self._same, self._clock = peers, same, clock
         self.to_flush: set[str] = set()
-        """Peers to which all is to be sent again."""
+        """Peers to which everything is to be sent again."""
 
     def deadline(self, routes: int) -> float:
         """Until when so many routes should have been sent."""
@@ -91,7 +91,7 @@ class Reconciler:
             peer.doubts.setdefault(nlri, self._clock())
 
     def check(self) -> None:
-        """Ask again for what should have been sent by now."""
+        """Request again what should have been sent by now."""
         now = self._clock()
         for address, peer in self._peers.items():
             late = [nlri for nlri, busy in peer.busy.items() if busy.is_done and busy.deadline <= now]

@@ -17,7 +17,7 @@ _SUMMARY: Final = re.compile(r"([0-9a-fA-F.:]+) +[0-9]+ +\S+(?: days?, \S+)? +(\
 """A line of `show neighbor summary`: the peer's address, its AS, how long, its state."""
 
 Answered = Callable[[bool, Sequence[str]], None]
-"""Is told whether ExaBGP answered `done`, and what it printed ahead of that."""
+"""Called with whether ExaBGP answered `done`, and what it printed before that."""
 
 
 class _UnansweredCommand(NamedTuple):
@@ -58,7 +58,7 @@ class RelayLink:
             self._writer.write(command.line)
 
     async def listen(self, reader: asyncio.StreamReader) -> None:
-        """Take answers until the relay goes."""
+        """Process answers until the relay disconnects."""
         while line := await reader.readline():
             self._take(line.rstrip(b"\n").decode("ascii", "replace"))
 

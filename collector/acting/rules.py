@@ -1,4 +1,4 @@
-"""What may be announced to whom: an order against the configuration."""
+"""Checks orders against the configuration: what may be announced to whom."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rules:
         self._allowed = allowed
 
     def peers_of(self, order: Order) -> list[tuple[RouteAnnouncement | FlowAnnouncement, tuple[str, ...]]]:
-        """Each announcement of an order, and the peers that are to hear it.
+        """Each announcement of an order, and the peers that it is for.
 
         Raises:
             RefusedError: one of them must not be announced, or not to one of these.

@@ -1,4 +1,4 @@
-"""Those who are told: the configured peers."""
+"""The configured peers, as announcements see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where those who decide by themselves what is announced, checks and attached commands, hand in what they want."""
+"""The protocol by which checks and attached commands submit what they want announced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Wishes(Protocol):
     """Takes what they want."""
 
     async def act(self, wish: Order | Withdrawal) -> object:
-        """See to it. What stands already, and what does not stand any more, is no fault.
+        """Carry it out. What is already announced, or already withdrawn, is not an error.
 
         Raises:
             BgpledgerError: it must not be, or cannot be now, and why.

@@ -1,1 +1,1 @@
-"""Attached commands: programs that print commands of ExaBGP's API, whose words become orders."""
+"""Attached commands: programs that print commands of ExaBGP's API, which become orders."""

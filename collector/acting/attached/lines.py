@@ -1,7 +1,7 @@
 """What an attached command prints, read strictly: commands of ExaBGP's API, and nothing else (text form, 5.0).
 
-Nothing of a line goes on to ExaBGP. What it says is put into the models of `schemas.intents`, which check it, and of
-which the commands for ExaBGP are written anew.
+No text of a line is passed on to ExaBGP. A line is parsed to the models of `schemas.intents`, which check it, and from
+which new commands for ExaBGP are generated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Said(NamedTuple):
 
 
 class CommandError(ValueError):
-    """A line that is no command that we take, and why."""
+    """A line that is not a command that we accept, and why."""
 
 
 def read_command(line: str) -> Said:

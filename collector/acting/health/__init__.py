@@ -1,1 +1,1 @@
-"""Health checks: a service is looked at, and what is announced of it follows, as ExaBGP's `healthcheck` does it."""
+"""Health checks: probe a service, and announce it accordingly, as ExaBGP's `healthcheck` does."""

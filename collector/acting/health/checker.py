@@ -1,4 +1,4 @@
-"""Looks at one service again and again, and orders what follows from what is seen."""
+"""Probes one service repeatedly, and orders announcements according to the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSED_SECONDS = 60.0
 
 
 class Checker:
-    """A service that is looked at.
+    """A check of one service.
 
     Args:
         check: what is looked at, how often, and what is announced of it.
@@ -37,7 +37,7 @@ class Checker:
         self._not_before = 0.0
 
     async def run(self) -> None:
-        """Look until this is cancelled; with `interval = 0` until it is known how the service is."""
+        """Probe until cancelled; with `interval = 0` until the state of the service is known."""
         while True:
             await self._once()
             if self._standing.state in PENDING:
@@ -49,7 +49,7 @@ class Checker:
                 return
 
     async def leave(self) -> None:
-        """What is to be done when nobody looks any more (`on_exit`)."""
+        """Do what `on_exit` says when the check ends."""
         if self._check.on_exit == "withdraw" and self._standing.state is not State.END:
             self._standing = Standing(State.EXIT)
             await self._order("nobody looks any more")

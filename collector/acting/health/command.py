@@ -1,4 +1,4 @@
-"""Looking at a service by a command, as ExaBGP's `healthcheck` does."""
+"""Probes a service by a command, as ExaBGP's `healthcheck` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at a name server by asking it one question over UDP (RFC 1035 4.1)."""
+"""Probes a name server by one query over UDP (RFC 1035 4.1)."""
 
 from __future__ import annotations
 

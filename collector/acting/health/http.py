@@ -1,4 +1,4 @@
-"""Looking at a service by asking it over HTTP."""
+"""Probes a service over HTTP."""
 
 from __future__ import annotations
 

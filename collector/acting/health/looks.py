@@ -1,4 +1,4 @@
-"""What one look at a service gives."""
+"""The result of one probe of a service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LONGEST = 160
 
 
 class Look(NamedTuple):
-    """Whether a service is well, and what was seen of it."""
+    """Whether a service is healthy, and what was seen."""
 
     well: bool
     seen: str
@@ -17,7 +17,7 @@ class Look(NamedTuple):
 
 
 def unwell(error: OSError) -> Look:
-    """A service that cannot be reached."""
+    """The result for a service that cannot be reached."""
     # asyncio's errors have sentences of its own, with the address that everybody knows.
     return Look(well=False, seen=os.strerror(error.errno).lower() if error.errno else shown(str(error)))
 

@@ -1,4 +1,4 @@
-"""The states of a service that is looked at, and how one leads to the next: those of ExaBGP's `healthcheck`."""
+"""The states of a checked service, and their transitions: those of ExaBGP's `healthcheck`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class State(StrEnum):
-    """What is held of a service."""
+    """The state of a service."""
 
     INIT = "INIT"
     """Nothing is known yet, or it was disabled until now."""
     DISABLED = "DISABLED"
-    """Somebody has put the file there that disables it."""
+    """The file that disables it exists."""
     RISING = "RISING"
     """It was well, but not often enough to count as up. What was announced stays."""
     FALLING = "FALLING"
@@ -20,9 +20,9 @@ class State(StrEnum):
     UP = "UP"
     DOWN = "DOWN"
     EXIT = "EXIT"
-    """Nobody looks any more, and what was announced is withdrawn."""
+    """The check has ended, and what was announced is withdrawn."""
     END = "END"
-    """Nobody looks any more, and what was announced stays."""
+    """The check has ended, and what was announced stays."""
 
 
 DECIDED = frozenset((State.UP, State.DOWN, State.DISABLED))
@@ -32,7 +32,7 @@ PENDING = frozenset((State.RISING, State.FALLING))
 
 
 class Standing(NamedTuple):
-    """What is held of a service, and how many times in a row it was so while it rises or falls."""
+    """The state of a service, and the number of equal results in a row while it rises or falls."""
 
     state: State = State.INIT
     times: int = 0

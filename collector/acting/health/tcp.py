@@ -1,4 +1,4 @@
-"""Looking at a service by connecting to it."""
+"""Probes a service by connecting to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collector.acting.health.looks import Look, unwell
 
 
 async def look(address: str, port: int) -> Look:
-    """Whether somebody takes a TCP connection there."""
+    """Whether a TCP connection is accepted there."""
     try:
         _reader, writer = await asyncio.open_connection(address, port)
     except OSError as error:
