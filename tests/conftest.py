@@ -19,9 +19,6 @@ from collector.store import embedded
 from collector.store.driver import Driver
 from collector.store.mongo import Store
 
-# A shell's background job ignores Ctrl-C, and so would every program that a test starts and breaks off.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # How long a thing takes is never asserted: the machine may be loaded. Each run makes up other examples.
 settings.register_profile("patient", deadline=None, max_examples=40)
 settings.register_profile("thorough", deadline=None, max_examples=2000)  # `make fuzz`
@@ -39,6 +36,11 @@ def server_name(uri: str) -> str:
         host, port = next(iter(client.nodes))
     own = said.get("secantusVersion")
     return f"{f'SecantusDB-{own}' if own else 'MongoDB-' + said['version']}@{host}:{port}"
+
+
+def pytest_runtest_setup() -> None:
+    """Let Ctrl-C reach what a test starts: a shell's background job ignores it, and so does `receive` in this process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
