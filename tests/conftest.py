@@ -39,7 +39,7 @@ def server_name(uri: str) -> str:
 
 
 def pytest_runtest_setup() -> None:
-    """Let Ctrl-C reach what a test starts: a shell's background job ignores it, and so does `receive` in this process."""
+    """Let Ctrl-C reach what a test starts: a background job ignores it, and so does this process after `receive`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
