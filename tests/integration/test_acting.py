@@ -82,6 +82,14 @@ class Acting:
         found: Intent = await until(sent, what="all peers have been told")
         return found
 
+    async def until_withdrawn(self, key: str) -> None:
+        """Wait until each peer's UPDATE has been reported: routers may have it a moment before."""
+
+        async def withdrawn() -> bool:
+            return (await self.intent(key)).state == "withdrawn"
+
+        await until(withdrawn, what="the withdrawal is reported")
+
     async def until_heard(self, prefix: str, seen: dict[str, Any] | None) -> None:
         """Wait until each router has a route like this, or none."""
         for router in self.routers:
@@ -128,7 +136,7 @@ async def test_four_routers_have_what_is_ordered_and_nothing_else(tmp_path: Path
         await bench.withdraw(PREFIX, PREFIX6)
         for key, prefix in zip(keys, (PREFIX, PREFIX6), strict=True):
             await bench.until_heard(prefix, None)
-            assert (await bench.intent(key)).state == "withdrawn"
+            await bench.until_withdrawn(key)
         await _is_in_the_store(bench, keys)
 
 

@@ -65,7 +65,13 @@ async def test_what_is_said_is_stored_and_what_is_missed_is_a_gap(tmp_path: Path
             of_one = await found()
             of_two = await asyncio.to_thread(ask, "search", "--all", "--router", "rrc25")
             rib = await asyncio.to_thread(ask, "rib", "--router", "rrc25")
-            status = await collector.until_idle()
+
+            async def connected_again() -> dict[str, Any] | None:  # its state is written now and then
+                status = await collector.until_idle()
+                known = status["feed"] == "connected" and status["feed_last_message"]
+                return status if known and status["feed_since"] <= known else None
+
+            status = await until(connected_again, what="status tells of the second connection")
             metrics = bgpledger("--data-dir", str(data_dir), "status", "--format", "prometheus").stdout
         log = collector.log.read_text()
     assert listeners[0].client == "a test"
