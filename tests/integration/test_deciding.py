@@ -173,10 +173,14 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
             for router in routers:
                 await until(partial(prefers, router, KEPT, None), what=f"{router} has lost {KEPT}")
                 await until(partial(has, provider, router, OTHER), what=f"{router} has lost {PREFERRED}")
-            intents = await asyncio.to_thread(partial(standing, collector))
+
+            async def withdrawn() -> list[dict[str, Any]] | None:  # routers may know a moment before it is reported
+                intents = await asyncio.to_thread(partial(standing, collector))
+                last = {one["source"]: one["states"][-1]["state"] for one in intents}
+                return intents if last["healthcheck www"] == "withdrawn" else None
+
+            intents = await until(withdrawn, what="the withdrawal is reported")
             assert {one["source"] for one in intents} == {"configuration", "healthcheck www", "command exabgp"}
-            why = {one["source"]: one["states"][-1] for one in intents}
-            assert why["healthcheck www"]["state"] == "withdrawn"
             assert any("DOWN: exit status 1" in str(one["states"]) for one in intents)
             assert any("by policy: keep here" in str(one["states"]) for one in intents)
 
