@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from collector.query.running import RunningCollector
 from collector.settings import Settings
 from collector.sources.exabgp.md5_failures import dropped_segments
 from collector.store.mongo import Store
+from collector.tasks import run_interruptible
 from schemas.status import PeerStatus
 
 
@@ -25,7 +25,7 @@ def examine_peers(settings: Settings, running: RunningCollector) -> Iterator[Che
     else:
         return
     try:
-        standing = asyncio.run(_ask_peers(uri, settings, running))
+        standing = run_interruptible(_ask_peers(uri, settings, running))
     except BgpledgerError:
         return  # the store's finding has it
     expected = {peer.address: peer for peer in running.peers}

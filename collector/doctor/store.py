@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 from pymongo import ReadPreference
@@ -17,6 +16,7 @@ from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program
 from collector.store.rights import missing
 from collector.store.uri import redact
+from collector.tasks import run_interruptible
 
 _PATIENCE = 3.0
 _OLDEST_MONGODB = 6
@@ -39,7 +39,7 @@ def examine_store(settings: Settings, running: RunningCollector | None) -> Itera
 def _server(settings: Settings, uri: str) -> Iterator[CheckResult]:
     shown = redact(uri)
     try:
-        yield from asyncio.run(_ask(uri, settings))
+        yield from run_interruptible(_ask(uri, settings))
     except BgpledgerError as error:
         yield CheckResult("error", "store", error.cause, error.cure)
     except PyMongoError as error:
