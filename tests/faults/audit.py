@@ -194,15 +194,14 @@ class _Lines:
         self._count(number, Counted(peer, message.source.pid, message.source.counter))
 
     def _start(self, message: ReceiverStart) -> None:
-        if not message.source.pid:  # its ExaBGP was gone by then
-            return
-        if self._pid not in (None, message.source.pid):
+        pid = message.source.pid or self._pid  # 0: its ExaBGP was gone by then
+        if self._pid not in (None, pid):
             unknown = self._silent if self._drained else self._peers
             self.missing += [Missing(peer, message.ts, None) for peer in unknown]
             self._peers, self._silent = set(), set()
         elif not self._drained:
             self._silent = set(self._peers)
-        self._pid, self._drained = message.source.pid, False
+        self._pid, self._drained = pid, False
 
     def _count(self, number: int, said: Counted) -> None:
         if said.counter is None:

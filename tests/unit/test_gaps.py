@@ -185,6 +185,21 @@ def test_a_receiver_that_was_started_too_late_to_know_its_exabgp() -> None:
     assert feed.told == [("192.0.2.1", 1, "pipe")]
 
 
+def test_what_a_receiver_had_in_its_hands_when_exabgp_died_too_is_not_known() -> None:
+    """Its successor came too late to know their ExaBGP, and read all that was left."""
+    router, feed = Router(pid=100), Feed()
+    feed.take(marker("start", 0), *router.up())
+    feed.take(marker("start", 2, ppid=0), marker("end", 3, ppid=0), marker("start", 60, ppid=200))
+    assert feed.told == [("192.0.2.1", None, "pipe")]
+
+
+def test_a_receiver_that_died_before_it_wrote_anything_may_have_lost_lines() -> None:
+    router, feed = Router(pid=100), Feed()
+    feed.take(marker("start", 0), *router.up(), marker("end", 3))
+    feed.take(marker("start", 4), marker("start", 5), marker("end", 6), marker("start", 60, ppid=200))
+    assert feed.told == [("192.0.2.1", None, "pipe")]
+
+
 def test_what_the_disk_had_no_room_for() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())

@@ -123,6 +123,7 @@ class Counting:
         if not self._state.drained:
             self._state.died = line
             self._may_lose(line, _MOST_IN_PIPE)
+        self._state.drained = False
 
     def _reloaded(self, line: int, reloads: int) -> None:
         state = self._state
