@@ -1,4 +1,4 @@
-"""The pauses between ExaBGP's attempts to reach a router, by a clock of the test's own."""
+"""What we have mended in ExaBGP: its pauses, by a clock of the test's own, and the routes that wait to be sent."""
 
 import subprocess
 import sys
@@ -50,3 +50,47 @@ def test_a_session_that_stood_is_tried_again_at_once() -> None:
 def test_the_command_line_that_we_start_exabgp_with() -> None:
     found = subprocess.run(program(None, "version"), capture_output=True, text=True, timeout=60, check=False)
     assert found.stdout.startswith("ExaBGP : "), found.stderr
+
+
+WAITING = """
+import runpy, sys
+runpy.run_path(sys.argv[1])["mend"]()
+from exabgp.bgp.message import Action
+from exabgp.bgp.message.update.attribute.attributes import Attributes
+from exabgp.bgp.message.update.attribute.med import MED
+from exabgp.bgp.message.update.nlri.cidr import CIDR
+from exabgp.bgp.message.update.nlri.inet import INET
+from exabgp.logger import log
+from exabgp.protocol.family import AFI, SAFI
+from exabgp.protocol.ip import IPv4
+from exabgp.rib.change import Change
+from exabgp.rib.outgoing import OutgoingRIB
+log.debug = lambda *_: None
+waiting = OutgoingRIB(True, {(AFI.ipv4, SAFI.unicast)})
+for word in sys.argv[2].split():
+    prefix, _, med = word.partition("=")
+    nlri = INET(AFI.ipv4, SAFI.unicast, Action.ANNOUNCE if med else Action.WITHDRAW)
+    nlri.cidr = CIDR(IPv4.pton(prefix), 24)
+    attributes = Attributes()
+    if med:
+        attributes.add(MED(int(med)))
+    waiting.add_to_rib(Change(nlri, attributes))
+for update in waiting.updates(False):
+    med = f"={update.attributes[MED.ID].med}" if MED.ID in update.attributes else ""
+    print(*(f"{nlri.cidr}".split("/")[0] + med for nlri in update.nlris))
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "sent"),
+    [
+        ("10.0.0.0=1 10.0.0.0", "10.0.0.0"),
+        ("10.0.0.0=1 10.0.0.0 10.0.0.0=1", "10.0.0.0=1"),
+        ("10.0.0.0=1 10.0.1.0=1 10.0.0.0=2", "10.0.1.0=1 10.0.0.0=2"),
+        ("10.0.0.0=2 10.0.0.0=1 10.0.0.0=2", "10.0.0.0=2"),
+    ],
+    ids=["withdrawn", "announced again", "changed", "changed back"],
+)
+def test_only_the_last_change_of_a_route_waits_to_be_sent(changes: str, sent: str) -> None:
+    command = [sys.executable, "-c", WAITING, str(PATCHED), changes]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == sent.split()

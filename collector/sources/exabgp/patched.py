@@ -25,6 +25,7 @@ from exabgp.reactor.network.incoming import Incoming  # type: ignore[import-unty
 from exabgp.reactor.network.outgoing import Outgoing  # type: ignore[import-untyped]
 from exabgp.reactor.peer import Peer
 from exabgp.reactor.protocol import Protocol  # type: ignore[import-untyped]
+from exabgp.rib.outgoing import OutgoingRIB  # type: ignore[import-untyped]
 
 LONGEST_PAUSE = 15
 """Seconds between two attempts to connect to a router at most: it is to be heard soon after it is back."""
@@ -46,6 +47,7 @@ def mend() -> None:
     # Would tell us a message that ExaBGP itself refuses as the peer's NOTIFICATION, but has a wrong number of
     # arguments: the exception ended the session in the place of the NOTIFICATION of RFC 4271 6.1.
     Processes.notification = lambda *_arguments: None
+    OutgoingRIB._update_rib = _replacing_what_waits(OutgoingRIB._update_rib)
 
 
 # --- pauses ---------------------------------------------------------------------------------------------------------
@@ -150,6 +152,26 @@ def _logging_strangers(notification: Any) -> Any:
         return notification(self, code, subcode, message)
 
     return logging
+
+
+# --- routes ---------------------------------------------------------------------------------------------------------
+
+
+def _replacing_what_waits(queue: Any) -> Any:
+    """Queue the last change of each route only, in the place of all of them, sorted by their attributes.
+
+    What is announced and withdrawn before a session comes up was announced to the router: the first UPDATEs of a
+    session leave withdrawals out.
+    """
+
+    def replacing(self: Any, change: Any) -> None:
+        waiting = self._new_nlri.get(change.index())
+        if waiting is not None:
+            by_family = self._new_attr_af_nlri.get(waiting.attributes.index(), {})
+            by_family.get(waiting.nlri.family().afi_safi(), {}).pop(change.index(), None)
+        queue(self, change)
+
+    return replacing
 
 
 if __name__ == "__main__":
