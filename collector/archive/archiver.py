@@ -1,11 +1,11 @@
 """The archiver: turns spooled lines into durable documents, each exactly once.
 
-Three stages: one reads and decodes, one writes several batches at once, one takes them in their order. Once a second it
-writes down how the sessions stand behind the last one, and then acknowledges its lines: after a crash they are read
-again from there, into the same documents under the same keys.
+It has three stages: one reads and decodes, one writes several batches at once, and one completes the batches in order.
+Once a second the last stage stores the state of the sessions and then acknowledges the lines: after a crash they are
+read again from there, into the same documents under the same keys.
 
-When the store is away the writers wait and try again, the reader stands still behind them, and the spool grows; nothing
-else notices. When it is only slow, more lines gather for each batch.
+While the store is unavailable, the writers retry, the reader waits and the spool grows; nothing else is affected. When
+the store is slow, batches become larger.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 AT_ONCE = 32
-"""Lines that go through each step together: a processor that does one thing again and again takes three quarters of the
-time, docs/decisions/0006-speed.md."""
+"""Lines that go through each step together: repeating one step takes three quarters of the time of alternating between
+steps, docs/decisions/0006-speed.md."""
 CHECKPOINT_SECONDS = 1.0
-"""How often sessions are written, and lines acknowledged: each costs a write to the store and to disk."""
+"""How often sessions are written, and lines acknowledged; each time costs a write to the store and to disk."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 T = TypeVar("T")
@@ -54,7 +54,7 @@ async def check_schema(store: Store, source: Source) -> None:
     """Refuse a database whose indexes do not distinguish routers, if the source has routers.
 
     Raises:
-        StoreError: it is such a one.
+        StoreError: it is such a database.
     """
     if source.has_routers:
         await store.meta.require(VIEWS_SINCE, "what routers tell of their peers")
@@ -64,7 +64,7 @@ class Saw(Protocol):
     """Called with sessions when they are stored."""
 
     def __call__(self, sessions: Sequence[SessionDocument], *, full: bool) -> None:
-        """These sessions have changed; tells whether more lines may be waiting."""
+        """Take note of sessions that have changed, and of whether more lines may be waiting."""
 
 
 class Lines(Protocol):
@@ -80,11 +80,11 @@ class Lines(Protocol):
         """Complete lines; [] if there are none."""
 
     def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
-        """Everything before `next_line` is durably stored."""
+        """Everything before `next_line` has been stored durably."""
 
 
 class _StoppedWhileAwayError(Exception):
-    """Ends both stages if the store is unavailable and we are told to stop."""
+    """Ends both stages if the store is unavailable and the archiver is told to stop."""
 
 
 class Archiver:
@@ -92,19 +92,19 @@ class Archiver:
 
     Args:
         lines: the spool's reader.
-        store: an open store; its collections are made when it first answers.
-        source: what the spool is of: it reads the lines.
+        store: an open store; its collections are created when it first answers.
+        source: where the spool's lines come from; decodes them.
         collector: the name in every document.
         ranges: the configured peer ranges.
-        instance: which of the collector's spools this is; keys tell them apart.
-        spool: the spool's identity: the store takes the lines of one spool only under one name.
-        batch_lines: most lines in one batch; None: as many as the store takes best.
-        traits: how the store wants to be written to; None: as it says itself.
-        batch_bytes: most bytes of lines in one batch, so that memory is bounded whatever the lines are.
-        batch_seconds: how long lines may gather before they are written.
-        ask: asks a peer for its routes again; None where no peer can be asked.
-        tell: passes on whether the store is away; see `Outage`.
-        saw: is told of sessions as they are stored; see `Projector`.
+        instance: which of the collector's spools this is; part of each key.
+        spool: the spool's identity: the store accepts a spool under one collector name only.
+        batch_lines: the maximum number of lines in one batch; None: as many as suit the store.
+        traits: the limits of the store; None: those that it reports itself.
+        batch_bytes: the maximum number of bytes of lines in one batch, which bounds memory.
+        batch_seconds: the maximum time that lines wait before they are written.
+        ask: requests a peer's routes again; None where that is impossible.
+        tell: reports whether the store is unavailable; see `Outage`.
+        saw: called with sessions when they are stored; see `Projector`.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Archiver:
             most = self._most_lines
             lines = await self._on_disk(partial(self._lines.read, most, self._batch_bytes))
             if lines and next_line is not None and segment != self._lines.segment:
-                # What is known where a segment begins is kept with it.
+                # The state at the beginning of a segment is kept with the segment.
                 await batches.put(WriteBatch(checkpoint=self._checkpoint(next_line)))
                 next_line = None
             segment = self._lines.segment
@@ -200,13 +200,13 @@ class Archiver:
             if last:
                 await batches.put(None)
                 return
-            # A batch that is not full waits, so that a quiet feed costs few writes.
+            # A batch that is not full waits for more lines, so that a quiet feed causes few writes.
             if not batch.full:
                 await sleep(self._batch_seconds if lines else POLL_SECONDS, unless=self._stopping)
 
     @property
     def _most_lines(self) -> int:
-        return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has said what it is
+        return self._batch_lines or (self._traits or SECANTUSDB).batch_lines  # until the store has reported its traits
 
     def _decode(self, lines: Sequence[SpooledLine]) -> WriteBatch:
         batch = WriteBatch(lines=len(lines))
@@ -216,7 +216,7 @@ class Archiver:
         return batch
 
     def _add(self, batch: WriteBatch, lines: Sequence[SpooledLine]) -> None:
-        """Process some lines: each step for all of them, then the next."""
+        """Process some lines, one step after the other, each step for all lines."""
         messages = [TORN if line.torn else self._decoder.decode(line.raw) for line in lines]
         places = [self._follow(line, message) for line, message in zip(lines, messages, strict=True)]
         for line, message, place in zip(lines, messages, places, strict=True):
@@ -258,7 +258,7 @@ class Archiver:
     async def _take(
         self, written: asyncio.Queue[tuple[WriteBatch, asyncio.Task[int]] | None], free: asyncio.Semaphore
     ) -> None:
-        """Take batches in their order, whichever is durable first."""
+        """Complete batches in order, whichever becomes durable first."""
         while (one := await written.get()) is not None:
             batch, writing = one
             rejects = await writing

@@ -1,4 +1,4 @@
-"""Batches of documents written to the store; what it can never accept becomes rejects."""
+"""Writes batches of documents to the store, and turns what it can never accept into rejects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from schemas.message import Peer
 log = logging.getLogger(__name__)
 
 _SAID = ("capabilities", "hold_time", "reason", "router_id")
-"""What of sessions and gaps came from outside as it is: all else are our own words, numbers and addresses."""
+"""Fields of sessions and gaps with text from outside; all other fields are our own words, numbers and addresses."""
 
 
 T = TypeVar("T")
@@ -31,9 +31,9 @@ class Checkpoint(NamedTuple):
 
     next_line: int
     ts: datetime
-    """The stored time there."""
+    """The stored time of that line."""
     sessions: Sequence[Document]
-    """Those that have changed since the last one."""
+    """Those that have changed since the last checkpoint."""
     tracker: Mapping[str, Any]
     decoder: Mapping[str, Any]
 
@@ -46,15 +46,15 @@ class WriteBatch:
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     refused: Sequence[Gap] = ()
-    """Of UPDATEs that the store can never accept."""
+    """UPDATEs that the store can never accept."""
     lines: int = 0
     full: bool = False
-    """Whether there may be more lines at once."""
+    """Whether more lines may be waiting."""
     checkpoint: Checkpoint | None = None
-    """The state after the last line, if it is to be saved."""
+    """The state after the last line, if it should be saved."""
 
     def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
-        """Add what became of a line."""
+        """Add the document of a line."""
         self.documents.setdefault(collection, []).append(document)
         self.origins.setdefault(collection, []).append((line, place))
 
@@ -64,7 +64,7 @@ class BatchWriter:
 
     Args:
         store: where to.
-        make_reject: makes the reject of a line, of its place and of why.
+        make_reject: makes a reject of a line, its place and the reason.
     """
 
     def __init__(self, store: Store, make_reject: Callable[[SpooledLine, Place, str], Document]) -> None:
@@ -72,10 +72,10 @@ class BatchWriter:
         self._make_reject = make_reject
 
     async def write(self, batch: WriteBatch) -> int:
-        """Write a batch; what the store can never accept becomes a reject. Idempotent.
+        """Write a batch; documents that the store can never accept become rejects. Idempotent.
 
         Returns:
-            How many of its lines are rejects.
+            How many of the lines became rejects.
         """
         rejects = list(batch.documents.get("rejects", ()))
         writing = [self._insert(batch, collection) for collection in ("updates", "messages")]
@@ -87,7 +87,7 @@ class BatchWriter:
         return len(rejects)
 
     async def _insert(self, batch: WriteBatch, collection: str) -> list[Document]:
-        """Insert a batch's documents of one collection; the rejects that become of those that can never be stored."""
+        """Insert a batch's documents of one collection; returns rejects for those that can never be stored."""
         documents = batch.documents.get(collection)
         if not documents:
             return []
@@ -108,7 +108,7 @@ class BatchWriter:
         return [self._make_reject(line, place, reason) for line, place, reason in refused]
 
     async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
-        """Insert rejects; of those whose very lines the store does not take, all but their messages."""
+        """Insert rejects; if the store refuses the raw lines too, insert the rejects without them."""
         if not rejects:
             return
         bare = []
@@ -146,7 +146,7 @@ def _head(raw: str | bytes) -> str:
 
 
 def storable_document(one: Gap | Session) -> Document:
-    """The document of one, without what a peer or ExaBGP said of it where no store takes that."""
+    """The document of a gap or session, without text from a peer or ExaBGP that no store accepts."""
     document = one.to_document()
     if encoding_fault(document) is None:
         return document

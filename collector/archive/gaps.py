@@ -1,7 +1,7 @@
-"""Gaps: records that a source sent and we do not have, found by the spool's numbering and by the source's own.
+"""Finds gaps, records that a source sent and the archive does not have, by the numbers of spool and source.
 
-Here is what holds for all sources: records that a damaged spool lost, records that cannot be read, and sessions of
-which the begin was not heard. What else is lost its own `Continuity` finds.
+This module finds what applies to all sources: records lost in a damaged spool, records that cannot be read, and
+sessions whose beginning was not recorded. A source's own `Continuity` finds everything else.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class GapFinder:
 
     Args:
         collector: the collector's name.
-        number: what stands for it in keys.
-        continuity: finds what the source itself can tell of.
-        state: what `state` was at the position that reading starts from.
+        number: the collector's number in keys.
+        continuity: finds the gaps that only the source can reveal.
+        state: the value of `state` at the position that reading starts from.
     """
 
     def __init__(self, collector: str, number: int, continuity: Continuity, state: GapState) -> None:
@@ -51,11 +51,11 @@ class GapFinder:
         return found
 
     def line(self, line: int, before: datetime, ts: datetime) -> None:
-        """Take the number of the next record into account: what a damaged segment held is missing before it.
+        """Process the number of the next record: if a segment was damaged, records are missing before it.
 
         Args:
             line: its number.
-            before: the time of the one before it.
+            before: the time of the previous record.
             ts: its own time.
         """
         expected = self.state.next_line
@@ -74,19 +74,19 @@ class GapFinder:
         return effect if effect is NONE else self._taken(line, ts, effect)
 
     def reject(self, line: int, ts: datetime, peer: Peer, reason: str) -> None:
-        """Take note of a peer's record that cannot be read, and may have said anything of its routes."""
+        """Process a peer's record that cannot be read, and that may have changed any of its routes."""
         self.state.unreadable += 1
         self.state.gaps += 1
         place = Place(make_key(ts, self._number, line), ts, self._collector, None)
         self._found.append(rejected(place, line, peer, reason))
 
     def unheard(self, line: int, after: datetime | None, ts: datetime, peer: Peer) -> None:
-        """Take note of a peer that speaks in a session of which we have not heard that it began, or went on."""
+        """Process a message of a session whose beginning, or continuation, was not recorded."""
         if not self.is_behind_gap(line, peer):
             self._add(line, ts, Loss(peer, after, None, "session"))
 
     def is_behind_gap(self, line: int, peer: Peer) -> bool:
-        """Whether a record has just told that some of a peer's are lost."""
+        """Whether a record has just revealed that some of a peer's records were lost."""
         return any(gap.line == line and gap.peer and _holds(gap.peer, peer) for gap in self._found)
 
     def _taken(self, line: int, ts: datetime, effect: Effect) -> Effect:
@@ -96,31 +96,32 @@ class GapFinder:
 
     def _add(self, line: int, ts: datetime, loss: Loss) -> None:
         whose = loss.peer.name if loss.peer else ""
-        if loss.records is None and loss.cause in COUNTED_CAUSES:  # some that can be counted may be lost here too
+        # some that can be counted may also have been lost here
+        if loss.records is None and loss.cause in COUNTED_CAUSES:
             whose += " unknown"
         key = make_gap_key(ts, self._number, line, whose)
         facts: dict[str, Any] = {"peer": loss.peer, "after": loss.after, "lines": loss.records, "cause": loss.cause}
         self._found.append(Gap(key=key, collector=self._collector, ts=ts, line=line, reason=loss.reason, **facts))
         self.state.gaps += 1
-        if loss.peer:  # what is nobody's in particular is counted with its peers' next records
+        if loss.peer:  # records of no particular peer are counted with the next records of their peers
             self.state.lost += loss.records or 0
 
 
 def _holds(whose: Peer, peer: Peer) -> bool:
-    """Whether a peer's records are among those of a peer, or of a range."""
+    """Whether a peer is the given one, or in the given range."""
     if "/" in whose.address:
         return ipaddress.ip_address(peer.address) in ipaddress.ip_network(whose.address)
     return whose.name == peer.name
 
 
 def rejected(place: Place, line: int, peer: Peer, reason: str) -> Gap:
-    """The gap of a peer's record that cannot be read, or stored, and may have said anything of its routes.
+    """The gap of a peer's record that cannot be read or stored, and that may have changed any of its routes.
 
     Args:
         place: where the record belongs.
         line: its number.
-        peer: whose it is.
-        reason: why not.
+        peer: whose record it is.
+        reason: why it cannot be read or stored.
     """
     return Gap(
         key=make_gap_key(place.ts, key_collector(place.key), line, f"{peer.name} reject"),

@@ -1,4 +1,4 @@
-"""After a gap: asks the peer for its whole table again, so that its routes are certain once more."""
+"""After a gap, requests the peer's whole table again, so that its routes are certain again."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from schemas.documents import Gap
 _log = logging.getLogger(__name__)
 
 _ROUTE_REFRESH = {2, 128}
-"""RFC 2918, and the number that it had before."""
+"""The capability code of RFC 2918, and the one used before it was assigned."""
 _MULTIPROTOCOL = 1
 _PAUSE = 30.0
-"""Between two requests to one peer, since each makes it send its whole table."""
+"""Seconds between two requests to one peer, since each makes it send its whole table."""
 _LONGEST_PAUSE = 86_400.0
-"""What could not be read may come again with each table: the pause doubles, up to a day."""
+"""A table may contain the same unreadable message each time, so the pause doubles, up to a day."""
 
 
 class Healer:
     """Sends a route refresh to each peer that lost lines, if it is up and supports it.
 
     Args:
-        ask: passes a request on; None where nobody can be asked.
+        ask: sends a request; None where no peer can be asked.
     """
 
     def __init__(self, ask: Ask | None) -> None:
@@ -34,22 +34,22 @@ class Healer:
         self._pauses: dict[str, float] = {}
 
     def want(self, gaps: Iterable[Gap]) -> None:
-        """Take note of peers whose lines are lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
+        """Remember peers whose lines were lost. Peers of a range cannot be asked: ExaBGP has no name for them."""
         for gap in gaps:
-            # What a router lost it sends again by itself (RFC 7854 3.3); of a feed nobody can be asked.
+            # A BMP router sends what it lost again by itself (RFC 7854 3.3); a feed has no way to request it.
             if gap.peer and "/" not in gap.peer.address and gap.cause not in ("router", "feed"):
-                # Lost lines do not wait as long as what may not be readable the next time either.
+                # Lost lines need not wait as long as lines that may be unreadable again.
                 if gap.cause == "reject":
                     self._wanted.setdefault(gap.peer.name, gap)
                 else:
                     self._wanted[gap.peer.name] = gap
 
     def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
-        """Ask the peers that have not been asked recently.
+        """Request the tables of peers that have not been asked recently.
 
         Args:
-            capabilities: those that a peer of this name offered; None if its session is not up, [] if it is and they
-                are not known.
+            capabilities: returns those that the peer of this name offered; None if its session is not up, [] if it is
+                and they are not known.
         """
         for name, gap in list(self._wanted.items()):
             now, again = time.monotonic(), gap.cause == "reject"
@@ -78,7 +78,7 @@ def _what(gap: Gap, name: str) -> str:
 
 
 def families_to_refresh(capabilities: Iterable[dict[str, object]]) -> list[str]:
-    """The families that a peer with these capabilities can be asked for again; none if it cannot be asked."""
+    """The families that can be requested from a peer with these capabilities; empty if none can."""
     by_code = {capability.get("code"): capability for capability in capabilities}
     if not by_code.keys() & _ROUTE_REFRESH:
         return []

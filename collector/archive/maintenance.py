@@ -1,6 +1,6 @@
-"""Prepares and migrates the database next to archiving, which may take hours.
+"""Prepares and migrates the database while lines are archived, which may take hours.
 
-Lines are stored meanwhile; the log and `status` say what is being done.
+The log and `status` say what is being done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
 SAID_AGAIN_SECONDS = 60.0
-"""How often the log says how far an index is."""
+"""How often, in seconds, the log reports the progress of an index."""
 
 
 class Upkeep:
@@ -28,8 +28,8 @@ class Upkeep:
 
     Args:
         store: the archive.
-        retention: how many days it keeps what, by the keys of [retention].
-        tell: is told of an index that is built, and how far that is; None when it is there.
+        retention: how many days documents are kept, by the keys of [retention].
+        tell: called with the progress of an index; None when it is complete.
     """
 
     def __init__(self, store: Store, retention: Mapping[str, int], tell: Callable[[str | None], None]) -> None:
@@ -40,19 +40,19 @@ class Upkeep:
         self._what: str | None = None
 
     async def run(self) -> None:
-        """Do it, and try again until it is done; what the database does not let us do is said, and done without."""
+        """Maintain the database, retrying until it is done; what the database does not allow is logged and skipped."""
         last = ""
         for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2):
             try:
                 await self._store.prepare()
                 lacks = await self._store.maintain(self._retention, self._told)
             except StoreError as error:
-                # Of a store that is away the archivers tell.
+                # The archivers report a store that is unavailable.
                 if not isinstance(error, StoreUnavailableError) and error.cause != last:
                     log.warning("the database could not be prepared: %s; cure: %s", error.cause, error.cure)
                     last = error.cause
             except Exception:
-                # Nobody waits for this task, and lines are stored without it: the log has the fault.
+                # Nobody awaits this task, and lines are stored without it, so the log has the error.
                 log.exception("the database could not be maintained")
                 return
             else:

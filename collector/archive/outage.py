@@ -19,9 +19,10 @@ from schemas.archiver import ArchiverState
 log = logging.getLogger(__name__)
 
 SAID_AGAIN_SECONDS = 600.0
-"""How often the log says that an outage continues."""
+"""How often, in seconds, the log says that an outage continues."""
 SHORT_SECONDS = 60.0
-"""Outages that start this soon after the last message are only logged if they last: a store may be flapping."""
+"""Outages that start within this many seconds of the last message are only logged if they last: the store may be
+flapping."""
 
 Tell = Callable[[ArchiverState], None]
 
@@ -30,7 +31,7 @@ class Outage:
     """Tracks failed attempts, and the one that succeeds.
 
     Args:
-        tell: passes the archiver's state on, when it changes and at each attempt that fails.
+        tell: called with the archiver's state when it changes, and after each failed attempt.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -72,7 +73,7 @@ class Outage:
             return
         so_far = f" for {_since(self._began)} now" if self._said_this else ""
         log.warning("%s%s; trying again until it works; the spool keeps everything", error.cause, so_far)
-        if error.cure and not isinstance(error, StoreUnavailableError):  # which may pass by itself
+        if error.cure and not isinstance(error, StoreUnavailableError):  # the cause may pass by itself
             log.warning("cure: %s", error.cure)
         self._said, self._said_this = now, True
 
@@ -90,7 +91,7 @@ class Announcer:
     """Publishes the state of one instance's archiver in a file that is replaced atomically.
 
     Args:
-        file: which; a disk that is full keeps the state before.
+        file: the path; on a full disk the previous state remains.
     """
 
     def __init__(self, file: Path) -> None:
@@ -102,12 +103,12 @@ class Announcer:
         self._tell(state.model_copy(update={"building": self._state.building}))
 
     def build(self, what: str | None) -> None:
-        """Publish that an index is being built; None: not any more."""
+        """Publish that an index is being built; None when it is complete."""
         if what != self._state.building:
             self._tell(self._state.model_copy(update={"building": what}))
 
     def withdraw(self) -> None:
-        """Remove the file, as the archiver ends."""
+        """Remove the filewhen the archiver ends."""
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
 

@@ -30,8 +30,8 @@ class PeerLog:
     """Follows the lines of one spool, and warns about each peer's problems.
 
     Args:
-        source: what the lines are of.
-        clock: seconds, only ever forward.
+        source: where the lines come from.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class PeerLog:
         self._peers: dict[str, _LoggedPeer] = {}
 
     def follow(self, message: Message, *, in_session: bool) -> None:
-        """Take the next line into account, which belongs to a session or does not."""
+        """Process the next line; `in_session` says whether it belongs to a session."""
         if isinstance(message, Update) or not isinstance(message, StateChange | Notification | Sent):
             return
         peer = self._peers.setdefault(message.peer.name, _LoggedPeer())

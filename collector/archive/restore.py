@@ -1,4 +1,4 @@
-"""Archives kept segments again: to restore what a database lost, or to fill another one."""
+"""Archives kept segments again, to restore what a database lost or to fill another one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collector.store.mongo import Document, Store
 
 
 class _KeptLines:
-    """The lines of kept segments, as the archiver takes those of the spool; they need no acknowledgement."""
+    """The lines of kept segments, for the archiver to read like those of a spool; they need no acknowledgement."""
 
     def __init__(self, segments: Sequence[KeptSegment]) -> None:
         self.note = dict(note_ahead_of(segments[0]))
@@ -46,7 +46,7 @@ class _KeptLines:
 
 
 class _Restorer(Archiver):
-    """An archiver that never changes a session that is there: it may have gone on since."""
+    """An archiver that never changes an existing session, which may have continued since."""
 
     def __init__(
         self, lines: _KeptLines, store: Store, *, source: Source, collector: str, ranges: Sequence[str], instance: str
@@ -73,21 +73,22 @@ async def restore(
     ranges: Sequence[str],
     instance: str = "",
 ) -> int:
-    """Archive kept segments again; what the store has already stays as it is.
+    """Archive kept segments again; existing documents stay as they are.
 
     Args:
         segments: without a gap between them, oldest first.
-        store: where to.
-        source: what they are of.
-        collector: the name that the lines were archived under: the same one gives the same documents.
+        store: the store to write to.
+        source: where their lines come from.
+        collector: the name under which the lines were archived first; with the same name they become the same
+            documents.
         ranges: the peer ranges that were configured then.
-        instance: which of the collector's spools they are of.
+        instance: which of the collector's spools they are from.
 
     Returns:
-        How many lines there were.
+        The number of lines.
 
     Raises:
-        SpoolError: a segment is damaged, or what was known ahead of the first one is not there.
+        SpoolError: a segment is damaged, or the note before the first one is missing.
         StoreError: the store does not answer.
     """
     lines = _KeptLines(segments)

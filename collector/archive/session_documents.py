@@ -14,20 +14,20 @@ class SessionDocuments:
     """Writes sessions as they change.
 
     Args:
-        store: where to.
+        store: the store to write to.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._written: dict[ObjectId, Document] = {}
-        """Those that are up, as they were written last: most of a session never changes."""
+        """Sessions that are up, as they were last written: most fields of a session never change."""
 
     async def write(self, sessions: Sequence[Document]) -> None:
         """Update their documents; idempotent."""
         changed = {session["_id"]: self._changes(session) for session in sessions}
         changes = [DocumentChange({"_id": key}, fields) for key, fields in changed.items() if fields]
         whole = [session for session in sessions if changed[session["_id"]] is None]
-        if await self._store.change("sessions", changes) < len(changes):  # somebody removed one
+        if await self._store.change("sessions", changes) < len(changes):  # somebody removed one of them
             whole = list(sessions)
         await self._store.replace("sessions", whole)
         for session in sessions:
@@ -37,7 +37,7 @@ class SessionDocuments:
                 self._written[session["_id"]] = session
 
     def _changes(self, session: Document) -> Document | None:
-        """The fields that are others than before; None when that cannot be said by fields alone."""
+        """The fields that differ from what was written before; None if field updates cannot express the difference."""
         before = self._written.get(session["_id"])
         if before is None or before.keys() - session.keys():
             return None

@@ -1,7 +1,7 @@
 """Which session each line belongs to: a state machine over the lines in order.
 
-Its state is part of each acknowledgement of the spool, so that reading lines again after a crash gives each of
-them the same session, and each session's document the same content.
+Its state is part of each acknowledgement of the spool, so lines that are read again after a crash get the same
+sessions, and the sessions' documents the same content.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverSta
 
 _UNHEARD = "its end was not heard"
 _PLAUSIBLE = timedelta(days=1)
-"""A line that cannot be read is believed its time when it is so little behind that of the one before."""
+"""The time of an unreadable line is trusted if it is at most this much before that of the previous line."""
 _MOST_RESENT = 100
-"""Tables that came again, of which a session's document tells."""
+"""The maximum number of resent tables that a session's document lists."""
 _MAY_HAVE_ROUTES = (None, "update")
-"""The types of lines that may say something of routes; of a line that cannot be read the type may be unknown."""
+"""The types of lines that may change routes; the type of an unreadable line may be unknown."""
 
-# By kinds, as every line is asked what it is: to ask a model for its class takes many times as long.
+# Looked up by kind, because every line is tested: testing a model's class takes many times as long.
 _EVENTS = frozenset(get_args(model.model_fields["kind"].annotation)[0] for model in get_args(Event))
 _OF_ROUTES = frozenset(("update", "eor", "refresh"))
-"""What a peer says of routes, and in a session only."""
+"""Messages about routes, which a peer sends only in a session."""
 _OF_A_SESSION = _OF_ROUTES | {"keepalive"}
 _OURS = ("sent", "sent_update")
-"""Messages that are not the peer's."""
+"""Messages that do not come from the peer."""
 
 
 class SessionTracker:
     """Follows the lines of one spool, and keeps the session of every peer.
 
     Args:
-        source: what the spool is of.
+        source: where the spool's lines come from.
         collector: the collector's name.
         ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
-        note: what `note` gave at the position that reading starts from; empty at the very beginning.
+        note: the value of `note` at the position that reading starts from; empty at the very beginning.
         instance: which of the collector's spools this is.
     """
 
@@ -65,11 +65,12 @@ class SessionTracker:
         self._state = STATE.validate_python(note) if note else TrackerState()
         self._continuity = source.continuity(ranges, note.get("gaps", {}) if note else {})
         self._gaps = GapFinder(collector, self._number, self._continuity, self._state.gaps)
-        self._dirty: dict[int, Session] = {}  # by `id`, as every line looks: a key's own hash takes many times as long
+        # by `id`, because every line is looked up: hashing the key itself takes many times as long
+        self._dirty: dict[int, Session] = {}
 
     @property
     def time(self) -> datetime:
-        """The stored time of the last line: nothing behind it is older."""
+        """The stored time of the last line: no later document is older."""
         return self._state.last_ts
 
     def note(self) -> dict[str, Any]:
@@ -79,15 +80,15 @@ class SessionTracker:
         return noted
 
     def end_all(self, reason: str) -> None:
-        """End all sessions that are up, as of the last record: nothing is known of later.
+        """End all sessions that are up, as of the last record, because what follows is unknown.
 
         Args:
-            reason: why no more is known, in words.
+            reason: why it is unknown, in words.
         """
         self._end_all(self._state.gaps.next_line or 0, self._state.last_ts, Effect(ended=reason))
 
     def take_changed(self) -> Sequence[Session]:
-        """The sessions that changed since the last call, as they stand now."""
+        """The sessions that changed since the last call, in their current state."""
         changed = [session.model_copy(deep=False) for session in self._dirty.values()]
         self._dirty.clear()
         return changed
@@ -97,18 +98,18 @@ class SessionTracker:
         return self._gaps.take()
 
     def capabilities(self, name: str) -> list[dict[str, Any]] | None:
-        """What a peer offered in its last OPEN that was heard; None if its session is not up, [] if none was."""
+        """The capabilities in a peer's last recorded OPEN; None if its session is not up, [] if there is no OPEN."""
         neighbour = self._state.neighbours.get(name)
         if neighbour is None or neighbour.session is None:
             return None
         return neighbour.session.capabilities or neighbour.offered or []
 
     def reject(self, line: int, counted: Counted | None = None, reason: str = "") -> Place:
-        """The place of a line that says nothing that we understand, but perhaps for whose it is and its count.
+        """The place of a line that cannot be read, though its peer and its count may be known.
 
         Args:
             line: its number.
-            counted: what it says of itself.
+            counted: the peer and the count, if the line has them.
             reason: why it cannot be read.
         """
         ts = before = self._state.last_ts
@@ -126,8 +127,8 @@ class SessionTracker:
     def follow(self, line: int, message: Message) -> Place:
         """Process the next line; returns where its message belongs.
 
-        The time of a place is the line's own, but never before that of an earlier line: a clock that was set back
-        changes the order of nothing.
+        The time of a place is the line's own, but never before that of an earlier line: setting a clock back does not
+        change the order of documents.
         """
         if message.kind == "answer":
             return self.reject(line)
@@ -136,8 +137,8 @@ class SessionTracker:
         ts = max(before, message.ts)
         self._gaps.line(line, before, ts)
         if _is_event(message):
-            # What a receiver notices is younger than the lines that it finds in the pipe: they keep their own times. A
-            # feed has no pipe: what it says after a start is behind that, and behind its gap.
+            # What a receiver notices is newer than the lines that are still in the pipe: those keep their own times. A
+            # feed has no pipe: what it sends after a start comes after that, and after its gap.
             if not (self._source.in_order and isinstance(message, ReceiverStart | Reload | ClockSet)):
                 state.last_ts = ts
             if isinstance(message, ClockSet):
@@ -160,12 +161,12 @@ class SessionTracker:
         return place
 
     def table(self, line: int, ts: datetime, peer: Peer) -> Session:
-        """The session that a peer's table in a RIB dump is of: that which goes on, or one that begins with it.
+        """The session to which a peer's table in a RIB dump belongs: the current one, or one that begins with it.
 
         Args:
-            line: a number of the peer's own, for the key of a new one.
+            line: a line number for the key of a new session, unique to this peer.
             ts: the dump's time.
-            peer: whose table.
+            peer: whose table it is.
         """
         self._state.last_ts = max(self._state.last_ts, ts)
         neighbour = self._state.neighbours.setdefault(peer.name, PeerState(last_seen=ts))
@@ -180,13 +181,13 @@ class SessionTracker:
         return session
 
     def _known(self, peer: Peer) -> Peer:
-        """A peer with its AS, which the line did not tell, if it has had a session."""
+        """A peer with its AS number, which the line lacks, if it has had a session."""
         neighbour = self._state.neighbours.get(peer.name)
         session = neighbour and (neighbour.session or neighbour.ended)
         return session.peer if session else peer
 
     def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
-        """Do what a line tells of other sessions than its own, or of all."""
+        """Apply what a line says about other sessions than its own, or about all sessions."""
         for table in effect.resent:
             self._sent_again(ts, table)
         if effect.ended:
@@ -217,7 +218,7 @@ class SessionTracker:
             neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
             neighbour.offered = neighbour.opened["capabilities"]
         elif session is None and neighbour.opened and kind == "keepalive":
-            neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), ahead of `up`
+            neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), before `up`
         if session is None:
             return self._place(ts, line, None)
         if kind not in _OURS:
@@ -231,7 +232,7 @@ class SessionTracker:
         return Place(key, ts, self._collector, session.key)
 
     def _look_at_ended(self, line: int, ts: datetime, message: Any, neighbour: PeerState) -> None:
-        """Forget a session that has ended when another one begins; go on with it when its peer does."""
+        """Forget an ended session when another one begins; continue it if its peer does."""
         kind = message.kind
         if kind == "open" or (kind == "state" and message.state != "down"):
             neighbour.ended = None
@@ -269,9 +270,9 @@ class SessionTracker:
             neighbour.session = neighbour.opened = neighbour.notification = None
 
     def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: PeerState) -> None:
-        """Go on with a session whose `down` was not its end, unless the word of another may be lost.
+        """Continue a session whose `down` was not its end, unless the beginning of another may have been lost.
 
-        What it said is not certain until it has said it again.
+        Its earlier routes are uncertain until the peer has sent them again.
         """
         session, neighbour.ended = neighbour.ended, None
         if session is not None and session.reason != self._source.silence and neighbour.gaps == self._state.gaps.gaps:
@@ -280,7 +281,7 @@ class SessionTracker:
             self._gaps.unheard(line, session.last_seen, ts, peer)
 
     def _take_up_all(self, line: int, ts: datetime, effect: Effect) -> None:
-        """Go on with sessions that were only taken for ended; what stands of them is not certain."""
+        """Continue sessions that were wrongly taken for ended; their routes are uncertain."""
         facts = effect.resumed or {}
         for neighbour in self._named(effect.names):
             session = neighbour.ended
@@ -291,7 +292,7 @@ class SessionTracker:
                 self._gaps.unheard(line, session.last_seen, ts, session.peer)
 
     def _end_all(self, line: int, ts: datetime, effect: Effect) -> None:
-        """End all that is still up, as of `ts`: nothing is known of later, but for what it said itself."""
+        """End all sessions that are still up, as of `ts` or their own last message: what follows is unknown."""
         reason = effect.ended or ""
         for neighbour in self._named(effect.names):
             neighbour.ended = neighbour.session if reason == self._source.silence else None
@@ -299,12 +300,12 @@ class SessionTracker:
                 self._end(line, max(ts, neighbour.session.last_seen), neighbour, End(effect.by, reason))
 
     def _named(self, names: Collection[str] | None) -> Iterator[PeerState]:
-        """The peers of these names, as far as they are known; of None all."""
+        """The known peers with these names; all known peers if `names` is None."""
         neighbours = self._state.neighbours
         return (neighbours[name] for name in (neighbours if names is None else names) if name in neighbours)
 
     def _sent_again(self, ts: datetime, table: ResentTable) -> None:
-        """Take note of a table that has come again whole in a session that is up."""
+        """Record that a peer sent its whole table again in a session that is up."""
         for neighbour in self._named((table.peer,)):
             if session := neighbour.session:
                 come = [documents.Resent(family=family, begin=table.begin, end=ts) for family in table.families]

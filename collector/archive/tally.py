@@ -1,4 +1,4 @@
-"""What each line adds to the counts of its session."""
+"""Updates a session's counts with each line."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from schemas.message import Counted, Withdrawn
 
 
 def counts_of(message: Any) -> Counted:
-    """What a neighbour's line says of itself."""
+    """The counters in a neighbour's line."""
     kind, source = message.kind, message.source
     told = message.state if kind == "state" else kind
     return Counted(message.peer, source.pid, source.counter, told, message=message)
 
 
 def tally(session: Session, ts: datetime, message: Any) -> None:
-    """Add a line to its session's sums, and to what was heard of it last."""
-    fields = vars(session)  # by every line: a model's own way to set a field takes many times as long
+    """Add a line to its session's sums, and record when it was heard."""
+    fields = vars(session)  # for every line: setting a field through the model takes many times as long
     fields["last_seen"] = ts
     if message.kind == "update":
         fields["updates"] += 1

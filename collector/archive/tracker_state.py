@@ -1,4 +1,4 @@
-"""The state of the session tracker, which is stored as JSON and survives a restart: each peer, and the clock."""
+"""The state of the session tracker, peers and clock, which is stored as JSON and survives restarts."""
 
 from __future__ import annotations
 
@@ -16,64 +16,64 @@ from schemas.message import ClockSet
 log = logging.getLogger(__name__)
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-"""Before all lines."""
+"""Earlier than all lines."""
 
 
 @dataclass(slots=True)
 class PeerState:
-    """What is known of one peer."""
+    """The state of one peer."""
 
     last_seen: datetime
     opened: dict[str, Any] | None = None
-    """The last OPEN: it comes before its session is up."""
+    """The last OPEN, which comes before its session is up."""
     offered: list[dict[str, Any]] | None = None
-    """The capabilities of the last OPEN, also when its session has ended: that of the next one may be lost."""
+    """The capabilities of the last OPEN, kept after its session has ended because the next OPEN may be lost."""
     notification: SessionNotification | None = None
-    """The last one, sent or received: it comes before the session's `down`."""
+    """The last NOTIFICATION, sent or received, which comes before the session's `down`."""
     session: Session | None = None
     ended: Session | None = None
-    """The last one, from its end until there is a word of another: one that speaks on has not ended."""
+    """The last session that ended, until another one begins: if the peer goes on sending messages, it had not ended."""
     gaps: int = 0
-    """How many there were at that `down`: behind a later one the word may be lost."""
+    """The number of gaps at that `down`: in a later one the beginning of another session may be lost."""
 
 
 @dataclass(slots=True)
 class ClockStep:
-    """The clock was set."""
+    """A change of the clock."""
 
     line: int
-    """The first line behind that."""
+    """The first line after the change."""
     before: datetime
-    """What time it would be otherwise; by ExaBGP's lines alone, the own time of the one before."""
+    """What the time would be without the change; if only ExaBGP's lines reveal it, the previous line's own time."""
     after: datetime
     """That line's own time."""
 
 
 @dataclass(slots=True)
 class TrackerState:
-    """All that the tracker has to remember over a restart."""
+    """Everything that the tracker remembers over a restart."""
 
     last_ts: datetime = EPOCH
     """The stored time of the last line: it never runs backwards."""
     clock: datetime = EPOCH
     """The last line's own time, by ExaBGP's clock."""
     steps: int = 0
-    """How often that clock was set."""
+    """How often that clock was changed."""
     stepped: ClockStep | None = None
-    """The last time it was."""
+    """The last change."""
     told_back: bool = False
-    """Whether our receiver saw it set back, and ExaBGP's lines do not tell so yet."""
+    """Whether our receiver saw it set back and ExaBGP's lines do not show it yet."""
     neighbours: dict[str, PeerState] = field(default_factory=dict)
     gaps: GapState = field(default_factory=GapState)
 
     def clock_went_back(self, line: int, own: datetime) -> None:
-        """Notice a clock that was set back: one ExaBGP's lines are in the order of its time but for that."""
+        """Notice that the clock was set back: one ExaBGP's lines are otherwise in order of time."""
         if not self.told_back:
             self._set_back(ClockStep(line, self.clock, own))
         self.told_back = False
 
     def clock_set(self, line: int, message: ClockSet) -> None:
-        """Take what our receiver saw of the clock into account; what it finds in the pipe may still be older."""
+        """Process a clock change that our receiver saw; lines still in the pipe may be older."""
         step = ClockStep(line, message.ts - timedelta(seconds=message.step), message.ts)
         self.told_back = message.step < 0
         if message.step < 0:

@@ -1,7 +1,7 @@
 """The command `bgpledger`: one module a command; the only place that prints errors and exits.
 
-Only what a command line asks for is imported, and the modules here import what they need inside their functions:
-`bgpledger --help` must not wait for pydantic and pymongo to load, nor a question for twenty other commands.
+Only the module of the requested command is imported, and the modules here import what they need inside their functions:
+`bgpledger --help` must not wait for pydantic and pymongo to load, nor a query for twenty other commands.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 _OBJECTS_OF_A_START = 500_000
-"""More than there are when a command has imported all that it needs; see `collector.cli.run_query.collect_rarely`."""
+"""More than exist when a command has imported all that it needs; see `collector.cli.run_query.collect_rarely`."""
 
 
 class _Command(NamedTuple):
     module: str
     help: str | None = None
-    """In one line; None of several commands with a name in common, which say it themselves."""
+    """One line of help; None for a module with several commands, which have their own."""
     function: str = "command"
     context: dict[str, Any] | None = None
 
@@ -99,16 +99,16 @@ def make_app(names: Iterable[str] = tuple(_COMMANDS)) -> typer.Typer:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; turn every error of a user into a line each for cause and cure, and an exit status.
+    """Run the command line; user errors become a line each for cause and cure, and an exit status.
 
-    A question is answered by the collector that runs, where there is one: see `collector.cli.command_client`.
+    Queries are answered by the running collector, if there is one: see `collector.cli.command_client`.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that is no text must not end an answer
+        if isinstance(stream, io.TextIOWrapper):  # a name that is not valid text must not end an answer
             stream.reconfigure(errors="backslashreplace")
-    # What is imported stays: to look for cycles in it takes a tenth of the time of a question.
+    # What is imported stays: searching it for cycles takes a tenth of the time of a query.
     gc.set_threshold(_OBJECTS_OF_A_START)
-    # And to look through all that is installed for plugins of pydantic, which we have none of, takes another.
+    # Searching all installed packages for pydantic plugins, of which we have none, takes another tenth.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     words = sys.argv[1:] if arguments is None else arguments
     try:
@@ -125,10 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _no_empty_texts(arguments: Sequence[str]) -> None:
-    """Refuse an empty text: a shell's variable that is not set must not mean "now" or "everything".
+    """Refuse an empty text: an unset shell variable must not mean "now" or "everything".
 
     Raises:
-        UsageError: there is one.
+        UsageError: an argument is empty.
     """
     for before, text in zip(("", *arguments), arguments, strict=False):
         option, equals, value = text.partition("=")
@@ -141,7 +141,7 @@ def _no_empty_texts(arguments: Sequence[str]) -> None:
 
 
 def _run(words: Sequence[str]) -> int:
-    """Run a command in this process; its exit status."""
+    """Run a command in this process; returns its exit status."""
     import typer
 
     app = make_app(words[:1]) if words and words[0] in _COMMANDS else make_app()
@@ -158,15 +158,15 @@ def _run(words: Sequence[str]) -> int:
 
 
 def told(error: BgpledgerError) -> str:
-    """What is said of an error."""
+    """The text of an error."""
     cure = f"cure: {error.cure}\n" if error.cure else ""
     return f"error: {error.cause}\n{cure}"
 
 
 def _misused(error: typer.TyperException) -> NoReturn:
-    """What typer says of a command line that it cannot read, in our form."""
+    """Typer's message about an invalid command line, in our form."""
     said = error.format_message()
-    if said.startswith("Usage:"):  # nothing was typed: the help is the answer
+    if said.startswith("Usage:"):  # no arguments: the message is the help
         sys.stderr.write(f"{said}\n")
         sys.exit(error.exit_code)
     cause = (

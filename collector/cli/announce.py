@@ -158,7 +158,7 @@ def _communities(standard: Sequence[str], extended: Sequence[str], *, blackhole:
     each = [one.strip() for text in standard for one in text.split(",")]
     large = [one for one in each if one.count(":") == 2]
     plain = [one for one in each if one not in large]
-    if blackhole:  # RFC 7999 3.2: it should not leave the AS that heeds it
+    if blackhole:  # RFC 7999 3.2: it should not leave the AS that honours it
         plain += [BLACKHOLE, NO_EXPORT]
     return {
         "communities": plain,
@@ -176,7 +176,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _moment(text: str | None) -> str | None:
-    """When something expires: a span is ahead, where those of questions are ago."""
+    """When something expires: a span counts from now on, while those of queries count back."""
     if text is None:
         return None
     from datetime import UTC, datetime
@@ -187,7 +187,7 @@ def _moment(text: str | None) -> str | None:
 
 
 def _checked(settings: Any, model: Any, body: Mapping[str, Any]) -> Any:
-    """What is ordered; what cannot be meant is refused, and written down where somebody takes orders."""
+    """The validated order; an invalid order is refused, and recorded if an acting process runs."""
     from contextlib import suppress
 
     from pydantic import ValidationError

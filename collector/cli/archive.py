@@ -81,7 +81,8 @@ async def _archive(settings: Settings, spool: str | None) -> None:
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, stop)
             beside = [asyncio.create_task(projector.run(), name="tables")]
-            if (first := announcers.get(every[0])) is not None:  # the database is one, however many write to it
+            # there is one database, however many processes write to it
+            if (first := announcers.get(every[0])) is not None:
                 upkeep = Upkeep(store, settings.retention.model_dump(), first.build)
                 beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
             with one_error():
@@ -94,10 +95,10 @@ async def _archive(settings: Settings, spool: str | None) -> None:
 
 
 def _chosen(instances: Sequence[Instance], spool: str | None) -> Sequence[Instance]:
-    """The instance that has a spool of this name; all without one.
+    """The instance whose spool has this name; all without a name.
 
     Raises:
-        UsageError: none has.
+        UsageError: there is none.
     """
     from collector.errors import UsageError
 
@@ -109,9 +110,9 @@ def _chosen(instances: Sequence[Instance], spool: str | None) -> Sequence[Instan
 
 
 def _sessions_of(collector: str, instances: Sequence[Instance], mine: Sequence[Instance]) -> Callable[[ObjectId], bool]:
-    """Tells the sessions whose tables are ours to store, by their keys, from those of other archivers.
+    """Tells by their keys which sessions' tables this process stores, and which other archivers do.
 
-    The first instance's archiver has those as well whose instance is not there any more.
+    The first instance's archiver also stores those of instances that no longer exist.
     """
     from schemas.keys import collector_number, instance_name, key_collector
 
@@ -126,7 +127,7 @@ def _sessions_of(collector: str, instances: Sequence[Instance], mine: Sequence[I
 def _archiver(
     settings: Settings, instance: Instance, store: Store, readers: ExitStack, *, tell: Tell, saw: Saw
 ) -> Archiver:
-    """The archiver of one spool; the reader that it reads is closed with `readers`."""
+    """The archiver of one spool; its reader is closed with `readers`."""
     from collector.archive.archiver import Archiver
     from collector.sources.known import SOURCES
     from collector.spool.spool import Keep, SpoolReader, identity

@@ -1,7 +1,7 @@
-"""Lets the HTTP server of a running collector answer a command: it has imported what makes a command slow to start.
+"""Lets the HTTP server of a running collector answer a command: it has already imported what commands need.
 
-It runs the very same code. Whatever is not plain is left to this process: another store than the collector's, words
-that cannot be read, a server that does not answer at once.
+The server runs the same code. Everything unusual is left to this process: another store than the collector's, arguments
+that cannot be parsed, a server that does not answer at once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def answered(words: Sequence[str]) -> int | None:
         words: the command line.
 
     Returns:
-        The exit status; None: this process has to answer by itself, and nothing has been printed.
+        The exit status; None: this process has to answer itself; nothing has been printed.
 
     Raises:
         CollectorError: the server ended in the middle of its answer.
-        BrokenPipeError: nobody reads it any more.
+        BrokenPipeError: nobody reads the output any more.
     """
     data_dir = _data_dir(words, os.environ)
     if data_dir is None or not (_takes_bytes(sys.stdout) and _takes_bytes(sys.stderr)):
@@ -52,9 +52,9 @@ def answered(words: Sequence[str]) -> int | None:
 
 
 def _data_dir(words: Sequence[str], environ: Mapping[str, str]) -> str | None:
-    """The data directory of the collector that a command asks, as the settings would have it; None of other commands.
+    """The data directory that a command would use according to the settings; None for other commands.
 
-    It only has to be right where the server reads the words alike: that looks at all of them.
+    It need only be right for command lines that the server parses in the same way: the server checks everything.
     """
     if any(name.startswith("BGPLEDGER_") and name != "BGPLEDGER_DATA_DIR" for name in environ):
         return None
@@ -72,7 +72,7 @@ def _data_dir(words: Sequence[str], environ: Mapping[str, str]) -> str | None:
 
 
 def _takes_bytes(stream: Any) -> bool:
-    """Whether what the server writes can be printed as it is."""
+    """Whether the server's output can be printed unchanged."""
     return isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() in ("utf-8", "utf8")
 
 
@@ -94,7 +94,7 @@ def _command(words: Sequence[str], data_dir: str) -> dict[str, Any]:
 
 
 def _accepted(server: local_server.Server, command: Mapping[str, Any]) -> BinaryIO | None:
-    """Send a command; the answer, without its head; None where the server does not take it."""
+    """Send a command; returns the answer, without its head, or None if the server does not accept it."""
     import json
     import socket
 
@@ -118,7 +118,7 @@ def _accepted(server: local_server.Server, command: Mapping[str, Any]) -> Binary
 
 
 def _pieces(sent: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """The pieces of an answer, up to where it ends or breaks off."""
+    """The pieces of an answer, up to its end or an interruption."""
     try:
         yield from local_server.pieces(sent)
     except (ConnectionError, ValueError):

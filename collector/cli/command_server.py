@@ -1,4 +1,4 @@
-"""Parses commands that this user's other processes send to the HTTP server, to answer them as they would themselves."""
+"""Parses commands that other processes of this user send to the HTTP server, and answers them as those would."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class ReadCommand:
 
         Args:
             archive: the collector's.
-            out: its stdout.
-            err: its stderr.
+            out: the command's stdout.
+            err: the command's stderr.
             between: awaited now and then.
         """
         try:
@@ -48,10 +48,10 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
     """Parse a command line; None: the client has to run it itself, which also reports errors in it.
 
     Args:
-        words: what was typed.
-        directory: where.
-        data_dir: the one that is asked about.
-        err: is told what looks odd.
+        words: the command's arguments.
+        directory: the command's working directory.
+        data_dir: the server's own data directory.
+        err: gets notes about what looks odd.
     """
     command = next((word for word in words if word in ASKED_ELSEWHERE), None)
     if command is None:
@@ -70,7 +70,7 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
 
 
 def prepare() -> None:
-    """Import what all commands need, so that the first one does not have to wait for it."""
+    """Import what all commands need, so that the first one does not wait for it."""
     for name in ASKED_ELSEWHERE:
         _commands(name)
 

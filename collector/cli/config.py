@@ -27,7 +27,7 @@ def check(settings: Any, form: FormatOfAnswers = "table") -> None:
     from collector.sources.exabgp.configuration import render
     from schemas.status import ConfigurationSummary
 
-    render(settings, [])  # passwords that cannot be read, peers that cannot come to where we listen
+    render(settings, [])  # passwords that cannot be read, peers that cannot connect to our addresses
     found = _summary(settings)
     if form == "table":
         sys.stdout.writelines(f"{name:<10}{value}\n" for name, value in _in_words(found).items())
@@ -40,7 +40,7 @@ def check(settings: Any, form: FormatOfAnswers = "table") -> None:
 @partial(with_settings, config=True)
 def exabgp(settings: Any) -> None:
     """Print the exabgp.conf generated from the configuration, without MD5 passwords; one for each process."""
-    from collector.daemon import receiver_command, relay_command  # the very commands that `run` gives ExaBGP
+    from collector.daemon import receiver_command, relay_command  # the exact commands that `run` gives ExaBGP
     from collector.instances import Instance
     from collector.sources.exabgp.configuration import render
     from collector.sources.exabgp.files import configuration_file
@@ -73,7 +73,7 @@ def _summary(settings: Settings) -> ConfigurationSummary:
 
 
 def _processes(settings: Settings) -> list[str]:
-    """Which of our addresses went to which process."""
+    """Which process has which of our addresses."""
     from collector.sources.exabgp.configuration import local_addresses
     from collector.sources.exabgp.placement import Placement
 

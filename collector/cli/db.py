@@ -90,7 +90,7 @@ async def _migrate(settings: Settings) -> Sequence[Done]:
     with progress(of="documents read") as shown:
 
         class StepsShown:
-            """Names each step on a line of its own, and what is built; how far it is, below."""
+            """Prints each step on a line of its own, and the indexes that are built, with the progress below."""
 
             def step(self, name: str) -> None:
                 sys.stderr.write(f"{name} ...\n")

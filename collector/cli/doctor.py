@@ -70,4 +70,4 @@ def _say(findings: Iterator[CheckResult]) -> None:
     for found in findings:
         cure = f"; cure: {found.cure}" if found.cure else ""
         sys.stdout.write(f"{found.state:<9}{found.check}: {found.says}{cure}\n")
-        sys.stdout.flush()  # the next check may take its time
+        sys.stdout.flush()  # the next check may be slow

@@ -80,7 +80,7 @@ def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> N
     """Refuse combinations of options that make no sense.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: they make no sense.
     """
     from collector.export.files import PACKED
 
@@ -142,10 +142,10 @@ def _path(output: str) -> Path | None:
 
 
 def _something(written: ExportSummary) -> ExportSummary:
-    """Refuse an export that wrote nothing: no empty file is left.
+    """Refuse an export that wrote nothing, so that no empty file is left.
 
     Raises:
-        ExportError: nothing was.
+        ExportError: nothing was written.
     """
     if not written.records:
         _tell(written)

@@ -52,13 +52,13 @@ def with_filters(
 ) -> Callable[..., Any]:
     """Give a command every filter as an option; it gets them as one `Filter`, `filters`.
 
-    In each of them but the AS path a comma is OR, and a leading ! excludes; so does a leading ! of the AS path.
+    In each of them but the AS path a comma is OR, and a leading ! excludes; in the AS path too, a leading ! excludes.
 
     Args:
-        command: what it wraps; takes `filters`.
-        times: those of time as well.
-        of_routes: only those that a route has which stands: none of times, none of kinds of entries.
-        prefixes: that of the prefix as well, for who does not ask about one.
+        command: the command to wrap; takes `filters`.
+        times: include the filters on time.
+        of_routes: only filters that apply to current routes: none on times or kinds of entries.
+        prefixes: include the filter on prefixes, for commands without a prefix as argument.
     """
     left_out = _OF_ENTRIES if of_routes else () if times else _TIMES
     annotations = {name: Annotated[_Text, option] for name, option in _OPTIONS.items() if name not in left_out}

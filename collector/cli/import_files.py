@@ -59,7 +59,7 @@ def command(
     from collector.tasks import run_interruptible
 
     selection = _selection(start, end, peer or [])
-    logging.getLogger("collector").setLevel(logging.ERROR)  # what peers did years ago is no news
+    logging.getLogger("collector").setLevel(logging.ERROR)  # what peers did years ago is not news
     with ImportFiles(files) as found:
         if dry_run:
             told = _look_through(found, selection)
@@ -124,7 +124,7 @@ def _reach(shown: ProgressLine, before: int, total: int, size: int) -> None:
 
 
 async def _store_tables(settings: Settings, store: Store, name: str, told: Sequence[Imported]) -> None:
-    """Store the tables that are due of sessions in the files, so that nobody has to fold these to their end."""
+    """Store the tables that are due for sessions in the files, so that queries need not fold them completely."""
     from collector.archive.importing import sessions_since
     from collector.cli.progress import progress
     from collector.rib.catching_up import catch_up
@@ -141,7 +141,7 @@ async def _store_tables(settings: Settings, store: Store, name: str, told: Seque
 
 
 def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
-    """Read files as the import would, and store nothing."""
+    """Read files as the import would, without storing anything."""
     from collector.archive.importing import look_through
     from collector.dumps.importer import look_through_dump
     from collector.sources.mrt.source import MRT
@@ -160,7 +160,7 @@ def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
 
 
 def _tell_of_capture(capture: Capture) -> None:
-    """What had to be guessed of a capture's sessions, and what of it was not read."""
+    """Report what had to be guessed about a capture's sessions, and what was not read."""
     for words in capture.guesses:
         sys.stderr.write(f"  {words}\n")
     for link, count in capture.unread_links.items():
@@ -168,7 +168,7 @@ def _tell_of_capture(capture: Capture) -> None:
 
 
 def _tell(one: Imported) -> None:
-    """One line about a file, and one about each thing that is odd in it."""
+    """Report one file on a line, and everything odd in it on a line each."""
     if one.known:
         sys.stderr.write(f"{one.path}: imported before\n")
         return

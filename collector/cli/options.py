@@ -83,10 +83,10 @@ def before_the_command(
 
 
 def prefix_match(more_specific: bool | None, less_specific: bool | None) -> PrefixMatch | None:
-    """What two of the options mean together; None if neither is given.
+    """The match that two options select; None if neither is given.
 
     Raises:
-        UsageError: both are.
+        UsageError: both are given.
     """
     if more_specific and less_specific:
         raise UsageError("--more-specific and --less-specific exclude each other", "give one of them")
@@ -97,11 +97,11 @@ _WHERE = {"data_dir": DataDir, "mongodb_uri": MongodbUri, "mongodb_uri_file": Mo
 
 
 def with_settings(command: Callable[..., Any], *, config: bool = False) -> Callable[..., Any]:
-    """Give a command the options that say where data and store are; it gets the settings that come of them, `settings`.
+    """Give a command the options for data directory and store; it gets the resulting settings as `settings`.
 
     Args:
-        command: what it wraps; takes `settings`.
-        config: --config as well.
+        command: the command to wrap; takes `settings`.
+        config: include --config.
     """
     options = {"ctx": typer.Context, **({"config": Config} if config else {}), **_WHERE}
     return with_options(command, "settings", options, chosen, last=True)
@@ -125,7 +125,7 @@ class Where(NamedTuple):
 
     @property
     def names_a_store(self) -> bool:
-        """Whether that is another store than the collector's."""
+        """Whether it names another store than the collector's."""
         return any((self.mongodb_uri, self.mongodb_uri_file, *self.ctx.obj["mongodb"]))
 
     @property
@@ -135,10 +135,10 @@ class Where(NamedTuple):
 
 
 def query_command(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say where data and store are; it gets them as `where`, and asks nothing itself.
+    """Give a command the options for data directory and store, which it gets as `where`; it does no query itself.
 
     Args:
-        command: what it wraps; takes `where`.
+        command: the command to wrap; takes `where`.
     """
     return with_options(command, "where", {"ctx": typer.Context, **_WHERE}, Where, last=True)
 
@@ -151,14 +151,14 @@ def with_options(
     *,
     last: bool = False,
 ) -> Callable[..., Any]:
-    """Give a command options instead of an argument that is made from them.
+    """Replace an argument of a command by options.
 
     Args:
-        command: what it wraps.
+        command: the command to wrap.
         instead_of: the argument's name.
-        options: their annotations by name; all of them may be left out.
-        make: makes the argument of their values, which it gets by name.
-        last: stand in the help behind the command's own options, and not before them.
+        options: the options' annotations by name; all options are optional.
+        make: makes the argument from the options' values, passed by name.
+        last: list these options after the command's own in the help, and not before.
     """
 
     @wraps(command)

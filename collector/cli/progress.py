@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TextIO
 
 _PATIENCE = 1.0
-"""Seconds before anything is shown: most queries are done by then."""
+"""Seconds before anything is shown; most queries are finished by then."""
 _EVERY = 0.2
 _WIDTH = 30
 
@@ -19,9 +19,9 @@ class ProgressLine:
     """Counts what is done, and shows it from time to time.
 
     Args:
-        stream: where to, or None for nowhere.
-        total: how much there is to do; None while it is not known.
-        of: what is counted, and what becomes of it.
+        stream: the output; None: none.
+        total: how much there is to do; None: unknown.
+        of: what is counted, and what is done with it.
     """
 
     def __init__(self, stream: TextIO | None, total: int | None = None, *, of: str = "UPDATEs read") -> None:
@@ -34,7 +34,7 @@ class ProgressLine:
         self._shown = False
 
     def advance(self, more: int = 1) -> None:
-        """Add to what is done."""
+        """Add to the count."""
         self._done += more
         if self._stream is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + _EVERY
@@ -43,7 +43,7 @@ class ProgressLine:
             self._stream.flush()
 
     def reach(self, done: int, total: int | None) -> None:
-        """Set what is done, and the total if known."""
+        """Set the count, and the total if known."""
         self.total = total
         self.advance(done - self._done)
 
@@ -56,7 +56,7 @@ class ProgressLine:
     def _line(self) -> str:
         if not self.total:
             return f"{self._done:,} {self._of}"
-        # More may have come since they were counted.
+        # More may have arrived since the total was counted.
         share = min(self._done / self.total, 1)
         done = int(share * _WIDTH)
         bar = f"[{'#' * done}{'.' * (_WIDTH - done)}] {share:4.0%} of {self.total:,} {self._of}"

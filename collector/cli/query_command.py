@@ -27,7 +27,7 @@ async def _go_on() -> None:
 
 @dataclass(frozen=True)
 class QueryCommand:
-    """A command that queries the archive, as it was parsed: the query, and how its answers are written."""
+    """A parsed query command: the query, and how its answers are written."""
 
     where: Where
     """The archive to query."""
@@ -43,21 +43,21 @@ class QueryCommand:
     counts: str = "UPDATEs read"
     """What the progress line counts."""
     reads_first: bool = False
-    """Everything is read before the first answer, so that progress does not mix with answers."""
+    """Whether everything is read before the first answer, so that progress does not mix with answers."""
 
     async def answer(
         self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]] = _go_on
     ) -> None:
-        """Write the answers as they come, and the notes.
+        """Write the answers as they arrive, and the notes.
 
         Args:
-            archive: is asked.
+            archive: the archive to query.
             out: gets the answers.
-            err: gets the rest.
-            between: awaited ahead of each answer but the first.
+            err: gets everything else.
+            between: awaited before each answer except the first.
 
         Raises:
-            UsageError: the question cannot be meant.
+            UsageError: the query makes no sense.
         """
         from collector.present.formats import write
 

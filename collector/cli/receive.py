@@ -19,7 +19,7 @@ def command(
 
     In ExaBGP's configuration: process archive { run /path/to/bgpledger receive --data-dir DIR; encoder json; }
     """
-    os.umask(0o077)  # ExaBGP's own lets nobody enter the directories that we make
+    os.umask(0o077)  # the umask from ExaBGP lets nobody enter the directories that we create
     settings = chosen(ctx, data_dir)
 
     from collector.instances import Instance

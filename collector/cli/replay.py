@@ -17,8 +17,8 @@ from collector.present.names import AnswerFormat
 if TYPE_CHECKING:
     from collector.replay.player import LeftOut, Summary
 
-_MOST_FAULTS = 10  # lines about what is left out; a damaged file has many kinds
-_INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+_MOST_FAULTS = 10  # lines about what is left out; a damaged file has many kinds of faults
+_INTERRUPTED = 130  # the exit status that shells report for a command ended by Ctrl-C
 
 
 def command(
@@ -46,7 +46,7 @@ def command(
     form: Annotated[AnswerFormat, typer.Option("--format", help="Output format of a plan.")] = "jsonl",
 ) -> None:
     """Play an MRT update file into any BGP daemon, one session for each peer of the file."""
-    # All that is on the command line is checked before a large file is read.
+    # Everything on the command line is checked before a large file is read.
     factor = _speed(speed)
     target = _target(to, show_plan=show_plan)
     asn = _peer_as(peer_as) if peer_as is not None else None
@@ -95,7 +95,7 @@ def _tell_refused(refusal: ReplayError) -> None:
 
 
 def _tell_left_out(left_out: LeftOut) -> None:
-    """Say what of the file is not played."""
+    """Report what of the file is not played."""
     faults = list(left_out.records.items())
     for what, (count, first) in faults[:_MOST_FAULTS]:
         more = f", and {count - 1} more like it" if count > 1 else ""
@@ -123,7 +123,7 @@ def _target(text: str | None, *, show_plan: bool) -> tuple[str, int]:
 
 
 def _speed(text: str) -> float | None:
-    """The factor of `play`."""
+    """The factor for `play`."""
     if text == "max":
         return None
     number = "1" if text == "real" else text.removeprefix("x") if text.startswith("x") else ""
@@ -137,10 +137,10 @@ def _speed(text: str) -> float | None:
 
 
 def _until_signal(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
-    """Run to the end.
+    """Run `work` to its end.
 
     Raises:
-        KeyboardInterrupt: SIGINT or SIGTERM came before.
+        KeyboardInterrupt: SIGINT or SIGTERM came before the end.
     """
     import asyncio
     import signal

@@ -77,11 +77,11 @@ def _asked(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> Que
 
 
 def _why_none(question: RibBatchesQuestion, hidden: Sequence[str]) -> str:
-    """The note when nothing was printed.
+    """The note for when nothing was printed.
 
     Args:
-        question: what was asked.
-        hidden: the peers whose lost lines may hide a route, which some formats have no words for.
+        question: the query.
+        hidden: the peers whose lost lines may hide a route, which some formats cannot show.
     """
     stands = "stood then" if question.moment else "stands"
     if hidden:

@@ -1,4 +1,4 @@
-"""What the commands that query have in common: finding the store, and writing the answers."""
+"""What query commands share: finding the store, and writing the answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FLUSH_SECONDS = 0.1
 _COLLECT_EVERY = 50_000
-"""Objects more than before."""
+"""The number of new objects after which cycles are collected."""
 
 
 def answer(asked: QueryCommand) -> None:
@@ -39,9 +39,9 @@ def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> N
     """Write existing answers to stdout.
 
     Args:
-        answers: what is written.
-        kind: what all of them are.
-        form: how they are written.
+        answers: the answers.
+        kind: the type of all answers.
+        form: the format.
     """
     from collector.present.formats import write
 
@@ -58,16 +58,17 @@ def say(said: str) -> None:
 
 
 def collect_rarely() -> None:
-    """Look for cycles rarely, and not in what was imported; for who goes on behind the start.
+    """Collect cycles rarely, and never among imported objects; for processes that continue after their start.
 
-    Answers and documents, which come and go by the thousand, have none: to look for some takes a fifth.
+    Answers and documents, which come and go by the thousand, contain no cycles; looking for them takes a fifth of the
+    time.
     """
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
 
 
 async def _flushing(work: Coroutine[Any, Any, None]) -> None:
-    """Flush output soon, also into a pipe; and stop when nobody reads it any more."""
+    """Flush output soon, also into a pipe; stop when nobody reads it any more."""
     from collector.tasks import end
 
     working = asyncio.create_task(work)

@@ -9,7 +9,7 @@ import typer
 from collector.cli.options import Config, DataDir, MongodbUri, MongodbUriFile, chosen
 
 _NICE = 10
-"""Of a collector's own server: archiving goes first."""
+"""For a collector's own server, as archiving has priority."""
 
 
 def command(

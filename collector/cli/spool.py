@@ -78,7 +78,7 @@ def replay(
 
 
 def _between(settings: Settings, start: str | None, end: str | None) -> Mapping[Instance, Sequence[KeptSegment]]:
-    """The kept segments of a time, of each instance that has any."""
+    """The kept segments in a time range, of each instance that has any."""
     from datetime import UTC, datetime
 
     from collector.query.times import parse_span

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from schemas.status import CollectorStatus
 
 _FAR_AHEAD = timedelta(minutes=1)
-"""If stored time stands still for less than this, it soon catches up."""
+"""Shorter standstills of stored time are no problem: it soon catches up."""
 
 
 @with_settings
@@ -31,7 +31,7 @@ def command(settings: Any, form: FormatOfStatus = "table") -> None:
 
 
 def trouble(found: CollectorStatus) -> BgpledgerError | None:
-    """The problem of a collector that needs attention; None if there is none."""
+    """What is wrong with a collector and needs attention; None if nothing is."""
     from schemas.scalars import spoken
 
     if found.state != "running":
@@ -79,11 +79,11 @@ async def _look(settings: Settings, form: StatusFormat) -> CollectorStatus:
     async def facts() -> AsyncIterator[BaseModel]:
         yield found
         if form == "prometheus":
-            with suppress(StoreError):  # the status has it
+            with suppress(StoreError):  # shown in the status
                 async for peer in archive.peers():
                     yield peer
 
-    # Who watches by Prometheus only looks: the store of a collector that does not run stays at rest.
+    # Prometheus only looks: the store of a collector that does not run is not started.
     async with Archive.looked_at(settings, at_rest=form != "prometheus") as archive:
         found = await archive.status()
         await write(facts(), CollectorStatus, form, sys.stdout)

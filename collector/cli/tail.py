@@ -41,7 +41,7 @@ def command(
 
 
 def _stop_when_nobody_reads() -> None:
-    """As `head` leaves us, which only the next entry would tell, and it may be long in coming."""
+    """End when our reader, such as `head`, has left: the next entry would reveal that, but may be long in coming."""
     import select
     import sys
 

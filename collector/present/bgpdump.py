@@ -1,10 +1,10 @@
 """`bgpdump`: the line format of RIPE NCC's `bgpdump -m`, for scripts that read it.
 
-Of entries: `BGP4MP|seconds|A|peer|AS|prefix|path|origin|next hop|LOCAL_PREF|MED|communities|AG or NAG|aggregator|`,
-`...|W|peer|AS|prefix`, `...|STATE|peer|AS|old|new` with the numbers of RFC 6396 4.4.1. Of routes, as of a dumped table:
-`TABLE_DUMP2|seconds|B|peer|...`, where the seconds are the moment at which they stand. As there, an absent LOCAL_PREF
-or MED is 0, a path ID stands behind the prefix (`BGP4MP_AP`, `TABLE_DUMP2_AP`), only standard communities are shown; of
-gaps, of what they hide, and of routes that are no prefixes, nothing is.
+Entries: `BGP4MP|seconds|A|peer|AS|prefix|path|origin|next hop|LOCAL_PREF|MED|communities|AG or NAG|aggregator|`,
+`...|W|peer|AS|prefix`, `...|STATE|peer|AS|old|new` with the numbers of RFC 6396 4.4.1. Routes, as from a table dump:
+`TABLE_DUMP2|seconds|B|peer|...`, where the seconds are the time of the table. As in bgpdump, an absent LOCAL_PREF or
+MED is 0, a path ID follows the prefix (`BGP4MP_AP`, `TABLE_DUMP2_AP`), and only standard communities are shown. Gaps,
+routes that they hide, and routes that are not prefixes are left out.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NAMED = {"65535:65281": "no-export", "65535:65282": "no-advertise", "65535:6528
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
-    """Write entries of `history`, `search` or `tail`; how many lines."""
+    """Write entries of `history`, `search` or `tail`; returns the number of lines."""
     return await write_entries(answers, _line, stream)
 
 
 async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: TextIO) -> int:
-    """Write routes of `rib` or `lookup`, which stand at a moment, of what is stored; how many lines."""
+    """Write the routes of `rib` or `lookup` at a time, from their stored form; returns the number of lines."""
     return await write_batches(batches, partial(_routes, at=at), stream)
 
 
@@ -64,7 +64,7 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[object, ...]]:
         return "STATE", (_OPEN_CONFIRM, _ESTABLISHED) if up else (_ESTABLISHED, _IDLE)
     prefix = (entry.prefix,) if entry.path_id is None else (entry.prefix, entry.path_id)
     if entry.event not in ("announce", "table"):
-        # A session's end takes a route away without a word; bgpdump has no other for it.
+        # The end of a session removes a route without a message; bgpdump has no other line for it.
         return "W", prefix
     return "B" if entry.event == "table" else "A", (*prefix, *_attributes(vars(entry)))
 

@@ -1,8 +1,8 @@
 """`bgpreader`: the line format of CAIDA's `bgpreader` (libBGPStream 2).
 
-Of entries: `U|A, W or S|seconds|project|collector|router|router address|AS|peer|prefix|next hop|path|origin AS|
-communities|old state|new state`; router and its address, which files of RouteViews or RIS do not tell, are empty.
-Of routes, as of a dumped table: `R|R|seconds|...`, where the seconds are the moment at which they stand.
+Entries: `U|A, W or S|seconds|project|collector|router|router address|AS|peer|prefix|next hop|path|origin AS|
+communities|old state|new state`; The router and its address, which files of RouteViews and RIS do not contain, are
+empty. Routes, as from a table dump: `R|R|seconds|...`, where the seconds are the time of the table.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PROJECT = "bgpledger"
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
-    """Write entries of `history`, `search` or `tail`; how many lines."""
+    """Write entries of `history`, `search` or `tail`; returns the number of lines."""
     return await write_entries(answers, _line, stream)
 
 
 async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: TextIO) -> int:
-    """Write routes of `rib` or `lookup`, which stand at a moment, of what is stored; how many lines."""
+    """Write the routes of `rib` or `lookup` at a time, from their stored form; returns the number of lines."""
     return await write_batches(batches, partial(_routes, at=at), stream)
 
 
@@ -60,7 +60,7 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
 
 def _attributes(said: Mapping[str, Any]) -> tuple[str, ...]:
     path = said["as_path"] or ""
-    # The origin is the last AS, or the whole set that stands there.
+    # The origin is the last AS, or the whole AS_SET at the end.
     origin = path.rpartition(" ")[2]
     if origin.endswith(")"):
         origin = path[path.rindex("(") :]

@@ -12,20 +12,20 @@ from schemas.query import OWN_EVENTS, HistoryEntry
 
 
 def joined(*cells: object) -> str:
-    """Cells as a line has them."""
+    """Cells joined to a line."""
     return "|".join(map(str, cells))
 
 
 async def write_entries(answers: AsyncIterator[BaseModel], line: Callable[[HistoryEntry], str], stream: TextIO) -> int:
-    """Write entries of `history`, `search` or `tail` that other programs know: no gaps, nothing that is no prefix.
+    """Write entries of `history`, `search` or `tail` that other programs support: no gaps, only prefixes.
 
     Args:
         answers: the entries.
-        line: the line of one, without its end.
-        stream: where to.
+        line: makes the line of an entry, without its end.
+        stream: the output.
 
     Returns:
-        How many lines.
+        The number of lines.
     """
     count = 0
     async for answer in answers:
@@ -37,15 +37,15 @@ async def write_entries(answers: AsyncIterator[BaseModel], line: Callable[[Histo
 
 
 async def write_batches(batches: AsyncIterator[Batch], lines: Callable[[Batch], Iterable[str]], stream: TextIO) -> int:
-    """Write routes of `rib` or `lookup` as they are stored, without those that a gap hides.
+    """Write routes of `rib` or `lookup` from their stored form, without those that a gap hides.
 
     Args:
         batches: the routes.
-        lines: the lines of a batch, with their ends.
-        stream: where to.
+        lines: makes the lines of a batch, with their ends.
+        stream: the output.
 
     Returns:
-        How many lines.
+        The number of lines.
     """
     count = 0
     async for batch in batches:

@@ -20,7 +20,7 @@ RouteWriter = Callable[["AsyncIterator[Batch]", datetime, TextIO], Awaitable[int
 
 
 WITHOUT_WITHDRAWN_ROUTES: frozenset[Format] = frozenset(("bgpdump", "bgpreader"))
-"""Of a withdrawal these show the prefix alone."""
+"""Formats that show only the prefix of a withdrawal."""
 
 _WRITERS: dict[Format, tuple[str, str]] = {
     "table": ("table", "write"),
@@ -32,7 +32,7 @@ _WRITERS: dict[Format, tuple[str, str]] = {
     "bgpreader": ("bgpreader", "write"),
     "prometheus": ("prometheus", "write"),
 }
-"""A module and a function of it: only that of the format that is wanted is imported."""
+"""The module of each format, and a function in it: only the module of the requested format is imported."""
 
 _ROUTE_WRITERS: dict[Format, tuple[str, str]] = {
     "table": ("table", "write_routes"),
@@ -53,14 +53,14 @@ async def write(
     *,
     at: datetime | None = None,
 ) -> int:
-    """Write answers of one kind to a stream; how many there were.
+    """Write answers of one kind to a stream; returns their number.
 
     Args:
-        answers: what is written: models, but of routes batches, which most formats write as they are stored.
-        kind: what all of them are.
-        form: how.
-        stream: where to.
-        at: the moment at which routes stand; None: now.
+        answers: the answers: models, or, for routes, batches, which most formats write from their stored form.
+        kind: the type of all answers.
+        form: the format.
+        stream: the output.
+        at: the time of the routes; None: now.
     """
     if kind is Route:
         write_routes: RouteWriter = _found(_ROUTE_WRITERS[form])
@@ -69,7 +69,7 @@ async def write(
 
 
 async def write_models(answers: AsyncIterator[Any], kind: type[BaseModel], form: Format, stream: TextIO) -> int:
-    """Write answers of one kind that are all models, routes too; how many there were."""
+    """Write answers of one kind that are all models, including routes; returns their number."""
     writer: Writer = _found(_WRITERS[form])
     return await writer(answers, kind, stream)
 

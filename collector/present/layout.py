@@ -1,8 +1,8 @@
 """Lays out rows in columns as wide as needed; on a narrow terminal cells wrap, or the last columns get own lines.
 
-In a pipe a row is one line. On a terminal no line is wider than it is, and nothing is cut off: long cells of columns
-that may fold go on in the next line. Where even that does not fit, the first columns stay, and what else a row has
-follows it on lines of its own, each value behind its name.
+In a pipe a row is one line. On a terminal no line is wider than the terminal, and nothing is cut off: long cells of
+columns that may fold are wrapped. If even that does not fit, only the first columns are shown side by side, and the
+rest of a row follows on extra lines, each value after its name.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Literal, NamedTuple, TextIO
 
 _GAP = "  "
 _FOLDED_WIDTH = 20
-"""No column is folded to less."""
+"""The minimum width of a folded column."""
 _INDENT = "    "
 _NARROWEST = 20
-"""A terminal that says it is narrower is taken for one of this width."""
+"""The assumed width of a terminal that says it is narrower."""
 
 
 class Elsewhere(StringIO):
-    """What is written for another process, which has a terminal, or none.
+    """The output for another process, with or without a terminal.
 
     Args:
-        columns: those of its terminal; None: there is none.
+        columns: the width of its terminal; None: it has none.
         bold: whether it shows bold text.
     """
 
@@ -40,7 +40,7 @@ class Elsewhere(StringIO):
         return self.columns is not None
 
     def take(self) -> str:
-        """What has been written since this was called before."""
+        """Return what was written since the last call."""
         text = self.getvalue()
         self.seek(0)
         self.truncate()
@@ -48,7 +48,7 @@ class Elsewhere(StringIO):
 
 
 def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream goes to, or what COLUMNS says; None when it goes to none."""
+    """The width of the terminal that a stream writes to, or COLUMNS if set; None if it is not a terminal."""
     if not stream.isatty():
         return None
     columns = stream.columns if isinstance(stream, Elsewhere) else None
@@ -56,7 +56,7 @@ def terminal_width(stream: TextIO) -> int | None:
 
 
 def bold(text: str, stream: TextIO) -> str:
-    """A text in bold on a terminal that can do that, and where NO_COLOR does not forbid it."""
+    """A text in bold, on a terminal that supports it and unless NO_COLOR is set."""
     if isinstance(stream, Elsewhere):
         shown = stream.bold
     else:
@@ -68,7 +68,7 @@ def text_width(text: str) -> int:
     """The columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # 40 ms
+    from rich.cells import cell_len  # importing it takes 40 ms
 
     return cell_len(text)
 
@@ -78,18 +78,18 @@ class Layout(NamedTuple):
 
     of: Literal["columns", "records"]
     widths: Sequence[int]
-    """Of the columns; of records those of the first ones, which stand beside each other."""
+    """The widths of the columns; of records, those of the first columns, which are side by side."""
     width: int | None
-    """Of the terminal."""
+    """The width of the terminal."""
 
     @classmethod
     def fitting(cls, widths: Sequence[int], folds: Sequence[bool], width: int | None) -> Layout:
-        """The layout that a terminal has room for.
+        """The layout that fits the terminal.
 
         Args:
-            widths: those of the columns.
-            folds: which of them may be narrower.
-            width: of the terminal; None is a pipe.
+            widths: the widths of the columns.
+            folds: which columns may be narrower.
+            width: the width of the terminal; None: a pipe.
         """
         if width is None or _together(widths) <= width:
             return cls("columns", widths, width)
@@ -102,7 +102,7 @@ class Layout(NamedTuple):
         return cls("records", widths[:first], width)
 
     def header(self, titles: Sequence[str], rights: Sequence[bool]) -> Iterator[str]:
-        """The titles of the columns that stand beside each other, if there are any."""
+        """The titles of the columns that are side by side, if any."""
         count = len(self.widths)
         return self._beside(titles[:count], rights[:count]) if count else iter(())
 
@@ -129,7 +129,7 @@ def _together(widths: Sequence[int]) -> int:
 
 
 def _widened(least: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
-    """Widths with the room that is left shared out evenly among those that want more."""
+    """Widths with the remaining room shared evenly among the columns that want more."""
     widths = list(least)
     while room and (hungry := [at for at, one in enumerate(wanted) if widths[at] < one]):
         share = max(room // len(hungry), 1)
@@ -146,7 +146,7 @@ def _justified(text: str, width: int, *, right: bool) -> str:
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """A text in lines of at most a width, broken between words where that can be."""
+    """A text in lines of at most a width, broken between words if possible."""
     if text_width(text) <= width:
         return [text]
     lines = [""]
@@ -162,7 +162,7 @@ def _folded(text: str, width: int) -> list[str]:
 
 
 def _pieces(word: str, width: int) -> Iterator[str]:
-    """A word, in parts when it is wider than a line."""
+    """A word, in parts if it is wider than a line."""
     piece = ""
     for letter in word if text_width(word) > width else ():
         if text_width(piece + letter) > width:
@@ -173,7 +173,7 @@ def _pieces(word: str, width: int) -> Iterator[str]:
 
 
 def _filled(named: Sequence[str], width: int, indent: str) -> Iterator[str]:
-    """Named values, as many in a line as it has room for."""
+    """Named values, as many in a line as fit."""
     line = indent
     for one in named:
         beside = f"{line}{_GAP}{one}" if line != indent else f"{line}{one}"

@@ -18,7 +18,7 @@ from collector.rib.routes import moment_text
 from schemas.status import Report
 
 _PIECES = 256
-"""Of texts that are joined at once: some 80 kB."""
+"""The number of texts that are joined at once: some 80 kB."""
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
@@ -31,7 +31,7 @@ async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], strea
 
 
 async def write_json(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
-    """Write a report, indented; of other answers an array, one a line."""
+    """Write a report, indented; other answers as an array, one on each line."""
     if issubclass(kind, Report):
         count = 0
         async for answer in answers:
@@ -52,13 +52,13 @@ def _array(stream: TextIO) -> Iterator[None]:
     stream.write("[")
     try:
         yield
-    except (asyncio.CancelledError, KeyboardInterrupt):  # so ends what has no end of its own
+    except (asyncio.CancelledError, KeyboardInterrupt):  # ends the array of endless answers
         stream.write("\n]\n")
         raise
 
 
 async def write_routes(batches: AsyncIterator[Batch], _at: datetime, stream: TextIO) -> int:
-    """Write routes as `write` does, of what is stored."""
+    """Write routes as `write` does, from their stored form."""
     count = 0
     async for batch in batches:
         stream.writelines(_routes(batch, end="\n"))
@@ -81,15 +81,15 @@ async def write_routes_json(batches: AsyncIterator[Batch], _at: datetime, stream
 
 
 def _routes(batch: Batch, begin: str = "", end: str = "") -> Iterator[str]:
-    """Each route as the JSON that its model would give: what many have in common is rendered once.
+    """Each route as the JSON of its model; values that many routes share are rendered once.
 
     Args:
         batch: the routes.
-        begin: stands before each of them.
-        end: stands behind each.
+        begin: text before each route.
+        end: text after each route.
 
     Yields:
-        Some of them together: pieces are joined while the processor still has them at hand.
+        Some routes joined, while they are still in the processor's cache.
     """
     whose = begin + batch.rib.blank.model_dump_json(include={"peer", "collector"})[:-1]
     facts = {}
@@ -119,5 +119,5 @@ def _text(value: Any) -> str:
 def _json(answer: BaseModel, indent: int | None = None) -> str:
     try:
         return answer.model_dump_json(indent=indent)
-    except PydanticSerializationError:  # the name of a file is any bytes, and JSON is text
+    except PydanticSerializationError:  # the name of a file may be any bytes, but JSON is text
         return json.dumps(answer.model_dump(mode="json"), indent=indent)

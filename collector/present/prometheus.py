@@ -1,4 +1,4 @@
-"""`prometheus`: a status and its peers in Prometheus' text format, for a scrape, or for the textfile collector."""
+"""`prometheus`: a status and its peers in Prometheus' text format, for a scrape or the textfile collector."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Metric(NamedTuple):
     kind: str
     help: str
     value: Callable[[Any], float | None]
-    """None: there is none to tell."""
+    """None: there is no value."""
 
 
 def _seconds(moment: datetime | None) -> float | None:
@@ -108,12 +108,12 @@ PEER_METRICS = {
 """Metrics of each configured peer, with its address and AS number as labels; a removed peer causes no alert."""
 
 PEER_PREFIXES = "bgpledger_peer_prefixes"
-"""Of each of them and of each family."""
+"""Metrics of each peer and each family."""
 STRANGERS = "bgpledger_unconfigured_routers"
 
 
 async def write(answers: AsyncIterator[BaseModel], _kind: type[BaseModel], stream: TextIO) -> int:
-    """Write a status, and the peers that come behind it; each metric with its help and type."""
+    """Write a status, and the peers that follow it; each metric with its help and type."""
     found = [answer async for answer in answers]
     peers = [answer for answer in found if isinstance(answer, PeerStatus)]
     stream.writelines(text(metrics_of(answer)) for answer in found if isinstance(answer, CollectorStatus))

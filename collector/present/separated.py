@@ -1,8 +1,8 @@
 """`csv` and `psv`: a line of column names, then one answer a line, with commas or, as monocle's psv, with `|`.
 
-`csv` is that of RFC 4180: its lines end with CR LF, and what has a comma, a quote or a line's end stands in quotes.
-Every key of the answer is a column; `peer.asn` becomes `peer_asn`, and `before.as_path` of a change `before_as_path`; a
-list is separated by spaces, absent is empty.
+`csv` is that of RFC 4180: lines end with CR LF, and values with a comma, a quote or a line break are quoted. Every key
+of the answer is a column; `peer.asn` becomes `peer_asn`, and `before.as_path` of a change `before_as_path`; lists are
+separated by spaces, absent values are empty.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NESTED: Mapping[str, tuple[str, ...]] = {
     "open": tuple(PeerOpen.model_fields),
 }
 _PLAIN = (str, int, type(None))
-"""What `csv` writes as `_text` would; most cells are such."""
+"""The types that `csv` writes as `_text` would; most cells are of these."""
 
 
 async def _write(
@@ -49,7 +49,7 @@ async def _write(
 async def _write_routes(
     batches: AsyncIterator[Batch], _at: datetime, stream: TextIO, *, delimiter: str, end: str
 ) -> int:
-    """Write routes as `_write` does, of what is stored."""
+    """Write routes as `_write` does, from their stored form."""
     writer = csv.writer(stream, delimiter=delimiter, lineterminator=end)
     writer.writerow(_columns(Route))
     count = 0
@@ -66,7 +66,7 @@ write_routes_psv = partial(_write_routes, delimiter="|", end="\n")
 
 
 def _rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
-    """Each route as the row that its model would give: what many have in common is made once."""
+    """Each route as the row of its model; values that many routes share are converted once."""
     whose = batch.rib.blank
     peer = whose.peer
     own = peer.address, peer.asn, peer.router, peer.rd, peer.rib, whose.collector
@@ -115,6 +115,6 @@ def _nested(value: Mapping[str, Any]) -> str:
         return value["text"] or f"0x{value['hex']}"
     if value.keys() == {"asn", "address"}:  # an aggregator
         return f"{value['asn']} {value['address']}"
-    if value.keys() == {"code", "flags", "hex"}:  # an attribute that ExaBGP does not know
+    if value.keys() == {"code", "flags", "hex"}:  # an attribute unknown to ExaBGP
         return f"{value['code']}:0x{value['flags']:02x}:0x{value['hex']}"
     return json.dumps(value)

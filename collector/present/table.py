@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collector.query.batch import Batch
 
 _PART = 500
-"""Rows whose widths decide those of the columns; a longer table is printed in such parts."""
+"""The number of rows that decide the column widths; longer tables are printed in such parts."""
 _PATIENCE: dict[type[BaseModel], float] = {LiveEntry: 0.1, FoundEntry: 2.0}
-"""Seconds that rows wait for the ones after them; those of answers that are not named here wait for all."""
+"""Seconds that rows wait for further rows; answers of other kinds wait for all."""
 
 
 class _Column(NamedTuple):
@@ -41,13 +41,13 @@ class _Column(NamedTuple):
     cell: Callable[[Any], object]
     right: bool = False
     folds: bool = False
-    """On a terminal a long cell may go on in the next line; other columns are never narrower than what they hold."""
+    """On a terminal long cells of this column may be wrapped; other columns are never narrower than their cells."""
     usual: int = 0
-    """The width for answers that come one by one, when what is to come cannot be known."""
+    """The width for answers that arrive one by one, when the width of later ones is unknown."""
 
 
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
-    """Write answers as one table, a part at a time; a status or a verification as a list of its facts."""
+    """Write answers as one table, a part at a time; a status or a verification as a list of facts."""
     count = 0
     width = terminal_width(stream)
     part: _Part | None = None
@@ -76,9 +76,9 @@ async def write_routes(batches: AsyncIterator[Batch], _at: datetime, stream: Tex
 async def _parts(
     answers: AsyncIterator[BaseModel], patience: float | None
 ) -> AsyncIterator[tuple[list[BaseModel], bool]]:
-    """Answers in parts: so many that their columns can be told, or what has come when the next one takes its time.
+    """Answers in parts: enough to decide column widths, or what has arrived if the next answer is slow.
 
-    With each, whether it was cut short, and more may come.
+    Each part comes with whether it was cut short and more may follow.
     """
     if patience is None:
         async for whole in _whole_parts(answers):
@@ -135,9 +135,9 @@ class _Part(NamedTuple):
         more: bool = False,
         width: int | None = None,
     ) -> _Part:
-        """The next part; its columns go on where those of the part before it allow that."""
+        """The next part; its columns continue those of the part before if possible."""
         cells = {column: [_text(column.cell(row)) for row in rows] for column in columns}
-        # A column that says nothing in any row only takes room.
+        # A column without any value only takes space.
         used = {column for column in columns if any(cells[column]) or column.title in _ALWAYS}
         if more and not before:
             used |= {column for column in columns if column.usual}
@@ -206,7 +206,7 @@ def _text(value: object) -> str:
     if isinstance(value, UnknownAttribute):
         return f"{value.code} flags 0x{value.flags:02x} 0x{value.hex}"
     text = json.dumps(value) if isinstance(value, dict) else str(value)
-    # What a peer says in words (RFC 9003) must neither break a row nor command a terminal.
+    # A peer's own text (RFC 9003) must neither break a row nor control the terminal.
     return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
@@ -217,7 +217,7 @@ def _age(status: PeerStatus) -> str:
 
 
 def _what_changed(change: RouteChange) -> str:
-    """Of a change the values before and after it; of all else the path."""
+    """The values before and after a change; of other answers the path."""
     before, after = change.before, change.after
     if before and after:
         names = change.changed or ()
@@ -231,7 +231,7 @@ def _value(route: Route, name: str) -> str:
 
 
 def _more(said: HistoryEntry | Route) -> str:
-    """The attributes that have no column of their own, each behind its name."""
+    """The attributes that have no column of their own, each after its name."""
     named = (
         ("link-local", said.link_local),
         ("aggregator", said.aggregator),
@@ -260,7 +260,7 @@ _AT = (
     _Column("peer RD", lambda one: one.peer.rd),
     _Column("table", lambda one: one.peer.rib),
 )
-"""Where a peer was asked for, if it does not speak to us itself."""
+"""Where the peer was reported, if it does not speak to us directly."""
 _WHEN_AND_WHO = (
     _Column("time (UTC)", lambda entry: entry.ts, usual=23),
     _Column("peer", lambda entry: entry.peer.address, usual=15),

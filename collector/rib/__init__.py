@@ -1,1 +1,1 @@
-"""A peer's table at a moment: UPDATEs folded, and stored now and then, so that nobody has to fold them all again."""
+"""Peers' tables at a given time: folds UPDATEs, and stores tables now and then so that queries fold few of them."""

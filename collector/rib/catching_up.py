@@ -21,12 +21,12 @@ async def catch_up(
 
     Args:
         store: the archive.
-        sessions: their keys.
-        rhythm: when there are tables.
-        told: is told how many sessions are done, of how many.
+        sessions: the keys of the sessions.
+        rhythm: when tables are stored.
+        told: called with how many sessions are done, and how many there are.
 
     Returns:
-        How many tables were stored.
+        The number of stored tables.
     """
     count = 0
     for number, key in enumerate(sessions):

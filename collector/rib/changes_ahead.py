@@ -11,24 +11,24 @@ from collector.rib.runs import Change
 
 
 class ChangesAhead:
-    """Changes in order, and the next one of them."""
+    """Sorted changes, with a look at the next one."""
 
     def __init__(self, changes: Iterator[Change]) -> None:
         self._changes = changes
         self._next = next(changes, None)
 
     def upto(self, last: bytes) -> Iterator[Change]:
-        """All up to a place, itself included."""
+        """All changes up to a place, inclusive."""
         while self._next and self._next[0] <= last:
             yield self._next
             self._next = next(self._changes, None)
 
     async def all_upto(self, last: bytes) -> list[Change]:
-        """The same, which may be very many, without keeping the event loop waiting."""
+        """As `upto`, for very many changes, without blocking the event loop."""
         return await asyncio.to_thread(list, self.upto(last)) if self._next and self._next[0] <= last else []
 
     async def some(self, most: int) -> list[Change]:
-        """The next ones, in the same way; none when there are none left."""
+        """The next changes, at most `most`; empty at the end."""
         return await asyncio.to_thread(self._some, most) if self._next else []
 
     def _some(self, most: int) -> list[Change]:
@@ -39,5 +39,5 @@ class ChangesAhead:
 
 
 async def look_ahead(fold: Fold | None) -> ChangesAhead:
-    """All that a fold has, if any, in order, however long it takes to sort it."""
+    """All changes of a fold, if any, in order; sorting them does not block the event loop."""
     return await asyncio.to_thread(ChangesAhead, fold.changes() if fold else iter(()))

@@ -15,37 +15,37 @@ class DumpedTable:
     """Collects the routes of one peer.
 
     Args:
-        file: where its pages lie, beside those of others.
+        file: where its pages are stored, with those of other peers.
     """
 
     def __init__(self, file: PageFile) -> None:
         self.held: Items = []
-        """What came last. Whoever appends to it calls `pack` when it has `pages.ROUTES`."""
+        """The routes since the last `pack`. Whoever appends to it calls `pack` when it has `pages.ROUTES`."""
         self.twice = 0
-        """Routes that were there already; the last one counts. Known when all `pages` were given."""
+        """The number of duplicate routes, of which the last one counts. Complete when `pages` has given all pages."""
         self._file = file
         self._runs = Runs(file)
         self._pages: list[tuple[PlacedPage, PackedPage]] = []
-        """In their order, where all came in it; without their bytes."""
+        """The pages, without their bytes, if all routes arrived in order."""
         self._in_order = True
 
     @property
     def routes(self) -> int:
-        """How many were packed, those that came twice counted twice."""
+        """The number of packed routes, with duplicates."""
         return self._runs.routes
 
     def pack(self, *, in_order: bool) -> None:
-        """Put away what is held.
+        """Pack the routes that are held.
 
         Args:
-            in_order: all routes so far came in their order, and none of them twice.
+            in_order: whether all routes so far arrived in order, without duplicates.
         """
         if not self.held:
             return
         self._in_order &= in_order
         routes = pages.ROUTES if in_order else RUN_ROUTES
         if not in_order:
-            # Of a route that came twice the last one stands first, as in runs.
+            # Of duplicate routes the last one comes first, as in runs.
             self.held = self.held[::-1]
             self.held.sort(key=lambda item: order(item[0]))
         made = [page_of(self.held[at : at + routes]) for at in range(0, len(self.held), routes)]
@@ -55,7 +55,7 @@ class DumpedTable:
         self.held = []
 
     def pages(self) -> Iterator[PackedPage]:
-        """All of its routes in their order, each once; all that was held has been packed."""
+        """All of its routes in order, without duplicates; `pack` must have been called."""
         if self._in_order:
             for at, page in self._pages:
                 yield page._replace(packed=self._file.read(at))
@@ -70,7 +70,7 @@ class DumpedTable:
             yield page_of(items)
 
     def changes(self) -> Iterator[Change]:
-        """The same, route by route."""
+        """The same, one route at a time."""
         last = None
         self.twice = 0
         for change in heapq.merge(*self._runs.newest_first(), key=lambda one: one[0]):

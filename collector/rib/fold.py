@@ -29,22 +29,22 @@ from collector.rib.runs import RUN_ROUTES, Change, Runs
 from schemas.stored import GroupDocument, UpdateDocument
 
 MOST_CHANGES = 20_000
-"""That are held as they are, some 8 MB; more are packed, to a tenth."""
+"""How many are kept unpacked, some 8 MB; more are packed to a tenth of the size."""
 _OF_KEY = {"family", "rd", "path_id", "nlri", "host_bits", "objects"}
 
 
 class Fold:
-    """One session's UPDATEs in their order, and what they change.
+    """Folds one session's UPDATEs, added in order.
 
     Args:
-        session: its key; the UPDATEs of others are passed over.
-        only: only these prefixes; None: of all.
-        span: only routes whose order lies in there; None: all.
+        session: the session's key; UPDATEs of other sessions are ignored.
+        only: only these prefixes; None: all.
+        span: only routes in this range; None: all.
     """
 
     def __init__(self, session: Any, *, only: Collection[str] | None = None, span: Range | None = None) -> None:
         self.updates = 0
-        """How many of the session's UPDATEs there were."""
+        """The number of the session's UPDATEs so far."""
         self._changes: dict[RouteKey, RouteEntry] = {}
         self._runs = Runs()
         self._session = session
@@ -52,7 +52,7 @@ class Fold:
         self._span = span
 
     async def add(self, update: UpdateDocument) -> None:
-        """Take the next UPDATE into account: its withdrawals, then its announcements (RFC 4271 4.3)."""
+        """Apply the next UPDATE: its withdrawals, then its announcements (RFC 4271 4.3)."""
         if update.get("session") != self._session:
             return
         self.updates += 1
@@ -75,18 +75,18 @@ class Fold:
             await asyncio.to_thread(self._pack)
 
     def begin_with(self, pages: Sequence[bytes], routes: int) -> None:
-        """Take changes into account that came before all UPDATEs: so many routes in their order, packed."""
+        """Apply changes from before all UPDATEs: packed pages, in order, with this number of routes."""
         self._runs.append(pages, routes)
 
     @property
     def most(self) -> int:
-        """So many changes there are at most: a route of which much was said may count more than once."""
+        """An upper bound on the number of changes: a route with several changes may count more than once."""
         return len(self._changes) + self._runs.routes
 
     def changes(self) -> Iterator[Change]:
-        """Of each route that was heard of, in their order, what stands behind the UPDATEs, or `WITHDRAWN`."""
+        """The last state of each changed route, in order; `WITHDRAWN` for those that were withdrawn."""
         last = None
-        # Of what is equal, merge takes what comes first: the newest.
+        # Of equal items, merge yields the first iterable's first: the newest.
         for change in heapq.merge(self._sorted(), *self._runs.newest_first(), key=_place):
             if change[0] != last and (self._span is None or self._span.first <= change[0] <= self._span.last):
                 yield change

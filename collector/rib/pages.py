@@ -1,7 +1,7 @@
 """Pages: some thousands of routes, packed together.
 
-One document a route would be easier on the eye, and costs the embedded store a hundred times as much to write; arrays
-of plain values take six times the space, and three times as long to read (docs/decisions/0009-tables.md).
+One document for each route would be easier to read, but a hundred times as expensive to write to the embedded store;
+arrays of plain values take six times the space, and three times as long to read (docs/decisions/0009-tables.md).
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ import zstandard
 from collector.rib.routes import WITHDRAWN, Items, RouteEntry, RouteKey, order
 
 ROUTES = 4000
-"""Of one page: what is read, and held, at once."""
+"""The number of routes in a page, which are read, and held in memory, together."""
 
 _LEVEL = 3
 _NO_PATH_ID = -1
 _new = tuple.__new__
-"""A named tuple by its name takes twice as long, and a page has thousands."""
+"""Calling the named tuple's class takes twice as long, and a page has thousands."""
 
 
 class PackedPage(NamedTuple):
-    """A page, and which routes it has."""
+    """A page, and the range of its routes."""
 
     packed: bytes
     routes: int
     first: bytes
     last: bytes
-    """Where its first and its last route stand in the order of all."""
+    """The places of its first and last route in the order of all routes."""
     families: Mapping[str, int]
-    """How many routes of each it has."""
+    """The number of its routes by family."""
 
 
 def page_of(items: Items) -> PackedPage:
-    """Routes, in their order, as a page."""
+    """A page of these routes, which are in order."""
     return PackedPage(pack(items), len(items), order(items[0][0]), order(items[-1][0]), families(items))
 
 
 def families(items: Items) -> Counter[str]:
-    """How many routes there are of each family."""
+    """The number of routes by family."""
     return Counter(key.family for key, _ in items)
 
 
 def pack(items: Items) -> bytes:
-    """Routes, in their order, as the bytes of a page.
+    """The bytes of a page of these routes, which are in order.
 
     BSON, compressed with zstd: `nlri`, one a line; `since`, int64 milliseconds; `kinds`, families with their route
-    distinguishers; `facts`, each once; and for each route where its kind and its facts stand there, as uint32, and
-    its path ID, as int64, -1 for none. All numbers are little-endian.
+    distinguishers; `facts`, without duplicates; and for each route the indexes of its kind and its facts as uint32, and
+    its path ID as int64, -1 for none. All numbers are little-endian.
     """
     kinds: dict[tuple[str, str | None], int] = {}
     facts: dict[bytes, int] = {}
@@ -70,7 +70,7 @@ def pack(items: Items) -> bytes:
 
 
 def unpack(page: bytes, only: Container[str] | None = None) -> Items:
-    """The routes of a page, in their order; with `only`, those whose text (`RouteKey.nlri`) is one of these."""
+    """The routes of a page, in order; with `only`, those whose text (`RouteKey.nlri`) is in it."""
     said = bson.decode(zstandard.ZstdDecompressor().decompress(page))
     families, rds = zip(*said["kinds"], strict=True)
     nlri: list[str] = said["nlri"].split("\n")
@@ -82,7 +82,7 @@ def unpack(page: bytes, only: Container[str] | None = None) -> Items:
         kind, since, path_id, fact = (
             array(one.typecode, map(one.__getitem__, where)) for one in (kind, since, path_id, fact)
         )
-    # Column by column, as a loop over the routes takes twice as long.
+    # Column by column: a loop over the routes takes twice as long.
     path_ids = (None if one == _NO_PATH_ID else one for one in path_id)
     of_keys = map(families.__getitem__, kind), map(rds.__getitem__, kind), path_ids, nlri
     keys = map(_new, repeat(RouteKey), zip(*of_keys, strict=True))

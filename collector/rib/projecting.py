@@ -15,19 +15,19 @@ from schemas.documents import Snapshot
 from schemas.stored import SessionDocument, UpdateDocument
 
 _FRACTION = 4
-"""When what has changed is more than this part of a table, the whole of it is stored."""
+"""If the changes are more than this fraction of a table, the whole table is stored."""
 
 
 class Rhythm(NamedTuple):
     """When tables are stored."""
 
     hours: int
-    """Between whole tables; a divisor of 24."""
+    """Hours between whole tables; a divisor of 24."""
     updates: int
-    """UPDATEs after which there is something in between."""
+    """The number of UPDATEs after which changes are stored in between."""
 
     def marks(self, begin: datetime, end: datetime) -> Iterator[datetime]:
-        """The times behind `begin` and up to `end` at which there is a table that is kept."""
+        """The times after `begin`, up to and including `end`, for which a whole table is stored."""
         day = begin.replace(hour=0, minute=0, second=0, microsecond=0)
         step = timedelta(hours=self.hours)
         mark = day + ((begin - day) // step + 1) * step
@@ -42,10 +42,10 @@ async def project(
     """Store the tables of a session that are due after the existing ones.
 
     Args:
-        store: the archive, which has all that the session's document counts.
-        session: its document.
-        stored: the newest that is there.
-        rhythm: when there are tables.
+        store: the archive, which has all UPDATEs that the session's document counts.
+        session: the session's document.
+        stored: the newest stored table.
+        rhythm: when tables are stored.
     """
     last = session["last_seen"]
     marks = list(rhythm.marks(stored.newest.ts if stored else session["since"], last))
@@ -62,7 +62,7 @@ async def project(
         course.begin = end
         if end in dumps:
             course.go_on_from(dumps[end])
-        # Where nothing was said before a mark that is not the last, the table before it serves as well.
+        # If nothing was said before a mark that is not the last one, the table before it serves as well.
         elif end in marks and (course.pending or end == marks[-1]):
             yield await course.store_at(end, whole=True)
     if session["updates"] - course.count >= rhythm.updates and last not in dumps:
@@ -70,41 +70,41 @@ async def project(
 
 
 class _Course:
-    """One session's UPDATEs as they are gone through, and what is stored of them."""
+    """The state of going through one session's UPDATEs, and what has been stored."""
 
     def __init__(self, store: Store, session: SessionDocument, stored: StoredTable | None, fold: Fold) -> None:
         self.stored = stored
         self.begin: datetime = stored.newest.ts if stored else session["since"]
-        """Where what is to be gone through begins."""
+        """Where the remaining UPDATEs begin."""
         self.count = stored.newest.updates if stored else 0
-        """UPDATEs that what is stored has."""
+        """The number of UPDATEs in what is stored."""
         self.pending = 0
-        """UPDATEs behind it."""
+        """The number of UPDATEs since."""
         self.heard: datetime = self.begin
-        """The time of the last of them."""
+        """The time of the last of these."""
         self._store, self._session, self._fold = store, session, fold
 
     def updates(self, end: datetime) -> AsyncIterator[UpdateDocument]:
-        """What was said up to a time."""
+        """The remaining UPDATEs up to a time."""
         most = self._session["updates"] - self.count - self.pending
         return updates_of_session(self._store, self._session, (self.begin, end), most=most)
 
     async def add(self, update: UpdateDocument) -> None:
-        """Take the next one into account."""
+        """Apply the next UPDATE."""
         before = self._fold.updates
         await self._fold.add(update)
         self.pending += self._fold.updates - before
         self.heard = update["ts"]
 
     def go_on_from(self, dump: Snapshot) -> None:
-        """Go on from the table of a RIB dump, whatever was said before it."""
+        """Continue from the table of a RIB dump, ignoring all UPDATEs before it."""
         self.stored, self._fold = StoredTable(dump), Fold(self._session["_id"])
         self.count, self.pending, self.heard = dump.updates, 0, dump.ts
 
     async def store_at(self, ts: datetime, *, whole: bool = False) -> StoredTable:
-        """Store how things stand before a time: the whole table, or what has changed where that is little."""
+        """Store the table as it was before a time: the whole table, or only the changes if they are few."""
         most, last = self._session["updates"], self._session["last_seen"]
-        # At the end it has all that the session counts, even where older UPDATEs are not kept.
+        # At the end the table has all UPDATEs that the session counts, even if older ones have been removed.
         updates = most if ts == last else min(self.count + self.pending, most)
         base = self.stored.whole if self.stored else None
         if whole or base is None or self._fold.most * _FRACTION > base.routes:

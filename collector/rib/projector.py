@@ -1,8 +1,8 @@
 """Stores the tables of all sessions of a collector while they are archived.
 
-Each session that is up has its table stored at fixed hours, as RIS and RouteViews do; and in between what has changed
-since, as soon as so much was said that folding it takes half a second. Tables are derived: they may lag behind, or be
-dropped and rebuilt.
+The table of each session that is up is stored at fixed hours, as RIS and RouteViews do. In between, the changes are
+stored as soon as folding them would take half a second. Tables are derived: they may lag behind, or be dropped and
+rebuilt.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 QUIET_SECONDS = 1.0
-"""So long after the last full batch the archiver has time for us."""
+"""How long after the last full batch the archiver counts as quiet."""
 LONGEST_WAIT = 600.0
-"""So long we wait for that."""
+"""The maximum time to wait for that."""
 SWEEP_SECONDS = 3600.0
 
 
@@ -37,11 +37,11 @@ class Projector:
 
     Args:
         store: the archive.
-        collector: its name.
-        is_ours: whether a session, by its key, is ours to follow: other processes follow the others.
+        collector: the collector's name.
+        is_ours: whether this process follows the session with a key; other processes follow the others.
         rhythm: when tables are stored.
-        days: how long whole tables are kept; 0 is for ever.
-        changes_days: how long what changed in between is kept; 0 is as long.
+        days: how long whole tables are kept; 0: for ever.
+        changes_days: how long the changes in between are kept; 0: as long.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Projector:
         self._busy_since = self._last_full = self._swept = float("-inf")
 
     def saw(self, sessions: Sequence[SessionDocument], *, full: bool) -> None:
-        """Take note of sessions as the archiver has stored them, and of whether its batch was a full one."""
+        """Take note of sessions as the archiver has stored them, and of whether its batch was full."""
         self._seen.update((session["_id"], session) for session in sessions)
         if full:
             now = time.monotonic()
@@ -76,7 +76,7 @@ class Projector:
             self._last_full = now
 
     async def run(self) -> None:
-        """Store tables when they are due, until cancelled; waits for a store that is unavailable."""
+        """Store tables when they are due, until cancelled; waits if the store is unavailable."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -85,7 +85,7 @@ class Projector:
                 log.info("no table could be stored: %s", error.cause)
                 self._newest.clear()
             except Exception:
-                # Nobody awaits this task, and tables can be rebuilt: it continues, and the log has the error.
+                # Nobody awaits this task, and tables can be rebuilt: it continues, and the error is logged.
                 log.exception("no table could be stored")
                 self._newest.clear()
 
@@ -111,12 +111,12 @@ class Projector:
         return collector == self._collector and self._is_ours(session)
 
     def _may_work(self) -> bool:
-        """Whether the archiver is quiet, or has not been for too long."""
+        """Whether the archiver is quiet, or has been busy for too long to wait."""
         now = time.monotonic()
         return now - self._last_full > QUIET_SECONDS or now - self._busy_since > LONGEST_WAIT
 
     async def _follow(self, session: SessionDocument) -> None:
-        """Store what is due of a session."""
+        """Store the tables of a session that are due."""
         key = session["_id"]
         if key not in self._newest:
             await self._tidy(key)
@@ -125,7 +125,7 @@ class Projector:
             self._newest[key] = stored
 
     async def _sound(self, session: ObjectId) -> StoredTable | None:
-        """The newest table, after those are removed of which another table has overwritten a part."""
+        """The newest sound table, after removing those of which another table has overwritten a part."""
         while stored := await snapshots.newest(self._store, session):
             broken = [one for one in stored if one and not await snapshots.has_all_parts(self._store, one)]
             if not broken:
@@ -135,7 +135,7 @@ class Projector:
         return None
 
     async def _tidy(self, session: ObjectId) -> None:
-        """Remove what one of us that was killed, or of an older version, has left."""
+        """Remove leftovers of a process that was killed, or of an older version."""
         left = [
             snapshot
             async for snapshot in snapshots.every(self._store, {"session": session})
@@ -144,7 +144,7 @@ class Projector:
         await snapshots.remove(self._store, left)
 
     async def _renew(self) -> None:
-        """Rebuild the tables of one session that has ended and has some of an older version."""
+        """Rebuild the tables of one ended session that has some of an older version."""
         if self._outdated is None:
             old = snapshots.every(self._store, {"collector": self._collector})
             made = [one async for one in old if not snapshots.is_good(one) and one.dump is None]
@@ -158,7 +158,7 @@ class Projector:
                 pass
 
     async def _sweep(self) -> None:
-        """Remove tables that are too old, but for what is needed of them still."""
+        """Remove tables that are past their retention, unless newer tables need them."""
         needed = {snapshot.key for stored in self._newest.values() if stored for snapshot in stored if snapshot}
         for days, kind in ((self._changes_kept, {"base": {"$exists": True}}), (self._kept, {})):
             if not days:

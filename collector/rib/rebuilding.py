@@ -12,21 +12,21 @@ from schemas.documents import Snapshot
 from schemas.stored import SessionDocument
 
 _REMOVED_MEANWHILE = timedelta(hours=1)
-"""UPDATEs that are there still may be removed while tables are made of them."""
+"""UPDATEs that still exist may be removed while tables are built from them."""
 
 
 async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
     """Drop the stored tables of all collectors, and rebuild them from the archive.
 
-    Those stay that the archive cannot make: of RIB dumps, and those of which UPDATEs have been removed ([retention]).
+    Tables that cannot be rebuilt are kept: those of RIB dumps, and those whose UPDATEs have been removed ([retention]).
 
     Args:
-        store: the archive; collectors may be at work meanwhile.
-        rhythm: when there are tables.
-        told: is told how many sessions are done, of how many.
+        store: the archive; collectors may run meanwhile.
+        rhythm: when tables are stored.
+        told: called with how many sessions are done, and how many there are.
 
     Returns:
-        How many tables there are.
+        The number of tables.
     """
     sessions = [one async for one in store.find("sessions", {}, sort=(("_id", 1),))]
     known = {session["_id"] for session in sessions}
@@ -45,10 +45,10 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
 
 
 async def _remove_what_can_be_made(store: Store, session: SessionDocument) -> tuple[int, datetime | None]:
-    """Remove a session's tables, but for those that its UPDATEs do not make, or not any more, and the first behind.
+    """Remove the tables of a session that can be rebuilt, except the first one after those that are kept.
 
     Returns:
-        How many are kept, and from when on they are to be rebuilt; None: from the beginning of the session.
+        How many are kept, and the time from which to rebuild; None: from the beginning of the session.
     """
     found = [one async for one in snapshots.every(store, {"session": session["_id"]})]
     seconds = (await store.lifetimes()).get("updates_days")

@@ -1,4 +1,4 @@
-"""Routes as tables have them: their keys, their order, and what was announced."""
+"""Routes in tables: their keys, their order, and what was announced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 Nlri = Any
-"""A prefix, or what ExaBGP prints of a route that is none."""
+"""A prefix, or what ExaBGP prints for a route of another kind."""
 
 
 class RouteKey(NamedTuple):
@@ -28,7 +28,7 @@ class RouteKey(NamedTuple):
     rd: str | None
     path_id: int | None
     nlri: str
-    """A prefix; of a route that is none (FlowSpec, EVPN, ...) its key as JSON (`schemas.identity`)."""
+    """A prefix; of a route of another kind (FlowSpec, EVPN, ...) its key as JSON (`schemas.identity`)."""
 
     @property
     def is_prefix(self) -> bool:
@@ -37,16 +37,16 @@ class RouteKey(NamedTuple):
 
 
 def key_of(group: GroupDocument, nlri: Nlri) -> RouteKey:
-    """What tells a route of a group from all others of its peer."""
+    """The key of a route in a group, which distinguishes it from all others of its peer."""
     family = group["family"]
     name = nlri if "nlri" in group else identity(family, nlri)
     return RouteKey(family, group.get("rd"), group.get("path_id"), name)
 
 
 def groups(update: UpdateDocument, event: Literal["announce", "withdraw"]) -> Sequence[GroupDocument]:
-    """What an UPDATE's document announces or withdraws.
+    """The groups of routes that an UPDATE's document announces or withdraws.
 
-    Of routes with a next hop of 32 bytes bgpledger 0.1 stored most twice, once for each half; here they stand once.
+    bgpledger 0.1 stored most routes with a next hop of 32 bytes twice, once for each half; these are returned once.
     """
     said = update.get(event, ())
     halves = [group for group in said if ":" in group.get("next_hop", "")]
@@ -89,35 +89,35 @@ class RouteEntry(NamedTuple):
     """A route as it was announced."""
 
     since: int
-    """Unix milliseconds: as a date it would cost more than the rest, and most are never shown."""
+    """Unix milliseconds: dates would be the most expensive part, and most are never shown."""
     facts: bytes
-    """Attributes, next hop and labels as BSON: one object for all routes of a group, a fifth of its size as a dict.
+    """Attributes, next hop and labels as BSON: one object for all routes of a group, a fifth of the size of a dict.
 
-    Of a route that is no prefix also what ExaBGP prints of it, as `object`.
+    For a route that is not a prefix, also what ExaBGP prints for it, as `object`.
     """
 
 
 NO_FACTS = bson.encode({})
-"""Of a route of which nothing is known."""
+"""Facts of a route of which nothing is known."""
 
 WITHDRAWN = RouteEntry(-1, b"")
-"""Stands for a route that was withdrawn."""
+"""In place of the entry of a withdrawn route."""
 
 
 class Range(NamedTuple):
-    """From the first route to the last, in the order of `order`."""
+    """From the first route to the last, inclusive, in the order of `order`."""
 
     first: bytes
     last: bytes
 
     def has(self, key: RouteKey) -> bool:
-        """Whether a route lies in it."""
+        """Whether a route is in the range."""
         return self.first <= order(key) <= self.last
 
 
 Item = tuple[RouteKey, RouteEntry]
 Items = list[Item]
-"""Routes in their order."""
+"""Routes in order."""
 
 
 def milliseconds(moment: datetime) -> int:
@@ -131,7 +131,7 @@ def moment(ms: int) -> datetime:
 
 
 def moment_text(ms: int) -> str:
-    """Unix milliseconds as answers have a time in JSON, RFC 3339; a table has few seconds."""
+    """Unix milliseconds as a time in JSON answers (RFC 3339), cached because a table has few distinct seconds."""
     return f"{_second_text(ms // 1000)}.{ms % 1000:03}Z"
 
 
@@ -141,13 +141,13 @@ def _second_text(seconds: int) -> str:
 
 
 BEHIND_PREFIXES = b"\x06"
-"""Where the order of routes that are no prefixes begins."""
+"""Where routes that are not prefixes begin in the order."""
 LAST = b"\xff"
-"""Behind all routes."""
+"""After all routes."""
 
 
 def order(key: RouteKey) -> bytes:
-    """Where a route stands among others: IPv4 first, by address, then length, then what else tells it apart."""
+    """The sort key of a route: IPv4 first, then by address and length, then by the rest of its key."""
     family, rd, path_id, nlri = key
     rest = f"{family} {rd or ''}".encode() + (path_id or 0).to_bytes(4)
     if not key.is_prefix:
@@ -156,7 +156,7 @@ def order(key: RouteKey) -> bytes:
 
 
 def place(prefix: str) -> bytes:
-    """With what the order of all routes to a prefix begins."""
+    """The common start of the sort keys of all routes to a prefix."""
     address, _, length = prefix.partition("/")
     if ":" in address:
         return b"\x05" + socket.inet_pton(socket.AF_INET6, address) + bytes((int(length),))
@@ -164,7 +164,7 @@ def place(prefix: str) -> bytes:
 
 
 def within(prefix: str) -> Range:
-    """All prefixes within one, including itself."""
+    """The range of all prefixes within one, including itself."""
     address, _, length = prefix.partition("/")
     version, kind = (b"\x05", socket.AF_INET6) if ":" in address else (b"\x04", socket.AF_INET)
     first = socket.inet_pton(kind, address)

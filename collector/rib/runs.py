@@ -1,6 +1,7 @@
 """Sorted runs of routes, in memory or in a temporary file.
 
-In that small pieces that stay, among large ones that go, would hold it at its largest.
+Packed pages in one place, because small objects that stay among large ones that are freed would keep the process at its
+largest size.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from collector.rib.pages import unpack
 from collector.rib.routes import RouteEntry, RouteKey, order
 
 Change = tuple[bytes, RouteKey, RouteEntry]
-"""Where a route stands, which it is, and what was said last of it."""
+"""The sort key of a route, its key, and its last state."""
 
 RUN_ROUTES = 500
-"""Of a page of a run: of each run that is merged so many are held at once."""
+"""The size of a run's page: when runs are merged, this many routes of each are in memory."""
 
 
 class PlacedPage(NamedTuple):
-    """Where a page lies in its file."""
+    """The position of a page in its file."""
 
     offset: int
     size: int
 
 
 class PageFile:
-    """Packed pages, one behind the other, in a file without a name, which goes when this does.
+    """Packed pages, one after the other, in an anonymous file, which is deleted with this object.
 
     Args:
         file: its descriptor.
@@ -42,7 +43,7 @@ class PageFile:
 
     @classmethod
     def in_memory(cls) -> Self:
-        """A file in memory of the kernel's."""
+        """A file in the kernel's memory."""
         return cls(os.memfd_create("pages"))
 
     @classmethod
@@ -52,13 +53,13 @@ class PageFile:
             return cls(os.dup(file.fileno()))
 
     def append(self, page: bytes) -> PlacedPage:
-        """Take a page."""
+        """Append a page."""
         placed = PlacedPage(self._end, len(page))
         self._end += os.pwrite(self._file, page, self._end)
         return placed
 
     def read(self, page: PlacedPage) -> bytes:
-        """The page that lies there."""
+        """Read a page."""
         return os.pread(self._file, page.size, page.offset)
 
 
@@ -66,7 +67,7 @@ class Runs:
     """Runs of routes, each newer than those before it.
 
     Args:
-        file: where their pages lie; without, in memory.
+        file: where their pages are stored; None: in memory.
     """
 
     def __init__(self, file: PageFile | None = None) -> None:
@@ -75,7 +76,7 @@ class Runs:
         self._file = file
 
     def append(self, pages: Sequence[bytes], routes: int) -> Sequence[PlacedPage]:
-        """Take a run that is newer than all before it; where its pages lie then."""
+        """Append a run that is newer than all before it; returns the positions of its pages."""
         self.routes += routes
         if self._file is None:
             self._file = PageFile.in_memory()
@@ -84,7 +85,7 @@ class Runs:
         return run
 
     def newest_first(self) -> list[Iterator[Change]]:
-        """Each run's routes."""
+        """The routes of each run, the newest run first."""
         return [self._read(run) for run in reversed(self._runs)]
 
     def _read(self, run: list[PlacedPage]) -> Iterator[Change]:

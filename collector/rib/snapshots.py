@@ -1,8 +1,8 @@
 """Finds and removes stored tables.
 
-A snapshot's parts are written before it is complete, and it is incomplete before they are removed: whoever is killed in
-between leaves something that nobody takes for a table. A table is a whole snapshot, or such a one and a later one that
-has only what changed since.
+A snapshot is marked complete after its parts are written, and incomplete before they are removed: a process that is
+killed in between leaves nothing that could be taken for a table. A table is a whole snapshot, or a whole snapshot and a
+later one with the changes since.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from schemas.documents import TABLE_VERSION, Snapshot
 from schemas.stored import SessionDocument
 
 _FIRST_LOOK = 4
-"""Snapshots: there are thousands of a session that lasts, and one of the newest nearly always serves."""
+"""Snapshots read at first: a long session has thousands, and one of the newest nearly always serves."""
 
 
 class StoredTable(NamedTuple):
-    """A session's table as it is stored: a whole one, and what had changed some time later."""
+    """A session's stored table: a whole snapshot, and possibly a later one with the changes since."""
 
     whole: Snapshot
     changes: Snapshot | None = None
 
     @property
     def newest(self) -> Snapshot:
-        """What tells of which moment it is, and how many UPDATEs it has."""
+        """The snapshot that has the table's time and number of UPDATEs."""
         return self.changes or self.whole
 
 
 async def newest(store: Store, session: ObjectId, at: datetime | None = None) -> StoredTable | None:
-    """The newest complete table of a session, of those up to a time; None when there is none."""
+    """The newest complete table of a session, at or before a time; None if there is none."""
     query = {"session": session, **({"ts": {"$lte": at}} if at else {})}
     for limit in (_FIRST_LOOK, 0):
         async for document in store.find("snapshots", query, sort=NEWEST_FIRST, limit=limit):
@@ -51,8 +51,8 @@ async def newest(store: Store, session: ObjectId, at: datetime | None = None) ->
 
 
 async def newest_dump(store: Store, session: SessionDocument, at: datetime | None = None) -> Snapshot | None:
-    """The newest table that a RIB dump gave of a session, of those up to a time; None where there is none."""
-    if "exabgp_pid" in session:  # nobody dumps what ExaBGP hears
+    """The newest table of a session from a RIB dump, at or before a time; None if there is none."""
+    if "exabgp_pid" in session:  # there are no dumps of what ExaBGP receives
         return None
     query = {"session": session["_id"], "dump": {"$exists": True}, **({"ts": {"$lte": at}} if at else {})}
     async for document in store.find("snapshots", query, sort=NEWEST_FIRST):
@@ -62,7 +62,7 @@ async def newest_dump(store: Store, session: SessionDocument, at: datetime | Non
 
 
 async def dumps_from(store: Store, session: SessionDocument, begin: datetime) -> AsyncIterator[Snapshot]:
-    """The tables that RIB dumps gave of a session from a time on."""
+    """The tables of a session from RIB dumps, from a time on."""
     if "exabgp_pid" not in session:
         async for one in every(store, {"session": session["_id"], "ts": {"$gte": begin}, "dump": {"$exists": True}}):
             if one.complete:
@@ -80,25 +80,25 @@ async def _with_base(store: Store, snapshot: Snapshot) -> StoredTable | None:
 
 
 def is_good(snapshot: Snapshot) -> bool:
-    """Whether it can be read: all of it is there, and routes that are no prefixes stand by their keys."""
+    """Whether it can be read: it is complete, and the keys of routes that are not prefixes have the current form."""
     has_others = bool(snapshot.parts) and snapshot.parts[-1].last >= BEHIND_PREFIXES
     return snapshot.complete and (snapshot.v == TABLE_VERSION or not has_others)
 
 
 async def has_all_parts(store: Store, snapshot: Snapshot) -> bool:
-    """Whether its parts are there, and its own."""
+    """Whether its parts exist, and belong to it."""
     there = {one["_id"] async for one in store.find("snapshot_parts", {"snapshot": snapshot.key}, fields=("_id",))}
     return there.issuperset(part.key for part in snapshot.parts)
 
 
 async def every(store: Store, query: Mapping[str, Any]) -> AsyncIterator[Snapshot]:
-    """All snapshots that a query finds, those that are not complete as well."""
+    """All snapshots that match a query, including incomplete ones."""
     async for document in store.find("snapshots", query):
         yield Snapshot.model_validate(document)
 
 
 async def bases(store: Store, since: datetime) -> set[ObjectId]:
-    """The whole snapshots that are needed for what has changed at a time or later."""
+    """The whole snapshots that changes stored at or after a time depend on."""
     found = store.find("snapshots", {"ts": {"$gte": since}}, fields=("base",))
     return {document["base"] async for document in found if "base" in document}
 

@@ -31,19 +31,19 @@ from schemas.documents import Snapshot, SnapshotPart
 from schemas.scalars import spoken
 
 Beside = tuple[RouteKey, RouteEntry, RouteEntry]
-"""A route, how it stood, and how it stands; `WITHDRAWN` when it does not."""
+"""A route, its earlier state, and its later state; `WITHDRAWN` where there is none."""
 
 _READ_AHEAD = 3
-"""Parts that are read at once."""
+"""Parts that are read concurrently."""
 _LOOKS = 16
-"""At the order of so many routes one looks to find the place of another among some thousands."""
+"""About how many sort keys are computed to find a place among some thousands of routes."""
 
 
 async def routes_to(store: Store, snapshot: Snapshot, prefixes: Collection[str]) -> Items:
-    """What a whole table has of some prefixes, in order; only parts are read in which they may be.
+    """The routes of a whole table to some prefixes, in order; only parts that may contain them are read.
 
     Raises:
-        StoreError: it was removed meanwhile.
+        StoreError: the table was removed meanwhile.
     """
     places = [place(prefix) for prefix in prefixes]
     found: Items = []
@@ -54,7 +54,7 @@ async def routes_to(store: Store, snapshot: Snapshot, prefixes: Collection[str])
 
 
 async def begin_fold(store: Store, session: ObjectId, stored: StoredTable | None, span: Range | None = None) -> Fold:
-    """A fold that has what is stored of changes behind a whole table.
+    """A fold that starts with the stored changes since a whole table.
 
     Raises:
         StoreError: they were removed meanwhile.
@@ -74,7 +74,7 @@ def _meet(part: SnapshotPart, span: Range | None) -> bool:
 async def _packed(store: Store, snapshot: Snapshot, part: SnapshotPart) -> bytes:
     async for document in store.find("snapshot_parts", {"_id": part.key}):
         number = snapshot.parts.index(part)
-        if document["snapshot"] != snapshot.key or document.get("part", number) != number:  # 0.1 has no numbers
+        if document["snapshot"] != snapshot.key or document.get("part", number) != number:  # 0.1 did not store these
             raise StoreError(
                 f"the stored table of {snapshot.peer.address} at {spoken(snapshot.ts)} UTC cannot be read:"
                 " another table has overwritten a part of it, which could happen with bgpledger 0.1",
@@ -90,7 +90,7 @@ async def _read(store: Store, snapshot: Snapshot, part: SnapshotPart, only: Cont
 
 
 async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range | None = None) -> AsyncIterator[Items]:
-    """A whole table with changes applied, in order, some thousands of routes at a time.
+    """A whole table with changes applied, in order, in lists of some thousands of routes.
 
     Raises:
         StoreError: the table was removed meanwhile.
@@ -106,7 +106,7 @@ async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range 
 
 
 async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> AsyncGenerator[tuple[bytes, Items], None]:
-    """Where each part ends, and its routes; while they are looked at, the next parts are read."""
+    """The last place of each part, and its routes; the next parts are read meanwhile."""
     coming: deque[tuple[bytes, asyncio.Task[Items]]] = deque()
     parts = iter([part for part in whole.parts if _meet(part, span)])
     try:
@@ -124,9 +124,9 @@ async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> Asyn
 
 
 def _merge(items: Items, changes: Sequence[Change]) -> Items:
-    """Routes with changes applied: of those that are there already, and nearly all are, the order is known."""
+    """Routes with changes applied. Nearly all changed routes exist already, so their place is known."""
     said = {key: held for _, key, held in changes}
-    names = {key.nlri for key in said}  # a text is looked up in half the time of a key
+    names = {key.nlri for key in said}  # looking up a text takes half the time of a key
     merged = [item if item[0].nlri not in names else (item[0], said.pop(*item)) for item in items]
     merged = [item for item in merged if item[1] is not WITHDRAWN]
     new = [(key, held) for key, held in said.items() if held is not WITHDRAWN]
@@ -143,7 +143,7 @@ def _order_of(item: tuple[RouteKey, RouteEntry]) -> bytes:
 
 
 async def count(store: Store, whole: Snapshot | None, fold: Fold) -> Counter[str]:
-    """How many routes `changed` would give, by family. Of a counted table, only what changed is read."""
+    """The number of routes of `changed`, by family. If the table's own count is stored, only changes are read."""
     total = await _counted(store, whole) if whole else Counter[str]()
     async for changes in beside(store, whole, None, fold):
         total.subtract(key.family for key, stood, _ in changes if stood is not WITHDRAWN)
@@ -161,7 +161,7 @@ async def _counted(store: Store, whole: Snapshot) -> Counter[str]:
 
 
 async def beside(store: Store, whole: Snapshot | None, fold: Fold | None, later: Fold) -> AsyncIterator[list[Beside]]:
-    """Each change of a later fold, in their order, and what stood before it: a whole table, if any, with changes.
+    """Each change of a later fold, in order, with the route's state before it.
 
     Raises:
         StoreError: the table was removed meanwhile.

@@ -34,18 +34,18 @@ _AT_ONCE = 8
 async def write(
     store: Store, session: SessionDocument, ts: datetime, base: Snapshot | None, fold: Fold, *, updates: int
 ) -> Snapshot:
-    """Store a session's whole table as it was just before a time; harmless to repeat.
+    """Store a session's whole table as it was just before a time; idempotent.
 
     Args:
         store: the archive.
-        session: its document.
+        session: the session's document.
         ts: the time.
         base: the whole table that the changes are to be applied to.
         fold: all of the session's UPDATEs from `base` up to the time.
-        updates: so many UPDATEs the session had by then.
+        updates: the session's number of UPDATEs by then.
 
     Raises:
-        StoreError: somebody removed it meanwhile.
+        StoreError: the base was removed meanwhile.
     """
     snapshot = await _empty(store, session, ts, updates)
     return await _write(store, snapshot, _packed_pages(_pages(changed(store, base, fold))))
@@ -54,7 +54,7 @@ async def write(
 async def write_changes(
     store: Store, session: SessionDocument, ts: datetime, base: Snapshot, fold: Fold, *, updates: int
 ) -> Snapshot:
-    """The same, of what has changed alone: to store it costs as much as there are changes, not routes."""
+    """As `write`, but store only the changes: the cost depends on their number, not on the size of the table."""
     snapshot = await _empty(store, session, ts, updates, base.key)
     snapshot.standing = await count(store, base, fold)
     return await _write(store, snapshot, _packed_pages(_changes(fold)))
@@ -63,14 +63,14 @@ async def write_changes(
 async def write_dump(
     store: Store, session: SessionDocument, ts: datetime, table: AsyncIterator[PackedPage], *, updates: int, dump: str
 ) -> Snapshot:
-    """Store a session's table as a RIB dump has it; harmless to repeat. What was made of UPDATEs behind it goes.
+    """Store a session's table from a RIB dump; idempotent. Later tables that were built from UPDATEs are removed.
 
     Args:
         store: the archive.
-        session: its document.
+        session: the session's document.
         ts: the dump's time.
-        table: all of its routes, in their order.
-        updates: so many UPDATEs the session had by then.
+        table: all of its routes, in order.
+        updates: the session's number of UPDATEs by then.
         dump: the dump's name.
     """
     later = every(store, {"session": session["_id"], "ts": {"$gte": ts}})
@@ -101,7 +101,7 @@ async def _empty(
 async def _free(
     store: Store, collection: str, key: ObjectId, own: Mapping[str, Any], taken: Collection[ObjectId] = ()
 ) -> ObjectId:
-    """A key, or the next one that is no other document's: forty bits of a hash are the same now and then."""
+    """A key, or the next one that no other document has: hashes of forty bits collide now and then."""
     while True:
         found = store.find(collection, {"_id": key}, fields=tuple(own))
         others = [one async for one in found if any(one.get(name) != value for name, value in own.items())]
@@ -151,7 +151,7 @@ async def _packed_pages(paged: AsyncIterator[Items]) -> AsyncIterator[PackedPage
 
 
 async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
-    """The same routes, as many at a time as a page has."""
+    """The same routes, in lists of the size of a page."""
     rest: Items = []
     async for items in tables:
         rest += items

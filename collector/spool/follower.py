@@ -1,4 +1,4 @@
-"""Reads a spool's lines as they come without acknowledging them, next to its reader."""
+"""Reads a spool's lines as they arrive, beside its reader, and acknowledges none."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Follower:
     """Reads from a position; if its segment is gone, from the oldest existing one.
 
     Args:
-        directory: the spool; it may come later.
-        start: what `position` gave; None: from what is written from now on.
+        directory: the spool; it need not exist yet.
+        start: a value of `position`; None: only what is written from now on.
 
     Raises:
         SpoolError: the directory cannot be read.
@@ -39,11 +39,11 @@ class Follower:
 
     @property
     def position(self) -> FollowedTo:
-        """After the last complete line that was read."""
+        """The position after the last complete line that was read."""
         return FollowedTo(self._segment, self._offset - len(self._rest))
 
     def read(self) -> list[bytes]:
-        """The next complete lines, at most a MiB; empty if there are none.
+        """The next complete lines, at most 1 MiB; empty if there are none.
 
         Raises:
             OSError: the disk refuses.
@@ -53,7 +53,7 @@ class Follower:
             return []
         chunk = os.read(self._descriptor, CHUNK_BYTES)
         if not chunk:
-            # Looked for first, a successor may come while the end of this one is read.
+            # Looked for first: a successor may appear while the end of this segment is read.
             following = next((one.first for one in segments(self._directory) if one.first > self._segment), None)
             chunk = os.read(self._descriptor, CHUNK_BYTES) if following is not None else b""
             if following is not None and not chunk:
@@ -63,7 +63,7 @@ class Follower:
         return lines
 
     def close(self) -> None:
-        """End reading."""
+        """Stop reading."""
         if self._descriptor != CLOSED:
             os.close(self._descriptor)
             self._descriptor = CLOSED
@@ -80,7 +80,7 @@ class Follower:
             self._leave(next((one.first for one in found if one.first > self._segment), found[-1].first))
         try:
             self._descriptor = os.open(path_of(self._directory, self._segment), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # it went just now
+        except FileNotFoundError:  # it was removed just now
             return False
         os.lseek(self._descriptor, self._offset, os.SEEK_SET)
         return True

@@ -1,6 +1,6 @@
-"""Frames binary records in a spool whose records end with a newline: a newline within one becomes two other bytes.
+"""Frames binary records in a spool whose records end with a newline: a newline within a record becomes two other bytes.
 
-Records of text are lines, and stand in the spool as they are.
+Text records are lines and are stored as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _FOR_ESCAPE = _ESCAPE + b"e"
 
 
 def frame(record: bytes) -> bytes:
-    """A binary record as the spool takes it: without a newline except at its end."""
+    """A binary record for the spool: without newlines, except at its end."""
     return record.replace(_ESCAPE, _FOR_ESCAPE).replace(_NEWLINE, _FOR_NEWLINE) + _NEWLINE
 
 
@@ -21,7 +21,7 @@ def unframe(line: bytes) -> bytes:
     """The record in a line of the spool.
 
     Args:
-        line: without its newline. Of one that is torn the record is as far as it came, perhaps with half of such a
-            pair behind it.
+        line: without its newline. A torn line gives the beginning of its record, possibly followed by half of an escape
+            pair.
     """
     return line.replace(_FOR_NEWLINE, _NEWLINE).replace(_FOR_ESCAPE, _ESCAPE)

@@ -1,4 +1,4 @@
-"""The identity of a spool, wherever it is moved to: a random number in a file."""
+"""The identity of a spool, which survives moving it: a random number in a file."""
 
 from __future__ import annotations
 

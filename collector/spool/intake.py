@@ -1,7 +1,7 @@
 """How receivers write to the spool: every byte is taken at once, even if the disk is full.
 
-ExaBGP, and every BGP session with it, stands still while its pipe is not read. So without room, whole lines are
-dropped and counted, loudly; when there is room again, a line in their place says how many they were.
+ExaBGP, and every BGP session with it, stands still while its pipe is not read. So if there is no room, whole lines are
+dropped and counted, loudly; when there is room again, a line in their place says how many there were.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Intake:
 
     Args:
         writer: the spool's write end.
-        room: what it may take of the disk.
-        start: a line to be written ahead of all others.
-        notices: gives lines, mostly none, that belong ahead of the first line that begins in what is written then.
-        describe: makes the line that stands in the place of those that were dropped.
+        room: how much of the disk it may use.
+        start: the line to write before all others.
+        notices: returns lines, usually none, to write before the first line that begins in the next data.
+        describe: makes the line that replaces dropped lines.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Intake:
         self._notices = notices
         self._noticed = b""
         self._ahead = start
-        """Our own lines ahead of ExaBGP's next one, which wait for room."""
+        """Our own lines that are to precede ExaBGP's next line, and wait for room."""
         self._drop: Drop | None = None
         self._within_line = False
         self._next_try = self._next_word = 0.0
@@ -125,11 +125,11 @@ class Intake:
             self._begin_drop(data[begin + kept - len(ahead) :], reason)
 
     def _written_ahead(self, kept: int) -> None:
-        """Of our own lines, let those wait on of which so many bytes do not hold the end."""
+        """Keep those of our own lines that are not completely within the first `kept` bytes."""
         self._ahead = self._ahead[self._ahead.rfind(b"\n", 0, kept) + 1 :]
 
     def _try(self, data: bytes, *, again: bool) -> tuple[int, str | None]:
-        """Write; returns how many bytes are in the spool, and why the others are not."""
+        """Write; returns how many bytes are in the spool, and why the rest is not."""
         try:
             reason = self._room.shortage(len(data), again=again)
             if reason is None:

@@ -1,7 +1,8 @@
-"""Segments that are completely stored, and kept for some time, compressed.
+"""Stored segments that are kept for some time, compressed.
 
-`kept/00000000000000104212.jsonl.zst` is one segment (Zstandard with its checksum, RFC 8878: `zstdcat` reads it), as old
-as the segment's last line. `kept/00000000000000104212.note.json` is what the reader's note was ahead of its first line.
+`kept/00000000000000104212.jsonl.zst` is one segment (Zstandard with its checksum, RFC 8878: `zstdcat` reads it); its
+modification time is the time of the segment's last line. `kept/00000000000000104212.note.json` is the reader's note
+before its first line.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class KeptSegment(NamedTuple):
 
 
 class Keep:
-    """Where segments are kept after they are stored, and for how long.
+    """Where stored segments are kept, and for how long.
 
     Args:
         spool: the spool's directory.
@@ -116,7 +117,7 @@ def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
 
 
 def lines_of(segment: KeptSegment) -> Iterator[SpooledLine]:
-    """The lines of a kept segment; of a torn last one, what there is.
+    """The lines of a kept segment; a torn last line is given as far as it goes.
 
     Raises:
         SpoolError: it is damaged.

@@ -40,7 +40,7 @@ class EndLock:
                     f"end that process (kill {owner}), or give this collector a --data-dir of its own",
                 )
             time.sleep(0.02)
-        with suppress(OSError):  # a full disk has no room for our name, and that is no reason not to work
+        with suppress(OSError):  # a full disk has no room for the pid, which is no reason to stop
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 

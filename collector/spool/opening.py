@@ -25,11 +25,11 @@ def open_intake(
     """Write to a spool until the block ends.
 
     Args:
-        directory: the spool's; made if it is not there.
+        directory: the spool's; created if it does not exist.
         told: the settings.
-        start: see `Intake`; so are the others.
-        describe: makes the line in the place of those that were dropped.
-        notices: gives lines that belong ahead of what is written then.
+        start: see `Intake`.
+        describe: see `Intake`.
+        notices: see `Intake`.
 
     Raises:
         SpoolError: another process writes to this spool, or the directory cannot be used.

@@ -20,7 +20,7 @@ _RESERVE_BYTES = 2**20
 
 
 class DamagedPositionError(ValueError):
-    """The file does not hold a position that this spool can have; never leaves the spool."""
+    """The file does not hold a position that this spool can have; never raised outside this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Position:
     line: int
     """The number of the next line to be read."""
     segment: int
-    """The segment in which it stands, or will stand."""
+    """The segment that contains it, or will."""
     offset: int
-    """The byte of that segment at which it begins."""
+    """The byte of that segment at which the line begins."""
     note: Mapping[str, Any] = field(default_factory=dict)
     """The reader's state, replaced together with the position, or not at all."""
 
@@ -57,7 +57,7 @@ def load(directory: Path) -> Position | None:
 
 
 def glance(directory: Path) -> Position | None:
-    """Read the position without being the reader: a damaged one is left for the reader to repair."""
+    """Read the position without being the reader: only the reader repairs a damaged one."""
     try:
         return load(directory)
     except DamagedPositionError:
@@ -65,7 +65,7 @@ def glance(directory: Path) -> Position | None:
 
 
 def saved_at(directory: Path) -> datetime | None:
-    """When a position was saved last; None when none ever was."""
+    """When a position was last saved; None if none ever was."""
     try:
         return datetime.fromtimestamp((directory / _NAME).stat().st_mtime, UTC)
     except FileNotFoundError:
@@ -73,9 +73,9 @@ def saved_at(directory: Path) -> datetime | None:
 
 
 def save(directory: Path, position: Position) -> None:
-    """Replace the acknowledged position: after a loss of power it is the old one or the new one, whole.
+    """Replace the acknowledged position: after a power loss the file holds the old or the new one, never a mixture.
 
-    It has room on a full disk as well, which only gets emptier when lines are acknowledged.
+    It works on a full disk too: acknowledging lines is what frees space there.
     """
     path, content = directory / _NAME, json.dumps(asdict(position))
     reserve = directory / _RESERVE

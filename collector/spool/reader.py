@@ -34,12 +34,12 @@ _log = logging.getLogger(__name__)
 class SpoolReader:
     """The end that the archiver uses: reads from the acknowledged position.
 
-    Not for two threads at once. `read` and `acknowledge` wait for the disk (fdatasync, fsync), so an event loop
-    calls them in a thread.
+    Not thread-safe. `read` and `acknowledge` wait for the disk (fdatasync, fsync), so an event loop calls them in a
+    thread.
 
     Args:
-        directory: made, with its parents, when it is not there.
-        keep: takes the segments that are done; without, they are removed.
+        directory: created, with its parents, if it does not exist.
+        keep: takes finished segments; None: they are removed.
 
     Raises:
         SpoolError: another process reads from this spool, or the directory cannot be used.
@@ -54,7 +54,7 @@ class SpoolReader:
         self._ready: deque[bytes] = deque()
         self._pieces: list[bytes] = []
         self._torn = False
-        """Whether the line that is ready, the last one of its segment, has no newline."""
+        """Whether the buffered line, the last of its segment, has no newline."""
         self._failure: SpoolError | None = None
         self._outstanding: deque[Position] = deque()
         self._final: Segment | None = None
@@ -83,11 +83,11 @@ class SpoolReader:
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         """The next complete lines; empty if there are none. Never waits for the writer.
 
-        A batch ends where a segment does, so that there can be a note for that very place.
+        A batch ends where a segment does, so that a note can be saved for that position.
 
         Args:
-            max_lines: how many at most.
-            max_bytes: how long they may be together; one longer line comes alone.
+            max_lines: the maximum number of lines.
+            max_bytes: their maximum total size; a longer line is returned alone.
 
         Raises:
             SpoolError: the disk refuses.
@@ -107,7 +107,7 @@ class SpoolReader:
                 self._offset += len(raw) + 1
                 room -= len(raw)
         except OSError as error:
-            # What was taken so far would be skipped: only a new reader, from the acknowledged position, is safe.
+            # The lines taken so far would be skipped: only a new reader, from the acknowledged position, is safe.
             self._failure = unusable(self._directory, error)
             raise self._failure from error
         # A torn line has no newline to count.
@@ -120,9 +120,9 @@ class SpoolReader:
         """Acknowledge everything before `next_line`, and save a note with it; finished segments are removed.
 
         Args:
-            next_line: the number after the last line of some batch that `read` gave, or the position acknowledged
-                before, to change the note alone.
-            note: what to find again under `note` after a restart; JSON.
+            next_line: the number after the last line of a batch that `read` returned, or the acknowledged position, to
+                change only the note.
+            note: the value of `note` after a restart; JSON.
 
         Raises:
             SpoolError: the disk refuses.
@@ -200,8 +200,8 @@ class SpoolReader:
                     self._sync()
                     return True
             elif self._final is None:
-                # The writer makes a successor when it is done with this segment: once the successor is seen, one
-                # more look here is the last one. The other way round would miss what came between.
+                # The writer starts a successor when this segment is finished: once the successor exists, one more look
+                # here is the last one. In the other order, what is written in between would be missed.
                 self._final = self._following()
                 if self._final is None:
                     return False

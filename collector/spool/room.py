@@ -13,7 +13,7 @@ FULL = "full"
 _LOOK_SECONDS = 1.0
 _LOOK_BYTES = 2**20
 _MARGIN = 2**20
-"""How much more room there must be before writing resumes, so that it does not stop at the next line."""
+"""How much extra room is needed before writing resumes, so that it does not stop at the next line."""
 
 
 class Room:
@@ -21,8 +21,8 @@ class Room:
 
     Args:
         directory: the spool.
-        limit: bytes that its segments may have together; None: what the disk has.
-        keep_free: bytes of the disk that are left to others: the store, if it has its files there, and the position.
+        limit: maximum total size of its segments in bytes; None: as much as the disk has.
+        keep_free: bytes of the disk to leave for others: the store, if its files are there, and the position.
     """
 
     def __init__(self, directory: Path, *, limit: int | None = None, keep_free: int = 0) -> None:
@@ -36,8 +36,8 @@ class Room:
         """Why another `size` bytes cannot be written; None if they can.
 
         Args:
-            size: bytes that are to be written.
-            again: look now, and ask for some more, because there was none before.
+            size: number of bytes to write.
+            again: check now, and require some more, because there was no room before.
         """
         self._since += size
         now = time.monotonic()
@@ -72,7 +72,7 @@ class Room:
 
 
 def spooled_bytes(directory: Path) -> int:
-    """Bytes of all segments that are not retired yet."""
+    """Bytes of all segments that have not been removed yet."""
     total = 0
     for segment in segments(directory):
         try:

@@ -14,7 +14,7 @@ CHUNK_BYTES = 2**20
 CLOSED = -1
 """No file descriptor."""
 DAMAGED = (errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EISDIR)
-"""Errors of a medium or file system that lost a file's content, which are permanent."""
+"""Errors of a medium or file system that has lost a file's content; permanent."""
 _NAME = re.compile(r"(\d{20})\.jsonl")
 
 
@@ -37,7 +37,7 @@ class SpooledLine(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """The content of a segment, up to its last newline and after it."""
+    """The size of a segment, and how it ends."""
 
     newlines: int
     size: int

@@ -30,11 +30,11 @@ class SpoolState:
     oldest_waiting: bytes | None
     """The first line that is not acknowledged."""
     note: Mapping[str, Any]
-    """What the reader kept with its last acknowledgement."""
+    """The reader's note, saved with its last acknowledgement."""
     acknowledged_at: datetime | None
     """When that was; None if never."""
     full: str | None
-    """Since when and why there is no room for more lines; None while there is."""
+    """Since when and why there is no room for more lines; None if there is."""
 
     @property
     def waiting(self) -> int:
@@ -52,7 +52,7 @@ def inspect(directory: Path) -> SpoolState:
         try:
             return _look(directory)
         except FileNotFoundError:
-            # The reader retired a segment between our two looks: its position has moved on.
+            # The reader removed a segment between our two looks: its position has advanced.
             continue
         except OSError as error:
             raise unusable(directory, error) from error
@@ -60,7 +60,8 @@ def inspect(directory: Path) -> SpoolState:
 
 
 def _look(directory: Path) -> SpoolState:
-    # In this order: lines may come between the two, and be waiting; none may be done before it was written.
+    # In this order: lines written between the two looks count as waiting, and none as acknowledged before it was
+    # written.
     acknowledged_at = positions.saved_at(directory)
     done = positions.glance(directory)
     found = segments(directory)
@@ -84,7 +85,7 @@ def _full(directory: Path) -> str | None:
     path = directory / FULL
     try:
         since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        # A disk that is full has room for the file's name, but not for its content.
+        # A full disk has room for the file's name, but not for its content.
         return f"since {spoken(since)} UTC: {path.read_text() or os.strerror(errno.ENOSPC)}"
     except OSError:
         return None

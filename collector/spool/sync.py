@@ -1,4 +1,4 @@
-"""When the spool is synced to disk: how much a power loss can cost."""
+"""When the spool is synced to disk, which bounds how much a power loss can cost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 class Sync:
     """Syncs written bytes to disk after a time or a size, whichever comes first, in a thread.
 
-    The archiver puts on disk what it reads before it stores it, whatever this does; but while the store is away it does
-    not read, and this alone bounds what a loss of power takes.
+    The archiver syncs what it reads before it stores it. But while the store is unavailable it does not read, and only
+    this class bounds what a power loss costs.
 
     Args:
         directory: the spool.
-        seconds: how long a byte waits at most; 0: each write waits until it is on disk.
-        size: how many bytes wait at most; the write that reaches this waits until they are on disk.
+        seconds: the maximum time that a byte stays unsynced; 0: each write waits until it is on disk.
+        size: the maximum number of unsynced bytes; the write that reaches it waits until they are on disk.
     """
 
     def __init__(self, directory: Path, *, seconds: float, size: int) -> None:
@@ -38,7 +38,7 @@ class Sync:
             threading.Thread(target=self._now_and_then, name="spool sync", daemon=True).start()
 
     def written(self, descriptor: int, size: int) -> None:
-        """Take note of a write to the newest segment."""
+        """Record a write to the newest segment."""
         with self._guard:
             fresh = self._descriptor != descriptor
             self._descriptor = descriptor
@@ -66,7 +66,7 @@ class Sync:
         with self._guard:
             if not self._waiting or self._descriptor == CLOSED:
                 return
-            # Of our own, so that the writer need not wait for the disk to close its segment.
+            # Our own descriptor, so that the writer need not wait for the disk to close its segment.
             descriptor = os.dup(self._descriptor)
             self._waiting = 0
         try:

@@ -18,11 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 class UnwrittenError(SpoolError):
-    """Only a part was written.
+    """Only part of the data was written.
 
     Attributes:
-        written: bytes of it that stand in the spool.
-        reason: what the system said.
+    written: the number of bytes that are in the spool. reason: the system's error message.
     """
 
     def __init__(self, path: Path, error: OSError, written: int) -> None:
@@ -37,9 +36,9 @@ class SpoolWriter:
     """The end that `receive` uses: appends bytes, and starts new segments at line ends.
 
     Args:
-        directory: made, with its parents, when it is not there.
+        directory: created, with its parents, if it does not exist.
         segment_bytes: a segment ends with the line that reaches this size.
-        sync: when bytes are put on disk, whatever the reader does; by default they are the system's business.
+        sync: when bytes are synced to disk; by default the system decides.
 
     Raises:
         SpoolError: another process writes to this spool, or the directory cannot be used.
@@ -50,7 +49,7 @@ class SpoolWriter:
         self._sync = sync
         self._segment_bytes = segment_bytes
         make_directory(directory)
-        # The helper of an ExaBGP that was killed may still be emptying its pipe.
+        # The helper of a killed ExaBGP may still be emptying its pipe.
         self._lock = EndLock(directory, "writer", patience=2.0)
         self._descriptor = CLOSED
         self._next = self._size = 0
@@ -62,17 +61,17 @@ class SpoolWriter:
             raise unusable(directory, error) from error
 
     def write(self, data: bytes) -> None:
-        """Append bytes, cut anywhere; they have all been written when this returns.
+        """Append bytes, cut anywhere; all are written when this returns.
 
         Raises:
-            UnwrittenError: the disk is full, or refuses for another reason.
+            UnwrittenError: the disk is full, or the write fails for another reason.
         """
         done = 0
         try:
             while done < len(data):
                 if self._descriptor == CLOSED or (self._size >= self._segment_bytes and not self._torn):
                     self._begin_segment()
-                # The line in which this segment reaches its size is the last one of it.
+                # The line with which this segment reaches its size is its last.
                 newline = data.find(b"\n", done + max(self._segment_bytes - self._size - 1, 0))
                 done += self._append(memoryview(data)[done : newline + 1 or len(data)])
         except OSError as error:
@@ -81,7 +80,7 @@ class SpoolWriter:
             self._sync.written(self._descriptor, len(data))
 
     def leave_torn(self) -> None:
-        """Never append to an unfinished line again: its rest is lost. It counts as a line."""
+        """Never append to an unfinished line, whose rest is lost; it counts as a line."""
         if self._torn:
             self._close_segment()
             self._next += 1
@@ -102,7 +101,7 @@ class SpoolWriter:
             except OSError as error:
                 if error.errno not in DAMAGED:
                     raise
-                # More lines than bytes it never had: none of their numbers is given away again.
+                # It never had more lines than bytes: this way none of their numbers is used twice.
                 extent = Extent(last.path.stat().st_size, 0, torn=True)
                 _log.error("%s cannot be read: %s; writing another one", last.path, error.strerror)
             self._next = last.first + extent.newlines + extent.torn
@@ -111,7 +110,7 @@ class SpoolWriter:
                 self._size = extent.size
         done = positions.glance(self._directory)
         if done is not None and done.line > self._next:
-            # Somebody removed segments by hand. Their numbers are taken: MongoDB has documents under them.
+            # Somebody removed segments by hand. Their numbers are taken: MongoDB has documents with them.
             _log.warning("the spool %s ends before the line %d that was acknowledged", self._directory, done.line)
             self._next = done.line
             self._close_segment()

@@ -1,6 +1,6 @@
 """The collections of the archive: their indexes, each with the query it serves, and their validators.
 
-An index costs every insert; none is here for a question that nobody asks.
+An index costs every insert; each one serves a query that exists.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 ORIGINS_SINCE = 2
-"""The schema whose documents of `updates` all have their origins, and an index over them."""
+"""The first schema in which all documents of `updates` have their origins, with an index over them."""
 VIEWS_SINCE = 3
-"""The schema whose programs tell apart what several routers, or tables, have of one peer, and an index over these."""
+"""The first schema that distinguishes what several routers, or tables, have of one peer, with an index over these."""
 OURS_SINCE = 4
-"""The schema whose programs know what we announce ourselves: intents, and UPDATEs that were sent."""
+"""The first schema with our own announcements: intents, and UPDATEs that were sent."""
 SCHEMA_VERSION = 4
 """Raised when a collection, an index or a document changes its shape; kept in `meta`."""
 
@@ -32,7 +32,7 @@ def _index(name: str, *keys: str, only: Mapping[str, Any] | None = None) -> Inde
 
 
 def _validator(required: Mapping[str, str]) -> dict[str, Any]:
-    # Only the top level: the models have checked the rest, and each property costs every insert.
+    # Only the top level: the models have validated the rest, and each property slows down every insert.
     return {
         "$jsonSchema": {
             "bsonType": "object",
@@ -50,15 +50,15 @@ class Collection:
     indexes: Sequence[IndexModel]
     validator: dict[str, Any]
     later: Mapping[int, Sequence[IndexModel]] = field(default_factory=dict)
-    """Indexes by the schema that they came with. A database of an earlier one gets them as it is migrated: to build
-    one over many documents takes minutes, in which a collector could write nothing."""
+    """Indexes by the schema that introduced them. A database of an earlier schema gets them when it is migrated:
+    building one over many documents takes minutes, in which a collector could write nothing."""
 
     def indexes_of(self, version: int, *, partial: bool = True) -> list[IndexModel]:
         """The indexes of a database with this schema.
 
         Args:
             version: the schema.
-            partial: also those over some documents alone, which not every server uses.
+            partial: include partial indexes, which not every server uses.
         """
         later = (one for since, those in self.later.items() if since <= version for one in those)
         return [one for one in (*self.indexes, *later) if partial or "partialFilterExpression" not in one.document]
@@ -70,20 +70,20 @@ COLLECTIONS = (
     Collection(
         "updates",
         [
-            # What did all peers, or one, say of a prefix; the newest entry of a peer at or before a time. Without a
-            # peer the prefix alone narrows; SecantusDB's `explain` calls that a scan when a time is given too, but
-            # it reads the index (20,000 documents, 474 of the prefix: 24 ms, against 492 ms for a scan).
+            # What did all peers, or one, say about a prefix; the newest entry of a peer at or before a time. Without a
+            # peer only the prefix narrows the search; SecantusDB's `explain` calls that a scan when a time is given
+            # too, but it reads the index (20,000 documents, 474 of the prefix: 24 ms, against 492 ms for a scan).
             _index("announced", "announce.nlri", "peer.address", "ts"),
             _index("withdrawn", "withdraw.nlri", "peer.address", "ts"),
-            # All that a peer said in a range of time; the routes of its session.
+            # All that a peer said in a time range; the routes of its session.
             _index("peer", "peer.address", "ts"),
         ],
         _validator({**_EVERY, "ts": "date", "peer": "object"}),
         later={
-            # What an AS originated in a range of time, and what was withdrawn of that (collector.query.origins).
+            # What an AS originated in a time range, and which of that was withdrawn (collector.query.origins).
             ORIGINS_SINCE: [_index("origin", "origin_asns", "ts")],
-            # What one router that was asked has of a peer, among many that have one of its address: those of Loc-RIBs
-            # all have 0.0.0.0 (RFC 9069 4.1). It has nothing of peers that speak to us, and costs them nothing.
+            # What one BMP router has of a peer, if many have a peer of this address: the address of every Loc-RIB is
+            # 0.0.0.0 (RFC 9069 4.1). It does not contain peers that speak to us directly, and costs them nothing.
             VIEWS_SINCE: [
                 _index("view", "peer.router", "peer.address", "peer.rib", "peer.rd", "ts", only=_HAS_ROUTER),
             ],
@@ -92,14 +92,14 @@ COLLECTIONS = (
     Collection(
         "messages",
         [
-            # What a peer said beside UPDATEs: its OPENs, NOTIFICATIONs, state changes.
+            # What a peer said other than UPDATEs: its OPENs, NOTIFICATIONs, state changes.
             _index("peer", "peer.address", "kind", "ts"),
-            # All that was said in a range of time (collector.store.consumers); peers without a session are in none.
+            # All messages of a time range (collector.store.consumers); peers without a session have none in `sessions`.
             _index("stored", "ts", "collector"),
         ],
         _validator({**_EVERY, "ts": "date", "kind": "string"}),
         later={
-            # What we ourselves announced of a prefix, and withdrew.
+            # What we announced and withdrew ourselves for a prefix.
             OURS_SINCE: [
                 _index("announced_by_us", "announce.nlri", "ts", only=_SENT),
                 _index("withdrawn_by_us", "withdraw.nlri", "ts", only=_SENT),
@@ -111,7 +111,7 @@ COLLECTIONS = (
         [
             # The sessions of a peer, newest first; the one that was up at a time.
             _index("peer", "peer.address", "-since"),
-            # Sessions that are up (no `until`), or ended in a range of time.
+            # Sessions that are up (no `until`), or ended in a time range.
             _index("until", "until"),
         ],
         _validator({**_EVERY, "peer": "object", "since": "date"}),
@@ -119,7 +119,7 @@ COLLECTIONS = (
     Collection(
         "gaps",
         [
-            # What is not known of a peer's words in a range of time.
+            # The gaps of a peer in a time range.
             _index("peer", "peer.address", "-ts"),
             _index("ts", "-ts"),
         ],
@@ -130,7 +130,7 @@ COLLECTIONS = (
         [
             # The newest table of a session at or before a time.
             _index("session", "session", "-ts"),
-            # Those that are older than they are kept.
+            # Those that are past their retention.
             _index("ts", "ts"),
         ],
         _validator({**_EVERY, "ts": "date", "session": "objectId", "parts": "array"}),
@@ -138,7 +138,7 @@ COLLECTIONS = (
     Collection(
         "snapshot_parts",
         [
-            # All of a snapshot, to be removed; they are read by their keys, which it names.
+            # All parts of a snapshot, to remove them; they are read by their keys, which the snapshot lists.
             _index("snapshot", "snapshot"),
         ],
         _validator({"_id": "objectId", "v": "int", "snapshot": "objectId", "routes": "binData"}),
@@ -146,7 +146,7 @@ COLLECTIONS = (
     Collection(
         "intents",
         [
-            # What was ordered of a prefix, and what stood of it at a time.
+            # What was ordered for a prefix, and which of it stood at a time.
             _index("prefix", "prefix", "created"),
             # What was ordered, newest first; what stood at a time began before it.
             _index("created", "-created"),
@@ -156,7 +156,7 @@ COLLECTIONS = (
     Collection(
         "refusals",
         [
-            # What was refused lately.
+            # The latest refusals.
             _index("ts", "-ts"),
         ],
         _validator({**_EVERY, "ts": "date", "cause": "string"}),
@@ -164,7 +164,7 @@ COLLECTIONS = (
     Collection(
         "rejects",
         [
-            # What could not be understood lately.
+            # The latest rejects.
             _index("ts", "-ts"),
         ],
         _validator({**_EVERY, "ts": "date", "reason": "string"}),
@@ -174,16 +174,16 @@ COLLECTIONS = (
 
 @dataclass(frozen=True)
 class Expiry:
-    """What a TTL index removes: documents of `collection` whose `field` is older than the setting `setting` says."""
+    """What a TTL index removes: documents of `collection` whose `field` is older than the setting `setting` allows."""
 
     setting: str
     """A key of [retention], in days."""
     collection: str
     field: str
     direction: int
-    """No other index of the collection has the same key: MongoDB does not have two of one."""
+    """No other index of the collection may have the same key: MongoDB does not allow two with one key."""
     only: Mapping[str, Any] | None = None
-    """A partial index: of these documents alone."""
+    """For a partial index, which documents it contains."""
 
     @property
     def index(self) -> str:

@@ -1,7 +1,8 @@
 """Named consumers of the stored stream: each resumes where it was, whatever ended it.
 
-What is read is complete: an archiver writes down up to which line all is stored (`Meta.note_stored`), and nothing
-behind that line is given. Each instance's documents come in the order of its lines; no order is kept between instances.
+What is read is complete: an archiver records the line up to which everything is stored (`Meta.note_stored`), and
+nothing after that line is given. Documents of one instance come in the order of its lines; there is no order between
+instances.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SLACK = timedelta(seconds=2)
 _LEAST_KEPT = timedelta(days=1)
 _READ = frozenset(("updates", "messages"))
 _RECEIVER_START = "helper_start"
-"""The kind of the one document that is younger than lines behind it (`ReceiverStart`)."""
+"""The kind of document that may be newer than the lines after it (`ReceiverStart`)."""
 
 
 class StoredDocument(NamedTuple):
@@ -42,7 +43,7 @@ class Expired(NamedTuple):
     """What a consumer missed: some or all documents stored between two times have been removed."""
 
     setting: str
-    """Which key of [retention] says so: `updates_days`, `messages_days` or `keepalives_days`."""
+    """The key of [retention] that removed them: `updates_days`, `messages_days` or `keepalives_days`."""
     after: datetime
     before: datetime
     position: InstancePosition
@@ -51,10 +52,11 @@ class Expired(NamedTuple):
 class Consumer:
     """A named reader of everything that is stored; its position is kept in `meta`, as `consumer:NAME`.
 
-    What was read and not advanced over comes again: each document comes at least once. One reader has a name at a time.
+    Documents that were read without advancing the position are given again, so each is given at least once. Only one
+    reader may use a name at a time.
 
     Args:
-        store: the archive, opened with `primary=True`: another member of a replica set may not have all yet.
+        store: the archive, opened with `primary=True`: other members of a replica set may lag behind.
         name: of letters, digits and hyphens.
     """
 
@@ -67,7 +69,7 @@ class Consumer:
     async def read(self) -> AsyncGenerator[StoredDocument | Expired, None]:
         """What is stored after the position, up to now; call it again for more.
 
-        A name that is new begins with what is stored from then on; an instance that is new, with its first line.
+        A new name begins with what is stored from then on; a new instance begins with its first line.
 
         Raises:
             StoreError: the archive cannot be read.
@@ -83,7 +85,7 @@ class Consumer:
                         yield one
 
     async def advance(self, one: StoredDocument | Expired) -> None:
-        """Continue after this document the next time; durable when it returns. A position never goes back.
+        """Record that the next read continues after this document; durable when it returns. A position never goes back.
 
         Raises:
             StoreError: it cannot be written.
@@ -120,18 +122,18 @@ class Consumer:
 
 
 class _Row(NamedTuple):
-    """A document at its line; gaps are before what revealed them."""
+    """A document and its line; gaps precede the document that revealed them."""
 
     line: int
     rank: bool
     at: int
-    """Which stream it is of."""
+    """The number of the stream that it is from."""
     collection: Collection
     document: Mapping[str, Any]
 
 
 def _in_place(rows: Sequence[_Row], before: InstancePosition) -> list[StoredDocument]:
-    """The documents of one line: only with the last of them the line is done with."""
+    """The documents of one line: the position passes the line only after the last of them."""
     *others, last = rows
     line, document = last.line, last.document
     ts = before.ts if document.get("kind") == _RECEIVER_START else max(before.ts, document["ts"])
@@ -142,10 +144,10 @@ def _in_place(rows: Sequence[_Row], before: InstancePosition) -> list[StoredDocu
 
 
 async def _streams(store: Store, begin: InstancePosition, upto: InstancePosition) -> list[AsyncGenerator[_Row, None]]:
-    """What each part of the archive has of an instance's lines, in their order."""
+    """The documents that each collection has of an instance's lines, in the order of the lines."""
     number = collector_number(upto.instance)
     first = begin.ts if begin.line >= 0 else await _oldest(store, upto.ts)
-    # What a receiver says when it begins, and what that reveals, may be younger than where we read up to.
+    # What a receiver says when it starts, and the gaps that this reveals, may be newer than the end of what we read.
     gaps = [one async for one in store.find("gaps", {"ts": {"$gte": first}})]
     started = {"peer.address": None, "kind": _RECEIVER_START, "ts": {"$gte": first}}
     starts = [one async for one in store.find("messages", started)]
@@ -171,7 +173,7 @@ async def _oldest(store: Store, otherwise: datetime) -> datetime:
 
 
 async def _heard(store: Store, number: int, begin: datetime) -> dict[str, datetime]:
-    """The peers that may have UPDATEs of an instance from a time on, and since when."""
+    """The peers that may have UPDATEs of an instance from a time on, and since when each may have them."""
     peers: dict[str, datetime] = {}
     for still in ({"until": None}, {"until": {"$gte": begin}}):
         async for session in store.find("sessions", still, fields=("peer", "since", "last_seen", "updates")):
@@ -199,7 +201,7 @@ async def _but_starts(messages: AsyncGenerator[Any, None]) -> AsyncGenerator[Map
 async def _of_instance(
     number: int, lines: range, at: int, collection: Collection, documents: AsyncGenerator[Mapping[str, Any], None]
 ) -> AsyncGenerator[_Row, None]:
-    """Those of some lines of one instance, among others of the same times."""
+    """Those of some lines of one instance, out of the documents of all instances at the same times."""
     async with aclosing(documents):
         async for document in documents:
             line = document["line"] if collection == "gaps" else key_line(document["_id"])
@@ -208,7 +210,7 @@ async def _of_instance(
 
 
 async def _merged(streams: Sequence[AsyncGenerator[_Row, None]]) -> AsyncGenerator[_Row, None]:
-    """Streams in the order of lines as one."""
+    """Merges streams into one, in the order of lines."""
     async with AsyncExitStack() as closing:
         for stream in streams:
             await closing.enter_async_context(aclosing(stream))

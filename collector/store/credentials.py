@@ -1,8 +1,8 @@
-"""The password of an embedded store: generated once, kept in its data directory, and found there by address.
+"""The password of an embedded store: generated once, kept in its data directory, and found by the store's address.
 
-By its address, because people copy the URI from a log or from `status`, where no password is, and ask from elsewhere.
-Nothing is written down for that: a server's own command line, which everybody may read in /proc, tells its port and
-where its files are, and the file system decides who may read the password there.
+It is found by address because people copy the URI, without its password, from a log or from `status`, and query from
+elsewhere. No extra file is needed: the server's command line, which everybody can read in /proc, shows its port and the
+directory of its files, and file permissions decide who may read the password there.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def unsigned(uri: str) -> str:
 
 
 def options_for(uri: str) -> dict[str, str]:
-    """What a client has to be told beside a URI without credentials: user and password, if it is of an embedded store.
+    """The user and password for a client whose URI has none, if the URI is that of an embedded store.
 
     Raises:
-        StoreError: it is one of another user.
+        StoreError: the store belongs to another user.
     """
-    with suppress(ValueError):  # several hosts, which we never are
+    with suppress(ValueError):  # several hosts, so not an embedded store
         parts = urlsplit(uri)
         if parts.scheme == "mongodb" and "@" not in parts.netloc and parts.hostname in _LOOPBACK and parts.port:
             for pid, data_dir in _servers(parts.port):
@@ -83,12 +83,12 @@ def _password(pid: int, data_dir: Path, address: str) -> str | None:
 
 
 def _servers(port: int) -> list[tuple[int, Path]]:
-    """Processes that were started as embedded stores of this port in our network, and their data directories."""
+    """Processes that run as embedded stores on this port in our network namespace, and their data directories."""
     found = []
     asked = [b"--port", str(port).encode()]
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            with suppress(OSError, ValueError):  # it has ended; or it is none
+            with suppress(OSError, ValueError):  # it has ended, or is not a store
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
                 at = arguments.index(b"--storage-path")
                 if arguments[(given := arguments.index(b"--port")) : given + 2] == asked and _in_our_network(entry):
@@ -99,7 +99,7 @@ def _servers(port: int) -> list[tuple[int, Path]]:
 def _in_our_network(process: Path) -> bool:
     try:
         return (process / "ns" / "net").stat().st_ino == Path("/proc/self/ns/net").stat().st_ino
-    except PermissionError:  # another user's
+    except PermissionError:  # it belongs to another user
         return True
 
 

@@ -1,7 +1,7 @@
 """The only place that knows which driver is used: pymongo's asynchronous client, or motor.
 
-Both speak the same words for all that the store does, but for closing. Motor is deprecated by its makers; it
-stays for installations that have standardised on it (`mongodb.driver = "motor"`, extra `motor`).
+Both have the same API for everything that the store does, except closing. Motor is deprecated by its makers; it stays
+for installations that have standardised on it (`mongodb.driver = "motor"`, extra `motor`).
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ Driver = Literal["pymongo", "motor"]
 Client = AsyncMongoClient[dict[str, Any]]
 
 _IDLE_SECONDS = 60.0
-"""How long a connection is kept that nobody uses. The embedded server, and what stands between us and others, close
-such ones after some minutes, and the next question would find that out."""
+"""How long an unused connection is kept. The embedded server, and proxies in front of others, close idle connections
+after some minutes, which the next query would discover too late."""
 _ANSWER_SECONDS = 60.0
-"""How long an answer may take: a server that never gives one must not hold us for ever. Far more than a batch takes
-through an election; one that was cut off goes on where it was, since what is written twice is written once."""
+"""How long an answer may take, so that a server that never answers does not block us for ever: far more than a batch
+takes during an election. An operation that is cut off is repeated, which is harmless because writing twice is writing
+once."""
 
 
 def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
     """A client for the server at `uri`; it connects when it is first used, and gives up after `timeout` seconds.
 
-    The URI of an embedded store needs no password: it is found by the address.
+    The URI of an embedded store needs no password, which is found by the address.
 
-    The times that the URI itself gives (serverSelectionTimeoutMS, socketTimeoutMS, maxIdleTimeMS) win. The driver's
-    connectTimeoutMS stays: it is also how long a busy server may take to tell that it lives, or all that it works on
-    for us is given up.
+    Time-outs in the URI itself (serverSelectionTimeoutMS, socketTimeoutMS, maxIdleTimeMS) win. The driver's
+    connectTimeoutMS is unchanged: it is also how long a busy server may take to answer a heartbeat before all
+    operations on it are given up.
 
     Raises:
-        StoreError: the URI cannot be read, the driver is not installed, or the URI is that of another user's own store.
+        StoreError: the URI cannot be read, the driver is not installed, or the URI is that of another user's embedded
+            store.
     """
     times = {
         "serverSelectionTimeoutMS": int(timeout * 1000),
@@ -57,7 +59,8 @@ def connect(uri: str, driver: Driver, *, timeout: float) -> Client:
             return AsyncMongoClient(uri, **options)
         return _motor(uri, options)
     except (InvalidURI, ConfigurationError, ValueError) as error:
-        # The driver's text names the fault; where it may quote the URI, which may hold a password, it is kept back.
+        # The driver's message names the fault; it is not shown where it may quote the URI, which may contain a
+        # password.
         text = str(error) if uri and "@" not in uri else type(error).__name__
         raise StoreError(
             f"the MongoDB URI cannot be used: {text}",
@@ -77,7 +80,7 @@ def _motor(uri: str, options: dict[str, Any]) -> Client:
 
 
 async def close(client: Client) -> None:
-    """Close a client of either driver. Motor's waits for the server's answer, and would hold up all else meanwhile."""
+    """Close a client of either driver. Motor's close waits for the server's answer; it must not block anything else."""
     if isinstance(client, AsyncMongoClient):
         await client.close()
     else:

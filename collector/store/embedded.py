@@ -1,7 +1,8 @@
 """The embedded store: SecantusDB, which speaks MongoDB's protocol, as a child process.
 
-Never imported (it is GPL-2.0): started from the environment that this program runs in. Its makers have another server
-for the same files and options, `secantusd-rs`, in Rust, five times as fast: see docs/decisions/0012-secantusd-rs.md.
+It is never imported (it is GPL-2.0), but started from the environment that this program runs in. Its makers have
+another server for the same files and options, `secantusd-rs`, in Rust, which is five times as fast: see
+docs/decisions/0012-secantusd-rs.md.
 
 How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and j:true, 2 cores, ext4 on a fast disk):
 
@@ -21,9 +22,9 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
   asks for none makes users, so a data directory that is new, or of bgpledger 0.1, is opened without for a moment, at a
   port that nobody knows; whoever was quick enough to become a user meanwhile is removed. 12 ms for each connection.
 
-Limits: loopback only. It reads
-the whole collection for `$or`, for `$elemMatch` with a range and for equality on a compound `_id`; equality, `$in`,
-ranges and sorts on an index are fast. Aggregations are slow. A SIGTERM right after its start may be overlooked.
+Limits: loopback only. It reads the whole collection for `$or`, for `$elemMatch` with a range and for equality on a
+compound `_id`; equality, `$in`, ranges and sorts on an index are fast. Aggregations are slow. A SIGTERM right after its
+start may be overlooked.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class EmbeddedStore:
 
     @property
     def address(self) -> str:
-        """The URI without password, to be shown; our own commands find the password by it."""
+        """The URI without password, for display; our own commands find the password by it."""
         return credentials.unsigned(self.uri)
 
     @property
@@ -81,15 +82,15 @@ class EmbeddedStore:
         return self.process.pid
 
     async def kill(self) -> None:
-        """Kill it, which loses nothing acknowledged."""
+        """Kill it, which loses nothing that was acknowledged."""
         self.process.kill()
         await asyncio.to_thread(self.process.wait)
-        with suppress(OSError, ValueError):  # there is none
-            if json.loads(self._state.read_bytes())["pid"] == self.pid:  # and not one of who came after
+        with suppress(OSError, ValueError):  # it does not exist
+            if json.loads(self._state.read_bytes())["pid"] == self.pid:  # not a later process with the same pid
                 self._state.unlink()
 
     async def stop(self) -> None:
-        """Stop it with a checkpoint; kill it if that takes too long, which loses nothing acknowledged."""
+        """Stop it with a checkpoint; kill it if that takes too long, which loses nothing that was acknowledged."""
         self.process.terminate()
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_SECONDS):
@@ -97,8 +98,8 @@ class EmbeddedStore:
                     await asyncio.sleep(0.05)
                     if self.process.poll() is not None:
                         break
-                    # It waits two seconds for its listener, which only a connection wakes; so this look hurries it up.
-                    # One that still listens after a second overlooked the signal: Python can, just after the start.
+                    # It waits two seconds for its listener, which only a connection wakes, so this connection makes it
+                    # faster.
                     if await _listens(self._port) and glance % 20 == 0:
                         self.process.terminate()
         await self.kill()
@@ -108,10 +109,10 @@ def find_program(named: str | None) -> Path:
     """The server's program.
 
     Args:
-        named: its name or path; None: the one that was installed beside this Python.
+        named: its name or path; None: the one that is installed beside this Python.
 
     Raises:
-        StoreError: it is not there.
+        StoreError: it does not exist.
     """
     if named is None:
         program = Path(sys.executable).with_name("secantusd-py")
@@ -133,8 +134,8 @@ def find_program(named: str | None) -> Path:
 async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
     """Start the server on `data_dir`/store and wait until it answers.
 
-    It ends when the calling thread does, however that ends; so call it in the main thread. After a server that was
-    killed, the next one takes the same port if it can: clients find it again by themselves.
+    The server ends with the calling thread, so call this in the main thread. After a server that was killed, the next
+    one uses the same port if it can, so that clients find it again.
 
     Args:
         data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings), store.password and
@@ -181,7 +182,7 @@ class _Home:
 
 
 async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore | None:
-    """Start the server, with a password or without asking for one; None when it has another password."""
+    """Start the server, with a password or without requiring one; None if its password is another."""
     said = ""
     for _attempt in range(_ATTEMPTS):
         port = free_port(port)
@@ -194,11 +195,11 @@ async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore
         try:
             if await _answers(store):
                 return store
-        except OperationFailure:  # it has another password
+        except OperationFailure:  # its password is another
             await store.stop()
             return None
         if process.poll() == -signal.SIGKILL:
-            continue  # by somebody, or by a kernel that was short of memory
+            continue  # by somebody, or by a kernel short of memory
         await store.stop()
         said = place.log.read_text(errors="replace")[begins:].strip()
         if "Address already in use" not in said:
@@ -216,7 +217,7 @@ async def _appoint_user(place: _Home) -> str:
     store = await _serve(place, 0, None)
     assert store is not None  # noqa: S101 - it asked for no password
     try:
-        # The client has to go first: to say goodbye it would wait half a minute for a server that has gone.
+        # The client has to be closed first: closing it after the server has ended would take half a minute.
         async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
             try:
                 await client.admin.command("createUser", credentials.USER, pwd=password, roles=["root"])
@@ -252,11 +253,12 @@ def _launch(place: _Home, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
     command += ["--storage-path", str(place.data_dir / "store"), "--cache-size", "256M", "--log-level", "WARNING"]
     command += ["--auth"] if asks else []
     if setpriv := shutil.which("setpriv"):
-        # It must not outlive us when we are killed. A function of ours between fork and exec would not be safe beside
-        # threads; util-linux has the program for it.
+        # It must not outlive us if we are killed. Running a function of ours between fork and exec would not be safe
+        # with threads; util-linux has a program for it.
         command = [setpriv, "--pdeathsig", "TERM", *command]
     owner = place.data_dir.stat()
-    stranger = os.geteuid() == 0 and owner.st_uid != 0  # root asks: what it leaves behind is still its owner's
+    # root runs this: the files it leaves still belong to the directory's owner
+    stranger = os.geteuid() == 0 and owner.st_uid != 0
     with open(place.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
         return subprocess.Popen(
             command,
@@ -268,7 +270,7 @@ def _launch(place: _Home, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
             user=owner.st_uid if stranger else None,
             group=owner.st_gid if stranger else None,
             extra_groups=[] if stranger else None,
-            # Ctrl-C at our terminal is not for it: the archiver has batches to finish.
+            # Ctrl-C at our terminal must not reach it: the archiver has batches to finish.
             start_new_session=True,
         )
 
@@ -277,7 +279,7 @@ async def _answers(store: EmbeddedStore) -> bool:
     """Wait until it answers a ping; False if it ended or the time is up.
 
     Raises:
-        OperationFailure: it does not know our password.
+        OperationFailure: our password is wrong.
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):
@@ -290,7 +292,7 @@ async def _answers(store: EmbeddedStore) -> bool:
                             if isinstance(error, OperationFailure) and error.code == _AUTHENTICATION_FAILED:
                                 raise
                         else:
-                            # Somebody else may have been quicker to take the port, and answer.
+                            # Another process may have taken the port first, and answer.
                             return store.process.poll() is None
                 await asyncio.sleep(0.05)
     return False
@@ -308,9 +310,9 @@ async def _listens(port: int) -> bool:
 
 
 def free_port(wanted: int = 0) -> int:
-    """A loopback port that nobody listens on: `wanted`, if that is free; any for 0."""
+    """A free loopback port: `wanted` if it is free; any for 0."""
     with socket.socket() as probe:
-        # The last server's connections may linger on its port; they are no obstacle to it either.
+        # The last server's connections may linger on its port; they do not prevent listening either.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((_ADDRESS, wanted))
@@ -340,7 +342,7 @@ def _end_leftover(state: Path, storage: Path, *, of_the_living: bool = False) ->
     except ProcessLookupError:
         return port
     try:
-        # Looked at after it was opened: from here on nobody else can get this pid.
+        # Checked after opening it: from here on no other process can get this pid.
         try:
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -370,7 +372,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def give_to_owner(file: Path | int, data_dir: Path) -> None:
-    """Let root leave nothing behind in another user's data directory that this user cannot write to."""
+    """Make the owner of a data directory the owner of a file that root created in it."""
     if os.geteuid() == 0:
         owner = data_dir.stat()
         os.chown(file, owner.st_uid, owner.st_gid)

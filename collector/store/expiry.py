@@ -1,9 +1,9 @@
-"""Removes expired documents from the embedded store, as a TTL monitor does: it has none.
+"""Removes expired documents from the embedded store, as MongoDB's TTL monitor does.
 
-SecantusDB's own (0.7.0b3) decodes every document of a collection that has a TTL index, once a minute, and lets nobody
-else in meanwhile: 1.3 s and 33 MB for 100,000 documents. This goes by the index: 3 ms when nothing is old, 0.1 ms for
-each document removed. We ask the server to do without its monitor (`ttl_sweep_seconds = 0`), but 0.7.0b3 reads that and
-does not heed it: either of the two may be the one that removes a document.
+SecantusDB's own monitor (0.7.0b3) decodes every document of a collection with a TTL index once a minute, and blocks
+everybody else meanwhile: 1.3 s and 33 MB for 100,000 documents. This one uses the index: 3 ms if nothing has expired,
+0.1 ms for each removed document. We turn the server's monitor off (`ttl_sweep_seconds = 0`), but 0.7.0b3 ignores that,
+so either of the two may remove a document.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collector.store.collections import EXPIRIES, Expiry
 SWEEP_SECONDS = 60.0
 _MANY = 1000
 _SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(hours=6)
-"""Of how much time documents are removed at once: that server holds them in memory, and lets nobody else in."""
+"""The time range of documents removed at once: the server holds them in memory, and blocks everybody else meanwhile."""
 
 _Collection = AsyncCollection[dict[str, Any]]
 
@@ -39,13 +39,13 @@ class Sweeper:
         self._uri = uri
         self._name = database
         self._swept: dict[str, datetime] = {}
-        """How far each index has been gone through; what is older comes late, and is little."""
+        """The time up to which each index has been swept; few older documents arrive later."""
 
     async def sweep(self) -> int:
-        """Remove the documents that are expired now.
+        """Remove the documents that have expired.
 
         Returns:
-            How many documents were.
+            The number of removed documents.
 
         Raises:
             StoreUnavailableError: the server does not answer, or refuses.
@@ -82,7 +82,7 @@ class Sweeper:
 
 
 async def _beginning(sessions: _Collection) -> datetime:
-    """When the archive began, more or less."""
+    """When the archive began, approximately."""
     oldest = await sessions.find_one({}, ["since"], sort=[("since", 1)])
     since: datetime = oldest["since"] if oldest else datetime.now(UTC)
     return since

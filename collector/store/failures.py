@@ -36,7 +36,7 @@ def errors_of(shown_uri: str) -> Iterator[None]:
         yield
     except (ConnectionFailure, NetworkTimeout) as error:
         if (task := asyncio.current_task()) and task.cancelling():
-            # What is cancelled while it waits for the server says that its connection failed.
+            # An operation that is cancelled while it waits for the server reports that its connection failed.
             raise asyncio.CancelledError from error
         state = "has no primary" if isinstance(error, NotPrimaryError) else "does not answer"
         raise StoreUnavailableError(

@@ -1,6 +1,7 @@
-"""The collection `meta`: the schema version, which collectors write, how far, and the positions of consumers.
+"""The collection `meta`: the schema version, which collectors write, up to which line, and the positions of consumers.
 
-Decisions hang on it, so it is read from the primary, with read concern majority, and changed by what only adds.
+Decisions depend on it, so it is read from the primary, with read concern majority, and only changed by atomic steps
+that add to it.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ P = ParamSpec("P")
 
 
 class InstancePosition(NamedTuple):
-    """A position in an instance's lines: something is true for this line and all before it."""
+    """A position in an instance's lines, which includes this line and all before it."""
 
     instance: str
     """Its name in keys (`instance_name`)."""
     spool: str
     line: int
     ts: datetime
-    """The stored time there: nothing behind it is older, but for what a receiver says when it begins."""
+    """The stored time of the line: no later document is older, except what a receiver says when it starts."""
 
 
 def _answers(
     method: Callable[Concatenate[Meta, P], Awaitable[T]],
 ) -> Callable[Concatenate[Meta, P], Coroutine[Any, Any, T]]:
-    """A method of `Meta` that asks the server, whose failures are told as ours."""
+    """Wraps a method of `Meta` that queries the server, converting its failures to our errors."""
 
     @wraps(method)
     async def asked(meta: Meta, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,11 +87,11 @@ class Meta:
         """Refuse a database whose schema does not support something.
 
         Args:
-            version: the schema that has.
-            what: the thing.
+            version: the first schema that supports it.
+            what: what is not supported, for the message.
 
         Raises:
-            StoreError: it is of an older one.
+            StoreError: the database's schema is older.
         """
         found = await self.schema()
         if found is not None and found < version:
@@ -101,7 +102,7 @@ class Meta:
 
     @_answers
     async def stamp(self) -> int:
-        """Write down that a new database has the newest schema, if it has none; say which one it has."""
+        """Record that a new database has the newest schema, unless it has one already; return its schema."""
         await self._add("schema", {"version": SCHEMA_VERSION})
         return await self.schema() or SCHEMA_VERSION
 
@@ -114,14 +115,14 @@ class Meta:
     async def claim(self, collector: str, spool: str) -> None:
         """Claim a collector's name, and its number in keys, for one spool.
 
-        The keys of two spools under one name, or under two of one number, could be the same: a line would be lost.
+        If two spools shared a name, or a number, their keys could collide and a line would be lost.
 
         Raises:
             StoreError: another spool has the name, or another name the number.
         """
         number = collector_number(collector)
         names = [one["_id"].removeprefix(_COLLECTOR) async for one in self._claims()]
-        # Names of before 0.2.0 have not claimed their numbers.
+        # Names older than 0.2.0 have not claimed their numbers.
         alike = [name for name in names if collector_number(name) == number and name != collector]
         if alike and collector not in names:
             raise self._alike(collector, alike[0])
@@ -151,7 +152,7 @@ class Meta:
 
     @_answers
     async def reached(self) -> list[InstancePosition]:
-        """Up to where everything is stored, for each instance that has stored anything."""
+        """The position up to which everything is stored, for each instance that has stored anything."""
         return [
             InstancePosition(one["_id"].removeprefix(_COLLECTOR), one["spool"], **one["stored"])
             async for one in self._claims(stored={"$exists": True})
@@ -159,14 +160,14 @@ class Meta:
 
     @_answers
     async def positions(self, consumer: str, otherwise: Sequence[InstancePosition]) -> dict[str, InstancePosition]:
-        """Where a consumer is, by instance; a new one is where `otherwise` says, from now on."""
+        """A consumer's positions, by instance; a new consumer starts at `otherwise`."""
         kept = {"positions": {_field(one): one._asdict() for one in otherwise}}
         found = await self._add(f"{_CONSUMER}{consumer}", kept)
         return {one["instance"]: InstancePosition(**one) for one in found["positions"].values()}
 
     @_answers
     async def advance(self, consumer: str, to: InstancePosition) -> None:
-        """Move a consumer's position; never back, but for another spool."""
+        """Advance a consumer's position; it never goes back, except for a new spool."""
         key, field = f"{_CONSUMER}{consumer}", f"positions.{_field(to)}"
         ahead = {"$max": {f"{field}.line": to.line, f"{field}.ts": to.ts}}
         if not (await self._collection.update_one({"_id": key, f"{field}.spool": to.spool}, ahead)).matched_count:
@@ -176,23 +177,23 @@ class Meta:
 
     @_answers
     async def imports(self, collector: str) -> list[Mapping[str, Any]]:
-        """What is known of each file that was imported under a collector's name."""
+        """What is recorded about each file that was imported under a collector's name."""
         return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "collector": collector})]
 
     @_answers
     async def all_imports(self) -> list[Mapping[str, Any]]:
-        """What is known of each file that was imported, under whatever name."""
+        """What is recorded about each imported file, under any name."""
         return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}})]
 
     @_answers
     async def dump_times(self) -> list[datetime]:
-        """The times of the RIB dumps in all files, also in those that are still being imported."""
+        """The times of the RIB dumps in all files, including files that are still being imported."""
         dumps = self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "dump": True}, ["times"])
         return sorted({ts async for one in dumps for ts in one.get("times", ())})
 
     @_answers
     async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Write down that a file is being imported, and give it a number of its own; what is known if it was before."""
+        """Record that a file is being imported, and give it a number; returns the existing record if there is one."""
         key = f"{_IMPORT}{collector_number(collector):06x}:{digest}"
         if found := await self._collection.find_one({"_id": key}):
             return found
@@ -217,9 +218,9 @@ class Meta:
         )
 
     async def _add(self, key: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Add a document if there is none under its key, and say what is there then."""
+        """Add a document unless its key exists; returns the document that is stored then."""
         for _attempt in range(_ATTEMPTS):
-            with suppress(DuplicateKeyError):  # somebody else was quicker
+            with suppress(DuplicateKeyError):  # another process was faster
                 await self._collection.update_one({"_id": key}, {"$setOnInsert": facts}, upsert=True)
             if found := await self._collection.find_one({"_id": key}):
                 return found
@@ -227,5 +228,5 @@ class Meta:
 
 
 def _field(position: InstancePosition) -> str:
-    """The name of an instance's field: its own may have dots."""
+    """The field name of an instance, whose own name may contain dots."""
     return f"{collector_number(position.instance):06x}"

@@ -14,11 +14,11 @@ from schemas.documents import UPDATE_VERSION, set_origins
 from schemas.stored import SessionDocument, UpdateDocument
 
 _SLACK = timedelta(seconds=2)
-"""A clock may be set while a session lasts."""
+"""A clock may be changed during a session."""
 _EPOCH, _NEVER = datetime.fromtimestamp(0, UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 Read = Callable[[int, int], None]
-"""Is told how many documents have been read, and how many there are."""
+"""Called with the number of documents that have been read, and of all."""
 
 
 class Migration(NamedTuple):
@@ -27,12 +27,12 @@ class Migration(NamedTuple):
     version: int
     """The schema that it begins with."""
     to: int
-    """The schema that it makes of it; the indexes that this one has more are built behind it."""
+    """The schema that it results in; indexes that are new in this schema are built after the step."""
     name: str
     """What it does, for display."""
     run: Callable[[Store, Read], Awaitable[int]]
-    """Changes the documents, and says how many. It changes only those of the older shape, and never adds one: what the
-    database has removed meanwhile must not come back. So it is harmless to repeat, and may be broken off."""
+    """Changes the documents, and returns how many. It only changes documents of the older shape, and never adds one:
+    what the database has removed meanwhile must not come back. So it is harmless to repeat, and may be interrupted."""
 
 
 class Watch(Protocol):
@@ -42,10 +42,10 @@ class Watch(Protocol):
         """This step begins."""
 
     def read(self, done: int, of: int) -> None:
-        """So many documents have been read, of so many."""
+        """`done` of `of` documents have been read."""
 
     def building(self, what: str | None) -> None:
-        """This index is being built, so far; None: it is there."""
+        """The progress of an index that is being built; None: it is complete."""
 
 
 class Done(NamedTuple):
@@ -53,21 +53,21 @@ class Done(NamedTuple):
 
     name: str
     changed: int
-    """Documents."""
+    """The number of changed documents."""
 
 
 async def migrate(store: Store, watch: Watch) -> Sequence[Done]:
     """Run all steps from the database's schema to this program's.
 
-    Harmless to repeat: what was done before it was broken off stays done. Collectors of this version may run
-    meanwhile; one of an older must not, and refuses the database afterwards.
+    Harmless to repeat: what was done before an interruption stays done. Collectors of this version may run meanwhile;
+    those of older versions must not, and refuse the database afterwards.
 
     Args:
         store: the database, read from the primary.
-        watch: is told how it goes.
+        watch: told about the progress.
 
     Returns:
-        The steps; none where the database needs none.
+        The steps that were run; empty if none was needed.
 
     Raises:
         StoreError: the database was written by a newer bgpledger.
@@ -110,7 +110,7 @@ async def _name_origins(store: Store, read: Read) -> int:
 
 
 async def _updates(store: Store, address: str, sessions: Sequence[SessionDocument]) -> AsyncIterator[UpdateDocument]:
-    """A peer's UPDATEs: those of its sessions, of others that have expired, and what is stored meanwhile."""
+    """A peer's UPDATEs: those of its sessions, those of expired sessions, and those that are stored meanwhile."""
     begin = min((session["since"] - _SLACK for session in sessions), default=_NEVER)
     end = max((session["last_seen"] + _SLACK for session in sessions), default=_EPOCH)
     most: int | None = sum(session["updates"] for session in sessions)
@@ -147,7 +147,7 @@ async def _change(store: Store, changes: list[DocumentChange]) -> int:
 
 
 async def _change_nothing(_store: Store, _read: Read) -> int:
-    """A program of before would misread what this one writes, and must not read it."""
+    """Changes no document; it only locks out older programs, which would misread newer documents."""
     return 0
 
 
@@ -161,4 +161,4 @@ MIGRATIONS = (
     ),
     Migration(3, 4, "there is room for what is announced", _change_nothing),
 )
-"""In their order, each from the schema that the one before made; the last one makes SCHEMA_VERSION."""
+"""In order: each starts with the schema that the previous one resulted in; the last one results in SCHEMA_VERSION."""

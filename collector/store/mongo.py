@@ -1,6 +1,6 @@
 """The store: MongoDB 6 or newer, or the embedded server, behind the few operations that the archive needs.
 
-Writes are acknowledged when a majority has them in its journal, and writing a document twice is harmless.
+Writes are acknowledged when a majority of the servers has them in its journal. Writing a document twice is harmless.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _DURABLE = WriteConcern("majority", j=True)
 _SCAN_SECONDS = 3600.0
 _AT_ONCE, _AT_LEAST = 1000, 50
-"""Documents that an answer has at most: left to itself a server sends 16 MiB, which take ten times that here."""
+"""The maximum number of documents in an answer: by default a server sends 16 MiB, which take ten times that here."""
 
 
 class How(TypedDict, total=False):
@@ -67,7 +67,7 @@ class Store:
 
     def __init__(self, client: Client, uri: str, database: str, patience: float, *, primary: bool) -> None:
         self.is_primary = primary
-        """Whether it reads from the primary what a majority has."""
+        """Whether it reads majority-committed data from the primary."""
         self._client = client
         self._patience = patience
         self._preparing, self._narrowing = asyncio.Lock(), asyncio.Lock()
@@ -83,11 +83,11 @@ class Store:
         self.shown_uri = redact(uri)
         self.database_name = database
         self.meta = Meta(self._primary["meta"], self.shown_uri)
-        """What the database says of itself."""
+        """The database's own records."""
 
     @cached_property
     def _preparer(self) -> Preparer:
-        from collector.store.preparing import Preparer  # questions need none
+        from collector.store.preparing import Preparer  # queries need none
 
         return Preparer(self._primary)
 
@@ -106,10 +106,10 @@ class Store:
         Args:
             uri: the server, or the replica set.
             database: the database's name.
-            driver: what speaks to it.
+            driver: the driver.
             timeout: seconds after which a server that does not answer is given up.
-            primary: read from the primary what a majority has, whatever the URI says (`readPreference`): for all who
-                write what they make of it. Decisions about the database itself hang on nothing else anyhow.
+            primary: read majority-committed data from the primary, whatever the URI says (`readPreference`): for
+                programs that write what they derive from it. `meta` is always read in this way.
         """
         return cls(connect(uri, driver, timeout=timeout), uri, database, timeout, primary=primary)
 
@@ -120,21 +120,21 @@ class Store:
         await self.close()
 
     async def close(self) -> None:
-        """Close what is still being read, on the server as well, and its connections."""
+        """Close its open cursors, on the server as well, and its connections."""
         for documents in list(self._open):
-            with suppress(RuntimeError, PyMongoError):  # another task reads it; the server has gone
+            with suppress(RuntimeError, PyMongoError):  # another task reads it, or the server has gone
                 await documents.aclose()
         await close(self._client)
 
     async def server_version(self) -> str:
-        """The server's own word for its version: a sign of life, so one that does not come soon is none."""
+        """The server's version: a sign of life, so a slow answer counts as none."""
         with errors_of(self.shown_uri), pymongo.timeout(self._patience):
             information = await self._client.server_info()
         own = information.get("secantusVersion")
         return f"SecantusDB {own}" if own else f"MongoDB {information['version']}"
 
     async def traits(self) -> Traits:
-        """How the server wants to be written to and asked; it is asked for that once."""
+        """The limits of the server; it is asked for them once."""
         if self._traits is None:
             with errors_of(self.shown_uri):
                 self._traits = traits_of(await self._client.server_info())
@@ -143,14 +143,14 @@ class Store:
     # --- shape --------------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Create what the first line needs, which takes no time; idempotent.
+        """Create what is needed to store the first line, which is fast; idempotent.
 
-        An empty database gets the newest schema, another keeps its own until it is migrated.
+        An empty database gets the newest schema; any other keeps its own until it is migrated.
 
         Raises:
             StoreError: the database was written by a newer bgpledger.
         """
-        async with self._preparing:  # the archivers of several instances begin together
+        async with self._preparing:  # the archivers of several instances start together
             traits = await self.traits()
             with errors_of(self.shown_uri):
                 await self._preparer.create(await self.meta.schema() or SCHEMA_VERSION, traits)
@@ -159,14 +159,14 @@ class Store:
     async def maintain(self, days: Mapping[str, int] | None = None, told: Told = lambda _what: None) -> Sequence[Lack]:
         """Update validators, indexes and retention to what they should be, however long that takes.
 
-        Harmless to repeat, and to whoever writes or reads meanwhile.
+        Harmless to repeat, and safe while others write or read.
 
         Args:
-            days: the keys of [retention]; 0 keeps for ever. None leaves what is removed as it is.
-            told: is told of indexes that are built, and how far that is.
+            days: the keys of [retention]; 0: for ever. None leaves retention as it is.
+            told: called with the progress of indexes that are being built.
 
         Returns:
-            What is done without: the server does not know it, or the user has no right to it.
+            What could not be done, because the server does not support it or the user lacks the right.
         """
         traits = await self.traits()
         with errors_of(self.shown_uri):
@@ -180,26 +180,26 @@ class Store:
             await self._preparer.index(version, traits, told)
 
     async def lifetimes(self) -> dict[str, int]:
-        """The seconds after which the server removes documents, by the key of [retention]; those kept for ever not."""
+        """The seconds after which the server removes documents, by the key of [retention]; 'for ever' is left out."""
         with errors_of(self.shown_uri):
             return await self._preparer.lifetimes()
 
     # --- writes -------------------------------------------------------------------------------------------------
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> list[WriteRefusal]:
-        """Insert documents, those that are there already left as they are; durable when it returns.
+        """Insert documents, except those that exist; durable when it returns.
 
         Returns:
-            The documents that can never be stored; all others are.
+            The documents that can never be stored; all others are stored.
         """
         with errors_of(self.shown_uri):
             return await writes.insert(self._durable(collection), documents, self._narrowing)
 
     async def replace(self, collection: str, documents: Sequence[Document]) -> None:
-        """Put whole documents in the place of those with their `_id`, or insert them; durable when it returns.
+        """Replace the documents with these `_id`s, or insert them; durable when it returns.
 
         Raises:
-            StoreError: one of them can never be stored; all others are.
+            StoreError: one of them can never be stored; all others are stored.
         """
         with errors_of(self.shown_uri):
             refusals = await writes.replace(self._durable(collection), documents, self._narrowing)
@@ -207,10 +207,10 @@ class Store:
             raise StoreError(f"a document of {collection} cannot be stored: {refusals[0].reason}")
 
     async def change(self, collection: str, changes: Sequence[DocumentChange]) -> int:
-        """Change documents that are there, and add none; durable when it returns.
+        """Change existing documents, and add none; durable when it returns.
 
         Returns:
-            How many were there.
+            How many of them existed.
         """
         if not changes:
             return 0
@@ -274,16 +274,16 @@ class Store:
         limit: int = 0,
         fields: Sequence[str] | None = None,
     ) -> AsyncGenerator[Any, None]:
-        """The documents that match, streamed; the server forgets the rest when it, or the store, is closed.
+        """The documents that match, streamed; closing the generator, or the store, closes the cursor on the server.
 
         Args:
-            collection: where they are.
-            query: which.
-            sort: a field, which an index should serve, and `_id`; without one they come in no order.
-            limit: how many at most; 0 is all.
-            fields: what of them; None is all.
+            collection: the collection to search.
+            query: the documents to find, as a MongoDB query.
+            sort: a field, which should be indexed, and `_id`; without it the order is undefined.
+            limit: the maximum number of documents; 0: all.
+            fields: the fields to return; None: all.
         """
-        # Whoever reads a hundred streams as one has a batch of each in memory.
+        # Merging a hundred streams holds a batch of each in memory.
         batch = max(_AT_ONCE // (len(self._open) + 1), _AT_LEAST)
         documents = read(self._database[collection], FindCommand(query, sort, limit, fields), batch)
         self._open.add(documents)
@@ -307,19 +307,19 @@ class Store:
             return await self._database.command("explain", command)
 
     async def values(self, collection: str, field: str, query: Mapping[str, Any] | None = None) -> list[Any]:
-        """All values that a field has, in all documents or those that match, however long it takes to find them."""
-        await self.server_version()  # so long a time-out is also that for finding the server
+        """All values that a field has, in all documents or in those that match, however long that takes."""
+        await self.server_version()  # so long a time-out also applies to finding the server
         with errors_of(self.shown_uri), pymongo.timeout(_SCAN_SECONDS):
             return await self._primary[collection].distinct(field, query)
 
     async def sums(
         self, collection: str, query: Mapping[str, Any], by: Any, sums: Mapping[str, Any]
     ) -> AsyncGenerator[Document, None]:
-        """Sums over the documents that match, for each value of an expression, which is the `_id` of each, in no order.
+        """Sums over the documents that match, one result for each value of an expression (its `_id`), in no order.
 
         Args:
-            collection: where they are.
-            query: which.
+            collection: the collection to search.
+            query: the documents to sum over, as a MongoDB query.
             by: the expression, as in `$group`.
             sums: an expression for each sum.
         """
@@ -331,6 +331,6 @@ class Store:
                     yield document
 
     async def count(self, collection: str) -> int:
-        """How many documents a collection holds, of the server's own books."""
+        """How many documents a collection holds, according to the server's metadata."""
         with errors_of(self.shown_uri):
             return await self._database[collection].estimated_document_count()

@@ -1,8 +1,8 @@
 """Prepares a database: collections with validators, indexes, and TTL indexes.
 
-What stands in the way of the first line is done before it, and takes no time: collections that are not there are made
-with their indexes while they are empty. All else, as an index over what is there, may take hours, and is done beside
-the writing. What the server does not know, or the user has no right to, is done without, and said.
+What is needed for the first line is done first, and is fast: missing collections are created with their indexes while
+they are empty. All else, such as an index over existing documents, may take hours, and is done while lines are stored.
+What the server does not support, or the user has no right to, is skipped and reported.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from collector.store.traits import Traits
 
 _DAY_SECONDS = 86_400
 _BUILD_SECONDS = 20 * _DAY_SECONDS
-"""How long an index may take, where other answers have a minute; MongoDB knows no more than 24 days."""
+"""How long building an index may take, where other answers have a minute; MongoDB's maximum is 24 days."""
 PROGRESS_SECONDS = 5.0
-"""How often it is told how far one is."""
+"""How often, in seconds, the progress of an index is reported."""
 # The names of MongoDB's error_codes.yml.
 _NOT_AUTHORISED = 13
 _NAMESPACE_EXISTS = 48
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 
 Told = Callable[[str | None], None]
-"""Is told what is being done and how far that is, now and then; None when it is done."""
+"""Called with what is being done and its progress, now and then; None when it is done."""
 
 
 class Lack(NamedTuple):
@@ -68,12 +68,12 @@ class Preparer:
 
         Args:
             version: the database's schema.
-            traits: the server's.
-            days: the keys of [retention]; 0 keeps for ever. None leaves what is removed as it is.
-            told: is told of indexes that are built.
+            traits: the server's limits.
+            days: the keys of [retention]; 0: for ever. None leaves retention as it is.
+            told: called with the progress of indexes that are being built.
 
         Returns:
-            What is done without.
+            What could not be done.
         """
         self._lacks = {}
         await self._validate()
@@ -90,7 +90,7 @@ class Preparer:
                 await self._build(collection.name, index, told)
 
     async def lifetimes(self) -> dict[str, int]:
-        """The seconds after which the server removes documents, by the key of [retention]; those kept for ever not."""
+        """The seconds after which the server removes documents, by the key of [retention]; 'for ever' is left out."""
         present = {name: await self._expiring(name) for name in {expiry.collection for expiry in EXPIRIES}}
         return {
             expiry.setting: present[expiry.collection][expiry.index]
@@ -103,18 +103,18 @@ class Preparer:
     async def _create(self, collection: Collection) -> None:
         try:
             await self._make(collection.name, validator=collection.validator)
-        except OperationFailure:  # perhaps of a server that has no validators; if so, `maintain` says it
+        except OperationFailure:  # the server may have no validators; if so, `maintain` reports it
             await self._make(collection.name)
 
     async def _make(self, name: str, **options: Any) -> None:
         try:
             await self._database.create_collection(name, check_exists=False, **options)
         except OperationFailure as error:
-            if error.code != _NAMESPACE_EXISTS:  # another collector was quicker
+            if error.code != _NAMESPACE_EXISTS:  # another collector was faster
                 raise
 
     async def _validate(self) -> None:
-        """Give collections the validators of this version, where theirs are others."""
+        """Give collections the validators of this version, where they have others."""
         ours = {"name": {"$in": [collection.name for collection in COLLECTIONS]}}
         listed = await self._database.command("listCollections", filter=ours)
         present = {one["name"]: one.get("options", {}).get("validator") for one in listed["cursor"]["firstBatch"]}
@@ -133,7 +133,7 @@ class Preparer:
     # --- indexes ------------------------------------------------------------------------------------------------
 
     async def _missing(self, collection: str, indexes: Sequence[IndexModel]) -> list[IndexModel]:
-        """Those that are not there; one that somebody made of the same fields under another name serves as well."""
+        """The missing indexes; one that somebody created on the same fields under another name serves as well."""
         present = await self._database[collection].index_information()
         keys = [list(one["key"]) for one in present.values() if not _special(one)]
         wanted = [(index, index.document["name"], list(index.document["key"].items())) for index in indexes]
@@ -144,10 +144,10 @@ class Preparer:
             await self._database[collection].create_indexes(indexes)
         except OperationFailure as error:
             if error.code not in _INDEX_CONFLICTS or await self._missing(collection, indexes):
-                raise  # else another collector was quicker
+                raise  # another collector was faster
 
     async def _build(self, collection: str, index: IndexModel, told: Told) -> None:
-        """Build an index, and report progress; writes continue meanwhile."""
+        """Build an index, and report progress; writes continue."""
         name = index.document["name"]
         what = f"index {name} of {collection}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         building = asyncio.create_task(self._create_at_leisure(collection, index))
@@ -164,7 +164,7 @@ class Preparer:
             await self._create_indexes(collection, [index])
 
     async def _progress(self, collection: str) -> str:
-        """How far the server is, as $currentOp has it for those who may see that."""
+        """The server's progress, from $currentOp for users who may read that."""
         namespace = f"{self._database.name}.{collection}"
         pipeline = [
             {"$currentOp": {"allUsers": True}},
@@ -192,7 +192,7 @@ class Preparer:
                 self._lack_change(expiry, seconds, error)
 
     async def _expire(self, expiry: Expiry, seconds: int, now: int, told: Told) -> None:
-        """Bring one TTL index from `now` seconds to `seconds`, where 0 is no index."""
+        """Change the TTL index from `now` seconds to `seconds`, where 0 means no index."""
         collection = self._database[expiry.collection]
         if seconds == now:
             return
@@ -206,7 +206,7 @@ class Preparer:
             key = [(expiry.field, expiry.direction)]
             index = IndexModel(key, name=expiry.index, expireAfterSeconds=seconds, **options)
             await self._build(expiry.collection, index, told)
-            # Another collector may have been quicker, with a time of its own.
+            # Another collector may have been faster, with its own setting.
             made = (await self._expiring(expiry.collection)).get(expiry.index, seconds)
             await self._expire(expiry, seconds, made, told)
 
@@ -236,10 +236,10 @@ class Preparer:
 
 
 def grant(role: str, database: str) -> str:
-    """What gives a user a role, in mongosh."""
+    """The mongosh command that gives a user a role."""
     return f'db.grantRolesToUser("USER", [{{role: "{role}", db: "{database}"}}])'
 
 
 def _special(index: Mapping[str, Any]) -> bool:
-    """Whether an index has not all documents, or keeps some out."""
+    """Whether an index does not contain all documents, or rejects some."""
     return any(name in index for name in ("partialFilterExpression", "sparse", "hidden", "expireAfterSeconds"))

@@ -1,9 +1,9 @@
 """Reads documents in a total order that an index serves, and resumes if the server lost its cursor.
 
-Indexes end with a time, and many documents have the same one. To sort by `_id` as well, a server would have to read all
-that matches before it answers (a blocking sort, for which MongoDB has 100 MB). So it sorts by the time alone, and those
-of one time, which come one after the other, are put in order here; where they are very many, as where a clock was set
-back, by their keys alone, and then read piece by piece.
+Indexes end with a time, and many documents may share one time. To sort by `_id` too, a server would have to read
+everything that matches before it answers (a blocking sort, which MongoDB limits to 100 MB). So the server sorts by time
+alone, and the documents of one time, which arrive together, are sorted here. If they are very many, as after a clock
+was set back, only their keys are sorted, and the documents are then read in pieces.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pymongo.errors import ConnectionFailure, CursorNotFound
 from collector.store.writes import Document
 
 Sort = Sequence[tuple[str, int]]
-"""A field, and `_id` behind it: pairs of a name and 1, or -1 for the highest first."""
+"""A field, then `_id`: pairs of a name and 1 (ascending) or -1 (descending)."""
 
 
 _MOST_OF_ONE_PLACE = 4000
-"""Documents of one time that are in memory at once."""
+"""The maximum number of documents of one time in memory."""
 _PIECE = 100
-"""So many of them are read together, where they are more: SecantusDB compares each with all keys that are asked for."""
+"""How many documents are read together otherwise: SecantusDB compares each with all keys in the query."""
 
 
 class FindCommand(NamedTuple):
@@ -33,7 +33,7 @@ class FindCommand(NamedTuple):
     query: Mapping[str, Any]
     sort: Sort = ()
     limit: int = 0
-    """0: all."""
+    """0: no limit."""
     fields: Sequence[str] | None = None
     """None: all."""
 
@@ -44,15 +44,15 @@ def served(sort: Sort) -> list[tuple[str, int]]:
 
 
 def read(collection: AsyncCollection[Document], question: FindCommand, batch: int) -> AsyncGenerator[Document, None]:
-    """The matching documents; without a sort in no particular order.
+    """The matching documents; without a sort in undefined order.
 
-    A cursor that the server forgot while nobody asked for more (ten minutes), or that went with its server, is opened
-    again where it was, if there is a sort: each document is given once.
+    If there is a sort, a cursor that the server dropped after ten idle minutes, or that was lost with its server, is
+    reopened where it was: each document is given once.
 
     Args:
-        collection: where they are.
-        question: which.
-        batch: how many the server sends at once.
+        collection: the collection to read.
+        question: what to find.
+        batch: how many documents the server sends at once.
     """
     return _sorted(collection, question, batch) if question.sort else _unsorted(collection, question, batch)
 
@@ -84,7 +84,7 @@ async def _sorted(
 async def _places(
     collection: AsyncCollection[Document], question: FindCommand, batch: int
 ) -> AsyncGenerator[list[Document], None]:
-    """The documents of each place together, or those of a crowded one in pieces; with a limit it may be some more."""
+    """The documents of each sort value together, or in pieces where they are many; may exceed the limit a little."""
     query, sort, limit, _ = question
     given, begin, parted = 0, None, False
     while True:
@@ -105,7 +105,7 @@ async def _places(
             if not same or _place(same[0], sort) == begin or not _can_begin(query, sort):
                 raise
         else:
-            parted = bool(most) and count == most  # by the limit, those of one place may be
+            parted = bool(most) and count == most  # the limit may cut through documents of one sort value
             if not parted and len(same) <= _MOST_OF_ONE_PLACE:
                 yield _in_order(same, sort)
                 return
@@ -126,12 +126,12 @@ async def _places(
 async def _crowd(
     collection: AsyncCollection[Document], question: FindCommand, place: Any, batch: int
 ) -> AsyncGenerator[list[Document], None]:
-    """All documents of one place, in the order of their keys, of which alone all are in memory."""
+    """All documents of one sort value, in the order of their keys; only the keys are all in memory."""
     query = {**question.query, question.sort[0][0]: place}
     keys = [one["_id"] async for one in _unsorted(collection, FindCommand(query, fields=("_id",)), batch)]
     keys.sort(reverse=question.sort[-1][1] < 0)
     for at in range(0, len(keys), _PIECE):
-        # By their keys alone: with anything beside, SecantusDB reads the whole collection.
+        # By their keys alone: with any other condition SecantusDB reads the whole collection.
         piece = FindCommand({"_id": {"$in": keys[at : at + _PIECE]}}, question.sort, fields=question.fields)
         yield [one async for one in _sorted(collection, piece, batch)]
 
@@ -147,17 +147,17 @@ def _place(document: Document, sort: Sort) -> Any:
 
 
 def _in_order(same: list[Document], sort: Sort) -> list[Document]:
-    """Documents of one place in the order of their keys."""
+    """Documents of one sort value in the order of their keys."""
     return sorted(same, key=lambda one: one["_id"], reverse=sort[-1][1] < 0) if len(same) > 1 else same
 
 
 def _can_begin(query: Mapping[str, Any], sort: Sort) -> bool:
-    """Whether it asks for more places than one."""
+    """Whether the query covers more than one sort value."""
     return isinstance(query.get(sort[0][0], {}), Mapping)
 
 
 def _from(query: Mapping[str, Any], sort: Sort, place: Any, *, without: bool = False) -> Mapping[str, Any]:
-    """The same question, from a place in its order on, or of what is behind it."""
+    """The same query, starting at, or after, a sort value."""
     if not _can_begin(query, sort):
         return query
     name, direction = sort[0]

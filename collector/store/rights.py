@@ -1,4 +1,4 @@
-"""What the server and the user's rights allow: tries each command that the archive uses, without changing anything."""
+"""Tries each command that the archive uses, changing nothing, to see what the server and the user's rights allow."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from collector.store.preparing import grant
 
 _PLACE = "meta"
 # The names of MongoDB's error_codes.yml.
-_ALREADY_SO = (26, 27, 48)  # NamespaceNotFound, IndexNotFound, NamespaceExists: it might have been done
+_ALREADY_SO = (26, 27, 48)  # NamespaceNotFound, IndexNotFound, NamespaceExists: the command would have been allowed
 _UNAUTHORIZED = 13
 _REFUSALS = {
     _UNAUTHORIZED: "the user has no right to",
     59: "the server does not know",  # CommandNotFound
     115: "the server does not support",  # CommandNotSupported
     238: "the server does not support",  # NotImplemented
-    303: "the server does not support",  # Amazon DocumentDB's word for it
+    303: "the server does not support",  # Amazon DocumentDB's equivalent
 }
 _DURABLE = {"w": "majority", "j": True}
 
 
 class _Trial(NamedTuple):
-    """A command, and what it is for."""
+    """A command, and its purpose."""
 
     command: dict[str, Any]
     role: str
     """The built-in role that includes it."""
     without: str
-    """What does not work without it; empty if everything does."""
+    """What does not work without it; empty if nothing works."""
 
 
 class Missing(NamedTuple):
@@ -48,7 +48,7 @@ async def missing(database: AsyncDatabase[dict[str, Any]]) -> Sequence[Missing]:
     """Try each command that collectors use on a database; returns those that are refused.
 
     Raises:
-        OperationFailure: one fails for another reason than that.
+        OperationFailure: a command fails for another reason.
     """
     refused: dict[tuple[int, str, str], list[str]] = {}
     for trial in _trials(ObjectId()):
@@ -72,7 +72,7 @@ def _missing(database: str, commands: Sequence[str], code: int, role: str, witho
 
 
 def _trials(key: ObjectId) -> Sequence[_Trial]:
-    """In an order in which the document that is written is gone in the end."""
+    """The commands, in an order that leaves no document behind."""
     this = {"_id": key}
     index = {"key": {"_id": 1}, "name": "_id_"}
 

@@ -18,34 +18,34 @@ from schemas.stored import MessageDocument, SessionDocument, UpdateDocument
 T = TypeVar("T")
 D = TypeVar("D", UpdateDocument, MessageDocument)
 IN_ORDER = (("ts", 1), ("_id", 1))
-"""Of one instance's lines, the order in which they came."""
+"""The order in which lines of one instance arrived."""
 NEWEST_FIRST = (("ts", -1), ("_id", -1))
 Span = tuple[datetime, datetime]
-"""From, and up to but without."""
+"""The begin, included, and the end, excluded."""
 _Read = Callable[[Mapping[str, datetime]], AsyncGenerator[D, None]]
 """Reads one window."""
 
 _FIRST_WINDOW = timedelta(seconds=1)
 _NARROWEST_WINDOW = timedelta(milliseconds=1)
-"""Stored times have no less between them: where a clock was set back, very many may be the same."""
+"""Stored times are no finer than this: after a clock was set back, very many may be the same."""
 _WIDEST_WINDOW = timedelta(hours=1)
 _WIDEST_OF_FEW = timedelta(days=7)
-"""Of some routes of a table less is said, and beside UPDATEs."""
+"""Few documents match for some routes of a table, or for messages other than UPDATEs."""
 _FEW = 4
-"""A window that holds less than this part of what it should hold is made wider."""
+"""A window with less than this fraction of the wanted number of documents is widened."""
 
 
 def updates_of_peer(
     store: Store, address: str, spans: Sequence[Span], *, most: int | None = None
 ) -> AsyncGenerator[UpdateDocument, None]:
-    """The UPDATEs of one peer in ranges of time that follow each other.
+    """The UPDATEs of one peer in consecutive time ranges.
 
     Args:
         store: the archive.
         address: the peer's.
         spans: the ranges.
-        most: how many there can be, where that is known: what is left is read at once when it is not much, so that a
-            year in which nothing was said costs nothing.
+        most: the maximum number of UPDATEs, if known: a small rest is read at once, so that a year without messages
+            costs nothing.
     """
     return _in_windows(store, partial(updates_within, store, address), spans, _WIDEST_WINDOW, most)
 
@@ -53,13 +53,13 @@ def updates_of_peer(
 async def updates_of_session(
     store: Store, session: SessionDocument, span: Span, *, most: int
 ) -> AsyncGenerator[UpdateDocument, None]:
-    """The UPDATEs of a session in a range of time, perhaps with others of its peer's address among them.
+    """The UPDATEs of a session in a time range, possibly with those of other sessions of its peer's address.
 
     Args:
         store: the archive.
-        session: whose.
-        span: the range.
-        most: how many it can have there.
+        session: the session.
+        span: the time range.
+        most: the maximum number of UPDATEs that it can have there.
     """
     peer = session["peer"]
     query: dict[str, object] = {"peer.address": peer["address"]}
@@ -67,26 +67,26 @@ async def updates_of_session(
     if "router" in peer and (await store.traits()).partial_indexes:
         query.update({f"peer.{name}": peer.get(name) for name in ("router", "rib", "rd")})
     elif "router" in peer:
-        few = None  # of how many routers, and tables, this address has others is not known
+        few = None  # how many UPDATEs other routers, and tables, have of this address is unknown
     async with aclosing(_in_windows(store, partial(_within, store, query, None), [span], _WIDEST_WINDOW, few)) as found:
         async for document in found:
             yield document
 
 
 def updates_within(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[UpdateDocument, None]:
-    """The UPDATEs of one peer in one range of time; those of one millisecond in the order of their lines."""
+    """The UPDATEs of one peer in one time range; those of one millisecond in the order of their lines."""
     return _within(store, {"peer.address": address}, None, span)
 
 
 def announcements_of(
     store: Store, asn: int, span: Span, *, fields: Sequence[str] | None = None
 ) -> AsyncGenerator[UpdateDocument, None]:
-    """The UPDATEs of all peers that announce what an AS originates, in a range of time; `ts` must be of the fields."""
+    """The UPDATEs of all peers that announce routes of an origin AS, in a time range; `fields` must include `ts`."""
     return _in_windows(store, partial(_within, store, {"origin_asns": asn}, fields), [span], _WIDEST_OF_FEW)
 
 
 def messages_of(store: Store, span: Span) -> AsyncGenerator[MessageDocument, None]:
-    """What was said beside UPDATEs, by all peers, in a range of time."""
+    """Messages other than UPDATEs of all peers, in a time range."""
 
     def read(within: Mapping[str, datetime]) -> AsyncGenerator[MessageDocument, None]:
         return store.find("messages", {"ts": within}, sort=IN_ORDER)
@@ -97,14 +97,14 @@ def messages_of(store: Store, span: Span) -> AsyncGenerator[MessageDocument, Non
 async def updates_naming(
     store: Store, address: str, prefixes: Sequence[str], span: Span, events: Sequence[str] = ("announce", "withdraw")
 ) -> AsyncGenerator[UpdateDocument, None]:
-    """The UPDATEs of one peer that name any of some prefixes, in a range of time; their keys are kept in memory.
+    """The UPDATEs of one peer that contain any of the prefixes, in a time range; their keys are kept in memory.
 
     Args:
         store: the archive.
         address: the peer's.
-        prefixes: the names.
-        span: the range.
-        events: how they are named.
+        prefixes: the prefixes.
+        span: the time range.
+        events: whether they are announced, withdrawn or both.
     """
     traits = await store.traits()
     times: dict[ObjectId, datetime] = {}
@@ -114,18 +114,18 @@ async def updates_naming(
         async for found in store.find("updates", query, fields=("ts",)):
             times[found["_id"]] = found["ts"]
     for keys in pieces(sorted(times, key=lambda key: (times[key], key.binary)), traits.keys):
-        within = {"$gte": times[keys[0]], "$lte": times[keys[-1]]}  # with the peer: the key of shards
+        within = {"$gte": times[keys[0]], "$lte": times[keys[-1]]}  # with the peer, which is the shard key
         query = {"_id": {"$in": keys}, "peer.address": address, "ts": within}
         documents = {document["_id"]: document async for document in store.find("updates", query)}
         for key in keys:
-            if key in documents:  # it has not expired meanwhile
+            if key in documents:  # unless it has expired meanwhile
                 yield documents[key]
 
 
 async def _in_windows(
     store: Store, read: _Read[D], spans: Sequence[Span], widest: timedelta, most: int | None = None
 ) -> AsyncGenerator[D, None]:
-    """Windows reach over several spans: four thousand short ones cost no more than a long one."""
+    """Windows extend over several spans: four thousand short ones cost no more than a long one."""
     if not spans:
         return
     at, (begin, last) = 0, (spans[0][0], spans[-1][1])
@@ -154,7 +154,7 @@ async def _in_windows(
 
 
 def _reach(spans: Sequence[Span], at: int, ts: datetime) -> int:
-    """The first span, from one on, that does not end before a time."""
+    """The index of the first span, starting at `at`, that does not end before a time."""
     while at < len(spans) and spans[at][1] <= ts:
         at += 1
     return at
@@ -167,5 +167,5 @@ def _within(
 
 
 def pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Values in their order, so many at a time."""
+    """The values in order, up to `size` at a time."""
     return (values[at : at + size] for at in range(0, len(values), size))

@@ -11,18 +11,18 @@ _SECRET_OPTIONS = re.compile(r"(?i)((?:tlsCertificateKeyFilePassword|authMechani
 def redact(uri: str) -> str:
     """The URI without user, password and other secrets, for logs and messages.
 
-    Greedy up to the last `@`: a password with an unescaped `@` must not show half of itself.
+    The match is greedy up to the last `@`, so that no part of a password with an unescaped `@` is shown.
     """
     return _SECRET_OPTIONS.sub(r"\1***", _CREDENTIALS.sub("***", uri))
 
 
 def with_database(uri: str, database: str, login: tuple[str, str] | None = None) -> str:
-    """The URI with a database to begin in, as mongosh takes it; who signs in does so where he did before.
+    """The URI with the database that mongosh opens; the authentication database stays the same.
 
     Args:
-        uri: as people give it; its path, if any, is the database that its user is of.
-        database: where to begin.
-        login: a user of `admin` and his password, of letters, digits, - and _; None: those of the URI, if any.
+        uri: as configured; its path, if any, is the user's authentication database.
+        database: the database to open.
+        login: a user of `admin` and the password, of letters, digits, - and _; None: those of the URI, if any.
     """
     place, _, options = uri.partition("?")
     scheme, _, rest = place.partition("//")

@@ -1,9 +1,9 @@
 """Writes documents so that each is stored or refused by itself, whatever else is in its batch.
 
-A refusal is a document's own fault, and would come again for ever: it is too large, or is none that BSON or the server
-takes; a server with a bug may close the connection on it. Whatever lies in how the database is set up (a validator or
-an index that somebody made) is an error instead, which is said aloud and tried again: no good document is left out for
-it.
+A refusal is caused by the document itself and would be repeated for ever: it is too large, or BSON or the server does
+not accept it; a server with a bug may close the connection on it. If the cause is how the database is set up (a
+validator or an index that somebody created), that is an error instead, which is reported and retried, so that no good
+document is lost.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Document = dict[str, Any]
 _Collection = AsyncCollection[dict[str, Any]]
 
 MAX_BYTES = 16 * 2**20
-"""Of a document: MongoDB's limit (`maxBsonObjectSize`). What wraps it in a command has 16 KiB beside it."""
+"""Maximum size of a document: MongoDB's limit (`maxBsonObjectSize`). The command around it may use 16 KiB more."""
 CLOSING_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further try of a document on which the server closed the connection."""
+"""Seconds before each retry of a document on which the server closed the connection."""
 REFUSALS = ("the store refused it", "BSON cannot hold it", "too large for MongoDB")
 """How the reasons of refusals start."""
 
@@ -57,29 +57,30 @@ _DOCUMENTS_OWN = frozenset(
         56,  # EmptyFieldName
         57,  # DottedFieldName
         10334,  # BSONObjectTooLarge
-        17280,  # KeyTooLong: no longer of MongoDB, but of servers that bound an index's keys; ours are of NLRI
-        17419,  # the same as 10334, of an update
-        17420,  # and of an upsert
+        # KeyTooLong: not from current MongoDB, but from servers that limit the size of index keys; ours contain NLRI
+        17280,
+        17419,  # the same as 10334, for an update
+        17420,  # and for an upsert
     )
 )
 _DATABASES = {121: "a validator", 171: "an index"}
-"""DocumentValidationFailure, CannotIndexParallelArrays: our own validators and indexes take all that we write."""
+"""DocumentValidationFailure, CannotIndexParallelArrays: our own validators and indexes accept all that we write."""
 
 
 class WriteRefusal(NamedTuple):
-    """A document that can never be stored: its place in the batch, and why."""
+    """A document that can never be stored: its index in the batch, and the reason."""
 
     at: int
     reason: str
 
 
 class DocumentChange(NamedTuple):
-    """Some fields of one document get other values; where the document is not there, nothing comes of it."""
+    """New values for some fields of one document; it has no effect if the document does not exist."""
 
     of: Mapping[str, Any]
-    """What the document has: its `_id`, and whatever else has to be so still."""
+    """What the document must match: its `_id`, and any other condition."""
     fields: Mapping[str, Any]
-    """By the dotted names of MongoDB."""
+    """The new values, by MongoDB's dotted field names."""
 
 
 class _Encoded(NamedTuple):
@@ -99,17 +100,17 @@ async def insert(collection: _Collection, documents: Sequence[Document], narrowi
     """Insert documents; existing ones with the same `_id` stay as they are.
 
     Args:
-        collection: where they belong.
-        documents: they may be of any number and size.
-        narrowing: of all who write into this store: a server that closes the connection is asked for its reasons by one
-            at a time, so that no document is blamed for what another one did.
+        collection: the collection.
+        documents: of any number and size.
+        narrowing: shared by all who write to this store: only one at a time investigates why a server closes
+            connections, so that no document is blamed for another one.
 
     Returns:
-        The documents that can never be stored; all others are.
+        The documents that can never be stored; all others are stored.
 
     Raises:
         StoreError: the database is set up so that it refuses good documents.
-        StoreUnavailableError: not all is stored, for a reason that may pass.
+        StoreUnavailableError: not everything is stored, for a reason that may be temporary.
     """
     return await _write(_Writing(collection, _insert, narrowing), documents)
 
@@ -134,7 +135,7 @@ def encoding_fault(document: Document) -> str | None:
 
 
 def _encode(documents: Sequence[Document]) -> tuple[list[_Encoded], list[WriteRefusal]]:
-    """Each document as it is sent: one that is too large would have the server refuse its whole batch."""
+    """Each document as it is sent: a server would refuse a whole batch because of one that is too large."""
     encoded, refusals = [], []
     for at, document in enumerate(documents):
         try:
@@ -174,7 +175,7 @@ async def _write_some(way: _Writing, encoded: Sequence[_Encoded]) -> list[WriteR
 
 
 async def _send(way: _Writing, encoded: Sequence[_Encoded]) -> list[WriteRefusal]:
-    """Write documents; what becomes of a connection that the server closes is left to the caller."""
+    """Write documents; the caller handles connections that the server closes."""
     if not encoded:
         return []
     try:
@@ -195,7 +196,7 @@ async def _narrow(
         if error.code not in _DOCUMENTS_OWN:
             raise error
     if len(encoded) == 1:
-        # It may be the command that is not taken, whatever is in it: this one changes nothing, and tells.
+        # The server may refuse the command whatever is in it: this one changes nothing, and reveals that.
         await way.collection.delete_one({"_id": ObjectId()})
         return [WriteRefusal(encoded[0].at, _reason(error, getattr(error, "code", None)))]
     return [refusal for half in _halves(encoded) for refusal in await _send(way, half)]
@@ -204,15 +205,15 @@ async def _narrow(
 async def _narrow_closing(way: _Writing, encoded: Sequence[_Encoded], error: AutoReconnect) -> list[WriteRefusal]:
     """Find the documents on which a server closes the connection, and write the others.
 
-    A server that goes away closes it as well. So no document is blamed unless the server closes the connection on it
-    alone, again and again, and does all else that it is asked for in between.
+    A server that shuts down closes it too. So no document is blamed unless the server closes the connection on it
+    alone, repeatedly, and answers other commands in between.
 
     Raises:
-        AutoReconnect: it is the server, not a document.
+        AutoReconnect: the server is the cause, not a document.
     """
     await _assert_works(way, error)
     if len(encoded) > 1:
-        alone = way._replace(narrowing=nullcontext())  # we are the one
+        alone = way._replace(narrowing=nullcontext())  # only one document is left
         return [refusal for half in _halves(encoded) for refusal in await _write_some(alone, half)]
     name = way.collection.name
     log.warning("the store closes the connection on one document of %s only: trying it again", name)
@@ -247,7 +248,7 @@ def _halves(encoded: Sequence[_Encoded]) -> tuple[Sequence[_Encoded], Sequence[_
 
 
 async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: BulkWriteError) -> list[WriteRefusal]:
-    """The documents that an unordered bulk write left out for good; anything else is the server's trouble."""
+    """The documents that an unordered bulk write refused for good; any other error is a fault of the server."""
     details = error.details or {}
     if concern := details.get("writeConcernErrors"):
         raise StoreUnavailableError(f"the store did not make a write durable: {str(concern[0].get('errmsg'))[:200]}")
@@ -269,7 +270,7 @@ async def _judge(collection: _Collection, encoded: Sequence[_Encoded], error: Bu
 
 
 async def _assert_there(collection: _Collection, keys: Sequence[Any]) -> None:
-    """Look whether what a server calls duplicates is there, where it does not say of which index."""
+    """Check that documents which a server calls duplicates exist, if it does not name the index."""
     if keys:
         found = {one["_id"] async for one in collection.find({"_id": {"$in": list(keys)}}, ["_id"])}
         if missing := set(keys) - found:
