@@ -59,6 +59,11 @@ class Router(ABC):
         return ["[[peers]]", f'address = "{self.address}"', f"asn = {self.asn}", "passive = true"]
 
     @property
+    def next_hop(self) -> str:
+        """Of its IPv4 routes, where it takes what it is told."""
+        return self.address
+
+    @property
     def next_hop6(self) -> str:
         """Of its IPv6 routes; some do not take what they are told, over a session of IPv4."""
         return f"2001:db8::{self.number}"
@@ -181,7 +186,7 @@ class Gobgpd(Router):
             if (route.prefix, self._identifier(route)) not in replaced:
                 self._rib("del", route)
         for route in self.new:
-            words = ["nexthop", self.next_hop6 if route.family == "ipv6" else self.address, "med", str(route.med)]
+            words = ["nexthop", self.next_hop6 if route.family == "ipv6" else self.next_hop, "med", str(route.med)]
             words += ["community", ",".join(route.communities)] if route.communities else []
             words += ["large-community", ",".join(route.large)] if route.large else []
             self._rib("add", route, *words)
@@ -263,7 +268,7 @@ class Bird(Router):
                 error wait time 1, 2;
                 hold time 90;
                 {self.session}
-                ipv4 {{ {taken} next hop self; }};
+                ipv4 {{ {taken} next hop address {self.next_hop}; }};
                 ipv6 {{ {taken} next hop address {self.next_hop6}; }};
             }}
             """
