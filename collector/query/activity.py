@@ -1,4 +1,4 @@
-"""The number of messages over time, counted by the server, which sends no UPDATE for it."""
+"""The number of messages over time, counted by the server without sending any UPDATE."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _STEPS = tuple(
         *(3600 * n for n in (1, 2, 3, 6, 12)),
     )
 )
-"""Lengths of a sample that a person can think in; longer ones are whole days."""
+"""Sample lengths that people can easily grasp; longer samples are whole days."""
 _DAY = timedelta(days=1)
 _SUMS = ("updates", "announcements", "withdrawals", "bytes")
 
 
 async def activity(store: Store, filters: Filter, samples: int) -> AsyncIterator[ActivitySample]:
-    """How much the peers that are asked for said, in spans of one length.
+    """How much the selected peers said, in time spans of one length.
 
     Args:
         store: the archive.
-        filters: the peers, and the time; nothing else of it matters.
-        samples: how many spans there are at most.
+        filters: the peers and the time range; other conditions are ignored.
+        samples: the maximum number of spans.
 
     Raises:
-        UsageError: the time has no begin or no end.
+        UsageError: the time range has no begin or no end.
     """
     if filters.start is None or filters.end is None:
         raise UsageError("activity needs both a start and an end", "give both")
@@ -69,7 +69,7 @@ async def activity(store: Store, filters: Filter, samples: int) -> AsyncIterator
 async def _routes_stored(
     store: Store, sessions: Sequence[ObjectId], filters: Filter, number_of: Callable[[datetime], int]
 ) -> dict[int, int]:
-    """How many routes the newest stored tables of each span have."""
+    """The number of routes in the newest stored tables of each span."""
     routes: dict[int, int] = {}
     for session in sessions:
         newest: dict[int, int] = {}
@@ -83,7 +83,7 @@ async def _routes_stored(
 
 
 def _routes_said(event: str) -> dict[str, object]:
-    """How many routes an UPDATE announces, or withdraws; those that are no prefixes count too."""
+    """The number of routes that an UPDATE announces, or withdraws, including those that are not prefixes."""
     size = {"$add": [{"$size": {"$ifNull": [f"$$group.{name}", []]}} for name in ("nlri", "objects")]}
     return {"$sum": {"$map": {"input": {"$ifNull": [f"${event}", []]}, "as": "group", "in": size}}}
 
@@ -97,9 +97,9 @@ _EXPRESSIONS = {
 
 
 def _views(peers: list[PeerDocument], *, all_of_them: bool) -> list[dict[str, object]]:
-    """A query for each peer, of which each router and table is another; of all of them at once where all are asked for.
+    """A query for each peer, where each router and table counts as another peer; one query if all peers are selected.
 
-    Not every server uses an index over addresses and times where it is asked for more than these.
+    Not every server uses the index over addresses and times for queries with more conditions.
     """
     fields = ("address",) if all_of_them else ("address", "router", "rib", "rd")
     views = dict.fromkeys(tuple(peer.get(name) for name in fields) for peer in peers)
@@ -107,7 +107,7 @@ def _views(peers: list[PeerDocument], *, all_of_them: bool) -> list[dict[str, ob
 
 
 def _step(span: timedelta, samples: int) -> timedelta:
-    """The shortest length of which not more than so many samples are needed, wherever they begin."""
+    """The shortest length that needs at most `samples` spans, wherever they begin."""
     for step in _STEPS:
         if span / step <= samples - 1:
             return step

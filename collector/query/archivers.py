@@ -21,15 +21,16 @@ from schemas.scalars import spoken
 from schemas.status import SpoolStatus
 
 _STUCK = timedelta(minutes=2)
-"""An archiver that has stored none of the lines that wait for so long is stuck: a write takes a minute at most."""
+"""Seconds after which an archiver that has stored none of the waiting lines is stuck: a write takes a minute at
+most."""
 
 
 def spool_status(instance: Instance, spool: SpoolState) -> SpoolStatus:
     """One spool, and the archiver that reads it.
 
     Args:
-        instance: whose spool it is.
-        spool: what a look at it has found.
+        instance: the instance of the spool.
+        spool: its state as inspected.
     """
     state = _running(instance)
     return SpoolStatus(
@@ -42,10 +43,10 @@ def spool_status(instance: Instance, spool: SpoolState) -> SpoolStatus:
 
 
 def stuck(spool: SpoolStatus, started: datetime | None) -> str | None:
-    """What is wrong with a spool's archiver while a collector runs; None where nothing is.
+    """What is wrong with a spool's archiver while a collector runs; None if nothing is.
 
     Args:
-        spool: as it is now.
+        spool: the spool's status.
         started: when the collector was started.
     """
     began = max((moment for moment in (spool.last_stored, started) if moment), default=None)
@@ -58,9 +59,9 @@ def stuck(spool: SpoolStatus, started: datetime | None) -> str | None:
 
 
 def outages(instances: Sequence[Instance]) -> dict[str, Any]:
-    """The fields of a status on which the archivers have to agree: the store counts as away while it is for any.
+    """The status fields that all archivers share: the store counts as unavailable while it is for any of them.
 
-    Those of an outage are of the archiver for which it began first.
+    If several have an outage, the one that began first is reported.
     """
     states = [state for instance in instances if (state := _running(instance))]
     away = [(since, at) for at, state in enumerate(states) if (since := state.store_away_since)]
@@ -69,7 +70,7 @@ def outages(instances: Sequence[Instance]) -> dict[str, Any]:
 
 
 def _running(instance: Instance) -> ArchiverState | None:
-    """What the archiver of an instance says of itself, if it runs."""
+    """The state that an instance's archiver reports, if it is running."""
     with suppress(OSError, ValidationError):
         state = ArchiverState.model_validate_json(state_file(instance).read_bytes())
         return state if lives(state.pid) else None
@@ -77,7 +78,7 @@ def _running(instance: Instance) -> ArchiverState | None:
 
 
 def _age(instance: Instance, line: bytes | None) -> float:
-    """How many seconds ago a line was said; 0 without one, or where it does not tell."""
+    """How many seconds ago a line was written; 0 if there is none, or if it has no time."""
     if line is None:
         return 0.0
     source = SOURCES[instance.source]

@@ -19,7 +19,7 @@ from collector.regex import as_path_pattern, stranger_in
 from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
 Say = Callable[[str], None]
-"""Is told, in a sentence, what whoever asks should know."""
+"""Called with a sentence that the user should know."""
 
 
 _COLLECTOR_NAME = re.compile(r"[a-z][a-z0-9.-]{0,99}")
@@ -44,10 +44,10 @@ _OCTET, _OCTETS, _GROUPS = 255, 4, 8
 
 
 def parse_prefix(prefix: str, *, say: Say = _ignore) -> str:
-    """A prefix, normalised; an address is its own /32 or /128. Host bits are cleared, and that is said.
+    """A normalised prefix; an address becomes its own /32 or /128. Host bits are cleared, with a note.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a prefix.
     """
     whole = prefix if "/" in prefix else f"{prefix}/{128 if ':' in prefix else 32}"
     try:
@@ -64,7 +64,7 @@ def parse_prefix(prefix: str, *, say: Say = _ignore) -> str:
 
 
 def parse_peer(text: str, *, say: Say = _ignore) -> str:
-    """An address, or a prefix of addresses, normalised; that host bits are cleared is said.
+    """An address, or a prefix of addresses, normalised; host bits are cleared, with a note.
 
     Raises:
         ValueError: it is neither.
@@ -76,16 +76,17 @@ def parse_peer(text: str, *, say: Say = _ignore) -> str:
 
 
 def parse_filter(texts: Mapping[str, str | None], *, say: Say = _ignore) -> Filter:
-    """The filter that texts mean, as people type them: the options of the command line, the parameters of a URL.
+    """Parse a filter from text: the options of the command line, or the parameters of a URL.
 
-    In each but the AS path a comma is OR, and a leading `!` excludes; so does a leading `!` of the AS path.
+    In each condition but the AS path a comma is OR, and a leading `!` excludes; in the AS path too, a leading `!`
+    excludes.
 
     Args:
-        texts: by the names of `FILTERS`; those that are absent, or None, do not matter.
-        say: is told what looks odd, but can be meant.
+        texts: conditions by the names of `FILTERS`; absent ones and None are ignored.
+        say: called with notes about what looks odd but is valid.
 
     Raises:
-        UsageError: one of them means nothing, or there is no filter of its name.
+        UsageError: a condition is invalid, or there is no filter of its name.
     """
     if unknown := texts.keys() - FILTERS.keys():
         raise UsageError(f"there is no filter {min(unknown)!r}", f"use {', '.join(FILTERS)}")
@@ -174,7 +175,7 @@ def _check_as_path(pattern: str, say: Say) -> None:
 
 
 def check_routes_can_match(filters: Filter) -> None:
-    """Refuse filters of routes among sessions alone.
+    """Refuse filters on routes together with sessions only.
 
     Raises:
         UsageError: nothing can match.
@@ -187,7 +188,7 @@ def check_routes_can_match(filters: Filter) -> None:
 
 
 def check_family(filters: Filter, prefix: str | None) -> None:
-    """Refuse families that a prefix cannot be of.
+    """Refuse families that a prefix cannot belong to.
 
     Raises:
         UsageError: nothing can match.
@@ -201,10 +202,10 @@ def check_family(filters: Filter, prefix: str | None) -> None:
 
 
 def parse_time(text: str | datetime | None) -> datetime | None:
-    """A time of `collector.query.times`, or one that has been read already; None stays None.
+    """Parse a time (see `collector.query.times`); datetimes and None are returned unchanged.
 
     Raises:
-        UsageError: it is none, or not of 1970 to 2106.
+        UsageError: it is not a time, or outside of 1970 to 2106.
     """
     if isinstance(text, datetime):
         text = text.isoformat()
@@ -212,7 +213,7 @@ def parse_time(text: str | datetime | None) -> datetime | None:
 
 
 def fault_of_address(text: str) -> str:
-    """What keeps a text from being an address, such as `octet 300 is more than 255`; empty where all does."""
+    """Why a text is not an address, such as `octet 300 is more than 255`; empty if the reason is not known."""
     if re.fullmatch(r"[0-9.]+", text) and "." in text:
         octets = text.split(".")
         wrong = next((octet for octet in octets if not octet or len(octet) > 3 or int(octet) > _OCTET), None)
@@ -236,7 +237,7 @@ def fault_of_address(text: str) -> str:
 
 
 def fault_of_prefix(text: str) -> str:
-    """What keeps a text from being a prefix, such as `its length is not 0 to 32`; empty where all does."""
+    """Why a text is not a prefix, such as `its length is not 0 to 32`; empty if the reason is not known."""
     address, slash, _ = text.partition("/")
     try:
         normalise_address(address)

@@ -1,4 +1,4 @@
-"""Converts stored attributes to those of answers; and attributes by name for the filter `--attribute`."""
+"""Converts stored attributes to those of answers, and parses attributes for the filter `--attribute`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ASN_DIGITS = 8
 
 
 def answered(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes, and what else a document says of a route, as answers have them.
+    """The attributes, and all else that a document says about a route, in the form of answers.
 
-    They were validated before they were stored; to do that again for each would take a third of a table's time.
+    They were validated before they were stored; validating each again would take a third of a table's time.
     """
     if _AS_STORED.issuperset(stored):
         return dict(stored)
@@ -44,7 +44,7 @@ def _extended(name: str) -> Callable[[Any], dict[str, Any]]:
 
 
 def _unknown(value: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Version 0.1 stored Only to Customer among them."""
+    """Unknown attributes, without Only to Customer, which version 0.1 stored among them."""
     found: dict[str, Any] = {}
     for one in value:
         if one["code"] == OTC and len(one["hex"]) == _ASN_DIGITS:
@@ -107,7 +107,7 @@ ATTRIBUTES: dict[str, _Texts] = {
     "bgp-ls": _one("bgp_ls"),
     "malformed": _one("error"),
 }
-"""What can be asked for by name, and what its value may be."""
+"""The attributes that can be queried by name, and their possible values."""
 
 
 _BY_CODE: dict[int, _Texts] = {
@@ -130,19 +130,19 @@ _BY_CODE: dict[int, _Texts] = {
     OTC: ATTRIBUTES["otc"],
     40: ATTRIBUTES["prefix-sid"],
 }
-"""Those that ExaBGP or we know, by their type codes; of others the bytes are known."""
+"""Attributes that ExaBGP or this program interprets, by type code; of others only the bytes are known."""
 
 
 class AskedAttribute(NamedTuple):
-    """An attribute that is asked for."""
+    """A condition on an attribute."""
 
     name: str
     """One of `ATTRIBUTES`, or a type code."""
     value: str | None
-    """`*` stands for any part; None: any."""
+    """`*` matches any part; None: any value."""
 
     def is_in(self, route: HistoryEntry | Route) -> bool:
-        """Whether a route has it."""
+        """Whether a route has such an attribute."""
         code = None if self.name in ATTRIBUTES else int(self.name)
         texts = ATTRIBUTES[self.name] if code is None else _BY_CODE.get(code)
         found = [str(one).lower() for one in texts(route)] if texts else []
@@ -151,7 +151,7 @@ class AskedAttribute(NamedTuple):
 
 
 def _matches(text: str, pattern: str) -> bool:
-    """Whether a text is what a pattern says; as each part is looked for once, no pattern takes long."""
+    """Whether a text matches a pattern; each part is searched for once, so no pattern is slow."""
     first, *parts = pattern.split("*")
     if not parts:
         return text == first
@@ -168,7 +168,7 @@ def _matches(text: str, pattern: str) -> bool:
 
 
 def parse_attribute(text: str) -> AskedAttribute:
-    """What is asked for, such as `otc`, `otc=64500`, `cluster-list=10.0.0.*`, `250` or `0xfa=0102`.
+    """Parse a condition such as `otc`, `otc=64500`, `cluster-list=10.0.0.*`, `250` or `0xfa=0102`.
 
     Raises:
         ValueError: no attribute has this name.

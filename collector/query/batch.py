@@ -1,4 +1,4 @@
-"""Thousands of routes together as they are stored, from which models are made only where needed."""
+"""Thousands of routes in their stored form; models are made only where needed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from schemas.query import Route, RouteState
 
 
 class Batch(NamedTuple):
-    """Some routes of one session, in their order."""
+    """Some routes of one session, in order."""
 
     rib: PeerRib
-    """What is known of the session."""
+    """The session's table."""
     items: Items
     hidden: bool = False
-    """They may have stood, but lines of the peer were lost, at the time that is their `since`."""
+    """Whether a gap hides them: they may have existed, but lines of the peer were lost at the time in `since`."""
 
     def state(self, key: RouteKey, entry: RouteEntry) -> RouteState:
-        """How one of the routes stands."""
+        """The state of one of the routes."""
         return "unknown" if self.hidden else self.rib.state(key, entry)
 
     def common_state(self) -> RouteState | None:
-        """How all of the routes stand, where that does not hang on each of them."""
+        """The state of all routes, if it is the same for all."""
         return "unknown" if self.hidden else self.rib.common_state()
 
     def routes(self) -> Iterator[Route]:
@@ -41,20 +41,20 @@ class Batch(NamedTuple):
         return route.with_own({"state": "unknown"}) if self.hidden else route
 
     def facts(self) -> dict[bytes, dict[str, Any]]:
-        """All else that answers say of the routes, by the facts of an entry; each of these stands once.
+        """All other fields of the routes' answers, by the facts of an entry, without duplicates.
 
-        Values are as answers have them, in the order of `Route`, None where there is none.
+        Values are as in answers, in the order of `Route`, None if absent.
         """
         packed = list({entry.facts for _, entry in self.items})
         stored = bson.decode_all(b"".join(packed))
         return {facts: BLANK | answered(said) for facts, said in zip(packed, stored, strict=True)}
 
     def mentioning(self, text: bytes) -> Batch:
-        """The routes whose facts hold some bytes: a sieve that lets too many through, and costs next to nothing."""
+        """The routes whose facts contain some bytes: a coarse filter, which is nearly free."""
         return self._replace(items=[item for item in self.items if text in item[1].facts])
 
     def only(self, wanted: Callable[[Route], bool]) -> Batch:
-        """The routes that are wanted, which hangs on nothing but their family and their facts."""
+        """The wanted routes; the decision must depend only on their family and facts."""
         found: dict[tuple[str, bytes], bool] = {}
         kept: Items = []
         for key, entry in self.items:

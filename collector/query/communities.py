@@ -31,17 +31,17 @@ _ANY_CHARACTERS = re.compile(r"[\w.:*+-]+", re.ASCII)
 
 
 def communities_of(route: HistoryEntry | Route) -> list[str]:
-    """All communities of a route: standard, large, extended, those of IPv6."""
+    """All communities of a route: standard, large, extended, and those of IPv6."""
     extended = (*(route.extended_communities or ()), *(route.ipv6_extended_communities or ()))
     words = (one.text or f"0x{one.hex}" for one in extended)
     return [*(route.communities or ()), *(route.large_communities or ()), *words]
 
 
 def parse_community(text: str) -> str:
-    """A community or a pattern of them; a well-known one's name becomes its number, an AS with a dot a plain one.
+    """Parse a community, or a pattern; well-known names and AS numbers with a dot become plain numbers.
 
     Raises:
-        ValueError: it can be none.
+        ValueError: it is neither.
     """
     named = _numbered(text)
     if named is None or fault_of_community(text):
@@ -50,7 +50,7 @@ def parse_community(text: str) -> str:
 
 
 def fault_of_community(text: str) -> str:
-    """Why no community is written so, such as `70000 is more than 65535`; empty where one may be."""
+    """Why a text is not a community, such as `70000 is more than 65535`; empty if it may be one."""
     named = _numbered(text)
     if named is None:
         return ""
@@ -66,14 +66,14 @@ def fault_of_community(text: str) -> str:
     most = _MOST.get(len(parts))
     if most is None:
         return f"it has {len(parts)} parts; a standard one has 2, a large one 3"
-    if "*" in first:  # that may stand for the word of an extended one
+    if "*" in first:  # these may be the word of an extended one
         return ""
     high = next((part for part in parts if "*" not in part and int(part[:20]) > most), None)
     return f"{high} is more than {most}" if high else ""
 
 
 def _numbered(text: str) -> str | None:
-    """With numbers for names; None where there are characters that no community has."""
+    """The text with numbers in place of names; None if it has characters that no community has."""
     if not _ANY_CHARACTERS.fullmatch(text):
         return None
     known = WELL_KNOWN.get(text.lower().replace("_", "-"))

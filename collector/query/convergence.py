@@ -19,7 +19,7 @@ _OVER = ("withdraw", "session_end")
 
 
 async def convergence(store: Store, key: str) -> AsyncIterator[PeerConvergence]:
-    """When each peer, of other collectors too, first announced an intent's prefix, and when it had ceased to.
+    """When each peer, including those of other collectors, first announced an intent's prefix, and when it stopped.
 
     Args:
         store: the archive.
@@ -38,7 +38,7 @@ async def convergence(store: Store, key: str) -> AsyncIterator[PeerConvergence]:
 
 
 def converged(intent: Intent, entries: Iterable[HistoryEntry]) -> Iterator[PeerConvergence]:
-    """The same, of what was said of the prefix since the intent was ordered, oldest first."""
+    """The same, from what was said about the prefix since the intent was ordered, oldest first."""
     withdrawn = next((one.ts for one in intent.states if one.state in ("withdrawing", "expired")), None)
     first: dict[tuple[str, str | None], HistoryEntry] = {}
     last: dict[tuple[str, str | None], HistoryEntry] = {}

@@ -26,13 +26,13 @@ class Coverage(NamedTuple):
 
 
 async def coverage(store: Store, now: datetime) -> Coverage:
-    """The time that the archive covers; it may be ahead of a clock that was set back."""
+    """The time that the archive covers; after a clock was set back, its end may be in the future."""
     return Coverage(await _since(store), await _upto(store, now))
 
 
 async def began_after(store: Store, moment: datetime) -> datetime | None:
-    """When the archive began, if that was after a moment; None if it was not, or the archive is empty."""
-    # Most questions are of a time in which sessions that are still up had begun: these are few.
+    """When the archive began, if after a time; None if it did not, or if the archive is empty."""
+    # Most queries are about a time when current sessions had begun, and these are few.
     async for session in store.find("sessions", {"until": None}, fields=("since",)):
         if session["since"] <= moment:
             return None
@@ -41,8 +41,8 @@ async def began_after(store: Store, moment: datetime) -> datetime | None:
 
 
 async def removed_after(store: Store, moment: datetime, now: datetime) -> datetime | None:
-    """From when on UPDATEs are kept ([retention] updates_days), if that is after a moment."""
-    if now - moment < timedelta(days=1):  # the least that can be told
+    """The time from which UPDATEs are kept ([retention] updates_days), if after a given time."""
+    if now - moment < timedelta(days=1):  # the least that is certain
         return None
     seconds = (await store.lifetimes()).get("updates_days")
     kept = now - timedelta(seconds=seconds) if seconds else None
@@ -50,10 +50,10 @@ async def removed_after(store: Store, moment: datetime, now: datetime) -> dateti
 
 
 async def unknown_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer]) -> list[str]:
-    """What the filters say of peers that fits none that is configured or was ever heard of.
+    """The conditions on peers that match no peer that is configured, or has ever had a session.
 
     Returns:
-        Addresses and prefixes as they stand in the filter, and AS numbers as `AS64500`.
+        Addresses and prefixes as written in the filter, and AS numbers as `AS64500`.
     """
     peers = filters.peers.values if filters.peers else ()
     asns = filters.peer_asns.values if filters.peer_asns else ()
@@ -70,7 +70,7 @@ async def unknown_peers(store: Store, filters: Filter, configured: Sequence[Know
 
 
 async def _heard(store: Store, address: str | None = None) -> set[tuple[str, int]]:
-    """The peers that had sessions, address and AS; of an address that had one, this is enough to know."""
+    """The peers that have had sessions, as address and AS number; with an address, at most one of it."""
     query, limit = ({"peer.address": address}, 1) if address else ({}, 0)
     found = store.find("sessions", query, limit=limit, fields=("peer",))
     return {(session["peer"]["address"], session["peer"]["asn"]) async for session in found}
@@ -86,7 +86,7 @@ async def _since(store: Store) -> datetime | None:
 
 
 async def _upto(store: Store, now: datetime) -> datetime | None:
-    """The newest word of the sessions that are up, or that ended lately; where there are none, of all."""
+    """The last message of current sessions, or of those that ended recently; if there are none, of all."""
     lately: tuple[Any, ...] = ({"until": None}, {"until": {"$gt": now - _LATELY}})
     for queries in (lately, ({"until": {"$exists": True}},)):
         heard: list[datetime] = []

@@ -14,20 +14,20 @@ from collector.store.mongo import Store
 from schemas.scalars import spoken
 
 _TICK = timedelta(seconds=1)
-"""A moment that was printed just now is none of the future on a machine whose clock is a little behind."""
+"""A time that was just printed is not in the future, even if this machine's clock is a little behind."""
 
 
 async def check_moments(store: Store, moments: Sequence[datetime], end: datetime | None, say: Say) -> bool:
-    """Whether the archive covers the times; if not, a note says what it covers.
+    """Check whether the archive covers the times; if not, a note says what it covers.
 
     Args:
         store: the archive.
-        moments: those that are asked about.
-        end: of a range; it may lie in the future.
-        say: is told what the archive covers.
+        moments: the times that the query is about.
+        end: the end of a range; it may be in the future.
+        say: called with what the archive covers.
 
     Raises:
-        UsageError: one lies in the future.
+        UsageError: a time is in the future.
     """
     now = datetime.now(UTC)
     for moment in moments:
@@ -54,6 +54,6 @@ async def check_moments(store: Store, moments: Sequence[datetime], end: datetime
 
 
 async def check_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer], say: Say) -> None:
-    """Note which peers of the filters do not exist."""
+    """Add a note for peers in the filters that do not exist."""
     for peer in await unknown_peers(store, filters, configured):
         say(f"no peer {peer} is configured here, or was ever heard of: bgpledger peers shows who is")

@@ -31,18 +31,19 @@ async def diff(
     on_read: Callable[[int], None] = lambda _: None,
     on_hidden: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[RouteChange]:
-    """Every route that is not the same at both moments, by peer, then in the order of prefixes.
+    """Every route that differs between two times, by peer, then in order of prefixes.
 
     Args:
         store: an open store.
-        question: which routes; its own moment does not matter.
-        earlier: the one moment.
-        later: the other.
-        filters: which of the changes are shown: those of routes that they let through, before or after.
-        on_read: called with how much more has been read of tables.
-        on_hidden: called with the names of peers of which routes may be left out, mostly ahead of the first change.
+        question: which routes; its own time is ignored.
+        earlier: the first time.
+        later: the second time.
+        filters: which changes are shown: those of routes that match before or after.
+        on_read: called with the additional number of routes and UPDATEs read.
+        on_hidden: called with the names of peers with routes that may be missing, usually before the first change.
 
-    A route that was announced again as it was has not changed. What is not known at one of the moments is left out.
+    A route that was announced again unchanged has not changed. Routes that are unknown at one of the times are left
+    out.
     """
     question = of_its_peers(question, filters)
     before = await _by_peer(store, replace(question, at=earlier), on_read)
@@ -62,7 +63,7 @@ async def diff(
 
 
 async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQuery) -> AsyncIterator[Beside]:
-    """The routes of one peer that may be others than before, in their order."""
+    """The routes of one peer that may have changed, in order."""
     shared = await before.shares_with(after) if before and after and question.is_of_tables else None
     if before and after and shared:
         async for routes in before.until(after, shared, question.span):
@@ -87,7 +88,7 @@ async def _routes(known: PeerRib | None, question: RibQuery) -> AsyncIterator[tu
 async def _side_by_side(
     before: AsyncIterator[tuple[bytes, RouteKey, RouteEntry]], after: AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]
 ) -> AsyncIterator[Beside]:
-    """Two tables in order as one."""
+    """Two sorted tables merged into one."""
     old, new = await anext(before, None), await anext(after, None)
     while old or new:
         if new is None or (old and old[0] < new[0]):
@@ -103,7 +104,7 @@ async def _side_by_side(
 
 
 class _Hidden(NamedTuple):
-    """A route that appeared or went, or may only have been hidden by lines that were lost."""
+    """A route that appeared or disappeared, or may only have been hidden by lost lines."""
 
     peer: str
 

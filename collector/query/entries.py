@@ -36,10 +36,10 @@ def route_entry(
 
     Args:
         document: the UPDATE.
-        event: what it says of the route.
-        group: of which it is one; its own words go before the attributes.
+        event: what it says about the route.
+        group: the group of the route; its own fields override the attributes.
         nlri: the prefix, or what ExaBGP prints.
-        attributes: those of the route, or of the one that it ends, as answers have them.
+        attributes: the attributes of the route, or of the one that it ends, in the form of answers.
     """
     is_prefix = "nlri" in group
     error = document.get("attributes", {}).get("error")
@@ -77,7 +77,7 @@ def table_entry(table: Snapshot, key: RouteKey, entry: RouteEntry) -> HistoryEnt
 
 
 def session_entry(session: SessionDocument, event: Event) -> HistoryEntry:
-    """A session's begin or end."""
+    """The begin or end of a session."""
     ended = event == "session_end"
     return HistoryEntry(
         ts=session["until" if ended else "since"],
@@ -89,7 +89,7 @@ def session_entry(session: SessionDocument, event: Event) -> HistoryEntry:
 
 
 def gap_entry(gap: GapDocument, prefix: str | None = None) -> HistoryEntry:
-    """A gap: what was said of the prefix meanwhile is not known."""
+    """A gap: what was said about the prefix meanwhile is unknown."""
     family = "ipv6 unicast" if prefix and ":" in prefix else "ipv4 unicast"
     return HistoryEntry(
         ts=gap["ts"],

@@ -1,7 +1,7 @@
 """Filters: which entries and routes a query is about. Options are named as in monocle.
 
-A filter has one truth: `Filter.matches` over one entry, `Filter.stands` over one route that stands. Of it, a server is
-asked only for what an index serves: the prefix, the peer, the range of time (`span`), an origin.
+Whether a filter matches is decided by `Filter.matches` for an entry, and by `Filter.stands` for a current route. The
+server is only asked for conditions that an index serves: the prefix, the peer, the time range (`span`), an origin.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ KINDS = {
     "session_up": "session",
     "session_end": "session",
 }
-"""The kind, as `--elem` names it, of each event; a gap is of every kind."""
+"""The kind, as named by `--elem`, of each event; a gap belongs to every kind."""
 _OF_IP = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup", "rtc")
 _WITH_PREFIXES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
 _OF_NO_ROUTE = OWN_EVENTS | {"gap"}
-"""Events that filters of routes do not leave out."""
+"""Events that filters on routes do not exclude."""
 FAMILIES = (
     *(f"{ip} {name}" for ip in ("ipv4", "ipv6") for name in _OF_IP),
     *("l2vpn vpls", "l2vpn evpn", "bgp-ls bgp-ls", "bgp-ls bgp-ls-vpn"),
 )
-"""All that ExaBGP 5.0 names (exabgp/protocol/family.py)."""
+"""All families that ExaBGP 5.0 names (exabgp/protocol/family.py)."""
 PrefixMatch = Literal["exact", "more_specific", "less_specific"]
 RIBS: tuple[str, ...] = get_args(Rib)
-"""The tables that a router may be asked for."""
+"""The tables of a router."""
 _UINT32 = 2**32 - 1
 
 
@@ -63,7 +63,7 @@ class Choice(Generic[T]):
 class Filter:
     """The conditions; absent ones always match. `start` is included, `end` is not.
 
-    A gap (lines of a peer that were lost) passes all but time and peer: what it hides is not known.
+    A gap (lost lines of a peer) is only excluded by time and peer, because what it hides is unknown.
     """
 
     start: datetime | None = None
@@ -74,12 +74,12 @@ class Filter:
     routers: Choice[str] | None = None
     """Addresses of routers that report the peers."""
     ribs: Choice[Rib] | None = None
-    """Which of their tables."""
+    """Which of the routers' tables."""
     origins: Choice[int] | None = None
     as_path: str | None = None
     """A regular expression; `_` as in Cisco's, a leading `!` excludes."""
     communities: Choice[str] | None = None
-    """`A:B`, `A:B:C`, or an extended one as ExaBGP prints it; `*` stands for any part."""
+    """`A:B`, `A:B:C`, or an extended one as printed by ExaBGP; `*` stands for any part."""
     next_hops: Choice[str] | None = None
     families: Choice[str] | None = None
     elems: Choice[str] | None = None
@@ -88,9 +88,9 @@ class Filter:
     local_pref: Choice[int] | None = None
     attributes: Choice[AskedAttribute] | None = None
     prefixes: Choice[str] | None = None
-    """Normalised. Of routes that stand no matter: there the question itself names its prefix."""
+    """Normalised. Ignored for current routes, where the query itself has a prefix."""
     match: PrefixMatch = "exact"
-    """`more_specific` takes in all that lies within one of the prefixes, `less_specific` all that one lies within."""
+    """`more_specific` includes all prefixes within one of `prefixes`, `less_specific` all that contain one of them."""
 
     def __repr__(self) -> str:
         """The conditions that are set."""
@@ -110,7 +110,7 @@ class Filter:
     def stands(self, route: Route) -> bool:
         """Whether a current route matches; times and kinds do not apply to it.
 
-        An unknown one passes all but peer and family: what the lost lines said of it is not known.
+        An unknown route is only excluded by peer and family, because what the lost lines said about it is unknown.
         """
         return (
             self.of_peer(route.peer)
@@ -140,13 +140,13 @@ class Filter:
         return not self.wants("announce") and not self.wants("withdraw")
 
     def may_have(self, prefix: str) -> bool:
-        """Whether a prefix can be of one of the families that are asked for."""
+        """Whether a prefix may belong to one of the wanted families."""
         ip = "ipv6" if ":" in prefix else "ipv4"
         return any(_allows(self.families, f"{ip} {name}") for name in _WITH_PREFIXES)
 
     @property
     def named_prefixes(self) -> tuple[str, ...]:
-        """The prefixes whose routes alone are asked for, each by its name; an index serves these."""
+        """The prefixes, if only routes to these are wanted; an index serves them by name."""
         if self.prefixes is None or self.prefixes.excluded or self.match == "more_specific":
             return ()
         if self.match == "exact":
@@ -159,19 +159,19 @@ class Filter:
         )
 
     def of_prefix(self, prefix: str | None) -> bool:
-        """Whether routes of a prefix are asked for; None: routes that are no prefixes."""
+        """Whether routes of a prefix are wanted; None: routes that are not prefixes."""
         if self.prefixes is None:
             return True
         return (prefix is not None and self._relates(prefix)) != self.prefixes.excluded
 
     @property
     def wanted_origins(self) -> tuple[int, ...]:
-        """The ASes whose routes alone are asked for; an index serves these."""
+        """The origin ASes, if only routes of these are wanted; an index serves them."""
         return self.origins.values if self.origins and not self.origins.excluded else ()
 
     @property
     def only_peer(self) -> str | None:
-        """The peer's address, if only one is asked for."""
+        """The peer's address, if only one peer is wanted."""
         if self.peers is None or self.peers.excluded or len(self.peers.values) != 1 or "/" in self.peers.values[0]:
             return None
         return self.peers.values[0]
@@ -234,7 +234,7 @@ class Filter:
 
     @cached_property
     def _relates(self) -> Callable[[str], bool]:
-        """Whether a prefix is one of those that are named, or lies within one, or has one within it."""
+        """Whether a prefix matches `prefixes`: exactly, as a more specific or as a less specific one."""
         names = frozenset(self.prefixes.values if self.prefixes else ())
         if self.match == "exact":
             return names.__contains__
@@ -276,7 +276,7 @@ def _allows(choice: Choice[T] | None, found: T | None) -> bool:
 
 @lru_cache(maxsize=4096)
 def origins_of(path: str | None) -> tuple[int, ...]:
-    """The ASes that originated a route, of its path; none without one."""
+    """The ASes that originated a route, from its path; none without a path."""
     return origins(path) if path else ()
 
 
@@ -286,7 +286,7 @@ def _lies_within(one: Network, other: Network) -> bool:
 
 @lru_cache(maxsize=4096)
 def _within(address: str, networks: tuple[Network, ...], *, whole: bool) -> bool:
-    """Whether a peer is in one of the networks; of a range of peers (the address of some gaps), whole or in part."""
+    """Whether a peer is in one of the networks; for a range of peers (in some gaps), whether all or part of it is."""
     own = ipaddress.ip_network(address)
     lengths = [network.prefixlen for network in networks if network.version == own.version and network.overlaps(own)]
     return any(length <= own.prefixlen for length in lengths) if whole else bool(lengths)
@@ -298,17 +298,18 @@ def _within(address: str, networks: tuple[Network, ...], *, whole: bool) -> bool
 def parse_choice(
     text: str, parse: Callable[[str], T], what: str, cure: str, why: Callable[[str], str] = lambda _: ""
 ) -> Choice[T]:
-    """A comma-separated list of values, each of them with a leading `!` or none.
+    """Parse a comma-separated list of values, either all or none of them with a leading `!`.
 
     Args:
-        text: what was typed.
-        parse: reads one value; raises ValueError.
-        what: a value is.
-        cure: what to type.
-        why: says what is wrong with a value, if that can be said.
+        text: the text.
+        parse: parses one value; raises ValueError.
+        what: what a value is, for the message.
+        cure: what to type instead.
+        why: says what is wrong with a value, if known.
 
     Raises:
-        UsageError: a value is none, or wanted and unwanted values stand together; names `what`, and the `cure`.
+        UsageError: a value is invalid, or wanted and unwanted values are mixed; the message names `what`, and the
+            `cure`.
     """
     words = [word.strip() for word in text.split(",")]
     excluded = words[0].startswith("!")
@@ -329,7 +330,7 @@ def parse_number(text: str) -> int:
     """A number of 32 bits.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _UINT32):
         raise ValueError(text)
@@ -337,10 +338,10 @@ def parse_number(text: str) -> int:
 
 
 def parse_family(text: str) -> str:
-    """A family as ExaBGP names it; `ipv4` is `ipv4 unicast`, and `/` may stand for the space.
+    """A family as named by ExaBGP; `ipv4` means `ipv4 unicast`, and `/` may replace the space.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a family.
     """
     words = text.lower().replace("/", " ").split()
     family = " ".join(words if len(words) > 1 else (*words, "unicast"))
@@ -353,7 +354,7 @@ def parse_rib(text: str) -> str:
     """One of a router's tables.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one.
     """
     if text not in RIBS:
         raise ValueError(text)
@@ -364,7 +365,7 @@ def parse_elem(text: str) -> str:
     """One of the kinds of entries.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one.
     """
     if text not in KINDS.values():
         raise ValueError(text)

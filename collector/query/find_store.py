@@ -14,14 +14,14 @@ from collector.store.mongo import Store
 
 @asynccontextmanager
 async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
-    """The URI of the store: from the settings, or of the collector that runs, or ran, on their data directory.
+    """The URI of the store: from the settings, or from the running or stopped collector on their data directory.
 
     Args:
         settings: which store.
-        at_rest: start the embedded store that a collector left there, for as long as this takes.
-        begin: start one there also if there was none.
+        at_rest: start the embedded store of a stopped collector for the duration of the query.
+        begin: start a new one there if there is none.
 
-    A collector whose store needs secrets tells only the name of its configuration: who may read that may ask.
+    A collector whose store needs secrets only publishes the path of its configuration: whoever may read that may query.
 
     Returns:
         Its URI, and the name of the database.
@@ -65,10 +65,10 @@ async def find_store(
 
     Args:
         settings: which store.
-        database: another one on the same server.
-        primary: read from the primary, whatever the URI says; for all who write.
-        at_rest: as there.
-        begin: as there.
+        database: another database on the same server.
+        primary: read from the primary, whatever the URI says; for programs that write.
+        at_rest: see `find_uri`.
+        begin: see `find_uri`.
 
     Raises:
         StoreError: there is none, or it does not start.

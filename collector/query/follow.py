@@ -1,13 +1,14 @@
 """What peers say, as it is stored.
 
-Not every server has change streams (`collector.store.traits`), and keys do not sort by the time of storing: a collector
-whose store was away stores old lines, and a batch is not written in order. But a batch's sessions are written after all
-of its UPDATEs; so what a session's document counts is all there, up to its `last_seen`, and that is what is read and
-shown. Where stored time stands still, the keys that were shown tell what is new of one moment.
+Not every server has change streams (`collector.store.traits`), and keys are not ordered by the time of storing: a
+collector whose store was unavailable stores old lines, and a batch is not written in order. But the sessions of a batch
+are written after all of its UPDATEs, so the UPDATEs that a session's document counts, up to its `last_seen`, are
+complete; only these are read and shown. While stored time stands still, the keys that were shown tell which documents
+of that time are new.
 
-Sessions of one batch are written one by one, and only then the line that all is stored up to (`Meta.note_stored`).
-Nothing behind that line is shown: so what an instance stores comes in the order of its lines, and whoever was shown one
-of them has had all before it.
+The sessions of a batch are written one by one, followed by the line up to which everything is stored
+(`Meta.note_stored`). Nothing after that line is shown: so the documents of an instance come in the order of its lines,
+and whoever was shown one of them has been shown all before it.
 """
 
 from __future__ import annotations
@@ -34,26 +35,27 @@ from schemas.stored import SessionDocument
 
 POLL_SECONDS = 0.15
 _ONE_QUERY = timedelta(minutes=1)
-"""More than this is read in windows."""
+"""More UPDATEs than this are read in windows."""
 
 
 class ToldLine(NamedTuple):
-    """What one line told."""
+    """The entries of one line."""
 
     row: Row
     entries: list[HistoryEntry]
-    """Those that pass the filters; of an UPDATE there may be many."""
+    """Those that match the filters; an UPDATE may have many."""
     looked: Mapping[int, InstancePosition]
-    """Up to where all had been told ahead of this look at the store, by the numbers of instances; empty: not known."""
+    """The lines up to which everything had been shown before this look at the store, by instance number; empty:
+    unknown."""
 
     @property
     def instance(self) -> int:
-        """The number of the instance whose line it is."""
+        """The number of the line's instance."""
         return key_collector(self._key)
 
     @property
     def line(self) -> int:
-        """The number of the line; of what a line revealed, of that."""
+        """The line's number; for what a line revealed, the number of that line."""
         row = self.row
         if isinstance(row, GapRow):
             return row.document["line"]
@@ -63,11 +65,12 @@ class ToldLine(NamedTuple):
 
     @property
     def place(self) -> bytes:
-        """Where it stands among those of its instance, which come in this order."""
-        # The rank of a session of version 0.1 that ended has a byte before it.
+        """The line's place in the order of its instance."""
+        # Includes the instance's number, from which a place before the first line borrows; and the key, because a line
+        # that ends many sessions gives them all one place.
         rank = self.row.rank[-12:] if self.row.rank[:1] == b"\xff" else self.row.rank
-        # With the instance's number, of which what is ahead of its first line borrows; with the key, as what ends many
-        # sessions at once has one place.
+        # With the instance's number, which what precedes its first line lacks; with the key, because a line that ends
+        # many sessions gives them all one place.
         return rank[4:] + self._key.binary
 
     @property
@@ -78,14 +81,14 @@ class ToldLine(NamedTuple):
 async def looks(
     store: Store, filters: Filter, pulse: Callable[[], None] = lambda: None
 ) -> AsyncIterator[AsyncIterator[ToldLine]]:
-    """Look at the store again and again, and give what is new: from now on, or since the filters' start.
+    """Look at the store again and again, and yield what is new from now on, or since the filters' start.
 
-    What is told in one look comes in the order of time, and what an instance stores in the order of its lines.
+    The results of one look are in order of time; those of one instance are in the order of its lines.
 
     Args:
         store: the archive.
         filters: which entries; lines without any are left out.
-        pulse: called after each look; what it raises ends this.
+        pulse: called after each look; an exception from it ends this.
     """
     follower = _Follower(store, filters)
     expand = Expander(store, filters, complete=True)
@@ -104,14 +107,14 @@ async def looks(
 
 
 async def follow(store: Store, filters: Filter, pulse: Callable[[], None] | None = None) -> AsyncIterator[ToldLine]:
-    """What is told from now on, or since the filters' start, without end; see `looks`."""
+    """What is stored from now on, or since the filters' start, endlessly; see `looks`."""
     async for look in looks(store, filters, pulse or (lambda: None)):
         async for told in look:
             yield told
 
 
 async def told_since(store: Store, start: datetime) -> AsyncIterator[ToldLine]:
-    """What has been told from a time on until now."""
+    """What has been stored from a time until now."""
     async for look in looks(store, Filter(start=start)):
         async for told in look:
             yield told
@@ -120,52 +123,52 @@ async def told_since(store: Store, start: datetime) -> AsyncIterator[ToldLine]:
 
 @dataclass
 class _Followed:
-    """A session, and how far it has been shown."""
+    """A session, and how much of it has been shown."""
 
     upto: datetime
     updates: int
     ended: bool
     shown: set[ObjectId] = field(default_factory=set)
-    """The UPDATEs of the last millisecond: others of it may come."""
+    """The shown UPDATEs of the last millisecond, of which more may come."""
 
 
 class _Stored:
-    """Up to which line of each instance all is stored: what is behind it waits for the next look.
+    """The line of each instance up to which everything is stored; later lines wait for the next look.
 
     Args:
-        reached: by the numbers of instances; what is imported from files has none.
+        reached: these lines by instance number; imported files have none.
     """
 
     def __init__(self, reached: Mapping[int, InstancePosition]) -> None:
         self._reached = reached
 
     def has(self, key: ObjectId, line: int, ts: datetime | None = None) -> bool:
-        """Whether a line is among them, of the instance of a key.
+        """Whether a line of the instance of a key is among them.
 
-        With its stored time, also one of a spool that is gone, whose numbers were higher: what is older is all stored.
+        The stored time helps with lines of an earlier spool, whose numbers were higher: all older documents are stored.
         """
         reached = self._reached.get(key_collector(key))
         return reached is None or line <= reached.line or (ts is not None and ts < reached.ts)
 
     def until(self, session: SessionDocument) -> datetime:
-        """Up to when all of a session's UPDATEs are stored, but for some of that very millisecond."""
+        """The time up to which all of a session's UPDATEs are stored, except some of that very millisecond."""
         reached = self._reached.get(key_collector(session["_id"]))
         return min(session["last_seen"], reached.ts) if reached else session["last_seen"]
 
 
 class _Unshown(NamedTuple):
-    """What is to be shown of a session."""
+    """The part of a session to show."""
 
     known: _Followed
     begin: datetime
     shown: set[ObjectId]
-    """What was shown already, of the millisecond that it begins with."""
+    """What has been shown already of the millisecond in which it begins."""
     stored: _Stored
     most: int
-    """How many UPDATEs it has."""
+    """The maximum number of UPDATEs."""
 
     def takes(self, row: UpdateRow) -> bool:
-        """Whether an UPDATE of the session is to be shown; if so, it has been from now on."""
+        """Whether to show an UPDATE of the session; if so, it counts as shown from now on."""
         key = row.document["_id"]
         if not self.begin <= row.ts <= self.known.upto or key in self.shown:
             return False
@@ -187,11 +190,12 @@ class _Follower:
         self._gaps: set[ObjectId] = set()
         self._reads_updates = filters.wants("announce") or filters.wants("withdraw")
         self.reached: Mapping[int, InstancePosition] = {}
-        """Up to where all of each instance has been shown; not known ahead of a first look into the past."""
+        """The lines up to which everything of each instance has been shown; unknown before a first look into the
+        past."""
         self._horizon = replace(filters.of_peers_alone, start=filters.start)
 
     async def start(self) -> None:
-        """Take what is stored before the start as shown."""
+        """Treat what is stored before the start as shown."""
         if self._filters.start is not None:
             return
         self.reached = by_number(await self._store.meta.reached())
@@ -205,7 +209,7 @@ class _Follower:
                 "until" in session,
                 {row.document["_id"] async for row in streams.window(self._store, session["peer"]["address"], shown)},
             )
-        # A collector that lags behind may store what is older than this moment.
+        # A collector that lags behind may still store older documents.
         begin = min((one.upto for one in self._followed.values()), default=now)
         self._horizon = replace(still_up, start=begin)
         for session in await streams.sessions(self._store, self._horizon):
@@ -239,7 +243,7 @@ class _Follower:
                 yield row
 
     def _fresh(self, session: SessionDocument, stored: _Stored) -> list[SessionRow]:
-        """A session's begin and its end, if they have not been shown."""
+        """A session's begin and end, if not shown yet."""
         known = self._followed.get(session["_id"])
         until_line = session.get("until_line", 0)
         has_ended = "until" in session and stored.has(session["_id"], until_line, session["until"])
@@ -253,7 +257,7 @@ class _Follower:
         return rows
 
     def _part(self, session: SessionDocument, stored: _Stored) -> _Unshown | None:
-        """What there is of a session's UPDATEs that has not been shown."""
+        """The part of a session's UPDATEs that has not been shown."""
         known = self._followed[session["_id"]]
         if session["updates"] <= known.updates or not self._reads_updates:
             return None
@@ -265,7 +269,7 @@ class _Follower:
         return _Unshown(known, begin, shown, stored, session["updates"])
 
     async def _updates(self, address: str, parts: Mapping[ObjectId, _Unshown]) -> AsyncGenerator[UpdateRow, None]:
-        """One question for all sessions of a peer."""
+        """One query for all sessions of a peer."""
         begin = min(part.begin for part in parts.values())
         behind = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)
         if behind - begin < _ONE_QUERY:
@@ -281,7 +285,7 @@ class _Follower:
 
 
 def by_number(reached: Sequence[InstancePosition]) -> dict[int, InstancePosition]:
-    """Positions by the numbers that keys have of their instances."""
+    """Positions by the instance numbers in keys."""
     return {collector_number(one.instance): one for one in reached}
 
 

@@ -39,12 +39,12 @@ _CARRIED = frozenset(HistoryEntry.model_fields) - {
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """One prefix, normalised, and what its entries have to be like."""
+    """One prefix, normalised, and conditions on its entries."""
 
     prefix: str
     filters: Filter = field(default_factory=Filter)
     with_ours: bool = False
-    """Also what became of our own announcements of it."""
+    """Whether to include the states of our own announcements of it."""
 
 
 async def history(store: Store, question: HistoryQuery) -> AsyncIterator[HistoryEntry]:
@@ -68,7 +68,7 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
 
 
 def entries_of(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
-    """What a row says of a prefix, and `last` takes into account; it has those before it."""
+    """The entries of a prefix in a row, which also updates `last`, the state after all rows before it."""
     if isinstance(row, GapRow):
         yield gap_entry(row.document, prefix)
     elif isinstance(row, SessionRow):
@@ -82,7 +82,7 @@ def entries_of(row: Row, prefix: str, last: LastRoutesOfPrefix) -> Iterator[Hist
 
 
 def _follow(row: UpdateRow, prefix: str, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
-    """What an UPDATE says of the prefix; a withdrawal with the route that it ends."""
+    """The entries of an UPDATE for the prefix; withdrawals have the route that they end."""
     document, event = row.document, row.event or "announce"
     for group in groups(document, event):
         for nlri in group.get("nlri", ()):
@@ -106,7 +106,7 @@ def _end(session: SessionDocument, last: LastRoutesOfPrefix) -> Iterator[History
 
 
 def _go_on_from(row: TableRow, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
-    """What a RIB dump has of the prefix; what else was known of its session stands no more."""
+    """Replace the session's known routes to the prefix by those in a RIB dump."""
     last.end(lambda route: bool(route[0] == row.table.session))
     for key, held in row.routes:
         entry = table_entry(row.table, key, held)
@@ -119,7 +119,7 @@ def _carried(entry: HistoryEntry) -> Mapping[str, Any]:
 
 
 async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPrefix) -> None:
-    """Find what stood at `start`, of the sessions that were up then."""
+    """Find the routes at `start`, of sessions that were up then."""
     start = question.filters.start
     begun = replace(question.filters, end=start)
     for session in await streams.sessions(store, begun):
@@ -131,13 +131,13 @@ async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPre
                 pass
 
 
-# --- the streams, each in the order of time -------------------------------------------------------------------
+# --- the streams, each in order of time -----------------------------------------------------------------------
 
 
 async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[UpdateRow, None]]:
-    """What each peer said of the prefix: so an index has it in order, which over all peers it has not."""
+    """Each peer's UPDATEs for the prefix: the index has them in order for one peer, not for all."""
     streams_of_peers = []
-    # Within one message the withdrawal comes first: its stream does, and ranks are equal.
+    # Within one message the withdrawal comes first: its stream is first, and ranks are equal.
     events: tuple[RouteEvent, ...] = ("withdraw", "announce")
     for event in events:
         query: dict[str, Any] = {f"{event}.nlri": question.prefix}
@@ -155,7 +155,7 @@ async def _of_peer(store: Store, event: RouteEvent, query: Mapping[str, Any]) ->
 
 
 def _addresses(filters: Filter) -> list[str]:
-    """The peers' addresses, where these alone are asked for."""
+    """The peers' addresses, if only these are wanted."""
     if filters.peers is None or filters.peers.excluded or any("/" in one for one in filters.peers.values):
         return []
     return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})

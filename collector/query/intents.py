@@ -1,4 +1,4 @@
-"""What is, or was, to be announced by us."""
+"""The announcements that this collector makes, or made."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ async def intents(
     """Intents, oldest first.
 
     Args:
-        store: where they are.
-        prefix: only of this one, normalised; also flow specifications for it.
-        at: as they stood then; None: as they stand.
-        ended: also those of which nothing stood any more.
+        store: the archive.
+        prefix: only for this prefix, normalised; includes flow specifications for it.
+        at: their states at this time; None: now.
+        ended: include intents with nothing left to announce at that time.
     """
     query: dict[str, Any] = {} if prefix is None else {"prefix": prefix}
     if at is not None:

@@ -1,4 +1,4 @@
-"""The last announcement of each route, as UPDATEs are read in order of time."""
+"""The last announcement of each route, for UPDATEs in order of time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 _FORGOTTEN_AT_ONCE = 10
-"""A part of so many, of what may be remembered."""
+"""When memory is full, this fraction of the routes is forgotten: one in so many."""
 
 
 class LastAnnounced(Generic[K, V]):
     """The last announcement of each route, and whether the route was withdrawn since.
 
     Args:
-        most: routes that are remembered; of more, those are forgotten that were announced longest ago. None: all.
+        most: the maximum number of routes to remember; those announced longest ago are forgotten first. None: all.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -31,8 +31,8 @@ class LastAnnounced(Generic[K, V]):
         return len(self._said)
 
     def announce(self, route: K, said: V) -> None:
-        """Take an announcement into account."""
-        self._said.pop(route, None)  # it goes behind all others
+        """Record an announcement."""
+        self._said.pop(route, None)  # moves it to the end
         self._said[route] = said
         self._withdrawn.discard(route)
         if self._most is not None and len(self._said) > self._most:
@@ -41,18 +41,18 @@ class LastAnnounced(Generic[K, V]):
                 self._forget(oldest)
 
     def withdraw(self, route: K) -> V | None:
-        """Take a withdrawal into account; the announcement that it ends, or had ended already, if one is known."""
+        """Record a withdrawal; returns the announcement that it ends, or that had ended already, if known."""
         said = self._said.get(route)
         if said is not None:
             self._withdrawn.add(route)
         return said
 
     def get(self, route: K) -> V | None:
-        """A route's last announcement, withdrawn or not, if one is known."""
+        """A route's last announcement, withdrawn or not, if known."""
         return self._said.get(route)
 
     def is_withdrawn(self, route: K) -> bool:
-        """Whether a route was withdrawn behind its last announcement."""
+        """Whether a route was withdrawn after its last announcement."""
         return route in self._withdrawn
 
     @property
@@ -61,7 +61,7 @@ class LastAnnounced(Generic[K, V]):
         return [said for route, said in self._said.items() if route not in self._withdrawn]
 
     def end(self, ended: Callable[[K], bool]) -> list[V]:
-        """Forget the routes of which something is so; the announcements of those that stood until now."""
+        """Forget the routes for which `ended` holds; returns the announcements of those that were not withdrawn."""
         routes = [route for route in self._said if ended(route)]
         stood = [self._said[route] for route in routes if route not in self._withdrawn]
         for route in routes:

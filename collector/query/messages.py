@@ -1,4 +1,4 @@
-"""Whole messages as they are stored, in order of time: what export writes."""
+"""Whole messages in stored form, in order of time: what exports write."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class SaidMessage(NamedTuple):
 
     ts: datetime
     document: UpdateDocument | MessageDocument
-    """Of an UPDATE of which not all is asked for, what is; then without the bytes that came."""
+    """For an UPDATE that matches only in part, only that part, without the original bytes."""
     session: SessionDocument | None
-    """None: it came ahead of a session, as an OPEN does."""
+    """None: the message preceded a session, as an OPEN does."""
 
 
 class SessionChange(NamedTuple):
@@ -43,14 +43,14 @@ class SessionChange(NamedTuple):
 async def messages(
     store: Store, filters: Filter, *, beside: bool = True, on_read: Callable[[], None] = lambda: None
 ) -> AsyncGenerator[SaidMessage | SessionChange, None]:
-    """What passes the filters: UPDATEs, sessions, and all other messages where no routes or kinds are asked for.
+    """All that matches the filters: UPDATEs, sessions, and other messages unless routes or kinds are selected.
 
-    What has several routes has those that `search` would give.
+    An UPDATE with several routes has those that `search` would return.
 
     Args:
         store: an open store.
-        filters: what is asked for.
-        beside: with the messages that are no UPDATEs.
+        filters: what is wanted.
+        beside: include messages other than UPDATEs.
         on_read: called for each UPDATE that has been read.
     """
     found = {session["_id"]: session for session in await streams.sessions(store, filters)}
@@ -87,7 +87,7 @@ def _is_of(filters: Filter, ts: datetime) -> bool:
 
 
 class _AskedPeers:
-    """Whether peers are asked for; each is looked at once."""
+    """Whether peers are wanted; each is checked once."""
 
     def __init__(self, filters: Filter) -> None:
         self._filters = filters
@@ -139,7 +139,7 @@ async def _narrowed(row: UpdateRow, expand: Expander, filters: Filter) -> Update
 def _part(
     group: GroupDocument, event: str, wanted: Collection[tuple[str, RouteKey]]
 ) -> tuple[GroupDocument | None, bool]:
-    """What of a group is wanted, and whether that is all of it."""
+    """The wanted part of a group, and whether that is all of it."""
     kind: Literal["nlri", "objects"] = "nlri" if "nlri" in group else "objects"
     every: Sequence[object] = group[kind]
     kept = [one for one in every if (event, key_of(group, one)) in wanted]

@@ -1,4 +1,4 @@
-"""The UPDATEs of a session that name some prefixes; where few of many matter, those alone."""
+"""The UPDATEs of a session that contain some prefixes; if few of many matter, only those."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from schemas.stored import SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _MANY = 500
-"""UPDATEs: of more only the newest are read, where they say all."""
+"""The number of UPDATEs above which only the newest are read, if these are sufficient."""
 _FIRST_WINDOW, _WIDER = timedelta(minutes=1), 4
 _MULTIPROTOCOL, _ADD_PATH = 1, 69
 _UNICAST = frozenset({"ipv4/unicast", "ipv6/unicast"})
-"""As capabilities have them."""
+"""The families as written in capabilities."""
 
 
 async def updates_of_prefixes(
     store: Store, session: SessionDocument, prefixes: Collection[str], begin: datetime, end: datetime | None
 ) -> list[UpdateDocument]:
-    """UPDATEs of a session's peer in their order, which leave of its routes to the prefixes what all of them do.
+    """UPDATEs of a session's peer, in order, that have the same effect on the prefixes as all of them.
 
     Args:
         store: the archive.
         session: the session.
-        prefixes: normalised.
+        prefixes: normalised prefixes.
         begin: nothing before is read.
-        end: the last moment; None: all that is stored.
+        end: the last time, inclusive; None: all that is stored.
     """
     span = {"$gte": begin, **({"$lte": end} if end else {})}
     has_one_each = _has_one_route_to_each(session)
@@ -42,7 +42,7 @@ async def updates_of_prefixes(
 
 
 def _has_one_route_to_each(session: SessionDocument) -> bool:
-    """Whether the last that was said of a prefix says all: no path IDs (RFC 7911), RDs or other families are spoken."""
+    """Whether the last event of a prefix decides: no path IDs (RFC 7911), RDs or other families were negotiated."""
     capabilities = session.get("capabilities")
     if not capabilities or any(one.get("code") == _ADD_PATH for one in capabilities):
         return False
@@ -53,7 +53,7 @@ def _has_one_route_to_each(session: SessionDocument) -> bool:
 async def _newest(
     store: Store, session: SessionDocument, prefixes: Collection[str], span: Mapping[str, datetime]
 ) -> dict[ObjectId, UpdateDocument]:
-    """From the end on, window by window, until of each prefix something was said."""
+    """Read backwards, window by window, until there is an event for each prefix."""
     waiting, found = set(prefixes), dict[ObjectId, UpdateDocument]()
     at, width, until = span.get("$lte", session["last_seen"]), _FIRST_WINDOW, dict(span)
     while waiting:
@@ -76,7 +76,7 @@ def _named(updates: Iterable[UpdateDocument]) -> Iterator[str]:
 async def _naming(
     store: Store, session: SessionDocument, prefixes: Collection[str], span: Mapping[str, datetime], most: int
 ) -> dict[ObjectId, UpdateDocument]:
-    """The UPDATEs in a span; of more than so many only some; 0: all."""
+    """The UPDATEs in a span; at most `most` of them; 0: all."""
     query: dict[str, Any] = {"peer.address": session["peer"]["address"], "ts": span}
     found: dict[ObjectId, UpdateDocument] = {}
     for some in pieces(list(prefixes), (await store.traits()).prefixes):

@@ -18,7 +18,7 @@ M = TypeVar("M", datetime, int)
 
 
 async def newest(answers: AsyncIterator[T], limit: int | None) -> AsyncIterator[T]:
-    """The last `limit` of answers that come oldest first; all of them without a limit."""
+    """The last `limit` of answers in order of time; all of them without a limit."""
     if limit is None:
         async for answer in answers:
             yield answer
@@ -31,9 +31,9 @@ async def newest(answers: AsyncIterator[T], limit: int | None) -> AsyncIterator[
 
 
 async def newest_of(answers: AsyncIterator[T], limit: int | None, moment: Callable[[T], M]) -> AsyncIterator[T]:
-    """The `limit` answers with the latest moments, in the order in which they come; of equal ones the first.
+    """The `limit` latest answers, in the order in which they arrive; of equal ones the first.
 
-    All have to be read for that; `limit` of them are kept in memory.
+    All answers are read for that, but only `limit` of them are kept in memory.
     """
     if limit is None:
         async for answer in answers:
@@ -52,7 +52,7 @@ async def newest_of(answers: AsyncIterator[T], limit: int | None, moment: Callab
 
 
 async def newest_routes(batches: AsyncIterator[Batch], limit: int | None) -> AsyncIterator[Batch]:
-    """What `newest_of` gives of the routes in batches, by the times since which they stand."""
+    """As `newest_of`, for the routes in batches, by the time of their announcement."""
     if limit is None:
         async for batch in batches:
             yield batch

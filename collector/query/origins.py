@@ -1,7 +1,7 @@
-"""The routes that some ASes originate, from the index on origins: the UPDATEs that announced or withdrew them.
+"""The routes that some ASes originate, by the index on origins: the UPDATEs that announced or withdrew them.
 
-A withdrawal has no path. So what each peer announced of these ASes is found first, from the beginning of its sessions
-on, and then who withdrew any of that; whether it was a route of theirs that a withdrawal ended is looked up.
+A withdrawal has no path. So the announcements of these ASes by each peer are found first, from the beginning of its
+sessions, and then the withdrawals of their prefixes; whether a withdrawal ended a route of theirs is looked up.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "peer.address", "announce")
 _AT_LEAST = 10_000
-"""Documents and prefixes that are worth trying: seconds, on the slowest server."""
+"""The number of documents and prefixes that is always worth trying: it takes seconds on the slowest server."""
 
 
 @dataclass
 class OriginatedRoutes:
-    """What peers announced of some ASes' routes, and where to look for more."""
+    """Peers' announcements of some ASes' routes, and where to look for the rest."""
 
     store: Store
     filters: Filter
     spans: dict[str, list[Span]]
-    """When each peer had sessions, within the time that is asked for."""
+    """The times in the range at which each peer had sessions."""
     prefixes: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """By the peer's address."""
     others: set[str] = field(default_factory=set)
-    """Peers that announced routes which are no prefixes: no index serves these, so all that they say is read."""
+    """Peers that announced routes which are not prefixes: no index serves these, so all of their messages are read."""
 
     def add(self, document: UpdateDocument) -> int:
-        """Take what an UPDATE announces, and say how many of its prefixes are new."""
+        """Take the announcements of an UPDATE into account; returns how many of its prefixes are new."""
         address = document["peer"]["address"]
         if address not in self.spans:
             return 0
@@ -51,11 +51,11 @@ class OriginatedRoutes:
         return len(self.prefixes[address]) - before
 
     def may_end(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> bool:
-        """Whether a withdrawn route can have been one of theirs."""
+        """Whether a withdrawn route may have been one of theirs."""
         return "nlri" not in group or nlri in self.prefixes.get(document["peer"]["address"], ())
 
     async def rows(self) -> AsyncGenerator[UpdateRow, None]:
-        """The UPDATEs in the order of time, with some that have nothing of theirs."""
+        """The UPDATEs in order of time, including some without any of their routes."""
         parts: list[AsyncGenerator[UpdateRow, None]] = []
         if self.spans and self.filters.wants("announce"):
             span = _whole(self.spans.values())
@@ -66,13 +66,13 @@ class OriginatedRoutes:
         parts += [streams.of_peer(self.store, address, self.spans[address]) for address in self.others]
         last = None
         async for row in streams.merge(*parts):
-            if row.rank != last:  # it came by one part only, or by the first of several
+            if row.rank != last:  # it was read for one part only, or for the first of several
                 yield row
             last = row.rank
 
 
 async def are_indexed(store: Store, filters: Filter) -> bool:
-    """Whether certain routes alone are asked for, and the database has an index over these: by prefix, or by origin."""
+    """Whether only certain routes are wanted, and the database has an index for them: by prefix, or by origin."""
     return bool(filters.named_prefixes) or await _are_origins_indexed(store, filters)
 
 
@@ -81,10 +81,10 @@ async def _are_origins_indexed(store: Store, filters: Filter) -> bool:
 
 
 async def announced(store: Store, filters: Filter) -> OriginatedRoutes | None:
-    """What is known of the wanted origins' routes; None where it is better to read all that was said.
+    """The announcements of the wanted origins; None if it is better to read everything.
 
-    That is: nobody asks for origins, the database has no index over them yet, or to follow that index would take as
-    much as to read the range of time.
+    That is the case if no origins are wanted, if the database has no index on them yet, or if following it would take
+    as long as reading the time range.
     """
     if not await _are_origins_indexed(store, filters):
         return None
@@ -107,7 +107,7 @@ def _whole(spans: Collection[Sequence[Span]]) -> Span:
 
 
 def _expected(session: SessionDocument, filters: Filter) -> int:
-    """How many UPDATEs of a session there may be in the range of time, were they spread evenly."""
+    """About how many UPDATEs a session has in the time range, if they are spread evenly."""
     updates: int = session["updates"]
     since, last = session["since"], session["last_seen"]
     begin = max(since, filters.start) if filters.start else since

@@ -1,4 +1,4 @@
-"""The fate of our own announcements, as entries of a prefix's history."""
+"""The states of our own announcements, as entries of a prefix's history."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EVENTS: Mapping[StateName, OwnEvent] = {
     "failed": "failed",
 }
 _AHEAD = b""
-"""Of all that peers said in the same millisecond: they answer us."""
+"""Before all that peers said in the same millisecond: they react to us."""
 
 
 async def own_rows(store: Store, prefix: str) -> AsyncGenerator[OwnRow, None]:
-    """Each state of each intent for a prefix at each of its peers, in the order of time."""
+    """Each state of each intent for a prefix at each of its peers, in order of time."""
     peers: dict[str, Peer] = {}
     rows: list[OwnRow] = []
     async for intent in intents(store, prefix=prefix, ended=True):
@@ -40,7 +40,7 @@ async def own_rows(store: Store, prefix: str) -> AsyncGenerator[OwnRow, None]:
 
 
 def own_events(intent: Intent, peer: Peer) -> Iterator[OwnRow]:
-    """What became of an intent at one peer, oldest first."""
+    """The states of an intent at one peer, oldest first."""
     is_over = False
     for state in intent.states:
         if state.peer not in (None, peer.address) or is_over:
@@ -73,7 +73,7 @@ def _reason(intent: Intent, state: IntentState) -> str | None:
 
 
 def _attributes(route: RouteAnnouncement) -> Mapping[str, Any]:
-    """As they were ordered: what a peer is told has our AS in front, and what the rules for it made of the rest."""
+    """The attributes as ordered: what the peer is sent also has our AS in front, and is changed by its policies."""
     return {
         "next_hop": None if route.next_hop == "self" else route.next_hop,
         "as_path": " ".join(map(str, route.as_path)) or None,
@@ -86,7 +86,7 @@ def _attributes(route: RouteAnnouncement) -> Mapping[str, Any]:
 
 
 async def _peer(store: Store, address: str) -> Peer:
-    """A peer of ours, with the AS that it had last; 0 where it has never been up."""
+    """A peer of ours, with its last known AS number; 0 if it has never been up."""
     query = {"peer.address": address, "exabgp_pid": {"$exists": True}}
     async for session in store.find("sessions", query, sort=(("since", -1), ("_id", -1)), fields=("peer",), limit=1):
         return Peer.model_validate(session["peer"])

@@ -1,8 +1,8 @@
-"""The tables of peers at a given time: each session's UPDATEs folded, all of them, or those of some prefixes.
+"""The tables of peers at a given time, folded from each session's UPDATEs: all of them, or those of some prefixes.
 
 A route stands from its announcement until its replacement, its withdrawal, or the end of its session (RFC 4271 3.1, 9).
-A gap (see `schemas.documents.Gap`) makes uncertain what was last heard of before it. A peer that sent its table again
-between the markers of RFC 7313 has taken back all that it did not repeat.
+A gap (see `schemas.documents.Gap`) makes routes announced before it uncertain. A peer that sends its table again
+between the markers of RFC 7313 thereby withdraws all routes that it does not repeat.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from schemas.stored import GapDocument, PeerDocument, SessionDocument, name_of
 
 _GRACEFUL_RESTART = 64
 _LONGEST_RESTART = timedelta(seconds=4095)
-"""Its field has twelve bits (RFC 4724 3)."""
+"""The field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
 _COUNTED_AT_ONCE = 20_000
-"""Of a table with more routes those are counted that stood when it was stored last: to fold what was said since takes
-up to two seconds a peer."""
+"""Tables with more routes are counted as of when they were last stored: folding the messages since then takes up to two
+seconds a peer."""
 _BEGINNING = datetime.fromtimestamp(0, UTC)
 _TEMPLATES = 5000
-"""Routes that are remembered, one for each set of attributes."""
+"""Routes that are cached, one for each set of attributes."""
 
 _OWN = ("peer", "collector", "prefix", "state", "since", "family", "path_id", "rd")
 BLANK: dict[str, Any] = {name: None for name in Route.model_fields if name not in _OWN}
-"""What is said of a route apart from whose it is, what it is called, and since when and how it stands: nothing."""
+"""The fields of a route that do not depend on its peer, key, time and state, all empty."""
 
 
 class RouteCount(NamedTuple):
@@ -56,11 +56,11 @@ class RouteCount(NamedTuple):
 
     by_family: Mapping[str, int]
     at: datetime | None = None
-    """When they were counted; None: at the time in question."""
+    """When they were counted; None: at the time of the query."""
 
 
 class Shared(NamedTuple):
-    """Stored tables at two times that share a whole table, or have none."""
+    """Stored tables at two times that share a whole table, or both have none."""
 
     mine: StoredTable | None
     its: StoredTable | None
@@ -71,21 +71,21 @@ class LastGap(NamedTuple):
 
     ts: datetime
     behind: datetime
-    """What was announced before this is uncertain."""
+    """Routes announced before this are uncertain."""
     line: int
     collector: int
-    """With `line`, its place among the spool's lines."""
+    """With `line`, its place in the order of the spool's lines."""
 
     @classmethod
     def of(cls, gap: GapDocument) -> Self:
         """The gap of a document."""
         ts: datetime = gap["ts"]
-        # Lines of one millisecond stand on both sides of a gap that began in it: all of them are uncertain then.
+        # Lines of one millisecond may be before and after a gap that began in it: all of them are uncertain then.
         behind = ts + _MILLISECOND if gap.get("after") == ts else ts
         return cls(ts, behind, gap["line"], key_collector(gap["_id"]))
 
     def lies_before(self, key: ObjectId) -> bool:
-        """Whether a line stands behind it, of which nothing but its key is known."""
+        """Whether a line, of which only the key is known, comes after the gap."""
         return key_collector(key) != self.collector or key_line(key) >= self.line
 
 
@@ -98,50 +98,50 @@ class PeerRib:
     end: datetime | None
     """The time; None: now, and the session is up."""
     gap: LastGap | None
-    """The last one: what is older is uncertain, what is absent unknown,"""
+    """The last gap: older routes are uncertain, and absent ones unknown,"""
     mended: Mapping[str, datetime]
-    """but in families whose table came again behind it. When that began last, by family: what is older and was not
-    repeated is gone, whatever was lost since."""
+    """except in families whose table was sent again after it. The time at which the last resending began, by family:
+    older routes that were not repeated are gone, whatever was lost since."""
     stale: bool
-    """The session had ended, its peer restarts gracefully, and may keep its routes (RFC 4724)."""
+    """Whether the session has ended while its peer restarts gracefully, and may keep its routes (RFC 4724)."""
     on_read: Callable[[int], None] = lambda _: None
-    """Called with how much more has been read: routes of tables, and UPDATEs behind them."""
+    """Called with the additional number of routes and UPDATEs read."""
     dump: Snapshot | None = None
-    """The last RIB dump that has its table: what was said before is not asked."""
+    """The last RIB dump with its table: messages before it are not read."""
     _templates: dict[bytes, Route] = field(default_factory=dict)
 
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
-        """All of its routes, or those in a range, in their order, some thousands at a time."""
+        """All of its routes, or those in a range, in order, in lists of some thousands."""
         stored = await self._stored()
         async for items in stored_routes.changed(self.store, _whole(stored), await self._fold(stored, span), span):
             self.on_read(len(items))
-            if span:  # a part that reaches into the range has others as well
+            if span:  # a part that overlaps the range also has other routes
                 items = [item for item in items if span.has(item[0])]
             yield [item for item in items if self._stands(*item)] if self.mended else items
 
     async def shares_with(self, later: PeerRib) -> Shared | None:
-        """The stored tables of both, if they are of one session and have one whole table in common."""
+        """The stored tables at both times, if they belong to one session and share a whole table."""
         if self.session["_id"] != later.session["_id"] or self.mended != later.mended:
             return None
         mine, its = await self._stored(), await later._stored()
         return Shared(mine, its) if _whole(mine) == _whole(its) else None
 
     async def until(self, later: PeerRib, shared: Shared, span: Range | None = None) -> AsyncIterator[list[Beside]]:
-        """Routes that have changed since the shared table, in order, as they were at both times.
+        """Routes that have changed since the shared table, in order, with their states at both times.
 
         Args:
-            later: what is known at the other moment, behind this one.
-            shared: what `shares_with` gave.
-            span: only those in this range.
+            later: the table at the later time.
+            shared: the result of `shares_with`.
+            span: only routes in this range.
         """
         fold, further = await self._fold(shared.mine, span), await later._fold(shared.its, span)
-        # Whatever was said up to the first moment is part of what was said up to the second.
+        # Everything said up to the first time is also part of the second.
         async for routes in stored_routes.beside(self.store, _whole(shared.mine), fold, further):
             self.on_read(len(routes))
             yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 
     async def count(self) -> RouteCount:
-        """How many routes there are, or were when a large table was stored last."""
+        """The number of routes, possibly as of when a large table was last stored."""
         if self.mended:
             total = Counter[str]()
             async for items in self.table():
@@ -156,12 +156,12 @@ class PeerRib:
         return RouteCount(await stored_routes.count(self.store, _whole(stored), await self._fold(stored)))
 
     async def count_stored(self) -> int:
-        """How many routes the stored table has that reading begins with; none where there is none."""
+        """The number of routes in the stored table that reading starts from; zero if there is none."""
         stored = await self._stored()
         return stored.whole.routes if stored else 0
 
     async def few(self, prefixes: Collection[str]) -> Items:
-        """The routes of some prefixes, in their order; of tables only a dump is needed for that."""
+        """The routes of some prefixes, in order; of stored tables, only those from RIB dumps are read."""
         fold = Fold(self.session["_id"], only=prefixes)
         if self.dump and (dumped := await stored_routes.routes_to(self.store, self.dump, prefixes)):
             fold.begin_with([pack(dumped)], len(dumped))
@@ -171,7 +171,7 @@ class PeerRib:
         return [(key, entry) for _, key, entry in fold.changes() if self._stands(key, entry)]
 
     def hides(self, family: str) -> bool:
-        """Whether there may have been a route of this family that is not known."""
+        """Whether a route of this family may be missing."""
         return self.gap is not None and not self.stale and not self._is_mended(family)
 
     def common_state(self) -> RouteState | None:
@@ -212,7 +212,7 @@ class PeerRib:
         return Route.model_validate({**BLANK, **dict.fromkeys(_OWN), **whose, **unknown})
 
     def _is_mended(self, family: str) -> bool:
-        """Whether its table came again behind the last gap."""
+        """Whether the family's table was sent again after the last gap."""
         begun = self.mended.get(family)
         return begun is not None and self.gap is not None and begun >= self.gap.ts
 
@@ -228,9 +228,10 @@ class PeerRib:
         return await snapshots.newest(self.store, self.session["_id"], self.end + _MILLISECOND if self.end else None)
 
     async def _fold(self, stored: StoredTable | None, span: Range | None = None) -> Fold:
-        """What changed behind the whole table of a stored one."""
+        """The changes since the whole table of a stored one."""
         begin, updates = (stored.newest.ts, stored.newest.updates) if stored else (self.session["since"], 0)
-        # A session is written after its UPDATEs: so what it counts is all there, up to when it was last heard of.
+        # A session's document is written after its UPDATEs: so the UPDATEs that it counts are complete up to
+        # `last_seen`.
         end = (self.end or self.session["last_seen"]) + _MILLISECOND
         fold = await stored_routes.begin_fold(self.store, self.session["_id"], stored, span)
         most = self.session["updates"] - updates
@@ -249,7 +250,7 @@ async def standing(store: Store, at: datetime | None, *, peer: str | None = None
 
     Args:
         store: the archive.
-        at: the moment; None: now.
+        at: the time; None: now.
         peer: only this peer's.
     """
     async for session, stale in _sessions(store, at, peer):
@@ -267,11 +268,11 @@ async def known(store: Store, session: SessionDocument, at: datetime | None, *, 
     return PeerRib(store, session, end, gap, mended, stale, dump=dump)
 
 
-# --- what is read ---------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
 async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[SessionDocument, bool]]:
-    """The sessions that were up, and those that had ended and may come back gracefully."""
+    """The sessions that were up, and those that had ended and may be restarting gracefully."""
     now = at or datetime.now(UTC)
     begun = [one async for one in _begun(store, now, peer) if at is None or one["since"] <= at]
     found = [(one, False) for one in begun if "until" not in one or (at and one["until"] > at)]
@@ -294,7 +295,7 @@ async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator
 
 
 def _who(session: SessionDocument) -> tuple[str, str]:
-    """A peer may speak to two collectors."""
+    """The peer and the collector: a peer may have sessions with two collectors."""
     return name_of(session["peer"]), session["collector"]
 
 
@@ -304,10 +305,11 @@ def place_of(session: SessionDocument) -> tuple[int, bytes, str, str]:
 
 
 def _restart_time(session: SessionDocument) -> timedelta:
-    """How long a peer's routes may stand after its session (RFC 4724 4.2): not if it, or we, ended it with a word."""
+    """How long a peer's routes may stand after its session (RFC 4724 4.2): not if a NOTIFICATION ended it."""
     if "router" in session["peer"]:  # it ends with its Peer Down, and all of its routes with it (RFC 7854 4.9)
         return timedelta(0)
-    notified = "notification" in session or "notification received" in session.get("reason", "")  # 0.1 has the words
+    # 0.1 only stored the text
+    notified = "notification" in session or "notification received" in session.get("reason", "")
     if session["ended_by"] != "peer" or notified:
         return timedelta(0)
     for capability in session.get("capabilities", ()):
@@ -319,7 +321,7 @@ def _restart_time(session: SessionDocument) -> timedelta:
 async def _last_gap(
     store: Store, session: SessionDocument, end: datetime | None, dumped: datetime | None
 ) -> LastGap | None:
-    """The last gap of a session's peer that hides something, up to a time: none before a RIB dump does."""
+    """The last gap of a session's peer that hides routes, up to a time; gaps before a RIB dump do not count."""
     # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
     begin = "$gte" if dumped or session["began"] == "seen" else "$gt"
     span = {begin: dumped or session["since"], **({"$lte": end} if end else {})}
@@ -337,25 +339,25 @@ async def _last_gap(
     if not last:
         return None
     newest = max(last, key=lambda gap: (gap["ts"], gap["_id"]))
-    # What a dump has is sure, also where another part of it cannot be read.
+    # The contents of a dump are certain, even if other parts of it cannot be read.
     found = LastGap.of(newest)
     return found._replace(behind=_BEGINNING) if newest["ts"] == dumped else found
 
 
 def _at(peer: PeerDocument) -> tuple[str | None, ...]:
-    """Where a peer was asked for, whatever its address."""
+    """Which router, distinguisher and table reported a peer, whatever its address."""
     return peer.get("router"), peer.get("rd"), peer.get("rib")
 
 
 @lru_cache(maxsize=1024)
 def _names(address: str) -> list[str]:
-    """An address, and every range that it may be of: the peers of one have their gaps together."""
+    """An address, and every range that may contain it: the peers of a range have their gaps in common."""
     network = ipaddress.ip_network(address)
     return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
 
 
 def _resent(session: SessionDocument, end: datetime | None) -> Iterator[tuple[str, datetime]]:
-    """Tables that a router sent again behind any gap: family, and when each began, oldest first."""
+    """Tables that a router sent again after any gap: the family, and when each began, oldest first."""
     for table in session.get("resent", ()):
         if end is None or table["end"] <= end:
             yield table["family"], table["begin"]
@@ -364,7 +366,7 @@ def _resent(session: SessionDocument, end: datetime | None) -> Iterator[tuple[st
 async def _refreshes(
     store: Store, session: SessionDocument, gap: LastGap, end: datetime | None
 ) -> AsyncIterator[tuple[str, datetime]]:
-    """Tables that came again behind a gap: family, and when it began."""
+    """Tables that were sent again after a gap: the family, and when each began."""
     span = {"$gte": gap.ts, **({"$lte": end} if end else {})}
     query = {"peer.address": session["peer"]["address"], "kind": "refresh", "ts": span}
     begun: dict[str, datetime] = {}

@@ -24,16 +24,16 @@ from schemas.status import PeerOpen, PeerStatus
 from schemas.stored import MessageDocument, SessionDocument, name_of
 
 _MOMENT = timedelta(seconds=1)
-"""A NOTIFICATION comes so long before the `down` that it causes at most."""
+"""How long before a `down` a NOTIFICATION may come and count as its cause."""
 
 
 async def peers_here(store: Store, data_dir: Path, address: str | None = None) -> AsyncIterator[PeerStatus]:
-    """`peers`, with those that the collector which runs on a data directory has configured, or refuses.
+    """`peers`, including those that the collector running on a data directory has configured, or refuses.
 
     Args:
         store: the archive.
         data_dir: the collector's.
-        address: only those of this one; None: all.
+        address: only peers with this address; None: all.
     """
     running = find_running(data_dir)
     if running is None:
@@ -44,7 +44,7 @@ async def peers_here(store: Store, data_dir: Path, address: str | None = None) -
     routers = [SOURCES[instance.source].routers(instance) for instance in find_instances(data_dir)]
     strangers = [stranger for one in routers for stranger in one.refused]
     async for peer in peers(store, running.peers, strangers, address=address):
-        if peer.router is None:  # whom other routers have as their peers, nobody configures here
+        if peer.router is None:  # peers of other routers are not configured here
             configured = peer.address in named or any(ip_address(peer.address) in one for one in ranges)
             peer = peer.model_copy(update={"configured": configured})
         yield peer
@@ -57,7 +57,7 @@ async def peers(
     *,
     address: str | None = None,
 ) -> AsyncIterator[PeerStatus]:
-    """Every configured peer, every other that has ever had a session, and routers that are refused, by address."""
+    """Every configured peer, every other peer that has ever had a session, and refused routers, by address."""
     latest = await _latest(store, address)
     expected = {peer.address: peer for peer in configured}
     unknown = {stranger.address: stranger for stranger in strangers if stranger.address not in expected}
@@ -74,7 +74,7 @@ async def peers(
 
 
 async def _latest(store: Store, address: str | None) -> dict[str, SessionDocument]:
-    """The last session of each peer, or of those of one address, that ever had one, by its name."""
+    """The last session of each peer, or of those with an address, by peer name."""
     asked = {"peer.address": address} if address else {}
     last: dict[str, tuple[datetime, ObjectId]] = {}
     async for one in store.find("sessions", asked, fields=("peer", "since")):
@@ -122,7 +122,7 @@ async def _down(store: Store, name: str, peer: KnownPeer | None, last: SessionDo
     ended = (last.get("reason"), last["until"]) if last else None
     failed = await _last_failure(store, name)
     if failed and ended and failed[1] <= ended[1]:
-        failed = None  # it tells of that very end
+        failed = None  # it describes that very end
     if failed and peer and peer.password and failed[0] == _NOTHING_ARRIVED:
         failed = f"{failed[0]}{_HINT}", failed[1]
     reason, at = ended or failed or (_not_heard_of(peer) if peer else None, None)
@@ -155,7 +155,7 @@ _NOTHING_ARRIVED = f"no connection: {os.strerror(errno.ETIMEDOUT)}"
 
 
 async def _last_failure(store: Store, name: str) -> tuple[str, datetime] | None:
-    """Why and when an attempt to come up, or a session, ended last."""
+    """Why and when the last attempt, or session, ended."""
     down = await _newest(store, name, {"kind": "state", "state": "down"})
     if down is None:
         return None
@@ -203,9 +203,9 @@ def _differences(opened: Mapping[str, Any], asn: int, families: list[str] | None
 
 
 async def _newest(store: Store, name: str, query: Mapping[str, Any]) -> MessageDocument | None:
-    """A peer's newest message, of several of one moment the one that came last."""
+    """A peer's newest message; of several at one time the last."""
     query = {"peer.address": name.partition(" ")[0], **query}
-    for limit in (1, 0):  # others may have its address, where several routers were asked
+    for limit in (1, 0):  # with several routers, others may have its address
         async for newest in store.find("messages", query, sort=NEWEST_FIRST, limit=limit):
             if name_of(newest["peer"]) == name:
                 return newest
@@ -213,5 +213,5 @@ async def _newest(store: Store, name: str, query: Mapping[str, Any]) -> MessageD
 
 
 def _view(session: SessionDocument | None) -> Mapping[str, Any]:
-    """Where a peer was asked for."""
+    """Where a peer was reported."""
     return {key: value for key, value in session["peer"].items() if key not in ("address", "asn")} if session else {}

@@ -20,15 +20,15 @@ from schemas.stored import SessionDocument, name_of
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
 _SHORTEST_OF_GROUP = {4: (24, 16, 0), 6: (48, 32, 0)}
-"""A longest match is asked for in groups of lengths, by the version of IP: most routes are found in the first, and the
-short ones are often in UPDATEs of a thousand prefixes, all of which would have to be read."""
+"""A longest match is queried in groups of lengths, by IP version: most routes are found in the first group, and short
+prefixes are often in UPDATEs with a thousand prefixes, which would all have to be read."""
 
 
 class ShownRoute(NamedTuple):
     """The place of a route in an answer."""
 
     peer: str
-    """Its peer's name."""
+    """The peer's name."""
     collector: str
     session: str
     """The session's key, in hexadecimal digits."""
@@ -41,12 +41,12 @@ class ShownRoute(NamedTuple):
         return cls(name_of(session["peer"]), session["collector"], str(session["_id"]), order(key))
 
     def is_behind(self, session: SessionDocument) -> bool:
-        """Whether all of a session's routes stand before it."""
+        """Whether all of a session's routes come before it."""
         theirs = (*name_order(name_of(session["peer"])), session["collector"], str(session["_id"]))
         return theirs < (*name_order(self.peer), self.collector, self.session)
 
     def rest_of(self, session: SessionDocument, span: Range | None) -> Range | None:
-        """What of a session's routes, in a span or all, stands behind it."""
+        """The part of a session's routes, within a span if given, that comes after it."""
         if str(session["_id"]) != self.session:
             return span
         return Range(self.route + b"\0", span.last if span else LAST)
@@ -59,20 +59,20 @@ class RibQuery:
     prefix: str | None = None
     """Normalised; None for all."""
     match: Match = "exact"
-    """`longest`: of those that contain the prefix, the longest, for each peer. `less_specific` and `more_specific`
+    """`longest`: for each peer, the longest prefix that contains the given one. `less_specific` and `more_specific`
     include the prefix itself."""
     at: datetime | None = None
     """The time; None: now."""
     peer: str | None = None
-    """One peer's, which an index serves."""
+    """Only this peer; an index serves it."""
     of_peer: Callable[[Peer], bool] = lambda _peer: True
-    """Only of peers for which this holds: the tables of others are not read."""
+    """Only peers for which this holds: the tables of others are not read."""
     after: ShownRoute | None = None
-    """Only what stands behind this place."""
+    """Only routes after this place."""
 
     @property
     def is_of_tables(self) -> bool:
-        """Whether stored tables answer it, and not the index over prefixes."""
+        """Whether it is answered from stored tables, and not from the index over prefixes."""
         return self.prefix is None or self.match == "more_specific"
 
     @property
@@ -93,12 +93,12 @@ def rib(
     Args:
         store: an open store.
         question: which routes.
-        filters: which of these are shown. The longest match is found before that: a peer whose longest is filtered out
-            does not answer with a shorter one.
-        on_read: called with how much more has been read of tables; `count_stored` says about how much there is.
+        filters: which of these are shown. They are applied after the longest match: a peer whose longest match is
+            filtered out does not answer with a shorter one.
+        on_read: called with the additional number of routes and UPDATEs read; `count_stored` gives the approximate
+            total.
 
-    A peer of which nothing is known, because a gap may hide its route, yields one that is `unknown`, where a prefix
-    is asked for.
+    If a prefix is given, a peer whose route may be hidden by a gap yields a route that is `unknown`.
     """
     return routes_of(rib_batches(store, question, filters, on_read=on_read))
 
@@ -110,7 +110,7 @@ async def rib_batches(
     *,
     on_read: Callable[[int], None] = lambda _: None,
 ) -> AsyncIterator[Batch]:
-    """The routes of `rib`, as they are stored."""
+    """The routes of `rib`, in their stored form."""
     async for batch in _batches(store, of_its_peers(question, filters), on_read):
         found = batch.only(filters.stands) if filters.asks_for_routes else batch
         if found.items:
@@ -118,7 +118,7 @@ async def rib_batches(
 
 
 def of_its_peers(question: RibQuery, filters: Filter) -> RibQuery:
-    """The question for the peers that the filters let through: the tables of others need not be read."""
+    """The query restricted to peers that match the filters: the tables of others need not be read."""
     if filters == EVERYTHING:
         return question
     return replace(question, peer=filters.only_peer or question.peer, of_peer=filters.of_peer)
@@ -141,14 +141,14 @@ async def _batches(store: Store, question: RibQuery, on_read: Callable[[int], No
 
 
 async def count_stored(store: Store, question: RibQuery) -> int:
-    """How many routes the stored tables have that an answer begins with."""
+    """The number of routes in the stored tables that an answer starts from."""
     return sum([await known.count_stored() async for known in asked(store, question)])
 
 
 async def asked(
     store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None
 ) -> AsyncIterator[PeerRib]:
-    """What is known of each session that is asked for."""
+    """The table of each session that the query is about."""
     async for known in standing(store, question.at, peer=question.peer):
         if question.after and question.after.is_behind(known.session):
             continue
@@ -158,7 +158,7 @@ async def asked(
 
 
 async def matching(known: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
-    """The routes of one session that are asked for, in their order, some thousands at a time."""
+    """The matching routes of one session, in order, in lists of some thousands."""
     span = question.span if question.is_of_tables else None
     if question.after:
         span = question.after.rest_of(known.session, span)
@@ -177,7 +177,7 @@ async def matching(known: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
 
 
 def _groups(prefix: str, match: Match) -> Iterator[list[str]]:
-    """The prefixes that can be asked for by name: those of `longest` from the longest group on."""
+    """The prefixes that can be queried by name: those of `longest`, starting with the group of the longest."""
     if match == "exact":
         yield [prefix]
         return

@@ -1,7 +1,7 @@
 """The route that a withdrawal ends: the peer's last announcement of it in the same session.
 
-It is found when it is asked for: in memory when it was announced a moment ago, through the index over prefix, peer
-and time otherwise (2-3 ms each on SecantusDB). A value that is stored with the withdrawal would go in here.
+It is found when it is needed: in memory if it was announced recently, otherwise through the index over prefix, peer and
+time (2-3 ms each on SecantusDB).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collector.store.updates import NEWEST_FIRST
 from schemas.stored import GroupDocument, UpdateDocument, name_of
 
 _MOST = 20_000
-"""Routes that are remembered: some 20 MB when each has attributes of its own."""
+"""The maximum number of routes in memory: some 20 MB if each has its own attributes."""
 _FIRST_LOOK = 4
 NEVER = datetime.max.replace(tzinfo=UTC)
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -31,16 +31,16 @@ AnnouncedRoute = tuple[Any, RouteKey]
 
 
 def route_of(document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> AnnouncedRoute:
-    """What tells this route from all others."""
+    """The key that distinguishes a route from all others."""
     return document.get("session") or name_of(document["peer"]), key_of(group, nlri)
 
 
 class LastRoutes:
-    """Finds what withdrawals end, for UPDATEs that come in the order of time.
+    """Finds the routes that withdrawals end, for UPDATEs in order of time.
 
-    Where it does not see all that peers say (not `sees_all`), a prefix may have been announced anew behind its back,
-    and is looked up. A session that began at `whole_from` or later (None: any) is seen whole: as long as nothing had to
-    be forgotten, what is not remembered of it was never announced.
+    Unless it sees all that peers say (`sees_all`), a prefix may have been announced again unseen, and is looked up. A
+    session that began at `whole_from` or later (None: any) is seen whole: unless routes had to be forgotten, a route of
+    it that is not remembered was never announced.
     """
 
     def __init__(self, store: Store, *, sees_all: bool = True, whole_from: datetime | None = NEVER) -> None:
@@ -50,14 +50,14 @@ class LastRoutes:
         self._last: LastAnnounced[AnnouncedRoute, Mapping[str, Any]] = LastAnnounced(_MOST)
 
     def see(self, document: UpdateDocument) -> None:
-        """Remember what an UPDATE announces."""
+        """Remember an UPDATE's announcements."""
         for group, nlri in routes(document, "announce"):
             self._last.announce(route_of(document, group, nlri), _said(document, group))
 
     async def find(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> Mapping[str, Any]:
-        """Attributes and next hop of the route that a withdrawal ends; empty when it is not known.
+        """Attributes and next hop of the route that a withdrawal ends; empty if unknown.
 
-        No index serves routes that are no prefixes: of these only what was seen is known.
+        No index serves routes that are not prefixes: for these only what has been seen is known.
         """
         route = route_of(document, group, nlri)
         said = self._last.get(route) if self._sees_all or "nlri" not in group else None
@@ -67,7 +67,7 @@ class LastRoutes:
         return said
 
     def _sees(self, route: AnnouncedRoute) -> bool:
-        """Whether all that its session announced was seen, and is remembered."""
+        """Whether all announcements of its session were seen, and are remembered."""
         session = route[0]
         whole = self._sees_all and not self._last.forgot and isinstance(session, ObjectId)
         return whole and int.from_bytes(session.binary[:4]) >= self._whole_from
@@ -90,7 +90,7 @@ class LastRoutes:
 
 
 def _seconds(moment: datetime) -> int:
-    """The first whole second that is not before a moment."""
+    """The first whole second that is not before a time."""
     return math.ceil((moment - _EPOCH).total_seconds())
 
 
@@ -101,7 +101,7 @@ def _matching(document: UpdateDocument, route: AnnouncedRoute) -> Iterator[dict[
 
 
 def _said(document: UpdateDocument, group: GroupDocument) -> dict[str, Any]:
-    """What a withdrawal of the route carries: what was malformed in its announcement is no part of that."""
+    """The attributes that a withdrawal shows: without the error, which is about the announcement."""
     said = answered({**document.get("attributes", {}), **_next_hop(group)})
     said.pop("error", None)
     return said

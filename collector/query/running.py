@@ -1,6 +1,6 @@
-"""What a running collector tells other commands, in its data directory.
+"""What a running collector publishes in its data directory for other commands.
 
-`run.lock` is locked for as long as it lives, however it dies; `run.json` says the rest.
+`run.lock` is locked while it runs, however it ends; `run.json` has the rest.
 """
 
 from __future__ import annotations
@@ -44,20 +44,21 @@ class RunningCollector(BaseModel):
     pid: int
     started: Timestamp
     collector: str | None = None
-    """Its name."""
+    """The collector's name."""
     peers: tuple[KnownPeer, ...] = ()
     ranges: tuple[str, ...] = ()
     """The configured peer ranges, such as `192.0.2.0/24`."""
     config: Path | None = None
-    """The configuration it was started with: who may read it finds there how to reach a store that needs secrets."""
+    """The configuration it was started with, for those who may read it: it says how to reach a store that needs
+    secrets."""
     local_as: int | None = None
     listen: str | None = None
     """The values in use: its command line may override the configuration."""
     mongodb_uri: str | None = None
-    """How to reach the store if that needs no secrets: the embedded one."""
+    """The URI of the store, if it needs no secrets: that of an embedded store."""
     database: str = "bgpledger"
     http: str | None = None
-    """Where its HTTP API is; it may have failed to come up."""
+    """The address of its HTTP API, which may have failed to start."""
 
     def announce(self, data_dir: Path) -> None:
         """Write the file atomically."""
@@ -66,10 +67,10 @@ class RunningCollector(BaseModel):
 
 @contextmanager
 def only_collector(data_dir: Path) -> Iterator[None]:
-    """Be the only collector on a data directory, which is made if it is not there.
+    """Be the only collector on a data directory, which is created if it does not exist.
 
     Raises:
-        CollectorError: another one runs on it, or it cannot be written.
+        CollectorError: another one runs on it, or the directory cannot be written.
     """
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -97,7 +98,7 @@ def _lock(descriptor: int) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.05)  # a `find_running` may be looking, which takes no time
+            time.sleep(0.05)  # another process may be in `find_running`, which takes no time
         else:
             return True
     return False

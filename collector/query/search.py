@@ -26,11 +26,11 @@ async def search(
 
     Args:
         store: an open store.
-        filters: what is asked for.
-        complete: withdrawals carry the route that they end. Without that, and without a filter that needs it, they
+        filters: what is wanted.
+        complete: give withdrawals the route that they end. Without it, and without a filter that needs it, these routes
             are not looked up, which saves time.
-        on_read: called for each UPDATE that has been read; `count_updates` says how many there are, but of those of
-            some origins, of which fewer are read.
+        on_read: called for each UPDATE that has been read; `count_updates` gives their number, but with a filter on
+            origins fewer are read.
     """
     wanted, found = await streams_of(store, filters, await streams.sessions(store, filters))
     expand = Expander(store, filters, complete=complete, among=found, whole_from=filters.start)
@@ -45,15 +45,15 @@ async def search(
 async def streams_of(
     store: Store, filters: Filter, sessions: Sequence[SessionDocument]
 ) -> tuple[list[AsyncGenerator[Row, None]], OriginatedRoutes | None]:
-    """UPDATEs and sessions that may match the filters, each in order of time.
+    """Streams of UPDATEs and sessions that may match the filters, each in order of time.
 
     Args:
         store: an open store.
-        filters: what is asked for.
-        sessions: those of the peers that are asked for.
+        filters: what is wanted.
+        sessions: the sessions of the wanted peers.
 
     Returns:
-        The streams; and where only some ASes' routes are wanted, what is known of these.
+        The streams; and, if only some ASes' routes are wanted, the announcements of these.
     """
     wanted: list[AsyncGenerator[Row, None]] = []
     found = None
@@ -66,7 +66,7 @@ async def streams_of(
 
 
 class Expander:
-    """Makes entries of rows: of all that peers said, or of some ASes' routes `among` it."""
+    """Makes entries from rows: of all that peers said, or of some ASes' routes, `among`."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Expander:
         self._filters = filters
 
     async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:
-        """The entries of one row; of an UPDATE the withdrawals come first (RFC 4271 4.3)."""
+        """The entries of one row; for an UPDATE, withdrawals come first (RFC 4271 4.3)."""
         if isinstance(row, GapRow):
             yield gap_entry(row.document)
         elif isinstance(row, SessionRow):
@@ -109,7 +109,7 @@ class Expander:
     def _routes(
         self, document: UpdateDocument, event: Literal["announce", "withdraw"]
     ) -> Iterator[tuple[GroupDocument, Nlri]]:
-        """Those of an UPDATE's routes that can be asked for."""
+        """The routes of an UPDATE that may match."""
         every = routes(document, event)
         if self._filters.prefixes is None:
             return every
@@ -117,5 +117,5 @@ class Expander:
 
 
 async def count_updates(store: Store, filters: Filter) -> int:
-    """How many UPDATEs the sessions have that `search` would read; of a range of time, all that reach into it."""
+    """The number of UPDATEs that `search` would read; sessions that overlap the time range count whole."""
     return sum(session.get("updates", 0) for session in await streams.sessions(store, filters))

@@ -23,7 +23,7 @@ from schemas.query import HistoryEntry
 _FIRST_WINDOW = timedelta(seconds=1)
 _WIDER = 4
 _LONGER = 4
-"""The patience, as long as nothing was found."""
+"""How many times the patience applies while nothing has been found."""
 
 
 async def search_newest(
@@ -38,18 +38,18 @@ async def search_newest(
 ) -> AsyncIterator[HistoryEntry]:
     """The newest `limit` entries of `search`, oldest first.
 
-    They are read from the end on, in windows of a second, then longer ones, until there are enough: it costs
-    what these hold, and as much as `search` only where there are fewer. What an index over origins finds is read as a
-    whole, whatever the patience.
+    They are read backwards from the end, in windows of a second, then longer ones, until there are enough: the cost
+    depends on what these windows contain, and is that of `search` only if there are fewer. With an index on origins,
+    everything that it finds is read, whatever the patience.
 
     Args:
         store: an open store.
         filters: as for `search`.
-        limit: how many.
+        limit: the maximum number.
         complete: as for `search`.
-        patience: seconds after which no more is read, and those that were found are given; four times as many while
+        patience: seconds after which reading stops, and the entries found so far are returned; four times as many while
             there are none.
-        on_cut: called with the time down to which all was read, where it was not read to its end.
+        on_cut: called with the time back to which everything was read, if reading stopped early.
         on_read: as for `search`.
     """
     if await are_indexed(store, filters) and (patience is None or filters.wanted_origins):
@@ -59,7 +59,7 @@ async def search_newest(
     clock = asyncio.get_running_loop().time
     began = clock()
     begin, last, end = await _bounds(store, filters)
-    # Behind the last word of any peer there is nothing but gaps.
+    # After the last message of any peer there can only be gaps.
     width, start = _FIRST_WINDOW, max(begin, min(last, end) - _FIRST_WINDOW)
     found: list[HistoryEntry] = []
     while begin < end and len(found) < limit:
@@ -77,11 +77,11 @@ async def search_newest(
 
 
 async def _in_time(entries: AsyncIterator[HistoryEntry], seconds: float | None) -> list[HistoryEntry] | None:
-    """All entries; None where that takes longer."""
+    """All entries; None if that takes longer."""
     if seconds is not None and seconds <= 0:
         return None
     try:
-        # The driver tries again what is cancelled, unless it is told of the time, too.
+        # The driver retries what is cancelled, unless it is given the time limit too.
         async with asyncio.timeout(seconds):
             with pymongo.timeout(seconds):
                 return [entry async for entry in entries]
@@ -94,7 +94,7 @@ async def _in_time(entries: AsyncIterator[HistoryEntry], seconds: float | None) 
 
 
 async def _bounds(store: Store, filters: Filter) -> tuple[datetime, datetime, datetime]:
-    """From when on there can be anything, when a peer was last heard of, and up to when there can be more."""
+    """The earliest time of any entry, the time of the last message of any peer, and the latest time of any entry."""
     now = datetime.now(UTC)
     covered = await coverage(store, now)
     last = covered.upto or now

@@ -15,13 +15,13 @@ from schemas.stored import SessionDocument
 
 
 async def sessions(store: Store, filters: Filter) -> AsyncIterator[PeerSession]:
-    """The sessions of the peers that are asked for, within the time that is, by their begin."""
+    """The sessions of the wanted peers within the time range, by their begin."""
     for session in sorted(await streams.sessions(store, filters), key=lambda one: (one["since"], one["_id"])):
         yield session_of(session)
 
 
 def session_of(session: SessionDocument) -> PeerSession:
-    """A session, as answers have it."""
+    """A session, in the form of answers."""
     return PeerSession(
         peer=Peer.model_validate(session["peer"]),
         collector=session.get("collector"),
@@ -34,6 +34,6 @@ def session_of(session: SessionDocument) -> PeerSession:
 
 
 async def gaps(store: Store, filters: Filter) -> AsyncIterator[HistoryEntry]:
-    """The gaps of the peers that are asked for, within the time that is, oldest first."""
+    """The gaps of the wanted peers within the time range, oldest first."""
     async for row in streams.gap_rows(store, filters):
         yield gap_entry(row.document)

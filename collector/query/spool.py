@@ -13,7 +13,7 @@ from schemas.status import SpoolSegment
 
 
 def spool_segments(spool: Path) -> Iterator[SpoolSegment]:
-    """Every segment, oldest first: those that are kept, then those that are not done.
+    """All segments, oldest first: those that are kept, then those that are not completely stored.
 
     Raises:
         SpoolError: the directory cannot be read.
@@ -30,7 +30,7 @@ def spool_segments(spool: Path) -> Iterator[SpoolSegment]:
     for segment in waiting:
         try:
             facts, extent = segment.path.stat(), measure(segment.path)
-        except FileNotFoundError:  # done meanwhile
+        except FileNotFoundError:  # finished meanwhile
             continue
         yield SpoolSegment(
             state="waiting" if segment.first in following else "open",

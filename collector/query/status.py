@@ -123,7 +123,7 @@ def _set_back(trackers: Sequence[Mapping[str, Any]]) -> datetime | None:
 
 
 async def rib_lag(store: Store) -> int:
-    """UPDATEs that the stored tables of sessions that are up do not contain yet: a query for all routes folds them."""
+    """UPDATEs that the stored tables of current sessions do not contain yet: a query for all routes folds them."""
     lag = 0
     async for session in store.find("sessions", {"until": None}, fields=("updates",)):
         stored = await snapshots.newest(store, session["_id"])

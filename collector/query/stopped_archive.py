@@ -1,7 +1,7 @@
 """The archive of a collector that does not run: its embedded store is started for a query, and stopped afterwards.
 
-One process at a time has the store: `store.lock` is locked for as long as a question has it, so that others wait. A
-collector does not wait long: it ends the store of a question, which then fails, and begins.
+Only one process at a time may use the store: a query locks `store.lock`, so that others wait. A collector does not wait
+long: it ends a query's store, so that the query fails, and starts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collector.store import embedded
 _LOCK = "store.lock"
 _GLANCE = 0.1
 _SILENT_SECONDS = 1.0
-"""A query that takes longer to start says why."""
+"""Seconds after which a query says why it has not started."""
 _COLLECTOR_WAITS = 5.0
 
 
@@ -30,7 +30,7 @@ def has_store(data_dir: Path) -> bool:
     """Whether there is an embedded store here.
 
     Raises:
-        StoreError: this user may not look, or not open it.
+        StoreError: this user may not look there, or may not open it.
     """
     try:
         there = (data_dir / "store").is_dir()
@@ -66,8 +66,8 @@ async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
     """The URI of the store, which runs during a query.
 
     Args:
-        data_dir: where the collector kept it.
-        program: as `mongodb.embedded`.
+        data_dir: the collector's data directory.
+        program: the server's program, as in `mongodb.embedded`.
 
     Raises:
         StoreError: it does not start.
@@ -77,7 +77,7 @@ async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
     try:
         while not _try(lock):
             await asyncio.sleep(_GLANCE)
-            if (running := find_running(data_dir)) and running.mongodb_uri:  # a collector was quicker
+            if (running := find_running(data_dir)) and running.mongodb_uri:  # a collector was faster
                 telling.cancel()
                 yield running.mongodb_uri
                 return
@@ -99,7 +99,7 @@ async def _tell(data_dir: Path) -> None:
 
 @asynccontextmanager
 async def taken_over(data_dir: Path) -> AsyncIterator[None]:
-    """For a collector: no query uses the store, and none starts it during the block."""
+    """For a collector: during the block no query uses the store, and none starts it."""
     lock = _open_lock(data_dir)
     try:
         for _glance in range(int(_COLLECTOR_WAITS / _GLANCE)):
@@ -108,7 +108,9 @@ async def taken_over(data_dir: Path) -> AsyncIterator[None]:
             await asyncio.sleep(_GLANCE)
         else:
             await asyncio.to_thread(embedded.end, data_dir)
-            _try(lock)  # if that question reads no more, nobody gets it: a question finds the collector first
+            # even if the ended query holds the lock a little longer, no other query gets it: those find the collector
+            # first
+            _try(lock)
         yield
     finally:
         os.close(lock)

@@ -1,7 +1,7 @@
 """What queries without a prefix read: UPDATEs, sessions and gaps, each in order of time.
 
-UPDATEs are read peer by peer through the index over peer and time (see `collector.store.updates`). Memory is bounded by
-the number of peers, not by what they say.
+UPDATEs are read peer by peer through the index over peer and time (see `collector.store.updates`). Memory depends on
+the number of peers, not of messages.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from schemas.query import HistoryEntry
 from schemas.stored import GapDocument, MessageDocument, SessionDocument, UpdateDocument
 
 SLACK = timedelta(seconds=2)
-"""In archives of version 0.1 time could run backwards; a session's UPDATEs are looked for this much around it."""
+"""In archives of version 0.1 time could run backwards; UPDATEs are looked for this long before and after their
+session."""
 _MILLISECOND = timedelta(milliseconds=1)
 _SESSION_FIELDS = (
     *("peer", "local", "collector", "since", "began", "until", "until_line", "last_seen", "reason"),
@@ -49,11 +50,11 @@ class UpdateRow(NamedTuple):
     rank: bytes
     document: UpdateDocument
     event: Literal["announce", "withdraw"] | None = None
-    """What of it is asked for; None: all."""
+    """Which of its routes are wanted; None: all."""
 
 
 class SessionRow(NamedTuple):
-    """The begin or the end of a session; see `Row`."""
+    """The begin or end of a session; see `Row`."""
 
     ts: datetime
     rank: bytes
@@ -87,7 +88,7 @@ class TableRow(NamedTuple):
 
 
 class OwnRow(NamedTuple):
-    """What became of an announcement of ours; see `Row`."""
+    """A state of one of our own announcements; see `Row`."""
 
     ts: datetime
     rank: bytes
@@ -95,14 +96,14 @@ class OwnRow(NamedTuple):
 
 
 Row = UpdateRow | SessionRow | GapRow | MessageRow | TableRow | OwnRow
-"""Something that is stored, in its place: rows sort by time, and one collector's by line within a millisecond."""
+"""Something stored, and its place: rows sort by time, and those of one collector by line within a millisecond."""
 R = TypeVar("R", bound=Row)
 
 
 def updates(store: Store, found: Sequence[SessionDocument], filters: Filter) -> AsyncGenerator[UpdateRow, None]:
-    """The UPDATEs of the sessions that are found, in the time that is asked for."""
+    """The UPDATEs of these sessions, in the wanted time range."""
     most = Counter[str]()
-    # How much else is said of an address, at routers that are not asked for, is not known.
+    # The number of UPDATEs that other routers have of an address is unknown.
     some = filters.routers or filters.ribs
     for session in found:
         most[session["peer"]["address"]] += session["updates"]
@@ -114,7 +115,7 @@ def updates(store: Store, found: Sequence[SessionDocument], filters: Filter) -> 
 
 
 async def session_rows(found: Iterable[SessionDocument]) -> AsyncGenerator[SessionRow, None]:
-    """Where sessions came up, and where they ended."""
+    """The begins and ends of sessions."""
     for row in in_order(row for session in found for row in rows_of(session)):
         yield row
 
@@ -133,9 +134,9 @@ def rows_of(session: SessionDocument) -> list[SessionRow]:
 
 
 def _place_of_end(session: SessionDocument) -> bytes:
-    """Behind the last line before that which told of it: the clock may stand still while sessions come and go.
+    """After the last line before the one that reported it: the clock may stand still while sessions come and go.
 
-    Version 0.1 did not store that line: there an end comes after all of its millisecond.
+    Version 0.1 did not store that line: there an end comes last in its millisecond.
     """
     key = session["_id"].binary
     if "until_line" not in session:
@@ -144,7 +145,7 @@ def _place_of_end(session: SessionDocument) -> bytes:
 
 
 async def message_rows(store: Store, filters: Filter) -> AsyncGenerator[MessageRow, None]:
-    """What peers said beside UPDATEs, in the time that is asked for."""
+    """What peers said other than UPDATEs, in the wanted time range."""
     found = []
     for sort in (IN_ORDER, NEWEST_FIRST):
         found += [one["ts"] async for one in store.find("messages", {}, sort=sort, limit=1, fields=("ts",))]
@@ -157,7 +158,7 @@ async def message_rows(store: Store, filters: Filter) -> AsyncGenerator[MessageR
 
 
 async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[GapRow, None]:
-    """What is not known of the peers that are asked for."""
+    """The gaps of the wanted peers."""
     query = {"ts": filters.span} if filters.span else {}
     async for gap in store.find("gaps", query, sort=IN_ORDER):
         if "peer" in gap and filters.of_peer(Peer.model_validate(gap["peer"])):
@@ -165,7 +166,7 @@ async def gap_rows(store: Store, filters: Filter) -> AsyncGenerator[GapRow, None
 
 
 async def table_rows(store: Store, prefix: str, filters: Filter) -> AsyncGenerator[TableRow, None]:
-    """What RIB dumps have of one prefix; ahead of all that was said in their moment."""
+    """The routes to one prefix in RIB dumps; they come before all messages of the same time."""
     start, end = filters.start, filters.end
     times = [one for one in await store.meta.dump_times() if (not start or start <= one) and (not end or one < end)]
     if not times:
@@ -178,13 +179,13 @@ async def table_rows(store: Store, prefix: str, filters: Filter) -> AsyncGenerat
 
 
 def _place(gap: GapDocument) -> bytes:
-    """Behind the last line before it: that which revealed it lies behind it, one that cannot be read is part of it."""
+    """After the last line before the gap: the line that revealed it comes after, an unreadable one is part of it."""
     line = gap["line"] - (gap["cause"] != "reject")
     return _behind(gap["_id"].binary[:7], line)
 
 
 def _ahead_of(key: bytes) -> bytes:
-    """A session that begins with a route has its key; it begins behind what was lost ahead of that."""
+    """The place of a session that begins with a route, and has its key: after the gap that its first line revealed."""
     return _behind(key[:7], int.from_bytes(key[7:]) - 1) + b"\xff"
 
 
@@ -194,7 +195,7 @@ def _behind(spool: bytes, line: int) -> bytes:
 
 
 async def sessions(store: Store, filters: Filter) -> list[SessionDocument]:
-    """The sessions of the peers that are asked for, which overlap the time that is."""
+    """The sessions of the wanted peers that overlap the wanted time range."""
     begun = {"since": {"$lt": filters.end}} if filters.end else {}
     found: dict[ObjectId, SessionDocument] = {}
     for still in ({"until": None}, {"until": {"$gte": filters.start} if filters.start else {"$exists": True}}):
@@ -228,7 +229,7 @@ async def merge(*streams: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:
 
 
 def spans(found: Iterable[SessionDocument], filters: Filter) -> dict[str, list[Span]]:
-    """When each peer had sessions, within the time that is asked for."""
+    """The times in the wanted range at which each peer had sessions."""
     now = datetime.now(UTC)
     spans: dict[str, list[Span]] = {}
     for session in sorted(found, key=lambda session: (session["since"], session["_id"])):
@@ -247,15 +248,15 @@ def spans(found: Iterable[SessionDocument], filters: Filter) -> dict[str, list[S
 def of_peer(
     store: Store, address: str, spans: Sequence[Span], *, most: int | None = None
 ) -> AsyncGenerator[UpdateRow, None]:
-    """The UPDATEs of one peer in ranges of time that follow each other, each with its end left out.
+    """The UPDATEs of one peer in consecutive time ranges, each without its end.
 
-    `most` is how many there can be, where that is known.
+    `most` is the maximum number of them, if known.
     """
     return rows(updates_of_peer(store, address, spans, most=most))
 
 
 def window(store: Store, address: str, span: Mapping[str, datetime]) -> AsyncGenerator[UpdateRow, None]:
-    """The UPDATEs of one peer in one range of time."""
+    """The UPDATEs of one peer in one time range."""
     return rows(updates_within(store, address, span))
 
 

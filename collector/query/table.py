@@ -16,20 +16,21 @@ from collector.rib.routes import Items, RouteEntry, RouteKey, order
 from collector.store.mongo import Store
 
 _PATH_ID = 4
-"""Bytes at the end of a route's place."""
+"""The size of the path ID at the end of a route's sort key, in bytes."""
 
 
 class PeerRoute(NamedTuple):
     """A route of one of the peers."""
 
     peer: int
-    """Which of them, from 0 on."""
+    """The index of the peer, from 0."""
     key: RouteKey
     entry: RouteEntry
 
 
 PrefixRoutes = list[PeerRoute]
-"""All routes of one prefix, or of one route that is none; of a peer several with path identifiers (RFC 7911)."""
+"""All routes of one prefix, or of one route that is not a prefix; with path identifiers (RFC 7911) a peer may have
+several."""
 
 
 async def table(
@@ -40,14 +41,14 @@ async def table(
     on_peers: Callable[[Sequence[PeerRib]], None],
     on_read: Callable[[int], None] = lambda _: None,
 ) -> AsyncGenerator[PrefixRoutes, None]:
-    """The routes that stand, in the order of their prefixes over all peers; of each peer some thousands are in memory.
+    """Current routes, in the order of their prefixes over all peers; some thousands of each peer are in memory.
 
     Args:
         store: an open store.
-        question: the moment. The prefixes are those that the filters name.
+        question: the time. Prefixes are selected by the filters.
         filters: which routes.
-        on_peers: called first, with all peers that are asked for and had a session, whether or not they have routes.
-        on_read: called with how much more has been read of tables.
+        on_peers: called first, with all wanted peers that had a session, whether or not they have routes.
+        on_read: called with the additional number of routes and UPDATEs read.
     """
     question = of_its_peers(_of_prefixes(question, filters), filters)
     peers = [known async for known in asked(store, question, on_read=on_read)]
@@ -82,7 +83,7 @@ async def table(
 
 
 def _of_prefixes(question: RibQuery, filters: Filter) -> RibQuery:
-    """The question for the one prefix that is named, if it is one: the rest of the tables need not be read."""
+    """The query for the one prefix in the filters, if there is just one: the rest of the tables need not be read."""
     named = filters.prefixes
     if named is None or named.excluded or len(named.values) != 1:
         return question

@@ -14,15 +14,15 @@ from schemas.query import HistoryEntry
 async def tail(
     store: Store, filters: Filter, *, limit: int | None = None, pulse: Callable[[], None] = lambda: None
 ) -> AsyncIterator[HistoryEntry]:
-    """What is stored from now on, or since the filters' start; without end, or up to a number of entries.
+    """What is stored from now on, or since the filters' start; endlessly, or up to a number of entries.
 
-    Entries of one look at the store come in the order of time, later stored ones after earlier stored ones.
+    Entries found by one look at the store are in order of time; entries stored later come later.
 
     Args:
         store: the archive.
         filters: which entries.
-        limit: how many: the newest of those that are stored, and more as they come.
-        pulse: called after each look; what it raises ends this.
+        limit: the maximum number: the newest stored ones, and more as they arrive.
+        pulse: called after each look; an exception from it ends this.
     """
     left, newest_of_first = limit, limit
     async for look in looks(store, filters, pulse):

@@ -1,4 +1,4 @@
-"""The history of a prefix, read backwards from the end: as much as can be read within a given time."""
+"""The history of a prefix, read backwards from the end: as much as can be read in a given time."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "with
 _FIRST_WINDOW, _NARROWEST_WINDOW = timedelta(minutes=1), timedelta(milliseconds=1)
 _WIDER, _NARROWER = 4, 8
 _FEW, _MOST = 500, 4000
-"""UPDATEs: windows with less are made wider, those with more are read in parts."""
+"""UPDATEs: windows with fewer are widened, those with more are read in parts."""
 _LONGER, _LONGEST = 4, 12
-"""The time that may be taken while little was read, or nothing: then it is the machine that has too much to do."""
+"""How many times longer reading may take while little, or nothing, was read: then the machine is busy."""
 _TICK = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
 class PrefixTimeline:
-    """What happened to a prefix in a range of time."""
+    """What happened to a prefix in a time range."""
 
     start: datetime
     end: datetime
-    """The range: without a begin or an end in the question, what the archive covers."""
+    """The time range: if the query has no begin or end, that of the archive."""
     since: datetime
-    """From when on all is here; after `start` where more was said than could be read in the time."""
+    """Everything since then was read; later than `start` if there was too much to read in time."""
     until: datetime
-    """Up to when, without it."""
+    """The end of what was read, exclusive."""
     standing: Sequence[HistoryEntry]
-    """The announcements of the routes that stood at `since`, where that is the start."""
+    """The announcements of the routes at `since`, if that is the start."""
     entries: Sequence[HistoryEntry]
-    """As `history` has them, oldest first."""
+    """As in `history`, oldest first."""
     sessions: Sequence[PeerSession]
     """The sessions of that time."""
 
@@ -57,14 +57,14 @@ class PrefixTimeline:
 async def timeline(
     store: Store, prefix: str, filters: Filter, *, until: datetime | None, seconds: float
 ) -> PrefixTimeline:
-    """What happened to a prefix: all of a range of time, or the end of it.
+    """What happened to a prefix: in all of a time range, or in the last part of it.
 
     Args:
         store: the archive.
-        prefix: normalised.
-        filters: the range of time, the peers, and what entries have to be like.
-        until: reads from here back in place of the range's end.
-        seconds: once they are over, nothing more is read, but where there is little.
+        prefix: the prefix, normalised.
+        filters: the time range, the peers, and conditions on entries.
+        until: where to start reading backwards, instead of the range's end.
+        seconds: the time after which reading stops, unless little is left.
     """
     clock = asyncio.get_running_loop().time
     now = clock()
@@ -98,7 +98,7 @@ async def timeline(
     others += [row async for row in streams.table_rows(store, prefix, within)]
     others += [row for one in found for row in streams.rows_of(one) if _ends_within(row, at, until)]
     updates = [row for some in reversed(rows) for row in some]
-    ordered = sorted([*updates, *others], key=lambda row: row[:2])  # a withdrawal stays ahead of its announcement
+    ordered = sorted([*updates, *others], key=lambda row: row[:2])  # a withdrawal stays before its announcement
     entries = [entry for row in ordered for entry in entries_of(row, prefix, last) if filters.matches(entry)]
     return PrefixTimeline(start, end, at, until, stood, entries, [session_of(one) for one in found])
 
@@ -114,7 +114,7 @@ async def _range(store: Store, filters: Filter) -> tuple[datetime, datetime]:
 
 
 def _last_heard_of(sessions: Iterable[SessionDocument]) -> Mapping[str, datetime]:
-    """When each peer was heard of last, by its address."""
+    """When each peer was last heard, by address."""
     last: dict[str, datetime] = {}
     for one in sessions:
         address, seen = one["peer"]["address"], one["last_seen"]
@@ -129,9 +129,9 @@ def _ends_within(row: SessionRow, start: datetime, end: datetime) -> bool:
 async def _before(
     reader: _PrefixReader, sessions: Sequence[SessionDocument], start: datetime, over: float
 ) -> list[Row]:
-    """What was said last before a time in sessions that were up then; of ADD-PATH perhaps not of every path.
+    """The last UPDATEs before a time in sessions that were up then; with ADD-PATH, perhaps not for every path.
 
-    Of a session that a RIB dump has the table of, all is read from there on.
+    If a RIB dump has the table of a session, everything since the dump is read.
     """
     tables = await _tables_before(reader.store, sessions, start)
     waiting = {one["_id"]: one for one in sessions}
@@ -157,7 +157,7 @@ async def _before(
 async def _tables_before(
     store: Store, sessions: Sequence[SessionDocument], start: datetime
 ) -> dict[ObjectId, Snapshot]:
-    """The newest table before a time that a RIB dump has of each session, where one has."""
+    """The newest table of each session from a RIB dump before a time, if there is one."""
     if not any(one < start for one in await store.meta.dump_times()):
         return {}
     found = {one["_id"]: await snapshots.newest_dump(store, one, start - _TICK) for one in sessions}
@@ -166,7 +166,7 @@ async def _tables_before(
 
 @dataclass(frozen=True)
 class _PrefixReader:
-    """Reads what peers said of a prefix, peer by peer: so an index serves it."""
+    """Reads UPDATEs for a prefix, peer by peer, as an index serves them."""
 
     store: Store
     prefix: str
@@ -176,7 +176,7 @@ class _PrefixReader:
     async def read(
         self, begin: datetime, end: datetime, addresses: Collection[str] | None = None
     ) -> list[UpdateRow] | None:
-        """The UPDATEs of a window in their order; None where there are too many for one."""
+        """The UPDATEs of a window in order; None if there are too many for one window."""
         found: list[UpdateRow] = []
         is_narrowest = end - begin <= _NARROWEST_WINDOW
         for address in self.last_heard_of if addresses is None else addresses:

@@ -11,7 +11,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|m|s)(?:eeks?|ays?|ours?|in(?:ute)?s?|ec(?:ond)?s?)?\s*", re.IGNORECASE)
 _DAY_AND_TIME = re.compile(r"(?:(today|yesterday)\s*)?(\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?", re.IGNORECASE)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime.fromtimestamp(2**32, UTC)
-"""Keys of documents start with 32-bit unix seconds."""
+"""The range of 32-bit unix seconds, with which keys of documents start."""
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
@@ -20,7 +20,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
     Durations (`90s`, `2h`, `1d12h`, also with ` ago`) count back from now; `14:05` is today's.
 
     Raises:
-        UsageError: it means none.
+        UsageError: it is not a time.
     """
     words = re.sub(r"\s*utc$", "", text.strip(), flags=re.IGNORECASE)
     moment = (
@@ -37,7 +37,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
         )
     try:
         within = _EARLIEST <= moment < _LATEST
-    except OverflowError:  # a zone takes it out of the years 1 to 9999
+    except OverflowError:  # a zone moves it out of the years 1 to 9999
         within = False
     if not within:
         raise UsageError(f"{text!r} is not between 1970 and 2106", "give a time that an archive can contain")
@@ -48,7 +48,7 @@ def parse_ahead(text: str, now: datetime) -> datetime:
     """As `parse_moment`, for the future: durations count from now on.
 
     Raises:
-        UsageError: it means no time.
+        UsageError: it is not a time.
     """
     span = _timedelta(text.strip())
     try:
@@ -60,10 +60,10 @@ def parse_ahead(text: str, now: datetime) -> datetime:
 def parse_span(
     start: str | None, end: str | None, duration: str | None, now: datetime
 ) -> tuple[datetime | None, datetime | None]:
-    """A range of time of at most two of its three parts; a duration alone is the time up to now.
+    """A time range from at most two of its three parts; a duration alone means the time up to now.
 
     Raises:
-        UsageError: a part means nothing, all three are given, or the end is not after the start.
+        UsageError: a part is invalid, all three are given, or the end is not after the start.
     """
     first = None if start is None else parse_moment(start, now)
     last = None if end is None else parse_moment(end, now)

@@ -1,7 +1,7 @@
 """The prefixes, origins, peers or paths with the most messages.
 
-Counted as the entries stream by, exactly while there are no more than `MOST_NAMES` names and `MOST_ROUTES` routes;
-beyond that the names of which least was said are forgotten, and the routes that were first heard of.
+Entries are counted as they are read. Counts are exact for up to `MOST_NAMES` names and `MOST_ROUTES` routes; beyond
+that the names with the fewest messages, and the oldest routes, are forgotten.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _KINDS: dict[By, tuple[str, ...]] = {
     "path_changes": ("announce",),
     "malformed": ("announce", "withdraw"),
 }
-"""The entries that have to be seen for each order."""
+"""The kinds of entries needed for each order."""
 _DICTS = 16
-"""That hold the names: one of half a million keeps the event loop for 60 ms when it has to grow."""
+"""The number of dictionaries for the names: one with half a million blocks the event loop for 60 ms when it grows."""
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
     "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
     "origins": lambda entry: [str(asn) for asn in origins_of(entry.as_path)],
@@ -56,7 +56,7 @@ _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
 async def top(
     store: Store, what: What, by: By, filters: Filter, limit: int, *, on_read: Callable[[], None] | None = None
 ) -> AsyncIterator[TopEntry]:
-    """The `limit` names with most of what `by` names, those with none left out; ties in the order of the names.
+    """The `limit` names with the highest counts, without those that have none; ties in order of names.
 
     `on_read` is called for each UPDATE that has been read.
     """
@@ -73,7 +73,7 @@ async def top(
 
 
 def check_countable(by: By, filters: Filter) -> None:
-    """Refuse filters that leave out what is counted.
+    """Refuse filters that exclude what is counted.
 
     Raises:
         UsageError: nothing can match.
@@ -93,8 +93,8 @@ class TopTally:
         self._places: list[dict[str, int]] = [{} for _ in range(_DICTS)]
         self._counts = array("Q")
         self._paths: LastAnnounced[int, int] = LastAnnounced(most_routes)
-        """Hash of a route to the hash of its path. 64 bits: two of a million routes share theirs once in 30 million
-        times."""
+        """From the hash of a route to the hash of its path. With 64 bits, two of a million routes collide once in 30
+        million cases."""
 
     @property
     def is_full(self) -> bool:
@@ -110,10 +110,10 @@ class TopTally:
                 self._counts[place + kind] += 1
 
     def most(self, by: By, limit: int) -> list[TopEntry]:
-        """The names with most of one count."""
+        """The names with the highest counts."""
         kind = _COLUMNS[by]
         counts = ((-self._counts[place + kind], name) for name, place in self._named())
-        # To sort half a million would keep the interpreter for as long, in whatever thread.
+        # Sorting half a million would block the interpreter for as long, in whatever thread.
         return [self._entry(name) for count, name in heapq.nsmallest(limit, counts) if count]
 
     def _entry(self, name: str) -> TopEntry:
@@ -136,7 +136,7 @@ class TopTally:
         return (_ANNOUNCED, *flapped, *changed, *extra)
 
     def _place(self, name: str) -> int:
-        """Where the counts of a name begin, which is given some if it has none."""
+        """The index of a name's counts, which are created if it has none."""
         places = self._places[hash(name) % _DICTS]
         place = places.get(name)
         if place is None:
@@ -148,7 +148,7 @@ class TopTally:
         return chain.from_iterable(places.items() for places in self._places)
 
     def forget(self) -> None:
-        """Keep the half of the names of which most was said; takes some tenths of a second."""
+        """Keep the half of the names with the most messages; takes some tenths of a second."""
         by_count = sorted((-sum(self._counts[place : place + 2]), place, name) for name, place in self._named())
         said, self._counts = self._counts, array("Q")
         self._places = [{} for _ in range(_DICTS)]

@@ -1,4 +1,4 @@
-"""What a collector is told: one TOML file, environment variables over it, the command line over both."""
+"""A collector's settings: a TOML file, overridden by environment variables, overridden by the command line."""
 
 from collector.settings.announce import AnnounceSettings, StaticSettings
 from collector.settings.bgp import BgpSettings, PeerSettings

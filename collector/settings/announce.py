@@ -1,4 +1,4 @@
-"""What may be announced, and what is from the start: the section [announce]."""
+"""The section [announce]: what may be announced, and what is announced from the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`[bgp]` and `[[peers]]`: our side of BGP sessions, and the routers at the other."""
+"""`[bgp]` and `[[peers]]`: our side of BGP sessions, and the routers on the other side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.scalars import Address
 
 
 class SessionSettings(SettingsSection):
-    """What every session has: set for all peers in [bgp], for one in its [[peers]]."""
+    """Settings of every session: for all peers in [bgp], for one peer in its [[peers]]."""
 
     local_as: values.PeerAsn | None = Field(None, description="our AS number, 1 to 4294967294")
     hold_time: values.HoldTime = Field(180, description="seconds: 0 (no keepalives), or 3 to 65535")
@@ -30,7 +30,7 @@ class SessionSettings(SettingsSection):
 
 
 class BgpSettings(SessionSettings):
-    """Our side of BGP, and the defaults of all peers."""
+    """Our side of BGP, and the defaults for all peers."""
 
     listen: values.Endpoint = Field(
         "127.0.0.1:1790", description="ADDR:PORT; 0.0.0.0:179 is all IPv4 addresses, [::]:179 all of IPv4 and IPv6"
@@ -52,12 +52,12 @@ class BgpSettings(SessionSettings):
         return ALL_ADDRESSES if address == "::" else (address,)
 
     def accepts(self, address: str) -> bool:
-        """Whether a peer of this address could connect to where we listen."""
+        """Whether a peer with this address could connect to one of our addresses."""
         return any((":" in address) == (":" in ours) for ours in self.listen_addresses)
 
 
 class PeerSettings(SessionSettings):
-    """A router, or all routers of a range of addresses."""
+    """A router, or all routers in a range of addresses."""
 
     address: values.PeerAddress = Field(description="the address of a router, or a range such as 192.0.2.0/24")
     asn: values.PeerAsn = Field(description="the peer's AS number, 1 to 4294967294")
@@ -80,12 +80,12 @@ class PeerSettings(SessionSettings):
 
     @property
     def is_range(self) -> bool:
-        """Whether this stands for many routers."""
+        """Whether this is a range of routers."""
         return values.is_range(self.address)
 
     @property
     def network(self) -> IPv4Network | IPv6Network:
-        """The addresses that this stands for: one, or those of a range."""
+        """The addresses of the peer: one, or those of a range."""
         return values.network(self.address)
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""`[[checks]]` and `[[commands]]`: what decides by itself what is announced."""
+"""`[[checks]]` and `[[commands]]`: programs that decide by themselves what is announced."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _words(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """A list, of what may be one value, or several with commas between them."""
+    """A list from one value, or from several separated by commas."""
     return [one.strip() for one in value.split(",")] if isinstance(value, str) else value
 
 
@@ -59,10 +59,10 @@ def _listed_command(value: Any) -> Any:
 
 one_or_more = BeforeValidator(_listed)
 OrderingName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/-]{0,79}$")]
-"""What stands behind `healthcheck` and `command` in a source."""
+"""The name after `healthcheck` or `command` in a source."""
 Argument = Annotated[str, Field(min_length=1, max_length=4096)]
 CommandLine = Argument | Annotated[tuple[Argument, ...], Field(min_length=1, max_length=200)]
-"""A line for `/bin/sh`, or the arguments themselves."""
+"""A line for `/bin/sh`, or a list of arguments."""
 CommandLines = Annotated[tuple[CommandLine, ...], BeforeValidator(_listed_command), Field(max_length=20)]
 Prefixes = Annotated[
     tuple[StrictPrefix, ...], one_or_more, Field(min_length=1, max_length=1000), AfterValidator(_unlike)
@@ -86,7 +86,7 @@ class DnsSettings(SettingsSection):
 
 
 class CheckSettings(SettingsSection):
-    """A service that is looked at, and announced as it is found: ExaBGP's `healthcheck`, by its names."""
+    """A service that is checked, and announced by the result; the keys are those of ExaBGP's `healthcheck`."""
 
     name: OrderingName = Field(description="letters, digits, blanks and ._:/-: orders are from `healthcheck NAME`")
 

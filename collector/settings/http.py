@@ -1,4 +1,4 @@
-"""`[http]`: where the HTTP API and its pages are, and who may ask."""
+"""`[http]`: the address of the HTTP API and its pages, and who may query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collector.settings.section import ALL_ADDRESSES, SettingsError, SettingsSec
 
 
 class HttpSettings(SettingsSection):
-    """Where the HTTP API and its pages are, and who may ask."""
+    """The address of the HTTP API and its pages, and who may query."""
 
     listen: values.EndpointOrOff = Field(
         "127.0.0.1:8480", description='ADDR:PORT, [::]:8480 for all addresses of IPv4 and IPv6; "off" disables it'
@@ -39,17 +39,17 @@ class HttpSettings(SettingsSection):
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can ask."""
+        """Whether only this machine can connect."""
         return not self.is_on or values.is_loopback(values.split_endpoint(self.listen)[0])
 
     @property
     def asks_for_tokens(self) -> bool:
-        """Whether nobody may ask without a token."""
+        """Whether every query needs a token."""
         return self.tokens or not self.is_local
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds it."""
+        """The URL for a browser on this machine."""
         address, port = values.split_endpoint(self.listen)
         host = "localhost" if address in ALL_ADDRESSES else f"[{address}]" if ":" in address else address
         return f"http{'s' if self.tls_cert else ''}://{host}:{port}/"

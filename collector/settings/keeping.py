@@ -1,4 +1,4 @@
-"""`[spool]`, `[archive]`, `[mongodb]`, `[rib]` and `[retention]`: where and how long what came in is kept."""
+"""`[spool]`, `[archive]`, `[mongodb]`, `[rib]` and `[retention]`: where, and for how long, data is kept."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MongodbSettings(SettingsSection):
 
 
 class RibSettings(SettingsSection):
-    """When each peer's table is stored, so that a question for all of it has few UPDATEs to fold."""
+    """When each peer's table is stored, so that queries for all of it have few UPDATEs to fold."""
 
     snapshot_hours: values.HoursOfDay = Field(8, description="hours between whole tables: 1, 2, 3, 4, 6, 8, 12 or 24")
     snapshot_updates: int = Field(
@@ -64,7 +64,7 @@ class RibSettings(SettingsSection):
 
 
 class RetentionSettings(SettingsSection):
-    """How many days the database keeps what; 0: forever."""
+    """How many days the database keeps each kind of document; 0: forever."""
 
     keepalives_days: values.Days = Field(7, description="days that KEEPALIVEs are kept, 1 to 24855; 0: forever")
     updates_days: values.Days = Field(0, description="days that UPDATEs are kept, 1 to 24855; 0: forever")

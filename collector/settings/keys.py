@@ -1,4 +1,4 @@
-"""The keys of the settings by their paths, and what the model says of each."""
+"""The keys of the settings by path, and their descriptions in the model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from collector.settings.model import Settings
 
 SettingPath = tuple[str | int, ...]
-"""Names, and numbers in lists: `peers`, 0, `asn`."""
+"""Names and list indexes: `peers`, 0, `asn`."""
 PREFIX = "BGPLEDGER_"
-"""Of environment variables."""
+"""The prefix of environment variables."""
 
 
 def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The path of every key; of lists of tables without numbers: those of a peer as `peers`, KEY."""
+    """The path of every key; in lists of tables without indexes: those of a peer as `peers`, KEY."""
     for name, field in model.model_fields.items():
         section = _model_of(field.annotation)
         if _is_model(section):
@@ -32,13 +32,13 @@ def variables() -> dict[str, tuple[str, ...]]:
 
 
 def _is_list(key: SettingPath) -> bool:
-    """Whether a key is of a list of tables, which no variable can say."""
+    """Whether a key belongs to a list of tables, which no variable can set."""
     fields = (_section(key[:at]).model_fields[str(key[at])] for at in range(len(key) - 1))
     return any(get_origin(field.annotation) is tuple for field in fields)
 
 
 def paths() -> Iterator[tuple[str, ...]]:
-    """The keys that stand for paths, which begin where the file is that has them."""
+    """The keys whose values are paths, relative to the file that has them."""
     return (key for key in keys() if _holds_path(_section(key[:-1]).model_fields[key[-1]].annotation))
 
 
@@ -56,7 +56,7 @@ def _section(key: SettingPath) -> type[BaseModel]:
 
 
 def _model_of(annotation: Any) -> Any:
-    """The model of a section, also of one that may be left out; of a value its type."""
+    """The model of a section, even an optional one; of a value its type."""
     return next(filter(_is_model, get_args(annotation)), annotation)
 
 
@@ -70,7 +70,7 @@ def siblings(key: SettingPath) -> list[str]:
 
 
 def description(key: SettingPath) -> str | None:
-    """What the values of a key are, in a few words; None where nothing is said, or there is no such key."""
+    """A short description of a key's values; None if there is none, or no such key."""
     section: Any = Settings
     for name in (part for part in key if isinstance(part, str)):
         field = section.model_fields.get(name) if _is_model(section) else None

@@ -51,7 +51,7 @@ def load(
     """The settings of the command line, over those of the environment, the file, and the defaults.
 
     Args:
-        config: a TOML file with the keys of conf/collector.toml; None does without.
+        config: a TOML file with the keys of conf/collector.toml; None: no file.
         environ: `BGPLEDGER_` and a key's path in capitals, joined by `_`: BGPLEDGER_BGP_LOCAL_AS.
         data_dir: as `data_dir`.
         mongodb_uri: as `mongodb.uri`.
@@ -88,7 +88,7 @@ def load(
 
 
 class _Layers:
-    """Values as they were given, and where each came from."""
+    """Values as given, and where each came from."""
 
     def __init__(self) -> None:
         self.tree: dict[str, Any] = {}
@@ -96,7 +96,7 @@ class _Layers:
         self._file: Path | None = None
 
     def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
-        """Put values, each with its origin, over those that are there; a store that is named over any other."""
+        """Put values, each with its origin, over existing ones; a store that is named replaces any other."""
         if section := self._section("mongodb") if given.keys() & {_URI, _URI_FILE} else None:
             section.pop("uri", None)
             section.pop("uri_file", None)
@@ -104,7 +104,7 @@ class _Layers:
             self.put(key, value, origin)
 
     def read_uri(self) -> None:
-        """Put what `mongodb.uri_file` holds for the URI.
+        """Read the URI from `mongodb.uri_file`.
 
         Raises:
             ConfigurationError: there is a URI as well, or the file cannot be read.
@@ -125,7 +125,7 @@ class _Layers:
                 f"{origin}: mongodb.uri_file {path} cannot be read: {error.strerror}",
                 "write the MongoDB URI into it, readable for this user alone (chmod 600)",
             ) from None
-        except ValueError as error:  # it is no UTF-8, or its name has a null character
+        except ValueError as error:  # it is not UTF-8, or its name has a null character
             fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
             raise ConfigurationError(
                 f"{origin}: mongodb.uri_file {path} {fault}",
@@ -141,7 +141,7 @@ class _Layers:
         section = self.tree
         for name in key[:-1]:
             section = section.setdefault(name, {})
-            if not isinstance(section, dict):  # the file says something else, which validation reports
+            if not isinstance(section, dict):  # the value in the file is of another type, which validation reports
                 return
         section[key[-1]] = value
         self._origins[key] = origin
@@ -157,7 +157,7 @@ class _Layers:
             ) from None
         except UnicodeDecodeError:
             raise ConfigurationError(f"the configuration {path} is not UTF-8 text", "save it as UTF-8") from None
-        except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, and lists in lists in lists
+        except (ValueError, RecursionError) as error:  # also for numbers with 5000 digits, and deeply nested lists
             raise ConfigurationError(
                 f"{path} is not TOML: {str(error)[:_LONGEST]}", "correct that line; strings need quotes"
             ) from None
@@ -225,7 +225,7 @@ def _at_home(text: str, place: str) -> Path:
 
 
 def _sections(tree: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The tables that names lead to: one or none, or those of a list."""
+    """The tables at a path of names: none or one, or those of a list."""
     found = [tree]
     for name in names:
         inner = [section.get(name) for section in found]

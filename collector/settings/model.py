@@ -23,7 +23,7 @@ from collector.settings.sources import BmpSettings, ExabgpSettings, RisLiveSetti
 
 
 class LogSettings(SettingsSection):
-    """What is said on stderr."""
+    """What is logged on stderr."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description='"debug", "info", "warning" or "error"'
@@ -31,7 +31,7 @@ class LogSettings(SettingsSection):
 
 
 class Settings(SettingsSection):
-    """All that a collector is told."""
+    """All settings of a collector."""
 
     collector: values.Name = Field(
         default_factory=socket.gethostname, description="a name of at most 100 characters, in every document"
@@ -60,9 +60,9 @@ class Settings(SettingsSection):
     @field_validator("peers")
     @classmethod
     def _inherit(cls, peers: tuple[PeerSettings, ...], info: ValidationInfo) -> tuple[PeerSettings, ...]:
-        """Give each peer the defaults of [bgp] for what it does not say itself."""
+        """Give each peer the defaults of [bgp] for what it does not set itself."""
         bgp: BgpSettings | None = info.data.get("bgp")
-        if bgp is None:  # it is wrong, which is reported
+        if bgp is None:  # it is invalid, which is reported
             return peers
         return tuple(
             peer.model_copy(
@@ -107,7 +107,7 @@ class Settings(SettingsSection):
 
 
 def _no_overlap(key: str, peer: PeerSettings, other_key: str, other: PeerSettings) -> None:
-    # An address within a range is well: ExaBGP looks at single addresses first.
+    # An address within a range is fine: ExaBGP looks up single addresses first.
     if peer.address == other.address:
         raise SettingsError(f"{key}.address", f"{peer.address} is already {other_key}", "remove one of them")
     if peer.is_range and other.is_range and _overlap(peer.network, other.network):

@@ -18,7 +18,7 @@ AnnouncedFamily = Literal["ipv4 unicast", "ipv6 unicast", "ipv4 flow", "ipv6 flo
 
 
 def _as_path(text: str) -> str:
-    from collector.regex import as_path_pattern  # RE2 takes its time, and most configurations have none
+    from collector.regex import as_path_pattern  # RE2 is slow to import, and most configurations have no patterns
 
     try:
         as_path_pattern(text)
@@ -41,7 +41,7 @@ AnyCommunities = Annotated[tuple[AnyCommunity, ...], one_or_more, Field(max_leng
 
 
 class PolicySettings(SettingsSection):
-    """A rule: what it is for, what it looks for, and what it does to that."""
+    """A rule: which peers it is for, what it matches, and what it changes."""
 
     name: OrderingName = Field(description="letters, digits, blanks and ._:/-: the name of the rule in answers")
     peers: PeerAddresses = Field((), description="addresses of the peers it applies to; default: all")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
-"""Where somebody listens who listens everywhere."""
+"""The addresses for listening on all interfaces."""
 
 
 class SettingsError(ValueError):
-    """What is wrong with a value, where it takes more than one key to see it."""
+    """A fault that involves more than one key."""
 
     def __init__(self, key: str, what: str, cure: str) -> None:
         super().__init__(what)
@@ -18,6 +18,6 @@ class SettingsError(ValueError):
 
 
 class SettingsSection(BaseModel):
-    """The keys of a table; one that it does not know is an error."""
+    """The keys of a table; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)

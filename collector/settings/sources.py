@@ -20,7 +20,7 @@ class ExabgpSettings(SettingsSection):
 
 
 class BmpSettings(SettingsSection):
-    """Routers that tell of their peers (RFC 7854)."""
+    """Routers that report their peers over BMP (RFC 7854)."""
 
     listen: values.Endpoint = Field(
         "127.0.0.1:11019", description="ADDR:PORT; 0.0.0.0:11019 is all IPv4 addresses, [::]:11019 all of IPv4 and IPv6"
@@ -38,13 +38,13 @@ class BmpSettings(SettingsSection):
 
     @property
     def listen_places(self) -> tuple[tuple[str, int], ...]:
-        """Addresses and ports to bind."""
+        """The addresses and ports to bind."""
         address, port = values.split_endpoint(self.listen)
         return tuple((one, port) for one in (ALL_ADDRESSES if address == "::" else (address,)))
 
     @property
     def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Whence routers may connect."""
+        """The addresses from which routers may connect."""
         return tuple(values.network(one) for one in self.allow)
 
     @model_validator(mode="after")
@@ -55,7 +55,7 @@ class BmpSettings(SettingsSection):
 
 
 class RisLiveSettings(SettingsSection):
-    """RIS Live: what RIPE NCC's route collectors hear, as it comes."""
+    """RIS Live: what RIPE NCC's route collectors receive, in real time."""
 
     url: values.WebSocketUrl = Field(
         "", description='a WebSocket URL, "wss://ris-live.ripe.net/v1/ws/"; without it RIS Live is off'
@@ -67,5 +67,5 @@ class RisLiveSettings(SettingsSection):
 
     @property
     def is_on(self) -> bool:
-        """Whether anybody listens."""
+        """Whether it is configured."""
         return bool(self.url)

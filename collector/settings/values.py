@@ -29,7 +29,8 @@ FAMILIES = (
     "bgp-ls bgp-ls",
     "bgp-ls bgp-ls-vpn",
 )
-"""What ExaBGP 5.0 takes in a `family` block (exabgp/configuration/neighbor/family.py); no block means all it knows."""
+"""The families that ExaBGP 5.0 accepts in a `family` block (exabgp/configuration/neighbor/family.py); no block means
+all."""
 
 _RESERVED_ASNS = {
     0: "reserved (RFC 7607)",
@@ -40,14 +41,14 @@ _RESERVED_ASNS = {
 
 
 def _whole(value: object) -> object:
-    # Pydantic would take true for 1 and 1.0 for 1.
+    # Pydantic would accept true for 1 and 1.0 for 1.
     if isinstance(value, bool | float):
         raise ValueError("is not a whole number")  # noqa: TRY004 - pydantic lets a TypeError pass
     return value
 
 
 def _as_number(value: object) -> object:
-    """An AS number as it may be written, `1.10` too; what is none is left to pydantic's words."""
+    """An AS number in any notation, `1.10` too; pydantic reports what is invalid."""
     if isinstance(value, str):
         with suppress(ValueError):
             return parse_asn(value.strip())
@@ -83,7 +84,7 @@ def _divides_the_day(hours: int) -> int:
 
 
 def comma_separated(value: object) -> object:
-    """A list that may come as one text with commas between its values, as an environment variable has it."""
+    """A list from one text with commas between its values, as in an environment variable."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
@@ -142,7 +143,7 @@ def _endpoint_or_off(text: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Whether an address can only be reached from this machine."""
     return ip_address(address).is_loopback
 
 
@@ -159,7 +160,7 @@ _SUBSCRIPTION: Mapping[str, type | tuple[type, ...]] = {
     "prefix": (str, list),
     **dict.fromkeys(("moreSpecific", "lessSpecific"), bool),
 }
-"""What RIS Live can be asked for, and what each is."""
+"""The fields of a RIS Live subscription, and the type of each."""
 
 
 def _read_subscriptions(value: object) -> object:
@@ -222,17 +223,18 @@ def _mongodb_uri(uri: SecretStr) -> SecretStr:
 
 
 def network(address: str) -> IPv4Network | IPv6Network:
-    """The addresses that a peer's address or range stands for."""
+    """The addresses of a peer's address or range."""
     return ip_network(address)
 
 
 def source_address(listen: str) -> str:
-    """An IPv4 address of this machine to be known by: where we listen, else where the default route leaves from."""
+    """An IPv4 address to identify this machine: the one we listen on, or else the default route's source address."""
     address, _port = split_endpoint(listen)
     if ":" in address or address.startswith("127.") or address == "0.0.0.0":  # noqa: S104 - compared, not bound
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
-                probe.connect(("192.0.2.1", 9))  # no packet leaves: the kernel only chooses a source (RFC 5737 address)
+                # no packet is sent: the kernel only chooses a source (RFC 5737 address)
+                probe.connect(("192.0.2.1", 9))
                 address = probe.getsockname()[0]
             except OSError:
                 address = "127.0.0.1"
@@ -269,7 +271,7 @@ Subscriptions = Annotated[
     BeforeValidator(_read_subscriptions),
     AfterValidator(_some),
 ]
-"""As a list of JSON in an environment variable."""
+"""A JSON list in an environment variable."""
 PossiblePath = Annotated[Path, AfterValidator(_possible_path)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_line_of_text)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line_of_text)]

@@ -1,4 +1,4 @@
-"""A set of integers that is nearly complete, such as line numbers: one bit for each, and none where all are there."""
+"""A set of integers that is nearly complete, such as line numbers: a bit for each, and nothing for complete blocks."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 _BITS = 2**16
 """Numbers in one block."""
 _FULL = bytearray()
-"""In place of a block of which every number is there."""
+"""In place of a complete block."""
 _ABSENT, _PRESENT = re.compile("0+"), re.compile("1+")
 
 
 class Numbers:
-    """Whole numbers from 0 on. Takes an eighth of a byte for each at most, and nothing where 65536 are complete."""
+    """Whole numbers from 0 on. Takes at most an eighth of a byte for each, and nothing for 65536 that are complete."""
 
     def __init__(self) -> None:
         self.count = 0
         self.top = -1
-        """The highest; -1 when there is none."""
+        """The highest number; -1 if empty."""
         self._blocks: dict[int, bytearray] = {}
         self._counts: dict[int, int] = {}
 
     def add(self, number: int) -> bool:
-        """Put a number in; False when it is there already."""
+        """Add a number; returns False if it was already there."""
         at, bit = divmod(number, _BITS)
         block = self._blocks.get(at)
         if block is None:
@@ -43,11 +43,11 @@ class Numbers:
         return True
 
     def missing(self, start: int, end: int) -> Iterator[range]:
-        """The numbers from `start` on and below `end` that are not there, as ranges that do not touch."""
+        """The missing numbers from `start` up to, but without, `end`, as ranges that do not touch."""
         return self._runs(start, end, _ABSENT)
 
     def present(self) -> Iterator[range]:
-        """The numbers that are there, as ranges that do not touch."""
+        """The numbers in the set, as ranges that do not touch."""
         return self._runs(0, self.top + 1, _PRESENT)
 
     def _runs(self, start: int, end: int, wanted: re.Pattern[str]) -> Iterator[range]:
@@ -63,7 +63,7 @@ class Numbers:
             yield run
 
     def _pieces(self, start: int, end: int, wanted: re.Pattern[str]) -> Iterator[range]:
-        """The runs, block by block: one may go on in the next block."""
+        """The runs, block by block: a run may continue in the next block."""
         for at in range(start // _BITS, -(-end // _BITS)):
             base = at * _BITS
             first, last = max(start, base), min(end, base + _BITS)

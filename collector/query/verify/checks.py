@@ -1,4 +1,4 @@
-"""Compares the inventory, the sessions and the gaps: what is missing, duplicated, or does not add up."""
+"""Compares the inventory, the sessions and the gaps to find what is missing, duplicated, or inconsistent."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from schemas.status import Finding
 
 
 class ToldGap(NamedTuple):
-    """What a gap tells."""
+    """What a gap says."""
 
     line: int
-    """The first line behind it."""
+    """The first line after it."""
     peer: str | None
     lines: int | None
     cause: str
 
 
 class Limits(NamedTuple):
-    """Unix seconds: what is older may have been removed by [retention]; 0 where nothing is."""
+    """Unix seconds: [retention] may have removed older documents; 0: none."""
 
     keepalives: int = 0
     updates: int = 0
@@ -47,14 +47,14 @@ class Limits(NamedTuple):
 
 @dataclass
 class Claims:
-    """What has to agree with the inventory.
+    """What must agree with the inventory.
 
     Args:
-        sessions: the documents of those that began below the acknowledged position, as they were there.
-        gaps: those below it.
-        stored: lines that became documents, says the spool's note.
-        rejected: lines that became rejects, says the spool's note.
-        limits: what may have expired.
+        sessions: documents of sessions that began below the acknowledged position, in their state at that position.
+        gaps: the gaps below that position.
+        stored: lines that became documents, according to the spool's note.
+        rejected: lines that became rejects, according to the spool's note.
+        limits: the times before which documents may have expired.
     """
 
     sessions: Mapping[ObjectId, Mapping[str, Any]]
@@ -68,8 +68,8 @@ class Judgement:
     """What is wrong, and how many lines have expired.
 
     Args:
-        inventory: what there is.
-        claims: what has to agree with it.
+        inventory: what is in the database.
+        claims: what must agree with it.
     """
 
     def __init__(self, inventory: Inventory, claims: Claims) -> None:
@@ -77,16 +77,16 @@ class Judgement:
         self._claims = claims
         self._limits = claims.limits
         self.expired = 0
-        """Lines that have no document, and need none."""
+        """Lines without a document that need none."""
         self._missing = 0
-        """Lines that need one."""
+        """Lines without a document that need one."""
         self._gone: Counter[CountedStream] = Counter()
         """Documents that sessions count and that may have expired."""
         self._nowhere = 0
-        """Lines that went with a damaged part of the spool."""
+        """Lines lost in a damaged part of the spool."""
 
     def findings(self) -> Iterator[Finding]:
-        """Everything that is wrong."""
+        """All inconsistencies."""
         for gap in self._claims.gaps:
             if gap.cause == "spool" and gap.lines:
                 self._nowhere += gap.lines
@@ -141,7 +141,7 @@ class Judgement:
     # --- lines --------------------------------------------------------------------------------------------------
 
     def _lines(self) -> Iterator[Finding]:
-        """Lines without a document: too young to be removed, or more than the tallies say are gone."""
+        """Lines without a document: too recent to be removed, or more than the tallies say are gone."""
         old, last = 0, 0
         for run in self._inventory.lines.missing(0, self._inventory.below):
             young = range(0)
@@ -164,7 +164,7 @@ class Judgement:
             yield Finding(what="missing", lines=show(range(last)), detail=detail)
 
     def _may_be_gone(self) -> int:
-        """How many lines [retention] may have removed, as far as tallies tell."""
+        """The number of lines that [retention] may have removed, as far as the tallies tell."""
         rejects = max(self._claims.rejected - self._inventory.rejects, 0) if self._limits.rejects else 0
         confirming = self._inventory.opens.total() if self._limits.keepalives else 0
         return self._gone.total() + rejects + confirming
@@ -172,10 +172,10 @@ class Judgement:
     # --- counters -----------------------------------------------------------------------------------------------
 
     def _counters(self) -> Iterator[Finding]:
-        """ExaBGP counts from 1 on: what no line has is in a gap, or has expired.
+        """ExaBGP counts from 1: a missing count is in a gap, or has expired.
 
-        After a reload it counts from 1 on again. Of each count there are then as many lines as of any higher one, or
-        more: where there are fewer, some are missing, whatever order they came in.
+        After a reload it counts from 1 again. Then there are at least as many lines with a count as with any higher
+        one: if there are fewer, some are missing, whatever order they arrived in.
         """
         lost: Counter[CountedStream] = Counter()
         unknown: set[CountedStream] = set()
@@ -193,7 +193,7 @@ class Judgement:
                 yield from self._counter(stream, holes[stream], lost[stream])
 
     def _can_be_counted(self, stream: CountedStream) -> bool:
-        """Where messages expire, so does the word of which ExaBGP was which."""
+        """If messages expire, so do those that say which line came from which ExaBGP."""
         if not self._limits.messages:
             return True
         return stream.epoch > 0 and self._inventory.begins[stream.epoch - 1].second >= self._limits.messages
@@ -236,7 +236,7 @@ class Judgement:
 
 
 def show(run: range) -> str:
-    """Numbers of lines: `17`, or `17-20`."""
+    """Line numbers as text: `17`, or `17-20`."""
     return str(run.start) if len(run) == 1 else f"{run.start}-{run.stop - 1}"
 
 

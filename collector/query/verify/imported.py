@@ -1,7 +1,7 @@
-"""Checks that everything imported from files is in the database once; without the files themselves.
+"""Checks that everything imported from files is in the database exactly once, without the files themselves.
 
-Of each file `meta` has how many records became documents; their keys tell of which file they are. Sessions have
-tallies, stored tables of RIB dumps their parts, and gaps tell where a dump is not what the updates before it come to.
+For each file, `meta` has the number of records that became documents, whose keys identify the file. Sessions have
+tallies, stored tables of RIB dumps have parts, and gaps say where a dump differs from the updates before it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _File = Mapping[str, Any]
 
 @dataclass
 class Imports:
-    """What was found of files that were imported."""
+    """The result for imported files."""
 
     files: int = 0
     documents: int = 0
     findings: list[Finding] = field(default_factory=list)
-    """What is missing, or double."""
+    """What is missing or duplicated."""
     differences: list[Finding] = field(default_factory=list)
-    """Where RIB dumps are not what the updates before them come to."""
+    """Where RIB dumps differ from the updates before them."""
 
 
 async def verify_imports(store: Store) -> Imports:
-    """Verify the files that are imported to their end, under all collectors' names.
+    """Verify all completely imported files, under all collectors' names.
 
     Raises:
         StoreError: the store does not answer.
@@ -47,7 +47,7 @@ async def verify_imports(store: Store) -> Imports:
     for one in await store.meta.all_imports():
         if one["done"]:
             by_owner[Owner.named(one["collector"], one["source"])].append(one)
-    removes = bool(await store.lifetimes())  # then what is missing may be too old
+    removes = bool(await store.lifetimes())  # then missing documents may have expired
     for owner, files in by_owner.items():
         found.files += len(files)
         found.findings += [one async for one in _of_owner(store, owner, files, found, removes=removes)]
@@ -85,7 +85,7 @@ def _neighbours(one: _File) -> Sequence[str]:
 def _counts(files: Sequence[_File], counts: Mapping[int, int]) -> Iterator[Finding]:
     stored, names = Counter[int](), dict[int, str]()
     for one in files:
-        number = one["number"] % (1 << FILE_BITS)  # after many years of files two have the same
+        number = one["number"] % (1 << FILE_BITS)  # after many years of files, two may have the same
         stored[number] += one["note"].get("stored", 0) + one["note"].get("rejected", 0)
         names[number] = one["file"]
     for number, name in names.items():

@@ -1,4 +1,4 @@
-"""What the database has of one spool: the lines, the counters and the counts, without the documents."""
+"""What the database has of one spool: lines, counters and counts, without the documents."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from schemas.keys import collector_number, instance_name, key_collector, key_lin
 from schemas.message import Counted
 
 _STEP = 32
-"""Lines of which one time is remembered."""
+"""One time is kept for this many lines."""
 
 
 class Owner(NamedTuple):
-    """Whose a document is: a collector's, and of its several spools one's, which its key tells."""
+    """The owner of a document: a collector, and one of its spools, which the key identifies."""
 
     collector: str
     number: int
@@ -35,20 +35,20 @@ class Owner(NamedTuple):
 
     @classmethod
     def named(cls, collector: str, instance: str) -> Owner:
-        """An instance of a collector of this name."""
+        """An instance of a collector with this name."""
         return cls(collector, collector_number(instance_name(collector, instance)))
 
 
 class CountedStream(NamedTuple):
-    """The lines that ExaBGP counts together: of one neighbour, as long as that ExaBGP lives."""
+    """The lines that ExaBGP counts together: those of one neighbour during one ExaBGP process."""
 
     epoch: int
     name: str
-    """The peer's address; that of a range, where its peers share a counter."""
+    """The peer's address; or a range, whose peers share a counter."""
 
 
 class Begin(NamedTuple):
-    """A line with which another ExaBGP begins."""
+    """The first line of another ExaBGP process."""
 
     line: int
     second: int
@@ -56,20 +56,20 @@ class Begin(NamedTuple):
 
 @dataclass
 class Tally:
-    """What documents say of a session."""
+    """What documents say about a session."""
 
     updates: int = 0
     keepalives: int = 0
 
 
 class Times:
-    """When lines were written, about."""
+    """Approximate times at which lines were written."""
 
     def __init__(self) -> None:
         self._oldest = array("I")
 
     def see(self, line: int, second: int) -> None:
-        """A line's time; 0, of those that told none, says nothing."""
+        """Record a line's time; 0, for lines without a time, is ignored."""
         at = line // _STEP
         if at >= len(self._oldest):
             self._oldest.extend([0] * (at + 1 - len(self._oldest)))
@@ -77,13 +77,13 @@ class Times:
             self._oldest[at] = second
 
     def settle(self) -> None:
-        """Give lines without a time that of those before them, which are no younger."""
+        """Give lines without a time that of the lines before them, which are not newer."""
         last = 0
         for at, second in enumerate(self._oldest):
             self._oldest[at] = last = second or last
 
     def split(self, lines: range, limit: int) -> Iterator[tuple[range, bool]]:
-        """Parts of a range, each with whether it may be from before `limit`, a second."""
+        """Parts of a range, each with whether it may be older than `limit`, in unix seconds."""
         newest = self._oldest[-1] if self._oldest else 0
         for at in range(lines.start // _STEP, -(-lines.stop // _STEP)):
             part = range(max(lines.start, at * _STEP), min(lines.stop, (at + 1) * _STEP))
@@ -92,14 +92,14 @@ class Times:
 
 @dataclass
 class Inventory:
-    """What has been seen.
+    """What the database has of one spool.
 
     Args:
-        source: what the lines are of.
-        owners: whose lines: the spool under the collector's names, of now and before.
-        below: the lines below this one count.
-        begins: the lines with which another ExaBGP begins, in their order.
-        ranges: peer ranges, whose peers share a counter.
+        source: where the lines come from.
+        owners: whose lines: the spool under the collector's current and earlier names.
+        below: only lines below this one count.
+        begins: the first lines of each ExaBGP process, in order.
+        ranges: the peer ranges, whose peers share a counter.
     """
 
     source: Source
@@ -113,15 +113,15 @@ class Inventory:
     documents: int = 0
     rejects: int = 0
     highest: int = -1
-    """Of all lines, those that do not count as well."""
+    """The highest of all lines, including those that do not count."""
     tallies: dict[ObjectId, Tally] = field(default_factory=dict)
     counts: dict[tuple[CountedStream, int | None], list[Numbers]] = field(default_factory=dict)
-    """ExaBGP's counts, by its process number as well. A neighbour that was reloaded is counted from 1 again: what was
-    seen twice goes into a second set, and so on."""
+    """ExaBGP's counts, by stream. A neighbour that was reloaded is counted from 1 again: counts seen twice go into a
+    second set, and so on."""
     opens: Counter[CountedStream] = field(default_factory=Counter)
-    """OPENs: each is followed by a KEEPALIVE, ahead of the session, that no session counts."""
+    """OPENs: each is followed by a KEEPALIVE, before the session, that no session counts."""
     refused: Counter[str] = field(default_factory=Counter)
-    """Lines by their peer's address that the store would not take: sessions count them."""
+    """Lines that the store did not accept, by their peer's address: sessions count them."""
 
     def __post_init__(self) -> None:
         self._starts = [begin.line for begin in self.begins]
@@ -133,7 +133,7 @@ class Inventory:
         return CountedStream(bisect_right(self._starts, line), self._name(address))
 
     def see(self, collection: str, document: Document) -> None:
-        """Take a document into account, if it is of this spool and of a line that counts."""
+        """Count a document if it belongs to this spool and to a line that counts."""
         if Owner.of(document) not in self.owners:
             return
         line = key_line(document["_id"])
@@ -189,7 +189,7 @@ class Inventory:
 
 
 def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Begin]:
-    """The lines with which another ExaBGP begins, of what receivers said when they began.
+    """The first lines of each ExaBGP process, from the documents of receivers' starts.
 
     Args:
         starts: the line, the second and the document of each.
@@ -198,7 +198,7 @@ def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Be
     pid = incarnation = None
     for line, second, document in sorted(starts, key=lambda one: one[:2]):
         said = document["source"].get("pid"), document.get("incarnation")
-        if not said[0]:  # ExaBGP had gone before its receiver could ask for its number
+        if not said[0]:  # ExaBGP had ended before its receiver could read its pid
             continue
         if said[0] != pid or (incarnation is not None and said[1] != incarnation):
             begins.append(Begin(line, second))

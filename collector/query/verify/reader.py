@@ -1,4 +1,4 @@
-"""Every document of the lines of some peers, read through indexes, in pieces as small as the server wants them."""
+"""Reads every document of some peers' lines through indexes, in pieces that suit the server."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _KINDS = tuple(
     for kind in get_args(get_type_hints(model)["kind"])
 )
 _OF_REJECTS = 20
-"""Of rejects, which can have a mebibyte each, this part of other documents are in one piece."""
+"""The size of a piece of rejects, which may have a MiB each, as a fraction of other pieces."""
 _BEGIN, _END = datetime.fromtimestamp(0, UTC), datetime(9999, 12, 31, tzinfo=UTC)
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
 
 
 class ExpectedSpan(NamedTuple):
-    """From one time on, about so many documents are to be expected."""
+    """A number of documents that is expected from a time on."""
 
     since: datetime
     documents: int
@@ -37,13 +37,13 @@ class ExpectedSpan(NamedTuple):
 async def every_document(
     store: Store, sessions: Sequence[Mapping[str, Any]], peers: Iterable[str], rejects: int
 ) -> AsyncIterator[tuple[Collection, Document]]:
-    """Every document that a line became, of all collectors, in no order; with what tells whose it is and where.
+    """Every document of a line, of all collectors, in no order; with the fields that identify its owner and place.
 
     Args:
-        store: where they are.
-        sessions: the sessions whose documents are wanted, with their tallies, which tell how much is where.
+        store: the store.
+        sessions: the sessions whose documents are wanted, with tallies, which say how many documents are where.
         peers: more addresses whose documents are wanted.
-        rejects: how many rejects are to be expected.
+        rejects: the expected number of rejects.
     """
     many = (await store.traits()).window_documents or sys.maxsize
     by_peer: dict[str, list[Mapping[str, Any]]] = {peer: [] for peer in peers}
@@ -64,7 +64,7 @@ async def every_document(
 
 
 def _spans(sessions: Iterable[Mapping[str, Any]], tally: str, many: int) -> list[ExpectedSpan]:
-    """Where documents are to be expected; short sessions that follow each other are one span."""
+    """Where documents are expected; consecutive short sessions are one span."""
     spans: list[ExpectedSpan] = []
     for session in sessions:
         if spans and spans[-1].documents + session[tally] <= many:
@@ -87,7 +87,7 @@ async def _in_pieces(
     for (begin, left), (end, _) in zip(starts, [*starts[1:], ExpectedSpan(_END, 0)], strict=True):
         width = _SHORTEST
         while begin < end:
-            # A session's tally tells how much there still is: where that is little, one piece holds all of it.
+            # A session's tally says how much is left: if that is little, one piece holds all of it.
             until = end if left <= many else min(begin + width, end)
             found = 0
             async for document in store.find(

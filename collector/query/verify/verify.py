@@ -1,7 +1,7 @@
-"""Checks that every acknowledged line of the spools is in the database exactly once; without the lines themselves.
+"""Checks that every acknowledged line of the spools is in the database exactly once, without the lines themselves.
 
-What a line became has the line's number in its key, and says how ExaBGP counted it. Sessions have tallies, the spool's
-note has sums, and gaps tell what was lost before. All of these have to agree.
+A line's document has the line's number in its key, and ExaBGP's count. Sessions have tallies, the spool's note has
+sums, and gaps say what was lost earlier. All of these must agree.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Told = Callable[[int, int], None]
 
 
 async def verify(data_dir: Path, store: Store, collector: str, told: Told = lambda _done, _all: None) -> Verification:
-    """Verify all lines below the acknowledged position of each spool; a collector may be at work meanwhile.
+    """Verify all lines below the acknowledged position of each spool; a collector may be running.
 
     Args:
         data_dir: the collector's data directory.
-        store: where its documents are.
-        collector: its name, where a spool does not tell it.
-        told: is told now and then how many documents were seen, of how many lines; one spool after the other.
+        store: the store.
+        collector: the collector's name, for spools that do not tell it.
+        told: called now and then with how many documents of how many lines were seen, one spool after the other.
 
     Raises:
         SpoolError: a spool cannot be read.
@@ -56,7 +56,7 @@ async def verify(data_dir: Path, store: Store, collector: str, told: Told = lamb
 
 
 def _with_imports(lines: Verification, imports: Imports) -> Verification:
-    """What was found of the spools, and of files that were imported."""
+    """The results for spools and imported files."""
     if not imports.files:
         return lines
     findings = [*lines.findings, *imports.findings, *imports.differences]
@@ -71,7 +71,7 @@ def _with_imports(lines: Verification, imports: Imports) -> Verification:
 
 
 def _together(parts: Sequence[tuple[Instance, Verification]]) -> Verification:
-    """The verifications of all spools as one."""
+    """The verifications of all spools combined."""
     (_, first), *others = parts
     if not others:
         return first
@@ -107,7 +107,7 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
         if seen % _EVERY == 0:
             told(inventory.documents, inventory.below)
     told(inventory.documents, inventory.below)
-    # Asked last: what expired meanwhile was old enough to.
+    # Read last: what expired in the meantime was old enough to.
     limits = _limits(await store.lifetimes())
     claims = Claims(sessions.counted, gaps, spool.note.get("stored", 0), rejected, limits)
     judgement = Judgement(inventory, claims)
@@ -132,7 +132,7 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
 
 
 async def _names(store: Store, instance: Instance) -> list[str]:
-    """What the collector of an instance's spool is called in the store, and was: it may have had other names before."""
+    """The names in the store of the collector with an instance's spool: the current one and earlier ones."""
     identity = known_identity(instance.spool)
     claimed = await store.meta.claimed(identity) if identity else []
     return [name.removesuffix(instance_name("", instance.label)) for name in claimed]
@@ -140,12 +140,12 @@ async def _names(store: Store, instance: Instance) -> list[str]:
 
 def _limits(lifetimes: Mapping[str, int]) -> Limits:
     now = int(datetime.now(UTC).timestamp())
-    # A second more: a key has whole seconds.
+    # One second more, because a key has whole seconds.
     return Limits(**{key.removesuffix("_days"): now - seconds + 1 for key, seconds in lifetimes.items()})
 
 
 def _unknown(spool: Path, inventory: Inventory) -> Iterator[Finding]:
-    """Documents of lines that the spool cannot have had: it is asked after them."""
+    """Documents of lines that the spool cannot have had; the spool is inspected after reading them."""
     now = inspect(spool)
     read = max(now.read, now.acknowledged)
     if inventory.highest >= read:
@@ -158,14 +158,14 @@ def _unknown(spool: Path, inventory: Inventory) -> Iterator[Finding]:
 
 class _SessionSums(NamedTuple):
     counted: dict[ObjectId, Mapping[str, Any]]
-    """Those that began below the acknowledged position, with their tallies as they were there."""
+    """Sessions that began below the acknowledged position, with tallies as of that position."""
     behind: list[Finding]
     peers: set[str]
-    """Every peer that ever said anything."""
+    """Every peer that has ever sent anything."""
 
 
 async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _SessionSums:
-    """The sessions; those that were up at the acknowledged position as the spool's note has them."""
+    """The sessions; those that were up at the acknowledged position in the state that the spool's note has."""
     found = _SessionSums({}, [], set())
     async for one in store.find("sessions", {}, sort=_BY_KEY, fields=("collector", "peer", "since", *_TALLIES)):
         if Owner.of(one) in owners and key_line(one["_id"]) < spool.acknowledged:
@@ -180,7 +180,7 @@ async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Ses
 
 
 def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Finding]:
-    """A session's document is written ahead of the note; it cannot know less."""
+    """Where a session's document has less than the note, before which it is written."""
     peer, key = noted.peer.address, str(noted.key)
     if stored is None:
         yield Finding(what="session", peer=peer, session=key, detail="the session is up, but it is not there")
@@ -192,7 +192,7 @@ def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Findin
 
 
 async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, MessageDocument]]:
-    """Every word of a receiver's that it began."""
+    """The documents of every receiver's start."""
     query = {"peer.address": None, "kind": "helper_start"}
     fields = ("collector", "source", "incarnation")
     return [
@@ -203,7 +203,7 @@ async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, Mess
 
 
 async def _gaps(store: Store, owners: Set[Owner], below: int) -> list[ToldGap]:
-    """What gaps tell of lines below a position."""
+    """What gaps say about lines below a position."""
     return [
         ToldGap(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
         async for gap in store.find("gaps", {}, sort=_BY_KEY)
