@@ -1,0 +1,123 @@
+"""`docs/acting.md`, "Getting started", walked with BIRD: its files and commands as they are printed, but for ports.
+
+What is printed has to come, but for times, ids and the order of lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.running import free_port
+from tests.support import ROOT, program, until
+
+PAGE = (ROOT / "docs/acting.md").read_text()
+SECTION = PAGE.split("## Getting started\n")[1].split("\n## ")[0]
+ASKING = ("birdc -s bird.ctl show", "bgpledger intents", "bgpledger history")
+"""Commands that change nothing: they are typed again until they say what is printed."""
+PORT = {port: str(free_port()) for port in ("1790", "1791", "8080", "8480")}
+"""The ports of the page, and those of this test."""
+_END = "-- that was all --"
+
+
+class Typed(NamedTuple):
+    """A command of the page, and what is printed below it."""
+
+    command: str
+    output: str
+
+
+def typed() -> list[Typed]:
+    """All commands of the section, in order."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", SECTION, re.DOTALL):
+        for one in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            lines = one.splitlines(keepends=True)
+            words = 1 + next(at for at, line in enumerate(lines) if not line.endswith("\\\n"))
+            found.append(Typed("".join(lines[:words]), "".join(lines[words:])))
+    return found
+
+
+def told(output: str) -> list[str]:
+    """The lines of an output, without what is another each time."""
+    text = re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{3}", "TIME", output)
+    return sorted(re.sub(r"\b[0-9a-f]{24}\b", "ID", text).splitlines())
+
+
+class Terminal:
+    """A shell in which somebody types, one command after the other."""
+
+    def __init__(self, shell: subprocess.Popen[str]) -> None:
+        self._shell = shell
+
+    def type(self, command: str) -> str:
+        """Type a command; what it prints."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        self._shell.stdin.write(f"{command.rstrip()}\necho '{_END}'\n")
+        self._shell.stdin.flush()
+        lines: list[str] = []
+        while (line := self._shell.stdout.readline()) != f"{_END}\n":
+            assert line, lines
+            lines.append(line)
+        return "".join(lines)
+
+
+@contextmanager
+def terminal(directory: Path) -> Iterator[Terminal]:
+    """A shell, and nothing left of it in the end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
+    path = f"{Path(sys.executable).parent}:{kept['PATH']}"
+    with subprocess.Popen(
+        ["bash"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=directory,
+        env={**kept, "PATH": path, "LOGNAME": "root", "BGPLEDGER_HTTP_LISTEN": f"127.0.0.1:{PORT['8480']}"},
+    ) as shell:
+        typing = Terminal(shell)
+        try:
+            yield typing
+        finally:
+            typing.type("kill $(jobs -p); birdc -s bird.ctl down; wait")
+
+
+def here(text: str) -> str:
+    """What is printed, with ports that a test may use."""
+    return re.sub(r"\b\d{4}\b", lambda port: PORT.get(port[0], port[0]), text)
+
+
+async def test_what_is_printed_comes(tmp_path: Path) -> None:
+    for name in ("bird", "birdc", "curl"):
+        program(name)
+    bird, toml = re.findall(r"```(?:toml)?\n([^$]*?)```\n", SECTION)
+    (tmp_path / "bird.conf").write_text(here(bird))
+    (tmp_path / "collector.toml").write_text(here(toml))
+    with terminal(tmp_path) as shell:
+        for command, output in typed():
+            if command.startswith("curl"):
+                health = f"curl -s -o health.json -w '%{{http_code}}\\n' http://127.0.0.1:{PORT['8480']}/health"
+                await until(partial(answers, shell, health), what="the API answers")
+            if command.startswith(ASKING):
+                await until(partial(says, shell, command, output), what=f"{command} says:\n{output}")
+            else:
+                assert told(shell.type(here(command))) == told(output)
+
+
+def answers(shell: Terminal, health: str) -> bool:
+    """Whether the API answers."""
+    return shell.type(health) == "200\n"
+
+
+def says(shell: Terminal, command: str, output: str) -> bool:
+    """Whether a command prints this now."""
+    return told(shell.type(here(command))) == told(output)
