@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import nullcontext
 from typing import Generic, Self, TypeVar
 
 import pymongo
@@ -74,20 +73,27 @@ class Answers(Generic[T]):
         if self._ends is None:
             self._ends = loop.time() + self._seconds
         left = self._ends - loop.time()
+        if left <= 0:  # answers that are there already never wait, and nothing that waits would be ended
+            await self.aclose()
+            raise self._late(self._seconds)
         try:
             # The server too is told when nobody waits for it any more (maxTimeMS).
             async with asyncio.timeout_at(self._ends):
-                with pymongo.timeout(left) if left > 0 else nullcontext():
+                with pymongo.timeout(left):
                     return await anext(self._given)
         except (TimeoutError, StoreError) as error:
             given_up = isinstance(error.__cause__, ExecutionTimeout)  # by the driver, which saw it coming
             if isinstance(error, StoreError) and loop.time() < self._ends and not given_up:
                 raise
             await self.aclose()
-            raise DeadlineError(
-                f"the query took longer than {self._seconds:g} s",
-                "ask for less (a shorter time, one peer, a prefix), continue from the cursor, or allow more time",
-            ) from None
+            raise self._late(self._seconds) from None
+
+    @staticmethod
+    def _late(seconds: float) -> DeadlineError:
+        return DeadlineError(
+            f"the query took longer than {seconds:g} s",
+            "ask for less (a shorter time, one peer, a prefix), continue from the cursor, or allow more time",
+        )
 
     async def aclose(self) -> None:
         """Drop the answers that have not been read."""

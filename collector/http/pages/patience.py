@@ -18,7 +18,7 @@ def up_to(seconds: float) -> Callable[[int, int | None], None]:
     over = monotonic() + seconds
 
     def progress(read: int, _of: int | None) -> None:
-        if read > FEW and monotonic() > over:
+        if read > FEW and monotonic() >= over:
             raise EnoughError
 
     return progress
