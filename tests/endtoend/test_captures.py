@@ -79,13 +79,13 @@ until grep -q listening tcpdump.log; do sleep 0.05; done
 gobgpd -f gobgpd.toml --pprof-disable >gobgpd.log 2>&1 & G=$!
 until gobgp neighbor 192.0.2.2 >/dev/null 2>&1; do sleep 0.1; done
 bird -f -c bird.conf -s bird.ctl >bird.log 2>&1 & B=$!
-for i in $(seq 300); do gobgp neighbor | grep -q Establ && break; sleep 0.1; done
+for i in $(seq 2000); do gobgp neighbor | grep -q Establ && break; sleep 0.1; done
 for i in 1 2 3; do gobgp global rib add 10.0.$i.0/24 community 65000:$i,65000:9 med $i aspath 64500,64501; done
 gobgp global rib add -a ipv6 2001:db8:a::/48 nexthop 2001:db8::1
 gobgp global rib del 10.0.2.0/24
-for i in $(seq 300); do birdc -s bird.ctl show route | grep -q 2001:db8:a && break; sleep 0.1; done
+for i in $(seq 2000); do birdc -s bird.ctl show route | grep -q 2001:db8:a && break; sleep 0.1; done
 gobgp neighbor 192.0.2.2 disable
-for i in $(seq 300); do tcpdump -v -r capture 2>/dev/null | grep -q Notification && break; sleep 0.1; done
+for i in $(seq 2000); do tcpdump -v -r capture 2>/dev/null | grep -q Notification && break; sleep 0.1; done
 kill $G $B $T; wait
 """
 GOBGPD = """
@@ -129,7 +129,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "bird.conf").write_text(BIRD)
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin"}
     command = [program("unshare"), "-n", "sh", "-c", SESSION]
-    subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=120, check=False)
+    subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=300, check=False)
     return directory / "capture"
 
 

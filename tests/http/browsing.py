@@ -19,7 +19,7 @@ from tests.support import ROOT
 
 FEED = ROOT / "collector" / "data" / "demo.mrt.gz"
 AXE = ROOT / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-_PATIENCE = 60
+PATIENCE = 120
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def answering(data_dir: Path, uri: str, database: str, **settings: str) -> Itera
 
 
 def _wait_for(url: str) -> None:
-    end = monotonic() + _PATIENCE
+    end = monotonic() + PATIENCE
     while True:
         try:
             urllib.request.urlopen(url).close()
@@ -61,6 +61,7 @@ class Watched:
     """A page, and what went wrong on it."""
 
     def __init__(self, context: BrowserContext) -> None:
+        context.set_default_timeout(1000 * PATIENCE)
         self.page: Page = context.new_page()
         self.faults: list[str] = []
         self.page.on("console", self._on_console)

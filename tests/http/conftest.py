@@ -10,12 +10,14 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from pymongo import MongoClient
+from websockets.asyncio import client as websockets
 
 from bgpledger import Archive
 from collector.http.app import make_app
@@ -24,6 +26,9 @@ from collector.store.mongo import Store
 from tests.running import BGPLEDGER, free_port
 from tests.store.test_asking import T0, archive, some_day
 
+PATIENCE = 120.0
+"""Seconds that a server on a busy machine may take to answer."""
+connect = partial(websockets.connect, open_timeout=PATIENCE, close_timeout=PATIENCE, ping_interval=None)
 BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)
 """When the days of `filled` began, which are short."""
 END = BEGIN + timedelta(minutes=1)
@@ -96,7 +101,7 @@ def serving(listen: str, settings: Mapping[str, str], *more: str) -> Iterator[su
             yield server
         finally:
             server.terminate()
-            assert server.wait(30) == 0
+            assert server.wait(PATIENCE) == 0
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from pymongo import MongoClient
 from collector.errors import UsageError
 from collector.http import tokens
 from collector.http.tokens import Bounds
-from tests.http.browsing import AXE, Watched
+from tests.http.browsing import AXE, PATIENCE, Watched
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import missing, program
 
@@ -45,7 +45,6 @@ address = "127.0.0.2"
 asn = 64500
 passive = true
 """
-_PATIENCE = 120
 
 
 class Announcing(NamedTuple):
@@ -61,11 +60,11 @@ class Announcing(NamedTuple):
 
     def ask(self, token: str | None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=_PATIENCE)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
 
 def until(what: Callable[[], Any]) -> Any:
-    end = monotonic() + _PATIENCE
+    end = monotonic() + PATIENCE
     while not (found := what()):
         assert monotonic() < end
         sleep(0.1)
@@ -105,7 +104,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
             yield Announcing(url, noc, one, slow, reader, data_dir, lambda name: list(client[database][name].find()))
         finally:
             collector.terminate()
-            collector.wait(_PATIENCE)
+            collector.wait(PATIENCE)
             client.drop_database(database)
 
 
@@ -234,7 +233,7 @@ def test_the_command_line_is_refused_with_cause_and_cure_and_it_is_written_down(
 
 def test_a_page_orders_and_withdraws_without_a_script(announcing: Announcing) -> None:
     ours = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
-    with httpx.Client(base_url=announcing.url, headers=ours, timeout=_PATIENCE) as browser:
+    with httpx.Client(base_url=announcing.url, headers=ours, timeout=PATIENCE) as browser:
         assert "sign in" in browser.get("/announcements").text
         form = {"prefixes": "203.0.113.16/28", "why": "by hand", "communities": "64510:1, 64510:1:2", "key": "k"}
         assert browser.post("/announcements", data=form).headers["location"] == "/sign-in?next=%2Fannouncements"
@@ -270,7 +269,7 @@ def test_the_form_and_a_detail_are_fit_for_everybody(announcing: Announcing) -> 
         watched.page.goto("/sign-in?next=/announcements")
         watched.page.get_by_label("Token").fill(announcing.noc)
         watched.page.get_by_label("Token").press("Enter")
-        expect(watched.page.get_by_role("button", name="Announce", exact=True)).to_be_visible(timeout=30_000)
+        expect(watched.page.get_by_role("button", name="Announce", exact=True)).to_be_visible(timeout=1000 * PATIENCE)
         for path in ("/announcements", f"/announcements/{name}"):
             watched.page.goto(path)
             for theme in ("light", "dark"):

@@ -81,8 +81,12 @@ async def test_a_prometheus_scrapes_them_and_its_alerts_come(served: str, tmp_pa
 
                 await until(scraped)
                 await until(alerted)
-                (group,) = (await found("/rules"))["groups"]
-                assert {rule["health"] for rule in group["rules"]} == {"ok"}
+
+                async def evaluated() -> bool:  # one rule after the other
+                    (group,) = (await found("/rules"))["groups"]
+                    return {rule["health"] for rule in group["rules"]} == {"ok"}
+
+                await until(evaluated)
         finally:
             prometheus.terminate()
-            prometheus.wait(30)
+            prometheus.wait(120)

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from bgpledger.cursors import LineMark
+from tests.http.conftest import PATIENCE, connect
 
 ODD = [
     *("", " ", "\0", "\r\nX: y", "%", "%00", "../../etc/passwd", "💥", "۱۲۳", "\u202e", "\ud800", "'\"><script>"),
@@ -190,7 +191,7 @@ async def test_one_who_says_half_of_a_request_holds_up_nobody(served: str) -> No
             writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "[: 10 + number])
             await writer.drain()
         async with httpx.AsyncClient() as asking:
-            assert (await asking.get(f"{served}/health", timeout=60)).status_code == 200
+            assert (await asking.get(f"{served}/health", timeout=PATIENCE)).status_code == 200
     finally:
         for _, writer in halves:
             writer.close()

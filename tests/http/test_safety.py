@@ -17,7 +17,7 @@ from collector.errors import UsageError
 from collector.http import tokens
 from collector.http.rates import Rates
 from collector.settings import load
-from tests.http.conftest import Filled, client, serving
+from tests.http.conftest import PATIENCE, Filled, client, serving
 from tests.running import bgpledger, free_port
 
 
@@ -81,7 +81,8 @@ def test_a_client_that_asks_too_often_waits(monkeypatch: pytest.MonkeyPatch) -> 
     assert [rates.take("a") > 0 for _ in range(6)] == [False] * 5 + [True]
 
 
-async def test_too_many_requests(asked: Archive, filled: Filled) -> None:
+async def test_too_many_requests(asked: Archive, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.http.rates.monotonic", lambda: 100.0)
     async with client(asked, load(None, environ={**filled.environment, "BGPLEDGER_HTTP_RATE": "1"})) as http:
         said = [await http.get("/health") for _ in range(4)]
     assert [one.status_code for one in said] == [200, 200, 429, 429]
@@ -89,7 +90,7 @@ async def test_too_many_requests(asked: Archive, filled: Filled) -> None:
 
 
 async def test_a_question_has_its_time(asked: Archive, filled: Filled) -> None:
-    async with client(asked, load(None, environ={**filled.environment, "BGPLEDGER_HTTP_SECONDS": "1e-6"})) as http:
+    async with client(asked, load(None, environ={**filled.environment, "BGPLEDGER_HTTP_SECONDS": "1e-9"})) as http:
         for path in ("/api/v1/updates?all=true", "/api/v1/rib?format=csv", "/data/ris-peers/data.json"):
             assert (await http.get(path)).status_code == 504, path
 
@@ -130,7 +131,10 @@ def test_other_addresses_take_tls_and_a_token(filled: Filled, tmp_path: Path) ->
     own = {**filled.environment, "BGPLEDGER_HTTP_TLS_CERT": str(certificate), "BGPLEDGER_HTTP_TLS_KEY": str(key)}
     own["BGPLEDGER_DATA_DIR"] = str(tmp_path)
     token = tokens.add(tmp_path, "noc", "read")
-    with serving(listen, own), httpx.Client(verify=ssl.create_default_context(cafile=certificate)) as asking:
+    with (
+        serving(listen, own),
+        httpx.Client(verify=ssl.create_default_context(cafile=certificate), timeout=PATIENCE) as asking,
+    ):
         url = f"https://127.0.0.1:{listen.partition(':')[2]}/api/v1/peers"
         assert asking.get(url).status_code == 401
         assert asking.get(url, headers={"Authorization": f"Bearer {token}"}).status_code == 200

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
+from tests.http.conftest import PATIENCE
+
 EXAMPLES = int(os.environ.get("HTTP_EXAMPLES") or 3)
 ENDLESS = "/api/v1/live"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
@@ -36,7 +38,7 @@ def test_every_question_is_answered_or_refused(served: str) -> None:
         )
         def ask(case: Any) -> None:
             nonlocal asked
-            case.validate_response(case.call(), checks=CHECKS)
+            case.validate_response(case.call(timeout=PATIENCE), checks=CHECKS)
             asked += 1
 
         ask()

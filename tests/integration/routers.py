@@ -87,7 +87,7 @@ class Router(ABC):
         assert self._process is not None
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+            self._process.wait(20)
         self.kill()
 
     def kill(self) -> None:
@@ -136,7 +136,7 @@ class Router(ABC):
         """What it says itself that it announces: as `rib` does, with what of that it tells."""
 
     def tell(self, *command: str) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, cwd=self.directory)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=self.directory)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 

@@ -115,7 +115,7 @@ class Routers:
 
     def gobgp(self, *words: str) -> None:
         command = [program("gobgp"), "-u", "127.0.0.1", "-p", str(self._ports[1]), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
 
 

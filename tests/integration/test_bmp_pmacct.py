@@ -75,7 +75,7 @@ async def pmacct(stream: bytes, directory: Path, count: int) -> list[Row]:
         try:
             with await until(lambda: connected(port), what="pmbmpd listens") as router:
                 router.sendall(stream)
-                await until(lambda: len(rows(log)) >= count, timeout=60, what=f"{count} rows")
+                await until(lambda: len(rows(log)) >= count, what=f"{count} rows")
                 return rows(log)
         finally:
             daemon.kill()  # it goes on at SIGTERM

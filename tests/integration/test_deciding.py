@@ -166,7 +166,7 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
             for router in routers:
                 await until(partial(has, provider, router, PREFERRED, OTHER), what=f"{router} {provider.table}")
                 await until(partial(prefers, router, PREFERRED, 200), what=f"{router} prefers")
-                assert router.preference(KEPT) == 100
+                await until(partial(prefers, router, KEPT, 100), what=f"{router} has {KEPT}, which the check announces")
             collector.process.send_signal(signal.SIGHUP)  # withdraws nothing
             (tmp_path / "checked").unlink()
             (tmp_path / "attached").unlink()

@@ -27,16 +27,22 @@ async def test_a_collector_answers_over_http(data_dir: Path) -> None:
     listen = f"127.0.0.1:{free_port()}"
     with collecting(data_dir, "--http", listen, peers=[("127.0.1.1", 64496)]) as collector:
         await until(lambda: answers(f"http://{listen}"))
-        assert f"http://{listen}/" in collector.log.read_text()
+        await until(lambda: f"http://{listen}/" in collector.log.read_text())
         async with httpx.AsyncClient(base_url=f"http://{listen}", timeout=120) as client:
             assert (await client.get("/ready")).status_code == 200
             peers = (await client.get("/api/v1/peers")).json()["answers"]
             assert [(peer["address"], peer["state"]) for peer in peers] == [("127.0.1.1", "never")]
             assert "127.0.1.1" in (await client.get("/")).text
             asked = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(data_dir)}
-            said = await asyncio.to_thread(subprocess.check_output, [BGPLEDGER, "peers", "--format", "json"], env=asked)
-            assert json.loads(said) == peers
-            assert 'bgpledger_http_requests_total{path="/command"' in (await client.get("/metrics")).text
+
+            async def by_command() -> bool:
+                """Whether the server has answered a command: one that waits for long answers by itself."""
+                words = [BGPLEDGER, "peers", "--format", "json"]
+                said = await asyncio.to_thread(subprocess.check_output, words, env=asked)
+                assert json.loads(said) == peers
+                return 'bgpledger_http_requests_total{path="/command"' in (await client.get("/metrics")).text
+
+            await until(by_command)
         assert "Traceback" not in collector.log.read_text()
 
 

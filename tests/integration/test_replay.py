@@ -106,6 +106,12 @@ class Gobgpd:
     def __exit__(self, *_: object) -> None:
         self._running.__exit__(None, None, None)
 
+    def knows_peers(self) -> bool:
+        """Whether it has read its configuration, and listens."""
+        command = [program("gobgp"), "-p", str(self._api), "neighbor"]
+        told = subprocess.run(command, capture_output=True, text=True).stdout
+        return all(peer.source in told for peer in self._peers)
+
     def ask(self, *words: str) -> Any:
         command = [program("gobgp"), "-p", str(self._api), "-j", *words]
         answer = subprocess.run(command, capture_output=True, text=True).stdout
@@ -253,6 +259,7 @@ async def test_a_daemon_that_does_not_know_one_of_the_peers(tmp_path: Path, monk
     peers = plan(DEMO)
     refused: list[ReplayError] = []
     with Gobgpd(tmp_path, peers[:2]) as daemon:
+        await until(daemon.knows_peers)
         summary = await play(DEMO, ("127.0.0.1", daemon.port), peers, refused=refused.append)
     assert (summary.peers, summary.messages) == (2, 64)
     assert "peer 2001:db8::3 AS65551 (from 127.0.1.3)" in refused[0].cause
@@ -280,7 +287,7 @@ async def test_the_command_ends_quietly_when_interrupted(tmp_path: Path, number:
         with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             await until(lambda: daemon.table() == expected, what="the feed is in")
             process.send_signal(number)
-            output, _ = process.communicate(timeout=30)
+            output, _ = process.communicate(timeout=300)
             assert (process.returncode, output) == (130, b"")
         # gobgpd tells what the last NOTIFICATION was: Cease / Administrative Shutdown.
         assert '"Code":6' in (log := (tmp_path / "gobgpd.log").read_text())

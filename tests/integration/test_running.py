@@ -27,7 +27,7 @@ def router(collector: Collector, address: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def configuration(file: Path, *peers: tuple[str, str, int]) -> None:
@@ -102,7 +102,7 @@ async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) 
         with collecting(data_dir, port=port, peers=peers) as collector:
             await collector.until_up()
             with router(collector, ONE[0]):
-                await until(lambda: are(collector, _1="up"))
+                await until(lambda: counted(collector, 40))
                 await collector.until_idle()
                 collector.process.kill()
                 await until(lambda: not children(collector, ""), what="its parts end as well")
@@ -132,7 +132,7 @@ async def test_an_archiver_that_a_killed_collector_left_is_ended(data_dir: Path)
             await collector.until_up()
             await until(lambda: collector.status()["stored"], what="the new one stores")
             assert "ended the archiver of a collector that was killed" in collector.log.read_text()
-        assert left.wait(10) == 0
+        assert left.wait(120) == 0
     finally:
         left.kill()
         left.wait()
@@ -144,7 +144,7 @@ async def test_under_another_python(data_dir: Path) -> None:
     with collecting(data_dir, peers=[ONE[1:]], BGPLEDGER_EXABGP_PYTHON=python) as collector:
         await collector.until_up()
         with router(collector, ONE[0]):
-            await until(lambda: are(collector, _1="up"), timeout=60)
+            await until(lambda: are(collector, _1="up"))
             (exabgp,) = children(collector, "patched.py")
             assert Path(f"/proc/{exabgp}/exe").resolve() == Path(python).resolve()
             await until(lambda: counted(collector, 40))

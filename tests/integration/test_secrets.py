@@ -2,6 +2,7 @@
 
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from tests.running import Collector, bgpledger, collecting
@@ -11,16 +12,20 @@ PEER = '[[peers]]\naddress = "127.0.0.{0}"\nasn = 6450{0}\npassive = true\npassw
 
 
 def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return []
     return [found for child in map(int, children) for found in (child, *descendants(child))]
 
 
 def told(collector: Collector, place: str) -> dict[str, str]:
     """What each process of a collector has in its `environ`, `cmdline` or `limits`, by its command."""
-    return {
-        Path(f"/proc/{pid}/cmdline").read_text(): Path(f"/proc/{pid}/{place}").read_text()
-        for pid in descendants(collector.process.pid)
-    }
+    found = {}
+    for pid in descendants(collector.process.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            found[Path(f"/proc/{pid}/cmdline").read_text()] = Path(f"/proc/{pid}/{place}").read_text()
+    return found
 
 
 async def test_the_store_of_its_own_is_found_by_the_uri_in_the_log(data_dir: Path) -> None:

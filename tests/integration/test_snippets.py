@@ -134,7 +134,7 @@ async def test_what_the_readme_prints_sends_everything(tmp_path: Path) -> None:
         await collector.until_up()
         for router in routers:
             with router:
-                await until(partial(up, collector, router.address), timeout=60, what=f"{router.address} is up")
+                await until(partial(up, collector, router.address), what=f"{router.address} is up")
                 if isinstance(router, PrintedGobgpd):
                     router.change()
                 for prefix in (V4, V6):
