@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,7 +33,7 @@ from schemas.query import HistoryEntry
 from tests.http.conftest import PATIENCE, Filled, connect, serving
 from tests.running import free_port
 from tests.store.test_asking import PREFIX, archive
-from tests.support import Router
+from tests.support import ROOT, Router
 
 OTHER = "198.51.100.0/24"
 
@@ -192,6 +193,21 @@ async def test_the_protocol_of_ris_live(scene: Scene) -> None:
         assert abs(data["timestamp"] - time.time()) < 3600
         assert (await say(socket, "request_rrc_list"))["type"] == "ris_rrc_list"
         assert (await say(socket, "ris_unsubscribe", asked))["type"] == "ris_unsubscribe_ok"
+
+
+async def test_the_page_shows_what_comes(scene: Scene) -> None:
+    page = (ROOT / "docs/http.md").read_text()
+    accepted, message = [json.loads(line) for line in re.findall(r'^\{"type": "ris_.*', page, re.MULTILINE)]
+    asked = re.search(r"/v1/ws/\?from=10m&speed=10, (\{.*\})", page)
+    assert asked
+    await scene.announces(PREFIX, path=(64500, 64511))
+    async with connect(f"{scene.socket}/v1/ws/?from=10m&speed=100000") as socket:
+        assert await say(socket, "ris_subscribe", json.loads(asked[1])) == accepted
+        data = json.loads(await socket.recv())["data"]
+    shown = message["data"]
+    assert [(name, type(value)) for name, value in data.items()] == [(name, type(shown[name])) for name in shown]
+    assert [len(one["id"].rpartition("-")[2]) for one in (data, shown)] == [24, 24]
+    assert data["announcements"][0].keys() == shown["announcements"][0].keys()
 
 
 async def test_messages_come_with_their_bytes_to_who_asks_for_them(scene: Scene) -> None:
