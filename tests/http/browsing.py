@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,12 +15,19 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
-from tests.running import BGPLEDGER, bgpledger, free_port
+from tests.running import bgpledger, free_port
 from tests.support import ROOT
 
 FEED = ROOT / "collector" / "data" / "demo.mrt.gz"
 AXE = ROOT / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 PATIENCE = 120
+_PATIENT = f"""
+from collector.cli import main
+from collector.http.pages import now, prefix, updates, which
+now._PATIENCE = updates._PATIENCE = which._PATIENCE = prefix._SECONDS = {PATIENCE}
+main()
+"""
+"""`bgpledger`, whose pages show all that there is, however busy the machine is."""
 
 
 @contextmanager
@@ -36,7 +44,8 @@ def serving(data_dir: Path, uri: str, database: str) -> Iterator[str]:
 def answering(data_dir: Path, uri: str, database: str, **settings: str) -> Iterator[str]:
     """The URL of a server over a database, and a data directory with its tokens."""
     listen = f"127.0.0.1:{free_port()}"
-    command = [BGPLEDGER, "--data-dir", str(data_dir), "--mongodb-uri", uri, "serve", "--listen", listen]
+    place = ["--data-dir", str(data_dir), "--mongodb-uri", uri]
+    command = [sys.executable, "-c", _PATIENT, *place, "serve", "--listen", listen]
     environment = {**os.environ, "BGPLEDGER_MONGODB_DATABASE": database, **settings}
     with (data_dir / "serve.log").open("wb") as log, subprocess.Popen(command, stderr=log, env=environment) as server:
         try:

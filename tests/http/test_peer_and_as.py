@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from collector.http.pages import asn, peer
+from tests.http.conftest import PATIENCE
 
 
 async def peer_of(http: httpx.AsyncClient) -> str:
@@ -60,6 +61,7 @@ async def test_an_as_is_written_as_people_do(http: httpx.AsyncClient) -> None:
 async def test_what_takes_too_long_is_said_and_can_be_had_all_the_same(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(asn, "_SECONDS", PATIENCE)
     whole = (await http.get("/as/64496")).text
     for module, name in ((asn, "_SECONDS"), (peer, "_PATIENCE")):
         monkeypatch.setattr(module, name, 0)

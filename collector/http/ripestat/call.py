@@ -25,8 +25,6 @@ MOST = 100_000
 """Answers that are read for one call."""
 _WEEKS = timedelta(days=14)
 _TEXT = 4000
-_LEAST_SECONDS = 1e-6
-"""A question with that has failed before it is asked."""
 
 
 class Common(BaseModel):
@@ -137,7 +135,7 @@ class Call:
     @property
     def deadline(self) -> float:
         """Seconds that are left for the whole call, however many questions it asks."""
-        return max(self._ends - time.monotonic(), _LEAST_SECONDS)
+        return max(self._ends - time.monotonic(), 0.0)
 
     def tell(self, level: Literal["info", "warning"], text: str) -> None:
         """Say something of the answer, once."""
