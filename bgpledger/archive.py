@@ -162,7 +162,7 @@ class Archive:
         """The history of a prefix, read backwards from the end: as much as can be read in a few seconds.
 
         Args:
-            prefix: which.
+            prefix: the prefix.
             filters: the time range, the peers, and conditions on entries.
             until: continues backwards from here instead of the range's end: the `since` of an earlier timeline.
             seconds: how long it may read.

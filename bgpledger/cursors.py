@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _LINES = "lines"
 _Milliseconds = Annotated[int, Field(ge=0, lt=2**32 * 1000)]
-"""Since 1970: what keys of documents can have."""
+"""Milliseconds since 1970, within the range of document keys."""
 _Bytes = Annotated[str, Field(pattern=r"^([0-9a-f]{2})*$")]
 
 
@@ -158,7 +158,7 @@ class LineMark:
         return _write(_LINES, self._told, self._last)
 
     def _take(self, looked: Mapping[int, InstancePosition]) -> None:
-        """Know what has been told, which leaves less to remember; never less than before."""
+        """Note that everything up to these lines has been returned, which leaves less to remember; never go back."""
         for number, at in looked.items():
             if at.line > self._told.get(number, (-1, 0))[0]:
                 self._told[number] = at.line, milliseconds(at.ts)
@@ -167,7 +167,7 @@ class LineMark:
 
 
 def _peer_name(name: str) -> str:
-    normalise_address(name.partition(" ")[0])  # raises ValueError of what is none
+    normalise_address(name.partition(" ")[0])  # raises ValueError for what is not an address
     return name
 
 

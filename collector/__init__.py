@@ -1,1 +1,1 @@
-"""Everything that runs: the stages between a router and MongoDB, and the questions asked of it."""
+"""Everything that runs: the stages between a router and MongoDB, and the queries."""

@@ -1,4 +1,4 @@
-"""Child processes: ending them with the collector, and finding out whether a process is alive."""
+"""Child processes: ending them together with the collector, and finding out whether a process is alive."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from types import MappingProxyType
 
 
 def bound_to_us(command: Sequence[str]) -> list[str]:
-    """The command, run so that the kernel sends it SIGTERM when the thread that starts it ends, however that ends.
+    """Wrap a command so that the kernel sends it SIGTERM when the thread that starts it ends, however that ends.
 
-    util-linux's setpriv does it (Debian has it in every installation): a function of ours between fork and exec would
-    not be safe beside threads. Without setpriv the command runs unbound.
+    util-linux's setpriv does it (every Debian installation has it): running a function of ours between fork and exec
+    would not be safe with threads. Without setpriv the command is returned unchanged.
     """
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
@@ -31,10 +31,10 @@ _PASSED_ON = re.compile(
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a child that needs none of our secrets: what tells a program where and how it runs.
+    """The environment for a child that needs none of our secrets: only variables that say where and how a program runs.
 
-    Not all but the secrets that we know of: a reload may bring a peer whose password is in a variable that was
-    handed down long before, and nobody tells us the names of other programs' tokens.
+    Removing the known secrets would not be enough: a reload may add a peer whose password is in a variable that was
+    passed on long before, and the names of other programs' tokens are unknown.
     """
     return {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
 
@@ -51,12 +51,12 @@ async def start_group(
     """Start somebody else's command in a process group of its own, without our secrets in its environment.
 
     Args:
-        command: arguments, or a line for `/bin/sh`, which its author wrote for it.
-        told: what stands in its environment besides.
-        stdin: as for `subprocess`; nothing unless told, as for the other two.
-        stdout: where it writes to.
-        stderr: where its errors go; None: where ours do.
-        limit: bytes of a line that it may write.
+        command: arguments, or a line for `/bin/sh`.
+        told: additional environment variables.
+        stdin: as for `subprocess`; nothing by default, like stdout.
+        stdout: its standard output.
+        stderr: its standard error; None: ours.
+        limit: the maximum length in bytes of a line that it writes.
 
     Raises:
         OSError: it cannot be started.
@@ -74,28 +74,28 @@ async def start_group(
 
 
 def end_group(process: Process, number: signal.Signals) -> None:
-    """Send a signal to all processes of its group."""
+    """Send a signal to all processes of a command's group."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
 async def kill_group(process: Process) -> None:
-    """End all processes of its group at once, and wait until it has ended."""
+    """Kill all processes of a command's group, and wait until it has ended."""
     end_group(process, signal.SIGKILL)
-    with suppress(TimeoutError):  # what has left the group may have its pipes open yet
+    with suppress(TimeoutError):  # processes that left the group may still have its pipes open
         async with asyncio.timeout(_REAPING_SECONDS):
             await process.wait()
 
 
 async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[int]:
-    """End processes that have these arguments, one behind the other, of one like us that was killed.
+    """End leftover processes of a killed collector, recognised by these consecutive arguments.
 
-    The kernel only tells a child from the moment on that it has asked for that; one whose parent was killed just
-    before, or that overlooks a SIGTERM as it starts, lives on.
+    The kernel only ends a child with its parent once the child has asked for that; one whose parent was killed just
+    before, or that missed a SIGTERM while starting, survives.
 
     Args:
-        arguments: a part of the command line, which nobody else's has.
-        patience: seconds until they are ended by force.
+        arguments: a part of the command line that no other program has.
+        patience: seconds until they are killed.
 
     Returns:
         Their process numbers.
@@ -110,7 +110,7 @@ async def end_leftovers(arguments: Sequence[str], *, patience: float) -> list[in
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
         ended += [pid for pid in found if pid not in ended]
         if late and asyncio.get_running_loop().time() > deadline + patience:
-            break  # another user's, perhaps
+            break  # perhaps another user's
         await asyncio.sleep(0.1)
     return ended
 
@@ -127,7 +127,7 @@ def _with_arguments(arguments: Sequence[str]) -> list[int]:
 
 
 def lives(pid: int) -> bool:
-    """Whether there is a process of this number, whoever's it is."""
+    """Whether there is a process with this number, of any user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Our own commands as child processes, each restarted when it ends."""
+"""Our own commands as child processes, which are restarted when they end."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def program() -> str:
 
 
 async def end_those_left(name: str, arguments: Sequence[str], patience: float) -> None:
-    """End commands of ours that a collector which was killed has left.
+    """End commands that a killed collector has left behind.
 
     Args:
-        name: what they are called in the log.
-        arguments: of `bgpledger`, see `KeptCommand`.
-        patience: seconds that they may take to end.
+        name: their name in the log.
+        arguments: the arguments of `bgpledger`, see `KeptCommand`.
+        patience: seconds until they are killed.
     """
     if ended := await end_leftovers(arguments, patience=patience):
         log.warning("ended %s of a collector that was killed: process %s", name, ", ".join(map(str, ended)))
@@ -39,13 +39,13 @@ class KeptCommand:
     """Keeps one of our commands running.
 
     Args:
-        name: what it is called in the log, such as `the archiver`.
-        arguments: of `bgpledger`; nobody else's process has these, one behind the other.
-        more: arguments behind them, by which it cannot be told.
-        environment: that of the process: what has no option, and secrets, as arguments are for all to see.
-        patience: seconds that it may take to end.
-        late: what is said when that was not enough.
-        restarting: the signal by which it ends to be started again.
+        name: its name in the log, such as `the archiver`.
+        arguments: the arguments of `bgpledger`; no other process has these in a row.
+        more: further arguments, which do not identify it.
+        environment: its environment: settings without an option, and secrets, since everybody can see arguments.
+        patience: the seconds that it may take to end.
+        late: the log message if that was not enough.
+        restarting: the signal that makes it end in order to be restarted.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class KeptCommand:
         restarting: signal.Signals = signal.SIGTERM,
     ) -> None:
         self.environment = dict(environment)
-        """For the next start."""
+        """The environment for its next start."""
         self._name = name
         self._arguments = list(arguments)
         self._command = [program(), *arguments, *more]
@@ -83,7 +83,7 @@ class KeptCommand:
             start_new_session=True,
         )
         status = await self._process.wait()
-        return f"{self._name} ended with status {status}" if status else None  # restart() asked for it
+        return f"{self._name} ended with status {status}" if status else None  # requested by restart()
 
     def restart(self) -> None:
         """Let it finish its current work, then restart it."""

@@ -17,19 +17,19 @@ _CHUNK: Final = 256 * 1024
 
 
 class DamagedError(Exception):
-    """What is packed cannot be unpacked any further; the text says why."""
+    """Compressed data cannot be decompressed any further; the text says why."""
 
 
 def chunks(path: Path, on_read: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
-    """What is in a file, unpacked, piece by piece. No more than one piece is in memory.
+    """The uncompressed content of a file, in chunks; only one chunk is in memory.
 
     Args:
-        path: where it is.
-        on_read: is told how many bytes of the file itself have been read so far.
+        path: the file.
+        on_read: called with the number of bytes of the file itself read so far.
 
     Raises:
         OSError: it cannot be read.
-        DamagedError: it is cut or damaged; all before has been yielded.
+        DamagedError: it is truncated or damaged; everything before that has been yielded.
     """
     try:
         with path.open("rb") as plain, _unpacked(plain) as stream:
@@ -48,7 +48,7 @@ def chunks(path: Path, on_read: Callable[[int], None] = lambda _: None) -> Itera
 
 
 def _unpacked(plain: BufferedReader) -> IO[bytes]:
-    """The stream behind what a file is packed with."""
+    """The uncompressed stream of a file."""
     magic = plain.peek(6)[:6]
     if magic.startswith(b"\x1f\x8b"):
         return cast("IO[bytes]", gzip.open(plain, "rb"))

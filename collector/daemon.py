@@ -1,8 +1,8 @@
 """`bgpledger run`: starts the store, the archivers, the acting process, the HTTP server, the receivers, and ExaBGP.
 
-On the way down ExaBGP goes first (its receiver drains the pipe into the spool), other receivers, the HTTP server and
-the acting process next, then the archivers (they store what the spools hold), the store last. Whatever is killed on the
-way, the spools have it for the next start.
+On shutdown ExaBGP is stopped first (its receiver drains the pipe into the spool), then the other receivers, the HTTP
+server and the acting process, then the archivers (they store what the spools hold), and the store last. If any of them
+is killed, the spools keep everything for the next start.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from collector.store.expiry import SWEEP_SECONDS, Sweeper
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
-"""How long the archiver may take to store what is left when we stop; the spool keeps the rest."""
+"""How long the archivers may take to store what is left on shutdown; the spool keeps the rest."""
 ACTING_SECONDS = 8.0
-"""How long the acting process may take: attached commands have five seconds of it to withdraw what they announced."""
+"""How long the acting process may take; attached commands have five seconds of it to withdraw their announcements."""
 ANSWER_SECONDS = 5.0
 """How long the HTTP server may take to finish its answers."""
 
@@ -51,15 +51,15 @@ async def run(
 
     Args:
         settings: what to run.
-        config: the file that they came from, for the processes that we start.
+        config: the file that they came from, for child processes.
         reread: reads the settings again.
-        peers: `ADDR,AS` of those that are not in the file.
+        peers: `ADDR,AS` of peers that are not in the file.
 
     Raises:
         CollectorError: another collector runs on the data directory, or a port is taken.
         StoreError: the embedded store does not start.
     """
-    # A core of ours, or of what we start, would hold passwords.
+    # A core dump, of ours or of a child, would contain passwords.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     with only_collector(settings.data_dir):
         stop, reload = _signals()
@@ -86,7 +86,7 @@ async def run(
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Signals only set events; what they mean happens in the loop."""
+    """Signals only set events, which are handled in the loop."""
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,14 +98,14 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
 async def _until_stopped(
     running: asyncio.Task[None], stop: asyncio.Event, reload: asyncio.Event, act: Callable[[], object]
 ) -> None:
-    """Wait for a stop, or for ExaBGP's supervisor to give up, and reload when asked."""
+    """Wait for a stop, or for ExaBGP's supervisor to give up, and reload on request."""
     while not stop.is_set():
         waits = [asyncio.create_task(stop.wait()), asyncio.create_task(reload.wait())]
         done, _ = await asyncio.wait([running, *waits], return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         if running in done:
-            await running  # raises what made it give up
+            await running  # raises the error that made it give up
             return
         if reload.is_set():
             reload.clear()
@@ -132,7 +132,7 @@ def _reload(
     for receiver in receivers:
         receiver.reload(settings)
     for command in commands:
-        if settings.mongodb.uri is not None:  # its password may be another one
+        if settings.mongodb.uri is not None:  # its password may have changed
             command.environment["BGPLEDGER_MONGODB_URI"] = settings.mongodb.uri.get_secret_value()
         command.restart()
     announce(settings)
@@ -146,11 +146,11 @@ class _KeptReceiver(NamedTuple):
     command: KeptCommand | None
     """None if it is not configured."""
     environment: Callable[[Settings], dict[str, str]]
-    """What it is told."""
+    """Its environment."""
     is_wanted: Callable[[Settings], bool]
 
     def reload(self, settings: Settings) -> None:
-        """Continue with other settings."""
+        """Continue with changed settings."""
         if self.is_wanted(settings) != (self.command is not None):
             log.warning("whether there is a [%s] counts when the collector is started again", self.section)
         elif self.command and (told := self.environment(settings)) != self.command.environment:
@@ -246,7 +246,7 @@ async def _sweep(sweeper: Sweeper) -> None:
 
 
 class _EmbeddedKeeper:
-    """Starts the embedded store again when it ends; it comes back at the same address if that is free."""
+    """Restarts the embedded store when it ends; it keeps its address if that is free."""
 
     def __init__(self, data_dir: Path, program: str | None) -> None:
         self._data_dir = data_dir
@@ -262,7 +262,7 @@ class _EmbeddedKeeper:
         await keep_up(self._run_once, log, asyncio.Event())
 
     async def _run_once(self) -> str:
-        """Wait for the end of the store that runs, or of one that is started."""
+        """Wait until the running store, or one that is started, ends."""
         try:
             if self._store is None or self._store.process.poll() is not None:
                 await self.start()
@@ -281,7 +281,7 @@ class _EmbeddedKeeper:
 
 
 def _told(settings: Settings, uri: str) -> dict[str, str]:
-    """The environment with settings of our command line, and the URI, which may contain a password."""
+    """The environment with the settings from our command line, and the URI, which may contain a password."""
     told = {"BGPLEDGER_MONGODB_URI": uri, "BGPLEDGER_BGP_LISTEN": settings.bgp.listen}
     if settings.bgp.local_as is not None:
         told["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
@@ -307,7 +307,7 @@ def _archivers(settings: Settings, config: Path | None, uri: str) -> list[KeptCo
 
 
 def _every_archiver(settings: Settings) -> list[str]:
-    """The arguments of every archiver on the data directory, also one of an older version."""
+    """The arguments of every archiver on the data directory, including those of an older version."""
     return ["archive", "--data-dir", str(settings.data_dir)]
 
 
@@ -351,7 +351,7 @@ def _configured(config: Path | None) -> list[str]:
 async def _commands(
     settings: Settings, config: Path | None, uri: str, peers: Sequence[str]
 ) -> AsyncIterator[list[KeptCommand]]:
-    """The archivers, and what acts and answers questions while they work, which ends before them."""
+    """The archivers, and the processes that act and answer queries meanwhile, which end before them."""
     archivers, beside = _archivers(settings, config, uri), []
     if settings.announce is not None:
         beside.append(_acting(settings, config, uri, peers))

@@ -25,11 +25,11 @@ from schemas.query import HistoryEntry
 from schemas.status import PeerStatus
 
 PREFIX = "203.0.113.0/24"
-"""The prefix of the feed whose origin changes, and comes back."""
+"""The prefix in the feed whose origin changes, and changes back."""
 LOCAL_AS = 65000
 _PATIENCE = 120.0
 _SPEED = 4.0
-"""Half a minute of routing in seven seconds: a second before its origin changes, the prefix has its routes."""
+"""Half a minute of routing in seven seconds: the prefix has its routes a second before its origin changes."""
 _ADDRESS = "127.0.0.1"
 _HTTP_PORT = 8480
 _LISTEN = "0A"
@@ -38,18 +38,18 @@ _LISTEN = "0A"
 
 @dataclass(frozen=True)
 class _Stage:
-    """Where the demonstration happens."""
+    """The demonstration's directory, programs and addresses."""
 
     data_dir: Path
     log: Path
     port: int
     http: str
-    """Where its pages are, ADDR:PORT."""
+    """The address of its pages, ADDR:PORT."""
     command: Sequence[str]
 
     @property
     def program(self) -> str:
-        """What the user types ahead of each command."""
+        """What the user types before each command."""
         return shlex.join([*self.command, "--data-dir", str(self.data_dir)])
 
 
@@ -57,12 +57,12 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
     """Run a collector in `data_dir`, play the feed into it, show peers and one prefix's history.
 
     Args:
-        data_dir: where the collector keeps its files; what an earlier demonstration left stays in the archive.
+        data_dir: where the collector keeps its files; data from earlier demonstrations stays in the archive.
         command: how to start this program.
         stay: keep everything up until Ctrl-C.
 
     Raises:
-        CollectorError: the collector does not come up; the cause names its log.
+        CollectorError: the collector does not start; the cause names its log.
     """
     stage = _set_up(data_dir, command)
     began = datetime.now(UTC)
@@ -100,7 +100,7 @@ def _set_up(data_dir: Path, command: Sequence[str]) -> _Stage:
 
 @asynccontextmanager
 async def _collector(stage: _Stage, routers: Sequence[PlannedPeer]) -> AsyncIterator[str]:
-    """`bgpledger run` as a user would start it; the URI of its store once it listens."""
+    """`bgpledger run`, started as a user would; yields the URI of its store once it listens."""
     arguments = ["--data-dir", str(stage.data_dir), "--local-as", str(LOCAL_AS), "--listen", f"{_ADDRESS}:{stage.port}"]
     arguments += ["--http", stage.http]
     for router in routers:
@@ -138,7 +138,7 @@ async def _until_up(stage: _Stage, process: Process) -> str:
 
 
 def _listens(port: int) -> bool:
-    """Whether somebody listens on a port (proc(5)); who tried it would be a router that ExaBGP refuses, and reports."""
+    """Whether a port is listened on (proc(5)); a test connection would be an unknown router, which ExaBGP reports."""
     sockets = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return any(
         local.endswith(f":{port:04X}") and state == _LISTEN for _, local, _, state, *_ in map(str.split, sockets)
@@ -152,7 +152,7 @@ async def _until_stored(
     async with asyncio.timeout(_PATIENCE):
         while True:
             if playing.done():
-                await playing  # raises what ended it
+                await playing  # raises the error that ended it
             sessions = archive.sessions(Filter(start=began))
             if sum([session.updates async for session in sessions if session.since >= began]) >= expected:
                 return

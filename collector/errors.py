@@ -1,7 +1,7 @@
 """All errors that users see: the cause, and the cure.
 
-The root of all errors that this program raises on purpose. The command line prints `error: CAUSE` and
-`cure: CURE` on stderr and exits with `exit_status`; nothing else turns an exception into an exit.
+This is the root of all errors that this program raises on purpose. The command line prints `error: CAUSE` and `cure:
+CURE` on stderr and exits with `exit_status`; nothing else turns an exception into an exit.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class RefusedError(BgpledgerError):
 
 @contextmanager
 def one_error() -> Iterator[None]:
-    """Around a task group: of the failures that a user can cause, raise the first instead of the group.
+    """Wraps a task group: raises the first of its user errors instead of the group.
 
-    Tasks that fail together nearly always do so for one reason. A group that holds anything else is a bug, and stays
-    whole. (`raise` under `except*` is no way to do this: until 3.11.4 Python wraps what is raised there in a group.)
+    Tasks that fail together nearly always do so for one reason. A group with any other error is a bug, and is raised
+    unchanged. (`raise` under `except*` would not work: until 3.11.4 Python wraps what is raised there in a group.)
 
     Raises:
         BgpledgerError: the first one.

@@ -1,6 +1,6 @@
-"""Files that are replaced atomically: a reader, even after a crash, finds the old content or all of the new.
+"""Files that are replaced atomically: a reader, even after a crash, finds either the old or the new content, complete.
 
-As every file of ours, they are for their owner's eyes only.
+As all our files, only their owner can read them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` when the block ends; of one that fails nothing is left.
+    """A file to write to, which replaces `path` when the block ends, and is removed if the block fails.
 
     Args:
-        path: what is replaced, or made.
-        durable: be on disk before `path` is another one, so that a loss of power too leaves the old or the new.
+        path: the file to replace or create.
+        durable: sync the new file before replacing `path`, so that a power loss leaves the old or the new one.
 
     Raises:
-        OSError: it cannot be written; `path` is as it was.
+        OSError: it cannot be written; `path` is unchanged.
     """
     fresh = path.with_name(f"{path.name}.new")
     try:
-        fresh.unlink(missing_ok=True)  # of a process that was killed; its mode may be another one
+        fresh.unlink(missing_ok=True)  # left by a process that was killed; its mode may differ
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             yield file
             if durable:
@@ -44,7 +44,7 @@ def replace(path: Path, content: str | bytes, *, durable: bool = False) -> None:
     """Replace the content of a file; see `replacing`.
 
     Raises:
-        OSError: it cannot be written; `path` is as it was.
+        OSError: it cannot be written; `path` is unchanged.
     """
     with replacing(path, durable=durable) as file:
         file.write(content.encode() if isinstance(content, str) else content)

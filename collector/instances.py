@@ -1,7 +1,7 @@
 """Instances: one receiver of one source, and its spool; there may be several for each source.
 
-The first instance has the names that a collector with a single one uses, and the others add their number to them.
-Those of sources beside ExaBGP add their source ahead of it: `spool`, `spool-1`, `spool-bmp`, `spool-bmp-1`.
+The first instance uses the names of a collector with a single one, and the others append their number. Sources other
+than ExaBGP append their name first: `spool`, `spool-1`, `spool-bmp`, `spool-bmp-1`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from collector.errors import CollectorError
 
 UNNAMED = "exabgp"
-"""The source that names do not tell: it was the only one once."""
+"""The source that is not part of names, because it was once the only one."""
 _NUMBER = re.compile(r"(?:-([1-9]\d{0,3}))?")
 
 
@@ -26,7 +26,7 @@ class Instance(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What tells it from the collector's others, also in keys: ``, `1`, `bmp`, `bmp-1`."""
+        """What distinguishes it from the collector's others, also in keys: ``, `1`, `bmp`, `bmp-1`."""
         parts = (self.source if self.source != UNNAMED else "", str(self.number or ""))
         return "-".join(filter(None, parts))
 
@@ -36,17 +36,17 @@ class Instance(NamedTuple):
         return self.data_dir / self.named("spool")
 
     def named(self, name: str) -> str:
-        """A name that all instances use, as this one's own."""
+        """This instance's form of a name that all instances use."""
         return f"{name}-{self.label}" if self.label else name
 
 
 def instances_of(source: str, data_dir: Path, configured: int) -> list[Instance]:
-    """Every instance of a source that is configured or has a spool, in their order: also one that is no longer wanted.
+    """All instances of a source that are configured or have a spool, in order, including those no longer configured.
 
     Args:
-        source: its name.
+        source: the source's name.
         data_dir: the collector's data directory.
-        configured: how many are.
+        configured: the number of configured instances.
 
     Raises:
         CollectorError: the data directory cannot be read.

@@ -1,8 +1,8 @@
 """How commands find the HTTP server of this user's running collector, and the protocol between them.
 
-A command is answered there in a fraction of the time that its own imports take, so nothing is imported here but what
-is light. The server says where it is in a file for its owner's eyes only, with a token that is made anew at each of its
-starts, and keeps the file locked for as long as it lives, however it dies: what listens at that port is no other.
+The server answers a command in a fraction of the time that the command's own imports take, so this module only imports
+what is light. The server publishes its address in a file that only its owner can read, with a token that changes at
+each start, and keeps the file locked while it runs, however it ends: so no other process can be at that port.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 PATH = "/command"
 """Where commands are answered."""
 OUT, ERR, EXIT = "out", "err", "exit"
-"""What the pieces of an answer are: of stdout, of stderr, and the exit status, which comes last."""
+"""The kinds of pieces of an answer: stdout, stderr, and the exit status, which comes last."""
 _FILE = "http.json"
 
 
@@ -28,9 +28,9 @@ class Server(NamedTuple):
     address: str
     port: int
     token: str
-    """What a command has to show."""
+    """The token that a command has to send."""
     version: str
-    """Of what it runs: commands of another one may have other words."""
+    """The server's version: commands of another version may have other options."""
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def told_of(data_dir: str, server: Server) -> Iterator[None]:
     path = os.path.join(data_dir, _FILE)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # a command that looks has it for no time
+        fcntl.flock(file, fcntl.LOCK_EX)  # a command that looks at it locks it only briefly
         os.fchmod(descriptor, 0o600)
         file.truncate()
         json.dump(server._asdict(), file)
@@ -55,7 +55,7 @@ def told_of(data_dir: str, server: Server) -> Iterator[None]:
 
 
 def find_server(data_dir: str) -> Server | None:
-    """The server that answers the commands of this user, if one does, of this very version."""
+    """The server that answers the commands of this user, if one of this version is running."""
     try:
         file = open(os.path.join(data_dir, _FILE), encoding="utf-8")  # noqa: SIM115  # closed below
     except OSError:
@@ -71,7 +71,7 @@ def find_server(data_dir: str) -> Server | None:
 
 
 def is_locked(file: int | TextIO) -> bool:
-    """Whether another process has locked a file (flock(2)), which ends with it. Else we have, until it is closed."""
+    """Whether another process has locked a file (flock(2)). If not, this one locks it until the file is closed."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -80,7 +80,7 @@ def is_locked(file: int | TextIO) -> bool:
 
 
 def installed_version() -> str | None:
-    """The version of what is installed, which importlib.metadata would read from the very name of this directory."""
+    """The installed version, as importlib.metadata would read it, from the name of this directory."""
     before, behind = "bgpledger-", ".dist-info"
     for place in sys.path:
         with suppress(OSError):
@@ -91,24 +91,24 @@ def installed_version() -> str | None:
 
 
 def default_data_dir(environ: Mapping[str, str]) -> str:
-    """Where a collector keeps its files unless told: the XDG Base Directory Specification's data directory."""
+    """Where a collector keeps its files by default: the data directory of the XDG Base Directory Specification."""
     given = environ.get("XDG_DATA_HOME", "")
     home = environ.get("HOME") or os.path.expanduser("~")
-    # A relative XDG_DATA_HOME is invalid, says the specification, and to be ignored.
+    # The specification says that a relative XDG_DATA_HOME is invalid, and to be ignored.
     return os.path.join(given if given.startswith("/") else os.path.join(home, ".local", "share"), "bgpledger")
 
 
 def piece(kind: str, content: bytes) -> bytes:
-    """A piece of an answer, as it is sent."""
+    """A piece of an answer, encoded for sending."""
     return b"%s %d\n%s" % (kind.encode(), len(content), content)
 
 
 def pieces(sent: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    """The pieces of an answer as they come; one that breaks off has no exit status.
+    """The pieces of an answer as they arrive; an interrupted answer has no exit status.
 
     Raises:
         OSError: the connection broke.
-        ValueError: this is no answer.
+        ValueError: it is not an answer.
     """
     while line := sent.readline(100):
         kind, length = line.split()

@@ -1,7 +1,7 @@
 """Users' regular expressions, on RE2: matching time grows only with the text (no backtracking).
 
-RE2 reads what Python's `re` reads, but for what needs backtracking. A match costs some 2 us, ten times as much as
-Python's, so the callers remember what matched.
+RE2 supports the syntax of Python's `re`, except what needs backtracking. A match takes some 2 us, ten times as long as
+Python's, so callers cache results.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _SYNTAX = re.compile(r"\\[A-Za-z]|\[[^\]]*\]|\(\?[A-Za-z<=!:-]*")
 
 
 class Pattern(Protocol):
-    """What can be looked for in a text."""
+    """A compiled pattern."""
 
     def search(self, text: str) -> Any: ...  # noqa: D102
     def fullmatch(self, text: str) -> Any: ...  # noqa: D102
 
 
 def as_path_pattern(text: str) -> Pattern:
-    """A regular expression over AS paths, of RE2's syntax; `_` is what Cisco's is.
+    """A pattern for AS paths in RE2's syntax, with `_` as in Cisco's.
 
-    That is: the start, the end, a space, a comma, a brace or a parenthesis.
+    `_` matches the start, the end, a space, a comma, a brace or a parenthesis.
 
     Raises:
-        UsageError: it is no regular expression, or one that RE2 does not have.
+        UsageError: it is not a regular expression, or not one that RE2 supports.
     """
     try:
         return _compile(_AS_PATH_PARTS.sub(lambda part: _BOUNDARY if part[0] == "_" else part[0], text))
@@ -50,15 +50,15 @@ def as_path_pattern(text: str) -> Pattern:
 
 
 def stranger_in(pattern: str) -> str:
-    """A letter, or a dot as such, that an AS path pattern looks for, though paths have none; empty where it is none."""
+    """A letter or a literal dot in an AS path pattern, which no path contains; empty if there is none."""
     found = _NEVER_IN_A_PATH.search(_SYNTAX.sub("", pattern))
     return found[0].removeprefix("\\") if found else ""
 
 
 def community_pattern(text: str) -> Pattern:
-    """What matches the communities that a parsed text stands for: `*` is any part, or the rest of one.
+    """A pattern for the communities that a parsed text means: `*` is any part, or the rest of one.
 
-    Behind a word it is all parts that follow: extended communities of one name have as many as they need.
+    After a name, `*` matches all parts that follow: extended communities of one name have varying numbers of parts.
     """
     said, every, _ = text.rpartition(":*") if text.endswith(":*") and text[0].isalpha() else (text, "", "")
     return _compile("[^:]*".join(map(re.escape, said.split("*"))) + (":.*" if every else ""))
@@ -66,5 +66,5 @@ def community_pattern(text: str) -> Pattern:
 
 def _compile(expression: str) -> Pattern:
     options = re2.Options()
-    options.log_errors = False  # on stderr
+    options.log_errors = False  # it would log to stderr
     return cast("Pattern", re2.compile(expression, options))

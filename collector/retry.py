@@ -1,4 +1,4 @@
-"""Trying again: after pauses that grow, and what has ended is started again after them."""
+"""Retries with growing pauses, and restarts of what has ended."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import suppress
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 HEALTHY_SECONDS = 60.0
-"""What ran for this long is started again after the first pause, however often it ended before."""
+"""After running for this long, a program is restarted after the first pause, however often it ended before."""
 
 
 def pauses(first: float, longest: float, *, jitter: float = 0.0) -> Iterator[float]:
-    """Seconds to wait: each twice the one before, without end.
+    """Seconds to wait: each pause twice as long as the one before, endlessly.
 
     Args:
         first: the first pause.
-        longest: what they grow to.
-        jitter: the part by which each is longer or shorter at random, so that many who wait do not act as one.
+        longest: the maximum.
+        jitter: the fraction by which each pause varies at random, so that processes do not retry in step.
     """
     while True:
         yield first * random.uniform(1 - jitter, 1 + jitter)  # noqa: S311  # not a secret
@@ -28,7 +28,7 @@ def pauses(first: float, longest: float, *, jitter: float = 0.0) -> Iterator[flo
 
 
 async def sleep(seconds: float, unless: asyncio.Event) -> None:
-    """Sleep so long, or until an event is set."""
+    """Sleep for a number of seconds, or until an event is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await unless.wait()
@@ -38,9 +38,9 @@ async def keep_up(run: Callable[[], Awaitable[str | None]], log: logging.Logger,
     """Run a program again and again, until an event is set or this is cancelled.
 
     Args:
-        run: runs it to its end, and returns how it ended; None: by our own will, so that it starts again at once.
-        log: where each end is told.
-        stopping: ends this, together with the program's end.
+        run: runs it to its end, and returns how it ended; None: intentionally, so that it is restarted at once.
+        log: gets a message for each end.
+        stopping: ends this when the program ends.
     """
     waits = pauses(FIRST_PAUSE, LONGEST_PAUSE)
     while not stopping.is_set():

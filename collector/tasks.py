@@ -14,8 +14,8 @@ _AGAIN_SECONDS = 0.1
 async def end(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks until they have ended.
 
-    Once is not enough for one that asks a store: Python 3.11's `asyncio.wait_for`, which the driver waits by, takes an
-    answer that comes in the same moment for more than the cancellation, and the task goes on.
+    One cancellation may not be enough for a task that queries a store: Python 3.11's `asyncio.wait_for`, which the
+    driver uses, ignores a cancellation if an answer arrives at the same moment.
     """
     while going := [task for task in tasks if not task.done()]:
         for task in going:
@@ -25,7 +25,7 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
 
 
 def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work as `asyncio.run` does; Ctrl-C ends it even where one cancellation is not enough (`end`).
+    """Run a command's work as `asyncio.run` does; Ctrl-C ends it even if one cancellation is not enough (`end`).
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the work has ended.

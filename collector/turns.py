@@ -1,4 +1,4 @@
-"""Yields to the event loop from work that never waits, because its input is already there."""
+"""Yields to the event loop during work that never waits, because its input is already there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TURN_SECONDS = 0.01
 
 
 class Turn:
-    """How long a task has run; for loops over what may be there already.
+    """How long a task has run; for loops whose input may already be there.
 
     Use `if turn.is_over: await turn.end()`.
     """
@@ -19,10 +19,10 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """Whether others should run now."""
+        """Whether other tasks should run now."""
         return monotonic() - self._began > TURN_SECONDS
 
     async def end(self) -> None:
-        """Let others run, once around."""
+        """Let other tasks run once."""
         await asyncio.sleep(0)
         self._began = monotonic()

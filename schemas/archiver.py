@@ -8,16 +8,16 @@ from schemas.scalars import Timestamp
 
 
 class ArchiverState(BaseModel):
-    """Whether the store takes what the archiver writes."""
+    """Whether the archiver's writes to the store succeed."""
 
     model_config = ConfigDict(frozen=True)
 
     pid: int
     store_away_since: Timestamp | None = None
-    """The first attempt of those that failed; null while the store takes everything."""
+    """When the first of the failed attempts was; null if writes succeed."""
     attempts: int = 0
-    """How many have failed since then."""
+    """The number of failed attempts since then."""
     last_error: str | None = None
-    """Of the last of them; holds no secret."""
+    """The error of the last of them; contains no secret."""
     building: str | None = None
-    """The index that is built beside the writing, since when, and how far it is where the server tells."""
+    """The index that is being built while lines are stored, since when, and its progress if the server reports it."""

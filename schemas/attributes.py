@@ -1,7 +1,7 @@
 """Path attributes of an UPDATE (RFC 4271 section 5 and its successors), as plain values.
 
-Lists of communities are strings in the spelling of the field (`65001:100`, `65001:1:2`), an AS path is one
-string in bgpdump's: AS_SEQUENCE `1 2 3`, AS_SET `{4,5}`, AS_CONFED_SEQUENCE `(6 7)`, AS_CONFED_SET `[8,9]`.
+Communities are lists of strings in the usual notation (`65001:100`, `65001:1:2`), an AS path is one string in bgpdump's
+notation: AS_SEQUENCE `1 2 3`, AS_SET `{4,5}`, AS_CONFED_SEQUENCE `(6 7)`, AS_CONFED_SET `[8,9]`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PathSegment(NamedTuple):
 
 
 def format_as_path(segments: list[tuple[SegmentKind, list[int]]]) -> str:
-    """Segments as one string. Adjacent AS_SEQUENCEs run together: a long sequence is one, cut at 255 (RFC 4271 4.3)."""
+    """Segments as one string. Adjacent AS_SEQUENCEs are joined: long ones are split every 255 ASes (RFC 4271 4.3)."""
     parts = []
     for kind, asns in segments:
         opening, comma, closing = _BRACKETS[kind]
@@ -47,7 +47,7 @@ def format_as_path(segments: list[tuple[SegmentKind, list[int]]]) -> str:
 
 
 def parse_as_path(text: str) -> tuple[PathSegment, ...]:
-    """The segments of a path that `format_as_path` wrote."""
+    """The segments of a path in the notation of `format_as_path`."""
     return tuple(
         PathSegment(_KINDS.get(part[0], "sequence"), tuple(int(asn) for asn in re.findall(r"\d+", part)))
         for part in _SEGMENT.findall(text)
@@ -55,8 +55,8 @@ def parse_as_path(text: str) -> tuple[PathSegment, ...]:
 
 
 def origins(path: str) -> tuple[int, ...]:
-    """The AS that originated a route, of its path; several behind an AS_SET, none of an empty path."""
-    if path[-1:].isdigit():  # nearly all, and every UPDATE that is archived comes by here
+    """The AS that originated a route, from its path; several if it ends in an AS_SET, none if it is empty."""
+    if path[-1:].isdigit():  # nearly all paths; this runs for every UPDATE that is archived
         return (int(path.rpartition(" ")[2]),)
     segments = parse_as_path(path)
     if not segments:
@@ -72,7 +72,7 @@ def _check_as_path(text: str) -> str:
 
 
 AsPath = Annotated[str, AfterValidator(_check_as_path)]
-"""An AS path in bgpdump's spelling; empty for a route that the peer's own AS originates over iBGP."""
+"""An AS path in bgpdump's notation; empty for a route that the peer's own AS originates over iBGP."""
 
 
 class _Frozen(BaseModel):
@@ -102,7 +102,7 @@ class UnknownAttribute(_Frozen):
     code: int
     flags: int
     """The original flags only if the message's bytes are stored (`wire_bytes`). Otherwise they are ExaBGP's, which sets
-    PARTIAL (0x20) in each (as RFC 4271 5 requires when passing one on)."""
+    PARTIAL (0x20) in each, as RFC 4271 5 requires when passing one on."""
     hex: str
 
 
@@ -112,14 +112,14 @@ _TREATED, _DISCARDED = "treat-as-withdraw", "discard"
 
 
 def malformed(error: str) -> str:
-    """What became of malformed attributes in RFC 7606's words: `treat-as-withdraw: malformed COMMUNITIES`."""
+    """How malformed attributes were handled, in RFC 7606's words: `treat-as-withdraw: malformed COMMUNITIES`."""
     done, _, name = error.partition(" due to ")
     said = _NAMES.get(name, name.upper().replace("-", "_")) or "attribute"
     return f"{'attribute-discard' if done == _DISCARDED else done}: malformed {said}"
 
 
 def is_treated_as_withdrawn(error: str | None) -> bool:
-    """Whether routes stand as withdrawn that were announced, with malformed attributes (RFC 7606 2)."""
+    """Whether routes were announced with malformed attributes, and count as withdrawn (RFC 7606 2)."""
     return error is not None and error.startswith(_TREATED)
 
 
@@ -130,25 +130,25 @@ _NAMES = {
     "large-community": "LARGE_COMMUNITY",
     "extended-community": "EXTENDED COMMUNITIES",
 }
-"""Where ExaBGP's names are not RFC 4271's with other letters."""
+"""Where ExaBGP's names differ from RFC 4271's by more than letter case."""
 
 
 class StoredAggregator(TypedDict):
-    """AGGREGATOR as documents hold it; see `Aggregator`."""
+    """AGGREGATOR in the form of documents; see `Aggregator`."""
 
     asn: Asn
     address: str
 
 
 class StoredExtendedCommunity(TypedDict):
-    """An extended community as documents hold it; see `ExtendedCommunity`."""
+    """An extended community in the form of documents; see `ExtendedCommunity`."""
 
     hex: str
     text: str
 
 
 class StoredUnknownAttribute(TypedDict):
-    """An unknown attribute as documents hold it; see `UnknownAttribute`."""
+    """An unknown attribute in the form of documents; see `UnknownAttribute`."""
 
     code: int
     flags: int
@@ -157,20 +157,20 @@ class StoredUnknownAttribute(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class Attributes(TypedDict, total=False):
-    """The path attributes that all announced routes of one UPDATE share, as documents hold them: present ones only.
+    """The path attributes that all announced routes of one UPDATE share, in the form of documents: only those present.
 
-    Where the message came with its bytes (`wire_bytes`, or another source than ExaBGP) they are as these have them.
-    Otherwise ExaBGP has read them: unknown attributes that are not transitive are not here then (RFC 4271 5 has them
-    ignored), nor is the order of communities, see docs/exabgp-differences.md.
+    If the message came with its bytes (`wire_bytes`, or another source than ExaBGP), the attributes were read from
+    these. Otherwise ExaBGP has read them: then unknown attributes that are not transitive are missing (RFC 4271 5 says
+    to ignore them), and so is the order of communities, see docs/exabgp-differences.md.
     """
 
     origin: Literal["igp", "egp", "incomplete", "invalid"]
-    """ORIGIN (5.1.1). `invalid`: ExaBGP's word for a value that RFC 4271 does not know; of a message's bytes that is
-    treat-as-withdraw (RFC 7606 7.1)."""
+    """ORIGIN (5.1.1). `invalid` is ExaBGP's word for a value that RFC 4271 does not define; read from a message's
+    bytes, such an UPDATE is treat-as-withdraw (RFC 7606 7.1)."""
     as_path: AsPath
-    """AS_PATH (5.1.2). On a session with AS numbers of two bytes AS4_PATH is merged in (RFC 6793 4.2.3). Without the
+    """AS_PATH (5.1.2). On a session with two-byte AS numbers AS4_PATH is merged in (RFC 6793 4.2.3). Without the
     message's bytes confederation segments (RFC 5065) are AS_SEQUENCEs. An announcement without AS_PATH, which is
-    malformed, cannot be told from one with an empty one."""
+    malformed, looks the same as one with an empty AS_PATH."""
     med: Uint32
     """MULTI_EXIT_DISC (5.1.4)."""
     local_pref: Uint32
@@ -179,7 +179,7 @@ class Attributes(TypedDict, total=False):
     """ATOMIC_AGGREGATE (5.1.6)."""
     aggregator: StoredAggregator
     communities: list[str]
-    """COMMUNITIES (RFC 1997); sorted by ExaBGP where the message's bytes are not stored."""
+    """COMMUNITIES (RFC 1997); sorted by ExaBGP if the message's bytes are not stored."""
     large_communities: list[str]
     """LARGE_COMMUNITY (RFC 8092)."""
     extended_communities: list[StoredExtendedCommunity]
@@ -191,19 +191,20 @@ class Attributes(TypedDict, total=False):
     aigp: str
     """AIGP (RFC 7311): 64 bits, hexadecimal."""
     otc: Asn
-    """Only to Customer (RFC 9234 5); documents of version 0.1 have it as the unknown attribute 35."""
+    """Only to Customer (RFC 9234 5); in documents of version 0.1 it is the unknown attribute 35."""
     pmsi_tunnel: str
     """PMSI_TUNNEL (RFC 6514), as ExaBGP prints it."""
     prefix_sid: dict[str, Any]
-    """BGP Prefix-SID (RFC 8669), as ExaBGP prints it; of SRv6 SIDs (RFC 9252) it prints nothing: these are null, or
-    those of the message's bytes (`wire_bytes`)."""
+    """BGP Prefix-SID (RFC 8669), as ExaBGP prints it. It does not print SRv6 SIDs (RFC 9252): these are null, or read
+    from the message's bytes (`wire_bytes`)."""
     bgp_ls: dict[str, Any]
-    """BGP-LS attribute (RFC 9552), as ExaBGP prints it; where the message's bytes were read, its value as `bytes`, in
-    hexadecimal."""
+    """BGP-LS attribute (RFC 9552), as ExaBGP prints it; with its value as `bytes`, in hexadecimal, if it was read from
+    the message's bytes."""
     unknown: list[StoredUnknownAttribute]
     error: str
-    """What became of malformed attributes (RFC 7606 2), in ExaBGP's words: `treat-as-withdraw`, with all that was
-    announced under `withdraw`, or `discard`, without the attribute. With the message's bytes it is what RFC 7606 says
-    of these, with ` due to ` and the attribute; without them what ExaBGP did, which does not always name it."""
+    """How malformed attributes were handled (RFC 7606 2), in ExaBGP's words: `treat-as-withdraw`, with everything
+    announced listed under `withdraw`, or `discard`, without the attribute. Read from the message's bytes, it is what
+    RFC 7606 requires, followed by ` due to ` and the attribute; otherwise it is what ExaBGP did, which does not always
+    name the attribute."""
     other: dict[str, Any]
     """Attributes under names that this version does not know, as ExaBGP prints them."""

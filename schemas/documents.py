@@ -1,7 +1,7 @@
 """The documents of the MongoDB collections, readable in the Mongo shell.
 
-Every document carries `v`, the version of its shape, so that a later version can migrate it. A document's key is
-an ObjectId made of what the line says and where it stands: writing it twice is writing it once.
+Every document has `v`, the version of its shape, so that a later version can migrate it. A document's key is an
+ObjectId made from the line's time and number: writing it twice is writing it once.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from schemas.stored import GapCause
 
 VERSION = 1
 UPDATE_VERSION = 2
-"""Of the documents of `updates`. 2: with `origin_asns`."""
+"""The version of documents of `updates`. 2: with `origin_asns`."""
 TABLE_VERSION = 2
-"""Of stored tables. 2: routes that are no prefixes stand there by their keys (`schemas.identity`). Older ones that have
-such routes are not read, and are rebuilt."""
+"""The version of stored tables. 2: routes that are not prefixes are stored under their keys (`schemas.identity`). Older
+tables with such routes are not read, and are rebuilt."""
 MAX_RAW_BYTES = 1 << 20
-"""What a reject keeps of its line at most; MongoDB's own limit for a document is 16 MiB."""
+"""How much of its line a reject keeps at most; MongoDB's own limit for a document is 16 MiB."""
 
 
 class Place(NamedTuple):
@@ -40,15 +40,15 @@ class Place(NamedTuple):
 
 
 def collection_of(message: Message) -> Literal["updates", "messages"]:
-    """The collection that a message goes to."""
+    """The collection of a message."""
     return "updates" if isinstance(message, Update) else "messages"
 
 
 def to_document(message: Message, place: Place) -> dict[str, Any]:
     """A message as a document of its collection.
 
-    `ts` is the stored time, which never runs backwards in a spool. Where the line's own time is another, because the
-    clock was set back, `clock` has it.
+    `ts` is the stored time, which never runs backwards in a spool. If the line's own time differs, because the clock
+    was set back, it is in `clock`.
     """
     document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
     if place.session is not None:
@@ -67,7 +67,7 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
 
 
 def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
-    """What an UPDATE says, which was checked when its line was read: nothing of it is looked at again."""
+    """Add the fields of an UPDATE, which were validated when its line was read, without inspecting them again."""
     source, peer = update.source, update.peer
     if isinstance(source, ExabgpProcess):
         document["source"] = {"pid": source.pid}
@@ -89,7 +89,7 @@ def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
 
 
 def set_origins(document: dict[str, Any]) -> None:
-    """Give a document of `updates` what its version 2 has more: the ASes that originate what it announces."""
+    """Add what version 2 of `updates` adds to a document: the ASes that originate the announced routes."""
     document["v"] = UPDATE_VERSION
     path = document.get("attributes", {}).get("as_path")
     if path and document.get("announce") and (found := origins(path)):
@@ -101,10 +101,10 @@ _NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asn
 
 
 def to_message(document: Mapping[str, Any]) -> Message:
-    """The message that became this document of `updates` or `messages`.
+    """The message from a document of `updates` or `messages`.
 
     Raises:
-        pydantic.ValidationError: the document is of a shape that this version does not know.
+        pydantic.ValidationError: the document has a shape that this version does not know.
     """
     body = {key: value for key, value in document.items() if key not in _NOT_OF_THE_MESSAGE}
     body["ts"] = document.get("clock", document["ts"])
@@ -131,7 +131,7 @@ class _Document(BaseModel):
 
 
 COUNTED_CAUSES = frozenset(("pipe", "disk", "spool"))
-"""Of lines that ExaBGP counted and nobody has."""
+"""Causes of gaps in ExaBGP's counters: it counted lines that never arrived."""
 
 
 class Gap(_Document):
@@ -174,7 +174,7 @@ class Resent(BaseModel):
     family: str
     begin: Timestamp
     end: Timestamp
-    """From then on the gap before it leaves nothing uncertain any more."""
+    """From then on the gap before it leaves nothing uncertain."""
 
 
 class Session(_Document):
@@ -222,7 +222,7 @@ def intent_document(intent: Intent) -> dict[str, Any]:
 
 
 def to_intent(document: Mapping[str, Any]) -> Intent:
-    """The intent that became this document of `intents`."""
+    """The intent from a document of `intents`."""
     body = {key: value for key, value in document.items() if key not in ("_id", "v", "prefix")}
     return Intent.model_validate({"id": str(document["_id"]), **body})
 
@@ -238,7 +238,7 @@ class SnapshotPart(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, defer_build=True)
 
     key: DocumentKey
-    """That document's."""
+    """The key of that document."""
     routes: int
     first: bytes
     last: bytes
@@ -248,7 +248,7 @@ class SnapshotPart(BaseModel):
 class Snapshot(_Document):
     """One session's table at a given time: a projection, which can be dropped and rebuilt; or from a RIB dump."""
 
-    model_config = ConfigDict(extra="ignore")  # the first ones had one field more, and are as good
+    model_config = ConfigDict(extra="ignore")  # the first ones had one more field, and are otherwise the same
 
     v: int = TABLE_VERSION
     peer: Peer
@@ -256,9 +256,9 @@ class Snapshot(_Document):
     ts: Timestamp
     """It contains all UPDATEs before this time, and none of this time or later."""
     written: Timestamp
-    """When it was made."""
+    """When it was stored."""
     complete: bool
-    """Whether all of its parts are there."""
+    """Whether all of its parts are stored."""
     base: DocumentKey | None = None
     """A whole snapshot: then this one only has the routes that changed since. Absent: this is a whole one."""
     dump: str | None = None
@@ -293,11 +293,11 @@ def make_reject(place: Place, line: int, raw: bytes, reason: str, *, binary: boo
     """The document of a rejected record.
 
     Args:
-        place: where it belongs.
+        place: where the record belongs.
         line: its number.
         raw: the record.
         reason: why it is rejected.
-        binary: whether it is no text, even if it looks like some; a line of text is kept as text where it is UTF-8.
+        binary: whether it is binary, even if it looks like text; a line of text is kept as text if it is UTF-8.
     """
     kept: str | bytes = raw[:MAX_RAW_BYTES]
     if not binary:

@@ -27,17 +27,17 @@ _TUNNELS = {
 """BGP Tunnel Encapsulation Attribute Tunnel Types."""
 _VALIDITY = {0: "valid", 1: "not-found", 2: "invalid"}
 _TRANSITIVE = 0xBF
-"""Without the bit that says that a community does not leave an AS (RFC 4360 2)."""
+"""Clears the bit that says that a community does not leave an AS (RFC 4360 2)."""
 _BYTES, _IPV6_BYTES = 8, 20
 
 
 @lru_cache(maxsize=8192)
 def extended_words(digits: str, printed: str) -> str:
-    """An extended community (RFC 4360, RFC 5701) in words.
+    """An extended community (RFC 4360, RFC 5701) as text.
 
     Args:
-        digits: its bytes in hexadecimal.
-        printed: ExaBGP's text, which stands where IANA's registry is not known to us; it may be empty.
+        digits: the community's bytes in hexadecimal.
+        printed: ExaBGP's text, which is used for types that are not in our list; may be empty.
     """
     try:
         said = bytes.fromhex(digits)
@@ -107,7 +107,7 @@ def _link_bandwidth(value: bytes) -> str:
 
 
 def _color(value: bytes) -> str:
-    """RFC 9012 4.3: the color, and the CO bits (RFC 9256 8.8) where any is set."""
+    """RFC 9012 4.3: the color, and the CO bits (RFC 9256 8.8) if any is set."""
     flags, color = struct.unpack(">HI", value)
     return f"{color}:co{flags >> 14}" if flags >> 14 else str(color)
 
@@ -145,7 +145,7 @@ def _mac(value: bytes) -> str:
 
 def _rate(value: bytes) -> str:
     asn, rate = struct.unpack(">Hf", value)
-    return f"{asn}:{max(rate, 0):.10g}"  # negative is zero (RFC 8955 7.1)
+    return f"{asn}:{max(rate, 0):.10g}"  # negative means zero (RFC 8955 7.1)
 
 
 def _action(value: bytes) -> str:
@@ -182,13 +182,13 @@ _PRINTED = frozenset(
         *("redirect-to-nexthop", "redirect-to-nexthop-ietf", "rtrecord", "target"),
     )
 )
-"""ExaBGP's own words, which stand for types that are not IANA's."""
+"""ExaBGP's own names, for types that IANA does not list."""
 LONE_WORDS = frozenset(("copy-to-nexthop", "default-gateway", "redirect-to-nexthop"))
-"""Those that nothing follows."""
+"""Names that nothing follows."""
 WORDS = (
     _PRINTED
     | frozenset(_OF_AN_AS.values())
     | frozenset(_OF_AN_ADDRESS.values())
     | frozenset(word for word, _ in _TYPES.values())
 )
-"""All that an extended community may begin with; one without a word is hexadecimal."""
+"""All names that an extended community may begin with; one without a name is hexadecimal."""

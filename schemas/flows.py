@@ -1,4 +1,4 @@
-"""Flow specifications (RFC 8955, for IPv6 RFC 8956): which packets, and what to do with them."""
+"""Flow specifications (RFC 8955, for IPv6 RFC 8956): which packets to match, and what to do with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schemas.scalars import normalise_prefix
 
 PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmp6": 58, "sctp": 132}
-"""Names of IP protocols that may stand for their numbers (IANA's registry)."""
+"""Names of IP protocols, allowed in place of their numbers (IANA's registry)."""
 TCP_FLAGS = ("fin", "syn", "rst", "push", "ack", "urg", "ece", "cwr")
 FRAGMENTS = ("dont-fragment", "is-fragment", "first-fragment", "last-fragment")
 _NUMBERS = re.compile(r"(=|!=|<=|>=|<|>)?([0-9]{1,10})|([0-9]{1,10})-([0-9]{1,10})")
@@ -18,10 +18,10 @@ _ROUTE_TARGET = re.compile(r"([0-9]{1,10}):([0-9]{1,10})")
 
 
 def strict_prefix(text: str) -> str:
-    """A prefix in its one spelling.
+    """A prefix, normalised.
 
     Raises:
-        ValueError: it is none, or has host bits set: what is announced must be what was meant.
+        ValueError: it is not a prefix, or has host bits set: what is announced must be what was meant.
     """
     prefix = normalise_prefix(text)
     if (
@@ -50,7 +50,7 @@ def _numbers(most: int) -> AfterValidator:
 
 
 def _listed(value: Any) -> Any:
-    """A list, of what may be one value, or several with commas between them."""
+    """A list from one value, or from several separated by commas."""
     if isinstance(value, str):
         return [one.strip() for one in value.split(",")]
     return [str(value)] if isinstance(value, int) and not isinstance(value, bool) else value
@@ -85,7 +85,7 @@ _Protocol = Annotated[str, BeforeValidator(_protocol), BeforeValidator(_as_text)
 _TcpFlags = Annotated[str, _bits(TCP_FLAGS)]
 _Fragment = Annotated[str, _bits(FRAGMENTS)]
 _MOST = 32
-"""Entries of one component at most: routers have room for few."""
+"""The maximum number of entries of one component, as routers have room for few."""
 
 
 _One = TypeVar("_One")
@@ -100,17 +100,17 @@ class _Model(BaseModel):
 
 
 class FlowMatch(_Model):
-    """Which packets (RFC 8955 4.2.2): those that match each component that is given, and any entry of each.
+    """Which packets (RFC 8955 4.2.2): those that match every given component, by any of its entries.
 
     Numbers are `80`, `!=53`, `>=1024` or `1024-65535`.
     """
 
     destination: StrictPrefix
-    """Type 1. Required: what is not ours must not be touched."""
+    """Type 1. Required: traffic to addresses that are not ours must not be touched."""
     source: StrictPrefix | None = None
     """Type 2."""
     protocols: _Some[_Protocol] = ()
-    """Type 3: the IP protocol, of IPv6 the upper-layer protocol, as a number or a name (`udp`)."""
+    """Type 3: the IP protocol, or for IPv6 the upper-layer protocol, as a number or a name (`udp`)."""
     ports: _Some[_Short] = ()
     """Type 4: source or destination port."""
     destination_ports: _Some[_Short] = ()
@@ -122,7 +122,7 @@ class FlowMatch(_Model):
     icmp_codes: _Some[_Byte] = ()
     """Type 8."""
     tcp_flags: _Some[_TcpFlags] = ()
-    """Type 9: with `syn+ack` one of them is set, with `=syn+ack` both are (4.2.1.2)."""
+    """Type 9: with `syn+ack` one of them must be set, with `=syn+ack` both (4.2.1.2)."""
     packet_lengths: _Some[_Short] = ()
     """Type 10: in bytes, with the IP header."""
     dscp: _Some[_Dscp] = ()
@@ -130,7 +130,7 @@ class FlowMatch(_Model):
     fragments: _Some[_Fragment] = ()
     """Type 12, as `tcp_flags`."""
     flow_labels: _Some[_Label] = ()
-    """Type 13, of IPv6 alone (RFC 8956 3.7)."""
+    """Type 13, only for IPv6 (RFC 8956 3.7)."""
 
     @property
     def is_ipv6(self) -> bool:
@@ -149,14 +149,14 @@ class FlowMatch(_Model):
 
 
 class FlowActions(_Model):
-    """What routers do with them (RFC 8955 7)."""
+    """What routers do with these packets (RFC 8955 7)."""
 
     discard: bool = False
     """Drop them: a rate of 0 (7.1)."""
     rate_bytes: Annotated[int, Field(ge=9600, le=10**12)] | None = None
-    """Let so many bytes a second pass (7.1)."""
+    """Let this many bytes a second pass (7.1)."""
     rate_packets: Annotated[int, Field(ge=1, le=10**9)] | None = None
-    """Let so many packets a second pass (7.2)."""
+    """Let this many packets a second pass (7.2)."""
     redirect: Annotated[str, AfterValidator(_route_target)] | None = None
     """Send them to the VRF of this route target, `ASN:NUMBER` (7.4)."""
     mark: Annotated[int, Field(ge=0, le=63)] | None = None

@@ -1,7 +1,7 @@
 """The key of routes that are not prefixes: the part of the NLRI that identifies the route.
 
-A route replaces, and a withdrawal ends, the one with the same key; labels, ESIs and next hops that are printed beside
-it are no part of it. All who compare routes ask here.
+A route replaces, and a withdrawal ends, the route with the same key. Labels, ESIs and next hops that are printed with a
+route are not part of its key. All code that compares routes uses this module.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _Said = Mapping[str, Any]
 
 
 def identity(family: str, route: Any) -> str:
-    """The key of a route that is no prefix, as JSON.
+    """The key of a route that is not a prefix, as JSON.
 
     Args:
         family: such as `l2vpn evpn`.
-        route: what ExaBGP prints of it; of what it prints otherwise than known, all is the key.
+        route: what ExaBGP prints for it; if it is printed in an unknown form, all of it is the key.
     """
     key = route
     if isinstance(route, dict):
@@ -32,7 +32,7 @@ def _without(*names: str) -> Callable[[_Said], _Said]:
 
 
 def _vpls(route: _Said) -> _Said | None:
-    """RFC 4761 3.2.2: a block of labels is that of a site and its first one; its base and size may change."""
+    """RFC 4761 3.2.2: a block of labels is identified by its site and its offset; its base and size may change."""
     names = ("rd", "endpoint", "offset")
     return {name: route[name] for name in names} if all(name in route for name in names) else None
 
@@ -46,9 +46,9 @@ def _bytes(route: _Said) -> bytes:
 
 
 def _evpn(route: _Said) -> _Said | None:
-    """RFC 7432 7.1 to 7.4, RFC 9136 3.1, RFC 9251 9.1 to 9.3; of other types all is the key.
+    """RFC 7432 7.1 to 7.4, RFC 9136 3.1, RFC 9251 9.1 to 9.3; for other types all of the route is the key.
 
-    Of the bytes, as ExaBGP's text has neither a second label nor the type of a route distinguisher.
+    Read from the bytes: ExaBGP's text lacks the second label and the type of the route distinguisher.
     """
     nlri = _bytes(route)
     if len(nlri) < _EVPN_HEADER:
@@ -88,7 +88,8 @@ _EVPN_KEYS: dict[int, Callable[[bytes], bytes]] = {
 
 
 def _mup(route: _Said) -> _Said | None:
-    """draft-ietf-bess-mup-safi 3.1.3: a session of type 1 is that of a prefix; tunnel, QFI and addresses may change."""
+    """draft-ietf-bess-mup-safi 3.1.3: the key of a type 1 session is its prefix; tunnel, QFI and addresses may
+    change."""
     nlri = _bytes(route)
     if len(nlri) < _MUP_HEADER:
         return None
@@ -121,4 +122,4 @@ _KEYS: dict[str, Callable[[_Said], _Said | None]] = {
     "flow": _without("next-hop", "string"),
     "flow-vpn": _without("next-hop", "string"),
 }
-"""By subsequent family; of others, such as `rtc` (RFC 4684 4), all is the key."""
+"""By subsequent family; for others, such as `rtc` (RFC 4684 4), all of the route is the key."""

@@ -1,7 +1,7 @@
 """Intents: what this collector is to announce, who ordered it and why, and its states.
 
-An `Order` or a `Withdrawal` is a request; each route of an order becomes an `Intent`, which is kept forever. Whatever
-a person writes reaches ExaBGP only through these models.
+An `Order` or a `Withdrawal` is a request; each route of an order becomes an `Intent`, which is kept forever. Input from
+people reaches ExaBGP only through these models.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _WELL_KNOWN = {
     "no-peer": "65535:65284",  # RFC 3765
 }
 MOST_ROUTES = 20_000
-"""Of one order."""
+"""The maximum number of routes in one order."""
 _MOST_COMMUNITIES = 100
 _MOST_ASNS = 100
-"""In a path: far more than any router takes as plausible."""
+"""The maximum length of a path: far more than any router considers plausible."""
 _EXTENDED_HEX = re.compile(r"0x[0-9a-f]{16}")
 _EXTENDED_TYPES = {"target": 0x02, "origin": 0x03}
 """Their subtypes (RFC 4360 4, 5)."""
@@ -73,7 +73,7 @@ def _extended_community(text: str) -> str:
 
 
 def _extended_bytes(subtype: int, administrator: str, number: str) -> bytes:
-    """An extended community of an AS or an address (RFC 4360 3.1, 3.2; RFC 5668)."""
+    """The bytes of an extended community with an AS number or an address (RFC 4360 3.1, 3.2; RFC 5668)."""
     if not re.fullmatch(r"[0-9]{1,10}", number):
         raise ValueError(f"{number[:60]!r} is not a number")
     value = int(number)
@@ -105,7 +105,7 @@ def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_line)]
 """Text on one line."""
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
-"""Who, or the name of something."""
+"""The name of a person, a program or a thing."""
 IntentId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
 """The `_id` of an intent's document, in hexadecimal."""
 Community = Annotated[str, AfterValidator(_community)]
@@ -113,7 +113,8 @@ Community = Annotated[str, AfterValidator(_community)]
 LargeCommunity = Annotated[str, AfterValidator(_large_community)]
 """RFC 8092: `64500:1:2`."""
 WrittenExtendedCommunity = Annotated[str, AfterValidator(_extended_community)]
-"""RFC 4360: `target:64500:100`, `origin:192.0.2.1:7`, or eight bytes in hexadecimal, which is what is kept: `0x..`."""
+"""RFC 4360: `target:64500:100`, `origin:192.0.2.1:7`, or eight bytes in hexadecimal, `0x..`, which is the stored
+form."""
 _Communities = Annotated[
     tuple[Community, ...], BeforeValidator(_listed), AfterValidator(_once), Field(max_length=_MOST_COMMUNITIES)
 ]
@@ -225,7 +226,7 @@ class _Wish(_Model):
     who: Name
     """The name of a token, or a user."""
     why: Line
-    """For those who read it later."""
+    """The reason, for later readers."""
     source: Source
 
 
@@ -266,7 +267,7 @@ class Withdrawal(_Wish):
     of: Source | None = None
     """Only what this source ordered; if given alone, all of it."""
     peers: Annotated[tuple[Address, ...], AfterValidator(_once)] = ()
-    """Only from these peers; without, from all."""
+    """Only from these peers; empty: from all."""
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
@@ -276,10 +277,10 @@ class Withdrawal(_Wish):
 
 
 StateName = Literal["pending", "accepted", "sent", "withdrawing", "withdrawn", "expired", "replaced", "failed"]
-"""`pending`: on our disk. `accepted`: ExaBGP answered `done`, which it does for a peer that is down, too. `sent`: it
-has told the peer, by its own word. `withdrawing`: somebody wants it withdrawn; `withdrawn`: it has been, or ExaBGP has
-taken note of it for a peer that is down; `expired`: likewise, by itself; `replaced`: by a later intent of the same
-prefix. `failed`: ExaBGP refused it."""
+"""`pending`: on our disk. `accepted`: ExaBGP answered `done`, which it also does for a peer that is down. `sent`:
+ExaBGP reports that it has told the peer. `withdrawing`: somebody ordered its withdrawal; `withdrawn`: the withdrawal
+was sent, or ExaBGP accepted it for a peer that is down; `expired`: likewise, after its time was over; `replaced`: by a
+later intent for the same prefix. `failed`: ExaBGP refused it."""
 ENDS: frozenset[StateName] = frozenset(("withdrawn", "expired", "replaced", "failed"))
 """Final states."""
 
@@ -290,11 +291,11 @@ class IntentState(_Model):
     state: StateName
     ts: Timestamp
     peer: str | None = None
-    """For which peer; of `pending`, `withdrawing` and `expired` none: for all."""
+    """The peer it applies to; absent for `pending`, `withdrawing` and `expired`, which apply to all."""
     who: str | None = None
-    """Of `withdrawing`: who wanted it."""
+    """For `withdrawing`: who ordered it."""
     reason: str | None = None
-    """Of `withdrawing`: why. Of `failed` and `replaced`: in words."""
+    """For `withdrawing`: why. For `failed` and `replaced`: an explanation."""
 
 
 def overall(peers: Mapping[str, StateName], leaving: AbstractSet[str], *, expired: bool) -> StateName:
@@ -319,7 +320,7 @@ class Intent(_Model):
 
     id: IntentId
     number: int
-    """Counts up in the order of orders at this collector."""
+    """The number of its order at this collector, counting up."""
     collector: str
     announcement: Announcement
     peers: tuple[str, ...]

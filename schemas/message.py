@@ -64,7 +64,7 @@ class Peer(_Model):
 
     @cached_property
     def itself(self) -> Peer:
-        """The peer of a router without the table; a Loc-RIB is the router's own."""
+        """The peer of a router itself, without the table; for a Loc-RIB, the router."""
         if self.rib in (None, "local"):
             return self
         return Peer(address=self.address, asn=self.asn, router=self.router, rd=self.rd)
@@ -74,7 +74,7 @@ class Peer(_Model):
 class ExabgpProcess:
     """Where ExaBGP's lines come from: its process, and its line counter for this neighbour.
 
-    The counter survives reconnects: a gap in it is exactly the number of lost lines.
+    The counter survives reconnects: a jump in it is exactly the number of lost lines.
     """
 
     pid: int
@@ -92,12 +92,12 @@ class OtherSource(BaseModel):
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """As documents have it; shared by all."""
+        """The fields in documents, shared by all of them."""
         return self.model_dump(exclude_none=True)
 
 
 class Counted(NamedTuple):
-    """What identifies a line, whatever it says: its neighbour, and its number among the neighbour's lines."""
+    """The identification of a line, whatever it says: its neighbour, and its number among the neighbour's lines."""
 
     peer: Peer
     pid: int | None
@@ -117,7 +117,7 @@ class _Routes(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class Withdrawn(_Routes, total=False):
-    """Routes of one family withdrawn together, as documents hold them: present keys only.
+    """Routes of one family withdrawn together, in the form of documents: only keys that are present.
 
     Path ID, route distinguisher and labels apply to all of them.
     """
@@ -131,10 +131,10 @@ class Withdrawn(_Routes, total=False):
     nlri: list[str]
     """Prefixes, normalised."""
     host_bits: list[str]
-    """Prefixes of `nlri` that came with host bits set, unchanged."""
+    """Prefixes of `nlri` that arrived with host bits set, unchanged."""
     objects: list[Any]
-    """Routes of families that are no prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them; those of BGP-LS
-    with their `bytes` (hexadecimal) where the message's bytes were read."""
+    """Routes of families that are not prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them; those of BGP-LS
+    with their `bytes` (hexadecimal) if the message's bytes were read."""
 
 
 class Announced(Withdrawn, total=False):
@@ -161,7 +161,7 @@ class _FromPeer(_Message):
 
 @dataclass(slots=True)
 class _UpdateFields:
-    """What an UPDATE has, whoever sent it.
+    """The fields of an UPDATE, whoever sent it.
 
     Nearly all lines are UPDATEs, so this is not a model: its parts have the stored form, and are validated once, when a
     line or a document is read.
@@ -223,7 +223,7 @@ class Keepalive(_FromPeer):
 class Notification(_FromPeer):
     """NOTIFICATION (RFC 4271 4.5) that the peer sent; `data` in hexadecimal, `text` the operator's message (RFC 9003).
 
-    Without the message's bytes both have ExaBGP's own text: `Shutdown Communication: "..."`.
+    Without the message's bytes, both contain ExaBGP's own text: `Shutdown Communication: "..."`.
     """
 
     kind: Literal["notification"] = "notification"
@@ -302,13 +302,13 @@ class RouterEvent(_Message):
 
 
 class Shutdown(_Message):
-    """ExaBGP shut down in good order."""
+    """ExaBGP shut down properly."""
 
     kind: Literal["shutdown"] = "shutdown"
 
 
 class ReceiverStart(_Message):
-    """Our receiver started to read: of what ExaBGP wrote before, the line before this one is the last that we have.
+    """Our receiver started to read: the line before this one is the last that we have of what ExaBGP wrote before.
 
     `source.pid` is ExaBGP's process; 0 if it had ended by then.
     """

@@ -18,16 +18,16 @@ _RANGE = re.compile(
 
 
 class PrefixRange(NamedTuple):
-    """The prefixes within one, of some lengths."""
+    """The prefixes within one, with some lengths."""
 
     network: IPv4Network | IPv6Network
     least: int
     """The shortest length."""
     most: int
-    """The longest one."""
+    """The longest length."""
 
     def holds(self, prefix: str) -> bool:
-        """Whether a prefix, in its one spelling, is one of these."""
+        """Whether a normalised prefix is one of these."""
         length = int(prefix.rpartition("/")[2])
         if not self.least <= length <= self.most or (":" in prefix) != (self.network.version == 6):
             return False
@@ -42,11 +42,12 @@ def _network(prefix: str) -> IPv4Network | IPv6Network:
 def parse_range(text: str) -> PrefixRange:
     """A set of prefixes (RFC 2622 2).
 
-    `192.0.2.0/24` is that one alone; `^+` it and all more specific ones, `^-` these without it, `^28` those of this
-    length, `^25-28` those of these; `le 28`, `ge 25` and `ge 25 le 28` are the same in routers' words.
+    `192.0.2.0/24` is only that prefix; with `^+` also all more specific ones, with `^-` only those more specific, with
+    `^28` those of this length, with `^25-28` those of these lengths; `le 28`, `ge 25` and `ge 25 le 28` are the same in
+    routers' notation.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not such a set.
     """
     found = _RANGE.fullmatch(text.strip())
     if not found:

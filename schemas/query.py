@@ -53,7 +53,7 @@ class _Attributed(QueryModel):
     prefix_sid: dict[str, Any] | None = None
     bgp_ls: dict[str, Any] | None = None
     unknown_attributes: list[UnknownAttribute] | None = None
-    """Those that ExaBGP does not know; their flags may have been changed by it."""
+    """Those unknown to ExaBGP, which may have changed their flags."""
     other_attributes: dict[str, Any] | None = None
     """Those that ExaBGP knows but this version does not, as ExaBGP prints them."""
     error: str | None = None
@@ -150,7 +150,7 @@ class ActivitySample(QueryModel):
     withdrawals: int
     """Routes that the peer withdrew."""
     bytes: int
-    """Of the documents of these UPDATEs, as they are stored (BSON)."""
+    """The size of the documents of these UPDATEs as stored (BSON)."""
     routes: int | None = None
     """The number of routes when a table was last stored in this span; null if none was."""
 
@@ -178,9 +178,9 @@ class Route(_Attributed, _Standing):
     """A route of one peer at a given time."""
 
     def with_own(self, own: dict[str, Any]) -> Self:
-        """This route with other values, which are not checked: `model_copy` in a third of its time.
+        """This route with some values replaced, without validation: `model_copy` in a third of its time.
 
-        A table has half a million of them (docs/benchmarks.md, `rib`).
+        A table has half a million routes (docs/benchmarks.md, `rib`).
         """
         copy = _new(self.__class__)
         _set(copy, "__dict__", self.__dict__ | own)

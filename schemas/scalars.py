@@ -15,15 +15,15 @@ from pydantic_core import SchemaValidator, core_schema
 _UINT16, _UINT32 = 2**16 - 1, 2**32 - 1
 MAX_INT64 = 2**63 - 1
 MIN_INT64 = -(2**63)
-MAX_NESTING = 64  # MongoDB refuses documents nested deeper than 100 levels; ours add a few of their own
+MAX_NESTING = 64  # MongoDB refuses documents nested deeper than 100 levels; ours add a few levels
 
 
 @lru_cache(maxsize=4096)
 def normalise_address(text: str) -> str:
-    """The one spelling of an IPv4 or IPv6 address: RFC 5952, as inet_ntop and ExaBGP print it.
+    """The normal form of an IPv4 or IPv6 address: RFC 5952, as inet_ntop and ExaBGP print it.
 
     Raises:
-        ValueError: this is not an address.
+        ValueError: it is not an address.
     """
     family = socket.AF_INET6 if ":" in text else socket.AF_INET
     try:
@@ -36,7 +36,7 @@ def parse_asn(text: str) -> int:
     """An AS number: `64500`, `AS64500`, or as RFC 5396 writes it with a dot, `1.10` (65546).
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not an AS number.
     """
     digits = text[2:] if text[:2].upper() == "AS" else text
     if not re.fullmatch(r"[0-9]{1,10}|[0-9]{1,5}\.[0-9]{1,5}", digits):
@@ -52,9 +52,9 @@ _LINK_LOCAL, _UNSPECIFIED = ipaddress.ip_network("fe80::/10"), "::"
 
 @lru_cache(maxsize=4096)
 def one_next_hop(first: str, second: str) -> tuple[str, str | None]:
-    """The two halves of an IPv6 next hop of 32 bytes as one, and the link-local address beside it (RFC 2545 3).
+    """The next hop in an IPv6 next hop of 32 bytes, and the link-local address beside it (RFC 2545 3).
 
-    The global one is the next hop, the first where both are; `::` is none.
+    The global half is the next hop, or the first half if both are global; `::` means none.
     """
     rank = {first: _half_rank(first), second: _half_rank(second)}
     chosen, other = sorted((first, second), key=rank.__getitem__)
@@ -68,16 +68,16 @@ def _half_rank(address: str) -> int:
 
 
 def address_order(address: str) -> tuple[int, bytes]:
-    """Where an address stands among others: IPv4 first, then by number."""
+    """The sort key of an address: IPv4 first, then by number."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return int(family == socket.AF_INET6), socket.inet_pton(family, address)
 
 
 def normalise_prefix(text: str) -> str:
-    """The one spelling of a prefix: `ADDRESS/LENGTH`, its host bits zero (RFC 4271 4.3: they do not matter).
+    """The normal form of a prefix: `ADDRESS/LENGTH`, its host bits zero (RFC 4271 4.3: they are irrelevant).
 
     Raises:
-        ValueError: this is not a prefix.
+        ValueError: it is not a prefix.
     """
     address, slash, length = text.partition("/")
     family, bits = (socket.AF_INET6, 128) if ":" in address else (socket.AF_INET, 32)
@@ -95,9 +95,9 @@ def normalise_prefix(text: str) -> str:
 
 
 def normalise_prefixes(texts: list[str]) -> list[str]:
-    """As `normalise_prefix`, of many."""
-    # Nearly all are IPv4 and as they should be, and this is the hottest place of the archiver: one look at all of them
-    # takes a sixth of the time that each by itself would.
+    """As `normalise_prefix`, for many prefixes."""
+    # Nearly all are normalised IPv4 prefixes, and this is the hottest place of the archiver: checking all of them at
+    # once takes a sixth of the time of checking each.
     if _plain_prefixes().isinstance_python(texts):
         return texts
     return [normalise_prefix(text) for text in texts]
@@ -105,13 +105,13 @@ def normalise_prefixes(texts: list[str]) -> list[str]:
 
 @cache
 def _plain_prefixes() -> SchemaValidator:
-    """Whether all of many are IPv4 prefixes in their one spelling."""
+    """A pattern for many IPv4 prefixes that are all in normal form."""
     octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
     alternatives = []
     for length in range(33):
         whole, bits = divmod(length, 8)
         octets = [octet] * whole
-        if bits:  # of the octet that the length ends in
+        if bits:  # by the octet in which the length ends
             octets.append(f"(?:{'|'.join(map(str, range(0, 256, 1 << (8 - bits))))})")
         octets += ["0"] * (4 - len(octets))
         alternatives.append(r"\.".join(octets) + f"/{length}")
@@ -128,7 +128,7 @@ _MICROSECONDS = [timedelta(microseconds=count) for count in range(1000)]
 
 
 def spoken(moment: datetime) -> str:
-    """A time as people read it, in UTC and to the millisecond; every command that takes a time takes it."""
+    """A time for people, in UTC and to the millisecond; every command that takes a time accepts this form."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03}"
 
 
@@ -144,13 +144,13 @@ def from_unix(seconds: float) -> datetime:
 
 
 def storable(value: Any, depth: int = 0) -> Any:
-    """A JSON value as BSON can hold it, and as MongoDB can be asked about it.
+    """A JSON value in a form that BSON can hold and MongoDB can query.
 
-    Integers beyond 64 bits become hexadecimal strings; `$` at the start of a key, and `.` in it, become their
-    full-width forms (MongoDB's own advice for such keys). All else stays as it is.
+    Integers beyond 64 bits become hexadecimal strings; a `$` at the start of a key, and each `.` in it, become their
+    full-width forms (MongoDB's own advice for such keys). Everything else stays as it is.
 
     Raises:
-        ValueError: nested deeper than MongoDB stores.
+        ValueError: it is nested deeper than MongoDB stores.
     """
     if depth > MAX_NESTING:
         raise ValueError(f"nested deeper than {MAX_NESTING} levels")
@@ -173,10 +173,10 @@ _FAMILY = re.compile(r"[a-z0-9-]+ [a-z0-9 -]+")
 
 @lru_cache(maxsize=256)
 def check_family(text: str) -> str:
-    """A family as it is.
+    """Check that a text is a family, and return it unchanged.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     if len(text) > 80 or not _FAMILY.fullmatch(text):
         raise ValueError(f"{text[:60]!r} is not a family such as 'ipv4 unicast'")
@@ -184,7 +184,7 @@ def check_family(text: str) -> str:
 
 
 Address = Annotated[str, AfterValidator(normalise_address)]
-"""An IPv4 or IPv6 address in its one spelling."""
+"""An IPv4 or IPv6 address in normal form."""
 
 Asn = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """An AS number, 2 or 4 bytes (RFC 6793)."""
@@ -199,10 +199,10 @@ Uint32 = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """MULTI_EXIT_DISC, LOCAL_PREF, an add-path identifier: four bytes on the wire."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_INT64)]
-"""A number that only counts up: as far as BSON's integers go."""
+"""A number that only counts up, within the range of BSON integers."""
 
 Family = Annotated[str, AfterValidator(check_family)]
-"""Address family and subsequent family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""
+"""An address family and subsequent address family as ExaBGP names them: `ipv4 unicast`, `l2vpn evpn`."""
 
 
 def _to_utc_milliseconds(moment: datetime) -> datetime:
@@ -212,7 +212,7 @@ def _to_utc_milliseconds(moment: datetime) -> datetime:
 
 
 def rfc3339(moment: datetime) -> str:
-    """A UTC time to the millisecond, as answers have it in JSON: `2026-11-27T08:00:00.000Z`."""
+    """A UTC time to the millisecond, as in JSON answers: `2026-11-27T08:00:00.000Z`."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 

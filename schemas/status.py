@@ -121,9 +121,9 @@ class SpoolStatus(QueryModel):
     waiting: int
     """Lines that are not stored yet."""
     lag_seconds: float
-    """Age of the oldest of them; 0 when none waits."""
+    """Age of the oldest waiting line; 0 if none is waiting."""
     archiver: int | None
-    """The archiver's process; null while there is none."""
+    """The archiver's process; null if it is not running."""
     last_stored: Timestamp | None
     """When it last stored lines; null if it never has."""
 
@@ -163,7 +163,7 @@ class CollectorStatus(Report):
     """UPDATEs that the newest stored tables of sessions that are up do not contain yet: a query for all routes folds
     them. Null if the store does not answer."""
     spools: list[SpoolStatus] = []  # noqa: RUF012 - each model gets its own
-    """Each of them, whose lines are added up above."""
+    """Each spool; the numbers above are their sums."""
     routers: int | None = None
     """Routers that are connected over BMP; null without `[bmp]`."""
     feed: Literal["connected", "away"] | None = None
@@ -199,12 +199,12 @@ class Finding(QueryModel):
     """One inconsistency."""
 
     what: Literal["missing", "double", "unknown", "counter", "gap", "tally", "session", "sum", "table"]
-    """`missing`: lines without a document. `double`: lines, or ExaBGP's counts, that stand twice. `unknown`: documents
-    of lines that the spool never had. `counter`: ExaBGP wrote lines that are nowhere, and no gap tells of them. `gap`:
-    a gap tells of lines that are there. `tally`: a session counts other than what is there. `session`: a session that
-    is not there, though documents name it. `sum`: the collector's own tallies do not add up.
-    `table`: a RIB dump is not what the updates before it come to, for which nothing of ours need be wrong; or a table
-    of one is not whole."""
+    """`missing`: lines without a document. `double`: lines, or ExaBGP's counts, that occur twice. `unknown`: documents
+    of lines that the spool never had. `counter`: ExaBGP wrote lines that are nowhere, and no gap reports them. `gap`: a
+    gap reports lines that exist. `tally`: a session's counts differ from its documents. `session`: a session that does
+    not exist, though documents refer to it. `sum`: the collector's own tallies do not add up. `table`: a RIB dump
+    differs from the updates before it, which need not be a fault of this archive; or a table from a dump is
+    incomplete."""
     spool: str | None = None
     """The spool of the lines, such as `spool-1`, if a collector has several."""
     lines: str | None = None
@@ -215,7 +215,7 @@ class Finding(QueryModel):
 
 
 class Verification(Report):
-    """Whether every line of a collector's spools is in the database, once."""
+    """Whether every line of a collector's spools is in the database exactly once."""
 
     complete: bool
     """Nothing is missing or duplicated. RIB dumps that differ from the updates do not count here."""

@@ -1,8 +1,8 @@
 """Documents as they are read: the shapes of `schemas.message` and `schemas.documents` as dictionaries.
 
-Whoever reads thousands a second takes them as they come, without a model for each; these types let mypy see a wrong
-field. A field that may be absent is `NotRequired`. A question for some fields alone (`Store.find(fields=...)`) gives a
-document without the others.
+Code that reads thousands a second uses them as they are, without a model for each; these types let mypy find a wrong
+field. A field that may be absent is `NotRequired`. A query for some fields only (`Store.find(fields=...)`) returns
+documents without the others.
 """
 
 from datetime import datetime
@@ -45,13 +45,13 @@ class SourceDocument(TypedDict):
 
 
 class OtherSourceDocument(TypedDict):
-    """Where a record of another source came from; see `schemas.message.OtherSource`, which may have more fields."""
+    """Where a record of another source came from; see `schemas.message.OtherSource`, which may have further fields."""
 
     name: str
 
 
 GroupDocument = Announced
-"""Routes of one family, announced with one next hop or withdrawn, which have none."""
+"""Routes of one family, announced with one next hop, or withdrawn, without a next hop."""
 
 
 class _Stored(TypedDict):
@@ -131,7 +131,7 @@ class NotificationDocument(TypedDict):
 
 
 class ResentDocument(TypedDict):
-    """A table that came again; see `schemas.documents.Resent`."""
+    """A table that was sent again; see `schemas.documents.Resent`."""
 
     family: str
     begin: datetime
@@ -187,7 +187,7 @@ class RejectDocument(_Stored):
 
 
 class PartDocument(TypedDict):
-    """Where a part of a stored table is; see `schemas.documents.SnapshotPart`."""
+    """Which part of a stored table; see `schemas.documents.SnapshotPart`."""
 
     key: ObjectId
     routes: int

@@ -28,7 +28,7 @@ class HistoryQuestion(Resumed):
     """What every peer said about a prefix, oldest first, and the ends of sessions that withdrew its routes.
 
     Args:
-        prefix: which.
+        prefix: the prefix.
         filters: which of its entries.
         with_ours: also the states of our own announcements of it, at each peer they were for.
         limit: only the newest.
@@ -66,7 +66,7 @@ class SearchQuestion(Resumed, Watched[HistoryEntry]):
         patience: seconds after which the newest found so far are returned, with a note; only with a limit.
         after: a cursor.
         deadline: in seconds.
-        progress: is told how many UPDATEs have been read.
+        progress: called with how many UPDATEs have been read.
     """
 
     filters: Filter = EVERYTHING
@@ -136,9 +136,9 @@ class TailQuestion(Question[HistoryEntry]):
 
     Args:
         filters: which.
-        limit: end after so many.
+        limit: end after this many.
         deadline: in seconds.
-        pulse: called after each look at the store, several times a second; what it raises ends this.
+        pulse: called after each look at the store, several times a second; an exception from it ends this.
     """
 
     filters: Filter = EVERYTHING
@@ -190,11 +190,11 @@ class GapsQuestion(Question[HistoryEntry]):
 
 @dataclass(eq=False, repr=False)
 class ActivityQuestion(Question[ActivitySample]):
-    """The number of messages, in time spans of one length from the filters' start to their end, also if there are none.
+    """The number of messages in consecutive time spans of one length, from the filters' start to their end.
 
     Args:
-        filters: which peers, and the time, of which both ends have to be given; all else does not matter.
-        samples: how many spans at most.
+        filters: the peers, and a time range with both ends; other conditions are ignored.
+        samples: the maximum number of spans.
         deadline: in seconds.
     """
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 Time = str | datetime | None
 """As text ("2h", "yesterday 14:05", RFC 3339, unix seconds), or as a datetime."""
 Progress = Callable[[int, int | None], None]
-"""Called with how much has been read, and of how much; None while that is unknown."""
+"""Called with how much has been read, and how much there is; None while that is unknown."""
 
 
 @dataclass

@@ -46,7 +46,7 @@ class StandingQuestion(Watched[T]):
         """The time; None: now."""
 
     async def batches(self, context: Context) -> AsyncGenerator[Batch, None]:
-        """The routes, as they are stored."""
+        """The routes, in their stored form."""
         from collector.query.rib import RibQuery, count_stored, of_its_peers, rib_batches
 
         question = RibQuery(self.prefix, self.match, self.moment, after=self._mark.place)
@@ -64,13 +64,13 @@ class RibQuestion(StandingQuestion[Route]):
 
     Args:
         prefix: the prefix; None: all.
-        filters: which of them; times and kinds of entries do not matter.
+        filters: which of them; times and kinds of entries are ignored.
         match: `more_specific` and `less_specific` include the prefixes within it, or those that cover it.
         at: the time; None: now.
         limit: only the newest.
         after: a cursor, which also keeps the time.
         deadline: in seconds.
-        progress: is told how many routes have been read of tables.
+        progress: called with how many routes have been read from tables.
     """
 
     _: KW_ONLY
@@ -97,7 +97,7 @@ class RibQuestion(StandingQuestion[Route]):
 
 @dataclass(eq=False, repr=False)
 class RibBatchesQuestion(StandingQuestion["Batch"]):
-    """The routes of `rib` as they are stored: for exports of whole tables, which need no model of each route.
+    """The routes of `rib` in their stored form: for exports of whole tables, which need no model of each route.
 
     `on_hidden` is called with the address of a peer whose lost lines may hide a route to the prefix.
     """
@@ -115,10 +115,10 @@ class RibBatchesQuestion(StandingQuestion["Batch"]):
 
 @dataclass(eq=False, repr=False)
 class TableQuestion(Watched["PrefixRoutes"]):
-    """The routes of `rib`, prefix by prefix over all peers, as they are stored: for exports of whole tables.
+    """The routes of `rib`, prefix by prefix over all peers, in their stored form: for exports of whole tables.
 
-    `on_peers` is called before the first answer with what is known about each peer, in the order of the peer
-    numbers in the routes.
+    `on_peers` is called before the first answer with what is known about each peer, in the order of the peer numbers in
+    the routes.
 
     Raises:
         UsageError: the filters have times, or kinds of entries.

@@ -40,15 +40,15 @@ _ELEMENTS: dict[str, SegmentKind] = {
 
 
 def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
-    """The attributes of an UPDATE, of one that announces or of one that does not."""
+    """The attributes of an UPDATE that announces routes, or of one that does not."""
     attributes: Attributes = {"origin": said["origin"]} if "origin" in said else {}
     path = _as_path(said)
-    # ExaBGP 5.0 leaves out an empty path, which every announcement has (RFC 4271 5: AS_PATH is mandatory).
+    # ExaBGP 5.0 leaves out an empty path, but every announcement has one (RFC 4271 5: AS_PATH is mandatory).
     if path is not None or announces:
         attributes["as_path"] = path or ""
     read: dict[str, Any] = attributes  # type: ignore[assignment]  # by the names of its fields
     unknown = False
-    for name, value in said.items():  # they come in the order of their shape, and that is the order of documents
+    for name, value in said.items():  # they arrive in the order of their shape, which is the order of documents
         if name in _READ:
             field, convert = _READ[name]
             read[field] = convert(value) if convert else value
@@ -78,7 +78,7 @@ def _keep_unknown(read: dict[str, Any], name: str, value: Any) -> None:
 
 
 def with_bytes(attributes: Attributes, wire: bytes) -> Attributes:
-    """Attributes with what only a message's bytes say (RFC 4271 4.3): flags of unknown ones, and SRv6 SIDs."""
+    """Attributes with details that only a message's bytes have (RFC 4271 4.3): flags of unknown ones, and SRv6 SIDs."""
     unknown, prefix_sid = attributes.get("unknown"), attributes.get("prefix_sid")
     if not unknown and not prefix_sid:
         return attributes
@@ -93,7 +93,7 @@ def with_bytes(attributes: Attributes, wire: bytes) -> Attributes:
 
 
 def _read(wire: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Of each attribute its flags, its code and its value."""
+    """The flags, code and value of each attribute."""
     at = _HEADER + 2 + int.from_bytes(wire[_HEADER : _HEADER + 2])
     end = min(at + 2 + int.from_bytes(wire[at : at + 2]), len(wire))
     at += 2
@@ -105,7 +105,7 @@ def _read(wire: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def with_sids(printed: dict[str, Any], value: bytes) -> dict[str, Any]:
-    """A prefix-SID with its SRv6 SIDs (RFC 9252 2), which ExaBGP leaves unfilled; as it is where they do not fit."""
+    """A prefix-SID with its SRv6 SIDs (RFC 9252 2), which ExaBGP does not print; unchanged if they do not fit."""
     filled = dict(printed)
     for kind, service in _tlvs(value):
         name = _SERVICES.get(kind, "")
@@ -138,10 +138,10 @@ _EXTENDED_LENGTH = 0x10
 
 
 def _as_path(said: SaidAttributes) -> str | None:
-    """The path of 5.0 (numbered segments) or of 4.2 (flat lists a kind, whose order among each other is lost)."""
+    """The path of 5.0 (numbered segments) or of 4.2 (a flat list for each kind, whose relative order is lost)."""
     path = said.get("as-path")
     if isinstance(path, dict):
-        if len(path) == 1 and (only := path.get("0")) and only["element"] == "as-sequence":  # as nearly always
+        if len(path) == 1 and (only := path.get("0")) and only["element"] == "as-sequence":  # nearly always
             return " ".join(map(str, only["value"]))
         return format_as_path([(_ELEMENTS[segment["element"]], segment["value"]) for segment in path.values()])
     if path is None and "as-set" not in said:
@@ -183,4 +183,4 @@ _READ: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
     "bgp-ls": ("bgp_ls", storable),
     "error": ("error", None),
 }
-"""What each becomes: its name in documents, and how its value is made of ExaBGP's where that is another."""
+"""For each attribute: its name in documents, and the conversion of ExaBGP's value if it differs."""

@@ -1,7 +1,7 @@
 """Repairs lines that are not valid JSON because of known bugs in ExaBGP.
 
-Each fault is looked for as ExaBGP's code writes it, with bare quotes, which cannot stand within a string of JSON: no
-text of a peer's looks like one. What is mended is parsed and checked like any other line.
+Each fault is searched for as ExaBGP's code writes it, with unescaped quotes, which cannot occur within a JSON string:
+no text from a peer looks like one. A repaired line is parsed and validated like any other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 _UNFILLED_SID = b'{ "sid": "%s", "flags": 0, "endpoint_behavior": %d'
 _SID = b'{ "sid": null, "flags": null, "endpoint_behavior": null'
-"""What is not printed is null; the message's bytes fill it (`schemas.exabgp.attributes`)."""
+"""The place of a value that is not printed, which becomes null; the message's bytes fill it
+(`schemas.exabgp.attributes`)."""
 _FORGOTTEN_COMMA = re.compile(rb'("endpoint_ip": "[0-9A-Fa-f.:]{2,45}")("source_ip_len": \d)')
 _QUOTED_TWICE = re.compile(rb': ""([\w -]{1,80})""(?=[ ,])', re.ASCII)
 _STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*+"|(?<=[:\[,] )-?(?:nan|inf)(?=[ ,\]])', re.DOTALL)
@@ -19,7 +20,7 @@ _NUMBERS = {b"nan": b"NaN", b"inf": b"Infinity", b"-inf": b"-Infinity", b"-nan":
 
 
 def mended(raw: bytes) -> bytes:
-    """A line that is no JSON without the faults that are known, or as it is."""
+    """An invalid line without its known faults; unchanged if it has none."""
     for sign, mend in _FAULTS:
         if sign in raw:
             raw = mend(raw)
@@ -37,5 +38,5 @@ _FAULTS: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"nan", lambda raw: _STRING_OR_NUMBER.sub(_number, raw)),
     (b"inf", lambda raw: _STRING_OR_NUMBER.sub(_number, raw)),
 )
-"""What each looks like: 5.0 leaves SRv6 SIDs unfilled, and forgets a comma in MUP routes of type 1; 4.2 quotes families
-twice, and prints NaN and infinity as Python does."""
+"""The pattern of each fault: 5.0 leaves SRv6 SIDs unfilled, and forgets a comma in MUP routes of type 1; 4.2 quotes
+families twice, and prints NaN and infinity as Python does."""

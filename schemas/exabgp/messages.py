@@ -29,14 +29,15 @@ from schemas.scalars import Uint8, from_unix, storable
 _CODE = TypeAdapter(Uint8)
 
 
-_validate = NEIGHBOR_LINE.validator.validate_python  # without the adapter's own detour, as nearly all lines come by
+# without the adapter's overhead, because nearly all lines come this way
+_validate = NEIGHBOR_LINE.validator.validate_python
 
 
 def to_message(line: Mapping[str, Any]) -> Message:
     """Translate one parsed line of ExaBGP, or of our receiver.
 
     Raises:
-        ValueError: (pydantic's ValidationError is one) this is no line of theirs; the text says where and why.
+        ValueError: (or pydantic's ValidationError) it is not such a line; the text says where and why.
     """
     if "neighbor" in line:
         return _from_neighbor(_validate(line))
@@ -96,10 +97,10 @@ _NO_BODY: Body = {}
 
 @lru_cache(maxsize=1024)
 def peer_of(address: str, asn: int) -> Peer:
-    """The peer of this address, in its one spelling, and AS.
+    """The peer with this address, normalised, and AS number.
 
     Raises:
-        ValueError: this is no AS.
+        ValueError: it is not an AS number.
     """
     return Peer(address=address, asn=asn)
 
@@ -111,7 +112,7 @@ def _bytes(text: str) -> bytes:
 def _said(
     wire: bytes | None, said: SaidUpdate
 ) -> tuple[Attributes | None, list[message.Announced] | None, list[message.Withdrawn] | None]:
-    """What an UPDATE says: its attributes, what it announces, and what it withdraws."""
+    """The contents of an UPDATE: its attributes, its announced and its withdrawn routes."""
     announce, withdraw, attribute = said.get("announce"), said.get("withdraw"), said.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
     if attributes and wire is not None:

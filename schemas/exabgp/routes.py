@@ -28,12 +28,12 @@ class _NextHopRoutes(NamedTuple):
 
 
 def read_withdrawn(withdraw: dict[str, SaidRoutes]) -> list[Withdrawn]:
-    """What is withdrawn, by family."""
+    """The withdrawn routes, by family."""
     return [group for family, routes in withdraw.items() for group in _groups(family, routes)]
 
 
 def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced]:
-    """What is announced, by family and next hop."""
+    """The announced routes, by family and next hop."""
     announced: list[Announced] = []
     for family, hops in announce.items():
         for address, link_local, routes in _next_hops(family, hops):
@@ -50,14 +50,14 @@ def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced
 def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHopRoutes]:
     """Next hops, each with its routes.
 
-    Of a next hop of 32 bytes (RFC 2545 3) ExaBGP prints the routes under each half, in the order of the halves, and
-    each of them twice in a row where the halves are equal. A message has one MP_REACH_NLRI (RFC 7606 3), hence one
-    IPv6 next hop a family: two of them with the same routes are its halves.
+    For a next hop of 32 bytes (RFC 2545 3) ExaBGP prints the routes under each half, in the order of the halves, or
+    each of them twice in a row if the halves are equal. A message has one MP_REACH_NLRI (RFC 7606 3), hence one IPv6
+    next hop for each family: two of them with the same routes are its halves.
     """
     found = [
         _NextHopRoutes(_read_hop(hop), None, _once(routes) if ":" in hop else routes) for hop, routes in hops.items()
     ]
-    if len(found) == 1:  # as nearly always
+    if len(found) == 1:  # nearly always
         return found
     halves = [one for one in found if one.address and ":" in one.address]
     if len(halves) != 2 or not _same(family, halves[0].routes, halves[1].routes):
@@ -84,7 +84,7 @@ def _whole(first: _NextHopRoutes, second: _NextHopRoutes) -> _NextHopRoutes:
 
 
 def _groups(family: str, routes: SaidRoutes) -> list[Withdrawn]:
-    """Routes of one family and next hop, put together where path ID, distinguisher and labels are the same."""
+    """Routes of one family and next hop, grouped by path ID, distinguisher and labels."""
     if not family.endswith(_PREFIX_FAMILIES):
         return [{"family": check_family(family), "objects": [storable(route) for route in routes]}]
     plain = _plain(routes)
@@ -101,7 +101,7 @@ def _groups(family: str, routes: SaidRoutes) -> list[Withdrawn]:
 
 
 def _plain(routes: SaidRoutes) -> list[str] | None:
-    """The prefixes of routes that are nothing else, as nearly all are; None where one of them has more to it."""
+    """The prefixes of routes without further properties, as nearly all are; None if any route has some."""
     try:
         prefixes = list(map(_NLRI, routes))
     except (KeyError, TypeError):
@@ -120,7 +120,7 @@ _PLAIN = (None, None, None)
 
 
 def _properties(route: dict[str, Any]) -> tuple[int | None, str | None, tuple[tuple[int, ...], ...] | None]:
-    """Path ID, route distinguisher and labels of a route that has any."""
+    """Path ID, route distinguisher and labels of a route, if it has any."""
     path_id = rd = labels = None
     for name, value in route.items():
         if name == "path-information":

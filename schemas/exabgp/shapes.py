@@ -1,6 +1,6 @@
-"""The shapes of ExaBGP's lines: typed dictionaries, which pydantic checks.
+"""The shapes of ExaBGP's lines: typed dictionaries, which pydantic validates.
 
-A `Message` is the only object made of a line.
+A `Message` is the only object made from a line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LENIENT = ConfigDict(extra="allow")
 
 _Item = TypeVar("_Item")
 _Many = Annotated[list[_Item], FailFast()]
-"""A list of which the first fault is told: a line of 8 MB can have a million, at 2 kB of memory each."""
+"""A list of which only the first fault is reported: a line of 8 MB can have a million, at 2 kB of memory each."""
 
 
 class _Addresses(TypedDict):
@@ -32,7 +32,7 @@ class _Asns(TypedDict):
 
 
 class Envelope(TypedDict):
-    """Keys that every line has, and those of some; see ExaBGP's `reactor/api/response/json.py`."""
+    """Keys that every line has, and some that only some have; see ExaBGP's `reactor/api/response/json.py`."""
 
     time: float
     pid: Uint32
@@ -58,7 +58,7 @@ class _SaidExtendedCommunity6(TypedDict, total=False):
     string: str
 
 
-# A name for it, as FailFast has no hash, which a union needs of its members.
+# Named, because FailFast has no hash, which members of a union need.
 _FlatPath = TypeAliasType("_FlatPath", _Many[Asn])
 
 SaidAttributes = TypedDict(
@@ -92,7 +92,7 @@ SaidAttributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # p
 SaidRoutes = _Many[
     Annotated[
         dict[str, Any] | str,
-        # Neither copied nor looked into: there are many, and what makes a route of one looks at all of it.
+        # Neither copied nor validated: there are many, and converting a route looks at all of it.
         GetPydanticSchema(
             lambda _source, _handler: core_schema.is_instance_schema((dict, str), cls_repr="dict or str")
         ),
@@ -114,7 +114,7 @@ class _EndOfRibShape(TypedDict):
 
 
 class Body(TypedDict, total=False):
-    """What stands under `message`: an UPDATE, an End-of-RIB, or a packet's bytes."""
+    """The contents of `message`: an UPDATE, an End-of-RIB, or a packet's bytes."""
 
     update: SaidUpdate
     eor: _EndOfRibShape
@@ -167,7 +167,7 @@ Neighbor = TypedDict(
 
 
 class NeighborLine(Envelope):
-    """A line of one neighbour, as nearly all are."""
+    """A line about one neighbour, as nearly all are."""
 
     type: str
     neighbor: Neighbor
@@ -181,7 +181,7 @@ class ShutdownLine(Envelope):
 
 
 class HelperLine(TypedDict):
-    """A line of our own receiver's among those that it reads; see collector/sources/exabgp/receiver_events.py."""
+    """A line from our own receiver, among ExaBGP's; see collector/sources/exabgp/receiver_events.py."""
 
     bgpledger: Literal["receive"]
     event: Literal["start", "reload", "clock", "dropped", "end"]
@@ -203,10 +203,10 @@ HELPER_LINE = TypeAdapter(HelperLine)
 
 
 def required(line: Mapping[str, Any], key: str) -> Any:
-    """What a line says under a key that it may lack.
+    """The value of a key that a line may lack.
 
     Raises:
-        ValueError: it does.
+        ValueError: it lacks it.
     """
     try:
         return line[key]
