@@ -88,8 +88,7 @@ _EVPN_KEYS: dict[int, Callable[[bytes], bytes]] = {
 
 
 def _mup(route: _Said) -> _Said | None:
-    """draft-ietf-bess-mup-safi 3.1.3: the key of a type 1 session is its prefix; tunnel, QFI and addresses may
-    change."""
+    """draft-ietf-bess-mup-safi 3.1.3: a type 1 session is identified by its prefix; its tunnel, QFI, addresses vary."""
     nlri = _bytes(route)
     if len(nlri) < _MUP_HEADER:
         return None

@@ -1,4 +1,4 @@
-"""What the two OPENs of a session negotiate, and therefore how its messages are encoded."""
+"""What the two OPENs of a session negotiate, which decides how its messages are encoded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collector.bgp.messages import HEADER_LENGTH
 from collector.bgp.open_messages import Abilities, capabilities, parse_open
 
 _ADD_PATH, _SENDS = 69, 2
-"""The capability of RFC 7911, and its mode of those who send path identifiers (3: who receive them too)."""
+"""The capability of RFC 7911, and its mode for senders of path identifiers (3: senders and receivers)."""
 
 
 def agreed(ours: bytes, theirs: bytes) -> Abilities:
-    """What holds for the messages that the other side sends us.
+    """What applies to the messages that the other side sends us.
 
-    AS numbers are four bytes wide where both say so (RFC 6793 4.1); a family's routes carry path identifiers where we
+    AS numbers have four bytes if both OPENs say so (RFC 6793 4.1); a family's routes have path identifiers if we
     receive and they send them (RFC 7911 4).
 
     Args:
@@ -23,7 +23,7 @@ def agreed(ours: bytes, theirs: bytes) -> Abilities:
         theirs: the other side's.
 
     Raises:
-        ValueError: one of them is no OPEN of BGP-4.
+        ValueError: one of them is not an OPEN of BGP-4.
     """
     mine, its = (parse_open(one[HEADER_LENGTH:]).abilities for one in (ours, theirs))
     return Abilities(
@@ -36,7 +36,7 @@ def agreed(ours: bytes, theirs: bytes) -> Abilities:
 
 
 def _with_path_ids(body: bytes) -> frozenset[Family]:
-    """The families whose routes the sender of an OPEN sends with path identifiers, if the other side wants them."""
+    """The families whose routes the sender of an OPEN sends with path identifiers, if the other side accepts them."""
     values = [value for code, value in capabilities(body) if code == _ADD_PATH]
     return frozenset(
         (afi, safi)

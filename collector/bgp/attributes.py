@@ -1,7 +1,7 @@
 """Decodes path attributes (RFC 4271 4.3, 5) to those of documents (`schemas.attributes.Attributes`).
 
-A fault in one attribute never loses the message: RFC 7606 says of each whether the attribute is dropped
-(attribute discard) or all routes of the message count as withdrawn (treat-as-withdraw).
+A malformed attribute never loses the message: RFC 7606 says for each attribute whether it is dropped (attribute
+discard) or all routes of the message count as withdrawn (treat-as-withdraw).
 """
 
 from __future__ import annotations
@@ -53,20 +53,20 @@ _FIELDS: Final[tuple[str, ...]] = (
 
 
 _new = tuple.__new__
-"""A named tuple by its name takes twice as long, and each UPDATE has one."""
+"""Calling the named tuple's class takes twice as long, and each UPDATE has one."""
 
 
 class FaultError(ValueError):
-    """A malformed attribute; the text says in what way."""
+    """A malformed attribute; the text says how."""
 
 
 class PathAttributes(NamedTuple):
     """The attributes of an UPDATE."""
 
     document: dict[str, Any]
-    """As they are stored; without those that hold routes or next hops."""
+    """The stored attributes, without those that contain routes or next hops."""
     next_hop: bytes
-    """NEXT_HOP (RFC 4271 5.1.3); b"" where there is none."""
+    """NEXT_HOP (RFC 4271 5.1.3); b"" if absent."""
     reach: bytes | None
     """MP_REACH_NLRI (RFC 4760 3)."""
     unreach: bytes | None
@@ -74,7 +74,7 @@ class PathAttributes(NamedTuple):
 
     @property
     def is_treated_as_withdraw(self) -> bool:
-        """Whether what the message announces counts as withdrawn (RFC 7606 2)."""
+        """Whether the message's announced routes count as withdrawn (RFC 7606 2)."""
         return "error" in self.document and str(self.document["error"]).startswith("treat")
 
 
@@ -86,7 +86,7 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         as4: whether AS numbers are four bytes wide (RFC 6793).
 
     Raises:
-        ValueError: there are two of MP_REACH_NLRI or MP_UNREACH_NLRI, for which RFC 7606 3 (g) resets a session.
+        ValueError: there are two MP_REACH_NLRI or two MP_UNREACH_NLRI, for which RFC 7606 3 (g) resets a session.
     """
     values: dict[str, Any] = {}
     found: dict[int, bytes] = {}
@@ -112,7 +112,7 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         found[code] = said
         if code in _OF_ROUTES:
             continue
-        # Of AS paths there are too many to be remembered.
+        # AS paths are too varied to be cached.
         read = _read if code == _AS_PATH or len(said) > _LONGEST_REMEMBERED else _remembered
         field, value, fault = read(said, as4)
         if fault:
@@ -141,7 +141,7 @@ def _value(attribute: bytes) -> bytes:
 
 
 def _ordered(values: dict[str, Any]) -> dict[str, Any]:
-    """Values in the order of documents, in which most have come."""
+    """Values in the order of documents, in which most already are."""
     names = tuple(values)
     order = _in_order(names)
     return values if order == names else {field: values[field] for field in order}
@@ -149,7 +149,7 @@ def _ordered(values: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of some values that documents have, in the order of documents."""
+    """The names of some values in the order of documents."""
     return tuple(field for field in _FIELDS if field in names)
 
 
@@ -172,7 +172,7 @@ _remembered = lru_cache(maxsize=16_384)(_read)
 
 
 def _worse(before: str, now: str) -> str:
-    """Of two faults the one with the stronger remedy; the first of equal ones."""
+    """The fault with the stronger remedy; the first of equal ones."""
     return before if before.startswith("treat") or (before and not now.startswith("treat")) else now
 
 
@@ -182,9 +182,9 @@ def _worse(before: str, now: str) -> str:
 class _AttributeReader(NamedTuple):
     field: str
     name: str
-    """In ExaBGP's words, as `error` has them."""
+    """The name in ExaBGP's words, as in `error`."""
     flags: int
-    """Optional and transitive, as they have to be."""
+    """The flags optional and transitive that it must have."""
     remedy: str
     """RFC 7606 7."""
     read: Callable[[bytes, bool], Any]
@@ -202,7 +202,7 @@ def _need(length: int, value: bytes) -> bytes:
     return value
 
 
-def _origin(value: bytes, _as4: bool) -> str:  # all readers are called alike
+def _origin(value: bytes, _as4: bool) -> str:  # all readers have the same parameters
     code = _need(1, value)[0]
     if code > 2:
         raise FaultError("value")
@@ -210,7 +210,7 @@ def _origin(value: bytes, _as4: bool) -> str:  # all readers are called alike
 
 
 def _as_path(value: bytes, as4: bool) -> str:
-    if len(value) > 2 and value[0] == _SEQUENCE and len(value) == 2 + value[1] * (4 if as4 else 2):  # as nearly all
+    if len(value) > 2 and value[0] == _SEQUENCE and len(value) == 2 + value[1] * (4 if as4 else 2):  # nearly all paths
         return " ".join(map(str, struct.unpack_from(f">{value[1]}{'I' if as4 else 'H'}", value, 2)))
     return _format(segments(value, as4=as4))
 
@@ -318,7 +318,7 @@ def _prefix_sid(value: bytes, as4: bool) -> dict[str, Any]:
 
 
 def _bgp_ls(value: bytes, as4: bool) -> Any:
-    """As ExaBGP prints it, and the bytes: its words do not give them back."""
+    """The attribute as ExaBGP prints it, and its bytes, which cannot be recovered from that."""
     said = _by_exabgp(29, _OPTIONAL)(value, as4)
     return {**said, "bytes": value.hex()} if isinstance(said, dict) else said
 
@@ -352,27 +352,27 @@ _READERS: Final = {
 }
 
 
-# --- AS numbers of two bytes ------------------------------------------------------------------------------------------
+# --- AS numbers with two bytes ----------------------------------------------------------------------------------------
 
 
 def _merge_as4(values: dict[str, Any], path: bytes) -> None:
-    """Put AS4_PATH and AS4_AGGREGATOR in the place of AS_TRANS (RFC 6793 4.2.3).
+    """Replace AS_TRANS by AS4_PATH and AS4_AGGREGATOR (RFC 6793 4.2.3).
 
     Args:
-        values: what was read so far.
-        path: AS_PATH, with two bytes a number.
+        values: the values so far.
+        path: AS_PATH, with two-byte AS numbers.
     """
     aggregator, newer = values.get("aggregator"), values.get("_as4_aggregator")
     if newer and aggregator:
         if aggregator["asn"] != AS_TRANS:
-            return  # whoever aggregated last did not know of these attributes: neither counts
+            return  # the last aggregator did not know these attributes: both are ignored
         values["aggregator"] = newer
     if "_as4_path" in values and values.get("as_path"):
         values["as_path"] = _format(merged_path(segments(path, as4=False), values["_as4_path"]))
 
 
 def merged_path(path: _Segments, newer: _Segments) -> _Segments:
-    """AS_PATH with its tail replaced by AS4_PATH, of which confederations are no part (RFC 6793 4.2.3 and 6)."""
+    """AS_PATH with its tail replaced by AS4_PATH, which never has confederation segments (RFC 6793 4.2.3 and 6)."""
     newer = tuple(segment for segment in newer if not segment[0].startswith("confed"))
     lead = _length(path) - _length(newer)
     if lead < 0:
@@ -392,7 +392,7 @@ def merged_path(path: _Segments, newer: _Segments) -> _Segments:
 
 
 def _length(path: _Segments) -> int:
-    """As RFC 4271 9.1.2.2 (a) and RFC 5065 5.3 count."""
+    """The path length of RFC 4271 9.1.2.2 (a) and RFC 5065 5.3."""
     return sum({"sequence": len(asns), "set": 1}.get(kind, 0) for kind, asns in path)
 
 

@@ -34,7 +34,7 @@ def decode_message(data: bytes, session: Abilities) -> dict[str, Any]:
 
     Args:
         data: the whole message (RFC 4271 4.1).
-        session: what both sides have negotiated.
+        session: what both sides negotiated.
 
     Raises:
         BadMessageError: it cannot be parsed.
@@ -119,7 +119,7 @@ def _document(
 
 
 def _open(body: bytes, _session: Abilities) -> dict[str, Any]:
-    """OPEN (RFC 4271 4.2); a capability that ExaBGP cannot parse is kept as bytes."""
+    """OPEN (RFC 4271 4.2); capabilities that ExaBGP cannot parse are kept as bytes."""
     if len(body) < _SHORTEST_OPEN:
         raise BadMessageError(f"OPEN: {len(body)} bytes are too few (RFC 4271 4.2)")
     try:
@@ -168,18 +168,18 @@ _READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
 
 
 def as_message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
-    """The model of a message from the result of `decode_message`.
+    """The model of a message, from the result of `decode_message`.
 
     Args:
-        said: that.
+        said: the result of `decode_message`.
         common: the fields that all messages of a peer have.
         local: our end of the session.
 
     Raises:
-        ValueError: a field of it is not as the model has it.
+        ValueError: a field is invalid.
     """
     kind = said["kind"]
-    if kind == "update":  # as nearly all are
+    if kind == "update":  # nearly all messages
         groups = said.get("announce"), said.get("withdraw")
         return message.Update(
             common["ts"], common["source"], common["peer"], common.get("wire"), said.get("attributes"), *groups

@@ -1,7 +1,7 @@
 """Encodes BGP messages from documents: the inverse of `collector.bgp.decode`.
 
-It is only needed if the original bytes (`wire`) are not stored. AS numbers are four bytes wide. What is stored only as
-text cannot be encoded: it is left out and named, or the whole message is refused.
+It is only needed if the original bytes (`wire`) are not stored. AS numbers have four bytes. What is stored only as text
+cannot be encoded: it is left out and reported, or the whole message is refused.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class MessageBytes(NamedTuple):
     data: bytes
     """With its header (RFC 4271 4.1)."""
     add_path: bool = False
-    """Its routes carry path identifiers (RFC 7911 3)."""
+    """Whether its routes have path identifiers (RFC 7911 3)."""
     left_out: tuple[str, ...] = ()
-    """What the document has and these bytes lack."""
+    """What the document has and the bytes lack."""
 
 
 def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
     """Encode the message of a document of `updates` or `messages`.
 
     Args:
-        document: with its `kind`; without, it is an UPDATE.
+        document: a document with its `kind`; without one it is an UPDATE.
 
     Returns:
         Usually one message. Routes that do not fit into a single UPDATE, because they have several next hops, or only
@@ -63,10 +63,10 @@ def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
 
 @dataclass
 class _UpdateFields:
-    """The fields of one UPDATE (RFC 4271 4.3) while routes are put into it."""
+    """The fields of one UPDATE (RFC 4271 4.3), while routes are added to it."""
 
     add_path: bool | None = None
-    """None: nothing is in it yet."""
+    """None: no route has been added yet."""
     withdrawn: bytearray = field(default_factory=bytearray)
     nlri: bytearray = field(default_factory=bytearray)
     next_hop: bytes = b""
@@ -74,7 +74,7 @@ class _UpdateFields:
     reach: tuple[Family, bytes, bytearray] | None = None
 
     def takes(self, group: Mapping[str, Any], event: Event) -> bool:
-        """Put a group of routes in, if there is a place for them."""
+        """Add a group of routes if there is a place for them; returns whether it was added."""
         if self.add_path not in (None, has_path_ids(group)):
             return False
         family, hop = family_number(group["family"]), next_hop_bytes(family_number(group["family"]), group)
@@ -137,11 +137,12 @@ def _end_of_rib(document: Mapping[str, Any]) -> list[MessageBytes]:
     return [MessageBytes(message(UPDATE, bytes(2) + len(data).to_bytes(2) + data))]
 
 
-# --- all others -------------------------------------------------------------------------------------------------------
+# --- all other messages
+# ------------------------------------------------------------------------------------------------
 
 
 def _open(document: Mapping[str, Any]) -> list[MessageBytes]:
-    asn = document["asn"]  # ExaBGP 5 prints that of capability 65
+    asn = document["asn"]  # ExaBGP 5 prints the AS number of capability 65
     fixed = struct.pack(
         ">BHH4s",
         *(document["version"], asn if asn < 2**16 else AS_TRANS, document["hold_time"]),
@@ -158,7 +159,7 @@ def _keepalive(_document: Mapping[str, Any]) -> list[MessageBytes]:
 
 def _notification(document: Mapping[str, Any]) -> list[MessageBytes]:
     codes, data = bytes((document["code"], document["subcode"])), bytes.fromhex(document["data"].removeprefix("0x"))
-    if words := _COMMUNICATION.fullmatch(data):  # ExaBGP has put its own words around what RFC 9003 2 has
+    if words := _COMMUNICATION.fullmatch(data):  # ExaBGP has put its own text around that of RFC 9003 2
         data = bytes((len(words[1]),)) + words[1]
     return [MessageBytes(message(NOTIFICATION, codes + data))]
 
@@ -176,7 +177,7 @@ def _refresh(document: Mapping[str, Any]) -> list[MessageBytes]:
 
 
 def _sent(document: Mapping[str, Any]) -> list[MessageBytes]:
-    """What the other end said, where its bytes are stored."""
+    """A message that ExaBGP sent, if its bytes are stored."""
     kept = document["detail"].get("bytes")
     if not isinstance(kept, str) or len(kept) < 2 * HEADER_LENGTH:
         raise UnwritableError("messages that ExaBGP sent")

@@ -15,7 +15,7 @@ _OPTIONAL, _TRANSITIVE, _EXTENDED_LENGTH = 0x80, 0x40, 0x10
 _BOTH = _OPTIONAL | _TRANSITIVE
 _MOST_OF_SEGMENT = 255
 _SHORT = 255
-"""The longest value whose length fits into one byte."""
+"""The longest value whose length fits in one byte."""
 
 
 class AttributeBytes(NamedTuple):
@@ -23,21 +23,21 @@ class AttributeBytes(NamedTuple):
 
     data: bytes
     left_out: tuple[str, ...]
-    """What is not in it, as it is stored in words alone, or was malformed."""
+    """What is missing, because it is stored only as text or was malformed."""
 
 
 def attribute_bytes(
     attributes: Mapping[str, Any], *, next_hop: bytes = b"", reach: bytes | None = None, unreach: bytes | None = None
 ) -> AttributeBytes:
-    """The attributes in the order of their type codes (RFC 4271 5), those that nobody knows behind the others.
+    """The attributes in the order of their type codes (RFC 4271 5), followed by unknown ones.
 
-    AS numbers are four bytes wide.
+    AS numbers have four bytes.
 
     Args:
-        attributes: as they are stored.
-        next_hop: NEXT_HOP; b"" for none.
-        reach: MP_REACH_NLRI; None for none.
-        unreach: MP_UNREACH_NLRI; None for none.
+        attributes: the stored attributes.
+        next_hop: NEXT_HOP; b"": none.
+        reach: MP_REACH_NLRI; None: none.
+        unreach: MP_UNREACH_NLRI; None: none.
     """
     values: dict[str, Any] = {**attributes, "_next_hop": next_hop or None, "_reach": reach, "_unreach": unreach}
     data = bytearray()
@@ -50,12 +50,12 @@ def attribute_bytes(
             continue
         try:
             data += one_attribute(code, flags, write(value))
-        except (ValueError, OverflowError, OSError):  # no text of ours: another program wrote it
+        except (ValueError, OverflowError, OSError):  # not text of ours: another program wrote it
             left_out.append(field)
     for one in attributes.get("unknown", ()):
         try:
             data += one_attribute(one["code"], one["flags"], bytes.fromhex(one["hex"]))
-        except ValueError:  # ExaBGP prints some without a digit
+        except ValueError:  # ExaBGP prints some with a missing digit
             left_out.append(f"attribute {one['code']}")
     return AttributeBytes(bytes(data), tuple(left_out))
 
@@ -68,7 +68,7 @@ def one_attribute(code: int, flags: int, value: bytes) -> bytes:
 
 
 def _has_bytes(value: Any) -> bool:
-    """Whether what ExaBGP has in words is stored with its bytes."""
+    """Whether a value that ExaBGP prints as text is stored with its bytes."""
     return isinstance(value, Mapping) and "bytes" in value
 
 
@@ -99,7 +99,7 @@ def _aggregator(value: Mapping[str, Any]) -> bytes:
 
 @lru_cache(maxsize=65_536)
 def _numbers(text: str, width: int, count: int) -> bytes:
-    """Numbers with a colon between them."""
+    """Numbers separated by colons."""
     words = text.split(":")
     if len(words) != count or not all(map(_WORD.fullmatch, words)):
         raise ValueError(text)
@@ -143,7 +143,7 @@ _WRITERS: Final[tuple[tuple[str, int, int, Callable[[Any], bytes]], ...]] = (
     ("large_communities", 32, _BOTH, _each(lambda one: _numbers(one, 4, 3))),
     ("otc", OTC, _BOTH, _four_bytes),
 )
-"""Where each stands in documents, its type code, its flags, and what makes its value."""
+"""For each attribute in documents: its type code, its flags, and the function that encodes its value."""
 
 _IN_WORDS: Final = {
     "pmsi_tunnel": "PMSI_TUNNEL",
@@ -152,4 +152,4 @@ _IN_WORDS: Final = {
     "other": "attributes that ExaBGP has only in words",
     "error": "what was malformed",
 }
-"""What is stored in ExaBGP's words, mostly without bytes, or not at all."""
+"""Attributes stored as ExaBGP's text, mostly without bytes, or not at all."""

@@ -1,4 +1,4 @@
-"""Encodes the capabilities of an OPEN from what documents have of ExaBGP's output (RFC 5492)."""
+"""Encodes the capabilities of an OPEN from ExaBGP's output in documents (RFC 5492)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MODES: Final = {"receive": 1, "send": 2, "send/receive": 3}
 
 
 def parameters_bytes(offered: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[int]]:
-    """The field Optional Parameters with its length; and the codes of the capabilities that are not in it.
+    """The field Optional Parameters with its length, and the codes of capabilities that are missing in it.
 
-    Each capability has a parameter of its own; one of more families has a capability for each (RFC 4760 8).
+    Each capability has its own parameter; one with several families has a capability for each (RFC 4760 8).
     """
     said: list[bytes] = []
     left_out: list[int] = []
@@ -36,10 +36,10 @@ def parameters_bytes(offered: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[
 
 
 def _values(code: int, one: Mapping[str, Any]) -> list[bytes]:
-    """The value of a capability, or several of one that stands there more than once.
+    """The value of a capability, or several if it occurs several times.
 
     Raises:
-        KeyError: nothing but words is known of it.
+        KeyError: only its text is known.
     """
     for name in ("bytes", "raw"):
         if isinstance(one.get(name), str):
@@ -48,7 +48,7 @@ def _values(code: int, one: Mapping[str, Any]) -> list[bytes]:
 
 
 def _family(text: str) -> Family:
-    """A family as capabilities have it: `ipv4/unicast`."""
+    """A family as written in capabilities: `ipv4/unicast`."""
     return family_number(text.replace("/", " "))
 
 
@@ -66,7 +66,7 @@ def _next_hops(one: Mapping[str, Any]) -> list[bytes]:
 
 
 def _graceful_restart(one: Mapping[str, Any]) -> list[bytes]:
-    """RFC 4724 3, RFC 8538 2. What ExaBGP calls `forwarding` is the bit Restart State."""
+    """RFC 4724 3, RFC 8538 2. ExaBGP's `forwarding` is the bit Restart State."""
     flags = one["restart-flags"]
     bits = (_RESTARTS if "forwarding" in flags else 0) | (_NOTIFIES if "notification" in flags else 0)
     kept = b"".join(

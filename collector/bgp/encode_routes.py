@@ -16,20 +16,20 @@ from schemas.scalars import normalise_prefix
 _LABELLED, _VPN = 4, 128
 _VPLS = 65
 _WITHDRAWN: Final = bytes((0x80, 0, 0))
-"""In the place of a label that is not stored, where routes are withdrawn (RFC 8277 2.4)."""
+"""The label of withdrawn routes without a stored label (RFC 8277 2.4)."""
 _BOTTOM_OF_STACK = 1
 _DISTINGUISHER = re.compile(r"([0-9]+|[0-9.]+):([0-9]+)", re.ASCII)
 
 
 class UnwritableError(ValueError):
-    """Not all of its bytes are stored, so it cannot be written; the text names what, as in `routes of ipv4 flow`."""
+    """Not all of the bytes are stored, so it cannot be written; the text names what, as in `routes of ipv4 flow`."""
 
 
 def field_of(group: Mapping[str, Any], event: Event) -> bytes:
     """The routes of one group as a field NLRI or Withdrawn Routes.
 
     Raises:
-        UnwritableError: its bytes are not stored, and cannot be made of what is.
+        UnwritableError: its bytes are not stored, and cannot be derived from what is.
     """
     if "objects" in group:
         return b"".join(_object(group, one) for one in group["objects"])
@@ -57,7 +57,7 @@ def nlri_bytes(group: Mapping[str, Any], nlri: Any) -> bytes:
 
 
 def qualifiers(group: Mapping[str, Any], event: Event) -> bytes:
-    """Labels and route distinguisher, which stand ahead of each prefix of a group (RFC 8277 2, RFC 4364 4.3.4)."""
+    """Labels and route distinguisher, which precede each prefix of a group (RFC 8277 2, RFC 4364 4.3.4)."""
     _, safi = family_number(group["family"])
     if safi not in (_LABELLED, _VPN):
         return b""
@@ -72,13 +72,13 @@ def qualifiers(group: Mapping[str, Any], event: Event) -> bytes:
 def _shifted(labels: Any) -> Iterator[tuple[int]]:
     for at, (label, *_) in enumerate(labels, 1):
         raw = label << 4
-        # What RFC 8277 2.4 writes in the place of a label that is withdrawn has no bottom of stack.
+        # RFC 8277 2.4: the label of a withdrawn route has no bottom-of-stack bit.
         is_last = at == len(labels) and raw != int.from_bytes(_WITHDRAWN)
         yield ((raw | _BOTTOM_OF_STACK) if is_last else raw,)
 
 
 def _as_they_came(nlri: list[str], host_bits: list[str]) -> Iterator[str]:
-    """The prefixes with their host bits, where these were set."""
+    """The prefixes with their original host bits."""
     came: dict[str, list[str]] = {}
     for one in host_bits:
         came.setdefault(normalise_prefix(one), []).append(one)
@@ -88,7 +88,7 @@ def _as_they_came(nlri: list[str], host_bits: list[str]) -> Iterator[str]:
 
 @lru_cache(maxsize=262_144)
 def prefix_bytes(prefix: str) -> bytes:
-    """A prefix as its length in bits, and as many bytes of its address as that takes (RFC 4271 4.3)."""
+    """A prefix as its length in bits and the bytes of its address that it needs (RFC 4271 4.3)."""
     address, _, length = prefix.partition("/")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return bytes((int(length),)) + socket.inet_pton(family, address)[: (int(length) + 7) >> 3]
@@ -96,7 +96,7 @@ def prefix_bytes(prefix: str) -> bytes:
 
 @lru_cache(maxsize=65_536)
 def distinguisher_bytes(text: str) -> bytes:
-    """A route distinguisher of its text; of types 0 and 2, which are spelt alike, type 0 where it fits."""
+    """The bytes of a route distinguisher; types 0 and 2 are written alike: type 0 if the value fits."""
     if text.startswith("0x"):
         return bytes.fromhex(text[2:])
     said = _DISTINGUISHER.fullmatch(text)
@@ -111,7 +111,7 @@ def distinguisher_bytes(text: str) -> bytes:
 
 
 def _object(group: Mapping[str, Any], route: Any) -> bytes:
-    """A route that is no prefix: its bytes where they are stored, which ExaBGP prints of some families."""
+    """A route that is not a prefix: its bytes if they are stored, as ExaBGP prints them for some families."""
     family: str = group["family"]
     if isinstance(route, Mapping):
         kept = route.get("bytes")
@@ -126,11 +126,11 @@ def _object(group: Mapping[str, Any], route: Any) -> bytes:
 
 
 def _of_words(family: Family, route: Mapping[str, Any]) -> bytes:
-    """A route of which ExaBGP prints all in words.
+    """A route that ExaBGP prints completely as text.
 
     Raises:
-        exabgp_library.UnreadError: they do not tell all.
-        KeyError: ditto.
+        exabgp_library.UnreadError: the text is incomplete.
+        KeyError: likewise.
     """
     _, safi = family
     if safi in (exabgp_flow.FLOW, exabgp_flow.FLOW_VPN):
@@ -151,12 +151,12 @@ def _vpls(route: Mapping[str, Any]) -> bytes:
 
 
 def is_classic(group: Mapping[str, Any]) -> bool:
-    """Whether routes stand in an UPDATE's own fields, and not in an attribute: IPv4 unicast with an IPv4 next hop."""
+    """Whether routes are in an UPDATE's own fields, and not in an attribute: IPv4 unicast with an IPv4 next hop."""
     return family_number(group["family"]) == IPV4_UNICAST and ":" not in group.get("next_hop", "")
 
 
 def has_path_ids(group: Mapping[str, Any]) -> bool:
-    """Whether the routes of a group carry path identifiers (RFC 7911 3)."""
+    """Whether the routes of a group have path identifiers (RFC 7911 3)."""
     return "path_id" in group or any(
         isinstance(one, Mapping) and bool(one.get("add_path")) for one in group.get("objects", ())
     )

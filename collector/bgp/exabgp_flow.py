@@ -1,7 +1,7 @@
 """Encodes FlowSpec rules and route targets (RFC 8955, 8956, 4684) that are stored as ExaBGP's text.
 
-ExaBGP itself reads its words, as it does those of its configuration. What comes of that is read again: bytes that are
-not of the very same words are none.
+ExaBGP itself parses the text, as it does its configuration. The resulting bytes are decoded again, and rejected unless
+they give exactly the same text.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collector.bgp.families import Family
 
 FLOW, FLOW_VPN, RTC = 133, 134, 132
 _PRINTED_BESIDE: Final = ("next-hop", "string")
-"""What ExaBGP prints with a rule, and is no part of it."""
+"""What ExaBGP prints with a rule although it is not part of it."""
 _ADDRESSES: Final = ("source", "destination")
 _RTC_BITS, _RTC_TYPES = 96, (b"\0\2", b"\1\2", b"\2\2")
-"""RFC 4684 4; types of route targets: RFC 4360 4 and RFC 5668 2."""
+"""RFC 4684 4; the types of route targets: RFC 4360 4 and RFC 5668 2."""
 
 
 def flow_bytes(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> bytes:
@@ -27,11 +27,11 @@ def flow_bytes(family: Family, route: Mapping[str, Any], distinguisher: bytes) -
 
     Args:
         family: its family.
-        route: what ExaBGP prints of it.
-        distinguisher: its route distinguisher; b"" without one.
+        route: what ExaBGP prints for it.
+        distinguisher: its route distinguisher; b"": none.
 
     Raises:
-        exabgp_library.UnreadError: ExaBGP does not read it, or does not print the same of what it reads.
+        exabgp_library.UnreadError: ExaBGP cannot parse it, or prints the result differently.
     """
     try:
         data = _packed(family, route, distinguisher)
@@ -62,10 +62,10 @@ def printed_rule(family: str, components: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         family: `ipv4 flow` or `ipv6 flow`.
-        components: lists of words, as its configuration has them, by the names of components.
+        components: lists of words as in its configuration, by component name.
 
     Raises:
-        exabgp_library.UnreadError: it does not read them.
+        exabgp_library.UnreadError: ExaBGP cannot parse them.
     """
     numbers: Family = (1 if family.startswith("ipv4") else 2, FLOW)
     data = _packed(numbers, components, b"")
@@ -73,7 +73,7 @@ def printed_rule(family: str, components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Words:
-    """Words of ExaBGP's configuration, one by one; empty ones behind the last."""
+    """Words of ExaBGP's configuration, one by one, followed by empty ones."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._words = deque(words)
@@ -83,7 +83,7 @@ class _Words:
 
 
 def _words(name: str, said: Iterable[str]) -> Iterator[_Words]:
-    """What ExaBGP prints of a component, as its configuration has it: a list in brackets, but for addresses."""
+    """A component that ExaBGP printed, as in its configuration: a list in brackets, except for addresses."""
     if name.split("-ipv")[0] in _ADDRESSES:
         yield from (_Words([one]) for one in said)
     elif said:
@@ -98,7 +98,7 @@ def rtc_bytes(family: Family, route: Mapping[str, Any]) -> bytes:
     """
     try:
         origin = int(route["origin"]).to_bytes(4)
-        candidates = [b"\0", bytes((8 * len(origin),)) + origin]  # of all route targets
+        candidates = [b"\0", bytes((8 * len(origin),)) + origin]  # for all route targets
         if route["route-target"] is not None:
             _, administrator, number = route["route-target"].split(":")
             targets = [kind + _target(kind, administrator, int(number)) for kind in _RTC_TYPES]
@@ -114,7 +114,7 @@ def rtc_bytes(family: Family, route: Mapping[str, Any]) -> bytes:
 
 
 def _target(kind: bytes, administrator: str, number: int) -> bytes:
-    """The value of a route target of one type; of those that cannot be, one that is not printed so."""
+    """The value of a route target of some type; if none is possible, a value that is not printed in that way."""
     if "." in administrator:
         return socket.inet_aton(administrator) + (number % 2**16).to_bytes(2)
     if kind == _RTC_TYPES[0]:

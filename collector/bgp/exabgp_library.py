@@ -1,7 +1,7 @@
 """Uses ExaBGP's own decoder as a library: for routes that are not prefixes, and for rare attributes.
 
-It gives what ExaBGP prints, so that a document is the same whichever way its message came. It is loaded when it is
-first needed, which takes a tenth of a second.
+The result is what ExaBGP prints, so that documents do not depend on the source of a message. The library is loaded when
+it is first needed, which takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ _BGP_LS: Final = 16388
 
 
 class UnreadError(ValueError):
-    """ExaBGP cannot read this."""
+    """ExaBGP cannot decode this."""
 
 
 def reads(family: tuple[int, int]) -> bool:
-    """Whether it knows the routes of a family that is not of prefixes."""
+    """Whether it can decode the routes of a family that does not consist of prefixes."""
     return family in _FAMILIES
 
 
 def routes(
     family: tuple[int, int], data: bytes, event: Literal["announce", "withdraw"], *, add_path: bool, hop: bytes
 ) -> list[dict[str, Any]]:
-    """The routes in a field NLRI, each as ExaBGP prints it; of BGP-LS also the bytes, which its words do not give back.
+    """The routes in a field NLRI, each as ExaBGP prints it; for BGP-LS with the bytes, which the text does not contain.
 
     Raises:
-        UnreadError: one of them cannot be read.
+        UnreadError: one of them cannot be decoded.
     """
     _silent()
     from exabgp.bgp.message.action import Action  # type: ignore[import-untyped]
@@ -73,13 +73,13 @@ def routes(
 
 
 def capabilities(parameters: bytes) -> list[dict[str, Any]]:
-    """The capabilities in an OPEN's optional parameters (RFC 5492 4, RFC 9072 2), as documents have what ExaBGP prints.
+    """The capabilities in an OPEN's optional parameters (RFC 5492 4, RFC 9072 2), as ExaBGP prints them.
 
     Args:
         parameters: the field with its length.
 
     Raises:
-        UnreadError: one of them cannot be read.
+        UnreadError: one of them cannot be decoded.
     """
     _silent()
     from exabgp.bgp.message.open.capability.capabilities import Capabilities  # type: ignore[import-untyped]
@@ -95,10 +95,10 @@ def capabilities(parameters: bytes) -> list[dict[str, Any]]:
 
 
 def attribute(code: int, flags: int, value: bytes) -> Any:
-    """The value of an attribute, as documents have what ExaBGP prints.
+    """The value of an attribute, in the form in which ExaBGP prints it.
 
     Raises:
-        UnreadError: it cannot be read.
+        UnreadError: it cannot be decoded.
     """
     _silent()
     from exabgp.bgp.message.direction import Direction  # type: ignore[import-untyped]
@@ -116,7 +116,7 @@ def attribute(code: int, flags: int, value: bytes) -> Any:
 
 @lru_cache(maxsize=65_536)
 def community_words(value: bytes) -> str:
-    """An extended community in ExaBGP's words; "" where it has none."""
+    """An extended community as ExaBGP's text; "" if it has none."""
     _silent()
     from exabgp.bgp.message.update.attribute.community.extended import ExtendedCommunity, ExtendedCommunityIPv6  # type: ignore[import-untyped]
 
@@ -142,7 +142,7 @@ def _parsed(said: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _silent() -> None:
-    """It logs each step of its decoder, and cannot do without a log."""
+    """ExaBGP logs each step of its decoder, and cannot work without a log."""
     from exabgp.logger import log  # type: ignore[import-untyped]
 
     log.silence()

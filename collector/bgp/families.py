@@ -31,23 +31,23 @@ Family = tuple[int, int]
 """Address family and subsequent address family, as numbers (RFC 4760)."""
 
 FAMILIES: Final[frozenset[Family]] = frozenset((afi, safi) for afi in _AFI_NAMES for safi in _SAFI_NAMES)
-"""All that have names, and some that nobody uses."""
+"""All families with names, including some that nobody uses."""
 IPV4_UNICAST: Final[Family] = (1, 1)
 IPV6_UNICAST: Final[Family] = (2, 1)
 
 
 def family_name(family: Family) -> str:
-    """A family in ExaBGP's words, such as `ipv4 unicast`; numbers where it has none."""
+    """A family in ExaBGP's words, such as `ipv4 unicast`; numbers if it has no name."""
     afi, safi = family
     return f"{_AFI_NAMES.get(afi, f'afi-{afi}')} {_SAFI_NAMES.get(safi, f'safi-{safi}')}"
 
 
 @lru_cache(maxsize=256)
 def family_number(name: str) -> Family:
-    """The family that `family_name` gives this name.
+    """The family with a name from `family_name`.
 
     Raises:
-        ValueError: it gives it to none.
+        ValueError: no family has this name.
     """
     afi, _, safi = name.partition(" ")
     numbers = _AFI_NUMBERS.get(afi), _SAFI_NUMBERS.get(safi)

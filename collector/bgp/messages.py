@@ -35,7 +35,7 @@ def message(kind: int, body: bytes = b"") -> bytes:
 
 
 def update_families(data: bytes) -> set[Family]:
-    """The families whose routes an UPDATE announces or withdraws; of a malformed one, what can be told.
+    """The families whose routes an UPDATE announces or withdraws; for a malformed one, those that can be parsed.
 
     Args:
         data: the whole message (RFC 4271 section 4.3, RFC 4760).
@@ -48,7 +48,7 @@ def update_families(data: bytes) -> set[Family]:
 
 
 def ipv6_next_hops(data: bytes) -> set[Family]:
-    """The IPv4 families of which an UPDATE announces routes with IPv6 next hops, which takes RFC 8950.
+    """The IPv4 families for which an UPDATE announces routes with IPv6 next hops, which requires RFC 8950.
 
     Args:
         data: the whole message.
@@ -66,7 +66,7 @@ def _attributes_end(data: bytes, withdrawn_length: int) -> int:
 
 
 def _multiprotocol(data: bytes) -> Iterator[tuple[int, Family, int]]:
-    """Of each MP_REACH_NLRI and MP_UNREACH_NLRI: its type, its family, and the length of its next hop."""
+    """The type, the family, and the length of the next hop of each MP_REACH_NLRI and MP_UNREACH_NLRI."""
     withdrawn_length = int.from_bytes(data[19:21])
     at = 23 + withdrawn_length
     end = min(_attributes_end(data, withdrawn_length), len(data))

@@ -1,7 +1,7 @@
 """Reads an MRT file (RFC 6396, RFC 8050) as a stream of records, each with the exact bytes of its BGP message.
 
-Only the framing is parsed here: who sent a message, when, and in which encoding. The contents of messages are left to
-other modules. Why no existing reader is used: docs/decisions/0001-mrt-reader.md.
+Only the framing is parsed here: who sent a message, when, and in which encoding. Other modules parse the contents.
+docs/decisions/0001-mrt-reader.md says why no existing reader is used.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ _BGP4MP_ET: Final = 17
 _RECORD_HEADER: Final = struct.Struct(">IHHI")
 _MARKER: Final = b"\xff" * 16
 _SHORTEST_MESSAGE: Final = 19
-# The longest BGP message there is (RFC 8654) and a generous header; records of other types (a prefix of a table with
-# the routes of many peers) may be longer. What claims to be longer still is not a record: behind it nothing is found.
+# The longest BGP message (RFC 8654) and a generous header; records of other types (a prefix in a table, with the routes
+# of many peers) may be longer. A record that claims to be even longer is not a record, and the next one cannot be
+# found.
 _LONGEST_RECORD: Final = 65_535 + 64
 _LONGEST_OTHER: Final = 2**24
 _new = tuple.__new__
-"""A named tuple by its name takes twice as long, and a file has millions of records."""
+"""Calling the named tuple's class takes twice as long, and a file has millions of records."""
 
 
 class MrtPeer(NamedTuple):
-    """A BGP speaker of the file: the same address with two AS numbers is two peers."""
+    """A BGP speaker in the file: one address with two AS numbers counts as two peers."""
 
     address: str
     asn: int
@@ -43,9 +44,9 @@ class MrtPeer(NamedTuple):
 class MrtMessage(NamedTuple):
     """One BGP message of the file.
 
-    `as4`: AS numbers in it are four bytes wide (MESSAGE_AS4). `add_path`: its routes carry path identifiers
-    (RFC 8050). `local`: the collector that wrote the file sent it; otherwise the peer did. `collector` is that one's
-    end of the session.
+    `as4`: AS numbers in it are four bytes wide (MESSAGE_AS4). `add_path`: its routes carry path identifiers (RFC 8050).
+    `local`: the collector that wrote the file sent it; otherwise the peer did. `collector` is the collector's end of
+    the session.
     """
 
     record: int
@@ -75,7 +76,7 @@ LeaveOut = Callable[[int, str], None]
 """Called with a record that is skipped: its number, and the reason (`has peers of address family 0`)."""
 
 
-# What may stand in an old or mixed file: RFC 6396 section 4 and appendix B, and IANA's registry.
+# Types that may occur in an old or mixed file: RFC 6396 section 4 and appendix B, and IANA's registry.
 _TYPES: Final = {
     5: "BGP",
     6: "RIP",
@@ -122,7 +123,7 @@ _SUBTYPES: Final = {
 
 
 class _RecordLayout(NamedTuple):
-    """Where the fields of a BGP4MP record stand: two AS numbers, interface, family, two addresses."""
+    """The offsets of the fields of a BGP4MP record: two AS numbers, interface, family, two addresses."""
 
     as_width: int
     family: socket.AddressFamily
@@ -154,18 +155,18 @@ def read(path: Path, leave_out: LeaveOut = lambda _record, _what: None) -> Itera
         leave_out: called with each record that is skipped.
 
     Yields:
-        One record each of BGP4MP and BGP4MP_ET; records are numbered from 1.
+        Each BGP4MP or BGP4MP_ET record; records are numbered from 1.
 
     Raises:
-        ReplayError: the file cannot be read, or holds no BGP4MP at all.
-        CutError: it is cut, or damaged so that the next record cannot be found; all records before have been yielded.
-            File, record and the offset in the unpacked file are named.
+        ReplayError: the file cannot be read, or contains no BGP4MP record.
+        CutError: it is truncated, or damaged so that the next record cannot be found; all records before have been
+            yielded. The message names the file, the record and the offset in the uncompressed file.
     """
     return MrtFile(path).records(leave_out)
 
 
 class CutError(ReplayError):
-    """The file is cut, or damaged so that the next record cannot be found; all before were yielded."""
+    """The file is truncated, or damaged so that the next record cannot be found; all before were yielded."""
 
 
 class UnreadableError(Exception):
@@ -176,22 +177,22 @@ class Frame(NamedTuple):
     """A record of the file, of any type."""
 
     record: int
-    """Its number, from 1 on."""
+    """Its number, from 1."""
     offset: int
-    """Where it begins in the unpacked file."""
+    """Where it begins in the uncompressed file, in bytes."""
     raw: bytes
     """The whole record with its header (RFC 6396 2)."""
 
 
 def parse(raw: bytes, record: int = 0) -> Record:
-    """The BGP message, or the change of state, in one record.
+    """The BGP message, or the state change, in one record.
 
     Args:
         raw: the whole record with its header.
         record: its number.
 
     Raises:
-        UnreadableError: it is of another type, or damaged within its length.
+        UnreadableError: it has another type, or is damaged within its length.
     """
     time, kind, subtype, _length = _RECORD_HEADER.unpack_from(raw)
     at = _RECORD_HEADER.size
@@ -210,12 +211,12 @@ def type_of(raw: bytes) -> int:
 
 
 def is_of_table(raw: bytes) -> bool:
-    """Whether a record is one of a RIB dump (RFC 6396 4.2, 4.3)."""
+    """Whether a record belongs to a RIB dump (RFC 6396 4.2, 4.3)."""
     return type_of(raw) in (_TABLE_DUMP, _TABLE_DUMP_V2)
 
 
 def is_of_session(raw: bytes) -> bool:
-    """Whether a record holds a BGP message or a change of state (RFC 6396 4.4)."""
+    """Whether a record holds a BGP message or a state change (RFC 6396 4.4)."""
     return type_of(raw) in (_BGP4MP, _BGP4MP_ET)
 
 
@@ -277,7 +278,7 @@ class MrtFile:
     """An MRT file, plain, gzip, bzip2, xz or zstd, recognized by its first bytes. One chunk is in memory at a time.
 
     Args:
-        path: where it is.
+        path: the file.
         on_read: called with the number of bytes of the file itself read so far.
     """
 
@@ -288,11 +289,11 @@ class MrtFile:
         self._offset = 0
 
     def frames(self) -> Iterator[Frame]:
-        """Its records, in their order.
+        """Its records, in order.
 
         Raises:
-            ReplayError: it cannot be read, or is no MRT file.
-            CutError: it is cut, or damaged so that the next record cannot be found; all before have been yielded.
+            ReplayError: it cannot be read, or is not an MRT file.
+            CutError: it is truncated, or damaged so that the next record cannot be found; all before have been yielded.
         """
         rest = b""
         for chunk in self._chunks():
@@ -322,7 +323,7 @@ class MrtFile:
             except UnreadableError as fault:
                 tables += is_of_table(frame.raw)
                 if tables > 1 and not yielded:
-                    break  # a whole table is not worth reading to its end
+                    break  # a file with only a table is not worth reading to its end
                 first_fault = first_fault or f"record {frame.record} at offset {frame.offset} {fault}"
                 leave_out(frame.record, str(fault))
             else:
@@ -356,7 +357,7 @@ class MrtFile:
         if length <= (_LONGEST_RECORD if kind in (_BGP4MP, _BGP4MP_ET) else _LONGEST_OTHER):
             return
         what = f"is of MRT type {_named(kind)} and claims a length of {length} bytes, more than any has"
-        # In the first record it never was an MRT file; later it was one until here.
+        # If the first record is bad, it never was an MRT file; otherwise it was one up to here.
         if not self._record:
             raise self._no_mrt(f"its first record {what}")
         raise CutError(

@@ -19,10 +19,10 @@ _PEER_INDEX_TABLE: Final = 1
 _RIB_GENERIC: Final = 6
 _RIBS: Final[dict[Family, int]] = {(1, 1): 2, (1, 2): 3, (2, 1): 4, (2, 2): 5}
 _WITH_PATH_IDS: Final = 6
-"""So far the subtypes of RFC 8050 4 stand behind those of RFC 6396 4.3; for RIB_GENERIC too."""
+"""The subtypes of RFC 8050 4 are this much higher than those of RFC 6396 4.3, including RIB_GENERIC."""
 _SUBTYPES: Final = {(True, False): 4, (False, False): 1, (True, True): 9, (False, True): 8}
-"""BGP4MP's, by whether AS numbers have four bytes, and whether routes have path identifiers; those of what the
-collector itself sent stand two or three behind."""
+"""BGP4MP's subtypes, by whether AS numbers have four bytes, and whether routes have path identifiers; those of messages
+from the collector itself are two or three higher."""
 _LOCAL: Final = {4: 7, 1: 6, 9: 11, 8: 10}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _IPV6, _AS4 = 0x01, 0x02
@@ -41,12 +41,12 @@ def message_record(
     """A BGP message (BGP4MP_ET; RFC 6396 3, 4.4.2 and 4.4.3, RFC 8050 3).
 
     Args:
-        ts: when it came, to the microsecond.
+        ts: when it arrived, to the microsecond.
         peer: who sent it.
         collector: the other end.
         data: the whole message.
-        as4: whether AS numbers in it are four bytes wide.
-        add_path: whether its routes carry path identifiers.
+        as4: whether AS numbers in it have four bytes.
+        add_path: whether its routes have path identifiers.
         local: whether the collector sent it.
     """
     subtype = _SUBTYPES[as4, add_path]
@@ -54,7 +54,7 @@ def message_record(
 
 
 def state_record(ts: datetime, peer: MrtPeer, collector: MrtPeer, old: int, new: int) -> bytes:
-    """A change of state (RFC 6396 4.4.1), with the numbers that it gives to states."""
+    """A state change (RFC 6396 4.4.1), with the RFC's numbers of states."""
     return _bgp4mp(ts, _STATE_CHANGE_AS4, _speakers(peer, collector, True) + struct.pack(">HH", old, new))  # noqa: FBT003
 
 
@@ -77,28 +77,28 @@ def _speakers(peer: MrtPeer, collector: MrtPeer, as4: bool) -> bytes:
 
 
 class IndexedPeer(NamedTuple):
-    """A peer of a table."""
+    """A peer in a table's index."""
 
     address: str
     asn: int
     router_id: str
-    """Its BGP identifier; 0.0.0.0 where it is not known."""
+    """Its BGP identifier; 0.0.0.0 if unknown."""
 
 
 class TableEntry(NamedTuple):
     """One peer's route."""
 
     peer: int
-    """Its place in the index, from 0 on."""
+    """Its index, from 0."""
     since: int
     """Unix seconds."""
     path_id: int | None
     attributes: bytes
-    """With MP_REACH_NLRI cut down to the next hop (RFC 6396 4.3.4)."""
+    """With MP_REACH_NLRI reduced to the next hop (RFC 6396 4.3.4)."""
 
 
 def index_record(at: datetime, peers: Sequence[IndexedPeer], view: str = "") -> bytes:
-    """PEER_INDEX_TABLE (RFC 6396 4.3.1), ahead of all routes."""
+    """PEER_INDEX_TABLE (RFC 6396 4.3.1), which precedes all routes."""
     name = view.encode()
     body = bytearray(bytes(4) + struct.pack(">H", len(name)) + name + struct.pack(">H", len(peers)))
     for peer in peers:
@@ -113,9 +113,9 @@ def rib_record(at: datetime, sequence: int, family: Family, nlri: bytes, entries
     """All peers' routes of one prefix (RFC 6396 4.3.2 and 4.3.3, RFC 8050 4).
 
     Args:
-        at: when they stood.
-        sequence: the number of the record, from 0 on.
-        family: that of the prefix.
+        at: the time of the table.
+        sequence: the number of the record, from 0.
+        family: the prefix's family.
         nlri: the prefix, or the route of another family, without a path identifier.
         entries: all with path identifiers, or all without.
     """

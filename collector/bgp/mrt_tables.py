@@ -1,6 +1,6 @@
 """Decodes records of RIB dumps (RFC 6396 4.2 and 4.3, RFC 8050 4): their peers, and the bytes of each route.
 
-No I/O: what cannot be parsed of a record is reported together with what can.
+No I/O: parts of a record that cannot be parsed are reported together with those that can.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEADER: Final = 12
 _IPV4_MULTICAST: Final[Family] = (1, 2)
 _IPV6_MULTICAST: Final[Family] = (2, 2)
 _GENERIC: Final[Family] = (0, 0)
-"""The record itself says which."""
+"""The record itself has the family."""
 
 
 class _Form(NamedTuple):
@@ -45,7 +45,7 @@ _FORMS: Final = {
 """By the subtypes of RFC 6396 4.3 and RFC 8050 4."""
 
 Entry = tuple[int, int, int | None, bytes]
-"""The peer's place in the index; when the route was heard, unix seconds; its path ID; its attributes."""
+"""The peer's index; when the route was received, in unix seconds; its path ID; its attributes."""
 
 
 class TableRecord(NamedTuple):
@@ -65,7 +65,7 @@ class OldRecord(NamedTuple):
     peer: MrtPeer
     sequence: int
     record: TableRecord
-    """Its one entry is of no index."""
+    """The record with its one entry, which has no index."""
 
 
 def read_index(raw: bytes) -> list[MrtPeer]:
@@ -75,9 +75,9 @@ def read_index(raw: bytes) -> list[MrtPeer]:
         raw: the whole record with its header.
 
     Raises:
-        UnreadableError: it is cut.
+        UnreadableError: it is truncated.
     """
-    at = _HEADER + 4  # behind the collector's BGP ID
+    at = _HEADER + 4  # after the collector's BGP ID
     at += 2 + int.from_bytes(raw[at : at + 2])
     count = int.from_bytes(raw[at : at + 2])
     at += 2
@@ -85,7 +85,7 @@ def read_index(raw: bytes) -> list[MrtPeer]:
     for number in range(count):
         kind = raw[at] if at < len(raw) else 0
         size, width = 16 if kind & 1 else 4, 4 if kind & 2 else 2
-        address_at = at + 5  # behind the type and the peer's BGP ID
+        address_at = at + 5  # after the type and the peer's BGP ID
         asn_at = address_at + size
         at = asn_at + width
         if at > len(raw):
@@ -102,13 +102,13 @@ def read_rib(raw: bytes) -> TableRecord:
         raw: the whole record with its header.
 
     Raises:
-        UnreadableError: it is of another subtype, or damaged so that no entry of it can be read.
+        UnreadableError: it has another subtype, or is damaged so that no entry can be read.
     """
     subtype = int.from_bytes(raw[6:8])
     form = _FORMS.get(subtype)
     if form is None:
         raise UnreadableError(f"is of TABLE_DUMP_V2 subtype {subtype}, which is none of RFC 6396 or RFC 8050")
-    family, at = form.family, _HEADER + 4  # behind the sequence number
+    family, at = form.family, _HEADER + 4  # after the sequence number
     if family == _GENERIC:
         family = int.from_bytes(raw[at : at + 2]), raw[at + 2] if at + 2 < len(raw) else 0
         at += 3
@@ -153,7 +153,7 @@ def _check_label(raw: bytes, at: int, count: int) -> None:
     """Detect entries with path identifiers under a subtype without them.
 
     Raises:
-        UnreadableError: so it is.
+        UnreadableError: there are such entries.
     """
     _, end, fault = _entries(raw, at, count, add_path=True)
     if not fault and end == len(raw):
@@ -169,15 +169,15 @@ def read_old(raw: bytes) -> OldRecord:
         raw: the whole record with its header.
 
     Raises:
-        UnreadableError: it is of another subtype, or damaged.
+        UnreadableError: it has another subtype, or is damaged.
     """
     subtype = int.from_bytes(raw[6:8])
     if subtype not in (1, 2):
         raise UnreadableError(f"is of TABLE_DUMP subtype {subtype}, not IPv4 (1) or IPv6 (2)")
     family, size, version = (IPV4_UNICAST, 4, socket.AF_INET) if subtype == 1 else (IPV6_UNICAST, 16, socket.AF_INET6)
-    at = _HEADER + 4  # behind the view and the sequence number
+    at = _HEADER + 4  # after the view and the sequence number
     bits_at = at + size
-    address_at = bits_at + 6  # behind the length, the status, and the time
+    address_at = bits_at + 6  # after the length, the status, and the time
     begin = address_at + size + 4
     if begin > len(raw):
         raise UnreadableError("ends before its attributes")
@@ -211,7 +211,7 @@ def _of_bits(data: bytes) -> int:
 
 
 def _of_flow(data: bytes) -> int:
-    """RFC 8955 4.1: 12 bits where the first four are set."""
+    """RFC 8955 4.1: 12 bits if the first four are set."""
     return 1 + data[0] if data[0] < 0xF0 else 2 + (int.from_bytes(data[:2]) & 0xFFF)
 
 
@@ -226,4 +226,4 @@ _LENGTHS: Final[dict[int, Callable[[bytes], int]]] = {
     133: _of_flow,
     134: _of_flow,
 }
-"""By subsequent family, of routes that are no prefixes."""
+"""For routes that are not prefixes, by subsequent family."""

@@ -1,4 +1,4 @@
-"""NOTIFICATIONs (RFC 4271 4.5): their codes, and what these mean in words."""
+"""NOTIFICATIONs (RFC 4271 4.5): their codes, and the meaning of these as text."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def notification(code: int, subcode: int, data: bytes = b"") -> bytes:
 
 
 def notification_words(body: bytes) -> str:
-    """What a NOTIFICATION says, in the RFCs' words: `Cease / Administrative Reset: for maintenance`.
+    """A NOTIFICATION as text, in the RFCs' words: `Cease Administrative Reset: for maintenance`.
 
     Args:
         body: the message without its header.
@@ -111,7 +111,7 @@ def notification_words(body: bytes) -> str:
 
 
 def shutdown_communication(body: bytes) -> str:
-    """What an operator wrote into a NOTIFICATION (RFC 9003 2); "" where that is nothing.
+    """The operator's text in a NOTIFICATION (RFC 9003 2); "" if there is none.
 
     Args:
         body: the message without its header.
@@ -132,5 +132,5 @@ def _more_words(code: int, subcode: int, data: bytes) -> str:
 
 
 def printable(text: str) -> str:
-    """What of a text from outside may stand in a line: no control characters."""
+    """A text from outside in printable form: without control characters."""
     return "".join(character for character in text if character.isprintable())

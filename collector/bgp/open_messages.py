@@ -25,14 +25,12 @@ _EXTENDED_PARAMETERS: Final = 255  # RFC 9072 section 2
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a session must have negotiated for the bytes of a file to mean the same at the other end.
+    """What a session must negotiate so that the bytes of a file mean the same at the other end.
 
     Attributes:
-        as4: AS numbers in AS_PATH and AGGREGATOR are four bytes wide (RFC 6793).
-        families: the families of the routes (RFC 4760).
-        add_path: those of them whose routes carry path identifiers (RFC 7911).
-        extended: messages may be longer than 4,096 bytes (RFC 8654).
-        ipv6_next_hops: those of the families, all of IPv4, whose routes have IPv6 next hops (RFC 8950).
+    as4: AS numbers in AS_PATH and AGGREGATOR have four bytes (RFC 6793). families: the families of the routes (RFC
+    4760). add_path: the families whose routes have path identifiers (RFC 7911). extended: messages may be longer than
+    4,096 bytes (RFC 8654). ipv6_next_hops: the IPv4 families whose routes have IPv6 next hops (RFC 8950).
     """
 
     as4: bool
@@ -44,7 +42,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class OpenMessage:
-    """An OPEN message (RFC 4271 section 4.2); `asn` is the one of capability 65 where there is one.
+    """An OPEN message (RFC 4271 section 4.2); `asn` is that of capability 65, if present.
 
     `abilities.add_path` are the families that the sender of the OPEN wants to receive with path identifiers.
     """
@@ -56,7 +54,7 @@ class OpenMessage:
 
 
 def open_message(asn: int, hold_time: int, router_id: str, abilities: Abilities) -> bytes:
-    """The OPEN of a speaker that sends routes as `abilities` say (RFC 4271 section 4.2, RFC 5492)."""
+    """The OPEN of a speaker that sends routes as in `abilities` (RFC 4271 section 4.2, RFC 5492)."""
     # Add-path mode 2: we send path identifiers, and do not want to receive any.
     families = sorted(abilities.families)
     capabilities = [_capability(_MULTIPROTOCOL, struct.pack(">HBB", afi, 0, safi)) for afi, safi in families]
@@ -110,7 +108,7 @@ def parse_open(body: bytes) -> OpenMessage:
             ipv6_next_hops.update((afi, safi) for afi, safi, hop in struct.iter_unpack(">HHH", whole) if hop == IPV6)
         elif code == _EXTENDED_MESSAGE:
             extended = True
-    # Without capability 1 a speaker does IPv4 unicast and nothing else (RFC 4760 section 8).
+    # Without capability 1 a speaker only supports IPv4 unicast (RFC 4760 section 8).
     abilities = Abilities(
         as4, frozenset(families or {IPV4_UNICAST}), frozenset(add_path), extended, frozenset(ipv6_next_hops)
     )
@@ -142,7 +140,7 @@ def capabilities(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _fields(data: bytes, width: int) -> Iterator[tuple[int, bytes]]:
-    """Type, length (of `width` bytes) and value, again and again."""
+    """Repeated type, length (of `width` bytes) and value."""
     at = 0
     while at < len(data):
         start = at + 1 + width
@@ -154,7 +152,7 @@ def _fields(data: bytes, width: int) -> Iterator[tuple[int, bytes]]:
 
 
 def missing(needed: Abilities, offered: Abilities) -> list[str]:
-    """The abilities that a session needs and the other side does not offer, as text."""
+    """The abilities that a session needs and the other side lacks, as text."""
     words = []
     if needed.as4 and not offered.as4:
         words.append("4-byte AS numbers (capability 65)")

@@ -1,7 +1,7 @@
-"""Decodes routes (NLRI and Withdrawn Routes, RFC 4271 4.3 and RFC 4760 5) to groups as documents have them.
+"""Decodes routes (NLRI and Withdrawn Routes, RFC 4271 4.3 and RFC 4760 5) to groups in the form of documents.
 
-A group is what `schemas.message.Announced` is: routes of one family whose path identifier, route distinguisher and
-labels are the same.
+A group is a `schemas.message.Announced`: routes of one family with the same path identifier, route distinguisher and
+labels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLAIN: Final = frozenset((1, 2))
 """SAFI of unicast and multicast."""
 _LABELLED, _VPN = 4, 128
 _WITHDRAWN: Final = 0x800000
-"""In the place of labels where routes are withdrawn (RFC 8277 2.4; others write 0)."""
+"""The value in place of labels of withdrawn routes (RFC 8277 2.4; some write 0)."""
 _LABEL_BITS, _RD_BITS = 24, 64
 
 
@@ -36,7 +36,7 @@ class NextHop(NamedTuple):
     """The next hop of an MP_REACH_NLRI."""
 
     address: str | None
-    """None: it has none (RFC 8955 4), or not one that is known."""
+    """None: there is none (RFC 8955 4), or its form is unknown."""
     link_local: str | None
 
 
@@ -44,11 +44,11 @@ def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False,
     """All routes of one field.
 
     Args:
-        family: theirs.
+        family: the family of the routes.
         data: the field.
-        event: what becomes of them; labels of withdrawn ones are read otherwise.
-        add_path: whether they carry path identifiers (RFC 7911 3).
-        hop: the field Network Address of Next Hop, which ExaBGP prints within some routes that are no prefixes.
+        event: whether they are announced or withdrawn, which affects how labels are read.
+        add_path: whether they have path identifiers (RFC 7911 3).
+        hop: the field Network Address of Next Hop, which ExaBGP prints within some routes that are not prefixes.
 
     Raises:
         BadRouteError: the bytes are not such routes.
@@ -85,33 +85,33 @@ def _names(family: Family) -> str:
 
 
 _Spelt = tuple[str, str | None]
-"""A prefix, and as it came where that is not the same."""
+"""A prefix in normal form, and as it arrived if that differs."""
 
 
 class _PrefixLength(NamedTuple):
-    """What all prefixes of one length have in common."""
+    """What all prefixes of one length share."""
 
     size: int
-    """Bytes that they take, with that of their length."""
+    """Their size in bytes, including the length byte."""
     host_bits: int
-    """Which bits of their last byte are none of theirs."""
+    """A mask for the unused bits of their last byte."""
     rest: bytes
-    """What they lack of an address."""
+    """The bytes missing to a whole address."""
     written: str
     """Such as `/24`."""
 
 
 class _PrefixForm(NamedTuple):
-    """How the prefixes of a version of IP are written."""
+    """How the prefixes of an IP version are written."""
 
     spell: Callable[[bytes], str]
-    """An address."""
+    """Formats an address."""
     lengths: tuple[_PrefixLength, ...]
-    """By their bits."""
+    """The lengths, by number of bits."""
 
 
 def _form(size: int, spell: Callable[[bytes], str]) -> _PrefixForm:
-    """The form of addresses of so many bytes."""
+    """The form of addresses of a size in bytes."""
     said = ((bits, (bits + 7) // 8) for bits in range(8 * size + 1))
     return _PrefixForm(
         spell,
@@ -123,7 +123,7 @@ _FORMS: Final = {_IPV4: _form(4, socket.inet_ntoa), _IPV6: _form(16, partial(soc
 
 
 def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
-    """All prefixes of a field; a table has a million of them, hardly one of them twice."""
+    """All prefixes of a field; a table has a million of them, with few repetitions."""
     nlri: list[str] = []
     host_bits: list[str] = []
     spell, lengths = form
@@ -147,7 +147,7 @@ def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
 
 
 def _spelt(form: _PrefixForm, route: bytes) -> _Spelt:
-    """A prefix of its length in bits and as many bytes as that takes.
+    """A prefix from its length in bits and the bytes that this needs.
 
     Raises:
         BadRouteError: it is longer than an address.
@@ -165,7 +165,7 @@ def _spelt(form: _PrefixForm, route: bytes) -> _Spelt:
 def _qualified(
     safi: int, form: _PrefixForm, data: bytes, event: Event, *, add_path: bool
 ) -> Iterator[tuple[tuple[int | None, str | None, tuple[tuple[int], ...]], _Spelt]]:
-    """Routes with what else distinguishes them: path identifier, route distinguisher, labels."""
+    """Routes with their qualifiers: path identifier, route distinguisher, labels."""
     at, end = 0, len(data)
     while at < end:
         began, path_id, rd = at, None, None
@@ -190,18 +190,19 @@ def _qualified(
 
 
 def _labels(data: bytes, bits: int, event: Event) -> tuple[tuple[int], ...]:
-    """The labels that a route begins with.
+    """The labels at the start of a route.
 
-    The last one has the bottom-of-stack bit, which is to be ignored of a single one (RFC 8277 2.2, 2.4): there the
-    length says whether a prefix follows, but for one of no bits, which only the words for "withdrawn" make sure.
+    The last one has the bottom-of-stack bit, which is to be ignored on a single label (RFC 8277 2.2, 2.4): then the
+    length says whether a prefix follows, except for a prefix of zero bits, for which only the values for "withdrawn"
+    are certain.
 
     Args:
         data: from the first label on.
-        bits: so many bits long a label and what follows the labels may be, without the distinguisher.
-        event: what becomes of the route.
+        bits: the maximum length in bits of a label and what follows the labels, without the distinguisher.
+        event: whether the route is announced or withdrawn.
 
     Raises:
-        BadRouteError: they do not end.
+        BadRouteError: the labels do not end.
     """
     found: list[tuple[int]] = []
     while bits >= _LABEL_BITS and 3 * len(found) + 3 <= len(data):
@@ -216,7 +217,7 @@ def _labels(data: bytes, bits: int, event: Event) -> tuple[tuple[int], ...]:
 
 @lru_cache(maxsize=65_536)
 def distinguisher(rd: bytes) -> str:
-    """A route distinguisher (RFC 4364 4.2) as ExaBGP spells it: types 0 and 2 alike."""
+    """A route distinguisher (RFC 4364 4.2) as ExaBGP writes it: types 0 and 2 look alike."""
     kind = int.from_bytes(rd[:2])
     if kind == 0:
         return f"{int.from_bytes(rd[2:4])}:{int.from_bytes(rd[4:8])}"
@@ -224,11 +225,11 @@ def distinguisher(rd: bytes) -> str:
         return f"{socket.inet_ntoa(rd[2:6])}:{int.from_bytes(rd[6:8])}"
     if kind == 2:
         return f"{int.from_bytes(rd[2:6])}:{int.from_bytes(rd[6:8])}"
-    return f"0x{rd.hex().upper()}"  # as ExaBGP spells it: it tells routes apart
+    return f"0x{rd.hex().upper()}"  # as ExaBGP writes it: it identifies routes
 
 
 def _objects(family: Family, data: bytes, event: Event, *, add_path: bool, hop: bytes) -> list[Any]:
-    """Routes that are not prefixes, as ExaBGP prints them; if it cannot, the bytes of all of them."""
+    """Routes that are not prefixes, as ExaBGP prints them; if it cannot decode them, the bytes of all of them."""
     if exabgp_library.reads(family):
         try:
             return list(exabgp_library.routes(family, data, event, add_path=add_path, hop=hop))
@@ -241,8 +242,8 @@ def _objects(family: Family, data: bytes, event: Event, *, add_path: bool, hop: 
 def next_hop(data: bytes) -> NextHop:
     """The field Network Address of Next Hop.
 
-    It has 4 or 16 bytes, or twice 16 (RFC 2545 3), each behind a distinguisher of 8 where the routes have one (RFC 4364
-    4.3.2, RFC 4659 3.2.1, RFC 8950 3).
+    It has 4, 16 or two times 16 bytes (RFC 2545 3), each after a distinguisher of 8 bytes if the routes have one (RFC
+    4364 4.3.2, RFC 4659 3.2.1, RFC 8950 3).
     """
     size = len(data)
     if size == 12 or size in (24, 48):
@@ -261,7 +262,7 @@ def reach(value: bytes) -> tuple[Family, bytes, bytes]:
     """Family, next hop (see `next_hop`) and routes of an MP_REACH_NLRI (RFC 4760 3).
 
     Raises:
-        BadRouteError: it is cut.
+        BadRouteError: it is truncated.
     """
     if len(value) < 5:
         raise BadRouteError("MP_REACH_NLRI is cut")
@@ -275,7 +276,7 @@ def unreach(value: bytes) -> tuple[Family, bytes]:
     """Family and routes of an MP_UNREACH_NLRI (RFC 4760 4).
 
     Raises:
-        BadRouteError: it is cut.
+        BadRouteError: it is truncated.
     """
     if len(value) < 3:
         raise BadRouteError("MP_UNREACH_NLRI is cut")

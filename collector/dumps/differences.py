@@ -18,19 +18,19 @@ _COMPARED = (
     *("as_path", "origin", "next_hop", "med", "local_pref"),
     *("communities", "large_communities", "extended_communities"),
 )
-"""What all dumps have of a route: some leave out what is not known to their writer, or a link-local next hop."""
+"""The fields that all dumps have: some omit what their writer does not know, or a link-local next hop."""
 
 
 @dataclass
 class Differences:
-    """Routes of one peer that are not the same."""
+    """Routes of one peer that differ."""
 
     missing: int = 0
-    """The dump has them, and no UPDATE announced them."""
+    """Routes in the dump that no UPDATE announced."""
     gone: int = 0
-    """UPDATEs announced them, and the dump does not have them."""
+    """Routes that UPDATEs announced and that are not in the dump."""
     others: int = 0
-    """The dump has them with other attributes."""
+    """Routes with other attributes in the dump."""
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.gone or self.others)
@@ -41,14 +41,14 @@ class Differences:
 
 
 async def compare(before: PeerRib, table: DumpedTable, since: int) -> Differences:
-    """How a dump's table differs from what is known of the moment before it.
+    """How a dump's table differs from the table before it.
 
-    What is not known then, since lines of the peer are missing anyhow, is not compared; nor are routes that were heard
-    in the very second of the dump.
+    Routes that are unknown then, because lines of the peer are missing anyway, are not compared; nor are routes
+    announced in the second of the dump.
 
     Args:
-        before: what is known of that moment.
-        table: the dump's.
+        before: the table at the time of the dump, from UPDATEs.
+        table: the dump's table.
         since: the dump's time, in unix milliseconds.
     """
     found = Differences()

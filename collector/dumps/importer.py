@@ -42,20 +42,20 @@ _SECOND = timedelta(seconds=1)
 _AT_ONCE = 100
 """The number of rejects that are stored together."""
 _PATIENCE = 60.0
-"""Seconds that the store may be away, as while it is started again, or elects another primary."""
+"""Seconds that the store may be unavailable, as while it restarts or elects another primary."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 
 T = TypeVar("T")
 
 
 class _FoundSession(NamedTuple):
-    """The session that a table is of."""
+    """The session to which a table belongs."""
 
     session: SessionDocument
     changed: Session | None
-    """As it is to be stored with the table; None where it is there, and reaches beyond the dump."""
+    """The session to store with the table; None if it exists, and extends beyond the dump."""
     before: SessionDocument | None
-    """As it was stored before."""
+    """The session as it was stored before."""
 
 
 class DumpImporter:
@@ -63,9 +63,9 @@ class DumpImporter:
 
     Args:
         store: the archive, open for writing.
-        source: what the dumps' files are.
+        source: the source of the dumps' files.
         collector: the name in every document.
-        selection: which tables; a dump is taken, or not, by the time in its header.
+        selection: which tables; dumps are selected by the time in their header.
     """
 
     def __init__(self, store: Store, *, source: Source, collector: str, selection: Selection) -> None:
@@ -80,12 +80,12 @@ class DumpImporter:
 
         Args:
             path: the file.
-            on_read: is told how many bytes of it are read so far.
+            on_read: called with the number of bytes of it read so far.
 
         Raises:
             ImportFileError: it was imported with another selection.
-            ReplayError: it cannot be read, or is no MRT file.
-            StoreError: the store does not answer; what is stored stays, and the import goes on there the next time.
+            ReplayError: it cannot be read, or is not an MRT file.
+            StoreError: the store does not answer; what is stored stays, and the next import continues there.
         """
         began = time.monotonic()
         told = Imported(path)
@@ -123,7 +123,7 @@ class DumpImporter:
         await self._patiently(partial(self._store.insert, "rejects", rejects))
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until the store has done it, unless it stays away."""
+        """Retry until it succeeds, unless the store stays unavailable."""
         waits, over = pauses(_FIRST_PAUSE, _LONGEST_PAUSE), time.monotonic() + _PATIENCE
         while True:
             try:
@@ -150,7 +150,7 @@ class DumpImporter:
         beyond = await self._patiently(partial(self._sessions_beyond, dump.ts))
         for number, one in enumerate(dump.peers):
             if not one.table.routes and ip_address(one.peer.address).is_unspecified:
-                continue  # what stands for the collector itself in an index
+                continue  # the collector itself, in an index
             line = course.line + number + 1
             await self._patiently(partial(self._store_peer, course, dump.ts, one, line, beyond))
             course.store(number + 1, len(dump.peers))
@@ -158,7 +158,7 @@ class DumpImporter:
     async def _store_peer(
         self, course: _ImportCourse, ts: datetime, one: DumpedPeer, line: int, beyond: Mapping[str, SessionDocument]
     ) -> None:
-        """Store a peer's table, if it is not there since an import that was broken off, and note that it is."""
+        """Store a peer's table, unless an interrupted import has stored it, and record that."""
         found = await self._session_of(course, Peer(**one.peer._asdict()), ts, line, beyond)
         if course.tables >= course.known.get("tables", 0):
             await self._store_table(course, ts, one, found)
@@ -166,7 +166,7 @@ class DumpImporter:
         course.tables += 1
 
     async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _FoundSession) -> None:
-        """Store one table: what it differs in, then itself, then the session, without which nobody sees it."""
+        """Store the gap if the table differs, then the table, then the session, without which nobody sees the table."""
         table, told, name = one.table, course.told, course.known["file"]
         differences = await self._differences(found, table, ts)
         updates = await self._updates_before(found, ts)
@@ -186,7 +186,7 @@ class DumpImporter:
     # --- sessions -------------------------------------------------------------------------------------------------
 
     async def _sessions_beyond(self, ts: datetime) -> dict[str, SessionDocument]:
-        """The sessions of files that were imported before, and that reach over a moment, by their peer's name."""
+        """The sessions of earlier imports that extend beyond a time, by peer name."""
         found = {}
         async for one in self._store.find("sessions", {"until": {"$gt": ts}}):
             if key_collector(one["_id"]) == self._number and one["since"] <= ts:
@@ -196,7 +196,7 @@ class DumpImporter:
     async def _session_of(
         self, course: _ImportCourse, peer: Peer, ts: datetime, line: int, beyond: Mapping[str, SessionDocument]
     ) -> _FoundSession:
-        """The session that a peer's table at a time is of."""
+        """The session to which a peer's table at a time belongs."""
         session = beyond.get(peer.name)
         if session and session["_id"] != make_key(ts, self._number, line):
             return _FoundSession(session, None, session)
@@ -206,7 +206,7 @@ class DumpImporter:
         return _FoundSession(document, changed, stored[0] if stored and stored[0]["since"] < ts else None)
 
     async def _updates_before(self, found: _FoundSession, ts: datetime) -> int:
-        """How many UPDATEs of a session there are before a time."""
+        """The number of a session's UPDATEs before a time."""
         session = found.before
         if session is None or session["last_seen"] < ts:
             return session["updates"] if session else 0
@@ -216,10 +216,10 @@ class DumpImporter:
             count += update.get("session") == session["_id"]
         return count
 
-    # --- what is wrong --------------------------------------------------------------------------------------------
+    # --- faults ---------------------------------------------------------------------------------------------------
 
     async def _differences(self, found: _FoundSession, table: DumpedTable, ts: datetime) -> Differences:
-        # Where no UPDATE was heard, none may have been imported.
+        # If no UPDATE was received, perhaps none has been imported.
         if found.before is None or not found.before["updates"]:
             return Differences()
         before = await known_of(self._store, found.before, ts - _MILLISECOND)
@@ -235,7 +235,7 @@ class DumpImporter:
         why: str,
         after: datetime | None,
     ) -> None:
-        """Write down a gap, or that there is none: the same dump may be imported again, whole."""
+        """Store a gap, or that there is none: the same dump may be imported again, undamaged."""
         key = make_gap_key(ts, self._number, 0, f"{name_of(found.session['peer'])} {cause}")
         await self._store.remove("gaps", {"_id": key})
         if why:
@@ -246,7 +246,7 @@ class DumpImporter:
 
 
 class _ImportCourse:
-    """How far the import of one file is."""
+    """The progress of importing one file."""
 
     def __init__(
         self, known: Mapping[str, Any], tracker: SessionTracker, told: Imported, on_read: Callable[[int], None]
@@ -256,26 +256,26 @@ class _ImportCourse:
         self.tracker = tracker
         self.told = told
         self.times: list[datetime] = []
-        """Of its dumps."""
+        """The times of its dumps."""
         self.tables = 0
-        """How many are stored of those that come first in the file."""
+        """The number of stored tables, counted from the start of the file."""
         self._on_read = on_read
         self._read = self._stored = 0
 
     def read(self, size: int) -> None:
-        """So many bytes of the file are read, which is about half of the work."""
+        """Report that this many bytes of the file have been read, which is about half of the work."""
         self._read = size
         self._on_read((self._stored + size) // 2)
 
     def store(self, tables: int, of: int) -> None:
-        """So many tables of what was read are stored."""
+        """Report that this many tables of those read are stored."""
         self._on_read((self._stored + self._read) // 2 + (self._read - self._stored) * tables // (2 * of))
         if tables == of:
             self._stored = self._read
 
 
 def wanted(selection: Selection) -> WantedTables:
-    """Which tables a selection takes."""
+    """Which tables a selection includes."""
 
     def at(ts: datetime) -> bool:
         return (selection.start is None or ts >= selection.start) and (selection.end is None or ts < selection.end)
@@ -284,16 +284,16 @@ def wanted(selection: Selection) -> WantedTables:
 
 
 def tell(told: Imported, reader: DumpReader) -> None:
-    """What the reader has to tell of a file."""
+    """Copy the reader's counts to the result for a file."""
     told.records, told.left_out, told.fault = reader.records, reader.left_out, reader.fault
     told.others = dict(reader.others)
 
 
 def look_through_dump(path: Path, selection: Selection) -> Imported:
-    """What an import of RIB dumps would come to, without a store.
+    """What an import of RIB dumps would give, without a store.
 
     Raises:
-        ReplayError: the file cannot be read, or is no MRT file.
+        ReplayError: the file cannot be read, or is not an MRT file.
     """
     began = time.monotonic()
     told = Imported(path)
@@ -312,7 +312,7 @@ def look_through_dump(path: Path, selection: Selection) -> Imported:
 
 
 def _ended(session: Session, ts: datetime, line: int) -> Session:
-    """A session as nothing more is known of it behind a dump."""
+    """A session that ends, for unknown reasons, with a dump."""
     end = {"until": ts + _SECOND, "until_line": line, "ended_by": "collector", "reason": SILENCE}
     return session.model_copy(update=end)
 

@@ -23,10 +23,10 @@ from collector.rib.routes import RouteEntry, RouteKey, key_of, place
 from collector.rib.runs import PageFile
 
 _MOST_FACTS: Final = 50_000
-"""Sets of attributes that are remembered: some 30 MB."""
+"""Sets of attributes in memory: some 30 MB."""
 _SEQUENCE: Final = 1 << 16
 _new = tuple.__new__
-"""A named tuple by its name takes twice as long, and a dump has tens of millions."""
+"""Calling the named tuple's class takes twice as long, and a dump has tens of millions."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class DumpedPeer:
     peer: MrtPeer
     table: DumpedTable
     unreadable: int = 0
-    """Records that cannot be parsed, and contain routes of the peer, or may."""
+    """Records that cannot be parsed, and contain, or may contain, routes of the peer."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Dump:
     """All tables of one time."""
 
     ts: datetime
-    """The time in the header of its first record: what it says is true then (RFC 6396 4.3.4 has other times)."""
+    """The time in the header of its first record, for which its tables hold (RFC 6396 4.3.4 has other times)."""
     record: int
     """The number of that record."""
     peers: list[DumpedPeer] = field(default_factory=list)
@@ -66,7 +66,7 @@ class WantedTables:
 
     Args:
         at: tells whether those of a time are.
-        peers: addresses; of all where there are none.
+        peers: addresses; empty: all.
     """
 
     at: Callable[[datetime], bool]
@@ -78,26 +78,26 @@ class DumpReader:
 
     Args:
         path: the file.
-        wanted: what of it.
+        wanted: which of its tables.
         on_read: called with the number of bytes of the file itself read so far.
     """
 
     def __init__(self, path: Path, wanted: WantedTables, on_read: Callable[[int], None] = lambda _: None) -> None:
         self.records = 0
-        """That hold routes, or peers."""
+        """The number of records with routes, or peers."""
         self.left_out = 0
-        """By what was asked for."""
+        """Records that the selection excludes."""
         self.others: Counter[str] = Counter()
-        """Records that hold no routes, by their type."""
+        """Records without routes, by type."""
         self.fault: mrt.CutError | None = None
         self._file = mrt.MrtFile(path, on_read)
         self._wanted = wanted
         self._dump: Dump | None = None
         self._peers: list[DumpedPeer | None] = []
-        """By their numbers; None where one is not wanted."""
+        """The peers by index; None if not selected."""
         self._addresses: dict[str, DumpedPeer | None] = {}
         self._places: dict[int, bytes] = {}
-        """Of TABLE_DUMP: where the last route of each table stands."""
+        """For TABLE_DUMP: the place of the last route of each table."""
         self._numbers: dict[MrtPeer, int] = {}
         self._last = b""
         self._in_order = True
@@ -160,7 +160,7 @@ class DumpReader:
                 yield self._bad(frame, reason)
 
     def _take_old(self, frame: Frame) -> Iterator[Dump | BadRecord]:
-        """A record of TABLE_DUMP, of which a dump has one for each route of each peer, and nothing between dumps."""
+        """A record of TABLE_DUMP, of which a dump has one for each route of each peer, with nothing between dumps."""
         old = mrt_tables.read_old(frame.raw)
         if self._is_of_another(frame, old):
             yield from self._end()
@@ -177,7 +177,7 @@ class DumpReader:
             yield self._bad(frame, reason)
 
     def _is_of_another(self, frame: Frame, old: OldRecord) -> bool:
-        """Whether a record begins another dump: some writers give each record the time at which they wrote it."""
+        """Whether a record begins another dump: some writers give each record the time at which it was written."""
         follows = (old.sequence - self._sequence) % _SEQUENCE <= 1
         return self._begun is None or (_time(frame) != self._begun and not follows)
 
@@ -198,11 +198,11 @@ class DumpReader:
         return True
 
     def _add(self, peer: MrtPeer) -> int:
-        """Take one more peer; its number."""
+        """Add a peer; returns its number."""
         assert self._dump is not None  # noqa: S101  # there is none without a dump
         found = self._addresses.get(peer.address)
         if found:
-            self._in_order = False  # two numbers have one table
+            self._in_order = False  # two index numbers share one table
             if found.peer != peer:
                 other = f"AS {peer.asn} at {peer.address}, which is AS {found.peer.asn} in the same dump"
                 self.others[f"TABLE_DUMP, naming {other},"] += 1
@@ -231,7 +231,7 @@ class DumpReader:
     # --- routes ---------------------------------------------------------------------------------------------------
 
     def _take_routes(self, record: TableRecord) -> str:
-        """Take the entries of one NLRI; why some cannot be read."""
+        """Add the entries of one NLRI; returns why some cannot be read."""
         plain, own = _route(record.family, record.nlri)
         entries, reason = record.entries, record.fault
         if reason:
@@ -270,7 +270,7 @@ class DumpReader:
         return reason
 
     def _take_one(self, number: int, record: TableRecord) -> str:
-        """Take a route of TABLE_DUMP; why it cannot be read."""
+        """Add a route of TABLE_DUMP; returns why it cannot be read."""
         peer, ((_, originated, _, attributes),) = self._peers[number], record.entries
         if peer is None:
             return ""
@@ -303,7 +303,7 @@ def _time(frame: Frame) -> datetime:
 
 
 def _route(family: Family, nlri: bytes) -> tuple[RouteKey, dict[str, Any]]:
-    """What tells a route from others, without its path ID, and what of it is no attribute."""
+    """The key of a route, without its path ID, and its fields that are not attributes."""
     (group,) = groups(family, nlri, "announce")
     if "objects" in group:
         (said,) = group["objects"]
@@ -313,9 +313,9 @@ def _route(family: Family, nlri: bytes) -> tuple[RouteKey, dict[str, Any]]:
 
 
 def _facts(attributes: bytes, own: dict[str, Any], *, as4: bool) -> bytes:
-    """Attributes and next hop of a route, as stored tables have them.
+    """Attributes and next hop of a route, in the form of stored tables.
 
-    In place of an MP_REACH_NLRI there is only its next hop (RFC 6396 4.3.4); many write the whole of it.
+    In place of MP_REACH_NLRI there should only be its next hop (RFC 6396 4.3.4); many writers include all of it.
 
     Raises:
         ValueError: they are malformed so that the route counts as withdrawn (RFC 7606 2).

@@ -25,15 +25,15 @@ _PACKERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
 
 
 PACKED: Final = frozenset(_PACKERS)
-"""How the names of packed files end."""
+"""The suffixes of compressed files."""
 
 
 @contextmanager
 def writing(path: Path | None) -> Iterator[IO[bytes]]:
-    """A stream to write to; of a block that fails no file is left, and one that was there before is as it was.
+    """A stream to write to; if the block fails, no file is left, and an existing one is unchanged.
 
     Args:
-        path: the file, packed with gzip, bzip2 or zstd where its name ends so; None: stdout.
+        path: the file, compressed with gzip, bzip2 or zstd according to its suffix; None: stdout.
 
     Raises:
         UsageError: stdout is a terminal.
@@ -55,7 +55,7 @@ def writing(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 def not_written(path: Path, error: OSError) -> ExportError:
-    """Why a file cannot be written."""
+    """The error for a file that cannot be written."""
     return ExportError(
         f"{path} cannot be written: {error.strerror or error}",
         "check its directory, the permissions and the free space",

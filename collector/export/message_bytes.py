@@ -21,9 +21,9 @@ from collector.sources.mrt.source import MRT
 from schemas.stored import name_of
 
 NO_MESSAGES = frozenset(("state", "packet", "negotiated", "fsm", "signal"))
-"""Kinds of documents that tell of no message of BGP, or of one that another document tells of too (`packet`)."""
+"""Kinds of documents without a BGP message, or with one that another document has too (`packet`)."""
 OURS = frozenset(("sent", "sent_update"))
-"""Kinds of documents that tell of a message that the peer did not send but get."""
+"""Kinds of documents with messages that the peer did not send but received."""
 _KIND_AT = 18
 _ASN = re.compile(r"[0-9]+", re.ASCII)
 _UNKNOWN = {4: MrtPeer("0.0.0.0", 0), 6: MrtPeer("::", 0)}  # noqa: S104  # no address to listen on
@@ -32,41 +32,41 @@ _WITH_IDS = Abilities(as4=True, families=FAMILIES, add_path=FAMILIES)
 
 
 def was_heard(change: SessionChange) -> bool:
-    """Whether a change is more than the first message of a session, or the end of the files of an import."""
+    """Whether a change is more than the first message of a session, or the end of imported files."""
     session = change.session
     return session.get("reason") != MRT.silence if change.ended else session["began"] == "up"
 
 
 class WireMessage(NamedTuple):
-    """One BGP message, and how it is to be read."""
+    """One BGP message, and how it is encoded."""
 
     data: bytes
     as4: bool
-    """AS numbers in it are four bytes wide (RFC 6793)."""
+    """Whether AS numbers in it have four bytes (RFC 6793)."""
     add_path: bool
-    """Its routes carry path identifiers (RFC 7911)."""
+    """Whether its routes have path identifiers (RFC 7911)."""
 
 
 class MessageEncoder:
-    """Gives the bytes of messages, which come in the order of time.
+    """Encodes messages, which come in order of time.
 
     Args:
-        written: is told what cannot be written.
+        written: gets the counts of what cannot be written.
     """
 
     def __init__(self, written: ExportSummary) -> None:
         self._written = written
         self._as4: dict[ObjectId | str, bool] = {}
-        """Of sessions whose messages are kept; not told by their messages alone."""
+        """For sessions with stored bytes, whose messages alone do not say it."""
         self._local: dict[str, MrtPeer] = {}
 
     def peer(self, said: SaidMessage) -> MrtPeer:
-        """Who sent a message."""
+        """The sender of a message."""
         peer = said.document["peer"]
         return MrtPeer(peer["address"], peer["asn"])
 
     def local(self, said: SaidMessage) -> MrtPeer:
-        """The other end of its session: of which, ahead of the session, the last OPEN told."""
+        """The other end of its session; before the session, as in the last OPEN."""
         name = name_of(said.document["peer"])
         end = said.session.get("local") if said.session else None
         end = said.document.get("local") or end  # type: ignore[assignment]
@@ -75,7 +75,7 @@ class MessageEncoder:
         return self._local.get(name) or _UNKNOWN[6 if ":" in said.document["peer"]["address"] else 4]
 
     def messages(self, said: SaidMessage) -> Iterator[WireMessage]:
-        """A message as bytes: mostly one, of an UPDATE that several have to hold, these; none where it cannot be."""
+        """A message as bytes: usually one, several for an UPDATE that does not fit into one, none if impossible."""
         document = said.document
         if document.get("kind") in NO_MESSAGES:
             return
@@ -90,7 +90,7 @@ class MessageEncoder:
             self._written.messages[str(error)] += 1
 
     def _kept(self, document: Mapping[str, Any]) -> WireMessage | None:
-        """The bytes that came; None where a file has no way to say how they are to be read."""
+        """The original bytes; None if the file format cannot say how to read them."""
         wire: bytes = document["wire"]
         if len(wire) <= _KIND_AT or wire[_KIND_AT] != UPDATE:
             return WireMessage(wire, as4=True, add_path=False)
@@ -101,7 +101,7 @@ class MessageEncoder:
         return WireMessage(wire, self._has_as4(document, wire, add_path=add_path), add_path)
 
     def _has_as4(self, document: Mapping[str, Any], wire: bytes, *, add_path: bool) -> bool:
-        """Whether AS numbers have four bytes: then these are the ASes of the document's path."""
+        """Whether AS numbers have four bytes: if read so, they are the ASes of the document's path."""
         session = document.get("session") or name_of(document["peer"])
         path = document.get("attributes", {}).get("as_path")
         if session not in self._as4 and path:

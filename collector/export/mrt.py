@@ -16,7 +16,7 @@ _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConf
 
 
 async def write_updates(said: AsyncIterator[SaidMessage | SessionChange], stream: IO[bytes]) -> ExportSummary:
-    """Write what peers said, and their sessions."""
+    """Write peers' messages, and their sessions."""
     written = ExportSummary()
     encoder = MessageEncoder(written)
     async for one in said:
@@ -38,8 +38,8 @@ def _messages(said: SaidMessage, encoder: MessageEncoder) -> Iterator[bytes]:
 
 
 def _between(document: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The states that a message tells of, where no session does."""
-    if document.get("kind") == "fsm" and {"from", "state"} <= document["detail"].keys():  # of an imported file
+    """The states in a message about a state change that no session has."""
+    if document.get("kind") == "fsm" and {"from", "state"} <= document["detail"].keys():  # from an imported file
         detail = document["detail"]
         return _number(detail["from"]), _number(detail["state"])
     if document.get("state") == "down" and "session" not in document:
@@ -59,7 +59,7 @@ def _states(change: SessionChange) -> Iterator[bytes]:
 
 
 def _ended_in(reason: str) -> int:
-    """The state that a session went into: imported ones may tell."""
+    """The state that a session changed to, which imported ones may have."""
     return _number(reason.rpartition(" to ")[2])
 
 

@@ -1,7 +1,7 @@
 """Parquet: a row for each route that a message announces or withdraws, and for each session that came up or ended.
 
-In the order of time, some 128,000 rows a group, packed with zstd. `router` is the router that was asked, or the name
-of the collector that the peer speaks to.
+Rows are in order of time, some 128,000 in a row group, compressed with zstd. `router` is the router that reports the
+peer, or the name of the collector that the peer speaks to.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ except ImportError:
     ) from None
 
 ROWS: Final = 131_072
-"""Of a group."""
+"""The number of rows in a row group."""
 _AT_ONCE: Final = 8192
-"""Rows that stand as Python's objects."""
+"""The number of rows held as Python objects."""
 _MOST: Final = 4 * ROWS
-"""Rows that wait for their groups, over all files of a folder."""
+"""The number of rows that wait for their groups, over all files of a directory."""
 
 _TEXTS: Final = pa.list_(pa.string())
 _NAMES: Final = pa.dictionary(pa.int32(), pa.string())
@@ -62,7 +62,7 @@ _COLUMNS: Final[dict[str, Any]] = {
     "ext_communities": _TEXTS,
     "message": pa.string(),
 }
-"""Each with its type."""
+"""The columns and their types."""
 _OF_SESSIONS: Final = ("time", "router", "peer", "peer_asn", "action", "message")
 
 
@@ -73,9 +73,9 @@ class Rows(NamedTuple):
     day: date
     length: int
     same: Mapping[str, Any]
-    """What all have in common."""
+    """The values that all rows share."""
     own: Mapping[str, Sequence[Any]]
-    """What each has of its own."""
+    """The values of each row."""
 
 
 def rows_of(one: SaidMessage | SessionChange) -> Iterator[Rows]:
@@ -84,7 +84,7 @@ def rows_of(one: SaidMessage | SessionChange) -> Iterator[Rows]:
         yield _rows(one.ts, one.session, {"action": "down" if one.ended else "up"}, 1, {})
         return
     document: Mapping[str, Any] = one.document
-    if "kind" in document:  # no UPDATE
+    if "kind" in document:  # not an UPDATE
         return
     for group in document.get("withdraw", ()):
         yield _routes(one.ts, document, group, {"action": "W"})
@@ -144,13 +144,13 @@ def _attributes(said: Mapping[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=65_536)
 def _path(text: str) -> tuple[list[int], int | None]:
-    """All ASes of a path; and its origin, where it is one."""
+    """All ASes of a path, and its origin if there is just one."""
     found = origins(text) if text else ()
     return [asn for segment in parse_as_path(text) for asn in segment.asns], found[0] if len(found) == 1 else None
 
 
 class _File:
-    """One file, which takes the place of another when it is closed."""
+    """One file, which replaces an existing one when it is closed."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self._path = path
@@ -167,7 +167,7 @@ class _File:
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
 
     def add(self, rows: Rows) -> None:
-        """Take rows in."""
+        """Add rows."""
         for name, column in self._now.items():
             own = rows.own.get(name)
             column.extend(repeat(rows.same.get(name), rows.length) if own is None else own)
@@ -184,7 +184,7 @@ class _File:
             column.clear()
 
     def flush(self) -> None:
-        """Write what waits as a group."""
+        """Write the waiting rows as a group."""
         self._pack()
         table = pa.Table.from_batches(self._batches, self._schema)
         try:
@@ -195,7 +195,7 @@ class _File:
         self.waiting = 0
 
     def close(self) -> None:
-        """Put it in its place."""
+        """Finish the file and move it into place."""
         try:
             if self.waiting:
                 self.flush()
@@ -205,7 +205,7 @@ class _File:
             raise not_written(self._path, error) from None
 
     def give_up(self) -> None:
-        """Leave nothing of it."""
+        """Remove what has been written."""
         with suppress(OSError):
             self._writer.close()
         with suppress(_GivenUp):
@@ -213,15 +213,15 @@ class _File:
 
 
 class _GivenUp(Exception):  # noqa: N818  # nobody sees it
-    """Ends a file that is not to be."""
+    """Aborts a file."""
 
 
 class ParquetWriter:
-    """Writes one file, or a folder of them: `router=NAME/day=YYYY-MM-DD/updates.parquet` (UTC), as Hive has it.
+    """Writes one file, or a directory of them: `router=NAME/day=YYYY-MM-DD/updates.parquet` (UTC), as Hive does.
 
     Args:
-        path: the file, or the folder.
-        by_day: whether it is a folder.
+        path: the file, or the directory.
+        by_day: whether it is a directory.
     """
 
     def __init__(self, path: Path, *, by_day: bool) -> None:
@@ -232,7 +232,7 @@ class ParquetWriter:
         self._unseen = 0
 
     async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> ExportSummary:
-        """Write what peers said, and their sessions, which come in the order of time.
+        """Write peers' messages, and their sessions, which come in order of time.
 
         Raises:
             ExportError: a file cannot be written.

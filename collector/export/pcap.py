@@ -1,7 +1,8 @@
 """Generates a capture (pcap) of messages: BGP in synthetic TCP, IP and Ethernet.
 
-Each session is a connection of its own, which its peer opens. Both ends say OPEN first, so that a reader knows how wide
-AS numbers are, and whether routes carry path identifiers: the peer with the one that is stored where that agrees.
+Each session is a connection of its own, which its peer opens. Both ends send an OPEN first, so that a reader knows the
+size of AS numbers, and whether routes have path identifiers. The peer's is the stored one, if that agrees with its
+messages.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collector.query.messages import SaidMessage, SessionChange
 from schemas.stored import name_of
 
 _HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2**18, 1)
-"""Microseconds, version 2.4, UTC, 256 KiB of a packet at most, Ethernet."""
+"""Microseconds, version 2.4, UTC, at most 256 KiB of a packet, Ethernet."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_PORT, _PORTS = 49_152, 16_384  # RFC 6335 6
 _FAMILIES: Final = [
@@ -34,14 +35,14 @@ _AS4, _ADD_PATH = 65, 69
 
 
 class _Flow:
-    """The connection of a session, and how its messages are to be read."""
+    """The connection of a session, and how its messages are encoded."""
 
     def __init__(self, ends: tuple[MrtPeer, MrtPeer], port: int, *, as4: bool, add_path: bool) -> None:
         self.connection = TcpConnection((ends[0].address, ends[1].address), port)
         self.as4, self.add_path = as4, add_path
 
     def reads(self, message: WireMessage) -> bool:
-        """Whether messages of this kind can stand in it."""
+        """Whether it can contain messages with this encoding."""
         return (self.as4, self.add_path) == (message.as4, message.add_path)
 
 
@@ -49,7 +50,7 @@ class CaptureWriter:
     """Writes one capture.
 
     Args:
-        stream: where to.
+        stream: the output.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -60,7 +61,7 @@ class CaptureWriter:
         self._ports: dict[tuple[str, str], int] = {}
 
     async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> ExportSummary:
-        """Write what peers said; the ends of their sessions are those of their connections."""
+        """Write peers' messages; the ends of sessions become those of connections."""
         async for one in said:
             frames = self._messages(one) if isinstance(one, SaidMessage) else self._end(one)
             for frame in frames:
@@ -105,7 +106,7 @@ class CaptureWriter:
 
 
 def _open(end: MrtPeer, flow: _Flow) -> bytes:
-    """An OPEN as this end may have said it: of its BGP identifier nothing is known where its address is of IPv6."""
+    """An OPEN that this end may have sent: its BGP identifier is unknown if its address is IPv6."""
     capabilities: list[dict[str, Any]] = [{"code": 1, "families": _FAMILIES}]
     if flow.as4:
         capabilities.append({"code": _AS4, "asn4": end.asn})

@@ -11,14 +11,14 @@ class ExportSummary:
 
     def __init__(self) -> None:
         self.records = 0
-        """In the file."""
+        """Records in the file."""
         self.without = Counter[str]()
-        """Records that lack something, by what that is."""
+        """Records that lack something, by what they lack."""
         self.messages = Counter[str]()
-        """What is not in the file at all, by what it is."""
+        """What is missing in the file entirely, by kind."""
 
     def sentences(self) -> Iterator[str]:
-        """What is to be said of that."""
+        """The summary as sentences."""
         for what, count in self.messages.most_common():
             yield f"left out {count:,}: {what}, as their bytes are not stored"
         for what, count in self.without.most_common():

@@ -20,11 +20,11 @@ from collector.rib.routes import RouteKey
 
 _MOST_PEERS: Final = 2**16 - 1
 _KINDS: Final = 50_000
-"""Of routes, by all that is said of them, whose bytes are remembered."""
+"""The number of sets of route fields whose bytes are cached."""
 
 
 class _Kind(NamedTuple):
-    """What many routes have in common."""
+    """The fields that many routes share."""
 
     said: dict[str, Any]
     attributes: bytes
@@ -35,8 +35,8 @@ class TableWriter:
     """Writes one table.
 
     Args:
-        at: the moment at which the routes stand.
-        stream: where to.
+        at: the time of the routes.
+        stream: the output.
     """
 
     def __init__(self, at: datetime, stream: IO[bytes]) -> None:
@@ -49,10 +49,10 @@ class TableWriter:
         self._sequence = 0
 
     def set_peers(self, ribs: Sequence[PeerRib]) -> None:
-        """Say whose tables these are, ahead of all routes.
+        """Set the peers whose tables these are, before any routes.
 
         Raises:
-            ExportError: they are more than a dump can have.
+            ExportError: there are more than a dump can contain.
         """
         if len(ribs) > _MOST_PEERS:
             raise ExportError(f"{len(ribs)} peers are more than an MRT dump can contain", "ask for fewer (--peer)")
@@ -76,7 +76,7 @@ class TableWriter:
         self._written.records += 1
 
     def _records(self, routes: PrefixRoutes) -> Iterator[bytes]:
-        """Mostly one: those with path identifiers, and those with other labels, stand in others."""
+        """Usually one record; routes with path identifiers, or with other labels, have their own records."""
         family = family_number(routes[0].key.family)
         found: dict[tuple[bytes, bool], list[TableEntry]] = {}
         for peer, key, entry in routes:
@@ -104,7 +104,7 @@ class TableWriter:
 
 
 def _attributes(family: Family, name: str, said: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
-    """The attributes of a route, of which MP_REACH_NLRI has the next hop alone (RFC 6396 4.3.4)."""
+    """The attributes of a route, with MP_REACH_NLRI reduced to the next hop (RFC 6396 4.3.4)."""
     hop = next_hop_bytes(family, said)
     if is_classic({**said, "family": name}):
         return attribute_bytes(said, next_hop=hop)

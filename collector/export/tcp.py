@@ -21,15 +21,15 @@ _TTL: Final = 64
 _DO_NOT_FRAGMENT: Final = 0x4000
 _MTU: Final = 1500
 _MACS: Final = (bytes.fromhex("020000000001"), bytes.fromhex("020000000002"))
-"""Of the end that connects, and of the other: locally administered ones (IEEE 802)."""
+"""The addresses of the connecting end, and of the other: locally administered ones (IEEE 802)."""
 
 
 class TcpConnection:
     """One connection between two addresses of one version of IP.
 
     Args:
-        addresses: of the end that connects, and of the other, which listens on BGP's port.
-        port: of the end that connects.
+        addresses: the address of the connecting end, and of the other, which listens on BGP's port.
+        port: the port of the connecting end.
     """
 
     def __init__(self, addresses: tuple[str, str], port: int) -> None:
@@ -37,7 +37,7 @@ class TcpConnection:
         self._addresses = tuple(socket.inet_pton(self._version, one) for one in addresses)
         self._ports = (port, BGP_PORT)
         self._next = [1000, 2000]
-        """The sequence number of what each end sends next."""
+        """The next sequence number of each end."""
         self._unacknowledged = [0, 0]
         self._packets = 0
         header = 40 if self._version == socket.AF_INET6 else 20
@@ -50,7 +50,7 @@ class TcpConnection:
         yield self._frame(0, ACK)
 
     def send(self, end: int, data: bytes) -> Iterator[bytes]:
-        """What an end (0 connects, 1 listens) says, in as many segments as it takes, and what acknowledges it."""
+        """What an end (0 connects, 1 listens) sends, in as many segments as needed, and its acknowledgements."""
         for at in range(0, len(data), self._most):
             some = data[at : at + self._most]
             yield self._frame(end, PSH | ACK, some)
@@ -59,7 +59,7 @@ class TcpConnection:
                 yield self._frame(1 - end, ACK)
 
     def close(self) -> Iterator[bytes]:
-        """The end of it, by who connected."""
+        """The end of the connection, by the end that connected."""
         yield self._frame(0, FIN | ACK)
         yield self._frame(1, FIN | ACK)
         yield self._frame(0, ACK)
@@ -75,7 +75,7 @@ class TcpConnection:
         self._next[end] = (self._next[end] + len(data) + bool(flags & (SYN | FIN))) % 2**32
         source, target = self._addresses[end], self._addresses[1 - end]
         length = len(header) + len(data)
-        # The address, the protocol and the length count for TCP's checksum (RFC 9293 3.1, RFC 8200 8.1).
+        # The address, the protocol and the length are part of TCP's checksum (RFC 9293 3.1, RFC 8200 8.1).
         total = checksum(source + target + struct.pack(">II", length, _TCP) + header + data)
         segment = header[:16] + struct.pack(">H", total) + header[18:] + data
         macs = _MACS[1 - end] + _MACS[end]

@@ -1,6 +1,6 @@
 """The plan for replaying an MRT file: its peers, the sessions of each, and the capabilities each session needs.
 
-A file is read once for the plan before anything is sent: a session's OPEN has to name what its last UPDATE needs.
+The file is read for the plan before anything is sent: a session's OPEN must offer what its last UPDATE needs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.status import ReplayedPeer
 FIRST_SOURCE: Final = IPv4Address("127.0.1.1")
 _LOOPBACK: Final = IPv4Network("127.0.0.0/8")
 _ESTABLISHED: Final = 6  # RFC 6396 section 4.4.1
-# More families in one session than all daemons know together: the optional parameters of an OPEN could not hold them.
+# More families in one session than all daemons support together would not fit into an OPEN's optional parameters.
 _MOST_FAMILIES: Final = 16
 
 
@@ -29,8 +29,8 @@ class LeftOut:
     """What of a file cannot be played; filled while it is planned.
 
     Attributes:
-        records: by what is wrong with them, how many, and the number of the first one.
-        rest: why nothing can be read from some record on: the file is cut or damaged there.
+    records: by fault, the number of records, and the number of the first one. rest: why nothing can be read after some
+    record: the file is truncated or damaged there.
     """
 
     records: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -56,13 +56,13 @@ class PlannedPeer:
 
     Attributes:
         address: the peer's address in the file.
-        asn: its AS number, which our OPEN will have.
-        source: the loopback address that its sessions come from: what the daemon must know as the neighbour.
+        asn: its AS number, which our OPEN has.
+        source: the loopback address that its sessions come from: the neighbour that the daemon must be configured with.
         messages: BGP messages from this peer in the file.
         updates: the UPDATEs among them, which will be sent.
         families: the families of their routes, in ExaBGP's words.
-        add_path: some of these routes carry path identifiers.
-        sessions: one, or more where the file shows that a session ended and another began.
+        add_path: whether some of these routes have path identifiers.
+        sessions: one, or more if a session in the file ended and another began.
     """
 
     address: str
@@ -76,7 +76,7 @@ class PlannedPeer:
 
     @property
     def key(self) -> mrt.MrtPeer:
-        """What the records of this peer carry."""
+        """The peer as in its records."""
         return mrt.MrtPeer(self.address, self.asn)
 
     def __str__(self) -> str:
@@ -99,17 +99,17 @@ class PlannedPeer:
 def plan(
     path: Path, *, only_peer: str | None = None, source: str | None = None, left_out: LeftOut | None = None
 ) -> list[PlannedPeer]:
-    """Read a file and say which sessions its replay will have.
+    """Read a file and plan the sessions of its replay.
 
-    Peers stand in the order of their first message, and each has the next source address from 127.0.1.1 upwards; one
-    that is chosen by `only_peer` keeps the source that it has among all. A peer without any message (only state
-    changes) has no session, and neither has one of AS 0, with which nobody may speak (RFC 7607).
+    Peers are in the order of their first message, and each gets the next source address from 127.0.1.1 upwards; a peer
+    selected by `only_peer` keeps the source that it has among all. A peer without any message (only state changes) has
+    no session, and neither has one with AS 0, which RFC 7607 forbids.
 
     Args:
         path: an MRT update file.
         only_peer: the address of the only peer wanted (all its AS numbers).
-        source: the first source address, counted from the first peer that is left.
-        left_out: is told what of the file will not be played.
+        source: the source address of the first peer that is played.
+        left_out: filled with what will not be played.
 
     Raises:
         ReplayError: nothing of the file can be replayed.
@@ -133,10 +133,10 @@ def plan(
 
 
 def session_ends(record: mrt.Record, *, carried: bool) -> bool:
-    """Whether a record says that the session of its peer is over.
+    """Whether a record ends the session of its peer.
 
     That is a NOTIFICATION in either direction, a state change out of Established, and an OPEN from the peer of a
-    session that has already carried UPDATEs (its end is not in the file then).
+    session that has already had UPDATEs (its end is then missing in the file).
     """
     if isinstance(record, mrt.MrtStateChange):
         return record.old == _ESTABLISHED != record.new
@@ -146,7 +146,7 @@ def session_ends(record: mrt.Record, *, carried: bool) -> bool:
 
 @dataclass(slots=True)
 class _SurveyedSession:
-    """A session of the file while the survey goes on."""
+    """A session of the file during the survey."""
 
     first_record: int
     as4: bool
@@ -156,7 +156,7 @@ class _SurveyedSession:
     ipv6_next_hops: set[Family] = field(default_factory=set)
 
     def fits(self, message: mrt.MrtMessage, families: set[Family]) -> bool:
-        """Whether one session can carry this message too: what was agreed at its start holds to its end."""
+        """Whether this message fits into the session too: what is negotiated at its start applies to its end."""
         return self.as4 == message.as4 and not families & (self.plain if message.add_path else self.add_path)
 
     def add(self, message: mrt.MrtMessage, families: set[Family]) -> None:
@@ -197,7 +197,7 @@ class _SurveyedPeer:
         self.sessions[-1].add(message, families)
 
     def planned(self, peer: mrt.MrtPeer, source: str) -> PlannedPeer:
-        # A peer that is silent but for keepalives has a session all the same, of the family of its address.
+        # A peer that only sends keepalives has a session too, with the family of its address.
         default = IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST
         silent = _SurveyedSession(first_record=0, as4=True)
         seen = {family for session in self.sessions for family in session.plain | session.add_path}
@@ -214,7 +214,7 @@ class _SurveyedPeer:
 
 
 def _survey(path: Path, left_out: LeftOut) -> dict[mrt.MrtPeer, _SurveyedPeer]:
-    """What the file holds of each peer that sent a message, in order of the first one."""
+    """What the file has of each peer that sent a message, in the order of their first messages."""
     peers: dict[mrt.MrtPeer, _SurveyedPeer] = {}
     try:
         for record in mrt.read(path, left_out.add):

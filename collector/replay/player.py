@@ -38,15 +38,16 @@ from collector.replay.plan import LeftOut, PlannedPeer, PlannedSession, plan, se
 
 __all__ = ["LeftOut", "PlannedPeer", "Summary", "plan", "play"]
 
-# A daemon that is starting, as its user is: a few seconds.
+# Seconds to wait for a daemon that is starting, as its user may have just started it.
 _PATIENCE_AT_START: Final = 10.0
-# After a session's end daemons hold off its neighbour on purpose: gobgpd for 30 seconds, BIRD for 60 and more.
+# After a session's end daemons refuse the neighbour on purpose: gobgpd for 30 seconds, BIRD for 60 and more.
 _PATIENCE_AFTER_END: Final = 300.0
 _LEAVING_SECONDS: Final = 2.0
-# Between file and session: so many records at a time, so many times for each peer. More only costs memory.
+# Between file and session: how many records are handed over at a time, and how many times for each peer. More would
+# only cost memory.
 _BATCH_RECORDS: Final = 256
 _QUEUED_BATCHES: Final = 4
-# Sleeping for less than this costs more than it is exact.
+# A shorter sleep would cost more than its precision is worth.
 _SHORTEST_SLEEP: Final = 0.001
 
 _SHUTDOWN: Final = notification(CEASE, ADMINISTRATIVE_SHUTDOWN)
@@ -58,9 +59,8 @@ class Summary:
     """What a replay has sent.
 
     Attributes:
-        peers: how many were played.
-        messages: UPDATEs that they sent.
-        seconds: how long that took, from the moment on at which all sessions were up.
+    peers: the number of peers that were played. messages: the number of UPDATEs that they sent. seconds: how long that
+    took, after all sessions were up.
     """
 
     peers: int
@@ -97,13 +97,13 @@ async def play(
     Args:
         path: the file that was planned.
         target: IPv4 address and port of the BGP daemon.
-        peers: what `plan` said, or a part of it.
+        peers: the result of `plan`, or a part of it.
         peer_as: the AS number that the daemon must have; None for any.
-        speed: 1 is the pace of the file's time stamps, one clock for all its peers; 60 is sixty times as fast; None
-            is as fast as the daemon takes it.
+        speed: 1: the pace of the file's time stamps, with one clock for all peers; 60: sixty times as fast; None: as
+            fast as the daemon accepts.
         loop: play the file again and again, in the same sessions, until cancelled.
         stay: keep the sessions up after the last message until cancelled.
-        progress: called with a number of UPDATEs whenever so many more have been handed to TCP.
+        progress: called with the number of further UPDATEs that have been handed to TCP.
         refused: called before anything is played, for each peer whose session cannot be opened, with the reason.
 
     Returns:
@@ -118,7 +118,7 @@ async def play(
 
 
 class _Replay:
-    """All peers of one replay: reads the file, and hands each peer's records to its player."""
+    """All peers of one replay: reads the file, and passes each peer's records to its player."""
 
     def __init__(self, settings: _ReplaySettings, peers: Sequence[PlannedPeer]) -> None:
         self._settings = settings
@@ -148,7 +148,7 @@ class _Replay:
         return Summary(len(players) - len(refusals), sent, time.monotonic() - self._began)
 
     async def _round(self) -> None:
-        """Once through the file."""
+        """Play the file once."""
         clock = _Clock(self._settings.speed)
         batches: dict[_Player, list[mrt.Record]] = {}
         waiting = 0
@@ -159,7 +159,7 @@ class _Replay:
                 await asyncio.sleep(delay)
             if (player := self._players.get(record.peer)) is not None:
                 batches.setdefault(player, []).append(record)
-            # Records of peers that are not played count too: the sessions need their turn meanwhile.
+            # Records of peers that are not played count too: the sessions need time meanwhile.
             waiting += 1
             if waiting == _BATCH_RECORDS:
                 await _hand_out(batches)
@@ -168,13 +168,13 @@ class _Replay:
 
 
 def _readable(path: Path) -> Iterator[mrt.Record]:
-    """The records up to the damage that the plan has told of, if there is one."""
+    """The records up to the damage that the plan reported, if any."""
     with suppress(mrt.CutError):
         yield from mrt.read(path)
 
 
 async def _hand_out(batches: dict[_Player, list[mrt.Record]]) -> None:
-    """Give each player its records; waits for the slowest where its queue is full."""
+    """Pass each player its records; waits for the slowest if its queue is full."""
     for player, records in batches.items():
         await player.batches.put(records)
     batches.clear()
@@ -191,7 +191,7 @@ class _Clock:
         self._began = time.monotonic()
 
     def delay(self, stamp: float) -> float:
-        """Seconds from now until a record of this time is due; negative when it is overdue."""
+        """Seconds until a record with this time is due; negative if it is overdue."""
         if self._speed is None:
             return 0
         if self._first is None:
@@ -213,7 +213,7 @@ class _Player:
         self._starts = {session.first_record: session for session in peer.sessions}
         self._session: speaker.SpeakerSession | None = None
         self._last_record = 0
-        # Whether the present session can still become the one that the next UPDATE needs.
+        # Whether the current session can still become the one that the next UPDATE needs.
         self._fresh = True
 
     async def run(self, group: asyncio.TaskGroup) -> None:
@@ -226,7 +226,7 @@ class _Player:
             while (records := await self.batches.get()) is not None:
                 if self.refusal is None:
                     await self._play(group, records)
-            # The file's sessions were all up at its end: none of ours goes before the last UPDATE of all is out.
+            # The file's sessions were all up at its end: none of ours ends before the last UPDATE of all is sent.
             await self._done.wait()
             if self._settings.stay and self.refusal is None:
                 await asyncio.Event().wait()
@@ -288,14 +288,14 @@ class _Player:
 
 
 def _last_words(record: mrt.Record) -> bytes:
-    """The NOTIFICATION that ends a session where this record does."""
+    """The NOTIFICATION that ends a session at this record."""
     if isinstance(record, mrt.MrtMessage) and record.data[18] == bgp.NOTIFICATION and not record.local:
         return record.data
     return _RESET
 
 
 def _router_id(peer: PlannedPeer) -> str:
-    """The peer's own address where it can be a BGP identifier (RFC 4271 section 4.2), else our source address."""
+    """The peer's own address if it can be a BGP identifier (RFC 4271 section 4.2), otherwise our source address."""
     address = ip_address(peer.address)
     usable = address.version == 4 and not (address.is_multicast or address.is_unspecified)
     return peer.address if usable else peer.source

@@ -1,7 +1,7 @@
 """One BGP session over TCP, from its OPEN to its end, as a speaker that only sends (RFC 4271 section 8).
 
-Whatever the other side sends is read at all times, also while it does not take what we send: a full TCP window
-makes `SpeakerSession.send` wait, and nothing is buffered here.
+Messages from the other side are read at all times, even while it does not accept ours: a full TCP window makes
+`SpeakerSession.send` wait, and nothing is buffered here.
 """
 
 from __future__ import annotations
@@ -33,30 +33,26 @@ from collector.errors import ReplayError
 from collector.retry import pauses
 
 HOLD_TIME: Final = 180
-"""Seconds that we offer; the session has the smaller of both sides' (RFC 4271 section 4.2)."""
+"""Seconds that we offer; a session uses the smaller of both offers (RFC 4271 section 4.2)."""
 
 _CONNECT_SECONDS: Final = 10
-# A busy daemon accepts long before it answers: its kernel does that for it.
+# A busy daemon accepts a connection long before it answers: its kernel does that.
 _OPEN_SECONDS: Final = 60
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _READ_SIZE: Final = 64 * 1024
-# Refusals that pass: the daemon still holds an older connection, or is not ready yet.
+# Temporary refusals: the daemon still has an older connection, or is not ready yet.
 _PASSING: Final = {CONNECTION_REJECTED, CONNECTION_COLLISION, OUT_OF_RESOURCES}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCall:
-    """Everything that one session is opened with.
+    """The parameters of a session.
 
     Attributes:
-        name: whose session this is, for messages to the user.
-        target: IPv4 address and port of the daemon.
-        source: IPv4 address that we connect from.
-        asn: our AS number.
-        router_id: our BGP identifier.
-        abilities: what both sides must be able to do.
-        peer_as: the AS number that the daemon must have; None for any.
+    name: whose session this is, for messages to the user. target: IPv4 address and port of the daemon. source: IPv4
+    address that we connect from. asn: our AS number. router_id: our BGP identifier. abilities: what both sides must
+    support. peer_as: the AS number that the daemon must have; None: any.
     """
 
     name: str
@@ -77,11 +73,11 @@ async def connect(call: SessionCall, patience: float) -> SpeakerSession:
     """Open a session; it is Established when this returns.
 
     Args:
-        call: who calls whom.
-        patience: for how many seconds a daemon that refuses or closes the connection is tried again.
+        call: the session's parameters.
+        patience: how many seconds to retry if the daemon refuses or closes the connection.
 
     Raises:
-        ReplayError: the daemon cannot be reached, refuses us, or cannot do what the session needs.
+        ReplayError: the daemon cannot be reached, refuses us, or lacks what the session needs.
     """
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience
@@ -97,7 +93,7 @@ async def connect(call: SessionCall, patience: float) -> SpeakerSession:
 
 
 class _NotReadyError(ReplayError):
-    """A refusal that may pass by itself."""
+    """A refusal that may be temporary."""
 
 
 async def _attempt(call: SessionCall) -> SpeakerSession:
@@ -158,14 +154,14 @@ class SpeakerSession:
 
     @property
     def abilities(self) -> Abilities:
-        """What was agreed on."""
+        """What was negotiated."""
         return self._call.abilities
 
     async def establish(self) -> None:
         """The handshake: OPEN and KEEPALIVE in both directions.
 
         Raises:
-            ReplayError: the other side refuses, or is not the one that we want.
+            ReplayError: the other side refuses, or has another AS number.
         """
         call = self._call
         try:
@@ -187,20 +183,20 @@ class SpeakerSession:
         try:
             await self._write(data)
         except OSError:
-            # Why the connection broke is told by what the receiving task still reads; it raises, and ends us.
+            # The receiving task still reads why the connection broke; it raises that, and ends this one.
             await asyncio.Event().wait()
 
     async def end(self, notification: bytes) -> None:
         """End the session so that the other side reads everything that was sent before.
 
-        The NOTIFICATION goes last, then our side of the connection is closed; the other side closes its own when
-        it has read that far. A close from our side before that could reset the connection and lose what is unread.
+        The NOTIFICATION is sent last, then our side of the connection is shut down; the other side closes its own when
+        it has read that far. Closing ours before that could reset the connection and lose unread data.
 
         Args:
             notification: the whole message.
 
         Raises:
-            ReplayError: the other side complained about what it read last.
+            ReplayError: the other side rejected what it read last.
         """
         self._ending = True
         receiving, *others = self._tasks
@@ -213,7 +209,7 @@ class SpeakerSession:
         self._socket.close()
 
     async def leave(self, notification: bytes, patience: float) -> None:
-        """End the session within so many seconds, whether or not the other side has read everything."""
+        """End the session within some seconds, whether or not the other side has read everything."""
         self._ending = True
         for task in self._tasks:
             task.cancel()
@@ -287,7 +283,7 @@ class SpeakerSession:
         self._hold_time = min(HOLD_TIME, theirs.hold_time)
 
     def _refuse(self, code: int, subcode: int) -> None:
-        """Tell the other side why we go, if it takes that at once."""
+        """Send the other side the reason for leaving, if it accepts that at once."""
         if not self._unsent:
             with suppress(OSError):
                 self._socket.send(notification(code, subcode))
@@ -323,7 +319,7 @@ class SpeakerSession:
         Raises:
             EOFError: the other side has closed.
             OSError: the connection is broken.
-            ReplayError: what came is not BGP.
+            ReplayError: the data is not BGP.
         """
         while True:
             if len(self._received) >= bgp.HEADER_LENGTH:
@@ -342,7 +338,7 @@ class SpeakerSession:
 
     async def _write(self, data: bytes) -> None:
         async with self._writing:
-            # A write that was cancelled half-way has left a part of a message: it goes first.
+            # A write that was cancelled half-way has left part of a message, which must be sent first.
             await self._flush()
             self._unsent = memoryview(data)
             await self._flush()
