@@ -16,11 +16,11 @@ from collector.settings import Settings
 
 
 def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckResult]:
-    """Look at everything that a collector with these settings needs; what costs time comes last.
+    """Check everything that a collector with these settings needs; slow checks come last.
 
     Args:
-        settings: what it is told.
-        config: the file that says so, to be named.
+        settings: the collector's settings.
+        config: the file that they come from, for messages.
     """
     running = find_running(settings.data_dir)
     yield from examine_machine(settings.exabgp.python)

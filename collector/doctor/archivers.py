@@ -15,13 +15,13 @@ from collector.spool.state import inspect
 
 
 def examine_archivers(data_dir: Path, running: RunningCollector) -> Iterator[CheckResult]:
-    """Look at the archiver of each spool.
+    """Check the archiver of each spool.
 
     Args:
         data_dir: the collector's data directory.
         running: the collector that runs on it.
     """
-    with suppress(BgpledgerError):  # the check of the data directory tells of what cannot be read
+    with suppress(BgpledgerError):  # the check of the data directory reports what cannot be read
         for instance in find_instances(data_dir):
             found = spool_status(instance, inspect(instance.spool))
             if wrong := stuck(found, running.started):

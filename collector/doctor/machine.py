@@ -20,7 +20,7 @@ _COMMAND_SECONDS = 30
 
 
 def examine_machine(exabgp_python: str | None = None) -> Iterator[CheckResult]:
-    """Look at what is installed here; ExaBGP as it is run by this Python."""
+    """Check what is installed here, including ExaBGP under the given Python."""
     yield CheckResult("ok", "python", platform.python_version())
     yield _exabgp(exabgp_python)
     yield _setpriv()

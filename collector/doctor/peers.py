@@ -17,7 +17,7 @@ from schemas.status import PeerStatus
 
 
 def examine_peers(settings: Settings, running: RunningCollector) -> Iterator[CheckResult]:
-    """Look at why peers of the collector that runs are not up."""
+    """Check why peers of the running collector are not up."""
     if running.mongodb_uri:
         uri = running.mongodb_uri
     elif settings.mongodb.uri:
@@ -27,7 +27,7 @@ def examine_peers(settings: Settings, running: RunningCollector) -> Iterator[Che
     try:
         standing = run_interruptible(_ask_peers(uri, settings, running))
     except BgpledgerError:
-        return  # the store's finding has it
+        return  # the check of the store reports it
     expected = {peer.address: peer for peer in running.peers}
     down = [peer for peer in standing if peer.state == "unconfigured" or (peer.configured and peer.state != "up")]
     for peer in down:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 
 class CheckResult(NamedTuple):
-    """What a check found; the cure stands with all that is not well."""
+    """The result of a check; with a cure unless all is well."""
 
     state: Literal["ok", "warning", "error"]
     check: str

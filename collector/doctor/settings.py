@@ -32,12 +32,12 @@ _PATIENCE = 3.0
 def examine_settings(
     settings: Settings, config: Path | None, running: RunningCollector | None
 ) -> Iterator[CheckResult]:
-    """Look at what the settings ask for.
+    """Check what the settings need.
 
     Args:
-        settings: what the collector is told.
-        config: the file that says so, to be named.
-        running: the collector that runs on the data directory, if one does.
+        settings: the collector's settings.
+        config: the file that they come from, for messages.
+        running: the collector that runs on the data directory, if any.
     """
     yield _configuration(settings, config)
     yield from _data_dir(settings.data_dir, settings.spool.keep_free_mib * 2**20)
@@ -48,8 +48,8 @@ def examine_settings(
 
 
 def stored_time(data_dir: Path) -> Iterator[CheckResult]:
-    """Whether the clock was ahead once, so that new lines have a time that is still to come."""
-    with suppress(BgpledgerError):  # what cannot be read is told of by the check of the data directory
+    """Whether the clock was ahead once, so that new lines get a time in the future."""
+    with suppress(BgpledgerError):  # the check of the data directory reports what cannot be read
         if until := clock_set_back(data_dir):
             ahead = timedelta(seconds=round((until - datetime.now(UTC)).total_seconds()))
             yield CheckResult(
@@ -79,7 +79,7 @@ def _data_dir(path: Path, keep_free: int) -> Iterator[CheckResult]:
         yield CheckResult("error", "data directory", f"{there} is not a directory", cure)
         return
     try:
-        with tempfile.TemporaryFile(dir=there):  # permissions do not tell all: read-only mounts, quotas, root
+        with tempfile.TemporaryFile(dir=there):  # permissions are not everything: read-only mounts, quotas, root
             pass
     except OSError as error:
         yield CheckResult("error", "data directory", f"{there} is not writable: {error.strerror}", cure)
@@ -100,7 +100,7 @@ def _listening(settings: Settings, running: RunningCollector | None) -> Iterator
     try:
         places = sorted(listening_places(settings)) or [split_endpoint(settings.bgp.listen)]
     except BgpledgerError:
-        return  # the configuration's finding has it
+        return  # the check of the configuration reports it
     for address, port in places:
         try:
             check_free(address, port)
@@ -116,7 +116,7 @@ def _listening(settings: Settings, running: RunningCollector | None) -> Iterator
 
 
 def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[CheckResult]:
-    """Look at where BMP comes in: who is connected, and who was refused."""
+    """Check the reception of BMP: which routers are connected, and which were refused."""
     if settings.bmp is None:
         return
     state = read_state(Instance(settings.data_dir, source=BMP.name)) if running else None
@@ -141,7 +141,7 @@ def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[C
 
 
 def feed(settings: Settings) -> Iterator[CheckResult]:
-    """Whether somebody listens where RIS Live is said to be."""
+    """Check whether a server listens at the address of RIS Live."""
     if not settings.ris_live.is_on:
         return
     url = urlsplit(settings.ris_live.url)

@@ -23,7 +23,7 @@ _OLDEST_MONGODB = 6
 
 
 def examine_store(settings: Settings, running: RunningCollector | None) -> Iterator[CheckResult]:
-    """Look at the store that the settings name, or at the embedded one."""
+    """Check the configured store, or the embedded one."""
     if settings.mongodb.uri is None:
         try:
             yield CheckResult("ok", "store", f"embedded, {find_program(settings.mongodb.embedded).name}")
@@ -43,7 +43,7 @@ def _server(settings: Settings, uri: str) -> Iterator[CheckResult]:
     except BgpledgerError as error:
         yield CheckResult("error", "store", error.cause, error.cure)
     except PyMongoError as error:
-        # The driver's text names hosts and not credentials, but may run on for lines.
+        # The driver's message names hosts but no credentials; it may be many lines long.
         said = str(error).splitlines()[0].partition(" (configured timeouts")[0][:200]
         yield CheckResult(
             "error",

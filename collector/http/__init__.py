@@ -1,1 +1,1 @@
-"""Questions over HTTP: an API, feeds of what happens now, and pages. It asks through `bgpledger`, as the CLI does."""
+"""Queries over HTTP: an API, live feeds, and pages. It queries through `bgpledger`, as the CLI does."""

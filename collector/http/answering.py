@@ -1,4 +1,4 @@
-"""Answers as a response: a page of JSON, or all of them as they come, in any format of the CLI."""
+"""Sends answers as a response: a page of JSON, or all of them as they arrive, in any format of the CLI."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 _TEXT = "text/plain; charset=utf-8"
 MEDIA_TYPES = {"json": "application/json", "jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
 _ACCEPTED: dict[str, Format] = {"application/jsonl": "jsonl", "application/x-ndjson": "jsonl", "text/csv": "csv"}
-"""What an Accept header can ask for beside JSON."""
+"""The formats, besides JSON, that an Accept header can select."""
 
 
 class Page(BaseModel, Generic[T]):
-    """Some answers to a question."""
+    """Some answers to a query."""
 
     answers: list[T]
     notes: list[str] = Field(description="What whoever asks should know of the answer.")
@@ -40,7 +40,7 @@ class Page(BaseModel, Generic[T]):
 
 
 def listing(kind: type[BaseModel]) -> dict[str, Any]:
-    """How a question is described that is answered with a list."""
+    """The description of a query that is answered with a list."""
     text = {"schema": {"type": "string"}}
     more = {MEDIA_TYPES["jsonl"]: text, "text/csv": text, "text/plain": text}
     headers = {
@@ -56,7 +56,7 @@ def listing(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 class Whole(NamedTuple):
-    """All answers to a question, written without a model of each."""
+    """Writes all answers to a query without a model of each."""
 
     ask: Callable[..., Answers[Any]]
     write: Callable[[AsyncIterator[Any], Format, TextIO], Awaitable[int]]
@@ -70,18 +70,18 @@ async def respond(
     ask: Callable[..., Answers[Any]],
     whole: Whole | None = None,
 ) -> Response:
-    """The answers to a question, as they are wanted.
+    """The response with the answers to a query.
 
     Args:
-        request: who asks.
-        asking: the question.
-        wanted: how many, and in which format.
-        kind: what the answers are.
-        ask: puts it, with what is `asked` of it.
-        whole: puts it and writes the answers where all of them are wanted; None: as where some are.
+        request: the request.
+        asking: the query's context.
+        wanted: how many answers, and in which format.
+        kind: the type of the answers.
+        ask: runs the query, with the arguments from `wanted.asked`.
+        whole: runs the query and writes all answers; None: use `ask` for that too.
 
     Raises:
-        UsageError: the question cannot be meant.
+        UsageError: the query makes no sense.
     """
     form = wanted.format or _accepted(request)
     if form == "json" or wanted.is_paged:
@@ -95,7 +95,7 @@ async def respond(
 
 
 class _StreamedAnswer(StreamingResponse):
-    """A response that breaks off where its question does: its connection ends without the end of the body."""
+    """A response that is cut off if its query fails: its connection ends without the end of the body."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the pieces."""
@@ -112,7 +112,7 @@ def _accepted(request: Request) -> Format:
 
 
 def _told(asking: Asking, *, covered: bool) -> dict[str, str]:
-    """What is to be said of answers that have no room for it."""
+    """The notes about answers in formats that have no place for them."""
     return {"Bgpledger-Notes": json.dumps(asking.notes), "Bgpledger-Covered": json.dumps(covered)}
 
 
@@ -143,18 +143,18 @@ async def _page(
 
 
 class _Cut(Generic[T]):
-    """The first answers of all."""
+    """The first answers of a query."""
 
     def __init__(self, answers: Answers[T], size: int) -> None:
         self.is_cut = False
         """Whether there are more."""
         self.next: str | None = None
-        """The cursor behind the last of them, where there are more."""
+        """The cursor after the last of them, if there are more."""
         self._answers = answers
         self._size = size
 
     async def given(self) -> AsyncIterator[T]:
-        """Them."""
+        """The answers."""
         count, cursor = 0, None
         async with self._answers:
             async for one in self._answers:

@@ -1,4 +1,4 @@
-"""The application: what is asked where."""
+"""The application: its routes and middleware."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ all of the time that is asked about. Errors are problems of RFC 9457, with their
 
 
 class ForCommands(NamedTuple):
-    """What takes commands of the collector's user."""
+    """How commands of the collector's user are answered."""
 
     read: Read
     token: str
-    """What they show."""
+    """The token that they send."""
 
 
 def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | None = None) -> FastAPI:
-    """The application over an archive, which stays open for as long as it answers.
+    """The application over an archive, which must stay open while the application answers.
 
     Args:
-        archive: what is asked.
-        settings: who may ask, in which time, and what communities mean ([http]).
+        archive: the archive to query.
+        settings: who may query, the time limits, and the meaning of communities ([http]).
         for_commands: answer commands too.
 
     Raises:
@@ -80,7 +80,7 @@ def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | N
         app.include_router(commands.router)
     pages.add_to(app, Words.read(settings.http.communities))
     describe(app)
-    # The last one added is asked first.
+    # The middleware that is added last runs first.
     app.add_middleware(Crowd, seconds=settings.http.seconds)
     app.add_middleware(metrics.Measured, registry=app.state.registry)
     app.add_middleware(

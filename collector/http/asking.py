@@ -1,4 +1,4 @@
-"""One request's view of the archive: what it notes goes into this request's answer."""
+"""One request's view of the archive: notes about its answers go into its response."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from collector.settings import HttpSettings
 
 @dataclass
 class Asking:
-    """A question that is being answered."""
+    """A query that is being answered."""
 
     archive: Archive
-    """Tells `notes` what whoever asks should know."""
+    """The archive, which adds notes about its answers to `notes`."""
     live: Live
-    """What happens now."""
+    """The live feed."""
     settings: HttpSettings
     notes: list[str] = field(default_factory=list)
 
     @property
     def deadline(self) -> float:
-        """Seconds that a question may take."""
+        """The time limit for the query, in seconds."""
         return self.settings.seconds
 
 
 def asking_of(connection: HTTPConnection) -> Asking:
-    """The question of a connection."""
+    """The query context of a connection."""
     state = connection.app.state
     notes: list[str] = []
     return Asking(state.archive.telling(notes.append), state.live, state.settings, notes)

@@ -1,4 +1,4 @@
-"""Charts over time, as SVG that a page holds: pygal draws them, and our own sheet says how they look."""
+"""Charts over time as SVG within a page: drawn by pygal, styled by our own style sheet."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 640, 200
 _MAJOR = 6
-"""So many of the times below a chart are written out."""
+"""About how many of the times below a chart are labelled."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _DAY = 86400
 
 
 def bars(times: Sequence[datetime], series: Mapping[str, Sequence[int]]) -> Markup:
-    """Bars upon each other, of values of spans of time that follow each other.
+    """Stacked bars for values in consecutive time spans.
 
     Args:
         times: the begins of the spans.
-        series: the values of each span, by their name.
+        series: the values of each span, by name.
     """
     return _drawn(pygal.StackedBar, times, series, spacing=0)
 
 
 def steps(times: Sequence[datetime], series: Mapping[str, Sequence[int | None]]) -> Markup:
-    """Lines from value to value, over those that are not known.
+    """A step line for each series, which continues over unknown values.
 
     Args:
-        times: of the values.
-        series: the values, by their name.
+        times: the times of the values.
+        series: the values, by name; None: unknown.
     """
     return _drawn(pygal.Line, times, series, show_dots=len(times) < _MAJOR, allow_interruptions=False)
 
@@ -64,14 +64,14 @@ def _drawn(kind: Any, times: Sequence[datetime], series: Mapping[str, Sequence[i
 
 
 def _without_style(tree: ET.Element) -> ET.Element:
-    """What pygal brings for pages that have no sheet, or run its script: the policy of ours forbids both (CSP)."""
+    """Remove pygal's style and script, which our pages do not need and our content security policy forbids."""
     for parent in list(tree.iter()):
         for child in list(parent):
             if child.tag in (f"{_SVG}style", f"{_SVG}script", "style", "script"):
                 parent.remove(child)
             child.attrib.pop("style", None)
     del tree.attrib["id"]
-    tree.attrib["aria-hidden"] = "true"  # its caption says what it is, the page's tables what matters of it
+    tree.attrib["aria-hidden"] = "true"  # the chart's caption and the page's tables say what matters
     return tree
 
 

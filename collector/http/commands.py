@@ -1,4 +1,4 @@
-"""`/command`: a command of this user's, answered by the process that has imported all that it takes."""
+"""`/command`: answers commands of this user, in a process that has already imported what they need."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ from collector.tasks import end
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
-"""Commands that are answered at once; others answer by themselves. One may wait long for who reads it page by page."""
+"""How many commands are answered at once; further ones answer themselves. One may take long if its reader pages through
+it."""
 _SOON = 0.1
-"""Seconds after which what there is is sent."""
+"""Seconds after which available output is sent."""
 _PIECE = 64 * 1024
-"""Characters that are sent at once."""
+"""The maximum number of characters that are sent at once."""
 
 router = APIRouter(include_in_schema=False)
 
 
 class Command(Protocol):
-    """A command that was read."""
+    """A command that was parsed."""
 
     async def answer(
         self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]], /
     ) -> int:
-        """Write what it prints and says; its exit status. `between` is awaited now and then."""
+        """Write the command's output and messages; returns its exit status. `between` is awaited now and then."""
 
 
 Read = Callable[[Sequence[str], Path, Path, TextIO], Command | None]
-"""Reads the words that were typed in a directory, about a data directory, and says what looks odd.
+"""Parses the arguments given in a working directory, for a data directory, and reports what looks odd.
 
-None: the command has to be run by itself.
+None: the command has to run by itself.
 """
 
 
@@ -64,10 +65,10 @@ class _Typed(BaseModel):
 
 
 class Commands:
-    """Those that are being answered.
+    """The commands that are being answered.
 
     Args:
-        read: reads one.
+        read: parses one.
     """
 
     def __init__(self, read: Read) -> None:
@@ -77,7 +78,7 @@ class Commands:
 
 @router.post(local_server.PATH)
 async def command(request: Request, asked: Asked, typed: _Typed) -> Response:
-    """What a command prints and says, piece by piece, and its exit status."""
+    """The output and messages of a command, in pieces, and its exit status."""
     commands: Commands = request.app.state.commands
     if commands.going >= _AT_ONCE:
         raise RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, f"{_AT_ONCE} commands are being answered")
@@ -90,7 +91,7 @@ async def command(request: Request, asked: Asked, typed: _Typed) -> Response:
 
 
 class _Answer(Response):
-    """A response that ends with the command, or when its reader goes."""
+    """A response that ends with the command, or when its reader leaves."""
 
     def __init__(self, read: Command, archive: Archive, out: Elsewhere, err: Elsewhere, commands: Commands) -> None:
         super().__init__(media_type="application/octet-stream")
@@ -102,7 +103,7 @@ class _Answer(Response):
         self._sending = asyncio.Lock()
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces until there are no more, or nobody reads them."""
+        """Send the pieces until there are no more, or the reader leaves."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         self._commands.going += 1
         working = asyncio.create_task(self._work(send))

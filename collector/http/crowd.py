@@ -1,4 +1,4 @@
-"""How many questions are answered at once, so that what they take of memory has a bound."""
+"""Limits how many queries are answered at once, and thus their memory."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 16
 _QUESTIONS = ("/api/v1/", "/data/")
 _ENDLESS = "/api/v1/live"
-"""Who listens there is counted there."""
+"""Endless responses, which limit their own number."""
 
 
 class Crowd:
-    """Lets some questions through at a time; the others wait, and one whose reader does not read gives up its place.
+    """Admits some queries at a time; the others wait, and one whose reader does not read gives up its place.
 
     Args:
-        app: answers them.
-        seconds: that one waits at most.
+        app: the application that answers them.
+        seconds: the maximum time to wait.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
@@ -33,7 +33,7 @@ class Crowd:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within does, when it is this one's turn."""
+        """Pass the request to the application when it is its turn."""
         path: str = scope.get("path", "")
         if scope["type"] != "http" or path == _ENDLESS or not path.startswith(_QUESTIONS):
             await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""How the API is described (OpenAPI 3.1)."""
+"""The description of the API (OpenAPI 3.1)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collector.http.health import OPEN_PATHS
 from collector.http.problems import Problem
 
 _UNREADABLE = "422"
-"""FastAPI's own answer to what it cannot read, in place of which we say 400."""
+"""FastAPI's own response to invalid parameters, which is replaced by our 400."""
 _CHANGING = ("post", "delete")
 
 
 def describe(app: FastAPI) -> None:
-    """Have an application describe what it answers, and nothing else."""
+    """Make an application describe exactly what it answers."""
 
     def description() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -62,7 +62,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _exemplify(schemas: dict[str, Any]) -> None:
-    """Put an answer of the demonstration's archive beside each kind of answer: FastAPI would leave out what is null."""
+    """Add an answer from the demonstration's archive to each type of answer as an example; FastAPI would omit nulls."""
     examples = json.loads((Path(__file__).parent / "examples.json").read_bytes())
     for name, one in examples.items():
         page = {"answers": [one], "notes": [], "covered": True, "next": None}

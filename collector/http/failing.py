@@ -1,4 +1,4 @@
-"""What is answered where something goes wrong outside of the pages: a problem for programs, a page for browsers."""
+"""Error responses outside of the pages: problem documents for programs, a page for browsers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 def refuse(error: BgpledgerError, headers: Headers) -> Response:
-    """What is said to who may not ask: to a browser on a page that asks nothing more of us.
+    """The response to a refused request: for a browser, a page that loads nothing else from us.
 
     Args:
-        error: why.
-        headers: those of the request.
+        error: the reason.
+        headers: the headers of the request.
     """
     if not _shows_pages(headers):
         return respond(error)
@@ -33,7 +33,7 @@ def refuse(error: BgpledgerError, headers: Headers) -> Response:
 
 
 def handle(app: FastAPI) -> None:
-    """Answer whatever goes wrong in an application."""
+    """Install the error handlers of an application."""
 
     @app.exception_handler(BgpledgerError)
     async def _told(_request: Request, error: BgpledgerError) -> JSONResponse:

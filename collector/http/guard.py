@@ -1,8 +1,8 @@
-"""Who may ask: nothing reaches the application that is not for it.
+"""Decides who may query: refused requests never reach the application.
 
-The host that is asked for has to be ours, which keeps out the pages of others (DNS rebinding); sockets of pages, and
-what changes something, have to come from ours; a client may only ask so often; and where it is told, or this machine is
-not alone, takes a token. A browser without one is led to where it can sign in.
+The requested host must be ours, which keeps out other sites' pages (DNS rebinding). Sockets of pages, and requests that
+change something, must come from our own pages. Clients are limited in their rate. If tokens are configured, or others
+can use this machine, a token is required; browsers without one are redirected to the sign-in page.
 """
 
 from __future__ import annotations
@@ -45,18 +45,17 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{1,5})?"
 
 
 class Guard:
-    """Lets nothing through to the application that may not ask.
+    """Passes only permitted requests on to the application.
 
-    What passes has the `state.token` that was shown, or None, and knows whether it came by a sign-in
-    (`state.is_signed_in`).
+    These get `state.token`, the token that was sent, or None, and `state.is_signed_in`, whether it came by a sign-in.
 
     Args:
         app: the application.
-        settings: who may ask.
+        settings: who may query.
         keyring: the tokens.
-        sign_ins: who has shown one.
-        orders: where it is written down that somebody gave one without a token.
-        local_token: what commands of this user show; None: none are answered.
+        sign_ins: the browsers that have signed in.
+        orders: records orders without a token.
+        local_token: the token of commands of this user; None: none are answered.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Guard:
         self._sign_ins = sign_ins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application does, or refuse."""
+        """Pass the request on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -124,7 +123,7 @@ class Guard:
             )
 
     def _check_origin(self, asking: HTTPConnection) -> None:
-        """Refuse sockets of other sites' pages, which browsers let through."""
+        """Refuse sockets of other sites' pages, which browsers allow."""
         origin = asking.headers.get("origin")
         if asking.scope["type"] != "websocket" or not origin or origin in self._http.origins:
             return
@@ -136,7 +135,7 @@ class Guard:
             )
 
     def _check_local(self, asking: HTTPConnection) -> None:
-        """Refuse whoever is not on this machine, and cannot read what only our user can."""
+        """Refuse clients that are not on this machine, or cannot read our user's files."""
         shown = _token_in(asking.headers.get("authorization", "")) or ""
         here = asking.client is not None and _is_address(asking.client.host) and is_loopback(asking.client.host)
         if not (self._local_token and here and secrets.compare_digest(shown.encode(), self._local_token.encode())):
@@ -171,9 +170,9 @@ def _is_open(path: str) -> bool:
 
 
 def _check_change(asking: HTTPConnection) -> None:
-    """Refuse what a page of another site has a browser do in the name of who signed in (CSRF).
+    """Refuse requests that another site's page makes a browser send on behalf of a signed-in user (CSRF).
 
-    Browsers say where such a request comes from: in Sec-Fetch-Site, older ones in Origin; a program shows its token.
+    Browsers name the origin of such a request in Sec-Fetch-Site, older ones in Origin; programs send a token.
     """
     if asking.scope["type"] != "http" or asking.scope["method"] in _READING:
         return
@@ -190,7 +189,7 @@ def _check_change(asking: HTTPConnection) -> None:
 
 
 def _token_in(authorization: str) -> str | None:
-    """The token of an Authorization header: as such, or as the password that a browser asks for."""
+    """The token in an Authorization header: a bearer token, or the password that a browser asks for."""
     scheme, _, said = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return said.strip()
@@ -203,7 +202,7 @@ def _token_in(authorization: str) -> str | None:
 
 
 def _name_in(host: str) -> str:
-    """The name or the address in a Host header, without its port, in small letters; empty where it is no such thing."""
+    """The name or address in a Host header, without its port, in lower case; empty if it is invalid."""
     found = _HOST.fullmatch(host)
     return (found[1] or found[2]).lower() if found else ""
 
@@ -226,7 +225,7 @@ def _check_size(headers: Headers, most: int) -> None:
 
 
 def _response(error: BgpledgerError, asking: HTTPConnection) -> Response:
-    """What tells of an error; who asks for a page without a token can sign in first."""
+    """The response for an error; requests for pages without a token are redirected to the sign-in page."""
     is_for_a_page = asking.scope["type"] == "http" and "text/html" in asking.headers.get("accept", "")
     if isinstance(error, RefusedRequestError) and error.status is HTTPStatus.UNAUTHORIZED and is_for_a_page:
         url = asking.url

@@ -1,4 +1,4 @@
-"""What every answer tells a browser: nothing but our own scripts, frames of nobody, no guessing, no keeping."""
+"""The security headers of all responses: only our own scripts, no framing, no content sniffing, no caching."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # with no-referrer a form of ours would have the Origin null
+    "Referrer-Policy": "same-origin",  # with no-referrer, our own forms would have the Origin null
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -27,13 +27,13 @@ _HEADERS = {
 
 
 class Headers:
-    """Puts the headers on every answer that has none of the same name."""
+    """Adds the headers to every response that does not set them itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within does, with the headers."""
+        """Pass the request on, and add the headers to the response."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Whether it lives, and whether it can answer: for those who keep it up, without a token."""
+"""Health checks without a token: whether the process runs, and whether it can answer."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from collector.http.asking import Asked
 from collector.http.problems import RESPONSES
 
 OPEN_PATHS = ("/health", "/ready")
-"""What may be asked without a token."""
+"""The paths that need no token."""
 
 router = APIRouter(tags=["health"])
 
 
 class Alive(BaseModel):
-    """It is as well as it says."""
+    """The result of a check."""
 
     state: Literal["alive", "ready"]
 
 
 @router.get("/health", summary="Whether this process answers")
 async def health() -> Alive:
-    """Asks nothing: says that this process answers."""
+    """Check nothing: that this process answers is the result."""
     return Alive(state="alive")
 
 
 @router.get("/ready", summary="Whether questions can be answered", responses={503: RESPONSES[503]})
 async def ready(asked: Asked) -> Alive:
-    """Asks the store, and says whether it answers."""
+    """Query the store, and report whether it answers."""
     status = await asked.archive.status()
     if status.store.startswith("unreachable"):
         raise StoreUnavailableError("the store does not answer", "see the collector's log")

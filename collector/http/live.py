@@ -1,4 +1,4 @@
-"""What happens now, for many who listen: the store is looked at once for all of them."""
+"""The live feed for many listeners: the store is read once for all of them."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from collector.tasks import end
 log = logging.getLogger(__name__)
 
 SEND_SECONDS = 20.0
-"""How long one who listens may take to take what is sent."""
+"""How long a listener may take to receive what is sent."""
 _MOST = 200
-"""Who listen at once."""
+"""The maximum number of listeners."""
 _WAITING = 5000
-"""Lines that wait for one of them at most."""
+"""The maximum number of lines that wait for one listener."""
 _AGAIN_SECONDS = 1.0
 
 
 async def gone(receive: Receive) -> None:
-    """Wait until whoever asked has gone."""
+    """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 class SlowError(Exception):
-    """Somebody does not take what is told as fast as it comes, and some is lost to them."""
+    """A listener is too slow for the feed, and some of it is lost."""
 
 
 class Listener:
-    """Somebody who listens: gets all that is told from when they came on."""
+    """A listener: gets everything from when it was added."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[ToldLine] = asyncio.Queue(_WAITING)
         self._lost = False
 
     def put(self, told: ToldLine) -> None:
-        """Have it wait for them; once there is no room, nothing any more."""
+        """Queue a line for it; once there is no room, nothing more is queued."""
         try:
             if not self._lost:
                 self._waiting.put_nowait(told)
@@ -54,10 +54,10 @@ class Listener:
             self._lost = True
 
     async def get(self) -> ToldLine:
-        """The next.
+        """The next line.
 
         Raises:
-            SlowError: too many wait.
+            SlowError: too many lines were waiting.
         """
         if self._lost:
             raise SlowError
@@ -65,7 +65,7 @@ class Listener:
 
 
 class Live:
-    """Follows an archive for as long as somebody listens."""
+    """Follows an archive while there are listeners."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -79,7 +79,7 @@ class Live:
         """Listen until the block ends.
 
         Raises:
-            RefusedRequestError: as many listen as there is room for.
+            RefusedRequestError: there are too many listeners.
         """
         self._check_room()
         listener = Listener()
@@ -97,16 +97,16 @@ class Live:
 
     @asynccontextmanager
     async def behind(self, mark: LineMark) -> AsyncIterator[AsyncIterator[ToldLine]]:
-        """What has been stored behind a mark, and then comes, for one who was here before.
+        """What has been stored after a mark, then the live feed, for a client that returns.
 
-        What comes meanwhile may be told twice, which the mark knows.
+        Lines stored meanwhile may be given twice, which the mark detects.
 
         Raises:
-            RefusedRequestError: as many listen as there is room for.
+            RefusedRequestError: there are too many listeners.
         """
 
         async def each() -> AsyncIterator[ToldLine]:
-            await self._looking.wait()  # what is stored from now on comes to the listener
+            await self._looking.wait()  # from now on the listener gets what is stored
             async with self._archive.missed(mark) as missed:
                 async for told in missed:
                     yield told
@@ -118,10 +118,10 @@ class Live:
 
     @asynccontextmanager
     async def since(self, start: datetime) -> AsyncIterator[AsyncIterator[ToldLine]]:
-        """What has been stored since a time, and then comes, for one who replays.
+        """What has been stored since a time, then the live feed, for a client that replays.
 
         Raises:
-            RefusedRequestError: as many listen as there is room for.
+            RefusedRequestError: there are too many listeners.
         """
         self._check_room()
         self._own += 1

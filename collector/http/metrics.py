@@ -1,4 +1,4 @@
-"""`/metrics`: the collector, its peers and what is asked here, for Prometheus."""
+"""`/metrics`: the collector, its peers and the HTTP requests, for Prometheus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collector.present.prometheus import metrics_of, metrics_of_peers, text
 
 _REQUESTS, _SECONDS = "bgpledger_http_requests_total", "bgpledger_http_request_seconds"
 HTTP_METRICS = (_REQUESTS, f"{_SECONDS}_count", f"{_SECONDS}_sum", f"{_SECONDS}_bucket")
-"""Those of what is asked here."""
+"""The metrics of HTTP requests."""
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["health"])
 
 
 class Measured:
-    """Counts what an application answers, and how long it takes, by the kind of question: never by a prefix."""
+    """Counts an application's responses, and their duration, by kind of request: never by prefix."""
 
     def __init__(self, app: ASGIApp, registry: CollectorRegistry) -> None:
         self._app = app
@@ -34,7 +34,7 @@ class Measured:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application within does."""
+        """Pass the request on, and measure it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -55,7 +55,7 @@ class Measured:
 
 
 def _kind(scope: Scope) -> str:
-    """The path that was asked for, with the names of its parameters in their place; `other` where there is nothing."""
+    """The path of a request, with parameter names in place of their values; `other` for unknown paths."""
     if "endpoint" not in scope:
         return "other"
     path: str = scope["path"]
@@ -67,12 +67,12 @@ def _kind(scope: Scope) -> str:
 
 @router.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)
 async def metrics(request: Request, asked: Asked) -> PlainTextResponse:
-    """The collector, each peer of its, and what is asked here, in Prometheus' text format."""
+    """The collector, each of its peers, and the HTTP requests, in Prometheus' text format."""
     status = await asked.archive.status()
     try:
         async with asked.archive.peers(deadline=asked.deadline) as answers:
             peers = [peer async for peer in answers]
-    except StoreError:  # the status has it
+    except StoreError:  # shown in the status
         peers = []
     of_peers = metrics_of_peers(peers) if peers else ()
     own: CollectorRegistry = request.app.state.registry

@@ -1,4 +1,4 @@
-"""Orders over HTTP: from those whose tokens allow them, within their bounds, to the acting process."""
+"""Orders over HTTP, passed to the acting process if the token allows them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from schemas.status import Token
 
 _SOURCE = "api"
 _STRANGERS_A_SECOND = 1.0
-"""Refusals that are written down of an address without a token: nobody is to fill our disk with them."""
+"""How many refusals a second are recorded for an address without a token, so that nobody can fill our disk."""
 _CURE = "see /api/v1/docs, and docs/acting.md for what an order may say"
 
 
 class OrderBody(BaseModel):
-    """Routes that are to be announced to some peers: all of them or none."""
+    """Routes to announce to some peers: all of them or none."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -55,28 +55,28 @@ class OrderBody(BaseModel):
     dry_run: bool = Field(default=False, description="Check it, and tell what would be done, alone.")
 
     def order(self, who: str, key: str | None) -> Order:
-        """What the acting process takes.
+        """The order for the acting process.
 
         Raises:
-            ValidationError: it cannot be meant.
+            ValidationError: it is invalid.
         """
         said = self.model_dump(exclude={"dry_run"}, exclude_unset=True)
         return Order.model_validate({**said, "who": who, "source": _SOURCE, "key": _own_key(who, key)})
 
 
 def _own_key(who: str, key: str | None) -> str | None:
-    """A key of one token is none of another's."""
+    """Idempotency keys are separate for each token."""
     return None if key is None else f"{sha256(who.encode()).hexdigest()[:12]}-{key}"
 
 
 class Orders:
-    """Hands orders over.
+    """Passes orders on.
 
-    Every method raises `RefusedRequestError` where a token does not allow what is asked, or nobody takes orders, and
-    `collector.errors.RefusedError` where the acting process refuses it.
+    Every method raises `RefusedRequestError` if a token does not allow the order, or no acting process runs, and
+    `collector.errors.RefusedError` if the acting process refuses it.
 
     Args:
-        data_dir: the collector's.
+        data_dir: the collector's data directory.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -85,7 +85,7 @@ class Orders:
         self._strangers = Rates(_STRANGERS_A_SECOND)
 
     async def announce(self, token: Token, body: OrderBody, key: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """Have something announced: the intents, whole where it is one, else their ids."""
+        """Announce something: returns the intent if there is one, otherwise the ids."""
         order = await self.checked(token, body, key)
         self._check_rate(token)
         async with self._audited(order):
@@ -94,14 +94,14 @@ class Orders:
             return await self._client.announce(order)
 
     async def would(self, token: Token, body: OrderBody) -> Sequence[Mapping[str, Any]]:
-        """What an order would come to: of each its `nlri`, and by `peers` what ExaBGP would be told."""
+        """What an order would result in: for each announcement its `nlri`, and by `peers` the commands for ExaBGP."""
         order = await self.checked(token, body, None)
         async with self._audited(order):
             _check_allowed(token, order.announcements)
             return await self._client.would(order)
 
     async def withdraw(self, token: Token, name: str, why: str) -> Intent:
-        """Have one intent withdrawn."""
+        """Withdraw one intent."""
         intent = await self.find(name)
         if intent is None or intent.is_over:
             raise RefusedRequestError(
@@ -118,18 +118,18 @@ class Orders:
             return gone
 
     async def find(self, name: str) -> Intent | None:
-        """An intent that stands, or has ended within the last day."""
+        """An intent that is current, or ended within the last day."""
         return next((one for one in await self.known() if one.id == name), None)
 
     async def known(self) -> Sequence[Intent]:
-        """All that stands, or has ended within the last day; nothing where nobody takes orders."""
+        """All intents that are current, or ended within the last day; empty if no acting process runs."""
         try:
             return await self._client.intents(ended=True)
         except CollectorError:
             return ()
 
     async def checked(self, token: Token, body: OrderBody, key: str | None) -> Order:
-        """The order; one that cannot be meant is refused, and written down."""
+        """The validated order; an invalid one is refused, and recorded."""
         try:
             return body.order(token.name, key)
         except ValidationError as error:
@@ -138,16 +138,16 @@ class Orders:
             raise refusal from None
 
     async def note_stranger(self, asking: HTTPConnection, error: RefusedRequestError) -> None:
-        """Have written down that somebody would change something without a token; of one address so often only."""
+        """Record that somebody tried to change something without a token; only a limited number for each address."""
         client = asking.client.host if asking.client else ""
         if error.status is not HTTPStatus.UNAUTHORIZED or self._strangers.take(client):
             return
         said = f"{asking.scope['method']} {asking.url.path} from {client}"
-        with suppress(CollectorError):  # a stranger is not told whether somebody takes orders
+        with suppress(CollectorError):  # a stranger is not told whether an acting process runs
             await self._client.note_refused({"said": said, "source": _SOURCE}, error)
 
     async def note_refused(self, token: Token, said: Any, error: OrderRefusedError | RefusedRequestError) -> None:
-        """Have the acting process write down what was refused here."""
+        """Have the acting process record what was refused here."""
         wish = {**said, "who": token.name, "source": _SOURCE} if isinstance(said, Mapping) else {"said": str(said)}
         async with _reached():
             await self._client.note_refused(wish, error)
@@ -157,7 +157,7 @@ class Orders:
         try:
             async with _reached():
                 yield
-        except RefusedRequestError as error:  # what the acting process refuses it writes down itself
+        except RefusedRequestError as error:  # the acting process itself records what it refuses
             if error.status is HTTPStatus.FORBIDDEN:
                 async with _reached():
                     await self._client.note_refused(wish.model_dump(mode="json", exclude_defaults=True), error)
@@ -187,7 +187,7 @@ class Orders:
 
 
 def holder(asking: HTTPConnection) -> Token:
-    """The token that was shown.
+    """The token that was sent.
 
     Raises:
         RefusedError: there is none.
@@ -230,7 +230,7 @@ def _check_allowed(token: Token, announcements: Sequence[RouteAnnouncement | Flo
 
 
 def unreadable(error: ValidationError) -> OrderRefusedError:
-    """What is told of an order that cannot be meant."""
+    """The message about an invalid order."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"] if part not in ("route", "flow"))
     message = first["msg"].removeprefix("Value error, ")
@@ -239,7 +239,7 @@ def unreadable(error: ValidationError) -> OrderRefusedError:
 
 @asynccontextmanager
 async def _reached() -> AsyncIterator[None]:
-    """Says of nobody who takes orders that there is none now."""
+    """Converts the error that no acting process runs."""
     try:
         yield
     except CollectorError as error:

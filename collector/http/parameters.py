@@ -1,4 +1,4 @@
-"""What a question can be asked with: the filters of the command line, how many answers, and in which format."""
+"""The parameters of queries: the filters of the command line, the number of answers, and the format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIME = "RFC 3339, unix seconds, 2h (ago) or 'yesterday 14:05'."
 
 
 def text(description: str, *examples: str) -> Any:
-    """A parameter that may be left out."""
+    """An optional parameter."""
     return Field(None, max_length=_LONGEST_TEXT, description=description, examples=list(examples) or None)
 
 
@@ -29,48 +29,48 @@ def filter_text(name: str, *examples: str) -> Any:
 
 
 class Parameters(BaseModel):
-    """Those of one question; one that it does not know is an error, not nothing."""
+    """The parameters of one query; an unknown one is an error, and not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Listed(Parameters):
-    """How answers are wanted of which there are not many."""
+    """The options for answers of which there are few."""
 
     format: EntryFormat | None = _FORMAT
 
     @property
     def cut_at(self) -> int:
-        """How many answers one page has at most."""
+        """The maximum number of answers in one page."""
         return LONGEST_PAGE
 
     @property
     def is_paged(self) -> bool:
-        """Whether a page is asked for in so many words."""
+        """Whether a page is requested explicitly."""
         return False
 
     def asked(self) -> dict[str, Any]:
-        """What the question is asked with."""
+        """The arguments of the query."""
         return {}
 
 
 class Answered(Listed):
-    """Answers that are neither entries nor routes, which fewer formats can write."""
+    """The options for answers that are neither entries nor routes, which fewer formats support."""
 
     format: AnswerFormat | None = _FORMAT
 
 
 class Limited(Listed):
-    """Answers of which only the newest may be wanted."""
+    """The options for answers that can be limited to the newest."""
 
     limit: int | None = Field(None, ge=1, description="Only the newest N.", examples=[100])
 
     @property
     def cut_at(self) -> int:
-        """How many answers one page has at most.
+        """The maximum number of answers in one page.
 
         Raises:
-            UsageError: it would be too many.
+            UsageError: it is too large.
         """
         if self.limit is not None and self.limit > LONGEST_PAGE:
             raise UsageError(
@@ -80,12 +80,12 @@ class Limited(Listed):
         return self.limit or LONGEST_PAGE
 
     def asked(self) -> dict[str, Any]:
-        """What the question is asked with."""
+        """The arguments of the query."""
         return {"limit": self.limit}
 
 
 class Paged(Limited):
-    """Answers that can be read page by page."""
+    """The options for answers that can be read page by page."""
 
     page: int | None = Field(
         None,
@@ -98,7 +98,7 @@ class Paged(Limited):
 
     @property
     def cut_at(self) -> int:
-        """As there; a page in place of the newest ones."""
+        """As in `Limited`, for a page instead of the newest answers."""
         if self.limit is not None:
             if self.is_paged:
                 raise UsageError("limit stands beside page or cursor", "ask for the newest ones, or for page by page")
@@ -107,53 +107,53 @@ class Paged(Limited):
 
     @property
     def is_paged(self) -> bool:
-        """Whether a page is asked for in so many words."""
+        """Whether a page is requested explicitly."""
         return self.page is not None or self.cursor is not None
 
     def asked(self) -> dict[str, Any]:
-        """What the question is asked with."""
+        """The arguments of the query."""
         return {"limit": self.limit, "after": self.cursor}
 
 
 class Filtering(Parameters):
-    """Those that make a filter."""
+    """Parameters that make a filter."""
 
     def filter(self, asking: Asking, **instead: str | None) -> Filter:
-        """The filter that they are.
+        """The filter from these parameters.
 
         Args:
-            asking: is told what looks odd, but can be meant.
-            instead: in place of those of the same names.
+            asking: gets notes about what looks odd but is valid.
+            instead: values that replace those of the same names.
 
         Raises:
-            UsageError: one of them means nothing.
+            UsageError: a parameter is invalid.
         """
         texts = {name: getattr(self, name, None) for name in FILTERS}
         return parse_filter(texts | instead, say=asking.notes.append)
 
 
 class OfTimes(Filtering):
-    """A range of time."""
+    """A time range."""
 
     start: str | None = text(f"{FILTERS['start']} {TIME}", "2h", "2026-11-27T12:00:00Z")
     end: str | None = text(f"{FILTERS['end']} {TIME}", "1h")
 
 
 class OfPeers(Filtering):
-    """Which peers."""
+    """Conditions on peers."""
 
     peer: str | None = filter_text("peer", "192.0.2.1", "192.0.2.0/24")
 
 
 class OfPrefixes(Filtering):
-    """Which prefixes, of what does not ask about one."""
+    """Conditions on prefixes, for queries that are not about one."""
 
     prefix: str | None = filter_text("prefix", "203.0.113.0/24")
     match: PrefixMatch | None = Field(None, description=FILTERS["match"])
 
 
 class RouteFilters(OfPeers):
-    """The filters of routes that stand."""
+    """The filters on current routes."""
 
     peer_asn: str | None = filter_text("peer_asn", "64500")
     router: str | None = filter_text("router", "192.0.2.1")
@@ -169,7 +169,7 @@ class RouteFilters(OfPeers):
 
 
 class EntryFilters(RouteFilters, OfTimes):
-    """The filters of what happened."""
+    """The filters on entries."""
 
     duration: str | None = filter_text("duration", "1h")
     elem: str | None = filter_text("elem", "announce")

@@ -1,4 +1,4 @@
-"""What a format writes, handed over piece by piece: as fast as it is read, and no faster."""
+"""Passes on what a format writes in pieces: as fast as it is read, and no faster."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bgpledger import Answers
 from collector.tasks import end
 
 _PIECE = 64 * 1024
-"""Characters that are sent at once."""
+"""The maximum number of characters that are sent at once."""
 _SOON = 0.1
-"""Seconds after which what there is is sent."""
+"""Seconds after which available output is sent."""
 _WAITING = 2
-"""Pieces that wait for a slow reader at most; then the question waits too."""
+"""The maximum number of pieces that wait for a slow reader; then the query waits too."""
 
 
 class Pieces:
-    """The text of answers, for `async for`, once; whoever stops early closes the question with it.
+    """The text of answers, for `async for`, once; stopping early also closes the query.
 
     Args:
-        answers: what is written.
+        answers: the answers.
         write: writes them.
     """
 
@@ -36,7 +36,7 @@ class Pieces:
         self._first = ""
 
     async def begin(self) -> None:
-        """Wait for the first piece, so that a question that fails does so before anything is sent.
+        """Wait for the first piece, so that a failing query fails before anything is sent.
 
         Raises:
             BgpledgerError: it fails.

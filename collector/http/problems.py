@@ -1,4 +1,4 @@
-"""What went wrong, as `application/problem+json` (RFC 9457), with its cause and its cure."""
+"""Errors as `application/problem+json` (RFC 9457), with cause and cure."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Problem(BaseModel):
 
 
 class RefusedRequestError(BgpledgerError):
-    """A request that is refused before anything is asked.
+    """A request that is refused before anything is queried.
 
     Args:
-        status: what HTTP calls it.
-        cause: as there.
-        cure: as there.
-        headers: of the answer.
+        status: the HTTP status.
+        cause: see `BgpledgerError`.
+        cure: see `BgpledgerError`.
+        headers: headers of the response.
     """
 
     def __init__(self, status: HTTPStatus, cause: str, cure: str = "", headers: dict[str, str] | None = None) -> None:
@@ -68,18 +68,18 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         (_TIMEOUT, "The question was not answered in its time."),
     )
 }
-"""What every question may be answered with."""
+"""The error responses of every query."""
 
 
 def respond(error: BgpledgerError) -> JSONResponse:
-    """The response that tells of an error."""
+    """The response for an error."""
     status, headers = status_and_headers(error)
     said = Problem(title=status.phrase, status=status, detail=error.cause, cure=error.cure)
     return JSONResponse(said.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
 def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str]]:
-    """What HTTP calls an error, and the headers that go with it."""
+    """The HTTP status and headers of an error."""
     if isinstance(error, RefusedRequestError):
         return error.status, error.headers
     if isinstance(error, OrderRefusedError):
@@ -94,7 +94,7 @@ def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str
 
 
 def misused(error: RequestValidationError) -> UsageError:
-    """The first fault of a request's parameters, in our words."""
+    """The first fault in a request's parameters, in our words."""
     fault = error.errors()[0]
     name = str(fault["loc"][-1])
     if fault["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on a port of ours, until it is told to stop."""
+"""The HTTP server: uvicorn on a configured port, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ log = logging.getLogger(__name__)
 _BACKLOG = 512
 _STOP_SECONDS = 3
 _MOST_OF_A_HEAD = 32 * 1024
-"""Bytes of a request's line and headers."""
+"""The maximum size of a request's line and headers, in bytes."""
 _MOST_OF_A_MESSAGE = 64 * 1024
-"""Bytes of what a client says on a WebSocket at once."""
+"""The maximum size of a client's WebSocket message, in bytes."""
 
 
 async def serve(settings: Settings, read: Read | None = None) -> None:
-    """Answer until SIGINT or SIGTERM.
+    """Answer requests until SIGINT or SIGTERM.
 
     Args:
-        settings: where, whom, and about which archive.
-        read: reads commands of this user, which are answered too; None: none are.
+        settings: the address, the access rules and the archive.
+        read: parses commands of this user, which are answered too; None: none are.
 
     Raises:
-        ConfigurationError: nothing is to listen, or the certificate cannot be used.
-        CollectorError: the port is taken, or may not be had.
+        ConfigurationError: no address is configured, or the certificate cannot be used.
+        CollectorError: the port is taken, or not permitted.
         StoreError: there is no archive.
     """
     if not settings.http.is_on:
@@ -56,7 +56,7 @@ async def serve(settings: Settings, read: Read | None = None) -> None:
 
 @contextmanager
 def _for_commands(settings: Settings, read: Read | None) -> Iterator[ForCommands | None]:
-    """Let commands find this server meanwhile, where they can reach it without TLS, from this machine."""
+    """Let commands find this server while it runs, if they can reach it without TLS from this machine."""
     address, port = split_endpoint(settings.http.listen)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104  # compared, not bound
     version = local_server.installed_version()
@@ -82,15 +82,15 @@ async def _answer(app: FastAPI, http: HttpSettings, listener: socket.socket) -> 
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals to us."""
+    """A server that leaves signals to us."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take none."""
+        """Handle no signals."""
         yield
 
     def stop(self) -> None:
-        """Finish the answers, and end."""
+        """Finish the responses, and end."""
         self.should_exit = True
 
 
@@ -129,7 +129,7 @@ def _listening(listen: str) -> Iterator[socket.socket]:
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if address == "::":  # all of IPv4 too, as with [bgp] listen
+        if address == "::":  # all of IPv4 too, as for [bgp] listen
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
             listener.bind((address, port))

@@ -1,4 +1,4 @@
-"""Who has signed in with a browser: it keeps a key that ends by itself, and never the token."""
+"""Browser sessions: a signed-in browser keeps a key that expires, and never the token."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from schemas.status import Token
 
 COOKIE = "bgpledger-sign-in"
 SIGN_IN = "/sign-in"
-"""Where."""
+"""The path of the page."""
 LASTS = 12 * 3600
-"""Seconds."""
+"""How long a sign-in lasts, in seconds."""
 _MOST = 1000
 _BYTES = 32
 
@@ -25,12 +25,12 @@ class _SignIn(NamedTuple):
 
 
 class SignIns:
-    """Those of one server, in its memory: with it they end.
+    """The sign-ins of one server, in its memory only.
 
-    A key goes to every port of our address that its browser asks, which a token must not.
+    Browsers send cookies to every port of our address, so a cookie must not contain the token.
 
     Args:
-        keyring: the tokens that can be signed in with; one that is removed ends what it began.
+        keyring: the tokens that can be used to sign in; removing a token ends its sign-ins.
     """
 
     def __init__(self, keyring: Keyring) -> None:
@@ -38,7 +38,7 @@ class SignIns:
         self._by_hash: dict[str, _SignIn] = {}
 
     def begin(self, token: str) -> str | None:
-        """The key for one who shows a token; None where it is not one of ours.
+        """The key for a client with this token; None if it is not one of ours.
 
         Raises:
             CollectorError: the file of tokens cannot be read.
@@ -53,7 +53,7 @@ class SignIns:
         return key
 
     def find(self, key: str) -> Token | None:
-        """The token that somebody signed in with; None once that has ended.
+        """The token that a client signed in with; None once the sign-in has ended.
 
         Raises:
             CollectorError: the file of tokens cannot be read.

@@ -1,4 +1,4 @@
-"""Tokens: who may ask where that is not for everybody on this machine. A file has what each hashes to, and no token."""
+"""Tokens: who may use the API from other machines or users. A file has their hashes, not the tokens."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _BYTES = 32
 
 class _StoredToken(Token):
     sha256: str
-    """Of the token: 32 random bytes need no salt, and no slow hash."""
+    """The SHA-256 of the token: 32 random bytes need neither a salt nor a slow hash."""
 
 
 _FILED = TypeAdapter(list[_StoredToken])
 
 
 class Bounds(NamedTuple):
-    """How much a token of the scope `announce` may; see `schemas.status.Token`."""
+    """The limits of a token with the scope `announce`; see `schemas.status.Token`."""
 
     prefixes: Sequence[str] = ()
     limit: int | None = None
@@ -41,10 +41,10 @@ _NONE = Bounds()
 
 
 def add(data_dir: Path, name: str, scope: Scope, bounds: Bounds = _NONE) -> str:
-    """Make a token; what is returned is nowhere else.
+    """Create a token; it is returned, and stored nowhere.
 
     Raises:
-        UsageError: there is one of this name, or bounds are given where nothing may be announced.
+        UsageError: there is one with this name, or limits are given for a token that may not announce.
         CollectorError: the file cannot be read or written.
     """
     stored = _read(data_dir)
@@ -68,10 +68,10 @@ def _new(name: str, scope: Scope, bounds: Bounds, digest: str) -> _StoredToken:
 
 
 def remove(data_dir: Path, name: str) -> None:
-    """Forget a token: whoever shows it is refused from now on.
+    """Remove a token: from now on it is refused.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is none with this name.
         CollectorError: the file cannot be read or written.
     """
     stored = _read(data_dir)
@@ -82,7 +82,7 @@ def remove(data_dir: Path, name: str) -> None:
 
 
 def tokens(data_dir: Path) -> list[Token]:
-    """All of them, the oldest first.
+    """All tokens, oldest first.
 
     Raises:
         CollectorError: the file cannot be read.
@@ -91,7 +91,7 @@ def tokens(data_dir: Path) -> list[Token]:
 
 
 class Keyring:
-    """The tokens of a data directory, as its file has them at the moment."""
+    """The current tokens of a data directory, from its file."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -99,7 +99,7 @@ class Keyring:
         self._by_hash: dict[str, Token] = {}
 
     def find(self, token: str) -> Token | None:
-        """The token, if it is one.
+        """The token, if it is valid.
 
         Raises:
             CollectorError: the file cannot be read.
@@ -108,7 +108,7 @@ class Keyring:
         return self._by_hash.get(_hash(token))
 
     def has(self, token: Token) -> bool:
-        """Whether a token that was found is still one, and allows what it did.
+        """Whether a token is still valid, with the same permissions.
 
         Raises:
             CollectorError: the file cannot be read.

@@ -16,28 +16,29 @@ from collector.sources.pcap.capture import is_capture
 from collector.sources.pcap.records import Capture
 
 _AHEAD = 30
-"""So many seconds a RIB dump stands before updates of its time: these may begin before their nominal one."""
+"""How many seconds before updates of the same time a RIB dump is sorted: update files may begin before their nominal
+time."""
 
 
 class ImportFiles:
-    """Files of each kind in the order of their first records, RIB dumps ahead of updates that follow them.
+    """Files of each kind in the order of their first records, RIB dumps before updates that follow them.
 
-    What comes on stdin is in a file of its own meanwhile.
+    Data from stdin is stored in a temporary file.
 
     Args:
-        names: paths of files or of folders, or `-`.
+        names: paths of files or directories, or `-`.
 
     Raises:
-        ReplayError: one is neither MRT nor a capture, or cannot be read; what else lies in a folder is passed over.
+        ReplayError: one is neither MRT nor a capture, or cannot be read; other files in a directory are ignored.
         ImportFileError: there is none.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._own: list[Path] = []
         self.paths: list[Path] = []
-        """Those of MRT."""
+        """MRT files."""
         self.dumps: set[Path] = set()
-        """Those of them that are RIB dumps."""
+        """Which of them are RIB dumps."""
         self.captures: list[Capture] = []
         self._names = names
 
@@ -69,7 +70,7 @@ class ImportFiles:
         return self
 
     def _each(self) -> Iterator[tuple[Path, bool]]:
-        """Paths, and whether each has to be a file that can be imported."""
+        """Paths, and whether each must be a file that can be imported."""
         for name in self._names:
             if name == "-":
                 yield self._stdin(), True

@@ -1,4 +1,4 @@
-"""What sources of another collector's sessions have in common, such as its files, or its feed."""
+"""What sources of another collector's sessions share, such as its files, or its feed."""
 
 # ruff: noqa: ARG002  # much that a source may be asked has the same answer for all of these
 
@@ -17,18 +17,18 @@ _MOST_DATA = 512
 
 
 class SecondHandSource:
-    """A source whose sessions are not ours: nobody connects to us, and nobody can be asked for anything."""
+    """A source whose sessions are not ours: nobody connects to us, and nothing can be requested."""
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record."""
+        """Decode one record."""
         raise NotImplementedError
 
     def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
-        """A record says itself how it is to be read."""
+        """A decoder without state: each record says how it is encoded."""
         return StatelessDecoder(self.decode)
 
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
-        """Nothing beside what all sessions have."""
+        """No additional fields."""
         return {}
 
     def heard(self, message: Notification | Sent) -> SessionNotification | None:
@@ -38,32 +38,32 @@ class SecondHandSource:
         return said_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
 
     def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
-        """Why a session ended: its NOTIFICATION in words, or what is said without one."""
+        """Why a session ended: its NOTIFICATION as text, or `unexplained`."""
         if said is None:
             return End("peer", self.unexplained(reason))
         words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
         return End("peer", f"NOTIFICATION received: {words}", said)
 
     def unexplained(self, reason: str | None) -> str:
-        """What is said of the end of a session that no NOTIFICATION explains."""
+        """The reason for the end of a session without a NOTIFICATION."""
         raise NotImplementedError
 
     def asker(self, instance: Instance) -> Ask | None:
-        """Nobody: the sessions are another collector's."""
+        """None: the sessions are another collector's."""
         return None
 
     def routers(self, instance: Instance) -> RoutersHere:
-        """None: nobody connects to us."""
+        """No routers: nobody connects to us."""
         return RoutersHere()
 
 
 def said_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:
-    """A NOTIFICATION, of the message without its header."""
+    """The NOTIFICATION in the body of a message, without its header."""
     return SessionNotification(direction=direction, code=body[0], subcode=body[1], data=body[2 : 2 + _MOST_DATA].hex())
 
 
 def _bytes_of(data: str) -> bytes:
     try:
         return bytes.fromhex(data)
-    except ValueError:  # a feed's word, which may be anything
+    except ValueError:  # from a feed, which may send anything
         return b""

@@ -20,7 +20,7 @@ from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
 Ask = Callable[[str, str], bool]
-"""Asks the peer of a name (`schemas.message.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
+"""Asks the peer with a name (`schemas.message.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
 ROUTE-REFRESH (RFC 2918); False if nothing is running that could pass it on."""
 EndedBy = Literal["peer", "exabgp", "router", "collector"]
 
@@ -32,7 +32,8 @@ class Rejection(NamedTuple):
 
 
 TORN = Rejection("torn: its end never came")
-"""A record without its newline, whatever stands of it: whoever had no room for the rest has counted it as dropped."""
+"""A record without its newline, however much of it there is: if there was no room for the rest, it was counted as
+dropped."""
 
 
 class End(NamedTuple):
@@ -47,7 +48,7 @@ class Loss(NamedTuple):
     """Records that are, or may be, missing before one."""
 
     peer: Peer | None
-    """Whose; its address is that of a range where peers of a range are counted together. None: anybody's."""
+    """The peer; its address is that of a range if peers of a range are counted together. None: any peer."""
     after: datetime | None
     """The time of the last record before them; None if there is none before them."""
     records: int | None
@@ -61,7 +62,7 @@ class ResentTable(NamedTuple):
     """The whole table of some families was sent again."""
 
     peer: str
-    """Whose, by its name."""
+    """The peer's name."""
     families: Sequence[str]
     begin: datetime
 
@@ -71,19 +72,20 @@ class Effect(NamedTuple):
 
     losses: Sequence[Loss] = ()
     ended: str | None = None
-    """Why all sessions have ended here. The source's `silence`: some time since the record before, unheard."""
+    """Why all sessions have ended here. If it is the source's `silence`: some time after the previous record, without a
+    report."""
     resumed: Mapping[str, Any] | None = None
-    """Sessions that have these facts, and were ended by a silence, continue after all."""
+    """Sessions with these facts that were ended by a silence continue after all."""
     names: frozenset[str] | None = None
-    """Whose sessions have ended, or are resumed, by the peers' names; None: all."""
+    """The names of the peers whose sessions have ended, or are resumed; None: all."""
     by: EndedBy = "collector"
     """Who ended them."""
     begun: Mapping[str, Any] | None = None
-    """The begin of this peer's session was heard, though it was no record of its own; what its document has of it."""
+    """This peer's session began, though not with a record of its own; the fields for its document."""
     is_late: bool = False
-    """It belongs to no session: that of its peer ended before it came."""
+    """Whether it belongs to no session: that of its peer had ended before it arrived."""
     goes_on: bool = False
-    """This report of a session coming up is about the session that is already up."""
+    """Whether it reports the start of a session that is already up."""
     resent: Sequence[ResentTable] = ()
     """Tables that have been sent again completely."""
 
@@ -120,7 +122,7 @@ class Decoder(Protocol):
         """Decode the next record, as the source wrote it. Never raises because of its contents."""
 
     def note(self) -> Mapping[str, Any]:
-        """All that has to be remembered over a restart, as JSON can hold it."""
+        """Everything that must be remembered over a restart, as JSON."""
 
 
 class StatelessDecoder:
@@ -155,7 +157,7 @@ class Continuity(Protocol):
         """Process what a peer's record says about itself, even if the rest of it cannot be parsed."""
 
     def note(self) -> Mapping[str, Any]:
-        """All that has to be remembered over a restart, as JSON can hold it."""
+        """Everything that must be remembered over a restart, as JSON."""
 
 
 class Source(Protocol):

@@ -6,13 +6,9 @@ import json
 import re
 from typing import Any
 
-from tests.integration.routers import LOCAL_AS, Bird, Frr, Gobgpd, Openbgpd
+from tests.integration.routers import Bird, Frr, Gobgpd, Openbgpd
 
 NAMES = {"no-export": "65535:65281", "NO_EXPORT": "65535:65281"}
-
-
-FAMILIES = 'families = ["ipv4 unicast", "ipv6 unicast", "ipv4 flow", "ipv6 flow"]'
-"""The collector's, for a peer that takes flow specifications."""
 
 
 class TakingBird(Bird):
@@ -96,104 +92,6 @@ class TakingOpenbgpd(Openbgpd):
             "communities": {NAMES.get(one, one) for one in route.get("communities", ())},
             "large": set(route.get("large_communities", ())),
         }
-
-
-class FlowBird(TakingBird):
-    """Takes flow specifications too, and is of our own AS."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.asn = LOCAL_AS
-        self.session = "flow4 { table rules4; import all; }; flow6 { table rules6; import all; };"
-
-    def settings(self) -> list[str]:
-        return [*super().settings(), FAMILIES]
-
-    def configure(self) -> None:
-        super().configure()
-        file = self.directory / "bird.conf"
-        file.write_text(f"flow4 table rules4;\nflow6 table rules6;\n{file.read_text()}")
-
-    def preference(self, prefix: str) -> int | None:
-        """The LOCAL_PREF of a route."""
-        found = re.search(r"BGP\.local_pref: (\d+)", self._birdc("show", "route", "all", "where", "net", "=", prefix))
-        return int(found[1]) if found else None
-
-    def flows(self) -> dict[str, str]:
-        """By the rule, what to do, both as it prints them."""
-        said = self._birdc("show", "route", "all", "table", "rules4", "table", "rules6")
-        rules = re.split(r"^(flow[46] \{.*?\}) .*", said, flags=re.MULTILINE)[1:]
-        actions = (re.search(r"BGP\.ext_community: (.*)", text) for text in rules[1::2])
-        return {rule: action[1] if action else "" for rule, action in zip(rules[::2], actions, strict=True)}
-
-
-class FlowGobgpd(TakingGobgpd):
-    """Takes flow specifications too."""
-
-    def settings(self) -> list[str]:
-        return [*super().settings(), FAMILIES]
-
-    def configure(self) -> None:
-        super().configure()
-        file = self.directory / "gobgpd.toml"
-        more = (
-            f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{family}-flowspec"\n'
-            for family in ("ipv4", "ipv6")
-        )
-        file.write_text(file.read_text() + "".join(more))
-
-    def flows(self) -> dict[str, str]:
-        """By the rule, what to do, both as it prints them."""
-        said = "".join(self._gobgp("global", "rib", "-a", f"{family}-flowspec") for family in ("ipv4", "ipv6"))
-        return dict(re.findall(r"^\*> (\[.*\]) +fictitious .*\{Extcomms: (.*?)\}", said, re.MULTILINE))
-
-
-class InternalGobgpd(FlowGobgpd):
-    """Is of our own AS."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.asn = LOCAL_AS
-
-    def preference(self, prefix: str) -> int | None:
-        """The LOCAL_PREF of a route."""
-        paths = (json.loads(self._gobgp("-j", "global", "rib", "-a", "ipv4")) or {}).get(prefix)
-        return next((one["value"] for one in paths[0]["attrs"] if one["type"] == 5), None) if paths else None
-
-
-class FlowFrr(TakingFrr):
-    """Takes flow specifications too, and is of our own AS."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.asn = LOCAL_AS
-
-    def settings(self) -> list[str]:
-        return [*super().settings(), FAMILIES]
-
-    def configure(self) -> None:
-        super().configure()
-        file = self.directory / "frr.conf"
-        more = (
-            f" address-family {family} flowspec\n  neighbor 127.0.0.1 activate\n exit-address-family\n"
-            for family in ("ipv4", "ipv6")
-        )
-        file.write_text(f"{file.read_text()}\nrouter bgp {self.asn}\n{''.join(more)}")
-
-    def preference(self, prefix: str) -> int | None:
-        """The LOCAL_PREF of a route."""
-        found = json.loads(self._vtysh(f"show bgp ipv4 unicast {prefix} json", configure=False) or "{}")
-        return found["paths"][0].get("locPrf") if found.get("paths") else None
-
-    def flows(self) -> dict[str, str]:
-        """By the rule, what to do, both as it prints them."""
-        found = {}
-        for family in ("ipv4", "ipv6"):
-            said = self._vtysh(f"show bgp {family} flowspec detail", configure=False)
-            for entry in re.findall(r"BGP flowspec entry:.*\n((?:.*\n)*?)\treceived", said):
-                *rule, action = (line.strip() for line in entry.splitlines())
-                found["; ".join(rule)] = action
-        return found
 
 
 TAKING: tuple[type[Any], ...] = (TakingBird, TakingGobgpd, TakingFrr, TakingOpenbgpd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +18,7 @@ from collector.acting.client import ActingClient
 from collector.errors import CollectorError, RefusedError
 from schemas.intents import Intent, Order, Withdrawal
 from tests.integration.routers import Router
-from tests.integration.taking import TAKING, FlowBird, FlowFrr, FlowGobgpd, InternalGobgpd
+from tests.integration.taking import TAKING, TakingBird, TakingGobgpd
 from tests.running import Collector, bgpledger, collecting, free_port, processes
 from tests.support import until
 
@@ -35,33 +36,6 @@ SEEN = {
     "communities": {"65000:1", "65535:65281"},
     "large": {"65000:1:2"},
 }
-RULED = "203.0.113.64/26"
-RULES = [
-    line
-    for number, actions in enumerate(
-        (
-            ["med = 7"],
-            ["prepend = 2", 'add_communities = ["no-export"]'],
-            ['set_communities = ["65000:9", "65000:1:9"]'],
-            ["reject = true"],
-        )
-    )
-    for line in (
-        "[[policies]]",
-        f'name = "rule {number}"',
-        f'peers = ["127.0.0.{20 + number}"]',
-        f'prefixes = ["{RULED}"]',
-        *actions,
-    )
-]
-_PLAIN: dict[str, Any] = {"path": "65000", "med": None, "communities": {"65000:1"}, "large": {"65000:1:2"}}
-RULED_SEEN = (
-    {**_PLAIN, "med": 7},
-    {**_PLAIN, "path": "65000 65000 65000", "communities": {"65000:1", "65535:65281"}},
-    {**_PLAIN, "communities": {"65000:9"}, "large": {"65000:1:9"}},
-    None,
-)
-"""What the routers have of it, in the order of `TAKING`."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -150,14 +124,13 @@ async def acting(directory: Path, kinds: Sequence[type[Any]], *lines: str) -> As
 
 
 async def test_four_routers_have_what_is_ordered_and_nothing_else(tmp_path: Path) -> None:
-    async with acting(tmp_path / "a", TAKING, *RULES) as bench:
+    async with acting(tmp_path / "a", TAKING) as bench:
         keys = await bench.order(PREFIX, next_hop="192.0.2.9", **ATTRIBUTES)
         keys += await bench.order(PREFIX6, next_hop="2001:db8:1::1", **ATTRIBUTES)
         for key, prefix in zip(keys, (PREFIX, PREFIX6), strict=True):
             intent = await bench.until_sent(key)
             assert {one.state for one in intent.states} == {"pending", "accepted", "sent"}
             await bench.until_heard(prefix, SEEN)
-        await _obeys_rules(bench)
         await _refuses(bench)
         await _survives_kills(bench, keys)
         await bench.withdraw(PREFIX, PREFIX6)
@@ -165,17 +138,6 @@ async def test_four_routers_have_what_is_ordered_and_nothing_else(tmp_path: Path
             await bench.until_heard(prefix, None)
             await bench.until_withdrawn(key)
         await _is_in_the_store(bench, keys)
-
-
-async def _obeys_rules(bench: Acting) -> None:
-    """Each router is told what the rules for it make of one order, the last nothing."""
-    (key,) = await bench.order(RULED, next_hop="192.0.2.9", communities=["65000:1"], large_communities=["65000:1:2"])
-    await bench.until_sent(key)
-    for router, seen in zip(bench.routers, RULED_SEEN, strict=True):
-        await until(partial(_has, router, RULED, seen), what=f"{router} has {seen} of {RULED}")
-    await bench.withdraw(RULED)
-    await bench.until_withdrawn(key)
-    await bench.until_heard(RULED, None)
 
 
 async def _refuses(bench: Acting) -> None:
@@ -214,80 +176,48 @@ async def _is_in_the_store(bench: Acting, keys: Sequence[str]) -> None:
     assert done.returncode == 0, done.stdout
 
 
-FLOWS: list[dict[str, Any]] = [
-    {
-        "match": {
-            "destination": "203.0.113.7/32",
-            "source": "198.51.100.0/24",
-            "protocols": "udp",
-            "destination_ports": "53,1024-2000",
-            "packet_lengths": ">=100",
-            "dscp": "10",
-            "fragments": "is-fragment",
-        },
-        "then": {"discard": True},
-    },
-    {
-        "match": {"destination": "2001:db8:1:7::/64", "protocols": "tcp", "source_ports": "80", "tcp_flags": "=syn"},
-        "then": {"rate_bytes": 10000, "mark": 12},
-    },
-]
-GOBGPD = {
-    "[destination: 203.0.113.7/32][source: 198.51.100.0/24][protocol: ==udp][destination-port: ==53 >=1024&<=2000]"
-    "[packet-length: >=100][dscp: ==10][fragment: is-fragment]": "[discard]",
-    "[destination: 2001:db8:1:7::/64/0][protocol: ==tcp][source-port: ==80][tcp-flags: =S]": (
-        "[rate: 10000.000000], [remark: 12]"
-    ),
-}
-SHOWN: dict[type[Any], dict[str, str]] = {
-    FlowBird: {
-        "flow4 { dst 203.0.113.7/32; src 198.51.100.0/24; proto 17; dport 53,1024..2000; length >= 100; dscp 10; "
-        "fragment !!is_fragment; }": "(generic, 0x80060000, 0x0)",
-        "flow6 { dst 2001:db8:1:7::/64; next header 6; sport 80; tcp flags 0x2/0x2; }": (
-            "(generic, 0x80060000, 0x461c4000) (generic, 0x80090000, 0xc)"
-        ),
-    },
-    InternalGobgpd: GOBGPD,
-    FlowGobgpd: GOBGPD,
-    FlowFrr: {
-        "Destination Address 203.0.113.7/32; Source Address 198.51.100.0/24; IP Protocol = 17; "
-        "Destination Port = 53 , >= 1024 , <= 2000; Packet Length >= 100; DSCP field = 10; Packet Fragment ∋ 2": (
-            "FS:rate 0.000000"
-        ),
-        "Destination Address 2001:db8:1:7::/64/off 0; IP Protocol = 6; Source Port = 80; TCP Flags = 2": (
-            "FS:rate 10000.000000 FS:marking 12"
-        ),
-    },
-}
-"""The same two in each daemon's own words: 0x8006 is a rate, as a float, 0x8009 a DSCP (RFC 8955 7)."""
+class InternalBird(TakingBird):
+    """A peer of our own AS."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.asn = 65000
+
+    def preference(self, prefix: str) -> int | None:
+        found = re.search(r"BGP\.local_pref: (\d+)", self._birdc("show", "route", "all", "where", "net", "=", prefix))
+        return int(found[1]) if found else None
 
 
-async def test_peers_of_our_own_as_get_local_pref_and_all_get_flows(tmp_path: Path) -> None:
-    """Rules of IPv4 and IPv6, exactly as ordered, and nothing once they are withdrawn."""
-    async with acting(tmp_path / "a", [FlowBird, InternalGobgpd, FlowFrr, FlowGobgpd]) as bench:
-        internal = bench.routers[:3]
-        key, *_ = await bench.order(
-            PREFIX, next_hop="192.0.2.9", local_pref=200, peers=[one.address for one in internal]
-        )
-        order = {"who": "test", "why": "to see it", "source": "api", "announcements": FLOWS}
-        found = await bench.client.announce(Order.model_validate(order))
-        for one in (key, *(one["id"] for one in found)):
-            await bench.until_sent(one)
-        for router in internal:
-            await until(partial(_prefers, router, 200), what=f"LOCAL_PREF at {router}")
-            assert router.heard(PREFIX)["path"] in ("", "Local")
-        for router in bench.routers:
-            await until(partial(_has_flows, router, SHOWN[type(router)]), what=f"the flows at {router}")
-        await bench.withdraw(PREFIX, *(one["match"]["destination"] for one in FLOWS))
-        for router in internal:
-            await until(partial(_prefers, router, None), what=f"no route at {router}")
-        for router in bench.routers:
-            await until(partial(_has_flows, router, {}), what=f"no flow at {router}")
+class FlowGobgpd(TakingGobgpd):
+    """Takes flow specifications too."""
+
+    def settings(self) -> list[str]:
+        return [*super().settings(), 'families = ["ipv4 unicast", "ipv6 unicast", "ipv4 flow"]']
+
+    def configure(self) -> None:
+        super().configure()
+        file = self.directory / "gobgpd.toml"
+        family = '[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "ipv4-flowspec"\n'
+        file.write_text(file.read_text() + family)
+
+    def flows(self) -> str:
+        return self._gobgp("global", "rib", "-a", "ipv4-flowspec")
 
 
-def _prefers(router: Any, preference: int | None) -> bool:
-    return bool(router.preference(PREFIX) == preference)
-
-
-def _has_flows(router: Any, flows: dict[str, str]) -> bool:
-    return bool(router.flows() == flows)
+async def test_a_peer_of_our_own_as_gets_local_pref_and_another_a_flow(tmp_path: Path) -> None:
+    async with acting(tmp_path / "a", [InternalBird, FlowGobgpd]) as bench:
+        internal, flowing = bench.routers
+        (key,) = await bench.order(PREFIX, next_hop="192.0.2.9", local_pref=200, peers=[internal.address])
+        await bench.until_sent(key)
+        await until(lambda: internal.preference(PREFIX) == 200, what="LOCAL_PREF")
+        assert internal.heard(PREFIX)["path"] == ""
+        body = {"who": "test", "why": "to see it", "source": "api", "peers": [flowing.address]}
+        match = {"destination": "203.0.113.7/32", "protocols": "udp", "destination_ports": "53,1024-2000"}
+        flow = {**body, "announcements": [{"match": match, "then": {"discard": True}}]}
+        (found,) = await bench.client.announce(Order.model_validate(flow))
+        await bench.until_sent(found["id"])
+        await until(lambda: "discard" in flowing.flows(), what="the flow")
+        assert re.search(r"destination: ?203\.0\.113\.7/32.*protocol: ?==?udp.*destination-port", flowing.flows())
+        await bench.withdraw(PREFIX, "203.0.113.7/32")
+        await until(lambda: internal.heard(PREFIX) is None, what="no route")
+        await until(lambda: "203.0.113.7" not in flowing.flows(), what="no flow")

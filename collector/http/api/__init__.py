@@ -1,4 +1,4 @@
-"""`/api/v1`: the questions of the command line."""
+"""`/api/v1`: the queries of the command line."""
 
 from fastapi import APIRouter
 

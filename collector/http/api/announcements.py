@@ -1,4 +1,4 @@
-"""Our own announcements: ordered, withdrawn, and what has become of each."""
+"""Our own announcements: orders, withdrawals, and the state of each."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from schemas.intents import Intent, StateName
 
 
 class _OrderRoute(APIRoute):
-    """Has what cannot be read of an order, and what comes without a token, written down as refused, too."""
+    """Records orders that cannot be parsed, or that come without a token, as refused."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request."""
+        """The function that answers a request."""
         answer = super().get_route_handler()
 
         async def answer_and_note(request: Request) -> Response:
@@ -61,7 +61,7 @@ class IntentFilters(Parameters):
     source: str | None = text("Only what came from there.", "api")
 
     def wants(self, intent: Intent) -> bool:
-        """Whether an intent is asked for."""
+        """Whether an intent is wanted."""
         return (
             self.state in (None, intent.state)
             and (self.peer is None or self.peer in intent.peers)
@@ -76,14 +76,14 @@ class _Listing(Answered, IntentFilters):
 
 
 class Told(BaseModel):
-    """What a peer would be told."""
+    """What a peer would be sent."""
 
     nlri: str
     peers: dict[str, str] = Field(description="By the peer's address what ExaBGP would be told.")
 
 
 class OrderTaken(BaseModel):
-    """What became of an order: it is on disk. With `dry_run` what would have become of it."""
+    """The result of an order, which is on disk; with `dry_run`, what it would have been."""
 
     ids: list[str] = Field(description="Of the intents, in the order of the announcements.")
     intent: Intent | None = Field(None, description="The intent, where it is one.")
@@ -116,9 +116,9 @@ Id = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$", description="Of an intent.",
 async def announce(
     orders: Ordering, token: Holder, body: OrderBody, response: Response, idempotency_key: Key = None
 ) -> OrderTaken:
-    """Have routes or flow specifications announced: on the collector's disk when this answers, with 201.
+    """Announce routes or flow specifications: they are on the collector's disk when this answers, with 201.
 
-    What becomes of them is asked for by their ids. With `dry_run` the order is only checked, with 200.
+    Their states can be queried by their ids. With `dry_run` the order is only checked, with 200.
     """
     if body.dry_run:
         response.status_code = HTTPStatus.OK
@@ -135,7 +135,7 @@ async def announce(
 async def announcements(
     request: Request, asked: Asked, orders: Ordering, wanted: Annotated[_Listing, Query()]
 ) -> Response:
-    """What this collector announces to whom, by whose order and why, oldest first."""
+    """What this collector announces to whom, who ordered it and why, oldest first."""
 
     def ask(**_: object) -> Answers[Intent]:
         return intents_of(asked, orders, wanted)
@@ -145,7 +145,7 @@ async def announcements(
 
 @router.get("/announcements/{id}", summary="One announcement, with its states")
 async def announcement(asked: Asked, orders: Ordering, id: Id) -> Intent:  # noqa: A002  # as paths have it
-    """One of them, with each state that it has had, at which peer."""
+    """One announcement, with each state that it has reached at each peer."""
     return await intent_of(asked, orders, id)
 
 
@@ -156,12 +156,12 @@ async def withdraw(
     id: Id,  # noqa: A002
     why: Annotated[str, Query(max_length=500, description="Why, for those who read it later.")],
 ) -> Intent:
-    """Have it withdrawn from all peers: on the collector's disk when this answers."""
+    """Withdraw it from all peers: the order is on the collector's disk when this answers."""
     return await orders.withdraw(token, id, why)
 
 
 def intents_of(asked: Asking, orders: Orders, wanted: IntentFilters) -> Answers[Intent]:
-    """Intents, oldest first: as the store has them, and what it does not have yet as the acting process has it."""
+    """Intents, oldest first: from the store, and, if it does not have them yet, from the acting process."""
 
     async def give(_: Answers[Intent]) -> AsyncGenerator[Intent, None]:
         stored = asked.archive.intents(wanted.prefix, at=wanted.at, ended=True, deadline=asked.deadline)
@@ -181,7 +181,7 @@ async def intent_of(asked: Asking, orders: Orders, name: str) -> Intent:
     """One intent.
 
     Raises:
-        RefusedRequestError: there is none of this id.
+        RefusedRequestError: there is none with this id.
     """
     if (known := await orders.find(name)) is not None:
         return known

@@ -1,4 +1,4 @@
-"""`/live`: what `tail` gives, as server-sent events."""
+"""`/live`: the entries of `tail`, as server-sent events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ router = APIRouter(tags=["updates"])
 _STILL_HERE_SECONDS = 15.0
 _SSE = "text/event-stream"
 _LONGEST_ID = 8000
-"""Of one that knows of a hundred instances."""
+"""The maximum length of an id, enough for a hundred instances."""
 
 
 class _LiveParameters(RouteFilters, OfPrefixes):
@@ -49,14 +49,14 @@ async def live(
 ) -> Response:
     """Updates and sessions as they are stored, as server-sent events: `data` is an entry of `/updates`, as JSON.
 
-    Whoever reads too slowly gets an event `dropped` and no more; a browser comes again by itself, with the last event's
-    `id`, and misses nothing.
+    A client that reads too slowly gets an event `dropped`, and then nothing more; a browser reconnects by itself with
+    the last event's `id`, and misses nothing.
     """
     return _EventStream(asked.live, wanted.filter(asked), LineMark(last_event_id) if last_event_id else None)
 
 
 class _EventStream(Response):
-    """A response that ends when its reader goes, or is too slow."""
+    """A response that ends when its reader leaves, or is too slow."""
 
     def __init__(self, live: Live, filters: Filter, mark: LineMark | None) -> None:
         super().__init__(media_type=_SSE)
@@ -89,7 +89,7 @@ class _EventStream(Response):
         return each()
 
     def _events(self, told: ToldLine, mark: LineMark) -> Iterator[str]:
-        """What a line tells that was not told before, and passes the filters."""
+        """The entries of a line that were not sent before, and match the filters."""
         for number in range(mark.given_of(told), len(told.entries)):
             mark.see(told, number + 1)
             entry = told.entries[number]

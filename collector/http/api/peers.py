@@ -34,7 +34,7 @@ Address = Annotated[str, Path(description="The peer's address.", max_length=100,
 async def sessions(
     request: Request, asked: Asked, address: Address, wanted: Annotated[_SessionsParameters, Query()]
 ) -> Response:
-    """The sessions of one peer, by their begin, within a range of time."""
+    """The sessions of one peer within a time range, by their begin."""
     filters = wanted.filter(asked, peer=address)
     ask = partial(asked.archive.sessions, filters, deadline=asked.deadline)
     return await respond(request, asked, wanted, PeerSession, ask)

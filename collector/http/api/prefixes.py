@@ -1,4 +1,4 @@
-"""One prefix: what happened to it, the routes to it and to those beside it, and each peer's longest match."""
+"""One prefix: its history, the routes to it and to related prefixes, and each peer's longest match."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Rib(RoutesParameters):
 async def history(
     request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_HistoryParameters, Query()]
 ) -> Response:
-    """What every peer said of a prefix, oldest first, and the session ends that took it away."""
+    """What every peer said about a prefix, oldest first, and the session ends that withdrew it."""
     filters = wanted.filter(asked)
     ask = partial(asked.archive.history, prefix, filters, with_ours=wanted.with_ours, deadline=asked.deadline)
     return await respond(request, asked, wanted, HistoryEntry, ask)
@@ -47,7 +47,7 @@ async def history(
 
 @router.get("/prefixes/{prefix:path}/rib", summary="The routes to a prefix, now or at a time", **listing(Route))
 async def rib(request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_Rib, Query()]) -> Response:
-    """The routes to a prefix as they stand, or stood at a time, by peer; also to its more or less specific ones."""
+    """The routes to a prefix, now or at a past time, by peer; optionally also to more or less specific prefixes."""
     filters = wanted.filter(asked, match=None)
     how: dict[str, Any] = {"match": wanted.match, "at": wanted.at, "deadline": asked.deadline}
     ask = partial(asked.archive.rib, prefix, filters, **how)
@@ -59,9 +59,9 @@ async def rib(request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[
 async def lookup(
     request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[RoutesParameters, Query()]
 ) -> Response:
-    """The route that each peer would take to an address, or to a prefix: its longest match, now or at a time.
+    """Each peer's route to an address, or to a prefix: its longest match, now or at a past time.
 
-    Filters choose among these.
+    Filters are applied to these routes.
     """
     filters = wanted.filter(asked)
     how: dict[str, Any] = {"match": "longest", "at": wanted.at, "deadline": asked.deadline}

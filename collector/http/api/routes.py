@@ -1,4 +1,4 @@
-"""All routes: as they stand, or stood, and what became of them between two times."""
+"""All routes, now or at a past time, and how they changed between two times."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(tags=["routes"])
 
 
 class RoutesParameters(RouteFilters, Paged):
-    """What can be asked of routes that stand."""
+    """The parameters of queries for current routes."""
 
     at: str | None = text(f"The moment; without it, now. {TIME}", "2h", "2026-11-27T12:00:00Z")
 
@@ -37,7 +37,7 @@ class _Diff(Answered, RouteFilters, Limited):
 def whole_tables(
     asked: Asking, wanted: RoutesParameters, filters: Filter, prefix: str | None, match: Match = "exact"
 ) -> Whole:
-    """Routes written as they are stored."""
+    """Routes written from their stored form."""
     at = parse_time(wanted.at)
 
     def ask(*, limit: int | None, after: None) -> Answers[Any]:  # noqa: ARG001  # who has a cursor gets pages
@@ -51,7 +51,7 @@ def whole_tables(
 
 @router.get("/rib", summary="All routes, now or at a time", **listing(Route))
 async def rib(request: Request, asked: Asked, wanted: Annotated[RoutesParameters, Query()]) -> Response:
-    """The routes of all peers as they stand, or stood at a time: by peer, then in the order of prefixes."""
+    """The routes of all peers, now or at a past time: by peer, then in order of prefixes."""
     filters = wanted.filter(asked)
     ask = partial(asked.archive.rib, None, filters, at=wanted.at, deadline=asked.deadline)
     return await respond(request, asked, wanted, Route, ask, whole_tables(asked, wanted, filters, None))
@@ -59,7 +59,7 @@ async def rib(request: Request, asked: Asked, wanted: Annotated[RoutesParameters
 
 @router.get("/diff", summary="Which routes changed between two times", **listing(RouteChange))
 async def diff(request: Request, asked: Asked, wanted: Annotated[_Diff, Query()]) -> Response:
-    """Which routes appeared, went or changed between two times, and in what."""
+    """Which routes appeared, disappeared or changed between two times, and what changed."""
     filters = wanted.filter(asked, prefix=None)
     times = wanted.earlier, wanted.later
     ask = partial(asked.archive.diff, *times, wanted.prefix, filters, deadline=asked.deadline)

@@ -1,4 +1,4 @@
-"""How the collector does."""
+"""The status of the collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Updates and sessions of all prefixes: by any filter, counted, and what was lost of them."""
+"""Updates and sessions of all prefixes, by any filter; counts of them; and gaps."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class _Gaps(Listed, OfPeers, OfTimes):
 
 @router.get("/updates", summary="Updates and sessions, by any filter", **listing(FoundEntry))
 async def updates(request: Request, asked: Asked, wanted: Annotated[_Updates, Query()]) -> Response:
-    """Updates and sessions by anything that the filters name, oldest first.
+    """Updates and sessions that match the filters, oldest first.
 
-    Peers, times and origins narrow what is read; all else is looked for in it.
+    Filters on peers, times and origins limit what is read; all others are applied to what is read.
     """
     filters = wanted.filter(asked)
     ask = partial(asked.archive.search, filters, everything=wanted.all, deadline=asked.deadline)
@@ -52,13 +52,13 @@ async def top(
     what: Annotated[What, Path(description="What to count.")],
     wanted: Annotated[_Top, Query()],
 ) -> Response:
-    """Of which prefixes, origins, peers or paths most was said; without a time the whole archive is read."""
+    """The prefixes, origins, peers or paths with the most messages; without a time the whole archive is read."""
     ask = partial(asked.archive.top, what, wanted.by, wanted.filter(asked), deadline=asked.deadline)
     return await respond(request, asked, wanted, TopEntry, ask)
 
 
 @router.get("/gaps", summary="What was lost of what peers said", **listing(HistoryEntry))
 async def gaps(request: Request, asked: Asked, wanted: Annotated[_Gaps, Query()]) -> Response:
-    """The gaps in what the archive has of peers, oldest first."""
+    """The gaps in the archive's records of peers, oldest first."""
     ask = partial(asked.archive.gaps, wanted.filter(asked), deadline=asked.deadline)
     return await respond(request, asked, wanted, HistoryEntry, ask)

@@ -1,1 +1,1 @@
-"""The ASes between peers and a prefix at a moment, and how that changed: what the page Replay shows."""
+"""The ASes between peers and a prefix at a given time, and how that changed: the contents of the page Replay."""

@@ -1,6 +1,6 @@
-"""Where each AS of a picture stands: by layers, from the peers on the left to the origins on the right.
+"""The positions of ASes in a picture: in layers, from the peers on the left to the origins on the right.
 
-An AS stays at its place for as long as a story lasts, whatever happens in it: only lines come and go.
+An AS keeps its position throughout a story: only lines appear and disappear.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 from collector.http.graph.story import GraphSpeaker, Path
 
 COLUMN, ROW = 168, 46
-"""Pixels between the middles of two layers, and of two nodes of one."""
+"""Pixels between the centres of two layers, and of two nodes in one layer."""
 WIDTH, HEIGHT = 92, 26
-"""Of a node."""
+"""The size of a node, in pixels."""
 SPEAKER_WIDTH = 176
 _MARGIN = 16
 _SWEEPS = 6
@@ -26,7 +26,7 @@ _Links = Mapping[Name, set[Name]]
 
 
 class Node(NamedTuple):
-    """An AS, or one route of a peer; the place is that of its middle."""
+    """An AS, or one route of a peer; the position is that of its centre."""
 
     name: Name
     x: float
@@ -44,11 +44,10 @@ class GraphLayout(NamedTuple):
 
 
 def lay_out(speakers: Sequence[GraphSpeaker], ways: Iterable[tuple[GraphSpeaker, Path]]) -> GraphLayout:
-    """Places for the speakers and all ASes on the ways of their routes.
+    """Positions for the speakers and all ASes on the paths of their routes.
 
     The layer of an AS is its longest distance to an origin, so that lines lead to the right wherever paths agree.
-    Within a layer nodes stand near those that they are linked to, and those that are alike in this in the order of
-    their names.
+    Within a layer, nodes are near those that they are linked to, and otherwise in order of their names.
     """
     paths = list(ways)
     depth = _depths(path for _, path in paths)
@@ -85,7 +84,7 @@ def _links(paths: Iterable[tuple[GraphSpeaker, Path]]) -> _Links:
 
 
 def _untangle(layers: dict[int, list[Name]], links: _Links) -> None:
-    """Order each layer by where its neighbours stand, from one side and from the other in turn (barycentres)."""
+    """Order each layer by the positions of its neighbours, alternately from both sides (barycentre method)."""
     numbers = sorted(layers)
     for sweep in range(_SWEEPS):
         for number in numbers if sweep % 2 else reversed(numbers):
@@ -99,7 +98,7 @@ def _untangle(layers: dict[int, list[Name]], links: _Links) -> None:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return fsum(values) / len(values) if values else 0.5  # whatever the order in which a set gives them
+    return fsum(values) / len(values) if values else 0.5  # because the order of a set is undefined
 
 
 def _place(layers: Mapping[int, Sequence[Name]], left: int, of_speaker: Mapping[str, GraphSpeaker]) -> GraphLayout:

@@ -1,4 +1,4 @@
-"""The picture of a story: nodes that stay, and of each way that a route has led a line that comes and goes."""
+"""The picture of a story: nodes that stay, and for each path of a route a line that appears and disappears."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from collector.http.graph.layout import GraphLayout, Node, lay_out
 from collector.http.graph.story import GraphSpeaker, Path, Story
 
 COLOURS = 8
-"""So many speakers have a colour each; it comes again with the next so many, and each has its name beside it."""
+"""The number of colours; they repeat for further speakers, whose names are shown beside them."""
 _GAP = 4.0
-"""Pixels between lines that lead the same way."""
+"""Pixels between parallel lines."""
 _MOST = 22.0
-"""Pixels that all lines between two nodes take at most."""
+"""The maximum width, in pixels, of all lines between two nodes."""
 
 
 class Line(NamedTuple):
-    """One way of one speaker's route."""
+    """One path of one speaker's route."""
 
     number: int
     speaker: int
-    """Its number among the speakers."""
+    """The speaker's number."""
     curve: str
-    """SVG's path data."""
+    """SVG path data."""
     title: str
     stands: bool
-    """At the moment of the picture."""
+    """Whether the route uses it at the time of the picture."""
 
 
 class Picture(NamedTuple):
-    """All that is drawn; what moves it needs no more than the numbers of lines."""
+    """Everything that is drawn; the animation only needs the numbers of lines."""
 
     layout: GraphLayout
     lines: list[Line]
     speakers: list[GraphSpeaker]
     silent: set[GraphSpeaker]
-    """They have no route at the moment."""
+    """The speakers without a route at that time."""
     used: set[str]
-    """The ASes that some route leads through at the moment."""
+    """The ASes on the path of any route at that time."""
     origins: set[str]
     numbers: dict[tuple[GraphSpeaker, Path], int]
 
 
 def draw(story: Story, moment: datetime) -> Picture:
-    """The picture of a story as it stands at a moment."""
+    """The picture of a story at a given time."""
     speakers, ways, standing = story.speakers, story.paths, story.at(moment)
     layout = lay_out(speakers, ways)
     places = _Lanes(layout, ways)
@@ -74,7 +74,7 @@ def draw(story: Story, moment: datetime) -> Picture:
 
 
 class _Lanes:
-    """Lines side by side where several speakers' routes lead from one node to another."""
+    """Parallel lines where the routes of several speakers connect the same nodes."""
 
     def __init__(self, layout: GraphLayout, ways: Sequence[tuple[GraphSpeaker, Path]]) -> None:
         self._layout = layout
@@ -98,7 +98,7 @@ class _Lanes:
 
 
 def _step(one: Node, other: Node, aside: float) -> str:
-    """From the side of a node to that of another; within a layer around both."""
+    """From the side of one node to that of another; within a layer, around both."""
     if one.x < other.x:
         begin, end = one.x + one.width / 2, other.x - other.width / 2
         bend = (end - begin) / 2

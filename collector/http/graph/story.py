@@ -1,4 +1,4 @@
-"""What happened to the routes of a prefix in a span of time: where they led at its start, and each change since."""
+"""The routes of a prefix in a time range: their paths at its start, and each change since."""
 
 from __future__ import annotations
 
@@ -12,48 +12,49 @@ from typing import NamedTuple
 from bgpledger import Archive, Filter, HistoryEntry, PrefixTimeline
 
 MOST_CHANGES = 2000
-"""The newest so many are shown: a page of more cannot be followed by anybody."""
+"""How many of the newest changes are shown: nobody could follow more on one page."""
 _FIRST_LOOK = 200
 _READ_SECONDS = 0.8
 _TICK = timedelta(milliseconds=1)
 _EMPTY = timedelta(hours=1)
-"""How long the span is of what nothing happened to."""
+"""The length of the time range if nothing happened."""
 _HOPS = re.compile(r"[{(\[][^})\]]*[})\]]|[^\s]+")
 
 Path = tuple[str, ...]
-"""AS numbers, the peer's own first; a set (RFC 4271) or a confederation's segment is one, in its braces."""
+"""AS numbers, the peer's own first; an AS_SET (RFC 4271) or confederation segment is one item, in its brackets."""
 
 
 class GraphSpeaker(NamedTuple):
-    """One route of one peer: with ADD-PATH (RFC 7911), in several VRFs, or to several collectors, it may have more."""
+    """One route of one peer, which may have several: with ADD-PATH (RFC 7911), in VRFs, or to several collectors."""
 
     peer: str
     asn: int
     route: str = ""
-    """What tells it from the peer's others; empty where there are none."""
+    """What distinguishes it from the peer's other routes; empty if there are none."""
 
     @property
     def label(self) -> str:
-        """Its name in pictures."""
+        """Its label in pictures."""
         return f"{self.peer} {self.route}".rstrip()
 
 
 class StoryChange(NamedTuple):
-    """One thing that happened."""
+    """A change of a route."""
 
     ts: datetime
     speaker: GraphSpeaker
     event: str
     """`announce`, `withdraw`, `session_end` or `gap`."""
     path: Path | None
-    """Where its route leads from then on; None: it has none. What a gap hides is not known: it changes nothing."""
+    """The path of the route from then on; None: there is no route. A gap changes nothing, as what it hides is
+    unknown."""
     says: str
-    """The AS path as it came, or the reason."""
+    """The AS path as received, or the reason."""
 
 
 @dataclass
 class Story:
-    """A prefix's routes over a span of time."""
+    """The routes of a prefix over a time range."""
 
     prefix: str
     start: datetime
@@ -63,23 +64,23 @@ class Story:
     notes: list[str] = field(default_factory=list)
 
     def at(self, moment: datetime) -> dict[GraphSpeaker, Path]:
-        """Where each route led at a moment; what happened at that very moment has happened."""
+        """The path of each route at a given time, including changes at that very time."""
         return _behind(self.initial, takewhile(lambda change: change.ts <= moment, self.changes))
 
     @property
     def speakers(self) -> list[GraphSpeaker]:
-        """All that have or had a route, in the order of their peers' names."""
+        """All speakers that have or had a route, in order of peer names."""
         return sorted({speaker for speaker, _ in self.paths})
 
     @property
     def paths(self) -> list[tuple[GraphSpeaker, Path]]:
-        """Every way that a speaker's route has led, each once, in the order in which they came."""
+        """All distinct paths of speakers' routes, in the order of their first use."""
         ways = [*self.initial.items(), *((change.speaker, change.path) for change in self.changes if change.path)]
         return list(dict.fromkeys(ways))
 
 
 def hops_of(as_path: str) -> Path:
-    """The ASes of a path as it is printed, each that is prepended once."""
+    """The ASes of a printed path, without repetitions by prepending."""
     hops: list[str] = []
     for hop in _HOPS.findall(as_path):
         if not hops or hops[-1] != hop:
@@ -90,16 +91,16 @@ def hops_of(as_path: str) -> Path:
 async def tell(archive: Archive, prefix: str, filters: Filter) -> Story:
     """The story of a prefix.
 
-    Where its routes led at the begin comes of the announcements before it, read from the end on: to ask for the routes
-    of then would read all that was ever said of the prefix.
+    The paths at its start come from earlier announcements, read backwards: a query for the routes at that time would
+    read everything ever said about the prefix.
 
     Args:
-        archive: what is asked.
+        archive: the archive to query.
         prefix: the prefix, or an address.
-        filters: whose routes, and in which span; without a start, in that of the newest entries.
+        filters: whose routes, and the time range; without a start, that of the newest entries.
 
     Raises:
-        UsageError: the question cannot be meant.
+        UsageError: the query makes no sense.
         BgpledgerError: it cannot be answered.
     """
     whose = filters.of_peers_alone
@@ -125,7 +126,7 @@ async def tell(archive: Archive, prefix: str, filters: Filter) -> Story:
 
 
 async def _standing(archive: Archive, prefix: str, whose: Filter, found: PrefixTimeline) -> Sequence[HistoryEntry]:
-    """The announcements of the routes that stood where what is found begins."""
+    """The announcements of the routes that existed where `found` begins."""
     if found.since > found.start:
         moment = replace(whose, start=found.since, end=found.since + _TICK)
         found = await archive.timeline(prefix, moment, seconds=_READ_SECONDS)
@@ -133,7 +134,7 @@ async def _standing(archive: Archive, prefix: str, whose: Filter, found: PrefixT
 
 
 def _behind(standing: Mapping[GraphSpeaker, Path], changes: Iterable[StoryChange]) -> dict[GraphSpeaker, Path]:
-    """Where each route leads behind some changes."""
+    """The path of each route after some changes."""
     now = dict(standing)
     for change in changes:
         if change.path is not None:
@@ -158,6 +159,6 @@ def _change(entry: HistoryEntry, *, several: bool) -> StoryChange:
 
 
 def _speaker(said: HistoryEntry, *, several: bool) -> GraphSpeaker:
-    """Whose route it is; where there are several collectors, a peer may speak to each."""
+    """Whose route an entry is about; with several collectors, a peer may have a session with each."""
     parts = (said.collector if several else None, said.rd, None if said.path_id is None else f"path {said.path_id}")
     return GraphSpeaker(said.peer.name, said.peer.asn, " ".join(filter(None, parts)))

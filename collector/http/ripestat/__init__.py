@@ -1,4 +1,4 @@
-"""`/data/<call>/data.json`: answers in the shapes of RIPEstat's Data API, of our own routers, true at any second."""
+"""`/data/<call>/data.json`: answers in the form of RIPEstat's Data API, about our own routers, for any second."""
 
 from typing import Any
 

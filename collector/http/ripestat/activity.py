@@ -1,4 +1,4 @@
-"""`bgp-update-activity`: how much was said, over time."""
+"""`bgp-update-activity`: the number of messages over time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Activity(Spanned):
 
 @router.get("/bgp-update-activity/data.json", summary="How much was said of a prefix or an AS, over time")
 async def bgp_update_activity(asked: Asked, wanted: Annotated[_Activity, Query()]) -> JSONResponse:
-    """Announcements and withdrawals of a prefix or an AS in each part of a range of time (by default the last day)."""
+    """Announcements and withdrawals of a prefix or an AS in each part of a time range (by default the last day)."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource = parse_resource(wanted.resource, call.notes.append)

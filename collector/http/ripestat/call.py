@@ -1,4 +1,4 @@
-"""What all data calls have in common: the envelope, times without a zone, resources, and what is said in `messages`."""
+"""What all data calls have in common: the envelope, times without a zone, resources, and the notes in `messages`."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ T = TypeVar("T")
 Message = tuple[Literal["info", "warning", "error"], str]
 
 MOST = 100_000
-"""Answers that are read for one call."""
+"""The maximum number of answers that are read for one call."""
 _WEEKS = timedelta(days=14)
 _TEXT = 4000
 
 
 class Common(BaseModel):
-    """The parameters of every data call; those that RIPEstat has and we have not are ignored, as there."""
+    """The parameters of every data call; RIPEstat's other parameters are ignored, as RIPEstat does."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -39,7 +39,7 @@ class Common(BaseModel):
 
 
 class OfResource(Common):
-    """A call about something."""
+    """A call about a resource."""
 
     resource: str = Field(
         max_length=_TEXT,
@@ -49,24 +49,24 @@ class OfResource(Common):
 
 
 class Spanned(OfResource):
-    """A call about a range of time."""
+    """A call about a time range."""
 
     starttime: str | None = Field(None, max_length=100, description="ISO 8601 or unix seconds; UTC without a zone.")
     endtime: str | None = Field(None, max_length=100, description="As there; without it, now.")
 
 
 class TimeRange(NamedTuple):
-    """A range of time."""
+    """A time range."""
 
     start: datetime
     end: datetime
 
 
 def span_of(wanted: Spanned, default: timedelta = _WEEKS) -> TimeRange:
-    """The range of time that a call is about.
+    """The time range of a call.
 
     Raises:
-        UsageError: it has no length, or a time is none.
+        UsageError: it is empty, or a time is invalid.
     """
     end = parse_time(wanted.endtime) or datetime.now(UTC)
     start = parse_time(wanted.starttime) or end - default
@@ -79,13 +79,13 @@ class Resource(NamedTuple):
     """What a call is about."""
 
     text: str
-    """As it is echoed: an AS without "AS"."""
+    """As echoed: an AS without "AS"."""
     prefixes: tuple[str, ...]
     addresses: tuple[str, ...]
     asns: tuple[int, ...]
 
     def only_asn(self) -> int:
-        """The one AS that it is.
+        """The AS, if the resource is one.
 
         Raises:
             UsageError: it is something else.
@@ -96,10 +96,10 @@ class Resource(NamedTuple):
 
 
 def parse_resource(text: str, say: Callable[[str], None]) -> Resource:
-    """What a call is about, as it was written; BGPlay puts it between brackets.
+    """The resource of a call; BGPlay writes it in brackets.
 
     Raises:
-        UsageError: it is neither prefix, address nor AS.
+        UsageError: it is neither a prefix, an address nor an AS.
     """
     prefixes: list[str] = []
     addresses: list[str] = []
@@ -111,17 +111,17 @@ def parse_resource(text: str, say: Callable[[str], None]) -> Resource:
             asns.append(int(number))
         else:
             prefix = parse_prefix(one, say=say)
-            # prsw writes an address as its own prefix.
+            # prsw writes an address as a prefix of one address.
             (addresses if prefix.endswith("/128" if ":" in prefix else "/32") else prefixes).append(prefix)
     echoed = str(asns[0]) if len(asns) == 1 and not prefixes and not addresses else text
     return Resource(echoed, tuple(prefixes), tuple(addresses), tuple(asns))
 
 
 class Call:
-    """One data call that is being answered.
+    """A data call that is being answered.
 
     Args:
-        asking: whose.
+        asking: the query's context.
         unix: whether times are numbers.
     """
 
@@ -134,11 +134,11 @@ class Call:
 
     @property
     def deadline(self) -> float:
-        """Seconds that are left for the whole call, however many questions it asks."""
+        """The seconds left for the whole call, however many queries it makes."""
         return max(self._ends - time.monotonic(), 0.0)
 
     def tell(self, level: Literal["info", "warning"], text: str) -> None:
-        """Say something of the answer, once."""
+        """Add a message to the answer, once."""
         if (level, text) not in self._told:
             self._told.append((level, text))
 
@@ -147,7 +147,7 @@ class Call:
         return int(moment.timestamp()) if self._unix else zoneless(moment)
 
     async def all_of(self, answers: Answers[T]) -> list[T]:
-        """The answers, or so many of them as one call has room for; that there are more is said."""
+        """The answers, up to the maximum for one call; a message says if there are more."""
         found: list[T] = []
         async with answers:
             async for one in answers:
@@ -159,21 +159,21 @@ class Call:
 
     @property
     def messages(self) -> list[Message]:
-        """All that is to be said of the answer."""
+        """All messages about the answer."""
         return [*(("warning", note) for note in dict.fromkeys(self.notes)), *self._told]
 
 
 def zoneless(moment: datetime) -> str:
-    """A time to the second, as ISO 8601 without its zone, UTC."""
+    """A time to the second, in ISO 8601 without a zone, UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 async def answer(
     name: str, version_of_call: str, asking: Asking, wanted: Common, work: Callable[[Call], Awaitable[dict[str, Any]]]
 ) -> JSONResponse:
-    """The answer to a call in its envelope; what goes wrong is told in `messages`, as there.
+    """The answer to a call in its envelope; errors are reported in `messages`, as RIPEstat does.
 
-    `pipeline` is left out of the envelope: prsw 0.3.1 does not take an answer that has it.
+    The envelope has no `pipeline`: prsw 0.3.1 rejects answers with it.
     """
     began = time.monotonic()
     call = Call(asking, unix=wanted.unix_timestamps)

@@ -25,7 +25,7 @@ class _BgpUpdates(Spanned):
 
 @router.get("/bgplay/data.json", summary="What happened to a prefix, for BGPlay")
 async def bgplay(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
-    """How routes stood at the begin of a time (by default the last 8 hours), and what happened then."""
+    """The routes at the begin of a time range (by default the last 8 hours), and what happened then."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted, _BGPLAY)
@@ -58,7 +58,7 @@ async def bgplay(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONR
 
 @router.get("/bgp-updates/data.json", summary="Announcements and withdrawals of a prefix or an AS")
 async def bgp_updates(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
-    """Announcements and withdrawals in a range of time (by default the last 48 hours), in their order."""
+    """Announcements and withdrawals in a time range (by default the last 48 hours), in order."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted, _UPDATES)
@@ -89,7 +89,7 @@ def _attributes(call: Call, one: Happened) -> dict[str, Any]:
 
 
 def _of_collectors(found: Timeline, rrcs: str | None) -> Timeline:
-    """What some collectors heard; of all where none are named."""
+    """What some collectors received; all if none are named."""
     wanted = {f"{int(word):02}" for word in (rrcs or "").split(",") if word.strip().isdecimal()}
     if wanted:
         found.initial = [route for route in found.initial if found.sources.number(route) in wanted]

@@ -31,14 +31,14 @@ class _AnnouncedPrefixes(Spanned):
 
 
 class SeenOrigin(NamedTuple):
-    """How long a prefix was seen with one origin without a break, by enough peers."""
+    """How long a prefix was seen with one origin continuously, by enough peers."""
 
     origin: str
     prefix: str
     start: datetime
     end: datetime
     peers: int
-    """The most that saw it at once."""
+    """The maximum number of peers that saw it at the same time."""
 
 
 @router.get("/routing-history/data.json", summary="Who originated a prefix, and when")
@@ -93,7 +93,7 @@ async def routing_history(asked: Asked, wanted: Annotated[_RoutingHistory, Query
 
 @router.get("/announced-prefixes/data.json", summary="The prefixes that an AS originated, and when")
 async def announced_prefixes(asked: Asked, wanted: Annotated[_AnnouncedPrefixes, Query()]) -> JSONResponse:
-    """The prefixes of an AS in a range of time (by default two weeks), with the times in which they were seen."""
+    """The prefixes of an AS in a time range (by default two weeks), with the times in which they were seen."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted)
@@ -117,14 +117,14 @@ async def announced_prefixes(asked: Asked, wanted: Annotated[_AnnouncedPrefixes,
 
 
 def seen(call: Call, found: Timeline, span: TimeRange, least: int, *, hops: int = 1) -> Iterator[SeenOrigin]:
-    """When each prefix was seen with which origin, by the begin.
+    """When each prefix was seen with which origin, by begin.
 
     Args:
-        call: is told what the answer leaves out.
+        call: gets messages about what the answer leaves out.
         found: what happened.
-        span: the time that is asked about.
-        least: how many peers have to see it.
-        hops: ASes at the end of the path that count as the origin.
+        span: the time range.
+        least: how many peers must see it.
+        hops: how many ASes at the end of the path count as the origin.
     """
 
     def origin_of(said: HistoryEntry | Route) -> str:
@@ -142,7 +142,7 @@ def seen(call: Call, found: Timeline, span: TimeRange, least: int, *, hops: int 
 
 
 class _Visibility:
-    """Who sees a prefix with which origin."""
+    """Which peers see a prefix with which origin."""
 
     def __init__(self, least: int) -> None:
         self._least = least
@@ -152,7 +152,7 @@ class _Visibility:
         self._done: list[SeenOrigin] = []
 
     def see(self, ts: datetime, source: str, prefix: str, origin: str | None) -> None:
-        """A peer sees another origin from now on, or none."""
+        """Record that a peer sees another origin from now on, or none."""
         before = self._origins.pop((source, prefix), None)
         if origin is not None:
             self._origins[source, prefix] = origin
@@ -178,12 +178,12 @@ class _Visibility:
             self._open[name] = ts, peers
 
     def ended(self, end: datetime) -> list[SeenOrigin]:
-        """All that was seen, up to the end of the time that is asked about."""
+        """All that was seen, up to the end of the time range."""
         going = [SeenOrigin(origin, prefix, start, end, most) for (origin, prefix), (start, most) in self._open.items()]
         return [*self._done, *going]
 
 
 def _full_peers(sources: Sources) -> dict[str, int]:
-    """How many peers there are now: of each we have the whole table, of either family."""
+    """The current number of full peers: we have the whole table of each, of either family."""
     up = {sources.id(one) for one in sources.sessions if one.until is None}
     return {"v4": len(up), "v6": len(up)}

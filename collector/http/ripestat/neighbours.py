@@ -1,4 +1,4 @@
-"""`asn-neighbours`: the ASes beside one in the AS paths of all routes that stand."""
+"""`asn-neighbours`: the ASes next to one in the AS paths of all current routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collector.http.ripestat.sources import Sources, path_of
 
 router = APIRouter()
 Side = dict[int, list[Route]]
-"""The neighbours on one side of an AS, and the routes that come through both."""
+"""The neighbours on one side of an AS, and the routes through both."""
 
 
 class _AsnNeighbours(OfResource):
@@ -27,7 +27,7 @@ class _AsnNeighbours(OfResource):
 
 @router.get("/asn-neighbours/data.json", summary="The ASes beside one in AS paths")
 async def asn_neighbours(asked: Asked, wanted: Annotated[_AsnNeighbours, Query()]) -> JSONResponse:
-    """The ASes beside one in the AS paths of the routes of a moment: left of it towards us, right away from us."""
+    """The ASes next to one in the AS paths of the routes at a given time: left is towards us, right is away from us."""
 
     async def work(call: Call) -> dict[str, Any]:
         asn = parse_resource(wanted.resource, call.notes.append).only_asn()
@@ -60,7 +60,7 @@ async def asn_neighbours(asked: Asked, wanted: Annotated[_AsnNeighbours, Query()
 
 
 def sides(call: Call, routes: list[Route], asn: int) -> tuple[Side, Side]:
-    """The neighbours of an AS towards us, and away from us; one that is prepended is no neighbour of itself."""
+    """The neighbours of an AS towards us, and away from us; prepending does not make it its own neighbour."""
     left: Side = {}
     right: Side = {}
     for route in routes:
@@ -87,7 +87,7 @@ def _now(sources: Sources, side: str, asn: int, routes: list[Route]) -> dict[str
 
 
 def _earlier(call: Call, sources: Sources, side: str, asn: int, routes: list[Route], *, lod: int) -> dict[str, Any]:
-    """As version 4.1 had it."""
+    """As in version 4.1 of the call."""
     found: dict[str, Any] = {"asn": asn, "position": side}
     if lod:
         paths: dict[str, list[Route]] = {}

@@ -1,4 +1,4 @@
-"""Calls about nothing that routers say: who asks, and those that only RIPEstat can answer, as it would say so."""
+"""Calls that are not about routing: the client's address, and calls that only RIPEstat can answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter()
 
 @router.get("/whats-my-ip/data.json", summary="The address of whoever asks")
 async def whats_my_ip(request: Request, asked: Asked, wanted: Annotated[Common, Query()]) -> JSONResponse:
-    """The address that the question came from."""
+    """The address from which the request came."""
 
     async def work(_call: Call) -> dict[str, Any]:
         return {"ip": request.client.host if request.client else ""}
@@ -27,7 +27,7 @@ async def whats_my_ip(request: Request, asked: Asked, wanted: Annotated[Common, 
 
 @router.get("/{name}/data.json", include_in_schema=False)
 async def other(name: str, asked: Asked, wanted: Annotated[Common, Query()]) -> JSONResponse:
-    """That we know nothing of that: registrations, RPKI, DNS."""
+    """Says that registrations, RPKI and DNS are not available here."""
 
     async def work(_call: Call) -> dict[str, Any]:
         raise RefusedRequestError(

@@ -1,4 +1,4 @@
-"""Where routes were heard: peers by the numbers of their collectors, as RIS numbers its own."""
+"""Where routes were received: peers by the numbers of their collectors, in the way RIS numbers its own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _Place = tuple[str, str]
 
 
 class Sources:
-    """All peers that were ever heard of.
+    """All peers that have ever had a session.
 
     Args:
-        sessions: theirs.
+        sessions: their sessions.
     """
 
     def __init__(self, sessions: list[PeerSession]) -> None:
@@ -28,12 +28,12 @@ class Sources:
 
     @classmethod
     async def known(cls, call: Call) -> Self:
-        """Those that a call is about."""
+        """The peers that a call is about."""
         return cls(await call.all_of(call.archive.sessions(deadline=call.deadline)))
 
     @classmethod
     async def of(cls, archive: Archive) -> Self:
-        """Those of an archive."""
+        """The peers of an archive."""
         async with archive.sessions() as answers:
             return cls([one async for one in answers])
 
@@ -43,25 +43,25 @@ class Sources:
         return min((one.since for one in self.sessions), default=None)
 
     def number(self, said: HistoryEntry | Route | PeerSession) -> str:
-        """The number of the collector, or of the router that it asked: `00`."""
+        """The number of the collector, or of the router that reports the peer: `00`."""
         return self._numbers.get(_place(said.collector, said.peer), "99")
 
     def id(self, said: HistoryEntry | Route | PeerSession) -> str:
-        """A peer's name: the number, and its address."""
+        """The id of a peer: the number, and its address."""
         return f"{self.number(said)}-{said.peer.address}"
 
     def name(self, number: str) -> str:
-        """The collector of a number, and the router that it asked."""
+        """The collector with a number, and the router that reports the peer."""
         place = next((place for place, one in self._numbers.items() if one == number), ("", ""))
         return " at ".join(filter(None, place))
 
     @property
     def numbers(self) -> Iterable[str]:
-        """All of them, in order."""
+        """All numbers, in order."""
         return self._numbers.values()
 
     def described(self, ids: set[str]) -> list[dict[str, object]]:
-        """The peers of these names, as BGPlay wants them."""
+        """The peers with these ids, in BGPlay's form."""
         found = {self.id(one): one for one in self.sessions}
         return [
             {"id": name, "as_number": one.peer.asn, "ip": one.peer.address, "rrc": self.number(one)}
@@ -75,7 +75,7 @@ def _place(collector: str | None, peer: Peer) -> _Place:
 
 
 def path_of(said: HistoryEntry | Route, call: Call) -> list[int]:
-    """An AS path as numbers alone; that a set loses its braces is said."""
+    """An AS path as plain numbers; a message says that sets lose their braces."""
     path = said.as_path or ""
     if re.search(r"[{(\[]", path):
         call.tell("info", "AS_SETs and confederations in AS paths are written as plain ASes")

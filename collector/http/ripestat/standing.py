@@ -32,7 +32,7 @@ class _Status(OfResource):
 
 @router.get("/ris-peers/data.json", summary="The peers of each collector, and how many routes each has")
 async def ris_peers(asked: Asked, wanted: Annotated[_RisPeers, Query()]) -> JSONResponse:
-    """The peers of each collector, with the routes of theirs that stood at a moment."""
+    """The peers of each collector, with the number of their routes at a given time."""
 
     async def work(call: Call) -> dict[str, Any]:
         at = parse_time(wanted.query_time) or datetime.now(UTC)
@@ -66,7 +66,7 @@ async def ris_peers(asked: Asked, wanted: Annotated[_RisPeers, Query()]) -> JSON
 
 @router.get("/routing-status/data.json", summary="Who sees a prefix or an AS")
 async def routing_status(asked: Asked, wanted: Annotated[_Status, Query()]) -> JSONResponse:
-    """When a prefix or an AS was first and last seen, by how many peers it is, and what lies beside it."""
+    """When a prefix or an AS was first and last seen, how many peers see it, and related prefixes."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource = parse_resource(wanted.resource, call.notes.append)

@@ -1,4 +1,4 @@
-"""`bgp-state`, `looking-glass` and `network-info`: routes as they stood at a moment."""
+"""`bgp-state`, `looking-glass` and `network-info`: routes at a given time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Glass(OfResource):
 
 @router.get("/bgp-state/data.json", summary="Routes as they stood at a moment")
 async def bgp_state(asked: Asked, wanted: Annotated[_State, Query()]) -> JSONResponse:
-    """The routes to a prefix, or of an AS, as they stood at a moment, to the second."""
+    """The routes to a prefix, or of an AS, at a given time, to the second."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
@@ -56,7 +56,7 @@ async def bgp_state(asked: Asked, wanted: Annotated[_State, Query()]) -> JSONRes
 
 @router.get("/looking-glass/data.json", summary="Routes as the peers of each collector have them")
 async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSONResponse:
-    """The routes to a prefix, or an address' longest matches, by collector and peer, now or at a moment."""
+    """The routes to a prefix, or an address' longest matches, by collector and peer, now or at a given time."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
@@ -64,7 +64,7 @@ async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSO
         rrcs: dict[str, dict[str, Any]] = {}
         for route in await standing(call, resource, at):
             number = sources.number(route)
-            # RIPEstat has `scope` as well, which prsw does not take.
+            # RIPEstat also has `scope`, which prsw rejects.
             rrc = rrcs.setdefault(number, {"rrc": f"RRC{number}", "location": sources.name(number), "peers": []})
             rrc["peers"].append(_peer(call, route, at))
         parameters = {"resource": resource.text, "look_back_limit": wanted.look_back_limit, "cache": None}
@@ -80,7 +80,7 @@ async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSO
 
 @router.get("/network-info/data.json", summary="Which prefix an address lies in, and who originates it")
 async def network_info(asked: Asked, wanted: Annotated[OfResource, Query()]) -> JSONResponse:
-    """The most specific prefix that an address lies in, and the ASes that originate it."""
+    """The most specific prefix that contains an address, and the ASes that originate it."""
 
     async def work(call: Call) -> dict[str, Any]:
         resource = parse_resource(wanted.resource, call.notes.append)
@@ -93,7 +93,7 @@ async def network_info(asked: Asked, wanted: Annotated[OfResource, Query()]) -> 
 
 
 async def standing(call: Call, resource: Resource, at: datetime) -> list[Route]:
-    """The routes to a resource that stand at a moment: of an address its longest matches; unknown ones are told of."""
+    """The routes to a resource at a given time: for an address its longest matches; a message mentions unknown ones."""
     found: list[Route] = []
     for prefix in resource.prefixes:
         found += await call.all_of(call.archive.rib(prefix, at=at, deadline=call.deadline))

@@ -1,4 +1,4 @@
-"""What happened to some prefixes in a range of time: how they stood at its begin, and what followed."""
+"""What happened to some prefixes in a time range: the routes at its begin, and what followed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_PREFIXES = 500
 
 
 class Happened(NamedTuple):
-    """A route of a peer came, changed or went."""
+    """A route of a peer appeared, changed or disappeared."""
 
     ts: datetime
     kind: Literal["A", "W"]
@@ -34,13 +34,13 @@ class Timeline:
     sources: Sources
     prefixes: tuple[str, ...]
     initial: list[Route] = field(default_factory=list)
-    """The routes that stood at the begin, by peer."""
+    """The routes at the begin, by peer."""
     happened: list[Happened] = field(default_factory=list)
-    """In the order of time."""
+    """In order of time."""
 
 
 async def prefixes_of(call: Call, resource: Resource, span: TimeRange) -> tuple[str, ...]:
-    """The prefixes that a resource is: of an address its longest matches, of an AS those that it originated."""
+    """The prefixes of a resource: for an address its longest matches, for an AS those that it originated."""
     found = dict.fromkeys(resource.prefixes)
     for address in resource.addresses:
         routes = await call.all_of(call.archive.lookup(address, at=_known(span.end), deadline=call.deadline))
@@ -58,7 +58,7 @@ async def prefixes_of(call: Call, resource: Resource, span: TimeRange) -> tuple[
 
 
 async def timeline(call: Call, resource: Resource, span: TimeRange) -> Timeline:
-    """What happened to a resource; what is not known of it is told."""
+    """What happened to a resource; a message mentions what is unknown."""
     sources = await Sources.known(call)
     prefixes = await prefixes_of(call, resource, span)
     found = Timeline(sources, prefixes)
@@ -80,12 +80,12 @@ async def timeline(call: Call, resource: Resource, span: TimeRange) -> Timeline:
 
 
 def _known(moment: datetime) -> datetime:
-    """A moment that is not to come: an archive does not answer for others."""
+    """A time that is not in the future: the archive only answers about the past."""
     return min(moment, datetime.now(UTC))
 
 
 def _with_session_ends(found: Timeline, entries: Sequence[HistoryEntry], span: TimeRange) -> Iterator[Happened]:
-    """Entries, and a withdrawal of each route that the end of its session took away."""
+    """Entries, plus a withdrawal of each route that ended with its session."""
     standing: dict[str, dict[str, None]] = {}
     for route in found.initial:
         if route.prefix:
@@ -113,7 +113,7 @@ def _with_session_ends(found: Timeline, entries: Sequence[HistoryEntry], span: T
 
 
 async def tell_of_gaps(call: Call, span: TimeRange) -> None:
-    """Say what was lost of what peers said in a range of time."""
+    """Add messages about gaps in a time range."""
     texts = {"start": span.start.isoformat(), "end": span.end.isoformat()}
     for gap in await call.all_of(call.archive.gaps(parse_filter(texts), deadline=call.deadline)):
         since = f"{spoken(gap.since)} and " if gap.since else ""

@@ -1,4 +1,4 @@
-"""`/v1/ws/`: the protocol of RIS Live, with our own routers, so that what was made for it follows them."""
+"""`/v1/ws/`: the protocol of RIS Live with our own routers, for existing RIS Live clients."""
 
 from collector.http.rislive.socket import router
 

@@ -1,4 +1,4 @@
-"""What is told, as RIS Live's messages (https://ris-live.ripe.net/manual/): of one UPDATE one."""
+"""Lines as RIS Live messages (https://ris-live.ripe.net/manual/): one for each UPDATE."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UPDATE, PEER_STATE = "UPDATE", "RIS_PEER_STATE"
 
 
 def prefixes_of(told: ToldLine) -> list[str]:
-    """The prefixes that a line names."""
+    """The prefixes in a line."""
     return [entry.prefix for entry in told.entries if entry.prefix]
 
 
@@ -35,7 +35,7 @@ class Messages:
         self._bytes = MessageEncoder(ExportSummary())
 
     def of(self, told: ToldLine) -> dict[str, Any] | None:
-        """The `data` of a `ris_message`; None of what has no place there: gaps, and routes that are no prefixes."""
+        """The `data` of a `ris_message`; None for what has no such form: gaps, and routes that are not prefixes."""
         first = told.entries[0]
         if first.event in _STATES:
             return {**self._common(told, PEER_STATE), "state": _STATES[first.event]}
@@ -49,7 +49,7 @@ class Messages:
         return said | {"withdrawals": withdrawn} if withdrawn else said
 
     def raw(self, told: ToldLine) -> dict[str, str]:
-        """`raw`: an UPDATE's bytes, those that came where they are kept; nothing where no one message can have it."""
+        """`raw`: the bytes of an UPDATE, the original ones if stored; empty if no single message can hold it."""
         row = told.row
         if not isinstance(row, UpdateRow):
             return {}
@@ -82,7 +82,7 @@ def _attributes(entry: HistoryEntry) -> dict[str, Any]:
 
 
 def _announcements(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
-    """Prefixes by their next hops."""
+    """Prefixes by next hop."""
     found: dict[str, list[str]] = {}
     for entry in entries:
         found.setdefault(entry.next_hop or "", []).append(entry.prefix or "")
@@ -90,7 +90,7 @@ def _announcements(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
 
 
 def path_items(path: str) -> list[int | list[int]]:
-    """An AS path as RIS Live writes it: ASes, and sets of ASes as lists."""
+    """An AS path in RIS Live's form: ASes, and sets of ASes as lists."""
     found: list[int | list[int]] = []
     for word in re.findall(r"[{(\[][^})\]]*[})\]]|\d+", path):
         numbers = [int(number) for number in re.findall(r"\d+", word)]

@@ -1,4 +1,4 @@
-"""The socket: what its client asks for, and what it is told, live or of the past."""
+"""The WebSocket: its client's subscriptions, and the messages sent to it, live or from the past."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _Time = Annotated[str | None, Query(alias="from")]
 @router.websocket("/v1/ws/")
 @router.websocket("/v1/ws")
 async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> None:
-    """Messages of what is subscribed to; with `from` those since then, with the pauses that they had, `speed` times.
+    """Messages that match the subscriptions; with `from`, those since then, `speed` times as fast as they came.
 
-    A client that does not take them as fast as they come is told so, and dropped.
+    A client that is too slow for them is told so, and disconnected.
     """
     asking = asking_of(socket)
     await socket.accept()
@@ -68,7 +68,7 @@ async def _lines(
 async def _in_their_time(
     lines: AsyncIterator[ToldLine], speed: float, has_subscribed: asyncio.Event
 ) -> AsyncIterator[ToldLine]:
-    """What was told, with the pauses that there were, so many times as fast; it begins when somebody subscribes."""
+    """What was stored, with the original pauses divided by `speed`; it begins when the client subscribes."""
     await has_subscribed.wait()
     loop = asyncio.get_running_loop()
     began, first = loop.time(), None
@@ -94,7 +94,7 @@ def _error(text: str) -> str:
 
 
 class _Client:
-    """Who is at the other end."""
+    """The client of the socket."""
 
     def __init__(self, socket: WebSocket, sources: Sources) -> None:
         self._socket = socket
@@ -104,10 +104,10 @@ class _Client:
         self.has_subscribed = asyncio.Event()
 
     async def run(self, lines: AsyncIterator[ToldLine]) -> None:
-        """Tell and listen until the client goes.
+        """Send and receive until the client leaves.
 
         Raises:
-            SlowError: it does not take what it is told.
+            SlowError: it is too slow for what is sent.
             BgpledgerError: the archive cannot be followed.
         """
         telling, listening = asyncio.create_task(self._tell(lines)), asyncio.create_task(self._listen())

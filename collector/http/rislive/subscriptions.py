@@ -1,4 +1,4 @@
-"""What somebody at a socket wants to hear of: thousands of prefixes, found by looking up those that hold each."""
+"""The subscriptions of a socket: thousands of prefixes, matched by looking up those that contain a prefix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bgpledger import UsageError
 from schemas.scalars import normalise_address, normalise_prefix
 
 MOST = 10_000
-"""Subscriptions of one socket."""
+"""The maximum number of subscriptions of one socket."""
 _LONGEST_PATH = 200
 _Network = IPv4Network | IPv6Network
 
@@ -30,7 +30,7 @@ def _text(value: object) -> object:
 
 
 class Subscription(BaseModel):
-    """One of them; what is absent does not matter."""
+    """One subscription; absent conditions always match."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -62,7 +62,7 @@ class Subscription(BaseModel):
         return value or None
 
     def takes(self, message: Mapping[str, Any]) -> bool:
-        """Whether a message is wanted, but for its prefix."""
+        """Whether a message matches, apart from its prefix."""
         return (
             (self.host is None or self.host.removesuffix(".ripe.net").lower() == message["host"])
             and (self.type is None or self.type == message["type"])
@@ -72,7 +72,7 @@ class Subscription(BaseModel):
         )
 
     def holders(self) -> Iterator[tuple[_Network, bool]]:
-        """The prefixes under which it is looked up, and whether those within them are wanted too."""
+        """The prefixes under which it is looked up, and whether prefixes within them match too."""
         for one in self.prefix:
             network = ip_network(one)
             yield network, self.moreSpecific
@@ -81,10 +81,10 @@ class Subscription(BaseModel):
 
 
 def parse(data: object) -> tuple[Subscription, SocketOptions]:
-    """What the `data` of a `ris_subscribe` asks for.
+    """The subscription in the `data` of a `ris_subscribe`.
 
     Raises:
-        UsageError: it means nothing.
+        UsageError: it is invalid.
     """
     said = data if isinstance(data, dict) else {}
     try:
@@ -97,17 +97,17 @@ def parse(data: object) -> tuple[Subscription, SocketOptions]:
 
 
 class Subscriptions:
-    """All those of one socket."""
+    """All subscriptions of one socket."""
 
     def __init__(self) -> None:
         self._all: dict[Subscription, None] = {}
         self._by_prefix: dict[_Network, dict[Subscription, bool]] = {}
         self._of_any: dict[Subscription, None] = {}
         self.include_raw = False
-        """Whether messages come with their bytes: a matter of the socket, as the options of all of them are."""
+        """Whether messages include their bytes: this applies to the whole socket, like all options."""
 
     def add(self, one: Subscription) -> None:
-        """Hear of this as well.
+        """Add a subscription.
 
         Raises:
             UsageError: there are too many.
@@ -122,7 +122,7 @@ class Subscriptions:
             known[one] = known.get(one, False) or within
 
     def remove(self, one: Subscription) -> None:
-        """Hear of it no more, if it was heard of."""
+        """Remove a subscription, if it exists."""
         self._all.pop(one, None)
         self._of_any.pop(one, None)
         for network, _ in one.holders():
@@ -132,11 +132,11 @@ class Subscriptions:
                 self._by_prefix.pop(network, None)
 
     def clear(self) -> None:
-        """Hear of nothing."""
+        """Remove all subscriptions."""
         self.__init__()  # type: ignore[misc]  # it begins anew
 
     def wants(self, message: Mapping[str, Any], prefixes: Iterable[str]) -> bool:
-        """Whether one of them is for a message about prefixes, or about none."""
+        """Whether any subscription matches a message about prefixes, or about none."""
         if any(one.takes(message) for one in self._of_any):
             return True
         return bool(self._by_prefix) and any(self._wants(message, prefix) for prefix in prefixes)
@@ -152,7 +152,7 @@ class Subscriptions:
 
 
 def _matches(pattern: str, path: list[int | list[int]] | None) -> bool:
-    """Whether ASes stand in a path one behind the other; in a set any of them is there."""
+    """Whether a path contains these ASes in a row; in a set any of its ASes matches."""
     if path is None:
         return False
     wanted = [int(one) for one in pattern.strip("^$").split(",")]

@@ -1,7 +1,7 @@
-"""What ExaBGP and each peer have negotiated for their session, as long as it is certainly the same session.
+"""What ExaBGP and each peer have negotiated for their session, as long as it is known to be the same session.
 
-It is of both OPENs, or of ExaBGP's line `negotiated`. ExaBGP counts the lines of a session: where one is missing, it
-may have been the end of it, and another may have begun: then nothing is known until the next OPENs.
+It comes from both OPENs, or from ExaBGP's line `negotiated`. ExaBGP counts the lines of a session: if one is missing,
+it may have been the session's end, and another session may have begun: then nothing is known until the next OPENs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collector.bgp.open_messages import Abilities
 from schemas.message import Answer, Detail, Event, Message, Open, PeerMessage, Sent
 
 _OF_A_SESSION = frozenset(("update", "eor", "keepalive", "notification", "refresh", "packet"))
-"""Kinds of messages that ExaBGP counts with the object that the session began with; see `counting`."""
+"""Kinds of messages that ExaBGP counts with the object with which the session began; see `counting`."""
 _OF_NO_PEER = frozenset(get_args(model.model_fields["kind"].annotation)[0] for model in (*get_args(Event), Answer))
 _NAMES = {family_name(family): family for family in FAMILIES}
 
@@ -26,21 +26,21 @@ _NAMES = {family_name(family): family for family in FAMILIES}
 @dataclass(slots=True)
 class _AgreedPeer:
     sent: str | None = None
-    """ExaBGP's OPEN, in hexadecimal, until the peer's own has come."""
+    """ExaBGP's OPEN, in hexadecimal, until the peer's own has arrived."""
     as4: bool | None = None
-    """None: it is not known what they agreed on."""
+    """None: what was negotiated is unknown."""
     add_path: list[Family] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _AgreementsNote:
-    """All that has to be remembered over a restart."""
+    """Everything that must be remembered over a restart."""
 
     pid: int | None = None
     peers: dict[str, _AgreedPeer] = field(default_factory=dict)
     """By address."""
     counts: dict[str, int] = field(default_factory=dict)
-    """The last line of a session, by neighbour: peers of a range share a count."""
+    """The last line of a session, by neighbour: peers of a range share a counter."""
 
 
 _NOTE = TypeAdapter(_AgreementsNote)
@@ -50,8 +50,8 @@ class Agreements:
     """Follows the messages of one spool.
 
     Args:
-        neighbour_of: the range whose peers are counted together that an address lies in, or the address itself.
-        note: what `note` gave at the position that reading starts from.
+        neighbour_of: gives the range that contains an address, whose peers share a counter, or else the address itself.
+        note: the value of `note` at the position that reading starts from.
     """
 
     def __init__(self, neighbour_of: Callable[[str], str], note: Mapping[str, Any]) -> None:
@@ -64,19 +64,19 @@ class Agreements:
         }
 
     def note(self) -> dict[str, Any]:
-        """The state, as JSON can hold it."""
+        """The state, as JSON."""
         noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_defaults=True)
         return noted
 
     def of(self, address: str, pid: int, counter: int) -> Abilities | None:
-        """What holds for a message that a peer's session has under this count; None if that is not sure."""
+        """What was negotiated for a message of a peer's session with this count; None if that is uncertain."""
         known = self._known.get(address)
         if known is None or pid != self._state.pid:
             return None
         return known if self._state.counts.get(self._neighbour_of(address)) == counter - 1 else None
 
     def follow(self, message: Message) -> None:
-        """Take the next message into account."""
+        """Process the next message."""
         kind = message.kind
         if kind in _OF_NO_PEER or (kind == "update" and not self._state.peers):
             return
@@ -89,14 +89,14 @@ class Agreements:
         self.count(address, source.pid, source.counter, in_session=kind in _OF_A_SESSION)
 
     def count(self, address: str, pid: int, counter: int, *, in_session: bool = True) -> None:
-        """Take the count of a line into account, also of one that cannot be read.
+        """Process the count of a line, even of one that cannot be parsed.
 
         Args:
-            address: the peer's.
-            pid: ExaBGP's process.
+            address: the peer's address.
+            pid: ExaBGP's process number.
             counter: the count.
-            in_session: whether the line is of the session, and not of the neighbour: of one that a reload has made anew
-                ExaBGP counts states, while the session goes on with the count that it began with.
+            in_session: whether the line is counted with the session, and not with the neighbour: after a reload ExaBGP
+                counts states with the new object, while the session continues with the count with which it began.
         """
         state = self._state
         name = self._neighbour_of(address)
@@ -109,7 +109,7 @@ class Agreements:
             self._forget(name)
 
     def _begin(self, address: str, pid: int, counter: int, message: Open | Sent | Detail) -> None:
-        """Take what one side offers into account, or what ExaBGP says that both agreed on."""
+        """Process one side's OPEN, or ExaBGP's line about what was negotiated."""
         if pid != self._state.pid:
             self._state = _AgreementsNote(pid)
             self._known.clear()
@@ -138,7 +138,7 @@ class Agreements:
             self._known[address] = _abilities(peer.as4, peer.add_path)
 
     def _forget(self, name: str) -> None:
-        """Know nothing of the sessions of a neighbour any more."""
+        """Forget the sessions of a neighbour."""
         self._state.counts.pop(name, None)
         for address in [one for one in self._state.peers if self._neighbour_of(one) == name]:
             self._set(address, None)

@@ -1,9 +1,9 @@
 """Generates ExaBGP's configuration from ours: one neighbour for each peer, all sharing one receiver.
 
-Found by running 5.0.15, see docs/decisions/0003-exabgp.md: `adj-rib-in false; adj-rib-out false` take memory from 700
-to 37 MB and double the speed; a single neighbour with `local-address auto` breaks every incoming connection of all of
-them, so each gets the address that the kernel would send from; neighbours of one address and port share a listening
-socket and with it the least TTL that it takes; there is no escape for a quote.
+Facts from running 5.0.15, see docs/decisions/0003-exabgp.md: `adj-rib-in false; adj-rib-out false` reduce memory from
+700 to 37 MB and double the speed; a single neighbour with `local-address auto` breaks incoming connections of all
+neighbours, so each gets the address that the kernel would send from; neighbours with one local address and port share a
+listening socket, and thus its minimum TTL; a quote cannot be escaped.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from collector.settings.values import split_endpoint
 MASKED = "(not shown)"
 _RECEIVER, _RELAY = "receive", "relay"
 _LONGEST_PASSWORD = 80
-"""What Linux takes (TCP_MD5SIG_MAXKEYLEN)."""
+"""The maximum on Linux (TCP_MD5SIG_MAXKEYLEN)."""
 _UNQUOTABLE = re.compile(r"""[^ -~]|["'\\]""")
 
 
 class _OurEnd(NamedTuple):
     """Our end of a session.
 
-    `checks` says whether the kernel checks the TTL of connections that the peer makes as well.
+    `checks` says whether the kernel checks the TTL of connections from the peer, too.
     """
 
     local: str
@@ -46,13 +46,13 @@ def render(settings: Settings, helper: Sequence[str], relay: Sequence[str] = (),
     """The exabgp.conf for these settings.
 
     Args:
-        settings: ours.
+        settings: the collector's settings.
         helper: the receiver's command line, its program as an absolute path: ExaBGP starts it in `/`.
-        relay: likewise the relay's, which is started where something may be announced.
+        relay: likewise the relay's, which is started if announcing is configured.
         show_secrets: False to mask MD5 passwords, for people to read.
 
     Raises:
-        ConfigurationError: a password cannot be read, or a peer cannot be reached from where we are told to listen.
+        ConfigurationError: a password cannot be read, or a peer cannot be reached from the configured addresses.
     """
     acts = settings.announce is not None
     blocks = [_process(_RECEIVER, helper), *([_process(_RELAY, relay)] if acts else [])]
@@ -70,35 +70,35 @@ def _process(name: str, command: Sequence[str]) -> str:
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """ExaBGP's environment: what it takes from there and not from its configuration.
+    """ExaBGP's environment: the settings that it does not take from its configuration.
 
     Args:
-        inherited: ours. Secrets are left out, for ExaBGP finds its passwords in its configuration; and what is said
-            to ExaBGP: `exabgp.daemon.user` would win over `exabgp_daemon_user`.
+        inherited: ours. Secrets are left out, because ExaBGP finds its passwords in its configuration; so are variables
+            for ExaBGP: `exabgp.daemon.user` would override `exabgp_daemon_user`.
     """
     return {
         **without_secrets(inherited),
-        "exabgp_daemon_user": _user(),  # or root becomes nobody, who may not write the spool
+        "exabgp_daemon_user": _user(),  # otherwise root becomes nobody, who may not write the spool
         "exabgp_daemon_daemonize": "false",
-        "exabgp_api_terminate": "true",  # end when the receiver is lost for good: we start both again
+        "exabgp_api_terminate": "true",  # end if the receiver is lost for good: we restart both
         "exabgp_api_cli": "false",
         "exabgp_api_ack": "false",
-        "exabgp_log_statistics": "false",  # a log line for each UPDATE otherwise
+        "exabgp_log_statistics": "false",  # otherwise a log line for each UPDATE
         "exabgp_log_destination": "stdout",
         "exabgp_log_level": "INFO",
-        # Once a session has ended, ExaBGP sleeps a hundredth of this before each turn, which serves every peer one
+        # After a session has ended, ExaBGP sleeps a hundredth of this before each turn, which serves every peer one
         # message: 94 UPDATEs/s a peer at the default of 1.0 (five minutes of 40 RIS peers: 20 s), and 4.2 s at 0.1.
-        # Idle it then takes 3 % of a core, and 1 % at 1.0.
+        # When idle it then uses 3 % of a core, and 1 % at 1.0.
         "exabgp_reactor_speed": "0.1",
-        "exabgp_tcp_bind": "",  # every neighbour listens by itself
+        "exabgp_tcp_bind": "",  # every neighbour has its own listener
     }
 
 
 def program(python: str | None, *arguments: str) -> list[str]:
-    """The command line that runs the ExaBGP which is installed beside us.
+    """The command line that runs the ExaBGP installed beside us.
 
     Args:
-        python: another interpreter than ours, such as PyPy: ExaBGP needs nothing but Python 3.8.1 or newer.
+        python: another interpreter, such as PyPy: ExaBGP only needs Python 3.8.1 or newer.
         arguments: ExaBGP's own.
     """
     return [python or sys.executable, "-c", _RUN, str(_installed().parent), str(_PROGRAM), *arguments]
@@ -116,21 +116,22 @@ _RUN = (
     "import runpy, sys; sys.path[0] = sys.argv.pop(1); program = sys.argv.pop(1); sys.argv[0] = 'exabgp';"
     " runpy.run_path(program, run_name='__main__')"
 )
-"""Not the file itself: the folder that it stands in would come first where Python looks for ExaBGP."""
+"""Not the file itself: Python would then search its directory first for ExaBGP."""
 
 
 def _user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return "nobody"  # a container's number without a name: ExaBGP wants a name, and does not change to it
+        # a container's user may have a number without a name: ExaBGP needs a name, and does not change to it
+        return "nobody"
 
 
 def listening_places(settings: Settings) -> dict[tuple[str, int], int | None]:
-    """The addresses and ports that ExaBGP will listen on, and the least TTL that each takes, None for any.
+    """The addresses and ports that ExaBGP will listen on, and the minimum TTL of each, None for any.
 
     Raises:
-        ConfigurationError: as `render`.
+        ConfigurationError: see `render`.
     """
     return {
         (place.local, settings.bgp.listen_port): _least_ttl(peer) if place.checks else None
@@ -140,19 +141,19 @@ def listening_places(settings: Settings) -> dict[tuple[str, int], int | None]:
 
 
 def local_addresses(settings: Settings) -> list[str]:
-    """Our address in each peer's session, in their order.
+    """Our address in each peer's session, in order.
 
     Raises:
-        ConfigurationError: as `render`.
+        ConfigurationError: see `render`.
     """
     return [place.local for place in _places(settings)]
 
 
 def unchecked_peers(settings: Settings) -> list[PeerSettings]:
-    """The peers with `ttl_security` whose own connections to us are taken without that check.
+    """The peers with `ttl_security` whose own connections to us are accepted without that check.
 
     Raises:
-        ConfigurationError: as `render`.
+        ConfigurationError: see `render`.
     """
     return [
         peer
@@ -163,7 +164,7 @@ def unchecked_peers(settings: Settings) -> list[PeerSettings]:
 
 def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, acts: bool, show_secrets: bool) -> str:
     lines: list[str | None] = [
-        # For people who read the file. It unescapes before it looks for quotes, so a quote would end the string.
+        # For readers of the file. ExaBGP unescapes before it looks for quotes, so a quote would end the string.
         f'description "{_UNQUOTABLE.sub("?", peer.description)}";' if peer.description else None,
         f"router-id {bgp.router_id};",
         f"local-address {place.local};",
@@ -171,7 +172,7 @@ def _neighbor(peer: PeerSettings, place: _OurEnd, bgp: BgpSettings, *, acts: boo
         f"peer-as {peer.asn};",
         f"hold-time {peer.hold_time};",
         "adj-rib-in false;",
-        f"adj-rib-out {'true' if acts else 'false'};",  # a session that comes up is told of all that was announced
+        f"adj-rib-out {'true' if acts else 'false'};",  # a session that comes up is sent all announcements
         "passive;" if peer.passive else f"connect {peer.port};",
         f"listen {bgp.listen_port};" if place.listens else None,
         _password(peer, show_secrets=show_secrets),
@@ -199,10 +200,10 @@ _NEXT_HOP_FAMILIES = frozenset(f"{version} {kind}" for version in ("ipv4", "ipv6
 
 
 def _next_hops(peer: PeerSettings) -> list[str]:
-    """The IPv4 families that may come with an IPv6 next hop (RFC 8950), for ExaBGP's block `nexthop`.
+    """The IPv4 families that may have IPv6 next hops (RFC 8950), for ExaBGP's block `nexthop`.
 
-    ExaBGP wants the IPv6 family of the kind configured as well. Once the capability is agreed on, it no longer reads
-    the next hops of EVPN, FlowSpec, BGP-LS and the like, and ends the session: a peer with these does without.
+    ExaBGP also requires the corresponding IPv6 family. Once the capability is negotiated, it can no longer parse the
+    next hops of EVPN, FlowSpec, BGP-LS and the like, and ends the session: a peer with these does not get it.
     """
     families = set(peer.families)
     if not families <= _NEXT_HOP_FAMILIES:
@@ -212,18 +213,18 @@ def _next_hops(peer: PeerSettings) -> list[str]:
 
 def _apis(peer: PeerSettings, *, acts: bool) -> list[str]:
     received = ["parsed", "open", "update", "notification", "refresh", "keepalive"]
-    sent = ["parsed", "notification"]  # why ExaBGP ended a session stands in there
+    sent = ["parsed", "notification"]  # it contains the reason why ExaBGP ended a session
     if acts:
         sent.append("update")
     if peer.wire_bytes:
         received.insert(1, "consolidate")
-        sent += ["consolidate", "packets", "open"]  # of both OPENs follows how UPDATEs are to be read
+        sent += ["consolidate", "packets", "open"]  # both OPENs determine how UPDATEs are to be decoded
     blocks = [
         _block(direction, [f"{kind};" for kind in those], indent="        ")
         for direction, those in (("receive", received), ("send", sent))
     ]
     receiver = _block("api", [f"processes [ {_RECEIVER} ];", "neighbor-changes;", *blocks])
-    # In a block by itself: it may say what is announced to this peer, and hears nothing of it.
+    # In a separate block: it may announce to this peer, and receives nothing from it.
     return [receiver, _block("api", [f"processes [ {_RELAY} ];"])] if acts else [receiver]
 
 
@@ -242,22 +243,22 @@ def _quoted(word: str) -> str:
 
 
 def _least_ttl(peer: PeerSettings) -> int | None:
-    """RFC 5082, counted as FRR and BIRD do: the packets of a neighbour on the same link, 1 hop, arrive with 255."""
+    """RFC 5082, counted as in FRR and BIRD: packets of a neighbour on the same link, 1 hop, arrive with 255."""
     return 256 - peer.ttl_security if peer.ttl_security else None
 
 
-# --- where our end is -----------------------------------------------------------------------------------------------
+# --- our end of sessions --------------------------------------------------------------------------------------------
 
 
 def _places(settings: Settings) -> list[_OurEnd]:
-    """Our end of each peer's session, in their order.
+    """Our end of each peer's session, in order.
 
-    Neighbours that listen on the same address share one socket, and the last `incoming-ttl` holds for all of them: one
-    would lock the others out. So a socket gets it only if all of its peers agree; a peer that they do not agree with
-    is called by us and not waited for.
+    Neighbours that listen on the same address share one socket, and the last `incoming-ttl` applies to all of them: one
+    would lock the others out. So a socket only gets it if all of its peers agree; otherwise we connect to these peers
+    and do not listen for them.
 
     Raises:
-        ConfigurationError: a peer cannot come to where we listen, or there is no way to it.
+        ConfigurationError: a peer cannot connect to our addresses, or there is no route to it.
     """
     ends = [_end(peer, settings.bgp) for peer in settings.peers]
     places = []
@@ -283,7 +284,7 @@ def _end(peer: PeerSettings, bgp: BgpSettings) -> tuple[str, bool]:
     local = peer.local_address
     if local is None:
         usable = listen.version == first.version and not listen.is_unspecified
-        # From a loopback address nothing leaves this machine.
+        # Packets from a loopback address never leave this machine.
         near = usable and (first.is_loopback or not listen.is_loopback)
         local = str(listen) if near else _source_towards(str(first))
     everywhere = any(address in bgp.listen_addresses for address in ALL_ADDRESSES) and bgp.accepts(local)
@@ -298,7 +299,7 @@ def _end(peer: PeerSettings, bgp: BgpSettings) -> tuple[str, bool]:
 
 
 def _source_towards(address: str) -> str:
-    """The address that the kernel would send from; nothing is sent to find out."""
+    """The address that the kernel would send from; no packet is sent to find out."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -351,5 +352,5 @@ def _read_password(peer: PeerSettings, environ: Mapping[str, str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    # A UnicodeDecodeError tells the bytes, which are the password's.
+    # A UnicodeDecodeError contains the bytes, which are the password's.
     return (error.strerror or "") if isinstance(error, OSError) else "it is not UTF-8 text"

@@ -18,14 +18,14 @@ class ExabgpDecoder:
 
     Args:
         ranges: the configured peer ranges (`192.0.2.0/24`).
-        note: what `note` gave at the position that reading starts from.
+        note: the value of `note` at the position that reading starts from.
     """
 
     def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
         self._agreements = Agreements(Neighbours(ranges).name_of, note)
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read the next line, without its newline."""
+        """Decode the next line, without its newline."""
         line = from_bytes.split(raw)
         if line is None:
             message = decode(raw)
@@ -39,5 +39,5 @@ class ExabgpDecoder:
         return message
 
     def note(self) -> Mapping[str, Any]:
-        """What has to be remembered over a restart: how the messages of sessions that are up are to be read."""
+        """What must be remembered over a restart: how to decode the messages of current sessions."""
         return self._agreements.note()

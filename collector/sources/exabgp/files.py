@@ -13,7 +13,7 @@ def configuration_file(instance: Instance) -> Path:
 
 
 def strangers_file(instance: Instance) -> Path:
-    """Who connected to its ExaBGP without being configured, see `collector.sources.exabgp.strangers`."""
+    """The routers that connected to its ExaBGP without being configured, see `collector.sources.exabgp.strangers`."""
     return instance.data_dir / f"{instance.named('strangers')}.json"
 
 
@@ -28,5 +28,5 @@ def acting_socket(data_dir: Path) -> Path:
 
 
 def reloads_file(instance: Instance) -> Path:
-    """How often its ExaBGP was told to read its configuration again, see `collector.sources.exabgp.reloads`."""
+    """The number of its ExaBGP's reloads, see `collector.sources.exabgp.reloads`."""
     return instance.data_dir / instance.named("reloads")

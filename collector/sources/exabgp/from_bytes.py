@@ -1,7 +1,7 @@
-"""Decodes lines with their message's bytes (`wire_bytes`) from these; only the envelope is ExaBGP's.
+"""Decodes lines from the message's bytes, if they have them (`wire_bytes`); only the envelope is ExaBGP's.
 
-What ExaBGP makes of a message, wrong or no JSON at all, is not looked at: docs/exabgp-differences.md lists where that
-matters.
+ExaBGP's own interpretation of the message, which may be wrong or not even JSON, is ignored: docs/exabgp-differences.md
+lists where that matters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schemas.message import ExabgpProcess, Message, Peer, Update
 from schemas.scalars import from_unix, normalise_address
 
 _ANY_SESSION: Final = Abilities(as4=True, families=frozenset())
-"""For messages that read alike in every session: all but UPDATE."""
+"""For messages that are the same in every session: all but UPDATE."""
 _LINE: Final = re.compile(
     rb"""\{\ ?"exabgp":\ "[^"]*",\ "time":\ (\d{1,10}(?:\.\d{1,9})?),\ "host"\ ?:\ "[^"]*",
     \ "pid"\ ?:\ (\d{1,9}),\ "ppid"\ ?:\ \d{1,9},\ "counter":\ (\d{1,18}),
@@ -28,14 +28,14 @@ _LINE: Final = re.compile(
     \ ?,\ "direction":\ "receive\"""",
     re.VERBOSE,
 )
-"""As ExaBGP 5.0 and 4.2 write it (reactor/api/response/json.py)."""
+"""As written by ExaBGP 5.0 and 4.2 (reactor/api/response/json.py)."""
 _SIGN: Final = b'"header": "0x'
 _WITHIN: Final = 400
-"""So far into a line stands the sign at most: a host's name has 255 bytes."""
+"""The maximum offset of the sign in a line: a host's name has at most 255 bytes."""
 
 
 class WireLine(NamedTuple):
-    """What a line that carries a received message's bytes says beside them."""
+    """The envelope of a line with a received message's bytes."""
 
     time: float
     pid: int
@@ -48,12 +48,12 @@ class WireLine(NamedTuple):
 
     @property
     def is_update(self) -> bool:
-        """Whether it takes what the session's sides agreed on to read it."""
+        """Whether decoding it depends on what the session negotiated."""
         return self.wire[18] == UPDATE
 
 
 def split(raw: bytes) -> WireLine | None:
-    """Take a line apart; None where it carries no received message's bytes, or is not as ExaBGP writes it."""
+    """Split a line; None if it has no received message's bytes, or is not as ExaBGP writes it."""
     if raw.find(_SIGN, 0, _WITHIN) < 0 or not raw.endswith(b"}"):
         return None
     found = _LINE.match(raw)
@@ -69,16 +69,16 @@ def split(raw: bytes) -> WireLine | None:
             (normalise_address(local.decode()), int(local_asn)),
             peer_of(normalise_address(peer.decode()), int(asn)),
         )
-    except ValueError:  # an address or an AS that is none
+    except ValueError:  # an invalid address or AS
         return None
 
 
 def read(line: WireLine, agreed: Abilities | None) -> Message | None:
-    """The message in a line's bytes; None where they cannot be read.
+    """The message in a line's bytes; None if they cannot be decoded.
 
     Args:
         line: the line.
-        agreed: what the sides of its session agreed on; None if that is not known, without which no UPDATE is read.
+        agreed: what its session negotiated; None if unknown, in which case no UPDATE is decoded.
     """
     if agreed is None and line.is_update:
         return None

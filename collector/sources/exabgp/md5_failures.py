@@ -12,7 +12,7 @@ _COUNTERS = {
 
 
 def dropped_segments(netstat: Path) -> dict[str, int]:
-    """How many segments the kernel has dropped, by what was wrong with their signature; {} when none, or not known.
+    """How many segments the kernel has dropped, by the fault of their signature; {} if none, or if unknown.
 
     Args:
         netstat: a file like /proc/net/netstat: for each protocol a line of names and one of numbers.

@@ -1,4 +1,4 @@
-"""What the receiver notices besides ExaBGP's lines, after each read: a reload, a clock that was set."""
+"""What the receiver notices besides ExaBGP's lines, after each read: a reload, a clock change."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 from collector.sources.exabgp import receiver_events, reloads
 
 STEP_SECONDS = 0.5
-"""A smaller step of the clock is not told of. Slewing is none: it moves both clocks alike (clock_gettime(2))."""
+"""Smaller steps of the clock are not reported. Slewing is not a step: it affects both clocks alike
+(clock_gettime(2))."""
 _LONGEST_LOOK = 0.1
-"""Between two looks at a clock: who was held up longer looks again the next time."""
+"""The maximum time between reading the two clocks; if it takes longer, they are read again next time."""
 
 
 class Notices:
-    """Looks, and makes the lines that tell of it.
+    """Detects events, and makes the lines that report them.
 
     Args:
-        exabgp: what `receiver_events.exabgp` gave.
+        exabgp: the value of `receiver_events.exabgp`.
         reloads: the file of `collector.sources.exabgp.reloads`.
     """
 
@@ -25,11 +26,11 @@ class Notices:
         self._exabgp = exabgp
         self._file = reloads_file
         self.reloads = reloads.told(reloads_file)
-        """How many reloads there were so far."""
+        """The number of reloads so far."""
         self._ahead = _ahead()
 
     def __call__(self) -> bytes:
-        """The lines, mostly none, that belong ahead of what was read last."""
+        """The lines, usually none, to insert before what was read last."""
         return self._reload() + self._clock()
 
     def _reload(self) -> bytes:
@@ -50,7 +51,7 @@ class Notices:
 
 
 def _ahead() -> float | None:
-    """By how much the clock is ahead of the one that nobody sets, in seconds; None where that took too long to tell."""
+    """How far the clock is ahead of the monotonic one, in seconds; None if reading both took too long."""
     begin = time.clock_gettime(time.CLOCK_BOOTTIME)
     now = time.time()
     return now - begin if time.clock_gettime(time.CLOCK_BOOTTIME) - begin < _LONGEST_LOOK else None

@@ -1,7 +1,7 @@
-"""ExaBGP as we run it: its own program, with some faults of its reactor (5.0.15) mended beforehand.
+"""ExaBGP as we run it: its own program, with some faults of its reactor (5.0.15) fixed at the start.
 
-Run by the Python that runs ExaBGP, 3.8 and PyPy too, beside nothing but ExaBGP. None of this can be set; what each was
-like before stands in docs/decisions/0003-exabgp.md.
+Run by ExaBGP's Python, which may be 3.8 or PyPy, with no packages but ExaBGP. None of this can be configured;
+docs/decisions/0003-exabgp.md describes the unpatched behaviour.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from exabgp.reactor.protocol import Protocol  # type: ignore[import-untyped]
 from exabgp.rib.outgoing import OutgoingRIB  # type: ignore[import-untyped]
 
 LONGEST_PAUSE = 15
-"""Seconds between two attempts to connect to a router at most: it is to be heard soon after it is back."""
+"""The maximum number of seconds between two attempts to connect to a router, so that one that is back is soon heard."""
 STEADY_SECONDS = 30
-"""A session that stood for so long is tried again at once."""
+"""After a session that lasted this long, the next attempt is made at once."""
 CONNECT_SECONDS = 20
-"""After which an attempt to connect is given up, and the next one made (RFC 4271 8.2.2, ConnectRetryTimer)."""
+"""Seconds after which an attempt to connect is given up, and repeated (RFC 4271 8.2.2, ConnectRetryTimer)."""
 SAY_AGAIN_SECONDS = 600
 
 
 def mend() -> None:
-    """Put what follows in the place of ExaBGP's own."""
+    """Replace ExaBGP's functions by those below."""
     Delay.__init__, Delay.reset, Delay.increase = _start_delay, _reset_delay, _increase_delay
     Outgoing.establish = _establish
     Protocol.connect = _telling_why(Protocol.connect)
     Peer._reset = _naming_the_exception(Peer._reset)
     Incoming.notification = _logging_strangers(Incoming.notification)
     exabgp.reactor.peer.format_exception = _in_one_line
-    # Would tell us a message that ExaBGP itself refuses as the peer's NOTIFICATION, but has a wrong number of
-    # arguments: the exception ended the session in the place of the NOTIFICATION of RFC 4271 6.1.
+    # Would report a message that ExaBGP itself refuses as the peer's NOTIFICATION, but has a wrong number of arguments:
+    # the exception ended the session instead of the NOTIFICATION of RFC 4271 6.1.
     Processes.notification = lambda *_arguments: None
     OutgoingRIB._update_rib = _replacing_what_waits(OutgoingRIB._update_rib)
 
@@ -58,12 +58,12 @@ def _start_delay(self: Any) -> None:
 
 
 def _reset_delay(self: Any) -> None:
-    """Go on at once: a session came up, a connection came in."""
+    """Continue without a pause: a session came up, or a connection came in."""
     self._time = self._since = time.time()
 
 
 def _increase_delay(self: Any) -> None:
-    """Wait longer than the last time, unless the session has stood for a while (RFC 4271 8.1, DampPeerOscillations)."""
+    """Wait longer than last time, unless the session has lasted for a while (RFC 4271 8.1, DampPeerOscillations)."""
     now = time.time()
     if self._since is not None and now - self._since >= STEADY_SECONDS:
         self._next = 0
@@ -73,7 +73,7 @@ def _increase_delay(self: Any) -> None:
 
 
 def _establish(self: Any) -> Iterator[bool]:
-    """Connect: yields False until it is done, and then True."""
+    """Connect: yields False until it is done, then True."""
     pause = Delay()
     while True:
         problem = self._connect()
@@ -100,7 +100,7 @@ def _establish(self: Any) -> Iterator[bool]:
 
 
 def _system_words(text: str) -> str:
-    """`Network is unreachable`, of ExaBGP's words for that with address, port and errno."""
+    """`Network is unreachable`, from ExaBGP's text for that with address, port and errno."""
     found = re.search(r"\[Errno \d+\] ([^()\[\]]+)", text)
     return found[1] if found else text
 
@@ -109,7 +109,7 @@ def _system_words(text: str) -> str:
 
 
 def _telling_why(connect: Any) -> Any:
-    """Print why a router cannot be connected to as a `down`: once, when it changes, and now and then."""
+    """Report why a router cannot be connected to as a `down`: once, when the reason changes, and from time to time."""
 
     def telling(self: Any) -> Iterator[bool]:
         for connected in connect(self):
@@ -125,7 +125,7 @@ def _telling_why(connect: Any) -> Any:
 
 
 def _naming_the_exception(reset: Any) -> Any:
-    """Say in the `down` which exception of ExaBGP's own ended a session; it says nothing there."""
+    """Add the exception of ExaBGP that ended a session to its `down`, which is empty otherwise."""
 
     def naming(self: Any, message: str = "", error: Any = "") -> None:
         exception = sys.exc_info()[1]
@@ -137,14 +137,14 @@ def _naming_the_exception(reset: Any) -> Any:
 
 
 def _in_one_line(exception: BaseException) -> str:
-    """For the log, in the place of 60 lines."""
+    """For the log, instead of 60 lines."""
     frames = traceback.extract_tb(exception.__traceback__)[-4:]
     where = ", ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in frames)  # noqa: PTH119
     return f"error: a session ends, ExaBGP failed: {type(exception).__name__}: {exception} ({where})"
 
 
 def _logging_strangers(notification: Any) -> Any:
-    """Log who is refused because no peer has that address; ExaBGP says it at its level DEBUG only."""
+    """Log routers that are refused because they are not peers, which ExaBGP only does at its level DEBUG."""
 
     def logging(self: Any, code: int, subcode: int, message: str) -> Any:
         if (code, subcode) == (6, 3):

@@ -13,24 +13,24 @@ from collector.sources.exabgp.configuration import local_addresses
 
 
 class Placement:
-    """Remembers who went where: what was given to a process stays there, so that a reload ends no other session.
+    """Remembers where each peer was placed and keeps it there, so that a reload ends no other session.
 
     Args:
-        processes: how many there are.
+        processes: the number of processes.
     """
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
-        # Places that are gone stay as well: ExaBGP may go on listening there.
+        # Places that are no longer used are kept: ExaBGP may still listen there.
         self._process_of: dict[tuple[str, int], int] = {}
 
     def part(self, settings: Settings) -> list[Settings]:
-        """The settings of each process: the same, but for its own peers in place of all.
+        """The settings of each process: the same, but only with its own peers.
 
-        A place that is new goes to the process with the fewest peers, the place with the most peers first.
+        A new place is assigned to the process with the fewest peers; places with most peers are assigned first.
 
         Raises:
-            ConfigurationError: as `collector.sources.exabgp.configuration.render`.
+            ConfigurationError: see `collector.sources.exabgp.configuration.render`.
         """
         places = [(address, settings.bgp.listen_port) for address in local_addresses(settings)]
         counts = Counter(places)
@@ -52,10 +52,10 @@ def _only(settings: Settings, owners: Sequence[int], process: int) -> Settings:
 
 
 def too_many_processes(settings: Settings) -> str | None:
-    """Why some of the processes would have nothing to do, and the cure; None if all have.
+    """Why some of the processes would have no peers, and the cure; None if all have some.
 
     Raises:
-        ConfigurationError: as `collector.sources.exabgp.configuration.render`.
+        ConfigurationError: see `collector.sources.exabgp.configuration.render`.
     """
     processes, places = settings.exabgp.processes, len(set(local_addresses(settings)))
     if not settings.peers or places >= processes:

@@ -1,8 +1,8 @@
 """Connects ExaBGP's command pipe to the acting process: passes on commands and answers.
 
-ExaBGP starts it, as it does the receiver, but subscribes it to nothing: of two subscribers each would miss what the
-other's lines count. It knows nothing of what it carries but where lines end, and which of them are answers, so that one
-acting process never gets the answer to a command of the one before.
+ExaBGP starts it, like the receiver, but it subscribes to nothing: with two subscribers each would miss the counts of
+the other's lines. All it knows about its data is where lines end, and which of them are answers, so that an acting
+process never gets the answer to a command of the previous one.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _AGAIN_SECONDS: Final = 0.2
 _CHUNK: Final = 2**16
 _ANSWERS: Final = (b"done", b"error")
 _BEGIN: Final = b"reset\nenable-ack\nversion\n"
-"""What ExaBGP still does for a relay that died is given up; from here on each command has its answer."""
+"""Cancels what ExaBGP is still doing for a relay that died; from here on each command has its answer."""
 _VERSION: Final = b"exabgp "
 
 
 def hello(instance: int, exabgp: str) -> bytes:
-    """The line by which the acting process knows a relay.
+    """The line by which a relay identifies itself to the acting process.
 
     Args:
-        instance: which ExaBGP this is.
-        exabgp: what tells it from the one before.
+        instance: the number of the ExaBGP.
+        exabgp: what distinguishes this ExaBGP from the previous one.
     """
     return json.dumps({"do": "relay", "instance": instance, "exabgp": exabgp}).encode() + b"\n"
 
@@ -40,9 +40,9 @@ class Relay:
 
     Args:
         path: the acting process's socket.
-        greeting: what `hello` gave.
+        greeting: the value of `hello`.
         answers: where ExaBGP's answers come from.
-        commands: where they go to.
+        commands: where commands go.
     """
 
     def __init__(self, path: Path, greeting: bytes, *, answers: int = 0, commands: int = 1) -> None:
@@ -51,12 +51,12 @@ class Relay:
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
         self._outstanding = 0
-        """Commands that ExaBGP has not answered."""
+        """Commands that ExaBGP has not answered yet."""
         self._stale = 0
-        """Of these, those of an acting process that has gone."""
+        """How many of these are from an acting process that has ended."""
 
     def run(self) -> None:
-        """Carry lines, and find the acting process again whenever it has gone; ends with ExaBGP."""
+        """Carry lines, and reconnect to the acting process whenever it has ended; ends with ExaBGP."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         rest = self._begin()
         threading.Thread(target=self._carry_answers, args=(rest,), daemon=True).start()
@@ -66,7 +66,7 @@ class Relay:
             time.sleep(_AGAIN_SECONDS)
 
     def _begin(self) -> bytes:
-        """Start again with ExaBGP; returns what came after its answer."""
+        """Synchronise with ExaBGP; returns what followed its answer."""
         os.write(self._commands, _BEGIN)
         data, version = b"", -1
         while True:
@@ -104,12 +104,12 @@ class Relay:
                 fresh = [line for line in lines if self._is_fresh(line)]
                 connection = self._connection
             if fresh and connection:
-                with suppress(OSError):  # it has gone: whoever comes next asks for what it wants to know
+                with suppress(OSError):  # it has ended: the next one asks for what it needs to know
                     connection.sendall(b"\n".join(fresh) + b"\n")
         os._exit(0)
 
     def _is_fresh(self, line: bytes) -> bool:
-        """Whether a line answers a command of the acting process that is there."""
+        """Whether a line answers a command of the current acting process."""
         stale = self._stale > 0
         if line in _ANSWERS:
             self._outstanding -= 1

@@ -1,8 +1,8 @@
 """How often ExaBGP was reloaded: a file that grows by a byte each time.
 
-Whoever sends the signal tells first. Whatever ExaBGP writes after it has reloaded is read later than that, so a
-receiver that looks after each read knows of every reload before it hands on a line of a neighbour counted anew. A file
-outlives the receiver, which may die in between.
+The sender of the signal writes to the file first. What ExaBGP writes after a reload is read later, so a receiver that
+checks the file after each read knows of every reload before it passes on a line with a new count. A file outlives the
+receiver, which may die in between.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def tell(file: Path) -> None:
-    """Count a reload that is about to be asked for.
+    """Count a reload that is about to be requested.
 
     Raises:
         OSError: the file cannot be written.
@@ -25,7 +25,7 @@ def tell(file: Path) -> None:
 
 
 def told(file: Path) -> int:
-    """How many there were; 0 where nobody has told of any."""
+    """The number of reloads; 0 if none has been counted."""
     try:
         return file.stat().st_size
     except OSError:

@@ -1,7 +1,7 @@
 """Requests route refreshes: from any process, through the receiver, to ExaBGP.
 
-Only the receiver can speak to ExaBGP, on its stdout. It reads a named pipe in the data directory, a request a line,
-`refresh ADDRESS AFI SAFI`, and lets nothing through that is not one.
+Only the receiver can send commands to ExaBGP, on its stdout. It reads requests from a named pipe in the data directory,
+one on each line, `refresh ADDRESS AFI SAFI`, and ignores anything else.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ def ask(pipe: Path, address: str, family: str) -> bool:
     """Ask the peer at `address` to send its routes of one family again (ROUTE-REFRESH, RFC 2918).
 
     Args:
-        pipe: that of the receiver whose ExaBGP speaks to the peer.
-        address: the peer's.
-        family: in ExaBGP's words, such as `ipv4 unicast`.
+        pipe: the pipe of the receiver whose ExaBGP has the peer's session.
+        address: the peer's address.
+        family: the family in ExaBGP's words, such as `ipv4 unicast`.
 
     Returns:
         Whether there was a receiver to pass it on.
 
     Raises:
-        ValueError: this is no address, or no family.
+        ValueError: the address or the family is invalid.
     """
     request = f"refresh {ipaddress.ip_address(address)} {family}\n".encode()
     if command(request) is None:
         raise ValueError(f"not an address family: {family!r}")
     try:
         descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # no pipe, or nobody at its other end
+    except OSError:  # there is no pipe, or no receiver at its other end
         return False
     try:
         return stat.S_ISFIFO(os.fstat(descriptor).st_mode) and os.write(descriptor, request) == len(request)
@@ -45,10 +45,10 @@ def ask(pipe: Path, address: str, family: str) -> bool:
 
 
 def listen(pipe: Path) -> int:
-    """The receiver's end of the pipe, which is made if it is not there: a descriptor that never ends.
+    """The receiver's end of the pipe, which is created if it does not exist: a descriptor that never reaches its end.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     if not pipe.is_fifo():
         pipe.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ def listen(pipe: Path) -> int:
 
 
 def command(request: bytes) -> bytes | None:
-    """ExaBGP's command for a request; None if it is none."""
+    """ExaBGP's command for a request; None if it is not a valid request."""
     found = _REQUEST.fullmatch(request.rstrip(b"\n"))
     try:
         address = ipaddress.ip_address(found[1].decode()) if found else None
@@ -69,10 +69,10 @@ def command(request: bytes) -> bytes | None:
 
 
 def pass_on(requests: int, commands: int) -> None:
-    """Hand what was asked to ExaBGP. What it will not take at once is forgotten: neither must wait for the other.
+    """Pass requests on to ExaBGP. What it does not accept at once is dropped: neither process may wait for the other.
 
     Args:
-        requests: what `listen` gave.
+        requests: the value of `listen`.
         commands: our stdout, which does not block.
     """
     for request in os.read(requests, 65_536).splitlines():

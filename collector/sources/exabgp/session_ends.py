@@ -1,6 +1,6 @@
 """The meaning of ExaBGP's reasons for the end of a session: who ended it, and why, in the RFCs' terms.
 
-The words are those of 5.0's and 4.2's reactor/peer.py; see docs/decisions/0005-sessions.md.
+The texts are those of 5.0's and 4.2's reactor/peer.py; see docs/decisions/0005-sessions.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ENDS: dict[str, tuple[EndedBy, str]] = {
     "closing outgoing connection": ("exabgp", "the peer's own connection was taken (RFC 4271 6.8)"),
     "connection received before": ("exabgp", "the peer's own connection was taken (RFC 4271 6.8)"),
 }
-"""How the reasons of a `down` begin that name no NOTIFICATION."""
+"""How the reasons of a `down` without a NOTIFICATION begin."""
 _NO_REASON = "ExaBGP failed at a message of this session (its log has the exception)"
 
 
@@ -36,15 +36,15 @@ def explain(reason: str | None, said: SessionNotification | None = None) -> End:
     """Why a session ended.
 
     Args:
-        reason: ExaBGP's word in a `down`.
-        said: the NOTIFICATION that was sent or received in this session, if there was one.
+        reason: ExaBGP's text in a `down`.
+        said: the NOTIFICATION that was sent or received in this session, if any.
     """
     if found := _NOTIFICATION.search(reason or ""):
         direction, code, subcode = found[1], int(found[2]) & 0xFF, int(found[3]) & 0xFF
         if said is None or (said.direction, said.code, said.subcode) != (direction, code, subcode):
             said = _said("sent" if direction == "sent" else "received", code, subcode, "")
         return End(_by(said), f"NOTIFICATION {direction}: {_words(said)}", said)
-    reason = (reason or "").removeprefix("peer reset, message (")  # as 4.2 begins it
+    reason = (reason or "").removeprefix("peer reset, message (")  # 4.2 begins it in this way
     if not reason:
         return End("exabgp", _NO_REASON)
     for beginning, (by, words) in _ENDS.items():
@@ -80,7 +80,7 @@ def _words(said: SessionNotification) -> str:
     words = notification_words(bytes((said.code, said.subcode)) + data)
     if said.direction == "received" or not data.isascii():
         return words
-    # ExaBGP says in its data what it did not like; where it knows nothing, the subcode's name again.
+    # ExaBGP's data say what it rejected; if it has nothing to say, they repeat the subcode's name.
     own = printable(data.decode())
     return words if not own or own.lower() in words.lower() else f"{words}: {own}"
 
@@ -90,7 +90,7 @@ _SHUTDOWN_HEX = re.compile(r"invalid Shutdown Communication \([^)]*\) length : (
 
 
 def _received_data(message: Notification) -> str:
-    """The data as the peer sent them, in hexadecimal: ExaBGP puts words of its own in the place of an operator's."""
+    """The data as the peer sent them, in hexadecimal: ExaBGP replaces an operator's text by words of its own."""
     if message.wire is not None:
         return message.wire[bgp.HEADER_LENGTH + 2 :].hex()
     text = message.text or ""

@@ -33,15 +33,15 @@ class ExabgpSource:
         return settings.exabgp.processes
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one line, from its JSON."""
+        """Decode one line from its JSON."""
         return decode(raw)
 
     def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
-        """Begin to read lines, from their messages' bytes where they have them."""
+        """A decoder that uses the messages' bytes if lines have them."""
         return ExabgpDecoder(ranges, note)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
-        """What a rejected line says of itself."""
+        """The peer and count of a rejected line."""
         return counted(raw, size)
 
     def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
@@ -49,7 +49,7 @@ class ExabgpSource:
         return Counting(ranges, note)
 
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
-        """Which ExaBGP held the session."""
+        """The ExaBGP that had the session."""
         return {"exabgp_pid": message.source.pid}
 
     def heard(self, message: Notification | Sent) -> SessionNotification | None:
@@ -57,15 +57,15 @@ class ExabgpSource:
         return session_ends.heard(message)
 
     def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
-        """Why a session ended, of ExaBGP's word in its `down`."""
+        """Why a session ended, from ExaBGP's text in its `down`."""
         return session_ends.explain(reason, said)
 
     def asker(self, instance: Instance) -> Ask | None:
-        """Whoever passes it on to the receiver, which has ExaBGP ask."""
+        """A function that passes requests to the receiver, which sends them to ExaBGP."""
         return partial(route_refresh.ask, requests_pipe(instance))
 
     def routers(self, instance: Instance) -> RoutersHere:
-        """Those that ExaBGP refuses."""
+        """The routers that ExaBGP refuses."""
         return RoutersHere(read_strangers(strangers_file(instance)))
 
 

@@ -1,6 +1,6 @@
-"""Routers that connect but are not configured: kept in a file of the data directory, and logged from time to time.
+"""Routers that connect but are not configured: kept in a file in the data directory, and logged from time to time.
 
-No line of ExaBGP's JSON tells of them, only its log: they have no neighbour.
+Only ExaBGP's log mentions them, not its JSON, because they have no neighbour.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from collector.sources.source import Stranger
 SAY_AGAIN_SECONDS = 600.0
 WRITE_SECONDS = 5.0
 MOST = 100
-"""Addresses that are remembered: anybody can connect."""
+"""The maximum number of addresses that are remembered, because anybody can connect."""
 
 _REFUSED = re.compile(r"connection from ([0-9a-fA-F.:]+) to ([0-9a-fA-F.:]+) refused: no such peer")
-"""As `collector.sources.exabgp.patched` says it."""
+"""As logged by `collector.sources.exabgp.patched`."""
 
 
 _STRANGERS = TypeAdapter(list[Stranger])
 
 
 class Strangers:
-    """Those of one ExaBGP's life.
+    """The strangers of one ExaBGP process.
 
     Args:
-        file: where they are remembered for others to read.
+        file: where they are kept for other processes to read.
         log: where they are logged.
-        clock: seconds, only ever forward.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, file: Path, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,7 +49,7 @@ class Strangers:
         self._write()
 
     def see(self, line: str) -> bool:
-        """Whether this line of ExaBGP's log tells of a stranger, who is then remembered."""
+        """Whether this line of ExaBGP's log is about a stranger, who is then remembered."""
         found = _REFUSED.search(line)
         if found is None:
             return False
@@ -80,13 +80,13 @@ class Strangers:
         )
 
     def _write(self) -> None:
-        with suppress(OSError):  # it is for people who ask; the log has it too
+        with suppress(OSError):  # it is only informative, and the log has it too
             replace(self._file, _STRANGERS.dump_json(list(self._known.values())))
             self._written = self._clock()
 
 
 def read_strangers(file: Path) -> list[Stranger]:
-    """The strangers that are remembered; none where the file cannot be read."""
+    """The strangers in the file; none if it cannot be read."""
     try:
         return _STRANGERS.validate_json(file.read_bytes())
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""Runs ExaBGP: starts it, restarts it with growing pauses, passes its log on, reloads and stops it."""
+"""Runs ExaBGP: starts it, restarts it with growing pauses, passes on its log, reloads and stops it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from collector.sources.exabgp.files import configuration_file, reloads_file, str
 from collector.sources.exabgp.strangers import Strangers
 
 STOP_SECONDS = 10.0
-"""ExaBGP tells its peers, then gives its receiver two seconds to drain the pipe."""
+"""ExaBGP informs its peers, then gives its receiver two seconds to drain the pipe."""
 LEAVING_SECONDS = 3.0
 _LONGEST_LINE = 2**20
 
@@ -33,10 +33,10 @@ class ExabgpSupervisor:
     """ExaBGP as our child.
 
     Args:
-        settings: what it is told.
+        settings: the collector's settings.
         helper: the receiver's command line, which ExaBGP starts.
-        instance: which of several this is.
-        relay: the relay's command line, which it starts where something may be announced.
+        instance: its instance.
+        relay: the relay's command line, which it starts if announcing is configured.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class ExabgpSupervisor:
         """Keep ExaBGP up until `stop`, or until this is cancelled.
 
         Raises:
-            CollectorError: at the first start, an address that we are to listen on is taken or not ours.
-            ConfigurationError: ExaBGP's configuration cannot be written from the settings.
+            CollectorError: at the first start, an address to listen on is taken or not ours.
+            ConfigurationError: ExaBGP's configuration cannot be generated from the settings.
         """
         self._write(self._settings)
         if ended := await end_leftovers(["server", str(self._file)], patience=STOP_SECONDS):
@@ -73,9 +73,9 @@ class ExabgpSupervisor:
             await self.stop()
 
     def reload(self, settings: Settings) -> None:
-        """Go on with other settings; only the sessions of peers that changed are touched.
+        """Continue with changed settings; only the sessions of peers that changed are affected.
 
-        What cannot be used is logged, and ExaBGP goes on as it is.
+        Settings that cannot be used are logged, and ExaBGP continues unchanged.
         """
         try:
             before, after = listening_places(self._settings), listening_places(settings)
@@ -85,7 +85,7 @@ class ExabgpSupervisor:
             return
         self._settings = settings
         if any(ttl and place in after and after[place] is None for place, ttl in before.items()):
-            # It cannot take the least TTL off a socket that it goes on listening on.
+            # It cannot remove the minimum TTL from a socket that it keeps listening on.
             self._log.warning(
                 "ttl_security is gone where other peers connect to: ExaBGP is restarted, and with it all sessions"
             )
@@ -97,7 +97,7 @@ class ExabgpSupervisor:
             self._reload_when_ready = True
 
     async def stop(self) -> None:
-        """End ExaBGP in good order: its peers are told, its receiver drains what it has said."""
+        """End ExaBGP properly: it informs its peers, and its receiver reads all it has written."""
         self._stopping.set()
         if self._process is None or self._process.returncode is not None:
             return
@@ -113,7 +113,7 @@ class ExabgpSupervisor:
     # --- keeping it up ----------------------------------------------------------------------------------------------
 
     async def _run_once(self) -> str | None:
-        """Run it to its end, and say how it ended; None: we replace it."""
+        """Run it to its end, and return how it ended; None: we are replacing it."""
         ended = await self._start_and_follow()
         replacing, self._replacing = self._replacing, False
         return None if replacing else ended
@@ -133,7 +133,7 @@ class ExabgpSupervisor:
                 stdout=PIPE,
                 stderr=STDOUT,
                 limit=_LONGEST_LINE,
-                start_new_session=True,  # Ctrl-C at our terminal is for us: we stop it in order
+                start_new_session=True,  # Ctrl-C at our terminal is for us: we stop it properly
             )
         except OSError as error:
             return f"ExaBGP cannot be started: {error.strerror} (cure: bgpledger doctor)"
@@ -170,7 +170,7 @@ class ExabgpSupervisor:
                 self._process.send_signal(number)
 
     def _write(self, settings: Settings) -> bool:
-        """Write exabgp.conf, whole or not at all, and say whether it is another than before."""
+        """Write exabgp.conf atomically, and return whether it has changed."""
         text = render(settings, self._helper, self._relay)
         try:
             if self._file.exists() and self._file.read_text() == text:
@@ -184,7 +184,7 @@ class ExabgpSupervisor:
         return True
 
     async def _wait_for_places(self) -> None:
-        """See that we can listen; an ExaBGP whose collector was killed takes a moment to end and leave its place."""
+        """Check that we can listen; an ExaBGP whose collector was killed takes a moment to end and free its port."""
         deadline = asyncio.get_running_loop().time() + LEAVING_SECONDS
         while True:
             try:
@@ -201,7 +201,7 @@ class ExabgpSupervisor:
 
 # --- its log --------------------------------------------------------------------------------------------------------
 
-# Its short form has no level, and with a level it has a time of its own.
+# Its short form has no level, and with a level it has its own time.
 _TROUBLE = (
     "error",
     "problem",
@@ -215,7 +215,7 @@ _TROUBLE = (
     "is not configured for",
 )
 _CHATTER = ("closing connection", "connection to ", "lost tcp session")
-"""Of every session's end and every attempt, without a reason; the archiver warns of them, with one."""
+"""About every session's end and every attempt, without a reason; the archiver logs them with one."""
 _NOISE = (
     "------",
     "therefore no routes of this kind",
@@ -231,7 +231,7 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
         try:
             line = await stream.readline()
         except ValueError:
-            continue  # longer than any limit that makes sense: what was read of it is gone
+            continue  # longer than any sensible limit: what was read of it is lost
         if not line:
             return
         yield " ".join(line.decode("utf-8", "replace").split())
@@ -255,7 +255,7 @@ def _how(status: int) -> str:
 
 
 def check_free(address: str, port: int) -> None:
-    """See that we could listen there, so that a taken port is our message and not a loop of ExaBGP's.
+    """Check that we could listen there, so that a taken port gives our message and not endless restarts of ExaBGP.
 
     Raises:
         CollectorError: we could not.
@@ -264,7 +264,7 @@ def check_free(address: str, port: int) -> None:
     place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     try:
         with socket.socket(family) as probe:
-            # As ExaBGP does: the last one's connections may linger on its port, and are no obstacle.
+            # As ExaBGP does: connections of the previous one may linger on its port, and do not prevent listening.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
             probe.listen(1)

@@ -22,19 +22,19 @@ class Supervisors:
     """All ExaBGP processes of a collector. How many there are is decided once: a reload does not change it.
 
     Args:
-        settings: what they are told.
-        helper: the receiver's command line, by the instance that it is for.
-        relay: likewise the relay's.
+        settings: the collector's settings.
+        helper: gives the receiver's command line for an instance.
+        relay: likewise for the relay.
 
     Raises:
-        ConfigurationError: as `collector.sources.exabgp.configuration.render`.
+        ConfigurationError: see `collector.sources.exabgp.configuration.render`.
     """
 
     def __init__(
         self, settings: Settings, helper: Callable[[int], Sequence[str]], relay: Callable[[int], Sequence[str]]
     ) -> None:
         self.announces = settings.announce
-        """What may be announced, as of the start: with a first or without any, all sessions would begin anew."""
+        """Whether announcing was configured at the start: changing that would restart all sessions."""
         self._data_dir = settings.data_dir
         self._helper = helper
         self._processes = settings.exabgp.processes
@@ -50,7 +50,7 @@ class Supervisors:
         """Keep all of them up until `stop`, or until this is cancelled.
 
         Raises:
-            CollectorError: as `ExabgpSupervisor.run`; all are stopped then.
+            CollectorError: see `ExabgpSupervisor.run`; all are stopped then.
             ConfigurationError: likewise.
         """
         for instance in instances_of(UNNAMED, self._data_dir, self._processes)[self._processes :]:
@@ -61,20 +61,20 @@ class Supervisors:
                     running.create_task(supervisor.run())
 
     async def _conclude(self, instance: Instance) -> None:
-        """Say that the ExaBGP of an instance is gone, so that no session of it stays up in the archive.
+        """Record that the ExaBGP of an instance is gone, so that no session of it stays up in the archive.
 
-        A receiver that begins and has nothing to read leaves the very words in the spool: whatever ExaBGP was there
-        before has ended.
+        A receiver that starts and has nothing to read leaves exactly these lines in the spool: then any earlier ExaBGP
+        there has ended.
         """
         await end_leftovers(["server", str(configuration_file(instance))], patience=STOP_SECONDS)
         receiver = await asyncio.create_subprocess_exec(*self._helper(instance.number), stdin=DEVNULL, stdout=DEVNULL)
         if await receiver.wait() == 0:
-            configuration_file(instance).unlink(missing_ok=True)  # it may hold passwords
+            configuration_file(instance).unlink(missing_ok=True)  # it may contain passwords
 
     def reload(self, settings: Settings) -> None:
-        """Go on with other settings; only the sessions of peers that changed are touched.
+        """Continue with changed settings; only the sessions of peers that changed are affected.
 
-        What cannot be used is logged, and all go on as they are.
+        Settings that cannot be used are logged, and all continue unchanged.
         """
         if settings.exabgp.processes != self._processes:
             log.warning("exabgp.processes stays %d until the collector is restarted", self._processes)
@@ -87,5 +87,5 @@ class Supervisors:
             supervisor.reload(part)
 
     async def stop(self) -> None:
-        """End all of them in good order."""
+        """End all of them properly."""
         await asyncio.gather(*(supervisor.stop() for supervisor in self._supervisors))

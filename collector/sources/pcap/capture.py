@@ -18,21 +18,21 @@ _PCAP: Final = {
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
-"""By its first bytes: the order of the bytes in numbers, and the nanoseconds of one unit of its fractions."""
+"""By the first bytes: the byte order of numbers, and the unit of fractions in nanoseconds."""
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDERS: Final = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _ENHANCED_PACKET = 1, 2, 3, 6
 _RESOLUTION, _TIME_OFFSET = 9, 14
 _LONGEST: Final = 2**24
-"""No packet is longer, nor is a block; what claims to be is not a capture from there on."""
+"""The maximum length of a packet or block; from a longer one on, the data is not a capture."""
 _SECOND: Final = 1_000_000_000
 
 
 class CapturedPacket(NamedTuple):
-    """One packet, as the capture has it."""
+    """One packet in the capture."""
 
     time: int
-    """Nanoseconds since 1970; that of the one before where the capture does not tell."""
+    """Nanoseconds since 1970; that of the previous packet if the capture has none."""
     link: int
     """The link type of the interface that it was captured on."""
     data: bytes
@@ -49,14 +49,14 @@ class _Interface:
 
 @dataclass
 class _CaptureSection:
-    """What holds until the next section header."""
+    """What applies until the next section header."""
 
     order: str
     interfaces: list[_Interface] = field(default_factory=list)
 
 
 def is_capture(path: Path) -> bool:
-    """Whether a file begins as a capture does, packed or not; False of one that cannot be read."""
+    """Whether a file begins like a capture, compressed or not; False if it cannot be read."""
     try:
         first = next(chunks(path), b"")
     except (OSError, DamagedError):
@@ -65,11 +65,11 @@ def is_capture(path: Path) -> bool:
 
 
 class CaptureReader:
-    """A capture, plain or packed, as its first bytes tell.
+    """Reads a capture, uncompressed or compressed, according to its first bytes.
 
     Args:
-        path: where it is.
-        on_read: is told how many bytes of the file itself have been read so far.
+        path: the file.
+        on_read: called with the number of bytes of the file itself read so far.
     """
 
     def __init__(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> None:
@@ -78,15 +78,15 @@ class CaptureReader:
         self._buffer = b""
         self._at = 0
         self._before = 0
-        """Bytes of the unpacked file ahead of the buffer."""
+        """The number of bytes of the uncompressed file before the buffer."""
         self._packets = 0
 
     def packets(self) -> Iterator[CapturedPacket]:
-        """Its packets, in their order.
+        """Its packets, in order.
 
         Raises:
-            ReplayError: it cannot be read, or is no capture.
-            CutError: it is cut or damaged; all packets before have been yielded.
+            ReplayError: it cannot be read, or is not a capture.
+            CutError: it is truncated or damaged; all packets before have been yielded.
         """
         magic = self._take(4)
         if magic in _PCAP:
@@ -100,7 +100,7 @@ class CaptureReader:
 
     def _pcap(self, order: str, unit: int) -> Iterator[CapturedPacket]:
         header = self._take(20)
-        link = struct.unpack_from(f"{order}I", header, 16)[0] & 0xFFFF  # above stands the length of the FCS
+        link = struct.unpack_from(f"{order}I", header, 16)[0] & 0xFFFF  # the upper bits are the length of the FCS
         layout = struct.Struct(f"{order}IIII")
         while head := self._take(16, may_end=True):
             seconds, fraction, length, _original = layout.unpack(head)
@@ -126,7 +126,7 @@ class CaptureReader:
                 yield packet
 
     def _begin_section(self, length: bytes = b"") -> _CaptureSection:
-        """Read a section header block, whose type, and perhaps length, has been read."""
+        """Read a section header block, whose type, and possibly length, have been read already."""
         length = length or self._take(4)
         order = _BYTE_ORDERS.get(self._take(4))
         if order is None:
@@ -138,7 +138,7 @@ class CaptureReader:
         return _CaptureSection(order)
 
     def _block(self, section: _CaptureSection, kind: int, body: bytes, time: int | None) -> CapturedPacket | None:
-        """The packet in a block; None in those of other types."""
+        """The packet in a block; None for blocks of other types."""
         if kind == _INTERFACE:
             section.interfaces.append(self._interface(section.order, body))
             return None
@@ -152,7 +152,7 @@ class CaptureReader:
         if kind not in (_ENHANCED_PACKET, _OLD_PACKET):
             return None
         number, high, low, captured, _original = self._fields(section.order, "IIIII", body)
-        if kind == _OLD_PACKET:  # its interface has two bytes, and a count of drops behind them
+        if kind == _OLD_PACKET:  # its interface has two bytes, followed by a count of drops
             (number,) = self._fields(section.order, "H", body)
         if captured > len(body) - 20:
             self._damaged(f"has {captured} bytes of a packet in a block of {len(body)}")
@@ -201,7 +201,7 @@ class CaptureReader:
         return length
 
     def _take(self, size: int, *, may_end: bool = False) -> bytes:
-        """The next bytes; b"" at the end of the file, where it may end."""
+        """The next bytes; b"" at the end of the file, if it may end here."""
         while len(self._buffer) - self._at < size:
             rest = self._buffer[self._at :]
             try:

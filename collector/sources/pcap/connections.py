@@ -24,17 +24,17 @@ class Ended(NamedTuple):
 
 
 class EndSaid(NamedTuple):
-    """What one end said, or was lost of it; of `Ended`, either end."""
+    """What one end sent, or what is missing of it; `Ended` may name either end."""
 
     connection: int
-    """Its number in the capture, in the order in which their first data came."""
+    """Its number in the capture, in the order of first data."""
     sender: End
     receiver: End
     what: FramedMessage | Lost | Ended
 
 
 class _Direction:
-    """What one end sends."""
+    """The data of one end."""
 
     def __init__(self, sender: End, receiver: End, begin: int | None) -> None:
         self.sender, self.receiver = sender, receiver
@@ -70,7 +70,7 @@ class _CapturedConnection:
             yield EndSaid(self.number, here.sender, here.receiver, Ended(time))
 
     def conclude(self, time: int) -> Iterator[EndSaid]:
-        """What is left where nothing more comes."""
+        """What is left when no more packets follow."""
         for one in self.directions.values():
             yield from self._said(one, one.stream.conclude(time))
             for lost in one.framing.conclude():
@@ -82,21 +82,21 @@ class _CapturedConnection:
 
 
 class CapturedConnections:
-    """Takes packets; gives what the ends of BGP connections say, in the order in which it is there whole."""
+    """Takes packets; gives the data of the ends of BGP connections, in the order in which it becomes complete."""
 
     def __init__(self) -> None:
         self.segments = Segments()
         self._begins: dict[tuple[End, End], int] = {}
-        """The number of each SYN whose connection has not said anything yet."""
+        """The number of each SYN whose connection has not sent anything yet."""
         self._connections: dict[frozenset[End], _CapturedConnection] = {}
         self._number = 0
         self._time = 0
 
     def follow(self, packets: Iterable[CapturedPacket]) -> Iterator[EndSaid]:
-        """All that is said in these packets; what is left of connections that they do not end comes last.
+        """The data in these packets; what is left of connections that do not end comes last.
 
         Raises:
-            CutError: as `CaptureReader.packets`; what was said before has been yielded.
+            CutError: see `CaptureReader.packets`; the data before has been yielded.
         """
         fault: CutError | None = None
         try:
@@ -126,7 +126,7 @@ class CapturedConnections:
     def _begin(self, time: int, key: frozenset[End], segment: TcpSegment) -> Iterator[EndSaid]:
         way = segment.source, segment.destination
         if self._begins.get(way) == segment.sequence:
-            return  # sent again
+            return  # retransmitted
         self._begins[way] = segment.sequence
         if len(self._begins) > _MOST_BEGINS:
             del self._begins[next(iter(self._begins))]

@@ -20,19 +20,19 @@ class FramedMessage(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """Where messages are missing, or cannot be found."""
+    """A place where messages are missing, or cannot be found."""
 
     time: int
     reason: str
     remains: bytes
-    """Of messages of which the other parts are missing."""
+    """Parts of messages whose other parts are missing."""
 
 
 class Framing:
-    """Takes what `Stream` gives; gives messages.
+    """Takes the output of `TcpStream`; gives messages.
 
     Args:
-        begins: whether the connection's begin is in the capture.
+        begins: whether the beginning of the connection is in the capture.
     """
 
     def __init__(self, *, begins: bool) -> None:
@@ -69,7 +69,7 @@ class Framing:
             self._reason = "no message begins in these bytes (RFC 4271 4.1)"
 
     def conclude(self) -> Iterator[Lost]:
-        """What is left where the stream ends."""
+        """What is left when the stream ends."""
         if self._buffer and not self._searches:
             self._reason = "the stream ends in the middle of a message"
         self._remains, self._buffer = self._remains + self._buffer, b""
@@ -85,7 +85,7 @@ class Framing:
         self._searches = self._lacks = True
 
     def _told(self, time: int) -> Iterator[Lost]:
-        """What was lost up to here; of a capture that begins between two messages that is nothing."""
+        """What was lost up to here; nothing if the capture begins between two messages."""
         if self._remains or self._lacks:
             yield Lost(time, self._reason, self._remains)
         self._reason, self._remains, self._lacks = "", b"", False
@@ -95,7 +95,7 @@ class Framing:
         self._remains, self._buffer = self._buffer[:1], self._buffer[1:]
 
     def _search(self) -> bool:
-        """Go to where a message begins; say whether there is one."""
+        """Find the beginning of a message; returns whether there is one."""
         while True:
             at = self._buffer.find(MARKER)
             header = self._buffer[at : at + HEADER_LENGTH]
@@ -113,7 +113,7 @@ class Framing:
         self._buffer = self._buffer[size:]
 
     def _length(self) -> int | None:
-        """The length of the message that the buffer begins with; 0 if it cannot be told yet, None if there is none."""
+        """The length of the message at the buffer's start; 0 if not known yet, None if there is no message."""
         if not self._buffer.startswith(MARKER[: len(self._buffer)]):
             return None
         if len(self._buffer) < HEADER_LENGTH:

@@ -20,41 +20,41 @@ from collector.sources.pcap.sessions import CapturedSession
 _BGP4MP_ET: Final = 17
 _HEADER: Final = struct.Struct(">IHHII")
 _LOST: Final = 0xFFFF
-"""A subtype of ours: in the place of a message stand the length of a reason, the reason, and what remains of messages.
-`rejects` have it, and no file."""
+"""A subtype of our own: in place of a message it has the length of a reason, the reason, and what is left of messages.
+It is stored in `rejects`, but in no file."""
 _STATE_CHANGE_AS4: Final = 5
 _MESSAGE: Final = {(False, False): 1, (True, False): 4, (False, True): 8, (True, True): 9}
-"""The subtype, by the width of AS numbers, and whether there are path identifiers."""
+"""The subtype, by the size of AS numbers, and whether there are path identifiers."""
 _MESSAGE_LOCAL_AS4: Final = 7
 _OPEN_CONFIRM, _ESTABLISHED, _IDLE = 5, 6, 1
 _BOTH: Final = {OPEN, KEEPALIVE_TYPE}
-"""What each end has to have said before a session is up (RFC 4271 8.2.2)."""
+"""What each end must have sent before a session is up (RFC 4271 8.2.2)."""
 
 
 class Capture:
-    """A capture, as the importer reads files. It is read twice: first for what its sessions have agreed on."""
+    """A capture, as the importer reads files. It is read twice: first for what its sessions negotiated."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._sessions: Mapping[int, CapturedSession] | None = None
         self.unread_links: Mapping[int, int] = {}
-        """Packets of link types that are not known here, by type."""
+        """Packets of unknown link types, by type."""
 
     @property
     def guesses(self) -> list[str]:
-        """What had to be guessed of its sessions, each in a sentence."""
+        """What had to be guessed about its sessions, one sentence each."""
         return [words for session in (self._sessions or {}).values() for words in session.words()]
 
     def first_time(self) -> int:
-        """When the first thing was said, in seconds.
+        """The time of the first data, in unix seconds.
 
         Raises:
-            ReplayError: it cannot be read, or nothing is said in it.
+            ReplayError: it cannot be read, or there is no data.
         """
         return int.from_bytes(next(self.open(self.path, lambda _: None).frames()).raw[:4])
 
     def open(self, _path: Path, on_read: Callable[[int], None]) -> CaptureRecords:
-        """Its records, from the begin on.
+        """Its records, from the beginning.
 
         Raises:
             ReplayError: it cannot be read.
@@ -94,7 +94,7 @@ class Capture:
 
 
 class _ConnectionProgress:
-    """How far a connection has come."""
+    """The progress of a connection."""
 
     def __init__(self, session: CapturedSession) -> None:
         self.session = session
@@ -103,7 +103,7 @@ class _ConnectionProgress:
         self.was_up = False
 
     def comes_up(self, sender: End, kind: int) -> bool:
-        """Take the type of a message; whether the session is up from here on."""
+        """Process the type of a message; returns whether the session comes up with it."""
         if kind in _BOTH:
             self.said[sender].add(kind)
         if self.was_up or any(kinds < _BOTH for kinds in self.said.values()):
@@ -112,7 +112,7 @@ class _ConnectionProgress:
         return True
 
     def goes_down(self) -> bool:
-        """Whether a session ends, that was up as far as is known."""
+        """Process the end; returns whether a session ends that was up, as far as is known."""
         ends = self.is_up or not (self.was_up or any(self.said.values()))
         self.is_up, self.was_up = False, True
         return ends
@@ -123,8 +123,8 @@ class CaptureRecords:
 
     Args:
         path: the capture.
-        on_read: is told how many bytes of the file have been read so far.
-        sessions: what they have agreed on, by the number of their connection.
+        on_read: called with the number of bytes of the file read so far.
+        sessions: the sessions, by the number of their connection.
     """
 
     def __init__(self, path: Path, on_read: Callable[[int], None], sessions: Mapping[int, CapturedSession]) -> None:
@@ -133,10 +133,10 @@ class CaptureRecords:
         self._progress: dict[int, _ConnectionProgress] = {}
 
     def frames(self) -> Iterator[Frame]:
-        """A record for each message, for each change of a session's state, and for what is lost.
+        """A record for each message, for each change of a session's state, and for each loss.
 
         Raises:
-            ReplayError: as `CaptureReader.packets`.
+            ReplayError: see `CaptureReader.packets`.
         """
         offset = 0
         for number, raw in enumerate(self._records(), 1):
@@ -170,7 +170,7 @@ class CaptureRecords:
         if progress.comes_up(way.sender, kind):
             for one in (way, back):
                 yield one.record(found.time, _STATE_CHANGE_AS4, struct.pack(">HH", _OPEN_CONFIRM, _ESTABLISHED))
-        elif kind == NOTIFICATION:  # it ends the session at both ends
+        elif kind == NOTIFICATION:  # it ends the session on both sides
             yield back.record(found.time, _MESSAGE_LOCAL_AS4, found.data)
             yield from self._down(found.time, progress, way, back)
 
@@ -188,7 +188,7 @@ class _OneWay(NamedTuple):
     receiver: End
 
     def subtype(self, data: bytes) -> int:
-        """That of a message; AS_PATH and the header have the same width."""
+        """The subtype of a message; AS_PATH and the header have AS numbers of the same size."""
         agreed = self.session.agreed(self.sender, self.receiver)
         families = update_families(data) if agreed.add_path and data[18] == UPDATE else frozenset()
         return _MESSAGE[agreed.as4, bool(families & agreed.add_path)]
@@ -212,7 +212,7 @@ def _packed(address: str) -> bytes:
 
 
 class LostRecord(NamedTuple):
-    """What is lost of one direction."""
+    """What was lost in one direction."""
 
     time: float
     sender: tuple[str, int]
@@ -222,7 +222,7 @@ class LostRecord(NamedTuple):
 
 
 def read_lost(raw: bytes) -> LostRecord | None:
-    """The record of a loss; None of all other records."""
+    """The record of a loss; None for all other records."""
     seconds, kind, subtype, _length, microseconds = _HEADER.unpack_from(raw)
     if (kind, subtype) != (_BGP4MP_ET, _LOST):
         return None

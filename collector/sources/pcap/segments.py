@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 BGP_PORT: Final = 179
 
 _IPV4, _IPV6 = 0x0800, 0x86DD
-_VLANS: Final = frozenset((0x8100, 0x88A8, 0x9100))  # 802.1Q, 802.1ad, and what there was before that
+_VLANS: Final = frozenset((0x8100, 0x88A8, 0x9100))  # 802.1Q, 802.1ad, and its predecessor
 _NULL, _ETHERNET, _RAW, _LOOP, _SLL, _SLL2 = 0, 1, 101, 108, 113, 276
 _KINDS_AT: Final = {_ETHERNET: (12, 14), _SLL: (14, 16), _SLL2: (0, 20)}
-"""Where a link layer has the type of what it carries, and where that begins."""
+"""The offset of the payload's type in each link layer, and that of the payload."""
 _TCP: Final = 6
 _EXTENSIONS: Final = frozenset((0, 43, 60, 135, 139, 140))
-"""IPv6 headers that tell their length in units of 8 bytes (RFC 7045); authentication (51) and fragments have others."""
+"""IPv6 headers whose length is in units of 8 bytes (RFC 7045); authentication (51) and fragments differ."""
 _AUTHENTICATION, _FRAGMENT = 51, 44
 _MOST_HEADERS: Final = 16
 _MOST_FRAGMENTED: Final = 256
@@ -32,11 +32,11 @@ class TcpSegment(NamedTuple):
     flags: int
     data: bytes
     length: int
-    """Bytes of data that were sent; the capture may have fewer."""
+    """The number of data bytes that were sent; the capture may have fewer."""
 
 
 class _Piece(NamedTuple):
-    """What an IP packet carries, or one fragment of it."""
+    """The payload of an IP packet, or of one fragment of it."""
 
     source: bytes
     destination: bytes
@@ -48,15 +48,15 @@ class _Piece(NamedTuple):
 
 
 class Segments:
-    """Reads packets, and puts fragments together."""
+    """Reads packets, and reassembles fragments."""
 
     def __init__(self) -> None:
         self._fragments: dict[tuple[bytes, bytes, int, int], dict[int, _Piece]] = {}
         self.unread_links: dict[int, int] = {}
-        """Packets of link types that are not read here, by type."""
+        """Packets of unsupported link types, by type."""
 
     def read(self, link: int, data: bytes) -> TcpSegment | None:
-        """The segment in a packet; None where there is none of BGP, or not yet."""
+        """The segment in a packet; None if it is not BGP, or not complete yet."""
         packet = _behind_link(link, data)
         if packet is None:
             self.unread_links[link] = self.unread_links.get(link, 0) + 1
@@ -69,7 +69,7 @@ class Segments:
         return _segment(piece) if piece else None
 
     def _whole(self, piece: _Piece, fragment: tuple[int, int, bool]) -> _Piece | None:
-        """The packet whose last missing fragment this is."""
+        """The packet that this fragment completes, if it was the last one missing."""
         identification, offset, _more = fragment
         key = (piece.source, piece.destination, piece.protocol, identification)
         parts = self._fragments.setdefault(key, {})
@@ -87,11 +87,11 @@ class Segments:
 
 
 def _behind_link(link: int, data: bytes) -> bytes | None:
-    """The IP packet, b"" where there is none; None of a link type that is not known here."""
+    """The IP packet; b"" if there is none; None for an unknown link type."""
     if link == _RAW:
         return data
     if link in (_NULL, _LOOP):
-        return data[4:]  # the family's number differs between systems; the packet tells its version
+        return data[4:]  # the number of the family differs between systems; the packet has its version
     if link not in _KINDS_AT:
         return None
     kind_at, at = _KINDS_AT[link]
@@ -113,7 +113,7 @@ def _ip(data: bytes) -> _Piece | None:
 
 def _ipv4(data: bytes) -> _Piece | None:
     header, total = (data[0] & 0x0F) * 4, int.from_bytes(data[2:4])
-    total = total or len(data)  # 0: the card was to cut it, and the capture has it before that
+    total = total or len(data)  # 0: the network card was to segment it later, and the capture has it unsegmented
     if header < 20 or total < header:
         return None
     word = int.from_bytes(data[6:8])

@@ -1,4 +1,4 @@
-"""What the BGP sessions of a capture negotiated: by the OPENs of both ends or, without them, by their UPDATEs."""
+"""What the BGP sessions of a capture negotiated, from the OPENs of both ends or, without them, from their UPDATEs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from collector.sources.pcap.connections import End, EndSaid
 from collector.sources.pcap.framing import FramedMessage
 
 _MOST_TRIED: Final = 1000
-"""UPDATEs of one end by which is found out what its session has agreed on."""
+"""How many UPDATEs of one end are used to find out what its session negotiated."""
 _DEFAULT: Final = "0.0.0.0/0"
 _GUESSES: Final = tuple(
     Abilities(as4=as4, families=FAMILIES, add_path=FAMILIES if add_path else frozenset[Family]())
     for add_path, as4 in product((False, True), (True, False))
 )
-"""The likely ones first."""
+"""The most likely first."""
 
 
 @dataclass
 class CapturedSpeaker:
-    """What is known of one end of a connection."""
+    """What is known about one end of a connection."""
 
     end: End
     opened: bytes | None = None
@@ -35,31 +35,31 @@ class CapturedSpeaker:
     told_asn: int = 0
     """The AS in it."""
     faults: list[int] = field(default_factory=lambda: [0] * len(_GUESSES))
-    """How many of its UPDATEs cannot be read by each guess."""
+    """The number of its UPDATEs that cannot be decoded with each guess."""
     tried: int = 0
     first_asns: set[int] = field(default_factory=set)
-    """The first AS of each of its paths, by the best guess."""
+    """The first AS of each of its paths, with the best guess."""
 
     @property
     def guess(self) -> Abilities:
-        """What its UPDATEs look like."""
+        """The encoding that its UPDATEs seem to have."""
         return _GUESSES[self.faults.index(min(self.faults))]
 
     @property
     def asn(self) -> int:
-        """Its AS: of its OPEN, or the one with which all its paths begin; 0 if that is not one."""
+        """Its AS: from its OPEN, or the AS with which all of its paths begin; 0 if they differ."""
         if self.opened:
             return self.told_asn
         return next(iter(self.first_asns)) if len(self.first_asns) == 1 else 0
 
     def learn(self, data: bytes) -> None:
-        """Take a message into account."""
+        """Process a message."""
         if data[18] == OPEN and self.opened is None:
             try:
                 self.told_asn = parse_open(data[HEADER_LENGTH:]).asn
                 self.opened = data
             except ValueError:
-                return  # it is rejected when it is stored, and tells nothing
+                return  # it is rejected when it is stored, and reveals nothing
         elif data[18] == UPDATE and self.tried < _MOST_TRIED:
             self.tried += 1
             read = [_read(data, guess) for guess in _GUESSES]
@@ -72,7 +72,7 @@ class CapturedSpeaker:
 
 
 def _read(data: bytes, guess: Abilities) -> dict[str, Any] | None:
-    """What an UPDATE says; None if that cannot be meant."""
+    """The contents of an UPDATE; None if they make no sense."""
     try:
         said = decode_message(data, guess)
     except BadMessageError:
@@ -83,10 +83,10 @@ def _read(data: bytes, guess: Abilities) -> dict[str, Any] | None:
 
 
 class CapturedSession:
-    """What is known of one connection.
+    """What is known about one connection.
 
     Args:
-        ends: the one that spoke first, and the other.
+        ends: the one that sent data first, and the other.
     """
 
     def __init__(self, ends: tuple[End, End]) -> None:
@@ -94,24 +94,24 @@ class CapturedSession:
 
     @property
     def is_opened(self) -> bool:
-        """Whether the OPENs of both ends are there."""
+        """Whether the OPENs of both ends are known."""
         return all(one.opened for one in self.speakers.values())
 
     def learn(self, said: EndSaid) -> None:
-        """Take what was said into account."""
+        """Process data."""
         speaker = self.speakers[said.sender]
         if isinstance(said.what, FramedMessage) and not self.is_opened:
             speaker.learn(said.what.data)
 
     def agreed(self, sender: End, receiver: End) -> Abilities:
-        """How one end's UPDATEs are written (RFC 6793, RFC 7911)."""
+        """How one end's UPDATEs are encoded (RFC 6793, RFC 7911)."""
         one, other = self.speakers[sender].opened, self.speakers[receiver].opened
         if one is None or other is None:
             return self.speakers[sender].guess
         return agreed(other, one)
 
     def words(self) -> Iterator[str]:
-        """What had to be guessed, in a sentence for each end."""
+        """What had to be guessed, a sentence for each end."""
         if self.is_opened:
             return
         for (sender, speaker), (receiver, _other) in zip(

@@ -19,19 +19,19 @@ _SOURCE = OtherSource(name="pcap")
 
 
 class PcapSource(MrtSource):
-    """See `collector.sources.source.Source`. A peer is who sends; its `router` is who receives."""
+    """See `collector.sources.source.Source`. A message's peer is its sender; its `router` is the receiver."""
 
     name = "pcap"
     has_routers = True
     silence = "the capture ends here"
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record."""
+        """Decode one record."""
         lost = read_lost(raw)
         return Rejection(lost.reason) if lost else decode(raw, _SOURCE, with_router=True)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
-        """Whose a rejected record is."""
+        """The peer of a rejected record."""
         lost = read_lost(raw)
         if lost is None:
             return counted(raw, with_router=True)
@@ -46,7 +46,7 @@ class PcapSource(MrtSource):
         return super().heard(message)
 
     def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
-        """Why a session ended: the NOTIFICATION of either end in words, or its TCP connection."""
+        """Why a session ended: the NOTIFICATION of either end as text, or the end of its TCP connection."""
         if said is None:
             return End("peer", "its TCP connection ended")
         if said.direction == "sent":

@@ -1,4 +1,4 @@
-"""One direction of a TCP connection: its bytes in order (RFC 9293 3.4), and what the capture lacks of them."""
+"""One direction of a TCP connection: its bytes in order (RFC 9293 3.4), and what is missing in the capture."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Final, NamedTuple
 
 SECOND: Final = 1_000_000_000
 _SETTLES: Final = SECOND // 20
-"""How long the other end's word that it has some bytes may be ahead of the bytes in a capture."""
+"""How long an acknowledgement may precede the acknowledged bytes in a capture."""
 _COMES_AGAIN: Final = 5 * SECOND
-"""How long what is missing may still be sent again, where the other end does not say that it has it."""
+"""How long missing bytes may still be retransmitted, if the other end does not acknowledge them."""
 _MOST_WAITING: Final = 4 * 2**20
 _WINDOW: Final = 2**26
-"""What lies farther away is no part of this connection: its begin is not in the capture."""
+"""Data farther away belongs to another connection, whose beginning is not in the capture."""
 
 
 class Bytes(NamedTuple):
-    """The next bytes, and when the last of what they waited for came."""
+    """The next bytes, and when the last of what they waited for arrived."""
 
     time: int
     data: bytes
@@ -27,38 +27,38 @@ class MissingBytes(NamedTuple):
 
     time: int
     size: int | None
-    """None: how many cannot be known."""
+    """None: their number is unknown."""
 
 
 class TcpStream:
-    """Takes one direction's segments in the order of the capture; gives its bytes in theirs, each once."""
+    """Takes one direction's segments in the order of the capture; gives each byte once, in order."""
 
     def __init__(self) -> None:
         self._next: int | None = None
-        """The number of the next byte, counted on where TCP's own numbers begin anew."""
+        """The number of the next byte, which continues where TCP's own numbers wrap around."""
         self._acknowledged = 0
         self._waiting: list[tuple[int, int, bytes]] = []
-        """Behind a hole: each the number of its first byte, the time, the bytes; a heap."""
+        """Data after a hole, as a heap: the number of the first byte, the time, and the bytes."""
         self._waiting_bytes = 0
         self._hole_since = 0
         self._ends: int | None = None
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything of it was in the capture."""
+        """Whether any of it was in the capture."""
         return self._next is not None
 
     @property
     def has_ended(self) -> bool:
-        """Whether all ahead of its FIN was given."""
+        """Whether everything before its FIN was given."""
         return self._ends is not None and self._next is not None and self._next >= self._ends
 
     def begin(self, sequence: int) -> None:
-        """Take the number of its SYN."""
+        """Process the sequence number of its SYN."""
         self._next = sequence + 1
 
     def take(self, time: int, sequence: int, data: bytes) -> list[Bytes | MissingBytes]:
-        """Take a segment with data.
+        """Process a segment with data.
 
         Args:
             time: when it was captured, in nanoseconds.
@@ -83,25 +83,25 @@ class TcpStream:
         return self.settle(time)
 
     def finish(self, sequence: int) -> None:
-        """Take the number of its FIN."""
+        """Process the sequence number of its FIN."""
         if self._next is None:
             self._next = sequence
         self._ends = self._number(sequence)
 
     def acknowledge(self, number: int) -> None:
-        """Take the other end's word that it has all bytes before one."""
+        """Process the other end's acknowledgement of all bytes before one."""
         if self._next is not None:
             self._acknowledged = max(self._acknowledged, self._number(number))
 
     def settle(self, time: int) -> list[Bytes | MissingBytes]:
-        """What can be given now; a hole once it is certain that what it lacks does not come any more."""
+        """What can be given now; a hole once it is certain that the missing bytes will not follow."""
         found = self._contiguous(time)
         while self._waiting and self._is_lost(time):
             found += [self._hole(time), *self._contiguous(time)]
         return found
 
     def conclude(self, time: int) -> list[Bytes | MissingBytes]:
-        """What can be given where nothing more comes."""
+        """What can be given when no more packets follow."""
         found = self._contiguous(time)
         while self._waiting:
             found += [self._hole(time), *self._contiguous(time)]
@@ -131,6 +131,6 @@ class TcpStream:
         return found
 
     def _number(self, sequence: int) -> int:
-        """A number of TCP's, 32 bits wide, as the one near to the next byte's."""
+        """A 32-bit TCP sequence number as the extended number closest to the next byte."""
         near = self._next or 0
         return near + ((sequence - near + 2**31) % 2**32) - 2**31
