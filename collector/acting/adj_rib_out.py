@@ -19,40 +19,40 @@ class OnItsWay:
     """A command in flight, or one whose UPDATE has not been seen yet."""
 
     number: int | None
-    """The intent that it announces; None: it withdraws."""
+    """The number of the intent that it announces; None: it withdraws."""
     since: datetime
-    """When it was given: UPDATEs sent before are not its result."""
+    """When it was given: UPDATEs sent earlier are not its result."""
     is_done: bool = False
     """Whether ExaBGP has answered."""
     is_heard: bool = False
-    """Whether it has sent it."""
+    """Whether ExaBGP has sent the UPDATE."""
     deadline: float = 0.0
     tries: int = 0
 
 
 @dataclass(slots=True)
 class AdjRibOut:
-    """What a peer is told: as ExaBGP has it (RFC 4271 3.2), and as the book wants it."""
+    """What a peer is sent: as ExaBGP has it (RFC 4271 3.2), and as the book wants it."""
 
     speaker: Speaker
     book: Book
     became: Note
     instance: int | None = None
-    """Which ExaBGP has the peer; None while that is not known."""
+    """Which ExaBGP has the peer; None while unknown."""
     is_up: bool = False
     is_new: bool = False
-    """Whether its ExaBGP has been started since the book heard what it sent."""
+    """Whether its ExaBGP was started after the book last received what it sent."""
     told: dict[str, int | None] = field(default_factory=dict)
     """By NLRI, the intent that ExaBGP has accepted; None: its withdrawal."""
     busy: dict[str, OnItsWay] = field(default_factory=dict)
     dirty: dict[str, None] = field(default_factory=dict)
-    """NLRI that may differ from what is wanted, in the order in which that was found."""
+    """NLRI that may differ from what is wanted, in the order of discovery."""
     stray: set[str] = field(default_factory=set)
-    """What was sent but is not wanted, or withdrawn but is wanted."""
+    """NLRI that were sent but are not wanted, or withdrawn but are wanted."""
     sent: dict[str, datetime] = field(default_factory=dict)
-    """When what stands at the peer was sent, as far as that was seen."""
+    """When the current routes of the peer were sent, as far as observed."""
     doubts: dict[str, float] = field(default_factory=dict)
-    """NLRI of which the last that was sent is not what is wanted, and since when that is known."""
+    """NLRI whose last UPDATE is not what is wanted, and since when that is known."""
     tries: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -66,21 +66,21 @@ class AdjRibOut:
         return self.book.unwanted.get(self.speaker.address, {})
 
     def note(self, state: StateName, numbers: Sequence[int], ts: datetime | None, reason: str | None) -> None:
-        """Report a new state of intents that are not over here: late reports change nothing."""
+        """Report a new state of intents that are not over here: late reports have no effect."""
         address = self.speaker.address
         of = [one for one in numbers if self.book.entries[one].peers.get(address, "withdrawn") not in ENDS]
         if of:
             self.became(state, address, of, ts, reason)
 
     def withdrawn(self, nlris: Sequence[str], ts: datetime | None, why: str | None) -> None:
-        """These stand no more, and those of them that were to go have gone."""
+        """These are no longer announced; those that were to be withdrawn have been."""
         unwanted = self.unwanted
         numbers = [unwanted[nlri] for nlri in nlris if nlri in unwanted]
         if numbers:
             self.note("withdrawn", numbers, ts, why)
 
     def free(self, nlri: str) -> None:
-        """Nothing about it is in flight any more: what has changed meanwhile may be sent."""
+        """Mark it as no longer in flight: pending changes may be sent."""
         busy = self.busy.pop(nlri)
         if busy.is_heard or not self.is_up:
             self.tries.pop(nlri, None)

@@ -1,4 +1,4 @@
-"""All intents, as the records of the journal make them: the same after a restart as before."""
+"""All intents, as recreated from the records of the journal: the same after a restart as before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from schemas.keys import collector_number, instance_name, make_key
 from schemas.scalars import rfc3339
 
 _MOST_STATES = 200
-"""Of one intent: of a peer whose session comes and goes the newest count."""
+"""The maximum number of states of one intent: if a peer's session comes and goes, the newest are kept."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class BookEntry:
     """The current state of an intent."""
 
     intent: Intent
-    """As it was ordered; its `state` and `states` are those of the beginning."""
+    """The intent as ordered; its `state` and `states` are the initial ones."""
     peers: dict[str, StateName]
     """Its state at each peer."""
     states: list[IntentState]
@@ -256,7 +256,7 @@ class Book:
 
     @property
     def standing(self) -> int:
-        """How many intents are wanted at some peer."""
+        """How many intents are wanted at any peer."""
         return sum(1 for entry in self.entries.values() if entry.live and not entry.leaving.issuperset(entry.live))
 
     def same(

@@ -29,10 +29,10 @@ class ActingClient:
         self._path = acting_socket(data_dir)
 
     async def announce(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        """Order an announcement: it is on disk when this returns.
+        """Order an announcement, which is on disk when this returns.
 
         Returns:
-            The intents; for an order of many routes only their ids.
+            The intents; for an order with many routes only their ids.
         """
         answer = await self._ask({"do": "announce", "order": order.model_dump(mode="json", exclude_defaults=True)})
         intents: Sequence[Mapping[str, Any]] = answer["intents"]
@@ -60,11 +60,11 @@ class ActingClient:
         return [Intent.model_validate(one) for one in answer["intents"]]
 
     async def note_refused(self, wish: Mapping[str, Any], error: BgpledgerError) -> None:
-        """Record that an order, or a withdrawal, was refused before it came here."""
+        """Record that an order, or a withdrawal, was refused before it was sent here."""
         await self._ask({"do": "note_refused", "order": wish, "cause": error.cause, "cure": error.cure})
 
     async def intents(self, *, ended: bool = False) -> list[Intent]:
-        """What stands or is on its way; with `ended` also what has ended within the last day. Needs no store."""
+        """Intents that are current or in flight; with `ended` also those of the last day that ended. Needs no store."""
         return [Intent.model_validate(one) for one in (await self._ask({"do": "intents", "all": ended}))["intents"]]
 
     async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ _COMPONENTS = {
     "fragments": "fragment",
     "flow_labels": "flow-label",
 }
-"""ExaBGP's words for fields of `FlowMatch`; those that are others for IPv6 stand below."""
+"""ExaBGP's words for fields of `FlowMatch`; those that differ for IPv6 are below."""
 
 
 def phrase(announcement: Announced, speaker: Speaker) -> str:
@@ -51,13 +51,13 @@ def phrase(announcement: Announced, speaker: Speaker) -> str:
 def commands(
     verb: str, peers: Sequence[str], text: str, prefixes: Sequence[str]
 ) -> Iterator[tuple[bytes, Sequence[str]]]:
-    """The commands that tell these peers, each with those of the prefixes that it is about.
+    """The commands for these peers, each with some of the prefixes.
 
     Args:
         verb: `announce` or `withdraw`.
         peers: their addresses.
-        text: what `phrase` gave.
-        prefixes: those of routes; of a flow, which its phrase tells, what stands for it.
+        text: the result of `phrase`.
+        prefixes: those of the routes; for a flow, which is in its phrase, a placeholder.
     """
     to = ", ".join(f"neighbor {address}" for address in peers)
     if text.startswith("flow "):
@@ -110,7 +110,7 @@ def _actions(announcement: FlowAnnouncement) -> list[str]:
 
 
 def action_communities(then: FlowActions) -> Iterator[bytes]:
-    """The extended communities that say what to do (RFC 8955 7), our AS among them as 0."""
+    """The extended communities for the actions (RFC 8955 7), with 0 in place of our AS."""
     if then.discard or then.rate_bytes is not None:
         yield struct.pack(">BBHf", _TRAFFIC, 0x06, 0, then.rate_bytes or 0)
     if then.rate_packets is not None:

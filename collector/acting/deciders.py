@@ -1,4 +1,4 @@
-"""Runs what decides automatically what is announced: checks and attached commands."""
+"""Runs the programs that decide automatically what is announced: checks and attached commands."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ _KINDS = ("healthcheck ", "command ")
 
 
 class OwnWishes:
-    """What they hand in, as the desk takes it.
-
-    Args:
-        desk: takes orders.
-        book: all intents.
-    """
+    """Passes their orders to the desk."""
 
     def __init__(self, desk: Desk, book: Book) -> None:
         self._desk, self._book = desk, book
@@ -50,7 +45,7 @@ class OwnWishes:
         return tuple(entry.intent.id for entry in entries if entry.announcement.nlri in nlris)
 
     async def forget(self, known: Container[str]) -> None:
-        """Withdraw what checks and commands announced that are no longer configured."""
+        """Withdraw announcements of checks and commands that are no longer configured."""
         sources = {entry.intent.source for entry in self._book.entries.values() if entry.live}
         for source in sorted(sources):
             if source.startswith(_KINDS) and source not in known:
@@ -62,9 +57,9 @@ async def deciding(settings: Settings, wishes: Wishes, is_restart: Callable[[], 
     """Keep checks and attached commands up until the block ends.
 
     Args:
-        settings: which there are.
-        wishes: takes what they want.
-        is_restart: whether they will be back at once, at the end: then nothing is withdrawn.
+        settings: the configured checks and commands.
+        wishes: takes their orders.
+        is_restart: called at the end: whether they will be restarted at once, so that nothing is withdrawn.
     """
     checkers = [Checker(check, wishes) for check in settings.checks]
     programs = [Program(command, wishes) for command in settings.commands]

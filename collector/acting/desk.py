@@ -19,7 +19,7 @@ from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
 
 _BURST_SECONDS = 10
 _STANDING = ("configuration", "healthcheck", "command")
-"""Sources exempt from rate limits: they repeat themselves."""
+"""Sources exempt from rate limits, because they repeat themselves."""
 _UNKNOWN = "not known"
 _LONGEST = 300
 
@@ -30,7 +30,7 @@ class Recorder(Protocol):
     """Appends records to the journal, and applies them."""
 
     def __call__(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
-        """The intents that they changed."""
+        """Append records; returns the intents that they changed."""
 
 
 class Desk:
@@ -39,9 +39,9 @@ class Desk:
     Args:
         book: all intents.
         rules: what may be ordered.
-        allowed: how much.
+        allowed: the limits.
         record: see `Recorder`.
-        changed: is told which intents are new, or are to go.
+        changed: called with the intents that are new, or to be withdrawn.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Desk:
         self._tokens, self._filled = allowed.rate * _BURST_SECONDS, time.monotonic()
 
     def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What becomes of a request: `ok`, or `refused` with cause and cure.
+        """The answer to a request: `ok`, or `refused` with cause and cure.
 
-        A refused order is written down, also one that was only to be checked.
+        A refused order is recorded, even if it was only a dry run.
         """
         do = {
             "announce": self._announce,
@@ -103,7 +103,7 @@ class Desk:
         self._let_go(gone, "configuration", "it stands in the configuration no more", (), "withdrawing")
 
     def announce(self, order: Order) -> list[int]:
-        """Record an order and return the numbers of its intents, existing ones where they are identical.
+        """Record an order and return the numbers of its intents, which may be existing identical ones.
 
         Raises:
             RefusedError: it is not allowed.
@@ -132,7 +132,7 @@ class Desk:
         return list(range(first, first + len(to)))
 
     def heed_policies(self) -> None:
-        """Withdraw from peers what rules added since the order reject."""
+        """Withdraw from peers what policies added since the order reject."""
         for number, entry in list(self._book.entries.items()):
             for address in set(entry.live) - entry.leaving:
                 speaker = self._rules.speakers.get(address)
@@ -162,7 +162,7 @@ class Desk:
         }
 
     def _shown(self, numbers: Sequence[int], order: Order) -> list[Any]:
-        """The intents, whole; of an order of many their ids alone."""
+        """The intents; for an order with many routes only their ids."""
         shown = [self._book.entries[number].shown() for number in numbers]
         return [one.model_dump(mode="json") if len(order.announcements) == 1 else {"id": one.id} for one in shown]
 
@@ -185,12 +185,12 @@ class Desk:
             self._changed(self._record([record]))
 
     def _list(self, request: Mapping[str, Any]) -> Any:
-        """What stands, or is on its way; with `all` also what has ended lately."""
+        """Intents that are current, or in flight; with `all` also those that ended recently."""
         wanted = [entry for entry in self._book.entries.values() if entry.live or request.get("all")]
         return {"intents": [_dumped(entry.shown()) for entry in wanted]}
 
     def _note_refused(self, request: Mapping[str, Any]) -> Any:
-        """What was refused ahead of us: it cannot be meant, or a token does not allow it."""
+        """Record what was refused before: it was invalid, or a token did not allow it."""
         self._write_refusal(request, RefusedError(_word(request, "cause"), _word(request, "cure")))
         return {}
 

@@ -17,7 +17,7 @@ from schemas.message import SentUpdate, StateChange
 _SENT = b'"direction": "send"'
 _STATE = b'"type": "state"'
 _WITHIN = 700
-"""So far into a line stand these at most: a host's name has 255 bytes."""
+"""The maximum offset of these in a line: a host's name has at most 255 bytes."""
 _FLOW_FAMILIES = ("ipv4 flow", "ipv6 flow")
 
 
@@ -27,7 +27,7 @@ class SentRoutes(NamedTuple):
     peer: str
     ts: datetime
     announced: Mapping[str, Mapping[str, Any]]
-    """By NLRI as `Announced.nlri` has it, or a flow's identity: the attributes, and `next_hop`."""
+    """By NLRI as in `Announced.nlri`, or a flow's identity: the attributes, and `next_hop`."""
     withdrawn: list[str]
 
 
@@ -68,7 +68,7 @@ def _names(group: Mapping[str, Any]) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def flow_identity(announcement: FlowAnnouncement) -> str:
-    """How a flow specification is named in `SentRoutes`."""
+    """The name of a flow specification in `SentRoutes`."""
     return identity(announcement.family, printed_rule(announcement.family, flow_components(announcement)))
 
 

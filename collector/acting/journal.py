@@ -1,6 +1,6 @@
 """The journal of orders and their states on disk: lines of JSON, appended, and now and then rewritten as a whole.
 
-A line counts once its newline is there: an incomplete last line is cut off. A line that was reported is on disk.
+A line counts once its newline is there: an incomplete last line is cut off. Lines reported as written are on disk.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Journal:
     """The journal of one data directory, which one process has at a time.
 
     Args:
-        path: the file; made if it is not there. Its lock stands beside it.
+        path: the file, which is created if it does not exist. Its lock is beside it.
 
     Raises:
-        CollectorError: another process has it, or it cannot be read.
+        CollectorError: another process uses it, or it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +59,11 @@ class Journal:
         """Add records.
 
         Args:
-            records: what is added, all of it or, at a crash, the first of them.
-            durable: wait until they are on disk, with all before them.
+            records: the records; after a crash, possibly only the first of them.
+            durable: wait until they, and all earlier records, are on disk.
 
         Raises:
-            CollectorError: the disk refuses: nothing of it counts.
+            CollectorError: the write failed: none of them counts.
         """
         data = b"".join(_line(record) for record in records)
         end = self.size
@@ -81,7 +81,7 @@ class Journal:
         """Replace the whole contents by these records, durably.
 
         Raises:
-            CollectorError: the disk refuses; it is as it was.
+            CollectorError: the write failed; the file is unchanged.
         """
         try:
             with replacing(self._path, durable=True) as file:
@@ -118,7 +118,7 @@ class Journal:
             raise self._unusable(error) from error
         lines = data.splitlines(keepends=True)
         read = [_read_line(line) for line in lines]
-        while read and read[-1] is None:  # what was being written at a crash, and was never told of
+        while read and read[-1] is None:  # an unreported write that a crash interrupted
             read.pop()
         if None in read:
             raise CollectorError(

@@ -23,8 +23,8 @@ class Mirror:
     """Writes what changed, each document whole: repeating a write changes nothing.
 
     Args:
-        book: what is written.
-        mirrored: is told up to which record the store has all.
+        book: the intents to write.
+        mirrored: called with the record up to which the store has everything.
     """
 
     def __init__(self, book: Book, mirrored: Callable[[int], None]) -> None:

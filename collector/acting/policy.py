@@ -14,12 +14,12 @@ from schemas.prefix_ranges import parse_range
 
 
 class Outcome(NamedTuple):
-    """What a peer is told, and by which rules."""
+    """What a peer is sent, and by which rules."""
 
     announcement: RouteAnnouncement | FlowAnnouncement | None
-    """None: nothing, as the last of the rules rejects it."""
+    """None: nothing, because the last of the rules rejects it."""
     rules: tuple[str, ...]
-    """The names of those that matched, in their order."""
+    """The names of the rules that matched, in order."""
 
 
 def towards(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker) -> Outcome:

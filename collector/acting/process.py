@@ -1,4 +1,4 @@
-"""The acting process: takes orders, keeps them, has ExaBGP carry them out, and records the outcome."""
+"""The acting process: takes orders, records them, has ExaBGP carry them out, and records the outcome."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_REQUEST = 64 * 2**20
 _WATCHING_SECONDS, _RESTING_SECONDS = 0.01, 0.1
-"""Between two looks at the spool, while ExaBGP's word is awaited, and else."""
+"""Seconds between two looks at the spool, while a report from ExaBGP is expected, and otherwise."""
 _TICK_SECONDS = 0.25
 _KEEP = timedelta(days=1)
-"""How long an intent that has ended is kept here, for repeated orders with its idempotency key."""
+"""How long an ended intent is kept here, for repeated orders with its idempotency key."""
 _REWRITE_BYTES = 64 * 2**20
 _LONGEST_PATH = 100
-"""Of a socket: Linux has room for 107 bytes."""
+"""The maximum length of a socket's path: Linux has room for 107 bytes."""
 
 
 class Acting:
@@ -66,7 +66,7 @@ class Acting:
         self.mirror = Mirror(self._book, self._mirrored)
         self.desk = Desk(self._book, rules, allowed, self._record, self._pump)
         self.is_restart = False
-        """Whether it is stopped to be started again at once, with another configuration perhaps."""
+        """Whether it is stopped in order to be restarted at once, possibly with another configuration."""
         self._links: dict[int, RelayLink] = {}
         self._notes = settings.data_dir / "acting.json"
         self._exabgps, self._followed, self._is_clean = _read_notes(self._notes)
@@ -149,7 +149,7 @@ class Acting:
         self._journal.rewrite(self._book.records(keep=_now() - _KEEP))
 
     def _forget_strangers(self) -> None:
-        """Forget what was to be announced to peers that are no longer configured."""
+        """Remove wanted announcements to peers that are no longer configured."""
         known = self._telling.addresses
         for entry in list(self._book.entries.values()):
             for peer in [one for one in entry.live if one not in known]:
@@ -197,7 +197,7 @@ class Acting:
         self._pump(())
 
     def _pump(self, changed: Sequence[int]) -> None:
-        """Tell ExaBGP what it lacks."""
+        """Send ExaBGP what it lacks."""
         self._telling.changed(changed)
         for link in list(self._links.values()):
             for batch in self._telling.batches(link.instance):
@@ -220,7 +220,7 @@ class Acting:
                 link.say(f"neighbor {address} flush adj-rib out\n".encode("ascii"), lambda _done, _printed: None)
         self._telling.to_flush.clear()
 
-    # --- ExaBGP's own word ------------------------------------------------------------------------------------------
+    # --- ExaBGP's reports ---------------------------------------------------------------------------------------------
 
     async def _follow(self, instance: int, stopping: asyncio.Event) -> None:
         follower = Follower(Instance(self._settings.data_dir, instance).spool, self._followed.get(instance))
@@ -248,7 +248,7 @@ class Acting:
             self._pump(())
 
     def _own_name(self, nlri: str) -> str:
-        """A flow's name as the book has it; of those that it does not know, and of prefixes, as it is."""
+        """The book's name of a flow; an unknown flow, or a prefix, is returned unchanged."""
         if not nlri.startswith("{"):
             return nlri
         for entry in self._book.entries.values():
@@ -266,7 +266,7 @@ class Acting:
         }
 
     def _write_notes(self, *, is_clean: bool = False) -> None:
-        with suppress(OSError):  # then ExaBGP's word is looked at again
+        with suppress(OSError):  # then ExaBGP's reports are read again
             replace(self._notes, json.dumps({**self._notes_now(), "clean": is_clean}))
 
 
@@ -275,7 +275,7 @@ def _has(states: Sequence[Any], state: StateName, peer: str, ts: datetime) -> bo
 
 
 def _read_notes(path: Path) -> tuple[dict[int, str], dict[int, FollowedTo], bool]:
-    """Which ExaBGP each instance had, how far its word had been read, and whether nothing was on its way then."""
+    """Which ExaBGP each instance had, how far its reports had been read, and whether nothing was in flight then."""
     try:
         found = json.loads(path.read_bytes())
         exabgps = {int(instance): str(known) for instance, known in found["exabgp"].items()}

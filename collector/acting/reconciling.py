@@ -15,15 +15,15 @@ from schemas.scalars import to_milliseconds
 _log = logging.getLogger(__name__)
 
 _EVIDENCE_SECONDS = 10.0
-"""After which what ExaBGP should have sent to a peer that is up is asked for again."""
+"""Seconds after which what ExaBGP should have sent to a peer that is up is requested again."""
 _ROUTES_A_SECOND = 500
-"""So many more seconds it has for a table."""
+"""A whole table gets further seconds at this rate."""
 MOST_TRIES = 3
 _DOUBT_SECONDS = 2.0
-"""After which what was sent, and should not have been, is mended: another UPDATE may be on its way."""
+"""Seconds after which a wrong UPDATE is corrected: another UPDATE may be on its way."""
 
 SameRoute = Callable[[Announced, object], bool]
-"""Whether what was sent, an announced route with its attributes, is of this announcement."""
+"""Whether a sent route, with its attributes, belongs to this announcement."""
 
 
 class Reconciler:
@@ -32,16 +32,16 @@ class Reconciler:
     Args:
         peers: by their addresses.
         same: see `SameRoute`.
-        clock: seconds that only go up.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, peers: Mapping[str, AdjRibOut], same: SameRoute, clock: Callable[[], float]) -> None:
         self._peers, self._same, self._clock = peers, same, clock
         self.to_flush: set[str] = set()
-        """Peers to which everything is to be sent again."""
+        """Peers to which everything is to be resent."""
 
     def deadline(self, routes: int) -> float:
-        """Until when so many routes should have been sent."""
+        """The time by which this number of routes should have been sent."""
         return self._clock() + _EVIDENCE_SECONDS + routes / _ROUTES_A_SECOND
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class Reconciler:
         heard = [self._heard(peer, nlri, route, ts) for nlri, route in announced.items()]
         if numbers := [number for number in heard if number is not None]:
             entries = peer.book.entries
-            # What it sends it has taken, though its answer may come behind that.
+            # What it sends it has accepted, even if its answer comes later.
             peer.note("accepted", [one for one in numbers if entries[one].peers[address] == "pending"], ts, None)
             peer.note("sent", numbers, ts, None)
         wanted = peer.wanted
@@ -66,7 +66,7 @@ class Reconciler:
         peer.withdrawn(gone, ts, None)
 
     def _heard(self, peer: AdjRibOut, nlri: str, route: object, ts: datetime) -> int | None:
-        """The intent that an announcement is of: the one on its way, wanted still or not, or the one that is wanted."""
+        """The intent of an announcement: the one in flight, wanted or not, or the one that is wanted."""
         busy, wanted = peer.busy.get(nlri), peer.wanted.get(nlri)
         told = busy.number if busy else None
         number = next((one for one in (told, wanted) if self._is_of(peer, one, route, ts)), None)
@@ -137,5 +137,5 @@ def _mend(peer: AdjRibOut, nlri: str) -> None:
 
 
 def _told(announcement: Announced, speaker: Speaker) -> Announced:
-    """What a peer is told by its policy."""
+    """What a peer is sent after its policy."""
     return towards(announcement, speaker).announcement or announcement

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 _log = logging.getLogger(__name__)
 
 _MOST_UNANSWERED: Final = 16
-"""Commands on their way: ExaBGP's answers must never fill its pipe (Exa-Networks/exabgp#1168)."""
+"""The maximum number of commands in flight: ExaBGP's answers must never fill its pipe (Exa-Networks/exabgp#1168)."""
 _SUMMARY: Final = re.compile(r"([0-9a-fA-F.:]+) +[0-9]+ +\S+(?: days?, \S+)? +(\w+) .*")
 """A line of `show neighbor summary`: the peer's address, its AS, how long, its state."""
 
@@ -30,7 +30,7 @@ class RelayLink:
 
     Args:
         instance: which ExaBGP.
-        exabgp: what tells it from the one before.
+        exabgp: what distinguishes it from the previous one.
         writer: the connection.
     """
 
@@ -45,7 +45,7 @@ class RelayLink:
         """Give ExaBGP a command.
 
         Args:
-            line: what `collector.acting.commands` wrote.
+            line: the command from `collector.acting.commands`.
             answered: called when ExaBGP has answered it.
         """
         self._waiting.append(_UnansweredCommand(line, answered))
@@ -78,6 +78,6 @@ class RelayLink:
 
 
 def peers_in(summary: Sequence[str]) -> Mapping[str, bool]:
-    """The peers of an ExaBGP, of its `show neighbor summary`, and whether each session is up."""
+    """The peers of an ExaBGP, from its `show neighbor summary`, and whether each session is up."""
     found = (_SUMMARY.fullmatch(line.strip()) for line in summary)
     return {one[1]: one[2] == "established" for one in found if one}

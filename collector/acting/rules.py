@@ -12,7 +12,7 @@ from collector.settings import AnnounceSettings, Settings
 from schemas.intents import FlowAnnouncement, Order, RouteAnnouncement
 
 _STANDING = ("configuration", "healthcheck", "command")
-"""Sources of what stands for as long as they do: it needs no expiry."""
+"""Sources whose announcements need no expiry, because they last as long as the source."""
 
 
 class Rules:
@@ -27,14 +27,14 @@ class Rules:
         self.speakers = {
             peer.address: Speaker.of(peer, settings.policies) for peer in settings.peers if not peer.is_range
         }
-        """By their addresses. Peers of a range have no name by which ExaBGP could be told to tell them."""
+        """By address. Peers of a range have no name by which ExaBGP could be told about them."""
         self._allowed = allowed
 
     def peers_of(self, order: Order) -> list[tuple[RouteAnnouncement | FlowAnnouncement, tuple[str, ...]]]:
         """Each announcement of an order, and the peers that it is for.
 
         Raises:
-            RefusedError: one of them must not be announced, or not to one of these.
+            RefusedError: one of them must not be announced, or not to one of these peers.
         """
         chosen = self._chosen(order)
         named = bool(order.peers or order.group)
@@ -61,10 +61,10 @@ class Rules:
         return found
 
     def expiry(self, order: Order, now: datetime) -> datetime | None:
-        """When what an order announces is to be withdrawn by itself; None: never.
+        """When the announcements of an order are to be withdrawn automatically; None: never.
 
         Raises:
-            RefusedError: that is over already, or too far ahead.
+            RefusedError: that is in the past, or too far in the future.
         """
         if order.expires is not None and order.expires <= now:
             raise RefusedError(

@@ -18,7 +18,7 @@ class Speaker(NamedTuple):
     families: tuple[str, ...]
     group: str | None = None
     policies: tuple[PolicySettings, ...] = ()
-    """The rules for what peers are told, also those for others."""
+    """The export policies, including those for other peers."""
 
     @classmethod
     def of(cls, peer: PeerSettings, policies: tuple[PolicySettings, ...] = ()) -> Self:

@@ -44,9 +44,9 @@ class Telling:
     Args:
         book: what is wanted.
         speakers: the configured peers.
-        note: is told of what becomes of intents.
+        note: called with the new states of intents.
         same: see `SameRoute`.
-        clock: seconds that only go up.
+        clock: a monotonic clock, in seconds.
         now: the time.
     """
 
@@ -66,13 +66,13 @@ class Telling:
     # --- what ExaBGP and its peers do ---------------------------------------------------------------------------------
 
     def connected(self, instance: int, peers: Mapping[str, bool], *, is_new: bool, is_clean: bool) -> None:
-        """An ExaBGP can be told.
+        """An ExaBGP can receive commands.
 
         Args:
             instance: which.
             peers: its peers, and whether their sessions are up.
-            is_new: it is another one than before, and knows nothing yet.
-            is_clean: nothing was on its way to it when it was told last.
+            is_new: whether it is another one than before, and knows nothing yet.
+            is_clean: whether nothing was in flight when it last received commands.
         """
         for address, is_up in peers.items():
             if (peer := self._peers.get(address)) is None:
@@ -91,7 +91,7 @@ class Telling:
                 self._distrust(address, peer)
 
     def _distrust(self, address: str, peer: AdjRibOut) -> None:
-        """Have everything sent again: commands of the previous process may have been carried out unnoticed."""
+        """Have everything resent: commands of the previous process may have been carried out unnoticed."""
         lately = self._now() - _LATELY
         ended = {
             entry.announcement.nlri
@@ -104,7 +104,7 @@ class Telling:
             self.to_flush.add(address)
 
     def disconnected(self, instance: int) -> None:
-        """An ExaBGP cannot be told anything for now."""
+        """An ExaBGP cannot receive commands for now."""
         for peer in self._peers.values():
             if peer.instance == instance:
                 peer.busy.clear()
@@ -133,7 +133,7 @@ class Telling:
             peer.free(nlri)
 
     def changed(self, numbers: Sequence[int]) -> None:
-        """The book has other intents, or others are to go."""
+        """The book has other intents, or other withdrawals."""
         for number in numbers:
             entry = self._book.entries[number]
             for address in entry.peers:
@@ -141,12 +141,12 @@ class Telling:
                     peer.dirty[entry.announcement.nlri] = None
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
-        """ExaBGP has told a peer.
+        """ExaBGP has sent routes to a peer.
 
         Args:
             address: the peer's.
             ts: when.
-            announced: by NLRI, what of it is to be compared.
+            announced: by NLRI, what is to be compared.
             withdrawn: NLRI.
         """
         self._reconciler.sent(address, ts, announced, withdrawn)
@@ -155,10 +155,10 @@ class Telling:
         """Request again what should have been sent by now."""
         self._reconciler.check()
 
-    # --- what is to be said -------------------------------------------------------------------------------------------
+    # --- what is to be sent -------------------------------------------------------------------------------------------
 
     def batches(self, instance: int) -> list[CommandBatch]:
-        """What an ExaBGP is to be told now; it is then in flight."""
+        """The commands to send to an ExaBGP now; they are in flight then."""
         alike: dict[tuple[str, str, str, int | None], list[str]] = {}
         for address, peer in self._peers.items():
             if peer.instance == instance:
@@ -178,7 +178,7 @@ class Telling:
         if nlri in peer.stray:
             peer.stray.discard(nlri)
             if number is not None:
-                peer.dirty[nlri] = None  # first away with it, so that it is sent again
+                peer.dirty[nlri] = None  # withdrawn first, so that it is sent again
             return "withdraw", self._withdrawal(peer, nlri, number), None
         if number is not None:
             before = peer.told.get(nlri)
@@ -186,7 +186,7 @@ class Telling:
                 return None
             text = phrase(self._book.entries[number].announcement, peer.speaker)
             if before is not None and nlri in peer.sent and text == self._phrase_of(before, peer):
-                peer.told[nlri] = number  # ExaBGP would say nothing of what it has said already
+                peer.told[nlri] = number  # ExaBGP would not repeat what it has sent already
                 peer.note("accepted", [number], None, "it stands already")
                 peer.note("sent", [number], peer.sent[nlri], None)
                 return None
@@ -251,7 +251,7 @@ class Telling:
             if tries >= MOST_TRIES and number is not None:
                 failed.append(number)
                 del peer.tries[nlri], peer.busy[nlri]
-            else:  # it may not know the peer yet: its configuration is being read again
+            else:  # it may not know the peer yet, while its configuration is reloaded
                 busy.is_done, busy.deadline, busy.tries = True, self._clock() + tries, MOST_TRIES
         if failed:
             peer.note("failed", failed, None, "ExaBGP refused the command; its log says why")
@@ -260,7 +260,7 @@ class Telling:
 
     @property
     def to_flush(self) -> set[str]:
-        """Peers to which all is to be sent again."""
+        """Peers to which everything is to be resent."""
         return self._reconciler.to_flush
 
     @property

@@ -9,14 +9,14 @@ from schemas.intents import Order, Withdrawal
 
 
 class Wishes(Protocol):
-    """Takes what they want."""
+    """Takes their orders."""
 
     async def act(self, wish: Order | Withdrawal) -> object:
-        """Carry it out. What is already announced, or already withdrawn, is not an error.
+        """Carry out an order. What is already announced, or already withdrawn, is not an error.
 
         Raises:
-            BgpledgerError: it must not be, or cannot be now, and why.
+            BgpledgerError: it is not allowed, or not possible now, and why.
         """
 
     def standing(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
-        """The ids of the intents of a source that stand and are of one of these NLRIs."""
+        """The ids of a source's current intents for any of these NLRIs."""

@@ -1,4 +1,4 @@
-"""Flow specifications as ExaBGP's API has them: `flow route { match { destination P; .. } then { discard; } }`."""
+"""Flow specifications in the syntax of ExaBGP's API: `flow route { match { destination P; .. } then { discard; } }`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _ANY = {"discard": _DONE}
 
 
 def read_flow(words: SaidWords, *, announces: bool) -> FlowAnnouncement:
-    """The flow specification whose braces come next.
+    """The flow specification in the following braces.
 
     Args:
-        words: what is left of the line.
-        announces: whether it has to say what is done; of one that is withdrawn that does not matter.
+        words: the rest of the line.
+        announces: whether it must contain actions; for a withdrawal they are ignored.
 
     Raises:
-        ValueError: it is none, or has what we do not take.
+        ValueError: it is invalid, or contains what we do not accept.
     """
     words.expect("{")
     match: dict[str, Any] = {}

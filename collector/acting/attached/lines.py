@@ -1,7 +1,7 @@
 """What an attached command prints, read strictly: commands of ExaBGP's API, and nothing else (text form, 5.0).
 
-No text of a line is passed on to ExaBGP. A line is parsed to the models of `schemas.intents`, which check it, and from
-which new commands for ExaBGP are generated.
+No text of a line is passed on to ExaBGP. A line is parsed to the models of `schemas.intents`, which validate it, and
+from which new commands for ExaBGP are generated.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Said(NamedTuple):
     """What one command asks for."""
 
     announces: bool
-    """False: these are withdrawn, whatever their attributes."""
+    """False: they are withdrawn, whatever their attributes."""
     announcements: tuple[RouteAnnouncement | FlowAnnouncement, ...]
     peers: tuple[str, ...]
-    """Addresses; none: all peers."""
+    """Addresses; empty: all peers."""
 
 
 class CommandError(ValueError):
@@ -32,10 +32,10 @@ class CommandError(ValueError):
 
 
 def read_command(line: str) -> Said:
-    """What a line asks for.
+    """Parse a line.
 
     Raises:
-        CommandError: it is no command, or not one that we take.
+        CommandError: it is not a command, or not one that we accept.
     """
     line = line.replace("\t", " ")
     if not (line.isascii() and line.isprintable()):
@@ -63,7 +63,7 @@ def _first(error: ValidationError) -> str:
 
 
 def _neighbors(words: SaidWords) -> tuple[str, ...]:
-    """Addresses of the peers that a command is for; none stands for all."""
+    """Addresses of the peers that a command is for; none for all."""
     found: list[str] = []
     every = False
     while words.skip("neighbor"):
@@ -105,7 +105,7 @@ def _routes(words: SaidWords, *, announces: bool) -> tuple[RouteAnnouncement | F
 
 
 def _route(prefix: str, attributes: Mapping[str, Any]) -> RouteAnnouncement:
-    if "/" not in prefix:  # a host's, as ExaBGP takes it
+    if "/" not in prefix:  # a host's, which ExaBGP accepts
         prefix = f"{prefix}/{128 if ':' in prefix else 32}"
     return RouteAnnouncement.model_validate({"prefix": prefix, **attributes})
 
@@ -139,7 +139,7 @@ def _some(words: SaidWords) -> Sequence[str]:
 
 
 def _extended(words: SaidWords) -> Sequence[str]:
-    """Two numbers alone are a route target."""
+    """Two numbers without a type are a route target."""
     return [f"target:{one}" if one.count(":") == 1 else one for one in words.some("a community")]
 
 
@@ -158,4 +158,4 @@ _ATTRIBUTES: Mapping[str, tuple[str, Callable[[SaidWords], Any]]] = {
     "large-community": ("large_communities", _some),
     "extended-community": ("extended_communities", _extended),
 }
-"""ExaBGP's keywords, the field that each stands for, and how it is read."""
+"""ExaBGP's keywords, the field of each, and how it is parsed."""

@@ -1,4 +1,4 @@
-"""Runs an attached command: reads what it prints, answers as ExaBGP does, starts it again when it ends."""
+"""Runs an attached command: reads what it prints, answers as ExaBGP does, and restarts it when it ends."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from schemas.intents import Order, Withdrawal
 log = logging.getLogger(__name__)
 
 LONGEST_LINE = 2**20
-"""Bytes, as ExaBGP has it. What goes on beyond could be read as another command, so it ends the program."""
+"""Bytes, as in ExaBGP. The rest of a longer line could be taken for another command, so it ends the program."""
 LEAVING_SECONDS = 5.0
 """How long it may take to withdraw what it likes, and to end."""
 _MOST_UNREAD = 2**16
-"""Bytes of answers that it has not read: one that never reads gets no more of them."""
+"""The maximum number of bytes of unread answers: a program that never reads gets no more of them."""
 _SHOWN = 200
 
 
@@ -31,7 +31,7 @@ class Program:
     """An attached command.
 
     Args:
-        settings: what is run, and what becomes of its announcements when it ends.
+        settings: the command, and what to do with its announcements when it ends.
         wishes: takes its orders.
     """
 
@@ -51,7 +51,7 @@ class Program:
             self._ended.set()
 
     async def stop(self) -> None:
-        """End it in good order: what it says on SIGTERM is done."""
+        """End it properly: what it prints after SIGTERM is carried out."""
         self._stopping.set()
         if self._process is None:
             return
@@ -83,7 +83,7 @@ class Program:
         return ended or f"{source} ended, {how}"
 
     async def _follow(self, process: Process) -> str:
-        """Do what it prints until it prints no more; why it was broken off, if it was."""
+        """Carry out what it prints until it stops; returns why it was interrupted, if it was."""
         assert process.stdout is not None  # noqa: S101  # it is a pipe
         while True:
             try:
@@ -91,11 +91,11 @@ class Program:
             except ValueError:
                 return f"{self._settings.source} printed a line of more than {LONGEST_LINE} bytes"
             if not line.endswith(b"\n"):
-                return ""  # what stands before the end of a line is half a command
+                return ""  # a line without its end is half a command
             self._answer(process, await self._take(line.decode("utf-8", "replace").strip()))
 
     async def _take(self, line: str) -> str:
-        """Do what a line asks for, and say what is answered; empty: nothing."""
+        """Carry out a line; returns the answer, or an empty text."""
         source = self._settings.source
         if line.startswith("debug "):
             log.info("%s: %s", source, line.removeprefix("debug ")[:_SHOWN])
@@ -118,7 +118,7 @@ class Program:
             return await self._act(order)
         meant = {announcement.nlri for announcement in said.announcements}
         ids = self._wishes.standing(source, meant)
-        # What is not announced needs no withdrawal; ExaBGP says `done` to that, too.
+        # What is not announced need not be withdrawn; ExaBGP answers `done` to that, too.
         return not ids or await self._act(
             Withdrawal(who=source, why=why, source=source, of=source, ids=ids, peers=said.peers)
         )
@@ -138,4 +138,4 @@ class Program:
 
 
 _ABOUT_ANSWERS = {"enable-ack": "done", "disable-ack": "done", "silence-ack": ""}
-"""Commands about answers, and what is answered to themselves."""
+"""Commands about answers, and the answers to these."""

@@ -9,12 +9,12 @@ _LONGEST = 60
 
 
 def quoted(word: str) -> str:
-    """A word as messages show it."""
+    """A word as shown in messages."""
     return repr(word[:_LONGEST])
 
 
 class SaidWords:
-    """Words that are still to be read."""
+    """The words that have not been read yet."""
 
     def __init__(self, words: list[str]) -> None:
         self._words = words
@@ -26,7 +26,7 @@ class SaidWords:
         return self._words[self._at] if self._at < len(self._words) else ""
 
     def take(self, what: str) -> str:
-        """The next word, which is behind us then.
+        """Read the next word.
 
         Raises:
             ValueError: there is none, or it is punctuation.
@@ -38,14 +38,14 @@ class SaidWords:
         return word
 
     def skip(self, word: str) -> bool:
-        """Whether this is the next word, which is behind us then."""
+        """Whether this is the next word, which is then read."""
         if self.next != word:
             return False
         self._at += 1
         return True
 
     def expect(self, word: str) -> None:
-        """Take this word.
+        """Read this word.
 
         Raises:
             ValueError: another one is next.
@@ -55,7 +55,7 @@ class SaidWords:
             raise ValueError(f"{quoted(word)} is missing {place}")
 
     def some(self, what: str) -> list[str]:
-        """A word, or those between brackets, with or without commas.
+        """One word, or those in brackets, with or without commas.
 
         Raises:
             ValueError: there is none, or the bracket is never closed.
@@ -69,10 +69,10 @@ class SaidWords:
         return found
 
     def rest(self, what: str) -> list[str]:
-        """All that is left.
+        """All remaining words.
 
         Raises:
-            ValueError: there is nothing, or punctuation.
+            ValueError: there are none, or punctuation.
         """
         found = [self.take(what)]
         while self.next:
@@ -80,7 +80,7 @@ class SaidWords:
         return found
 
     def end(self) -> None:
-        """See that nothing is left.
+        """Check that nothing is left.
 
         Raises:
             ValueError: something is.

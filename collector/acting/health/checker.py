@@ -26,7 +26,7 @@ class Checker:
     """A check of one service.
 
     Args:
-        check: what is looked at, how often, and what is announced of it.
+        check: what to probe, how often, and what to announce.
         wishes: takes its orders.
     """
 
@@ -49,7 +49,7 @@ class Checker:
                 return
 
     async def leave(self) -> None:
-        """Do what `on_exit` says when the check ends."""
+        """Carry out `on_exit` when the check ends."""
         if self._check.on_exit == "withdraw" and self._standing.state is not State.END:
             self._standing = Standing(State.EXIT)
             await self._order("nobody looks any more")
@@ -102,7 +102,7 @@ class Checker:
 
 
 async def look_at(check: CheckSettings) -> Look:
-    """Look at a service once, in the way and within the time that it says."""
+    """Probe a service once, with the configured method and time limit."""
     try:
         async with asyncio.timeout(check.timeout):
             if check.http is not None:

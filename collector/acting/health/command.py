@@ -35,7 +35,7 @@ async def look(command: str | Sequence[str]) -> Look:
 
 
 async def _beginning(process: Process) -> bytes:
-    """The first bytes that it writes; all else is read, that it may go on, and forgotten."""
+    """The first bytes that it writes; the rest is read, so that it can continue, and dropped."""
     assert process.stdout is not None  # noqa: S101  # it is a pipe
     kept = b""
     while chunk := await process.stdout.read(65_536):

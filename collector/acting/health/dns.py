@@ -19,7 +19,7 @@ TYPES = {
     "AAAA": 28,
     "SRV": 33,
 }
-"""Types of records that can be asked for, and their numbers."""
+"""Supported types of records, and their numbers."""
 
 _RCODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 _HEADER = struct.Struct(">6H")
@@ -28,9 +28,9 @@ _INTERNET = 1
 
 
 async def look(address: str, port: int, name: str, kind: str) -> Look:
-    """Ask for the records of a name. NOERROR with at least one is well.
+    """Query the records of a name. NOERROR with at least one record is healthy.
 
-    An answer that was cut (TC, RFC 1035 4.2.1) is well too: the server had more to say than fits.
+    A truncated answer (TC, RFC 1035 4.2.1) is healthy too: it had more records than fit.
 
     Args:
         address: the name server's.
@@ -55,10 +55,10 @@ async def look(address: str, port: int, name: str, kind: str) -> Look:
 
 
 def query(number: int, name: str, kind: str) -> bytes:
-    """The bytes of a question.
+    """The bytes of a query.
 
     Raises:
-        ValueError: the name is none: a label is empty, longer than 63 bytes, or all of them longer than 255.
+        ValueError: the name is invalid: a label is empty or longer than 63 bytes, or the name is longer than 255.
     """
     labels = [label.encode("ascii") for label in name.removesuffix(".").split(".")] if name != "." else []
     if not all(0 < len(label) < 64 for label in labels):
@@ -70,14 +70,14 @@ def query(number: int, name: str, kind: str) -> bytes:
 
 
 def read(asked: bytes, said: bytes) -> Look | None:
-    """What an answer says; None for one that is not to this question."""
+    """The result from an answer; None if it does not answer this query."""
     if len(said) < _HEADER.size:
         return None
     number, flags, questions, answers, _, _ = _HEADER.unpack_from(said)
     question = asked[_HEADER.size :]
     repeated = said[_HEADER.size : _HEADER.size + len(question)]
     is_ours = number == _HEADER.unpack_from(asked)[0] and flags & _IS_ANSWER
-    # A server that cannot read a question need not repeat it.
+    # A server that cannot parse a query need not repeat it.
     if not is_ours or (questions and repeated.lower() != question.lower()):
         return None
     code = flags & 0xF

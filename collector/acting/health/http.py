@@ -13,13 +13,13 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\r|\n)")
 
 
 async def look(url: str, host: str | None) -> Look:
-    """Ask with GET. A status from 200 to 399 is well, as for `curl --fail`; redirects are not followed.
+    """Send a GET request. A status from 200 to 399 is healthy, as for `curl --fail`; redirects are not followed.
 
-    Only the status line is read: a service that never ends its answer is none that hangs.
+    Only the status line is read, so a response that never ends is no problem.
 
     Args:
         url: `http://ADDRESS[:PORT]/PATH`, or `https`.
-        host: the name to ask for, and that the certificate has to have; None: the address of the URL.
+        host: the host to request, whose name the certificate must have; None: the address in the URL.
     """
     try:
         return _read(await _ask(url, host))
@@ -30,11 +30,11 @@ async def look(url: str, host: str | None) -> Look:
     except OSError as error:
         return unwell(error)
     except ValueError:
-        return Look(well=False, seen="the answer is not HTTP")  # a line beyond any length
+        return Look(well=False, seen="the answer is not HTTP")  # a line without end
 
 
 async def _ask(url: str, host: str | None) -> bytes:
-    """The first line of the answer."""
+    """The first line of the response."""
     parts = urlsplit(url)
     address = parts.hostname or ""
     encrypted = parts.scheme == "https"

@@ -13,16 +13,16 @@ class Look(NamedTuple):
 
     well: bool
     seen: str
-    """One line of text that can be printed, such as `HTTP 503`."""
+    """One printable line of text, such as `HTTP 503`."""
 
 
 def unwell(error: OSError) -> Look:
     """The result for a service that cannot be reached."""
-    # asyncio's errors have sentences of its own, with the address that everybody knows.
+    # asyncio's errors repeat the address, which everybody knows.
     return Look(well=False, seen=os.strerror(error.errno).lower() if error.errno else shown(str(error)))
 
 
 def shown(text: str) -> str:
-    """The first line of what somebody else wrote, as far as it can be printed."""
+    """The first line of somebody else's text, without what cannot be printed."""
     line = next((line for line in text.splitlines() if line.strip()), "").strip()
     return "".join(letter if letter.isprintable() else "?" for letter in line)[:_LONGEST]

@@ -1,4 +1,4 @@
-"""What is to be announced of a service that is held to be up, down or disabled: as ExaBGP's `healthcheck` says it."""
+"""What to announce for a service that is up, down or disabled, as in ExaBGP's `healthcheck`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from schemas.intents import Order, RouteAnnouncement, Withdrawal
 
 
 def wish(check: CheckSettings, state: State, seen: str) -> Order | Withdrawal:
-    """What a check wants in a state that is decided, or on its way out.
+    """What a check orders in a decided state, or at its end.
 
     Args:
-        check: what is looked at.
+        check: the check.
         state: UP, DOWN, DISABLED or EXIT.
-        seen: what was seen of it, for those who read why.
+        seen: what was seen, for the reason.
     """
     why = f"{state}: {seen}"
     if state is State.EXIT or (check.withdraw_on_down and state is not State.UP):

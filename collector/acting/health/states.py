@@ -14,21 +14,21 @@ class State(StrEnum):
     DISABLED = "DISABLED"
     """The file that disables it exists."""
     RISING = "RISING"
-    """It was well, but not often enough to count as up. What was announced stays."""
+    """It was healthy, but not often enough to count as up. Announcements stay."""
     FALLING = "FALLING"
-    """It was not well, but not often enough to count as down. What was announced stays."""
+    """It was unhealthy, but not often enough to count as down. Announcements stay."""
     UP = "UP"
     DOWN = "DOWN"
     EXIT = "EXIT"
-    """The check has ended, and what was announced is withdrawn."""
+    """The check has ended, and its announcements are withdrawn."""
     END = "END"
-    """The check has ended, and what was announced stays."""
+    """The check has ended, and its announcements stay."""
 
 
 DECIDED = frozenset((State.UP, State.DOWN, State.DISABLED))
 """The states in which a service is announced, or withdrawn."""
 PENDING = frozenset((State.RISING, State.FALLING))
-"""The states in which it is looked at sooner (`fast_interval`)."""
+"""The states in which it is probed sooner (`fast_interval`)."""
 
 
 class Standing(NamedTuple):
@@ -39,19 +39,19 @@ class Standing(NamedTuple):
 
 
 def after(standing: Standing, *, well: bool, disabled: bool, rise: int, fall: int) -> Standing:
-    """What is held of a service after one more look.
+    """The state of a service after one more probe.
 
     Args:
-        standing: what was held before.
-        well: whether it was found well; of no matter while it is disabled.
-        disabled: whether the file that disables it is there.
-        rise: how many times in a row it has to be well until it is up; 0 is as 1.
-        fall: how many times in a row it has to be unwell until it is down; 0 is as 1.
+        standing: the state before.
+        well: whether it was healthy; ignored while it is disabled.
+        disabled: whether the file that disables it exists.
+        rise: how many times in a row it must be healthy to count as up; 0 means 1.
+        fall: how many times in a row it must be unhealthy to count as down; 0 means 1.
     """
     if disabled:
         return Standing(State.DISABLED)
     if standing.state is State.DISABLED:
-        return Standing()  # this look does not count
+        return Standing()  # this probe does not count
     if well:
         if standing.state is State.UP:
             return standing

@@ -32,7 +32,7 @@ def add_to(app: FastAPI, words: Words) -> None:
     """Put the pages, and the files that they use, into an application.
 
     Args:
-        app: answers with them.
+        app: the application.
         words: what communities mean.
     """
     for page in _PAGES:

@@ -1,4 +1,4 @@
-"""Announcements: what we tell our peers, by whose order and why; a form to order, and one to withdraw."""
+"""Announcements: what we tell our peers, who ordered it and why, with forms to order and to withdraw."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class _Wanted(IntentFilters, Shown):
 async def announcements(
     request: Request, asked: Asked, orders: Ordering, wanted: Annotated[_Wanted, Query()]
 ) -> Response:
-    """What stands, or stood at a time."""
+    """Current announcements, or those at a past time."""
     return await _page(request, asked, orders, wanted)
 
 
 @router.post(_HERE)
 async def order(request: Request, asked: Asked, orders: Ordering) -> Response:
-    """Announce, or check; what is refused is told above the form, which keeps what was typed."""
+    """Announce, or check; a refusal is shown above the form, which keeps its input."""
     token = request.state.token
     if token is None:
         return _to_sign_in(_HERE)
@@ -71,7 +71,7 @@ async def order(request: Request, asked: Asked, orders: Ordering) -> Response:
 
 @router.get(f"{_HERE}/{{name}}")
 async def announcement(request: Request, asked: Asked, orders: Ordering, name: str) -> Response:
-    """One of them: its states, at each peer."""
+    """One announcement: its states, at each peer."""
     return _of_one(request, await intent_of(asked, orders, name))
 
 
@@ -143,11 +143,11 @@ def _to_sign_in(there: str) -> Response:
 
 
 def _body(fields: Mapping[str, str]) -> OrderBody:
-    """What the form says.
+    """The order in the form.
 
     Raises:
-        UsageError: the expiry is no time.
-        RefusedError: it cannot be meant.
+        UsageError: the expiry is not a time.
+        RefusedError: the order is invalid.
     """
     attributes: dict[str, Any] = {
         name: fields[name]
@@ -175,7 +175,7 @@ def _communities(text: str, *, blackhole: bool) -> dict[str, Sequence[str]]:
     extended = [one for one in each if one.lower().startswith(_EXTENDED)]
     large = [one for one in each if one not in extended and one.count(":") == _LARGE]
     plain = [one for one in each if one not in extended and one not in large]
-    if blackhole:  # RFC 7999 3.2: it should not leave the AS that heeds it
+    if blackhole:  # RFC 7999 3.2: it should not leave the AS that honours it
         plain += [BLACKHOLE, NO_EXPORT]
     return {"communities": plain, "large_communities": large, "extended_communities": extended}
 

@@ -1,4 +1,4 @@
-"""The page that describes the API, made of its description: no script, and nothing from another host."""
+"""The page that describes the API, generated from its description: no script, and nothing from another host."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ router = page_router()
 
 @router.get("/api/v1/docs")
 async def api(request: Request) -> HTMLResponse:
-    """All questions, with their parameters."""
+    """All queries, with their parameters."""
     return render(request, "api.html", api=request.app.openapi())
 
 
 def _code(text: str) -> Markup:
-    """A text with what stands between backticks as code."""
+    """A text with its parts in backticks as code."""
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # it is escaped
 
 
 def _such_as(parameter: Mapping[str, Any]) -> Markup:
-    """Values of a parameter: all that there are, or some."""
+    """The values of a parameter: all of them, or examples."""
     schema = parameter["schema"]
     kinds = [schema, *schema.get("anyOf", ())]
     values = next((kind["enum"] for kind in kinds if "enum" in kind), None)
@@ -37,7 +37,7 @@ def _such_as(parameter: Mapping[str, Any]) -> Markup:
 
 
 def _example_of(operation: Mapping[str, Any], api: Mapping[str, Any]) -> str:
-    """An answer as JSON; empty where none is given."""
+    """An answer as JSON; empty if there is no example."""
     said = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
     name = said.get("schema", {}).get("$ref", "").rpartition("/")[2]
     examples = api["components"]["schemas"].get(name, {}).get("examples")

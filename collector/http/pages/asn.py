@@ -25,14 +25,14 @@ from schemas.stored import name_of
 router = page_router()
 
 _ROWS = 500
-"""Of a table; more are counted."""
+"""The maximum number of rows in a table; the rest are counted."""
 _CHANGES = 50
 _SECONDS = 1.0
-"""That tables are read, and that changes are looked for, unless all of them are asked for."""
+"""How long tables are read, and changes searched, unless all of them are requested."""
 
 
 class AsAsked(Shown):
-    """The moment."""
+    """The time of the tables."""
 
     at: str | None = text("The moment; without, now.")
     whole: bool = Field(default=False, description="Read all tables, however long that takes.")
@@ -48,30 +48,30 @@ class Originated(NamedTuple):
 
 @dataclass
 class AsInTables:
-    """What the tables of all peers have of an AS."""
+    """What the tables of all peers have about an AS."""
 
     asn: str
     left: Counter[str] = field(default_factory=Counter)
-    """Next to it towards us: how many routes lead from each."""
+    """The ASes next to it towards us: how many routes come through each."""
     right: Counter[str] = field(default_factory=Counter)
     """Next to it towards the origin."""
     routes: int = 0
     read: int = 0
-    """Routes that were looked at."""
+    """The number of routes that were read."""
     is_whole: bool = True
     """Whether all tables were read."""
     _peers: dict[str, set[str]] = field(default_factory=dict)
     _since: dict[str, datetime] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:
-        """Take routes of a table into account."""
+        """Add routes of a table."""
         self.read += len(batch.items)
         found = batch.mentioning(self.asn.encode())
         hops = {facts: hops_of(said["as_path"] or "") for facts, said in found.facts().items()} if found.items else {}
         peer = name_of(batch.rib.session["peer"])
         for key, entry in found.items:
             way = hops[entry.facts]
-            if self.asn not in way:  # in a set, it is next to nobody
+            if self.asn not in way:  # in a set, it is next to no AS
                 continue
             self._add_way(way)
             if way[-1] == self.asn and key.is_prefix:
@@ -130,7 +130,7 @@ async def _look(asked: Asking, asn: int, at: datetime | None, seconds: float) ->
 
 
 async def _changes(asked: Asking, asn: int, end: str | None, seconds: float) -> Sequence[HistoryEntry] | None:
-    """The newest first; None where they take too long."""
+    """The newest changes first; None if the query takes too long."""
     origin = parse_filter({"origin": str(asn), "end": end})
     try:
         async with asked.archive.search(origin, limit=_CHANGES, deadline=seconds) as entries:

@@ -1,4 +1,4 @@
-"""Compare: which routes appeared, went or changed between two times."""
+"""Compare: which routes appeared, disappeared or changed between two times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = page_router()
 
 _ROWS, _COUNTED = 500, 5000
 _SECONDS = 1.5
-"""That tables are read, unless all of it is asked for."""
+"""How long tables are read, unless all of them are requested."""
 
 
 class _Wanted(Shown):
@@ -32,7 +32,7 @@ class _Wanted(Shown):
 
 @router.get("/compare")
 async def compare(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
-    """What became of routes between two times."""
+    """How routes changed between two times."""
     filters = parse_filter({"peer": wanted.peer, "origin": wanted.origin}, say=asked.notes.append)
     changes: list[RouteChange] = []
     is_too_much = False
@@ -58,7 +58,7 @@ async def compare(request: Request, asked: Asked, wanted: Annotated[_Wanted, Que
 
 
 async def _changes(asked: Asking, wanted: _Wanted, filters: Filter) -> list[RouteChange]:
-    """So many of them that it can be told how many there are, or that there are many."""
+    """Enough changes to say how many there are, or that there are many."""
     ask = asked.archive.diff
     how: dict[str, Any] = {"deadline": asked.deadline}
     if not wanted.whole:

@@ -1,4 +1,4 @@
-"""What a form of ours was filled in with."""
+"""The input in our forms."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST = 100
 
 
 async def fields_of(request: Request) -> dict[str, str]:
-    """The fields that are not empty, by name; of several of one name the last.
+    """The fields that are not empty, by name; of several with one name the last.
 
     Raises:
-        UsageError: it is not what a form sends (application/x-www-form-urlencoded).
+        UsageError: it is not in the format of a form (application/x-www-form-urlencoded).
     """
     try:
         text = (await request.body()).decode()

@@ -1,4 +1,4 @@
-"""The time line of a prefix, a lane a peer: what is drawn where, in parts of a hundred of the range of time."""
+"""The time line of a prefix, with a lane for each peer; positions are percentages of the time range."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.message import Peer, name_order
 
 Kind = Literal["announce", "change", "table", "withdraw", "session_end", "gap"]
 _MOST_MARKS = 1500
-"""Drawn one by one; where there are more, those of one kind that stand close together are one."""
+"""How many marks are drawn separately; if there are more, nearby marks of one kind are combined."""
 _CELLS, _FEWEST_COLUMNS, _MOST_COLUMNS = 3000, 40, 240
 _COLOURS = 6
 _STEPS = (
@@ -28,13 +28,13 @@ _TICKS = 8
 
 
 class Scale(NamedTuple):
-    """The range of time that is as wide as the line."""
+    """The time range of the line."""
 
     start: datetime
     end: datetime
 
     def at(self, moment: datetime) -> float:
-        """Where a moment is, in parts of a hundred."""
+        """The position of a time, in per cent."""
         return round((moment - self.start) / (self.end - self.start) * 100, 3)
 
     def ticks(self) -> Iterator[tuple[datetime, bool]]:
@@ -49,9 +49,9 @@ class Scale(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An entry, and what it is: an announcement of another path than the one that stood is a change.
+    """An entry, and its kind: an announcement that replaces another path is a change.
 
-    `table` is a route that a RIB dump has.
+    `table` is a route in a RIB dump.
     """
 
     kind: Kind
@@ -59,12 +59,12 @@ class Event(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Events of one kind at a place; mostly one."""
+    """Events of one kind at one position; usually just one."""
 
     kind: Kind
     first: Event
     until: datetime
-    """When the last of them was."""
+    """The time of the last of them."""
     times: int
 
 
@@ -75,7 +75,7 @@ class Bar(NamedTuple):
     end: datetime
     path: str
     colour: int
-    """A number for its origin AS."""
+    """The number of its origin AS's colour."""
 
 
 @dataclass
@@ -98,17 +98,17 @@ class Drawing:
     lanes: Sequence[Lane]
     events: int
     is_thinned: bool
-    """Whether some marks stand for several events."""
+    """Whether some marks are combined from several events."""
     origins: Sequence[tuple[int, int]]
-    """The ASes that originated it, and the number of each one's colour."""
+    """The ASes that originated the prefix, and the number of each one's colour."""
 
 
 def draw(found: PrefixTimeline, *, is_part: bool = False) -> Drawing:
-    """What there is to draw of a prefix.
+    """The drawing of a prefix.
 
     Args:
-        found: what happened to it.
-        is_part: it is put beside others on one line: however little it is, marks that would touch are one.
+        found: what happened to the prefix.
+        is_part: whether it is combined with others on one line: then marks that would touch are always combined.
     """
     scale = Scale(found.start, found.end)
     colours = _colours([*found.standing, *found.entries])
@@ -152,7 +152,7 @@ def _by_peer(found: PrefixTimeline) -> Mapping[str, list[Event]]:
 
 
 def _bars(events: Sequence[Event], found: PrefixTimeline, colours: Mapping[int, int]) -> Iterator[Bar]:
-    """Of each route of a peer; an event of another of its routes (ADD-PATH) does not end it."""
+    """The bars of each route of a peer; an event of another of its routes (ADD-PATH) does not end a bar."""
     standing: dict[tuple[str | None, str | None, int | None], HistoryEntry] = {}
 
     def bar(announced: HistoryEntry, end: datetime) -> Bar:
@@ -173,7 +173,7 @@ def _bars(events: Sequence[Event], found: PrefixTimeline, colours: Mapping[int, 
 
 
 def _colours(entries: Iterable[HistoryEntry]) -> Mapping[int, int]:
-    """A number of a colour for each origin, those that are seen most first."""
+    """A colour number for each origin, the most frequent first."""
     seen = Counter(asn for entry in entries for asn in origins_of(entry.as_path)[:1])
     return {asn: number % _COLOURS for number, (asn, _) in enumerate(seen.most_common())}
 

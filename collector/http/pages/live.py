@@ -21,7 +21,7 @@ class _Wanted(RouteFilters, OfPrefixes, Shown):
 
 @router.get("/live")
 async def live(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
-    """An empty table, which fills by itself; the filters are checked here already."""
+    """An empty table, which fills by itself; the filters are checked at once."""
     wanted.filter(asked)
     given = wanted.model_dump(exclude_none=True)
     return render(request, "live.html", wanted=wanted, given=given, notes=asked.notes)

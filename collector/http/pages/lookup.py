@@ -1,4 +1,4 @@
-"""Looking glass: the routes to an address or a prefix as they stand, or stood at any moment."""
+"""Looking glass: the routes to an address or a prefix, now or at any past time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Wanted(Shown):
 
 @router.get("/lookup")
 async def lookup(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
-    """What each peer would do with an address, and what stands there."""
+    """Each peer's route to an address, and the time that is shown."""
     status = await asked.archive.status()
     now = datetime.now(UTC)
     moment = parse_time(wanted.at)
@@ -81,7 +81,7 @@ async def _routes(asked: Asking, prefix: str, match: Match, wanted: _Wanted) -> 
 
 
 def _steps(wanted: _Wanted, at: datetime, now: datetime) -> list[tuple[str, str]]:
-    """Moments beside the one that is shown: what each is called, and its link."""
+    """Times before and after the one that is shown: the label and the link of each."""
     shifts = [*((f"− {name}", -seconds) for name, seconds in _STEPS), *((f"+ {n}", s) for n, s in reversed(_STEPS))]
     moments = [(name, at + timedelta(seconds=seconds)) for name, seconds in shifts]
     return [

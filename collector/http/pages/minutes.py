@@ -1,4 +1,4 @@
-"""UPDATEs of each minute of the last hour: one that is over is counted once, however often the page is asked for."""
+"""UPDATEs in each minute of the last hour: past minutes are counted once, however often the page is requested."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 @dataclass
 class _CountedMinutes:
     upto: datetime
-    """All minutes before it are counted, or were too much to count."""
+    """All minutes before it have been counted, or were too large to count."""
     minutes: dict[datetime, int] = field(default_factory=dict)
 
 
 class Minutes:
-    """What was counted for peers, by their addresses."""
+    """The counts for peers, by address."""
 
     def __init__(self) -> None:
         self._counted: dict[str, _CountedMinutes] = {}
 
     async def of(self, archive: Archive, addresses: Iterable[str], patience: float) -> dict[str, list[int]]:
-        """The UPDATEs of peers in each minute of the hour that ends now, the oldest first.
+        """The UPDATEs of peers in each minute of the last hour, oldest first.
 
-        A minute of which a server could not tell in time counts as 0, and is not asked for again.
+        A minute that the server could not count in time is 0, and is not counted again.
 
         Args:
-            archive: what is asked.
-            addresses: the peers'.
-            patience: seconds for all of them together; peers for whom none are left are left out.
+            archive: the archive to query.
+            addresses: the peers' addresses.
+            patience: seconds for all of them together; peers for which no time is left are omitted.
         """
         clock = asyncio.get_running_loop().time
         over, now = clock() + patience, datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Now: how the peers stand, how the collector does, and what happened last."""
+"""Now: the state of the peers and of the collector, and what happened last."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ router = page_router()
 _SAID, _SESSIONS = 15, 8
 _TICK = timedelta(milliseconds=1)
 _PATIENCE = 0.4
-"""Seconds that what was said last is looked for, and that UPDATEs are counted."""
+"""Seconds for finding the latest entries, and for counting UPDATEs."""
 
 
 @router.get("/")
 async def now(request: Request, asked: Asked) -> HTMLResponse:
-    """How all stands; the page asks for itself again every few seconds."""
+    """The current state; the page reloads itself every few seconds."""
     archive, counted = asked.archive, request.app.state.minutes
     async with archive.peers(deadline=asked.deadline) as answers:
         peers: list[PeerStatus] = [peer async for peer in answers]
@@ -45,9 +45,9 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
 
 
 async def _newest_first(asked: Asking, elem: str, end: str | None, limit: int) -> list[HistoryEntry]:
-    """What was said last, as much of it as is found at once."""
+    """The latest entries, as many as are found at once."""
     filters = parse_filter({"elem": elem, "end": end})
-    quiet = asked.archive.telling(lambda _: None)  # it is asked for again and again
+    quiet = asked.archive.telling(lambda _: None)  # it is requested again and again
     async with quiet.search(
         filters, limit=limit, complete=False, patience=_PATIENCE, deadline=asked.deadline
     ) as answers:

@@ -1,4 +1,4 @@
-"""What we announced ourselves, drawn as what peers said is: a lane for each peer that was told."""
+"""Our own announcements, drawn like those of peers: a lane for each peer that was told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.intents import ENDS, Announcement, Intent, RouteAnnouncement
 
 
 class OurMark(NamedTuple):
-    """Something that we told a peer."""
+    """An announcement or withdrawal that we sent to a peer."""
 
     kind: Literal["announce", "withdraw"]
     ts: datetime
@@ -20,7 +20,7 @@ class OurMark(NamedTuple):
 
 
 class OurBar(NamedTuple):
-    """A time in which a peer had been told of a route, and not yet of its withdrawal."""
+    """A time between an announcement to a peer and its withdrawal."""
 
     start: datetime
     end: datetime
@@ -28,7 +28,7 @@ class OurBar(NamedTuple):
 
 
 class OurLane(NamedTuple):
-    """What one peer was told."""
+    """What one peer was sent."""
 
     peer: str
     bars: Sequence[OurBar]
@@ -36,7 +36,7 @@ class OurLane(NamedTuple):
 
 
 def our_lanes(intents: Sequence[Intent], scale: Scale) -> list[OurLane]:
-    """The lanes of a prefix's intents, as far as they lie in a range of time."""
+    """The lanes of a prefix's intents, within a time range."""
     lanes = []
     for peer in sorted({peer for intent in intents for peer in intent.peers}):
         marks = [mark for intent in intents for mark in _marks(intent, peer)]
@@ -48,12 +48,12 @@ def our_lanes(intents: Sequence[Intent], scale: Scale) -> list[OurLane]:
 
 
 def times_of(intents: Iterable[Intent]) -> list[datetime]:
-    """When something became of them."""
+    """The times of their states."""
     return [state.ts for intent in intents for state in intent.states]
 
 
 def in_words(announcement: Announcement) -> str:
-    """What is said with a route."""
+    """The attributes of an announcement, as text."""
     if not isinstance(announcement, RouteAnnouncement):
         return announcement.nlri
     said = [f"next hop {announcement.next_hop}"]

@@ -25,15 +25,15 @@ _TOP, _SESSIONS = 10, 200
 _FEW = 3000
 """UPDATEs, which are counted however long that takes."""
 _SHORTEST, _LONGER = timedelta(seconds=20), 4
-"""Of a span with more the end is counted, and so many times as long a one while that is quick."""
+"""If there are more, only the end of the time range is counted, extended by this factor while counting is fast."""
 _QUICK, _PATIENCE = 0.15, 1.0
-"""Seconds: behind the first nothing longer is tried; not every server stops counting at the second."""
+"""Seconds: after the first, no longer range is tried; not every server stops counting at the second."""
 _DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
 
 
 class PeerAsked(Shown):
-    """Which of the tables that routers have of it, and over which time."""
+    """Which of the tables that routers have of it, and the time range."""
 
     router: str | None = text("Only what this router has of it.")
     rib: str | None = text("Only this table of a router's.")
@@ -43,12 +43,12 @@ class PeerAsked(Shown):
 
     @property
     def whose(self) -> dict[str, str | None]:
-        """What a link to the same peer's other pages has to keep."""
+        """The parameters that links to the same peer's other pages keep."""
         return self.model_dump(include={"router", "rib"})
 
 
 class CountedUpdates(NamedTuple):
-    """How much a peer said, in a time or in the end of it."""
+    """The number of a peer's messages, in a time range or its end."""
 
     span: Filter
     said: Sequence[ActivitySample]
@@ -64,14 +64,14 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
     archive, deadline = asked.archive, asked.deadline
     async with archive.sessions(filters.of_peers_alone, deadline=deadline) as answers:
         sessions = [session async for session in answers]
-    asked.notes.clear()  # the same again is said of the time that is shown
+    asked.notes.clear()  # it is shown again for the time range
     start, end = _span(filters, sessions)
     span = replace(filters, start=start, end=end)
     is_little = wanted.whole or sum(session.updates for session in sessions if _meets(session, span)) < _FEW
     async with archive.peers(filters.only_peer, deadline=deadline) as peers:
         states = [one async for one in peers]
     gaps = await _gaps(asked, span)
-    # Last, as a server may go on with what has taken too long, and keep waiting what comes behind it.
+    # Last, because a server may continue a query that took too long, and delay later ones.
     counted = await _count(asked, span, deadline) if is_little else await _count_in_time(asked, span)
     return render(
         request,
@@ -90,7 +90,7 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
 
 
 def _span(filters: Filter, sessions: Sequence[PeerSession]) -> tuple[datetime, datetime]:
-    """The time that is shown: what is asked for, else the last day in which something was heard."""
+    """The time range: the one requested, or else the last day with messages."""
     last = max((session.last_message for session in sessions), default=datetime.now(UTC)) + _TICK
     first = min((session.since for session in sessions), default=last - _DAY)
     end = filters.end or last
@@ -103,10 +103,10 @@ def _meets(session: PeerSession, span: Filter) -> bool:
 
 
 async def _count(asked: Asking, span: Filter, seconds: float) -> CountedUpdates:
-    """What was said in a time.
+    """The counts in a time range.
 
     Raises:
-        DeadlineError: it is too much for that.
+        DeadlineError: there is too much to count.
     """
     over = monotonic() + seconds
     async with asked.archive.activity(span, deadline=seconds) as samples:
@@ -117,7 +117,7 @@ async def _count(asked: Asking, span: Filter, seconds: float) -> CountedUpdates:
 
 
 async def _count_in_time(asked: Asking, span: Filter) -> CountedUpdates | None:
-    """What was said in a time, or in the end of it; None where even that is too much to count for a page."""
+    """The counts in a time range, or in its end; None if even that is too much for a page."""
     if span.end is None or span.start is None:
         return None
     counted, length = None, _SHORTEST
@@ -139,7 +139,7 @@ async def _gaps(asked: Asking, span: Filter) -> int:
 
 
 def _charts(said: Sequence[ActivitySample]) -> dict[str, Markup]:
-    """A chart of each thing that is counted, by what stands below it."""
+    """A chart for each kind of count, by its caption."""
     times = [sample.start for sample in said]
     if not any(sample.updates for sample in said):
         return {}

@@ -1,4 +1,4 @@
-"""Prefix: what all peers said of one, as a time line and as a table."""
+"""Prefix: what all peers said about one, as a time line and as a table."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ router = page_router()
 
 _ROWS = 100
 _SECONDS = 0.6
-"""That may be read for one page."""
+"""How long may be read for one page."""
 _MARGIN = 0.02
-"""Of the time between the first event and the last, on both sides."""
+"""The margin before the first event and after the last, as a fraction of the time between."""
 _SHORTEST_MARGIN = timedelta(milliseconds=500)
 
 
@@ -70,7 +70,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
 
 
 def _narrowed(found: PrefixTimeline, ours: Sequence[datetime], *, keep_end: bool) -> PrefixTimeline:
-    """The range around what happened, and what we said, in place of all the time that the archive covers."""
+    """The time range around the events, and around our own announcements, instead of the archive's whole range."""
     times = [*(entry.ts for entry in found.entries), *(ts for ts in ours if found.since <= ts < found.until)]
     if not times:
         return found
@@ -80,7 +80,8 @@ def _narrowed(found: PrefixTimeline, ours: Sequence[datetime], *, keep_end: bool
     if keep_end:
         return replace(found, start=start, since=start)
     end = last + margin
-    if any(session.until is None for session in found.sessions):  # what stands now goes on, but need not be drawn so
+    # current routes continue, but need not be drawn that far
+    if any(session.until is None for session in found.sessions):
         end = min(max(end, last + (last - first) / 4), found.end)
     return replace(found, start=start, since=start, end=end, until=end)
 
@@ -91,7 +92,7 @@ def _newest(drawing: Drawing) -> list[Event]:
 
 
 def _chosen(drawing: Drawing, wanted: _Wanted) -> Event | None:
-    """The event whose document is to be shown."""
+    """The event whose document is shown."""
     moment = parse_time(wanted.event)
     if moment is None:
         return None
@@ -100,7 +101,7 @@ def _chosen(drawing: Drawing, wanted: _Wanted) -> Event | None:
 
 
 def _steps(here: str, found: PrefixTimeline, peer: str | None) -> list[tuple[str, str, str]]:
-    """Where one can go on the line: its word, its key and its link."""
+    """The links for moving along the line: the label, key and URL of each."""
     span = found.end - found.start
 
     def to(start: datetime, end: datetime) -> str:

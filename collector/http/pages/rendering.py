@@ -1,4 +1,4 @@
-"""Templates, what all pages show alike, and how a page says that it failed."""
+"""Templates, what all pages share, and error pages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAVIGATION = (
     ("/announcements", "Announcements"),
     ("/api/v1/docs", "API"),
 )
-"""What stands above each page: where it leads, and its word."""
+"""The navigation above each page: the URL and label of each link."""
 TEMPLATES = Jinja2Templates(directory=HERE / "templates")
 
 _SAFE_IN_PATHS = "/:"
@@ -43,7 +43,7 @@ _SECONDS_OF = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 class Shown(Parameters):
-    """The parameters of a page; a field of a form that is left empty is none."""
+    """The parameters of a page; an empty form field counts as absent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -54,10 +54,10 @@ class Shown(Parameters):
 
 
 class _PageRoute(APIRoute):
-    """Answers what goes wrong with a page too."""
+    """Also answers errors with a page."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request."""
+        """The function that answers a request."""
         answer = super().get_route_handler()
 
         async def answer_with_a_page(request: Request) -> Response:
@@ -72,31 +72,31 @@ class _PageRoute(APIRoute):
 
 
 def page_router() -> APIRouter:
-    """A router for pages: they are no part of the API's description, and their errors are pages."""
+    """A router for pages: they are not part of the API's description, and their errors are pages."""
     return APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=_PageRoute)
 
 
 def render(request: Request, template: str, /, http: int = 200, **shown: Any) -> HTMLResponse:
-    """A page.
+    """Render a page.
 
     Args:
-        request: what it answers.
-        template: the name of its file.
-        http: HTTP's status.
-        shown: what the template shows.
+        request: the request.
+        template: the template's file name.
+        http: the HTTP status.
+        shown: the template's variables.
     """
     context = {"shared": request.app.state.shared, **shown}
     return TEMPLATES.TemplateResponse(request, template, context, status_code=http)
 
 
 def link(path: str, /, **parameters: object) -> str:
-    """A link to one of our pages, with those of the parameters that are not None."""
+    """A link to one of our pages, with the parameters that are not None."""
     given = {name: _written(value) for name, value in parameters.items() if value is not None}
     return quote(path, safe=_SAFE_IN_PATHS) + (f"?{urlencode(given)}" if given else "")
 
 
 def iso(moment: datetime) -> str:
-    """A time in a link, or for a machine: RFC 3339 in UTC, no longer than it has to be."""
+    """A time in a link, or for programs: RFC 3339 in UTC, as short as possible."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").replace(".000Z", "Z")
 
 
@@ -105,7 +105,7 @@ def _written(value: object) -> str:
 
 
 def failed(request: Request, error: BgpledgerError) -> HTMLResponse:
-    """The page that says that there is no answer, and why."""
+    """The page for an error."""
     status, headers = status_and_headers(error)
     page = render(request, "failed.html", http=status, error=error)
     page.headers.update(headers)
@@ -126,7 +126,7 @@ def _number(value: int) -> str:
 
 
 def _lasting(span: timedelta | float) -> str:
-    """How long something takes, in its two largest units."""
+    """A duration, in its two largest units."""
     left = round(span.total_seconds() if isinstance(span, timedelta) else span)
     parts: list[str] = []
     for name, seconds in _SECONDS_OF:
@@ -137,17 +137,17 @@ def _lasting(span: timedelta | float) -> str:
 
 
 def _as_path(path: str | None) -> Sequence[tuple[str, str]]:
-    """AS numbers, each with what stands behind it up to the next; the first may be empty."""
+    """AS numbers, each with the text up to the next; the first may be empty."""
     return re.findall(r"(\d*)(\D*)", path or "")
 
 
 def _shortened(clock: str) -> str:
-    """A time of day without the zeros that say nothing."""
+    """A time of day without insignificant zeros."""
     return clock.removesuffix(".000").removesuffix(":00")
 
 
 def _later(moment: datetime) -> datetime:
-    """The end of a range that holds a moment and nothing after it."""
+    """The end of the shortest range that contains a time."""
     return moment + timedelta(milliseconds=1)
 
 
@@ -156,7 +156,7 @@ def _sooner(moment: datetime) -> datetime:
 
 
 def _plain(value: object) -> str:
-    """A value of a document: texts as they are, all else as JSON."""
+    """A value in a document: texts unchanged, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -164,7 +164,7 @@ _TIMES = ("start", "end", "duration")
 
 
 def _with_start(given: Mapping[str, Any], start: datetime | None) -> Mapping[str, Any]:
-    """Parameters, from a time on."""
+    """The parameters, with another start time."""
     return given if start is None else {**given, "start": start}
 
 

@@ -1,4 +1,4 @@
-"""Replay: the ways to a prefix at a moment, and how they changed."""
+"""Replay: the AS paths to a prefix at a given time, and how they changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = page_router()
 
 
 class ReplayAsked(Shown):
-    """Which routes, over which time, and the moment that is looked at."""
+    """Which routes, over which time range, and the time that is shown."""
 
     peer: str | None = text("Only this peer's.")
     router: str | None = text("Only those of peers of this router.")
@@ -30,7 +30,7 @@ class ReplayAsked(Shown):
 
     @property
     def whose(self) -> dict[str, str | None]:
-        """What a link to another moment has to keep."""
+        """The parameters that a link to another time keeps."""
         return self.model_dump(include={"peer", "router", "rib"})
 
 
@@ -39,7 +39,7 @@ Wanted = Annotated[ReplayAsked, Query()]
 
 @router.get("/replay/{prefix:path}.svg")
 async def picture(request: Request, prefix: str, asked: Asked, wanted: Wanted) -> HTMLResponse:
-    """The picture of one moment, to be kept, sent and printed."""
+    """The picture at one time, for saving, sharing and printing."""
     story, moment = await _story(asked, prefix, wanted)
     shown = {"picture": draw(story, moment), "prefix": story.prefix, "moment": moment, "alone": True}
     return TEMPLATES.TemplateResponse(request, "replay.svg", shown, media_type="image/svg+xml")
@@ -72,7 +72,7 @@ async def _story(asked: Asking, prefix: str, wanted: ReplayAsked) -> tuple[Story
 
 
 def _moves(story: Story, drawn: Picture) -> dict[str, Any]:
-    """What the script needs: times are milliseconds since 1970, ways the numbers of lines."""
+    """The data for the script: times are milliseconds since 1970, paths are the numbers of lines."""
     speakers = {speaker: number for number, speaker in enumerate(drawn.speakers)}
     return {
         "start": _milliseconds(story.start),

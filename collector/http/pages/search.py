@@ -1,4 +1,4 @@
-"""The search box: what is typed leads to the page that shows it."""
+"""The search box: redirects to the page that shows what was typed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Searched(Shown):
 
 @router.get("/search")
 async def search(request: Request, asked: Asked, wanted: Annotated[_Searched, Query()]) -> Response:
-    """Lead to the page that shows what is searched for; say what can be, where nothing is written so."""
+    """Redirect to the page for the search text; if nothing has this form, explain what can be searched for."""
     text = " ".join((wanted.q or "").split())
     found = await _page_of(text, asked) if text else None
     if found:

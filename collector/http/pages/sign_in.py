@@ -1,4 +1,4 @@
-"""Sign in: a browser shows a token once, and then a key in a cookie that no script and no other site can use."""
+"""Sign in: a browser sends a token once, and then a key in a cookie that no script and no other site can use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Wanted(Shown):
 
 @router.get(SIGN_IN)
 async def form(request: Request, wanted: Annotated[_Wanted, Query()]) -> Response:
-    """The form; who has signed in is led on."""
+    """The form; a browser that is already signed in is redirected."""
     there = _here(wanted.next)
     if request.state.is_signed_in:
         return RedirectResponse(there, HTTPStatus.SEE_OTHER)
@@ -31,7 +31,7 @@ async def form(request: Request, wanted: Annotated[_Wanted, Query()]) -> Respons
 
 @router.post(SIGN_IN)
 async def sign_in(request: Request) -> Response:
-    """Lead on to where one came from, or say that the token is none."""
+    """Redirect to the page that the browser came from, or say that the token is invalid."""
     fields = await fields_of(request)
     there = _here(fields.get("next"))
     key = request.app.state.sign_ins.begin(fields.get("token", "").strip())
@@ -54,6 +54,6 @@ async def sign_out(request: Request) -> Response:
 
 
 def _here(text: str | None) -> str:
-    """A place on this server: what leads elsewhere leads to the page Now."""
+    """A URL on this server; any other is replaced by that of the page Now."""
     is_path = text is not None and text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if text and is_path else "/"

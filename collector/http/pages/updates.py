@@ -1,4 +1,4 @@
-"""Updates: what peers said of any prefixes, by anything that the filters name."""
+"""Updates: what peers said about any prefixes, by any filter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = page_router()
 
 _ROWS = 200
 _PATIENCE = 0.5
-"""Seconds that entries are looked for."""
+"""Seconds for finding entries."""
 _FIRST_LOOK = timedelta(hours=1)
 
 
@@ -27,7 +27,7 @@ class _Wanted(EntryFilters, OfPrefixes, Shown):
 
 @router.get("/updates")
 async def updates(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
-    """The newest entries that pass the filters; without a time those of the archive's last hour."""
+    """The newest entries that match the filters; without a time, those of the archive's last hour."""
     if wanted.start is None and wanted.duration is None:
         upto = (await asked.archive.status()).archive_upto or datetime.now(UTC)
         filters = wanted.filter(asked)

@@ -1,4 +1,4 @@
-"""Which prefix: where the pages Prefix and Replay begin, with those of which something was said last."""
+"""Which prefix: where the pages Prefix and Replay begin, with the prefixes of the latest messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = page_router()
 _ENTRIES, _ROWS = 500, 15
 _TICK = timedelta(milliseconds=1)
 _PATIENCE = 0.5
-"""Seconds that they are looked for."""
+"""Seconds for finding them."""
 
 
 class _Wanted(Shown):
@@ -28,23 +28,23 @@ class _Wanted(Shown):
 
 
 class Lately(NamedTuple):
-    """A prefix of which something was said last."""
+    """A prefix with recent messages."""
 
     prefix: str
     times: int
-    """In the newest entries."""
+    """How often it occurs in the newest entries."""
     last: datetime
 
 
 @router.get("/prefix")
 async def prefix(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> Response:
-    """Lead to the time line of a prefix."""
+    """Redirect to the time line of a prefix."""
     return await _which(request, asked, wanted.q, "/prefix")
 
 
 @router.get("/replay")
 async def replay(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> Response:
-    """Lead to the replay of a prefix."""
+    """Redirect to the replay of a prefix."""
     return await _which(request, asked, wanted.q, "/replay")
 
 
@@ -55,7 +55,7 @@ async def _which(request: Request, asked: Asking, given: str | None, page: str) 
 
 
 async def _lately(asked: Asking) -> Sequence[Lately]:
-    """The prefixes of the newest entries, that of which most was said first."""
+    """The prefixes of the newest entries, those with the most messages first."""
     upto = (await asked.archive.status()).archive_upto
     if upto is None:
         return []

@@ -1,4 +1,4 @@
-"""Communities in words: IANA's well-known ones, and those that a file names."""
+"""The meaning of communities: IANA's well-known ones, and those in a configured file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Words:
         self._exact = {**_NAMES, **{name: words for name, words in named.items() if "*" not in name}}
         self._patterns = [(name, words) for name, words in named.items() if "*" in name]
         self.of = lru_cache(_REMEMBERED)(self._of)
-        """What a community means; empty where nobody says."""
+        """The meaning of a community; empty if unknown."""
 
     @classmethod
     def read(cls, path: Path | None) -> Self:
-        """The words of a file: `COMMUNITY = WORDS` a line; `#` begins a line that is none.
+        """Read a file of meanings: `COMMUNITY = WORDS` on each line; `#` begins a comment.
 
         Raises:
-            ConfigurationError: it cannot be read, or a line means nothing.
+            ConfigurationError: it cannot be read, or a line is invalid.
         """
         return cls(_read(path) if path else {})
 

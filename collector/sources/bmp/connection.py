@@ -1,7 +1,7 @@
-"""Cuts the bytes of a router's connection into messages, and makes records of them.
+"""Splits the bytes of a router's connection into messages, and makes records of them.
 
 No I/O here. This module decides what routers may send: after an invalid message, the rest of the connection cannot be
-parsed any more.
+parsed.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from collector.sources.bmp.messages import COMMON, LONGEST, VERSION, BadBmpError
 from collector.sources.bmp.record import Agreed, Facts, agreed, pack
 
 _KEPT: Final = 64 * 1024
-"""Bytes of what is no BMP message that are kept as a record, to be seen in `rejects`."""
+"""How many bytes of invalid messages are kept as a record, to be seen in `rejects`."""
 _MOST_PEERS: Final = 50_000
-"""Of so many peers of a router their sessions and times are remembered."""
+"""The maximum number of a router's peers whose sessions and times are remembered."""
 _LATE: Final = 60.0
-"""Seconds: a Peer Down tells of now (RFC 7854 4.9), and not of so long ago."""
+"""Seconds: a Peer Down is about the present (RFC 7854 4.9), and not about a time this long ago."""
 
 
 class Fault(NamedTuple):
-    """Why a connection cannot go on."""
+    """Why a connection cannot continue."""
 
     cause: str
     cure: str
 
 
 class Fed(NamedTuple):
-    """What some bytes were."""
+    """The result of some bytes."""
 
     records: list[bytes]
     fault: Fault | None
@@ -70,7 +70,7 @@ class RouterConnection:
 
         Args:
             data: the bytes.
-            now: when they came, in Unix seconds.
+            now: when they arrived, in Unix seconds.
         """
         buffer, at, records = self._rest + data, 0, list[bytes]()
         fault = None
@@ -117,7 +117,7 @@ class RouterConnection:
             if kind == messages.INITIATION:
                 self.information = words.information(messages.tlvs(message[COMMON.size :]))
         except BadBmpError:
-            pass  # it will be rejected where it is read, with the reason
+            pass  # it is rejected when it is decoded, with the reason
         return pack(now, self._router, self._port, Facts(0), (), message)
 
     def _of_peer(self, kind: int, message: bytes, now: float) -> tuple[Facts, Agreed | None]:

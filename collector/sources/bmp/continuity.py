@@ -1,9 +1,9 @@
 """Detects what a router did not report because its connection was lost, and when it has reported everything again.
 
-A lost connection ends nothing: the sessions between the router and its peers go on, and what is known of their routes
-is no longer certain. With the next connection the router names the peers whose sessions are up, and sends their tables
-again (RFC 7854 3.3). A table has come whole with its End-of-RIB; of a router that sends none, when nothing of that
-table came for `QUIET`. What it did not repeat is gone then.
+A lost connection ends no sessions: those between the router and its peers continue, but their routes become uncertain.
+With the next connection the router reports the peers whose sessions are up, and sends their tables again (RFC 7854
+3.3). A table is complete with its End-of-RIB, or, if the router sends none, when nothing of it has arrived for `QUIET`.
+Routes that it did not repeat are gone then.
 """
 
 # ruff: noqa: ARG002  # arguments are the protocol's
@@ -37,17 +37,17 @@ _FACTS = ("router_id", "hold_time", "capabilities")
 
 @dataclass(slots=True)
 class _View:
-    """One table of a peer that the router reports; or what it mirrors of the peer."""
+    """One table of a peer that the router reports, or the messages of the peer that it mirrors."""
 
     peer: Peer
     heard: datetime
     """When it was last reported."""
     families: list[str] = field(default_factory=list)
-    """Those that it has told of."""
+    """The families reported so far."""
     coming: datetime | None = None
-    """Since when the table comes again, or for the first time behind what was not heard."""
+    """Since when the table is being sent again, or for the first time after a loss."""
     come: list[str] = field(default_factory=list)
-    """The families of which all of it has come."""
+    """The families that have been sent completely."""
 
 
 @dataclass(slots=True)
@@ -55,9 +55,9 @@ class _ToldSession:
     """A peer's session, as the router reported it in a Peer Up."""
 
     ports: list[int]
-    """They tell it from another one."""
+    """The ports, which distinguish it from other sessions."""
     named: bool
-    """Whether there was a Peer Up of it in the router's present connection."""
+    """Whether a Peer Up reported it in the router's current connection."""
     facts: dict[str, Any]
 
 
@@ -70,10 +70,10 @@ class _FollowedRouter:
     sessions: dict[str, _ToldSession] = field(default_factory=dict)
     """Those that are up, by the peer's name."""
     views: dict[str, _View] = field(default_factory=dict)
-    """By the name of the peer with its table."""
+    """By the name of the peer and its table."""
 
     def of(self, name: str) -> Iterator[_View]:
-        """What it tells of a peer."""
+        """The view of a peer."""
         return (view for view in self.views.values() if view.peer.itself.name == name)
 
 
@@ -84,7 +84,7 @@ class RouterContinuity:
     """Follows the records of one spool; see `collector.sources.source.Continuity`.
 
     Args:
-        note: what `note` gave at the position that reading starts from.
+        note: the value of `note` at the position that reading starts from.
     """
 
     def __init__(self, note: Mapping[str, Any]) -> None:
@@ -92,11 +92,11 @@ class RouterContinuity:
         self._hole: list[Loss] = []
 
     def note(self) -> Mapping[str, Any]:
-        """The state, as JSON can hold it."""
+        """The state, as JSON."""
         return {"routers": _STATE.dump_python(self._routers, mode="json", exclude_none=True)}
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
-        """What a damaged spool lost may have told of anything."""
+        """A damaged part of the spool may have contained anything."""
         self._hole = list(self._anything_lost(since, "spool", None))
         return True
 
@@ -159,7 +159,7 @@ def _lost(router: _FollowedRouter, ts: datetime, reason: str) -> Iterator[Loss]:
 
 
 def _connected(router: _FollowedRouter, ts: datetime) -> Iterator[Loss]:
-    """A router has connected: tables without sessions come at once, others behind their Peer Up."""
+    """A router has connected: tables without sessions are sent at once, others after their Peer Up."""
     lost, router.connected, router.since = router.since, True, ts
     for session in router.sessions.values():
         session.named = False
@@ -169,8 +169,8 @@ def _connected(router: _FollowedRouter, ts: datetime) -> Iterator[Loss]:
 
 
 def _comes(view: _View, lost: datetime, ts: datetime) -> Loss:
-    """A table comes again; what was said between is not known."""
-    if view.peer.rib is not None:  # what is mirrored does not come again
+    """A table is sent again; what was said in between is unknown."""
+    if view.peer.rib is not None:  # what is mirrored is not sent again
         view.coming, view.come, view.heard = ts, [], ts
     return Loss(view.peer, lost, None, "router", _LOST_WORDS)
 
@@ -210,9 +210,9 @@ def _forget(router: _FollowedRouter, name: str) -> None:
 
 
 def _heard(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
-    """A router reports routes, or mirrors what a peer said."""
+    """A router reports routes, or mirrors a peer's message."""
     peer, message = counted.peer, counted.message
-    if peer.rib is None and peer.name not in router.sessions:  # FRR mirrors on behind a Peer Down
+    if peer.rib is None and peer.name not in router.sessions:  # FRR continues to mirror after a Peer Down
         return Effect(is_late=True)
     view = router.views.get(peer.name)
     effect = NONE

@@ -24,7 +24,7 @@ _ERRORED, _LOST = 0, 1
 
 
 def decode(raw: bytes) -> Message | Rejection:
-    """Read one record."""
+    """Decode one record."""
     try:
         if raw.startswith(events.MARK):
             return events.read(raw)
@@ -47,7 +47,7 @@ def decode(raw: bytes) -> Message | Rejection:
 
 
 def counted(raw: bytes) -> Counted | None:
-    """Whose a record is that cannot be read, and of when; None if that cannot be read either."""
+    """The peer and time of a record that cannot be decoded; None if these cannot be parsed either."""
     try:
         record = unpack(raw)
         version, _length, kind = _common(record.message)
@@ -74,11 +74,11 @@ def _time(record: Record) -> Any:
     return from_unix(record.arrival)
 
 
-# --- of a router itself ---------------------------------------------------------------------------------------------
+# --- messages about the router itself ---------------------------------------------------------------------------------
 
 
 def _of_router(record: Record, kind: int) -> Message:
-    """Initiation, Termination, and what no RFC knows."""
+    """Initiation, Termination, and unknown types."""
     body = record.message[messages.COMMON.size :]
     common: dict[str, Any] = {
         "ts": _time(record),
@@ -95,18 +95,18 @@ def _of_router(record: Record, kind: int) -> Message:
     return message.RouterEvent(**common, event="unknown", detail={"type": kind, "bytes": body.hex()})
 
 
-# --- of one of its peers --------------------------------------------------------------------------------------------
+# --- messages about one of its peers ----------------------------------------------------------------------------------
 
 
 class _Told(NamedTuple):
-    """A router's word on a peer."""
+    """A router's message about a peer."""
 
     record: Record
     header: PeerHeader
     body: bytes
 
     def common(self, *, monitored: bool = False, **more: Any) -> dict[str, Any]:
-        """What every message has."""
+        """The fields that every message has."""
         return {
             "ts": _time(self.record),
             "source": _source(self.record, self.header, more),
@@ -131,7 +131,7 @@ def _of_peer(record: Record, kind: int) -> Message:
 
 
 def _source(record: Record, header: PeerHeader, more: dict[str, Any]) -> OtherSource:
-    """Where a word on a peer comes from: the connection, and the router's own time, with a doubt of it."""
+    """Where a message about a peer comes from: the connection, and the router's own time, with any doubt about it."""
     said: dict[str, Any] = {"name": NAME, "port": record.port}
     if header.time is None:
         said["time_doubt"] = "absent"
@@ -165,7 +165,7 @@ def _rib(header: PeerHeader) -> Rib:
 
 
 def _up(told: _Told) -> Message:
-    """Peer Up (RFC 7854 4.10): the session's ports tell it from another one of the same peer."""
+    """Peer Up (RFC 7854 4.10): the session's ports distinguish it from others of the same peer."""
     up = messages.peer_up(told.body)
     sent, received = _open(up.sent), _open(up.received)
     more: dict[str, Any] = {"ports": [up.local_port, up.port]}
@@ -193,7 +193,7 @@ _MIRRORED: Final = Abilities(as4=True, families=FAMILIES)
 
 
 def _monitored(told: _Told) -> Message:
-    """Route Monitoring (RFC 7854 4.6): one UPDATE, in the form that its flags tell."""
+    """Route Monitoring (RFC 7854 4.6): one UPDATE, in the encoding that its flags indicate."""
     header, facts = told.header, told.record.facts
     if len(told.body) < HEADER_LENGTH or told.body[HEADER_LENGTH - 1] != UPDATE:
         raise BadBmpError("it does not hold an UPDATE (RFC 7854 4.6)")
@@ -203,7 +203,7 @@ def _monitored(told: _Told) -> Message:
 
 
 def _unknown(facts: Facts) -> dict[str, Any]:
-    """The mark of routes that were read as most routers write them, for want of a Peer Up."""
+    """The mark of routes that were decoded in the most common encoding, because there was no Peer Up."""
     return {} if facts & Facts.PEER_IS_UP else {"no_peer_up": True}
 
 

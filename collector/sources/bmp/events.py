@@ -20,27 +20,27 @@ _SOURCE: Final = OtherSource(name="bmp")
 
 
 def start() -> bytes:
-    """The record ahead of all others: no router is connected yet, whatever was before."""
+    """The first record: no router is connected yet, whatever was before."""
     return _framed("start")
 
 
 def end() -> bytes:
-    """The last record: all that routers had sent is there."""
+    """The last record: it is preceded by everything that routers had sent."""
     return _framed("end")
 
 
 def connected(router: str, port: int) -> bytes:
-    """The record ahead of a connection's first message."""
+    """The record before a connection's first message."""
     return _framed("connected", router=router, port=port)
 
 
 def disconnected(router: str, port: int, reason: str) -> bytes:
-    """The record behind a connection's last message."""
+    """The record after a connection's last message."""
     return _framed("disconnected", router=router, port=port, reason=reason[:300])
 
 
 def dropped(since: float, lines: int, size: int, reason: str) -> bytes:
-    """The record in the place of those for which there was no room; see `collector.spool.intake.Drop`."""
+    """The record in place of those for which there was no room; see `collector.spool.intake.Drop`."""
     return _framed("dropped", since=since, lines=lines, bytes=size, reason=reason[:300])
 
 
@@ -50,10 +50,10 @@ def _framed(event: str, **more: Any) -> bytes:
 
 
 def read(raw: bytes) -> Message:
-    """A record that one of the functions above made.
+    """Parse a record from one of the functions above.
 
     Raises:
-        BadBmpError: it is none.
+        BadBmpError: it is not one.
     """
     try:
         said = json.loads(raw)

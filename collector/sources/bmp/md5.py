@@ -19,10 +19,10 @@ _KEY = struct.Struct("@128sBBHi80s")
 
 
 def read_password(settings: BmpSettings, environ: Mapping[str, str]) -> bytes | None:
-    """The password of all BMP connections; None where there is none.
+    """The password of all BMP connections; None if there is none.
 
     Raises:
-        ConfigurationError: it cannot be read, or is none that TCP takes.
+        ConfigurationError: it cannot be read, or TCP does not accept it.
     """
     if settings.password_env is not None:
         if settings.password_env not in environ:
@@ -47,7 +47,7 @@ def read_password(settings: BmpSettings, environ: Mapping[str, str]) -> bytes | 
 
 
 def sign(sock: socket.socket, network: IPv4Network | IPv6Network, password: bytes) -> None:
-    """Take segments of these addresses with the right signature alone, and sign those to them.
+    """Only accept correctly signed segments from these addresses, and sign those to them.
 
     Raises:
         CollectorError: the kernel cannot do so.

@@ -16,7 +16,7 @@ VERSION: Final = 3
 COMMON: Final = struct.Struct(">BIB")
 """Version, length of the whole message, type (RFC 7854 4.1)."""
 LONGEST: Final = 2**20
-"""The longest BMP message that is taken: one BGP message has 65,535 bytes at most (RFC 8654)."""
+"""The longest BMP message that is accepted: one BGP message has at most 65,535 bytes (RFC 8654)."""
 
 ROUTE_MONITORING: Final = 0
 STATISTICS_REPORT: Final = 1
@@ -40,7 +40,7 @@ OF_A_PEER: Final = frozenset((ROUTE_MONITORING, STATISTICS_REPORT, PEER_DOWN, PE
 _PER_PEER: Final = struct.Struct(">BB8s16s4s4sII")
 """Type, flags, distinguisher, address, AS, BGP identifier, seconds, microseconds (RFC 7854 4.2)."""
 BEHIND_PEER: Final = COMMON.size + _PER_PEER.size
-"""Where what follows a per-peer header begins."""
+"""Where the data after a per-peer header begins."""
 _TLV: Final = struct.Struct(">HH")
 _UP: Final = struct.Struct(">16sHH")
 
@@ -72,7 +72,7 @@ class PeerHeader(NamedTuple):
 
     @property
     def is_loc_rib(self) -> bool:
-        """Whether it stands for the router's own table (RFC 9069 4.1)."""
+        """Whether it is about the router's own table (RFC 9069 4.1)."""
         return self.kind == _LOC_RIB
 
     @property
@@ -97,12 +97,12 @@ class PeerHeader(NamedTuple):
 
     @property
     def is_ipv6(self) -> bool:
-        """Whether the session's addresses are of IPv6."""
+        """Whether the session's addresses are IPv6."""
         return not self.is_loc_rib and bool(self.flags & _IPV6)
 
     @property
     def spelled(self) -> str:
-        """The peer's address; `0.0.0.0` of the router's own table."""
+        """The peer's address; `0.0.0.0` for the router's own table."""
         return spell(self.address, ipv6=self.is_ipv6)
 
     @property
@@ -126,7 +126,7 @@ class PeerUp(NamedTuple):
 
 
 def spell(address: bytes, *, ipv6: bool) -> str:
-    """An address of 16 bytes, of which IPv4 has the last four."""
+    """An address of 16 bytes, of which IPv4 uses the last four."""
     return socket.inet_ntop(socket.AF_INET6, address) if ipv6 else socket.inet_ntop(socket.AF_INET, address[12:])
 
 
@@ -145,10 +145,10 @@ def peer_header(message: bytes) -> PeerHeader:
 
 
 def tlvs(data: bytes) -> list[tuple[int, bytes]]:
-    """Type and value, again and again (RFC 7854 4.4).
+    """Repeated type and value (RFC 7854 4.4).
 
     Raises:
-        BadBmpError: a length reaches beyond the end.
+        BadBmpError: a length extends beyond the end.
     """
     return list(_tlvs(data))
 
@@ -167,10 +167,10 @@ def _tlvs(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def peer_up(body: bytes) -> PeerUp:
-    """What a Peer Up says behind its per-peer header.
+    """The body of a Peer Up, after its per-peer header.
 
     Raises:
-        BadBmpError: it is not as RFC 7854 4.10 has it.
+        BadBmpError: it violates RFC 7854 4.10.
     """
     if len(body) < _UP.size:
         raise BadBmpError(f"{len(body)} bytes are too few for addresses and ports (RFC 7854 4.10)")

@@ -39,10 +39,10 @@ class Sink(Protocol):
 
     @property
     def is_dropping(self) -> bool:
-        """Whether there was no room the last time."""
+        """Whether there was no room at the last write."""
 
     def write(self, data: bytes) -> None:
-        """Take some."""
+        """Write some records."""
 
 
 class BmpReceiver:
@@ -128,7 +128,7 @@ class BmpReceiver:
         return any(given.version == one.version and given in one for one in self._networks)
 
     def _put(self, records: list[bytes]) -> None:
-        """Write records, as one piece; when there is room again, have all routers send their tables again."""
+        """Write records, in one piece; when there is room again, make all routers send their tables again."""
         was_dropping = self._sink.is_dropping
         self._sink.write(b"".join(one if one.startswith(events.MARK) else frame(one) for one in records))
         if was_dropping and not self._sink.is_dropping:
@@ -140,7 +140,7 @@ class BmpReceiver:
             router.leave("some of what it said was dropped: it is to send its tables again")
 
     async def _call(self, place: str, stopping: asyncio.Event) -> None:
-        """Connect to a router that waits for us, again and again."""
+        """Connect to a router that listens, again and again."""
         address, port = split_endpoint(place)
         waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
         said = ""

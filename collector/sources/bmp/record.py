@@ -1,7 +1,7 @@
-"""A record in the spool: a BMP message, with what it does not contain itself in front of it.
+"""A record in the spool: a BMP message, preceded by what it does not contain itself.
 
-When it was read, from which router and by which connection, what is known of the session that it tells of, and whether
-the router's own time can be right. So a record can be understood without any other, whenever and wherever it is read.
+That is: when it was read, from which router and connection, what is known about its session, and whether the router's
+own time can be right. So a record can be decoded without any other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collector.bgp.open_messages import capabilities
 from collector.sources.bmp.messages import BadBmpError
 
 MARK: Final = 1
-"""The first byte of a record that holds a BMP message; the receiver's own words begin with another (`events`)."""
+"""The first byte of a record with a BMP message; the receiver's own events begin with another (`events`)."""
 _HEAD: Final = struct.Struct(">BBQ16sHB")
 """The mark, facts, arrival in microseconds, the router's address and port, how many families have path identifiers."""
 _FAMILY: Final = struct.Struct(">HBB")
@@ -27,16 +27,16 @@ _MOST_FAMILIES: Final = 255
 
 
 class Facts(enum.IntFlag):
-    """What is known of a message beside what it says."""
+    """What is known about a message in addition to its contents."""
 
     PEER_IS_UP = 1
     """There was a Peer Up of its peer in this connection."""
     TWO_BYTE_AS = 2
-    """The OPENs in it did not agree on AS numbers of four bytes (RFC 6793)."""
+    """Its OPENs did not negotiate four-byte AS numbers (RFC 6793)."""
     BACKWARDS = 4
     """The router's time is before that of an earlier message of the peer."""
     STANDING = 8
-    """The router's time is that of another of its words on peers, long ago: such as when it started."""
+    """The router's time is the same as in other messages about peers, long ago: such as when it started."""
 
 
 class Ways(enum.IntFlag):
@@ -52,14 +52,14 @@ AddPath = tuple[tuple[Family, Ways], ...]
 
 
 class Agreed(NamedTuple):
-    """What the OPENs of a session agreed on."""
+    """What the OPENs of a session negotiated."""
 
     as4: bool = True
     add_path: AddPath = ()
 
 
 class Record(NamedTuple):
-    """A BMP message, and what is known of it."""
+    """A BMP message, and what is known about it."""
 
     arrival: float
     """Unix seconds."""
@@ -91,10 +91,10 @@ def _families(add_path: AddPath) -> bytes:
 
 
 def unpack(record: bytes) -> Record:
-    """What `pack` packed.
+    """Parse the result of `pack`.
 
     Raises:
-        BadBmpError: the record is cut, or none.
+        BadBmpError: the record is truncated, or not one.
     """
     if len(record) < _HEAD.size:
         raise BadBmpError(f"a record of {len(record)} bytes")
@@ -118,7 +118,7 @@ def _spell(router: bytes) -> str:
 
 
 def agreed(sent: bytes, received: bytes) -> Agreed:
-    """What two OPENs agree on; one that cannot be read offers nothing but AS numbers of four bytes.
+    """What two OPENs negotiate; one that cannot be parsed is assumed to offer only four-byte AS numbers.
 
     Args:
         sent: the router's, without its header.

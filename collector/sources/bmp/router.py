@@ -17,7 +17,7 @@ from collector.sources.bmp.routers import MOST_CONNECTIONS, Routers
 FIRST_SECONDS = 60.0
 """A router identifies itself as soon as it is connected (RFC 7854 3.3)."""
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
-"""A router that is gone is noticed in a minute: BMP has no messages for that."""
+"""A router that is gone is detected within a minute: BMP has no messages for that."""
 
 _NOT_ALLOWED = Fault("bmp.allow does not have its address", "add it to allow in [bmp], if it is a router of yours")
 _TOO_MANY = Fault(f"{MOST_CONNECTIONS} connections are open", "see who they are (ss -tnp), and narrow bmp.allow")
@@ -28,9 +28,9 @@ class RouterProtocol(asyncio.Protocol):
     """One connection.
 
     Args:
-        routers: all that are connected.
-        put: writes records; the receiver's own words are framed already.
-        may_come: whether an address is let in.
+        routers: the connected routers.
+        put: writes records; the receiver's own events are framed already.
+        may_come: whether an address is accepted.
     """
 
     def __init__(self, routers: Routers, put: Callable[[list[bytes]], None], may_come: Callable[[str], bool]) -> None:
@@ -70,7 +70,7 @@ class RouterProtocol(asyncio.Protocol):
         if self._is_in:
             self._put(records)
         elif not self.connection.messages:
-            self._put(records)  # of what is no BMP: it becomes a reject
+            self._put(records)  # also for data that is not BMP, which becomes a reject
         if fault:
             self._refuse(fault)
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 SAY_AGAIN_SECONDS = 600.0
 MOST_CONNECTIONS = 1000
 _MOST_REFUSED = 100
-"""Addresses that are remembered: anybody can connect."""
+"""The maximum number of addresses that are remembered, because anybody can connect."""
 
 
 class Routers:
     """Who is connected.
 
     Args:
-        log: where it is told who comes and goes, and who is refused.
+        log: gets a line for each router that connects, disconnects, or is refused.
     """
 
     def __init__(self, log: logging.Logger) -> None:
@@ -32,15 +32,15 @@ class Routers:
         self.connected: dict[str, RouterProtocol] = {}
         """By address: those that speak BMP."""
         self.open = 0
-        """Connections, of strangers too."""
+        """All connections, including those of strangers."""
         self._refused: dict[str, RefusedRouter] = {}
         self._said: dict[str, float] = {}
 
     def enter(self, router: RouterProtocol) -> Fault | None:
-        """Let a router in that speaks BMP, in the place of its own connection before, if that is still open.
+        """Accept a router that speaks BMP, replacing its previous connection if that is still open.
 
         Returns:
-            Why it may not come in.
+            Why it is refused.
         """
         before = self.connected.get(router.address)
         if before:
@@ -57,12 +57,12 @@ class Routers:
         return None
 
     def forget(self, router: RouterProtocol) -> None:
-        """Take note that a router has left."""
+        """Record that a router has disconnected."""
         if self.connected.get(router.address) is router:
             del self.connected[router.address]
 
     def refuse(self, address: str, port: int, fault: Fault) -> None:
-        """Remember who was refused, and log it: once, when the cause changes, and now and then."""
+        """Remember who was refused, and log it: once, when the cause changes, and from time to time."""
         before = self._refused.pop(address, None)
         times = before.times + 1 if before else 1
         self._refused[address] = RefusedRouter(
@@ -78,7 +78,7 @@ class Routers:
             self.log.warning("connection from %s port %d closed: %s (cure: %s)", address, port, *fault)
 
     def state(self) -> BmpState:
-        """What others may know."""
+        """The state for other processes."""
         connected = [
             ConnectedRouter(
                 address=router.address,

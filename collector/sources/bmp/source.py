@@ -32,27 +32,27 @@ class BmpSource:
     has_routers = True
 
     def configured(self, settings: Settings) -> int:
-        """One receiver takes all routers."""
+        """One receiver serves all routers."""
         return 1 if settings.bmp else 0
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record."""
+        """Decode one record."""
         return decode(raw)
 
     def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
-        """The receiver has put beside each record how it is to be read."""
+        """A decoder without state: the receiver has stored with each record how it is encoded."""
         return StatelessDecoder(decode)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
-        """Whose a rejected record is."""
+        """The peer of a rejected record."""
         return counted(raw)
 
     def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
-        """Begin to follow the routers' connections."""
+        """A `Continuity` that follows the routers' connections."""
         return RouterContinuity(note)
 
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
-        """What the peer's OPEN in a Peer Up says."""
+        """The contents of the peer's OPEN in a Peer Up."""
         if not isinstance(message, StateChange) or message.opens is None:
             return {}
         return {name: value for name, value in message.opens["received"].items() if name in _OF_AN_OPEN}
@@ -65,15 +65,15 @@ class BmpSource:
         return SessionNotification(direction="received", code=message.code, subcode=message.subcode, data=data)
 
     def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
-        """Why a session ended, by the router's Peer Down."""
+        """Why a session ended, according to the router's Peer Down."""
         return words.explain(reason, said)
 
     def asker(self, instance: Instance) -> Ask | None:
-        """Nobody: BMP has no words for a station to say."""
+        """None: BMP has no messages to the router."""
         return None
 
     def routers(self, instance: Instance) -> RoutersHere:
-        """Those that are connected, while the receiver lives."""
+        """The connected routers, while the receiver is running."""
         state = read_state(instance)
         return RoutersHere(connected=len(state.connected) if state and lives(state.pid) else None)
 

@@ -29,7 +29,7 @@ class ConnectedRouter(BaseModel):
 
 
 class RefusedRouter(BaseModel):
-    """Whoever was not let in, or did not speak BMP."""
+    """A client that was refused, or did not speak BMP."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -50,13 +50,13 @@ class BmpState(BaseModel):
     refused: list[RefusedRouter] = []
 
     def announce(self, instance: Instance) -> None:
-        """Write the file, whole or not at all; a disk that is full keeps the one before."""
+        """Write the file atomically; on a full disk the previous one remains."""
         with suppress(OSError):
             replace(_path(instance), self.model_dump_json())
 
 
 def read_state(instance: Instance) -> BmpState | None:
-    """What the receiver wrote last; None where there is none."""
+    """The state that the receiver last wrote; None if there is none."""
     try:
         return BmpState.model_validate_json(_path(instance).read_bytes())
     except (OSError, ValidationError):

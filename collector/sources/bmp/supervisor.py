@@ -18,7 +18,7 @@ _STOP_SECONDS = 5.0
 
 
 def bmp_environment(settings: Settings) -> dict[str, str]:
-    """What the BMP receiver is told, all of it by its environment; of our secrets only its own."""
+    """The environment of the BMP receiver, with all of its settings, and of our secrets only its own."""
     told = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
     told["LOG_LEVEL"] = settings.log.level
     environment = without_secrets(os.environ)
@@ -32,7 +32,7 @@ def bmp_environment(settings: Settings) -> dict[str, str]:
 
 @asynccontextmanager
 async def bmp_receiver(settings: Settings) -> AsyncIterator[KeptCommand | None]:
-    """The BMP receiver, where there is a [bmp]; where there was one, it says that no router is connected any more."""
+    """The BMP receiver, if there is a [bmp]; if there was one, it records that no router is connected any more."""
     arguments = ["receive-bmp", "--data-dir", str(settings.data_dir)]
     environment = bmp_environment(settings)
     if settings.bmp is None:

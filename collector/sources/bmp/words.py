@@ -15,7 +15,7 @@ from schemas.documents import SessionNotification
 
 _LONGEST_TEXT: Final = 4096
 _LARGEST: Final = 2**63 - 1
-"""What MongoDB holds as a number at most."""
+"""The largest number that MongoDB can hold."""
 
 INFORMATION: Final = {0: "string", 1: "sys_descr", 2: "sys_name", 3: "table_name", 4: "admin_label"}
 """RFC 7854 4.4, RFC 9069 5.2.1, and IANA's registry."""
@@ -36,7 +36,7 @@ _FSM_EVENTS: Final = (
     *("TcpConnectionFails", "BGPOpen", "BGPOpen with DelayOpenTimer running", "BGPHeaderErr", "BGPOpenMsgErr"),
     *("OpenCollisionDump", "NotifMsgVerErr", "NotifMsg", "KeepAliveMsg", "UpdateMsg", "UpdateMsgErr"),
 )
-"""RFC 4271 8.1, from 1 on."""
+"""RFC 4271 8.1, from 1."""
 
 _SENT, _RECEIVED = "NOTIFICATION sent", "NOTIFICATION received"
 _CLOSED: Final = "the peer closed the connection"
@@ -50,7 +50,7 @@ _STATISTICS: Final = (
     *("adj_rib_out_post_policy_routes", "adj_rib_out_pre_policy_family_routes"),
     "adj_rib_out_post_policy_family_routes",
 )
-"""RFC 7854 4.8 and RFC 8671 6.2, from 0 on."""
+"""RFC 7854 4.8 and RFC 8671 6.2, from 0."""
 _BY_FAMILY: Final = frozenset((9, 10, 16, 17))
 _FAMILY_LENGTH: Final = 11
 
@@ -72,7 +72,7 @@ def _text(value: bytes) -> str:
 
 
 def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]]:
-    """Why a router ends its connection, as text, and everything else it says."""
+    """Why a router ends its connection, as text, and all other information in the message."""
     reasons, said = [], {}
     for kind, value in found:
         if kind == _REASON and len(value) == 2:
@@ -86,7 +86,7 @@ def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]
 
 
 def statistics(found: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
-    """A Statistics Report (RFC 7854 4.8): counts by name, those of a family by its name."""
+    """A Statistics Report (RFC 7854 4.8): counts by name, or by name and family."""
     said: dict[str, Any] = {}
     for kind, value in found:
         name = _STATISTICS[kind] if kind < len(_STATISTICS) else f"statistic_{kind}"
@@ -106,10 +106,10 @@ def _number(value: bytes) -> int | str:
 
 
 def peer_down(body: bytes) -> str:
-    """Why a session ended (RFC 7854 4.9, RFC 9069 5.3), in words that `explain` reads.
+    """Why a session ended (RFC 7854 4.9, RFC 9069 5.3), in words that `explain` parses.
 
     Raises:
-        BadBmpError: it does not say.
+        BadBmpError: it has no reason.
     """
     if not body:
         raise BadBmpError("there is no reason in it (RFC 7854 4.9)")
@@ -133,11 +133,11 @@ def peer_down(body: bytes) -> str:
 
 
 def explain(reason: str | None, said: SessionNotification | None) -> End:
-    """What `peer_down` said, and who ended it.
+    """The reason from `peer_down`, and who ended the session.
 
     Args:
-        reason: its words.
-        said: the NOTIFICATION, where it was mirrored as well.
+        reason: the text of `peer_down`.
+        said: the NOTIFICATION, if it was mirrored as well.
     """
     if reason is None:
         return End("router", "it is not said why")

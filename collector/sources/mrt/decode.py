@@ -25,20 +25,20 @@ _SESSIONS: Final = {
     (as4, add_path): Abilities(as4=as4, families=FAMILIES, add_path=FAMILIES if add_path else frozenset[Family]())
     for as4, add_path in product((True, False), repeat=2)
 }
-"""What a record's subtype says of the session that its message is of."""
+"""How the session of a message is encoded, by the record's subtype."""
 
 
 def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = False) -> Message | Rejection:
-    """Read one record with its header.
+    """Decode one record with its header.
 
     Args:
         raw: the record.
         source: where it comes from.
-        with_router: whether to tell peers apart by the router that hears them, which is the session's other end.
+        with_router: whether peers are distinguished by the router that receives them, the session's other end.
 
     Returns:
-        The message; of a change of state to or from Established that of a session which came up or went down. A
-        `Rejection` for all else.
+        The message; for a state change to or from Established, that of a session that came up or ended. A `Rejection`
+        for everything else.
     """
     try:
         record = mrt.parse(raw)
@@ -60,7 +60,7 @@ def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = Fal
 
 
 def counted(raw: bytes, *, with_router: bool = False) -> Counted | None:
-    """Whose a record is that cannot be read, and of when; None if that cannot be read either."""
+    """The peer and time of a record that cannot be decoded; None if these cannot be parsed either."""
     try:
         record = mrt.parse(raw)
         peer = _peer(record, with_router=with_router)
@@ -84,7 +84,7 @@ def _kind(record: mrt.Record) -> str:
 
 
 def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
-    """A change of state of the session (RFC 6396 4.4.1)."""
+    """A state change of the session (RFC 6396 4.4.1)."""
     states = [_STATES.get(state, str(state)) for state in (old, new)]
     if new == _ESTABLISHED and old != _ESTABLISHED:
         return message.StateChange(**common, local=local, state="up")
@@ -94,7 +94,7 @@ def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
 
 
 def _has_two_defaults(said: dict[str, Any]) -> bool:
-    """Whether one field has the default route twice: so look path identifiers that are taken for routes."""
+    """Whether one field has the default route twice, which happens if path identifiers are read as routes."""
     for event in ("announce", "withdraw"):
         for group in said.get(event, ()):
             if group.get("nlri", []).count(_DEFAULT) > 1:
@@ -103,7 +103,7 @@ def _has_two_defaults(said: dict[str, Any]) -> bool:
 
 
 def _mislabelled(record: mrt.MrtMessage) -> str | None:
-    """What is wrong with a record whose routes can only be read with path identifiers (RFC 8050 1)."""
+    """What is wrong with a record whose routes can only be decoded with path identifiers (RFC 8050 1)."""
     if record.add_path or len(record.data) <= HEADER_LENGTH:
         return None
     try:

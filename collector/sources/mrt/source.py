@@ -16,18 +16,18 @@ from schemas.message import Counted, Event, Message
 
 
 class _NothingCounted:
-    """The records of a file are all that there is: nothing tells of others. See `Continuity`."""
+    """The records of a file are complete: nothing refers to others. See `Continuity`."""
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
-        """A file has other records beside those that are wanted, and the next file has numbers of its own."""
+        """A file may have records that are not wanted, and the next file has its own numbers."""
         return False
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        """Nothing ends them."""
+        """Nothing ends sessions."""
         return NONE
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        """They have no count."""
+        """Records have no count."""
         return NONE
 
     def note(self) -> Mapping[str, Any]:
@@ -49,11 +49,11 @@ class MrtSource(SecondHandSource):
         return 0
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one record."""
+        """Decode one record."""
         return decode(raw)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
-        """Whose a rejected record is."""
+        """The peer of a rejected record."""
         return counted(raw)
 
     def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
@@ -61,7 +61,7 @@ class MrtSource(SecondHandSource):
         return _NothingCounted()
 
     def unexplained(self, reason: str | None) -> str:
-        """The states between which the session went."""
+        """The states between which the session changed."""
         return f"the session went from {reason}" if reason else "it is not said why"
 
 

@@ -1,1 +1,1 @@
-"""RIS Live as a source: what the peers of RIPE NCC's route collectors say, as it comes, over a WebSocket."""
+"""RIS Live as a source: messages of the peers of RIPE NCC's route collectors, in real time, over a WebSocket."""

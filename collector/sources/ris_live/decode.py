@@ -1,7 +1,7 @@
 """Decodes one line of the spool to one message, or to a rejection with its reason. Bad input never raises.
 
-What a peer said is read from the bytes of its message (`raw`), which say all; from the JSON's fields, which lack large
-and extended communities, LOCAL_PREF and all that RIS Live does not know, only where the bytes are not there.
+A peer's message is decoded from its bytes (`raw`), which are complete. The JSON fields, which lack large and extended
+communities, LOCAL_PREF and everything unknown to RIS Live, are only used if there are no bytes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _SOURCE: Final = OtherSource(name=NAME)
 _LONGEST: Final = 2**20
 _LINE: Final = re.compile(rb"(\d{1,11}\.\d{6}) (.*)", re.DOTALL)
 _SESSIONS: Final = tuple(Abilities(as4=as4, families=FAMILIES) for as4 in (True, False))
-"""AS numbers of RIS's own sessions are four bytes wide, but for peers that cannot."""
+"""The AS numbers of RIS's own sessions have four bytes, except with peers that do not support that."""
 _UNKNOWN: Final = Peer(address="::", asn=0)
-"""RIS Live does not tell its own end of a session."""
+"""RIS Live does not report its own end of a session."""
 _AHEAD: Final = timedelta(seconds=5)
 """How far the collector's clock may be ahead of ours."""
 _DOMAIN: Final = ".ripe.net"
@@ -43,20 +43,20 @@ _KINDS: Final = {
 
 
 class _FedMessage(NamedTuple):
-    """What came, and whose it is."""
+    """A message, and its peer."""
 
     arrival: datetime
     data: dict[str, Any]
     peer: Peer
     ts: datetime
-    """The collector's time; that of arrival where it is later than that."""
+    """The collector's time, or the time of arrival if that is earlier."""
 
 
 def decode(raw: bytes) -> Message | Rejection:
-    """Read one line, without its newline.
+    """Decode one line, without its newline.
 
     Returns:
-        The message; an `Answer` for what RIS Live says itself, such as `ris_error`; a `Rejection` for all else.
+        The message; an `Answer` for RIS Live's own messages, such as `ris_error`; a `Rejection` for everything else.
     """
     if len(raw) > _LONGEST:
         return Rejection(f"too long: {len(raw)} bytes, of {_LONGEST} at most")
@@ -73,7 +73,7 @@ def decode(raw: bytes) -> Message | Rejection:
 
 
 def counted(raw: bytes) -> Counted | None:
-    """Whose a line is that cannot be read, and of when; None if that cannot be read either."""
+    """The peer and time of a line that cannot be decoded; None if these cannot be parsed either."""
     try:
         said = _said(*_parsed(raw))
         return Counted(said.peer, None, None, _KINDS.get(said.data["type"]), said.ts)
@@ -129,7 +129,7 @@ def _message(said: _FedMessage) -> Message:
 
 
 def _from_bytes(raw: str) -> dict[str, Any] | None:
-    """What a message's bytes say; None if they cannot be read."""
+    """The contents of a message's bytes; None if they cannot be decoded."""
     found: dict[str, Any] | None = None
     for session in _SESSIONS:
         try:

@@ -17,11 +17,11 @@ def update_fields(data: dict[str, Any], peer: str) -> dict[str, Any]:
     """The fields of an UPDATE, or of an End-of-RIB.
 
     Args:
-        data: what RIS Live says of it.
-        peer: its address: the family of an End-of-RIB is not told, and taken to be that of the session.
+        data: RIS Live's fields.
+        peer: the peer's address: the family of an End-of-RIB is missing, and assumed to be that of the session.
 
     Raises:
-        ValueError: it is not as RIS Live has it; likewise TypeError, KeyError and AttributeError.
+        ValueError: it does not have RIS Live's form; likewise TypeError, KeyError and AttributeError.
     """
     withdrawn = [route for route in data.get("withdrawals") or () if route != _END_OF_RIB]
     announced = data.get("announcements") or ()
@@ -94,7 +94,7 @@ def _path(path: Sequence[Any]) -> str:
 
 
 def _announced(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Routes by their next hop; an IPv6 next hop comes a second time with its link-local address (RFC 2545 3)."""
+    """Routes by next hop; an IPv6 next hop is repeated with its link-local address (RFC 2545 3)."""
     hops: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
         routes = tuple(normalise_prefix(route) for route in group["prefixes"])

@@ -13,21 +13,21 @@ OURS = b"{"
 
 
 def arrived(text: str | bytes) -> bytes:
-    """The line of a message that has just come.
+    """The line of a message that has just arrived.
 
-    Line breaks are blanks in JSON, as they cannot stand within its texts (RFC 8259 7).
+    Line breaks are white space in JSON, because they cannot occur within its strings (RFC 8259 7).
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return b"%.6f " % time.time() + data.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
 
 
 def connected() -> bytes:
-    """The line ahead of all that comes by a connection: what was said since the line before it was missed."""
+    """The line before everything from a connection: what was said since the previous line was missed."""
     return _line("start")
 
 
 def dropped(since: float, lines: int, size: int, reason: str) -> bytes:
-    """The line in the place of those for which there was no room; see `collector.spool.intake.Drop`."""
+    """The line in place of those for which there was no room; see `collector.spool.intake.Drop`."""
     return _line("dropped", since=since, lines=lines, bytes=size, reason=reason[:300])
 
 

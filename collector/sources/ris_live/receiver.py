@@ -26,7 +26,7 @@ log = logging.getLogger("ris_live")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _LONGEST_MESSAGE = 2**20
 _ALIVE_SECONDS = 20.0
-"""How often the other end is asked whether it lives (RFC 6455 5.5.2), and how long it may take to answer."""
+"""How often the server is pinged (RFC 6455 5.5.2), and how long it may take to answer."""
 _ERROR = "ris_error"
 _TELL_SECONDS = 1.0
 
@@ -35,9 +35,9 @@ class RisLiveReceiver:
     """One connection after the other.
 
     Args:
-        settings: where to listen, and to what.
-        write: takes lines; never waits but for the disk.
-        tell: is told how the feed does, whenever that changes, but once a second at most.
+        settings: the URL, and the subscriptions.
+        write: takes lines; waits only for the disk.
+        tell: called with the feed's state when it changes, at most once a second.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RisLiveReceiver:
         self._url = f"{settings.url}{'&' if '?' in settings.url else '?'}client={quote(settings.client)}"
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Listen until an event is set; connect again, after pauses that grow, whenever the connection ends."""
+        """Receive until an event is set; reconnect, after growing pauses, whenever the connection ends."""
         loop = asyncio.get_running_loop()
         waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
         listening: asyncio.Task[str] | None = None
@@ -79,7 +79,7 @@ class RisLiveReceiver:
         await end(telling)
 
     async def _listen(self) -> str:
-        """Take what one connection brings; say why it ended."""
+        """Receive from one connection; returns why it ended."""
         try:
             async with connect(
                 self._url, max_size=_LONGEST_MESSAGE, ping_interval=_ALIVE_SECONDS, ping_timeout=_ALIVE_SECONDS

@@ -17,20 +17,20 @@ from schemas.message import Counted, Dropped, Event, Message, Peer, ReceiverStar
 
 
 class _Listening:
-    """Follows whom the feed has told of; see `collector.sources.source.Continuity`."""
+    """Follows the peers that the feed reports; see `collector.sources.source.Continuity`."""
 
     def __init__(self, note: Mapping[str, Any]) -> None:
         self._peers = {peer.name: peer for peer in map(Peer.model_validate, note.get("peers", ()))}
         last = note.get("last")
         self._last = datetime.fromisoformat(last) if last else None
-        """When the feed spoke last; None: not since it was connected."""
+        """When the feed last sent a message; None: not since it was connected."""
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
-        """All lines have numbers: those that are missing were in a part of the spool that is gone."""
+        """All lines have numbers: missing ones were in a lost part of the spool."""
         return True
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        """What was said from the last line to a new connection was missed, and what the disk had no room for."""
+        """A gap: what was said between the last line and a new connection, or what the disk had no room for."""
         if isinstance(message, ReceiverStart) and self._last is not None:
             since, self._last = self._last, None
             return Effect([Loss(peer, since, None, "feed") for peer in self._peers.values()])
@@ -39,14 +39,14 @@ class _Listening:
         return NONE
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        """Remember whom the feed tells of."""
+        """Remember the peer."""
         self._last = ts
         if counted.peer.name not in self._peers:
             self._peers[counted.peer.name] = counted.peer
         return NONE
 
     def note(self) -> Mapping[str, Any]:
-        """Whom it has told of, and when it spoke last."""
+        """The known peers, and when the feed last sent a message."""
         peers = [peer.model_dump(exclude_none=True) for peer in self._peers.values()]
         return {"peers": peers, **({"last": self._last.isoformat()} if self._last else {})}
 
@@ -61,23 +61,23 @@ class RisLiveSource(SecondHandSource):
     has_routers = True
 
     def configured(self, settings: Settings) -> int:
-        """One where there is a URL."""
+        """One if there is a URL."""
         return int(settings.ris_live.is_on)
 
     def decode(self, raw: bytes) -> Message | Rejection:
-        """Read one line."""
+        """Decode one line."""
         return decode(raw)
 
     def counted(self, raw: bytes, size: int) -> Counted | None:
-        """Whose a rejected line is."""
+        """The peer of a rejected line."""
         return counted(raw)
 
     def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
-        """Begin to follow the feed."""
+        """A `Continuity` that follows the feed."""
         return _Listening(note)
 
     def unexplained(self, reason: str | None) -> str:
-        """RIS Live says nothing but NOTIFICATIONs."""
+        """RIS Live gives no reasons other than NOTIFICATIONs."""
         return "RIS Live does not say why"
 
 

@@ -14,27 +14,27 @@ _FILE = "ris_live.json"
 
 
 class FeedState(BaseModel):
-    """How the connection to the feed does."""
+    """The state of the connection to the feed."""
 
     model_config = ConfigDict(defer_build=True, frozen=True)
 
     pid: int
     connected: bool
     since: Timestamp
-    """Since when it is, or is not."""
+    """Since when it is connected, or disconnected."""
     last_message: Timestamp | None = None
-    """When the feed spoke last; None: not since the receiver began."""
+    """When the feed last sent a message; None: not since the receiver started."""
     reconnects: int = 0
-    """How often the receiver had to connect again since it began."""
+    """How often the receiver has reconnected since it started."""
 
     def announce(self, data_dir: Path) -> None:
-        """Write the file, whole or not at all; a disk that is full keeps the one before."""
+        """Write the file atomically; on a full disk the previous one remains."""
         with suppress(OSError):
             replace(data_dir / _FILE, self.model_dump_json())
 
 
 def read_state(data_dir: Path) -> FeedState | None:
-    """What the receiver wrote last; None where there is none."""
+    """The state that the receiver last wrote; None if there is none."""
     try:
         return FeedState.model_validate_json((data_dir / _FILE).read_bytes())
     except (OSError, ValidationError):

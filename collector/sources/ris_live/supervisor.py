@@ -16,7 +16,7 @@ _STOP_SECONDS = 5.0
 
 
 def ris_live_environment(settings: Settings) -> dict[str, str]:
-    """What the receiver is told, all of it by its environment."""
+    """The environment of the receiver, with all of its settings."""
     told = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
     told["LOG_LEVEL"] = settings.log.level
     told["RIS_LIVE_URL"] = settings.ris_live.url
@@ -27,7 +27,7 @@ def ris_live_environment(settings: Settings) -> dict[str, str]:
 
 @asynccontextmanager
 async def ris_live_receiver(settings: Settings) -> AsyncIterator[KeptCommand | None]:
-    """The receiver of RIS Live, where there is a URL of it."""
+    """The receiver of RIS Live, if there is a URL."""
     if not settings.ris_live.is_on:
         yield None
         return
