@@ -21,6 +21,9 @@ How it is run, and why (0.7.0b3; 1,000 documents of 1 kB a batch, w:majority and
 - `--auth`: it asks for a password, ours (`collector.store.credentials`). It has no user at first, and only one that
   asks for none makes users, so a data directory that is new, or of bgpledger 0.1, is opened without for a moment, at a
   port that nobody knows; whoever was quick enough to become a user meanwhile is removed. 12 ms for each connection.
+- its tables are all made at the first start: killed while it makes one, it never starts again (WiredTiger: "cannot be
+  used until all column groups are created"). A first start that was broken off begins with an empty directory again:
+  nobody has been told of the store by then.
 
 Limits: loopback only. It reads the whole collection for `$or`, for `$elemMatch` with a range and for equality on a
 compound `_id`; equality, `$in`, ranges and sorts on an index are fast. Aggregations are slow. A SIGTERM right after its
@@ -58,6 +61,8 @@ _START_SECONDS = 120.0
 _STOP_SECONDS = 15.0
 _ATTEMPTS = 5
 _AUTHENTICATION_FAILED, _USER_EXISTS = 18, 51003
+_TABLES = 16
+_SCRATCH, _NAMES_FOR_ALL_TABLES = "bgpledger_first_start", 200
 _SETTINGS = "[storage]\nttl_sweep_seconds = 0\n"
 
 
@@ -138,8 +143,8 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
     one uses the same port if it can, so that clients find it again.
 
     Args:
-        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings), store.password and
-            log/store.log.
+        data_dir: holds store/ (its files), store.json (pid, uri, owner), store.toml (its settings), store.password,
+            log/store.log, and store.unfinished during the first start.
         named: its program, see `find_program`.
 
     Raises:
@@ -152,7 +157,7 @@ async def start(data_dir: Path, named: str | None = None) -> EmbeddedStore:
             give_to_owner(directory, data_dir)
         _write(data_dir / "store.toml", _SETTINGS)
         port = await asyncio.to_thread(_end_leftover, place.state, data_dir / "store")
-        password = credentials.read(data_dir)
+        password = None if _is_first_start(place) else credentials.read(data_dir)
         store = await _serve(place, port, password) if password else None
         if store is None:
             password = await _appoint_user(place)
@@ -177,8 +182,26 @@ class _Home:
         return self.data_dir / "store.json"
 
     @property
+    def unfinished(self) -> Path:
+        """Is there while the first start is not over."""
+        return self.data_dir / "store.unfinished"
+
+    @property
     def log(self) -> Path:
         return self.data_dir / "log" / "store.log"
+
+
+def _is_first_start(place: _Home) -> bool:
+    """Whether the store is new; of a first start that was broken off nothing is left then."""
+    files = place.data_dir / "store"
+    if place.unfinished.exists():
+        shutil.rmtree(files)
+        files.mkdir(mode=0o700)
+        give_to_owner(files, place.data_dir)
+    elif any(files.iterdir()):
+        return False
+    _write(place.unfinished, "")
+    return True
 
 
 async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore | None:
@@ -225,10 +248,28 @@ async def _appoint_user(place: _Home) -> str:
                 if error.code != _USER_EXISTS:
                     raise
                 await client.admin.command("updateUser", credentials.USER, pwd=password, roles=["root"])
+            await _make_tables(client)
     finally:
         await store.kill()  # what it acknowledged is on disk
     _write(credentials.place(place.data_dir), password)
+    place.unfinished.unlink(missing_ok=True)
     return password
+
+
+async def _make_tables(client: AsyncMongoClient[dict[str, Any]]) -> None:
+    """Have each table made that documents may get into: a collection's is chosen by the hash of its name."""
+    names = {_table_of(f"{_SCRATCH}\0{number}"): str(number) for number in range(_NAMES_FOR_ALL_TABLES)}
+    for name in names.values():
+        await client[_SCRATCH].create_collection(name)
+    await client.drop_database(_SCRATCH)
+
+
+def _table_of(name: str) -> int:
+    """Which table a collection's documents are in (secantus/storage.py, FNV-1a): database, zero byte, collection."""
+    found = 0xCBF29CE484222325
+    for byte in name.encode():
+        found = (found ^ byte) * 0x100000001B3 % 2**64
+    return found % _TABLES
 
 
 async def _remove_other_users(store: EmbeddedStore) -> None:

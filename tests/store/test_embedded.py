@@ -203,6 +203,31 @@ async def test_starts_though_it_is_killed_while_it_does(data_dir: Path) -> None:
     await store.stop()
 
 
+async def test_a_first_start_that_was_broken_off_is_begun_again(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(embedded, "_make_tables", broken_off)
+        await embedded.start(data_dir)
+    (data_dir / "store" / "WiredTiger.turtle").write_text("as if it was killed at the worst moment")
+    store = await embedded.start(data_dir)
+    made = tables(data_dir)
+    await insert(store.uri, 1)
+    assert len(made) == 16
+    assert tables(data_dir) == made, "no table is made later, when killing it would cost all"
+    await store.stop()
+
+
+async def broken_off(_client: object) -> None:
+    """As a signal does."""
+    raise KeyboardInterrupt
+
+
+def tables(data_dir: Path) -> list[str]:
+    """Files of the tables with documents."""
+    return sorted(path.name for path in (data_dir / "store").glob("secantus_documents_*"))
+
+
 async def test_says_why_it_does_not_start(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "store").write_text("not a directory")
