@@ -344,6 +344,8 @@ class ReceiverEnd(_Message):
 
     kind: Literal["helper_end"] = "helper_end"
     helper_pid: int
+    source_ended: Literal[True] | None = None
+    """Whether ExaBGP has ended too, and all sessions with it; None if that is not known."""
 
 
 class Dropped(_Message):

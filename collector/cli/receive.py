@@ -43,4 +43,4 @@ def command(
         describe=lambda drop: receiver_events.dropped(exabgp, drop.since, drop.lines, drop.size, drop.reason),
     ) as intake:
         receive(intake.write, requests=listen(requests_pipe(here)), commands=sys.stdout.fileno())
-        intake.end(receiver_events.end(exabgp))
+        intake.end(receiver_events.end(exabgp, ended=receiver_events.has_ended(exabgp)))

@@ -64,7 +64,7 @@ def _from_helper(line: HelperLine) -> Message:
     if line["event"] == "clock":
         return message.ClockSet(**common, step=required(line, "step"))
     if line["event"] == "end":
-        return message.ReceiverEnd(**common)
+        return message.ReceiverEnd(**common, source_ended=line.get("ended"))
     counts = {key: required(line, key) for key in ("lines", "bytes", "reason")}
     return message.Dropped(**common, since=from_unix(required(line, "since")), **counts)
 

@@ -195,6 +195,7 @@ class HelperLine(TypedDict):
     lines: NotRequired[Count]
     bytes: NotRequired[Count]
     reason: NotRequired[Annotated[str, Field(max_length=300)]]
+    ended: NotRequired[Literal[True]]
 
 
 NEIGHBOR_LINE = TypeAdapter(NeighborLine)

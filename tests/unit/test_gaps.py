@@ -193,6 +193,25 @@ def test_what_a_receiver_had_in_its_hands_when_exabgp_died_too_is_not_known() ->
     assert feed.told == [("192.0.2.1", None, "pipe")]
 
 
+def test_an_exabgp_whose_receiver_came_too_late_is_another_than_the_one_before() -> None:
+    """Its first receiver was killed before it wrote anything, and then it was killed itself."""
+    feed = Feed()
+    feed.take(marker("start", 0), *Router(pid=100).up(), marker("end", 3))
+    feed.take(marker("start", 60, ppid=0), *Router(pid=200, start=BEGIN + 50).up(), marker("end", 61, ppid=0))
+    assert feed.told == []
+    feed.take(marker("start", 70, ppid=0), marker("start", 80, ppid=300))
+    assert feed.told == [("192.0.2.1", None, "end")], "whatever the last one had"
+
+
+def test_sessions_end_with_their_exabgp_and_not_when_another_one_begins() -> None:
+    feed = Feed()
+    feed.take(marker("start", 0), *Router(pid=100).up(), marker("end", 5, ended=True))
+    (session,) = feed.tracker.take_changed()
+    assert (session.ended_by, seconds(session.until)) == ("collector", 1), "as it was heard last"
+    feed.take(marker("start", 60, ppid=200))
+    assert (feed.told, list(feed.tracker.take_changed())) == ([], [])
+
+
 def test_a_receiver_that_died_before_it_wrote_anything_may_have_lost_lines() -> None:
     router, feed = Router(pid=100), Feed()
     feed.take(marker("start", 0), *router.up(), marker("end", 3))

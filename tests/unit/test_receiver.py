@@ -88,6 +88,30 @@ def test_a_helper_whose_exabgp_has_gone_does_not_take_its_parent_for_it(data_dir
     assert (words, "incarnation" in json.loads(first)) == (b"bye", False)
 
 
+STARTER = """
+import subprocess, sys
+receiver = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
+receiver.stdin.write(b"bye\\n")
+receiver.stdin.flush()
+sys.stdin.readline()
+receiver.stdin.close()
+receiver.wait()
+"""
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "alive"])
+def test_the_last_line_says_whether_exabgp_has_ended(data_dir: Path, killed: bool) -> None:
+    command = [sys.executable, "-c", STARTER, COMMAND, "receive", "--data-dir", str(data_dir)]
+    exabgp = subprocess.Popen(command, stdin=subprocess.PIPE)
+    wait_until(lambda: b"bye" in newest(data_dir))
+    if killed:
+        exabgp.kill()
+    exabgp.communicate(b"\n")
+    wait_until(lambda: b'"end"' in newest(data_dir))
+    last = json.loads(lines(data_dir)[-1])
+    assert (last["event"], last.get("ended")) == ("end", True if killed else None)
+
+
 def test_sigterm_empties_the_pipe_that_stays_open(data_dir: Path) -> None:
     """As ExaBGP ends: its last words, SIGTERM, and its end of the pipe open until the helper is gone."""
     helper = started(data_dir)

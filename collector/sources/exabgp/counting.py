@@ -93,26 +93,29 @@ class Counting:
             self._may_lose(line, message.lines)
             self._add(None, since, message.lines, "disk", message.reason)
         elif isinstance(message, ReceiverEnd | Shutdown):
-            state.drained = True
+            state.drained, state.unnamed = True, False
         elif isinstance(message, Reload):
             self._reloaded(line, message.reloads)
         elif isinstance(message, ReceiverStart):
             another = self._start(line, message)
         if isinstance(message, Shutdown):
             return self._effect(ended="ExaBGP was shut down")
-        return self._effect(ended=SILENCE if another else None)
+        ended = another or (isinstance(message, ReceiverEnd) and message.source_ended)
+        return self._effect(ended=SILENCE if ended else None)
 
     def _start(self, line: int, message: ReceiverStart) -> bool:
         """Take a receiver's begin into account; whether another ExaBGP began with it."""
         state, pid = self._state, message.source.pid
         said, known = message.incarnation, state.incarnation
-        # 0: it had gone before its receiver could ask for its number
+        # 0: it had gone before its receiver could ask for its number, and may be another one
         another = bool(pid) and (pid != state.exabgp or (said != known and None not in (said, known)))
+        state.drained = state.drained and not state.unnamed
         if another:
             self._another(pid)
             state.reloads = message.reloads
         else:
             self._receiver_died(line, message.reloads)
+        state.drained, state.unnamed = state.drained and not pid, not pid
         state.incarnation = said or state.incarnation
         return another
 
@@ -123,7 +126,6 @@ class Counting:
         if not self._state.drained:
             self._state.died = line
             self._may_lose(line, _MOST_IN_PIPE)
-        self._state.drained = False
 
     def _reloaded(self, line: int, reloads: int) -> None:
         state = self._state
@@ -143,7 +145,7 @@ class Counting:
         state = self._state
         only = self._only(counted)
         if only is not None and counted.counter == only.count + 1:  # as nearly always
-            state.drained = False
+            state.drained = state.unnamed = False
             only.asn, only.count, only.ts, only.line = counted.peer.asn, counted.counter, ts, line
             return NONE
         if counted.counter is None:
@@ -166,7 +168,7 @@ class Counting:
         return _Line(number, ts, name, counted.peer.asn, count, kind, kind in _TOLD_OF_NEWEST)
 
     def _count(self, line: _Line) -> None:
-        self._state.drained = False
+        self._state.drained = self._state.unnamed = False
         counter = self._continued(line)
         in_doubt = counter is not None and self._is_ahead_of_loss(counter) and self._fits_another(counter, line)
         if counter is None:
@@ -315,7 +317,7 @@ class Counting:
                 self._add(Peer(address=name, asn=newest.asn), newest.ts, None, cause)
         if state.counters:
             state.former = Former(state.exabgp, state.incarnation, state.counters, state.before)
-        state.exabgp, state.incarnation, state.drained = pid, None, False
+        state.exabgp, state.incarnation, state.drained, state.unnamed = pid, None, False, False
         state.counters, state.before = {}, {}
         state.died, state.knows_all = None, True
         state.spans, state.reloaded = [], False

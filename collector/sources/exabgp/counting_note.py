@@ -66,6 +66,8 @@ class CountingNote:
     """What tells it from another one with the same number."""
     drained: bool = False
     """Whether its receiver read its pipe to the end, or it said goodbye: nothing of its last words is lost."""
+    unnamed: bool = False
+    """Whether the receiver that reads now has said nothing yet, and began too late to know whose it is."""
     counters: dict[str, Counter] = field(default_factory=dict)
     """The newest of each neighbour, or range."""
     before: dict[str, Counter] = field(default_factory=dict)

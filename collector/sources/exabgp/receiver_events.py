@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+_ENDING_SECONDS = 0.5
+"""What the system may take to end a process whose files it has closed."""
+
 
 def exabgp(source: int = 0) -> int:
     """The process number of the ExaBGP that started us; 0 if it had gone before we asked: our parent is another then.
@@ -18,9 +21,13 @@ def exabgp(source: int = 0) -> int:
         source: where we read from; ExaBGP holds the other end for as long as it lives.
     """
     parent = os.getppid()
+    return 0 if _is_hung_up(source) else parent
+
+
+def _is_hung_up(source: int) -> bool:
     there = select.poll()
     there.register(source, 0)  # it is told of a hang-up all the same
-    return 0 if there.poll(0) else parent
+    return bool(there.poll(0))
 
 
 def start(exabgp: int, reloads: int) -> bytes:
@@ -55,9 +62,31 @@ def clock(exabgp: int, step: float) -> bytes:
     return _line("clock", exabgp, step=round(step, 3))
 
 
-def end(exabgp: int) -> bytes:
-    """The line behind ExaBGP's last one: nothing is left in its pipe."""
-    return _line("end", exabgp)
+def has_ended(exabgp: int, source: int = 0) -> bool:
+    """Whether ExaBGP has ended, and not only closed its pipe.
+
+    Args:
+        exabgp: what `exabgp` gave.
+        source: where we read from.
+    """
+    if not _is_hung_up(source):
+        return False
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while os.getppid() == exabgp:  # of a process that ends, files are closed first
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def end(exabgp: int, *, ended: bool) -> bytes:
+    """The line behind ExaBGP's last one: nothing is left in its pipe.
+
+    Args:
+        exabgp: what `exabgp` gave.
+        ended: whether ExaBGP has ended too (key `ended`, absent if not).
+    """
+    return _line("end", exabgp, **({"ended": True} if ended else {}))
 
 
 def dropped(exabgp: int, since: float, lines: int, size: int, reason: str) -> bytes:
