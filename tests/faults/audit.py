@@ -148,6 +148,8 @@ class _Lines:
         """Who has spoken by the ExaBGP of now."""
         self._drained = True
         """Whether the last receiver said that it had read everything."""
+        self._unnamed = False
+        """Whether the receiver of now began when its ExaBGP had gone, and has said nothing yet."""
         self._silent: set[str] = set()
         """Who has not spoken since a receiver died, and may have before its successor began."""
         self._pid: int | None = None
@@ -183,7 +185,7 @@ class _Lines:
 
     def _follow(self, number: int, message: Message) -> None:
         if isinstance(message, ReceiverEnd | Shutdown):
-            self._drained = True
+            self._drained, self._unnamed = True, False
         elif isinstance(message, ReceiverStart):
             self._start(message)
         peer = getattr(message, "peer", None)
@@ -194,18 +196,26 @@ class _Lines:
         self._count(number, Counted(peer, message.source.pid, message.source.counter))
 
     def _start(self, message: ReceiverStart) -> None:
-        pid = message.source.pid or self._pid  # 0: its ExaBGP was gone by then
-        if self._pid not in (None, pid):
-            unknown = self._silent if self._drained else self._peers
-            self.missing += [Missing(peer, message.ts, None) for peer in unknown]
-            self._peers, self._silent = set(), set()
+        self._drained = self._drained and not self._unnamed
+        pid = message.source.pid
+        if pid and pid != self._pid:
+            self._another(pid)
         elif not self._drained:
             self._silent = set(self._peers)
-        self._pid, self._drained = pid, False
+        self._drained, self._unnamed = self._drained and not pid, not pid
+
+    def _another(self, pid: int | None) -> None:
+        """Another ExaBGP begins."""
+        if self._pid is not None:
+            unknown = self._silent if self._drained else self._peers
+            self.missing += [Missing(peer, self._last, None) for peer in unknown]
+        self._peers, self._silent, self._pid = set(), set(), pid
 
     def _count(self, number: int, said: Counted) -> None:
         if said.counter is None:
             return
+        if said.pid != self._pid:
+            self._another(said.pid)
         peer = said.peer.address
         before = self._counters.get((peer, said.pid), 0)
         if said.counter - before > 1:
@@ -215,7 +225,7 @@ class _Lines:
         self._counters[peer, said.pid] = said.counter
         self._peers.add(peer)
         self._silent.discard(peer)
-        self._drained = False
+        self._drained = self._unnamed = False
 
 
 async def _check_order(store: Store, report: Report) -> None:

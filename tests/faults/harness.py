@@ -229,13 +229,20 @@ class Target:
             self.process = self._start()
 
     async def until_up(self, *, parts: Sequence[str] = PARTS, timeout: float = 90) -> None:
-        """Wait until these parts of its own live."""
+        """Wait until these parts of its own live, and ExaBGP's receiver has begun: an order to end would precede it."""
 
         def up() -> bool:
             self.assert_alive()
-            return set(self.parts()) >= set(parts) - {"store"}
+            found = self.parts()
+            return set(found) >= set(parts) - {"store"} and self._has_begun(found.get("receive"))
 
         await until(up, timeout=timeout, what=f"all parts live, not only {sorted(self.parts())}")
+
+    def _has_begun(self, receiver: int | None) -> bool:
+        """Whether the line with which a receiver begins is in the spool."""
+        begins = f'"event": "start", "time": [0-9.]+, "pid": {receiver},'.encode()
+        spools = [segment.path for segment in segments(self.kept)]
+        return receiver is None or any(re.search(begins, path.read_bytes()) for path in spools[-2:])
 
     async def until_idle(self, *, timeout: float = 300) -> None:
         """Wait until no line waits in the spool."""
