@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 
 from bgpledger import Archive, Filter, parse_filter
 from collector.http.pages.minutes import Minutes
+from collector.http.pages.rendering import iso
+from tests.http.conftest import BEGIN
+from tests.store.test_asking import PREFIX
 
 LEADS_TO = {
     "203.0.113.0/24": "/prefix/203.0.113.0/24",
@@ -52,6 +59,30 @@ async def test_a_page_that_fails_is_a_page(http: httpx.AsyncClient) -> None:
     said = await http.get("/search?qq=1")
     assert (said.status_code, said.headers["content-type"]) == (400, "text/html; charset=utf-8")
     assert "there is no parameter &#39;qq&#39; here" in said.text
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f"/lookup?q={PREFIX}&at={{at}}",
+        "/as/64496?at={at}",
+        "/compare?earlier={begin}&later={at}",
+        "/peer/192.0.2.1?end={at}",
+        f"/prefix/{PREFIX}?end={{at}}",
+        f"/replay/{PREFIX}?start={{begin}}&end={{at}}",
+        "/updates?end={at}",
+    ],
+)
+async def test_links_lead_to_the_time_that_is_looked_at(http: httpx.AsyncClient, page: str) -> None:
+    begin, at = (iso(BEGIN + timedelta(seconds=seconds)) for seconds in (3, 20))
+    text = (await http.get(page.format(begin=begin, at=at))).text
+    found = re.findall(
+        r'href="(/(?:prefix|peer|as|lookup|replay|updates|compare)[/?][^"]*)', text[text.index("<main") :]
+    )
+    links = [urlsplit(unescape(one)) for one in found]
+    elsewhere = [one for one in links if one.path != urlsplit(page).path]  # "Now" and "All events" are for other times
+    assert len(elsewhere) > 3
+    assert [one for one in elsewhere if not {"at", "end", "later"} & parse_qs(one.query).keys()] == []
 
 
 async def test_minutes_are_counted_as_a_search_does(asked: Archive) -> None:

@@ -81,6 +81,7 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
         sessions=[one for one in reversed(sessions) if _meets(one, span)],
         most_sessions=_SESSIONS,
         span=span,
+        upto=filters.end,
         whose=wanted.whose,
         counted=counted,
         charts=_charts(counted.said) if counted else {},

@@ -20,7 +20,7 @@ async function show() {
   const href = `${location.pathname}?${new URLSearchParams(/** @type {[string, string][]} */ (given))}`;
   say("Asking the archive …");
   try {
-    await replaceParts(href, ["notes", "routes"], asking.signal);
+    await replaceParts(href, ["of-prefix", "notes", "routes"], asking.signal);
     history.replaceState(null, "", href);
     say("");
   } catch (error) {

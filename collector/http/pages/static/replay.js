@@ -83,7 +83,7 @@ function tell() {
   if (timer === undefined) link(said);
 }
 
-/** Let the address, and the picture's, be that of a moment. @param {string} said */
+/** Let the address, the picture's, and those of the ASes in it, be that of a moment. @param {string} said */
 function link(said) {
   const here = new URL(location.href);
   here.searchParams.set("at", said);
@@ -91,6 +91,9 @@ function link(said) {
   const picture = new URL(part("picture").href);
   picture.searchParams.set("at", said);
   part("picture").href = picture.href;
+  for (const one of document.querySelectorAll(".graph-as a")) {
+    one.setAttribute("href", `${one.getAttribute("href")?.split("?")[0]}?${new URLSearchParams({ at: said })}`);
+  }
 }
 
 /** To the next moment at which something changes, or the one before. @param {1 | -1} direction */
