@@ -115,6 +115,7 @@ class MessageDocument(_Stored):
     helper_pid: NotRequired[int]
     incarnation: NotRequired[str]
     reloads: NotRequired[int]
+    source_ended: NotRequired[Literal[True]]
     step: NotRequired[float]
     since: NotRequired[datetime]
     lines: NotRequired[int]
