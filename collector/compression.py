@@ -7,9 +7,9 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final, cast
 
 from zstandard import ZstdDecompressor, ZstdError
 
@@ -33,7 +33,8 @@ def chunks(path: Path, on_read: Callable[[int], None] = lambda _: None) -> Itera
     """
     try:
         with path.open("rb") as plain, _unpacked(plain) as stream:
-            while chunk := stream.read(_CHUNK):
+            # `read` would lose what it has when it finds the end cut off.
+            while chunk := stream.read1(_CHUNK):
                 on_read(plain.tell())
                 yield chunk
     except EOFError:
@@ -47,15 +48,15 @@ def chunks(path: Path, on_read: Callable[[int], None] = lambda _: None) -> Itera
         raise
 
 
-def _unpacked(plain: BufferedReader) -> IO[bytes]:
+def _unpacked(plain: BufferedReader) -> BufferedIOBase:
     """The uncompressed stream of a file."""
     magic = plain.peek(6)[:6]
     if magic.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.open(plain, "rb"))
+        return gzip.open(plain, "rb")
     if magic.startswith(b"BZh"):
-        return cast("IO[bytes]", bz2.open(plain, "rb"))
+        return bz2.open(plain, "rb")
     if magic == b"\xfd7zXZ\0":
-        return cast("IO[bytes]", lzma.open(plain, "rb"))
+        return lzma.open(plain, "rb")
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        return cast("IO[bytes]", ZstdDecompressor().stream_reader(plain, read_across_frames=True))
+        return cast("BufferedIOBase", ZstdDecompressor().stream_reader(plain, read_across_frames=True))
     return plain

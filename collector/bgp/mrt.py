@@ -9,7 +9,9 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
@@ -78,6 +80,10 @@ LeaveOut = Callable[[int, str], None]
 
 # Types that may occur in an old or mixed file: RFC 6396 section 4 and appendix B, and IANA's registry.
 _TYPES: Final = {
+    1: "START",
+    2: "DIE",
+    3: "I_AM_DEAD",
+    4: "PEER_DOWN",
     5: "BGP",
     6: "RIP",
     7: "IDRP",
@@ -314,6 +320,21 @@ class MrtFile:
         if rest or not self._record:
             self._cut(len(rest))
 
+    def first(self) -> Frame:
+        """Its first record.
+
+        Raises:
+            ReplayError: it cannot be read, or is no MRT file: neither of its first two records is of a known type.
+            CutError: it ends in its first record.
+        """
+        frames = self.frames()
+        found = [next(frames)]
+        with suppress(CutError):
+            found += islice(frames, 1)
+        if not any(type_of(one.raw) in _TYPES for one in found):
+            raise self._no_mrt(f"its first record would be of MRT type {type_of(found[0].raw)}, which does not exist")
+        return found[0]
+
     def records(self, leave_out: LeaveOut) -> Iterator[Record]:
         """See `read`."""
         yielded, tables, first_fault = False, 0, ""
@@ -367,8 +388,8 @@ class MrtFile:
 
     def _no_mrt(self, why: str) -> ReplayError:
         return ReplayError(
-            f"{self._path} is not an MRT update file: {why}",
-            "Give an MRT update file (BGP4MP), plain, .gz, .bz2, .xz or .zst; `bgpdump FILE` shows what it contains.",
+            f"{self._path} is not an MRT file: {why}",
+            "Give an MRT file, such as RIS and RouteViews publish, plain, .gz, .bz2, .xz or .zst.",
         )
 
     def _cut(self, there: int) -> NoReturn:

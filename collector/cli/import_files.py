@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collector.store.mongo import Store
 
 _MOST_REASONS = 5
+_MOST_NAMES = 5
 
 
 @partial(with_settings, config=True)
@@ -61,6 +62,7 @@ def command(
     selection = _selection(start, end, peer or [])
     logging.getLogger("collector").setLevel(logging.ERROR)  # what peers did years ago is not news
     with ImportFiles(files) as found:
+        _tell_skipped(found)
         if dry_run:
             told = _look_through(found, selection)
         else:
@@ -159,6 +161,14 @@ def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
     return told
 
 
+def _tell_skipped(found: ImportFiles) -> None:
+    if found.skipped:
+        names = ", ".join(path.name for path in found.skipped[:_MOST_NAMES])
+        more = ", ..." if len(found.skipped) > _MOST_NAMES else ""
+        count = _count(len(found.skipped), "file")
+        sys.stderr.write(f"skipped {count}, neither MRT nor captures, or not readable: {names}{more}\n")
+
+
 def _tell_of_capture(capture: Capture) -> None:
     """Report what had to be guessed about a capture's sessions, and what was not read."""
     for words in capture.guesses:
@@ -172,9 +182,9 @@ def _tell(one: Imported) -> None:
     if one.known:
         sys.stderr.write(f"{one.path}: imported before\n")
         return
-    what = f"{one.records:,} records" + (f", {one.rejected:,} of them rejected" if one.rejected else "")
+    what = _count(one.records, "record") + (f", {one.rejected:,} of them rejected" if one.rejected else "")
     left_out = f", {one.left_out:,} left out as not asked for" if one.left_out else ""
-    tables = f", {one.tables:,} tables with {one.routes:,} routes" if one.tables else ""
+    tables = f", {_count(one.tables, 'table')} with {_count(one.routes, 'route')}" if one.tables else ""
     sys.stderr.write(f"{one.path}: {what}{left_out}{tables}\n")
     if one.twice:
         sys.stderr.write(f"  {one.twice:,} routes are listed twice: the last one counts\n")
@@ -186,16 +196,19 @@ def _tell(one: Imported) -> None:
         sys.stderr.write(f"  skipped {count:,} of MRT type {name}, which hold no BGP message or route\n")
     if len(one.others) > _MOST_REASONS:
         sys.stderr.write(f"  skipped {sum(list(one.others.values())[_MOST_REASONS:]):,} of other MRT types\n")
-    if one.has_no_bgp:
-        sys.stderr.write(
-            f"error: {one.path} holds no BGP message or route\n"
-            "cure: give an MRT file of BGP updates or a RIB dump; `bgpdump FILE` shows what it contains\n"
-        )
     if one.fault:
         sys.stderr.write(f"  {one.fault.cause}\n")
+    if one.has_no_bgp:
+        sys.stderr.write(
+            f"error: {one.path} holds no BGP message or route\ncure: give an MRT file of BGP updates or a RIB dump\n"
+        )
 
 
 def _sum_up(told: Sequence[Imported]) -> None:
     records, seconds = sum(one.records for one in told), sum(one.seconds for one in told)
     rate = f" in {seconds:.1f} s: {records / seconds:,.0f}/s" if seconds and records else ""
-    sys.stderr.write(f"{records:,} records of {len(told)} files{rate}\n")
+    sys.stderr.write(f"{_count(records, 'record')} of {_count(len(told), 'file')}{rate}\n")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")

@@ -94,7 +94,7 @@ async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
 
 async def _tell(data_dir: Path) -> None:
     await asyncio.sleep(_SILENT_SECONDS)
-    sys.stderr.write(f"no collector runs on {data_dir}: opening its archive for this query\n")
+    sys.stderr.write(f"no collector runs on {data_dir}: opening its archive for this command\n")
 
 
 @asynccontextmanager

@@ -29,20 +29,31 @@ class ImportFiles:
         names: paths of files or directories, or `-`.
 
     Raises:
-        ReplayError: one is neither MRT nor a capture, or cannot be read; other files in a directory are ignored.
+        ReplayError: one is neither MRT nor a capture, or cannot be read. Other files in a directory are skipped.
         ImportFileError: there is none.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._own: list[Path] = []
+        """Temporary directories."""
         self.paths: list[Path] = []
         """MRT files."""
         self.dumps: set[Path] = set()
         """Which of them are RIB dumps."""
         self.captures: list[Capture] = []
+        self.skipped: list[Path] = []
+        """Other files in directories."""
         self._names = names
 
     def __enter__(self) -> Self:
+        try:
+            self._find()
+        except BaseException:
+            self._remove_own()
+            raise
+        return self
+
+    def _find(self) -> None:
         times: dict[Path, int] = {}
         for path, must in self._each():
             try:
@@ -51,10 +62,11 @@ class ImportFiles:
                     times[path] = capture.first_time()
                     self.captures.append(capture)
                     continue
-                first = next(mrt.MrtFile(path).frames()).raw
+                first = mrt.MrtFile(path).first().raw
             except ReplayError:
                 if must:
                     raise
+                self.skipped.append(path)
                 continue
             times[path] = int.from_bytes(first[:4])
             self.paths.append(path)
@@ -67,24 +79,29 @@ class ImportFiles:
             raise ImportFileError(
                 f"there is no MRT file in {', '.join(self._names)}, and no capture", "name files, or their directory"
             )
-        return self
 
     def _each(self) -> Iterator[tuple[Path, bool]]:
         """Paths, and whether each must be a file that can be imported."""
         for name in self._names:
             if name == "-":
                 yield self._stdin(), True
+            elif "://" in name:
+                raise ImportFileError(f"{name} is a URL: only files are imported", f"download it: curl -O {name}")
             elif Path(name).is_dir():
                 yield from ((path, False) for path in sorted(Path(name).iterdir()) if path.is_file())
             else:
                 yield Path(name), True
 
     def _stdin(self) -> Path:
-        with tempfile.NamedTemporaryFile(prefix="bgpledger-", delete=False) as copy:
-            self._own.append(Path(copy.name))
+        self._own.append(Path(tempfile.mkdtemp(prefix="bgpledger-")))
+        path = self._own[-1] / "stdin"
+        with path.open("wb") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
-        return self._own[-1]
+        return path
+
+    def _remove_own(self) -> None:
+        for path in self._own:
+            shutil.rmtree(path, ignore_errors=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for path in self._own:
-            path.unlink(missing_ok=True)
+        self._remove_own()

@@ -140,7 +140,7 @@ def test_wrong_files_to_replay(tmp_path: Path) -> None:
     text = tmp_path / "text.mrt"
     text.write_text("this is no MRT file, it is a text that somebody took for one\n")
     cut = tmp_path / "cut.mrt.gz"
-    cut.write_bytes(Path(DEMO).read_bytes()[:500])
+    cut.write_bytes(Path(DEMO).read_bytes()[:100])
     place = f"127.0.0.1:{free_port()}"
     assert "text.mrt" in refused("replay", str(text), "--to", place)
     assert "cut.mrt.gz" in refused("replay", str(cut), "--to", place)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.beginning import beginning
+from tests.mrt_builder import record
 from tests.running import bgpledger
 from tests.support import ROOT, SHARED, program
 
@@ -35,16 +36,17 @@ def test_a_file_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, path: Path
 
 def test_what_cannot_be_imported_is_said_with_its_cure(tmp_path: Path) -> None:
     data_dir = ("--data-dir", str(tmp_path / "data"))
-    noise, folder, zeros = tmp_path / "noise", tmp_path / "folder", tmp_path / "zeros"
-    zeros.write_bytes(bytes(1200))
+    noise, folder, ospf = tmp_path / "noise", tmp_path / "folder", tmp_path / "ospf"
+    ospf.write_bytes(record(11, 0, bytes(40)))
     noise.write_bytes(b"no MRT file")
     folder.mkdir()
     for arguments, cause in (
         ((str(tmp_path / "none"),), "cannot be read"),
         ((str(noise),), "is not an MRT"),
         ((str(folder),), "there is no MRT file"),
-        ((str(zeros),), "holds no BGP message or route"),
-        ((str(ROOT / "docs/pictures/prefix.png"), "--dry-run"), "holds no BGP message or route"),
+        ((str(ospf),), "holds no BGP message or route"),
+        ((str(ROOT / "docs/pictures/prefix.png"),), "is not an MRT file"),
+        (("https://data.ris.ripe.net/rrc00/latest-bview.gz",), "is a URL"),
         ((str(noise), "--peer", "x"), "--peer"),
         ((str(noise), "--start", "x"), "'x'"),
     ):

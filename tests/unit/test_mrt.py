@@ -5,8 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import random
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -90,15 +91,41 @@ def test_records_longer_than_a_chunk_of_the_file(tmp_path: Path) -> None:
     assert [item.record for item in found] == list(range(1, 11))
 
 
+def test_a_file_that_begins_with_no_record_of_mrt_is_refused(tmp_path: Path) -> None:
+    strange = record(3338, 0, bytes(20))
+    for data, is_mrt in ((strange, False), (strange * 2, False), (strange + message(KEEPALIVE), True)):
+        (tmp_path / "f").write_bytes(data)
+        with nullcontext() if is_mrt else pytest.raises(ReplayError, match="type 3338, which does not exist"):
+            assert mrt.MrtFile(tmp_path / "f").first().raw == strange
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_what_stands_before_the_end_of_a_cut_file_is_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    chance = random.Random(1)
+    records = [message(bgp.message(bgp.UPDATE, chance.randbytes(4_000))) for _ in range(500)]
+    packed = pack(b"".join(records))
+    (tmp_path / "f").write_bytes(packed[: len(packed) * 3 // 4 - 1])
+    found: list[bytes] = []
+    with pytest.raises(mrt.CutError):
+        found.extend(frame.raw for frame in mrt.MrtFile(tmp_path / "f").frames())
+    # Of bzip2, whose blocks have 900,000 bytes, the last block cannot be read.
+    assert found == records[: len(found)]
+    assert len(found) > len(records) * (0.4 if pack is bz2.compress else 0.7)
+
+
 WHOLE = message(KEEPALIVE) * 3
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "is not an MRT update file: it is 0 bytes long"),
-        (b"hello", "is not an MRT update file: it is 5 bytes long"),
-        (b"#!/bin/sh\nexit 0\n" * 10, "is not an MRT update file: its first record is of MRT type"),
+        (b"", "is not an MRT file: it is 0 bytes long"),
+        (b"hello", "is not an MRT file: it is 5 bytes long"),
+        (b"#!/bin/sh\nexit 0\n" * 10, "is not an MRT file: its first record is of MRT type"),
+        (
+            message(KEEPALIVE)[:4] + b"\0\x10\0\4\xff\xff\xff\xff",
+            "its first record is of MRT type BGP4MP (16) and claims",
+        ),
         (record(13, 1, b""), "is a RIB dump"),
         (record(12, 1, b""), "is a RIB dump"),
         (WHOLE[:-1], "record 3 at offset 102 ends after 50 bytes"),
@@ -113,7 +140,7 @@ WHOLE = message(KEEPALIVE) * 3
         (record(16, 4, open_peer("192.0.2.1", 1) + bytes(19)), "marker"),
         (record(16, 4, open_peer("192.0.2.1", 1) + KEEPALIVE + b"\0"), "a BGP message of 19 bytes in 20"),
         (gzip.compress(WHOLE, mtime=0)[:-9], "cannot be decompressed after record"),
-        (gzip.compress(WHOLE, mtime=0)[:15] + b"\xff" * 30, "cannot be decompressed after record 0 at offset 0"),
+        (gzip.compress(WHOLE, mtime=0)[:10] + b"\xff" * 30, "cannot be decompressed after record 0 at offset 0"),
         (bz2.compress(WHOLE)[:-5], "cannot be decompressed after record"),
         (b"BZh91AY&SY" + b"\0" * 50, "cannot be decompressed after record 0"),
     ],

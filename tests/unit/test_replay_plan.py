@@ -226,4 +226,4 @@ def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str], arguments: lis
 def test_a_file_that_is_no_mrt_file(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, __file__, "--to", "127.0.0.1:179")
     assert status == BgpledgerError.exit_status
-    assert "is not an MRT update file" in err
+    assert "is not an MRT file" in err
