@@ -24,7 +24,7 @@ from bgpledger.questions.routes import DiffQuestion, RibBatchesQuestion, RibQues
 from bgpledger.questions.summaries import ConvergenceQuestion, IntentsQuestion, PeersQuestion, TopQuestion
 from collector.errors import StoreUnavailableError
 from collector.query.arguments import Say, check_family, parse_prefix, parse_time
-from collector.query.coverage_checks import check_moments, check_peers
+from collector.query.coverage_checks import check_peers, check_times
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.find_store import find_store
 from collector.settings import Settings, load
@@ -169,11 +169,11 @@ class Archive:
         """
         from collector.query.timeline import timeline
 
-        asked = parse_prefix(prefix, say=self._say)
-        check_family(filters, asked)
-        await check_moments(self.store, [filters.start] if filters.start else [], filters.end, self._say)
+        normalised = parse_prefix(prefix, say=self._say)
+        check_family(filters, normalised)
+        await check_times(self.store, [filters.start] if filters.start else [], filters.end, self._say)
         await check_peers(self.store, filters, (), self._say)
-        return await timeline(self.store, asked, filters, until=parse_time(until), seconds=seconds)
+        return await timeline(self.store, normalised, filters, until=parse_time(until), seconds=seconds)
 
     # --- routes as they stand ---------------------------------------------------------------------------------------
 

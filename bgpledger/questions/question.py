@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from bgpledger.answers import Answers
 from bgpledger.cursors import TimeMark
-from collector.query.coverage_checks import check_moments, check_peers
+from collector.query.coverage_checks import check_peers, check_times
 from collector.query.filters import Filter
 from collector.query.newest import newest
 from collector.query.running import find_running
@@ -35,10 +35,10 @@ class Context:
     answers: Answers[Any]
     """Receives notes about the answers."""
 
-    async def cover(self, filters: Filter, *moments: datetime | None) -> None:
+    async def cover(self, filters: Filter, *times: datetime | None) -> None:
         """Note the times that the archive does not cover, and peers that do not exist."""
-        asked = [moment for moment in (*moments, filters.start) if moment is not None]
-        self.answers.covered = await check_moments(self.store, asked, filters.end, self.answers.note)
+        given = [time for time in (*times, filters.start) if time is not None]
+        self.answers.covered = await check_times(self.store, given, filters.end, self.answers.note)
         running = find_running(self.data_dir)
         await check_peers(self.store, filters, running.peers if running else (), self.answers.note)
 

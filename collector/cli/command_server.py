@@ -21,11 +21,11 @@ class ReadCommand:
     """A command that queries the archive of a collector.
 
     Args:
-        asked: what it asks.
+        command: the parsed command.
     """
 
-    def __init__(self, asked: QueryCommand) -> None:
-        self._asked = asked
+    def __init__(self, command: QueryCommand) -> None:
+        self._command = command
 
     async def answer(self, archive: Archive, out: TextIO, err: TextIO, between: Callable[[], Awaitable[None]]) -> int:
         """Write its stdout and stderr; returns its exit status.
@@ -37,7 +37,7 @@ class ReadCommand:
             between: awaited now and then.
         """
         try:
-            await self._asked.answer(archive, out, err, between)
+            await self._command.answer(archive, out, err, between)
         except BgpledgerError as error:
             err.write(told(error))
             return error.exit_status
@@ -53,20 +53,20 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
         data_dir: the server's own data directory.
         err: gets notes about what looks odd.
     """
-    command = next((word for word in words if word in ASKED_ELSEWHERE), None)
-    if command is None:
+    name = next((word for word in words if word in ASKED_ELSEWHERE), None)
+    if name is None:
         return None
     try:
         with redirect_stdout(StringIO()), redirect_stderr(err):
-            asked = _commands(command)(args=list(words), standalone_mode=False)
+            command = _commands(name)(args=list(words), standalone_mode=False)
     except (BgpledgerError, typer.TyperException):
         return None
-    if not isinstance(asked, QueryCommand) or asked.where.names_a_store:
+    if not isinstance(command, QueryCommand) or command.where.names_a_store:
         return None
-    named = asked.where.named_data_dir
+    named = command.where.named_data_dir
     if named is not None and directory / named != data_dir:
         return None
-    return ReadCommand(asked)
+    return ReadCommand(command)
 
 
 def prepare() -> None:

@@ -36,7 +36,7 @@ def command(
     from collector.query.running import find_running
     from schemas.status import Check
 
-    def findings() -> Iterator[CheckResult]:
+    def results() -> Iterator[CheckResult]:
         try:
             settings = chosen(ctx, data_dir, mongodb_uri, mongodb_uri_file, config=config)
             source = config
@@ -53,7 +53,7 @@ def command(
     seen: list[CheckResult] = []
 
     def noted() -> Iterator[CheckResult]:
-        for found in findings():
+        for found in results():
             seen.append(found)
             yield found
 
@@ -66,8 +66,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _say(findings: Iterator[CheckResult]) -> None:
-    for found in findings:
+def _say(results: Iterator[CheckResult]) -> None:
+    for found in results:
         cure = f"; cure: {found.cure}" if found.cure else ""
         sys.stdout.write(f"{found.state:<9}{found.check}: {found.says}{cure}\n")
         sys.stdout.flush()  # the next check may be slow

@@ -21,16 +21,16 @@ _COLLECT_EVERY = 50_000
 """The number of new objects after which cycles are collected."""
 
 
-def answer(asked: QueryCommand) -> None:
+def answer(command: QueryCommand) -> None:
     """Query the archive, and write the answers to stdout as they come; notes go to stderr."""
     from bgpledger.archive import Archive
 
     collect_rarely()
-    settings = asked.where.settings()
+    settings = command.where.settings()
 
     async def ask_and_write() -> None:
         async with Archive.found(settings) as archive:
-            await asked.answer(archive, sys.stdout, sys.stderr)
+            await command.answer(archive, sys.stdout, sys.stderr)
 
     run_interruptible(_flushing(ask_and_write()))
 

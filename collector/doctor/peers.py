@@ -25,16 +25,16 @@ def examine_peers(settings: Settings, running: RunningCollector) -> Iterator[Che
     else:
         return
     try:
-        standing = run_interruptible(_ask_peers(uri, settings, running))
+        peers = run_interruptible(_ask_peers(uri, settings, running))
     except BgpledgerError:
         return  # the check of the store reports it
     expected = {peer.address: peer for peer in running.peers}
-    down = [peer for peer in standing if peer.state == "unconfigured" or (peer.configured and peer.state != "up")]
+    down = [peer for peer in peers if peer.state == "unconfigured" or (peer.configured and peer.state != "up")]
     for peer in down:
-        yield CheckResult("warning", "peer", _standing(peer), _peers_cure(peer))
+        yield CheckResult("warning", "peer", _state(peer), _peers_cure(peer))
     if any(peer.open is None and expected[peer.address].password for peer in down if peer.address in expected):
         yield from _md5()
-    up = sum(peer.state == "up" for peer in standing if peer.configured)
+    up = sum(peer.state == "up" for peer in peers if peer.configured)
     if expected:
         yield CheckResult("ok", "peers", f"{up} of {len(expected)} are up")
 
@@ -44,7 +44,7 @@ async def _ask_peers(uri: str, settings: Settings, running: RunningCollector) ->
         return [peer async for peer in peers_here(store, settings.data_dir)]
 
 
-def _standing(peer: PeerStatus) -> str:
+def _state(peer: PeerStatus) -> str:
     state = {"never": "has never been up", "down": "is down", "unconfigured": "is not configured"}[peer.state]
     name = f"{peer.address} (AS {peer.asn})" if peer.asn else peer.address
     at = f", at {peer.reason_at:%Y-%m-%d %H:%M:%S} UTC" if peer.reason_at else ""

@@ -68,14 +68,14 @@ async def _version(client: Client, shown: str) -> list[CheckResult]:
     if own := information.get("secantusVersion"):
         return [CheckResult("ok", "store", f"{shown} answers: SecantusDB {own}")]
     version = str(information["version"])
-    findings = [CheckResult("ok", "store", f"{shown} answers: MongoDB {version}")]
+    results = [CheckResult("ok", "store", f"{shown} answers: MongoDB {version}")]
     if int(version.partition(".")[0]) < _OLDEST_MONGODB:
-        findings = [
+        results = [
             CheckResult("error", "store", f"MongoDB {version} is too old", f"use MongoDB {_OLDEST_MONGODB} or newer")
         ]
     hello = await client.admin.command("hello")
     if not hello.get("setName") and hello.get("msg") != "isdbgrid":
-        findings.append(
+        results.append(
             CheckResult(
                 "warning",
                 "replica set",
@@ -83,7 +83,7 @@ async def _version(client: Client, shown: str) -> list[CheckResult]:
                 "make it a replica set, if only of one member (rs.initiate()), and name it in the URI",
             )
         )
-    return findings
+    return results
 
 
 async def _schema(client: Client, settings: Settings) -> list[CheckResult]:

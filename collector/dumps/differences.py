@@ -73,8 +73,8 @@ def _is_sure(before: PeerRib, change: Change) -> bool:
     return before.state(change[1], change[2]) == "stands"
 
 
-async def _routes(known: PeerRib) -> AsyncIterator[Change]:
-    async for items in known.table():
+async def _routes(peer_rib: PeerRib) -> AsyncIterator[Change]:
+    async for items in peer_rib.table():
         for key, held in items:
             yield order(key), key, held
 

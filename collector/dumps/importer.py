@@ -22,7 +22,7 @@ from collector.bgp import mrt
 from collector.dumps.differences import Differences, compare
 from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, WantedTables
 from collector.errors import StoreUnavailableError
-from collector.query.peer_ribs import known as known_of
+from collector.query.peer_ribs import peer_rib_of
 from collector.retry import pauses
 from collector.rib import storing
 from collector.rib.dumped import DumpedTable
@@ -222,7 +222,7 @@ class DumpImporter:
         # If no UPDATE was received, perhaps none has been imported.
         if found.before is None or not found.before["updates"]:
             return Differences()
-        before = await known_of(self._store, found.before, ts - _MILLISECOND)
+        before = await peer_rib_of(self._store, found.before, ts - _MILLISECOND)
         return await compare(before, table, milliseconds(ts))
 
     async def _mark(

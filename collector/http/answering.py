@@ -77,7 +77,7 @@ async def respond(
         asking: the query's context.
         wanted: how many answers, and in which format.
         kind: the type of the answers.
-        ask: runs the query, with the arguments from `wanted.asked`.
+        ask: runs the query, with the arguments from `wanted.arguments`.
         whole: runs the query and writes all answers; None: use `ask` for that too.
 
     Raises:
@@ -87,7 +87,7 @@ async def respond(
     if form == "json" or wanted.is_paged:
         return await _page(request, asking, wanted, kind, ask, form)
     whole = whole or Whole(ask, lambda answers, form, stream: write_models(answers, kind, form, stream))
-    answers = whole.ask(**wanted.asked())
+    answers = whole.ask(**wanted.arguments())
     pieces = Pieces(answers, lambda answers, stream: whole.write(answers, form, stream))
     await pieces.begin()
     headers = _told(asking, covered=answers.covered)
@@ -127,7 +127,7 @@ async def _page(
     if form not in get_args(AnswerFormat):
         raise UsageError(f"there are no pages of {form}", "leave page and cursor out, or ask for another format")
     cut_at, text = wanted.cut_at, StringIO()
-    answers = ask(**wanted.asked())
+    answers = ask(**wanted.arguments())
     cut = _Cut(answers, cut_at)
     await write_models(cut.given(), kind, form, text)
     if cut.is_cut and cut.next is None:

@@ -49,7 +49,7 @@ class Listed(Parameters):
         """Whether a page is requested explicitly."""
         return False
 
-    def asked(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The arguments of the query."""
         return {}
 
@@ -79,7 +79,7 @@ class Limited(Listed):
             )
         return self.limit or LONGEST_PAGE
 
-    def asked(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The arguments of the query."""
         return {"limit": self.limit}
 
@@ -110,7 +110,7 @@ class Paged(Limited):
         """Whether a page is requested explicitly."""
         return self.page is not None or self.cursor is not None
 
-    def asked(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The arguments of the query."""
         return {"limit": self.limit, "after": self.cursor}
 

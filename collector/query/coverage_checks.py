@@ -17,12 +17,12 @@ _TICK = timedelta(seconds=1)
 """A time that was just printed is not in the future, even if this machine's clock is a little behind."""
 
 
-async def check_moments(store: Store, moments: Sequence[datetime], end: datetime | None, say: Say) -> bool:
+async def check_times(store: Store, times: Sequence[datetime], end: datetime | None, say: Say) -> bool:
     """Check whether the archive covers the times; if not, a note says what it covers.
 
     Args:
         store: the archive.
-        moments: the times that the query is about.
+        times: the times that the query is about.
         end: the end of a range; it may be in the future.
         say: called with what the archive covers.
 
@@ -30,7 +30,7 @@ async def check_moments(store: Store, moments: Sequence[datetime], end: datetime
         UsageError: a time is in the future.
     """
     now = datetime.now(UTC)
-    for moment in moments:
+    for moment in times:
         if moment > now + _TICK:
             # The clock may have been set back since something was stored.
             upto = (await coverage(store, now)).upto
@@ -38,7 +38,7 @@ async def check_moments(store: Store, moments: Sequence[datetime], end: datetime
                 raise UsageError(
                     f"{spoken(moment)} UTC is in the future: it is now {spoken(now)} UTC", "give a time up to now"
                 )
-    earliest = min([*moments, *([end] if end else [])], default=None)
+    earliest = min([*times, *([end] if end else [])], default=None)
     if earliest is None:
         return True
     if since := await began_after(store, earliest):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.peer_ribs import PeerRib, place_of
-from collector.query.rib import RibQuery, asked, matching, of_its_peers
+from collector.query.rib import RibQuery, matching, of_its_peers, peer_ribs_of
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
 from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store
@@ -49,9 +49,9 @@ async def diff(
     before = await _by_peer(store, replace(question, at=earlier), on_read)
     after = await _by_peer(store, replace(question, at=later), on_read)
     families = _FAMILIES if question.prefix is None else [_FAMILIES[":" in question.prefix]]
-    for known in (*before.values(), *after.values()):
-        if any(map(known.hides, families)):
-            on_hidden(name_of(known.session["peer"]))
+    for peer_rib in (*before.values(), *after.values()):
+        if any(map(peer_rib.hides, families)):
+            on_hidden(name_of(peer_rib.session["peer"]))
     for place in sorted(before.keys() | after.keys()):
         one, two = before.get(place), after.get(place)
         async for key, old, new in _pairs(one, two, question):
@@ -75,12 +75,12 @@ async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQue
 
 
 async def _by_peer(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> dict[_PeerPlace, PeerRib]:
-    return {place_of(known.session): known async for known in asked(store, question, on_read=on_read)}
+    return {place_of(peer_rib.session): peer_rib async for peer_rib in peer_ribs_of(store, question, on_read=on_read)}
 
 
-async def _routes(known: PeerRib | None, question: RibQuery) -> AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]:
-    if known:
-        async for items in matching(known, question):
+async def _routes(peer_rib: PeerRib | None, question: RibQuery) -> AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]:
+    if peer_rib:
+        async for items in matching(peer_rib, question):
             for key, entry in items:
                 yield order(key), key, entry
 
@@ -112,28 +112,28 @@ class _Hidden(NamedTuple):
 def _compare(
     key: RouteKey, before: tuple[PeerRib | None, RouteEntry], after: tuple[PeerRib | None, RouteEntry]
 ) -> RouteChange | _Hidden | None:
-    (known_before, held_before), (known_after, held_after) = before, after
-    if held_before.facts == held_after.facts and _peer(known_before) == _peer(known_after):
+    (rib_before, held_before), (rib_after, held_after) = before, after
+    if held_before.facts == held_after.facts and _peer(rib_before) == _peer(rib_after):
         return None
-    old, new = _route(known_before, key, held_before), _route(known_after, key, held_after)
+    old, new = _route(rib_before, key, held_before), _route(rib_after, key, held_after)
     either = new or old
     assert either is not None  # noqa: S101  # they are not the same, so one is there
     shared = {"peer": either.peer, "prefix": either.prefix, "object": either.object, "before": old, "after": new}
     if old is None or new is None:
-        known = known_before if old is None else known_after
-        if known and known.hides(key.family):
+        peer_rib = rib_before if old is None else rib_after
+        if peer_rib and peer_rib.hides(key.family):
             return _Hidden(either.peer.name)
         return RouteChange(event="appeared" if new else "went", **shared)
     fields = sorted(name for name in _COMPARED if getattr(old, name) != getattr(new, name))
     return RouteChange(event="changed", changed=fields, **shared) if fields else None
 
 
-def _peer(known: PeerRib | None) -> PeerDocument | None:
-    return known.session["peer"] if known else None
+def _peer(peer_rib: PeerRib | None) -> PeerDocument | None:
+    return peer_rib.session["peer"] if peer_rib else None
 
 
-def _route(known: PeerRib | None, key: RouteKey, entry: RouteEntry) -> Route | None:
-    return known.route(key, entry) if known and entry is not WITHDRAWN else None
+def _route(peer_rib: PeerRib | None, key: RouteKey, entry: RouteEntry) -> Route | None:
+    return peer_rib.route(key, entry) if peer_rib and entry is not WITHDRAWN else None
 
 
 _COMPARED = Route.model_fields.keys() - _NOT_COMPARED

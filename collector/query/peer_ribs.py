@@ -245,7 +245,7 @@ def _whole(stored: StoredTable | None) -> Snapshot | None:
     return stored.whole if stored else None
 
 
-async def standing(store: Store, at: datetime | None, *, peer: str | None = None) -> AsyncIterator[PeerRib]:
+async def peer_ribs_at(store: Store, at: datetime | None, *, peer: str | None = None) -> AsyncIterator[PeerRib]:
     """The tables at a given time, one session at a time, by peer.
 
     Args:
@@ -254,10 +254,10 @@ async def standing(store: Store, at: datetime | None, *, peer: str | None = None
         peer: only this peer's.
     """
     async for session, stale in _sessions(store, at, peer):
-        yield await known(store, session, at, stale=stale)
+        yield await peer_rib_of(store, session, at, stale=stale)
 
 
-async def known(store: Store, session: SessionDocument, at: datetime | None, *, stale: bool = False) -> PeerRib:
+async def peer_rib_of(store: Store, session: SessionDocument, at: datetime | None, *, stale: bool = False) -> PeerRib:
     """The table of one session at a given time; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
     dump = await snapshots.newest_dump(store, session, end)

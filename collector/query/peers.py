@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from collector.query.peer_ribs import known
+from collector.query.peer_ribs import peer_rib_of
 from collector.query.running import KnownPeer, find_running
 from collector.sources.known import SOURCES, find_instances, source_of
 from collector.sources.source import Stranger
@@ -89,7 +89,7 @@ async def _latest(store: Store, address: str | None) -> dict[str, SessionDocumen
 
 async def _up(store: Store, session: SessionDocument, peer: KnownPeer | None) -> PeerStatus:
     keepalive = session.get("last_keepalive")
-    counted = await (await known(store, session, None)).count()
+    counted = await (await peer_rib_of(store, session, None)).count()
     return PeerStatus(
         address=session["peer"]["address"],
         asn=session["peer"]["asn"],

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Self
 
 from collector.query.batch import Batch, routes_of
 from collector.query.filters import EVERYTHING, Filter
-from collector.query.peer_ribs import PeerRib, standing
+from collector.query.peer_ribs import PeerRib, peer_ribs_at
 from collector.rib.routes import LAST, NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, order, within
 from collector.store.mongo import Store
 from schemas.message import Peer, name_order
@@ -125,50 +125,50 @@ def of_its_peers(question: RibQuery, filters: Filter) -> RibQuery:
 
 
 async def _batches(store: Store, question: RibQuery, on_read: Callable[[int], None]) -> AsyncIterator[Batch]:
-    async for known in asked(store, question, on_read=on_read):
+    async for peer_rib in peer_ribs_of(store, question, on_read=on_read):
         shown = False
-        async for items in matching(known, question):
+        async for items in matching(peer_rib, question):
             if items:
                 shown = True
-                yield Batch(known, items)
+                yield Batch(peer_rib, items)
         if not shown and question.prefix:
             family = "ipv6 unicast" if ":" in question.prefix else "ipv4 unicast"
-            if known.hides(family) and known.gap:
+            if peer_rib.hides(family) and peer_rib.gap:
                 key = RouteKey(family, None, None, question.prefix)
-                if question.after is None or str(known.session["_id"]) != question.after.session:
-                    hidden = key, RouteEntry(milliseconds(known.gap.ts), NO_FACTS)
-                    yield Batch(known, [hidden], hidden=True)
+                if question.after is None or str(peer_rib.session["_id"]) != question.after.session:
+                    hidden = key, RouteEntry(milliseconds(peer_rib.gap.ts), NO_FACTS)
+                    yield Batch(peer_rib, [hidden], hidden=True)
 
 
 async def count_stored(store: Store, question: RibQuery) -> int:
     """The number of routes in the stored tables that an answer starts from."""
-    return sum([await known.count_stored() async for known in asked(store, question)])
+    return sum([await peer_rib.count_stored() async for peer_rib in peer_ribs_of(store, question)])
 
 
-async def asked(
+async def peer_ribs_of(
     store: Store, question: RibQuery, *, on_read: Callable[[int], None] = lambda _: None
 ) -> AsyncIterator[PeerRib]:
     """The table of each session that the query is about."""
-    async for known in standing(store, question.at, peer=question.peer):
-        if question.after and question.after.is_behind(known.session):
+    async for peer_rib in peer_ribs_at(store, question.at, peer=question.peer):
+        if question.after and question.after.is_behind(peer_rib.session):
             continue
-        if question.of_peer(Peer.model_validate(known.session["peer"])):
-            known.on_read = on_read
-            yield known
+        if question.of_peer(Peer.model_validate(peer_rib.session["peer"])):
+            peer_rib.on_read = on_read
+            yield peer_rib
 
 
-async def matching(known: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
+async def matching(peer_rib: PeerRib, question: RibQuery) -> AsyncIterator[Items]:
     """The matching routes of one session, in order, in lists of some thousands."""
     span = question.span if question.is_of_tables else None
     if question.after:
-        span = question.after.rest_of(known.session, span)
+        span = question.after.rest_of(peer_rib.session, span)
     if question.prefix is None or question.is_of_tables:
-        async for items in known.table(span):
+        async for items in peer_rib.table(span):
             yield items
     else:
         found: Items = []
         for prefixes in _groups(question.prefix, question.match):
-            found += await known.few(prefixes)
+            found += await peer_rib.few(prefixes)
             if found and question.match == "longest":
                 longest = max(_length(key) for key, _ in found)
                 found = [item for item in found if _length(item[0]) == longest]

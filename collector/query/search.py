@@ -80,9 +80,9 @@ class Expander:
         self._announce = filters.wants("announce")
         self._withdraw = filters.wants("withdraw")
         self._among = among
-        asks = self._withdraw and (complete or filters.asks_for_routes)
+        looks_up = self._withdraw and (complete or filters.asks_for_routes)
         sees_all = among is None and not filters.named_prefixes
-        self._last = LastRoutes(store, sees_all=sees_all, whole_from=whole_from) if asks else None
+        self._last = LastRoutes(store, sees_all=sees_all, whole_from=whole_from) if looks_up else None
         self._filters = filters
 
     async def __call__(self, row: Row) -> AsyncIterator[HistoryEntry]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from collector.query.batch import Batch
 from collector.query.filters import Filter
 from collector.query.peer_ribs import PeerRib
-from collector.query.rib import RibQuery, asked, matching, of_its_peers
+from collector.query.rib import RibQuery, matching, of_its_peers, peer_ribs_of
 from collector.rib.routes import Items, RouteEntry, RouteKey, order
 from collector.store.mongo import Store
 
@@ -51,7 +51,7 @@ async def table(
         on_read: called with the additional number of routes and UPDATEs read.
     """
     question = of_its_peers(_of_prefixes(question, filters), filters)
-    peers = [known async for known in asked(store, question, on_read=on_read)]
+    peers = [peer_rib async for peer_rib in peer_ribs_of(store, question, on_read=on_read)]
     on_peers(peers)
     heap: list[tuple[bytes, int, RouteKey, RouteEntry]] = []
     async with AsyncExitStack() as closing:
@@ -90,8 +90,8 @@ def _of_prefixes(question: RibQuery, filters: Filter) -> RibQuery:
     return replace(question, prefix=named.values[0], match=filters.match)
 
 
-async def _pages(known: PeerRib, question: RibQuery, filters: Filter) -> AsyncGenerator[Items, None]:
-    async for items in matching(known, question):
+async def _pages(peer_rib: PeerRib, question: RibQuery, filters: Filter) -> AsyncGenerator[Items, None]:
+    async for items in matching(peer_rib, question):
         if filters.prefixes is not None:
             items = [one for one in items if filters.of_prefix(one[0].nlri if one[0].is_prefix else None)]
-        yield Batch(known, items).only(filters.stands).items if filters.asks_for_routes else items
+        yield Batch(peer_rib, items).only(filters.stands).items if filters.asks_for_routes else items

@@ -210,7 +210,7 @@ async def _serve(place: _Home, port: int, password: str | None) -> EmbeddedStore
     for _attempt in range(_ATTEMPTS):
         port = free_port(port)
         begins = place.log.stat().st_size if place.log.exists() else 0
-        process = _launch(place, port, asks=password is not None)
+        process = _launch(place, port, has_password=password is not None)
         address = f"mongodb://{_ADDRESS}:{port}/?directConnection=true"
         uri = credentials.signed(address, password) if password else address
         store = EmbeddedStore(uri, process, port, place.state)
@@ -279,7 +279,7 @@ async def _remove_other_users(store: EmbeddedStore) -> None:
                 await client[user["db"]].command("dropUser", user["user"])
 
 
-def _launch(place: _Home, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
+def _launch(place: _Home, port: int, *, has_password: bool) -> subprocess.Popen[bytes]:
     command = [
         str(place.program),
         "--config",
@@ -292,7 +292,7 @@ def _launch(place: _Home, port: int, *, asks: bool) -> subprocess.Popen[bytes]:
         "--sync-on-commit",
     ]
     command += ["--storage-path", str(place.data_dir / "store"), "--cache-size", "256M", "--log-level", "WARNING"]
-    command += ["--auth"] if asks else []
+    command += ["--auth"] if has_password else []
     if setpriv := shutil.which("setpriv"):
         # It must not outlive us if we are killed. Running a function of ours between fork and exec would not be safe
         # with threads; util-linux has a program for it.

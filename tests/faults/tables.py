@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from collector.query.peer_ribs import known
+from collector.query.peer_ribs import peer_rib_of
 from collector.store.mongo import Store
 from schemas.stored import SessionDocument, UpdateDocument
 
@@ -36,7 +36,7 @@ async def faulty_tables(store: Store) -> tuple[int, list[str]]:
 
 
 async def _told(store: Store, session: SessionDocument, moment: datetime) -> Table:
-    found = await known(store, session, moment)
+    found = await peer_rib_of(store, session, moment)
     routes = [found.route(*item) async for items in found.table() for item in items]
     return {(one.family, one.path_id, one.prefix or ""): (one.since, one.as_path) for one in routes}
 

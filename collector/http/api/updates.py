@@ -26,7 +26,7 @@ class _Top(Answered, EntryFilters, OfPrefixes):
     by: By = Field("announcements", description="What makes the order.")
     limit: int = Field(10, ge=1, le=10_000, description="Only the first N.")
 
-    def asked(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         return {"limit": self.limit}
 
 

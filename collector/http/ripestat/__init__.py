@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from collector.http.problems import RESPONSES
-from collector.http.ripestat import activity, events, histories, neighbours, others, standing, states
+from collector.http.ripestat import activity, events, histories, neighbours, others, states, visibility
 
 _TOLD: dict[int | str, dict[str, Any]] = {
     status: {"description": f"{about}, as `messages` tell.", "content": {"application/json": {}}}
@@ -18,5 +18,5 @@ _TOLD: dict[int | str, dict[str, Any]] = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {**{status: RESPONSES[status] for status in (401, 429)}, **_TOLD}
 
 router = APIRouter(prefix="/data", tags=["RIPEstat"], responses=_RESPONSES)
-for part in (events, states, standing, histories, neighbours, activity, others):
+for part in (events, states, visibility, histories, neighbours, activity, others):
     router.include_router(part.router)

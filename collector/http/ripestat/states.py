@@ -35,7 +35,7 @@ async def bgp_state(asked: Asked, wanted: Annotated[_State, Query()]) -> JSONRes
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
         sources = await Sources.known(call)
         numbers = {f"{int(word):02}" for word in (wanted.rrcs or "").split(",") if word.strip().isdecimal()}
-        routes = [one for one in await standing(call, resource, at) if not numbers or sources.number(one) in numbers]
+        routes = [one for one in await routes_at(call, resource, at) if not numbers or sources.number(one) in numbers]
         return {
             "resource": resource.text,
             "timestamp": call.time(at),
@@ -62,7 +62,7 @@ async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSO
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
         sources = await Sources.known(call)
         rrcs: dict[str, dict[str, Any]] = {}
-        for route in await standing(call, resource, at):
+        for route in await routes_at(call, resource, at):
             number = sources.number(route)
             # RIPEstat also has `scope`, which prsw rejects.
             rrc = rrcs.setdefault(number, {"rrc": f"RRC{number}", "location": sources.name(number), "peers": []})
@@ -84,7 +84,7 @@ async def network_info(asked: Asked, wanted: Annotated[OfResource, Query()]) -> 
 
     async def work(call: Call) -> dict[str, Any]:
         resource = parse_resource(wanted.resource, call.notes.append)
-        routes = [one for one in await standing(call, resource, datetime.now(UTC)) if one.prefix]
+        routes = [one for one in await routes_at(call, resource, datetime.now(UTC)) if one.prefix]
         prefix = max((one.prefix or "" for one in routes), key=lambda one: int(one.partition("/")[2]), default="")
         asns = {path[-1] for one in routes if one.prefix == prefix and (path := path_of(one, call))}
         return {"asns": [str(asn) for asn in sorted(asns)], "prefix": prefix}
@@ -92,7 +92,7 @@ async def network_info(asked: Asked, wanted: Annotated[OfResource, Query()]) -> 
     return await answer("network-info", "1.1", asked, wanted, work)
 
 
-async def standing(call: Call, resource: Resource, at: datetime) -> list[Route]:
+async def routes_at(call: Call, resource: Resource, at: datetime) -> list[Route]:
     """The routes to a resource at a given time: for an address its longest matches; a message mentions unknown ones."""
     found: list[Route] = []
     for prefix in resource.prefixes:

@@ -16,7 +16,7 @@ from collector.http.asking import Asked
 from collector.http.ripestat.call import Call, Common, OfResource, Resource, answer, parse_resource
 from collector.http.ripestat.neighbours import sides
 from collector.http.ripestat.sources import Sources, path_of
-from collector.http.ripestat.states import standing
+from collector.http.ripestat.states import routes_at
 
 router = APIRouter()
 
@@ -72,7 +72,7 @@ async def routing_status(asked: Asked, wanted: Annotated[_Status, Query()]) -> J
         resource = parse_resource(wanted.resource, call.notes.append)
         at = parse_time(wanted.timestamp) or datetime.now(UTC)
         sources = await Sources.known(call)
-        routes = await standing(call, resource, at)
+        routes = await routes_at(call, resource, at)
         seen = await _seen(call, resource, routes, at)
         common = {
             **seen,
