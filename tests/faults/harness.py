@@ -241,8 +241,8 @@ class Target:
     def _has_begun(self, receiver: int | None) -> bool:
         """Whether the line with which a receiver begins is in the spool."""
         begins = f'"event": "start", "time": [0-9.]+, "pid": {receiver},'.encode()
-        spools = [segment.path for segment in segments(self.kept)]
-        return receiver is None or any(re.search(begins, path.read_bytes()) for path in spools[-2:])
+        kept = reversed([*segments(self.kept)])
+        return receiver is None or any(re.search(begins, segment.path.read_bytes()) for segment in kept)
 
     async def until_idle(self, *, timeout: float = 300) -> None:
         """Wait until no line waits in the spool."""
