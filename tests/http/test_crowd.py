@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from bgpledger import Answers, StoreError, TopEntry
+from bgpledger import Answers, Archive, Filter, StoreError, TopEntry
 from collector.http.answering import respond
+from collector.http.api.live import _EventStream
 from collector.http.asking import Asking
 from collector.http.crowd import Crowd
-from collector.http.live import Live
+from collector.http.live import Live, SlowError
 from collector.http.parameters import Listed
+from collector.http.ripestat.sources import Sources
+from collector.http.rislive.socket import _Client
+from collector.query.follow import ToldLine
 from collector.settings import HttpSettings
+from collector.tasks import end
+from tests.http.conftest import BEGIN
 from tests.support import until
 
 QUESTION: Scope = {"type": "http", "path": "/api/v1/peers", "headers": [], "method": "GET", "query_string": b""}
@@ -98,3 +105,65 @@ async def test_an_answer_that_fails_in_the_middle_has_no_end() -> None:
     assert said[0]["status"] == 200
     assert sum(len(one.get("body", b"")) for one in said) > 60_000
     assert all(one["more_body"] for one in said[1:])
+
+
+async def some_lines(asked: Archive) -> list[ToldLine]:
+    """What was told first in the archive."""
+    async with asked.follow(Filter(start=BEGIN)) as told:
+        return [await anext(told) for _ in range(20)]
+
+
+async def test_one_who_does_not_read_events_is_cut_and_another_gets_them_all(
+    asked: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.http.api.live.SEND_SECONDS", 0.05)
+    lines, begin, heard = await some_lines(asked), asyncio.Event(), list[Message]()
+
+    async def give(_answers: Answers[ToldLine]) -> AsyncGenerator[ToldLine, None]:
+        await begin.wait()
+        for one in lines:
+            yield one
+        await asyncio.Event().wait()
+
+    async def stuck(message: Message) -> None:
+        if b"data: " in message.get("body", b""):
+            await asyncio.Event().wait()
+
+    async def read(message: Message) -> None:
+        heard.append(message)
+
+    archive: Any = SimpleNamespace(follow=lambda **_: Answers(give))
+    live = Live(archive)
+    slow, quick = (
+        asyncio.create_task(_EventStream(live, Filter(), None)(QUESTION, no_more, send)) for send in (stuck, read)
+    )
+    await until(lambda: len(live._listeners) == 2)
+    begin.set()
+    await slow
+    entries = sum(len(one.entries) for one in lines)
+    await until(lambda: sum(b"data: " in one.get("body", b"") for one in heard) == entries)
+    assert len(live._listeners) == 1
+    await end(quick)
+    assert not live._listeners
+
+
+async def test_one_who_does_not_read_a_socket_is_cut(asked: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.http.rislive.socket.SEND_SECONDS", 0.05)
+    lines, asked_for = await some_lines(asked), ['{"type": "ris_subscribe", "data": {}}']
+
+    async def told() -> AsyncGenerator[ToldLine, None]:
+        await client.has_subscribed.wait()
+        for one in lines:
+            yield one
+        await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        return {"type": "websocket.receive", "text": asked_for.pop()} if asked_for else await no_more()
+
+    async def stuck(_text: str) -> None:
+        await asyncio.Event().wait()
+
+    socket: Any = SimpleNamespace(receive=receive, send_text=stuck)
+    client = _Client(socket, await Sources.of(asked))
+    with pytest.raises(SlowError):
+        await client.run(told())
