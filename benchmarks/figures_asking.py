@@ -6,7 +6,7 @@ from benchmarks.figure import Figure
 
 FIGURES: dict[str, Figure] = {
     "lookup": Figure(
-        "longest match at a moment, 95th percentile",
+        "longest match at a given time, 95th percentile",
         ("asking",),
         lambda one: one["asking"]["lookup_p95"] * 1000,
         "ms",
@@ -21,7 +21,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "rib-first": Figure(
-        "whole RIB at a moment, to its first row",
+        "whole RIB at a given time, to its first row",
         ("asking",),
         lambda one: one["asking"]["table_first"],
         "s",
@@ -29,7 +29,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "rib": Figure(
-        "whole RIB at a moment, to its last row",
+        "whole RIB at a given time, to its last row",
         ("asking",),
         lambda one: one["asking"]["table_seconds"],
         "s",
@@ -52,21 +52,21 @@ FIGURES: dict[str, Figure] = {
         goal=2.5,
     ),
     "rib-ratio-cpu": Figure(
-        "`bgpledger rib --at T --format jsonl`: CPU that it took, over what it takes",
+        "`bgpledger rib --at T --format jsonl`: CPU time of version 0.1 over that of this one",
         ("earlier-asking",),
         lambda one: one["earlier-asking"]["rib_before_cpu"] / one["earlier-asking"]["rib_now_cpu"],
         better="more",
         beside="version 0.1",
     ),
     "history-ratio": Figure(
-        "`bgpledger history PREFIX`, wall, over what it took",
+        "`bgpledger history PREFIX`, elapsed time over that of version 0.1",
         ("earlier-asking",),
         lambda one: one["earlier-asking"]["history_now"] / one["earlier-asking"]["history_before"],
         beside="version 0.1",
         goal=0.75,
     ),
     "history-ratio-cpu": Figure(
-        "`bgpledger history PREFIX`: CPU, over what it took",
+        "`bgpledger history PREFIX`, CPU time over that of version 0.1",
         ("earlier-asking",),
         lambda one: one["earlier-asking"]["history_now_cpu"] / one["earlier-asking"]["history_before_cpu"],
         beside="version 0.1",
@@ -80,7 +80,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "diff": Figure(
-        "`diff` of two moments an hour apart",
+        "`diff` of two times an hour apart",
         ("asking",),
         lambda one: one["asking"]["diff_seconds"],
         "s",
@@ -88,7 +88,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "tail": Figure(
-        "`tail`, from an UPDATE's being stored to its being shown, the longest",
+        "`tail`, longest time from storing an UPDATE to showing it",
         ("asking",),
         lambda one: one["asking"]["tail_max"] * 1000,
         "ms",
@@ -96,7 +96,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "loop": Figure(
-        "the most that a question keeps the event loop to itself, of CPU",
+        "longest time that a query blocks the event loop, in CPU time",
         ("asking",),
         lambda one: one["asking"]["loop"] * 1000,
         "ms",
@@ -111,7 +111,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "history-over-http": Figure(
-        "`bgpledger history PREFIX`, wall, answered by the running collector, over by itself",
+        "`bgpledger history PREFIX`, elapsed time if the running collector answers, over that of the command alone",
         ("http-commands",),
         lambda one: one["http-commands"]["server_seconds"] / one["http-commands"]["itself_seconds"],
         goal=0.5,

@@ -15,7 +15,7 @@ def _rate(measured: Values) -> float:
 
 FIGURES: dict[str, Figure] = {
     "end-to-end": Figure(
-        "whole table, first UPDATE on the wire to the last one queryable, over the slower of its two ends alone",
+        "whole table, from sending the first UPDATE until the last one can be queried, over the slower end alone",
         ("collector", "exabgp", "store"),
         lambda one: one["collector"]["seconds"] / _slower_end(one),
         goal=1.10,
@@ -111,7 +111,7 @@ FIGURES: dict[str, Figure] = {
         beside="ExaBGP and the store",
     ),
     "store-cpu-rate": Figure(
-        "routes for a CPU second of the store, from memory",
+        "routes in a CPU second of the store, from memory",
         ("store",),
         lambda one: one["store"]["routes"] / one["store"]["cpu"],
         "routes/s",
@@ -267,7 +267,7 @@ FIGURES: dict[str, Figure] = {
         once=True,
     ),
     "disk-documents": Figure(
-        "the documents of it",
+        "a route in the embedded store, documents alone, on disk",
         ("sizes",),
         lambda one: one["sizes"]["disk_unindexed"] / one["sizes"]["routes"],
         "bytes",
