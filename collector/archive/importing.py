@@ -1,9 +1,9 @@
 """Imports files of MRT records straight into the archive, each exactly once, even if an import is interrupted.
 
-A file is known by its bytes. It has a number of its own, which makes the keys of its records: read again they are the
-same. How far it has come, and how the sessions stood then, is written down in `meta` behind what is stored.
+A file is identified by its bytes. It has its own number, which is part of its records' keys: read again, they get the
+same keys. Its progress, and the state of the sessions, are recorded in `meta` after documents are stored.
 
-Sessions go on from one file into the next where these follow each other, and end, unknown, where they do not.
+Sessions continue from one file to the next if the files are consecutive; otherwise they end, for unknown reasons.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance
 FOLLOWS = timedelta(minutes=5)
 """A file that starts this soon after the end of another continues it: collectors write more often than this."""
 _DUMP_FOLLOWED = timedelta(seconds=30)
-"""Updates that begin so little before a RIB dump follow it: files may begin before their nominal time."""
+"""Updates that begin at most this long before a RIB dump follow it: files may begin before their nominal time."""
 _CHUNK = 2**20
 _AT_ONCE = 1000
 SILENCE = "the files end here"
-"""Why a session ended, where another file may go on with it."""
+"""Why a session ended that another file may continue."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Selection:
 
     start: datetime | None = None
     end: datetime | None = None
-    """Without that moment itself."""
+    """The end of the time range, exclusive."""
     peers: frozenset[str] = frozenset()
-    """Addresses; of all where there are none."""
+    """Addresses; empty: all peers."""
 
     def as_document(self) -> dict[str, Any]:
-        """As it is written down with the file."""
+        """The selection as recorded with the file."""
         return {"start": self.start, "end": self.end, "peers": sorted(self.peers)}
 
     def takes(self, raw: bytes) -> bool:
-        """Whether a record is wanted; one that cannot be read is, if its time is."""
+        """Whether a record is wanted; for one that cannot be parsed, only its time decides."""
         seconds = int.from_bytes(raw[:4])
         if self.start and seconds < int(self.start.timestamp()):
             return False
@@ -78,49 +78,49 @@ class Imported:
 
     path: Path
     records: int = 0
-    """Stored now, as messages or as rejects."""
+    """Records stored by this import, as messages or as rejects."""
     rejected: int = 0
     left_out: int = 0
-    """By what was asked for."""
+    """Records that the selection excludes."""
     others: dict[str, int] = field(default_factory=dict)
     """Records that hold no message of a session, by their MRT type."""
     known: bool = False
-    """It was imported before: nothing was done."""
+    """Whether it was imported before, so that nothing was done."""
     first: datetime | None = None
     """The time of its first record."""
     reasons: Counter[str] = field(default_factory=Counter)
-    """Why records were rejected, where they were only looked through."""
+    """Why records were rejected, if they were only looked through."""
     fault: mrt.CutError | None = None
     """Why it could not be read to its end."""
     tables: int = 0
-    """Of a RIB dump: how many tables were stored,"""
+    """For a RIB dump: the number of stored tables,"""
     routes: int = 0
-    """with so many routes."""
+    """and of their routes."""
     twice: int = 0
-    """Routes that a dump has twice; the last one is stored."""
+    """Duplicate routes in a dump, of which the last one is stored."""
     differ: int = 0
-    """Tables that are not what the UPDATEs before them come to."""
+    """Tables that differ from what the UPDATEs before them give."""
     seconds: float = 0.0
 
     @property
     def has_no_bgp(self) -> bool:
-        """It has records, none of a type that BGP has: OSPF's, or it never was an MRT file."""
+        """Whether it has records, but none of a type with BGP: it has OSPF's, or never was an MRT file."""
         return bool(self.others) and not (self.records or self.left_out or self.tables)
 
 
 class RecordFile(Protocol):
-    """A file as MRT records, the same each time that it is read."""
+    """A file as MRT records, which are the same each time that it is read."""
 
     def frames(self) -> Iterator[mrt.Frame]:
-        """Its records, in their order; see `mrt.MrtFile.frames`."""
+        """Its records, in order; see `mrt.MrtFile.frames`."""
 
 
 OpenFile = Callable[[Path, Callable[[int], None]], RecordFile]
-"""Opens a file; its second argument is told how many bytes of the file have been read so far."""
+"""Opens a file; its second argument is called with the number of bytes of the file read so far."""
 
 
 class _Records:
-    """The wanted records of a file, as the archiver takes lines of a spool."""
+    """The wanted records of a file, for the archiver to read like lines of a spool."""
 
     def __init__(
         self, path: Path, open_file: OpenFile, first: int, selection: Selection, begin: int, told: Imported
@@ -170,7 +170,7 @@ class _Records:
         self._offsets = {line: offset for line, offset in self._offsets.items() if line >= next_line}
 
     def offset(self, line: int) -> int:
-        """Where a record that is not acknowledged begins in the unpacked file."""
+        """Where an unacknowledged record begins in the uncompressed file, in bytes."""
         return self._offsets[line]
 
 
@@ -201,7 +201,7 @@ class Importer:
 
     Args:
         store: the archive, open for writing.
-        source: what the files' records are of.
+        source: the source of the files' records.
         collector: the name in every document.
         selection: which records.
         open_file: opens each file.
@@ -223,16 +223,16 @@ class Importer:
         self._open = open_file
 
     async def take(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> Imported:
-        """Import one file, or what is left of it.
+        """Import one file, or the rest of it.
 
         Args:
             path: the file.
-            on_read: is told how many bytes of it are stored so far.
+            on_read: called with the number of bytes of it stored so far.
 
         Raises:
             ImportFileError: it was imported with another selection.
-            ReplayError: it cannot be read, or is no MRT file.
-            StoreError: the store does not answer; what is stored stays, and the import goes on there the next time.
+            ReplayError: it cannot be read, or is not an MRT file.
+            StoreError: the store does not answer; what is stored stays, and the next import continues there.
         """
         began = time.monotonic()
         told = Imported(path)
@@ -264,7 +264,7 @@ class Importer:
         await self._store.meta.note_import(known["_id"], {"done": True, "last": last, "note": records.note})
 
     async def _end_sessions(self, note: Mapping[str, Any]) -> datetime | None:
-        """End what is up where the file ends, until another goes on; say when that is."""
+        """End the sessions that are up where the file ends, unless another file continues them; return that time."""
         if "tracker" not in note:
             return None
         tracker = SessionTracker(self._source, self._collector, note=note["tracker"], instance=self._source.name)
@@ -276,7 +276,7 @@ class Importer:
 async def begin(
     store: Store, path: Path, first: mrt.Frame, source: Source, collector: str, selection: Selection
 ) -> Mapping[str, Any]:
-    """Write down that a file, with its first record, is being imported; what is known of it if it was before.
+    """Record that a file, with its first record, is being imported; returns the stored facts, perhaps earlier ones.
 
     Raises:
         ImportFileError: it was imported with another selection.
@@ -302,29 +302,29 @@ async def begin(
 
 
 def first_line(known: Mapping[str, Any]) -> int:
-    """The number, in keys, that stands for the first record of a file."""
+    """The number, in keys, of a file's first record."""
     number: int = known["number"]
     return number % (1 << FILE_BITS) << FILE_RECORD_BITS
 
 
 async def note_before(store: Store, known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """How the sessions stood at the end of the file that one follows, of the same selection; {} if it follows none."""
+    """The state of the sessions at the end of the file that this one follows; {} if it follows none."""
     first, found = known["first"], []
     for one in await store.meta.imports(known["collector"]):
         alike = all(one[name] == known[name] for name in ("source", "selection"))
         if alike and one["done"] and one["last"] and one["_id"] != known["_id"]:
-            # Sessions cannot begin before a dump, which ends in the moment in which it begins.
+            # Sessions cannot begin before a dump, which ends at the time at which it begins.
             overlap = timedelta(0) if "dump" in known else _DUMP_FOLLOWED if "dump" in one else FOLLOWS
             if one["last"] - overlap <= first <= one["last"] + FOLLOWS:
                 found.append(one)
-    # Of two that end together the dump was imported later, or knows of fewer sessions.
+    # Of two that end at the same time, the dump was imported later, or has fewer sessions.
     newest = max(found, key=lambda one: (one["last"], "dump" in one), default=None)
     note: Mapping[str, Any] = newest["note"] if newest else {}
     return note
 
 
 async def sessions_since(store: Store, collector: str, source: Source, since: datetime) -> list[ObjectId]:
-    """The sessions of imported files that reach over a time, or are younger."""
+    """The sessions of imported files that overlap a time, or are newer."""
     number = collector_number(instance_name(collector, source.name))
     found = store.find("sessions", {"until": {"$gte": since}}, fields=("since",), sort=(("until", 1), ("_id", 1)))
     return [one["_id"] async for one in found if key_collector(one["_id"]) == number]
@@ -343,7 +343,7 @@ def look_through(path: Path, source: Source, selection: Selection, open_file: Op
     """What an import of a file would give, without a store.
 
     Raises:
-        ReplayError: it cannot be read, or is no MRT file.
+        ReplayError: it cannot be read, or is not an MRT file.
     """
     told = Imported(path)
     began = time.monotonic()

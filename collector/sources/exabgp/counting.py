@@ -1,17 +1,17 @@
 """Detects lines that ExaBGP wrote and we never received, by its counters, and by how our receivers ended.
 
-ExaBGP counts the lines of each of its neighbour objects from 1 on, over all of its sessions. A jump is that many
-lines lost: in its pipe when a receiver died, or for want of room on the disk, of which the receiver leaves a line. When
-ExaBGP and its receiver ended together, the last lines cannot be counted, and the gap says so.
+ExaBGP counts the lines of each of its neighbour objects from 1, over all of its sessions. A jump is the number of lost
+lines: in its pipe when a receiver died, or for lack of disk space, which the receiver records in a line. If ExaBGP and
+its receiver ended together, the last lines cannot be counted, and the gap says so.
 
-A reload makes new objects, and a count that steps back is that of a new one: the neighbour's only, and no word of
-another ExaBGP. A session goes on with the object that it began with (reactor/protocol.py), while states are already
-told of the new one (reactor/peer.py): so two counts of a neighbour may run beside each other until its next session.
-Peers of a range all go at a reload, and their old count with them (reactor/loop.py).
+A reload makes new objects. A count that steps back belongs to a new object of that neighbour, and does not mean another
+ExaBGP. A session continues with the object with which it began (reactor/protocol.py), while states are already reported
+by the new one (reactor/peer.py): so two counts of a neighbour may run in parallel until its next session. At a reload
+all peers of a range are dropped, and their old count with them (reactor/loop.py).
 
-A new count that has passed the old one, with all in between lost, looks as if the old one went on. Our receiver tells
-of reloads, and how it ended bounds what may be lost: where a line may go on with more than one count, how many are lost
-is not known, and the gap says so.
+A new count that has passed the old one, with all lines in between lost, looks like the old one. Our receiver reports
+reloads, and how it ended limits what may be lost: if a line may continue more than one count, the number of lost lines
+is unknown, and the gap says so.
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, Receiver
 from schemas.stored import GapCause
 
 SILENCE = "ExaBGP ended without a word"
-"""Why sessions ended where another ExaBGP speaks, and the one before did not say that it would end."""
+"""The reason for the end of sessions when another ExaBGP starts, and the previous one did not announce its end."""
 
 _TOLD_OF_NEWEST = frozenset(
     ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "sent_update", "packet")
 )
 """Kinds of lines that ExaBGP counts with the newest object of a neighbour, or that begin a session with it."""
 _MOST_IN_PIPE = 2 * 2**20 // 200
-"""Lines that are lost with a receiver at most: a full pipe and what it has just read, of ExaBGP's shortest lines."""
+"""The maximum number of lines lost with a receiver: a full pipe and what it has just read, of ExaBGP's shortest
+lines."""
 _MOST_SPANS = 16
-"""So many are remembered one by one."""
+"""How many spans are remembered individually."""
 
 _NOTE = TypeAdapter(CountingNote)
 
 
 class _Line(NamedTuple):
-    """What a line says of itself."""
+    """The identification of a line."""
 
     number: int
-    """In the spool."""
+    """Its number in the spool."""
     ts: datetime
     name: str
-    """Whose count it has: a peer's address, or a range."""
+    """The name of its counter: a peer's address, or a range."""
     asn: int
     counter: int
     kind: str | None
@@ -64,7 +65,7 @@ class Counting:
 
     Args:
         ranges: the configured peer ranges (`192.0.2.0/24`), whose peers share a counter.
-        note: what `note` gave at the position that reading starts from.
+        note: the value of `note` at the position that reading starts from.
     """
 
     def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
@@ -73,18 +74,18 @@ class Counting:
         self._counter_name = Neighbours(ranges).name_of
 
     def note(self) -> Mapping[str, Any]:
-        """The state, as JSON can hold it."""
+        """The state, as JSON."""
         noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
         return noted
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
-        """Remember that the spool has lost lines: their counts are missing here."""
+        """Remember that the spool has lost lines, whose counts will be missing."""
         self._state.hole = Hole(since=since, until=until, cause="spool", line=line)
         self._may_lose(line, records)
         return True
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        """Take a word about ExaBGP's life, or its receiver's, into account."""
+        """Process an event of ExaBGP, or of its receiver."""
         state = self._state
         another = False
         if isinstance(message, Dropped):
@@ -104,10 +105,10 @@ class Counting:
         return self._effect(ended=SILENCE if ended else None)
 
     def _start(self, line: int, message: ReceiverStart) -> bool:
-        """Take a receiver's begin into account; whether another ExaBGP began with it."""
+        """Process a receiver's start; returns whether another ExaBGP began with it."""
         state, pid = self._state, message.source.pid
         said, known = message.incarnation, state.incarnation
-        # 0: it had gone before its receiver could ask for its number, and may be another one
+        # 0: it had ended before its receiver could read its pid, and may be another one
         another = bool(pid) and (pid != state.exabgp or (said != known and None not in (said, known)))
         state.drained = state.drained and not state.unnamed
         if another:
@@ -120,7 +121,7 @@ class Counting:
         return another
 
     def _receiver_died(self, line: int, reloads: int | None) -> None:
-        """Another receiver begins to read the same ExaBGP; of a reload in between the one before may not have told."""
+        """Another receiver reads from the same ExaBGP; the previous one may not have reported the last reloads."""
         if reloads is not None and reloads != self._state.reloads:
             self._reloaded(line, reloads)
         if not self._state.drained:
@@ -141,10 +142,10 @@ class Counting:
             spans[1].most += spans.pop(0).most
 
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        """Take ExaBGP's count of a neighbour's lines into account."""
+        """Process ExaBGP's count of a neighbour's line."""
         state = self._state
         only = self._only(counted)
-        if only is not None and counted.counter == only.count + 1:  # as nearly always
+        if only is not None and counted.counter == only.count + 1:  # nearly always
             state.drained = state.unnamed = False
             only.asn, only.count, only.ts, only.line = counted.peer.asn, counted.counter, ts, line
             return NONE
@@ -177,7 +178,7 @@ class Counting:
             self._lost(line, counter, None)
             counter = self._doubted(counter, line)
         elif line.counter > counter.count + 1:
-            # Of an object of which nothing was heard others may have come since, all of whose lines are lost.
+            # If no line of an object was received, further objects may have existed since, with all lines lost.
             self._lost(line, counter, line.counter - 1 - counter.count if counter.count else None)
         counter.asn, counter.count, counter.ts, counter.line = line.asn, line.counter, line.ts, line.number
         if line.of_newest:
@@ -188,10 +189,10 @@ class Counting:
         losses, self._losses = self._losses, []
         return Effect(losses, ended, resumed)
 
-    # --- whose count it is --------------------------------------------------------------------------------------
+    # --- which count a line belongs to ---------------------------------------------------------------------------
 
     def _only(self, counted: Counted) -> Counter | None:
-        """The only count that a line can go on with, as no other runs beside it and nothing may be lost since."""
+        """The only count that a line can continue, if no other runs in parallel and nothing may be lost since."""
         state = self._state
         name = self._counter_name(counted.peer.address)
         only = state.counters.get(name)
@@ -200,7 +201,7 @@ class Counting:
         return None if self._is_ahead_of_loss(only) else only
 
     def _candidates(self, line: _Line) -> list[Counter]:
-        """The counts that a line may go on with, the likeliest first."""
+        """The counts that a line may continue, the most likely first."""
         newest, before = self._state.counters.get(line.name), self._state.before.get(line.name)
         if newest is None:
             return []
@@ -209,7 +210,7 @@ class Counting:
         return [newest] if line.of_newest and not before.doubtful else [before, newest]
 
     def _continued(self, line: _Line) -> Counter | None:
-        """The count that a line goes on with; None if it begins one."""
+        """The count that a line continues; None if it begins a new one."""
         possible = [counter for counter in self._candidates(line) if line.counter > counter.count]
         explained = (one for one in possible if line.counter - 1 - one.count <= self._most_lost(one.line))
         return next(explained, None) or next(iter(possible), None)
@@ -220,10 +221,10 @@ class Counting:
         return bool(spans) and counter.line < spans[-1].line
 
     def _fits_another(self, counter: Counter, line: _Line) -> bool:
-        """Whether a line may as well go on with another count than this one, and other lines be lost then."""
+        """Whether a line may also continue another count than this one, if other lines are lost."""
         candidates = self._candidates(line)
         others = [(one.count, one.line) for one in candidates if one is not counter]
-        # Behind each there may have been another one, of which all is lost so far.
+        # After each there may have been another one, of which everything is lost so far.
         others += [(0, max(one.line, one.reloaded - 1)) for one in candidates if one.reloaded is not None]
         return any(
             count != counter.count and 0 <= line.counter - 1 - count <= self._most_lost(behind)
@@ -231,21 +232,21 @@ class Counting:
         )
 
     def _most_lost(self, behind: int) -> int:
-        """How many lines may be lost behind one, at most."""
+        """The maximum number of lines that may be lost after one."""
         return sum(span.most for span in self._state.spans if span.line > behind)
 
     def _doubted(self, counter: Counter, line: _Line) -> Counter:
-        """The count of a line that may go on with more than one, for the lines behind it."""
+        """The count of a line that may continue more than one, for the lines after it."""
         state = self._state
         if not line.of_newest:
             counter.doubtful = counter is state.before.get(line.name)
-        elif "/" not in line.name:  # the session may go on with the other one
+        elif "/" not in line.name:  # the session may continue with the other one
             state.before.setdefault(line.name, counter)
             counter = state.counters[line.name] = replace(counter, doubtful=False)
         return counter
 
     def _settle(self, name: str, newest: Counter) -> None:
-        """A line that is counted with the newest object tells that this count is its, and the other one is not."""
+        """A line counted with the newest object decides: it belongs to this count, and not to the other one."""
         state = self._state
         before = state.before.get(name)
         if before is newest:
@@ -254,7 +255,7 @@ class Counting:
             before.doubtful = False
 
     def _begun(self, line: _Line) -> Counter:
-        """A count that begins here: a new neighbour's, or of the object that a reload made of it."""
+        """A count that begins here: that of a new neighbour, or of an object made by a reload."""
         state, name = self._state, line.name
         old = state.counters.get(name)
         if old is not None:
@@ -263,7 +264,8 @@ class Counting:
             else:
                 state.before[name] = old
         unseen = old is None and state.reloaded and bool(state.spans)
-        if unseen and "/" not in name:  # its session may have begun with another object, of which all is lost so far
+        # its session may have begun with another object, of which everything is lost so far
+        if unseen and "/" not in name:
             state.before[name] = Counter(line.asn, 0, line.ts)
         counter = state.counters[name] = Counter(line.asn, line.counter, line.ts, line.number)
         if line.counter > 1:
@@ -277,7 +279,7 @@ class Counting:
             self._lost(line, old, None)
 
     def _follow_session(self, counter: Counter, line: _Line) -> None:
-        """Forget the count of the session before when another one begins with the newest object."""
+        """Forget the count of the previous session when another one begins with the newest object."""
         before = self._state.before.get(line.name)
         if before is None or counter is before:
             return
@@ -286,7 +288,7 @@ class Counting:
             self._over(line, before)
 
     def _what_may_hide(self, old: Counter) -> GapCause | None:
-        """Why last lines of a count that has ended may be lost; None if nothing suggests it."""
+        """Why the last lines of an ended count may be lost; None if nothing suggests that."""
         state = self._state
         if state.hole and old.line < state.hole.line:
             return state.hole.cause

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 _ENDING_SECONDS = 0.5
-"""What the system may take to end a process whose files it has closed."""
+"""How long the system may take to end a process after closing its files."""
 
 
 def exabgp(source: int = 0) -> int:
-    """The process number of the ExaBGP that started us; 0 if it had gone before we asked: our parent is another then.
+    """The process number of the ExaBGP that started us; 0 if it had ended before, and our parent is another process.
 
     Args:
-        source: where we read from; ExaBGP holds the other end for as long as it lives.
+        source: the pipe that we read; ExaBGP holds the other end while it runs.
     """
     parent = os.getppid()
     return 0 if _is_hung_up(source) else parent
@@ -26,16 +26,16 @@ def exabgp(source: int = 0) -> int:
 
 def _is_hung_up(source: int) -> bool:
     there = select.poll()
-    there.register(source, 0)  # it is told of a hang-up all the same
+    there.register(source, 0)  # a hang-up is reported anyway
     return bool(there.poll(0))
 
 
 def start(exabgp: int, reloads: int) -> bytes:
-    """The line ahead of ExaBGP's own: a receiver was started; sessions may be up that it never heard of.
+    """The line before ExaBGP's own: a receiver was started; sessions may be up whose beginning it never received.
 
     Keys: `bgpledger`: "receive"; `event`: "start"; `time`: unix seconds; `pid`: this process; `ppid`: ExaBGP, whose
-    lines carry the same number as `pid`; `incarnation`: what tells it from an ExaBGP that had that number before;
-    `reloads`: how many there were so far.
+    lines have the same number as `pid`; `incarnation`: what distinguishes it from an earlier ExaBGP with that number;
+    `reloads`: the number of reloads so far.
     """
     known = incarnation(exabgp) if exabgp else None
     more = {"incarnation": known} if known else {}
@@ -43,21 +43,21 @@ def start(exabgp: int, reloads: int) -> bytes:
 
 
 def reload(exabgp: int, reloads: int) -> bytes:
-    """The line ahead of all that ExaBGP may say since it was told to read its configuration again.
+    """The line before everything that ExaBGP may write since it was told to reload its configuration.
 
     Args:
-        exabgp: what `exabgp` gave.
-        reloads: how many there were, this one as well.
+        exabgp: the value of `exabgp`.
+        reloads: the number of reloads, including this one.
     """
     return _line("reload", exabgp, reloads=reloads)
 
 
 def clock(exabgp: int, step: float) -> bytes:
-    """The line where the clock was set, ahead of the first line by the clock as it is now.
+    """The line about a clock change, before the first line by the new clock.
 
     Args:
-        exabgp: what `exabgp` gave.
-        step: by how much, in seconds; less than 0 when it was set back.
+        exabgp: the value of `exabgp`.
+        step: the change in seconds; negative if it was set back.
     """
     return _line("clock", exabgp, step=round(step, 3))
 
@@ -66,13 +66,13 @@ def has_ended(exabgp: int, source: int = 0) -> bool:
     """Whether ExaBGP has ended, and not only closed its pipe.
 
     Args:
-        exabgp: what `exabgp` gave.
-        source: where we read from.
+        exabgp: the value of `exabgp`.
+        source: the pipe that we read.
     """
     if not _is_hung_up(source):
         return False
     deadline = time.monotonic() + _ENDING_SECONDS
-    while os.getppid() == exabgp:  # of a process that ends, files are closed first
+    while os.getppid() == exabgp:  # when a process ends, its files are closed first
         if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
@@ -80,24 +80,24 @@ def has_ended(exabgp: int, source: int = 0) -> bool:
 
 
 def end(exabgp: int, *, ended: bool) -> bytes:
-    """The line behind ExaBGP's last one: nothing is left in its pipe.
+    """The line after ExaBGP's last one: its pipe is empty.
 
     Args:
-        exabgp: what `exabgp` gave.
+        exabgp: the value of `exabgp`.
         ended: whether ExaBGP has ended too (key `ended`, absent if not).
     """
     return _line("end", exabgp, **({"ended": True} if ended else {}))
 
 
 def dropped(exabgp: int, since: float, lines: int, size: int, reason: str) -> bytes:
-    """The line in the place of those for which there was no room.
+    """The line in place of those for which there was no room.
 
     Args:
-        exabgp: what `exabgp` gave.
+        exabgp: the value of `exabgp`.
         since: when room ran out; unix seconds.
-        lines: how many lines of ExaBGP's are not there.
-        size: their bytes.
-        reason: what the system said.
+        lines: the number of ExaBGP's lines that are missing.
+        size: their size in bytes.
+        reason: the system's error message.
     """
     return _line("dropped", exabgp, since=since, lines=lines, bytes=size, reason=reason[:300])
 
@@ -108,7 +108,7 @@ def _line(event: str, exabgp: int, **more: Any) -> bytes:
 
 
 def incarnation(pid: int) -> str | None:
-    """The boot and the clock tick at which a process began (proc(5)); None where there is no /proc."""
+    """The boot and the clock tick at which a process began (proc(5)); None without /proc."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
