@@ -170,6 +170,8 @@ class Acting:
                 await writer.drain()
         except (ValueError, OSError, asyncio.IncompleteReadError, AttributeError) as error:
             _log.debug("a connection ended: %s", error)
+        except asyncio.CancelledError:  # the process ends; asyncio of Python 3.11 would log a traceback
+            pass
         finally:
             writer.close()
 
