@@ -222,6 +222,17 @@ async def test_a_stranger_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> N
     assert sum(isinstance(found, Rejection) for found in one.written) == 3
 
 
+@pytest.mark.parametrize("begin", [b"\3", b"\3\0\0\0", initiation()[:-1]])
+async def test_who_leaves_within_the_first_message_is_told_of_and_kept(begin: bytes) -> None:
+    async with station() as one:
+        with one.connect(begin):
+            pass
+        await until(lambda: one.state.refused)
+    assert one.state.refused[0].cause == "it ended within its first message"
+    assert [isinstance(found, Rejection) for found in one.written] == [True]
+    assert not one.state.connected
+
+
 async def test_only_allowed_addresses_come_in() -> None:
     async with station(allow=("192.0.2.0/24",)) as one:
         with one.connect():

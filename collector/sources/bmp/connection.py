@@ -88,6 +88,11 @@ class RouterConnection:
             records += self.end(now)
         return Fed(records, fault)
 
+    @property
+    def is_in_first_message(self) -> bool:
+        """Whether bytes have come, and no complete message."""
+        return bool(self._rest) and not self.messages
+
     def end(self, now: float) -> list[bytes]:
         """The record of an incomplete message at the end of the connection, if there is one."""
         rest, self._rest = self._rest[:_KEPT], b""

@@ -21,6 +21,7 @@ _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP
 
 _NOT_ALLOWED = Fault("bmp.allow does not have its address", "add it to allow in [bmp], if it is a router of yours")
 _TOO_MANY = Fault(f"{MOST_CONNECTIONS} connections are open", "see who they are (ss -tnp), and narrow bmp.allow")
+_CUT = Fault("it ended within its first message", "see what connects there, and why it ends")
 _SILENT = Fault(f"it said nothing for {FIRST_SECONDS:g} s", "see what connects there: a router's BMP begins by itself")
 
 
@@ -81,6 +82,8 @@ class RouterProtocol(asyncio.Protocol):
             reason = f"{error}" if error else "the router closed it"
             self._routers.log.warning("router %s left: %s", self._name(), reason)
             self.leave(reason)
+        elif self.connection.is_in_first_message:
+            self._refuse(_CUT)
         if self._patience:
             self._patience.cancel()
         self.left.set()
@@ -106,6 +109,8 @@ class RouterProtocol(asyncio.Protocol):
         return fault
 
     def _refuse(self, fault: Fault) -> None:
+        if self.connection.is_in_first_message:
+            self._put(self.connection.end(time.time()))
         self._routers.refuse(self.address, self.port, fault)
         self.leave(fault.cause)
 
