@@ -1,4 +1,4 @@
-"""How much was said over time is what a search counts."""
+"""The activity over time agrees with what a search counts."""
 
 from __future__ import annotations
 

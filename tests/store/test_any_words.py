@@ -1,4 +1,4 @@
-"""Whatever a person types, sets or writes into a configuration ends in an answer, or in its cause and cure."""
+"""Whatever users type, set or write into a configuration results in an answer, or in a message with cause and cure."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def mongodb_uri(embedded_uri: str) -> str:
 
 @pytest.fixture
 def asked(mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A small archive that the commands of this process are asked about; those that never end do not begin."""
+    """A small archive that the commands of this process query; endless commands are not started."""
 
     async def fill() -> None:
         router = Router("192.0.2.1", 64500, start=round(time.time()) - 3600)
@@ -154,7 +154,7 @@ COMMANDS = (
 
 
 def options_of(command: str) -> list[str]:
-    """The long names of a command's options that take a value; a URI could name another machine."""
+    """The long names of a command's options that take a value, except URIs, which could name another machine."""
     found: Any = get_command(make_app())
     for word in command.split():
         found = found.commands[word]
@@ -196,7 +196,7 @@ ARGUMENTS: dict[str, Sequence[st.SearchStrategy[str]]] = {
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
-    """A command with options that it has, and values of the kind that they take, or of another."""
+    """A command line with existing options, and values of their type or of another."""
     command = draw(st.sampled_from(COMMANDS))
     line = command.split()
     for option in draw(st.lists(st.sampled_from(options_of(command)), max_size=3, unique=True)):

@@ -1,4 +1,4 @@
-"""From the spool's lines to answers: the archiver, the store and the questions together."""
+"""From spooled lines to answers: the archiver, the store and the queries together."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def feed(spool: Path, *lines: bytes) -> None:
 
 @asynccontextmanager
 async def archiving(spool: Path, store: Store, /, **options: Any) -> AsyncIterator[SpoolReader]:
-    """The archiver at work; at the end it is stopped, and all that the spool held is stored."""
+    """The archiver, running; at the end it is stopped, after it has stored all that the spool held."""
     reader = SpoolReader(spool)
     archiver = Archiver(reader, store, source=EXABGP, collector="test", batch_seconds=0.01, **options)
     running = asyncio.create_task(archiver.run())
@@ -85,7 +85,7 @@ async def test_every_line_is_stored_or_rejected_and_counted(spool: Path, store: 
 
 
 async def test_a_line_that_is_torn_where_another_could_end_is_lost(spool: Path, store: Store) -> None:
-    """The disk took it up to some brace: the receiver has counted it as dropped, and so does its peer's counter."""
+    """The disk accepted it up to a brace: the receiver has counted it as dropped, and so does its peer's counter."""
     ends = [at for at, sign in enumerate(Router().announce(PREFIX), 1) if sign == ord("}")]
     assert len(ends) > 5
     for number, end in enumerate(ends):
@@ -177,7 +177,7 @@ async def test_a_session_is_stored_without_what_no_store_takes(spool: Path, stor
 
 
 async def test_a_store_that_is_away_is_waited_for(spool: Path, store: Store) -> None:
-    """The spool keeps what the store does not take, and a stop does not wait for it."""
+    """The spool keeps what the store does not accept, and a stop does not wait for it."""
     router = Router()
     feed(spool, *router.up())
     async with Store.open("mongodb://127.0.0.1:9", timeout=0.1) as absent:
@@ -409,7 +409,7 @@ async def test_an_acknowledgement_that_the_disk_refuses_is_tried_again(
 
 
 async def test_a_gap_stands_in_history_where_it_was(spool: Path, store: Store) -> None:
-    """As what is not known of a peer: of one of its own, or of the range that it belongs to."""
+    """The gap of a single peer, or of the range that the peer belongs to."""
     router, other = Router(), Router("198.51.100.7", 64501, start=1.8e9 + 60)
     lines = [*router.up(), router.announce(PREFIX)]
     router.announce(PREFIX)
@@ -430,6 +430,6 @@ async def test_a_gap_stands_in_history_where_it_was(spool: Path, store: Store) -
 
 
 async def test_a_session_that_begins_with_a_route_stands_ahead_of_it(spool: Path, store: Store) -> None:
-    """As those of a BMP router's tables do, which have no Peer Up of their own."""
+    """As sessions of a BMP router's tables do, which have no Peer Up of their own."""
     await archive(spool, store, Router().announce(PREFIX))
     assert [entry.event async for entry in search(store, Filter())] == ["gap", "session_up", "announce"]

@@ -1,4 +1,4 @@
-"""Every attribute that is stored can be seen and asked for; what was malformed is told as what it was."""
+"""Every stored attribute can be seen and queried; malformed ones are reported as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consumers get all that is stored, each instance's in the order of its lines, at least once, whoever dies."""
+"""Consumers get all that is stored, each instance's in order of its lines, at least once, whoever is killed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def read(consumer: Consumer) -> list[StoredDocument | Expired]:
 
 
 async def follow(consumer: Consumer) -> list[Seen]:
-    """Read all, and go on behind it."""
+    """Read everything, and continue after it."""
     found: list[Seen] = []
     for one in await read(consumer):
         assert isinstance(one, StoredDocument)
@@ -64,7 +64,7 @@ async def whole(store: Store, instance: str = "") -> list[Seen]:
 
 
 def some_lines() -> list[bytes]:
-    """A day of three peers, with rejects, gaps, answers, and receivers that begin later than what they find."""
+    """A day of three peers, with rejects, gaps, answers, and receivers that start after the lines that they find."""
     lines = a_day(3, flows=True)
     chance = random.Random(3)
     for at in sorted(chance.sample(range(10, len(lines)), 12), reverse=True):
@@ -133,7 +133,7 @@ async def test_a_spool_that_took_a_name_over_is_read_from_its_first_line(
 async def test_who_is_killed_between_reading_and_advancing_misses_nothing(
     data_dir: Path, store: AsIf, seed: int
 ) -> None:
-    """All that comes before a kill comes in order, and what comes again is what was not advanced over."""
+    """What was given before a kill is in order, and what is given again had not been advanced over."""
     chance, spool = random.Random(seed), data_dir / "spool"
     await read(Consumer(store, "alerts"))
     lines = some_lines()
@@ -166,7 +166,7 @@ async def test_who_is_killed_between_reading_and_advancing_misses_nothing(
 
 
 async def test_nothing_is_given_that_another_may_still_come_before(data_dir: Path, store: AsIf) -> None:
-    """Batches are written at once: a later one may be there first."""
+    """Batches are written concurrently: a later one may be stored first."""
     router, spool = Router(), data_dir / "spool"
     await read(consumer := Consumer(store, "alerts"))
     await store_lines(spool, store, *router.up())

@@ -1,4 +1,4 @@
-"""What is asked that the archive cannot have: moments it does not cover, peers that there are not; it says so."""
+"""Queries for what the archive cannot have, times that it does not cover and peers that do not exist, say so."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def mongodb_uri(embedded_uri: str) -> str:
 
 @pytest.fixture
 def began(mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """When a small archive began, an hour ago, which the commands of this process are asked about."""
+    """The begin of a small archive, an hour ago, which the commands of this process query."""
     monkeypatch.setenv("BGPLEDGER_MONGODB_URI", mongodb_uri)
     monkeypatch.setenv("BGPLEDGER_MONGODB_DATABASE", database)
     monkeypatch.setenv("BGPLEDGER_DATA_DIR", str(data_dir))
@@ -95,7 +95,8 @@ def test_peers_that_there_are_not(began: datetime, capsys: pytest.CaptureFixture
 def test_a_time_that_is_printed_is_the_same_moment_when_it_is_typed(
     began: datetime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """To the millisecond, in every format; `--start` is included, `--end` is not, `--at` has what was said then."""
+    """To the millisecond, in every format; `--start` is inclusive, `--end` exclusive, `--at` includes messages of that
+    time."""
     (said,) = json.loads(typed(capsys, "search", "-m", "announce", "--format", "json")[1])
     announced = datetime.fromisoformat(said["ts"])
     before = spoken(announced - timedelta(milliseconds=1))

@@ -1,4 +1,4 @@
-"""What decisions hang on: it is read from the primary whatever the URI says, and two who decide at once agree."""
+"""Decisions are based on the primary, whatever the URI says, and concurrent decisions agree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DAYS = RetentionSettings().model_dump()
 
 @asynccontextmanager
 async def replica_set(port: int) -> AsyncIterator[tuple[str, Proxy, Proxy]]:
-    """A replica set of which the secondary has not heard of anything yet: its URI, and its members."""
+    """A replica set whose secondary has no data yet: its URI, and its members."""
     async with proxy(port) as primary, proxy(port) as secondary:
         ports = [primary.port, secondary.port]
         member = faults.as_member(lambda: primary.port, lambda: primary.port, lambda: ports)
@@ -71,7 +71,7 @@ async def test_whoever_writes_reads_from_the_primary(embedded_uri: str, database
 
 
 async def test_an_old_schema_that_cannot_be_seen_stays(embedded_uri: str, database: str) -> None:
-    """Whoever does not see it must not put the newest in its place."""
+    """A program that does not see it must not replace it by the newest."""
     async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
         await client[database]["meta"].insert_one({"_id": "schema", "version": 1})
     async with proxy(urlsplit(embedded_uri).port or 0) as between:
@@ -93,7 +93,7 @@ async def test_an_old_schema_that_cannot_be_seen_stays(embedded_uri: str, databa
 
 
 async def test_many_who_begin_at_once_agree(embedded_uri: str, database: str) -> None:
-    """Each makes what is not there yet; none fails because another was quicker."""
+    """Each creates what is missing; none fails because another was faster."""
 
     async def begin(number: int) -> None:
         async with Store.open(embedded_uri, database=database) as store:
@@ -115,7 +115,7 @@ async def test_many_who_begin_at_once_agree(embedded_uri: str, database: str) ->
     ("command", "code"), [("create", 48), ("createIndexes", 85), ("createIndexes", 86), ("update", 11000)]
 )
 async def test_a_race_that_another_won_is_no_failure(embedded_uri: str, database: str, command: str, code: int) -> None:
-    """The other one's command is done a moment before ours, which is refused for that."""
+    """The other's command is completed a moment before ours, which is therefore refused."""
     async with proxy(urlsplit(embedded_uri).port or 0) as between:
 
         async def too_late(request: Message, forward: Forward) -> bytes:
@@ -157,7 +157,7 @@ async def test_two_names_that_hash_alike_are_noticed(embedded_uri: str, database
 
 
 async def test_a_name_of_before_that_hashes_alike_is_noticed(embedded_uri: str, database: str) -> None:
-    """Names of before 0.2.0 claimed no number; whoever has one goes on."""
+    """Names older than 0.2.0 claimed no number; the collectors with these names continue."""
     first, second = ALIKE
     async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
         await client[database]["meta"].insert_one({"_id": f"collector:{first}", "spool": "a" * 32})

@@ -1,4 +1,4 @@
-"""The embedded store as a real process: started, stopped, killed, orphaned, and in the way."""
+"""The embedded store as a real process: started, stopped, killed, orphaned, and already running."""
 
 from __future__ import annotations
 

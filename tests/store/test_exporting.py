@@ -1,4 +1,4 @@
-"""What is written is what is stored: the parts that `search` gives, and read again the same documents."""
+"""An export contains what is stored: the parts that `search` gives, and decoded again, the same documents."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""`from bgpledger import Archive`: the same answers as the functions behind it, resumed anywhere, within a time."""
+"""`from bgpledger import Archive`: the same answers as the functions behind it, resumable anywhere, with deadlines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _after(ask: Callable[..., Answers[Any]], cursor: str | None) -> Answers[Any]
 
 
 async def in_pages(ask: Callable[[str | None], Answers[Any]], chance: random.Random) -> list[Any]:
-    """All answers, a few at a time, each page asked for behind the one before."""
+    """All answers, in pages, each requested with the cursor of the previous one."""
     found: list[Any] = []
     cursor = None
     while True:

@@ -1,4 +1,4 @@
-"""One route of each family, announced, changed and withdrawn: every answer takes it for one."""
+"""A route of each family, announced, changed and withdrawn, is one route in every answer."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def test_one_route_of_each_family(data_dir: Path, store: Store, *, tables:
 async def test_tables_of_an_older_version_are_made_anew(
     data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those with routes by what ExaBGP printed; those of prefixes alone are as good."""
+    """Those with routes under ExaBGP's output are rebuilt; those with only prefixes are valid."""
     (evpn,) = [route for route in families.ROUTES if route.name == "evpn-2"]
     router, plain = Speaker(), Speaker()
     plain.address = "192.0.2.2"

@@ -1,4 +1,4 @@
-"""MRT files in the archive: each once, as bgpdump reads them, whatever ends an import or repeats it."""
+"""MRT files in the archive: each record once, as bgpdump reads it, whatever interrupts or repeats an import."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ ROUTES = [f"10.{high}.{low}.0/24" for high in range(4) for low in range(200)]
 
 
 def updates(*records: bytes, at: float = T) -> bytes:
-    """Records of one session, which is up from the first on."""
+    """Records of one session, which is up from the first one."""
     return state_change(5, 6, time=at) + b"".join(records)
 
 

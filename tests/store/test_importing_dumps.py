@@ -1,4 +1,4 @@
-"""RIB dumps in the archive: a stored table of each peer, which questions, updates and upkeep go on from."""
+"""RIB dumps in the archive: a stored table for each peer, from which queries, updates and upkeep continue."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ COLLECTIONS = ("updates", "sessions", "gaps", "rejects", "snapshots", "snapshot_
 
 
 def dump(at: float = T, *more: bytes) -> bytes:
-    """Tables of two peers, and of one that has no route."""
+    """A dump with the tables of two peers, and of one without routes."""
     mine, others = attributes(64500, 7, community=64500 << 16 | 1), attributes(64501, 8, hop="2001:db8::1")
     return (
         index(ONE, TWO, SILENT, time=at)

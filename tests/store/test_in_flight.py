@@ -1,4 +1,4 @@
-"""Several batches on their way at once: each line's document once, sessions that never go back, whatever is cut off."""
+"""Several batches in flight: each line is stored once, and sessions never go back, whatever is interrupted."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def test_what_is_behind_a_batch_on_its_way_is_not_acknowledged(
 async def test_who_is_killed_meanwhile_stores_all_once(
     between: Proxy, database: str, embedded_uri: str, spool: Path, monkeypatch: pytest.MonkeyPatch, checkpoints: float
 ) -> None:
-    """Later batches are stored already when the first one is cut off; sessions may not be written at all yet."""
+    """Later batches are already stored when the first one is interrupted; sessions may not be written at all yet."""
     monkeypatch.setattr("collector.archive.archiver.CHECKPOINT_SECONDS", checkpoints)
     lines = some_lines(60)
     async with Store.open(embedded_uri, database=f"{database}_whole") as whole:

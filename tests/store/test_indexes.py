@@ -1,4 +1,4 @@
-"""What the questions about routes ask the store, as it explains it: by an index, and never the whole collection."""
+"""Queries for routes use an index, according to the store's own `explain`, and never scan the whole collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From each schema that a database ever had to this program's: nothing is lost, and nothing comes back."""
+"""Migrations from every earlier schema to the current one: nothing is lost, and nothing removed comes back."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins, 2: _without_vi
 
 
 def make_old(uri: str, database: str, version: int = 1) -> None:
-    """As bgpledger had it when its schema was this one."""
+    """Change the database to the form that an earlier bgpledger with this schema wrote."""
     with MongoClient[dict[str, Any]](uri) as client:
         for step in range(SCHEMA_VERSION - 1, version - 1, -1):
             BACK[step](client[database])
@@ -134,7 +134,7 @@ async def test_a_migration_that_was_broken_off_is_taken_up(
 async def test_what_the_database_removed_does_not_come_back(
     store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A TTL index removes UPDATEs that have been read, and are about to be written."""
+    """A TTL index removes UPDATEs between reading and writing them."""
     await archive(data_dir, store, *a_day(5))
     count = await store.count("updates")
     make_old(mongodb_uri, database)
@@ -199,7 +199,7 @@ async def test_what_routers_tell_waits_until_the_database_tells_routers_apart(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nothing is written without its index; the archiver goes on by itself once the database is migrated."""
+    """Nothing is written without its index; the archiver continues by itself once the database is migrated."""
     monkeypatch.setattr("collector.archive.archiver.FIRST_PAUSE", 0.01)
     await archive(data_dir, store, *a_day(4))
     make_old(mongodb_uri, database, 2)
@@ -219,7 +219,7 @@ async def test_what_routers_tell_waits_until_the_database_tells_routers_apart(
 
 
 def test_every_schema_has_its_step() -> None:
-    """Each begins where the one before ended, and the last one makes what this program knows."""
+    """Each begins where the previous one ended, and the last one results in the current schema."""
     versions = [migration.version for migration in MIGRATIONS]
     assert versions == list(range(1, SCHEMA_VERSION))
     assert [migration.to for migration in MIGRATIONS] == [*versions[1:], SCHEMA_VERSION]

@@ -1,4 +1,4 @@
-"""Of a prefix of which much was said the newest UPDATEs are read alone: they say what all of them do."""
+"""For a prefix with many UPDATEs only the newest are read: they have the same result as all of them."""
 
 from __future__ import annotations
 

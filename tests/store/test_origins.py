@@ -1,4 +1,4 @@
-"""What an AS originated, through the index over origins: the same as is found by reading all that was said."""
+"""The routes of an origin AS, found through the index on origins, are the same as those found by reading everything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLOW = {"destination-ipv4": ["192.0.2.0/24"], "string": "flow destination-ipv4 1
 
 
 def a_day(seed: int, *, flows: bool = False) -> list[bytes]:
-    """Routes that pass from one origin to another, behind an AS_SET at times, with withdrawals and resets."""
+    """Routes that change from one origin to another, sometimes after an AS_SET, with withdrawals and resets."""
     chance = random.Random(seed)
     routers = [Router("192.0.2.1", 64501), Router("192.0.2.2", 64502), Router("2001:db8::3", 64503)]
     prefixes = [f"10.{number}.0.0/16" for number in range(6)]
@@ -127,7 +127,7 @@ async def test_all_is_read_where_the_index_would_not_be_quicker(
 
 
 async def test_origins_are_of_what_is_announced(store: Store, data_dir: Path) -> None:
-    """The last AS of a path, or those of an AS_SET behind it; none where routes are only withdrawn."""
+    """The last AS of a path, or those of an AS_SET at its end; none if routes are only withdrawn."""
     router = Router()
     path = {"0": {"element": "as-sequence", "value": [64500, 64511]}}
     aggregate = {**path, "1": {"element": "as-set", "value": [64496, 64499]}}

@@ -1,4 +1,4 @@
-"""How servers answer what must not be sorted: by an index that has it in order."""
+"""How servers answer queries that must not be sorted: by an index that has the order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KINDS = ("announce", "withdraw")
 
 
 def stages(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """A plan's stages, from the last one on."""
+    """A plan's stages, last one first."""
     plan = plan.get("queryPlan", plan)
     below = [*plan.get("inputStages", ()), *([plan["inputStage"]] if "inputStage" in plan else [])]
     return [plan, *(stage for one in below for stage in stages(one))]

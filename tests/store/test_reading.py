@@ -1,4 +1,5 @@
-"""Reading: a total order, whatever order a server gives; cursors that are closed, and opened again where they were."""
+"""Reading in a total order, whatever order a server gives, with cursors that are closed and reopened where they
+were."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ OLDEST, NEWEST = (("ts", 1), ("_id", 1)), (("ts", -1), ("_id", -1))
 
 
 def some_updates(count: int = 60) -> list[Document]:
-    """UPDATEs of few moments, in no order."""
+    """UPDATEs with few distinct times, in no order."""
     chance = random.Random(count)
     made = [
         {
@@ -57,7 +58,7 @@ async def test_those_of_one_moment_come_in_the_order_of_their_keys(store: Store,
 async def test_very_many_of_one_moment_are_read_piece_by_piece(
     store: Store, sort: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a clock was set back, and all that is said for an hour has one time."""
+    """As after a clock was set back, when all messages of an hour have one time."""
     documents = some_updates()
     await store.insert("updates", documents)
     documents.sort(key=lambda one: (one["ts"], one["_id"]), reverse=sort is NEWEST)
@@ -90,7 +91,7 @@ async def between(embedded_uri: str) -> AsyncIterator[Proxy]:
 async def far(
     between: Proxy, embedded_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Store]:
-    """A store behind the proxy, with documents that take several answers."""
+    """A store behind the proxy, with so many documents that several answers are needed."""
     monkeypatch.setattr(mongo, "_AT_ONCE", 10)
     monkeypatch.setattr(mongo, "_AT_LEAST", 10)
     there = urlsplit(embedded_uri)

@@ -106,7 +106,7 @@ async def test_by_the_command_line(data_dir: Path, embedded_uri: str) -> None:
 
 
 async def test_every_spool_of_a_collector(data_dir: Path, embedded_uri: str) -> None:
-    """Of two ExaBGP and of BMP: each is archived again as what it is, under the keys that it had."""
+    """The spools of two ExaBGP processes and of BMP: each is archived again as its own source, with the same keys."""
     async with (
         Store.open(embedded_uri, database="three_spools") as store,
         Store.open(embedded_uri, database="three_spools_again") as again,

@@ -1,4 +1,4 @@
-"""What the database removes by itself, and when a change of that takes effect."""
+"""What the database removes by itself, and when a change of retention takes effect."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,7 +93,7 @@ async def test_the_other_indexes_serve_as_before(store: Store) -> None:
 
 
 async def test_what_is_too_old_goes_and_nothing_else(store: Store, mongodb_uri: str, database: str) -> None:
-    """By our own sweep, which the embedded store has in place of a monitor; MongoDB's comes once in a minute."""
+    """By our own sweep, which replaces the embedded store's monitor; MongoDB's runs once a minute."""
     everywhere = [document(age) for age in (1, 6, 8, 40)]
     await store.insert("messages", [{**one, "_id": ObjectId(), "kind": "keepalive"} for one in everywhere])
     await store.insert("messages", [{**one, "kind": "state"} for one in everywhere])

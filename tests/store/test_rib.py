@@ -1,4 +1,4 @@
-"""The routes as they stood at any moment are what folding every word up to then gives."""
+"""The routes at any past time are the same as from folding all messages up to then."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def as_stand(routes: list[Route]) -> Stand:
 
 
 async def store_tables(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table after every few UPDATEs, in parts of two routes; what is folded for it is packed in between."""
+    """Store a table after every few UPDATEs, in parts of two routes; changes are packed in between."""
     monkeypatch.setattr(fold, "MOST_CHANGES", 3)
     monkeypatch.setattr(fold, "RUN_ROUTES", 2)
     monkeypatch.setattr(pages, "ROUTES", 2)
@@ -199,7 +199,7 @@ async def check_changes(store: Store, first: tuple[datetime, Stand], second: tup
 
 
 def words(routes: Sequence[Named]) -> st.SearchStrategy[Step]:
-    """An UPDATE of some of these: so few that most withdrawals and replacements find what they are about."""
+    """An UPDATE of some of these: so few that most withdrawals and replacements have something to end."""
     some, none = st.lists(st.sampled_from(routes), max_size=2, unique=True), st.just(())
     pairs = st.one_of(st.tuples(some, some), st.tuples(some, none), st.tuples(none, some))
     return st.builds(_said, st.integers(0, 1), pairs, st.integers(1, 2), at_once=st.booleans())
@@ -232,7 +232,7 @@ STEPS = st.one_of(
 async def test_any_story(
     embedded_uri: str, monkeypatch: pytest.MonkeyPatch, steps: list[Step], seed: int, tables: bool
 ) -> None:
-    """Of announcements, replacements, withdrawals and session ends, in any order, of IPv4, IPv6 and path IDs."""
+    """Announcements, replacements, withdrawals and session ends in any order, for IPv4, IPv6 and path IDs."""
     story, chance = Story(steps), random.Random(seed)
     chosen = sorted(chance.choices(story.moments, k=4), key=lambda one: one[0])
     database = f"test_{uuid.uuid4().hex[:12]}"
@@ -296,7 +296,7 @@ def refresh(router: Router, step: str) -> bytes:
 
 
 async def test_a_table_that_came_again_is_certain(data_dir: Path, store: Store) -> None:
-    """Between the markers of an enhanced route refresh; what is not in it is gone (RFC 7313 4)."""
+    """Between the markers of an enhanced route refresh; routes that are not repeated are gone (RFC 7313 4)."""
     router = Router()
     lines = [*router.up(), router.announce("10.0.0.0/8"), router.announce("10.1.0.0/16")]
     router.withdraw("10.0.0.0/8")

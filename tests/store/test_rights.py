@@ -1,4 +1,4 @@
-"""Users with few rights, and servers that know little: what is needed is said, what is not is done without."""
+"""Users with few rights, and servers with few features: what is necessary is reported, what is not is skipped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROLES = {"reader": ["read"], "writer": ["readWrite"], "admin": ["readWrite", "db
 
 @contextmanager
 def serving(place: Path, *options: str) -> Iterator[str]:
-    """A SecantusDB that has its users in `place`; where it listens."""
+    """A SecantusDB whose users are stored in `place`; yields its address."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("secantusd-py")), "--port", str(port), "--standalone"]
     process = subprocess.Popen([*command, "--storage-path", str(place), "--log-level", "ERROR", *options])
@@ -46,7 +46,7 @@ def serving(place: Path, *options: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def asking_for_passwords(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server whose users have the roles that they are named after, each in the database that has their name."""
+    """A server whose users have the roles that they are named after, each in the database of the same name."""
     place = tmp_path_factory.mktemp("rights")
     with (
         serving(place) as address,
@@ -73,7 +73,7 @@ def days(**changed: int) -> dict[str, int]:
 
 
 async def test_a_user_with_read_write_stores_lines(asking_for_passwords: str) -> None:
-    """And whatever cannot be done is said, with the role that it needs: MongoDB's readWrite has no collMod."""
+    """And what cannot be done is reported, with the role that it needs: MongoDB's readWrite has no collMod."""
     async with proxy(int(asking_for_passwords.rpartition(":")[2])) as between:
         await between.set(NO_COLLMOD)
         async with Store.open(uri_of(f"127.0.0.1:{between.port}", "writer"), database="writer") as store:
@@ -154,7 +154,7 @@ async def test_validators_are_changed_where_they_differ_and_may_be(
 
 
 async def test_a_server_without_validators_serves(between: Proxy, database: str) -> None:
-    """As Amazon DocumentDB: neither `create` nor `collMod` takes one."""
+    """As Amazon DocumentDB does: neither `create` nor `collMod` accepts validators."""
 
     async def without(request: faults.Message, forward: faults.Forward) -> bytes:
         if "validator" in request.body:

@@ -140,7 +140,7 @@ def record(view: tuple[bytes, int], what: str, seconds: int, prefix: bytes = b""
 
 
 def a_day() -> list[bytes]:
-    """Three views of one peer come up with the same route; one of them withdraws it, and one ends."""
+    """Three views of one peer begin with the same route; one of them withdraws it, and one ends."""
     ten = b"\x18\n\n\n"
     return [
         *[record(view, "u", 0) for view in VIEWS],
@@ -153,7 +153,7 @@ def a_day() -> list[bytes]:
 
 @pytest.fixture
 def instance(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
-    """Its first one; the list knows it."""
+    """The source's first instance; the source is added to the list."""
     monkeypatch.setitem(cast("dict[str, Source]", known.SOURCES), "tiny", Tiny())
     return Instance(data_dir, 0, "tiny")
 
@@ -262,7 +262,7 @@ async def test_tables_show_the_view_where_there_is_one(archived: Store) -> None:
 
 
 async def test_an_answer_goes_on_behind_each_of_its_routes(archived: Store) -> None:
-    """Views of one address stand behind each other, and none is left out or told twice."""
+    """Views of one address follow each other, and none is left out or repeated."""
     question = RibQuery(at=from_unix(1_800_000_015))
     sessions = {one["_id"]: one async for one in archived.find("sessions", {})}
     batches = [one async for one in rib_batches(archived, question)]

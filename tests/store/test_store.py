@@ -1,4 +1,4 @@
-"""What the archive needs from a store, the same of every server and driver."""
+"""What the archive needs from a store, for every server and driver."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ async def test_documents_come_back_as_they_were(store: Store) -> None:
 
 
 async def test_a_validator_of_somebody_leaves_no_document_out(store: Store) -> None:
-    """What it refuses is not stored, and not taken for a document's fault: it is said, and comes again."""
+    """Documents that it refuses are not taken for faulty: the failure is reported, and they are written again."""
     documents = [update(1), update(2, v="two"), update(3)]
     with pytest.raises(StoreError, match="refuses good documents of updates, for a validator") as caught:
         await store.insert("updates", documents)
@@ -179,7 +179,7 @@ def test_a_database_to_begin_in(uri: str, expected: str) -> None:
 
 
 async def test_a_question_that_is_cancelled_is_not_a_store_that_fails() -> None:
-    """Pymongo may say `_OperationCancelled`, a failed connection, of what was cancelled."""
+    """Pymongo may report a cancelled operation as a failed connection (`_OperationCancelled`)."""
 
     async def ask() -> None:
         with errors_of("mongodb://127.0.0.1/"):

@@ -1,4 +1,4 @@
-"""Stored tables: when they are made, kept and removed; what is left of one that was not finished."""
+"""Stored tables: when they are stored, kept and removed, and what an interruption leaves behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 def day(router: Router, hours: int = 20) -> list[bytes]:
-    """A session with a table of eighty routes, and two UPDATEs an hour from five o'clock on."""
+    """A session with a table of eighty routes, and two UPDATEs an hour from five o'clock."""
     router.time = T0.timestamp()
     table = [(f"192.0.{number}.0/24", None) for number in range(80)]
     lines = [*router.up(), router.say(announce=table, path=(64500,))]
@@ -248,7 +248,7 @@ async def test_a_table_that_is_removed_while_it_is_read_is_not_taken_for_a_small
 async def test_tables_whose_keys_are_the_same_stand_side_by_side(
     data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every hash is the same: the keys of one second and collector are those of all of its tables and parts."""
+    """All hashes are equal: the keys of one second and collector are those of all of its tables and parts."""
     monkeypatch.setattr(pages, "ROUTES", 30)
     monkeypatch.setattr(storing, "make_snapshot_key", lambda ts, *_: ObjectId(int(ts.timestamp()).to_bytes(12)))
     routers = [Router("192.0.2.1", 64500), Router("192.0.2.2", 64501)]
@@ -295,7 +295,8 @@ async def test_a_part_of_another_table_is_never_read(
 
 
 async def test_the_cure_for_a_part_of_another_table_cures(data_dir: Path, mongodb_uri: str, store: Store) -> None:
-    """As 0.1 left it: a table of one peer has the key of a part of the other's. The command is typed as it is said."""
+    """As 0.1 left it: a table of one peer has the key of a part of another's. The suggested command is run as
+    printed."""
     router, other = Router("192.0.2.1", 64500), Router("192.0.2.2", 64501)
     lines = sorted([*day(router), *day(other)], key=lambda line: float(json.loads(line)["time"]))
     await archive(data_dir, store, *lines)
@@ -318,7 +319,7 @@ async def test_the_cure_for_a_part_of_another_table_cures(data_dir: Path, mongod
 async def test_tables_stay_that_nothing_makes_anew(
     data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their UPDATEs have been removed, as [retention] wants it: what they announced is known of tables alone."""
+    """[retention] has removed their UPDATEs: only the tables still have these routes."""
     router = Router()
     await archive(data_dir, store, *day(router))
     await rebuild(store, Rhythm(4, 5))
@@ -394,7 +395,8 @@ def test_the_hours_at_which_tables_are_kept() -> None:
 
 
 async def test_many_updates_of_one_moment_are_folded_in_the_order_of_their_lines(data_dir: Path, store: Store) -> None:
-    """The clock is set back, and stored time stands still: tables are neither cut within a moment nor upside down."""
+    """The clock is set back, and stored time stands still: tables neither split a time nor change the order within
+    it."""
     router = Router()
     lines = [*router.up(), *(router.announce(f"10.{number}.0.0/16") for number in range(20))]
     router.time -= 3600

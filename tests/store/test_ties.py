@@ -1,4 +1,4 @@
-"""No answer leans on the order in which a server returns what it is not told to order."""
+"""No answer depends on the order in which a server returns documents without a specified order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Shuffling(Store):
 
 
 def a_day_of_ties() -> list[bytes]:
-    """Three routers that say everything in the same few milliseconds, whose sessions go and come in them."""
+    """Three routers that send everything within a few milliseconds, in which their sessions also begin and end."""
     chance = random.Random(7)
     routers = [Router(f"192.0.2.{number}", 64500 + number) for number in (1, 2, 3)]
     lines = [line for router in routers for line in router.up()]

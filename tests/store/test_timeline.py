@@ -1,4 +1,4 @@
-"""A time line is the history of its range, however much of it is read at once."""
+"""A time line is the history of its range, however it is divided for reading."""
 
 from __future__ import annotations
 

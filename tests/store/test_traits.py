@@ -1,4 +1,4 @@
-"""The answers are the same however a server wants to be asked."""
+"""The answers do not depend on a server's traits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AsIf(Store):
 
 
 async def answers(data_dir: Path, store: Store) -> list[Any]:
-    """All that is asked by windows, prefixes and keys."""
+    """All queries that use windows, prefixes and keys."""
     found: list[Any] = []
     for filters in (
         Filter(),

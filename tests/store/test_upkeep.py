@@ -1,4 +1,4 @@
-"""What takes long is done beside the archiving, and shows."""
+"""Long maintenance runs while lines are archived, and is reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_lines_are_stored_while_an_index_is_built(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It takes far longer than any other answer may, and `status` tells how far it is."""
+    """It takes far longer than any other answer may, and `status` shows its progress."""
     caplog.set_level(logging.INFO)
     monkeypatch.setattr("collector.store.preparing.PROGRESS_SECONDS", 0.02)
     done = asyncio.Event()

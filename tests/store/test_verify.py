@@ -1,4 +1,4 @@
-"""What `verify` finds in real archives, and that it finds nothing in those that are whole."""
+"""What `verify` finds in damaged archives, and that it finds nothing in intact ones."""
 
 import json
 import time
@@ -32,7 +32,7 @@ def spool(data_dir: Path) -> Path:
 
 @pytest.fixture
 def raw(mongodb_uri: str, database: str) -> Any:
-    """The database, for harm that the store would not do."""
+    """The database itself, for damage that the store would not do."""
     with MongoClient[dict[str, Any]](mongodb_uri) as client:
         yield client[database]
 

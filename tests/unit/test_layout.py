@@ -1,4 +1,4 @@
-"""Tables on a terminal: no line is wider than it, nothing is cut off; and in a pipe a row is one line."""
+"""Tables fit a terminal without cutting anything off; in a pipe each row is one line."""
 
 import io
 from collections import Counter

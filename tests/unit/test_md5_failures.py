@@ -1,4 +1,4 @@
-"""What the kernel counts of wrong MD5 signatures."""
+"""The kernel's counters of wrong MD5 signatures."""
 
 from pathlib import Path
 

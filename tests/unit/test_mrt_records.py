@@ -1,4 +1,4 @@
-"""MRT records that are written are read as they were."""
+"""MRT records that are written are read back unchanged."""
 
 import socket
 from datetime import UTC, datetime, timedelta

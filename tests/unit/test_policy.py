@@ -1,4 +1,4 @@
-"""Rules for what peers are told."""
+"""The policies for what peers are sent."""
 
 from __future__ import annotations
 

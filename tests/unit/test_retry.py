@@ -1,4 +1,4 @@
-"""What ends is started again, after pauses that grow; at once where we ended it ourselves."""
+"""What ends is restarted, after growing pauses; at once if we ended it ourselves."""
 
 import asyncio
 import logging

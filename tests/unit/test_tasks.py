@@ -1,4 +1,4 @@
-"""Tasks end, also those that a cancellation does not reach."""
+"""Tasks end, even those that a cancellation does not reach."""
 
 from __future__ import annotations
 
