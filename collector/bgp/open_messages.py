@@ -28,9 +28,11 @@ class Abilities:
     """What a session must negotiate so that the bytes of a file mean the same at the other end.
 
     Attributes:
-    as4: AS numbers in AS_PATH and AGGREGATOR have four bytes (RFC 6793). families: the families of the routes (RFC
-    4760). add_path: the families whose routes have path identifiers (RFC 7911). extended: messages may be longer than
-    4,096 bytes (RFC 8654). ipv6_next_hops: the IPv4 families whose routes have IPv6 next hops (RFC 8950).
+        as4: AS numbers in AS_PATH and AGGREGATOR have four bytes (RFC 6793).
+        families: the families of the routes (RFC 4760).
+        add_path: the families whose routes have path identifiers (RFC 7911).
+        extended: messages may be longer than 4,096 bytes (RFC 8654).
+        ipv6_next_hops: the IPv4 families whose routes have IPv6 next hops (RFC 8950).
     """
 
     as4: bool

@@ -29,8 +29,8 @@ class LeftOut:
     """What of a file cannot be played; filled while it is planned.
 
     Attributes:
-    records: by fault, the number of records, and the number of the first one. rest: why nothing can be read after some
-    record: the file is truncated or damaged there.
+        records: by fault, the number of records, and the number of the first one.
+        rest: why nothing can be read after some record: the file is truncated or damaged there.
     """
 
     records: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -59,8 +59,9 @@ class Summary:
     """What a replay has sent.
 
     Attributes:
-    peers: the number of peers that were played. messages: the number of UPDATEs that they sent. seconds: how long that
-    took, after all sessions were up.
+        peers: the number of peers that were played.
+        messages: the number of UPDATEs that they sent.
+        seconds: how long that took, after all sessions were up.
     """
 
     peers: int

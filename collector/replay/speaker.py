@@ -50,9 +50,13 @@ class SessionCall:
     """The parameters of a session.
 
     Attributes:
-    name: whose session this is, for messages to the user. target: IPv4 address and port of the daemon. source: IPv4
-    address that we connect from. asn: our AS number. router_id: our BGP identifier. abilities: what both sides must
-    support. peer_as: the AS number that the daemon must have; None: any.
+        name: whose session this is, for messages to the user.
+        target: IPv4 address and port of the daemon.
+        source: IPv4 address that we connect from.
+        asn: our AS number.
+        router_id: our BGP identifier.
+        abilities: what both sides must support.
+        peer_as: the AS number that the daemon must have; None: any.
     """
 
     name: str

@@ -21,7 +21,8 @@ class UnwrittenError(SpoolError):
     """Only part of the data was written.
 
     Attributes:
-    written: the number of bytes that are in the spool. reason: the system's error message.
+        written: the number of bytes that are in the spool.
+        reason: the system's error message.
     """
 
     def __init__(self, path: Path, error: OSError, written: int) -> None:
