@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002  # arguments are the protocol's
-"""Peers of which another router was asked: told apart by it, by its table and its VRF."""
+"""Peers that routers report are distinguished by router, table and VRF."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta

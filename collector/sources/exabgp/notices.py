@@ -19,7 +19,7 @@ class Notices:
 
     Args:
         exabgp: the value of `receiver_events.exabgp`.
-        reloads: the file of `collector.sources.exabgp.reloads`.
+        reloads_file: the file of `collector.sources.exabgp.reloads`.
     """
 
     def __init__(self, exabgp: int, reloads_file: Path) -> None:
