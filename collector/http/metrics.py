@@ -59,9 +59,11 @@ def _kind(scope: Scope) -> str:
     if "endpoint" not in scope:
         return "other"
     path: str = scope["path"]
-    for name, value in scope.get("path_params", {}).items():
-        before, found, behind = path.rpartition(str(value))
-        path = f"{before}{{{name}}}{behind}" if found and value else path
+    given = {name: str(value) for name, value in scope.get("path_params", {}).items()}
+    for name, value in given.items():
+        if value and value in path:
+            before, _, behind = path.rpartition(value)
+            path = f"{before}{{{name}}}{behind}"
     return path
 
 
