@@ -89,7 +89,7 @@ class Collector:
 
 @contextmanager
 def collecting(
-    table: Table, *, python: str | None = None, peers: int = 1, processes: int = 1, http: bool = False
+    table: Table, *, python: str | None = None, peers: int = 1, processes: int = 1, http: bool = False, more: str = ""
 ) -> Iterator[Collector]:
     """Run a collector that knows the table's peer, or several that have it, until the block ends.
 
@@ -99,12 +99,13 @@ def collecting(
         peers: how many have it, each coming to an address of its own.
         processes: how many ExaBGP processes share them.
         http: run its HTTP server too.
+        more: more of its configuration.
     """
     with workplace() as place:
         data_dir, port, config = place / "data", free_port(), place / "collector.toml"
         exabgp = {"processes": processes, **({"python": python} if python else {})}
         store = {"embedded": STORE} if STORE else {}
-        config.write_text(_section("[exabgp]", exabgp) + _section("[mongodb]", store) + _peers(table, peers))
+        config.write_text(_section("[exabgp]", exabgp) + _section("[mongodb]", store) + _peers(table, peers) + more)
         command = [str(BIN / "bgpledger"), "run", "--data-dir", str(data_dir), "--local-as", str(LOCAL_AS)]
         command += ["--listen", f"{ADDRESS}:{port}", "--config", str(config)]
         listen = f"{ADDRESS}:{free_port()}" if http else "off"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks import (
+    announcing,
     asking,
     commands,
     decoding,
@@ -101,4 +102,7 @@ CASES: dict[str, Case] = {
     "http-quiet": Case(over_http.quiet),
     "http-asked": Case(over_http.asked),
     "http-at-rest": Case(over_http.at_rest),
+    "orders": Case(announcing.orders),
+    "announcing-quiet": Case(announcing.quiet),
+    "announcing-ordered": Case(announcing.ordered),
 }
