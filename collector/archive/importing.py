@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -196,14 +197,14 @@ class _FileArchiver(Archiver):
         self._on_read(self._file.read_bytes)
 
 
-class Importer:
-    """Imports files under one collector's name.
+class FileImporter(ABC):
+    """Imports files of one kind under one collector's name.
 
     Args:
         store: the archive, open for writing.
         source: the source of the files' records.
         collector: the name in every document.
-        selection: which records.
+        selection: which records, or tables.
         open_file: opens each file.
     """
 
@@ -227,7 +228,7 @@ class Importer:
 
         Args:
             path: the file.
-            on_read: called with the number of bytes of it stored so far.
+            on_read: called with the number of bytes of it processed so far.
 
         Raises:
             ImportFileError: it was imported with another selection.
@@ -237,15 +238,32 @@ class Importer:
         began = time.monotonic()
         told = Imported(path)
         first = next(self._open(path, lambda _: None).frames())
-        known = await begin(self._store, path, first, self._source, self._collector, self._selection)
+        known = await _begin(self._store, path, first, self._source, self._collector, self._selection)
         told.known, told.first = known["done"], known["first"]
         if told.known:
             return told
-        await self._store_records(path, known, told, on_read)
+        await self._store_file(path, known, told, on_read)
         told.seconds = time.monotonic() - began
         return told
 
-    async def _store_records(
+    @abstractmethod
+    async def _store_file(
+        self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
+    ) -> None:
+        """Store what is left of a file, and note that it is done.
+
+        Args:
+            path: the file.
+            known: what is noted about it in `meta`.
+            told: gets the result.
+            on_read: called with the number of bytes of it processed so far.
+        """
+
+
+class Importer(FileImporter):
+    """Imports files of messages."""
+
+    async def _store_file(
         self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
     ) -> None:
         records = _Records(path, self._open, first_line(known), self._selection, known.get("next_line", 0), told)
@@ -273,7 +291,7 @@ class Importer:
         return tracker.time
 
 
-async def begin(
+async def _begin(
     store: Store, path: Path, first: mrt.Frame, source: Source, collector: str, selection: Selection
 ) -> Mapping[str, Any]:
     """Record that a file, with its first record, is being imported; returns the stored facts, perhaps earlier ones.

@@ -16,9 +16,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from collector.archive.importing import FOLLOWS, SILENCE, Imported, Selection, begin, first_line, note_before
+from collector.archive.importing import FOLLOWS, SILENCE, FileImporter, Imported, Selection, first_line, note_before
 from collector.archive.session_tracker import SessionTracker
-from collector.bgp import mrt
 from collector.dumps.differences import Differences, compare
 from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, WantedTables
 from collector.errors import StoreUnavailableError
@@ -58,42 +57,16 @@ class _FoundSession(NamedTuple):
     """The session as it was stored before."""
 
 
-class DumpImporter:
-    """Imports RIB dumps under one collector's name.
-
-    Args:
-        store: the archive, open for writing.
-        source: the source of the dumps' files.
-        collector: the name in every document.
-        selection: which tables; dumps are selected by the time in their header.
-    """
+class DumpImporter(FileImporter):
+    """Imports RIB dumps; tables are selected by the time in the dump's header."""
 
     def __init__(self, store: Store, *, source: Source, collector: str, selection: Selection) -> None:
-        self._store = store
-        self._source = source
-        self._collector = collector
+        super().__init__(store, source=source, collector=collector, selection=selection)
         self._number = collector_number(instance_name(collector, source.name))
-        self._selection = selection
 
-    async def take(self, path: Path, on_read: Callable[[int], None] = lambda _: None) -> Imported:
-        """Import the dumps of one file.
-
-        Args:
-            path: the file.
-            on_read: called with the number of bytes of it read so far.
-
-        Raises:
-            ImportFileError: it was imported with another selection.
-            ReplayError: it cannot be read, or is not an MRT file.
-            StoreError: the store does not answer; what is stored stays, and the next import continues there.
-        """
-        began = time.monotonic()
-        told = Imported(path)
-        first = next(mrt.MrtFile(path).frames())
-        known = await begin(self._store, path, first, self._source, self._collector, self._selection)
-        told.known, told.first = known["done"], known["first"]
-        if told.known:
-            return told
+    async def _store_file(
+        self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
+    ) -> None:
         note = await note_before(self._store, known)
         course = _ImportCourse(known, self._tracker(note.get("tracker")), told, on_read)
         reader = DumpReader(path, wanted(self._selection), course.read)
@@ -102,8 +75,6 @@ class DumpImporter:
         last = course.tracker.time if told.tables else None
         noted = {"stored": 0, "rejected": told.rejected, "refused": 0, "tracker": course.tracker.note()}
         await self._store.meta.note_import(known["_id"], {"done": True, "last": last, "note": noted})
-        told.seconds = time.monotonic() - began
-        return told
 
     def _tracker(self, note: Mapping[str, Any] | None = None) -> SessionTracker:
         return SessionTracker(self._source, self._collector, note=note, instance=self._source.name)
