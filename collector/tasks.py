@@ -30,13 +30,22 @@ def run_interruptible(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         KeyboardInterrupt: Ctrl-C; the work has ended.
     """
+    tasks: list[asyncio.Task[T]] = []
 
     async def until_ended() -> T:
         task = asyncio.ensure_future(work)
+        tasks.append(task)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await end(task)
             raise
 
-    return asyncio.run(until_ended())
+    try:
+        return asyncio.run(until_ended())
+    except KeyboardInterrupt:
+        # A second Ctrl-C ends the work itself with this exception, which asyncio logs unless someone asks for it.
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+        raise

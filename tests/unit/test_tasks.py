@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 
 import pytest
@@ -47,6 +48,21 @@ def test_ctrl_c_ends_work_that_takes_an_answer_for_more_than_a_cancellation() ->
 
     with pytest.raises(KeyboardInterrupt):
         run_interruptible(interrupted())
+
+
+def test_a_second_ctrl_c_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    async def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(3600)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptible(interrupted())
+    gc.collect()
+    assert caplog.text == ""
 
 
 def test_what_work_returns_and_raises_is_passed_on() -> None:
