@@ -1,8 +1,8 @@
 """`bgpledger run`: starts the store, the archivers, the acting process, the HTTP server, the receivers, and ExaBGP.
 
-On shutdown ExaBGP is stopped first (its receiver drains the pipe into the spool), then the other receivers, the HTTP
-server and the acting process, then the archivers (they store what the spools hold), and the store last. If any of them
-is killed, the spools keep everything for the next start.
+On shutdown the acting process is stopped first (its checks and commands withdraw what they announced), then ExaBGP (its
+receiver drains the pipe into the spool), then the other receivers and the HTTP server, then the archivers (they store
+what the spools hold), and the store last. If any of them is killed, the spools keep everything for the next start.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 10.0
 """How long the archivers may take to store what is left on shutdown; the spool keeps the rest."""
 ACTING_SECONDS = 8.0
-"""How long the acting process may take; attached commands have five seconds of it to withdraw their announcements."""
+"""How long the acting process may take; attached commands have five seconds of it to withdraw their announcements, and
+ExaBGP two to send that."""
 ANSWER_SECONDS = 5.0
 """How long the HTTP server may take to finish its answers."""
 
@@ -65,7 +66,7 @@ async def run(
         stop, reload = _signals()
         async with (
             _store(settings) as uri,
-            _commands(settings, config, uri, peers) as commands,
+            _commands(settings, config, uri) as commands,
             _receivers(settings) as receivers,
         ):
             exabgp = Supervisors(
@@ -73,11 +74,12 @@ async def run(
             )
             announce = partial(_announce, config=config, uri=uri, started=datetime.now(UTC))
             announce(settings)
+            acting = [_acting(settings, config, uri, peers)] if settings.announce else []
+            reloading = partial(_reload, exabgp, receivers, [*commands, *acting], reread, announce)
             running = asyncio.create_task(exabgp.run(), name="exabgp")
             try:
-                await _until_stopped(
-                    running, stop, reload, partial(_reload, exabgp, receivers, commands, reread, announce)
-                )
+                async with kept(*acting):
+                    await _until_stopped(running, stop, reload, reloading)
             finally:
                 await exabgp.stop()
                 running.cancel()
@@ -348,13 +350,9 @@ def _configured(config: Path | None) -> list[str]:
 
 
 @asynccontextmanager
-async def _commands(
-    settings: Settings, config: Path | None, uri: str, peers: Sequence[str]
-) -> AsyncIterator[list[KeptCommand]]:
-    """The archivers, and the processes that act and answer queries meanwhile, which end before them."""
+async def _commands(settings: Settings, config: Path | None, uri: str) -> AsyncIterator[list[KeptCommand]]:
+    """The archivers, and the HTTP server, which ends before them."""
     archivers, beside = _archivers(settings, config, uri), []
-    if settings.announce is not None:
-        beside.append(_acting(settings, config, uri, peers))
     if settings.http.is_on:
         log.info("pages and the HTTP API: %s", settings.http.url)
         beside.append(_http(settings, config, uri))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from collector.acting.book import Book
 from collector.errors import StoreError
@@ -65,6 +66,13 @@ class Mirror:
                 if is_away:
                     _log.info("the store has all intents again")
                 waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2), False
+
+    async def until_written(self, seconds: float) -> None:
+        """Wait until the store has all changes, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._changed or self._refusals:
+                    await asyncio.sleep(0.01)
 
     async def _write(self, store: Store) -> None:
         if not self._is_prepared:

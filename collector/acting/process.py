@@ -39,6 +39,8 @@ _LONGEST_REQUEST = 64 * 2**20
 _WATCHING_SECONDS, _RESTING_SECONDS = 0.01, 0.1
 """Seconds between two looks at the spool, while a report from ExaBGP is expected, and otherwise."""
 _TICK_SECONDS = 0.25
+_LAST_SECONDS = 2.0
+"""How long ExaBGP's word on the last withdrawals is awaited."""
 _KEEP = timedelta(days=1)
 """How long an ended intent is kept here, for repeated orders with its idempotency key."""
 _REWRITE_BYTES = 64 * 2**20
@@ -84,8 +86,9 @@ class Acting:
         server = await _listen(path, self._meet)
         self._forget_strangers()
         self.desk.stand(self._settings.announce.static if self._settings.announce else ())
-        tasks = [self._tick(stopping), self._decide(stopping)]
-        tasks += [self._follow(number, stopping) for number in range(self._settings.exabgp.processes)]
+        over = asyncio.Event()
+        tasks = [self._tick(over), self._decide(stopping, over)]
+        tasks += [self._follow(number, over) for number in range(self._settings.exabgp.processes)]
         try:
             with one_error():
                 async with asyncio.TaskGroup() as group:
@@ -96,18 +99,23 @@ class Acting:
             path.unlink(missing_ok=True)
             self._write_notes(is_clean=not self._telling.is_waiting)
 
-    async def _decide(self, stopping: asyncio.Event) -> None:
-        """Run checks and attached commands."""
+    async def _decide(self, stopping: asyncio.Event, over: asyncio.Event) -> None:
+        """Run checks and attached commands; set `over` when what they withdraw in the end has been sent."""
         wishes = OwnWishes(self.desk, self._book)
         known = {check.source for check in self._settings.checks}
         await wishes.forget(known | {command.source for command in self._settings.commands})
         async with deciding(self._settings, wishes, lambda: self.is_restart):
             await stopping.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                while self._telling.is_waiting and not self.is_restart:
+                    await asyncio.sleep(_WATCHING_SECONDS)
+        over.set()
 
-    async def _tick(self, stopping: asyncio.Event) -> None:
+    async def _tick(self, over: asyncio.Event) -> None:
         written: Mapping[str, Any] = {}
-        while not stopping.is_set():
-            await sleep(_TICK_SECONDS, unless=stopping)
+        while not over.is_set():
+            await sleep(_TICK_SECONDS, unless=over)
             self.desk.expire()
             self._telling.check()
             self._flush()
@@ -224,10 +232,10 @@ class Acting:
 
     # --- ExaBGP's reports ---------------------------------------------------------------------------------------------
 
-    async def _follow(self, instance: int, stopping: asyncio.Event) -> None:
+    async def _follow(self, instance: int, over: asyncio.Event) -> None:
         follower = Follower(Instance(self._settings.data_dir, instance).spool, self._followed.get(instance))
         try:
-            while not stopping.is_set():
+            while not over.is_set():
                 lines = follower.read()
                 self._heard(instance, lines)
                 self._followed[instance] = follower.position

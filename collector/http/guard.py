@@ -8,7 +8,6 @@ can use this machine, a token is required; browsers without one are redirected t
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import re
 import secrets
@@ -196,7 +195,7 @@ def _token_in(authorization: str) -> str | None:
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(said, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
     return None
 

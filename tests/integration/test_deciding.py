@@ -184,6 +184,14 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
             assert any("DOWN: exit status 1" in str(one["states"]) for one in intents)
             assert any("by policy: keep here" in str(one["states"]) for one in intents)
 
+            (tmp_path / "checked").touch()
+            for router in routers:
+                await until(partial(prefers, router, KEPT, 100), what=f"{router} has {KEPT} again")
+            collector.process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(collector.process.wait, 60)
+            for router in routers:  # it may keep what else we announced for two minutes: it restarts gracefully
+                assert prefers(router, KEPT, None)
+
 
 def standing(collector: Collector) -> list[dict[str, Any]]:
     """All intents of the collector, with those that have ended."""
