@@ -86,6 +86,7 @@ def test_a_helper_whose_exabgp_has_gone_does_not_take_its_parent_for_it(data_dir
     first, words, last = lines(data_dir)
     assert [json.loads(one)["ppid"] for one in (first, last)] == [0, 0]
     assert (words, "incarnation" in json.loads(first)) == (b"bye", False)
+    assert "ended" not in json.loads(last), "whose sessions these are is not known"
 
 
 STARTER = """

@@ -63,13 +63,13 @@ def clock(exabgp: int, step: float) -> bytes:
 
 
 def has_ended(exabgp: int, source: int = 0) -> bool:
-    """Whether ExaBGP has ended, and not only closed its pipe.
+    """Whether ExaBGP has ended, and not only closed its pipe; False if that cannot be known.
 
     Args:
         exabgp: the value of `exabgp`.
         source: the pipe that we read.
     """
-    if not _is_hung_up(source):
+    if not exabgp or not _is_hung_up(source):
         return False
     deadline = time.monotonic() + _ENDING_SECONDS
     while os.getppid() == exabgp:  # when a process ends, its files are closed first
