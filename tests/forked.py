@@ -56,8 +56,8 @@ def run(command: Sequence[str], *, timeout: float, environment: Mapping[str, str
         with answers:
             with theirs:
                 socket.send_fds(_server(), [json.dumps(order).encode()], [one.fileno() for one in (theirs, out, err)])
-            pid = int(answers.recv(100))
             answers.settimeout(timeout)
+            pid = int(answers.recv(100))
             try:
                 status = int(answers.recv(100))
             except TimeoutError:

@@ -26,6 +26,7 @@ from collector.http.tokens import Bounds
 from collector.settings import load
 from collector.sources.exabgp.files import acting_socket
 from collector.sources.exabgp.relay import hello
+from tests.http.browsing import PATIENCE
 from tests.http.conftest import client
 from tests.running import BGPLEDGER, bgpledger
 from tests.support import until
@@ -207,9 +208,10 @@ async def test_nothing_reaches_the_pipe_that_the_models_did_not_write(embedded_u
                     taken += await _over_http(http, token, chosen)
                 await _typed(data_dir)
                 await until(lambda: {LAST, LAST_OF_COMMAND} <= _prefixes(got), what="the last of each")
-        finally:
             process.terminate()
-    assert process.returncode == 0
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert taken, "some are still orders: a why may say much"
     assert len(got) > len({LAST, LAST_OF_COMMAND})
@@ -232,7 +234,8 @@ async def _by_socket(data_dir: Path, chosen: random.Random) -> int:
     for body in bodies:
         order = {"who": "test", "source": "api", **body}
         writer.write(json.dumps({"do": "announce", "order": order}).encode() + b"\n")
-        taken += b'"ok"' in (await reader.readline())[:5]
+        async with asyncio.timeout(PATIENCE):
+            taken += b'"ok"' in (await reader.readline())[:5]
     writer.close()
     return taken
 

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
-from tests.running import free_port
+import pytest
+
+from tests.running import bgpledger, free_port
 from tests.support import ROOT, program, until
 
 PAGE = (ROOT / "docs/acting.md").read_text()
@@ -24,7 +30,10 @@ ASKING = ("birdc -s bird.ctl show", "bgpledger intents", "bgpledger history")
 """Commands that change nothing: they are typed again until they say what is printed."""
 PORT = {port: str(free_port()) for port in ("1790", "1791", "8080", "8480")}
 """The ports of the page, and those of this test."""
-_END = "-- that was all --"
+DATA_DIR = "data"
+"""As the page sets it."""
+_END = b"-- that was all --\n"
+_PATIENCE = 120.0
 
 
 class Typed(NamedTuple):
@@ -52,22 +61,37 @@ def told(output: str) -> list[str]:
 
 
 class Terminal:
-    """A shell in which somebody types, one command after the other."""
+    """A shell in which somebody types, one command after the other.
 
-    def __init__(self, shell: subprocess.Popen[str]) -> None:
-        self._shell = shell
+    Commands of bgpledger that need nothing of the shell are run without it, by the Python that tests share.
+    """
+
+    def __init__(self, shell: subprocess.Popen[bytes], directory: Path) -> None:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        self._typed, self._printed = shell.stdin, shell.stdout.fileno()
+        self._directory = directory
+        self._watched = selectors.DefaultSelector()
+        self._watched.register(self._printed, selectors.EVENT_READ)
 
     def type(self, command: str) -> str:
-        """Type a command; what it prints."""
-        assert self._shell.stdin is not None
-        assert self._shell.stdout is not None
-        self._shell.stdin.write(f"{command.rstrip()}\necho '{_END}'\n")
-        self._shell.stdin.flush()
-        lines: list[str] = []
-        while (line := self._shell.stdout.readline()) != f"{_END}\n":
-            assert line, lines
-            lines.append(line)
-        return "".join(lines)
+        """Type a command; what it prints.
+
+        Raises:
+            AssertionError: it does not end.
+        """
+        if command.startswith("bgpledger ") and "&" not in command:
+            done = bgpledger(*shlex.split(command)[1:], BGPLEDGER_DATA_DIR=str(self._directory / DATA_DIR))
+            return done.stdout + done.stderr
+        self._typed.write(f"{command.rstrip()}\necho '{_END.decode().strip()}'\n".encode())
+        self._typed.flush()
+        printed, deadline = b"", monotonic() + _PATIENCE
+        while not printed.endswith(_END):
+            assert self._watched.select(deadline - monotonic()), f"{command} does not end: {printed!r}"
+            more = os.read(self._printed, 2**16)
+            assert more, f"the shell ended: {printed!r}"
+            printed += more
+        return printed.removesuffix(_END).decode()
 
 
 @contextmanager
@@ -80,15 +104,17 @@ def terminal(directory: Path) -> Iterator[Terminal]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         cwd=directory,
-        env={**kept, "PATH": path, "LOGNAME": "root", "BGPLEDGER_HTTP_LISTEN": f"127.0.0.1:{PORT['8480']}"},
+        env={**kept, "PATH": path, "BGPLEDGER_HTTP_LISTEN": f"127.0.0.1:{PORT['8480']}"},
+        start_new_session=True,
     ) as shell:
-        typing = Terminal(shell)
+        typing = Terminal(shell, directory)
         try:
             yield typing
-        finally:
             typing.type("kill $(jobs -p); birdc -s bird.ctl down; wait")
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
 
 
 def here(text: str) -> str:
@@ -96,9 +122,10 @@ def here(text: str) -> str:
     return re.sub(r"\b\d{4}\b", lambda port: PORT.get(port[0], port[0]), text)
 
 
-async def test_what_is_printed_comes(tmp_path: Path) -> None:
+async def test_what_is_printed_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("bird", "birdc", "curl"):
         program(name)
+    monkeypatch.setenv("LOGNAME", "root")
     bird, toml = re.findall(r"```(?:toml)?\n([^$]*?)```\n", SECTION)
     (tmp_path / "bird.conf").write_text(here(bird))
     (tmp_path / "collector.toml").write_text(here(toml))
