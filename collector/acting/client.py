@@ -39,7 +39,12 @@ class ActingClient:
         return intents
 
     async def would(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        """The result of a dry run: for each route its `nlri`, and by `peers` what ExaBGP would be told."""
+        """The result of a dry run.
+
+        Returns:
+            For each route its `nlri`, by `peers` what ExaBGP would be told, and by `policies` which rules matched for
+            which peer. Where the peer is not in `peers`, the last of its rules rejects the route.
+        """
         body = order.model_dump(mode="json", exclude_defaults=True)
         answer = await self._ask({"do": "announce", "order": body, "dry_run": True})
         would: Sequence[Mapping[str, Any]] = answer["would"]

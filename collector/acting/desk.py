@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 from collector.acting.book import Book
 from collector.acting.commands import phrase
-from collector.acting.policy import towards
+from collector.acting.policy import Outcome, towards
 from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings import AnnounceSettings, StaticSettings
-from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
+from schemas.intents import FlowAnnouncement, Intent, Order, Refusal, RouteAnnouncement, Withdrawal, in_words
 
 _BURST_SECONDS = 10
 _STANDING = ("configuration", "healthcheck", "command")
@@ -152,13 +152,19 @@ class Desk:
         order = _read(Order, request.get("order"))
         if not request.get("dry_run"):
             return {"intents": self._shown(self.announce(order), order)}
-        to = self._rules.peers_of(order)
+        found = self._rules.outcomes_of(order)
         self._rules.expiry(order, datetime.now(UTC))
+        return {"would": [self._checked(announcement, outcomes) for announcement, outcomes in found]}
+
+    def _checked(
+        self, announcement: RouteAnnouncement | FlowAnnouncement, outcomes: Mapping[str, Outcome]
+    ) -> Mapping[str, Any]:
         speakers = self._rules.speakers
+        told = [peer for peer, outcome in outcomes.items() if outcome.announcement is not None]
         return {
-            "would": [
-                {"nlri": one.nlri, "peers": {peer: phrase(one, speakers[peer]) for peer in peers}} for one, peers in to
-            ]
+            "nlri": announcement.nlri,
+            "peers": {peer: phrase(announcement, speakers[peer]) for peer in told},
+            "policies": {peer: outcome.rules for peer, outcome in outcomes.items() if outcome.rules},
         }
 
     def _shown(self, numbers: Sequence[int], order: Order) -> list[Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from collector.acting.policy import towards
+from collector.acting.policy import Outcome, towards
 from collector.acting.speakers import Speaker
 from collector.errors import RefusedError
 from collector.settings import AnnounceSettings, Settings
@@ -31,14 +31,21 @@ class Rules:
         self._allowed = allowed
 
     def peers_of(self, order: Order) -> list[tuple[RouteAnnouncement | FlowAnnouncement, tuple[str, ...]]]:
-        """Each announcement of an order, and the peers that it is for.
+        """Each announcement of an order, and the peers that it is for; raises what `outcomes_of` does."""
+        return [
+            (announcement, tuple(peer for peer, outcome in outcomes.items() if outcome.announcement is not None))
+            for announcement, outcomes in self.outcomes_of(order)
+        ]
+
+    def outcomes_of(self, order: Order) -> list[tuple[RouteAnnouncement | FlowAnnouncement, Mapping[str, Outcome]]]:
+        """Each announcement of an order, and for each peer that is meant what the policies make of it.
 
         Raises:
             RefusedError: one of them must not be announced, or not to one of these peers.
         """
         chosen = self._chosen(order)
         named = bool(order.peers or order.group)
-        found = []
+        found: list[tuple[RouteAnnouncement | FlowAnnouncement, Mapping[str, Outcome]]] = []
         for announcement in order.announcements:
             self._check_allowed(announcement)
             hearing = [speaker for speaker in chosen if speaker.has(announcement.family)]
@@ -50,14 +57,14 @@ class Rules:
                 )
             for speaker in hearing:
                 _check_fits(announcement, speaker)
-            told = [speaker.address for speaker in hearing if towards(announcement, speaker).announcement is not None]
-            if not told:
-                names = dict.fromkeys(towards(announcement, speaker).rules[-1] for speaker in hearing)
+            outcomes = {speaker.address: towards(announcement, speaker) for speaker in hearing}
+            if all(outcome.announcement is None for outcome in outcomes.values()):
+                names = dict.fromkeys(outcome.rules[-1] for outcome in outcomes.values())
                 raise RefusedError(
                     f"{announcement.nlri}: rejected towards every peer by {', '.join(names)}",
                     "change that rule below [[policies]], or name other peers",
                 )
-            found.append((announcement, tuple(told)))
+            found.append((announcement, outcomes))
         return found
 
     def expiry(self, order: Order, now: datetime) -> datetime | None:

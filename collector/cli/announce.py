@@ -129,8 +129,10 @@ def _announce(settings: Any, body: Mapping[str, Any], *, dry_run: bool) -> None:
     client = ActingClient(settings.data_dir)
     if dry_run:
         for one in run_interruptible(client.would(order)):
-            for peer, text in one["peers"].items():
-                sys.stdout.write(f"{one['nlri']}  {peer}  {text}\n")
+            told, policies = one["peers"], one["policies"]
+            for peer in dict.fromkeys((*told, *policies)):
+                by = f"  by policy: {', '.join(policies[peer])}" if peer in policies else ""
+                sys.stdout.write(f"{one['nlri']}  {peer}  {told.get(peer, 'rejected')}{by}\n")
         return
     found = run_interruptible(client.announce(order))
     if len(order.announcements) == 1:

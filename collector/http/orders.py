@@ -94,7 +94,7 @@ class Orders:
             return await self._client.announce(order)
 
     async def would(self, token: Token, body: OrderBody) -> Sequence[Mapping[str, Any]]:
-        """What an order would result in: for each announcement its `nlri`, and by `peers` the commands for ExaBGP."""
+        """What an order would result in: see `ActingClient.would`."""
         order = await self.checked(token, body, None)
         async with self._audited(order):
             _check_allowed(token, order.announcements)

@@ -80,6 +80,10 @@ class Told(BaseModel):
 
     nlri: str
     peers: dict[str, str] = Field(description="By the peer's address what ExaBGP would be told.")
+    policies: dict[str, list[str]] = Field(
+        description="By the peer's address the names of the rules that matched, in order. The last of them rejects it "
+        "where the peer is not in `peers`."
+    )
 
 
 class OrderTaken(BaseModel):
