@@ -27,6 +27,7 @@ from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import missing, program
 
 HERE = "/api/v1/announcements"
+KEY = ("--key", "4713")
 CONFIGURATION = """
 [bgp]
 listen = "127.0.0.1:{bgp}"
@@ -35,6 +36,7 @@ local_as = 64510
 listen = "127.0.0.1:{http}"
 [announce]
 prefixes = ["203.0.113.0/24 le 32", "198.51.100.0/24", "2001:db8::/48"]
+flows = true
 [[peers]]
 address = "127.0.0.3"
 asn = 64501
@@ -44,6 +46,15 @@ families = ["ipv4 unicast"]
 address = "127.0.0.2"
 asn = 64500
 passive = true
+[[policies]]
+name = "mark"
+prefixes = ["203.0.113.64/26"]
+add_communities = ["64510:1"]
+[[policies]]
+name = "not there"
+peers = ["127.0.0.3"]
+communities = ["64510:1"]
+reject = true
 """
 
 
@@ -53,6 +64,7 @@ class Announcing(NamedTuple):
     url: str
     noc: str
     one: str
+    any: str
     slow: str
     reader: str
     data_dir: Path
@@ -83,6 +95,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
     prefixes = Bounds(("203.0.113.0/24 le 32",))
     noc = tokens.add(data_dir, "noc", "announce", prefixes)
     one = tokens.add(data_dir, "one", "announce", prefixes._replace(limit=1))
+    every = tokens.add(data_dir, "any", "announce", Bounds())
     slow = tokens.add(data_dir, "slow", "announce", prefixes._replace(rate=0.001))
     reader = tokens.add(data_dir, "reader", "read")
     with (
@@ -101,7 +114,9 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
         try:
             until(is_up)
             url = f"http://127.0.0.1:{http}"
-            yield Announcing(url, noc, one, slow, reader, data_dir, lambda name: list(client[database][name].find()))
+            yield Announcing(
+                url, noc, one, every, slow, reader, data_dir, lambda name: list(client[database][name].find())
+            )
         finally:
             collector.terminate()
             collector.wait(PATIENCE)
@@ -159,48 +174,72 @@ def test_what_is_only_checked_is_not_done(announcing: Announcing) -> None:
     with announcing.ask(announcing.noc) as noc:
         said = until(
             lambda: (
-                (s := noc.post(HERE, json=order("203.0.113.64/26", peers=["127.0.0.2"], dry_run=True))).status_code
-                == 200
+                (s := noc.post(HERE, json=order("203.0.113.64/26", "203.0.113.64/27", dry_run=True))).status_code == 200
                 and s
             )
         )
+        plain = "attributes next-hop self origin igp"
         assert said.json()["would"] == [
-            {"nlri": "203.0.113.64/26", "peers": {"127.0.0.2": "attributes next-hop self origin igp"}}
+            {
+                "nlri": "203.0.113.64/26",
+                "peers": {"127.0.0.2": f"{plain} community [ 64510:1 ]"},
+                "policies": {"127.0.0.3": ["mark", "not there"], "127.0.0.2": ["mark"]},
+            },
+            {"nlri": "203.0.113.64/27", "peers": {"127.0.0.3": plain, "127.0.0.2": plain}, "policies": {}},
         ]
         assert "203.0.113.64/26" not in noc.get(HERE).text
+    words = ("announce", "203.0.113.64/26", "--why", "a test", "--dry-run")
+    typed = bgpledger("--data-dir", str(announcing.data_dir), *words)
+    assert typed.stdout.splitlines() == [
+        f"203.0.113.64/26  127.0.0.2  {plain} community [ 64510:1 ]  by policy: mark",
+        "203.0.113.64/26  127.0.0.3  rejected  by policy: mark, not there",
+    ]
 
 
 def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcing) -> None:
     with announcing.ask(announcing.noc) as noc:
         until(lambda: noc.post(HERE, json=order("203.0.113.0/28", dry_run=True)).status_code == 200)
+    one = {"prefix": "203.0.113.6/32"}
+    flow = {"match": {"destination": "203.0.113.6/32"}, "then": {"discard": True}}
     refused = [
-        (None, order("203.0.113.1/32"), 401),
-        ("x", order("203.0.113.1/32"), 401),
-        (announcing.reader, order("203.0.113.2/32"), 403),
-        (announcing.noc, order("198.51.100.0/24"), 403),
-        (announcing.one, order("203.0.113.3/32", "203.0.113.4/32"), 403),
-        (announcing.noc, order("203.0.113.1/24"), 422),
-        (announcing.noc, order("203.0.113.5/32", "203.0.113.5/32"), 422),
-        (announcing.noc, order("203.0.113.6/32", peers=["192.0.2.9"]), 422),
-        (announcing.noc, order("203.0.113.6/32", expires="2020-01-01T00:00:00Z"), 422),
-        (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32", "local_pref": 5}], "why": "a test"}, 422),
-        (announcing.noc, {**order("203.0.113.6/32"), "who": "root"}, 422),
-        (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32; shutdown"}], "why": "a test"}, 422),
+        (None, order("203.0.113.1/32"), 401, "a change takes a token"),
+        ("x", order("203.0.113.1/32"), 401, "the token is not one of ours"),
+        (announcing.reader, order("203.0.113.2/32"), 403, "the token 'reader' only allows to ask"),
+        (announcing.noc, order("198.51.100.0/24"), 403, "is not for 198.51.100.0/24"),
+        (announcing.one, order("203.0.113.3/32", "203.0.113.4/32"), 403, "more than 1 routes would stand"),
+        (announcing.any, order("0.0.0.0/0"), 422, "0.0.0.0/0 is a default route, which is never announced"),
+        (announcing.any, order("::/0"), 422, "::/0 is a default route, which is never announced"),
+        (announcing.any, order("192.0.2.0/24"), 422, "none of the prefixes that may be announced"),
+        (announcing.any, order("2001:db8::/48", peers=["127.0.0.3"]), 422, "not configured for ipv6 unicast"),
+        (announcing.noc, {"announcements": [flow], "why": "a test"}, 422, "not configured for ipv4 flow: 127.0.0.3, 1"),
+        (announcing.noc, order("203.0.113.1/24"), 422, "has host bits set: the prefix is 203.0.113.0/24"),
+        (announcing.noc, order("203.0.113.5/32", "203.0.113.5/32"), 422, "203.0.113.5/32 stands there twice"),
+        (announcing.noc, order("203.0.113.6/32", peers=["192.0.2.9"]), 422, "no peer has the address 192.0.2.9"),
+        (announcing.noc, order("203.0.113.6/32", expires="2020-01-01T00:00:00Z"), 422, "is in the past"),
+        (announcing.noc, {"announcements": [{**one, "local_pref": 5}], "why": "a test"}, 422, "peers of our own AS"),
+        (announcing.noc, {**order("203.0.113.6/32"), "who": "root"}, 422, "who"),
+        (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32; shutdown"}], "why": "a test"}, 422, "prefix"),
     ]
-    for token, body, status in refused:
+    for token, body, status, says in refused:
         with announcing.ask(token) as client:
             said = client.post(HERE, json=body)
             assert (said.status_code, bool(said.json()["cure"])) == (status, True), (body, said.text)
+            assert says in said.json()["detail"], said.text
+    another = "another order was given under the key"
     with announcing.ask(announcing.noc) as noc:
         key = {"Idempotency-Key": "4712"}
         assert noc.post(HERE, json=order("203.0.113.10/32"), headers=key).status_code == 201
-        assert noc.post(HERE, json=order("203.0.113.11/32"), headers=key).status_code == 422
+        said = noc.post(HERE, json=order("203.0.113.11/32"), headers=key)
+        assert (said.status_code, another in said.json()["detail"]) == (422, True)
+        assert said.json()["cure"] == "give each order a key of its own"
         assert noc.post(HERE, json=order("203.0.113.12/32", peers=["192.0.2.9"], dry_run=True)).status_code == 422
         assert noc.post(HERE, json=order("198.51.100.0/24", dry_run=True)).status_code == 403
     until(lambda: len(announcing.documents("refusals")) >= len(refused) + 3)
-    written = announcing.documents("refusals")
-    assert {"not known", "noc", "one", "reader"} == {one["who"] for one in written}
-    assert all(one["cause"] and one["cure"] and one["source"] == "api" for one in written)
+    written = [one for one in announcing.documents("refusals") if one["source"] == "api"]
+    assert {"not known", "noc", "one", "any", "reader"} == {one["who"] for one in written}
+    assert all(one["cause"] and one["cure"] for one in written)
+    for says in (another, *(says for *_, says in refused)):
+        assert any(says in one["cause"] for one in written), says
     (stranger, _) = [one for one in written if one["who"] == "not known"]
     assert (stranger["cause"], stranger["order"]) == ("a change takes a token", f"POST {HERE} from 127.0.0.1")
 
@@ -214,12 +253,19 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
         (["203.0.113.20/32", "--peer", "192.0.2.9"], 1, "no peer has the address 192.0.2.9"),
         (["203.0.113.20/32", "--local-pref", "200"], 1, "LOCAL_PREF is for peers of our own AS alone"),
         (["203.0.113.20/32", "--expires", "2020-01-01T00:00:00Z"], 1, "is in the past"),
+        (["::/0"], 1, "::/0 is a default route, which is never announced"),
         (["2001:db8::/48", "--peer", "127.0.0.3"], 1, "not configured for ipv6 unicast: 127.0.0.3"),
+        (["203.0.113.20/32", *KEY], 1, "another order was given under the key '4713'"),
     ],
 )
 def test_the_command_line_is_refused_with_cause_and_cure_and_it_is_written_down(
     announcing: Announcing, words: list[str], status: int, says: str
 ) -> None:
+    if "--key" in words:
+        first = bgpledger(
+            "--data-dir", str(announcing.data_dir), "announce", "203.0.113.21/32", *KEY, "--why", "a test"
+        )
+        assert first.returncode == 0, first.stderr
     said = bgpledger("--data-dir", str(announcing.data_dir), "announce", *words, "--why", f"{words}"[:400])
     assert (said.returncode, said.stdout) == (status, "")
     assert says in said.stderr, said.stderr
