@@ -18,6 +18,7 @@ from collector.bgp import mrt
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
 from collector.dumps.importer import DumpImporter
 from collector.export.mrt import write_updates
+from collector.export.pcap import CaptureWriter
 from collector.export.summary import ExportSummary
 from collector.export.table_dump import TableWriter
 from collector.query.arguments import parse_filter
@@ -148,6 +149,33 @@ async def dumped(store: Store, **texts: str) -> tuple[bytes, ExportSummary]:
     routes = table(store, RibQuery(at=at), asked, on_peers=writer.set_peers)
     told = await writer.write(routes)
     return stream.getvalue(), told
+
+
+async def test_what_we_sent_is_exported_as_sent_by_us(tmp_path: Path, store: Store) -> None:
+    await imported(store, tmp_path / "first", *FILE[:3])
+    (said,) = [one async for one in store.find("updates", {})]
+    route = {"family": "ipv4 unicast", "nlri": ["203.0.113.0/24"], "next_hop": "192.0.2.254"}
+    attributes = {"origin": "igp", "as_path": "64999", "communities": ["64999:1"]}
+    told = {**said, "kind": "sent_update", "announce": [route], "attributes": attributes}
+    await store.insert("messages", [{**told, "_id": ObjectId(), "ts": said["ts"].replace(second=2)}])
+    data, summary = await written(store)
+    assert (summary.messages, summary.without) == ({}, {})
+    assert subtypes(data) == [5, 5, 4, 7]  # BGP4MP_MESSAGE_AS4_LOCAL, RFC 6396 4.4.6
+    (tmp_path / "ours").write_bytes(data)
+    read = subprocess.run(
+        [program("bgpdump"), "-m", str(tmp_path / "ours")], capture_output=True, text=True, check=True
+    )
+    (line,) = [line for line in read.stdout.splitlines() if "203.0.113.0/24" in line]
+    assert line.endswith("|A|192.0.2.1|64500|203.0.113.0/24|64999|IGP|192.0.2.254|0|0|64999:1|NAG||")
+    without, _ = await written(store, prefix="203.0.113.0/24")
+    assert not without, "no peer has announced it"
+    capture = io.BytesIO()
+    await CaptureWriter(capture).write(messages(store, parse_filter({})))
+    (tmp_path / "ours.pcap").write_bytes(capture.getvalue())
+    fields = ["-Y", "bgp.type == 2", "-T", "fields", "-e", "ip.src", "-e", "bgp.nlri_prefix"]
+    seen = [program("tshark"), "-r", str(tmp_path / "ours.pcap"), *fields]
+    lines = subprocess.run(seen, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split("\t") for line in lines] == [["192.0.2.1", "10.0.0.0"], ["0.0.0.0", "203.0.113.0"]]
 
 
 def subtypes(data: bytes) -> list[int]:
