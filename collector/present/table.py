@@ -264,7 +264,7 @@ _AT = (
 _WHEN_AND_WHO = (
     _Column("time (UTC)", lambda entry: entry.ts, usual=23),
     _Column("peer", lambda entry: entry.peer.address, usual=15),
-    _Column("AS", lambda entry: entry.peer.asn, right=True, usual=6),
+    _Column("AS", lambda entry: entry.peer.asn or None, right=True, usual=6),  # 0: none is known
     *_AT,
     _Column("event", lambda entry: entry.event.replace("_", " "), usual=11),
 )

@@ -67,6 +67,11 @@ async def written(
     return stream.getvalue().splitlines()
 
 
+async def test_an_as_that_is_not_known_is_blank_in_a_table() -> None:
+    lines = await written([ENTRY.model_copy(update={"peer": Peer(address="192.0.2.1", asn=0)})], "table")
+    assert lines[1].split()[2:4] == ["192.0.2.1", "announce"]
+
+
 async def test_jsonl_has_all_keys_that_scripts_lean_on() -> None:
     (line,) = await written([ENTRY], "jsonl")
     parsed = json.loads(line)
