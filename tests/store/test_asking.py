@@ -308,6 +308,27 @@ async def test_tail_hears_what_is_stored_late_once(store: Store, data_dir: Path)
     assert heard[4].as_path == "64500"
 
 
+async def test_tail_hears_all_after_a_clock_was_set_back(store: Store, data_dir: Path) -> None:
+    """Two collectors; the clock of one is set back an hour, that of the other is five minutes behind."""
+    stepping, behind = Router("192.0.2.1", start=1.8e9), Router("192.0.2.2", 64501, start=1.8e9 - 300)
+    await archive(data_dir, store, stepping.up(), "stepping")
+    await archive(data_dir, store, behind.up(), "behind")
+    listener = Listener(store, Filter())
+    await listener.begins(data_dir, store)
+    said = [f"10.{number}.0.0/16" for number in range(8)]
+    for number, prefix in enumerate(said, 1):
+        if number == 4:
+            stepping.time -= 3600
+        await archive(data_dir, store, [stepping.announce(prefix), stepping.announce(prefix)], "stepping")
+        await archive(data_dir, store, [behind.announce(prefix)], "behind")
+        if number % 2:
+            await listener.hears(3 * number)
+    heard = by_peer(await listener.hears(3 * len(said)))
+    await listener.stop()
+    assert [one.prefix for one in heard["192.0.2.1"]] == [prefix for prefix in said for _ in range(2)]
+    assert [one.prefix for one in heard["192.0.2.2"]] == said
+
+
 @pytest.mark.parametrize("of", [{}, {"prefixes": Choice(("10.0.0.0/12",)), "match": "more_specific"}], ids=str)
 async def test_tail_from_the_past_is_search_and_what_comes(store: Store, data_dir: Path, of: dict[str, Any]) -> None:
     lines = some_day(5)
