@@ -225,7 +225,7 @@ class _Follower:
         parts: dict[str, dict[ObjectId, _Unshown]] = defaultdict(dict)
         self.reached = by_number(await self._store.meta.reached())
         stored = _Stored(self.reached)
-        for session in await streams.sessions(self._store, self._horizon):
+        for session in await self._sessions():
             if not stored.has(session["_id"], key_line(session["_id"]), session["since"]):
                 continue
             rows += self._fresh(session, stored)
@@ -241,6 +241,13 @@ class _Follower:
         ) as merged:
             async for row in merged:
                 yield row
+
+    async def _sessions(self) -> list[SessionDocument]:
+        """The sessions that may have news: also those that ended before the start, by a clock that is behind."""
+        found = await streams.sessions(self._store, self._horizon)
+        up = {key for key, known in self._followed.items() if not known.ended}
+        up.difference_update(session["_id"] for session in found)
+        return found + await streams.sessions_by_key(self._store, up)
 
     def _fresh(self, session: SessionDocument, stored: _Stored) -> list[SessionRow]:
         """A session's begin and end, if not shown yet."""

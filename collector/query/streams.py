@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, TypeVar
@@ -203,6 +203,13 @@ async def sessions(store: Store, filters: Filter) -> list[SessionDocument]:
             if filters.of_peer(Peer.model_validate(session["peer"])):
                 found[session["_id"]] = session
     return list(found.values())
+
+
+async def sessions_by_key(store: Store, keys: Collection[ObjectId]) -> list[SessionDocument]:
+    """Some sessions."""
+    if not keys:
+        return []
+    return [one async for one in store.find("sessions", {"_id": {"$in": list(keys)}}, fields=_SESSION_FIELDS)]
 
 
 async def merge(*streams: AsyncGenerator[R, None]) -> AsyncGenerator[R, None]:

@@ -329,6 +329,19 @@ async def test_tail_hears_all_after_a_clock_was_set_back(store: Store, data_dir:
     assert [one.prefix for one in heard["192.0.2.2"]] == said
 
 
+async def test_tail_hears_a_session_that_ended_behind(store: Store, data_dir: Path) -> None:
+    ahead, behind = Router("192.0.2.1", start=1.8e9), Router("192.0.2.2", 64501, start=1.8e9 - 300)
+    await archive(data_dir, store, ahead.up(), "ahead")
+    listener = Listener(store, Filter())
+    await listener.begins(data_dir, store)
+    await archive(data_dir, store, [*behind.up(), behind.announce(PREFIX)], "behind")
+    await listener.hears(2)
+    await archive(data_dir, store, [behind.withdraw(PREFIX), behind.down("bye")], "behind")
+    heard = await listener.hears(4)
+    await listener.stop()
+    assert [one.event for one in heard] == ["session_up", "announce", "withdraw", "session_end"]
+
+
 @pytest.mark.parametrize("of", [{}, {"prefixes": Choice(("10.0.0.0/12",)), "match": "more_specific"}], ids=str)
 async def test_tail_from_the_past_is_search_and_what_comes(store: Store, data_dir: Path, of: dict[str, Any]) -> None:
     lines = some_day(5)
