@@ -198,6 +198,7 @@ def test_one_signs_in_and_out(browser: Browser, guarded: Guarded) -> None:
     page.get_by_label("Token").fill(guarded.token)
     page.get_by_label("Token").press("Enter")
     expect(page).to_have_url(re.compile(f"{PREFIX}$"))
+    page.wait_for_load_state()  # its script takes the key
     page.locator(".lanes").focus()
     page.keyboard.press("+")
     expect(page).to_have_url(re.compile("start="))
