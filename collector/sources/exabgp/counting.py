@@ -30,7 +30,7 @@ from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, Receiver
 from schemas.stored import GapCause
 
 SILENCE = "ExaBGP ended without a word"
-"""The reason for the end of sessions when another ExaBGP starts, and the previous one did not announce its end."""
+"""The reason for the end of sessions when ExaBGP has ended without announcing it."""
 
 _TOLD_OF_NEWEST = frozenset(
     ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "sent_update", "packet")
