@@ -27,6 +27,8 @@ import os, sys
 with open(sys.argv[1], "ab", buffering=0) as out, open(sys.argv[1] + ".pid", "w") as pid:
     pid.write(str(os.getpid()))
     pid.flush()
+    if os.path.exists(sys.argv[1] + ".orders"):
+        print(open(sys.argv[1] + ".orders").read(), end="", flush=True)
     for line in sys.stdin.buffer:
         out.write(line)
 """
@@ -46,6 +48,8 @@ class Bench:
         self.directory = directory
         self.port = free_port()
         self.out = directory / "lines"
+        self.orders = directory / "lines.orders"
+        """The commands that the helper gives ExaBGP, if it exists."""
         recorder = directory / "recorder.py"
         recorder.write_text(RECORDER)
         self.helper = [sys.executable, str(recorder), str(self.out)]
@@ -58,7 +62,9 @@ class Bench:
         with suppress(FileNotFoundError):
             # A line may be half written.
             return [
-                json.loads(line) for line in self.out.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
+                json.loads(line)
+                for line in self.out.read_bytes().splitlines(keepends=True)
+                if line.startswith(b"{") and line.endswith(b"\n")
             ]
         return []
 
@@ -97,7 +103,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Bench:
+    caplog.set_level(logging.INFO, "exabgp")
     return Bench(tmp_path)
 
 
@@ -202,6 +209,10 @@ def daemons(bench: Bench) -> Iterator[Daemons]:
     started = Daemons(bench)
     yield started
     started.end()
+    # pytest only shows it where a test failed.
+    print(bench.out.read_text(errors="replace")[-20_000:] if bench.out.exists() else "ExaBGP wrote nothing")
+    for log in bench.directory.glob("*.log"):
+        print(f"--- {log.name}\n{log.read_text(errors='replace')[-5_000:]}")
 
 
 def caller(address: str, asn: int, **more: Any) -> dict[str, Any]:
@@ -238,6 +249,16 @@ async def test_a_reload_touches_only_the_peer_that_changed(bench: Bench, daemons
         assert bench.states("127.0.0.21").count("up") == 1
         assert "down" not in bench.states("127.0.0.21")
         assert bench.states("127.0.0.22").count("up") == 2
+
+
+async def test_a_reload_is_done_while_a_route_waits_for_a_peer_that_is_down(bench: Bench, daemons: Daemons) -> None:
+    port = daemons.bird("127.0.0.22", 65022, prefix="203.0.113.0/24")
+    absent, bird = called("127.0.0.21", 65021, free_port()), called("127.0.0.22", 65022, port)
+    bench.orders.write_text("announce route 192.0.2.0/24 next-hop 192.0.2.1\nversion\n")
+    async with bench.running(bench.settings(absent)) as supervisor:
+        await until(lambda: b"exabgp 5" in bench.out.read_bytes(), what="the order was read")
+        supervisor.reload(bench.settings(absent, bird))
+        await until(lambda: bench.is_up("127.0.0.22"), what="the added peer is up")
 
 
 async def test_the_last_words_reach_the_helper(bench: Bench, daemons: Daemons) -> None:

@@ -1,4 +1,4 @@
-"""What we have mended in ExaBGP: its pauses, by a clock of the test's own, and the routes that wait to be sent."""
+"""What we have mended in ExaBGP: its pauses, by a clock of the test's own, its signals, and the routes that wait."""
 
 import subprocess
 import sys
@@ -50,6 +50,28 @@ def test_a_session_that_stood_is_tried_again_at_once() -> None:
 def test_the_command_line_that_we_start_exabgp_with() -> None:
     found = subprocess.run(program(None, "version"), capture_output=True, text=True, timeout=60, check=False)
     assert found.stdout.startswith("ExaBGP : "), found.stderr
+
+
+SIGNALS = """
+import os, runpy, signal, sys
+runpy.run_path(sys.argv[1])["mend"]()
+from exabgp.logger import log
+from exabgp.reactor.interrupt import Signal
+log.critical = lambda *_: None
+received = Signal()
+received.mark_ready()
+for name in sys.argv[2].split():
+    os.kill(os.getpid(), signal.Signals[name])
+print(Signal.name(received.received))
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "done"), [("SIGUSR1", "reload"), ("SIGUSR1 SIGTERM", "shutdown"), ("SIGTERM SIGUSR1", "shutdown")]
+)
+def test_a_stop_is_not_ignored_because_a_reload_has_just_been_requested(signals: str, done: str) -> None:
+    command = [sys.executable, "-c", SIGNALS, str(PATCHED), signals]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == done
 
 
 WAITING = """

@@ -21,6 +21,8 @@ from exabgp.bgp.message import Notification  # type: ignore[import-untyped]
 from exabgp.logger import log  # type: ignore[import-untyped]
 from exabgp.reactor.api.processes import Processes  # type: ignore[import-untyped]
 from exabgp.reactor.delay import Delay  # type: ignore[import-untyped]
+from exabgp.reactor.interrupt import Signal  # type: ignore[import-untyped]
+from exabgp.reactor.loop import Reactor  # type: ignore[import-untyped]
 from exabgp.reactor.network.incoming import Incoming  # type: ignore[import-untyped]
 from exabgp.reactor.network.outgoing import Outgoing  # type: ignore[import-untyped]
 from exabgp.reactor.peer import Peer
@@ -48,6 +50,9 @@ def mend() -> None:
     # the exception ended the session instead of the NOTIFICATION of RFC 4271 6.1.
     Processes.notification = lambda *_arguments: None
     OutgoingRIB._update_rib = _replacing_what_waits(OutgoingRIB._update_rib)
+    # Would discard a reload while any route waits to be sent, also to a peer that is down.
+    Reactor._pending_adjribout = lambda _reactor: False
+    Signal._defer_or_schedule = _stopping_first(Signal._defer_or_schedule)
 
 
 # --- pauses ---------------------------------------------------------------------------------------------------------
@@ -152,6 +157,20 @@ def _logging_strangers(notification: Any) -> Any:
         return notification(self, code, subcode, message)
 
     return logging
+
+
+# --- signals --------------------------------------------------------------------------------------------------------
+
+
+def _stopping_first(schedule: Any) -> Any:
+    """Stop although a reload was requested a moment ago: a signal is ignored until the previous one is handled."""
+
+    def scheduling(self: Any, action: int, number: int, name: str) -> None:
+        if action == Signal.SHUTDOWN and self._ready:
+            self.received = Signal.NONE
+        schedule(self, action, number, name)
+
+    return scheduling
 
 
 # --- routes ---------------------------------------------------------------------------------------------------------
