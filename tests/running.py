@@ -27,12 +27,16 @@ from tests.support import until
 BGPLEDGER = str(Path(sys.executable).with_name("bgpledger"))
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
+"""Which of the processes that run tests at once this is: each has ports of its own."""
+
+
 def free_port() -> int:
-    """A port that nobody has at the moment, and that the system gives to no connection meanwhile (from 32768 on)."""
+    """A port that is free at all addresses; neither the system (from 32768 on) nor another test takes it meanwhile."""
     while True:
-        port = random.randrange(20_000, 32_000)
+        port = random.randrange(20_000 + 1000 * _WORKER, 21_000 + 1000 * _WORKER)
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("0.0.0.0", port))  # it does not listen
             return port
 
 

@@ -20,6 +20,7 @@ import pytest
 from collector.errors import CollectorError, ConfigurationError
 from collector.settings import Settings
 from collector.sources.exabgp.supervisor import ExabgpSupervisor
+from tests.running import free_port
 from tests.support import program, until
 
 RECORDER = """\
@@ -32,13 +33,6 @@ with open(sys.argv[1], "ab", buffering=0) as out, open(sys.argv[1] + ".pid", "w"
     for line in sys.stdin.buffer:
         out.write(line)
 """
-
-
-def free_port(address: str = "127.0.0.1") -> int:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 class Bench:
@@ -145,7 +139,7 @@ class Daemons:
             [global.config]
               as = {asn}
               router-id = "10.0.0.{address.rpartition(".")[2]}"
-              port = {free_port(address)}
+              port = {free_port()}
               local-address-list = ["{address}"]
             [[neighbors]]
               [neighbors.config]
@@ -172,7 +166,7 @@ class Daemons:
         self, address: str, asn: int, *, prefix: str, ours: str = "127.0.0.1", active: bool = False, more: str = ""
     ) -> int:
         """A BIRD that is called at the port that is returned, or calls us, and announces one prefix."""
-        port, name = free_port(address), f"bird-{asn}"
+        port, name = free_port(), f"bird-{asn}"
         # BIRD gives no loopback address as an IPv6 next hop.
         family, hop = ("ipv6", "address 2001:db8::1") if ":" in prefix else ("ipv4", "self")
         file = self._bench.directory / f"{name}.conf"
@@ -350,7 +344,7 @@ class Refusing:
 
 
 async def test_a_router_that_refuses_is_tried_in_growing_pauses_and_told_once(bench: Bench) -> None:
-    port = free_port("127.0.0.22")
+    port = free_port()
     router = Refusing("127.0.0.22")
     async with bench.running(bench.settings(called("127.0.0.22", 65022, port))):
         await until(lambda: bench.states("127.0.0.22") == ["down"], what="nobody listens, which is told")

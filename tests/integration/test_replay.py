@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +21,7 @@ import pytest
 from collector.errors import ReplayError
 from collector.replay import player
 from collector.replay.player import PlannedPeer, plan, play
-from tests.running import bgpledger, collecting
+from tests.running import bgpledger, collecting, free_port
 from tests.support import ROOT, program, shared, until
 
 DEMO = Path(__file__).parents[2] / "collector" / "data" / "demo.mrt.gz"
@@ -40,12 +39,6 @@ class Route(NamedTuple):
 
 Table = dict[tuple[str, str], Route]
 """Routes by the peer's address and the prefix."""
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def table_of_file(path: Path) -> Table:
