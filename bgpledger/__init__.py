@@ -13,7 +13,8 @@ user is a `BgpledgerError`, with its `cause` and its `cure`.
 from bgpledger.answers import Answers
 from bgpledger.archive import Archive
 from collector.errors import BgpledgerError, DeadlineError, StoreError, StoreUnavailableError, UsageError
-from collector.query.arguments import parse_filter, parse_prefix, parse_time
+from collector.query.arguments import parse_prefix, parse_time
+from collector.query.filter_text import parse_filter
 from collector.query.filters import Filter
 from collector.query.timeline import PrefixTimeline
 from schemas.query import ActivitySample, FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry

@@ -23,8 +23,9 @@ from bgpledger.questions.question import Context, Progress, Question, Time
 from bgpledger.questions.routes import DiffQuestion, RibBatchesQuestion, RibQuestion, TableQuestion
 from bgpledger.questions.summaries import ConvergenceQuestion, IntentsQuestion, PeersQuestion, TopQuestion
 from collector.errors import StoreUnavailableError
-from collector.query.arguments import Say, check_family, parse_prefix, parse_time
+from collector.query.arguments import Say, parse_prefix, parse_time
 from collector.query.coverage_checks import check_peers, check_times
+from collector.query.filter_text import check_family
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.find_store import find_store
 from collector.settings import Settings, load

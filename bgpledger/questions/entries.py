@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bgpledger.cursors import TimeMark
 from bgpledger.questions.question import Context, Question, Resumed, Watched, named
 from collector.errors import UsageError
-from collector.query.arguments import check_family, check_routes_can_match, parse_prefix
+from collector.query.arguments import parse_prefix
+from collector.query.filter_text import check_family, check_routes_can_match
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from bgpledger.cursors import RouteMark
 from bgpledger.questions.question import Context, Time, Watched, named
 from collector.errors import UsageError
-from collector.query.arguments import Say, check_family, parse_prefix, parse_time
+from collector.query.arguments import Say, parse_prefix, parse_time
+from collector.query.filter_text import check_family
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.newest import newest_of, newest_routes
 from schemas.query import Route, RouteChange

@@ -69,6 +69,6 @@ def with_filters(
 
 def _parsed(*, more_specific: bool | None = None, less_specific: bool | None = None, **texts: str | None) -> Filter:
     from collector.cli.run_query import say
-    from collector.query.arguments import parse_filter
+    from collector.query.filter_text import parse_filter
 
     return parse_filter({**texts, "match": prefix_match(more_specific, less_specific)}, say=say)

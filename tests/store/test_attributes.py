@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from collector.query.arguments import parse_filter
 from collector.query.diff import diff
+from collector.query.filter_text import parse_filter
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.rib import RibQuery, rib

@@ -21,7 +21,7 @@ from collector.export.mrt import write_updates
 from collector.export.pcap import CaptureWriter
 from collector.export.summary import ExportSummary
 from collector.export.table_dump import TableWriter
-from collector.query.arguments import parse_filter
+from collector.query.filter_text import parse_filter
 from collector.query.messages import SaidMessage, messages
 from collector.query.rib import RibQuery
 from collector.query.search import search

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import UsageError
-from collector.query.arguments import parse_filter
 from collector.query.filter_names import FILTERS
+from collector.query.filter_text import parse_filter
 from collector.query.filters import Choice, Filter
 from collector.regex import as_path_pattern, community_pattern
 from schemas.attributes import ExtendedCommunity
