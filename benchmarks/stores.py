@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.store import embedded
+from collector.store.embedded_process import EmbeddedStore
 from collector.store.mongo import Store
 
 STORE = os.environ.get("STORE") or None
@@ -19,7 +20,7 @@ _BATCH = 250
 
 
 @asynccontextmanager
-async def store_server(place: Path) -> AsyncIterator[embedded.EmbeddedStore]:
+async def store_server(place: Path) -> AsyncIterator[EmbeddedStore]:
     """A server whose files are in `place`/store."""
     server = await embedded.start(place, STORE)
     try:

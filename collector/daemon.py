@@ -32,6 +32,7 @@ from collector.sources.exabgp.supervisors import Supervisors
 from collector.sources.known import find_instances
 from collector.sources.ris_live.supervisor import ris_live_environment, ris_live_receiver
 from collector.store import credentials, embedded
+from collector.store.embedded_process import EmbeddedStore
 from collector.store.expiry import SWEEP_SECONDS, Sweeper
 
 log = logging.getLogger(__name__)
@@ -253,7 +254,7 @@ class _EmbeddedKeeper:
     def __init__(self, data_dir: Path, program: str | None) -> None:
         self._data_dir = data_dir
         self._program = program
-        self._store: embedded.EmbeddedStore | None = None
+        self._store: EmbeddedStore | None = None
 
     async def start(self) -> str:
         self._store = await embedded.start(self._data_dir, self._program)

@@ -20,7 +20,7 @@ from collector.present.formats import write
 from collector.query.running import find_running
 from collector.replay.plan import PlannedPeer, plan
 from collector.replay.player import play
-from collector.store.embedded import free_port
+from collector.store.embedded_process import free_port
 from schemas.query import HistoryEntry
 from schemas.status import PeerStatus
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from collector.errors import StoreError
 from collector.query.running import find_running
 from collector.store import embedded
+from collector.store.embedded_process import give_to_owner
 
 _LOCK = "store.lock"
 _GLANCE = 0.1
@@ -118,7 +119,7 @@ async def taken_over(data_dir: Path) -> AsyncIterator[None]:
 
 def _open_lock(data_dir: Path) -> int:
     lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    embedded.give_to_owner(data_dir / _LOCK, data_dir)
+    give_to_owner(data_dir / _LOCK, data_dir)
     return lock
 
 

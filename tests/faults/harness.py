@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from collector.spool.segment import segments
 from collector.store import embedded
+from collector.store.embedded_process import EmbeddedStore
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import until
 
@@ -134,7 +135,7 @@ class Outside:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._server: embedded.EmbeddedStore | None = None
+        self._server: EmbeddedStore | None = None
 
     @property
     def uri(self) -> str:

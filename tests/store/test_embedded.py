@@ -18,7 +18,8 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
 from collector.errors import StoreError
-from collector.store import credentials, embedded
+from collector.store import credentials, embedded, embedded_first_start, embedded_process
+from collector.store.embedded_process import Home, serve
 from collector.store.mongo import Store
 from tests.support import until
 
@@ -85,11 +86,11 @@ async def test_asks_for_a_password_that_our_commands_find(data_dir: Path, monkey
 
 async def test_takes_over_a_store_that_asks_nobody(data_dir: Path) -> None:
     """As one of bgpledger 0.1; or one whose password is lost."""
-    place = embedded._Home(embedded.find_program(None), data_dir)
+    place = Home(embedded.find_program(None), data_dir)
     for directory in (data_dir / "store", place.log.parent):
         directory.mkdir(parents=True)
     (data_dir / "store.toml").write_text("")
-    open_to_all = await embedded._serve(place, 0, None)
+    open_to_all = await serve(place, 0, None)
     assert open_to_all is not None
     await insert(open_to_all.uri, 1)
     async with AsyncMongoClient[dict[str, int]](open_to_all.uri) as client:
@@ -146,7 +147,7 @@ async def test_dies_with_a_killed_owner_and_is_no_obstacle(data_dir: Path) -> No
 
 
 async def test_an_orphan_that_hangs_is_ended_by_force(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_STOP_SECONDS", 0.5)
+    monkeypatch.setattr(embedded_process, "_STOP_SECONDS", 0.5)
     owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, data_dir], stdout=subprocess.PIPE)
     assert owner.stdout
     os.kill(int(owner.stdout.readline()), signal.SIGSTOP)
@@ -207,7 +208,7 @@ async def test_a_first_start_that_was_broken_off_is_begun_again(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(embedded, "_make_tables", broken_off)
+        patch.setattr(embedded_first_start, "_make_tables", broken_off)
         with pytest.raises(KeyboardInterrupt):
             await embedded.start(data_dir)
     (data_dir / "store" / "WiredTiger.turtle").write_text("as if it was killed at the worst moment")
