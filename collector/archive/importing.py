@@ -22,7 +22,8 @@ from bson import ObjectId
 
 from collector.archive.archiver import Archiver, check_schema
 from collector.archive.session_tracker import SessionTracker
-from collector.bgp import mrt
+from collector.bgp import mrt, mrt_messages
+from collector.bgp.mrt_header import UnreadableError, describe_type, is_of_session, is_of_table, type_of
 from collector.errors import ImportFileError, StoreUnavailableError
 from collector.sources.source import Rejection, Source
 from collector.spool.framing import frame, unframe
@@ -64,8 +65,8 @@ class Selection:
             return False
         if self.peers or self.start:
             try:
-                record = mrt.parse(raw)
-            except mrt.UnreadableError:
+                record = mrt_messages.parse(raw)
+            except UnreadableError:
                 return True
             if self.start and record.time < self.start.timestamp():
                 return False
@@ -146,8 +147,8 @@ class _Records:
                 if found.record >= 1 << FILE_RECORD_BITS:
                     raise ImportFileError(f"the file has more than {1 << FILE_RECORD_BITS} records", "split it")
                 line = self.segment + found.record
-                if not mrt.is_of_session(found.raw):
-                    name = mrt.type_name(found.raw)
+                if not is_of_session(found.raw):
+                    name = describe_type(type_of(found.raw))
                     self._told.others[name] = self._told.others.get(name, 0) + 1
                 elif not self._selection.takes(found.raw):
                     self._told.left_out += 1
@@ -308,7 +309,7 @@ async def _begin(
         "first": datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC),
         "done": False,
     }
-    if mrt.is_of_table(first.raw):
+    if is_of_table(first.raw):
         facts["dump"] = True
     known = await store.meta.begin_import(collector, digest_of(path), facts)
     if known["selection"] != facts["selection"]:

@@ -1,4 +1,4 @@
-"""Encodes MRT records (RFC 6396, RFC 8050): the inverse of `collector.bgp.mrt`."""
+"""Encodes MRT records (RFC 6396, RFC 8050): the inverse of `mrt_messages` and `mrt_tables`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from collector.bgp.families import Family
-from collector.bgp.mrt import MrtPeer
+from collector.bgp.mrt_header import BGP4MP_ET, HEADER, TABLE_DUMP_V2
+from collector.bgp.mrt_messages import MrtPeer
 
-_BGP4MP_ET: Final = 17
-_TABLE_DUMP_V2: Final = 13
 _STATE_CHANGE_AS4: Final = 5
 _PEER_INDEX_TABLE: Final = 1
 _RIB_GENERIC: Final = 6
@@ -60,7 +59,7 @@ def state_record(ts: datetime, peer: MrtPeer, collector: MrtPeer, old: int, new:
 
 def _bgp4mp(ts: datetime, subtype: int, body: bytes) -> bytes:
     seconds, rest = divmod(ts - _EPOCH, timedelta(seconds=1))
-    return struct.pack(">IHHII", seconds, _BGP4MP_ET, subtype, len(body) + 4, rest.microseconds) + body
+    return HEADER.pack(seconds, BGP4MP_ET, subtype, len(body) + 4) + rest.microseconds.to_bytes(4) + body
 
 
 @lru_cache(maxsize=4096)
@@ -132,4 +131,4 @@ def rib_record(at: datetime, sequence: int, family: Family, nlri: bytes, entries
 
 
 def _table_dump(at: datetime, subtype: int, body: bytes) -> bytes:
-    return struct.pack(">IHHI", int(at.timestamp()), _TABLE_DUMP_V2, subtype, len(body)) + body
+    return HEADER.pack(int(at.timestamp()), TABLE_DUMP_V2, subtype, len(body)) + body

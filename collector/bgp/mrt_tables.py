@@ -11,14 +11,12 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family
-from collector.bgp.mrt import MrtPeer, UnreadableError
+from collector.bgp.mrt_header import HEADER, UnreadableError
+from collector.bgp.mrt_messages import MrtPeer
 
-TABLE_DUMP: Final = 12
-TABLE_DUMP_V2: Final = 13
 PEER_INDEX_TABLE: Final = 1
 GEO_PEER_TABLE: Final = 7
 
-_HEADER: Final = 12
 _IPV4_MULTICAST: Final[Family] = (1, 2)
 _IPV6_MULTICAST: Final[Family] = (2, 2)
 _GENERIC: Final[Family] = (0, 0)
@@ -77,7 +75,7 @@ def read_index(raw: bytes) -> list[MrtPeer]:
     Raises:
         UnreadableError: it is truncated.
     """
-    at = _HEADER + 4  # after the collector's BGP ID
+    at = HEADER.size + 4  # after the collector's BGP ID
     at += 2 + int.from_bytes(raw[at : at + 2])
     count = int.from_bytes(raw[at : at + 2])
     at += 2
@@ -108,7 +106,7 @@ def read_rib(raw: bytes) -> TableRecord:
     form = _FORMS.get(subtype)
     if form is None:
         raise UnreadableError(f"is of TABLE_DUMP_V2 subtype {subtype}, which is none of RFC 6396 or RFC 8050")
-    family, at = form.family, _HEADER + 4  # after the sequence number
+    family, at = form.family, HEADER.size + 4  # after the sequence number
     if family == _GENERIC:
         family = int.from_bytes(raw[at : at + 2]), raw[at + 2] if at + 2 < len(raw) else 0
         at += 3
@@ -175,7 +173,7 @@ def read_old(raw: bytes) -> OldRecord:
     if subtype not in (1, 2):
         raise UnreadableError(f"is of TABLE_DUMP subtype {subtype}, not IPv4 (1) or IPv6 (2)")
     family, size, version = (IPV4_UNICAST, 4, socket.AF_INET) if subtype == 1 else (IPV6_UNICAST, 16, socket.AF_INET6)
-    at = _HEADER + 4  # after the view and the sequence number
+    at = HEADER.size + 4  # after the view and the sequence number
     bits_at = at + size
     address_at = bits_at + 6  # after the length, the status, and the time
     begin = address_at + size + 4
@@ -190,7 +188,7 @@ def read_old(raw: bytes) -> OldRecord:
         raise UnreadableError(f"has {len(raw) - begin} bytes of attributes where it says {length}")
     nlri = bytes((bits,)) + raw[at : at + (bits + 7) // 8]
     record = TableRecord(family, nlri, [(0, originated, None, raw[begin:])])
-    return OldRecord(peer, int.from_bytes(raw[_HEADER + 2 : _HEADER + 4]), record)
+    return OldRecord(peer, int.from_bytes(raw[HEADER.size + 2 : HEADER.size + 4]), record)
 
 
 # --- how long one NLRI is ---------------------------------------------------------------------------------------------

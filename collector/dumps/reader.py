@@ -14,7 +14,9 @@ import bson
 from collector.bgp import mrt, mrt_tables
 from collector.bgp.attributes import read_attributes
 from collector.bgp.families import Family
-from collector.bgp.mrt import Frame, MrtPeer, UnreadableError
+from collector.bgp.mrt import Frame
+from collector.bgp.mrt_header import TABLE_DUMP, TABLE_DUMP_V2, UnreadableError, describe_type, type_of
+from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.mrt_tables import OldRecord, TableRecord
 from collector.bgp.routes import groups, next_hop, reach
 from collector.rib import pages
@@ -114,12 +116,12 @@ class DumpReader:
         """
         try:
             for frame in self._file.frames():
-                kind = mrt.type_of(frame.raw)
-                if kind not in (mrt_tables.TABLE_DUMP, mrt_tables.TABLE_DUMP_V2):
-                    self.others[mrt.type_name(frame.raw)] += 1
+                kind = type_of(frame.raw)
+                if kind not in (TABLE_DUMP, TABLE_DUMP_V2):
+                    self.others[describe_type(kind)] += 1
                     continue
                 try:
-                    take = self._take_old if kind == mrt_tables.TABLE_DUMP else self._take
+                    take = self._take_old if kind == TABLE_DUMP else self._take
                     yield from take(frame)
                 except (UnreadableError, ValueError) as error:
                     self._mark_all()

@@ -13,7 +13,7 @@ from collector.bgp.encode import encode_message
 from collector.bgp.encode_routes import UnwritableError, has_path_ids
 from collector.bgp.families import FAMILIES
 from collector.bgp.messages import UPDATE
-from collector.bgp.mrt import MrtPeer
+from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.open_messages import Abilities
 from collector.export.summary import ExportSummary
 from collector.query.messages import SaidMessage, SessionChange

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import IO, Any, Final
 
-from collector.bgp.mrt import MrtPeer
+from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
 from collector.export.message_bytes import OURS, MessageEncoder, was_heard
 from collector.export.summary import ExportSummary

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import IO, Any, Final
 
 from collector.bgp.encode import encode_message
-from collector.bgp.mrt import MrtPeer
+from collector.bgp.mrt_messages import MrtPeer
 from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, was_heard
 from collector.export.summary import ExportSummary
 from collector.export.tcp import TcpConnection

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from collector.bgp import messages as bgp
-from collector.bgp import mrt
+from collector.bgp import mrt, mrt_messages
 from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family, family_name
+from collector.bgp.mrt_messages import MrtMessage, MrtPeer, MrtStateChange
 from collector.bgp.open_messages import Abilities
 from collector.errors import ReplayError, UsageError
 from schemas.status import ReplayedPeer
@@ -75,9 +76,9 @@ class PlannedPeer:
     sessions: tuple[PlannedSession, ...]
 
     @property
-    def key(self) -> mrt.MrtPeer:
+    def key(self) -> MrtPeer:
         """The peer as in its records."""
-        return mrt.MrtPeer(self.address, self.asn)
+        return MrtPeer(self.address, self.asn)
 
     def __str__(self) -> str:
         return f"{self.address} AS{self.asn} (from {self.source})"
@@ -132,13 +133,13 @@ def plan(
     return [replace(peer, source=address) for peer, address in zip(planned, sources, strict=True)]
 
 
-def session_ends(record: mrt.Record, *, carried: bool) -> bool:
+def session_ends(record: mrt_messages.Record, *, carried: bool) -> bool:
     """Whether a record ends the session of its peer.
 
     That is a NOTIFICATION in either direction, a state change out of Established, and an OPEN from the peer of a
     session that has already had UPDATEs (its end is then missing in the file).
     """
-    if isinstance(record, mrt.MrtStateChange):
+    if isinstance(record, MrtStateChange):
         return record.old == _ESTABLISHED != record.new
     kind = record.data[18]
     return kind == bgp.NOTIFICATION or (kind == bgp.OPEN and carried and not record.local)
@@ -155,11 +156,11 @@ class _SurveyedSession:
     extended: bool = False
     ipv6_next_hops: set[Family] = field(default_factory=set)
 
-    def fits(self, message: mrt.MrtMessage, families: set[Family]) -> bool:
+    def fits(self, message: MrtMessage, families: set[Family]) -> bool:
         """Whether this message fits into the session too: what is negotiated at its start applies to its end."""
         return self.as4 == message.as4 and not families & (self.plain if message.add_path else self.add_path)
 
-    def add(self, message: mrt.MrtMessage, families: set[Family]) -> None:
+    def add(self, message: MrtMessage, families: set[Family]) -> None:
         (self.add_path if message.add_path else self.plain).update(families)
         self.ipv6_next_hops |= bgp.ipv6_next_hops(message.data)
         self.extended = self.extended or len(message.data) > bgp.MAXIMUM_LENGTH
@@ -179,24 +180,24 @@ class _SurveyedPeer:
     sessions: list[_SurveyedSession] = field(default_factory=list)
     ended: bool = True
 
-    def see(self, record: mrt.Record) -> None:
+    def see(self, record: mrt_messages.Record) -> None:
         if session_ends(record, carried=not self.ended):
             self.ended = True
-        if isinstance(record, mrt.MrtStateChange) or record.local:
+        if isinstance(record, MrtStateChange) or record.local:
             return
         self.messages += 1
         if record.data[18] == bgp.UPDATE:
             self.updates += 1
             self._see_update(record)
 
-    def _see_update(self, message: mrt.MrtMessage) -> None:
+    def _see_update(self, message: MrtMessage) -> None:
         families = bgp.update_families(message.data)
         if self.ended or not self.sessions[-1].fits(message, families):
             self.sessions.append(_SurveyedSession(message.record, message.as4))
             self.ended = False
         self.sessions[-1].add(message, families)
 
-    def planned(self, peer: mrt.MrtPeer, source: str) -> PlannedPeer:
+    def planned(self, peer: MrtPeer, source: str) -> PlannedPeer:
         # A peer that only sends keepalives has a session too, with the family of its address.
         default = IPV6_UNICAST if ":" in peer.address else IPV4_UNICAST
         silent = _SurveyedSession(first_record=0, as4=True)
@@ -213,9 +214,9 @@ class _SurveyedPeer:
         )
 
 
-def _survey(path: Path, left_out: LeftOut) -> dict[mrt.MrtPeer, _SurveyedPeer]:
+def _survey(path: Path, left_out: LeftOut) -> dict[MrtPeer, _SurveyedPeer]:
     """What the file has of each peer that sent a message, in the order of their first messages."""
-    peers: dict[mrt.MrtPeer, _SurveyedPeer] = {}
+    peers: dict[MrtPeer, _SurveyedPeer] = {}
     try:
         for record in mrt.read(path, left_out.add):
             if not record.peer.asn:
@@ -223,7 +224,7 @@ def _survey(path: Path, left_out: LeftOut) -> dict[mrt.MrtPeer, _SurveyedPeer]:
                 continue
             peer = peers.get(record.peer)
             if peer is None:
-                if isinstance(record, mrt.MrtStateChange) or record.local:
+                if isinstance(record, MrtStateChange) or record.local:
                     continue
                 peer = peers[record.peer] = _SurveyedPeer()
             peer.see(record)
@@ -234,7 +235,7 @@ def _survey(path: Path, left_out: LeftOut) -> dict[mrt.MrtPeer, _SurveyedPeer]:
     return {key: peer for key, peer in peers.items() if _can_be_played(key, peer, left_out)}
 
 
-def _can_be_played(key: mrt.MrtPeer, peer: _SurveyedPeer, left_out: LeftOut) -> bool:
+def _can_be_played(key: MrtPeer, peer: _SurveyedPeer, left_out: LeftOut) -> bool:
     for session in peer.sessions:
         if len(session.plain | session.add_path) > _MOST_FAMILIES:
             what = f"begins a session of {key.address} AS{key.asn} with more than {_MOST_FAMILIES} families"

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Final
 
 from collector.bgp import messages as bgp
-from collector.bgp import mrt
+from collector.bgp import mrt, mrt_messages
+from collector.bgp.mrt_messages import MrtMessage
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, ADMINISTRATIVE_SHUTDOWN, CEASE, notification
 from collector.errors import ReplayError, one_error
 from collector.replay import speaker
@@ -151,7 +152,7 @@ class _Replay:
     async def _round(self) -> None:
         """Play the file once."""
         clock = _Clock(self._settings.speed)
-        batches: dict[_Player, list[mrt.Record]] = {}
+        batches: dict[_Player, list[mrt_messages.Record]] = {}
         waiting = 0
         for record in _readable(self._settings.path):
             if (delay := clock.delay(record.time)) > _SHORTEST_SLEEP:
@@ -168,13 +169,13 @@ class _Replay:
         await _hand_out(batches)
 
 
-def _readable(path: Path) -> Iterator[mrt.Record]:
+def _readable(path: Path) -> Iterator[mrt_messages.Record]:
     """The records up to the damage that the plan reported, if any."""
     with suppress(mrt.CutError):
         yield from mrt.read(path)
 
 
-async def _hand_out(batches: dict[_Player, list[mrt.Record]]) -> None:
+async def _hand_out(batches: dict[_Player, list[mrt_messages.Record]]) -> None:
     """Pass each player its records; waits for the slowest if its queue is full."""
     for player, records in batches.items():
         await player.batches.put(records)
@@ -205,7 +206,7 @@ class _Player:
 
     def __init__(self, settings: _ReplaySettings, peer: PlannedPeer, done: asyncio.Barrier) -> None:
         self.peer = peer
-        self.batches: asyncio.Queue[list[mrt.Record] | None] = asyncio.Queue(_QUEUED_BATCHES)
+        self.batches: asyncio.Queue[list[mrt_messages.Record] | None] = asyncio.Queue(_QUEUED_BATCHES)
         self.ready = asyncio.Event()
         self.refusal: ReplayError | None = None
         self.sent = 0
@@ -237,13 +238,13 @@ class _Player:
                 await self._session.leave(_SHUTDOWN, _LEAVING_SECONDS)
             raise
 
-    async def _play(self, group: asyncio.TaskGroup, records: list[mrt.Record]) -> None:
+    async def _play(self, group: asyncio.TaskGroup, records: list[mrt_messages.Record]) -> None:
         updates: list[bytes] = []
         for record in records:
             if record.record <= self._last_record:
                 self._fresh = True  # the file begins again
             self._last_record = record.record
-            if isinstance(record, mrt.MrtMessage) and record.data[18] == bgp.UPDATE:
+            if isinstance(record, MrtMessage) and record.data[18] == bgp.UPDATE:
                 if record.local:
                     continue
                 if (wanted := self._starts.get(record.record)) is not None:
@@ -288,9 +289,9 @@ class _Player:
             self._session = None
 
 
-def _last_words(record: mrt.Record) -> bytes:
+def _last_words(record: mrt_messages.Record) -> bytes:
     """The NOTIFICATION that ends a session at this record."""
-    if isinstance(record, mrt.MrtMessage) and record.data[18] == bgp.NOTIFICATION and not record.local:
+    if isinstance(record, MrtMessage) and record.data[18] == bgp.NOTIFICATION and not record.local:
         return record.data
     return _RESET
 

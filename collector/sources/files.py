@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from collector.bgp import mrt
+from collector.bgp.mrt_header import is_of_table
 from collector.errors import ImportFileError, ReplayError
 from collector.sources.pcap.capture import is_capture
 from collector.sources.pcap.records import Capture
@@ -70,7 +71,7 @@ class ImportFiles:
                 continue
             times[path] = int.from_bytes(first[:4])
             self.paths.append(path)
-            if mrt.is_of_table(first):
+            if is_of_table(first):
                 self.dumps.add(path)
                 times[path] -= _AHEAD
         self.paths.sort(key=lambda path: (times[path], path.name))

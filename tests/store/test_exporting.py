@@ -14,7 +14,8 @@ from bson import ObjectId
 
 from collector.archive.importing import Importer, Selection
 from collector.bgp import messages as bgp
-from collector.bgp import mrt
+from collector.bgp import mrt, mrt_messages
+from collector.bgp.mrt_messages import MrtMessage
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
 from collector.dumps.importer import DumpImporter
 from collector.export.mrt import write_updates
@@ -88,7 +89,7 @@ async def test_what_is_written_is_read_as_the_same_documents(tmp_path: Path, sto
     (tmp_path / "again").write_bytes(data)
     # Of a session that was not heard to begin, the other end is not stored.
     assert [(one[1:3], *one[4:]) for one in mrt.read(tmp_path / "again")] == [
-        (one[1:3], *one[4:]) for one in map(mrt.parse, FILE)
+        (one[1:3], *one[4:]) for one in map(mrt_messages.parse, FILE)
     ]
     await imported(store, tmp_path / "second", data, collector="two")
     assert await documents(store, "two") == await documents(store, "one")
@@ -136,8 +137,8 @@ async def test_messages_beside_updates_are_left_out_where_routes_are_asked_for(t
     await imported(store, tmp_path / "first", *FILE)
     data, told = await written(store, prefix="192.0.2.0/24")
     assert told.records == 1
-    record = mrt.parse(data)
-    assert isinstance(record, mrt.MrtMessage)
+    record = mrt_messages.parse(data)
+    assert isinstance(record, MrtMessage)
     assert record.data == several("192.0.2.0/24")
 
 

@@ -12,6 +12,7 @@ from benchmarks.figures import FIGURES
 from benchmarks.generated import write_table
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
+from collector.bgp.mrt_messages import MrtMessage
 from collector.replay.player import plan
 from tests.support import Router
 
@@ -21,7 +22,7 @@ def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> N
     write_table(path, GENERATED_ROUTES)
     (peer,) = plan(path)
     assert len(peer.sessions) == 1
-    updates = [record for record in mrt.read(path) if isinstance(record, mrt.MrtMessage)]
+    updates = [record for record in mrt.read(path) if isinstance(record, MrtMessage)]
     assert peer.updates == len(updates)
     assert sum(len(set(_prefixes(update.data))) for update in updates) == GENERATED_ROUTES
     assert max(len(update.data) for update in updates) <= bgp.MAXIMUM_LENGTH

@@ -16,6 +16,7 @@ from collector.bgp.encode import encode_message
 from collector.bgp.encode_routes import UnwritableError, nlri_bytes
 from collector.bgp.families import FAMILIES, Family, family_name, family_number
 from collector.bgp.messages import MARKER
+from collector.bgp.mrt_messages import MrtMessage
 from collector.bgp.open_messages import Abilities
 from collector.bgp.routes import groups
 from schemas.attributes import SegmentKind, format_as_path
@@ -208,7 +209,7 @@ def test_each_recorded_message_is_read_as_it_was() -> None:
         if not path.exists():
             continue
         for record in mrt.read(path):
-            if not isinstance(record, mrt.MrtMessage):
+            if not isinstance(record, MrtMessage):
                 continue
             try:
                 said = decode_message(record.data, Abilities(as4=record.as4, families=FAMILIES))

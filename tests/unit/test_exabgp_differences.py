@@ -15,6 +15,7 @@ import pytest
 from collector.bgp import messages as bgp
 from collector.bgp import mrt
 from collector.bgp.decode import decode_message
+from collector.bgp.mrt_messages import MrtMessage
 from collector.bgp.open_messages import Abilities
 from collector.sources.exabgp import from_bytes
 from collector.sources.exabgp.decode import decode
@@ -146,7 +147,7 @@ def test_updates_of_ris_are_the_same_from_bytes_and_from_json(file: Path) -> Non
     if not file.exists():
         pytest.skip(f"{SHARED} is not here")
     speaker, compared = Speaker(), 0
-    records = (one for one in mrt.read(file) if isinstance(one, mrt.MrtMessage) and one.data[18] == bgp.UPDATE)
+    records = (one for one in mrt.read(file) if isinstance(one, MrtMessage) and one.data[18] == bgp.UPDATE)
     for record in islice(records, 0, None, EVERY):
         assert record.as4
         line = hear(speaker, record.data)

@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from collector.bgp.messages import KEEPALIVE
-from collector.bgp.mrt import MrtPeer
+from collector.bgp.mrt_messages import MrtPeer
 from collector.errors import ExportError
 from collector.export.files import writing
 from collector.export.message_bytes import MessageEncoder, WireMessage

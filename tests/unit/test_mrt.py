@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.bgp import messages as bgp
-from collector.bgp import mrt
+from collector.bgp import mrt, mrt_messages
+from collector.bgp.mrt_messages import MrtMessage, MrtPeer, MrtStateChange
 from collector.errors import ReplayError
 from tests.mrt_builder import message, open_peer, record, state_change
 from tests.support import shared
@@ -29,10 +30,10 @@ PACKERS: list[Callable[[bytes], bytes]] = [
     lzma.compress,
     zstandard.ZstdCompressor().compress,
 ]
-COLLECTOR = mrt.MrtPeer("0.0.0.0", 64510)
+COLLECTOR = MrtPeer("0.0.0.0", 64510)
 
 
-def read(path: Path, data: bytes) -> list[mrt.Record]:
+def read(path: Path, data: bytes) -> list[mrt_messages.Record]:
     path.write_bytes(data)
     return list(mrt.read(path))
 
@@ -43,8 +44,8 @@ def test_a_message_comes_out_with_its_exact_bytes(tmp_path: Path, pack: Callable
     # The name says nothing: the first bytes tell how a file is packed.
     found = read(tmp_path / "updates.bz2", pack(message(update, address="192.0.2.1", asn=64500, time=1_700_000_000)))
     assert found == [
-        mrt.MrtMessage(
-            *(1, 1_700_000_000, mrt.MrtPeer("192.0.2.1", 64500), COLLECTOR, update),
+        MrtMessage(
+            *(1, 1_700_000_000, MrtPeer("192.0.2.1", 64500), COLLECTOR, update),
             as4=True,
             add_path=False,
             local=False,
@@ -68,7 +69,7 @@ def test_a_message_comes_out_with_its_exact_bytes(tmp_path: Path, pack: Callable
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_each_subtype(tmp_path: Path, subtype: int, as4: bool, add_path: bool, local: bool, address: str) -> None:
     (found,) = read(tmp_path / "f", message(KEEPALIVE, subtype=subtype, address=address, asn=64500))
-    assert isinstance(found, mrt.MrtMessage)
+    assert isinstance(found, MrtMessage)
     assert (found.as4, found.add_path, found.local) == (as4, add_path, local)
     assert found.peer == (address, 64500)
 
@@ -76,7 +77,7 @@ def test_each_subtype(tmp_path: Path, subtype: int, as4: bool, add_path: bool, l
 @pytest.mark.parametrize(("subtype", "asn"), [(0, 64500), (5, 4_200_000_001)])
 def test_state_changes(tmp_path: Path, subtype: int, asn: int) -> None:
     (found,) = read(tmp_path / "f", state_change(6, 1, subtype=subtype, asn=asn))
-    assert found == mrt.MrtStateChange(1, 0, mrt.MrtPeer("192.0.2.1", asn), COLLECTOR, 6, 1)
+    assert found == MrtStateChange(1, 0, MrtPeer("192.0.2.1", asn), COLLECTOR, 6, 1)
 
 
 def test_extended_time_stamps_have_microseconds(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_extended_time_stamps_have_microseconds(tmp_path: Path) -> None:
 def test_records_longer_than_a_chunk_of_the_file(tmp_path: Path) -> None:
     long = bgp.message(bgp.UPDATE, bytes(65_000))
     found = read(tmp_path / "f", message(long) * 10)
-    assert [item.data for item in found if isinstance(item, mrt.MrtMessage)] == [long] * 10
+    assert [item.data for item in found if isinstance(item, MrtMessage)] == [long] * 10
     assert [item.record for item in found] == list(range(1, 11))
 
 
@@ -180,7 +181,7 @@ def test_all_messages_come_out_in_order(
     tmp_path: Path, built: list[tuple[bytes, bytes]], pack: Callable[[bytes], bytes]
 ) -> None:
     found = read(tmp_path / "f", pack(b"".join(data for data, _ in built)))
-    assert [item.data for item in found if isinstance(item, mrt.MrtMessage)] == [body for _, body in built]
+    assert [item.data for item in found if isinstance(item, MrtMessage)] == [body for _, body in built]
 
 
 @one_file
@@ -196,7 +197,7 @@ def test_what_stands_around_a_bad_record_is_read(
     (tmp_path / "f").write_bytes(b"".join([*parts[:at], bad, *parts[at:]]))
     left_out: list[int] = []
     found = list(mrt.read(tmp_path / "f", lambda number, _: left_out.append(number)))
-    assert [item.data for item in found if isinstance(item, mrt.MrtMessage)] == [body for _, body in built]
+    assert [item.data for item in found if isinstance(item, MrtMessage)] == [body for _, body in built]
     assert left_out == [at + 1]
 
 
@@ -208,13 +209,13 @@ def test_what_stands_before_a_cut_is_read(
     whole = b"".join(one for one, _ in built)
     end = data.draw(st.integers(len(built[0][0]), len(whole) - 1))
     (tmp_path / "f").write_bytes(whole[:end])
-    found: list[mrt.Record] = []
+    found: list[mrt_messages.Record] = []
     with suppress(mrt.CutError):
         for item in mrt.read(tmp_path / "f"):
             found.append(item)  # noqa: PERF402  # what came before the error counts
     ends = [sum(len(one) for one, _ in built[: number + 1]) for number in range(len(built))]
     complete = [body for (_, body), stop in zip(built, ends, strict=True) if stop <= end]
-    assert [item.data for item in found if isinstance(item, mrt.MrtMessage)] == complete
+    assert [item.data for item in found if isinstance(item, MrtMessage)] == complete
 
 
 def test_records_of_the_year_2000(tmp_path: Path) -> None:
@@ -253,6 +254,6 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject, 
 def test_real_files() -> None:
     found = list(mrt.read(shared("mrt/updates.20160811.1600.gz")))
     assert len(found) == 17_406
-    updates = [item for item in found if isinstance(item, mrt.MrtMessage) and item.data[18] == bgp.UPDATE]
+    updates = [item for item in found if isinstance(item, MrtMessage) and item.data[18] == bgp.UPDATE]
     assert len(updates) == 17_216
     assert len({item.peer.address for item in updates}) == 35

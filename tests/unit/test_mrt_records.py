@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.bgp import mrt
+from collector.bgp import mrt_messages
 from collector.bgp.messages import KEEPALIVE
-from collector.bgp.mrt import MrtMessage, MrtPeer, MrtStateChange
+from collector.bgp.mrt_messages import MrtMessage, MrtPeer, MrtStateChange
 from collector.bgp.mrt_records import message_record, state_record
 
 TIMES = st.integers(0, (2**32 - 1) * 10**6).map(
@@ -38,7 +38,7 @@ def _packed(address: str) -> tuple[Any, bytes]:
 def test_a_message_is_read_as_it_was(
     ts: datetime, ends: tuple[MrtPeer, MrtPeer], as4: bool, add_path: bool, local: bool
 ) -> None:
-    read = mrt.parse(message_record(ts, *ends, KEEPALIVE, as4=as4, add_path=add_path, local=local))
+    read = mrt_messages.parse(message_record(ts, *ends, KEEPALIVE, as4=as4, add_path=add_path, local=local))
     assert isinstance(read, MrtMessage)
     assert read[2:] == (*(named(one, as4=as4) for one in ends), KEEPALIVE, as4, add_path, local)
     assert abs(read.time - ts.timestamp()) < 2e-6
@@ -46,6 +46,6 @@ def test_a_message_is_read_as_it_was(
 
 @given(TIMES, speakers(), st.integers(0, 6), st.integers(0, 6))
 def test_a_change_of_state_is_read_as_it_was(ts: datetime, ends: tuple[MrtPeer, MrtPeer], old: int, new: int) -> None:
-    read = mrt.parse(state_record(ts, *ends, old, new))
+    read = mrt_messages.parse(state_record(ts, *ends, old, new))
     assert isinstance(read, MrtStateChange)
     assert read[2:] == (*(named(one, as4=True) for one in ends), old, new)

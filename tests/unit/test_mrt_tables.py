@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.bgp import mrt_tables
-from collector.bgp.mrt import MrtPeer, UnreadableError
+from collector.bgp.mrt_header import UnreadableError
+from collector.bgp.mrt_messages import MrtPeer
 from collector.dumps.reader import BadRecord, Dump, DumpReader, WantedTables
 from collector.errors import ReplayError
 from tests.mrt_builder import attributes, entry, index, nlri, old_rib, record, rib

@@ -6,10 +6,12 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from collector.bgp import mrt
+from collector.bgp import mrt_messages
 from collector.bgp.decode import BadMessageError, as_message, decode_message
 from collector.bgp.families import FAMILIES, Family
 from collector.bgp.messages import HEADER_LENGTH
+from collector.bgp.mrt_header import UnreadableError
+from collector.bgp.mrt_messages import MrtMessage, MrtPeer, MrtStateChange
 from collector.bgp.open_messages import Abilities
 from collector.sources.source import Rejection
 from schemas import message
@@ -41,12 +43,12 @@ def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = Fal
         for everything else.
     """
     try:
-        record = mrt.parse(raw)
+        record = mrt_messages.parse(raw)
         common = {"ts": from_unix(record.time), "source": source, "peer": _peer(record, with_router=with_router)}
-    except (mrt.UnreadableError, ValueError) as error:
+    except (UnreadableError, ValueError) as error:
         return Rejection(f"the MRT record {error}")
     local = _cached_peer(record.collector, None)
-    if isinstance(record, mrt.MrtStateChange):
+    if isinstance(record, MrtStateChange):
         return _state(common, local, record.old, record.new)
     if record.local:
         return message.Sent(**common, category=str(record.data[18]), detail={"bytes": record.data.hex()})
@@ -62,25 +64,25 @@ def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = Fal
 def counted(raw: bytes, *, with_router: bool = False) -> Counted | None:
     """The peer and time of a record that cannot be decoded; None if these cannot be parsed either."""
     try:
-        record = mrt.parse(raw)
+        record = mrt_messages.parse(raw)
         peer = _peer(record, with_router=with_router)
         return Counted(peer, None, None, _kind(record), from_unix(record.time))
-    except (mrt.UnreadableError, ValueError):
+    except (UnreadableError, ValueError):
         return None
 
 
-def _peer(record: mrt.Record, *, with_router: bool) -> Peer:
+def _peer(record: mrt_messages.Record, *, with_router: bool) -> Peer:
     return _cached_peer(record.peer, record.collector.address if with_router else None)
 
 
 @lru_cache(maxsize=16384)
-def _cached_peer(known: mrt.MrtPeer, router: str | None) -> Peer:
+def _cached_peer(known: MrtPeer, router: str | None) -> Peer:
     return Peer(address=known.address, asn=known.asn, router=router)
 
 
-def _kind(record: mrt.Record) -> str:
+def _kind(record: mrt_messages.Record) -> str:
     kinds = {1: "open", 2: "update", 3: "notification", 4: "keepalive", 5: "refresh"}
-    return kinds.get(record.data[18], "message") if isinstance(record, mrt.MrtMessage) else "state"
+    return kinds.get(record.data[18], "message") if isinstance(record, MrtMessage) else "state"
 
 
 def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
@@ -102,7 +104,7 @@ def _has_two_defaults(said: dict[str, Any]) -> bool:
     return False
 
 
-def _mislabelled(record: mrt.MrtMessage) -> str | None:
+def _mislabelled(record: MrtMessage) -> str | None:
     """What is wrong with a record whose routes can only be decoded with path identifiers (RFC 8050 1)."""
     if record.add_path or len(record.data) <= HEADER_LENGTH:
         return None
