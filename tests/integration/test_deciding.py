@@ -39,10 +39,7 @@ def rules(*peers: str) -> str:
 
 
 class Provider(Bird):
-    """The PE of both CE routers."""
-
-    def settings(self) -> list[str]:
-        return []
+    """The PE of both CE routers, which takes nothing from us, and tells us what it hears from them."""
 
     def tell_of(self, *customers: Router) -> None:
         self.customers = customers
@@ -52,6 +49,11 @@ class Provider(Bird):
             f"protocol bgp {{ local {self.address} port {self.port} as {PE_AS}; multihop 2; passive;\n"
             f"neighbor {one.address} as {CE_AS}; ipv4 {{ import all; export none; }}; }}\n"
             for one in self.customers
+        )
+        sessions += (
+            f"protocol bgp collector {{ local {self.address} port {self.port} as {PE_AS}; multihop 2;\n"
+            "connect delay time 1; connect retry time 1; error wait time 1, 2;\n"
+            f"neighbor 127.0.0.1 port {self.target} as {COLLECTOR_AS}; ipv4 {{ import none; export all; }}; }}\n"
         )
         (self.directory / "bird.conf").write_text(f"router id {self.router_id};\nprotocol device {{ }}\n{sessions}")
 
@@ -108,8 +110,7 @@ class PrintedFrr(Frr):
 
 def configured(directory: Path, routers: list[Any]) -> str:
     """A collector with a check, an attached command, a static route, and the page's rules."""
-    peers = "\n".join(line for one in routers for line in one.settings())
-    text = re.sub(r"asn = \d+", f"asn = {CE_AS}", peers)
+    peers = "\n".join(line for one in (*routers, routers[0].provider) for line in one.settings())
     healthcheck = [
         sys.executable,
         "-m",
@@ -122,7 +123,7 @@ def configured(directory: Path, routers: list[Any]) -> str:
     ]
     healthcheck += [f"--cmd=test -e {directory}/attached", f"--ip={PREFERRED}", "--next-hop=192.0.2.10"]
     healthcheck += ["--withdraw-on-down", "--interval=0.2", "--fast-interval=0.2"]
-    return f"""{text}
+    return f"""{peers}
 [announce]
 prefixes = ["203.0.113.0/24 le 32"]
 [[announce.static]]
@@ -147,14 +148,15 @@ run = {json.dumps(healthcheck)}
 
 async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_path: Path) -> None:
     port = free_port()
-    provider = Provider(tmp_path / "provider", 0, 71)
+    provider = Provider(tmp_path / "provider", port, 71)
     routers: list[PrintedBird | PrintedFrr] = [
         PrintedBird(tmp_path / "bird", port, 72),
         PrintedFrr(tmp_path / "frr", port, 73),
     ]
     provider.tell_of(*routers)
+    provider.asn = PE_AS
     for router in routers:
-        router.provider = provider
+        router.provider, router.asn = provider, CE_AS
     config = tmp_path / "collector.toml"
     config.write_text(configured(tmp_path, routers))
     (tmp_path / "checked").touch()
@@ -167,6 +169,8 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
                 await until(partial(has, provider, router, PREFERRED, OTHER), what=f"{router} {provider.table}")
                 await until(partial(prefers, router, PREFERRED, 200), what=f"{router} prefers")
                 await until(partial(prefers, router, KEPT, 100), what=f"{router} has {KEPT}, which the check announces")
+            came = partial(convergence, collector, "command exabgp", provider)
+            await until(came, what=f"{provider} has told us of {PREFERRED}")
             collector.process.send_signal(signal.SIGHUP)  # withdraws nothing
             (tmp_path / "checked").unlink()
             (tmp_path / "attached").unlink()
@@ -184,6 +188,15 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
             assert any("DOWN: exit status 1" in str(one["states"]) for one in intents)
             assert any("by policy: keep here" in str(one["states"]) for one in intents)
 
+            def gone() -> dict[str, Any] | None:
+                told = convergence(collector, "command exabgp", provider)
+                return told if told and told["gone"] else None
+
+            told = await until(gone, what=f"{provider} has told us that {PREFERRED} is gone")
+            assert told["heard_seconds"] >= 0
+            assert told["gone_seconds"] >= 0
+            assert convergence(collector, "healthcheck www", provider) is None, "CE routers keep it"
+
             (tmp_path / "checked").touch()
             for router in routers:
                 await until(partial(prefers, router, KEPT, 100), what=f"{router} has {KEPT} again")
@@ -199,6 +212,13 @@ def standing(collector: Collector) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
+
+
+def convergence(collector: Collector, source: str, provider: Provider) -> dict[str, Any] | None:
+    """When the provider told us of the route that a source ordered, and that it is gone; None: it has not."""
+    (intent,) = [one["id"] for one in standing(collector) if one["source"] == source]
+    told = collector.ask("convergence", intent)
+    return next((one for one in told if one["peer"] == provider.peer), None)
 
 
 def has(provider: Provider, customer: Router, *prefixes: str) -> bool:
