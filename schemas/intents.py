@@ -325,6 +325,8 @@ class Intent(_Model):
     announcement: Announcement
     peers: tuple[str, ...]
     """Addresses of the peers it is for, as of the time of the order."""
+    asns: tuple[Asn, ...] = ()
+    """The AS of each of `peers`, in the same order, as of the time of the order; empty in the first documents."""
     group: str | None = None
     who: str
     why: str
@@ -341,6 +343,10 @@ class Intent(_Model):
     def is_over(self) -> bool:
         """Whether it is no longer to be announced to any peer."""
         return self.state in ENDS
+
+    def asn_of(self, peer: str) -> int | None:
+        """The AS of one of its peers at the time of the order; None if that is not known."""
+        return dict(zip(self.peers, self.asns, strict=False)).get(peer)
 
     def at(self, moment: datetime) -> Intent:
         """The intent as it was at a time, which must not be before its creation."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from collector.acting.book import Book
+from collector.acting.policy import towards
 from collector.acting.speakers import Speaker
 from schemas.intents import ENDS, StateName
 
@@ -71,6 +72,16 @@ class AdjRibOut:
         of = [one for one in numbers if self.book.entries[one].peers.get(address, "withdrawn") not in ENDS]
         if of:
             self.became(state, address, of, ts, reason)
+
+    def accepted(self, numbers: Sequence[int], ts: datetime | None) -> None:
+        """Report that ExaBGP has accepted intents, or sent them, with the policies that were applied."""
+        by_rules: dict[tuple[str, ...], list[int]] = {}
+        for number in numbers:
+            entry = self.book.entries[number]
+            if entry.peers.get(self.speaker.address) == "pending":
+                by_rules.setdefault(towards(entry.announcement, self.speaker).rules, []).append(number)
+        for rules, alike in by_rules.items():
+            self.note("accepted", alike, ts, f"by policy: {', '.join(rules)}" if rules else None)
 
     def withdrawn(self, nlris: Sequence[str], ts: datetime | None, why: str | None) -> None:
         """These are no longer announced; those that were to be withdrawn have been."""

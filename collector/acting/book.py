@@ -68,7 +68,11 @@ class BookEntry:
         return self.intent.model_copy(update={"state": self.state, "states": tuple(self.states)})
 
     def add(self, state: IntentState) -> None:
-        """Add a state."""
+        """Add a state. What was sent had been accepted, although the answer may have been read later."""
+        if state.state == "sent":
+            for at, one in enumerate(self.states):
+                if one.state == "accepted" and one.peer == state.peer and one.ts > state.ts:
+                    self.states[at] = one.model_copy(update={"ts": state.ts})
         self.states.append(state)
         if len(self.states) > _MOST_STATES:
             del self.states[1 : len(self.states) - _MOST_STATES + 1]
@@ -108,8 +112,21 @@ class Book:
 
     # --- records ----------------------------------------------------------------------------------------------------
 
-    def order(self, order: Order, to: Sequence[tuple[Any, tuple[str, ...]]], expires: datetime | None) -> Record:
-        """The record of an accepted order."""
+    def order(
+        self,
+        order: Order,
+        to: Sequence[tuple[Any, tuple[str, ...]]],
+        expires: datetime | None,
+        asns: Mapping[str, int],
+    ) -> Record:
+        """The record of an accepted order.
+
+        Args:
+            order: the order.
+            to: each of its announcements, and the peers that it is for.
+            expires: when it is withdrawn automatically.
+            asns: by address, the AS of each of these peers.
+        """
         body = order.model_dump(mode="json", exclude_defaults=True)
         each = [list(peers) for _, peers in to]
         return {
@@ -118,6 +135,7 @@ class Book:
             "order": body,
             "expires": expires and rfc3339(expires),
             "to": each[:1] if all(one == each[0] for one in each) else each,
+            "asns": {peer: asns[peer] for peers in each for peer in peers},
         }
 
     def apply(self, record: Record) -> list[int]:
@@ -136,6 +154,7 @@ class Book:
         order = Order.model_validate(record["order"])
         ts, first, to = datetime.fromisoformat(record["ts"]), record["first"], record["to"]
         expires = record["expires"] and datetime.fromisoformat(record["expires"])
+        asns = record.get("asns", {})
         changed: list[int] = []
         for at, announcement in enumerate(order.announcements):
             number, peers = first + at, to[at if len(to) > 1 else 0]
@@ -146,6 +165,7 @@ class Book:
                 collector=self.collector,
                 announcement=announcement,
                 peers=tuple(peers),
+                asns=tuple(asns[peer] for peer in peers if peer in asns),
                 created=ts,
                 expires=expires,
                 state="pending",

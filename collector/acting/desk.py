@@ -128,7 +128,8 @@ class Desk:
                 f"more than {self._allowed.limit} routes would stand", "withdraw some, or raise announce.limit"
             )
         first = self._book.next
-        self._changed(self._record([self._book.order(order, to, expires)]))
+        asns = {address: speaker.asn for address, speaker in self._rules.speakers.items()}
+        self._changed(self._record([self._book.order(order, to, expires, asns)]))
         return list(range(first, first + len(to)))
 
     def heed_policies(self) -> None:

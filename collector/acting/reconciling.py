@@ -50,9 +50,7 @@ class Reconciler:
             return
         heard = [self._heard(peer, nlri, route, ts) for nlri, route in announced.items()]
         if numbers := [number for number in heard if number is not None]:
-            entries = peer.book.entries
-            # What it sends it has accepted, even if its answer comes later.
-            peer.note("accepted", [one for one in numbers if entries[one].peers[address] == "pending"], ts, None)
+            peer.accepted(numbers, ts)  # although its answer may come later
             peer.note("sent", numbers, ts, None)
         wanted = peer.wanted
         gone = []

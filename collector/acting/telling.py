@@ -13,10 +13,10 @@ from typing import NamedTuple
 from collector.acting.adj_rib_out import AdjRibOut, Note, OnItsWay
 from collector.acting.book import Book
 from collector.acting.commands import phrase
-from collector.acting.policy import towards
 from collector.acting.reconciling import MOST_TRIES, Reconciler, SameRoute
 from collector.acting.speakers import Speaker
 from schemas.intents import ENDS
+from schemas.scalars import rfc3339
 
 _LATELY = timedelta(minutes=1)
 
@@ -187,8 +187,7 @@ class Telling:
             text = phrase(self._book.entries[number].announcement, peer.speaker)
             if before is not None and nlri in peer.sent and text == self._phrase_of(before, peer):
                 peer.told[nlri] = number  # ExaBGP would not repeat what it has sent already
-                peer.note("accepted", [number], None, "it stands already")
-                peer.note("sent", [number], peer.sent[nlri], None)
+                _note_standing(peer, number, peer.sent[nlri])
                 return None
             return "announce", text, number
         if nlri in unwanted:
@@ -221,12 +220,7 @@ class Telling:
                 self._refused(peer, fresh)
 
     def _done(self, address: str, peer: AdjRibOut, items: Sequence[ToldRoute]) -> None:
-        accepted: dict[tuple[str, ...], list[int]] = {}
-        for _, number in items:
-            if number is not None and (entry := self._book.entries[number]).peers.get(address) == "pending":
-                accepted.setdefault(towards(entry.announcement, peer.speaker).rules, []).append(number)
-        for rules, numbers in accepted.items():
-            peer.note("accepted", numbers, None, f"by policy: {', '.join(rules)}" if rules else None)
+        peer.accepted([number for _, number in items if number is not None], None)
         gone: list[str] = []
         deadline = self._reconciler.deadline(len(items))
         for nlri, number in items:
@@ -276,6 +270,15 @@ class Telling:
     def is_waiting(self) -> bool:
         """Whether a report from ExaBGP is expected."""
         return any(peer.busy for peer in self._peers.values())
+
+
+def _note_standing(peer: AdjRibOut, number: int, sent: datetime) -> None:
+    """Report an intent whose route was sent already, for an earlier one."""
+    state = peer.book.entries[number].peers[peer.speaker.address]
+    if state == "pending":
+        peer.note("accepted", [number], None, "it stands already")
+    if state != "sent":
+        peer.note("sent", [number], None, f"it was sent at {rfc3339(sent)} already")
 
 
 def _is(busy: OnItsWay | None, number: int | None) -> bool:

@@ -28,13 +28,12 @@ _AHEAD = b""
 
 async def own_rows(store: Store, prefix: str) -> AsyncGenerator[OwnRow, None]:
     """Each state of each intent for a prefix at each of its peers, in order of time."""
-    peers: dict[str, Peer] = {}
     rows: list[OwnRow] = []
     async for intent in intents(store, prefix=prefix, ended=True):
         for address in intent.peers:
-            if address not in peers:
-                peers[address] = await _peer(store, address)
-            rows += own_events(intent, peers[address])
+            asn = intent.asn_of(address)
+            peer = await _last_known(store, address) if asn is None else Peer(address=address, asn=asn)
+            rows += own_events(intent, peer)
     for row in in_order(rows):
         yield row
 
@@ -85,7 +84,7 @@ def _attributes(route: RouteAnnouncement) -> Mapping[str, Any]:
     }
 
 
-async def _peer(store: Store, address: str) -> Peer:
+async def _last_known(store: Store, address: str) -> Peer:
     """A peer of ours, with its last known AS number; 0 if it has never been up."""
     query = {"peer.address": address, "exabgp_pid": {"$exists": True}}
     async for session in store.find("sessions", query, sort=(("since", -1), ("_id", -1)), fields=("peer",), limit=1):

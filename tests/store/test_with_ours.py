@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from bgpledger import Archive, Filter
+from collector.query.own_events import own_rows
 from collector.store.mongo import Store
 from schemas.documents import intent_document
 from schemas.intents import Intent, IntentState, RouteAnnouncement
@@ -34,6 +36,7 @@ INTENT = Intent(
     collector="here",
     announcement=RouteAnnouncement(prefix=PREFIX, med=7, communities=("64500:1",)),
     peers=(TOLD, OTHER),
+    asns=(64501, 64502),
     who="alice",
     why="anycast is up",
     source="cli",
@@ -81,6 +84,21 @@ async def test_it_is_one_time_line(asked: Archive) -> None:
     ours = [entry for entry in entries if entry.event != "announce"]
     assert {entry.intent for entry in ours} == {INTENT.id}
     assert {(entry.med, tuple(entry.communities or ())) for entry in ours} == {(7, ("64500:1",))}
+    assert {(entry.peer.address, entry.peer.asn) for entry in ours} == {(TOLD, 64501), (OTHER, 64502)}
+
+
+async def test_without_the_peers_as_at_that_time_it_is_the_last_known(embedded_uri: str, database: str) -> None:
+    document = intent_document(INTENT)
+    del document["asns"]
+    async with Store.open(embedded_uri, database=database) as store:
+        await store.prepare()
+        await store.replace("intents", [document])
+        for at, asn in enumerate((64501, 64599)):
+            peer = {"address": TOLD, "asn": asn}
+            session = {"_id": ObjectId(), "v": 1, "collector": "here", "peer": peer, "since": after(at)}
+            await store.insert("sessions", [{**session, "exabgp_pid": 7}])
+        found = {one.entry.peer.address: one.entry.peer.asn async for one in own_rows(store, PREFIX)}
+    assert found == {TOLD: 64599, OTHER: 0}
 
 
 async def test_it_has_to_be_asked_for(asked: Archive) -> None:

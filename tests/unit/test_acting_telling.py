@@ -23,11 +23,12 @@ from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, Withdrawal
 from schemas.scalars import rfc3339
 
 PEERS = ("192.0.2.1", "192.0.2.2")
+ASNS = dict(zip(PEERS, (65001, 65002), strict=True))
 PREFIXES = [f"203.0.113.{number}/32" for number in range(6)]
 SETTINGS = Settings.model_validate(
     {
         "bgp": {"local_as": 65000, "router_id": "10.0.0.1"},
-        "peers": [{"address": address, "asn": 65001 + at} for at, address in enumerate(PEERS)],
+        "peers": [{"address": address, "asn": asn} for address, asn in ASNS.items()],
         "announce": {"prefixes": ["203.0.113.0/24 le 32"], "rate": 10_000},
     }
 )
@@ -220,7 +221,12 @@ def assert_in_order(intent: Intent) -> None:
     """What became of it at each peer came in an order in which it can."""
     assert intent.states[0].state == "pending"
     for peer in intent.peers:
-        names = [one.state for one in intent.states if one.peer == peer]
+        states = [one for one in intent.states if one.peer == peer]
+        names = [one.state for one in states]
+        accepted = [one.ts for one in states if one.state == "accepted"]
+        sent = [one.ts for one in states if one.state == "sent"]
+        assert [intent.created, *accepted, *sent] == sorted([intent.created, *accepted, *sent]), intent.states
+        assert accepted or not sent, intent.states
         ends = [at for at, name in enumerate(names) if name in ENDS]
         assert ends in ([], [len(names) - 1]), intent.states
 
@@ -239,6 +245,7 @@ def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> 
     assert not any(bench.book.unwanted.values())
     for entry in bench.book.entries.values():
         assert_in_order(entry.shown())
+        assert {peer: entry.intent.asn_of(peer) for peer in entry.peers} == {peer: ASNS[peer] for peer in entry.peers}
         assert all(state == "sent" for state in entry.peers.values() if state not in ENDS), entry.shown()
     bench.journal.close()
 
