@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from collector.errors import CollectorError
 from collector.settings import BmpSettings
 from collector.sources.bmp import messages
-from collector.sources.bmp.connection import RouterConnection
+from collector.sources.bmp.connection import Fed, RouterConnection
 from collector.sources.bmp.decode import decode
 from collector.sources.bmp.md5 import sign
 from collector.sources.bmp.receiver import BmpReceiver
@@ -231,6 +231,21 @@ async def test_who_leaves_within_the_first_message_is_told_of_and_kept(begin: by
     assert one.state.refused[0].cause == "it ended within its first message"
     assert [isinstance(found, Rejection) for found in one.written] == [True]
     assert not one.state.connected
+
+
+async def test_a_first_message_that_stopping_cuts_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    came, feed = asyncio.Event(), RouterConnection.feed
+
+    def watched(self: RouterConnection, data: bytes, now: float) -> Fed:
+        came.set()
+        return feed(self, data, now)
+
+    monkeypatch.setattr(RouterConnection, "feed", watched)
+    async with station() as one:
+        router = one.connect(initiation()[:-1])
+        await came.wait()
+    router.close()
+    assert [isinstance(found, Rejection) for found in one.written] == [True]
 
 
 async def test_only_allowed_addresses_come_in() -> None:

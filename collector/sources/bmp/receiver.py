@@ -82,7 +82,7 @@ class BmpReceiver:
                 await stopping.wait()
                 for task in others:
                     task.cancel()
-                for router in list(self._routers.connected.values()):
+                for router in list(self._routers.open):
                     router.leave("the collector was stopped")
 
     @asynccontextmanager

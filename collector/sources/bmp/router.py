@@ -51,10 +51,10 @@ class RouterProtocol(asyncio.Protocol):
         peer = transport.get_extra_info("peername") or ("::", 0)
         self.address, self.port = str(ip_address(peer[0].partition("%")[0])), peer[1]
         self.connection = RouterConnection(_packed(self.address), self.port)
-        self._routers.open += 1
+        self._routers.open.add(self)
         if not self._may_come(self.address):
             self._refuse(_NOT_ALLOWED)
-        elif self._routers.open > MOST_CONNECTIONS:
+        elif len(self._routers.open) > MOST_CONNECTIONS:
             self._refuse(_TOO_MANY)
         else:
             _keep_alive(transport.get_extra_info("socket"))
@@ -77,7 +77,7 @@ class RouterProtocol(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Report that it has disconnected, and why."""
-        self._routers.open -= 1
+        self._routers.open.discard(self)
         if self._is_in:
             reason = f"{error}" if error else "the router closed it"
             self._routers.log.warning("router %s left: %s", self._name(), reason)
@@ -89,11 +89,13 @@ class RouterProtocol(asyncio.Protocol):
         self.left.set()
 
     def leave(self, reason: str) -> None:
-        """Close the connection, with an event in the spool."""
+        """Close the connection, with an event in the spool if it is a router's, and with what it left incomplete."""
         if self._is_in:
             self._is_in = False
             self._put([*self.connection.end(time.time()), events.disconnected(self.address, self.port, reason)])
             self._routers.forget(self)
+        elif self.connection.is_in_first_message:
+            self._put(self.connection.end(time.time()))
         if self._transport:
             self._transport.abort()
 
@@ -109,8 +111,6 @@ class RouterProtocol(asyncio.Protocol):
         return fault
 
     def _refuse(self, fault: Fault) -> None:
-        if self.connection.is_in_first_message:
-            self._put(self.connection.end(time.time()))
         self._routers.refuse(self.address, self.port, fault)
         self.leave(fault.cause)
 

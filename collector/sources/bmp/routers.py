@@ -31,7 +31,7 @@ class Routers:
         self.log = log
         self.connected: dict[str, RouterProtocol] = {}
         """By address: those that speak BMP."""
-        self.open = 0
+        self.open: set[RouterProtocol] = set()
         """All connections, including those of strangers."""
         self._refused: dict[str, RefusedRouter] = {}
         self._said: dict[str, float] = {}
