@@ -53,12 +53,13 @@ def to_document(message: Message, place: Place) -> dict[str, Any]:
     document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
     if place.session is not None:
         document["session"] = place.session
-    if isinstance(message, Update | SentUpdate):
+    if isinstance(message, Update):  # nearly all messages
         _add_update(document, message)
-        if isinstance(message, Update):
-            set_origins(document)
-        else:
-            document["kind"] = message.kind
+        set_origins(document)
+        return document
+    if isinstance(message, SentUpdate):
+        _add_update(document, message)
+        document["kind"] = message.kind
         return document
     document.update(message.model_dump(exclude_none=True))
     if document["ts"] != place.ts:
@@ -91,8 +92,10 @@ def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
 def set_origins(document: dict[str, Any]) -> None:
     """Add what version 2 of `updates` adds to a document: the ASes that originate the announced routes."""
     document["v"] = UPDATE_VERSION
-    path = document.get("attributes", {}).get("as_path")
-    if path and document.get("announce") and (found := origins(path)):
+    if "announce" not in document or "attributes" not in document:
+        return
+    path = document["attributes"].get("as_path")
+    if path and document["announce"] and (found := origins(path)):
         document["origin_asns"] = list(found)
 
 

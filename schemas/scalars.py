@@ -140,7 +140,8 @@ def from_unix(seconds: float) -> datetime:
     """
     if not 0 <= seconds < 2**32:
         raise ValueError(f"{seconds} is not a time between 1970 and 2106")
-    return to_milliseconds(datetime.fromtimestamp(seconds, UTC))
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return to_milliseconds(moment) if moment.microsecond else moment
 
 
 def storable(value: Any, depth: int = 0) -> Any:

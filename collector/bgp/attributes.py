@@ -72,11 +72,6 @@ class PathAttributes(NamedTuple):
     unreach: bytes | None
     """MP_UNREACH_NLRI (RFC 4760 4)."""
 
-    @property
-    def is_treated_as_withdraw(self) -> bool:
-        """Whether the message's announced routes count as withdrawn (RFC 7606 2)."""
-        return "error" in self.document and str(self.document["error"]).startswith("treat")
-
 
 def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
     """The path attributes of an UPDATE.
@@ -113,7 +108,7 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         if code in _OF_ROUTES:
             continue
         # AS paths are too varied to be cached.
-        read = _read if code == _AS_PATH or len(said) > _LONGEST_REMEMBERED else _remembered
+        read = _read if code == _AS_PATH or at - begin > _LONGEST_REMEMBERED else _remembered
         field, value, fault = read(said, as4)
         if fault:
             error = _worse(error, fault)

@@ -17,6 +17,7 @@ from collector.bgp.notifications import shutdown_communication
 from collector.bgp.open_messages import Abilities, capabilities
 from collector.bgp.routes import BadRouteError, Group, NextHop, groups, next_hop, reach, unreach
 from schemas import message
+from schemas.attributes import is_treated_as_withdrawn
 from schemas.message import Message, Peer
 
 ROUTE_REFRESH: Final = 5
@@ -62,9 +63,9 @@ def _update(body: bytes, session: Abilities) -> dict[str, Any]:
     behind_withdrawn = 2 + int.from_bytes(body[:2])
     begin = behind_withdrawn + 2
     end = begin + int.from_bytes(body[behind_withdrawn:begin])
-    if begin > len(body) or end > len(body):
+    if end > len(body):
         raise BadMessageError("UPDATE: its lengths reach beyond it (RFC 4271 6.3)")
-    said = read_attributes(body[begin:end], as4=session.as4)
+    attributes, hop, reached, unreached = read_attributes(body[begin:end], as4=session.as4)
     add_path = IPV4_UNICAST in session.add_path
     withdraw: list[Group] = []
     announce: list[Group] = []
@@ -72,21 +73,21 @@ def _update(body: bytes, session: Abilities) -> dict[str, Any]:
         withdraw += groups(IPV4_UNICAST, body[2:behind_withdrawn], "withdraw", add_path=add_path)
     if end < len(body):
         ipv4 = groups(IPV4_UNICAST, body[end:], "announce", add_path=add_path)
-        announce += _with_hop(ipv4, next_hop(said.next_hop))
-    if said.unreach is not None:
-        family, routes = unreach(said.unreach)
+        announce += _with_hop(ipv4, next_hop(hop))
+    if unreached is not None:
+        family, routes = unreach(unreached)
         if routes:
             withdraw += groups(family, routes, "withdraw", add_path=family in session.add_path)
-        elif not (withdraw or announce or said.reach or said.document):
+        elif not (withdraw or announce or reached or attributes):
             return {"kind": "eor", "family": family_name(family)}
-    if said.reach is not None:
-        family, hop, routes = reach(said.reach)
+    if reached is not None:
+        family, hop, routes = reach(reached)
         if routes:
             mp = groups(family, routes, "announce", add_path=family in session.add_path, hop=hop)
             announce += _with_hop(mp, next_hop(hop))
     if len(body) == _NO_ATTRIBUTES:
         return {"kind": "eor", "family": family_name(IPV4_UNICAST)}
-    return _document(said.document, announce, withdraw, treated=said.is_treated_as_withdraw)
+    return _document(attributes, announce, withdraw)
 
 
 def _with_hop(found: list[Group], hop: NextHop) -> list[Group]:
@@ -98,10 +99,8 @@ def _with_hop(found: list[Group], hop: NextHop) -> list[Group]:
     return found
 
 
-def _document(
-    attributes: dict[str, Any], announce: list[Group], withdraw: list[Group], *, treated: bool
-) -> dict[str, Any]:
-    if treated:  # RFC 7606 2: as if withdrawn
+def _document(attributes: dict[str, Any], announce: list[Group], withdraw: list[Group]) -> dict[str, Any]:
+    if is_treated_as_withdrawn(attributes.get("error")):  # RFC 7606 2
         for group in announce:
             group.pop("next_hop", None)
             group.pop("link_local", None)

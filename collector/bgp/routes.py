@@ -23,6 +23,8 @@ _IPV4, _IPV6 = 1, 2
 _PLAIN: Final = frozenset((1, 2))
 """SAFI of unicast and multicast."""
 _LABELLED, _VPN = 4, 128
+_PREFIXES: Final = frozenset((afi, safi) for afi in (_IPV4, _IPV6) for safi in (*_PLAIN, _LABELLED, _VPN))
+"""The families whose routes are prefixes."""
 _WITHDRAWN: Final = 0x800000
 """The value in place of labels of withdrawn routes (RFC 8277 2.4; some write 0)."""
 _LABEL_BITS, _RD_BITS = 24, 64
@@ -53,10 +55,10 @@ def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False,
     Raises:
         BadRouteError: the bytes are not such routes.
     """
-    afi, safi = family
     name = _names(family)
-    if afi not in (_IPV4, _IPV6) or safi not in (*_PLAIN, _LABELLED, _VPN):
+    if family not in _PREFIXES:
         return [{"family": name, "objects": _objects(family, data, event, add_path=add_path, hop=hop)}]
+    afi, safi = family
     form = _FORMS[afi]
     if safi in _PLAIN and not add_path:
         return [_plain(name, form, data)]
@@ -128,21 +130,20 @@ def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
     host_bits: list[str] = []
     spell, lengths = form
     at, end = 0, len(data)
-    while at < end:
-        bits = data[at]
-        if bits >= len(lengths):
-            raise BadRouteError(f"byte {at}: a prefix of {bits} bits")
-        size, beyond, rest, written = lengths[bits]
-        behind = at + size
-        if behind > end:
-            raise BadRouteError(f"byte {at}: a prefix of {bits} bits, and {end - at - 1} bytes are left")
-        if data[behind - 1] & beyond:
-            prefix, came = _spelt(form, data[at:behind])
-            nlri.append(prefix)
-            host_bits.append(came or prefix)
-        else:
-            nlri.append(spell(data[at + 1 : behind] + rest) + written)
-        at = behind
+    try:
+        while at < end:
+            size, beyond, rest, written = lengths[data[at]]
+            behind = at + size
+            if data[behind - 1] & beyond:
+                prefix, came = _spelt(form, data[at:behind])
+                nlri.append(prefix)
+                host_bits.append(came or prefix)
+            else:
+                nlri.append(spell(data[at + 1 : behind] + rest) + written)
+            at = behind
+    except IndexError:
+        left = f", and {end - at - 1} bytes are left" if data[at] < len(lengths) else ""
+        raise BadRouteError(f"byte {at}: a prefix of {data[at]} bits{left}") from None
     return {"family": name, "nlri": nlri, "host_bits": host_bits} if host_bits else {"family": name, "nlri": nlri}
 
 

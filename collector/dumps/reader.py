@@ -23,6 +23,7 @@ from collector.rib import pages
 from collector.rib.dumped import DumpedTable
 from collector.rib.routes import RouteEntry, RouteKey, key_of, place
 from collector.rib.runs import PageFile
+from schemas.attributes import is_treated_as_withdrawn
 
 _MOST_FACTS: Final = 50_000
 """Sets of attributes in memory: some 30 MB."""
@@ -323,7 +324,7 @@ def _facts(attributes: bytes, own: dict[str, Any], *, as4: bool) -> bytes:
         ValueError: they are malformed so that the route counts as withdrawn (RFC 7606 2).
     """
     said = read_attributes(attributes, as4=as4)
-    if said.is_treated_as_withdraw:
+    if is_treated_as_withdrawn(said.document.get("error")):
         raise ValueError(f"with malformed attributes: {said.document['error']} (RFC 7606)")
     hop = said.next_hop
     if said.reach:
