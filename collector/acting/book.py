@@ -277,7 +277,7 @@ class Book:
     @property
     def standing(self) -> int:
         """How many intents are wanted at any peer."""
-        return sum(1 for entry in self.entries.values() if entry.live and not entry.leaving.issuperset(entry.live))
+        return len({number for wanted in self.wanted.values() for number in wanted.values()})
 
     def same(
         self, source: str, announcement: RouteAnnouncement | FlowAnnouncement, peers: Sequence[str]

@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_REST_SECONDS = 0.5
+"""The pause after a write: an intent changes three times within milliseconds, and the store should mostly archive."""
 
 
 class Mirror:
@@ -66,6 +68,7 @@ class Mirror:
                 if is_away:
                     _log.info("the store has all intents again")
                 waits, is_away = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2), False
+                await asyncio.sleep(_REST_SECONDS)
 
     async def until_written(self, seconds: float) -> None:
         """Wait until the store has all changes, at most so long."""

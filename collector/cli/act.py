@@ -61,6 +61,6 @@ async def _act(settings: Settings) -> None:
             mirroring = asyncio.create_task(acting.mirror.run(store), name="mirror")
             try:
                 await acting.run(stopping)
-                await acting.mirror.until_written(seconds=1)
+                await acting.mirror.until_written(seconds=2)
             finally:
                 await end(mirroring)
