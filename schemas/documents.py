@@ -216,6 +216,10 @@ class Session(_Document):
     announced: int = 0
     """Routes announced, counting replacements again."""
     withdrawn: int = 0
+    families: list[str] | None = None
+    """The families of the routes in its UPDATEs; absent: unknown, as in documents of bgpledger 0.2 and before."""
+    path_ids: bool | None = None
+    """Whether any of these routes has a path ID (RFC 7911)."""
 
 
 def intent_document(intent: Intent) -> dict[str, Any]:

@@ -162,6 +162,8 @@ class SessionDocument(_Stored):
     updates: int
     announced: int
     withdrawn: int
+    families: NotRequired[list[str]]
+    path_ids: NotRequired[bool]
 
 
 class GapDocument(_Stored):

@@ -173,7 +173,14 @@ class SessionTracker:
         if neighbour.session is None:
             key, neighbour.ended = make_key(ts, self._number, line), None
             neighbour.session = Session(
-                key=key, collector=self._collector, peer=peer, since=ts, began="table", last_seen=ts
+                key=key,
+                collector=self._collector,
+                peer=peer,
+                since=ts,
+                began="table",
+                last_seen=ts,
+                families=[],
+                path_ids=False,
             )
         session = neighbour.session
         session.last_seen = neighbour.last_seen = ts
@@ -257,6 +264,8 @@ class SessionTracker:
             since=ts,
             began=began,
             last_seen=ts,
+            families=[],
+            path_ids=False,
             **{**facts, **self._source.session_facts(message)},
         )
         self._dirty[id(neighbour.session)] = neighbour.session

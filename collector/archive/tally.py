@@ -24,16 +24,23 @@ def tally(session: Session, ts: datetime, message: Any) -> None:
     if message.kind == "update":
         fields["updates"] += 1
         if message.announce:
-            fields["announced"] += _routes(message.announce)
+            fields["announced"] += _routes(fields, message.announce)
         if message.withdraw:
-            fields["withdrawn"] += _routes(message.withdraw)
+            fields["withdrawn"] += _routes(fields, message.withdraw)
     elif message.kind == "keepalive":
         fields["keepalives"] += 1
         fields["last_keepalive"] = ts
 
 
-def _routes(groups: Sequence[Withdrawn]) -> int:
+def _routes(fields: dict[str, Any], groups: Sequence[Withdrawn]) -> int:
+    """The number of routes; what distinguishes them is added to the session's fields."""
     count = 0
     for group in groups:
+        # None: the session began with a version that did not note them.
+        if (families := fields["families"]) is not None:
+            if group["family"] not in families:
+                fields["families"] = [*families, group["family"]]
+            if "path_id" in group:
+                fields["path_ids"] = True
         count += len(group.get("nlri") or group.get("objects", ()))
     return count

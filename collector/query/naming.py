@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from collector.store.mongo import Store
+from collector.store.traits import Traits
 from collector.store.updates import pieces
 from schemas.stored import SessionDocument, UpdateDocument
 
@@ -17,8 +18,9 @@ _MANY = 500
 """The number of UPDATEs above which only the newest are read, if these are sufficient."""
 _FIRST_WINDOW, _WIDER = timedelta(minutes=1), 4
 _MULTIPROTOCOL, _ADD_PATH = 1, 69
-_UNICAST = frozenset({"ipv4/unicast", "ipv6/unicast"})
-"""The families as written in capabilities."""
+_PLAIN = frozenset({"ipv4 unicast", "ipv6 unicast"})
+_PLAIN_OFFERED = frozenset({"ipv4/unicast", "ipv6/unicast"})
+"""The same families as written in capabilities."""
 
 
 async def updates_of_prefixes(
@@ -42,12 +44,17 @@ async def updates_of_prefixes(
 
 
 def _has_one_route_to_each(session: SessionDocument) -> bool:
-    """Whether the last event of a prefix decides: no path IDs (RFC 7911), RDs or other families were negotiated."""
+    """Whether the last event of a prefix decides: no path IDs (RFC 7911), RDs or other families, which have RDs, came.
+
+    Of a session that bgpledger 0.2 began only its capabilities tell, which files and feeds do not have.
+    """
+    if "families" in session:
+        return not session["path_ids"] and _PLAIN.issuperset(session["families"])
     capabilities = session.get("capabilities")
     if not capabilities or any(one.get("code") == _ADD_PATH for one in capabilities):
         return False
     spoken = [one.get("families", ()) for one in capabilities if one.get("code") == _MULTIPROTOCOL]
-    return _UNICAST.issuperset(family for families in spoken for family in families)
+    return _PLAIN_OFFERED.issuperset(family for families in spoken for family in families)
 
 
 async def _newest(
@@ -55,7 +62,9 @@ async def _newest(
 ) -> dict[ObjectId, UpdateDocument]:
     """Read backwards, window by window, until there is an event for each prefix."""
     waiting, found = set(prefixes), dict[ObjectId, UpdateDocument]()
-    at, width, until = span.get("$lte", session["last_seen"]), _FIRST_WINDOW, dict(span)
+    # What came after `last_seen` is read whole: the session's document does not tell of its path IDs and families yet.
+    last = session["last_seen"]
+    at, width, until = min(last, span.get("$lte", last)), _FIRST_WINDOW, dict(span)
     while waiting:
         first = max(span["$gte"], at - width)
         some = await _naming(store, session, waiting, {**until, "$gte": first}, 0)
@@ -70,7 +79,8 @@ async def _newest(
 def _named(updates: Iterable[UpdateDocument]) -> Iterator[str]:
     for update in updates:
         for group in (*update.get("announce", ()), *update.get("withdraw", ())):
-            yield from group.get("nlri", ())
+            if group["family"] in _PLAIN and "path_id" not in group:
+                yield from group.get("nlri", ())
 
 
 async def _naming(
@@ -79,7 +89,7 @@ async def _naming(
     """The UPDATEs in a span; at most `most` of them; 0: all."""
     query: dict[str, Any] = {"peer.address": session["peer"]["address"], "ts": span}
     found: dict[ObjectId, UpdateDocument] = {}
-    for some in pieces(list(prefixes), (await store.traits()).prefixes):
+    for some in _together(prefixes, await store.traits()):
         asked: Any = {"$in": some} if len(some) > 1 else some[0]
         for kind in ("announce", "withdraw"):
             limit = most and most + 1
@@ -88,3 +98,16 @@ async def _naming(
             if most and len(found) > most:
                 return found
     return found
+
+
+def _together(prefixes: Collection[str], traits: Traits) -> Iterator[Sequence[str]]:
+    """Prefixes to query together: where a list reads too much, those that may have very many UPDATEs come alone."""
+    alone = () if traits.narrows_lists else [one for one in prefixes if _is_widely_accepted(one)]
+    yield from ([one] for one in alone)
+    yield from pieces([one for one in prefixes if one not in alone], traits.prefixes)
+
+
+def _is_widely_accepted(prefix: str) -> bool:
+    """Whether most networks accept routes of its length."""
+    address, _, length = prefix.partition("/")
+    return int(length) <= (48 if ":" in address else 24)
