@@ -1,5 +1,7 @@
 """No byte reaches ExaBGP's pipe that the models did not write, whatever is in an order, and wherever it comes from.
 
+Nor does any reach its configuration.
+
 The acting process is the real one. The test connects to its socket as ExaBGP's relay does, and reads every line that
 would go into the pipe. `INJECTIONS=5000` makes up so many more orders (`make fuzz`).
 """
@@ -20,48 +22,34 @@ from pathlib import Path
 from typing import Any
 
 from bgpledger import Archive
-from collector.errors import ConfigurationError
 from collector.http import tokens
 from collector.http.tokens import Bounds
-from collector.settings import load
+from collector.settings import Settings, load
+from collector.sources.exabgp.configuration import render
 from collector.sources.exabgp.files import acting_socket
 from collector.sources.exabgp.relay import hello
 from tests.http.browsing import PATIENCE
 from tests.http.conftest import client
+from tests.http.hostile import (
+    BEGIN,
+    NASTY,
+    NEIGHBOR,
+    OURS,
+    PEER,
+    ROUTE,
+    announcing,
+    read,
+    section,
+    speaker,
+    speaking,
+    with_nasty,
+)
 from tests.running import BGPLEDGER, bgpledger
 from tests.support import until
-from tests.unit.test_acting_commands import HOSTILE, LINE
+from tests.unit.test_acting_commands import LINE
 
 MORE = int(os.environ.get("INJECTIONS") or 0)
-NASTY = (
-    *HOSTILE,
-    "\u2028",
-    "\u2029",
-    "\x85",
-    "\x0b",
-    "\x1b[2J",
-    "\ud800",
-    '"}\n{"do":"relay"}',
-    "\nshutdown\n",
-    "; shutdown",
-    " nlri 0.0.0.0/0",
-    " watchdog x",
-    "]\nneighbor * teardown 6\n",
-    "%0a",
-    "${IFS}",
-    "9" * 5000,
-    "x" * 70_000,
-)
-GOOD: Mapping[str, Any] = {
-    "prefix": "203.0.113.7/32",
-    "next_hop": "192.0.2.9",
-    "origin": "igp",
-    "med": "5",
-    "as_path": "64510",
-    "communities": "64500:1",
-    "large_communities": "1:2:3",
-    "extended_communities": "target:64500:7",
-}
+ROUNDS = 1 + MORE // 300
 GOOD_MATCH: Mapping[str, Any] = {
     "destination": "203.0.113.8/32",
     "source": "198.51.100.0/24",
@@ -72,39 +60,15 @@ GOOD_MATCH: Mapping[str, Any] = {
     "fragments": "is-fragment",
 }
 OF_AN_ORDER = ("why", "who", "group", "key", "peers", "expires", "source")
-PEER = "192.0.2.1"
-LAST, LAST_OF_COMMAND = "203.0.113.254/32", "203.0.113.253/32"
-BEGIN = f"""
-[bgp]
-local_as = 64500
-[http]
-rate = 10000
-[announce]
-prefixes = ["203.0.113.0/24 le 32"]
-flows = true
-rate = 10000
-limit = 200000
-[[peers]]
-address = "{PEER}"
-asn = 64501
-passive = true
-families = ["ipv4 unicast", "ipv4 flow"]
-"""
-
-
-def with_nasty(good: Mapping[str, Any], name: str, nasty: str) -> Iterator[dict[str, Any]]:
-    """The nasty thing behind, before, within and instead of a value."""
-    value = str(good.get(name, ""))
-    middle = len(value) // 2
-    for text in (value + nasty, nasty + value, value[:middle] + nasty + value[middle:], nasty):
-        yield {**good, name: text}
+MARK = "64500:4711"
+LAST, LAST_OF_COMMAND, LAST_OF_CHECKS = (f"203.0.113.{number}/32" for number in (254, 253, 252))
 
 
 def orders(chosen: random.Random) -> Iterator[dict[str, Any]]:
     """Bodies of orders, each with something nasty in one field."""
     for nasty in NASTY:
-        for name in GOOD:
-            route = chosen.choice(list(with_nasty(GOOD, name, nasty)))
+        for name in ROUTE:
+            route = chosen.choice(list(with_nasty(ROUTE, name, nasty)))
             yield {"announcements": [route], "why": "a test"}
         name = chosen.choice(list(GOOD_MATCH))
         match = chosen.choice(list(with_nasty(GOOD_MATCH, name, nasty)))
@@ -112,29 +76,7 @@ def orders(chosen: random.Random) -> Iterator[dict[str, Any]]:
         then = {"redirect": f"64500:7{nasty}", "mark": chosen.choice([5, nasty])}
         yield {"announcements": [{"match": dict(GOOD_MATCH), "then": then}], "why": "a test"}
         name = chosen.choice(OF_AN_ORDER)
-        yield next(with_nasty({"announcements": [dict(GOOD)], "why": "a test", "peers": PEER}, name, nasty))
-
-
-def toml(values: Mapping[str, Any]) -> str:
-    """Lines of a configuration; what TOML cannot say is left out."""
-    return "\n".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
-
-
-def statics(directory: Path, chosen: random.Random) -> str:
-    """Of routes in a configuration with something nasty, those that are taken when it is read."""
-    taken: list[str] = []
-    file = directory / "try.toml"
-    for at, nasty in enumerate(NASTY):
-        name = chosen.choice([*GOOD, "why"])
-        good = {**GOOD, "prefix": f"203.0.113.{100 + at}/32", "med": 5, "why": "a test"}
-        text = f"[[announce.static]]\n{toml(chosen.choice(list(with_nasty(good, name, nasty))))}\n"
-        file.write_text(f"{BEGIN}{text}", errors="surrogateescape" if nasty == "\ud800" else "strict")
-        try:
-            load(file, environ={})
-        except ConfigurationError:
-            continue
-        taken.append(text)
-    return "".join(taken)
+        yield next(with_nasty({"announcements": [dict(ROUTE)], "why": "a test", "peers": PEER}, name, nasty))
 
 
 def printed(chosen: random.Random) -> bytes:
@@ -185,8 +127,12 @@ async def test_nothing_reaches_the_pipe_that_the_models_did_not_write(embedded_u
     (tmp_path / "printed").write_bytes(printed(chosen))
     command = f"cat {shlex.quote(str(tmp_path / 'printed'))}; exec cat > /dev/null"
     config, data_dir = tmp_path / "collector.toml", tmp_path / "data"
-    text = f'{statics(tmp_path, chosen)}[[commands]]\nname = "nasty"\nrun = {json.dumps(command)}\n'
-    config.write_text(f"{BEGIN}{text}")
+    nasty = announcing(tmp_path, chosen, ROUNDS)
+    assert all(nasty.values()), "some are taken: a why may say much, and a blank beside a number does no harm"
+    good = section("[[checks]]", {"name": "good", "ip": LAST_OF_CHECKS, "next_hop": "192.0.2.9", "rise": 1})
+    good += section("[[policies]]", {"name": "all", "add_communities": MARK})
+    good += section("[[commands]]", {"name": "nasty", "run": command})
+    config.write_text(BEGIN + "".join(one for sections in nasty.values() for one in sections) + good)
     database = f"test_{uuid.uuid4().hex[:12]}"
     environment = {"BGPLEDGER_MONGODB_URI": embedded_uri, "BGPLEDGER_MONGODB_DATABASE": database}
     settings = load(config, environ={**environment, "BGPLEDGER_DATA_DIR": str(data_dir)})
@@ -207,14 +153,16 @@ async def test_nothing_reaches_the_pipe_that_the_models_did_not_write(embedded_u
                 async with Archive.found(settings) as archive, client(archive, settings) as http:
                     taken += await _over_http(http, token, chosen)
                 await _typed(data_dir)
-                await until(lambda: {LAST, LAST_OF_COMMAND} <= _prefixes(got), what="the last of each")
+                last = {LAST, LAST_OF_COMMAND, LAST_OF_CHECKS}
+                await until(lambda: last <= _prefixes(got), what="the last of each")
             process.terminate()
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert taken, "some are still orders: a why may say much"
-    assert len(got) > len({LAST, LAST_OF_COMMAND})
+    assert len(got) > len(last)
+    assert any(MARK.encode() in line for line in got), "rules apply"
     for line in got:
         assert line == b"show neighbor summary\n" or LINE.fullmatch(line), line[:300]
     assert all(re.fullmatch(r"203\.0\.113\.\d+/32", one) for one in _prefixes(got))
@@ -268,3 +216,23 @@ async def _typed(data_dir: Path) -> None:
         bgpledger, "--data-dir", str(data_dir), "announce", LAST, "--next-hop", "192.0.2.9", "--why", "] ; shutdown"
     )
     assert last.returncode == 0, last.stderr
+
+
+STATEMENT = re.compile(r' *(|\}|([a-z0-9-]+)( [A-Za-z0-9.:/-]+| \[ [a-z]+ \]| "[ !#-&(-\[\]-~]*")*( \{|;))')
+
+
+def test_nothing_reaches_exabgps_configuration_that_the_settings_did_not_write(tmp_path: Path) -> None:
+    chosen = random.Random(os.environ.get("FUZZ_SEED") or 14)
+    good = read(tmp_path, speaker(OURS, NEIGHBOR))
+    assert good is not None
+    taken = list(speaking(tmp_path, chosen, ROUNDS))
+    assert taken, "some are taken: a description may say much"
+    for settings in taken:
+        assert statements(settings) == statements(good)
+
+
+def statements(settings: Settings) -> list[str | None]:
+    """The first words of all lines of ExaBGP's configuration, each of which has to be one statement."""
+    lines = [(STATEMENT.fullmatch(line), line) for line in render(settings, ["/bin/a"], ["/bin/b"]).splitlines()]
+    assert [line for one, line in lines if not one] == []
+    return [one[2] for one, _ in lines if one]

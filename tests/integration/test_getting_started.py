@@ -32,6 +32,7 @@ PORT = {port: str(free_port()) for port in ("1790", "1791", "8080", "8480")}
 """The ports of the page, and those of this test."""
 DATA_DIR = "data"
 """As the page sets it."""
+KEEPING = re.compile(r"([A-Z]+)=\$\((bgpledger .*)\)")
 _END = b"-- that was all --\n"
 _PATIENCE = 120.0
 
@@ -63,7 +64,7 @@ def told(output: str) -> list[str]:
 class Terminal:
     """A shell in which somebody types, one command after the other.
 
-    Commands of bgpledger that need nothing of the shell are run without it, by the Python that tests share.
+    Commands of bgpledger that need of the shell at most a variable are run by the Python that tests share.
     """
 
     def __init__(self, shell: subprocess.Popen[bytes], directory: Path) -> None:
@@ -80,9 +81,12 @@ class Terminal:
         Raises:
             AssertionError: it does not end.
         """
-        if command.startswith("bgpledger ") and "&" not in command:
-            done = bgpledger(*shlex.split(command)[1:], BGPLEDGER_DATA_DIR=str(self._directory / DATA_DIR))
-            return done.stdout + done.stderr
+        if (kept := KEEPING.match(command)) or (command.startswith("bgpledger ") and "&" not in command):
+            words = shlex.split(kept[2] if kept else command)
+            done = bgpledger(*words[1:], BGPLEDGER_DATA_DIR=str(self._directory / DATA_DIR))
+            if not kept:
+                return done.stdout + done.stderr
+            command = f"{kept[1]}={shlex.quote(done.stdout.strip())}"
         self._typed.write(f"{command.rstrip()}\necho '{_END.decode().strip()}'\n".encode())
         self._typed.flush()
         printed, deadline = b"", monotonic() + _PATIENCE
