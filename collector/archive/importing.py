@@ -86,6 +86,8 @@ class Imported:
     """Records that the selection excludes."""
     others: dict[str, int] = field(default_factory=dict)
     """Records that hold no message of a session, by their MRT type."""
+    continued: bool = False
+    """Whether an interrupted import has stored a part of it, which is not counted here."""
     known: bool = False
     """Whether it was imported before, so that nothing was done."""
     first: datetime | None = None
@@ -271,6 +273,7 @@ class Importer(FileImporter):
         before_it = known.get("note") or await note_before(self._store, known)
         records.note = {**before_it, **({} if "note" in known else {"stored": 0, "rejected": 0, "refused": 0})}
         before = int(records.note.get("rejected", 0))
+        told.continued = "note" in known
         importer = _FileArchiver(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
         await importer.store_all(on_read)
         if told.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < told.records:

@@ -67,6 +67,7 @@ class DumpImporter(FileImporter):
     async def _store_file(
         self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
     ) -> None:
+        told.continued = known.get("tables", 0) > 0
         note = await note_before(self._store, known)
         course = _ImportCourse(known, self._tracker(note.get("tracker")), told, on_read)
         reader = DumpReader(path, wanted(self._selection), course.read)

@@ -233,7 +233,8 @@ async def test_a_dump_goes_on_where_the_store_went_away(
                 await imported(far, file, dump())
             assert caught.value.cure == "import again when it is back: the import continues from here"
             await between.set(passing)
-            assert (await imported(far, file, dump())).tables == 2
+            rest = await imported(far, file, dump())
+            assert (rest.continued, rest.tables) == (True, 2)
             assert await everything(far) == await everything(whole)
 
 
