@@ -99,7 +99,7 @@ def set_origins(document: dict[str, Any]) -> None:
         document["origin_asns"] = list(found)
 
 
-_MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Message, config=ConfigDict(defer_build=True))
 _NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns", "clock"))
 
 
