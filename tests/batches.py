@@ -9,7 +9,8 @@ from bson import ObjectId
 from pydantic import BaseModel
 
 from collector.query.batch import Batch
-from collector.query.peer_ribs import BLANK, LastGap, PeerRib
+from collector.query.last_gap import LastGap
+from collector.query.peer_ribs import BLANK, PeerRib
 from collector.rib.routes import RouteEntry, RouteKey, milliseconds
 from collector.store.mongo import Store
 from schemas.query import Route

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from collector.query.filters import EVERYTHING, Filter
-from collector.query.peer_ribs import PeerRib, place_of
+from collector.query.peer_ribs import PeerRib
 from collector.query.rib import RibQuery, matching, of_its_peers, peer_ribs_of
+from collector.query.sessions_at import place_of
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
 from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store

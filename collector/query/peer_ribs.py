@@ -7,20 +7,19 @@ between the markers of RFC 7313 thereby withdraws all routes that it does not re
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, Self
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import bson
-from bson import ObjectId
 
 from collector.query.attributes import answered
+from collector.query.last_gap import LastGap, last_gap, refreshed, resent
 from collector.query.naming import updates_of_prefixes
+from collector.query.sessions_at import sessions_at
 from collector.rib import snapshots, stored_routes
 from collector.rib.fold import Fold
 from collector.rib.pages import families, pack
@@ -28,21 +27,15 @@ from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, 
 from collector.rib.snapshots import StoredTable
 from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store
-from collector.store.updates import IN_ORDER, NEWEST_FIRST, pieces, updates_of_session
+from collector.store.updates import updates_of_session
 from schemas.documents import Snapshot
-from schemas.keys import key_collector, key_line
-from schemas.message import name_order
 from schemas.query import Route, RouteState
-from schemas.stored import GapDocument, PeerDocument, SessionDocument, name_of
+from schemas.stored import SessionDocument
 
-_GRACEFUL_RESTART = 64
-_LONGEST_RESTART = timedelta(seconds=4095)
-"""The field has twelve bits (RFC 4724 3)."""
 _MILLISECOND = timedelta(milliseconds=1)
 _COUNTED_AT_ONCE = 20_000
 """Tables with more routes are counted as of when they were last stored: folding the messages since then takes up to two
 seconds a peer."""
-_BEGINNING = datetime.fromtimestamp(0, UTC)
 _TEMPLATES = 5000
 """Routes that are cached, one for each set of attributes."""
 
@@ -64,29 +57,6 @@ class Shared(NamedTuple):
 
     mine: StoredTable | None
     its: StoredTable | None
-
-
-class LastGap(NamedTuple):
-    """The last gap of a session's peer."""
-
-    ts: datetime
-    behind: datetime
-    """Routes announced before this are uncertain."""
-    line: int
-    collector: int
-    """With `line`, its place in the order of the spool's lines."""
-
-    @classmethod
-    def of(cls, gap: GapDocument) -> Self:
-        """The gap of a document."""
-        ts: datetime = gap["ts"]
-        # Lines of one millisecond may be before and after a gap that began in it: all of them are uncertain then.
-        behind = ts + _MILLISECOND if gap.get("after") == ts else ts
-        return cls(ts, behind, gap["line"], key_collector(gap["_id"]))
-
-    def lies_before(self, key: ObjectId) -> bool:
-        """Whether a line, of which only the key is known, comes after the gap."""
-        return key_collector(key) != self.collector or key_line(key) >= self.line
 
 
 @dataclass
@@ -253,7 +223,7 @@ async def peer_ribs_at(store: Store, at: datetime | None, *, peer: str | None = 
         at: the time; None: now.
         peer: only this peer's.
     """
-    async for session, stale in _sessions(store, at, peer):
+    async for session, stale in sessions_at(store, at, peer):
         yield await peer_rib_of(store, session, at, stale=stale)
 
 
@@ -261,123 +231,8 @@ async def peer_rib_of(store: Store, session: SessionDocument, at: datetime | Non
     """The table of one session at a given time; None: now."""
     end = min(filter(None, (at, session.get("until"))), default=None)
     dump = await snapshots.newest_dump(store, session, end)
-    gap = await _last_gap(store, session, end, dump.ts if dump else None)
-    mended = dict(_resent(session, end))
+    gap = await last_gap(store, session, end, dump.ts if dump else None)
+    mended = dict(resent(session, end))
     if gap:
-        mended.update({family: begin async for family, begin in _refreshes(store, session, gap, end)})
+        mended.update({family: begin async for family, begin in refreshed(store, session, gap, end)})
     return PeerRib(store, session, end, gap, mended, stale, dump=dump)
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
-
-
-async def _sessions(store: Store, at: datetime | None, peer: str | None) -> AsyncIterator[tuple[SessionDocument, bool]]:
-    """The sessions that were up, and those that had ended and may be restarting gracefully."""
-    now = at or datetime.now(UTC)
-    begun = [one async for one in _begun(store, now, peer) if at is None or one["since"] <= at]
-    found = [(one, False) for one in begun if "until" not in one or (at and one["until"] > at)]
-    there = {_who(session) for session, _ in found}
-    ended = [one for one in begun if "until" in one and one["until"] <= now]
-    for session in sorted(ended, key=lambda one: (one["until"], one["_id"]), reverse=True):
-        if _who(session) not in there and now < session["until"] + _restart_time(session):
-            found.append((session, True))
-        there.add(_who(session))
-    for session, stale in sorted(found, key=lambda one: (place_of(one[0]), one[0]["since"], one[0]["_id"])):
-        yield session, stale
-
-
-async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator[SessionDocument]:
-    """The sessions of a peer, or all that had not ended long before: what an index serves, and a little more."""
-    queries = [{"until": until} for until in (None, {"$gt": now - _LONGEST_RESTART})]
-    for query in [{"peer.address": peer}] if peer else queries:
-        async for session in store.find("sessions", query):
-            yield session
-
-
-def _who(session: SessionDocument) -> tuple[str, str]:
-    """The peer and the collector: a peer may have sessions with two collectors."""
-    return name_of(session["peer"]), session["collector"]
-
-
-def place_of(session: SessionDocument) -> tuple[int, bytes, str, str]:
-    """The sort key of a session's peer."""
-    return *name_order(name_of(session["peer"])), session["collector"]
-
-
-def _restart_time(session: SessionDocument) -> timedelta:
-    """How long a peer's routes may stand after its session (RFC 4724 4.2): not if a NOTIFICATION ended it."""
-    if "router" in session["peer"]:  # it ends with its Peer Down, and all of its routes with it (RFC 7854 4.9)
-        return timedelta(0)
-    # 0.1 only stored the text
-    notified = "notification" in session or "notification received" in session.get("reason", "")
-    if session["ended_by"] != "peer" or notified:
-        return timedelta(0)
-    for capability in session.get("capabilities", ()):
-        if capability.get("code") == _GRACEFUL_RESTART:
-            return timedelta(seconds=int(capability.get("time", 0)))
-    return timedelta(0)
-
-
-async def _last_gap(
-    store: Store, session: SessionDocument, end: datetime | None, dumped: datetime | None
-) -> LastGap | None:
-    """The last gap of a session's peer that hides routes, up to a time; gaps before a RIB dump do not count."""
-    # The line that a session was first seen by may have revealed a gap, which hides what the session said before.
-    begin = "$gte" if dumped or session["began"] == "seen" else "$gt"
-    span = {begin: dumped or session["since"], **({"$lte": end} if end else {})}
-    fields = ("collector", "peer", "ts", "after", "line", "cause")
-    last: list[GapDocument] = []
-    for names in pieces(_names(session["peer"]["address"]), (await store.traits()).keys):
-        query = {"peer.address": {"$in": names}, "ts": span}
-        async with aclosing(store.find("gaps", query, sort=NEWEST_FIRST, fields=fields)) as gaps:
-            async for gap in gaps:
-                if gap["cause"] == "table":  # what is missing is missing before the dump
-                    continue
-                if gap["collector"] == session["collector"] and _at(gap["peer"]) == _at(session["peer"]):
-                    last.append(gap)
-                    break
-    if not last:
-        return None
-    newest = max(last, key=lambda gap: (gap["ts"], gap["_id"]))
-    # The contents of a dump are certain, even if other parts of it cannot be read.
-    found = LastGap.of(newest)
-    return found._replace(behind=_BEGINNING) if newest["ts"] == dumped else found
-
-
-def _at(peer: PeerDocument) -> tuple[str | None, ...]:
-    """Which router, distinguisher and table reported a peer, whatever its address."""
-    return peer.get("router"), peer.get("rd"), peer.get("rib")
-
-
-@lru_cache(maxsize=1024)
-def _names(address: str) -> list[str]:
-    """An address, and every range that may contain it: the peers of a range have their gaps in common."""
-    network = ipaddress.ip_network(address)
-    return [address, *(str(network.supernet(new_prefix=length)) for length in range(network.prefixlen))]
-
-
-def _resent(session: SessionDocument, end: datetime | None) -> Iterator[tuple[str, datetime]]:
-    """Tables that a router sent again after any gap: the family, and when each began, oldest first."""
-    for table in session.get("resent", ()):
-        if end is None or table["end"] <= end:
-            yield table["family"], table["begin"]
-
-
-async def _refreshes(
-    store: Store, session: SessionDocument, gap: LastGap, end: datetime | None
-) -> AsyncIterator[tuple[str, datetime]]:
-    """Tables that were sent again after a gap: the family, and when each began."""
-    span = {"$gte": gap.ts, **({"$lte": end} if end else {})}
-    query = {"peer.address": session["peer"]["address"], "kind": "refresh", "ts": span}
-    begun: dict[str, datetime] = {}
-    fields = ("ts", "collector", "peer", "family", "subtype")
-    async for marker in store.find("messages", query, sort=IN_ORDER, fields=fields):
-        if (marker["collector"], name_of(marker["peer"])) != (session["collector"], name_of(session["peer"])):
-            continue
-        if not gap.lies_before(marker["_id"]):
-            continue
-        family = marker["family"]
-        if marker["subtype"] == "begin":
-            begun[family] = marker["ts"]
-        elif marker["subtype"] == "end" and family in begun:
-            yield family, begun.pop(family)

@@ -15,8 +15,9 @@ from collector.present.formats import write
 from collector.present.names import Format
 from collector.query.batch import Batch, routes_of
 from collector.query.filters import Choice, Filter
+from collector.query.last_gap import LastGap
 from collector.query.newest import newest_routes
-from collector.query.peer_ribs import LastGap, PeerRib
+from collector.query.peer_ribs import PeerRib
 from collector.rib.routes import RouteEntry, RouteKey, milliseconds
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry, Route
