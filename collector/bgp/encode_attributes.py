@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from collector.bgp.attributes import MP_REACH_NLRI, MP_UNREACH_NLRI, NEXT_HOP
+from collector.bgp.attribute_values import NEXT_HOP
+from collector.bgp.attributes import MP_REACH_NLRI, MP_UNREACH_NLRI
 from schemas.attributes import OTC, SegmentKind, parse_as_path
 
 _OPTIONAL, _TRANSITIVE, _EXTENDED_LENGTH = 0x80, 0x40, 0x10
