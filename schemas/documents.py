@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from schemas.attributes import origins
 from schemas.intents import Intent, Refusal
-from schemas.message import Answer, ExabgpProcess, Message, Peer, SentUpdate, Update
+from schemas.message import Answer, ExabgpProcess, Message, SentUpdate, Update
+from schemas.peer import Peer
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.attributes import Aggregator, ExtendedCommunity, UnknownAttribute
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.scalars import Timestamp
 
 _new, _set = object.__new__, object.__setattr__

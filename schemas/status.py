@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from schemas.message import Peer, Rib
+from schemas.peer import Peer, Rib
 from schemas.prefix_ranges import WrittenPrefixRange
 from schemas.query import QueryModel
 from schemas.scalars import Timestamp

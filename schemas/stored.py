@@ -11,7 +11,8 @@ from typing import Any, Literal, NotRequired, TypedDict
 from bson import ObjectId
 
 from schemas.attributes import Attributes
-from schemas.message import Announced, PeerOpens, Rib, peer_name
+from schemas.message import Announced, PeerOpens
+from schemas.peer import Rib, peer_name
 
 GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed", "table"]
 """`pipe`: a receiver died with the lines in ExaBGP's pipe. `disk`: the spool had no room. `end`: ExaBGP and its
@@ -23,7 +24,7 @@ peer's table in a RIB dump differs from what the UPDATEs before it give: some ar
 
 
 class PeerDocument(TypedDict):
-    """The router at the other end of a session; see `schemas.message.Peer`."""
+    """The router at the other end of a session; see `schemas.peer.Peer`."""
 
     address: str
     asn: int
@@ -33,7 +34,7 @@ class PeerDocument(TypedDict):
 
 
 def name_of(peer: PeerDocument) -> str:
-    """What identifies a peer; see `schemas.message.peer_name`."""
+    """What identifies a peer; see `schemas.peer.peer_name`."""
     return peer_name(peer["address"], peer.get("router"), peer.get("rd"), peer.get("rib"))
 
 

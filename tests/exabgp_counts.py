@@ -8,17 +8,8 @@ from typing import Any
 
 from collector.sources.exabgp.counting import Counting
 from collector.sources.source import Effect
-from schemas.message import (
-    ClockSet,
-    Counted,
-    Dropped,
-    ExabgpProcess,
-    Peer,
-    ReceiverEnd,
-    ReceiverStart,
-    Reload,
-    Shutdown,
-)
+from schemas.message import ClockSet, Counted, Dropped, ExabgpProcess, ReceiverEnd, ReceiverStart, Reload, Shutdown
+from schemas.peer import Peer
 
 ONE, TWO = "192.0.2.1", "192.0.2.2"
 RANGE, IN_RANGE = "198.51.100.0/24", "198.51.100.1"

@@ -15,7 +15,7 @@ from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.writes import encoding_fault
 from schemas.documents import Gap, Place, Session
-from schemas.message import Peer
+from schemas.peer import Peer
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from typing import Any
 from collector.sources.source import NONE, Continuity, Effect, Loss
 from schemas.documents import COUNTED_CAUSES, Gap, Place
 from schemas.keys import key_collector, make_gap_key, make_key
-from schemas.message import Counted, Event, Peer
+from schemas.message import Counted, Event
+from schemas.peer import Peer
 
 
 @dataclass(slots=True)

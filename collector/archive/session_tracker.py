@@ -20,7 +20,8 @@ from collector.sources.source import NONE, Effect, End, ResentTable, Source
 from schemas import documents
 from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
-from schemas.message import ClockSet, Counted, Event, Message, Peer, ReceiverStart, Reload
+from schemas.message import ClockSet, Counted, Event, Message, ReceiverStart, Reload
+from schemas.peer import Peer
 
 _UNHEARD = "its end was not heard"
 _PLAUSIBLE = timedelta(days=1)

@@ -18,7 +18,8 @@ from collector.bgp.open_messages import Abilities, capabilities
 from collector.bgp.routes import BadRouteError, Group, NextHop, groups, next_hop, reach, unreach
 from schemas import message
 from schemas.attributes import is_treated_as_withdrawn
-from schemas.message import Message, Peer
+from schemas.message import Message
+from schemas.peer import Peer
 
 ROUTE_REFRESH: Final = 5
 SUBTYPES: Final = {0: "query", 1: "begin", 2: "end"}  # RFC 7313 3.2

@@ -32,7 +32,7 @@ from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_session
 from schemas.documents import Gap, Place, Session, make_reject
 from schemas.keys import collector_number, instance_name, key_collector, make_gap_key, make_key
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.stored import GapCause, SessionDocument, name_of
 
 _MILLISECOND = timedelta(milliseconds=1)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from collector.present.elements import joined, write_batches, write_entries
 from collector.query.batch import Batch
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import HistoryEntry
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6

@@ -18,7 +18,7 @@ from collector.query.attributes import AskedAttribute
 from collector.query.communities import communities_of
 from collector.regex import as_path_pattern, community_pattern
 from schemas.attributes import origins
-from schemas.message import Peer, Rib
+from schemas.peer import Peer, Rib
 from schemas.query import OWN_EVENTS, HistoryEntry, Route
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from collector.query.streams import MessageRow, SessionRow, UpdateRow
 from collector.rib.routes import RouteKey, groups, key_of
 from collector.store.mongo import Store
 from schemas.identity import identity
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.stored import GroupDocument, MessageDocument, PeerDocument, SessionDocument, UpdateDocument
 
 _EVENTS: tuple[Literal["announce", "withdraw"], ...] = ("announce", "withdraw")

@@ -9,7 +9,7 @@ from collector.query.intents import intents
 from collector.query.streams import OwnRow, in_order
 from collector.store.mongo import Store
 from schemas.intents import Intent, IntentState, RouteAnnouncement, StateName
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import HistoryEntry, OwnEvent
 
 _EVENTS: Mapping[StateName, OwnEvent] = {

@@ -19,7 +19,8 @@ from collector.sources.source import Stranger
 from collector.store.mongo import Store
 from collector.store.updates import NEWEST_FIRST, pieces
 from schemas.documents import to_message
-from schemas.message import Notification, Sent, name_order
+from schemas.message import Notification, Sent
+from schemas.peer import name_order
 from schemas.status import PeerOpen, PeerStatus
 from schemas.stored import MessageDocument, SessionDocument, name_of
 

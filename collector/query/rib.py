@@ -13,7 +13,7 @@ from collector.query.filters import EVERYTHING, Filter
 from collector.query.peer_ribs import PeerRib, peer_ribs_at
 from collector.rib.routes import LAST, NO_FACTS, Items, Range, RouteEntry, RouteKey, milliseconds, order, within
 from collector.store.mongo import Store
-from schemas.message import Peer, name_order
+from schemas.peer import Peer, name_order
 from schemas.query import Route
 from schemas.stored import SessionDocument, name_of
 

@@ -8,7 +8,7 @@ from collector.query import streams
 from collector.query.entries import gap_entry
 from collector.query.filters import Filter
 from collector.store.mongo import Store
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import HistoryEntry
 from schemas.status import PeerSession
 from schemas.stored import SessionDocument

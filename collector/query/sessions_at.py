@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from collector.store.mongo import Store
-from schemas.message import name_order
+from schemas.peer import name_order
 from schemas.stored import SessionDocument, name_of
 
 _GRACEFUL_RESTART = 64

@@ -29,7 +29,7 @@ from collector.store.updates import (
     updates_within,
 )
 from schemas.documents import Snapshot
-from schemas.message import Peer, name_order
+from schemas.peer import Peer, name_order
 from schemas.query import HistoryEntry
 from schemas.stored import GapDocument, MessageDocument, SessionDocument, UpdateDocument
 

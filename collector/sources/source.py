@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from collector.instances import Instance
 from collector.settings import Settings
 from schemas.documents import SessionNotification
-from schemas.message import Counted, Event, Message, Notification, Peer, PeerMessage, Sent
+from schemas.message import Counted, Event, Message, Notification, PeerMessage, Sent
+from schemas.peer import Peer
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
 Ask = Callable[[str, str], bool]
-"""Asks the peer with a name (`schemas.message.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
+"""Asks the peer with a name (`schemas.peer.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
 ROUTE-REFRESH (RFC 2918); False if nothing is running that could pass it on."""
 EndedBy = Literal["peer", "exabgp", "router", "collector"]
 

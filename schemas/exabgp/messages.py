@@ -23,7 +23,8 @@ from schemas.exabgp.shapes import (
     SaidUpdate,
     required,
 )
-from schemas.message import ExabgpProcess, Message, Peer
+from schemas.message import ExabgpProcess, Message
+from schemas.peer import Peer
 from schemas.scalars import Uint8, from_unix, storable
 
 _CODE = TypeAdapter(Uint8)

@@ -28,7 +28,7 @@ from collector.http.rislive.subscriptions import Subscriptions, parse
 from collector.query.follow import ToldLine
 from collector.query.streams import UpdateRow
 from collector.store.mongo import Store
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import HistoryEntry
 from tests.http.conftest import PATIENCE, Filled, connect, serving
 from tests.running import free_port

@@ -30,7 +30,7 @@ from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from collector.store.traits import Traits
 from collector.tasks import end
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import HistoryEntry
 from tests.support import Router, until
 

@@ -30,7 +30,7 @@ from collector.query.table import table
 from collector.rib import pages, snapshots
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
-from schemas.message import name_order
+from schemas.peer import name_order
 from tests.mrt_builder import announcement, announcement6, message, nlri, state_change, withdrawal
 from tests.support import program
 

@@ -35,18 +35,8 @@ from collector.spool.spool import SpoolReader, SpoolWriter, identity
 from collector.store.mongo import Store
 from collector.store.traits import Traits
 from schemas.documents import SessionNotification
-from schemas.message import (
-    Counted,
-    Event,
-    Message,
-    Notification,
-    OtherSource,
-    Peer,
-    PeerMessage,
-    Sent,
-    StateChange,
-    Update,
-)
+from schemas.message import Counted, Event, Message, Notification, OtherSource, PeerMessage, Sent, StateChange, Update
+from schemas.peer import Peer
 from schemas.query import FoundEntry
 from schemas.scalars import from_unix
 from schemas.status import PeerStatus

@@ -14,17 +14,7 @@ from collector.sources.bmp.record import Agreed, Facts, Ways, agreed
 from collector.sources.bmp.source import BMP
 from collector.sources.source import Rejection
 from schemas.documents import Place, make_reject, to_document, to_message
-from schemas.message import (
-    Detail,
-    EndOfRib,
-    Message,
-    Notification,
-    Open,
-    OtherSource,
-    RouterEvent,
-    StateChange,
-    Update,
-)
+from schemas.message import Detail, EndOfRib, Message, Notification, Open, OtherSource, RouterEvent, StateChange, Update
 from schemas.scalars import from_unix
 from tests.bmp_builder import (
     IPV4,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from collector.query.convergence import converged
 from schemas.intents import Intent, IntentState, RouteAnnouncement
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import Event, HistoryEntry
 
 TS = datetime(2026, 11, 27, tzinfo=UTC)

@@ -11,7 +11,8 @@ from datetime import timedelta
 import pytest
 
 from collector.sources.source import NONE
-from schemas.message import Counted, Peer
+from schemas.message import Counted
+from schemas.peer import Peer
 from tests.exabgp_counts import BEGIN, IN_RANGE, ONE, RANGE, TWO, Lines
 
 

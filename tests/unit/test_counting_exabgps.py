@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from collector.sources.exabgp.counting import SILENCE
-from schemas.message import Counted, Peer
+from schemas.message import Counted
+from schemas.peer import Peer
 from tests.exabgp_counts import BEGIN, TWO, Lines
 
 

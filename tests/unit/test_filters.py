@@ -13,7 +13,7 @@ from collector.query.filter_text import parse_filter
 from collector.query.filters import Choice, Filter
 from collector.regex import as_path_pattern, community_pattern
 from schemas.attributes import ExtendedCommunity
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import HistoryEntry, Route
 
 TS = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from collector.present.formats import write
 from collector.present.layout import Layout, text_width
 from schemas.attributes import ExtendedCommunity
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import FoundEntry, HistoryEntry, Route, RouteChange, TopEntry
 from schemas.status import CollectorStatus, PeerStatus
 from tests.batches import to_write

@@ -17,7 +17,7 @@ from collector.present.formats import write
 from collector.present.names import Format
 from collector.present.prometheus import METRICS, PEER_METRICS, PEER_PREFIXES, SPOOL_METRICS, STRANGERS
 from schemas.attributes import Aggregator, ExtendedCommunity
-from schemas.message import Peer
+from schemas.peer import Peer
 from schemas.query import FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
 from schemas.status import CollectorStatus, PeerStatus, SpoolStatus
 from tests import mrt_builder

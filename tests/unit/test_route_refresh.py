@@ -13,7 +13,7 @@ from collector.archive.healer import Healer, families_to_refresh
 from collector.sources.exabgp.route_refresh import ask, command, listen, pass_on
 from schemas.documents import Gap
 from schemas.keys import collector_number, make_gap_key
-from schemas.message import Peer
+from schemas.peer import Peer
 from tests.support import Router
 from tests.unit.test_gaps import Feed
 

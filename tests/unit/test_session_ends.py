@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from collector.sources.exabgp.session_ends import explain, heard
 from schemas.documents import SessionNotification
-from schemas.message import ExabgpProcess, Notification, Peer, Sent
+from schemas.message import ExabgpProcess, Notification, Sent
+from schemas.peer import Peer
 from schemas.scalars import from_unix
 
 COMMON = {

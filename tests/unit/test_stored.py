@@ -7,7 +7,8 @@ import pytest
 
 from schemas import stored
 from schemas.documents import Gap, Reject, Session, SessionNotification, Snapshot, SnapshotPart
-from schemas.message import ExabgpProcess, Message, OtherSource, Peer, Update
+from schemas.message import ExabgpProcess, Message, OtherSource, Update
+from schemas.peer import Peer
 
 OF_DOCUMENTS = {"_id", "v", "collector"}
 OF_PLACES = {*OF_DOCUMENTS, "session", "clock"}

@@ -14,17 +14,8 @@ from collector.archive.session_tracker import SessionTracker
 from collector.sources.exabgp.source import EXABGP, ExabgpSource
 from collector.sources.source import NONE, Continuity, Effect, Loss
 from schemas.documents import Place, Session, to_document, to_message
-from schemas.message import (
-    Counted,
-    Event,
-    ExabgpProcess,
-    Keepalive,
-    OtherSource,
-    Peer,
-    ReceiverStart,
-    StateChange,
-    Update,
-)
+from schemas.message import Counted, Event, ExabgpProcess, Keepalive, OtherSource, ReceiverStart, StateChange, Update
+from schemas.peer import Peer
 from schemas.scalars import from_unix
 
 

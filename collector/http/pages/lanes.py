@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from bgpledger import HistoryEntry, PrefixTimeline
 from collector.query.filters import origins_of
-from schemas.message import Peer, name_order
+from schemas.peer import Peer, name_order
 
 Kind = Literal["announce", "change", "table", "withdraw", "session_end", "gap"]
 _MOST_MARKS = 1500

@@ -9,7 +9,7 @@ from typing import Self
 
 from bgpledger import Archive, HistoryEntry, PeerSession, Route
 from collector.http.ripestat.call import Call
-from schemas.message import Peer
+from schemas.peer import Peer
 
 _Place = tuple[str, str]
 

@@ -19,7 +19,8 @@ from pydantic import TypeAdapter
 
 from collector.sources.bmp import words
 from collector.sources.source import NONE, Effect, Loss, ResentTable
-from schemas.message import Counted, Dropped, Event, Peer, ReceiverStart, RouterEvent, StateChange, Update
+from schemas.message import Counted, Dropped, Event, ReceiverStart, RouterEvent, StateChange, Update
+from schemas.peer import Peer
 from schemas.stored import GapCause
 
 QUIET = timedelta(seconds=10)

@@ -15,7 +15,8 @@ from collector.sources.bmp.messages import BadBmpError, PeerHeader
 from collector.sources.bmp.record import AddPath, Facts, Record, Ways, unpack
 from collector.sources.source import Rejection
 from schemas import message
-from schemas.message import Counted, Message, OtherSource, Peer, Rib
+from schemas.message import Counted, Message, OtherSource
+from schemas.peer import Peer, Rib
 from schemas.scalars import from_unix, storable
 
 NAME: Final = "bmp"

@@ -26,7 +26,8 @@ from pydantic import TypeAdapter
 from collector.sources.exabgp.counting_note import Counter, CountingNote, Former, Hole, Span
 from collector.sources.exabgp.neighbours import Neighbours
 from collector.sources.source import NONE, Effect, Loss
-from schemas.message import Counted, Dropped, Event, Peer, ReceiverEnd, ReceiverStart, Reload, Shutdown
+from schemas.message import Counted, Dropped, Event, ReceiverEnd, ReceiverStart, Reload, Shutdown
+from schemas.peer import Peer
 from schemas.stored import GapCause
 
 SILENCE = "ExaBGP ended without a word"

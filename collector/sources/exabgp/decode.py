@@ -11,7 +11,8 @@ from pydantic_core import from_json
 from collector.sources.source import Rejection
 from schemas.exabgp import to_message
 from schemas.exabgp.json_repair import mended
-from schemas.message import Answer, Counted, Message, Open, Peer, StateChange
+from schemas.message import Answer, Counted, Message, Open, StateChange
+from schemas.peer import Peer
 from schemas.scalars import from_unix, normalise_address
 
 MAX_LINE_BYTES = 8 * 2**20

@@ -13,7 +13,8 @@ from collector.bgp.decode import BadMessageError, as_message, decode_message
 from collector.bgp.messages import UPDATE
 from collector.bgp.open_messages import Abilities
 from schemas.exabgp.messages import peer_of
-from schemas.message import ExabgpProcess, Message, Peer, Update
+from schemas.message import ExabgpProcess, Message, Update
+from schemas.peer import Peer
 from schemas.scalars import from_unix, normalise_address
 
 _ANY_SESSION: Final = Abilities(as4=True, families=frozenset())

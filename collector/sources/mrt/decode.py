@@ -15,7 +15,8 @@ from collector.bgp.mrt_messages import MrtMessage, MrtPeer, MrtStateChange
 from collector.bgp.open_messages import Abilities
 from collector.sources.source import Rejection
 from schemas import message
-from schemas.message import Counted, Message, OtherSource, Peer
+from schemas.message import Counted, Message, OtherSource
+from schemas.peer import Peer
 from schemas.scalars import from_unix
 
 _SOURCE: Final = OtherSource(name="mrt")

@@ -12,7 +12,8 @@ from collector.sources.pcap.records import read_lost
 from collector.sources.second_hand import said_in
 from collector.sources.source import End, Rejection
 from schemas.documents import SessionNotification
-from schemas.message import Counted, Message, Notification, OtherSource, Peer, Sent
+from schemas.message import Counted, Message, Notification, OtherSource, Sent
+from schemas.peer import Peer
 from schemas.scalars import from_unix
 
 _SOURCE = OtherSource(name="pcap")

@@ -19,7 +19,8 @@ from collector.sources.ris_live.fields import open_fields, update_fields
 from collector.sources.ris_live.lines import NAME, OURS
 from collector.sources.source import Rejection
 from schemas import message
-from schemas.message import Answer, Counted, Message, OtherSource, Peer
+from schemas.message import Answer, Counted, Message, OtherSource
+from schemas.peer import Peer
 from schemas.scalars import from_unix, normalise_address
 
 _SOURCE: Final = OtherSource(name=NAME)

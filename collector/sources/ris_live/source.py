@@ -13,7 +13,8 @@ from collector.sources.ris_live.decode import counted, decode
 from collector.sources.ris_live.lines import NAME
 from collector.sources.second_hand import SecondHandSource
 from collector.sources.source import NONE, Continuity, Effect, Loss, Rejection
-from schemas.message import Counted, Dropped, Event, Message, Peer, ReceiverStart
+from schemas.message import Counted, Dropped, Event, Message, ReceiverStart
+from schemas.peer import Peer
 
 
 class _Listening:
