@@ -7,9 +7,12 @@ where figures that were not asked for stay as they were, and from there to docs/
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+import textwrap
 import time
+from collections.abc import Sequence
 
 from benchmarks import report
 from benchmarks.data import Table, find_table
@@ -20,11 +23,35 @@ from benchmarks.speakers import record
 _ROUNDS = 5
 
 
-def main() -> None:
-    """Run what the environment asks for, and write the report after each case, should a later one fail."""
-    table = find_table(os.environ.get("MRT", ""))
+_ABOUT = f"""\
+Measure the figures of docs/benchmarks.md, and write them to it; figures that are not measured stay as they are.
+
+Environment variables say what is measured:
+
+  FIGURES      which figures, by name, such as FIGURES="decode receive"; without it, all of them, which takes hours
+  ROUNDS       how often each is measured; without it, {_ROUNDS} times
+  MRT          the MRT file with the table; without it, the one in ../shared/data, or a generated one
+  STORE        the program of the embedded store, such as secantusd-rs; without it, the one that pip installs
+  TABLES       how many tables memory-twenty, memory-growth and query take; without it, 20
+  MONGODB_URI  the store of the figures latency and latency-cost; without it, an embedded one
+
+`make bench` passes the first five on: make bench FIGURES=decode ROUNDS=3
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the environment asks for, and write the report after each case, should a later one fail.
+
+    Args:
+        arguments: those of the command; None: of this process.
+
+    Raises:
+        SystemExit: the help was asked for, or something that does not exist.
+    """
+    _parser().parse_args(arguments)
     chosen = _chosen(os.environ.get("FIGURES", ""))
-    rounds = int(os.environ.get("ROUNDS") or _ROUNDS)
+    rounds = _rounds(os.environ.get("ROUNDS", ""))
+    table = find_table(os.environ.get("MRT", ""))
     record(table)
     _say(f"{table.path.name}: {table.updates} UPDATEs, {table.routes} routes; {rounds} rounds")
     done: list[dict[str, dict[str, float]]] = []
@@ -34,6 +61,23 @@ def main() -> None:
             done[-1][name] = _measure(table, name, f"round {number + 1}")
             report.write(table, chosen, done)
     _say(f"written to {report.PAGE}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = textwrap.fill(" ".join(FIGURES), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    return argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=_ABOUT,
+        epilog=f"figures:\n{names}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _rounds(number: str) -> int:
+    if number and not (number.isascii() and number.isdigit() and int(number)):
+        raise SystemExit(f"ROUNDS={number}: it is not a number above 0")
+    return int(number or _ROUNDS)
 
 
 def _chosen(names: str) -> dict[str, Figure]:

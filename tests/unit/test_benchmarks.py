@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import __main__ as benchmarks
 from benchmarks import report
 from benchmarks.data import GENERATED_ROUTES, Table
 from benchmarks.figure import CASES
@@ -49,6 +50,38 @@ def test_a_table_is_counted_as_its_lines_say(tmp_path: Path) -> None:
 
 def test_every_figure_has_its_cases() -> None:
     assert {case for figure in FIGURES.values() for case in figure.cases} == set(CASES)
+
+
+def test_help_names_what_can_be_measured_and_measures_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks, "find_table", _refuse)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        benchmarks.main(["--help"])
+    shown = capsys.readouterr().out.split()
+    assert {*FIGURES, "FIGURES", "ROUNDS", "MRT", "STORE", "TABLES", "MONGODB_URI"} <= set(shown)
+
+
+@pytest.mark.parametrize("argument", ["decode", "--rounds=3", "--he"])
+def test_an_unknown_argument_is_refused(
+    argument: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmarks, "find_table", _refuse)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        benchmarks.main([argument])
+    assert f"unrecognized arguments: {argument}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "many"])
+def test_rounds_are_a_number(rounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks, "find_table", _refuse)
+    monkeypatch.setenv("ROUNDS", rounds)
+    with pytest.raises(SystemExit, match=f"ROUNDS={rounds}"):
+        benchmarks.main([])
+
+
+def _refuse(mrt: str) -> Table:
+    raise AssertionError(f"it measures, with {mrt!r}")
 
 
 def test_the_page_keeps_figures_that_were_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
