@@ -31,7 +31,7 @@ class ImportFiles:
 
     Raises:
         ReplayError: one is neither MRT nor a capture, or cannot be read. Other files in a directory are skipped.
-        ImportFileError: there is none.
+        ImportFileError: there is none, stdin is empty, or one is a URL, a pipe or a device.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -90,6 +90,8 @@ class ImportFiles:
                 raise ImportFileError(f"{name} is a URL: only files are imported", f"download it: curl -O {name}")
             elif Path(name).is_dir():
                 yield from ((path, False) for path in sorted(Path(name).iterdir()) if path.is_file())
+            elif Path(name).exists() and not Path(name).is_file():  # a pipe can be read only once
+                raise ImportFileError(f"{name} is a pipe or a device, not a file", f"bgpledger import - < {name}")
             else:
                 yield Path(name), True
 
@@ -98,6 +100,8 @@ class ImportFiles:
         path = self._own[-1] / "stdin"
         with path.open("wb") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
+        if not path.stat().st_size:
+            raise ImportFileError("there is nothing on stdin", "bgpledger import - < FILE")
         return path
 
     def _remove_own(self) -> None:

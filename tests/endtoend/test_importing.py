@@ -1,5 +1,6 @@
 """`bgpledger import` as a newcomer types it; what is asked then is what bgpdump reads in the file."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -40,10 +41,13 @@ def test_what_cannot_be_imported_is_said_with_its_cure(tmp_path: Path) -> None:
     ospf.write_bytes(record(11, 0, bytes(40)))
     noise.write_bytes(b"no MRT file")
     folder.mkdir()
+    os.mkfifo(tmp_path / "pipe")
     for arguments, cause in (
         ((str(tmp_path / "none"),), "cannot be read"),
         ((str(noise),), "is not an MRT"),
         ((str(folder),), "there is no MRT file"),
+        ((str(tmp_path / "pipe"),), "is a pipe or a device, not a file"),
+        (("-",), "there is nothing on stdin"),
         ((str(ospf),), "holds no BGP message or route"),
         ((str(ROOT / "docs/pictures/prefix.png"),), "is not an MRT file"),
         (("https://data.ris.ripe.net/rrc00/latest-bview.gz",), "is a URL"),
