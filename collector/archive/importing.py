@@ -31,6 +31,7 @@ from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from schemas.documents import Place
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance_name, key_collector
+from schemas.meta import ImportDocument, ImportFacts, SelectionDocument
 
 FOLLOWS = timedelta(minutes=5)
 """A file that starts this soon after the end of another continues it: collectors write more often than this."""
@@ -52,7 +53,7 @@ class Selection:
     peers: frozenset[str] = frozenset()
     """Addresses; empty: all peers."""
 
-    def as_document(self) -> dict[str, Any]:
+    def as_document(self) -> SelectionDocument:
         """The selection as recorded with the file."""
         return {"start": self.start, "end": self.end, "peers": sorted(self.peers)}
 
@@ -88,7 +89,7 @@ class Imported:
     """Records that hold no message of a session, by their MRT type."""
     continued: bool = False
     """Whether an interrupted import has stored a part of it, which is not counted here."""
-    known: bool = False
+    was_imported: bool = False
     """Whether it was imported before, so that nothing was done."""
     first: datetime | None = None
     """The time of its first record."""
@@ -241,23 +242,23 @@ class FileImporter(ABC):
         began = time.monotonic()
         told = Imported(path)
         first = next(self._open(path, lambda _: None).frames())
-        known = await _begin(self._store, path, first, self._source, self._collector, self._selection)
-        told.known, told.first = known["done"], known["first"]
-        if told.known:
+        document = await _begin(self._store, path, first, self._source, self._collector, self._selection)
+        told.was_imported, told.first = document["done"], document["first"]
+        if told.was_imported:
             return told
-        await self._store_file(path, known, told, on_read)
+        await self._store_file(path, document, told, on_read)
         told.seconds = time.monotonic() - began
         return told
 
     @abstractmethod
     async def _store_file(
-        self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
+        self, path: Path, document: ImportDocument, told: Imported, on_read: Callable[[int], None]
     ) -> None:
         """Store what is left of a file, and note that it is done.
 
         Args:
             path: the file.
-            known: what is noted about it in `meta`.
+            document: what `meta` says about it.
             told: gets the result.
             on_read: called with the number of bytes of it processed so far.
         """
@@ -267,14 +268,16 @@ class Importer(FileImporter):
     """Imports files of messages."""
 
     async def _store_file(
-        self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
+        self, path: Path, document: ImportDocument, told: Imported, on_read: Callable[[int], None]
     ) -> None:
-        records = _Records(path, self._open, first_line(known), self._selection, known.get("next_line", 0), told)
-        before_it = known.get("note") or await note_before(self._store, known)
-        records.note = {**before_it, **({} if "note" in known else {"stored": 0, "rejected": 0, "refused": 0})}
+        records = _Records(path, self._open, first_line(document), self._selection, document.get("next_line", 0), told)
+        before_it = document.get("note") or await note_before(self._store, document)
+        records.note = {**before_it, **({} if "note" in document else {"stored": 0, "rejected": 0, "refused": 0})}
         before = int(records.note.get("rejected", 0))
-        told.continued = "note" in known
-        importer = _FileArchiver(records, self._store, key=known["_id"], source=self._source, collector=self._collector)
+        told.continued = "note" in document
+        importer = _FileArchiver(
+            records, self._store, key=document["_id"], source=self._source, collector=self._collector
+        )
         await importer.store_all(on_read)
         if told.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < told.records:
             raise StoreUnavailableError(
@@ -283,7 +286,7 @@ class Importer(FileImporter):
             )
         told.rejected = int(records.note.get("rejected", 0)) - before
         last = await self._end_sessions(records.note)
-        await self._store.meta.note_import(known["_id"], {"done": True, "last": last, "note": records.note})
+        await self._store.meta.note_import(document["_id"], {"done": True, "last": last, "note": records.note})
 
     async def _end_sessions(self, note: Mapping[str, Any]) -> datetime | None:
         """End the sessions that are up where the file ends, unless another file continues them; return that time."""
@@ -297,7 +300,7 @@ class Importer(FileImporter):
 
 async def _begin(
     store: Store, path: Path, first: mrt.Frame, source: Source, collector: str, selection: Selection
-) -> Mapping[str, Any]:
+) -> ImportDocument:
     """Record that a file, with its first record, is being imported; returns the stored facts, perhaps earlier ones.
 
     Raises:
@@ -305,7 +308,7 @@ async def _begin(
     """
     await store.prepare()
     await check_schema(store, source)
-    facts = {
+    facts: ImportFacts = {
         "file": path.name,
         "source": source.name,
         "selection": selection.as_document(),
@@ -314,35 +317,33 @@ async def _begin(
     }
     if is_of_table(first.raw):
         facts["dump"] = True
-    known = await store.meta.begin_import(collector, digest_of(path), facts)
-    if known["selection"] != facts["selection"]:
+    document = await store.meta.begin_import(collector, digest_of(path), facts)
+    if document["selection"] != facts["selection"]:
         raise ImportFileError(
             f"{path} was imported as {collector} already, with other --start, --end or --peer",
             "import it under another name (--collector)",
         )
-    return known
+    return document
 
 
-def first_line(known: Mapping[str, Any]) -> int:
+def first_line(document: ImportDocument) -> int:
     """The number, in keys, of a file's first record."""
-    number: int = known["number"]
-    return number % (1 << FILE_BITS) << FILE_RECORD_BITS
+    return document["number"] % (1 << FILE_BITS) << FILE_RECORD_BITS
 
 
-async def note_before(store: Store, known: Mapping[str, Any]) -> Mapping[str, Any]:
+async def note_before(store: Store, document: ImportDocument) -> Mapping[str, Any]:
     """The state of the sessions at the end of the file that this one follows; {} if it follows none."""
-    first, found = known["first"], []
-    for one in await store.meta.imports(known["collector"]):
-        alike = all(one[name] == known[name] for name in ("source", "selection"))
-        if alike and one["done"] and one["last"] and one["_id"] != known["_id"]:
+    first, found = document["first"], []
+    for one in await store.meta.imports(document["collector"]):
+        alike = (one["source"], one["selection"]) == (document["source"], document["selection"])
+        if alike and one["done"] and one["last"] and one["_id"] != document["_id"]:
             # Sessions cannot begin before a dump, which ends at the time at which it begins.
-            overlap = timedelta(0) if "dump" in known else _DUMP_FOLLOWED if "dump" in one else FOLLOWS
+            overlap = timedelta(0) if "dump" in document else _DUMP_FOLLOWED if "dump" in one else FOLLOWS
             if one["last"] - overlap <= first <= one["last"] + FOLLOWS:
                 found.append(one)
     # Of two that end at the same time, the dump was imported later, or has fewer sessions.
     newest = max(found, key=lambda one: (one["last"], "dump" in one), default=None)
-    note: Mapping[str, Any] = newest["note"] if newest else {}
-    return note
+    return newest["note"] if newest else {}
 
 
 async def sessions_since(store: Store, collector: str, source: Source, since: datetime) -> list[ObjectId]:

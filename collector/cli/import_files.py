@@ -134,7 +134,7 @@ async def _store_tables(settings: Settings, store: Store, name: str, told: Seque
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
-    begun = [one.first for one in told if one.first and not one.known]
+    begun = [one.first for one in told if one.first and not one.was_imported]
     if begun:
         sessions = [key for source in (MRT, PCAP) for key in await sessions_since(store, name, source, min(begun))]
         with progress(of="sessions folded") as shown:
@@ -179,7 +179,7 @@ def _tell_of_capture(capture: Capture) -> None:
 
 def _tell(one: Imported) -> None:
     """Report one file on a line, and everything odd in it on a line each."""
-    if one.known:
+    if one.was_imported:
         sys.stderr.write(f"{one.path}: imported before\n")
         return
     what = _count(one.records, "record") + (f", {one.rejected:,} of them rejected" if one.rejected else "")

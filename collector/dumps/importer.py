@@ -32,6 +32,7 @@ from collector.store.mongo import Document, Store
 from collector.store.updates import updates_of_session
 from schemas.documents import Gap, Place, Session, make_reject
 from schemas.keys import collector_number, instance_name, key_collector, make_gap_key, make_key
+from schemas.meta import ImportDocument
 from schemas.peer import Peer
 from schemas.stored import GapCause, SessionDocument, name_of
 
@@ -65,17 +66,17 @@ class DumpImporter(FileImporter):
         self._number = collector_number(instance_name(collector, source.name))
 
     async def _store_file(
-        self, path: Path, known: Mapping[str, Any], told: Imported, on_read: Callable[[int], None]
+        self, path: Path, document: ImportDocument, told: Imported, on_read: Callable[[int], None]
     ) -> None:
-        told.continued = known.get("tables", 0) > 0
-        note = await note_before(self._store, known)
-        course = _ImportCourse(known, self._tracker(note.get("tracker")), told, on_read)
+        told.continued = document.get("tables", 0) > 0
+        note = await note_before(self._store, document)
+        course = _ImportCourse(document, self._tracker(note.get("tracker")), told, on_read)
         reader = DumpReader(path, wanted(self._selection), course.read)
         await self._store_all(course, reader.read())
         tell(told, reader)
         last = course.tracker.time if told.tables else None
         noted = {"stored": 0, "rejected": told.rejected, "refused": 0, "tracker": course.tracker.note()}
-        await self._store.meta.note_import(known["_id"], {"done": True, "last": last, "note": noted})
+        await self._store.meta.note_import(document["_id"], {"done": True, "last": last, "note": noted})
 
     def _tracker(self, note: Mapping[str, Any] | None = None) -> SessionTracker:
         return SessionTracker(self._source, self._collector, note=note, instance=self._source.name)
@@ -118,7 +119,7 @@ class DumpImporter(FileImporter):
         if course.tracker.time + FOLLOWS < dump.ts:
             course.tracker = self._tracker()
         course.times.append(dump.ts)
-        await self._patiently(partial(self._store.meta.note_import, course.known["_id"], {"times": course.times}))
+        await self._patiently(partial(self._store.meta.note_import, course.document["_id"], {"times": course.times}))
         beyond = await self._patiently(partial(self._sessions_beyond, dump.ts))
         for number, one in enumerate(dump.peers):
             if not one.table.routes and ip_address(one.peer.address).is_unspecified:
@@ -132,14 +133,14 @@ class DumpImporter(FileImporter):
     ) -> None:
         """Store a peer's table, unless an interrupted import has stored it, and record that."""
         found = await self._session_of(course, Peer(**one.peer._asdict()), ts, line, beyond)
-        if course.tables >= course.known.get("tables", 0):
+        if course.tables >= course.document.get("tables", 0):
             await self._store_table(course, ts, one, found)
-            await self._store.meta.note_import(course.known["_id"], {"tables": course.tables + 1})
+            await self._store.meta.note_import(course.document["_id"], {"tables": course.tables + 1})
         course.tables += 1
 
     async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _FoundSession) -> None:
         """Store the gap if the table differs, then the table, then the session, without which nobody sees the table."""
-        table, told, name = one.table, course.told, course.known["file"]
+        table, told, name = one.table, course.told, course.document["file"]
         differences = await self._differences(found, table, ts)
         updates = await self._updates_before(found, ts)
         stored = await storing.write_dump(self._store, found.session, ts, _each(table), updates=updates, dump=name)
@@ -221,10 +222,10 @@ class _ImportCourse:
     """The progress of importing one file."""
 
     def __init__(
-        self, known: Mapping[str, Any], tracker: SessionTracker, told: Imported, on_read: Callable[[int], None]
+        self, document: ImportDocument, tracker: SessionTracker, told: Imported, on_read: Callable[[int], None]
     ) -> None:
-        self.known = known
-        self.line = first_line(known)
+        self.document = document
+        self.line = first_line(document)
         self.tracker = tracker
         self.told = told
         self.times: list[datetime] = []

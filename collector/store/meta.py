@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from pymongo import ReturnDocument
 from pymongo.asynchronous.collection import AsyncCollection
@@ -20,6 +20,7 @@ from collector.errors import StoreError
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.failures import errors_of
 from schemas.keys import collector_number
+from schemas.meta import ImportDocument, ImportFacts, ImportProgress
 
 _COLLECTOR = "collector:"
 _IMPORT = "import:"
@@ -176,14 +177,14 @@ class Meta:
     # --- files that were imported -------------------------------------------------------------------------------------
 
     @_answers
-    async def imports(self, collector: str) -> list[Mapping[str, Any]]:
+    async def imports(self, collector: str) -> list[ImportDocument]:
         """What is recorded about each file that was imported under a collector's name."""
-        return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, "collector": collector})]
+        return await self._imports(collector=collector)
 
     @_answers
-    async def all_imports(self) -> list[Mapping[str, Any]]:
+    async def all_imports(self) -> list[ImportDocument]:
         """What is recorded about each imported file, under any name."""
-        return [one async for one in self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}})]
+        return await self._imports()
 
     @_answers
     async def dump_times(self) -> list[datetime]:
@@ -192,20 +193,25 @@ class Meta:
         return sorted({ts async for one in dumps for ts in one.get("times", ())})
 
     @_answers
-    async def begin_import(self, collector: str, digest: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def begin_import(self, collector: str, digest: str, facts: ImportFacts) -> ImportDocument:
         """Record that a file is being imported, and give it a number; returns the existing record if there is one."""
         key = f"{_IMPORT}{collector_number(collector):06x}:{digest}"
         if found := await self._collection.find_one({"_id": key}):
-            return found
+            return cast("ImportDocument", found)
         count = await self._collection.find_one_and_update(
             {"_id": f"imports:{collector}"}, {"$inc": {"next": 1}}, upsert=True, return_document=ReturnDocument.BEFORE
         )
-        return await self._add(key, {**facts, "collector": collector, "number": count["next"] if count else 0})
+        added = await self._add(key, {**facts, "collector": collector, "number": count["next"] if count else 0})
+        return cast("ImportDocument", added)
 
     @_answers
-    async def note_import(self, key: str, facts: Mapping[str, Any]) -> None:
+    async def note_import(self, key: str, progress: ImportProgress) -> None:
         """Record the progress of an import."""
-        await self._collection.update_one({"_id": key}, {"$set": facts})
+        await self._collection.update_one({"_id": key}, {"$set": progress})
+
+    async def _imports(self, **query: Any) -> list[ImportDocument]:
+        found = self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, **query})
+        return [cast("ImportDocument", one) async for one in found]
 
     def _claims(self, **query: Any) -> Any:
         return self._collection.find({"_id": {"$regex": f"^{_COLLECTOR}"}, **query})

@@ -57,7 +57,7 @@ async def test_times_are_those_of_the_file(tmp_path: Path, store: Store) -> None
     path = tmp_path / "updates"
     path.write_bytes(updates(said("10.0.0.0/8", T + 1.25), message(withdrawal("10.0.0.0/8"), time=T + 2)))
     told = await imported(store, path)
-    assert (told.records, told.rejected, told.known) == (3, 0, False)
+    assert (told.records, told.rejected, told.was_imported) == (3, 0, False)
     entries = [one async for one in search(store, Filter())]
     assert [(one.event, one.ts.timestamp() - T) for one in entries] == [
         ("session_up", 0),
@@ -77,7 +77,7 @@ async def test_a_file_is_imported_once(tmp_path: Path, store: Store) -> None:
     await imported(store, path)
     before = await everything(store)
     moved.write_bytes(path.read_bytes())
-    assert (await imported(store, moved)).known
+    assert (await imported(store, moved)).was_imported
     assert await everything(store) == before
 
 
@@ -152,7 +152,7 @@ async def test_a_store_that_goes_away_is_told(tmp_path: Path, store: Store, monk
         gone.setattr(Store, "insert", away)
         with pytest.raises(StoreUnavailableError):
             await imported(store, path)
-    assert not (await imported(store, path)).known
+    assert not (await imported(store, path)).was_imported
     assert await routes(store, T + 2) == [("10.0.0.0/8", "stands")]
 
 

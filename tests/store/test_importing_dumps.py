@@ -86,7 +86,7 @@ async def test_a_dump_is_a_table_of_each_peer_at_its_time(tmp_path: Path, store:
     found = await everything(store)
     assert [(one["began"], one["until"]) for one in found["sessions"]] == [("table", moment(T + 1))] * 3
     assert [one["routes"] for one in found["snapshots"] if one["peer"]["address"] == SILENT[0]] == [0]
-    assert (await imported(store, tmp_path / "again", dump())).known
+    assert (await imported(store, tmp_path / "again", dump())).was_imported
     assert await everything(store) == found
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bson import ObjectId
 
@@ -18,10 +17,9 @@ from collector.query.verify.reader import every_document
 from collector.rib import snapshots
 from collector.store.mongo import Store
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS, key_line
+from schemas.meta import ImportDocument
 from schemas.status import Finding
 from schemas.stored import SessionDocument
-
-_File = Mapping[str, Any]
 
 
 @dataclass
@@ -43,7 +41,7 @@ async def verify_imports(store: Store) -> Imports:
         StoreError: the store does not answer.
     """
     found = Imports()
-    by_owner: dict[Owner, list[_File]] = defaultdict(list)
+    by_owner: dict[Owner, list[ImportDocument]] = defaultdict(list)
     for one in await store.meta.all_imports():
         if one["done"]:
             by_owner[Owner.named(one["collector"], one["source"])].append(one)
@@ -56,7 +54,7 @@ async def verify_imports(store: Store) -> Imports:
 
 
 async def _of_owner(
-    store: Store, owner: Owner, files: Sequence[_File], found: Imports, *, removes: bool
+    store: Store, owner: Owner, files: Sequence[ImportDocument], found: Imports, *, removes: bool
 ) -> AsyncIterator[Finding]:
     sessions = {one["_id"]: one async for one in store.find("sessions", {}) if Owner.of(one) == owner}
     counts, tallies = Counter[int](), Counter[ObjectId]()
@@ -78,11 +76,11 @@ async def _of_owner(
                 yield Finding(what="table", peer=table.peer.address, session=str(key), detail=detail)
 
 
-def _neighbours(one: _File) -> Sequence[str]:
+def _neighbours(one: ImportDocument) -> Sequence[str]:
     return list(one["note"].get("tracker", {}).get("neighbours", {}))
 
 
-def _counts(files: Sequence[_File], counts: Mapping[int, int]) -> Iterator[Finding]:
+def _counts(files: Sequence[ImportDocument], counts: Mapping[int, int]) -> Iterator[Finding]:
     stored, names = Counter[int](), dict[int, str]()
     for one in files:
         number = one["number"] % (1 << FILE_BITS)  # after many years of files, two may have the same
