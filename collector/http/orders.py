@@ -119,9 +119,9 @@ class Orders:
 
     async def find(self, name: str) -> Intent | None:
         """An intent that is current, or ended within the last day."""
-        return next((one for one in await self.known() if one.id == name), None)
+        return next((one for one in await self.recent_intents() if one.id == name), None)
 
-    async def known(self) -> Sequence[Intent]:
+    async def recent_intents(self) -> Sequence[Intent]:
         """All intents that are current, or ended within the last day; empty if no acting process runs."""
         try:
             return await self._client.intents(ended=True)

@@ -172,7 +172,7 @@ def intents_of(asked: Asking, orders: Orders, wanted: IntentFilters) -> Answers[
         async with stored:
             found = {one.id: one async for one in stored}
         if wanted.at is None:
-            newest = [one for one in await orders.known() if wanted.prefix in (None, one.announcement.prefix)]
+            newest = [one for one in await orders.recent_intents() if wanted.prefix in (None, one.announcement.prefix)]
             found.update({one.id: one for one in newest})
         for one in sorted(found.values(), key=lambda one: (one.created, one.number)):
             if wanted.wants(one):

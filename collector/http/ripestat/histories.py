@@ -50,7 +50,7 @@ async def routing_history(asked: Asked, wanted: Annotated[_RoutingHistory, Query
 
     async def work(call: Call) -> dict[str, Any]:
         resource = parse_resource(wanted.resource, call.notes.append)
-        sources = await Sources.known(call)
+        sources = await Sources.of_call(call)
         span = span_of(wanted)
         if wanted.starttime is None and sources.since and sources.since < span.end:
             span = TimeRange(sources.since, span.end)

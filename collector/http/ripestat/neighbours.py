@@ -32,7 +32,7 @@ async def asn_neighbours(asked: Asked, wanted: Annotated[_AsnNeighbours, Query()
     async def work(call: Call) -> dict[str, Any]:
         asn = parse_resource(wanted.resource, call.notes.append).only_asn()
         at = parse_time(wanted.query_time) or datetime.now(UTC)
-        sources = await Sources.known(call)
+        sources = await Sources.of_call(call)
         through = call.archive.rib(None, parse_filter({"as_path": f"_{asn}_"}), at=at, deadline=call.deadline)
         left, right = sides(call, await call.all_of(through), asn)
         earlier = (wanted.preferred_version or "").startswith("4")

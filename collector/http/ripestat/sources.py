@@ -27,7 +27,7 @@ class Sources:
         self._numbers = {place: f"{number:02}" for number, place in enumerate(places)}
 
     @classmethod
-    async def known(cls, call: Call) -> Self:
+    async def of_call(cls, call: Call) -> Self:
         """The peers that a call is about."""
         return cls(await call.all_of(call.archive.sessions(deadline=call.deadline)))
 

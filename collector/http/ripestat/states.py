@@ -33,7 +33,7 @@ async def bgp_state(asked: Asked, wanted: Annotated[_State, Query()]) -> JSONRes
 
     async def work(call: Call) -> dict[str, Any]:
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
-        sources = await Sources.known(call)
+        sources = await Sources.of_call(call)
         numbers = {f"{int(word):02}" for word in (wanted.rrcs or "").split(",") if word.strip().isdecimal()}
         routes = [one for one in await routes_at(call, resource, at) if not numbers or sources.number(one) in numbers]
         return {
@@ -60,7 +60,7 @@ async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSO
 
     async def work(call: Call) -> dict[str, Any]:
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
-        sources = await Sources.known(call)
+        sources = await Sources.of_call(call)
         rrcs: dict[str, dict[str, Any]] = {}
         for route in await routes_at(call, resource, at):
             number = sources.number(route)

@@ -59,7 +59,7 @@ async def prefixes_of(call: Call, resource: Resource, span: TimeRange) -> tuple[
 
 async def timeline(call: Call, resource: Resource, span: TimeRange) -> Timeline:
     """What happened to a resource; a message mentions what is unknown."""
-    sources = await Sources.known(call)
+    sources = await Sources.of_call(call)
     prefixes = await prefixes_of(call, resource, span)
     found = Timeline(sources, prefixes)
     await tell_of_gaps(call, span)

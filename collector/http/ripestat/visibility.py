@@ -36,7 +36,7 @@ async def ris_peers(asked: Asked, wanted: Annotated[_RisPeers, Query()]) -> JSON
 
     async def work(call: Call) -> dict[str, Any]:
         at = parse_time(wanted.query_time) or datetime.now(UTC)
-        sources = await Sources.known(call)
+        sources = await Sources.of_call(call)
         up = {sources.id(one): one for one in sources.sessions if one.since <= at and (not one.until or at < one.until)}
         counts: Counter[tuple[str, str]] = Counter()
         async with call.archive.rib_batches(at=at, deadline=call.deadline) as batches:
@@ -71,7 +71,7 @@ async def routing_status(asked: Asked, wanted: Annotated[_Status, Query()]) -> J
     async def work(call: Call) -> dict[str, Any]:
         resource = parse_resource(wanted.resource, call.notes.append)
         at = parse_time(wanted.timestamp) or datetime.now(UTC)
-        sources = await Sources.known(call)
+        sources = await Sources.of_call(call)
         routes = await routes_at(call, resource, at)
         seen = await _seen(call, resource, routes, at)
         common = {
