@@ -275,7 +275,7 @@ class Book:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     @property
-    def standing(self) -> int:
+    def current_count(self) -> int:
         """How many intents are wanted at any peer."""
         return len({number for wanted in self.wanted.values() for number in wanted.values()})
 

@@ -38,8 +38,8 @@ class OwnWishes:
             said = answer.get("refused") or answer["failed"]
             raise RefusedError(said["cause"], said["cure"])
 
-    def standing(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
-        """See `Wishes.standing`."""
+    def current_ids(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
+        """See `Wishes.current_ids`."""
         found = self._book.meant(Withdrawal(who=source, why="-", source=source, of=source))
         entries = [self._book.entries[number] for number in found]
         return tuple(entry.intent.id for entry in entries if entry.announcement.nlri in nlris)

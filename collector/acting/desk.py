@@ -119,11 +119,11 @@ class Desk:
         to = self._rules.peers_of(order)
         expires = self._rules.expiry(order, datetime.now(UTC))
         before = [self._book.same(order.source, announcement, peers) for announcement, peers in to]
-        standing = [entry.number for entry in before if entry is not None and entry.intent.expires == order.expires]
-        if len(standing) == len(to) and order.key is None:
-            return standing
+        unchanged = [entry.number for entry in before if entry is not None and entry.intent.expires == order.expires]
+        if len(unchanged) == len(to) and order.key is None:
+            return unchanged
         self._check_rate(order.source)
-        if self._book.standing + len(to) - len(standing) > self._allowed.limit:
+        if self._book.current_count + len(to) - len(unchanged) > self._allowed.limit:
             raise RefusedError(
                 f"more than {self._allowed.limit} routes would stand", "withdraw some, or raise announce.limit"
             )

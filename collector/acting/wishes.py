@@ -18,5 +18,5 @@ class Wishes(Protocol):
             BgpledgerError: it is not allowed, or not possible now, and why.
         """
 
-    def standing(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
+    def current_ids(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
         """The ids of a source's current intents for any of these NLRIs."""

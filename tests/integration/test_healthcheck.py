@@ -17,7 +17,7 @@ import pytest
 
 from collector.acting.attached.lines import Said, read_command
 from collector.acting.health.ordering import wish
-from collector.acting.health.states import DECIDED, Standing, State, after
+from collector.acting.health.states import DECIDED, ServiceState, State, after
 from collector.settings.checks import CheckSettings
 from schemas.intents import Order
 
@@ -166,15 +166,15 @@ def test_the_same_looks_lead_to_the_same_announcements(name: str, debounce: bool
     looks = [look for _ in range(10) for look in [chosen.choice(kinds)] * chosen.randint(1, 4)]
     held = settings(check)
     said: list[State] = []
-    standing = Standing()
+    service = ServiceState()
     with judging(tmp_path, check, looks[0]) as judge:
         for look, next_look in zip(looks, [*looks[1:], None], strict=True):
-            before = standing
-            standing = after(standing, well=look == "well", disabled=look == "disabled", rise=held.rise, fall=held.fall)
+            before = service
+            service = after(service, well=look == "well", disabled=look == "disabled", rise=held.rise, fall=held.fall)
             judge.look(look, next_look)
-            if standing.state in DECIDED and (standing.state is not before.state or not debounce):
-                said.append(standing.state)
-                assert theirs(judge.said(next_look)) == ours(held, standing.state), (looks, said)
+            if service.state in DECIDED and (service.state is not before.state or not debounce):
+                said.append(service.state)
+                assert theirs(judge.said(next_look)) == ours(held, service.state), (looks, said)
     assert {State.UP, State.DOWN} <= set(said)
 
 

@@ -243,7 +243,7 @@ def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> 
     bench.settle(chance)
     assert bench.exabgp.table == wanted(bench)
     assert not any(bench.book.unwanted.values())
-    assert bench.book.standing == sum(not entry.shown().is_over for entry in bench.book.entries.values())
+    assert bench.book.current_count == sum(not entry.shown().is_over for entry in bench.book.entries.values())
     for entry in bench.book.entries.values():
         assert_in_order(entry.shown())
         assert {peer: entry.intent.asn_of(peer) for peer in entry.peers} == {peer: ASNS[peer] for peer in entry.peers}

@@ -38,7 +38,7 @@ class Kept:
                 self.standing_now[f"{len(self.whys):024x}"] = one.nlri
         self.whys.append(wish.why)
 
-    def standing(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
+    def current_ids(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
         assert source == "command script"
         return tuple(one for one, nlri in self.standing_now.items() if nlri in nlris)
 

@@ -30,7 +30,7 @@ class Orders:
         if self._refusing:
             raise CollectorError("it is not allowed", "allow it")
 
-    def standing(self, source: str, nlris: Container[str]) -> tuple[str, ...]:  # noqa: ARG002
+    def current_ids(self, source: str, nlris: Container[str]) -> tuple[str, ...]:  # noqa: ARG002
         return ()
 
     @property

@@ -7,7 +7,7 @@ from itertools import takewhile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.acting.health.states import Standing, State, after
+from collector.acting.health.states import ServiceState, State, after
 
 LOOKS = st.lists(st.sampled_from(("well", "unwell", "disabled")), max_size=40)
 
@@ -31,7 +31,7 @@ def said(looks: list[str], rise: int, fall: int) -> State:
 
 @given(LOOKS, st.integers(1, 5), st.integers(1, 5))
 def test_states_follow_from_the_last_looks(looks: list[str], rise: int, fall: int) -> None:
-    standing = Standing()
+    service = ServiceState()
     for at, look in enumerate(looks):
-        standing = after(standing, well=look == "well", disabled=look == "disabled", rise=rise, fall=fall)
-        assert standing.state is said(looks[: at + 1], rise, fall), looks[: at + 1]
+        service = after(service, well=look == "well", disabled=look == "disabled", rise=rise, fall=fall)
+        assert service.state is said(looks[: at + 1], rise, fall), looks[: at + 1]

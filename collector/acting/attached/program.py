@@ -117,7 +117,7 @@ class Program:
             order = Order(who=source, why=why, source=source, announcements=said.announcements, peers=said.peers)
             return await self._act(order)
         meant = {announcement.nlri for announcement in said.announcements}
-        ids = self._wishes.standing(source, meant)
+        ids = self._wishes.current_ids(source, meant)
         # What is not announced need not be withdrawn; ExaBGP answers `done` to that, too.
         return not ids or await self._act(
             Withdrawal(who=source, why=why, source=source, of=source, ids=ids, peers=said.peers)

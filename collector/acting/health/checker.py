@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from collector.acting.health import command, dns, http, tcp
 from collector.acting.health.looks import Look
 from collector.acting.health.ordering import wish
-from collector.acting.health.states import DECIDED, PENDING, Standing, State, after
+from collector.acting.health.states import DECIDED, PENDING, ServiceState, State, after
 from collector.acting.wishes import Wishes
 from collector.children import kill_group, start_group
 from collector.errors import BgpledgerError
@@ -33,33 +33,33 @@ class Checker:
     def __init__(self, check: CheckSettings, wishes: Wishes) -> None:
         self._check = check
         self._wishes = wishes
-        self._standing = Standing()
+        self._service = ServiceState()
         self._not_before = 0.0
 
     async def run(self) -> None:
         """Probe until cancelled; with `interval = 0` until the state of the service is known."""
         while True:
             await self._once()
-            if self._standing.state in PENDING:
+            if self._service.state in PENDING:
                 await asyncio.sleep(self._check.fast_interval)
             elif self._check.interval:
                 await asyncio.sleep(self._check.interval)
             else:
-                self._standing = Standing(State.END)
+                self._service = ServiceState(State.END)
                 return
 
     async def leave(self) -> None:
         """Carry out `on_exit` when the check ends."""
-        if self._check.on_exit == "withdraw" and self._standing.state is not State.END:
-            self._standing = Standing(State.EXIT)
+        if self._check.on_exit == "withdraw" and self._service.state is not State.END:
+            self._service = ServiceState(State.EXIT)
             await self._order("nobody looks any more")
 
     async def _once(self) -> None:
-        check, before = self._check, self._standing
+        check, before = self._check, self._service
         disabled = check.disable is not None and check.disable.exists()
         look = Look(well=True, seen=f"{check.disable} is there") if disabled else await look_at(check)
-        self._standing = after(before, well=look.well, disabled=disabled, rise=check.rise, fall=check.fall)
-        state = self._standing.state
+        self._service = after(before, well=look.well, disabled=disabled, rise=check.rise, fall=check.fall)
+        state = self._service.state
         if state is not before.state:
             log.info("%s: %s, was %s: %s", check.source, state, before.state, look.seen)
             await self._run_hooks(state)
@@ -70,7 +70,7 @@ class Checker:
 
     async def _order(self, seen: str) -> None:
         try:
-            await self._wishes.act(wish(self._check, self._standing.state, seen))
+            await self._wishes.act(wish(self._check, self._service.state, seen))
         except BgpledgerError as error:
             log.error("%s: %s (cure: %s)", self._check.source, error.cause, error.cure)
             self._not_before = asyncio.get_running_loop().time() + REFUSED_SECONDS

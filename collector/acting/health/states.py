@@ -31,33 +31,33 @@ PENDING = frozenset((State.RISING, State.FALLING))
 """The states in which it is probed sooner (`fast_interval`)."""
 
 
-class Standing(NamedTuple):
+class ServiceState(NamedTuple):
     """The state of a service, and the number of equal results in a row while it rises or falls."""
 
     state: State = State.INIT
     times: int = 0
 
 
-def after(standing: Standing, *, well: bool, disabled: bool, rise: int, fall: int) -> Standing:
+def after(service: ServiceState, *, well: bool, disabled: bool, rise: int, fall: int) -> ServiceState:
     """The state of a service after one more probe.
 
     Args:
-        standing: the state before.
+        service: the state before.
         well: whether it was healthy; ignored while it is disabled.
         disabled: whether the file that disables it exists.
         rise: how many times in a row it must be healthy to count as up; 0 means 1.
         fall: how many times in a row it must be unhealthy to count as down; 0 means 1.
     """
     if disabled:
-        return Standing(State.DISABLED)
-    if standing.state is State.DISABLED:
-        return Standing()  # this probe does not count
+        return ServiceState(State.DISABLED)
+    if service.state is State.DISABLED:
+        return ServiceState()  # this probe does not count
     if well:
-        if standing.state is State.UP:
-            return standing
-        times = standing.times + 1 if standing.state is State.RISING else 1
-        return Standing(State.UP) if times >= rise else Standing(State.RISING, times)
-    if standing.state is State.DOWN:
-        return standing
-    times = standing.times + 1 if standing.state is State.FALLING else 1
-    return Standing(State.DOWN) if times >= fall else Standing(State.FALLING, times)
+        if service.state is State.UP:
+            return service
+        times = service.times + 1 if service.state is State.RISING else 1
+        return ServiceState(State.UP) if times >= rise else ServiceState(State.RISING, times)
+    if service.state is State.DOWN:
+        return service
+    times = service.times + 1 if service.state is State.FALLING else 1
+    return ServiceState(State.DOWN) if times >= fall else ServiceState(State.FALLING, times)
