@@ -34,6 +34,7 @@ from schemas.query import HistoryEntry
 from schemas.stored import SessionDocument
 
 POLL_SECONDS = 0.15
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _ONE_QUERY = timedelta(minutes=1)
 """More UPDATEs than this are read in windows."""
 
@@ -156,6 +157,39 @@ class _Stored:
         return min(session["last_seen"], reached.ts) if reached else session["last_seen"]
 
 
+class _Late:
+    """What instances whose clocks are behind have stored between two looks, with times before the horizon.
+
+    Args:
+        before: the lines up to which everything was stored at the last look.
+        now: the same at this look.
+        horizon: from this time on all is looked at; None: there is none.
+    """
+
+    def __init__(
+        self,
+        before: Mapping[int, InstancePosition],
+        now: Mapping[int, InstancePosition],
+        horizon: datetime | None,
+    ) -> None:
+        self._horizon = horizon
+        self._before = {number: before.get(number) for number, at in now.items() if at != before.get(number)}
+
+    @property
+    def begin(self) -> datetime | None:
+        """The time from which on something may be new: stored time does not run backwards within an instance."""
+        behind = [at.ts if at else _EPOCH for at in self._before.values()]
+        return self._horizon and min([self._horizon, *behind])
+
+    def has(self, key: ObjectId, line: int, ts: datetime) -> bool:
+        """Whether a document is behind the horizon, or was stored since the last look."""
+        if self._horizon is None or ts >= self._horizon:
+            return True
+        number = key_collector(key)
+        at = self._before.get(number)
+        return number in self._before and (at is None or line > at.line)
+
+
 class _Unshown(NamedTuple):
     """The part of a session to show."""
 
@@ -223,16 +257,18 @@ class _Follower:
         """What has been stored since the last call."""
         rows: list[Row] = []
         parts: dict[str, dict[ObjectId, _Unshown]] = defaultdict(dict)
-        self.reached = by_number(await self._store.meta.reached())
-        stored = _Stored(self.reached)
-        for session in await self._sessions():
+        before, self.reached = self.reached, by_number(await self._store.meta.reached())
+        stored, late = _Stored(self.reached), _Late(before, self.reached, self._horizon.start)
+        horizon = replace(self._horizon, start=late.begin if self._filters.start is None else self._filters.start)
+        for session in await self._sessions(horizon, late):
             if not stored.has(session["_id"], key_line(session["_id"]), session["since"]):
                 continue
             rows += self._fresh(session, stored)
             if part := self._part(session, stored):
                 parts[session["peer"]["address"]][session["_id"]] = part
-        gaps = [row async for row in streams.gap_rows(self._store, self._horizon)]
+        gaps = [row async for row in streams.gap_rows(self._store, horizon)]
         gaps = [row for row in gaps if stored.has(row.document["_id"], row.document["line"])]
+        gaps = [row for row in gaps if late.has(row.document["_id"], row.document["line"], row.ts)]
         rows += [row for row in gaps if row.document["_id"] not in self._gaps]
         self._gaps.update(row.document["_id"] for row in gaps)
         fresh = [self._updates(address, of_peer) for address, of_peer in parts.items()]
@@ -242,9 +278,13 @@ class _Follower:
             async for row in merged:
                 yield row
 
-    async def _sessions(self) -> list[SessionDocument]:
+    async def _sessions(self, horizon: Filter, late: _Late) -> list[SessionDocument]:
         """The sessions that may have news: also those that ended before the start, by a clock that is behind."""
-        found = await streams.sessions(self._store, self._horizon)
+        found = [
+            one
+            for one in await streams.sessions(self._store, horizon)
+            if "until" not in one or late.has(one["_id"], one.get("until_line", 0), one["until"])
+        ]
         up = {key for key, known in self._followed.items() if not known.ended}
         up.difference_update(session["_id"] for session in found)
         return found + await streams.sessions_by_key(self._store, up)

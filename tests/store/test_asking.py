@@ -25,6 +25,7 @@ from collector.query.search_newest import search_newest
 from collector.query.tail import tail
 from collector.query.top import TopTally, top
 from collector.sources.exabgp.source import EXABGP
+from collector.spool.identity import identity
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -55,12 +56,16 @@ def mongodb_uri(embedded_uri: str) -> str:
     return embedded_uri
 
 
-async def archive(data_dir: Path, store: Store, lines: Sequence[bytes], name: str = "test") -> None:
+async def archive(
+    data_dir: Path, store: Store, lines: Sequence[bytes], name: str = "test", *, says_how_far: bool = False
+) -> None:
+    """Archive lines; with `says_how_far`, the store has the line up to which everything is stored, as it should."""
     spool = data_dir / name
     with SpoolWriter(spool) as writer:
         writer.write(b"".join(line + b"\n" for line in lines))
     reader = SpoolReader(spool)
-    archiver = Archiver(reader, store, source=EXABGP, collector=name)
+    own = identity(spool) if says_how_far else None
+    archiver = Archiver(reader, store, source=EXABGP, collector=name, spool=own)
     archiver.stop()
     await archiver.run()
     reader.close()
@@ -340,6 +345,31 @@ async def test_tail_hears_a_session_that_ended_behind(store: Store, data_dir: Pa
     heard = await listener.hears(4)
     await listener.stop()
     assert [one.event for one in heard] == ["session_up", "announce", "withdraw", "session_end"]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+async def test_tail_hears_what_begins_and_ends_behind_between_two_looks(
+    store: Store, data_dir: Path, known: bool
+) -> None:
+    """A collector whose clock is behind; its earlier sessions are not told again."""
+    ahead, behind = Router("192.0.2.1", start=1.7e9), Router("192.0.2.2", 64501, start=1.7e9 - 300)
+    await archive(data_dir, store, ahead.up(), "ahead", says_how_far=True)
+    if known:
+        lines = [*behind.up(), behind.announce("10.0.0.0/8"), behind.down("earlier")]
+        await archive(data_dir, store, lines, "behind", says_how_far=True)
+    of_it = Filter(peers=Choice(("192.0.2.2",)))
+    earlier = len(await found(store, of_it))
+    listener = Listener(store, Filter())
+    await listener.begins(data_dir, store)
+    lines = [*behind.up(), behind.announce(PREFIX)]
+    behind.counter += 3  # lines that never came
+    lines += [behind.withdraw(PREFIX), behind.down("bye")]
+    await archive(data_dir, store, lines, "behind", says_how_far=True)
+    said = (await found(store, of_it))[earlier:]
+    assert {one.event for one in said} == {"session_up", "announce", "gap", "withdraw", "session_end"}
+    heard = await listener.hears(len(said))
+    await listener.stop()
+    assert heard == said
 
 
 @pytest.mark.parametrize("of", [{}, {"prefixes": Choice(("10.0.0.0/12",)), "match": "more_specific"}], ids=str)
