@@ -109,6 +109,13 @@ def test_pages_are_fit_for_everybody(watched: Watched) -> None:
         missing("axe-core is not installed; `make tools` installs it where it may")
 
 
+def test_a_narrow_menu_shows_the_page_that_one_is_on(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in ("/announcements", "/compare", "/"):
+        page.goto(path)
+        expect(page.locator(".bar nav [aria-current]")).to_be_in_viewport(ratio=1)
+
+
 def test_the_search_box_leads_from_now_to_the_hijack(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("/")

@@ -12,6 +12,9 @@ export function takesKeys(target) {
   return target instanceof HTMLElement && (target.matches("input, select, textarea") || target.isContentEditable);
 }
 
+// On a narrow screen the menu is scrolled: what one is on would be out of sight.
+document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !takesKeys(event.target) && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
