@@ -76,6 +76,8 @@ def test_a_stop_is_not_ignored_because_a_reload_has_just_been_requested(signals:
 
 WAITING = """
 import runpy, sys
+from functools import partial
+from types import SimpleNamespace
 runpy.run_path(sys.argv[1])["mend"]()
 from exabgp.bgp.message import Action
 from exabgp.bgp.message.update.attribute.attributes import Attributes
@@ -86,6 +88,9 @@ from exabgp.logger import log
 from exabgp.protocol.family import AFI, SAFI
 from exabgp.protocol.ip import IPv4
 from exabgp.rib.change import Change
+from exabgp.reactor.delay import Delay
+from exabgp.reactor.loop import Reactor
+from exabgp.reactor.peer import Peer
 from exabgp.rib.outgoing import OutgoingRIB
 log.debug = lambda *_: None
 waiting = OutgoingRIB(True, {(AFI.ipv4, SAFI.unicast)})
@@ -97,6 +102,13 @@ for word in sys.argv[2].split():
     if med:
         attributes.add(MED(int(med)))
     waiting.add_to_rib(Change(nlri, attributes))
+if "again" in sys.argv:
+    list(waiting.updates(False))
+    class Neighbor(dict):
+        rib = SimpleNamespace(outgoing=waiting)
+    peer = SimpleNamespace(neighbor=Neighbor(capability={"route-refresh": 2}), _delay=Delay())
+    peer.resend = partial(Peer.resend, peer)
+    Reactor.neighbor_rib_resend(SimpleNamespace(_peers={"one": peer}), "one")
 for update in waiting.updates(False):
     med = f"={update.attributes[MED.ID].med}" if MED.ID in update.attributes else ""
     print(*(f"{nlri.cidr}".split("/")[0] + med for nlri in update.nlris))
@@ -116,3 +128,9 @@ for update in waiting.updates(False):
 def test_only_the_last_change_of_a_route_waits_to_be_sent(changes: str, sent: str) -> None:
     command = [sys.executable, "-c", WAITING, str(PATCHED), changes]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == sent.split()
+
+
+def test_routes_are_sent_again_without_markers_that_the_peer_may_not_know() -> None:
+    command = [sys.executable, "-c", WAITING, str(PATCHED), "10.0.0.0=1 10.0.1.0=2", "again"]
+    sent = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(sent) == ["10.0.0.0=1", "10.0.1.0=2"]

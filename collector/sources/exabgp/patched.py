@@ -52,6 +52,9 @@ def mend() -> None:
     OutgoingRIB._update_rib = _replacing_what_waits(OutgoingRIB._update_rib)
     # Would discard a reload while any route waits to be sent, also to a peer that is down.
     Reactor._pending_adjribout = lambda _reactor: False
+    # Would put the markers of RFC 7313 around the routes even if they were not negotiated. OpenBGPD 7.7 takes these for
+    # requests, also for families that were not negotiated, and its answer ends the session.
+    Reactor.neighbor_rib_resend = _sending_again_without_markers
     Signal._defer_or_schedule = _stopping_first(Signal._defer_or_schedule)
 
 
@@ -191,6 +194,12 @@ def _replacing_what_waits(queue: Any) -> Any:
         queue(self, change)
 
     return replacing
+
+
+def _sending_again_without_markers(self: Any, name: str) -> None:
+    """`flush adj-rib out`: send a peer all of our routes again."""
+    if peer := self._peers.get(name):
+        peer.resend(enhanced=False)
 
 
 if __name__ == "__main__":
