@@ -175,3 +175,21 @@ def collecting(
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def router(feed: Path, peer: str, to: str) -> Iterator[None]:
+    """A router of an MRT file, which stays up when it has sent its routes.
+
+    Args:
+        feed: the file.
+        peer: the router's address in it.
+        to: the collector, `ADDRESS:PORT`.
+    """
+    command = [BGPLEDGER, "replay", str(feed), "--to", to, "--only-peer", peer, "--stay"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(120)

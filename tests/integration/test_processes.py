@@ -7,9 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +19,7 @@ from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.keys import collector_number, instance_name, key_collector
 from schemas.stored import SessionDocument
-from tests.running import BGPLEDGER, Collector, bgpledger, collecting, free_port, processes
+from tests.running import Collector, bgpledger, collecting, free_port, processes, router
 from tests.support import ROOT, Router, until
 
 FEED = ROOT / "collector/data/demo.mrt.gz"
@@ -49,19 +46,6 @@ def configuration(file: Path, *peers: Peer) -> None:
         for peer in peers
     ]
     file.write_text("\n".join(["collector = 'here'\n[exabgp]\nprocesses = 2\n", *blocks]))
-
-
-@contextmanager
-def router(collector: Collector, peer: Peer) -> Iterator[None]:
-    """A router that stays up when it has sent its routes, or ends with its session."""
-    to = f"{peer.local}:{collector.port}"
-    command = [BGPLEDGER, "replay", str(FEED), "--to", to, "--only-peer", peer.name, "--stay"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(120)
 
 
 async def stands(collector: Collector, peer: Peer) -> dict[str, Any] | None:
@@ -106,8 +90,8 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
     instances = [Instance(data_dir, number) for number in range(2)]
     with collecting(data_dir, "--config", str(config), port=port) as collector:
         await collector.until_up()
-        with router(collector, ONE):
-            with router(collector, TWO):
+        with router(FEED, ONE.name, f"{ONE.local}:{collector.port}"):
+            with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
                 before = await until(lambda: stands(collector, ONE)), await until(lambda: stands(collector, TWO))
 
                 async def is_all_there() -> bool:  # a KEEPALIVE may come in between
@@ -123,7 +107,7 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
                 assert {key_collector(key) for _, key in found} == numbers
                 configuration(config, THREE, TWO, ONE)
                 collector.process.send_signal(signal.SIGHUP)
-                with router(collector, THREE):
+                with router(FEED, THREE.name, f"{THREE.local}:{collector.port}"):
                     await until(lambda: stands(collector, THREE))
                 assert THREE.source in configuration_file(instances[0]).read_text()
                 assert [(await stands(collector, peer) or {}).get("since") for peer in (ONE, TWO)] == [
@@ -132,10 +116,10 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
 
                 kill(collector, "/exabgp-1.conf")
                 await until(lambda: is_down(collector, TWO))
-            with router(collector, TWO):
+            with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
                 await until(lambda: stands(collector, TWO))
                 kill(collector, " --instance 1")
-            with router(collector, TWO):
+            with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
                 await until(lambda: stands(collector, TWO))
             assert (await stands(collector, ONE) or {}).get("since") == before[0]["since"]
             await collector.until_idle()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from tests.integration.test_processes import ONE, THREE, TWO, Peer, is_down, router, stands, verified
-from tests.running import collecting, free_port
+from tests.integration.test_processes import FEED, ONE, THREE, TWO, Peer, is_down, stands, verified
+from tests.running import collecting, free_port, router
 from tests.support import until
 
 
@@ -23,16 +23,16 @@ async def test_an_old_peer_that_comes_back_after_a_reload_ends_no_other_session(
     configuration(config, ONE, TWO)
     with collecting(data_dir, "--config", str(config), port=port) as collector:
         await collector.until_up()
-        with router(collector, TWO):
-            with router(collector, ONE):
+        with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
+            with router(FEED, ONE.name, f"{ONE.local}:{collector.port}"):
                 await until(lambda: stands(collector, ONE), what="the first peer is up")
                 before = await until(lambda: stands(collector, TWO), what="the second peer is up")
             await until(lambda: is_down(collector, ONE), what="the first peer has gone")
             configuration(config, ONE, TWO, THREE)
             collector.process.send_signal(signal.SIGHUP)
-            with router(collector, THREE):
+            with router(FEED, THREE.name, f"{THREE.local}:{collector.port}"):
                 await until(lambda: stands(collector, THREE), what="the third peer, which is new, is up")
-                with router(collector, ONE):
+                with router(FEED, ONE.name, f"{ONE.local}:{collector.port}"):
                     await until(lambda: stands(collector, ONE), what="the first peer is up again")
                     after = await until(lambda: stands(collector, TWO), what="the second one still stands")
             assert (after["since"], after["routes"]) == (before["since"], before["routes"])

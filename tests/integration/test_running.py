@@ -5,29 +5,15 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from collector.store.mongo import Store
-from tests.running import BGPLEDGER, Collector, collecting, free_port, processes
+from tests.running import BGPLEDGER, Collector, collecting, free_port, processes, router
 from tests.support import ROOT, program, until
 
 FEED = ROOT / "collector/data/demo.mrt.gz"
 ONE, TWO = ("192.0.2.1", "127.0.1.1", 64496), ("192.0.2.2", "127.0.1.2", 64497)
-
-
-@contextmanager
-def router(collector: Collector, address: str) -> Iterator[None]:
-    """One of the feed's routers, which stays up when it has sent its routes."""
-    command = [BGPLEDGER, "replay", str(FEED), "--to", collector.target, "--only-peer", address, "--stay"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(120)
 
 
 def configuration(file: Path, *peers: tuple[str, str, int]) -> None:
@@ -61,7 +47,7 @@ async def test_a_reload_touches_only_what_changed(data_dir: Path, tmp_path: Path
     configuration(config, ONE, TWO)
     with collecting(data_dir, "--config", str(config)) as collector:
         await collector.until_up()
-        with router(collector, ONE[0]), router(collector, TWO[0]):
+        with router(FEED, ONE[0], collector.target), router(FEED, TWO[0], collector.target):
             await until(lambda: are(collector, _1="up", _2="up"))
             await until(lambda: have_all_routes(collector))
             before = await by_address(collector)
@@ -81,12 +67,12 @@ async def test_an_archiver_that_is_killed(data_dir: Path) -> None:
     """Nothing is lost or doubled, and the session stays up."""
     with collecting(data_dir, peers=[peer[1:] for peer in (ONE, TWO)]) as collector:
         await collector.until_up()
-        with router(collector, ONE[0]):
+        with router(FEED, ONE[0], collector.target):
             await until(lambda: are(collector, _1="up"))
             since = (await by_address(collector))[ONE[1]]["since"]
             (archiver,) = children(collector, "bgpledger archive")
             os.kill(archiver, signal.SIGKILL)
-            with router(collector, TWO[0]):
+            with router(FEED, TWO[0], collector.target):
                 await until(lambda: have_all_routes(collector))
                 assert (await by_address(collector))[ONE[1]]["since"] == since
                 await collector.until_idle()
@@ -101,7 +87,7 @@ async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) 
     try:
         with collecting(data_dir, port=port, peers=peers) as collector:
             await collector.until_up()
-            with router(collector, ONE[0]):
+            with router(FEED, ONE[0], collector.target):
                 await until(lambda: counted(collector, 40))
                 await collector.until_idle()
                 collector.process.kill()
@@ -143,7 +129,7 @@ async def test_under_another_python(data_dir: Path) -> None:
     python = program("pypy3")
     with collecting(data_dir, peers=[ONE[1:]], BGPLEDGER_EXABGP_PYTHON=python) as collector:
         await collector.until_up()
-        with router(collector, ONE[0]):
+        with router(FEED, ONE[0], collector.target):
             await until(lambda: are(collector, _1="up"))
             (exabgp,) = children(collector, "patched.py")
             assert Path(f"/proc/{exabgp}/exe").resolve() == Path(python).resolve()
