@@ -129,7 +129,7 @@ def _reload(
         return
     log.info("configuration read again")
     if (settings.announce is None) != (exabgp.announces is None):
-        log.warning("whether there is an [announce] counts when the collector is started again")
+        log.warning("adding or removing [announce] takes effect when the collector is restarted")
         settings = settings.model_copy(update={"announce": exabgp.announces})
     exabgp.reload(settings)
     for receiver in receivers:
@@ -155,7 +155,7 @@ class _KeptReceiver(NamedTuple):
     def reload(self, settings: Settings) -> None:
         """Continue with changed settings."""
         if self.is_wanted(settings) != (self.command is not None):
-            log.warning("whether there is a [%s] counts when the collector is started again", self.section)
+            log.warning("adding or removing [%s] takes effect when the collector is restarted", self.section)
         elif self.command and (told := self.environment(settings)) != self.command.environment:
             self.command.environment = told
             self.command.restart()  # its connections end with it: a gap

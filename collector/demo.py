@@ -71,7 +71,7 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with as_file(files("collector") / "data" / "demo.mrt.gz") as feed:
         routers = plan(feed)
-        _say(f"starting a collector in {stage.data_dir}, its log is {stage.log}")
+        _say(f"starting a collector in {stage.data_dir}; its log is {stage.log}")
         async with _collector(stage, routers) as uri, Archive.open(uri, data_dir=stage.data_dir) as archive:
             _say(f"{len(routers)} routers play {sum(router.updates for router in routers)} UPDATEs into it")
             playing = asyncio.create_task(play(feed, (_ADDRESS, stage.port), routers, speed=_SPEED, stay=True))
@@ -80,8 +80,8 @@ async def demonstrate(data_dir: Path, command: Sequence[str], *, stay: bool) -> 
                 await _show(stage, archive, began, stay=stay)
                 if stay and not stop.is_set():
                     _say(f"\nSee it in a browser: http://{stage.http}/prefix/{PREFIX}")
-                    _say(f"and how all peers stand: http://{stage.http}/")
-                    _say("The collector and its routers stay up for you to ask; Ctrl-C ends them.")
+                    _say(f"and the state of all peers: http://{stage.http}/")
+                    _say("The collector and its routers keep running for your queries; Ctrl-C ends them.")
                     await stop.wait()
             finally:
                 playing.cancel()
@@ -170,7 +170,7 @@ async def _show(stage: _Stage, archive: Archive, began: datetime, *, stay: bool)
         _say("\nType next, in another terminal:")
         commands.append("status")
     else:
-        _say("\nThe collector ends here. Type next; each opens the archive for its question:")
+        _say("\nThe collector ends here. Type next; each command opens the archive for its query:")
     for words in commands:
         _say(f"  {stage.program} {words}")
 

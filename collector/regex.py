@@ -42,7 +42,7 @@ def as_path_pattern(text: str) -> Pattern:
     if _BACKTRACKING.search(text):
         raise UsageError(
             f"{text!r} looks ahead or back, or refers to a group: expressions are RE2's, which has neither",
-            "write what is wanted without, such as '_(64500|64501)$'; a leading ! shows what does not match",
+            "rewrite it without these, such as '_(64500|64501)$'; a leading ! shows what does not match",
         )
     raise UsageError(
         f"{text!r} is not a regular expression: {fault}", "write one such as '_64500$' or '^64496 .* 64500'"

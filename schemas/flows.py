@@ -142,9 +142,9 @@ class FlowMatch(_Model):
         if self.source is not None and (":" in self.source) != self.is_ipv6:
             raise ValueError("source and destination are not of one family")
         if self.flow_labels and not self.is_ipv6:
-            raise ValueError("flow_labels are of IPv6 alone (RFC 8956 3.7)")
+            raise ValueError("flow_labels are only for IPv6 (RFC 8956 3.7)")
         if self.is_ipv6 and any("dont-fragment" in one for one in self.fragments):
-            raise ValueError("dont-fragment is of IPv4 alone (RFC 8956 3.6)")
+            raise ValueError("dont-fragment is only for IPv4 (RFC 8956 3.6)")
         return self
 
 
@@ -168,7 +168,7 @@ class FlowActions(_Model):
     def _does_something(self) -> Self:
         rates = [self.discard, self.rate_bytes is not None, self.rate_packets is not None]
         if sum(rates) > 1:
-            raise ValueError("discard, rate_bytes and rate_packets stand together: give one of them")
+            raise ValueError("discard, rate_bytes and rate_packets exclude each other: give one of them")
         if not any((*rates, self.redirect, self.mark is not None, self.sample)):
             raise ValueError("it does nothing: give an action, such as discard")
         return self

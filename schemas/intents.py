@@ -86,7 +86,7 @@ def _extended_bytes(subtype: int, administrator: str, number: str) -> bytes:
     else:
         kind, head, room = 0x02, int(administrator).to_bytes(4), 2
     if value >= 2 ** (8 * room):
-        raise ValueError(f"{number} is more than {2 ** (8 * room) - 1}, the most beside {administrator}")
+        raise ValueError(f"{number} is more than {2 ** (8 * room) - 1}, the maximum with {administrator}")
     return bytes((kind, subtype)) + head + value.to_bytes(room)
 
 
@@ -249,11 +249,11 @@ class Order(_Wish):
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         if self.peers and self.group is not None:
-            raise ValueError("peers stands beside group: give one of them")
+            raise ValueError("peers and group exclude each other: give one of them")
         found: set[str] = set()
         for one in self.announcements:
             if one.nlri in found:
-                raise ValueError(f"{one.nlri} stands there twice")
+                raise ValueError(f"{one.nlri} is listed twice")
             found.add(one.nlri)
         return self
 
@@ -272,7 +272,7 @@ class Withdrawal(_Wish):
     @model_validator(mode="after")
     def _says_what(self) -> Self:
         if not (self.ids or self.prefixes or self.of):
-            raise ValueError("says neither which intents nor which prefixes")
+            raise ValueError("names neither intents nor prefixes")
         return self
 
 

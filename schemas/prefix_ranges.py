@@ -51,7 +51,7 @@ def parse_range(text: str) -> PrefixRange:
     """
     found = _RANGE.fullmatch(text.strip())
     if not found:
-        raise ValueError(f"{text[:60]!r} is not a prefix, or one with ^+, ^-, ^N, ^N-M, ge N or le N behind it")
+        raise ValueError(f"{text[:60]!r} is not a prefix, or one with ^+, ^-, ^N, ^N-M, ge N or le N after it")
     network = ip_network(strict_prefix(found["prefix"]))
     own, longest = network.prefixlen, int(network.max_prefixlen)
     least = most = own

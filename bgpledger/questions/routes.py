@@ -132,7 +132,9 @@ class TableQuestion(Watched["PrefixRoutes"]):
 
     def __post_init__(self) -> None:
         if self.filters.start or self.filters.end or self.filters.elems:
-            raise UsageError("a table has no --start, --end, --duration or --elem", "say when with --at")
+            raise UsageError(
+                "a table is of one time: --start, --end, --duration and --elem do not apply", "give the time with --at"
+            )
         self.moment = parse_time(self.at)
 
     async def give(self, context: Context) -> AsyncGenerator[PrefixRoutes, None]:

@@ -84,11 +84,13 @@ class ActingClient:
                     writer.close()
         except (FileNotFoundError, ConnectionRefusedError):
             raise CollectorError(
-                f"nobody takes orders at {self._path}",
+                f"no process accepts orders at {self._path}",
                 "start the collector with an [announce] in its configuration (docs/acting.md), and name its --data-dir",
             ) from None
         except PermissionError:
-            raise CollectorError(f"{self._path} is not ours to use", "ask as the collector's user, or root") from None
+            raise CollectorError(
+                f"{self._path} may not be used by this user", "ask as the collector's user, or root"
+            ) from None
         except (OSError, TimeoutError) as error:
             raise CollectorError(
                 f"{self._path} does not answer: {error}", "see the collector's log; try again"
@@ -98,7 +100,7 @@ class ActingClient:
 
 def _taken(line: bytes) -> Mapping[str, Any]:
     if not line:
-        raise CollectorError("the acting process ended before it answered", "ask again: what it took is on disk")
+        raise CollectorError("the acting process ended before it answered", "try again: what it accepted is on disk")
     answer = json.loads(line)
     if "refused" in answer:
         raise RefusedError(**answer["refused"])

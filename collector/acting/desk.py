@@ -113,7 +113,7 @@ class Desk:
             same, entries = known
             if not same:
                 raise RefusedError(
-                    f"another order was given under the key {order.key!r}", "give each order a key of its own"
+                    f"another order has already used the key {order.key!r}", "give each order a key of its own"
                 )
             return [entry.number for entry in entries]
         to = self._rules.peers_of(order)
@@ -125,7 +125,7 @@ class Desk:
         self._check_rate(order.source)
         if self._book.current_count + len(to) - len(unchanged) > self._allowed.limit:
             raise RefusedError(
-                f"more than {self._allowed.limit} routes would stand", "withdraw some, or raise announce.limit"
+                f"more than {self._allowed.limit} routes would be announced", "withdraw some, or raise announce.limit"
             )
         first = self._book.next
         asns = {address: speaker.asn for address, speaker in self._rules.speakers.items()}
@@ -178,7 +178,7 @@ class Desk:
         found = self._book.meant(wish)
         if not found and (wish.ids or wish.prefixes):
             what = ", ".join((*wish.ids, *wish.prefixes)[:3])
-            raise RefusedError(f"nothing that stands is {what}", "see what does: bgpledger intents")
+            raise RefusedError(f"we do not announce {what}", "see what we announce: bgpledger intents")
         if not request.get("dry_run"):
             self._let_go(found, wish.who, wish.why, wish.peers, "withdrawing")
         return {"intents": [_dumped(self._book.entries[number].shown()) for number in found[:1000]]}
@@ -213,7 +213,7 @@ class Desk:
         if self._tokens < 1:
             raise RefusedError(
                 f"more than {rate:g} orders a second",
-                "wait a little, order many routes at once, or raise announce.rate",
+                "wait a little, put many routes into one order, or raise announce.rate",
             )
         self._tokens -= 1
 
@@ -242,7 +242,7 @@ def _read(model: type[_Wish], said: Any) -> _Wish:
         message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         raise RefusedError(
             f"{place[:100]}: {message[:_LONGEST]}" if place else message[:_LONGEST],
-            "see docs/acting.md, which tells what an order may say",
+            "see docs/acting.md, which explains orders",
         ) from None
 
 

@@ -123,7 +123,7 @@ class Journal:
         if None in read:
             raise CollectorError(
                 f"{self._path} is damaged in its line {read.index(None) + 1}",
-                "move it away to begin with an empty one: what it had to stand is not announced any more then",
+                "move it away to start with an empty one: what it contains is then no longer announced",
             )
         if len(read) < len(lines):
             os.truncate(self._path, sum(map(len, lines[: len(read)])))

@@ -203,7 +203,7 @@ class Acting:
         is_new = self._exabgps.get(link.instance) not in (None, link.exabgp)
         self._exabgps[link.instance] = link.exabgp
         self._telling.connected(link.instance, peers_in(printed), is_new=is_new, is_clean=self._is_clean)
-        _log.info("ExaBGP %d takes orders", link.instance)
+        _log.info("ExaBGP %d accepts commands", link.instance)
         self._pump(())
 
     def _pump(self, changed: Sequence[int]) -> None:

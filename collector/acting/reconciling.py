@@ -117,7 +117,7 @@ class Reconciler:
                 peer.dirty[nlri] = None
             peer.free(nlri)
         if late:
-            _log.warning("ExaBGP has not said that it sent %d routes to %s", len(late), address)
+            _log.warning("ExaBGP has not reported sending %d routes to %s", len(late), address)
         peer.withdrawn(given_up, None, "ExaBGP took note; it did not say that it sent it")
 
 
@@ -129,7 +129,7 @@ def _hear(peer: AdjRibOut, nlri: str, busy: OnItsWay) -> None:
 
 def _mend(peer: AdjRibOut, nlri: str) -> None:
     if peer.is_up:
-        _log.warning("ExaBGP told %s of %s otherwise than ordered: told again", peer.speaker.address, nlri)
+        _log.warning("ExaBGP did not announce to %s as ordered: %s; ordered again", peer.speaker.address, nlri)
         peer.stray.add(nlri)
         peer.dirty[nlri] = None
 

@@ -68,7 +68,7 @@ class RelayLink:
             return
         printed, self._printed = self._printed, []
         if not self._unanswered:
-            _log.warning("ExaBGP answered %r to nothing that it was told", line)
+            _log.warning("ExaBGP answered %r, but no command was waiting for an answer", line)
             return
         command = self._unanswered.popleft()
         if line == "error":

@@ -90,7 +90,7 @@ class Rules:
 
     def _chosen(self, order: Order) -> Sequence[Speaker]:
         if not self.speakers:
-            raise RefusedError("no peer is configured that could be told", "add one below [[peers]]")
+            raise RefusedError("no peer is configured", "add one below [[peers]]")
         if order.group is not None:
             found = [speaker for speaker in self.speakers.values() if speaker.group == order.group]
             if not found:
@@ -123,7 +123,7 @@ def _check_fits(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Spe
         return
     if announcement.local_pref is not None and not speaker.is_internal:
         raise RefusedError(
-            f"LOCAL_PREF is for peers of our own AS alone, and {speaker.address} is of AS{speaker.asn}",
+            f"LOCAL_PREF is only for peers in our own AS, and {speaker.address} is of AS{speaker.asn}",
             "leave it out, name other peers, or prepend or give a MED or a community that this one heeds",
         )
     if announcement.next_hop == "self" and (":" in announcement.prefix) != (":" in speaker.address):

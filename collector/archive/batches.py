@@ -115,7 +115,9 @@ class BatchWriter:
         for refusal in await self._store.insert("rejects", rejects):
             reject = rejects[refusal.at]
             log.error(
-                "the store takes no reject with line %d in it: its message is lost, %s", reject["line"], refusal.reason
+                "the store refuses even the reject of line %d, whose message is lost: %s",
+                reject["line"],
+                refusal.reason,
             )
             reason = f"{reject['reason']}; its line too: {refusal.reason}"
             bare.append({**reject, "raw": _head(reject["raw"]), "reason": reason})

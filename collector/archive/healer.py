@@ -62,11 +62,11 @@ class Healer:
                 continue
             del self._wanted[name]
             if offered is not None and not families:
-                _log.warning("%s, and it cannot be asked for its routes: its next session mends them", _what(gap, name))
+                _log.warning("%s, and it cannot send its routes again: its next session will", _what(gap, name))
             if families:
                 self._asked[name] = now
                 self._pauses[name] = min(pause * 2, _LONGEST_PAUSE) if again else _PAUSE
-                _log.warning("%s: asked it for its routes again", _what(gap, name))
+                _log.warning("%s: requested its routes again", _what(gap, name))
 
 
 def _what(gap: Gap, name: str) -> str:

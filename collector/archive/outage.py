@@ -62,7 +62,7 @@ class Outage:
     def over(self) -> None:
         """An attempt succeeded."""
         if self._said_this:
-            log.info("it works again, after %s and %d attempts", _since(self._began), self._attempts)
+            log.info("it works again after %s and %d attempts", _since(self._began), self._attempts)
         self._attempts, self._said_this = 0, False
         if self._since:
             self._since = None

@@ -96,6 +96,6 @@ async def restore(
     if lines.note["stored"] + lines.note["rejected"] != lines.count:
         raise StoreUnavailableError(
             f"the store at {store.shown_uri} became unavailable before everything was stored",
-            "run it again when the store is back; that does no harm",
+            "run it again when the store is back; nothing is stored twice",
         )
     return lines.count

@@ -81,7 +81,7 @@ class TrackerState:
             return
         self.steps, self.stepped = self.steps + 1, step
         log.warning(
-            "the clock was set forward by %s, to %s: what is stored has the time that it told, before and after",
+            "the clock was set forward by %s, to %s: documents keep the times that the clock showed, before and after",
             step.after - step.before,
             step.after.isoformat(timespec="milliseconds"),
         )
@@ -89,8 +89,8 @@ class TrackerState:
     def _set_back(self, step: ClockStep) -> None:
         self.steps, self.stepped = self.steps + 1, step
         log.warning(
-            "the clock was set back by %s, from %s: until it is there again, what is stored has that time,"
-            " and its own beside it as `clock`",
+            "the clock was set back by %s, from %s: until it is reached again, documents get that time,"
+            " and their own as `clock`",
             step.before - step.after,
             step.before.isoformat(timespec="milliseconds"),
         )

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from schemas.intents import Intent
 
 _Text = str | None
-_Why = Annotated[str, typer.Option(help="Why, for those who read it later.", metavar="TEXT")]
-_Who = Annotated[str | None, typer.Option(help="Who; the system's user otherwise.", metavar="NAME")]
+_Why = Annotated[str, typer.Option(help="The reason, for those who read it later.", metavar="TEXT")]
+_Who = Annotated[str | None, typer.Option(help="Who orders it; by default the system's user.", metavar="NAME")]
 _Peers = Annotated[
-    list[str] | None, typer.Option("--peer", "-j", help="To this peer alone; may be repeated.", metavar="ADDR")
+    list[str] | None, typer.Option("--peer", "-j", help="Only to this peer; may be repeated.", metavar="ADDR")
 ]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and tell what would be done, alone.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only check, and print what would be done.")]
 
 
 def _option(help_text: str, metavar: str) -> Any:
@@ -38,7 +38,7 @@ def announce_command(
     group: Annotated[_Text, _option("To the peers of this group.", "NAME")] = None,
     next_hop: Annotated[_Text, _option("An address; ours in each session otherwise.", "ADDR")] = None,
     med: Annotated[int | None, _option("MULTI_EXIT_DISC.", "N")] = None,
-    local_pref: Annotated[int | None, _option("LOCAL_PREF, for peers of our own AS alone.", "N")] = None,
+    local_pref: Annotated[int | None, _option("LOCAL_PREF, only for peers in our own AS.", "N")] = None,
     origin: Annotated[Literal["igp", "egp", "incomplete"] | None, typer.Option(help="ORIGIN.")] = None,
     as_path: Annotated[_Text, _option("The path behind our own AS.", '"ASN ..."')] = None,
     prepend: Annotated[int | None, _option("How many times more our AS stands in front.", "N")] = None,

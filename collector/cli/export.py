@@ -68,7 +68,7 @@ def command(
         with progress(of="entries read" if table else "UPDATEs read") as shown:
             written = run_interruptible(ask_and_write(shown))
     except KeyboardInterrupt:
-        sys.stderr.write("broken off; no unfinished file is left\n")
+        sys.stderr.write("interrupted; no unfinished file is left\n")
         raise typer.Exit(130) from None
     seconds = time.monotonic() - began
     what = {"mrt": "records", "parquet": "rows", "pcap": "packets"}[form]

@@ -69,7 +69,7 @@ def command(
             try:
                 told = run_interruptible(_import(settings, found, collector or settings.collector, selection))
             except KeyboardInterrupt:
-                sys.stderr.write("broken off; what is stored stays, and the same command goes on from there\n")
+                sys.stderr.write("interrupted; what is stored is kept, and the same command continues from there\n")
                 raise typer.Exit(130) from None
     _sum_up(told)
     if any(one.fault or one.has_no_bgp for one in told):
@@ -87,7 +87,9 @@ def _selection(start: str | None, end: str | None, peers: Sequence[str]) -> Sele
     try:
         return Selection(first, last, frozenset(map(normalise_address, peers)))
     except ValueError as error:
-        raise UsageError(f"--peer: {error}", "give an address, such as 192.0.2.1; again for each other peer") from None
+        raise UsageError(
+            f"--peer: {error}", "give an address, such as 192.0.2.1; repeat --peer for each further one"
+        ) from None
 
 
 async def _import(settings: Settings, found: ImportFiles, name: str, selection: Selection) -> list[Imported]:

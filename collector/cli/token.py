@@ -26,13 +26,15 @@ def add(
     ] = "read",
     prefix: Annotated[
         list[str] | None,
-        typer.Option(help="Announce: only these, such as '203.0.113.0/24 le 32'; may be repeated.", metavar="RANGE"),
+        typer.Option(
+            help="With announce: only these, such as '203.0.113.0/24 le 32'; may be repeated.", metavar="RANGE"
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="Announce: at most so many routes at once.", min=1, metavar="N")
+        int | None, typer.Option(help="With announce: the maximum number of routes at once.", min=1, metavar="N")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Announce: at most so many orders a second.", min=0.001, metavar="N")
+        float | None, typer.Option(help="With announce: the maximum number of orders a second.", min=0.001, metavar="N")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:

@@ -55,7 +55,7 @@ class TableWriter:
             ExportError: there are more than a dump can contain.
         """
         if len(ribs) > _MOST_PEERS:
-            raise ExportError(f"{len(ribs)} peers are more than an MRT dump can contain", "ask for fewer (--peer)")
+            raise ExportError(f"{len(ribs)} peers are more than an MRT dump can contain", "export fewer (--peer)")
         for session in (one.session for one in ribs):
             peer = session["peer"]
             self._peers.append(IndexedPeer(peer["address"], peer["asn"], session.get("router_id", "0.0.0.0")))  # noqa: S104

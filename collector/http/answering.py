@@ -34,9 +34,9 @@ class Page(BaseModel, Generic[T]):
     """Some answers to a query."""
 
     answers: list[T]
-    notes: list[str] = Field(description="What whoever asks should know of the answer.")
-    covered: bool = Field(description="Whether the archive knows of all the time that is asked about.")
-    next: str | None = Field(description="The `cursor` of the page behind this one; null when there is none.")
+    notes: list[str] = Field(description="What the reader should know about the answers.")
+    covered: bool = Field(description="Whether the archive covers all of the time in question.")
+    next: str | None = Field(description="The `cursor` of the next page; null if there is none.")
 
 
 def listing(kind: type[BaseModel]) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class _StreamedAnswer(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         except BgpledgerError as error:
-            log.warning("an answer to %s broke off: %s", scope["path"], error.cause)
+            log.warning("an answer to %s was cut off: %s", scope["path"], error.cause)
 
 
 def _accepted(request: Request) -> Format:

@@ -44,14 +44,14 @@ class Crowd:
         except TimeoutError:
             cause = f"{_AT_ONCE} other questions are being answered"
             refused = RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, cause, "ask again later, or for less at once", {"Retry-After": "5"}
+                HTTPStatus.SERVICE_UNAVAILABLE, cause, "try again later, or ask for less", {"Retry-After": "5"}
             )
             await respond(refused)(scope, receive, send)
             return
         try:
             await self._app(scope, receive, _within(send))
         except _UnreadAnswerError:
-            log.warning("an answer to %s was given up: its reader did not read", path)
+            log.warning("an answer to %s was given up: the client did not read it", path)
         finally:
             self._places.release()
 

@@ -107,7 +107,7 @@ class Guard:
             raise RefusedRequestError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {self._http.rate:g} requests a second come from here",
-                "ask less often; one question for many answers (jsonl, page) is cheaper than many",
+                "ask less often; one query with many answers (jsonl, page) is cheaper than many queries",
                 {"Retry-After": str(math.ceil(wait))},
             )
 
@@ -118,7 +118,7 @@ class Guard:
             raise RefusedRequestError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"nothing here is called {given[:80]!r}",
-                'ask by an address or by localhost, or name it in the configuration: [http] hosts = ["NAME"]',
+                'use an address or localhost, or name it in the configuration: [http] hosts = ["NAME"]',
             )
 
     def _check_origin(self, asking: HTTPConnection) -> None:
@@ -139,7 +139,7 @@ class Guard:
         here = asking.client is not None and _is_address(asking.client.host) and is_loopback(asking.client.host)
         if not (self._local_token and here and secrets.compare_digest(shown.encode(), self._local_token.encode())):
             raise RefusedRequestError(
-                HTTPStatus.FORBIDDEN, "only commands of the collector's user ask here", "run bgpledger"
+                HTTPStatus.FORBIDDEN, "only commands of the collector's user may ask here", "run bgpledger"
             )
 
     def _check_token(self, asking: HTTPConnection) -> None:
@@ -152,7 +152,7 @@ class Guard:
             return
         raise RefusedRequestError(
             HTTPStatus.UNAUTHORIZED,
-            "the token is not one of ours" if shown else "a token is asked for here",
+            "the token is not known here" if shown else "a token is required here",
             "bgpledger token add --name NAME makes one, on the collector's machine; send Authorization: Bearer TOKEN,"
             f" or sign in at {SIGN_IN}",
             {"WWW-Authenticate": f"Bearer {_REALM}, Basic {_REALM}"},
@@ -219,7 +219,7 @@ def _check_size(headers: Headers, most: int) -> None:
     if not length.isdecimal() or int(length) > most or "transfer-encoding" in headers:
         cause = f"what is sent here has {most} bytes at most, and says how many"
         raise RefusedRequestError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, cause, "send less; a question is asked by parameters"
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, cause, "send less; queries are made by parameters"
         )
 
 

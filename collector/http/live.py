@@ -134,7 +134,10 @@ class Live:
     def _check_room(self) -> None:
         if len(self._listeners) + self._own >= _MOST:
             raise RefusedRequestError(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"{_MOST} listen already", "try again later", {"Retry-After": "60"}
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"there are {_MOST} listeners already",
+                "try again later",
+                {"Retry-After": "60"},
             )
 
     async def _follow(self) -> None:

@@ -48,11 +48,11 @@ class OrderBody(BaseModel):
     announcements: tuple[Announcement, ...] = Field(
         min_length=1, max_length=MOST_ROUTES, description="Routes; with `match` and `then` flow specifications."
     )
-    why: str = Field(max_length=500, description="Why, for those who read it later.")
-    peers: tuple[Address, ...] = Field((), description="To these; with neither these nor a group to all.")
+    why: str = Field(max_length=500, description="The reason, for those who read it later.")
+    peers: tuple[Address, ...] = Field((), description="Addresses of peers; by default, without a group, all.")
     group: str | None = Field(None, max_length=100, description="To the peers of this group.")
-    expires: Timestamp | None = Field(None, description="When it is withdrawn by itself.")
-    dry_run: bool = Field(default=False, description="Check it, and tell what would be done, alone.")
+    expires: Timestamp | None = Field(None, description="When it expires, and is withdrawn.")
+    dry_run: bool = Field(default=False, description="Only check it, and answer what would be done.")
 
     def order(self, who: str, key: str | None) -> Order:
         """The order for the acting process.
@@ -105,7 +105,7 @@ class Orders:
         intent = await self.find(name)
         if intent is None or intent.is_over:
             raise RefusedRequestError(
-                HTTPStatus.NOT_FOUND, f"nothing that stands is {name[:80]}", "see /api/v1/announcements"
+                HTTPStatus.NOT_FOUND, f"we do not announce {name[:80]}", "see /api/v1/announcements"
             )
         try:
             wish = Withdrawal(who=token.name, why=why, source=_SOURCE, ids=(name,))
@@ -170,7 +170,7 @@ class Orders:
             raise RefusedRequestError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"the token {token.name!r} gives more than {token.rate:g} orders a second",
-                "order less often, or many routes at once",
+                "order less often, or put many routes into one order",
                 {"Retry-After": str(math.ceil(wait))},
             )
 
@@ -181,7 +181,7 @@ class Orders:
         if len(own) + more > token.limit:
             raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
-                f"more than {token.limit} routes would stand by order of the token {token.name!r}",
+                f"more than {token.limit} routes would be announced by order of the token {token.name!r}",
                 "withdraw some, or make a token with a higher --limit",
             )
 
@@ -196,7 +196,7 @@ def holder(asking: HTTPConnection) -> Token:
     if token is None:
         raise RefusedRequestError(
             HTTPStatus.UNAUTHORIZED,
-            "the token is not one of ours" if "authorization" in asking.headers else "a change takes a token",
+            "the token is not known here" if "authorization" in asking.headers else "a change requires a token",
             "bgpledger token add --scope announce --name NAME makes one, on the collector's machine",
             {"WWW-Authenticate": 'Bearer realm="bgpledger"'},
         )
@@ -216,7 +216,7 @@ def _check_allowed(token: Token, announcements: Sequence[RouteAnnouncement | Flo
     if token.scope != "announce":
         raise RefusedRequestError(
             HTTPStatus.FORBIDDEN,
-            f"the token {token.name!r} only allows to ask",
+            f"the token {token.name!r} only allows queries",
             "bgpledger token add --scope announce --name NAME makes one that allows more",
         )
     ranges = [parse_range(one) for one in token.prefixes]

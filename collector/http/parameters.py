@@ -14,7 +14,7 @@ from collector.query.filters import PrefixMatch
 
 PAGE, LONGEST_PAGE = 1000, 10_000
 _LONGEST_TEXT = 500
-_FORMAT: Any = Field(None, description="How answers are written; without, as `Accept` says.")
+_FORMAT: Any = Field(None, description="The output format; by default, that of the header `Accept`.")
 TIME = "RFC 3339, unix seconds, 2h (ago) or 'yesterday 14:05'."
 
 
@@ -91,7 +91,7 @@ class Paged(Limited):
         None,
         ge=1,
         le=LONGEST_PAGE,
-        description=f"At most so many answers; `next` leads on. JSON always has pages, of {PAGE}.",
+        description=f"At most this many answers; `next` is the next page. JSON always has pages, of {PAGE} by default.",
         examples=[100],
     )
     cursor: str | None = text("Goes on behind the page whose `next` it was; all else has to be asked as there.")
@@ -101,7 +101,7 @@ class Paged(Limited):
         """As in `Limited`, for a page instead of the newest answers."""
         if self.limit is not None:
             if self.is_paged:
-                raise UsageError("limit stands beside page or cursor", "ask for the newest ones, or for page by page")
+                raise UsageError("limit excludes page and cursor", "ask for the newest answers, or for pages")
             return super().cut_at
         return self.page or PAGE
 

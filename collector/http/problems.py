@@ -30,7 +30,7 @@ class Problem(BaseModel):
         }
     )
 
-    type: str = Field("about:blank", description="What the status says is all that there is to know of its type.")
+    type: str = Field("about:blank", description="Always `about:blank`: the status says it all (RFC 9457 4.2.1).")
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What happened, and to what.")

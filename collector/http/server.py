@@ -68,7 +68,9 @@ def _for_commands(settings: Settings, read: Read | None) -> Iterator[ForCommands
         try:
             stack.enter_context(local_server.told_of(str(settings.data_dir), server))
         except OSError as error:
-            log.warning("commands will answer by themselves, as nothing can be written for them: %s", error.strerror)
+            log.warning(
+                "commands will answer queries themselves, because their file cannot be written: %s", error.strerror
+            )
         yield ForCommands(read, server.token)
 
 
@@ -135,7 +137,9 @@ def _listening(listen: str) -> Iterator[socket.socket]:
             listener.bind((address, port))
             listener.listen(_BACKLOG)
         except OSError as error:
-            raise CollectorError(f"pages and the HTTP API cannot be at {listen}: {_why(error)}", _cure(error)) from None
+            raise CollectorError(
+                f"pages and the HTTP API cannot be served at {listen}: {_why(error)}", _cure(error)
+            ) from None
         yield listener
 
 

@@ -51,7 +51,7 @@ def add(data_dir: Path, name: str, scope: Scope, bounds: Bounds = _NONE) -> str:
     if any(one.name == name for one in stored):
         raise UsageError(f"there is a token {name!r}", "give another name, or remove that one first")
     if scope != "announce" and any(bounds):
-        raise UsageError(f"a token of the scope {scope!r} announces nothing", "give --scope announce")
+        raise UsageError(f"a token with the scope {scope!r} cannot announce", "give --scope announce")
     token = f"bgpledger_{secrets.token_urlsafe(_BYTES)}"
     fresh = _new(name, scope, bounds, _hash(token))
     _write(data_dir, [*stored, fresh])

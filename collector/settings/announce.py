@@ -30,7 +30,7 @@ class StaticSettings(RouteAnnouncement):
     @model_validator(mode="after")
     def _one_selector(self) -> Self:
         if self.peers and self.group is not None:
-            raise ValueError("peers stands beside group: give one of them")
+            raise ValueError("peers and group exclude each other: give one of them")
         return self
 
 

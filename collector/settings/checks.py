@@ -49,7 +49,7 @@ def _listed(value: Any) -> Any:
 
 def _unlike(prefixes: tuple[str, ...]) -> tuple[str, ...]:
     if twice := [one for at, one in enumerate(prefixes) if one in prefixes[:at]]:
-        raise ValueError(f"has {twice[0]} twice")
+        raise ValueError(f"lists {twice[0]} twice")
     return prefixes
 
 
@@ -155,7 +155,9 @@ class CheckSettings(SettingsSection):
     def _fits_together(self) -> CheckSettings:
         ways = [way for way in ("http", "tcp", "dns", "command") if getattr(self, way) is not None]
         if len(ways) > 1:
-            raise SettingsError(ways[1], f"stands beside {ways[0]}", "look in one way; give each its own [[checks]]")
+            raise SettingsError(
+                ways[1], f"is given together with {ways[0]}", "keep one of them; give each its own [[checks]]"
+            )
         if self.http_host and self.http is None:
             raise SettingsError("http_host", "is given without http", "give the URL that is asked for it")
         if self.peers and self.group:
@@ -164,7 +166,7 @@ class CheckSettings(SettingsSection):
             raise SettingsError("next_hop", f"is not of the family of {strange[0]}", "give that its own [[checks]]")
         most = max(self.up_metric, self.down_metric, self.disabled_metric) + self.increase * (len(self.ip) - 1)
         if most >= 2**32:
-            raise SettingsError("increase", f"makes a MED of {most}", "a MED is at most 4294967295")
+            raise SettingsError("increase", f"results in a MED of {most}", "a MED is at most 4294967295")
         return self
 
 

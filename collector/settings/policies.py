@@ -87,7 +87,7 @@ class PolicySettings(SettingsSection):
         if self.reject and acts:
             raise SettingsError(min(acts), "is given together with reject", "keep one of them")
         if not self.reject and not acts:
-            raise SettingsError("reject", "is not there, nor anything else that the rule would do", "say what it does")
+            raise SettingsError("reject", "is missing, and the rule does nothing else", "say what it does")
         if self.next_hop not in (None, "self"):
             family = "ipv6 unicast" if ":" in str(self.next_hop) else "ipv4 unicast"
             if self.family != family:

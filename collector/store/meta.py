@@ -230,7 +230,7 @@ class Meta:
                 await self._collection.update_one({"_id": key}, {"$setOnInsert": facts}, upsert=True)
             if found := await self._collection.find_one({"_id": key}):
                 return found
-        raise StoreError(f"what {key!r} of meta says cannot be read", "see the server's log")
+        raise StoreError(f"the document {key!r} of meta cannot be read", "see the server's log")
 
 
 def _field(position: InstancePosition) -> str:

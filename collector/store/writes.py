@@ -109,7 +109,7 @@ async def insert(collection: _Collection, documents: Sequence[Document], narrowi
         The documents that can never be stored; all others are stored.
 
     Raises:
-        StoreError: the database is set up so that it refuses good documents.
+        StoreError: the database is set up so that it refuses valid documents.
         StoreUnavailableError: not everything is stored, for a reason that may be temporary.
     """
     return await _write(_Writing(collection, _insert, narrowing), documents)
@@ -285,9 +285,9 @@ def _raise_if_databases(collection: str, code: int | None, text: str) -> None:
 
 def _badly_set_up(collection: str, what: str, text: str, code: int) -> StoreError:
     return StoreError(
-        f"the store refuses good documents of {collection}, for {what} that it has: {text[:200]} (code {code})",
-        f"take away what is not bgpledger's own on {collection}: compare db.getCollectionInfos() and"
-        f" db.{collection}.getIndexes() with those of a new database; all that waits is stored then",
+        f"the store refuses valid documents of {collection}, because of {what}: {text[:200]} (code {code})",
+        f"remove what bgpledger has not created on {collection}: compare db.getCollectionInfos() and"
+        f" db.{collection}.getIndexes() with those of a new database; whatever is waiting is then stored",
     )
 
 

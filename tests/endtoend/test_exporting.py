@@ -175,7 +175,7 @@ async def test_ctrl_c_leaves_the_file_of_before(tmp_path: Path, imported: Import
         await until(lambda: len(list(tmp_path.iterdir())) > 1, what="it writes")
         exporting.send_signal(signal.SIGINT)
         _, said = await exporting.communicate()
-    assert (exporting.returncode, said) == (130, b"broken off; no unfinished file is left\n")
+    assert (exporting.returncode, said) == (130, b"interrupted; no unfinished file is left\n")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("out.mrt", b"of before")]
 
 
@@ -228,7 +228,7 @@ def test_what_cannot_be_written_is_said_with_its_cure(tmp_path: Path, imported: 
     for arguments, cause in (
         (("--all", "--peer", "203.0.113.99", str(tmp_path / "out")), "no file is written"),
         (("--all", str(tmp_path / "none" / "out")), "No such file or directory"),
-        (("--table", "--start", "2h", str(tmp_path / "out")), "a table has no --start"),
+        (("--table", "--start", "2h", str(tmp_path / "out")), "a table is of one time"),
         (("--prefix", "10.0.0.0/33", str(tmp_path / "out")), "is not a prefix"),
     ):
         done = imported.ask("export", *arguments)

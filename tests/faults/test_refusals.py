@@ -93,11 +93,11 @@ async def test_what_lies_in_how_the_database_is_set_up_is_said_aloud(between: Pr
     """No good document is left out for a validator or an index that somebody made."""
     async with opened(between, "pymongo") as store:
         await between.set(BADLY_SET_UP[kind])
-        with pytest.raises(StoreError, match="refuses good documents of things") as caught:
+        with pytest.raises(StoreError, match="refuses valid documents of things") as caught:
             await store.insert("things", DOCUMENTS)
         assert not isinstance(caught.value, StoreUnavailableError), "the log would keep the cure back"
         assert "db.things.getIndexes()" in caught.value.cure
-        with pytest.raises(StoreError, match="refuses good documents of things"):
+        with pytest.raises(StoreError, match="refuses valid documents of things"):
             await store.replace("things", DOCUMENTS)
         await between.set(faults.passing)
         assert await store.insert("things", DOCUMENTS) == []

@@ -214,7 +214,7 @@ async def test_a_store_that_is_stopped(data_dir: Path, outside: Outside) -> None
         await outside.start()
         here.proxy.upstream = outside.port
         await here.until_stored()
-        await until(lambda: said(here.one, "it works again, after "), what="the end is told")
+        await until(lambda: said(here.one, "it works again after "), what="the end is told")
         assert (await asyncio.to_thread(here.one.status))["store_away_since"] is None
 
 

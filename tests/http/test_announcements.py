@@ -152,7 +152,7 @@ def test_a_key_is_for_one_order(announcing: Announcing) -> None:
         again = noc.post(HERE, json=order("203.0.113.8/32"), headers=key)
         assert again.json()["ids"] == first.json()["ids"]
         other = noc.post(HERE, json=order("203.0.113.9/32"), headers=key)
-        assert (other.status_code, "another order was given" in other.json()["detail"]) == (422, True)
+        assert (other.status_code, "another order has already used" in other.json()["detail"]) == (422, True)
 
 
 def test_a_token_orders_only_so_often(announcing: Announcing) -> None:
@@ -162,7 +162,7 @@ def test_a_token_orders_only_so_often(announcing: Announcing) -> None:
         taken = slow.post(HERE, json=order("203.0.113.10/32"))
         assert taken.status_code == 201
         more = slow.post(HERE, json=order("203.0.113.11/32"))
-        assert (more.status_code, more.json()["cure"]) == (429, "order less often, or many routes at once")
+        assert (more.status_code, more.json()["cure"]) == (429, "order less often, or put many routes into one order")
         assert int(more.headers["retry-after"]) > 60
         (name,) = taken.json()["ids"]
         assert slow.delete(f"{HERE}/{name}", params={"why": "it is over"}).status_code == 429
@@ -202,21 +202,21 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
     one = {"prefix": "203.0.113.6/32"}
     flow = {"match": {"destination": "203.0.113.6/32"}, "then": {"discard": True}}
     refused = [
-        (None, order("203.0.113.1/32"), 401, "a change takes a token"),
-        ("x", order("203.0.113.1/32"), 401, "the token is not one of ours"),
-        (announcing.reader, order("203.0.113.2/32"), 403, "the token 'reader' only allows to ask"),
+        (None, order("203.0.113.1/32"), 401, "a change requires a token"),
+        ("x", order("203.0.113.1/32"), 401, "the token is not known here"),
+        (announcing.reader, order("203.0.113.2/32"), 403, "the token 'reader' only allows queries"),
         (announcing.noc, order("198.51.100.0/24"), 403, "is not for 198.51.100.0/24"),
-        (announcing.one, order("203.0.113.3/32", "203.0.113.4/32"), 403, "more than 1 routes would stand"),
+        (announcing.one, order("203.0.113.3/32", "203.0.113.4/32"), 403, "more than 1 routes would be announced"),
         (announcing.any, order("0.0.0.0/0"), 422, "0.0.0.0/0 is a default route, which is never announced"),
         (announcing.any, order("::/0"), 422, "::/0 is a default route, which is never announced"),
         (announcing.any, order("192.0.2.0/24"), 422, "none of the prefixes that may be announced"),
         (announcing.any, order("2001:db8::/48", peers=["127.0.0.3"]), 422, "not configured for ipv6 unicast"),
         (announcing.noc, {"announcements": [flow], "why": "a test"}, 422, "not configured for ipv4 flow: 127.0.0.3, 1"),
         (announcing.noc, order("203.0.113.1/24"), 422, "has host bits set: the prefix is 203.0.113.0/24"),
-        (announcing.noc, order("203.0.113.5/32", "203.0.113.5/32"), 422, "203.0.113.5/32 stands there twice"),
+        (announcing.noc, order("203.0.113.5/32", "203.0.113.5/32"), 422, "203.0.113.5/32 is listed twice"),
         (announcing.noc, order("203.0.113.6/32", peers=["192.0.2.9"]), 422, "no peer has the address 192.0.2.9"),
         (announcing.noc, order("203.0.113.6/32", expires="2020-01-01T00:00:00Z"), 422, "is in the past"),
-        (announcing.noc, {"announcements": [{**one, "local_pref": 5}], "why": "a test"}, 422, "peers of our own AS"),
+        (announcing.noc, {"announcements": [{**one, "local_pref": 5}], "why": "a test"}, 422, "peers in our own AS"),
         (announcing.noc, {**order("203.0.113.6/32"), "who": "root"}, 422, "who"),
         (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32; shutdown"}], "why": "a test"}, 422, "prefix"),
     ]
@@ -225,7 +225,7 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
             said = client.post(HERE, json=body)
             assert (said.status_code, bool(said.json()["cure"])) == (status, True), (body, said.text)
             assert says in said.json()["detail"], said.text
-    another = "another order was given under the key"
+    another = "another order has already used the key"
     with announcing.ask(announcing.noc) as noc:
         key = {"Idempotency-Key": "4712"}
         assert noc.post(HERE, json=order("203.0.113.10/32"), headers=key).status_code == 201
@@ -241,7 +241,7 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
     for says in (another, *(says for *_, says in refused)):
         assert any(says in one["cause"] for one in written), says
     (stranger, _) = [one for one in written if one["who"] == "not known"]
-    assert (stranger["cause"], stranger["order"]) == ("a change takes a token", f"POST {HERE} from 127.0.0.1")
+    assert (stranger["cause"], stranger["order"]) == ("a change requires a token", f"POST {HERE} from 127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -251,11 +251,11 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
         (["0.0.0.0/0"], 1, "0.0.0.0/0 is a default route, which is never announced"),
         (["192.0.2.0/24", "--dry-run"], 1, "192.0.2.0/24 is none of the prefixes that may be announced"),
         (["203.0.113.20/32", "--peer", "192.0.2.9"], 1, "no peer has the address 192.0.2.9"),
-        (["203.0.113.20/32", "--local-pref", "200"], 1, "LOCAL_PREF is for peers of our own AS alone"),
+        (["203.0.113.20/32", "--local-pref", "200"], 1, "LOCAL_PREF is only for peers in our own AS"),
         (["203.0.113.20/32", "--expires", "2020-01-01T00:00:00Z"], 1, "is in the past"),
         (["::/0"], 1, "::/0 is a default route, which is never announced"),
         (["2001:db8::/48", "--peer", "127.0.0.3"], 1, "not configured for ipv6 unicast: 127.0.0.3"),
-        (["203.0.113.20/32", *KEY], 1, "another order was given under the key '4713'"),
+        (["203.0.113.20/32", *KEY], 1, "another order has already used the key '4713'"),
     ],
 )
 def test_the_command_line_is_refused_with_cause_and_cure_and_it_is_written_down(

@@ -176,7 +176,7 @@ async def test_a_limit_gives_the_newest(http: httpx.AsyncClient) -> None:
     newest = (await http.get("/api/v1/updates?all=true&limit=5")).json()
     assert (newest["answers"], newest["next"]) == (every[-5:], None)
     said = await http.get("/api/v1/updates?all=true&limit=5&page=2")
-    assert (said.status_code, said.json()["detail"]) == (400, "limit stands beside page or cursor")
+    assert (said.status_code, said.json()["detail"]) == (400, "limit excludes page and cursor")
 
 
 async def test_what_is_not_covered_is_told(http: httpx.AsyncClient) -> None:

@@ -142,7 +142,7 @@ async def test_four_routers_have_what_is_ordered_and_nothing_else(tmp_path: Path
 
 async def _refuses(bench: Acting) -> None:
     for more, says in (
-        ({"local_pref": 200}, "LOCAL_PREF is for peers of our own AS alone"),
+        ({"local_pref": 200}, "LOCAL_PREF is only for peers in our own AS"),
         ({"peers": ["192.0.2.99"]}, "no peer has the address 192.0.2.99"),
         ({"group": "nobody"}, "no peer has the group"),
         ({"expires": "2026-01-01T00:00:00Z"}, "is in the past"),

@@ -53,7 +53,9 @@ async def test_a_taken_port_does_not_keep_a_collector_from_archiving(data_dir: P
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with collecting(data_dir, "--http", listen) as collector:
             await collector.until_up()
-            await until(lambda: f"cannot be at {listen}: another program listens there" in collector.log.read_text())
+            await until(
+                lambda: f"cannot be served at {listen}: another program listens there" in collector.log.read_text()
+            )
             assert "archiving goes on" in collector.log.read_text()
             assert collector.status()["state"] == "running"
             taken.close()

@@ -100,7 +100,7 @@ async def test_ctrl_c_breaks_it_off(tmp_path: Path, store: Store, mongodb_uri: s
         assert importing.stderr
         told = (await importing.stderr.read()).decode()
         assert await importing.wait() == 130, told
-    assert "the same command goes on from there" in told
+    assert "the same command continues from there" in told
     assert "Traceback" not in told
     await imported(store, path)
     assert len((await everything(store))["updates"]) == len(ROUTES)

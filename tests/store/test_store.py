@@ -51,7 +51,7 @@ async def test_documents_come_back_as_they_were(store: Store) -> None:
 async def test_a_validator_of_somebody_leaves_no_document_out(store: Store) -> None:
     """Documents that it refuses are not taken for faulty: the failure is reported, and they are written again."""
     documents = [update(1), update(2, v="two"), update(3)]
-    with pytest.raises(StoreError, match="refuses good documents of updates, for a validator") as caught:
+    with pytest.raises(StoreError, match="refuses valid documents of updates, because of a validator") as caught:
         await store.insert("updates", documents)
     assert "db.updates.getIndexes()" in caught.value.cure
     assert [document["_id"] for document in await everything(store)] == [documents[0]["_id"], documents[2]["_id"]]
@@ -61,7 +61,7 @@ async def test_a_unique_index_of_somebody_leaves_no_document_out(store: Store, m
     async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
         await client[database]["updates"].create_index("ts", unique=True)
     assert await store.insert("updates", [update(1)]) == []
-    with pytest.raises(StoreError, match="for a unique index"):
+    with pytest.raises(StoreError, match="because of a unique index"):
         await store.insert("updates", [update(1), update(61)])
     assert len(await everything(store)) == 1
 

@@ -306,6 +306,6 @@ def test_a_key_is_of_one_order(tmp_path: Path) -> None:
         for med in (1, 2)
     )
     assert bench.desk.announce(first) == bench.desk.announce(first) == [0]
-    with pytest.raises(RefusedError, match="another order was given under the key"):
+    with pytest.raises(RefusedError, match="another order has already used the key"):
         bench.desk.announce(other)
     bench.journal.close()

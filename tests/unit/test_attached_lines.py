@@ -88,7 +88,7 @@ def test_flows() -> None:
         ("announce route 203.0.113.1/24 next-hop self", "has host bits set"),
         ("announce route 203.0.113.0/24 next-hop self path-information 1", "'path-information' is not taken here"),
         ("announce route 203.0.113.0/24 next-hop self med", "a number is missing at the end"),
-        ("announce route 203.0.113.0/24 next-hop self med 1 med 2", "med stands there twice"),
+        ("announce route 203.0.113.0/24 next-hop self med 1 med 2", "med is given twice"),
         ("announce route 203.0.113.0/24 next-hop self med 99999999999", "'99999999999' is not a number"),
         ("announce route 203.0.113.0/24 next-hop self community [ 64512:1", "is missing at the end"),
         ("announce route 203.0.113.0/24 next-hop self as-path [ ( 1 2 ) ]", "is missing before '('"),

@@ -47,7 +47,7 @@ def test_communities_have_one_spelling() -> None:
         ({"communities": ["64500:65536"]}, "each N from 0 to 65535"),
         ({"communities": ["64500:١"]}, "each N from 0 to 65535"),
         ({"large_communities": ["1:2"]}, "is not N:N:N"),
-        ({"extended_communities": ["target:64500:4294967296"]}, "the most beside"),
+        ({"extended_communities": ["target:64500:4294967296"]}, "the maximum with"),
         ({"extended_communities": ["0x00"]}, "is none of target:A:N"),
         ({"med": 2**32}, "less than or equal to 4294967295"),
         ({"as_path": "64500 x"}, "valid integer"),
@@ -130,7 +130,7 @@ def test_an_order_says_who_and_why(fields: dict[str, Any]) -> None:
 
 def test_a_withdrawal_says_what() -> None:
     assert Withdrawal.model_validate({**WHO, "of": "healthcheck www"}).of == "healthcheck www"
-    with pytest.raises(ValidationError, match="neither which intents nor which prefixes"):
+    with pytest.raises(ValidationError, match="names neither intents nor prefixes"):
         Withdrawal.model_validate(WHO)
 
 

@@ -42,7 +42,7 @@ def test_it_is_said_once_and_then_rarely(clock: Any, caplog: pytest.LogCaptureFi
     assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
         "the store at mongodb://h does not answer",
         *[f"the store at mongodb://h does not answer for 0:{minutes}:00 now" for minutes in range(10, 60, 10)],
-        "it works again, after 1:00:00 and 120 attempts",
+        "it works again after 1:00:00 and 120 attempts",
     ]
 
 

@@ -122,7 +122,7 @@ def test_of_flow_specifications_rules_change_communities_alone() -> None:
     ("keys", "fault"),
     [
         ({"reject": True, "med": 1}, "is given together with reject"),
-        ({"reject": False}, "nor anything else that the rule would do"),
+        ({"reject": False}, "the rule does nothing else"),
         ({"next_hop": "192.0.2.1"}, "is not that of next_hop"),
         ({"peers": "192.0.2.1", "group": "pe"}, "is given together with peers"),
         ({"as_path": "(64500"}, "is not a regular expression"),

@@ -157,7 +157,7 @@ def test_who_is_up_and_cannot_be_asked_is_told_of(caplog: pytest.LogCaptureFixtu
     healer = Healer(lambda *_: True)
     healer.want(feed.gaps)
     healer.act(lambda _: [])
-    assert "1 lines of 192.0.2.1 are lost, and it cannot be asked" in caplog.text
+    assert "1 lines of 192.0.2.1 are lost, and it cannot send its routes" in caplog.text
     caplog.clear()
     healer.want(feed.gaps)
     healer.act(lambda _: None)

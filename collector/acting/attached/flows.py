@@ -106,5 +106,5 @@ def _action(words: SaidWords, then: dict[str, Any], more: dict[str, Any]) -> Non
 
 def _put(found: dict[str, Any], field: str, keyword: str, value: Any) -> None:
     if field in found:
-        raise ValueError(f"{keyword} stands there twice")
+        raise ValueError(f"{keyword} is given twice")
     found[field] = value

@@ -118,7 +118,7 @@ def _attributes(words: SaidWords) -> dict[str, Any]:
             raise ValueError(f"{quoted(keyword)} is not taken here: of attributes {', '.join(_ATTRIBUTES)} are")
         field, read = _ATTRIBUTES[keyword]
         if field in found:
-            raise ValueError(f"{keyword} stands there twice")
+            raise ValueError(f"{keyword} is given twice")
         found[field] = read(words)
     return found
 

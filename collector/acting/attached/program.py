@@ -60,7 +60,7 @@ class Program:
             async with asyncio.timeout(LEAVING_SECONDS):
                 await self._ended.wait()
         except TimeoutError:
-            log.warning("%s did not end within %g s, it is killed", self._settings.source, LEAVING_SECONDS)
+            log.warning("%s did not end within %g s and is killed", self._settings.source, LEAVING_SECONDS)
             end_group(self._process, signal.SIGKILL)
 
     async def _run_once(self) -> str:

@@ -54,8 +54,8 @@ class IntentFilters(Parameters):
 
     prefix: str | None = text("Only of this prefix.", "203.0.113.0/24")
     at: str | None = text(f"As they stood then. {TIME}", "2h")
-    ended: bool = Field(default=False, description="Also what was withdrawn, has expired, was replaced or failed.")
-    state: StateName | None = Field(None, description="Only those that stand so.")
+    ended: bool = Field(default=False, description="Also those that have ended: withdrawn, expired, replaced, failed.")
+    state: StateName | None = Field(None, description="Only those in this state.")
     peer: str | None = text("Only those for this peer.", "192.0.2.1")
     who: str | None = text("Only what this one ordered: the name of a token, or a user.", "noc")
     source: str | None = text("Only what came from there.", "api")
@@ -79,18 +79,18 @@ class Told(BaseModel):
     """What a peer would be sent."""
 
     nlri: str
-    peers: dict[str, str] = Field(description="By the peer's address what ExaBGP would be told.")
+    peers: dict[str, str] = Field(description="The commands that ExaBGP would get, by the peer's address.")
     policies: dict[str, list[str]] = Field(
-        description="By the peer's address the names of the rules that matched, in order. The last of them rejects it "
-        "where the peer is not in `peers`."
+        description="The names of the rules that matched, in order, by the peer's address. The last one rejects it if "
+        "the peer is not in `peers`."
     )
 
 
 class OrderTaken(BaseModel):
     """The result of an order, which is on disk; with `dry_run`, what it would have been."""
 
-    ids: list[str] = Field(description="Of the intents, in the order of the announcements.")
-    intent: Intent | None = Field(None, description="The intent, where it is one.")
+    ids: list[str] = Field(description="The ids of the intents, in the order of the announcements.")
+    intent: Intent | None = Field(None, description="The intent, if there is only one.")
     would: list[Told] | None = Field(None, description="With `dry_run`.")
 
 
@@ -110,7 +110,7 @@ Key = Annotated[
         min_length=1,
         max_length=100,
         pattern=r"^[!-~]+$",
-        description="The same order under the same key is carried out once, however often it is sent.",
+        description="An order is carried out only once, however often it is sent with the same key.",
     ),
 ]
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$", description="Of an intent.", examples=["69289ce0a1b2c300000004d2"])]
@@ -158,7 +158,7 @@ async def withdraw(
     orders: Ordering,
     token: Holder,
     id: Id,  # noqa: A002
-    why: Annotated[str, Query(max_length=500, description="Why, for those who read it later.")],
+    why: Annotated[str, Query(max_length=500, description="The reason, for those who read it later.")],
 ) -> Intent:
     """Withdraw it from all peers: the order is on the collector's disk when this answers."""
     return await orders.withdraw(token, id, why)

@@ -44,7 +44,7 @@ async def live(
     wanted: Annotated[_LiveParameters, Query()],
     last_event_id: Annotated[
         str | None,
-        Header(max_length=_LONGEST_ID, description="Goes on behind this event, as browsers ask for by themselves."),
+        Header(max_length=_LONGEST_ID, description="Continue after this event; browsers send this by themselves."),
     ] = None,
 ) -> Response:
     """Updates and sessions as they are stored, as server-sent events: `data` is an entry of `/updates`, as JSON.

@@ -28,11 +28,13 @@ Prefix = Annotated[
 
 
 class _HistoryParameters(EntryFilters, Paged):
-    with_ours: bool = Query(default=False, description="Also what became of our own announcements, at each peer.")
+    with_ours: bool = Query(
+        default=False, description="Also our own announcements: who ordered them, and whether each peer got them."
+    )
 
 
 class _Rib(RoutesParameters):
-    match: PrefixMatch = Query("exact", description="Takes in the prefixes within it, or those that it lies within.")
+    match: PrefixMatch = Query("exact", description="Also the prefixes within it, or those that cover it.")
 
 
 @router.get("/prefixes/{prefix:path}/history", summary="What every peer said of a prefix", **listing(HistoryEntry))

@@ -25,7 +25,7 @@ router = APIRouter(tags=["routes"])
 class RoutesParameters(RouteFilters, Paged):
     """The parameters of queries for current routes."""
 
-    at: str | None = text(f"The moment; without it, now. {TIME}", "2h", "2026-11-27T12:00:00Z")
+    at: str | None = text(f"The time; default: now. {TIME}", "2h", "2026-11-27T12:00:00Z")
 
 
 class _Diff(Answered, RouteFilters, Limited):

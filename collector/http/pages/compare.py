@@ -27,7 +27,7 @@ class _Wanted(Shown):
     prefix: str | None = text("Only of this prefix.")
     peer: str | None = text("Only of this peer.")
     origin: str | None = text("Only what this AS originates.")
-    whole: bool = Field(default=False, description="Compare whatever there is, however long that takes.")
+    whole: bool = Field(default=False, description="Compare everything, however long that takes.")
 
 
 @router.get("/compare")

@@ -21,4 +21,6 @@ async def fields_of(request: Request) -> dict[str, str]:
         text = (await request.body()).decode()
         return dict(parse_qsl(text, encoding="utf-8", errors="strict", max_num_fields=_MOST))
     except ValueError:
-        raise UsageError("this is not what the form sends", "open the page again, and fill in its form") from None
+        raise UsageError(
+            "this request does not come from the form", "open the page again, and fill in the form"
+        ) from None

@@ -39,7 +39,7 @@ class PeerAsked(Shown):
     rib: str | None = text("Only this table of a router's.")
     start: str | None = text("The begin.")
     end: str | None = text("The end.")
-    whole: bool = Field(default=False, description="Count all of the time, however long that takes.")
+    whole: bool = Field(default=False, description="Count the whole time, however long that takes.")
 
     @property
     def whose(self) -> dict[str, str | None]:

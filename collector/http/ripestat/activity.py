@@ -20,10 +20,12 @@ _DAY = timedelta(days=1)
 
 
 class _Activity(Spanned):
-    max_samples: int = Field(50, ge=1, le=10_000, description="How many parts the time has at most.")
-    min_sampling_period: float = Field(60, gt=0, description="How many seconds a part has at least.")
-    num_hours: float | None = Field(None, gt=0, le=24 * 366, description="So long, in place of a starttime.")
-    hide_empty_samples: bool = Field(default=True, description="Leave out parts in which nothing was said.")
+    max_samples: int = Field(50, ge=1, le=10_000, description="The maximum number of parts of the time range.")
+    min_sampling_period: float = Field(60, gt=0, description="The minimum length of a part, in seconds.")
+    num_hours: float | None = Field(
+        None, gt=0, le=24 * 366, description="The length of the time range, instead of a starttime."
+    )
+    hide_empty_samples: bool = Field(default=True, description="Leave out parts without messages.")
 
 
 @router.get("/bgp-update-activity/data.json", summary="How much was said of a prefix or an AS, over time")

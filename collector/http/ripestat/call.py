@@ -32,9 +32,9 @@ class Common(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    unix_timestamps: bool = Field(default=False, description="Times as numbers of seconds since 1970.")
+    unix_timestamps: bool = Field(default=False, description="Times in seconds since 1970.")
     sourceapp: str | None = Field(None, max_length=_TEXT, description="Ignored.")
-    preferred_version: str | None = Field(None, max_length=20, description="Of asn-neighbours: 4.1 or 5.0.")
+    preferred_version: str | None = Field(None, max_length=20, description="For asn-neighbours: 4.1 or 5.0.")
     data_overload_limit: str | None = Field(None, max_length=20, description="Ignored.")
 
 
@@ -52,7 +52,7 @@ class Spanned(OfResource):
     """A call about a time range."""
 
     starttime: str | None = Field(None, max_length=100, description="ISO 8601 or unix seconds; UTC without a zone.")
-    endtime: str | None = Field(None, max_length=100, description="As there; without it, now.")
+    endtime: str | None = Field(None, max_length=100, description="In the same form; default: now.")
 
 
 class TimeRange(NamedTuple):

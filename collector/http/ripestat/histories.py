@@ -20,14 +20,14 @@ router = APIRouter()
 
 
 class _RoutingHistory(Spanned):
-    min_peers: int = Field(1, ge=1, description="How many peers have to see a route at least; in RIPEstat 10.")
-    max_rows: int = Field(3000, ge=1, description="No more origins are shown after so many prefixes.")
-    include_first_hop: bool = Field(default=False, description="The AS before the origin as well.")
-    normalise_visibility: bool = Field(default=False, description="The part of all peers that saw it, as well.")
+    min_peers: int = Field(1, ge=1, description="How many peers must see a route; RIPEstat's default is 10.")
+    max_rows: int = Field(3000, ge=1, description="Show no further origins after this many prefixes.")
+    include_first_hop: bool = Field(default=False, description="Also the AS before the origin.")
+    normalise_visibility: bool = Field(default=False, description="Also the share of peers that saw it.")
 
 
 class _AnnouncedPrefixes(Spanned):
-    min_peers_seeing: int = Field(1, ge=1, description="How many peers have to see a prefix at least; in RIPEstat 10.")
+    min_peers_seeing: int = Field(1, ge=1, description="How many peers must see a prefix; RIPEstat's default is 10.")
 
 
 class SeenOrigin(NamedTuple):

@@ -21,8 +21,8 @@ Side = dict[int, list[Route]]
 
 
 class _AsnNeighbours(OfResource):
-    query_time: str | None = Field(None, max_length=100, description="The moment; without it, now.")
-    lod: int = Field(0, ge=0, le=1, description="1: with the AS paths; of version 4.1.")
+    query_time: str | None = Field(None, max_length=100, description="The time; default: now.")
+    lod: int = Field(0, ge=0, le=1, description="1: also the AS paths; only in version 4.1.")
 
 
 @router.get("/asn-neighbours/data.json", summary="The ASes beside one in AS paths")

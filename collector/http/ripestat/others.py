@@ -32,7 +32,7 @@ async def other(name: str, asked: Asked, wanted: Annotated[Common, Query()]) -> 
     async def work(_call: Call) -> dict[str, Any]:
         raise RefusedRequestError(
             HTTPStatus.NOT_FOUND,
-            f"{name[:80]} is nothing that an archive of BGP knows",
+            f"{name[:80]} is not among the calls that an archive of BGP can answer",
             "ask RIPEstat itself, https://stat.ripe.net; see /api/v1/docs for what is answered here",
         )
 

@@ -18,13 +18,13 @@ router = APIRouter()
 
 
 class _State(OfResource):
-    timestamp: str | None = Field(None, max_length=100, description="The moment; without it, now.")
+    timestamp: str | None = Field(None, max_length=100, description="The time; default: now.")
     rrcs: str | None = Field(None, max_length=200, description="Only of these collectors, by their numbers: 0,1.")
 
 
 class _Glass(OfResource):
-    timestamp: str | None = Field(None, max_length=100, description="The moment; without it, now. RIPEstat has none.")
-    look_back_limit: int = Field(86_400, ge=0, description="Ignored: routes that stand are shown, however old.")
+    timestamp: str | None = Field(None, max_length=100, description="The time; default: now. RIPEstat has none.")
+    look_back_limit: int = Field(86_400, ge=0, description="Ignored: current routes are shown, however old.")
 
 
 @router.get("/bgp-state/data.json", summary="Routes as they stood at a moment")

@@ -22,12 +22,12 @@ router = APIRouter()
 
 
 class _RisPeers(Common):
-    query_time: str | None = Field(None, max_length=100, description="The moment; without it, now.")
+    query_time: str | None = Field(None, max_length=100, description="The time; default: now.")
 
 
 class _Status(OfResource):
-    timestamp: str | None = Field(None, max_length=100, description="The moment; without it, now.")
-    min_peers_seeing: int = Field(1, ge=0, description="How many peers have to see a prefix; in RIPEstat 10.")
+    timestamp: str | None = Field(None, max_length=100, description="The time; default: now.")
+    min_peers_seeing: int = Field(1, ge=0, description="How many peers must see a prefix; RIPEstat's default is 10.")
 
 
 @router.get("/ris-peers/data.json", summary="The peers of each collector, and how many routes each has")

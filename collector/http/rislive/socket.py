@@ -85,7 +85,7 @@ def _times(speed: str) -> float:
     except ValueError:
         times = 0.0
     if not 0 < times <= _FASTEST:
-        raise UsageError(f"speed={speed[:40]} is no number of times", f"give a number from 0 to {_FASTEST}")
+        raise UsageError(f"speed={speed[:40]} is not a number", f"give a number from 0 to {_FASTEST}")
     return times
 
 

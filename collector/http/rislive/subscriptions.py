@@ -58,7 +58,7 @@ class Subscription(BaseModel):
     @classmethod
     def _as_path(cls, value: str | None) -> str | None:
         if value and not re.fullmatch(r"\^?\d+(,\d+)*\$?", value):
-            raise ValueError("is not ASes with commas, with ^ before or $ behind them")
+            raise ValueError("is not a list of ASes with commas, with ^ before or $ after it")
         return value or None
 
     def takes(self, message: Mapping[str, Any]) -> bool:

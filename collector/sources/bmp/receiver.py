@@ -149,7 +149,7 @@ class BmpReceiver:
                 router = await self._connected(address, port)
             except OSError as error:
                 if (why := error.strerror or str(error)) != said:
-                    log.warning("%s cannot be connected to: %s; trying again until it can", place, why)
+                    log.warning("cannot connect to %s: %s; trying until it succeeds", place, why)
                     said = why
             else:
                 said, waits = "", pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)

@@ -52,7 +52,7 @@ class Routers:
                     "give each router a source address of its own for BMP",
                 )
             before.leave("the router connected again")
-            self.log.warning("router %s connected again, its connection before is closed", router.address)
+            self.log.warning("router %s connected again; its earlier connection is closed", router.address)
         self.connected[router.address] = router
         return None
 

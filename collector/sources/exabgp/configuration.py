@@ -236,7 +236,7 @@ def _block(head: str, lines: Sequence[str], indent: str = "    ") -> str:
 def _quoted(word: str) -> str:
     if _UNQUOTABLE.search(word):
         raise ConfigurationError(
-            f"ExaBGP cannot start a receiver with {word!r} in its command: it has a quote, or more than plain ASCII",
+            f"ExaBGP cannot start a receiver with {word!r} in its command: it has quotes or non-ASCII characters",
             "use a data directory and an installation whose paths have none",
         )
     return f'"{word}"'
@@ -291,7 +291,7 @@ def _end(peer: PeerSettings, bgp: BgpSettings) -> tuple[str, bool]:
     listens = everywhere or local == str(listen) or peer.local_address is not None
     if not listens and peer.passive:
         raise ConfigurationError(
-            f"peer {peer.address} is to connect to us, but we only listen on {bgp.listen} only",
+            f"peer {peer.address} is to connect to us, but we only listen on {bgp.listen}",
             f'set bgp.listen = "{_bracketed(local)}:{bgp.listen_port}", or "0.0.0.0:{bgp.listen_port}" for all'
             " addresses, or give the peer a local_address",
         )

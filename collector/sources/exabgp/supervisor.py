@@ -87,7 +87,7 @@ class ExabgpSupervisor:
         if any(ttl and place in after and after[place] is None for place, ttl in before.items()):
             # It cannot remove the minimum TTL from a socket that it keeps listening on.
             self._log.warning(
-                "ttl_security is gone where other peers connect to: ExaBGP is restarted, and with it all sessions"
+                "ttl_security was removed for an address that other peers use: ExaBGP and all sessions are restarted"
             )
             self._replacing = True
             self._signal(signal.SIGTERM)
@@ -106,7 +106,7 @@ class ExabgpSupervisor:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._process.wait()
         except TimeoutError:
-            self._log.warning("ExaBGP did not end within %g s, it is killed", STOP_SECONDS)
+            self._log.warning("ExaBGP did not end within %g s and is killed", STOP_SECONDS)
             self._signal(signal.SIGKILL)
             await self._process.wait()
 
@@ -158,7 +158,7 @@ class ExabgpSupervisor:
             reloads.tell(self._reloads_file)
         except OSError as error:
             self._log.warning(
-                "%s cannot be written: %s; how many lines are lost, if any are about now, cannot be said",
+                "%s cannot be written: %s; if lines are lost now, their number is unknown",
                 self._reloads_file,
                 error.strerror,
             )

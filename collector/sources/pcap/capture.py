@@ -94,7 +94,7 @@ class CaptureReader:
         elif magic == _SECTION:
             yield from self._pcapng()
         else:
-            raise ReplayError(f"{self._path} is neither pcap nor pcapng", "give a capture, as tcpdump -w makes it")
+            raise ReplayError(f"{self._path} is neither pcap nor pcapng", "give a capture that tcpdump -w has made")
 
     # --- pcap -------------------------------------------------------------------------------------------------------
 

@@ -84,7 +84,7 @@ class Capture:
         if self.unread_links:
             links = ", ".join(map(str, sorted(self.unread_links)))
             return ReplayError(
-                f"{self.path} has packets of link type {links}, which are not read here",
+                f"{self.path} has packets of link type {links}, which is not supported",
                 "capture on an Ethernet interface, or on `any`",
             )
         return ReplayError(
