@@ -83,7 +83,7 @@ def test_many_prefixes_go_together() -> None:
     assert found[2][0] == b"neighbor 192.0.2.1, neighbor 192.0.2.2 withdraw attributes next-hop 0.0.0.0 nlri a\n"
 
 
-def test_a_flow() -> None:
+def test_a_flow_specification_as_a_command_for_exabgp() -> None:
     said = ANNOUNCEMENT.validate_python(
         {
             "match": {"destination": "203.0.113.7/32", "protocols": "udp", "destination_ports": "53,1024-2000"},

@@ -58,7 +58,7 @@ def test_one_line_of_many_routes() -> None:
     assert all(isinstance(one, RouteAnnouncement) and one.med == 7 for one in said.announcements)
 
 
-def test_flows() -> None:
+def test_flow_specifications_of_commands_are_read() -> None:
     match = "match { source 192.0.2.0/24; destination 203.0.113.1/32; destination-port [ =53 =123 ]; protocol udp; }"
     said = read_command(f"announce flow route {{ {match} then {{ rate-limit 0; community [ 64512:1 ]; }} }}")
     (flow,) = said.announcements

@@ -59,7 +59,7 @@ from schemas.extended import WORDS, extended_words
         ("zz", "as:printed"),
     ],
 )
-def test_words(digits: str, words: str) -> None:
+def test_extended_communities_in_words(digits: str, words: str) -> None:
     assert extended_words(digits, "as printed") == words
 
 

@@ -23,7 +23,7 @@ PEERS = (("192.0.2.1", 64500), ("2001:db8::2", 4_200_000_000))
 ALL = WantedTables(lambda _: True, frozenset())
 
 
-def test_an_index() -> None:
+def test_a_peer_index_table_is_read() -> None:
     assert mrt_tables.read_index(index(*PEERS, time=T)) == [MrtPeer(*peer) for peer in PEERS]
     two_bytes = record(13, 1, bytes(4) + b"\0\2id\0\1" + b"\0" + bytes(4) + bytes((192, 0, 2, 9)) + b"\xfb\xf4", T)
     assert mrt_tables.read_index(two_bytes) == [MrtPeer("192.0.2.9", 64500)]

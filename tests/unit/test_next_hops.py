@@ -44,7 +44,9 @@ def announced(line: bytes) -> list[Announced]:
     ],
 )
 @pytest.mark.parametrize("nlri", [("2001:db8:1::/48",), ("2001:db8:1::/48", "2001:db8:2::/48", "::/0")])
-def test_of_ipv6(nlri: tuple[str, ...], halves: tuple[str, ...], next_hop: str, link_local: str | None) -> None:
+def test_next_hops_of_ipv6_routes(
+    nlri: tuple[str, ...], halves: tuple[str, ...], next_hop: str, link_local: str | None
+) -> None:
     (group,) = announced(Speaker().hear(ORIGIN + as_path(1) + reach(2, 1, packed(*halves), prefixes(*nlri))))
     assert (group.get("next_hop"), group.get("link_local"), group.get("nlri")) == (next_hop, link_local, list(nlri))
 

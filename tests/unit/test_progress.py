@@ -54,7 +54,7 @@ def test_more_than_was_counted(clock: list[float]) -> None:
     assert "100% of 1 UPDATEs" in stream.getvalue()
 
 
-def test_nowhere(clock: list[float]) -> None:
+def test_progress_without_a_terminal_shows_nothing(clock: list[float]) -> None:
     shown = ProgressLine(None)
     clock[0] = 2
     shown.advance()

@@ -40,7 +40,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def test_every_write(tmp_path: Path, disk: Disk) -> None:
+def test_without_a_pause_every_write_is_synced(tmp_path: Path, disk: Disk) -> None:
     sync = Sync(tmp_path, seconds=0, size=2**30)
     with SpoolWriter(tmp_path, segment_bytes=100, sync=sync) as writer:
         for number in range(1, 100):
