@@ -1,4 +1,4 @@
-"""`bgpledger convergence`: how long it took until peers announced, and withdrew, what we did."""
+"""`bgpledger convergence`: how long our announcements and withdrawals took to reach each peer."""
 
 from __future__ import annotations
 

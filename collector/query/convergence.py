@@ -1,4 +1,4 @@
-"""How long it took until peers announced, and withdrew, what we did."""
+"""How long our announcements and withdrawals took to reach each peer."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Router(ABC):
         self._process.wait()
 
     def announce(self, *routes: Route) -> None:
-        """Announce these routes and no others. Its session is up: so it takes orders."""
+        """Announce these routes and no others. Its session is up, so it accepts commands."""
         self._before, self.routes = self.routes, routes
         self.change()
 

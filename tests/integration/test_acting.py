@@ -47,7 +47,7 @@ class Acting:
         self.client = ActingClient(collector.data_dir)
 
     async def takes_orders(self) -> bool:
-        """Whether somebody is there who takes orders."""
+        """Whether a process accepts orders."""
         try:
             await self.client.intents()
         except CollectorError:

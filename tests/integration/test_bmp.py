@@ -222,7 +222,7 @@ async def _the_receiver_is_killed(one: Bench) -> None:
 
     await one.until(is_lost, "the lost connections are gaps")
     assert not any(entry.event in ("withdraw", "session_end") for entry in await one.history(FRR, FIRST))
-    # FRR sends End-of-RIB behind its tables.
+    # FRR sends End-of-RIB after its tables.
     for table in ("pre-policy", "post-policy"):
         await one.until_states(FRR, table, (FIRST, "stands"), (SECOND, "stands"))
     assert {route.state for route in await one.routes(FRR) if route.peer.rib is None} == {"uncertain"}

@@ -157,7 +157,7 @@ async def test_announce_change_withdraw_shut_down(bench: Bench, kind: type[Route
 
 async def check_peer(bench: Bench, router: Router, **expected: Any) -> None:
     def is_told() -> dict[str, Any] | None:
-        """A session is written once a second, behind its UPDATEs."""
+        """A session is written once a second, after its UPDATEs."""
         (peer,) = bench.peers()
         return peer if {key: peer[key] for key in expected} == expected else None
 

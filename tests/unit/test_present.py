@@ -150,7 +150,7 @@ SAMPLE = re.compile(
 
 
 def check_metrics(text: str) -> dict[str, int]:
-    """How many samples each metric has, in a text of the format's grammar: all of one metric behind its type."""
+    """How many samples each metric has, in a text of the format's grammar: all of one metric after its type."""
     found: dict[str, int] = {}
     lines = text.splitlines()
     while lines:
