@@ -96,6 +96,11 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Whether a record is of anything but a response without end, such as a live feed, that is cancelled at the end."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def _configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
@@ -115,6 +120,7 @@ def _configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
         ssl_certfile=http.tls_cert,
         ssl_keyfile=http.tls_key,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:

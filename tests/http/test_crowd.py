@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from collector.http.live import Live, SlowError
 from collector.http.parameters import Listed
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.socket import _Client
+from collector.http.server import _is_no_cancellation
 from collector.query.follow import ToldLine
 from collector.settings import HttpSettings
 from collector.tasks import end
@@ -167,3 +169,11 @@ async def test_one_who_does_not_read_a_socket_is_cut(asked: Archive, monkeypatch
     client = _Client(socket, await Sources.of(asked))
     with pytest.raises(SlowError):
         await client.run(told())
+
+
+def test_what_is_cancelled_at_the_end_is_no_fault() -> None:
+    def of(error: BaseException) -> logging.LogRecord:
+        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "Exception", (), (type(error), error, None))
+
+    assert not _is_no_cancellation(of(asyncio.CancelledError()))
+    assert _is_no_cancellation(of(ValueError()))
