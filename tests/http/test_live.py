@@ -44,15 +44,15 @@ class Scene:
     def __init__(self, store: Store, url: str, directory: Path) -> None:
         self.url = url
         self.socket = url.replace("http", "ws")
-        self._store = store
-        self._directory = directory
+        self.store = store
+        self.directory = directory
         self._spools = 0
         self._router = Router("192.0.2.1", 64500, start=round(time.time()) - 60)
 
     async def happens(self, *lines: bytes) -> None:
         self._spools += 1
         # Tests may begin within one second, and lines of one name, number and second have one key.
-        await archive(self._directory, self._store, lines, f"{self._directory.name}-{self._spools}")
+        await archive(self.directory, self.store, lines, f"{self.directory.name}-{self._spools}")
 
     async def comes_up(self) -> None:
         await self.happens(*self._router.up())
@@ -139,6 +139,31 @@ async def test_events_of_one_moment_are_neither_lost_nor_doubled(scene: Scene) -
             missed = [entry async for _, entry in _until(events(response), lambda one: one["as_path"] == "64500 64513")]
     prefixes = [one["prefix"] for one in missed]
     assert prefixes == [OTHER, *[PREFIX, OTHER] * (len(prefixes) // 2 - 1), PREFIX]
+
+
+async def test_nothing_is_missed_after_a_clock_was_set_back(scene: Scene) -> None:
+    url, asked = f"{scene.url}/api/v1/live", {"elem": "announce", "peer": "192.0.2.77"}
+    router = Router("192.0.2.77", 64577, start=round(time.time()) - 60)
+
+    async def says(*lines: bytes) -> None:
+        await archive(scene.directory, scene.store, lines, "set-back", says_how_far=True)
+
+    await says(*router.up())
+    async with httpx.AsyncClient(timeout=PATIENCE) as http:
+        async with http.stream("GET", url, params=asked) as response:
+            first = asyncio.ensure_future(anext(events(response)))
+            while not first.done():
+                await says(router.announce(PREFIX))
+                await asyncio.wait((first,), timeout=1)
+            name, _ = first.result()
+        router.time -= 3600
+        said = [(64577, 64500 + number) for number in range(4)]
+        for path in said:
+            await says(router.announce(OTHER, path=path))
+        async with http.stream("GET", url, params=asked, headers={"Last-Event-ID": name}) as response:
+            last = " ".join(map(str, said[-1]))
+            missed = [entry async for _, entry in _until(events(response), lambda one: one["as_path"] == last)]
+    assert [one["as_path"] for one in missed if one["prefix"] == OTHER] == [f"{peer} {origin}" for peer, origin in said]
 
 
 async def _until(
