@@ -1,4 +1,4 @@
-"""What reaches ExaBGP's pipe: nothing that the models did not write."""
+"""Nothing reaches ExaBGP's pipe but what the models wrote."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def written(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker
     return next(commands("announce", ["192.0.2.1"], phrase(announcement, speaker), [announcement.nlri]))[0].decode()
 
 
-def test_a_route() -> None:
+def test_a_route_becomes_one_command() -> None:
     said = RouteAnnouncement.model_validate(
         {
             "prefix": "203.0.113.0/24",
@@ -73,7 +73,7 @@ def test_a_route() -> None:
     )
 
 
-def test_a_route_of_ours_has_exabgps_own_path() -> None:
+def test_a_stored_route_of_ours_has_the_as_path_that_exabgp_sends() -> None:
     assert "as-path" not in written(RouteAnnouncement(prefix="203.0.113.0/24"))
 
 
@@ -107,12 +107,12 @@ def test_a_flow_specification_as_a_command_for_exabgp() -> None:
         ({"mark": 46}, "800900000000002e"),
     ],
 )
-def test_actions_as_rfc_8955_has_them(then: dict[str, Any], hexadecimal: str) -> None:
+def test_actions_are_encoded_as_in_rfc_8955(then: dict[str, Any], hexadecimal: str) -> None:
     assert [one.hex() for one in action_communities(FlowActions.model_validate(then))] == [hexadecimal]
 
 
 def texts(*good: str) -> st.SearchStrategy[Any]:
-    """Values that are as they should be, and such with something in them that should not be."""
+    """Valid values, and values with something in them that does not belong there."""
     mended = st.tuples(st.sampled_from(good), st.sampled_from(["", "", *HOSTILE]), st.integers(0, 40)).map(
         lambda parts: parts[0][: parts[2]] + parts[1] + parts[0][parts[2] :]
     )
@@ -150,7 +150,7 @@ THEN: dict[str, Any] = {
 
 
 def of(fields: dict[str, Any], required: str) -> st.SearchStrategy[Any]:
-    """Dictionaries that have one field, and perhaps others."""
+    """Dictionaries with this field, and perhaps others."""
     more = {name: field for name, field in fields.items() if name != required}
     return st.fixed_dictionaries({required: fields[required]}, optional=more)
 

@@ -1,4 +1,4 @@
-"""Against a model of ExaBGP: whatever is killed, the peers have in the end what is wanted (collector/acting)."""
+"""Against a model of ExaBGP: whatever is killed, the peers end up with the wanted routes (collector/acting)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SETTINGS = Settings.model_validate(
 
 
 class Exabgp:
-    """As 5.0.15 does it: what it has been told, what it has yet to send, and what it has sent (rib/outgoing.py)."""
+    """What ExaBGP 5.0.15 has been told, has still to send, and has sent (its rib/outgoing.py)."""
 
     def __init__(self) -> None:
         self.cache: dict[str, dict[str, str]] = {peer: {} for peer in PEERS}
@@ -53,7 +53,7 @@ class Exabgp:
         self.waiting[peer].append((nlri, text if verb == "announce" else None))
 
     def send(self, peer: str) -> Iterator[tuple[str, str | None]]:
-        """What goes out, in another order than it came: by attributes, as it is sorted."""
+        """Send what waits, sorted by attributes and not in the order of the commands."""
         if not self.is_up[peer]:
             return
         last = sorted(self.waiting[peer], key=lambda one: one[1] or "")
@@ -85,7 +85,7 @@ class Bench:
         self.begin()
 
     def begin(self) -> None:
-        """A new acting process, of the journal alone."""
+        """Start a new acting process, which knows only what is in the journal."""
         self.journal = Journal(self.path)
         self.book = Book("here")
         for record in self.journal.take():
@@ -168,9 +168,9 @@ class Bench:
             self.telling.down(peer)
 
     def kill_us(self, chance: random.Random) -> None:
-        """The lines are in the spool: they are read on."""
+        """Kill the acting process and start another, which reads the spool."""
         for batch, taken in self.commands:
-            if not taken and chance.random() < 0.5:  # some were on their way, and are carried out
+            if not taken and chance.random() < 0.5:  # some commands were in the pipe, and are done
                 for peer in batch.peers:
                     for item in batch.items:
                         self.exabgp.tell(peer, batch.verb, item.nlri, batch.text)
@@ -191,7 +191,7 @@ class Bench:
             self.hear(chance)
 
     def settle(self, chance: random.Random) -> None:
-        """Let all of it come to an end, everybody being up."""
+        """Let everything finish, with all peers and processes up."""
         for peer in PEERS:
             if not self.exabgp.is_up[peer]:
                 self.drain(chance)
@@ -218,7 +218,7 @@ def wanted(bench: Bench) -> dict[str, dict[str, str]]:
 
 
 def assert_in_order(intent: Intent) -> None:
-    """What became of it at each peer came in an order in which it can."""
+    """The states of an intent at each peer came in a possible order."""
     assert intent.states[0].state == "pending"
     for peer in intent.peers:
         states = [one for one in intent.states if one.peer == peer]
@@ -232,7 +232,7 @@ def assert_in_order(intent: Intent) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> None:
+def test_the_peers_end_up_with_what_is_wanted(tmp_path: Path, seed: int) -> None:
     chance, bench = random.Random(seed), Bench(tmp_path / "acting.jsonl")
     often = [bench.order, bench.withdraw, bench.pump, bench.pump, bench.take, bench.take, bench.answer, bench.answer]
     often += [bench.send, bench.send, bench.hear, bench.hear, bench.hear]
@@ -252,7 +252,7 @@ def test_the_peers_have_what_is_wanted_in_the_end(tmp_path: Path, seed: int) -> 
 
 
 @pytest.mark.parametrize("then", [2, 1, None])
-def test_what_changes_before_its_update_is_heard_of_is_told_at_once(tmp_path: Path, then: int | None) -> None:
+def test_a_change_is_sent_at_once_while_the_update_before_it_is_unreported(tmp_path: Path, then: int | None) -> None:
     chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
     bench.now += timedelta(seconds=1)
     for peer in PEERS:
@@ -285,7 +285,7 @@ def test_what_changes_before_its_update_is_heard_of_is_told_at_once(tmp_path: Pa
     bench.journal.close()
 
 
-def test_a_book_written_anew_is_the_same(tmp_path: Path) -> None:
+def test_a_rewritten_journal_has_the_same_content(tmp_path: Path) -> None:
     chance, bench = random.Random(7), Bench(tmp_path / "acting.jsonl")
     for _ in range(100):
         chance.choice([bench.order, bench.withdraw, bench.pump, bench.take, bench.answer, bench.send, bench.hear])(
@@ -299,7 +299,7 @@ def test_a_book_written_anew_is_the_same(tmp_path: Path) -> None:
     bench.journal.close()
 
 
-def test_a_key_is_of_one_order(tmp_path: Path) -> None:
+def test_a_key_belongs_to_one_order(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "acting.jsonl")
     first, other = (
         Order(who="a", why="b", source="api", announcements=(RouteAnnouncement(prefix=PREFIXES[0], med=med),), key="k")

@@ -1,4 +1,4 @@
-"""The story of a prefix, and where everything stands in its picture."""
+"""The history of a prefix as a replay, and the positions of ASes and paths in its drawing."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def story(*changes: StoryChange, initial: dict[GraphSpeaker, Path] | None = None
         ("", ()),
     ],
 )
-def test_a_path_has_each_as_once_that_is_prepended(as_path: str, hops: Path) -> None:
+def test_a_prepended_as_appears_once_in_a_path(as_path: str, hops: Path) -> None:
     assert hops_of(as_path) == hops
 
 
-def test_a_story_is_told_at_any_moment() -> None:
+def test_the_routes_of_a_replay_are_known_at_any_time() -> None:
     told = story(
         StoryChange(second(3), ONE, "announce", ("64496", "64511"), ""),
         StoryChange(second(3), TWO, "announce", ("64497", "64500"), ""),
@@ -54,7 +54,7 @@ def test_a_story_is_told_at_any_moment() -> None:
     assert told.at(second(9)) == {TWO: ("64497", "64500")}
 
 
-def test_a_picture_shows_what_stands_and_holds_what_comes() -> None:
+def test_a_drawing_shows_current_routes_and_has_room_for_later_ones() -> None:
     told = story(StoryChange(second(3), ONE, "announce", ("64496", "64511"), ""), initial={ONE: ("64496", "64500")})
     before, behind = draw(told, second(0)), draw(told, second(3))
     assert [line.stands for line in before.lines] == [True, False]
@@ -71,7 +71,7 @@ SPEAKERS = [GraphSpeaker(f"192.0.2.{number}", number) for number in range(1, 6)]
 
 
 @given(st.lists(st.tuples(st.sampled_from(SPEAKERS), PATHS), max_size=20))
-def test_nodes_never_lie_upon_each_other_and_everything_is_inside(ways: list[tuple[GraphSpeaker, Path]]) -> None:
+def test_nodes_never_overlap_and_everything_is_inside(ways: list[tuple[GraphSpeaker, Path]]) -> None:
     speakers = sorted({speaker for speaker, _ in ways})
     layout = lay_out(speakers, ways)
     nodes = [*layout.speakers.values(), *layout.ases.values()]

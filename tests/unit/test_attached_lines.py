@@ -1,4 +1,4 @@
-"""What attached commands print: what is taken of it, what is refused, and that nothing slips through."""
+"""Lines that attached commands print: which are accepted, which are refused, and that nothing slips through."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ ROUTES = {
 
 
 @pytest.mark.parametrize("line", ROUTES)
-def test_routes(line: str) -> None:
+def test_route_commands_are_read(line: str) -> None:
     said = read_command(line)
     assert (said.announces, said.announcements, said.peers) == (True, (ROUTES[line],), ())
     withdrawn = read_command(line.replace("announce", "withdraw", 1))
     assert (withdrawn.announces, withdrawn.announcements) == (False, (ROUTES[line],))
 
 
-def test_neighbors() -> None:
+def test_neighbor_selections_are_read() -> None:
     route = "announce route 203.0.113.0/24 next-hop self"
     assert read_command(f"neighbor 192.0.2.1 {route}").peers == ("192.0.2.1",)
     assert read_command(f"neighbor 192.0.2.1, neighbor 2001:db8:0::1 {route}").peers == ("192.0.2.1", "2001:db8::1")
     assert read_command(f"neighbor * {route}").peers == ()
 
 
-def test_one_line_of_many_routes() -> None:
+def test_one_line_may_announce_many_routes() -> None:
     said = read_command("announce attributes next-hop self med 7 nlri 203.0.113.0/25 203.0.113.128/25")
     assert [one.nlri for one in said.announcements] == ["203.0.113.0/25", "203.0.113.128/25"]
     assert all(isinstance(one, RouteAnnouncement) and one.med == 7 for one in said.announcements)
@@ -98,7 +98,7 @@ def test_flow_specifications_of_commands_are_read() -> None:
         ("announce route 203.0.113.0/24 next-hop self community [ nón ]", "characters that no command has"),
     ],
 )
-def test_what_is_refused(line: str, cause: str) -> None:
+def test_unsupported_and_invalid_commands_are_refused(line: str, cause: str) -> None:
     with pytest.raises(CommandError) as refused:
         read_command(line)
     assert cause in str(refused.value)
@@ -122,14 +122,14 @@ LINES = st.one_of(
 
 
 @given(LINES)
-def test_a_line_is_taken_as_models_or_refused(line: str) -> None:
+def test_any_line_becomes_models_or_is_refused(line: str) -> None:
     try:
         said = read_command(line)
     except CommandError:
         return
     assert said.announcements
     for one in said.announcements:
-        # What was taken has been checked by the models: they take it again, and it is the same.
+        # The models have validated an accepted line: they give the same again.
         assert type(one).model_validate(one.model_dump()) == one
 
 
@@ -143,7 +143,7 @@ WORD = re.compile(
 
 
 @given(LINES)
-def test_no_byte_reaches_exabgp_that_the_models_did_not_write(line: str) -> None:
+def test_only_bytes_that_the_models_wrote_reach_exabgp(line: str) -> None:
     try:
         said = read_command(line)
     except CommandError:

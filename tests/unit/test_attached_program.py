@@ -1,4 +1,4 @@
-"""Attached commands as processes: how they are answered, started again and ended, and what is ordered meanwhile."""
+"""Attached commands as processes: answered, restarted and ended, with orders given meanwhile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support import until
 
 
 class Kept:
-    """Takes wishes as the desk does, but for prefixes beyond 203.0.113.0/24."""
+    """Accepts orders as the desk does, and refuses prefixes outside 203.0.113.0/24."""
 
     def __init__(self) -> None:
         self.standing_now: dict[str, str] = {}
@@ -64,7 +64,7 @@ sys.stdin.read()
 """
 
 
-async def test_each_line_is_done_and_answered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_line_is_carried_out_and_answered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept, told = Kept(), tmp_path / "told"
     lines = [
         "announce route 203.0.113.1 next-hop self",
@@ -87,7 +87,7 @@ async def test_each_line_is_done_and_answered(tmp_path: Path, caplog: pytest.Log
 
 
 @pytest.mark.parametrize(("on_exit", "left"), [("keep", ["203.0.113.1/32"]), ("withdraw", [])])
-async def test_one_that_ends_is_started_again(
+async def test_a_command_that_ends_is_restarted(
     on_exit: str, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_PAUSE", 0.01)
@@ -98,7 +98,7 @@ async def test_one_that_ends_is_started_again(
     assert list(kept.standing_now.values()) == left
 
 
-async def test_what_it_says_when_it_is_ended_is_done() -> None:
+async def test_lines_that_a_command_prints_when_it_is_ended_are_carried_out() -> None:
     kept = Kept()
     script = (
         "trap 'echo withdraw route 203.0.113.1 next-hop self; exit' TERM; "
@@ -109,7 +109,7 @@ async def test_what_it_says_when_it_is_ended_is_done() -> None:
     assert not kept.standing_now
 
 
-async def test_a_line_without_an_end_and_half_a_line_are_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_line_and_half_a_line_are_not_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_PAUSE", 600.0)
     for script in ("head -c 2000000 /dev/zero; echo", "printf 'announce route 203.0.113.1 next-hop self'"):
         kept = Kept()

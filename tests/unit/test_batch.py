@@ -1,4 +1,4 @@
-"""Routes that are written as they are stored: the same text as their models give, in every format."""
+"""Routes that are printed straight from stored documents: the same text as from their models, in every format."""
 
 import asyncio
 import io
@@ -84,7 +84,7 @@ async def written(batches: Sequence[Batch], form: Format) -> str:
 
 
 @given(BATCHES)
-def test_what_is_written_of_stored_routes_is_what_their_models_give(batches: list[Batch]) -> None:
+def test_stored_routes_are_printed_as_their_models_are(batches: list[Batch]) -> None:
     asyncio.run(compare(batches))
 
 
@@ -106,7 +106,7 @@ async def compare(batches: list[Batch]) -> None:
 
 
 async def compare_with_entries(batches: list[Batch], shown: list[HistoryEntry]) -> None:
-    """What stands in a dumped table is told as what was announced, but for how its lines begin."""
+    """Routes of a dumped table are printed as announcements are, except for the beginning of each line."""
     forms: tuple[tuple[Format, Any, dict[str, str]], ...] = (
         ("bgpdump", bgpdump.write, {"BGP4MP": "TABLE_DUMP2", "BGP4MP_AP": "TABLE_DUMP2_AP"}),
         ("bgpreader", bgpreader.write, {"U": "R"}),
@@ -131,7 +131,7 @@ def announced(route: Route) -> HistoryEntry:
 
 
 @given(BATCHES, st.integers(1, 6))
-def test_the_latest_are_those_that_stand_since_the_latest_times(batches: list[Batch], limit: int) -> None:
+def test_the_latest_routes_are_those_with_the_latest_times(batches: list[Batch], limit: int) -> None:
     async def ask() -> tuple[list[Route], list[Route]]:
         routes = [route async for route in routes_of(each(batches))]
         return routes, [route async for route in routes_of(newest_routes(each(batches), limit))]

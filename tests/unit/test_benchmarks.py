@@ -18,7 +18,7 @@ from collector.replay.player import plan
 from tests.support import Router
 
 
-def test_a_generated_table_is_one_session_of_so_many_routes(tmp_path: Path) -> None:
+def test_a_generated_table_is_one_session_with_the_given_number_of_routes(tmp_path: Path) -> None:
     path = tmp_path / "table.mrt.gz"
     write_table(path, GENERATED_ROUTES)
     (peer,) = plan(path)
@@ -40,7 +40,7 @@ def _prefixes(data: bytes) -> list[bytes]:
     return found
 
 
-def test_a_table_is_counted_as_its_lines_say(tmp_path: Path) -> None:
+def test_the_routes_of_a_table_are_counted_from_its_lines(tmp_path: Path) -> None:
     table, router = Table(tmp_path / "some.mrt"), Router()
     lines = [*router.up(), router.announce("10.0.0.0/8", "10.1.0.0/16"), router.withdraw("10.1.0.0/16")]
     vars(table)["lines"] = lines
@@ -52,7 +52,7 @@ def test_every_figure_has_its_cases() -> None:
     assert {case for figure in FIGURES.values() for case in figure.cases} == set(CASES)
 
 
-def test_help_names_what_can_be_measured_and_measures_nothing(
+def test_help_lists_the_figures_and_measures_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmarks, "find_table", _refuse)
@@ -73,7 +73,7 @@ def test_an_unknown_argument_is_refused(
 
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "many"])
-def test_rounds_are_a_number(rounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_must_be_a_number(rounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarks, "find_table", _refuse)
     monkeypatch.setenv("ROUNDS", rounds)
     with pytest.raises(SystemExit, match=f"ROUNDS={rounds}"):

@@ -1,4 +1,4 @@
-"""BGP messages as bytes: what we build and what we read, against the octets of the RFCs."""
+"""BGP messages as bytes: what we encode and decode, against the octets of the RFCs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def abilities(draw: st.DrawFn) -> Abilities:
     return Abilities(draw(st.booleans()), draw(families), extended=draw(st.booleans()))
 
 
-def test_the_octets_of_an_open() -> None:
+def test_an_open_has_the_octets_of_the_rfcs() -> None:
     needs = Abilities(as4=True, families=frozenset({IPV4_UNICAST}))
     assert open_message(4_200_000_001, 180, "192.0.2.1", needs) == bytes.fromhex(
         "ffffffffffffffffffffffffffffffff" "002d" "01" "04" "5ba0" "00b4" "c0000201" "10"
@@ -50,14 +50,14 @@ def test_add_path_is_offered_for_sending_and_understood_for_receiving() -> None:
     ours = open_message(64500, 180, "192.0.2.1", needs)
     sends = bytes.fromhex("450400010102")
     assert sends in ours
-    # Who only sends, as we do, cannot take path identifiers; mode 1 receives, mode 3 does both.
+    # We only send (mode 2). Mode 1 receives, mode 3 does both.
     assert parse_open(ours[BODY]).abilities.add_path == frozenset()
     for mode in (b"\x01", b"\x03"):
         theirs = parse_open(ours.replace(sends, sends[:-1] + mode)[BODY])
         assert theirs.abilities.add_path == needs.add_path
 
 
-def test_extended_optional_parameters() -> None:
+def test_extended_optional_parameters_are_read() -> None:
     # RFC 9072: the lengths are two bytes wide.
     body = bytes.fromhex("04fbf400b4c0000201ffff00090200064104fa56ea01")
     assert parse_open(body).asn == 4_200_000_001
@@ -73,7 +73,7 @@ def test_extended_optional_parameters() -> None:
         ("04fbf400b4c00002010402044104", "longer than its place"),
     ],
 )
-def test_what_is_no_open_is_a_value_error(body: str, words: str) -> None:
+def test_anything_but_an_open_is_a_value_error(body: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_open(bytes.fromhex(body))
 
@@ -84,7 +84,7 @@ def test_random_opens_are_read_or_refused(data: bytes) -> None:
         parse_open(b"\x04" + data)
 
 
-def test_missing_abilities_in_words() -> None:
+def test_missing_capabilities_are_described_in_words() -> None:
     needs = Abilities(
         as4=True,
         families=frozenset({IPV4_UNICAST, IPV6_UNICAST}),
@@ -126,7 +126,7 @@ def test_missing_abilities_in_words() -> None:
         (b"", "a NOTIFICATION without an error code"),
     ],
 )
-def test_notifications_in_words(body: bytes, words: str) -> None:
+def test_notifications_are_described_in_words(body: bytes, words: str) -> None:
     assert notification_words(body) == words
 
 
@@ -145,16 +145,16 @@ END_OF_RIB6 = bgp.message(bgp.UPDATE, bytes.fromhex("00000006800f03000201"))
         (bgp.message(bgp.UPDATE), set()),
     ],
 )
-def test_the_families_of_an_update(update: bytes, found: set[Family]) -> None:
+def test_the_families_of_an_update_are_found(update: bytes, found: set[Family]) -> None:
     assert bgp.update_families(update) == found
 
 
 @given(st.binary(max_size=200))
-def test_families_of_random_updates(body: bytes) -> None:
+def test_any_bytes_have_families_or_are_refused(body: bytes) -> None:
     bgp.update_families(bgp.message(bgp.UPDATE, body))
 
 
-def test_family_names() -> None:
+def test_families_have_names() -> None:
     assert family_name((2, 1)) == "ipv6 unicast"
     assert family_name((25, 70)) == "l2vpn evpn"
     assert family_name((99, 250)) == "afi-99 safi-250"

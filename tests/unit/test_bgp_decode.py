@@ -1,4 +1,4 @@
-"""BGP's bytes give the documents that ExaBGP's JSON gives of the same bytes; where they differ, the bytes are right."""
+"""The same document from a message's bytes as from ExaBGP's JSON; where they differ, the bytes are right."""
 
 import re
 import struct
@@ -47,7 +47,7 @@ def said_by(message: Any) -> dict[str, Any]:
 
 
 def unordered(document: dict[str, Any]) -> dict[str, Any]:
-    """ExaBGP sorts communities, and gives MP_REACH_NLRI's routes behind, or ahead of, those of IPv4."""
+    """ExaBGP sorts communities, and lists the routes of MP_REACH_NLRI after, or before, those of IPv4."""
     attributes = {
         name: sorted(value, key=str) if name.endswith("communities") else value
         for name, value in document.get("attributes", {}).items()
@@ -123,16 +123,16 @@ def test_attributes_are_those_of_exabgp(attributes: bytes) -> None:
 
 
 @pytest.mark.parametrize("attributes", MALFORMED.values(), ids=MALFORMED)
-def test_what_rfc_7606_has_withdrawn_is_withdrawn(attributes: bytes) -> None:
+def test_routes_are_withdrawn_where_rfc_7606_treats_an_update_as_withdraw(attributes: bytes) -> None:
     mine, theirs = (read(attributes + NEXT_HOP, ANNOUNCED) for read in (of_bytes, of_json))
     assert mine["withdraw"] == theirs["withdraw"] == [{"family": "ipv4 unicast", "nlri": ["203.0.113.0/24"]}]
-    # ExaBGP does not always say of which attribute.
+    # ExaBGP does not always say which attribute is malformed.
     assert mine["attributes"].pop("error").startswith(theirs["attributes"].pop("error"))
     assert "announce" not in mine
 
 
 @pytest.mark.parametrize("attributes", DISCARDED.values(), ids=DISCARDED)
-def test_what_rfc_7606_has_discarded_is_discarded(attributes: bytes) -> None:
+def test_attributes_are_discarded_where_rfc_7606_says_so(attributes: bytes) -> None:
     mine, theirs = (read(attributes + NEXT_HOP, ANNOUNCED) for read in (of_bytes, of_json))
     assert mine["announce"] == theirs["announce"]
     assert mine["attributes"].pop("error").startswith(theirs["attributes"].pop("error"))
@@ -140,13 +140,13 @@ def test_what_rfc_7606_has_discarded_is_discarded(attributes: bytes) -> None:
 
 
 @pytest.mark.parametrize("attributes", RESET_BY_EXABGP.values(), ids=RESET_BY_EXABGP)
-def test_what_exabgp_ends_a_session_for_is_withdrawn(attributes: bytes) -> None:
+def test_routes_are_withdrawn_where_exabgp_would_end_the_session(attributes: bytes) -> None:
     said = of_bytes(attributes + NEXT_HOP, ANNOUNCED)
     assert said["withdraw"] == [{"family": "ipv4 unicast", "nlri": ["203.0.113.0/24"]}]
     assert re.fullmatch("treat-as-withdraw due to (originator-id|cluster-list)", said["attributes"]["error"])
 
 
-def test_srv6_sids_are_there() -> None:
+def test_srv6_sids_are_decoded() -> None:
     value = bytes.fromhex("050018" + "00" + "010014" + "00" + "20010db8000000000000000000000001" + "00" + "0011")
     said = of_bytes(PATH + attribute(0xC0, 40, value) + NEXT_HOP, ANNOUNCED)
     (sid,) = said["attributes"]["prefix_sid"]["l3-service"]
@@ -162,13 +162,13 @@ def test_confederations_and_the_order_of_communities_are_kept() -> None:
     assert said["attributes"]["communities"] == ["65535:65281", "64500:1"]
 
 
-def test_unknown_attributes_keep_their_flags_also_where_they_are_not_transitive() -> None:
+def test_unknown_attributes_keep_their_flags_even_if_not_transitive() -> None:
     said = of_bytes(PATH + attribute(0xC0, 250, b"a") + attribute(0x80, 251, b"b") + NEXT_HOP, ANNOUNCED)
     assert [(one["code"], one["flags"]) for one in said["attributes"]["unknown"]] == [(250, 0xC0), (251, 0x80)]
 
 
 def read(data: bytes, session: Abilities) -> str:
-    """The kind of what it gives, which can be stored, or the reason why there is none."""
+    """The kind of the decoded document, which can be stored, or the reason why there is none."""
     try:
         said = decode_message(data, session)
     except BadMessageError as error:
@@ -177,7 +177,7 @@ def read(data: bytes, session: Abilities) -> str:
     return str(said["kind"])
 
 
-def test_whatever_comes_is_a_document_or_a_reason() -> None:
+def test_any_message_gives_a_document_or_a_reason() -> None:
     kinds = {read(data, session) for data, session in hostile(seed=7, count=5000)}
     reasons = {kind for kind in kinds if kind.startswith("bad: ")}
     assert kinds - reasons == {"update", "eor", "open", "notification", "refresh"}
@@ -185,5 +185,5 @@ def test_whatever_comes_is_a_document_or_a_reason() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(1, 5))
-def test_noise_is_a_document_or_a_reason(said: bytes, kind: int) -> None:
+def test_any_bytes_give_a_document_or_a_reason(said: bytes, kind: int) -> None:
     assert read(MARKER + struct.pack(">HB", 19 + len(said), kind) + said, AS4)

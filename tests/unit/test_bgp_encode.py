@@ -1,4 +1,4 @@
-"""Documents become bytes that are read as the same documents."""
+"""Documents are encoded as bytes that decode to the same documents."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SHORT = st.integers(0, 2**16 - 1)
 
 
 def read(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the bytes of a document say, AS numbers of four bytes."""
+    """Encode a document and decode its bytes, with four-byte AS numbers."""
     return [decode_message(one.data, WITH_IDS if one.add_path else PLAIN) for one in encode_message(document)]
 
 
-# --- what documents may be --------------------------------------------------------------------------------------------
+# --- which documents there are ----------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -54,12 +54,12 @@ DISTINGUISHERS = st.one_of(
     st.builds("{}:{}".format, st.ip_addresses(v=4), SHORT),
     st.binary(min_size=7, max_size=7).map(lambda rest: f"0x{(bytes((0, 3)) + rest[:6]).hex().upper()}"),
 )
-# One: of more the decoder reads the first alone, as RFC 8277 2.2 has it without the capability of several labels.
+# One label: of several the decoder reads only the first, as in RFC 8277 2.2 without the Multiple Labels Capability.
 LABELS = st.integers(0, 2**20 - 1).filter(lambda one: one != 0x80000).map(lambda one: [[one]])
 SEGMENT: st.SearchStrategy[tuple[SegmentKind, list[int]]] = st.tuples(
     st.sampled_from(["sequence", "set", "confed_sequence", "confed_set"]), st.lists(NUMBER, min_size=1, max_size=6)
 )
-# Two AS_SEQUENCEs behind each other are one in a document.
+# Two successive AS_SEQUENCEs are one in a document.
 PATHS = st.lists(SEGMENT, max_size=4).map(format_as_path)
 
 
@@ -118,7 +118,7 @@ def routes(draw: st.DrawFn, family: str, event: str, *, ids: bool) -> list[dict[
 
 @st.composite
 def updates(draw: st.DrawFn) -> dict[str, Any]:
-    """An UPDATE that stands in one message."""
+    """An UPDATE that fits into one message."""
     ids = draw(st.booleans())
     family = family_name((draw(st.sampled_from([1, 2])), draw(st.sampled_from([1, 2, 4, 128]))))
     document: dict[str, Any] = {"kind": "update"}
@@ -142,7 +142,7 @@ def updates(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(updates())
-def test_an_update_is_read_as_it_was(document: dict[str, Any]) -> None:
+def test_an_encoded_update_decodes_to_the_same_document(document: dict[str, Any]) -> None:
     if len(document) == 1:
         with pytest.raises(UnwritableError, match="say nothing"):
             encode_message(document)
@@ -158,7 +158,7 @@ def test_an_update_is_read_as_it_was(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 @pytest.mark.parametrize("event", ["announce", "withdraw"])
-def test_routes_of_any_family_are_written(route: Route, event: Any) -> None:
+def test_routes_of_any_family_are_encoded(route: Route, event: Any) -> None:
     nlri = route.announced if event == "announce" else route.withdrawn
     found = groups((route.afi, route.safi), nlri, event, hop=packed("192.0.2.1") if event == "announce" else b"")
     document = {event: [{**one, "next_hop": "192.0.2.1"} if event == "announce" else one for one in found]}
@@ -182,7 +182,7 @@ RULE = bytes.fromhex("0118c00002" + "02180a0000" + "03010681 11" + "05130400d508
         ((1, 132), b"\0"),
     ],
 )
-def test_rules_are_written_of_their_words(family: Family, nlri: bytes) -> None:
+def test_flowspec_rules_are_encoded_from_their_text(family: Family, nlri: bytes) -> None:
     [found] = groups(family, nlri, "withdraw")
     assert "bytes" not in found["objects"][0]  # ExaBGP reads it
     assert nlri_bytes(found, found["objects"][0]) == nlri
@@ -199,12 +199,12 @@ def test_rules_are_written_of_their_words(family: Family, nlri: bytes) -> None:
         ("ipv4 rtc", {"origin": 1}),
     ],
 )
-def test_words_that_do_not_tell_all_are_no_bytes(family: str, route: dict[str, Any]) -> None:
+def test_text_that_does_not_say_everything_is_not_encoded(family: str, route: dict[str, Any]) -> None:
     with pytest.raises(UnwritableError):
         nlri_bytes({"family": family, "objects": [route]}, route)
 
 
-def test_each_recorded_message_is_read_as_it_was() -> None:
+def test_each_recorded_message_decodes_to_the_same_document() -> None:
     for path in (ROOT / "collector/data/demo.mrt.gz", SHARED / "mrt/updates.20160811.1600.gz"):
         if not path.exists():
             continue
@@ -218,7 +218,7 @@ def test_each_recorded_message_is_read_as_it_was() -> None:
             assert read(said) == [said]
 
 
-def test_routes_with_several_next_hops_stand_in_several_messages() -> None:
+def test_routes_with_several_next_hops_are_encoded_as_several_messages() -> None:
     hops = [{"family": "ipv4 unicast", "nlri": [f"10.{n}.0.0/16"], "next_hop": f"192.0.2.{n}"} for n in (1, 2)]
     ids = {"family": "ipv4 unicast", "path_id": 7, "nlri": ["10.9.0.0/16"], "next_hop": "192.0.2.2"}
     attributes = {"origin": "igp", "as_path": "64500"}
@@ -226,13 +226,13 @@ def test_routes_with_several_next_hops_stand_in_several_messages() -> None:
     assert said == [{"kind": "update", "attributes": attributes, "announce": [one]} for one in (*hops, ids)]
 
 
-def test_host_bits_are_written_as_they_came() -> None:
+def test_host_bits_are_encoded_as_received() -> None:
     group = {"family": "ipv4 unicast", "nlri": ["10.0.0.0/8", "10.1.0.0/9"], "host_bits": ["10.64.0.0/9"]}
     group["nlri"] = ["10.0.0.0/8", "10.0.0.0/9"]
     assert read({"withdraw": [group]}) == [{"kind": "update", "withdraw": [group]}]
 
 
-def test_ipv4_routes_with_ipv6_next_hops_stand_in_an_attribute() -> None:
+def test_ipv4_routes_with_ipv6_next_hops_are_encoded_in_mp_reach_nlri() -> None:
     group = {"family": "ipv4 unicast", "nlri": ["10.0.0.0/8"], "next_hop": "2001:db8::1", "link_local": "fe80::1"}
     document = {"kind": "update", "attributes": {"origin": "igp", "as_path": "1"}, "announce": [group]}
     assert read(document) == [document]
@@ -251,18 +251,18 @@ def test_ipv4_routes_with_ipv6_next_hops_stand_in_an_attribute() -> None:
     ],
     ids=lambda document: f"{document['kind']} {document.get('family', '')}",
 )
-def test_other_messages_are_read_as_they_were(document: dict[str, Any]) -> None:
+def test_other_encoded_messages_decode_to_the_same_documents(document: dict[str, Any]) -> None:
     assert read(document) == [document]
 
 
-def test_a_shutdown_communication_is_written_without_the_words_of_exabgp() -> None:
+def test_a_shutdown_communication_is_encoded_without_the_words_of_exabgp() -> None:
     data = b'Shutdown Communication: "bye"'.hex()
     [said] = read({"kind": "notification", "code": 6, "subcode": 2, "data": data})
     assert said == {"kind": "notification", "code": 6, "subcode": 2, "data": b"\3bye".hex(), "text": "bye"}
 
 
-def test_an_open_is_read_as_it_was() -> None:
-    """Of the capabilities what daemons send (tests/exabgp_lines.py has their lines)."""
+def test_an_encoded_open_decodes_to_the_same_document() -> None:
+    """With the capabilities that daemons send (their lines are in tests/exabgp_lines.py)."""
     values = {
         1: [bytes.fromhex("00010001"), bytes.fromhex("00190046")],
         2: [b""],
@@ -287,8 +287,8 @@ def test_an_open_is_read_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 90])
-def test_an_open_has_as_many_capabilities_as_it_has(count: int) -> None:
-    """More than 255 bytes take the longer form (RFC 9072)."""
+def test_an_open_may_have_more_than_255_bytes_of_capabilities(count: int) -> None:
+    """More than 255 bytes need the extended form (RFC 9072)."""
     offered = [{"code": 200 + n % 50, "bytes": "0102"} for n in range(count)]
     base = {"kind": "open", "version": 4, "asn": 64500, "hold_time": 90, "router_id": "10.0.0.1"}
     [one] = encode_message(base | {"capabilities": [*offered, {"code": 68, "name": "multisession"}]})
@@ -296,7 +296,7 @@ def test_an_open_has_as_many_capabilities_as_it_has(count: int) -> None:
     assert len(decode_message(one.data, PLAIN)["capabilities"]) == min(count, 50)
 
 
-def test_what_is_stored_in_words_alone_is_named() -> None:
+def test_what_cannot_be_encoded_is_named() -> None:
     attributes: dict[str, Any] = {
         "origin": "igp",
         "as_path": "",
@@ -325,11 +325,11 @@ def test_what_is_stored_in_words_alone_is_named() -> None:
             encode_message(document)
 
 
-def test_withdrawn_routes_whose_label_is_not_stored_have_that_of_the_rfc() -> None:
+def test_withdrawn_routes_without_a_stored_label_have_the_label_of_the_rfc() -> None:
     [said] = read({"withdraw": [{"family": "ipv4 nlri-mpls", "nlri": ["10.0.0.0/8"]}]})
     assert said["withdraw"] == [{"family": "ipv4 nlri-mpls", "labels": [[0x80000]], "nlri": ["10.0.0.0/8"]}]
 
 
-def test_one_route_of_a_group_is_without_its_path_id() -> None:
+def test_a_group_in_which_one_route_lacks_its_path_id() -> None:
     group = {"family": "ipv4 mpls-vpn", "rd": "1:2", "labels": [[16]], "path_id": 9, "nlri": ["10.0.0.0/8"]}
     assert nlri_bytes(group, "10.0.0.0/8").hex() == "60" + "000101" + "0000000100000002" + "0a"

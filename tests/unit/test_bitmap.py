@@ -24,7 +24,7 @@ def apart(ranges: list[range]) -> bool:
 
 
 @given(st.lists(st.integers(0, 200)), st.integers(0, 200), st.integers(0, 250))
-def test_as_a_set_would(given_numbers: list[int], start: int, end: int) -> None:
+def test_a_bitmap_answers_as_a_set_would(given_numbers: list[int], start: int, end: int) -> None:
     bitmap, known = Numbers(), set[int]()
     for number in given_numbers:
         assert bitmap.add(number) is (number not in known)
@@ -38,7 +38,7 @@ def test_as_a_set_would(given_numbers: list[int], start: int, end: int) -> None:
 
 
 @given(st.sets(st.integers(0, 99)))
-def test_a_long_run_with_holes(holes: set[int]) -> None:
+def test_a_long_run_may_have_holes(holes: set[int]) -> None:
     bitmap = Numbers()
     for number in reversed(range(100)):
         if number not in holes:
@@ -47,7 +47,7 @@ def test_a_long_run_with_holes(holes: set[int]) -> None:
     assert bitmap.count == 100 - len(holes)
 
 
-def test_memory_is_an_eighth_of_a_byte_at_most() -> None:
+def test_a_number_needs_an_eighth_of_a_byte_at_most() -> None:
     tracemalloc.start()
     try:
         bitmap = Numbers()

@@ -1,4 +1,4 @@
-"""What becomes of sessions and routes when routers, and their connections, come and go."""
+"""How routers and their connections that come and go affect sessions and routes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUTE = update("203.0.113.0/24")
 
 
 class Feed:
-    """Records through a tracker that is taken down and brought up again behind each of them."""
+    """Passes records through a tracker that is saved and restored after each of them."""
 
     def __init__(self) -> None:
         self.tracker = SessionTracker(BMP, "test")
@@ -119,7 +119,7 @@ def test_a_lost_connection_ends_nothing_and_is_a_gap_of_every_view() -> None:
     assert feed.up()[name(PEER, "post-policy")].resent is None, "it has not come yet"
 
 
-def test_a_table_has_come_when_nothing_of_it_comes_for_some_time() -> None:
+def test_a_table_is_complete_when_none_of_its_routes_has_come_for_some_time() -> None:
     feed = begun()
     feed.lose()
     feed.connect()
@@ -132,7 +132,7 @@ def test_a_table_has_come_when_nothing_of_it_comes_for_some_time() -> None:
         assert [one.family for one in feed.up()[name(PEER, rib)].resent or ()] == ["ipv4 unicast"]
 
 
-def test_another_session_ends_the_one_whose_end_was_not_heard() -> None:
+def test_a_new_session_ends_the_one_whose_end_was_not_reported() -> None:
     feed = begun()
     feed.lose()
     feed.connect()
@@ -150,7 +150,7 @@ def test_a_second_peer_up_of_one_session_changes_nothing() -> None:
     assert feed.gaps == []
 
 
-def test_a_peer_down_without_a_peer_up_is_well() -> None:
+def test_a_peer_down_without_a_peer_up_is_accepted() -> None:
     feed = Feed()
     feed.connect()
     feed.say(PEER.down(2, b"\0\0"))
@@ -158,7 +158,7 @@ def test_a_peer_down_without_a_peer_up_is_well() -> None:
     assert feed.gaps == []
 
 
-def test_routes_without_a_peer_up_are_heard_in_a_session_that_was_not_heard_to_begin() -> None:
+def test_routes_without_a_peer_up_belong_to_a_session_of_unknown_beginning() -> None:
     feed = Feed()
     feed.connect()
     feed.say(LOCAL.route(ROUTE), facts=Facts(0))
@@ -186,7 +186,7 @@ def test_a_loc_rib_with_a_peer_up_is_one_session() -> None:
     assert feed.up() == {}
 
 
-def test_what_one_router_loses_is_no_gap_of_another() -> None:
+def test_records_lost_from_one_router_are_no_gap_of_another() -> None:
     feed = begun()
     feed.connect("192.0.2.2")
     feed.say(PEER.up(), PEER.route(ROUTE), router="192.0.2.2")
@@ -194,7 +194,7 @@ def test_what_one_router_loses_is_no_gap_of_another() -> None:
     assert {gap.peer.router for gap in feed.gaps if gap.peer} == {"192.0.2.2"}
 
 
-def test_a_receiver_that_was_killed_has_lost_every_connection() -> None:
+def test_killing_the_receiver_loses_every_connection() -> None:
     feed = begun()
     feed.event(events.start())
     assert len(feed.gaps) == 2
@@ -203,7 +203,7 @@ def test_a_receiver_that_was_killed_has_lost_every_connection() -> None:
     assert len(feed.gaps) == 2
 
 
-def test_what_had_no_room_may_have_told_of_every_view() -> None:
+def test_records_dropped_for_want_of_room_are_a_gap_of_every_view() -> None:
     feed = begun()
     feed.event(events.dropped(feed.time, 3, 100, "the disk is full"))
     assert [(gap.peer and gap.peer.rib, gap.lines) for gap in feed.gaps] == [
@@ -214,7 +214,7 @@ def test_what_had_no_room_may_have_told_of_every_view() -> None:
     assert {gap.cause for gap in feed.gaps} == {"disk"}
 
 
-def test_a_peer_that_the_router_names_no_more_is_up_no_more() -> None:
+def test_a_peer_that_the_router_no_longer_reports_is_down() -> None:
     feed = begun()
     feed.say(OTHER.up())
     feed.lose()
@@ -227,7 +227,7 @@ def test_a_peer_that_the_router_names_no_more_is_up_no_more() -> None:
     assert {one.ended_by for one in feed.ended().values()} == {"router"}
 
 
-def test_what_a_router_mirrors_is_apart_from_its_tables() -> None:
+def test_mirrored_messages_are_kept_apart_from_the_routers_tables() -> None:
     feed = begun()
     feed.say(PEER.mirror(tlv(0, update("198.51.100.0/24"))))
     assert feed.up()[name(PEER)].updates == 1
@@ -241,7 +241,7 @@ def test_what_a_router_mirrors_is_apart_from_its_tables() -> None:
     assert feed.up()[name(PEER)].resent is None, "nobody mirrors it again"
 
 
-def test_what_is_mirrored_behind_a_peer_down_is_of_no_session() -> None:
+def test_messages_mirrored_after_a_peer_down_belong_to_no_session() -> None:
     feed = begun()
     feed.say(PEER.down(), PEER.mirror(tlv(0, update("198.51.100.0/24"))))
     assert feed.place.session is None
@@ -249,7 +249,7 @@ def test_what_is_mirrored_behind_a_peer_down_is_of_no_session() -> None:
     assert feed.gaps == []
 
 
-def test_a_word_that_cannot_be_read_is_a_gap_of_its_view() -> None:
+def test_a_record_that_cannot_be_read_is_a_gap_of_its_view() -> None:
     feed = begun()
     broken = record(PEER.route(ROUTE[:-1] + b"\xff"), feed.time)
     said = BMP.counted(broken, len(broken))

@@ -1,4 +1,4 @@
-"""BMP records as messages: every type, every view, what is unknown, and what is rubbish."""
+"""BMP records as messages: every type, every view, unknown types and rubbish."""
 
 from typing import Any
 
@@ -51,12 +51,12 @@ def reason(whole: bytes) -> str:
 
 
 def own(message: Any) -> dict[str, Any]:
-    """What its source tells beside the name."""
+    """The fields of the message's source beside its name."""
     assert isinstance(message.source, OtherSource)
     return dict(message.source.model_extra or {})
 
 
-def test_a_router_tells_of_itself() -> None:
+def test_an_initiation_describes_its_router() -> None:
     said = read(initiation() + b"")
     assert isinstance(said, RouterEvent)
     assert (said.router, said.port, said.event) == ("192.0.2.1", 4711, "initiation")
@@ -66,7 +66,7 @@ def test_a_router_tells_of_itself() -> None:
     assert read(termination()).reason == "administratively closed"
 
 
-def test_what_is_unknown_is_kept_with_its_bytes() -> None:
+def test_unknown_types_are_kept_with_their_bytes() -> None:
     assert read(bmp(9, b"\1\2")).detail == {"type": 9, "bytes": "0102"}
     assert read(bmp(4, tlv(2, b"r1") + tlv(900, b"\xff"))).detail == {"sys_name": "r1", "tlv_900": "ff"}
 
@@ -96,12 +96,12 @@ def test_a_part_of_a_loc_rib_says_so() -> None:
     assert own(read(PeerOf("0.0.0.0", kind=LOC_RIB).route(update("10.0.0.0/8"), 0x80)))["filtered"] is True
 
 
-def test_the_flag_tells_how_wide_as_numbers_are() -> None:
+def test_the_flag_says_how_wide_as_numbers_are() -> None:
     said = read(PEER.route(update("10.0.0.0/8", path=(64500, 64501), as_width=2), TWO_BYTE))
     assert said.attributes["as_path"] == "64500 64501"
 
 
-def test_a_mirrored_message_is_as_its_session_agreed() -> None:
+def test_a_mirrored_message_is_decoded_as_its_session_agreed() -> None:
     pdu = tlv(0, update("10.0.0.0/8", path=(64500, 64501), as_width=2))
     said = read(PEER.mirror(pdu), facts=Facts.PEER_IS_UP | Facts.TWO_BYTE_AS)
     assert said.attributes["as_path"] == "64500 64501"
@@ -117,7 +117,7 @@ def test_a_mirrored_message_is_as_its_session_agreed() -> None:
     assert "2 BGP messages" in reason(PEER.mirror(pdu, pdu))
 
 
-def test_path_identifiers_are_those_of_the_direction() -> None:
+def test_path_identifiers_depend_on_the_direction() -> None:
     route = update("10.0.0.0/8")
     with_id = route[:-2] + bytes((0, 0, 0, 9)) + route[-2:]
     with_id = with_id[:16] + len(with_id).to_bytes(2) + with_id[18:]
@@ -141,7 +141,7 @@ def test_what_two_opens_agree_on() -> None:
     assert agreed(b"", b"\xff" * 40) == Agreed()
 
 
-def test_a_session_comes_up_with_both_opens() -> None:
+def test_a_peer_up_has_both_opens() -> None:
     said = read(PEER.up(more=tlv(3, b"blue")))
     assert isinstance(said, StateChange)
     assert (said.state, said.peer.name) == ("up", "198.51.100.7 at 192.0.2.1 0:0")
@@ -168,7 +168,9 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("code", "data", "by", "words", "codes"), ENDS)
-def test_why_a_session_ended(code: int, data: bytes, by: str, words: str, codes: tuple[int, int] | None) -> None:
+def test_a_peer_down_says_why_the_session_ended(
+    code: int, data: bytes, by: str, words: str, codes: tuple[int, int] | None
+) -> None:
     said = read(PEER.down(code, data))
     assert said.state == "down"
     end = BMP.explain(said.reason)
@@ -188,7 +190,7 @@ def test_statistics_have_names() -> None:
     }
 
 
-def test_both_times_are_kept_and_a_doubt_of_the_routers() -> None:
+def test_both_times_are_kept_and_a_doubtful_one_of_the_router_is_marked() -> None:
     said = read(PEER.route(end_of_rib(), time=1000.25), arrival=1.8e9 + 0.5)
     assert (said.ts, own(said)["router_time"]) == (from_unix(1.8e9 + 0.5), from_unix(1000.25))
     assert "time_doubt" not in own(said)
@@ -221,11 +223,11 @@ REJECTED = [
 
 
 @pytest.mark.parametrize(("whole", "why"), REJECTED)
-def test_what_cannot_be_read_is_rejected(whole: bytes, why: str) -> None:
+def test_records_that_cannot_be_read_are_rejected(whole: bytes, why: str) -> None:
     assert why in reason(whole)
 
 
-def test_a_rejected_route_is_its_peers() -> None:
+def test_a_rejected_route_is_attributed_to_its_peer() -> None:
     said = counted(record(PEER.route(b"", POST)))
     assert said
     assert (said.peer.name, said.kind) == ("198.51.100.7 at 192.0.2.1 0:0 post-policy", "update")
@@ -268,6 +270,6 @@ def test_any_change_of_a_message_is_a_document_or_a_reject(data: st.DataObject) 
 
 
 @pytest.mark.parametrize("name", ["frr-8.4.4-monitor-and-mirror.bin", "gobgpd-3.10-all.bin"])
-def test_what_real_routers_said_is_understood(name: str) -> None:
+def test_records_of_real_routers_are_decoded(name: str) -> None:
     for whole in split(shared(f"bmp/{name}").read_bytes()):
         read(whole)

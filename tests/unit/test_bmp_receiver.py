@@ -1,4 +1,4 @@
-"""What routers may send, and who may come: the receiver's side, without a router."""
+"""What routers may send, and which may connect: the receiver alone, without a router."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STREAM = [initiation(), PEER.up(NOW), PEER.route(update("10.0.0.0/8"), time=NOW)
 
 
 @given(st.lists(st.integers(0, sum(map(len, STREAM)))))
-def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
+def test_a_stream_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     whole, taken, records = b"".join(STREAM), 0, []
     feeding = connection()
     for cut in [*sorted(cuts), len(whole)]:
@@ -56,14 +56,14 @@ def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_records_and_perhaps_a_fault(data: bytes) -> None:
+def test_any_bytes_become_records_and_perhaps_a_fault(data: bytes) -> None:
     feeding = connection()
     fed = feeding.feed(initiation() + data, NOW)
     kept = [unpack(one).message for one in (*fed.records, *feeding.end(NOW))]
     assert b"".join(kept) == initiation() + data
 
 
-def test_a_record_knows_what_its_session_agreed_on() -> None:
+def test_a_record_has_what_its_session_agreed_on() -> None:
     sends = open_of(64500, add_path=frozenset((IPV4,)), as4=False)
     takes = open_of(65000, add_path=frozenset((IPV4,))).replace(bytes((69, 4, 0, 1, 1, 2)), bytes((69, 4, 0, 1, 1, 1)))
     route = PEER.route(update("10.0.0.0/8"), time=NOW)
@@ -76,7 +76,7 @@ def test_a_record_knows_what_its_session_agreed_on() -> None:
     assert (within.arrival, within.router, within.port) == (NOW, "192.0.2.1", 4711)
 
 
-def test_a_routers_time_that_cannot_be_right_is_doubted() -> None:
+def test_an_impossible_time_of_a_router_is_marked_as_doubtful() -> None:
     boot = NOW - 10_000
     said = [
         PEER.route(update("10.0.0.0/8"), time=boot),  # a route may be old
@@ -102,7 +102,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("data", "cause"), FAULTS)
-def test_what_is_no_bmp_is_told_of_and_kept(data: bytes, cause: str) -> None:
+def test_bytes_that_are_not_bmp_are_reported_and_kept(data: bytes, cause: str) -> None:
     fed = connection().feed(data, NOW)
     assert fed.fault
     assert cause in fed.fault.cause
@@ -165,7 +165,7 @@ async def station(password: bytes | None = None, **more: Any) -> AsyncIterator[S
         await running
 
 
-async def test_what_a_router_says_stands_between_its_coming_and_its_going() -> None:
+async def test_a_routers_records_come_between_its_connecting_and_its_disconnecting() -> None:
     async with station() as one:
         with one.connect(initiation() + PEER.up()) as router:
             await until(lambda: one.state.connected)
@@ -193,7 +193,7 @@ async def test_a_router_that_connects_again_has_one_connection() -> None:
     assert "calls itself 'r2', but 'r1' is connected from the same address" in one.state.refused[0].cause
 
 
-async def test_routers_are_to_tell_again_what_had_no_room() -> None:
+async def test_routers_are_disconnected_to_resend_what_had_no_room() -> None:
     async with station() as one:
         with one.connect(initiation()) as router:
             await until(lambda: one.state.connected)
@@ -223,7 +223,7 @@ async def test_a_stranger_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.parametrize("begin", [b"\3", b"\3\0\0\0", initiation()[:-1]])
-async def test_who_leaves_within_the_first_message_is_told_of_and_kept(begin: bytes) -> None:
+async def test_a_connection_that_ends_within_its_first_message_is_reported_and_kept(begin: bytes) -> None:
     async with station() as one:
         with one.connect(begin):
             pass
@@ -233,7 +233,7 @@ async def test_who_leaves_within_the_first_message_is_told_of_and_kept(begin: by
     assert not one.state.connected
 
 
-async def test_a_first_message_that_stopping_cuts_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_first_message_that_is_cut_by_a_stop_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     came, feed = asyncio.Event(), RouterConnection.feed
 
     def watched(self: RouterConnection, data: bytes, now: float) -> Fed:
@@ -248,7 +248,7 @@ async def test_a_first_message_that_stopping_cuts_is_kept(monkeypatch: pytest.Mo
     assert [isinstance(found, Rejection) for found in one.written] == [True]
 
 
-async def test_only_allowed_addresses_come_in() -> None:
+async def test_only_allowed_addresses_may_connect() -> None:
     async with station(allow=("192.0.2.0/24",)) as one:
         with one.connect():
             await until(lambda: one.state.refused)
@@ -256,7 +256,7 @@ async def test_only_allowed_addresses_come_in() -> None:
     assert one.written == []
 
 
-async def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.sources.bmp.router.FIRST_SECONDS", 0.01)
     async with station() as one:
         with one.connect():
@@ -264,7 +264,7 @@ async def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     assert "said nothing" in one.state.refused[0].cause
 
 
-async def test_a_router_that_waits_is_called() -> None:
+async def test_a_passive_router_is_connected_to() -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as router:
         router.settimeout(0)

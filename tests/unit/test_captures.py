@@ -1,4 +1,4 @@
-"""What is said in a capture, whatever it is wrapped in and whatever of it is late, doubled or lost."""
+"""The BGP messages in a capture, whatever encapsulates them, and whatever is late, duplicated or lost."""
 
 import gzip
 import struct
@@ -47,7 +47,7 @@ ROUTES = [f"10.0.{number}.0/24" for number in range(40)]
 
 
 def conversation(**options: Any) -> Talk:
-    """A session in which the client announces routes, and the server one."""
+    """A session in which the client announces several routes, and the server one."""
     talk = established(Talk(**options))
     talk.say(*(announcement(route, 64500, 7) for route in ROUTES), size=100)
     talk.say(announcement6("2001:db8::/32", 64501), withdrawal("10.9.0.0/16"), by_client=False)
@@ -83,7 +83,7 @@ def shown(found: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 def announced(found: Sequence[Any]) -> list[str]:
-    """What the client has announced."""
+    """The prefixes that the client has announced."""
     return [words[4] for words in shown(found) if words[:2] == ("update", "192.0.2.1") and len(words) > 4]
 
 
@@ -113,7 +113,7 @@ def test_each_end_is_a_peer_of_the_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("form", ["us", "ns", "ng-us", "ng-ns", "ng-2"])
-def test_every_form_of_file_says_the_same(tmp_path: Path, order: str, form: str) -> None:
+def test_every_file_format_gives_the_same(tmp_path: Path, order: str, form: str) -> None:
     talk = conversation()
     write: dict[str, Callable[[], bytes]] = {
         "us": lambda: build.pcap(talk.frames, order=order),
@@ -146,14 +146,14 @@ def test_every_form_of_file_says_the_same(tmp_path: Path, order: str, form: str)
     ],
     ids=str,
 )
-def test_every_wrapping_says_the_same(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_every_encapsulation_gives_the_same(tmp_path: Path, options: dict[str, Any]) -> None:
     talk = conversation(**options)
     found = read(capture(tmp_path, talk.frames, talk.link))
     assert [words[4] for words in shown(found) if words[:2] == ("update", talk.client)] == ROUTES
     assert lost(found) == []
 
 
-def test_fragments_are_put_together(tmp_path: Path) -> None:
+def test_fragments_are_reassembled(tmp_path: Path) -> None:
     talk = established(Talk())
     talk.say(*(announcement(route, 64500, 7) for route in ROUTES))
     frames = [Frame(one.time, part) for one in talk.frames for part in build.fragments(one.data, 400)]
@@ -161,7 +161,7 @@ def test_fragments_are_put_together(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-def test_what_is_doubled_and_late_changes_nothing(
+def test_duplicate_and_late_packets_change_nothing(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     frames = conversation().frames
@@ -177,7 +177,7 @@ def test_what_is_doubled_and_late_changes_nothing(
     assert lost(found) == []
 
 
-def test_what_the_capture_lacks_is_said_and_what_follows_is_read(tmp_path: Path) -> None:
+def test_missing_packets_are_reported_and_what_follows_is_read(tmp_path: Path) -> None:
     talk = conversation()
     segments = [number for number, one in enumerate(talk.frames) if len(one.data) > 140]
     del talk.frames[segments[10]]
@@ -189,7 +189,7 @@ def test_what_the_capture_lacks_is_said_and_what_follows_is_read(tmp_path: Path)
     assert len(ROUTES) - 4 <= len(heard) < len(ROUTES)
 
 
-def test_packets_that_were_cut_are_holes(tmp_path: Path) -> None:
+def test_truncated_packets_are_gaps(tmp_path: Path) -> None:
     path = tmp_path / "capture"
     path.write_bytes(build.pcap(conversation().frames, snap=150))
     found = read(path)
@@ -199,7 +199,7 @@ def test_packets_that_were_cut_are_holes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("as4", [True, False])
 @pytest.mark.parametrize("path_id", [None, 9])
-def test_a_capture_that_begins_in_the_middle_tells_what_it_guesses(
+def test_a_capture_that_begins_within_a_session_reports_what_is_guessed(
     tmp_path: Path, as4: bool, path_id: int | None
 ) -> None:
     talk = Talk()
@@ -217,7 +217,7 @@ def test_a_capture_that_begins_in_the_middle_tells_what_it_guesses(
     assert words.endswith(f"AS 64500, AS numbers of {width} bytes{paths}")
 
 
-def test_the_opens_of_both_ends_tell_how_updates_are_written(tmp_path: Path) -> None:
+def test_the_opens_of_both_ends_decide_how_updates_are_decoded(tmp_path: Path) -> None:
     talk = established(Talk(), as4=False, add_path=True)
     talk.say(announcement("10.0.0.0/8", 64500, 7, as4=False, path_id=3))
     taken = Capture(capture(tmp_path, talk.frames))
@@ -235,7 +235,7 @@ def test_a_new_connection_of_the_same_ports_is_a_new_session(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("damage", ["cut", "length", "magic"])
-def test_of_a_damaged_capture_what_came_before_is_there(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_capture_is_read_up_to_the_damage(tmp_path: Path, damage: str) -> None:
     whole = build.pcapng(conversation().frames)
     changed = {
         "cut": whole[:-400],
@@ -266,7 +266,7 @@ def test_of_a_damaged_capture_what_came_before_is_there(tmp_path: Path, damage: 
     ],
     ids=["empty", "wireless", "cut", "no interface", "no times"],
 )
-def test_what_is_no_capture_of_bgp_is_told(tmp_path: Path, content: bytes, cause: str) -> None:
+def test_a_file_without_bgp_is_reported(tmp_path: Path, content: bytes, cause: str) -> None:
     path = tmp_path / "capture"
     path.write_bytes(content)
     with pytest.raises(ReplayError) as raised:
@@ -276,7 +276,7 @@ def test_what_is_no_capture_of_bgp_is_told(tmp_path: Path, content: bytes, cause
 
 
 @given(data=st.data())
-def test_a_mutated_capture_is_read_or_told(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_mutated_capture_is_read_or_reported(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     talk = conversation()
     content = bytearray(data.draw(st.sampled_from([build.pcap(talk.frames), build.pcapng(talk.frames)])))
     for _ in range(data.draw(st.integers(1, 8))):

@@ -1,4 +1,4 @@
-"""A service that is looked at: what is ordered, when, and what else is done."""
+"""A service that is checked: which orders are given and when, and which hooks run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support import until
 
 
 class Orders:
-    """Keeps what is handed in."""
+    """Keeps the orders that are given."""
 
     def __init__(self, *, refusing: bool = False) -> None:
         self.wishes: list[Order | Withdrawal] = []
@@ -35,7 +35,7 @@ class Orders:
 
     @property
     def said(self) -> list[str]:
-        """What was ordered, and why."""
+        """Each order and its reason."""
         return [f"{_med(wish)} {wish.why}" for wish in self.wishes]
 
 
@@ -93,7 +93,7 @@ async def test_without_debounce_each_look_orders_again() -> None:
     assert set(orders.said) == {"med 100 UP: nothing is looked at"}
 
 
-async def test_what_is_refused_is_not_ordered_at_each_look(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_order_is_not_repeated_at_each_check(caplog: pytest.LogCaptureFixture) -> None:
     orders, looked = Orders(refusing=True), 0
     async with checking(orders, rise=1, fall=1, on_exit="keep", command="true") as checker:
         await until(lambda: orders.wishes)
@@ -104,7 +104,7 @@ async def test_what_is_refused_is_not_ordered_at_each_look(caplog: pytest.LogCap
     assert "healthcheck www: it is not allowed (cure: allow it)" in caplog.text
 
 
-async def test_looking_once(tmp_path: Path) -> None:
+async def test_interval_0_checks_once(tmp_path: Path) -> None:
     orders = Orders()
     async with checking(orders, interval=0, withdraw_on_down=True, command="exit 7") as checker:
         await until(lambda: orders.wishes)

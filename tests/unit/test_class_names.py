@@ -1,4 +1,4 @@
-"""One class name, one meaning: who reads of a class need not ask which one."""
+"""One class name, one meaning: readers need not ask which class is meant."""
 
 import ast
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What is typed, read in this process: what needs no store is answered, all else refused with cause and cure."""
+"""Command lines, run in this process: what needs no store is answered, all else is refused with cause and cure."""
 
 import importlib.metadata
 import json
@@ -15,7 +15,7 @@ ASKING = ("peers", "status", "verify", "history", "rib", "lookup", "diff", "sear
 
 
 def typed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """The exit status of a command, what it printed, and what it said."""
+    """The exit status of a command, its output, and its messages on stderr."""
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     printed, said = capsys.readouterr()
@@ -24,14 +24,14 @@ def typed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command says that cannot be meant: a cause and a cure."""
+    """The message of a command that is refused: a cause and a cure."""
     status, printed, said = typed(capsys, *arguments)
     assert (status, printed) == (2, "")
     assert [line.partition(":")[0] for line in said.splitlines()] == ["error", "cure"]
     return said
 
 
-def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert typed(capsys, "--version") == (0, f"bgpledger {importlib.metadata.version('bgpledger')}\n", "")
 
 
@@ -57,7 +57,9 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
         (("--data-dir", "", "peers"), "the value of --data-dir is empty"),
     ],
 )
-def test_what_cannot_be_read(arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_arguments_that_cannot_be_parsed_are_refused(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert words in refused(capsys, *arguments)
 
 
@@ -78,7 +80,7 @@ def test_what_cannot_be_read(arguments: tuple[str, ...], words: str, capsys: pyt
         ("10.0.0.0/", "its length is not 0 to 32"),
     ],
 )
-def test_what_is_wrong_with_an_address(text: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_address_is_refused_with_the_reason(text: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (("lookup", text), ("history", text), ("search", "--peer", text)):
         assert f"{text!r} is not a" in (said := refused(capsys, *command))
         assert why in said
@@ -86,14 +88,14 @@ def test_what_is_wrong_with_an_address(text: str, why: str, capsys: pytest.Captu
         assert why in refused(capsys, "rib", "--next-hop", text)
 
 
-def test_every_command_that_prints_rows_has_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_that_prints_rows_offers_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (*ASKING, "config check", "spool list", "replay"):
         said = refused(capsys, *command.split(), "--format", "no-such-format")
         for form in ROWS:
             assert f"'{form}'" in said, command
 
 
-def test_reports_in_every_format(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_are_printed_in_every_format(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = {form: typed(capsys, "replay", DEMO, "--plan", "--format", form)[1].splitlines() for form in ROWS}
     parsed = json.loads("".join(lines["json"]))
     assert [one["asn"] for one in parsed] == [64496, 64497, 65551]

@@ -1,4 +1,4 @@
-"""When peers heard of what we announced, and forgot it: collector/query/convergence.py."""
+"""When peers received what we announced, and lost it again: collector/query/convergence.py."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def intent(*states: IntentState) -> Intent:
     )
 
 
-def test_the_last_word_counts() -> None:
+def test_the_last_message_counts() -> None:
     withdrawn = IntentState(state="withdrawing", ts=TS + timedelta(seconds=10))
     entries = [
         said(1, "announce", 0.5),
@@ -47,6 +47,6 @@ def test_the_last_word_counts() -> None:
     assert found == {"192.0.2.1": (0.5, 2.5), "192.0.2.2": (1.0, None)}
 
 
-def test_what_is_not_withdrawn_is_not_gone() -> None:
+def test_a_route_that_is_not_withdrawn_is_not_lost() -> None:
     entries = [said(1, "announce", 0.5), said(1, "withdraw", 3)]
     assert [one.gone for one in converged(intent(), entries)] == [None]

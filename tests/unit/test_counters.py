@@ -35,7 +35,7 @@ def counted_as(address: str) -> str:
 
 @dataclass
 class _Object:
-    """A neighbour object: how far it has counted, and which of those lines have arrived."""
+    """A neighbour object: its counter, and which of the counted lines have arrived."""
 
     exabgp: int
     count: int = 0
@@ -55,7 +55,7 @@ class _Neighbour:
 
 @dataclass
 class _Told:
-    """A session as the model has it."""
+    """A session in the model."""
 
     address: str
     updates: int = 0
@@ -66,7 +66,7 @@ class _Told:
 
 
 class Model:
-    """An ExaBGP, its receiver, the archiver's tracker, and what the tracker should have said."""
+    """An ExaBGP, its receiver, the archiver's tracker, and what the tracker should have found."""
 
     def __init__(self) -> None:
         self.tracker = SessionTracker(EXABGP, "test", (RANGE,))
@@ -132,7 +132,7 @@ class Model:
             self.speaks(self.last(address), len(self.gaps) - sum(gap.cause == "session" for gap in found))
 
     def speaks(self, told: _Told, gaps: int) -> None:
-        """It has said something: a session that was only said to be down goes on, or is not known to be the same."""
+        """It has printed a message: a session reported as down goes on, or is not known to be the same."""
         if told.gaps is not None and gaps == told.gaps:
             told.ended = False
         elif told.gaps is not None:
@@ -166,7 +166,7 @@ class Model:
             neighbour.newest = new[counted_as(address)]
 
     def reload_by_hand(self) -> None:
-        """Of which our receiver knows nothing."""
+        """Reload ExaBGP without telling our receiver."""
         self.reload(by_hand=True)
 
     def come(self, address: str, *, reload_between: bool) -> None:
@@ -197,7 +197,7 @@ class Model:
         neighbour.up = neighbour.connecting = False
 
     def bogus(self, address: str) -> None:
-        """It is said to be down, and goes on."""
+        """A session is reported as down, and goes on."""
         if self.neighbours[address].up:
             self.say(address, "down", of=self.neighbours[address].newest)
             told = self.last(address)
@@ -205,7 +205,7 @@ class Model:
                 told.ended, told.gaps = True, len(self.gaps)
 
     def refuse(self, address: str) -> None:
-        """A connection that comes to nothing."""
+        """A connection is refused."""
         neighbour = self.neighbours[address]
         if not neighbour.up:
             self.say(address, "connected", of=neighbour.newest)
@@ -217,7 +217,7 @@ class Model:
             self.say(address, "update", of=neighbour.speaks)
 
     def lose(self, said: list[Any]) -> None:
-        """A receiver dies with what ExaBGP said in its hands."""
+        """A receiver dies before it has written lines that it had read."""
         self.losing = True
         for name, *how in said:
             if name == "come":
@@ -243,7 +243,7 @@ class Model:
     def last(self, address: str) -> _Told:
         return [told for told in self.told if told.address == address][-1]
 
-    # --- what has to be so
+    # --- what must hold
 
     def check(self) -> None:
         found = sorted(self.sessions.values(), key=lambda session: session.key)
@@ -254,7 +254,7 @@ class Model:
             assert gap.after is None or gap.after <= gap.ts
 
     def check_gaps(self, name: str, lost: int, found: list[Gap]) -> None:
-        """What a line has told, ahead of which so many of its object's are lost."""
+        """The gap that a line reveals, before which so many lines of its object were lost."""
         own = [gap for gap in found if gap.peer and gap.peer.address == name and gap.cause == "pipe"]
         numbers = [gap.lines for gap in own if gap.lines is not None]
         assert numbers in ([], [lost])
@@ -266,7 +266,7 @@ class Model:
             assert self.reloaded, "how many are lost can be known"
 
     def settle(self) -> None:
-        """Let each peer begin another session: by then whatever is lost is told."""
+        """Let each peer begin another session: by then every loss has been reported."""
         for address in self.neighbours:
             self.go(address)
             self.come(address, reload_between=False)
@@ -277,7 +277,7 @@ class Model:
             known = set()
             for one in objects:
                 if one.arrived:
-                    known.add(one.exabgp)  # of a peer that was never heard of nothing is known to be missing
+                    known.add(one.exabgp)  # nothing is known to be missing of a peer that never sent anything
                 if one.exabgp in known and max(one.lost_by_receivers, default=0) > max(one.arrived, default=0):
                     assert any(gap.lines is None for gap in own), "lines are lost that nobody can count"
 
@@ -329,7 +329,7 @@ def play(events: list[Any], model: Model | None = None) -> Model:
 @example([("lose", [("come", PEERS[0], True)]), ("reload",), ("bogus", PEERS[0]), ("speak", PEERS[0], 1)])
 @settings(max_examples=4 * settings().max_examples)
 @given(some_peers.flatmap(lambda some: events(some, without={"reload_by_hand"})))
-def test_any_interleaving_is_told_as_it_was(events: list[Any]) -> None:
+def test_any_interleaving_gives_the_sessions_and_gaps_of_the_model(events: list[Any]) -> None:
     play(events)
 
 
@@ -344,10 +344,10 @@ def test_nothing_but_a_loss_is_a_gap(events: list[Any]) -> None:
     ids=["jumps", "seems to go on", "of a range jumps", "of a range seems to go on"],
 )
 @pytest.mark.parametrize("restarts", [True, False])
-def test_a_count_that_has_passed_the_old_one_behind_a_reload(
+def test_a_count_that_has_passed_the_old_one_after_a_reload(
     address: str, before: int, behind: int, restarts: bool
 ) -> None:
-    """All in between is lost: the session's end, and another one's begin."""
+    """Everything in between is lost: the end of a session, and the beginning of another."""
     events = [("come", address, False), ("speak", address, before), ("reload",)]
     if restarts:
         events.append(("restart",))
@@ -355,14 +355,14 @@ def test_a_count_that_has_passed_the_old_one_behind_a_reload(
     assert [gap.lines for gap in model.gaps if gap.cause == "pipe"][:1] == [None]
 
 
-def test_the_number_is_known_where_a_new_count_cannot_have_come_so_far() -> None:
+def test_the_number_lost_is_known_if_a_new_count_cannot_have_come_so_far() -> None:
     one = PEERS[0]
     events = [("come", one, False), ("speak", one, 11_000), ("reload",), ("lose", [("speak", one, 3)])]
     assert [gap.lines for gap in play([*events, ("speak", one, 1)]).gaps][:1] == [3]
 
 
-def test_the_story_of_a_peer_that_is_added() -> None:
-    """Two are up, one goes, a third is added (a reload), the first comes again: the second's session stands."""
+def test_adding_a_peer_by_a_reload_ends_no_other_session() -> None:
+    """Two are up, one goes down, a reload adds a third, the first comes up again: the session of the second goes on."""
     one, two, _ = PEERS
     events = [("come", one, False), ("come", two, False), ("speak", two, 2), ("go", one), ("reload",)]
     model = play([*events, ("come", one, False), ("speak", two, 3), ("go", two), ("come", two, False)])

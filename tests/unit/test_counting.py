@@ -1,4 +1,4 @@
-"""Which count a line goes on with, by the shortest row of lines that needs each of the rules.
+"""Which count a line continues, shown for each rule by the shortest sequence of lines that needs it.
 
 Lines are written as their kinds and counts. Two neighbour objects of a peer are called A, with which its session began,
 and B, which a reload made; see `collector.sources.exabgp.counting`.
@@ -24,7 +24,7 @@ def lines() -> Lines:
 # --- one count ------------------------------------------------------------------------------------------------
 
 
-def test_a_jump_is_so_many_lines_lost(lines: Lines) -> None:
+def test_a_jump_in_a_count_is_the_number_of_lost_lines(lines: Lines) -> None:
     lines.all_say("update", 1, 3)
     assert lines.says("update", 6) == [(2, "pipe")]
     assert lines.effect.losses[0].after == BEGIN + timedelta(seconds=3)
@@ -32,7 +32,7 @@ def test_a_jump_is_so_many_lines_lost(lines: Lines) -> None:
     assert lines.says("update", 7) == []
 
 
-def test_what_a_neighbour_said_before_its_first_line_is_counted(lines: Lines) -> None:
+def test_lines_lost_before_the_first_line_of_a_neighbour_are_counted(lines: Lines) -> None:
     assert lines.says("update", 5) == [(4, "pipe")]
     assert lines.effect.losses[0].after is None
 
@@ -44,7 +44,7 @@ def test_a_line_without_a_count_tells_nothing(lines: Lines) -> None:
     lines.all_say("update", 4, 4)
 
 
-def test_each_neighbour_has_its_own_count_and_a_range_one(lines: Lines) -> None:
+def test_each_neighbour_has_a_count_and_so_has_a_range(lines: Lines) -> None:
     assert lines.says("up", 1, ONE) == []
     assert lines.says("up", 1, TWO) == []
     assert lines.says("up", 1, "198.51.100.7") == []
@@ -58,7 +58,7 @@ def test_a_note_of_version_0_1_may_not_know_all_neighbours() -> None:
     lines = Lines({"exabgp": 100, "counters": {ONE: count}})
     assert lines.says("update", 4) == []
     assert lines.says("update", 5, TWO) == [(None, "pipe")]
-    assert lines.says("connected", 3) == [(2, "pipe")]  # of this one it knows
+    assert lines.says("connected", 3) == [(2, "pipe")]  # this one is in the note
 
 
 # --- two counts of a neighbour --------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_a_reload_is_no_loss(lines: Lines) -> None:
     lines.all_say("down", 2, 2)
 
 
-def test_counts_of_one_height_are_told_apart_by_what_is_said(lines: Lines) -> None:
+def test_equal_counts_are_told_apart_by_the_kind_of_line(lines: Lines) -> None:
     lines.two_objects()
     lines.all_say("down", 2, 3)
     assert lines.says("update", 4) == []  # A's
@@ -80,13 +80,13 @@ def test_counts_of_one_height_are_told_apart_by_what_is_said(lines: Lines) -> No
 @pytest.mark.parametrize(
     "kind", ["state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "packet"]
 )
-def test_a_state_is_of_the_newest_object(lines: Lines, kind: str) -> None:
+def test_a_state_belongs_to_the_newest_object(lines: Lines, kind: str) -> None:
     lines.two_objects()
     assert lines.says(kind, 4) == [(2, "pipe")]
 
 
 @pytest.mark.parametrize("kind", ["update", "eor", "keepalive", "refresh", "notification", None])
-def test_a_message_is_of_the_sessions_object(lines: Lines, kind: str | None) -> None:
+def test_a_message_belongs_to_the_object_of_the_session(lines: Lines, kind: str | None) -> None:
     lines.two_objects()
     assert lines.says(kind, 4) == []
 
@@ -105,15 +105,15 @@ def test_a_header_that_cannot_be_read_is_counted_with_the_newest_object(lines: L
     assert lines.says("notification", 5) == []
 
 
-def test_the_old_count_is_over_when_a_message_is_of_the_newest_object(lines: Lines) -> None:
-    """The next session's OPEN could not be read, as a reject whose kind is not told."""
+def test_the_old_count_is_over_when_a_message_belongs_to_the_newest_object(lines: Lines) -> None:
+    """The OPEN of the next session could not be read: it is a reject of unknown kind."""
     lines.two_objects()
     lines.all_say("down", 2, 4)
     assert lines.says("keepalive", 5) == []
     assert lines.says("update", 7) == [(1, "pipe")]
 
 
-def test_the_session_goes_on_with_its_object_also_behind_a_loss(lines: Lines) -> None:
+def test_a_session_goes_on_with_its_object_even_after_a_loss(lines: Lines) -> None:
     lines.all_say("update", 1, 3)
     lines.reloads_once()
     lines.drops(2)
@@ -121,7 +121,7 @@ def test_the_session_goes_on_with_its_object_also_behind_a_loss(lines: Lines) ->
     assert lines.says("update", 4) == []
 
 
-def test_another_count_may_begin_to_be_heard_where_the_old_one_was(lines: Lines) -> None:
+def test_another_count_may_first_be_seen_at_the_number_of_the_old_one(lines: Lines) -> None:
     lines.all_say("update", 1, 3)
     lines.reloads_once()
     lines.receiver_starts()
@@ -162,7 +162,7 @@ def test_last_lines_of_a_count_and_the_first_ones_of_the_next(lines: Lines) -> N
     assert lines.says("connected", 3) == [(None, "pipe"), (2, "pipe")]
 
 
-def test_what_was_lost_before_a_count_hides_none_of_it(lines: Lines) -> None:
+def test_lines_lost_before_a_count_hide_none_of_it(lines: Lines) -> None:
     lines.drops(2)
     lines.two_objects()
     lines.all_say("down", 2, 2)
@@ -179,7 +179,7 @@ def test_a_receiver_that_read_all_hides_nothing(lines: Lines) -> None:
     assert lines.says("open", 4) == []
 
 
-def test_last_lines_that_the_disk_may_have_refused_are_a_gap_for_want_of_room(lines: Lines) -> None:
+def test_last_lines_that_the_full_disk_may_have_refused_are_a_gap(lines: Lines) -> None:
     lines.two_objects()
     lines.drops(2)
     lines.all_say("down", 2, 2)
@@ -187,17 +187,17 @@ def test_last_lines_that_the_disk_may_have_refused_are_a_gap_for_want_of_room(li
     assert lines.says("open", 4) == [(None, "disk")]
 
 
-def test_a_neighbour_that_is_new_behind_a_reload_and_a_loss(lines: Lines) -> None:
-    """Its session may have begun with an object of which nothing was heard: neither number is known for sure."""
+def test_a_neighbour_that_is_new_after_a_reload_and_a_loss(lines: Lines) -> None:
+    """Its session may have begun with an object none of whose lines came: neither number is certain."""
     lines.reloads_once()
     lines.receiver_starts()
     assert lines.says("up", 2) == [(None, "pipe")]
-    assert lines.says("update", 1) == []  # of the other object
+    assert lines.says("update", 1) == []  # lines of the other object
     assert lines.says("down", 3) == []
 
 
-def test_what_was_lost_of_an_object_of_which_nothing_was_heard(lines: Lines) -> None:
-    """Another one may have come between, and all that it said be lost."""
+def test_lines_may_be_lost_of_an_object_none_of_whose_lines_came(lines: Lines) -> None:
+    """Another object may have come in between, and all of its lines may be lost."""
     lines.reloads_once()
     lines.receiver_starts()
     lines.says("up", 1)
@@ -205,7 +205,7 @@ def test_what_was_lost_of_an_object_of_which_nothing_was_heard(lines: Lines) -> 
     assert lines.effect.losses[0].after is None
 
 
-def test_an_object_of_which_nothing_was_heard_ends_without_a_gap(lines: Lines) -> None:
+def test_an_object_none_of_whose_lines_came_ends_without_a_gap(lines: Lines) -> None:
     lines.reloads_once()
     lines.receiver_starts()
     lines.all_say("connected", 1, 1)
@@ -213,7 +213,7 @@ def test_an_object_of_which_nothing_was_heard_ends_without_a_gap(lines: Lines) -
 
 
 @pytest.mark.parametrize("what", ["reload", "loss"])
-def test_a_neighbour_that_is_new_behind_one_of_both(lines: Lines, what: str) -> None:
+def test_a_neighbour_that_is_new_after_a_reload_or_a_loss(lines: Lines, what: str) -> None:
     if what == "reload":
         lines.reloads_once()
     else:
@@ -224,7 +224,7 @@ def test_a_neighbour_that_is_new_behind_one_of_both(lines: Lines, what: str) -> 
 # --- ranges ---------------------------------------------------------------------------------------------------
 
 
-def test_a_range_has_one_count_also_behind_a_reload(lines: Lines) -> None:
+def test_a_range_has_one_count_even_after_a_reload(lines: Lines) -> None:
     """All of its sessions end with the old object."""
     lines.all_say("update", 1, 4, IN_RANGE)
     lines.reloads_once()
@@ -232,7 +232,7 @@ def test_a_range_has_one_count_also_behind_a_reload(lines: Lines) -> None:
     assert lines.says("update", 5, IN_RANGE) == [(3, "pipe")]
 
 
-def test_a_range_has_one_count_also_in_doubt(lines: Lines) -> None:
+def test_a_range_has_one_count_even_in_doubt(lines: Lines) -> None:
     lines.all_say("update", 1, 4, IN_RANGE)
     lines.reloads_once()
     lines.receiver_starts()
@@ -241,7 +241,7 @@ def test_a_range_has_one_count_also_in_doubt(lines: Lines) -> None:
     assert lines.says("update", 10, IN_RANGE) == [(1, "disk")]
 
 
-def test_a_range_that_is_new_behind_a_reload_and_a_loss_has_one_count(lines: Lines) -> None:
+def test_a_range_that_is_new_after_a_reload_and_a_loss_has_one_count(lines: Lines) -> None:
     lines.reloads_once()
     lines.receiver_starts()
     assert lines.says("up", 5, IN_RANGE) == [(None, "pipe")]
