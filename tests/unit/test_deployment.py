@@ -1,4 +1,4 @@
-"""What people deploy with is accepted by the programs that will read it, and names files that are there."""
+"""The files for deployment are accepted by the programs that read them, and name files that exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRETS = {"MONGODB_PASSWORD": "forthecollector", "MONGODB_ROOT_PASSWORD": "forp
 
 
 def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Docker's own Compose, or Debian's docker-compose of old; neither needs an engine for this."""
+    """Run Docker's Compose, or Debian's older docker-compose; neither needs an engine for this."""
     command = ["docker", "compose"]
     try:
         there = subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0
@@ -34,30 +34,30 @@ def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_compose_accepts_its_file() -> None:
+def test_compose_accepts_our_file() -> None:
     done = compose("config", **SECRETS)
     assert done.returncode == 0, done.stderr
     assert "mongodb://bgpledger:forthecollector@mongodb/" in done.stdout
-    # MongoDB is for the collector alone; BGP for this host alone until somebody says otherwise.
+    # Only the collector reaches MongoDB; BGP is for this host alone until somebody says otherwise.
     assert "127.0.0.1:179:1790" in done.stdout or "host_ip: 127.0.0.1" in done.stdout
     assert "27017" not in done.stdout
     assert "hostname: bgpledger" in done.stdout
 
 
 @pytest.mark.parametrize("absent", SECRETS)
-def test_compose_wants_every_secret(absent: str) -> None:
+def test_compose_requires_every_secret(absent: str) -> None:
     done = compose("config", **{name: value for name, value in SECRETS.items() if name != absent})
     assert done.returncode != 0
     assert "set it in .env" in done.stderr
 
 
-def test_files_that_compose_mounts_are_there() -> None:
+def test_files_that_compose_mounts_exist() -> None:
     mounted = re.findall(r"- (\./[^:]+):", (ROOT / "docker-compose.yml").read_text())
     assert len(mounted) == 3
     assert [path for path in mounted if not (ROOT / path).exists()] == []
 
 
-def test_files_that_the_image_is_built_from_are_there_and_not_ignored() -> None:
+def test_files_that_the_image_is_built_from_exist_and_are_not_ignored() -> None:
     copied = [
         path
         for line in re.findall(r"^COPY (?!--from)(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
@@ -72,7 +72,7 @@ def test_files_that_the_image_is_built_from_are_there_and_not_ignored() -> None:
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     analyze = program("systemd-analyze")
     unit = (ROOT / "conf" / "bgpledger.service").read_text()
-    # It wants the program to be there; the real one is where the administrator puts it.
+    # systemd requires that the program exists; where the real one is, the administrator decides.
     elsewhere = tmp_path / "bgpledger.service"
     elsewhere.write_text(unit.replace("/opt/bgpledger/bin/bgpledger", "/bin/true"))
     done = subprocess.run([analyze, "verify", elsewhere], capture_output=True, text=True, check=False)
@@ -81,7 +81,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert "ExecStart=/opt/bgpledger/bin/bgpledger run " in unit
 
 
-def test_the_health_check_tells_a_collector_from_none(tmp_path: Path) -> None:
+def test_the_health_check_fails_without_a_collector(tmp_path: Path) -> None:
     (check,) = set(re.findall(r"! flock .* true", (ROOT / "docker-compose.yml").read_text()))
     assert (
         check.replace("$$BGPLEDGER_DATA_DIR/run.lock", '"$BGPLEDGER_DATA_DIR/run.lock"')
@@ -109,7 +109,7 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_the_forge_runs_what_a_contributor_types(workflow: Path) -> None:
+def test_ci_runs_what_a_contributor_types(workflow: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     run = re.findall(r"run: (.+?)(?: #.*)?$", workflow.read_text(), re.MULTILINE)
     made = [re.fullmatch(r"(?:sudo )?make ([a-z-]+)", command) for command in run if not command.startswith("apt-get ")]
@@ -118,7 +118,7 @@ def test_the_forge_runs_what_a_contributor_types(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_of_the_forge_are_named_by_commit(workflow: Path) -> None:
+def test_actions_in_ci_are_pinned_by_commit(workflow: Path) -> None:
     used = re.findall(r"uses: (.+)", workflow.read_text())
     assert used
     assert [one for one in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", one)] == []

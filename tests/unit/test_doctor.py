@@ -1,4 +1,4 @@
-"""What doctor finds without a collector: what a spool's note tells."""
+"""What `doctor` finds without a collector, in the note of a spool."""
 
 import socket
 import time
@@ -21,7 +21,7 @@ from tests.unit.test_layout import STATUS
 
 
 def archived(data_dir: Path, *lines: bytes) -> None:
-    """As the archiver leaves the spool behind."""
+    """Write a spool's note as the archiver leaves it."""
     with SpoolWriter(data_dir / "spool") as spool:
         spool.write(b"".join(line + b"\n" for line in lines))
     reader, tracker = SpoolReader(data_dir / "spool"), SessionTracker(EXABGP, "test")
@@ -43,7 +43,7 @@ def test_a_clock_that_was_ahead_is_warned_of_while_stored_time_stands_still(tmp_
     assert found.cure
 
 
-def test_a_clock_that_was_set_back_and_is_there_again_is_not_warned_of(tmp_path: Path) -> None:
+def test_a_clock_that_has_caught_up_after_being_set_back_gives_no_warning(tmp_path: Path) -> None:
     router = Router(start=time.time() - 3600)
     before = router.up()
     router.time -= 60
@@ -52,17 +52,17 @@ def test_a_clock_that_was_set_back_and_is_there_again_is_not_warned_of(tmp_path:
 
 
 @pytest.mark.parametrize(("ahead", "told"), [(3600, True), (30, False), (-3600, False)])
-def test_status_is_in_trouble_while_stored_time_is_far_ahead(ahead: float, told: bool) -> None:
+def test_status_reports_a_problem_while_stored_time_is_far_ahead(ahead: float, told: bool) -> None:
     until = datetime.now(UTC) + timedelta(seconds=ahead)
     found = trouble(STATUS.model_copy(update={"state": "running", "clock_set_back": until}))
     assert (found is not None and "the clock was set back" in found.cause) == told
 
 
-def test_where_nothing_was_archived_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
+def test_an_empty_archive_gives_no_warning(tmp_path: Path) -> None:
     assert not list(stored_time(tmp_path))
 
 
-def test_whether_ris_live_can_be_reached_is_told() -> None:
+def test_doctor_says_whether_ris_live_can_be_reached() -> None:
     assert not list(feed(Settings()))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"ws://127.0.0.1:{listening.getsockname()[1]}/v1/ws/"

@@ -1,4 +1,4 @@
-"""docs/durability.md names tests: each has to be there."""
+"""docs/durability.md names tests: each of them exists."""
 
 import re
 
@@ -10,5 +10,5 @@ NAMED = sorted(set(re.findall(r"`(\w+/test_\w+\.py)`", (ROOT / "docs/durability.
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_promise_has_its_test(name: str) -> None:
+def test_every_promise_names_a_test_that_exists(name: str) -> None:
     assert "def test_" in (ROOT / "tests" / name).read_text()

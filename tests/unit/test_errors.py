@@ -1,4 +1,4 @@
-"""A failure of a user's is one error, however many tasks it ended."""
+"""A failure that a user can mend is one error, however many tasks it ended."""
 
 import ast
 import asyncio
@@ -30,26 +30,26 @@ async def test_the_first_of_several_is_raised() -> None:
     assert raised.value.__suppress_context__
 
 
-async def test_a_group_within_a_group_is_one_as_well() -> None:
+async def test_nested_groups_become_one_error() -> None:
     with pytest.raises(ReplayError):
         await together(ExceptionGroup("an inner one", [ReplayError("refused")]))
 
 
-async def test_a_bug_stays_whole() -> None:
+async def test_a_bug_keeps_its_group() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await together(ReplayError("refused"), ZeroDivisionError())
     assert raised.value.subgroup(ZeroDivisionError)
     assert raised.value.subgroup(ReplayError)
 
 
-async def test_what_comes_alone_is_left_alone() -> None:
+async def test_a_single_error_is_unchanged() -> None:
     with pytest.raises(KeyError), one_error():
         raise KeyError
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_is_raised_under_except_star(file: Path) -> None:
-    """Python 3.11.2, which Debian 12 has, wraps that in a group, and a newer one here would hide it."""
+    """Python 3.11.2 of Debian 12 wraps such an error in a group; newer versions do not, so no test there shows it."""
     for tried in ast.walk(ast.parse(file.read_text())):
         if isinstance(tried, ast.TryStar):
             raised = [one for handler in tried.handlers for one in ast.walk(handler) if isinstance(one, ast.Raise)]
@@ -57,7 +57,7 @@ def test_nothing_is_raised_under_except_star(file: Path) -> None:
 
 
 def test_a_task_group_is_within_one_error() -> None:
-    """What several stages raise together has to end as one error; a group within another is the outer one's matter."""
+    """Errors of several stages must become one; for a nested task group the outer one sees to that."""
     for file in FILES:
         text = file.read_text()
         if "TaskGroup() as" in text:

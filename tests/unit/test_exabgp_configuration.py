@@ -1,4 +1,4 @@
-"""exabgp.conf as ExaBGP itself reads it, and nothing in it that nobody wrote."""
+"""exabgp.conf as ExaBGP itself reads it, with no statement that the settings do not ask for."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def settings(*peers: dict[str, Any], **bgp: Any) -> Settings:
 
 
 def statements(text: str) -> list[str]:
-    """The statements of the neighbours, as ExaBGP's own tokeniser parts them."""
+    """The statements of the neighbours, as split by ExaBGP's own tokeniser."""
     from exabgp.configuration.core.format import tokens  # type: ignore[import-untyped]  # it has no types
 
     return [" ".join(word for _line, _column, word in parsed) for parsed in tokens(text.split("\n")) if parsed]
@@ -50,7 +50,7 @@ def validate(tmp_path: Path, ours: Settings) -> None:
         assert f"✓ neighbor  {peer.address}" in done.stdout + done.stderr
 
 
-def test_exabgp_takes_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exabgp_accepts_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PASSWORD", "pass; word } # { [of] eighty" + "x" * 52)
     (tmp_path / "password").write_text("secret\n")
     validate(
@@ -71,11 +71,11 @@ def test_exabgp_takes_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_exabgp_takes_no_peers_at_all(tmp_path: Path) -> None:
+def test_exabgp_accepts_a_configuration_without_peers(tmp_path: Path) -> None:
     validate(tmp_path, settings())
 
 
-def test_what_stands_in_the_file() -> None:
+def test_the_file_has_a_statement_for_each_setting() -> None:
     found = statements(render(settings({"add_path": True}, hold_time=90, listen="127.0.0.1:1790"), HELPER))
     for statement in (
         f"run {' '.join(HELPER)} ;",
@@ -105,12 +105,12 @@ def test_what_stands_in_the_file() -> None:
         (["ipv4 unicast", "ipv6 unicast"], {"ipv4 unicast ipv6 ;"}),
         (["ipv4 unicast", "ipv4 mpls-vpn", "ipv6 mpls-vpn"], {"ipv4 mpls-vpn ipv6 ;"}),
         (["ipv4 unicast"], set()),
-        # ExaBGP would no longer read EVPN's next hops.
+        # With it, ExaBGP would no longer read EVPN's next hops.
         (["ipv4 unicast", "ipv6 unicast", "l2vpn evpn"], set()),
         (["all"], set()),
     ],
 )
-def test_ipv6_next_hops_are_offered_where_that_does_no_harm(families: list[str], offered: set[str]) -> None:
+def test_ipv6_next_hops_are_offered_if_that_does_no_harm(families: list[str], offered: set[str]) -> None:
     found = statements(render(settings({"families": families}), HELPER))
     assert {one for one in found if one.endswith(" ipv6 ;")} == offered
 
@@ -124,7 +124,7 @@ def test_a_description_adds_no_statement(text: str) -> None:
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=80))
-def test_a_password_comes_through_whole_or_is_refused(text: str) -> None:
+def test_a_password_is_written_exactly_or_refused(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PASSWORD", text)
         ours = settings({"password_env": "PASSWORD"})
@@ -138,7 +138,7 @@ def test_a_password_comes_through_whole_or_is_refused(text: str) -> None:
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def test_passwords_can_be_masked_and_need_not_be_readable_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passwords_can_be_masked_even_if_their_files_are_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PASSWORD", "s3cret")
     ours = settings({"password_env": "PASSWORD"})
     assert "s3cret" in render(ours, HELPER)
@@ -157,7 +157,7 @@ def test_passwords_can_be_masked_and_need_not_be_readable_then(monkeypatch: pyte
         (b"a\nb", "1 to 80"),
     ],
 )
-def test_a_password_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_a_password_file_that_cannot_be_used_is_refused(tmp_path: Path, content: bytes | None, says: str) -> None:
     file = tmp_path / "password"
     if content is not None:
         file.write_bytes(content)
@@ -169,7 +169,7 @@ def test_a_password_file_that_cannot_be_used(tmp_path: Path, content: bytes | No
     assert "s3cret" not in said
 
 
-def test_a_password_variable_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_variable_that_is_not_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PASSWORD", raising=False)
     with pytest.raises(ConfigurationError, match="PASSWORD is not set"):
         render(settings({"password_env": "PASSWORD"}), HELPER)
@@ -179,12 +179,12 @@ def test_a_password_variable_that_is_not_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("word", ['/a"b', "/a'b", "/a\\b", "/a\nb", "/é"])
-def test_a_helper_that_exabgp_cannot_start(word: str) -> None:
+def test_a_helper_path_that_exabgp_cannot_start_is_refused(word: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot start a receiver"):
         render(settings({}), [sys.executable, word])
 
 
-def test_nobody_else_tells_exabgp_what_to_do() -> None:
+def test_exabgp_gets_no_secrets_and_no_options_of_others() -> None:
     assert "s3cret" not in str(
         environment({"EDGE_PASSWORD": "s3cret", "BGPLEDGER_MONGODB_URI": "mongodb://a:s3cret@b/"})
     )
@@ -206,15 +206,15 @@ def test_a_local_address_is_listened_on_as_well() -> None:
     assert listening_places(ours).keys() == {("127.0.0.1", 1790), ("127.0.0.9", 1790)}
 
 
-def test_all_addresses_are_those_that_we_would_use_towards_each_peer() -> None:
+def test_all_addresses_means_those_that_we_use_towards_each_peer() -> None:
     ours = settings({}, {"address": "::1", "passive": False}, listen="[::]:1790")
     assert listening_places(ours).keys() == {("127.0.0.1", 1790), ("::1", 1790)}
     ours = settings({}, {"address": "::1", "passive": False}, listen="0.0.0.0:1790")
     assert listening_places(ours).keys() == {("127.0.0.1", 1790)}
 
 
-def test_a_peer_that_cannot_come_to_where_we_listen() -> None:
-    # On a machine without any route, there is no way to that peer at all.
+def test_a_peer_that_cannot_reach_the_listen_address_is_refused() -> None:
+    # A machine without any route cannot reach that peer at all.
     with pytest.raises(ConfigurationError, match=r"peer 203\.0\.113\.1"):
         render(settings({"address": "203.0.113.1"}, listen="127.0.0.1:1790"), HELPER)
 
@@ -229,7 +229,7 @@ def test_a_socket_checks_the_ttl_if_all_its_peers_agree() -> None:
     assert statements(render(ours, HELPER)).count("incoming-ttl 254 ;") == 2
 
 
-def test_a_peer_whose_ttl_others_do_not_share_is_called_and_not_waited_for() -> None:
+def test_a_peer_whose_ttl_differs_from_others_is_connected_to_only() -> None:
     ours = settings({}, {"ttl_security": 1, "passive": False}, listen="127.0.0.1:1790")
     assert listening_places(ours) == {("127.0.0.1", 1790): None}
     assert [peer.address for peer in unchecked_peers(ours)] == ["127.0.0.21"]

@@ -1,4 +1,4 @@
-"""docs/exabgp-differences.md is so, and is all: else ExaBGP's JSON gives the same document of the same bytes."""
+"""docs/exabgp-differences.md is true and complete: all else in ExaBGP's JSON gives the document of the bytes."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ROWS = [found.groups() for found in map(_ROW.fullmatch, PAGE.splitlines()) if fo
 
 
 def said_by(message: Any) -> dict[str, Any]:
-    """What a document has of what was said, and not of who said it when."""
+    """The fields of a document that hold the message, without those for source and time."""
     assert not isinstance(message, tuple), message
     document = to_document(message, Place(make_key(message.ts, 1, 1), message.ts, "c", None))
     return {name: value for name, value in document.items() if name not in ("_id", "v", "ts", "wire", "origin_asns")}
 
 
 def differing(one: Any, other: Any) -> tuple[Any, Any]:
-    """What of two documents is not the same."""
+    """The fields in which two documents differ."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return one, other
     names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
@@ -54,7 +54,7 @@ def differing(one: Any, other: Any) -> tuple[Any, Any]:
 
 
 def hear(speaker: Speaker, wire: bytes) -> bytes:
-    """The line that ExaBGP prints of a message, without its bytes."""
+    """The line that ExaBGP prints for a message, without its bytes."""
     body = wire[bgp.HEADER_LENGTH :]
     if wire[18] == bgp.NOTIFICATION:
         return speaker.hear_notification(body)
@@ -73,19 +73,19 @@ def of_json(line: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_exabgp_differs_as_the_page_says(row: tuple[str, ...]) -> None:
+def test_exabgp_differs_as_the_page_says_it_does(row: tuple[str, ...]) -> None:
     _what, theirs, mine, _why, kind, said = row
     wire = bgp.message(getattr(bgp, kind), bytes.fromhex(said))
     found = differing(of_json(hear(Speaker(), wire)), of_bytes(wire))
     assert found == (json.loads(theirs), json.loads(mine))
 
 
-def test_every_row_is_read() -> None:
+def test_every_row_of_the_page_is_tested() -> None:
     assert len(ROWS) == len([line for line in PAGE.splitlines() if line.startswith("| ")]) - 2
 
 
 def recorded() -> Iterator[tuple[Path, bytes]]:
-    """Lines that have their message's bytes."""
+    """Recorded lines that include the bytes of their message."""
     for file in sorted((SHARED / "exabgp-json").glob("*.jsonl")):
         for line in file.read_bytes().splitlines():
             if b'"header": "0x' in line:
@@ -95,7 +95,7 @@ def recorded() -> Iterator[tuple[Path, bytes]]:
 WORDS = next(row for row in ROWS if row[4] == "NOTIFICATION")
 
 
-def test_recorded_lines_say_what_their_bytes_say() -> None:
+def test_recorded_lines_give_the_same_documents_as_their_bytes() -> None:
     compared = 0
     for file, line in recorded():
         wire = from_bytes.split(line)
@@ -111,7 +111,7 @@ def test_recorded_lines_say_what_their_bytes_say() -> None:
     assert compared == 31
 
 
-def test_recorded_packets_say_what_the_lines_beside_them_say() -> None:
+def test_recorded_packets_give_the_same_documents_as_the_lines_beside_them() -> None:
     packets = compared = 0
     for file in sorted((SHARED / "exabgp-json").glob("mode-*packets*.jsonl")):
         before: Message | None = None
@@ -132,7 +132,7 @@ def test_recorded_packets_say_what_the_lines_beside_them_say() -> None:
 
 
 def unordered(document: dict[str, Any]) -> dict[str, Any]:
-    """Without what the page says of communities; ExaBGP prints MP_REACH_NLRI's routes ahead of IPv4's, or behind."""
+    """Ignore the order of communities, as the page says, and the order of families, which varies."""
     attributes = {
         name: sorted(value, key=str) if name.endswith("communities") else value
         for name, value in document.get("attributes", {}).items()
@@ -143,7 +143,7 @@ def unordered(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", RIS, ids=lambda file: file.name)
-def test_updates_of_ris_are_the_same_from_bytes_and_from_json(file: Path) -> None:
+def test_updates_of_ris_give_the_same_documents_from_bytes_and_from_json(file: Path) -> None:
     if not file.exists():
         pytest.skip(f"{SHARED} is not here")
     speaker, compared = Speaker(), 0

@@ -1,4 +1,4 @@
-"""Bytes that came are written as they came, and what has none is told."""
+"""Received bytes are exported unchanged, and what has no bytes is reported."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,7 @@ def said(**document: Any) -> SaidMessage:
 
 
 def ahead(**document: Any) -> SaidMessage:
-    """Ahead of a session."""
+    """A message before any session."""
     return SaidMessage(TS, {"peer": PEER, **document}, None)  # type: ignore[arg-type]
 
 
@@ -37,7 +37,7 @@ def update(wire: bytes, path: str, **group: Any) -> SaidMessage:
 
 @pytest.mark.parametrize("as4", [True, False])
 @pytest.mark.parametrize("path_id", [None, 7])
-def test_bytes_are_those_that_came(as4: bool, path_id: int | None) -> None:
+def test_exported_bytes_are_those_received(as4: bool, path_id: int | None) -> None:
     encoder = MessageEncoder(ExportSummary())
     wire = announcement("10.0.0.0/8", 64500, 64501, as4=as4, path_id=path_id)
     ids = {} if path_id is None else {"path_id": path_id}
@@ -45,20 +45,20 @@ def test_bytes_are_those_that_came(as4: bool, path_id: int | None) -> None:
     assert list(encoder.messages(one)) == [WireMessage(wire, as4, path_id is not None)]
     empty = update(announcement("10.0.0.0/8", as4=as4, path_id=path_id), "", **ids)
     [again] = encoder.messages(empty)
-    assert again.as4 == as4  # as the session's other messages
+    assert again.as4 == as4  # encoded like the session's other messages
     assert list(encoder.messages(said(kind="keepalive", wire=KEEPALIVE))) == [
         WireMessage(KEEPALIVE, as4=True, add_path=False)
     ]
 
 
-def test_bytes_that_no_subtype_of_mrt_describes_are_made_anew() -> None:
-    """Its IPv4 routes have path identifiers, and its IPv6 routes have none."""
+def test_bytes_that_no_mrt_subtype_describes_are_encoded_again() -> None:
+    """The IPv4 routes have path identifiers, and the IPv6 routes have none."""
     both = update(b"\xff" * 18 + b"\2", "64500", path_id=1)
     both.document["announce"].append({**ROUTE, "family": "ipv6 unicast", "nlri": ["::/0"], "next_hop": "::1"})  # type: ignore[typeddict-item]
     assert [one.add_path for one in MessageEncoder(ExportSummary()).messages(both)] == [True, False]
 
 
-def test_what_cannot_be_written_is_told() -> None:
+def test_documents_that_cannot_be_written_are_reported() -> None:
     written = ExportSummary()
     encoder = MessageEncoder(written)
     links = {"family": "bgp-ls bgp-ls", "objects": [{"ls-nlri-type": "bgpls-node"}]}
@@ -72,7 +72,7 @@ def test_what_cannot_be_written_is_told() -> None:
     ]
 
 
-def test_the_other_end_is_that_of_the_session_or_of_the_last_open() -> None:
+def test_the_local_end_is_that_of_the_session_or_of_the_last_open() -> None:
     encoder = MessageEncoder(ExportSummary())
     before = ahead(kind="keepalive")
     assert encoder.local(before) == MrtPeer("0.0.0.0", 0)
@@ -82,7 +82,7 @@ def test_the_other_end_is_that_of_the_session_or_of_the_last_open() -> None:
 
 
 @pytest.mark.parametrize("name", ["out", "out.gz", "out.bz2", "out.zst"])
-def test_a_file_is_there_as_a_whole_or_not_at_all(tmp_path: Any, name: str) -> None:
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Any, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"as it was")
     with pytest.raises(ZeroDivisionError), writing(path) as stream:

@@ -1,4 +1,4 @@
-"""Rows of Parquet files, and that files are there as a whole or not at all."""
+"""Rows of Parquet files, which appear whole or not at all."""
 
 import subprocess
 import sys
@@ -65,7 +65,7 @@ async def test_a_row_is_a_route_or_a_session(tmp_path: Path) -> None:
     assert list(rows_of(said[3])) == []
 
 
-async def test_a_folder_has_a_file_of_each_router_and_day(tmp_path: Path) -> None:
+async def test_a_folder_has_one_file_for_each_router_and_day(tmp_path: Path) -> None:
     said = [
         update(collector=collector, seconds=seconds, **announced("10.0.0.0/8"))
         for seconds in (0, 2)
@@ -79,7 +79,7 @@ async def test_a_folder_has_a_file_of_each_router_and_day(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("by_day", [True, False])
-async def test_of_an_export_that_fails_no_half_file_is_left(tmp_path: Path, by_day: bool) -> None:
+async def test_an_export_that_fails_leaves_no_partial_file(tmp_path: Path, by_day: bool) -> None:
     async def fails() -> AsyncIterator[SaidMessage | SessionChange]:
         yield update(**announced("10.0.0.0/8"))
         raise ExportError("the store went away")
@@ -94,7 +94,7 @@ async def test_of_an_export_that_fails_no_half_file_is_left(tmp_path: Path, by_d
         await ParquetWriter(path / "x", by_day=by_day).write(each([update(**announced("10.0.0.0/8"))]))
 
 
-def test_a_missing_pyarrow_is_said_with_its_cure() -> None:
+def test_a_missing_pyarrow_is_reported_with_its_cure() -> None:
     code = """
 import sys
 sys.modules["pyarrow"] = None

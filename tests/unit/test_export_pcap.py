@@ -1,4 +1,4 @@
-"""Frames of a connection: whole, in order, acknowledged. endtoend/test_exporting.py has what other programs say."""
+"""Frames of a connection: whole, in order, acknowledged. Other programs read them in endtoend/test_exporting.py."""
 
 import io
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def test_the_checksum_is_that_of_rfc_1071() -> None:
 
 
 @pytest.mark.parametrize("addresses", [("192.0.2.1", "192.0.2.254"), ("2001:db8::1", "2001:db8::254")])
-def test_all_that_is_sent_is_in_order_and_acknowledged(addresses: tuple[str, str]) -> None:
+def test_all_data_is_in_order_and_acknowledged(addresses: tuple[str, str]) -> None:
     header = 14 + (40 if ":" in addresses[0] else 20) + 20
     connection = TcpConnection(addresses, 50_000)
     assert [frame[header - 7] for frame in connection.open()] == [SYN, SYN | ACK, ACK]
@@ -41,7 +41,7 @@ async def captured(*said: SaidMessage | SessionChange) -> bytes:
     return stream.getvalue()
 
 
-async def test_a_connection_ends_with_its_session_and_where_messages_are_to_be_read_otherwise() -> None:
+async def test_a_connection_ends_with_its_session_and_when_the_encoding_changes() -> None:
     session: Any = {"_id": 1, "collector": "rrc", "peer": PEER, "began": "up", "reason": "closed"}
     ts = datetime(2027, 1, 2, tzinfo=UTC)
     one, other = update(**announced("10.0.0.0/8")), update(**announced("10.0.0.0/8", path_id=7))

@@ -59,16 +59,16 @@ from schemas.extended import WORDS, extended_words
         ("zz", "as:printed"),
     ],
 )
-def test_extended_communities_in_words(digits: str, words: str) -> None:
+def test_extended_communities_have_text_forms(digits: str, words: str) -> None:
     assert extended_words(digits, "as printed") == words
 
 
-def test_hexadecimal_that_exabgp_prints_is_no_word() -> None:
+def test_hexadecimal_of_exabgp_is_not_a_text_form() -> None:
     assert extended_words("9999000000000000", "0x9999000000000000") == ""
 
 
 @given(st.binary(min_size=8, max_size=8) | st.binary(min_size=20, max_size=20), st.just("") | st.just("a b"))
-def test_any_bytes_are_one_word_that_can_be_asked_for(said: bytes, printed: str) -> None:
+def test_any_bytes_have_one_text_form_that_filters_accept(said: bytes, printed: str) -> None:
     words = extended_words(said.hex(), printed)
     assert re.fullmatch(r"\S*", words)
     if words and not printed:
@@ -77,8 +77,8 @@ def test_any_bytes_are_one_word_that_can_be_asked_for(said: bytes, printed: str)
 
 @pytest.mark.parametrize("flag", [0, 1])
 @pytest.mark.parametrize("code", sorted(ExtendedCommunity.registered_extended))
-def test_whatever_exabgp_prints_begins_with_a_word_that_is_known(code: tuple[int, int], flag: int) -> None:
-    """It looks at the lower half of a type only."""
+def test_every_text_form_of_exabgp_begins_with_a_known_word(code: tuple[int, int], flag: int) -> None:
+    """ExaBGP looks only at the lower half of a type."""
     for high in range(16):
         said = bytes([code[0] | high << 4, code[1], 0, 0, 0, 0, 0, flag])
         words = extended_words(said.hex(), repr(ExtendedCommunity.unpack(said)))

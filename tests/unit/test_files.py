@@ -1,4 +1,4 @@
-"""A file that is replaced is the old one or the new one, whatever happens."""
+"""A replaced file has the old content or the new, whatever happens."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from collector.files import replace, replacing
 
 
-def test_a_file_is_replaced_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_replaced_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_text("old")
     left_over = tmp_path / "run.json.new"
@@ -19,7 +19,7 @@ def test_a_file_is_replaced_for_its_owner_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_fails_leaves_the_old_content_and_no_room_taken(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_content_and_takes_no_space(tmp_path: Path) -> None:
     path = tmp_path / "position.json"
     replace(path, b"old")
 
@@ -34,7 +34,7 @@ def test_what_fails_leaves_the_old_content_and_no_room_taken(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_loss_of_power_finds_the_content_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_content_is_synced_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "position.json"
     steps: list[str] = []
     descriptors = Path("/proc/self/fd")

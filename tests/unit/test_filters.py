@@ -105,14 +105,14 @@ SESSION = {"event": "session_up", "prefix": None, "family": None, "next_hop": No
         ({"local_pref": "100,200"}, {"local_pref": 200}, True),
         ({"elem": "session"}, SESSION, True),
         ({"origin": "!5"}, SESSION, False),
-        # What a gap hides is not known.
+        # A route that a gap may hide is unknown.
         ({"origin": "5", "elem": "announce"}, {"event": "gap"}, True),
         ({"peer": "192.0.2.9"}, {"event": "gap"}, False),
         ({"peer": "192.0.2.9"}, {"event": "gap", "peer": Peer(address="192.0.2.0/24", asn=0)}, True),
         ({"peer": "!192.0.2.9"}, {"event": "gap", "peer": Peer(address="192.0.2.0/24", asn=0)}, True),
     ],
 )
-def test_what_filters_let_through(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
+def test_filters_select_events(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
     assert asked(**texts).matches(entry(**fields)) is expected
 
 
@@ -130,15 +130,15 @@ def test_what_filters_let_through(texts: dict[str, str], fields: dict[str, Any],
         ({"next_hop": "192.0.2.9"}, {}, False),
         ({"family": "ipv6"}, {}, False),
         ({"med": "!5", "local_pref": "100"}, {"med": 4, "local_pref": 100}, True),
-        # Whatever it was that the lost lines said, its peer and family are known.
+        # Whatever the lost lines said, their peer and family are known.
         ({"origin": "5", "as_path": "_5_", "community": "5:5", "med": "5"}, {"state": "unknown"}, True),
         ({"family": "ipv6"}, {"state": "unknown"}, False),
         ({"peer": "192.0.2.9"}, {"state": "unknown"}, False),
-        # Of a route that is uncertain the attributes are known.
+        # The attributes of an uncertain route are known.
         ({"origin": "5"}, {"state": "uncertain"}, False),
     ],
 )
-def test_which_routes_filters_let_through(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
+def test_filters_select_routes(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
     assert asked(**texts).stands(route(**fields)) is expected
 
 
@@ -152,7 +152,7 @@ def test_which_routes_filters_let_through(texts: dict[str, str], fields: dict[st
         ("192.0.2.1,192.0.2.2", None),
     ],
 )
-def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
+def test_filters_that_name_one_peer_are_recognised(peer: str | None, expected: str | None) -> None:
     assert (asked(peer=peer) if peer else asked()).only_peer == expected
 
 
@@ -197,7 +197,7 @@ def test_one_peer_alone(peer: str | None, expected: str | None) -> None:
         ({"start": "1h", "end": "2h"}, "is not after"),
     ],
 )
-def test_what_no_filter_is(texts: dict[str, str], words: str) -> None:
+def test_invalid_filters_are_refused(texts: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)) as raised:
         asked(**texts)
     assert raised.value.cure
@@ -211,7 +211,7 @@ def test_a_duration_alone_ends_now() -> None:
 
 
 @pytest.mark.timeout(20)
-def test_no_expression_takes_for_ever() -> None:
+def test_no_expression_runs_for_ever() -> None:
     path = " ".join(["64500"] * 200)
     assert not as_path_pattern("^(([0-9]+ ?)+)+x$").search(path)
     assert as_path_pattern("(.*_){20}64500$").search(path)
@@ -225,7 +225,7 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
 
 
 @given(st.lists(st.integers(1, 99999), min_size=1, max_size=6), st.integers(1, 99999))
-def test_an_as_between_underscores_is_a_whole_one(path: list[int], asn: int) -> None:
+def test_an_as_between_underscores_matches_whole_numbers(path: list[int], asn: int) -> None:
     text = " ".join(map(str, path))
     assert bool(as_path_pattern(f"_{asn}_").search(text)) is (asn in path)
     assert as_path_pattern(f"_{path[0]}_").search(text)
@@ -234,12 +234,14 @@ def test_an_as_between_underscores_is_a_whole_one(path: list[int], asn: int) -> 
 
 
 @given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5)), st.booleans())
-def test_a_choice_is_any_or_none(values: list[int], found: list[int], excluded: bool) -> None:
+def test_a_list_of_values_matches_any_and_its_negation_none(
+    values: list[int], found: list[int], excluded: bool
+) -> None:
     assert Choice(tuple(values), excluded).allows(found) is (bool(set(values) & set(found)) is not excluded)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FILTERS)), st.text(max_size=12)))
-def test_no_text_does_more_than_be_refused(texts: dict[str, str]) -> None:
+def test_any_text_is_a_filter_or_refused(texts: dict[str, str]) -> None:
     with suppress(UsageError):
         asked(**texts).matches(entry())
 
@@ -256,13 +258,13 @@ def test_no_text_does_more_than_be_refused(texts: dict[str, str]) -> None:
         (r"\{64496,64499\}$", ""),
     ],
 )
-def test_what_no_path_has_is_told(pattern: str, stranger: str) -> None:
+def test_a_pattern_that_no_path_can_match_is_reported(pattern: str, stranger: str) -> None:
     said: list[str] = []
     parse_filter({"as_path": pattern}, say=said.append)
     assert [f"looks for {stranger!r}: AS paths have only numbers" in one for one in said] == [True] * bool(stranger)
 
 
-def test_host_bits_of_peers_are_told() -> None:
+def test_host_bits_in_a_peer_filter_are_reported() -> None:
     said: list[str] = []
     assert parse_filter({"peer": "192.0.2.1/24"}, say=said.append).peers == Choice(("192.0.2.0/24",))
     assert said == ["192.0.2.1/24 has host bits set: showing 192.0.2.0/24"]
@@ -272,11 +274,11 @@ def test_host_bits_of_peers_are_told() -> None:
     ("family", "expected"),
     [("ipv4", True), ("ipv6", False), ("ipv6,ipv4 mpls-vpn", True), ("!ipv4", True), ("l2vpn evpn", False)],
 )
-def test_families_that_a_prefix_can_have(family: str, expected: bool) -> None:
+def test_a_prefix_decides_which_families_are_possible(family: str, expected: bool) -> None:
     assert asked(family=family).may_have("203.0.113.0/24") is expected
 
 
-def test_a_filter_that_there_is_not_is_refused() -> None:
+def test_an_unknown_filter_is_refused() -> None:
     with pytest.raises(UsageError, match="there is no filter 'colour'"):
         parse_filter({"colour": "red"})
 
@@ -290,7 +292,7 @@ def test_a_filter_that_there_is_not_is_refused() -> None:
         ("less_specific", ["0.0.0.0/0", "10.32.0.0/18", "10.32.0.0/19"]),
     ],
 )
-def test_prefixes_that_are_asked_for(match: str | None, wanted: list[str]) -> None:
+def test_prefix_filters_match_prefixes(match: str | None, wanted: list[str]) -> None:
     every = [
         *("0.0.0.0/0", "10.32.0.0/18", "10.32.0.0/19", "10.32.31.0/24", "10.32.0.0/32"),
         *("10.32.32.0/19", "10.32.64.0/18", "::/0", "a20::/19"),
@@ -315,6 +317,6 @@ def test_prefixes_that_are_asked_for(match: str | None, wanted: list[str]) -> No
         ({"prefix": "10.0.0.0/8", "family": "ipv6"}, "nothing can match"),
     ],
 )
-def test_prefixes_that_cannot_be_meant(texts: dict[str, str | None], said: str) -> None:
+def test_invalid_prefixes_are_refused(texts: dict[str, str | None], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_filter(texts)

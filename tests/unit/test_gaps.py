@@ -1,4 +1,4 @@
-"""What is not among the lines is found, and counted: no more, no less."""
+"""Missing lines are found and counted: no more, no less."""
 
 import json
 from datetime import UTC, datetime
@@ -66,14 +66,14 @@ def test_lost_lines_are_a_gap_of_their_number() -> None:
     assert feed.tracker.note()["gaps"]["lost"] == 2
 
 
-def test_without_a_session_as_well() -> None:
+def test_lines_lost_without_a_session_are_a_gap_as_well() -> None:
     router, feed = Router(), Feed()
     connected, *_ = router.up()
     feed.take(connected, router.keepalive())
     assert feed.told == [("192.0.2.1", 3, "pipe")]
 
 
-def test_what_came_before_the_very_first_line() -> None:
+def test_lines_lost_before_the_very_first_line_are_a_gap() -> None:
     router, feed = Router(), Feed()
     router.up()
     feed.take(marker("start", 0), router.keepalive())
@@ -98,7 +98,7 @@ def test_a_line_that_cannot_be_read_is_not_lost_but_leaves_its_mark() -> None:
 
 
 def test_a_known_peer_whose_as_is_not_printed_leaves_its_mark() -> None:
-    """As ExaBGP does with `peer-as auto`, which may stand in a configuration that is not ours."""
+    """ExaBGP does so with `peer-as auto`, which a configuration that is not ours may have."""
     router, feed = Router(), Feed()
     feed.take(*router.up())
     router.keepalive()
@@ -113,7 +113,7 @@ def test_a_line_without_routes_leaves_no_mark_when_it_cannot_be_read() -> None:
     assert feed.told == []
 
 
-def test_a_line_that_cannot_be_read_behind_lost_ones_leaves_both_marks() -> None:
+def test_an_unreadable_line_after_lost_ones_leaves_both_marks() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     router.keepalive()
@@ -122,7 +122,7 @@ def test_a_line_that_cannot_be_read_behind_lost_ones_leaves_both_marks() -> None
     assert len({gap.key for gap in feed.gaps}) == 2
 
 
-def test_what_is_torn_is_lost() -> None:
+def test_a_torn_line_is_lost() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     feed.take(router.announce("10.0.0.0/8")[:300], router.keepalive())
@@ -156,7 +156,7 @@ def test_another_exabgp_after_a_shutdown_lost_nothing() -> None:
     assert feed.told == []
 
 
-def test_the_last_words_of_exabgp_and_a_receiver_that_died_together_are_not_known() -> None:
+def test_how_many_lines_are_lost_is_unknown_if_exabgp_and_receiver_died_together() -> None:
     old, quiet, feed = Router(pid=100), Router("192.0.2.2", pid=100), Feed()
     feed.take(marker("start", 0), *old.up(), *quiet.up(), marker("start", 60, ppid=200))
     assert feed.told == [("192.0.2.1", None, "end"), ("192.0.2.2", None, "end")]
@@ -166,7 +166,7 @@ def test_the_last_words_of_exabgp_and_a_receiver_that_died_together_are_not_know
     assert len(feed.gaps) == 2, "there were no words since"
 
 
-def test_another_exabgp_under_the_old_number_is_told_by_its_incarnation() -> None:
+def test_another_exabgp_with_the_old_number_is_recognised_by_its_incarnation() -> None:
     old, feed = Router(pid=7), Feed()
     feed.take(marker("start", 0, ppid=7, incarnation="a/1"), *old.up())
     feed.take(marker("start", 1.1, ppid=7, incarnation="a/1"), old.keepalive())
@@ -177,7 +177,7 @@ def test_another_exabgp_under_the_old_number_is_told_by_its_incarnation() -> Non
 
 
 def test_a_receiver_that_was_started_too_late_to_know_its_exabgp() -> None:
-    """Killed right after it had started another receiver, which reads its last words all the same."""
+    """ExaBGP was killed right after it had started another receiver, which reads ExaBGP's last lines all the same."""
     router, feed = Router(pid=100), Feed()
     feed.take(marker("start", 0), *router.up())
     router.keepalive()
@@ -185,16 +185,16 @@ def test_a_receiver_that_was_started_too_late_to_know_its_exabgp() -> None:
     assert feed.told == [("192.0.2.1", 1, "pipe")]
 
 
-def test_what_a_receiver_had_in_its_hands_when_exabgp_died_too_is_not_known() -> None:
-    """Its successor came too late to know their ExaBGP, and read all that was left."""
+def test_how_many_lines_a_receiver_held_is_unknown_if_exabgp_died_too() -> None:
+    """Its successor started too late to know their ExaBGP, and read everything that was left."""
     router, feed = Router(pid=100), Feed()
     feed.take(marker("start", 0), *router.up())
     feed.take(marker("start", 2, ppid=0), marker("end", 3, ppid=0), marker("start", 60, ppid=200))
     assert feed.told == [("192.0.2.1", None, "pipe")]
 
 
-def test_an_exabgp_whose_receiver_came_too_late_is_another_than_the_one_before() -> None:
-    """Its first receiver was killed before it wrote anything, and then it was killed itself."""
+def test_an_exabgp_whose_receiver_started_too_late_is_not_the_previous_one() -> None:
+    """Its first receiver was killed before it wrote anything, and then ExaBGP itself was killed."""
     feed = Feed()
     feed.take(marker("start", 0), *Router(pid=100).up(), marker("end", 3))
     feed.take(marker("start", 60, ppid=0), *Router(pid=200, start=BEGIN + 50).up(), marker("end", 61, ppid=0))
@@ -219,7 +219,7 @@ def test_a_receiver_that_died_before_it_wrote_anything_may_have_lost_lines() -> 
     assert feed.told == [("192.0.2.1", None, "pipe")]
 
 
-def test_what_the_disk_had_no_room_for() -> None:
+def test_lines_that_the_full_disk_refused_are_a_gap() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     lost = [router.announce("10.0.0.0/8"), router.keepalive()]
@@ -232,7 +232,7 @@ def test_what_the_disk_had_no_room_for() -> None:
     assert feed.tracker.note()["gaps"]["lost"] == 2, "they are the same lines"
 
 
-def test_a_part_of_the_spool_that_is_gone() -> None:
+def test_a_missing_part_of_the_spool_is_a_gap() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     router.keepalive()
@@ -241,8 +241,8 @@ def test_a_part_of_the_spool_that_is_gone() -> None:
     assert feed.told == [(None, 1, "spool"), ("192.0.2.1", 1, "spool")]
 
 
-def test_a_neighbour_that_is_reloaded_is_counted_anew() -> None:
-    """ExaBGP counts by neighbour object: a reload makes others, under the same process number."""
+def test_a_reload_starts_a_new_count_of_a_neighbour() -> None:
+    """ExaBGP counts per neighbour object, and a reload makes new ones under the same process number."""
     one, two, feed = Router(), Router("192.0.2.2"), Feed()
     feed.take(marker("start", 0), *one.up(), *two.up(), one.announce("10.0.0.0/8"), one.down())
     one.counter = 0
@@ -254,7 +254,7 @@ def test_a_neighbour_that_is_reloaded_is_counted_anew() -> None:
     assert feed.told == [("192.0.2.1", 1, "pipe")], "its first line is not there"
 
 
-def test_an_object_that_says_its_last_words_after_another_has_begun_hides_nothing() -> None:
+def test_last_lines_of_an_object_after_another_has_begun_hide_nothing() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.keepalive())
     before, router.counter = router.counter, 0
@@ -266,7 +266,7 @@ def test_an_object_that_says_its_last_words_after_another_has_begun_hides_nothin
 
 @pytest.mark.parametrize("reloaded", [False, True])
 def test_a_count_that_goes_on_may_be_that_of_a_reloaded_neighbour(*, reloaded: bool) -> None:
-    """Its next number may as well be the fifth of another object, whose first four are among the dropped ones."""
+    """The next number may as well be the fifth of another object, the first four of which were dropped."""
     router, feed = Router(), Feed()
     feed.take(*router.up())
     if reloaded:
@@ -275,8 +275,8 @@ def test_a_count_that_goes_on_may_be_that_of_a_reloaded_neighbour(*, reloaded: b
     assert [one for one in feed.told if one[0]] == ([("192.0.2.1", None, "disk")] if reloaded else [])
 
 
-def test_what_a_reload_may_hide_is_told_without_a_number() -> None:
-    """The receiver died, and the neighbour was counted anew meanwhile: how far it had come nobody knows."""
+def test_a_loss_that_a_reload_may_hide_is_reported_without_a_number() -> None:
+    """The receiver died, and the neighbour's count began again meanwhile: nobody knows how far it had come."""
     router, feed = Router(pid=100), Feed()
     feed.take(marker("start", 0), *router.up(), marker("start", 2))
     router.counter = 0
@@ -285,7 +285,7 @@ def test_what_a_reload_may_hide_is_told_without_a_number() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=40))
-def test_whatever_is_lost_is_counted(arrives: list[bool]) -> None:
+def test_any_loss_is_counted(arrives: list[bool]) -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     for one in arrives:
@@ -297,7 +297,7 @@ def test_whatever_is_lost_is_counted(arrives: list[bool]) -> None:
 
 
 def test_the_count_of_every_recorded_line_can_be_read() -> None:
-    """Of both versions of ExaBGP, where they are here."""
+    """For both versions of ExaBGP, if they are here."""
     router = Router("2001:db8::1", 4200000001)
     lines = [router.keepalive()]
     for file in sorted((SHARED / "exabgp-json").glob("*.jsonl")):

@@ -1,4 +1,4 @@
-"""Looking at services: real ones, that answer, refuse, hang, or say what no such service says."""
+"""Checks of services: real ones that answer, refuse, hang, or send what no such service sends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check(**keys: Any) -> CheckSettings:
 
 @asynccontextmanager
 async def answering(said: bytes | None) -> AsyncIterator[int]:
-    """A server that says this to everybody, or nothing, at the port that is given."""
+    """A server that sends this, or nothing, to everybody; gives its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if said is not None:
@@ -59,24 +59,24 @@ async def answering(said: bytes | None) -> AsyncIterator[int]:
         (b"", (False, "connection closed without an answer")),
     ],
 )
-async def test_http(said: bytes, seen: tuple[bool, str]) -> None:
+async def test_http_checks_depend_on_the_status(said: bytes, seen: tuple[bool, str]) -> None:
     async with answering(said) as port:
         assert await look_at(check(http=f"http://127.0.0.1:{port}/health?deep=1")) == seen
 
 
-async def test_tcp() -> None:
+async def test_tcp_checks_connect() -> None:
     async with answering(None) as port:
         assert await look_at(check(tcp=f"127.0.0.1:{port}")) == (True, "connected")
     assert await look_at(check(tcp=f"127.0.0.1:{free_port()}")) == (False, "connection refused")
     assert await look_at(check(http=f"http://[::1]:{free_port()}/")) == (False, "connection refused")
 
 
-async def test_who_does_not_answer_is_not_waited_for() -> None:
+async def test_a_service_that_does_not_answer_is_not_waited_for() -> None:
     async with answering(None) as port:
         assert await look_at(check(http=f"http://127.0.0.1:{port}/", timeout=0.05)) == (False, "timed out after 0.05 s")
 
 
-async def test_https_wants_a_certificate_that_it_can_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_https_requires_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key, certificate = tmp_path / "key", tmp_path / "certificate"
     subprocess.run(
         [
@@ -128,7 +128,7 @@ Answer = Callable[[bytes], bytes]
 
 @asynccontextmanager
 async def name_server(*answers: Answer) -> AsyncIterator[int]:
-    """A server that answers a question with all of these, at the port that is given."""
+    """A server that answers a question with all of these; gives its port."""
 
     class Server(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
@@ -161,13 +161,13 @@ def answer(flags: int, records: int) -> Answer:
         ((lambda _: b"?", answer(0x8185, 0)), (False, "REFUSED")),
     ],
 )
-async def test_dns(answers: tuple[Answer, ...], seen: tuple[bool, str]) -> None:
+async def test_dns_checks_compare_the_answer(answers: tuple[Answer, ...], seen: tuple[bool, str]) -> None:
     async with name_server(*answers) as port:
         server = f"127.0.0.1:{port}"
         assert await look_at(check(dns={"name": "www.example.net.", "type": "AAAA", "server": server})) == seen
 
 
-async def test_dns_that_is_not_there() -> None:
+async def test_a_missing_dns_server_fails_the_check() -> None:
     server = f"127.0.0.1:{free_port()}"
     assert await look_at(check(dns={"name": "www.example.net", "server": server})) == (False, "connection refused")
 
@@ -180,7 +180,7 @@ def test_every_type_of_record_can_be_asked_for() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_answers_of_any_bytes(said: bytes) -> None:
+def test_any_bytes_are_an_answer_or_a_failed_check(said: bytes) -> None:
     dns.read(dns.query(7, "www.example.net", "A"), said)
 
 
@@ -195,11 +195,11 @@ def test_answers_of_any_bytes(said: bytes) -> None:
         ("yes | head -c 3000000", (True, "exit status 0: y")),
     ],
 )
-async def test_commands(command: str | list[str], seen: tuple[bool, str]) -> None:
+async def test_commands_are_checked_by_their_exit_status(command: str | list[str], seen: tuple[bool, str]) -> None:
     assert await look_at(check(command=command)) == seen
 
 
-async def test_a_command_that_hangs_is_killed_with_all_that_it_has_started() -> None:
+async def test_a_command_that_hangs_is_killed_with_its_children() -> None:
     assert await look_at(check(command="sleep 98.7654 & sleep 98.7654; true", timeout=0.3)) == (
         False,
         "timed out after 0.3 s",
@@ -212,10 +212,10 @@ async def test_commands_are_not_told_our_secrets(monkeypatch: pytest.MonkeyPatch
     assert await look_at(check(command='test -z "$BGPLEDGER_MONGODB_URI"')) == (True, "exit status 0")
 
 
-async def test_without_a_way_to_look_all_is_well() -> None:
+async def test_a_service_without_a_check_is_well() -> None:
     assert await look_at(check()) == (True, "nothing is looked at")
 
 
 @given(st.text())
-def test_what_is_shown_can_be_printed(text: str) -> None:
+def test_what_a_check_reports_is_printable(text: str) -> None:
     assert shown(text).isprintable()

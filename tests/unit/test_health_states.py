@@ -1,4 +1,4 @@
-"""The states of a checked service: against the one sentence that says what they are."""
+"""The states of a checked service, against the sentence that defines them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LOOKS = st.lists(st.sampled_from(("well", "unwell", "disabled")), max_size=40)
 
 
 def said(looks: list[str], rise: int, fall: int) -> State:
-    """Up is who was well `rise` times in a row, down who was unwell `fall` times, since it was last disabled."""
+    """Up after `rise` successes in a row, down after `fall` failures in a row, counted since it was last disabled."""
     if not looks:
         return State.INIT
     if looks[-1] == "disabled":
         return State.DISABLED
     since = list(takewhile(lambda look: look != "disabled", reversed(looks)))
-    if len(since) < len(looks):  # the look at which it was found enabled again does not count
+    if len(since) < len(looks):  # the check that found it enabled again does not count
         since.pop()
     if not since:
         return State.INIT
@@ -30,7 +30,7 @@ def said(looks: list[str], rise: int, fall: int) -> State:
 
 
 @given(LOOKS, st.integers(1, 5), st.integers(1, 5))
-def test_states_follow_from_the_last_looks(looks: list[str], rise: int, fall: int) -> None:
+def test_states_follow_from_the_last_checks(looks: list[str], rise: int, fall: int) -> None:
     service = ServiceState()
     for at, look in enumerate(looks):
         service = after(service, well=look == "well", disabled=look == "disabled", rise=rise, fall=fall)

@@ -1,4 +1,4 @@
-"""A route's key is what its RFC says: what is announced, announced anew and withdrawn is one route."""
+"""A route's key is what its RFC says: announced, announced again and withdrawn, it is one route."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_change_replaces_a_route_and_a_withdrawal_ends_it(route: Route) -> Non
     assert len(stands(announced)) == 1
     (now,) = stands(announced, changed)
     assert now["next_hop"] == "192.0.2.2"
-    if "objects" in changed["announce"][0]:  # the last that was printed
+    if "objects" in changed["announce"][0]:  # the one printed last
         assert now["object"] == changed["announce"][0]["objects"][0]
     assert stands(announced, changed, withdrawn) == []
     assert len(stands(announced, changed, other)) == 2
@@ -64,7 +64,7 @@ def test_a_change_replaces_a_route_and_a_withdrawal_ends_it(route: Route) -> Non
     assert left == stands(other)[0]
 
 
-def test_what_is_printed_otherwise_is_its_own_key() -> None:
+def test_an_nlri_in_another_form_is_its_own_key() -> None:
     for family in ("l2vpn evpn", "ipv4 mup", "ipv4 mcast-vpn", "l2vpn vpls", "ipv4 rtc", "bgp-ls bgp-ls", "ipv4 flow"):
         for route in ({"raw": "zz"}, {"raw": 7}, {"new": 1}, {}, "text"):
             assert json.loads(identity(family, route)) == route
@@ -95,7 +95,7 @@ def test_no_route_is_without_a_key(family: str, route: Any) -> None:
         (("fe80::1",), ["2001:db8:1::/48", "2001:db8:1::/48"], "fe80::1", None),
     ],
 )
-def test_what_0_1_stored_twice_is_read_once(
+def test_a_route_that_0_1_stored_twice_is_read_once(
     hops: tuple[str, ...], nlri: list[str], next_hop: str, link_local: str | None
 ) -> None:
     stored = [{"family": "ipv6 unicast", "next_hop": hop, "nlri": nlri} for hop in hops]
@@ -107,7 +107,7 @@ def test_what_0_1_stored_twice_is_read_once(
     )
 
 
-def test_routes_with_other_next_hops_stay_as_they_are() -> None:
+def test_routes_with_different_next_hops_are_unchanged() -> None:
     stored = [
         {"family": "ipv6 unicast", "next_hop": "2001:db8::1", "nlri": ["2001:db8:1::/48"]},
         {"family": "ipv6 unicast", "next_hop": "2001:db8::2", "nlri": ["2001:db8:2::/48"]},

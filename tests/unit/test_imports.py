@@ -1,4 +1,4 @@
-"""The arrows of the design: each room may look only into the ones before it."""
+"""The direction of imports: each room may import only from the rooms before it."""
 
 import ast
 from pathlib import Path
@@ -24,7 +24,7 @@ ROOMS = [
     },
     {"collector.bgp", "collector.commands"},
     {"collector.sources.source", "collector.replay", "collector.spool", "collector.store"},
-    # What is known of a source alone is in its folder, and `known` lists them: the archive must not look there.
+    # What concerns one source only is in its folder, which the archive must not import; `known` lists the sources.
     {"collector.archive", "collector.rib", "collector.sources.second_hand"},
     {f"collector.sources.{name}" for name in ("bmp", "exabgp", "mrt", "ris_live")},
     {"collector.sources.pcap"},
@@ -82,7 +82,7 @@ def test_http_asks_through_the_facade() -> None:
 
 
 def test_questions_know_no_source() -> None:
-    """But what any source can be asked, and which there are."""
+    """Except for what every source can be asked, and the list of sources."""
     for file in (ROOT / "collector/query").rglob("*.py"):
         asked = {(room_of(name) or "") for name in imported(file) if name.startswith("collector.sources.")}
         assert asked <= {"collector.sources.source", "collector.sources.known"}, file

@@ -28,7 +28,7 @@ def test_another_source_names_its_files(data_dir: Path) -> None:
     ]
 
 
-def test_instances_are_those_that_are_configured_and_those_that_were(data_dir: Path) -> None:
+def test_instances_are_the_configured_ones_and_those_with_a_spool(data_dir: Path) -> None:
     assert instances_of("exabgp", data_dir, 2) == [Instance(data_dir, 0), Instance(data_dir, 1)]
     for name in ("spool", "spool-10", "spool-2", "spool-0", "spool-x", "spool-3.old", "spool-bmp", "spool-bmp-4"):
         (data_dir / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The receiver's way into the spool: whatever the disk says, every line is there, or counted."""
+"""How the receiver writes to the spool: whatever the disk does, every line is there, or counted."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def describe(drop: Drop) -> bytes:
 
 
 def spooled(directory: Path) -> list[bytes]:
-    """The lines that came whole."""
+    """The lines that are whole in the spool."""
     with SpoolReader(directory) as reader:
         return [line.raw for line in read_all(reader) if not line.torn]
 
 
 class Disk:
-    """A disk with room for so many bytes."""
+    """A disk with room for the given number of bytes."""
 
     def __init__(self) -> None:
         self.room = 2**40
@@ -65,7 +65,7 @@ class Disk:
             st.lists(st.integers(0, 30), max_size=5),  # lengths of lines
             st.integers(1, 12),  # where they are cut
             st.one_of(st.none(), st.integers(0, 200)),  # room on the disk from then on
-            st.integers(0, 12),  # which piece comes with something to notice, if there are so many
+            st.integers(0, 12),  # the piece with which there is something to notice, if there are that many
         ),
         max_size=20,
     )
@@ -112,7 +112,7 @@ def test_every_line_is_there_or_counted(steps: list[tuple[list[int], int, int | 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MiB, where this machine lets us have one."""
+    """A file system of 6 MiB, if this machine permits it."""
     place = tmp_path / "small"
     place.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], capture_output=True, check=False)
@@ -123,8 +123,8 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("keep_free", [0, 2])
-async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> None:
-    """The receiver itself, on a disk that others fill and empty again: it reads on, and says how much is missing."""
+async def test_a_disk_may_be_full_for_a_while(small: Path, keep_free: int) -> None:
+    """On a disk that others fill and empty again, the receiver goes on reading, and says how many lines are missing."""
     environment = {**os.environ, "BGPLEDGER_SPOOL_KEEP_FREE_MIB": str(keep_free), "BGPLEDGER_SPOOL_SEGMENT_MIB": "1"}
     helper = subprocess.Popen(
         [COMMAND, "receive", "--data-dir", str(small / "data")],
@@ -175,7 +175,7 @@ async def test_a_disk_that_is_full_for_a_while(small: Path, keep_free: int) -> N
     assert ("spool.keep_free_mib" in own[1]["reason"]) == bool(keep_free)
 
 
-async def test_a_spool_that_may_not_grow(data_dir: Path) -> None:
+async def test_a_spool_of_limited_size_drops_lines_and_counts_them(data_dir: Path) -> None:
     data_dir.mkdir()
     with SpoolWriter(data_dir, segment_bytes=2**20) as writer, SpoolReader(data_dir) as reader:
         intake = Intake(writer, Room(data_dir, limit=4 * 2**20), start=START, notices=bytes, describe=describe)

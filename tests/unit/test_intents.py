@@ -55,12 +55,12 @@ def test_communities_have_one_spelling() -> None:
         ({"watchdog": "x"}, "not permitted"),
     ],
 )
-def test_what_is_none_is_refused(fields: dict[str, Any], says: str) -> None:
+def test_invalid_communities_are_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         route(**fields)
 
 
-def test_a_flow_has_match_and_then() -> None:
+def test_a_flow_has_a_match_and_actions() -> None:
     said = ANNOUNCEMENT.validate_python(
         {
             "match": {
@@ -97,13 +97,13 @@ def test_a_flow_has_match_and_then() -> None:
         {"destination": "203.0.113.7/32", "dscp": 64},
     ],
 )
-def test_a_flow_that_cannot_be_is_refused(match: dict[str, Any]) -> None:
+def test_an_invalid_flow_is_refused(match: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FlowMatch.model_validate(match)
 
 
 @pytest.mark.parametrize("then", [{}, {"discard": True, "rate_bytes": 9600}, {"redirect": "64500:x"}, {"mark": 64}])
-def test_an_action_has_to_be_one(then: dict[str, Any]) -> None:
+def test_an_invalid_action_is_refused(then: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FlowActions.model_validate(then)
 
@@ -128,7 +128,7 @@ def test_an_order_says_who_and_why(fields: dict[str, Any]) -> None:
         Order.model_validate({**good, **fields})
 
 
-def test_a_withdrawal_says_what() -> None:
+def test_a_withdrawal_names_what_it_withdraws() -> None:
     assert Withdrawal.model_validate({**WHO, "of": "healthcheck www"}).of == "healthcheck www"
     with pytest.raises(ValidationError, match="names neither intents nor prefixes"):
         Withdrawal.model_validate(WHO)
@@ -147,7 +147,7 @@ def test_a_withdrawal_says_what() -> None:
         ("0.0.0.0/0 le 32", "203.0.113.0/24", "2001:db8::/32"),
     ],
 )
-def test_a_range_of_prefixes(text: str, held: str, not_held: str) -> None:
+def test_a_range_of_prefixes_matches_by_address_and_length(text: str, held: str, not_held: str) -> None:
     assert parse_range(text).holds(held)
     assert not parse_range(text).holds(not_held)
 
@@ -155,6 +155,6 @@ def test_a_range_of_prefixes(text: str, held: str, not_held: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "203.0.113.1/24", "203.0.113.0/24^23", "203.0.113.0/24^33", "x^+", "1.0.0.0/8 lt 9"]
 )
-def test_what_is_no_range_is_refused(text: str) -> None:
+def test_invalid_ranges_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="prefix"):
         parse_range(text)

@@ -9,7 +9,7 @@ def start(pid: int, incarnation: str | None = None) -> dict[str, object]:
     return {"source": {"pid": pid}, **({"incarnation": incarnation} if incarnation else {})}
 
 
-def test_another_exabgp_begins_with_another_number_or_another_life() -> None:
+def test_another_exabgp_has_another_number_or_another_incarnation() -> None:
     words = [
         (90, 9, start(1, "b")),
         (0, 1, start(1, "a")),
@@ -36,10 +36,10 @@ def test_peers_of_a_range_are_one_stream() -> None:
     st.integers(0, 100),
     st.integers(0, 60),
 )
-def test_a_range_is_split_whole_and_the_young_are_young(
+def test_a_range_is_split_without_loss_and_no_old_line_is_called_young(
     seconds: dict[int, int], first: int, length: int, limit: int
 ) -> None:
-    """Lines whose time only grows: none that is old may be called young."""
+    """The times of the lines only grow."""
     times, ordered = Times(), sorted(second for second in seconds.values() if second)
     lines = dict(zip(sorted(seconds), ordered, strict=False))
     for line, second in lines.items():

@@ -1,4 +1,4 @@
-"""Lines that are no JSON for a fault of ExaBGP's that is known, as it prints them."""
+"""Lines that are invalid JSON through a known fault of ExaBGP, as it prints them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_mup_sessions_are_routes(source: bytes) -> None:
     assert (route["prefix_ip"], route["teid"], route["raw"]) == ("192.168.0.2", "12345", nlri.hex().upper())
 
 
-def test_what_4_2_prints() -> None:
+def test_faults_of_exabgp_4_2_are_repaired() -> None:
     line = Router().line("refresh", **{"route-refresh": {"afi": "ipv4", "safi": "unicast", "subtype": "begin"}})
     doubled = line.replace(b'"ipv4"', b'""ipv4""').replace(b'"unicast"', b'""unicast""')
     refresh = decode(doubled)
@@ -83,12 +83,12 @@ def test_what_4_2_prints() -> None:
 
 
 @pytest.mark.parametrize("name", ["v5-INVALID-or-duplicate-key.jsonl", "v42-INVALID-or-duplicate-key.jsonl"])
-def test_all_that_were_seen(name: str) -> None:
+def test_every_recorded_fault_is_repaired(name: str) -> None:
     for raw in shared(f"exabgp-json/{name}").read_bytes().splitlines():
         assert isinstance(decode(raw), Update | Refresh | Detail), raw
 
 
-def test_an_as_that_is_not_printed_cannot_be_mended() -> None:
+def test_an_as_that_is_not_printed_cannot_be_repaired() -> None:
     raw = Router().keepalive().replace(b'"peer": 64500', b'"peer": None')
     message = decode(raw)
     assert isinstance(message, Rejection)
@@ -112,7 +112,7 @@ HOSTILE = st.lists(PARTS | st.text(max_size=4), max_size=6).map("".join)
 
 
 @given(HOSTILE)
-def test_no_text_of_a_peer_is_taken_for_a_fault(text: str) -> None:
+def test_no_text_of_a_peer_is_mistaken_for_a_fault(text: str) -> None:
     said = {"attribute": {"bgp-ls": {"node-name": text}}, "withdraw": {"ipv4 unicast": [{"nlri": "10.0.0.0/8"}]}}
     good = Router().update(**said)
     for fault in (b'"x": [ nan ], ', b'"x": { "sid": "%s", "flags": 0, "endpoint_behavior": %d }, ', b'"x": ""a"" , '):
@@ -125,7 +125,7 @@ def test_no_text_of_a_peer_is_taken_for_a_fault(text: str) -> None:
 
 
 @given(st.binary(max_size=60) | HOSTILE.map(str.encode))
-def test_any_bytes_are_mended_or_left(raw: bytes) -> None:
+def test_any_bytes_are_repaired_or_left_unchanged(raw: bytes) -> None:
     decode(b"{" + raw)
     try:
         from_json(raw)

@@ -1,4 +1,4 @@
-"""Segments that are done are kept for a while, and give their lines again."""
+"""Archived segments are kept for a while, and their lines can be read again."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def spool(tmp_path: Path) -> Path:
     return directory
 
 
-def test_every_line_comes_again_with_its_number(spool: Path) -> None:
+def test_every_line_is_read_again_with_its_number(spool: Path) -> None:
     archived(spool)
     kept = kept_segments(spool)
     assert len(kept) > 5
@@ -57,7 +57,7 @@ def test_a_segment_is_as_old_as_its_last_line(spool: Path) -> None:
     assert kept[0].last_written.timestamp() == pytest.approx(then)
     Keep(spool, days=2).expire()
     assert kept_segments(spool) == []
-    # The newest segment is not done for good, so what was known ahead of it stays.
+    # The newest segment is not finished, so the note of what preceded it stays.
     assert [path.name for path in (spool / "kept").iterdir()] == ["00000000000000000101.note.json"]
 
 
@@ -69,7 +69,7 @@ def test_zstdcat_reads_them(spool: Path) -> None:
     assert shown.endswith(b"\n")
 
 
-def test_damage_is_told(spool: Path) -> None:
+def test_damage_is_reported(spool: Path) -> None:
     archived(spool)
     first = kept_segments(spool)[0]
     content = bytearray(first.path.read_bytes())
@@ -79,7 +79,7 @@ def test_damage_is_told(spool: Path) -> None:
         list(lines_of(first))
 
 
-def test_no_room_to_keep_is_no_reason_to_stop(spool: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_for_kept_segments_stops_nothing(spool: Path, caplog: pytest.LogCaptureFixture) -> None:
     archived(spool)
     for path in (spool / "kept").iterdir():
         path.unlink()

@@ -1,4 +1,4 @@
-"""Tables fit a terminal without cutting anything off; in a pipe each row is one line."""
+"""Tables fit a terminal without losing text; in a pipe each row is one line."""
 
 import io
 from collections import Counter
@@ -98,19 +98,19 @@ async def test_no_line_is_wider_than_the_terminal(
     for answer in answers:
         for name, value in answer:
             if name in ("as_path", "prefix", "next_hop", "address", "description", "name", "mongodb_uri") and value:
-                # A value may be folded, and its column be beside others: each of its words is there, or its pieces.
+                # A value may be wrapped within its column: each of its words is there, whole or in pieces.
                 for word in str(value).split():
                     assert word in together or all(piece in together for piece in (word[:8], word[-8:]))
 
 
-async def test_a_wide_terminal_has_a_line_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wide_terminal_shows_each_row_as_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "2000")
     monkeypatch.setenv("NO_COLOR", "1")
     assert await shown([ENTRY, SHORT], Terminal()) == await shown([ENTRY, SHORT], io.StringIO())
     assert len(await shown([ENTRY, SHORT], io.StringIO())) == 3
 
 
-async def test_what_does_not_fit_beside_follows_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_columns_that_do_not_fit_follow_below_with_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("NO_COLOR", "1")
     one = SHORT.model_copy(update={"next_hop": "192.0.2.1", "origin": "igp", "communities": ["1:2"]})
@@ -122,7 +122,7 @@ async def test_what_does_not_fit_beside_follows_with_its_name(monkeypatch: pytes
     ]
 
 
-async def test_what_a_peer_says_commands_no_terminal() -> None:
+async def test_text_of_a_peer_cannot_control_the_terminal() -> None:
     said = SHORT.model_copy(update={"event": "session_end", "reason": "\x1b[2Jgone\nfor good, é"})
     header, row = await shown([said], io.StringIO())
     assert row.endswith(r"\x1b[2Jgone\nfor good, é")

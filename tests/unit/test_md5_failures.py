@@ -5,7 +5,7 @@ from pathlib import Path
 from collector.sources.exabgp.md5_failures import dropped_segments
 
 
-def test_what_was_dropped_is_read_from_the_kernels_table(tmp_path: Path) -> None:
+def test_dropped_packets_are_read_from_the_kernels_table(tmp_path: Path) -> None:
     table = tmp_path / "netstat"
     table.write_text(
         "TcpExt: SyncookiesSent TCPMD5NotFound TCPMD5Unexpected TCPMD5Failure TCPAbort\nTcpExt: 3 0 2 10 5\n"

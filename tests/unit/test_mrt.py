@@ -1,4 +1,4 @@
-"""The MRT reader: every kind of record, packed in every way; damage of every kind is a ReplayError that says where."""
+"""The MRT reader: every kind of record and compression; any damage is a ReplayError that says where."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read(path: Path, data: bytes) -> list[mrt_messages.Record]:
 @pytest.mark.parametrize("pack", PACKERS)
 def test_a_message_comes_out_with_its_exact_bytes(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     update = bgp.message(bgp.UPDATE, b"\0\0\0\0")
-    # The name says nothing: the first bytes tell how a file is packed.
+    # The first bytes show the compression, not the name of the file.
     found = read(tmp_path / "updates.bz2", pack(message(update, address="192.0.2.1", asn=64500, time=1_700_000_000)))
     assert found == [
         MrtMessage(
@@ -67,7 +67,9 @@ def test_a_message_comes_out_with_its_exact_bytes(tmp_path: Path, pack: Callable
     ],
 )
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
-def test_each_subtype(tmp_path: Path, subtype: int, as4: bool, add_path: bool, local: bool, address: str) -> None:
+def test_each_subtype_of_bgp4mp_is_read(
+    tmp_path: Path, subtype: int, as4: bool, add_path: bool, local: bool, address: str
+) -> None:
     (found,) = read(tmp_path / "f", message(KEEPALIVE, subtype=subtype, address=address, asn=64500))
     assert isinstance(found, MrtMessage)
     assert (found.as4, found.add_path, found.local) == (as4, add_path, local)
@@ -75,7 +77,7 @@ def test_each_subtype(tmp_path: Path, subtype: int, as4: bool, add_path: bool, l
 
 
 @pytest.mark.parametrize(("subtype", "asn"), [(0, 64500), (5, 4_200_000_001)])
-def test_state_changes(tmp_path: Path, subtype: int, asn: int) -> None:
+def test_state_changes_are_read(tmp_path: Path, subtype: int, asn: int) -> None:
     (found,) = read(tmp_path / "f", state_change(6, 1, subtype=subtype, asn=asn))
     assert found == MrtStateChange(1, 0, MrtPeer("192.0.2.1", asn), COLLECTOR, 6, 1)
 
@@ -92,7 +94,7 @@ def test_records_longer_than_a_chunk_of_the_file(tmp_path: Path) -> None:
     assert [item.record for item in found] == list(range(1, 11))
 
 
-def test_a_file_that_begins_with_no_record_of_mrt_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_does_not_begin_with_an_mrt_record_is_refused(tmp_path: Path) -> None:
     strange = record(3338, 0, bytes(20))
     for data, is_mrt in ((strange, False), (strange * 2, False), (strange + message(KEEPALIVE), True)):
         (tmp_path / "f").write_bytes(data)
@@ -101,7 +103,7 @@ def test_a_file_that_begins_with_no_record_of_mrt_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("pack", PACKERS)
-def test_what_stands_before_the_end_of_a_cut_file_is_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+def test_a_cut_compressed_file_is_read_up_to_its_end(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     chance = random.Random(1)
     records = [message(bgp.message(bgp.UPDATE, chance.randbytes(4_000))) for _ in range(500)]
     packed = pack(b"".join(records))
@@ -109,7 +111,7 @@ def test_what_stands_before_the_end_of_a_cut_file_is_read(tmp_path: Path, pack: 
     found: list[bytes] = []
     with pytest.raises(mrt.CutError):
         found.extend(frame.raw for frame in mrt.MrtFile(tmp_path / "f").frames())
-    # Of bzip2, whose blocks have 900,000 bytes, the last block cannot be read.
+    # With bzip2, whose blocks have 900,000 bytes, the last block cannot be read.
     assert found == records[: len(found)]
     assert len(found) > len(records) * (0.4 if pack is bz2.compress else 0.7)
 
@@ -146,7 +148,7 @@ WHOLE = message(KEEPALIVE) * 3
         (b"BZh91AY&SY" + b"\0" * 50, "cannot be decompressed after record 0"),
     ],
 )
-def test_damage_is_named_with_file_and_place(tmp_path: Path, data: bytes, words: str) -> None:
+def test_damage_is_reported_with_file_and_position(tmp_path: Path, data: bytes, words: str) -> None:
     with pytest.raises(ReplayError) as caught:
         read(tmp_path / "updates", data)
     assert words in caught.value.cause
@@ -154,7 +156,7 @@ def test_damage_is_named_with_file_and_place(tmp_path: Path, data: bytes, words:
     assert caught.value.cure
 
 
-def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="cannot be read: No such file"):
         list(mrt.read(tmp_path / "none"))
     with pytest.raises(ReplayError, match="cannot be read: Is a directory"):
@@ -177,7 +179,7 @@ one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture],
 
 @one_file
 @given(st.lists(messages, min_size=1, max_size=20), st.sampled_from(PACKERS))
-def test_all_messages_come_out_in_order(
+def test_all_messages_are_read_in_order(
     tmp_path: Path, built: list[tuple[bytes, bytes]], pack: Callable[[bytes], bytes]
 ) -> None:
     found = read(tmp_path / "f", pack(b"".join(data for data, _ in built)))
@@ -186,10 +188,10 @@ def test_all_messages_come_out_in_order(
 
 @one_file
 @given(st.lists(messages, min_size=1, max_size=8), st.data())
-def test_what_stands_around_a_bad_record_is_read(
+def test_records_around_a_bad_one_are_read(
     tmp_path: Path, built: list[tuple[bytes, bytes]], data: st.DataObject
 ) -> None:
-    """Mislabelled, or with a body of other bytes: the length is right, so only this record is left out."""
+    """The record has a wrong type, or a body of other bytes; its length is right, so only this record is left out."""
     at = data.draw(st.integers(0, len(built)))
     kind = data.draw(st.sampled_from([0, 5, 11, 16, 17, 32, 48, 999]))
     bad = record(kind, data.draw(st.integers(12, 2**16 - 1)), data.draw(st.binary(max_size=300)))
@@ -203,9 +205,7 @@ def test_what_stands_around_a_bad_record_is_read(
 
 @one_file
 @given(st.lists(messages, min_size=2, max_size=8), st.data())
-def test_what_stands_before_a_cut_is_read(
-    tmp_path: Path, built: list[tuple[bytes, bytes]], data: st.DataObject
-) -> None:
+def test_records_before_a_cut_are_read(tmp_path: Path, built: list[tuple[bytes, bytes]], data: st.DataObject) -> None:
     whole = b"".join(one for one, _ in built)
     end = data.draw(st.integers(len(built[0][0]), len(whole) - 1))
     (tmp_path / "f").write_bytes(whole[:end])
@@ -218,8 +218,8 @@ def test_what_stands_before_a_cut_is_read(
     assert [item.data for item in found if isinstance(item, MrtMessage)] == complete
 
 
-def test_records_of_the_year_2000(tmp_path: Path) -> None:
-    """A state change without peers (address family 0), and records of the type BGP (5): left out, and said."""
+def test_records_of_the_year_2000_are_read(tmp_path: Path) -> None:
+    """A state change without peers (address family 0) and records of the type BGP (5) are left out and reported."""
     stateless = record(16, 0, bytes(8) + b"\0\3\0\1")
     (tmp_path / "f").write_bytes(stateless + record(5, 1, bytes(40)) + record(5, 7, b"") + message(KEEPALIVE))
     told: list[tuple[int, str]] = []
@@ -251,7 +251,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject, 
         read(tmp_path / "f", bytes(whole[: data.draw(st.integers(place, len(whole)))]))
 
 
-def test_real_files() -> None:
+def test_real_files_are_read() -> None:
     found = list(mrt.read(shared("mrt/updates.20160811.1600.gz")))
     assert len(found) == 17_406
     updates = [item for item in found if isinstance(item, MrtMessage) and item.data[18] == bgp.UPDATE]

@@ -35,7 +35,7 @@ def _packed(address: str) -> tuple[Any, bytes]:
 
 
 @given(TIMES, speakers(), st.booleans(), st.booleans(), st.booleans())
-def test_a_message_is_read_as_it_was(
+def test_a_written_message_is_read_back(
     ts: datetime, ends: tuple[MrtPeer, MrtPeer], as4: bool, add_path: bool, local: bool
 ) -> None:
     read = mrt_messages.parse(message_record(ts, *ends, KEEPALIVE, as4=as4, add_path=add_path, local=local))
@@ -45,7 +45,7 @@ def test_a_message_is_read_as_it_was(
 
 
 @given(TIMES, speakers(), st.integers(0, 6), st.integers(0, 6))
-def test_a_change_of_state_is_read_as_it_was(ts: datetime, ends: tuple[MrtPeer, MrtPeer], old: int, new: int) -> None:
+def test_a_written_state_change_is_read_back(ts: datetime, ends: tuple[MrtPeer, MrtPeer], old: int, new: int) -> None:
     read = mrt_messages.parse(state_record(ts, *ends, old, new))
     assert isinstance(read, MrtStateChange)
     assert read[2:] == (*(named(one, as4=True) for one in ends), old, new)

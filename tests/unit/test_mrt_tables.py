@@ -1,4 +1,4 @@
-"""Records of RIB dumps: every subtype of TABLE_DUMP and TABLE_DUMP_V2; what is damaged is told, never an exception."""
+"""Records of RIB dumps: every subtype of TABLE_DUMP and TABLE_DUMP_V2; damage is reported, and never an exception."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_peer_index_table_is_read() -> None:
     ("subtype", "family"),
     [(2, (1, 1)), (3, (1, 2)), (4, (2, 1)), (5, (2, 2)), (8, (1, 1)), (9, (1, 2)), (10, (2, 1)), (11, (2, 2))],
 )
-def test_each_subtype(subtype: int, family: tuple[int, int]) -> None:
+def test_each_subtype_of_table_dump_v2_is_read(subtype: int, family: tuple[int, int]) -> None:
     prefix, path_id = "10.0.0.0/9" if family[0] == 1 else "2001:db8::/33", 7 if subtype >= 8 else None
     entries = [entry(SAID, number, originated=T - 5, path_id=path_id) for number in range(2)]
     found = mrt_tables.read_rib(rib(prefix, *entries, time=T, subtype=subtype))
@@ -63,14 +63,14 @@ EVPN = bytes((3, 17)) + bytes(12) + b"\x20\xc0\0\2\1"
         ((1, 85), b"\1\0\1\2ab"),
     ],
 )
-def test_generic_records(subtype: int, family: tuple[int, int], route: bytes) -> None:
+def test_generic_records_are_read(subtype: int, family: tuple[int, int], route: bytes) -> None:
     said = entry(SAID, path_id=9 if subtype == 12 else None)
     body = bytes(4) + struct.pack(">HB", *family) + route + b"\0\1" + said
     found = mrt_tables.read_rib(record(13, subtype, body, T))
     assert (found.family, found.nlri, len(found.entries), found.fault) == (family, route, 1, "")
 
 
-def test_the_old_form() -> None:
+def test_table_dump_is_read() -> None:
     old = mrt_tables.read_old(old_rib("10.0.0.0/9", SAID, "192.0.2.1", 64500, sequence=3, originated=T - 9, time=T))
     assert (old.peer, old.sequence, old.record.nlri) == (MrtPeer("192.0.2.1", 64500), 3, nlri("10.0.0.0/9"))
     assert old.record.entries == [(0, T - 9, None, SAID)]
@@ -87,12 +87,12 @@ def test_the_old_form() -> None:
         (record(13, 6, bytes(4) + b"\0\1\x63" + nlri("10.0.0.0/8") + b"\0\0", T), "family 1/99"),
     ],
 )
-def test_what_cannot_be_read(raw: bytes, words: str) -> None:
+def test_damaged_records_are_reported(raw: bytes, words: str) -> None:
     with pytest.raises(UnreadableError, match=words):
         mrt_tables.read_rib(raw)
 
 
-def test_what_of_a_record_can_be_read() -> None:
+def test_the_readable_routes_of_a_damaged_record_are_read() -> None:
     raw = rib("10.0.0.0/8", entry(SAID), entry(SAID, 1), time=T)
     cut = mrt_tables.read_rib(raw[:-1])
     assert (len(cut.entries), cut.fault) == (1, "ends within the attributes of entry 2 of 2")
@@ -128,7 +128,7 @@ def test_a_damaged_dump_is_read_or_refused(tmp_path_factory: pytest.TempPathFact
         read(tmp_path_factory.getbasetemp() / "damaged", bytes(damaged))
 
 
-def test_routes_in_no_order_and_twice(tmp_path: Path) -> None:
+def test_routes_may_be_unordered_and_repeated(tmp_path: Path) -> None:
     routes = [f"10.{number}.0.0/16" for number in (7, 3, 9, 3, 1)]
     ribs = [rib(route, entry(attributes(64500, number)), time=T) for number, route in enumerate(routes)]
     (dump,) = read(tmp_path / "rib", index(*PEERS, time=T), *ribs)

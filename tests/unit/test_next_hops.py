@@ -1,4 +1,4 @@
-"""One next hop is one next hop, whatever ExaBGP makes of its bytes."""
+"""One next hop stays one, whatever ExaBGP makes of its bytes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def announced(line: bytes) -> list[Announced]:
     ],
 )
 @pytest.mark.parametrize("nlri", [("2001:db8:1::/48",), ("2001:db8:1::/48", "2001:db8:2::/48", "::/0")])
-def test_next_hops_of_ipv6_routes(
+def test_next_hops_of_ipv6_routes_are_decoded(
     nlri: tuple[str, ...], halves: tuple[str, ...], next_hop: str, link_local: str | None
 ) -> None:
     (group,) = announced(Speaker().hear(ORIGIN + as_path(1) + reach(2, 1, packed(*halves), prefixes(*nlri))))
@@ -55,8 +55,10 @@ def test_next_hops_of_ipv6_routes(
     ("halves", "link_local"),
     [(("2001:db8::1",), None), (("2001:db8::1", "fe80::1"), "fe80::1"), (("2001:db8::1", "2001:db8::1"), None)],
 )
-def test_of_ipv4_over_ipv6_beside_the_old_field(halves: tuple[str, ...], link_local: str | None) -> None:
-    """RFC 8950, and in the same message routes of the NLRI field, which have another next hop."""
+def test_ipv4_routes_with_an_ipv6_next_hop_beside_the_nlri_field(
+    halves: tuple[str, ...], link_local: str | None
+) -> None:
+    """The routes of RFC 8950, and those of the NLRI field in the same message, have different next hops."""
     mp = reach(1, 1, packed(*halves), prefixes("10.1.0.0/16", "10.2.0.0/16"))
     line = Speaker(next_hops=IPV4_OVER_IPV6).hear(
         ORIGIN + as_path(1) + NEXT_HOP + mp, prefixes("10.3.0.0/16", "10.3.0.0/16")
@@ -75,7 +77,7 @@ def test_of_ipv4_over_ipv6_beside_the_old_field(halves: tuple[str, ...], link_lo
 
 
 @pytest.mark.parametrize(("afi", "prefix"), [(1, "10.1.0.0/16"), (2, "2001:db8:1::/48")])
-def test_of_a_vpn_in_24_bytes(afi: int, prefix: str) -> None:
+def test_a_vpn_next_hop_of_24_bytes_is_decoded(afi: int, prefix: str) -> None:
     next_hops = IPV4_OVER_IPV6 if afi == 1 else []
     nlri = prefixes(prefix, before=LABEL + RD)
     line = Speaker(next_hops=next_hops).hear(
@@ -86,7 +88,7 @@ def test_of_a_vpn_in_24_bytes(afi: int, prefix: str) -> None:
     assert (group.get("rd"), group.get("labels")) == ("64500:1", [[100]])
 
 
-def test_of_labelled_routes() -> None:
+def test_next_hops_of_labelled_routes_are_decoded() -> None:
     nlri = prefixes("2001:db8:1::/48", "2001:db8:2::/48", before=LABEL)
     for second, link_local in (("fe80::1", "fe80::1"), ("2001:db8::1", None), ("::", None)):
         line = Speaker().hear(ORIGIN + as_path(1) + reach(2, 4, packed("2001:db8::1", second), nlri))
@@ -95,7 +97,7 @@ def test_of_labelled_routes() -> None:
         assert group.get("nlri") == ["2001:db8:1::/48", "2001:db8:2::/48"]
 
 
-def test_of_flowspec_which_prints_it_within_the_route() -> None:
+def test_the_next_hop_of_flowspec_is_found_within_the_route() -> None:
     nlri = bytes.fromhex("0b01400020010db800010000")
     for halves, chosen in (
         (("2001:db8::1", "fe80::1"), "2001:db8::1"),

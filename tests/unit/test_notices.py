@@ -1,4 +1,4 @@
-"""What the receiver notices between two reads, and what it does not take for anything."""
+"""What the receiver notices between two reads, and what it ignores."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from collector.sources.exabgp.notices import Notices
 
 
 class Clocks:
-    """The one that is set, and the one that is not."""
+    """The wall clock, which may be set, and the monotonic clock."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now, self.running, self.held_up = 1.8e9, 1000.0, 0.0
@@ -39,7 +39,7 @@ def told(notices: Notices) -> list[tuple[str, float]]:
 
 
 @pytest.mark.parametrize("step", [-3600.0, -0.75, 1.0, 5e8])
-def test_a_clock_that_is_set_is_told_of_once(tmp_path: Path, clocks: Clocks, step: float) -> None:
+def test_a_clock_change_is_reported_once(tmp_path: Path, clocks: Clocks, step: float) -> None:
     notices = Notices(1, tmp_path / "reloads")
     clocks.pass_(50)
     assert told(notices) == []
@@ -49,14 +49,14 @@ def test_a_clock_that_is_set_is_told_of_once(tmp_path: Path, clocks: Clocks, ste
     assert told(notices) == []
 
 
-def test_small_steps_and_long_waits_are_not_told_of(tmp_path: Path, clocks: Clocks) -> None:
+def test_small_steps_and_long_waits_are_not_reported(tmp_path: Path, clocks: Clocks) -> None:
     notices = Notices(1, tmp_path / "reloads")
     for step in (0.125, -0.25, 0.25, 0.25, 0.25):
         clocks.pass_(86_400, step)
         assert told(notices) == []
 
 
-def test_who_was_held_up_while_looking_looks_again(tmp_path: Path, clocks: Clocks) -> None:
+def test_clocks_are_read_again_after_a_delay_between_readings(tmp_path: Path, clocks: Clocks) -> None:
     notices = Notices(1, tmp_path / "reloads")
     clocks.held_up = 2.0
     assert told(notices) == []
@@ -65,7 +65,7 @@ def test_who_was_held_up_while_looking_looks_again(tmp_path: Path, clocks: Clock
     assert told(notices) == []
 
 
-def test_each_reload_is_told_of(tmp_path: Path, clocks: Clocks) -> None:
+def test_each_reload_is_reported(tmp_path: Path, clocks: Clocks) -> None:
     file = tmp_path / "reloads"
     notices = Notices(1, file)
     assert (notices.reloads, told(notices)) == (0, [])

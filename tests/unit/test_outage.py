@@ -32,7 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     return Clock
 
 
-def test_it_is_said_once_and_then_rarely(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_once_and_then_rarely(clock: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     one = Outage(lambda _state: None)
     for _attempt in range(120):
@@ -56,7 +56,7 @@ def test_a_store_that_comes_and_goes_does_not_fill_the_log(clock: Any, caplog: p
     assert len(caplog.records) == 20
 
 
-def test_the_state_is_told_at_each_attempt_and_at_the_end(clock: Any) -> None:
+def test_the_state_is_reported_at_each_attempt_and_at_the_end(clock: Any) -> None:
     told: list[ArchiverState] = []
     one = Outage(told.append)
     one.over()
@@ -72,7 +72,7 @@ def test_the_state_is_told_at_each_attempt_and_at_the_end(clock: Any) -> None:
     assert (told[2].last_error, told[3].last_error) == (AWAY.cause, None)
 
 
-def test_what_is_built_stands_beside_an_outage(data_dir: Path) -> None:
+def test_status_shows_index_builds_beside_an_outage(data_dir: Path) -> None:
     data_dir.mkdir()
     here = Instance(data_dir)
     announcer = Announcer(state_file(here))
@@ -86,7 +86,7 @@ def test_what_is_built_stands_beside_an_outage(data_dir: Path) -> None:
 
 
 async def test_status_shows_what_living_archivers_say_together(data_dir: Path) -> None:
-    """The store is away while it is for one of them, since it was for the first."""
+    """The store is away as long as it is for any of them, since it was for the first."""
     data_dir.mkdir()
     first, second = Instance(data_dir), Instance(data_dir, 1)
     second.spool.mkdir()
@@ -113,7 +113,7 @@ async def test_status_shows_what_living_archivers_say_together(data_dir: Path) -
 
 
 def archived(data_dir: Path, name: str, line: bytes, *, stored: datetime) -> None:
-    """A spool with a line that waits, whose archiver was done with the line before at this time."""
+    """A spool with a waiting line, whose archiver finished the line before it at the given time."""
     spool = data_dir / name
     with SpoolWriter(spool) as writer:
         writer.write(line + b"\n" + line + b"\n")

@@ -1,4 +1,4 @@
-"""What the pages say of the code is read from the code: the picture of its parts, the fields of its documents."""
+"""Generated parts of the docs agree with the code: the picture of its rooms, the fields of its documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def arrows(**of: str) -> dict[str, frozenset[str]]:
     return {name: frozenset(others.split()) for name, others in of.items()}
 
 
-def test_rooms_are_folders_and_modules_with_what_they_import(tmp_path: Path) -> None:
+def test_rooms_are_folders_and_modules_with_their_imports(tmp_path: Path) -> None:
     for name, text in {
         "kit/__init__.py": "",
         "house/__init__.py": "",
@@ -48,21 +48,21 @@ def test_rooms_are_folders_and_modules_with_what_they_import(tmp_path: Path) -> 
     ]
 
 
-def test_a_room_stands_above_all_that_it_looks_into() -> None:
+def test_a_room_is_drawn_above_all_that_it_imports() -> None:
     assert rooms.levels(arrows(a="b c", b="c", c="", d="c")) == {"a": 2, "b": 1, "c": 0, "d": 1}
 
 
-def test_a_circle_has_no_picture() -> None:
+def test_circular_imports_are_refused() -> None:
     with pytest.raises(ValueError, match="a -> b -> a"):
         rooms.levels(arrows(a="b", b="a"))
 
 
-def test_arrows_that_follow_from_others_are_left_out() -> None:
+def test_arrows_implied_by_others_are_left_out() -> None:
     assert rooms.shortest(arrows(a="b c d", b="c", c="d", d="")) == arrows(a="b", b="c", c="d", d="")
 
 
 def boxes() -> Mapping[str, tuple[float, float, float, float]]:
-    """Left, top, right and bottom of each box in the picture of this checkout, by what stands in it."""
+    """Left, top, right and bottom of each box in the picture of this checkout, by its label."""
     picture = ET.fromstring(rooms.draw(ROOMS).replace("<svg ", f'<svg xmlns="{SVG[1:-1]}" ', 1))
     found = {}
     for group in picture.iter(f"{SVG}g"):
@@ -78,7 +78,7 @@ def boxes() -> Mapping[str, tuple[float, float, float, float]]:
     return found
 
 
-def test_the_picture_has_every_room_above_what_it_looks_into() -> None:
+def test_the_picture_shows_every_room_above_what_it_imports() -> None:
     found = boxes()
     assert found.keys() == {room.name.rpartition(".")[2] for room in ROOMS}
     for room in ROOMS:
@@ -86,7 +86,7 @@ def test_the_picture_has_every_room_above_what_it_looks_into() -> None:
             assert found[room.name.rpartition(".")[2]][3] < found[other.rpartition(".")[2]][1], (room.name, other)
 
 
-def test_no_box_of_the_picture_covers_another() -> None:
+def test_no_boxes_of_the_picture_overlap() -> None:
     for (one, a), (other, b) in combinations(boxes().items(), 2):
         assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1], (one, other)
 
@@ -100,7 +100,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_fields_are_read_as_python_knows_them(model: type) -> None:
+def test_fields_are_read_as_python_has_them(model: type) -> None:
     found = {field.name: field.may_be_absent for field in fields.all_fields(SCHEMAS, model.__name__)}
     if is_typeddict(model):
         assert found == {name: name in model.__optional_keys__ for name in model.__annotations__}  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ def test_fields_are_read_as_python_knows_them(model: type) -> None:
         assert found == {name: type(None) in get_args(hint) for name, hint in hints.items()}
 
 
-def test_a_stored_document_is_told_in_the_words_of_its_model() -> None:
+def test_stored_documents_are_described_in_the_words_of_their_models() -> None:
     rows = fields.table(SCHEMAS, "GapDocument", frozenset({"_id", "v"})).splitlines()
     assert rows[0] == " ".join(str(documents.Gap.__doc__).split())
     assert {row.split("`")[1] for row in rows[4:]} == stored.GapDocument.__annotations__.keys() - {"_id", "v"}
@@ -123,21 +123,21 @@ def test_a_stored_document_is_told_in_the_words_of_its_model() -> None:
 
 
 def pages() -> dict[str, str]:
-    """Every page, with what is made in it."""
+    """Every page, with its generated parts."""
     found = {str(page.relative_to(ROOT / "docs")): [page.read_text()] for page in (ROOT / "docs").rglob("*.md")}
     for name, source in found.items():
         conf.make_page(None, name.removesuffix(".md"), source)
     return {name: source[0] for name, source in found.items()}
 
 
-def test_what_is_made_has_its_place_and_its_links_lead_to_headings() -> None:
+def test_every_generated_part_has_a_place_and_its_links_lead_to_headings() -> None:
     for name, text in pages().items():
         assert "<!-- made" not in text, name
         headings = {heading.strip().lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
         assert set(re.findall(r"\]\(#(\w+)\)", text)) <= headings, name
 
 
-def test_a_program_is_shown_with_what_its_head_says(tmp_path: Path) -> None:
+def test_an_example_is_shown_with_its_docstring(tmp_path: Path) -> None:
     (tmp_path / "b.js").write_text("// Looks.\n//\n//   type this\n\nlook(); // here\n")
     (tmp_path / "a.py").write_text('"""Counts.\n\n    python a.py\n"""\n\nprint(1)\n')
     (tmp_path / "notes.txt").write_text("not a program")
@@ -147,7 +147,7 @@ def test_a_program_is_shown_with_what_its_head_says(tmp_path: Path) -> None:
     )
 
 
-def test_the_architecture_names_what_is_there() -> None:
+def test_the_architecture_page_names_paths_that_exist() -> None:
     page, new = (ROOT / "docs/architecture.md").read_text().split("## Where new things go")
     named = set(re.findall(r"`((?:collector|schemas|tests)/[\w./]*)`", page))
     named |= set(re.findall(r"`((?:collector|schemas)/[\w/]*\.py)`", new))

@@ -1,4 +1,4 @@
-"""What we have mended in ExaBGP: its pauses, by a clock of the test's own, its signals, and the routes that wait."""
+"""Our changes to ExaBGP: its pauses (by a fake clock), its signals, and the routes that wait."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ print(*found)
 
 
 def pauses(*attempts: str) -> list[int]:
-    """Seconds before each attempt: `refused`, or a session of so many seconds."""
+    """Seconds before each attempt, given how each ended: `refused`, or a session of that many seconds."""
     command = [sys.executable, "-c", SCRIPT, str(PATCHED), " ".join(attempts)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [int(word) for word in done.stdout.split()]
@@ -43,11 +43,11 @@ def test_pauses_grow_when_a_router_refuses_or_ends_each_session_at_once(attempt:
     assert pauses(*[attempt] * 12) == [0, 0, 1, 2, 3, 4, 5, 7, 9, 11, 14, 15]
 
 
-def test_a_session_that_stood_is_tried_again_at_once() -> None:
+def test_after_a_long_session_the_next_attempt_is_at_once() -> None:
     assert pauses(*["refused"] * 6, "3600", "refused", "refused") == [0, 0, 1, 2, 3, 4, 5, 0, 1]
 
 
-def test_the_command_line_that_we_start_exabgp_with() -> None:
+def test_exabgp_is_started_with_our_changes() -> None:
     found = subprocess.run(program(None, "version"), capture_output=True, text=True, timeout=60, check=False)
     assert found.stdout.startswith("ExaBGP : "), found.stderr
 

@@ -1,4 +1,4 @@
-"""What the log says of peers in trouble, and how often."""
+"""What the log says about peers in trouble, and how often."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support import Router
 
 
 class Log:
-    """Troubles by a clock of the test's own, and what the log said."""
+    """Troubles under a fake clock, and what was logged."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.now = 1000.0
@@ -32,7 +32,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Log:
     return Log(caplog)
 
 
-def test_an_end_is_said_with_its_reason(log: Log) -> None:
+def test_the_end_of_a_session_is_logged_with_its_reason(log: Log) -> None:
     router = Router(start=1.8e9)
     said = log.take(*router.up(), router.down("notification sent (4,0)"), in_session=True)
     assert said == [
@@ -40,7 +40,7 @@ def test_an_end_is_said_with_its_reason(log: Log) -> None:
     ]
 
 
-def test_what_the_open_said_wrong_is_said(log: Log) -> None:
+def test_what_is_wrong_in_an_open_is_logged(log: Log) -> None:
     router = Router()
     words = "ASN in OPEN (64999) did not match ASN expected (64500)"
     sent = {"code": 2, "subcode": 2, "data": "0x" + words.encode().hex(), "message": words}
@@ -53,7 +53,7 @@ def test_what_the_open_said_wrong_is_said(log: Log) -> None:
     assert said.endswith(f"NOTIFICATION sent: OPEN Message Error / Bad Peer AS: {words}")
 
 
-def test_the_same_reason_is_said_again_after_ten_minutes_with_a_count(log: Log) -> None:
+def test_the_same_reason_is_logged_again_after_ten_minutes_with_a_count(log: Log) -> None:
     router = Router()
     assert len(log.take(*[router.down() for _ in range(1000)])) == 1
     log.now += 599
@@ -63,7 +63,7 @@ def test_the_same_reason_is_said_again_after_ten_minutes_with_a_count(log: Log) 
     assert said.endswith("the TCP connection was closed or lost (and 1000 more times since the last warning)")
 
 
-def test_another_reason_is_said_at_once_but_not_in_turns(log: Log) -> None:
+def test_a_new_reason_is_logged_at_once_but_alternating_ones_are_not(log: Log) -> None:
     router = Router()
     log.take(router.down())
     assert log.take(*[router.down(f"notification received (6,{at % 2 + 1})") for at in range(100)]) == []
@@ -72,10 +72,10 @@ def test_another_reason_is_said_at_once_but_not_in_turns(log: Log) -> None:
     assert "Cease / Connection Rejected (and 100 more times" in said
 
 
-def test_each_peer_is_said(log: Log) -> None:
+def test_each_peer_is_logged(log: Log) -> None:
     assert len(log.take(*[Router(f"192.0.2.{at}").down() for at in range(5)])) == 5
 
 
-def test_what_we_did_ourselves_is_no_trouble(log: Log) -> None:
+def test_ends_that_we_caused_are_no_trouble(log: Log) -> None:
     router = Router()
     assert log.take(*router.up(), router.down("stop, message [shutting down]")) == []

@@ -1,4 +1,4 @@
-"""Routes as answers: what is not validated again is what validating it would give."""
+"""Routes as answers, built without validation: the same as with it."""
 
 from datetime import UTC, datetime
 from typing import cast
@@ -53,7 +53,7 @@ OWN = st.fixed_dictionaries(
 
 
 @given(ATTRIBUTES, OWN)
-def test_a_route_is_what_its_document_says(attributes: dict[str, object], own: dict[str, object]) -> None:
+def test_a_route_is_the_same_as_when_validated(attributes: dict[str, object], own: dict[str, object]) -> None:
     stored = {**attributes, **own}
     known = PeerRib(cast("Store", None), cast("SessionDocument", SESSION), None, None, {}, stale=False)
     key = RouteKey("ipv4 mpls-vpn", "64500:1", 7, "10.0.0.0/8")

@@ -1,4 +1,4 @@
-"""Which process has which peers, and where the files of each are."""
+"""Which process has which peers, and where the files of each process are."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from collector.sources.exabgp.placement import Placement, too_many_processes
 
 
 def settings(*locals_: int, processes: int = 2, **bgp: Any) -> Settings:
-    """Peers at 127.0.0.N of ours, one for each number."""
+    """Settings with a peer for each number N, which connects to our address 127.0.0.N."""
     return Settings.model_validate(
         {
             "bgp": {"local_as": 65000, **bgp},
@@ -29,7 +29,7 @@ def places(parts: list[Settings]) -> list[list[str]]:
     return [sorted({str(peer.local_address)[8:] for peer in part.peers}) for part in parts]
 
 
-def test_one_process_has_all_as_they_are() -> None:
+def test_a_single_process_has_all_peers_unchanged() -> None:
     ours = settings(1, 1, 2, processes=1)
     assert Placement(1).part(ours) == [ours]
 
@@ -40,12 +40,12 @@ def test_a_place_goes_to_the_process_with_the_fewest_peers() -> None:
     assert places(Placement(3).part(settings(1, 1))) == [["1"], [], []]
 
 
-def test_peers_of_a_part_stand_in_their_order() -> None:
+def test_peers_of_a_process_keep_their_order() -> None:
     parts = Placement(2).part(settings(1, 2, 1, 3, 1, 2))
     assert [[peer.address[8:] for peer in part.peers] for part in parts] == [["1", "3", "5"], ["2", "4", "6"]]
 
 
-def test_who_is_known_stays() -> None:
+def test_known_peers_stay_where_they_are() -> None:
     placement = Placement(2)
     assert places(placement.part(settings(1, 2, 3))) == [["1", "3"], ["2"]]
     assert places(placement.part(settings(3, 2, 4, 1))) == [["1", "3"], ["2", "4"]]
@@ -77,11 +77,11 @@ def test_every_peer_has_one_process_and_every_place_too(reloads: list[list[int]]
 
 
 @pytest.mark.parametrize(("locals_", "processes"), [([], 4), ([1, 1], 1), ([1, 2], 2), ([1, 2, 2], 2)])
-def test_each_process_has_work(locals_: list[int], processes: int) -> None:
+def test_each_process_has_peers(locals_: list[int], processes: int) -> None:
     assert too_many_processes(settings(*locals_, processes=processes)) is None
 
 
-def test_processes_without_work_are_told_of() -> None:
+def test_processes_without_peers_are_reported() -> None:
     said = too_many_processes(settings(1, 1, 2, processes=3))
     assert said
     assert "exabgp.processes is 3, but all peers come to 2 of our addresses" in said

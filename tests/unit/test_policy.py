@@ -1,4 +1,4 @@
-"""The policies for what peers are sent."""
+"""Policies for the routes that peers are sent."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ACTIONS = PolicySettings.model_fields.keys() & {
         ({"family": "ipv4 unicast", "prefixes": "203.0.113.0/25", "communities": "64512:3"}, False),
     ],
 )
-def test_what_a_rule_matches(keys: dict[str, Any], matches: bool) -> None:
+def test_rules_match_routes(keys: dict[str, Any], matches: bool) -> None:
     outcome = apply([rule(**keys)], ROUTE, PE)
     assert outcome == ((None, ("rule",)) if matches else (ROUTE, ()))
 
@@ -90,7 +90,7 @@ def test_what_a_rule_matches(keys: dict[str, Any], matches: bool) -> None:
         ({"local_preference": 50}, {}),
     ],
 )
-def test_what_a_rule_does(keys: dict[str, Any], changed: dict[str, Any]) -> None:
+def test_rules_change_routes(keys: dict[str, Any], changed: dict[str, Any]) -> None:
     assert apply([rule(**keys)], ROUTE, PE) == (ROUTE.model_copy(update=changed), ("rule",))
 
 
@@ -113,7 +113,7 @@ def test_rules_act_one_after_the_other() -> None:
     assert told.rules == ("mark", "other", "marked", "never")
 
 
-def test_of_flow_specifications_rules_change_communities_alone() -> None:
+def test_rules_change_only_the_communities_of_flow_specifications() -> None:
     told = apply([rule(med=5, prepend=2, add_communities="64512:1")], FLOW, PE).announcement
     assert told == FLOW.model_copy(update={"communities": ("64512:1",)})
 
@@ -132,7 +132,7 @@ def test_of_flow_specifications_rules_change_communities_alone() -> None:
         ({"add_communities": "64512:1:2:3"}, "is not N:N"),
     ],
 )
-def test_rules_that_cannot_be_meant(keys: dict[str, Any], fault: str) -> None:
+def test_invalid_rules_are_refused(keys: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValidationError) as wrong:
         PolicySettings.model_validate({"name": "rule", **({} if "reject" in keys else {"med": 1}), **keys})
     assert fault in str(wrong.value)

@@ -89,19 +89,19 @@ async def test_a_table_in_a_pipe_has_a_line_a_row() -> None:
     assert "MED" not in header
 
 
-async def test_attributes_without_a_column_stand_behind_their_names() -> None:
+async def test_attributes_without_a_column_follow_their_names() -> None:
     _, row = await written([ENTRY.model_copy(update={"link_local": "fe80::1", "otc": 64511})], "table")
     assert "link-local fe80::1, OTC 64511" in row
 
 
-async def test_peers() -> None:
+async def test_a_peer_is_a_row_of_the_table() -> None:
     peer = PeerStatus(address="192.0.2.1", asn=64500, state="up", since=TS, keepalive_age=61.4, updates=3, routes=2)
     _, row = await written([peer], "table")
     assert row.split()[:4] == ["192.0.2.1", "64500", "up", "2026-11-23"]
     assert "0:01:01" in row
 
 
-async def test_status() -> None:
+async def test_status_is_printed() -> None:
     status = CollectorStatus(
         state="running",
         pid=1,
@@ -150,7 +150,7 @@ SAMPLE = re.compile(
 
 
 def check_metrics(text: str) -> dict[str, int]:
-    """How many samples each metric has, in a text of the format's grammar: all of one metric after its type."""
+    """The number of samples of each metric; the text must follow the format's grammar: the type, then all samples."""
     found: dict[str, int] = {}
     lines = text.splitlines()
     while lines:
@@ -192,14 +192,14 @@ async def test_each_peer_has_its_metrics() -> None:
     assert "bgpledger_unconfigured_routers 1.0" in metrics
 
 
-def test_alerts_ask_for_metrics_that_there_are() -> None:
+def test_alerts_query_metrics_that_exist() -> None:
     rules = ROOT / "conf/alerts.yml"
     asked = set(re.findall(r"\bbgpledger_[a-z_]+", rules.read_text()))
     assert asked <= {*METRICS, *SPOOL_METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
     assert len(asked) > 8
 
 
-async def test_prometheus_own_tool_takes_metrics_and_alerts() -> None:
+async def test_promtool_accepts_metrics_and_alerts() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus, 100 MB)")
@@ -245,7 +245,7 @@ async def test_csv_has_all_keys() -> None:
     assert rows[3]["reason"] == "peer reset"
 
 
-async def test_psv() -> None:
+async def test_psv_has_a_header_and_a_line_for_each_row() -> None:
     header, row = await written(
         [TopEntry(name="1 2", announcements=3, withdrawals=2, flaps=1, malformed=0, path_changes=0)], "psv"
     )
@@ -253,7 +253,7 @@ async def test_psv() -> None:
     assert row == "1 2|3|2|1|0|0"
 
 
-async def test_bgpdump() -> None:
+async def test_entries_are_printed_as_by_bgpdump() -> None:
     start, by = "BGP4MP|1795442706", "64496 192.0.2.9"
     assert await written(EACH, "bgpdump") == [
         f"{start}|STATE|192.0.2.1|64500|5|6",
@@ -271,7 +271,7 @@ def of_path(kind: str, *more: str | None) -> list[str | None]:
     return [kind, "192.0.2.1", "64500", "203.0.113.0/24", "7", *more]
 
 
-async def test_bgpreader() -> None:
+async def test_entries_are_printed_as_by_bgpreader() -> None:
     start = "|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|"
     assert await written(EACH, "bgpreader") == [
         f"U|S{start}|||||OPENCONFIRM|ESTABLISHED",
@@ -289,8 +289,8 @@ UNKNOWN = Route(peer=ENTRY.peer, prefix="10.0.0.0/8", family="ipv4 unicast", sta
 ROUTES = [ROUTE, ROUTE.model_copy(update={"path_id": 7, "state": "stale", "med": 5}), UNKNOWN, FLOW]
 
 
-async def test_bgpdump_of_a_table() -> None:
-    """The moment is the one that was asked for; what is unknown, or no prefix, is no line."""
+async def test_a_table_is_printed_in_bgpdumps_format_with_the_time_asked_for() -> None:
+    """Unknown routes and those without a prefix have no line."""
     rest, by = "|1795442706|B|192.0.2.1|64500|203.0.113.0/24|", "64496 192.0.2.9"
     path, values = "64500 64496 {4,5}|IGP|192.0.2.1|100|", f"64500:1 no-export|AG|{by}|"
     assert await written(ROUTES, "bgpdump", at=TS, count=2) == [
@@ -326,7 +326,7 @@ async def test_a_table_is_printed_as_by_bgpdump(path_id: int | None, tmp_path: P
     assert await written([route], "bgpdump", at=TS) == read.stdout.splitlines()
 
 
-async def test_bgpreader_of_a_table() -> None:
+async def test_a_table_is_printed_as_by_bgpreader() -> None:
     line = (
         "R|R|1795442706.007000|bgpledger|vm|||64500|192.0.2.1|203.0.113.0/24|192.0.2.1|64500 64496 {4,5}|{4,5}|"
         "64500:1 65535:65281||"
@@ -334,7 +334,7 @@ async def test_bgpreader_of_a_table() -> None:
     assert await written(ROUTES, "bgpreader", at=TS, count=2) == [line, line]
 
 
-async def test_routes_in_all_formats() -> None:
+async def test_routes_are_printed_in_all_formats() -> None:
     rows = list(csv.DictReader(await written(ROUTES, "csv")))
     assert set(Route.model_fields) - {"peer"} <= set(rows[0])
     assert [row["state"] for row in rows] == ["stands", "stale", "unknown", "stands"]
@@ -343,7 +343,7 @@ async def test_routes_in_all_formats() -> None:
         assert len(await written(ROUTES, form)) > len(ROUTES)
 
 
-async def test_changes_in_all_formats() -> None:
+async def test_changes_are_printed_in_all_formats() -> None:
     change = RouteChange(
         event="changed",
         peer=ROUTE.peer,
@@ -364,14 +364,14 @@ async def test_changes_in_all_formats() -> None:
     ]
 
 
-async def test_a_route_that_is_no_prefix() -> None:
+async def test_a_route_without_a_prefix_is_printed() -> None:
     flow = ENTRY.model_copy(update={"prefix": None, "family": "ipv4 flow", "object": {"string": "flow"}})
     assert json.loads(next(csv.DictReader(await written([flow], "csv")))["object"]) == {"string": "flow"}
     assert '{"string": "flow"}' in (await written([flow], "table", FoundEntry))[1]
 
 
 @pytest.mark.parametrize("form", ["bgpdump", "bgpreader"])
-async def test_a_gap_is_no_line_of_theirs(form: Format) -> None:
+async def test_gaps_have_no_line_in_bgpdumps_and_bgpreaders_formats(form: Format) -> None:
     async def gap() -> AsyncIterator[BaseModel]:
         yield ENTRY.model_copy(update={"event": "gap"})
 
@@ -380,10 +380,10 @@ async def test_a_gap_is_no_line_of_theirs(form: Format) -> None:
     assert stream.getvalue() == ""
 
 
-async def test_a_long_table_goes_on_in_its_columns() -> None:
+async def test_a_long_table_keeps_its_columns() -> None:
     rows = [ENTRY.model_copy(update={"as_path": "64500"})] * 500 + [WHOLE] * 3
     lines = await written(rows, "table", FoundEntry)
-    assert len(lines) == len(rows) + 2  # what the first part did not say takes a header of its own
+    assert len(lines) == len(rows) + 2  # a column that the first part lacked has a header of its own
     assert sum(line.startswith("time (UTC)") for line in lines) == 2
     for part in (lines[:501], lines[501:]):
         at = part[0].index("prefix")

@@ -13,7 +13,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_it_is_shown_when_it_takes_long_and_taken_away(clock: list[float]) -> None:
+def test_progress_of_long_work_is_shown_and_removed_at_the_end(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = ProgressLine(stream, 1000)
     shown.advance()
@@ -29,7 +29,7 @@ def test_it_is_shown_when_it_takes_long_and_taken_away(clock: list[float]) -> No
     assert stream.getvalue().endswith("\r\x1b[K")
 
 
-def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
+def test_quick_work_shows_no_progress(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = ProgressLine(stream)
     shown.advance()
@@ -37,7 +37,7 @@ def test_what_is_quick_shows_nothing(clock: list[float]) -> None:
     assert stream.getvalue() == ""
 
 
-def test_what_is_counted_in_steps_has_its_name(clock: list[float]) -> None:
+def test_progress_in_steps_shows_their_name(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = ProgressLine(stream, of="entries read")
     clock[0] = 2
@@ -45,7 +45,7 @@ def test_what_is_counted_in_steps_has_its_name(clock: list[float]) -> None:
     assert stream.getvalue() == "\r4,000 entries read\x1b[K"
 
 
-def test_more_than_was_counted(clock: list[float]) -> None:
+def test_progress_stops_at_100_percent(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = ProgressLine(stream, 1)
     shown.advance()
@@ -61,7 +61,7 @@ def test_progress_without_a_terminal_shows_nothing(clock: list[float]) -> None:
     shown.end()
 
 
-def test_what_tells_how_far_it_is(clock: list[float]) -> None:
+def test_a_report_of_progress_is_shown(clock: list[float]) -> None:
     stream = io.StringIO()
     shown = ProgressLine(stream, of="sessions folded")
     shown.reach(1, 4)

@@ -1,4 +1,4 @@
-"""What the README says is checked against the program."""
+"""The README is checked against the program."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def commands() -> dict[str, set[str]]:
-    """Each command with its options; those of a group's own commands under `group command`."""
+    """Each command with its options; commands of a group are named `group command`."""
     found: dict[str, set[str]] = {}
 
     def walk(name: str, command: object) -> None:
@@ -38,7 +38,7 @@ def test_every_command_is_named() -> None:
         assert re.search(rf"`(bgpledger )?{name}\b", README), name
 
 
-def test_no_letter_means_two_things() -> None:
+def test_no_option_letter_has_two_meanings() -> None:
     def walk(command: object) -> None:
         for child in getattr(command, "commands", {}).values():
             walk(child)
@@ -77,7 +77,7 @@ def test_the_configuration_can_be_used() -> None:
         ("gaps", documents.Gap),
     ],
 )
-def test_the_documents_are_as_the_models(heading: str, model: type) -> None:
+def test_the_documents_in_the_readme_have_the_fields_of_the_models(heading: str, model: type) -> None:
     block = re.search(rf"// {heading}\n\{{\n(.*?)\n\}}", README, re.DOTALL)
     assert block is not None
     keys = set(re.findall(r"^  (\w+):", block[1], re.MULTILINE))
@@ -104,8 +104,8 @@ def test_every_link_leads_to_a_file_of_the_project(page: Path) -> None:
         assert found.is_relative_to(ROOT), target
 
 
-def test_nothing_cites_what_is_beside_the_checkout() -> None:
-    """Who has the project has only the project."""
+def test_no_file_cites_anything_outside_the_project() -> None:
+    """Readers have nothing but the project."""
     beside = ".." + "/shared"
     files = [*PAGES, *(file for folder in ("collector", "schemas", "conf") for file in ROOT.glob(f"{folder}/**/*.*"))]
     assert [
@@ -113,8 +113,8 @@ def test_nothing_cites_what_is_beside_the_checkout() -> None:
     ] == []
 
 
-def test_the_changelog_is_of_the_kind_that_it_names() -> None:
-    """Keep a Changelog: a heading a version, below it one a kind of change, each once."""
+def test_the_changelog_follows_keep_a_changelog() -> None:
+    """Keep a Changelog: one heading for each version, and below it each kind of change at most once."""
     versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
     assert versions[0].startswith("[Unreleased]")
     for version in versions:

@@ -48,7 +48,7 @@ def newest(data_dir: Path) -> bytes:
 
 
 def started(data_dir: Path) -> subprocess.Popen[bytes]:
-    """Start a helper and wait until it has its larger pipe: the last thing that it does before it reads."""
+    """Start a receiver and wait until it has enlarged its pipe: the last thing that it does before it reads."""
     helper = start(data_dir)
     pipe = helper.stdin
     assert pipe
@@ -61,7 +61,7 @@ def lines(data_dir: Path) -> list[bytes]:
         return [line.raw for line in read_all(reader)]
 
 
-def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
+def test_bytes_from_stdin_are_in_the_spool(data_dir: Path) -> None:
     helper = started(data_dir)
     out, err = helper.communicate(b'{"a": 1}\n\xff\0\nlast, torn')
     assert (helper.returncode, out, err) == (0, b"", b"")
@@ -77,7 +77,7 @@ def test_bytes_from_stdin_stand_in_the_spool(data_dir: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in spool.iterdir()} == {0o600}
 
 
-def test_a_helper_whose_exabgp_has_gone_does_not_take_its_parent_for_it(data_dir: Path) -> None:
+def test_a_receiver_whose_exabgp_has_ended_does_not_mistake_its_parent_for_it(data_dir: Path) -> None:
     out, into = os.pipe()
     os.write(into, b"bye\n")
     os.close(into)
@@ -101,7 +101,7 @@ receiver.wait()
 
 
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "alive"])
-def test_the_last_line_says_whether_exabgp_has_ended(data_dir: Path, killed: bool) -> None:
+def test_the_receivers_last_line_says_whether_exabgp_has_ended(data_dir: Path, killed: bool) -> None:
     command = [sys.executable, "-c", STARTER, COMMAND, "receive", "--data-dir", str(data_dir)]
     exabgp = subprocess.Popen(command, stdin=subprocess.PIPE)
     wait_until(lambda: b"bye" in newest(data_dir))
@@ -113,8 +113,8 @@ def test_the_last_line_says_whether_exabgp_has_ended(data_dir: Path, killed: boo
     assert (last["event"], last.get("ended")) == ("end", True if killed else None)
 
 
-def test_sigterm_empties_the_pipe_that_stays_open(data_dir: Path) -> None:
-    """As ExaBGP ends: its last words, SIGTERM, and its end of the pipe open until the helper is gone."""
+def test_sigterm_drains_a_pipe_that_stays_open(data_dir: Path) -> None:
+    """ExaBGP ends so: it writes its last lines, sends SIGTERM, and keeps its end of the pipe open until we end."""
     helper = started(data_dir)
     assert helper.stdin
     helper.send_signal(signal.SIGSTOP)
@@ -130,7 +130,7 @@ def test_sigterm_empties_the_pipe_that_stays_open(data_dir: Path) -> None:
     helper.communicate()
 
 
-def test_sigint_is_not_for_the_helper(data_dir: Path) -> None:
+def test_sigint_is_ignored_by_the_receiver(data_dir: Path) -> None:
     helper = started(data_dir)
     helper.send_signal(signal.SIGINT)
     assert helper.communicate(b"still here\n") == (b"", b"")
@@ -138,7 +138,7 @@ def test_sigint_is_not_for_the_helper(data_dir: Path) -> None:
     assert lines(data_dir)[1] == b"still here"
 
 
-def test_a_second_helper_is_refused_with_the_cure(data_dir: Path) -> None:
+def test_a_second_receiver_is_refused_with_the_cure(data_dir: Path) -> None:
     helper = started(data_dir)
     second = start(data_dir)
     out, err = second.communicate(timeout=30)
@@ -149,7 +149,7 @@ def test_a_second_helper_is_refused_with_the_cure(data_dir: Path) -> None:
     helper.communicate()
 
 
-def test_a_new_helper_takes_over_from_a_killed_one(data_dir: Path) -> None:
+def test_a_new_receiver_takes_over_from_a_killed_one(data_dir: Path) -> None:
     for life in range(3):
         helper = start(data_dir)
         assert helper.stdin
@@ -162,7 +162,7 @@ def test_a_new_helper_takes_over_from_a_killed_one(data_dir: Path) -> None:
     assert found == [b"marker", b"0", b"torn", b"marker", b"1", b"torn", b"marker", b"2"]
 
 
-def test_a_reload_is_told_of_where_a_line_begins(data_dir: Path) -> None:
+def test_a_reload_is_noted_between_two_lines(data_dir: Path) -> None:
     data_dir.mkdir()
     reloads.tell(reloads_file(Instance(data_dir)))
     helper = started(data_dir)

@@ -1,4 +1,4 @@
-"""The plan of a replay: which peers and sessions a file has, what each needs, and where it will come from."""
+"""The plan of a replay: the peers and sessions of a file, what each needs, and its source address."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_one_peer_keeps_its_source_unless_another_is_asked_for(tmp_path: Path) -
     ]
 
 
-def test_an_unknown_peer_is_told_which_there_are(tmp_path: Path) -> None:
+def test_an_unknown_peer_is_refused_with_a_list_of_the_peers(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         planned(tmp_path, message(UPDATE), only_peer="192.0.2.77")
     assert "192.0.2.1 (AS64500)" in caught.value.cure
@@ -70,18 +70,18 @@ def test_an_unknown_peer_is_told_which_there_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["127.255.255.254", "::1", "here"])
-def test_sources_that_cannot_be(tmp_path: Path, source: str) -> None:
+def test_impossible_source_addresses_are_refused(tmp_path: Path, source: str) -> None:
     records = [message(UPDATE, address=f"192.0.2.{number}") for number in range(1, 4)]
     with pytest.raises(UsageError):
         planned(tmp_path, *records, source=source)
 
 
-def test_a_file_without_messages(tmp_path: Path) -> None:
+def test_a_file_without_messages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match="holds no BGP messages"):
         planned(tmp_path, state_change(6, 1))
 
 
-def test_what_the_collector_of_the_file_sent_is_not_the_peers(tmp_path: Path) -> None:
+def test_messages_that_the_files_collector_sent_are_not_the_peers(tmp_path: Path) -> None:
     (peer,) = planned(tmp_path, message(UPDATE), message(UPDATE, subtype=7))
     assert (peer.messages, peer.updates) == (1, 1)
 
@@ -111,12 +111,14 @@ def test_what_the_collector_of_the_file_sent_is_not_the_peers(tmp_path: Path) ->
         ),
     ],
 )
-def test_where_sessions_begin(tmp_path: Path, records: list[bytes], first_records: list[int]) -> None:
+def test_sessions_begin_at_state_changes_and_opens(
+    tmp_path: Path, records: list[bytes], first_records: list[int]
+) -> None:
     (peer,) = planned(tmp_path, *records)
     assert [session.first_record for session in peer.sessions] == first_records
 
 
-def test_what_sessions_need(tmp_path: Path) -> None:
+def test_sessions_need_what_their_updates_use(tmp_path: Path) -> None:
     (peer,) = planned(
         tmp_path,
         message(announcement("203.0.113.0/24", 64500, as4=False), subtype=1),
@@ -134,14 +136,14 @@ def test_what_sessions_need(tmp_path: Path) -> None:
     assert peer.add_path
 
 
-def test_a_silent_peer_has_a_session_of_its_own_family(tmp_path: Path) -> None:
+def test_a_silent_peer_has_a_session_in_the_family_of_its_address(tmp_path: Path) -> None:
     (peer,) = planned(tmp_path, message(bgp.KEEPALIVE, address="2001:db8::1"))
     assert peer.families == ()
     assert [session.abilities.families for session in peer.sessions] == [frozenset({IPV6_UNICAST})]
 
 
-def test_a_peer_that_cannot_be_played_is_left_out(tmp_path: Path) -> None:
-    """AS 0, or more families than an OPEN can hold: the others are planned, and have the first sources."""
+def test_a_peer_that_cannot_be_replayed_is_left_out(tmp_path: Path) -> None:
+    """It has AS 0, or more families than an OPEN can hold; the others are planned, and have the first sources."""
     reach = bytes.fromhex("00000006800f03")
     odd = [message(bgp.message(bgp.UPDATE, reach + bytes((0, afi, 1))), address="192.0.2.7") for afi in range(1, 30)]
     file, left_out = tmp_path / "updates", LeftOut()
@@ -159,7 +161,7 @@ def test_a_peer_that_cannot_be_played_is_left_out(tmp_path: Path) -> None:
     assert "is cut short: record 32" in left_out.rest.cause
 
 
-def test_the_demo_feed() -> None:
+def test_the_demo_feed_is_planned() -> None:
     assert [(peer.address, peer.asn, peer.families) for peer in plan(DEMO)] == [
         ("192.0.2.1", 64496, ("ipv4 unicast", "ipv6 unicast")),
         ("192.0.2.2", 64497, ("ipv4 unicast",)),
@@ -168,7 +170,7 @@ def test_the_demo_feed() -> None:
     assert DEMO.stat().st_size < 40_000
 
 
-def test_real_files() -> None:
+def test_real_files_are_planned() -> None:
     peers = plan(shared("mrt/updates.20160811.1600.gz"))
     assert len({peer.address for peer in peers}) == len(peers) == 40
     assert sum(1 for peer in peers if peer.updates) == 35
@@ -215,7 +217,7 @@ def test_the_plan_is_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
         (["--to", "127.0.0.1:179", "--source", "127.0.0.x"], "--source 127.0.0.x is not an IPv4 address"),
     ],
 )
-def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+def test_invalid_arguments_are_refused(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
     status, out, err = run(capsys, str(DEMO), *arguments)
     assert (status, out) == (UsageError.exit_status, "")
     cause, cure = err.splitlines()
@@ -223,7 +225,7 @@ def test_what_cannot_be_meant(capsys: pytest.CaptureFixture[str], arguments: lis
     assert cure.startswith("cure: ")
 
 
-def test_a_file_that_is_no_mrt_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_mrt_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, __file__, "--to", "127.0.0.1:179")
     assert status == BgpledgerError.exit_status
     assert "is not an MRT file" in err

@@ -1,4 +1,4 @@
-"""What ends is restarted, after growing pauses; at once if we ended it ourselves."""
+"""A program that ends is restarted after growing pauses, or at once if we ended it ourselves."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ def test_spread_pauses_differ_and_grow_no_longer() -> None:
 
 
 class Program:
-    """Ends as it is told: with how it ended, or by our own will."""
+    """A program that ends as it is told to: with an outcome, or because we ended it."""
 
     def __init__(self, *ends: str | None) -> None:
         self.ends = list(ends)
@@ -46,14 +46,16 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-async def test_what_we_end_ourselves_starts_again_at_once(slept: list[float], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_program_that_we_end_ourselves_is_restarted_at_once(
+    slept: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     program = Program("it fell", None, "it fell again", "stopped")
     await keep_up(program.run, logging.getLogger("test"), program.stopping)
     assert slept == [1, 2]
     assert caplog.messages == ["it fell; starting it again in 1 s", "it fell again; starting it again in 2 s"]
 
 
-async def test_what_was_healthy_waits_no_longer_than_at_first(
+async def test_after_a_healthy_run_the_pause_is_short_again(
     slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "HEALTHY_SECONDS", -1.0)

@@ -1,4 +1,4 @@
-"""Lines of RIS Live -> messages: from their bytes, from their fields where those are not there, and never an error."""
+"""Lines of RIS Live as messages: decoded from their bytes, or from their fields without bytes, and never an error."""
 
 import json
 from typing import Any
@@ -58,7 +58,7 @@ def test_as_numbers_of_two_bytes_are_noticed() -> None:
 
 
 @pytest.mark.parametrize("raw", [{}, {"raw": ""}, {"raw": "zz"}, {"raw": "ffff"}])
-def test_the_fields_are_read_where_there_are_no_bytes(raw: dict[str, str]) -> None:
+def test_the_fields_are_read_if_there_are_no_bytes(raw: dict[str, str]) -> None:
     found = read(**FIELDS, **raw)
     assert found.attributes == {
         "origin": "igp",
@@ -77,7 +77,7 @@ def test_the_fields_are_read_where_there_are_no_bytes(raw: dict[str, str]) -> No
     ]
 
 
-def test_all_kinds_of_messages() -> None:
+def test_all_kinds_of_messages_are_decoded() -> None:
     notification = {"code": 6, "subcode": 2, "data": "0568656c6c6f"}
     assert (read(type="NOTIFICATION", notification=notification).code, read(type="KEEPALIVE").kind) == (6, "keepalive")
     assert read(type="UPDATE", withdrawals=["eor"]).family == "ipv6 unicast"
@@ -98,7 +98,7 @@ def test_all_kinds_of_messages() -> None:
     ]
 
 
-def test_names_of_collectors_are_short_and_times_not_of_the_future() -> None:
+def test_collectors_have_short_names_and_times_are_never_in_the_future() -> None:
     assert read(type="KEEPALIVE", host="RRC25.ripe.net").peer.router == "rrc25"
     assert read(type="KEEPALIVE", timestamp=T + 3600).ts.timestamp() == T + 1
 
@@ -115,13 +115,13 @@ def test_names_of_collectors_are_short_and_times_not_of_the_future() -> None:
         ({"type": "KEEPALIVE", "timestamp": 1e300}, ""),
     ],
 )
-def test_what_is_not_as_ris_live_says_it_is_rejected(data: dict[str, Any], reason: str) -> None:
+def test_lines_that_break_ris_lives_format_are_rejected(data: dict[str, Any], reason: str) -> None:
     found = decode(line(**data))
     assert isinstance(found, Rejection)
     assert reason in found.reason
 
 
-def test_a_rejected_line_says_whose_it_is() -> None:
+def test_a_rejected_line_names_its_peer() -> None:
     found = counted(line(type="UPDATE", path=["x"]))
     assert found is not None
     assert (found.peer.router, found.kind) == ("rrc21", "update")
@@ -137,7 +137,7 @@ def test_a_rejected_line_says_whose_it_is() -> None:
     st.sampled_from([*FIELDS, *PEER, "raw", "notification", "capabilities"]),
     st.sampled_from(["UPDATE", "OPEN", "NOTIFICATION", "RIS_PEER_STATE"]),
 )
-def test_no_value_is_an_error(value: Any, field: str, kind: str) -> None:
+def test_no_value_raises_an_error(value: Any, field: str, kind: str) -> None:
     said = {**FIELDS, "state": "up", "direction": "received", "type": kind, field: value}
     with_bytes = {**said, "raw": withdrawal("10.0.0.0/8").hex()}
     for one in (line(T, **said), line(T, **with_bytes)):
@@ -146,7 +146,7 @@ def test_no_value_is_an_error(value: Any, field: str, kind: str) -> None:
 
 
 @given(st.integers(0, 500), st.binary(max_size=3), st.integers(0, 3))
-def test_no_bytes_are_an_error(at: int, put: bytes, cut: int) -> None:
+def test_no_bytes_raise_an_error(at: int, put: bytes, cut: int) -> None:
     one = line(**FIELDS)
     changed = one[:at] + put + one[at + cut :]
     if isinstance(decode(changed), Rejection):

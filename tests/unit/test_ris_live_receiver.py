@@ -1,4 +1,4 @@
-"""The receiver of RIS Live: it connects again and again, says why, and writes nothing that did not come."""
+"""The receiver of RIS Live: it reconnects, says why, and writes only what it received."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from tests.support import until
 
 
 async def received(url: str, done: Callable[[list[bytes]], bool], monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The lines that are written until they are enough."""
+    """The first lines that are written, until there are enough."""
     monkeypatch.setattr(receiver, "_FIRST_PAUSE", 0.01)
     lines: list[bytes] = []
     stopping = asyncio.Event()
@@ -67,7 +67,7 @@ async def _answers(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 @pytest.mark.parametrize(("server", "word"), [(_closes, "cannot be connected to"), (_answers, "it answers 404")])
-async def test_who_is_no_web_socket_is_told(
+async def test_a_server_without_websockets_is_reported(
     server: Callable[..., Awaitable[None]],
     word: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""What reaches ExaBGP's command pipe: requests that are ones, and nothing else."""
+"""Only valid requests reach ExaBGP's command pipe."""
 
 import os
 from datetime import UTC, datetime
@@ -39,17 +39,17 @@ def test_a_request_becomes_a_command() -> None:
         b"refresh 192.0.2.1 ipv5 unicast",
     ],
 )
-def test_all_else_does_not(request_: bytes) -> None:
+def test_anything_else_does_not_become_a_command(request_: bytes) -> None:
     assert command(request_) is None
 
 
 @given(st.binary(max_size=80))
-def test_whatever_comes_is_one_line_or_none(request_: bytes) -> None:
+def test_any_request_becomes_one_line_or_none(request_: bytes) -> None:
     line = command(b"refresh 192.0.2.1 ipv4 " + request_)
     assert line is None or (line.count(b"\n") == 1 and line.isascii())
 
 
-def test_from_end_to_end(data_dir: Path) -> None:
+def test_a_request_passes_from_the_archiver_to_exabgp(data_dir: Path) -> None:
     data_dir.mkdir()
     pipe = data_dir / "requests"
     assert not ask(pipe, "192.0.2.1", "ipv4 unicast"), "there is no pipe"
@@ -65,7 +65,7 @@ def test_from_end_to_end(data_dir: Path) -> None:
     ]
     os.close(out)
     assert ask(pipe, "192.0.2.1", "ipv4 unicast")
-    pass_on(requests, into)  # ExaBGP is gone, which is none of our business
+    pass_on(requests, into)  # ExaBGP has ended, which does not concern us here
     os.close(requests)
     assert not ask(pipe, "192.0.2.1", "ipv4 unicast"), "nobody is there"
     with pytest.raises(ValueError, match="address"):
@@ -75,7 +75,7 @@ def test_from_end_to_end(data_dir: Path) -> None:
     os.close(into)
 
 
-def test_only_who_offered_it_is_asked() -> None:
+def test_only_peers_that_offered_route_refresh_are_asked() -> None:
     multiprotocol = {"code": 1, "name": "multiprotocol", "families": ["ipv4/unicast", "ipv6/mpls-vpn"]}
     refresh = {"code": 2, "name": "route-refresh"}
     assert families_to_refresh([multiprotocol, refresh]) == ["ipv4 unicast", "ipv6 mpls-vpn"]
@@ -83,7 +83,7 @@ def test_only_who_offered_it_is_asked() -> None:
     assert families_to_refresh([multiprotocol]) == []
 
 
-def test_a_peer_is_asked_once_for_a_while() -> None:
+def test_a_peer_is_not_asked_again_for_a_while() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     router.keepalive()
@@ -108,7 +108,7 @@ def test_a_peer_is_asked_once_for_a_while() -> None:
     assert asked == []
 
 
-def test_the_pause_doubles_while_what_comes_again_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pause_doubles_while_the_resent_routes_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     now, asked = 0.0, list[float]()
     monkeypatch.setattr("collector.archive.healer.time.monotonic", lambda: now)
     number, ts = collector_number("test"), datetime(2027, 1, 15, tzinfo=UTC)
@@ -135,7 +135,7 @@ def test_the_pause_doubles_while_what_comes_again_cannot_be_read(monkeypatch: py
     assert asked[-1] == now, "lost lines do not wait for what cannot be read"
 
 
-def test_who_cannot_be_asked_is_not() -> None:
+def test_peers_that_cannot_be_asked_are_not_asked() -> None:
     number = collector_number("test")
     feed = Feed()
     feed.take(*Router().up())
@@ -149,7 +149,7 @@ def test_who_cannot_be_asked_is_not() -> None:
     healer.act(lambda _: None)
 
 
-def test_who_is_up_and_cannot_be_asked_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_peers_that_are_up_and_cannot_be_asked_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     router.keepalive()

@@ -30,7 +30,7 @@ def test_prefixes_have_one_spelling(
     "text",
     ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0/8", "::/129", "::/-1", "::/٣", "a/8", "10.0.0.0/8/8", "/8"],
 )
-def test_what_is_no_prefix(text: str) -> None:
+def test_invalid_prefixes_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a prefix"):
         normalise_prefix(text)
     with pytest.raises(ValueError, match="not a prefix"):
@@ -38,7 +38,7 @@ def test_what_is_no_prefix(text: str) -> None:
 
 
 @given(st.lists(st.tuples(st.ip_addresses(v=4), st.integers(0, 32), st.booleans()), max_size=4))
-def test_many_prefixes_are_spelt_as_each_of_them(drawn: list[tuple[ipaddress.IPv4Address, int, bool]]) -> None:
+def test_many_prefixes_are_spelt_as_each_is_alone(drawn: list[tuple[ipaddress.IPv4Address, int, bool]]) -> None:
     said = [
         str(ipaddress.ip_network((address, length), strict=False)) if masked else f"{address}/{length}"
         for address, length, masked in drawn
@@ -47,7 +47,7 @@ def test_many_prefixes_are_spelt_as_each_of_them(drawn: list[tuple[ipaddress.IPv
 
 
 @pytest.mark.parametrize("length", range(33))
-def test_host_bits_of_a_length_are_seen_among_many(length: int) -> None:
+def test_host_bits_are_found_among_many_prefixes(length: int) -> None:
     network = ipaddress.ip_network(("203.0.113.255" if length > 24 else "255.255.255.255", length), strict=False)
     assert normalise_prefixes([str(network)]) == [str(network)]
     if length < 32:
@@ -76,7 +76,7 @@ def test_as_paths_keep_their_segments(segments: list[tuple[str, list[int]]]) -> 
 
 
 @given(st.integers(0, 2**40 - 1), st.floats(0, 2**32 - 2), st.text())
-def test_keys_hold_their_line_and_second(line: int, seconds: float, name: str) -> None:
+def test_keys_contain_their_line_number_and_second(line: int, seconds: float, name: str) -> None:
     ts = from_unix(seconds)
     key = make_key(ts, collector_number(name), line)
     assert key_line(key) == line
@@ -84,12 +84,12 @@ def test_keys_hold_their_line_and_second(line: int, seconds: float, name: str) -
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 2.0**32, float("nan"), float("inf")])
-def test_times_out_of_range(seconds: float) -> None:
+def test_times_out_of_range_are_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="not a time"):
         from_unix(seconds)
 
 
-def test_json_that_bson_cannot_hold_is_made_fit() -> None:
+def test_json_that_bson_cannot_hold_is_adapted() -> None:
     assert storable({"$a": {"b.c": [2**63, -(2**63), 2**63 - 1]}, "d\0": None}) == {
         "＄a": {"b．c": [hex(2**63), -(2**63), 2**63 - 1]},
         "d␀": None,

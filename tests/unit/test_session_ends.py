@@ -1,4 +1,4 @@
-"""Every word that ExaBGP has for the end of a session."""
+"""Every reason that ExaBGP gives for the end of a session."""
 
 import pytest
 from hypothesis import given
@@ -52,7 +52,7 @@ def received(code: int, subcode: int, data: bytes = b"", text: str | None = None
         ("a word of a\x1b later version", "exabgp", "a word of a later version"),
     ],
 )
-def test_whose_doing_it_was_and_why(reason: str | None, by: str, words: str) -> None:
+def test_an_end_has_its_cause_and_its_reason(reason: str | None, by: str, words: str) -> None:
     assert explain(reason)[:2] == (by, words)
 
 
@@ -70,7 +70,7 @@ def test_whose_doing_it_was_and_why(reason: str | None, by: str, words: str) -> 
         (received(6, 1, b"\0\2\1\0\0\0\7"), "Maximum Number of Prefixes Reached: ipv6 unicast, 7 prefixes"),
     ],
 )
-def test_a_notification_tells_what_its_data_say(message: Notification, words: str) -> None:
+def test_the_data_of_a_notification_are_part_of_the_reason(message: Notification, words: str) -> None:
     reason = explain(f"notification received ({message.code},{message.subcode})", heard(message)).reason
     assert reason == f"NOTIFICATION received: Cease / {words}"
 
@@ -88,7 +88,7 @@ def test_exabgps_own_words_follow_the_name_unless_they_are_the_name() -> None:
     assert sent(1, 2, b"\x00\xff") == "NOTIFICATION sent: Message Header Error / Bad Message Length"
 
 
-def test_another_notification_is_not_this_ends() -> None:
+def test_another_notification_does_not_explain_this_end() -> None:
     other = SessionNotification(direction="received", code=6, subcode=2, data="0568656c6c6f")
     assert explain("notification received (6,4)", other).reason.endswith("Administrative Reset")
     assert explain("closing connection", other).notification is None

@@ -35,7 +35,7 @@ class Feed:
         return places
 
     def restart(self) -> None:
-        """As the archiver does after its own death: from what the spool kept."""
+        """Start again from the spool's note, as the archiver does after its death."""
         self.tracker = SessionTracker(EXABGP, "test", self.ranges, self.tracker.note())
 
     @property
@@ -54,10 +54,9 @@ def notification(router: Router, code: int, subcode: int, message: str) -> bytes
     return router.line("notification", direction="receive", notification=said)
 
 
-def test_a_receiver_that_began_later_than_what_it_reads_ends_no_session_too_late() -> None:
-    """Two ExaBGPs died soon, and the lines of the second were in its pipe when its second receiver began.
-
-    The first session is known to have stood at its last line, and no longer.
+def test_a_receiver_that_started_after_its_lines_ends_no_session_too_late() -> None:
+    """Two ExaBGPs died soon, and the lines of the second were in its pipe when its second receiver started. The
+    first session is known to have been up until its last line, and no longer.
     """
     feed, first, second = Feed(), Router(pid=100), Router(pid=200, start=1.8e9 + 10)
     feed.take(HELPER % (1.8e9, 100), *first.up())
@@ -66,7 +65,7 @@ def test_a_receiver_that_began_later_than_what_it_reads_ends_no_session_too_late
     assert (one.ended_by, seconds(one.until), seconds(two.since)) == ("collector", 1.0, 11.0)
 
 
-def test_the_reason_has_the_operators_words() -> None:
+def test_the_reason_includes_the_shutdown_communication() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), notification(router, 6, 2, 'Shutdown Communication: "at\x1b noon"'))
     feed.restart()
@@ -82,7 +81,7 @@ def test_the_reason_has_the_operators_words() -> None:
     }
 
 
-def test_a_notification_of_another_session_is_not_this_ones() -> None:
+def test_a_notification_of_another_session_is_not_this_sessions() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), notification(router, 6, 2, 'Shutdown Communication: "at noon"'), router.down(""))
     feed.take(*router.up(), router.down("notification received (6,2)"))
@@ -92,8 +91,8 @@ def test_a_notification_of_another_session_is_not_this_ones() -> None:
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_a_session_that_speaks_on_behind_its_down_has_not_ended(restarts: bool) -> None:
-    """As when a second connection of the peer's is refused, and ExaBGP tells that as the peer's `down`."""
+def test_a_session_that_goes_on_after_its_down_has_not_ended(restarts: bool) -> None:
+    """This happens when ExaBGP refuses a second connection of the peer, and reports that as the peer's `down`."""
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.announce("10.0.0.0/8"), router.down("notification sent (6,7)"))
     assert feed.only.until is not None
@@ -109,8 +108,8 @@ def test_a_session_that_speaks_on_behind_its_down_has_not_ended(restarts: bool) 
     assert feed.only.ended_by == "peer"
 
 
-def test_what_speaks_behind_a_down_and_lost_lines_is_another_session() -> None:
-    """Its `up` may have been among them."""
+def test_messages_after_a_down_and_lost_lines_are_of_another_session() -> None:
+    """Its `up` may be among the lost lines."""
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.announce("10.0.0.0/8"), router.down())
     router.counter += 3
@@ -120,14 +119,14 @@ def test_what_speaks_behind_a_down_and_lost_lines_is_another_session() -> None:
     assert first.until is not None
 
 
-def test_another_session_is_never_taken_for_the_one_before() -> None:
+def test_another_session_is_never_mistaken_for_the_previous_one() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.announce("10.0.0.0/8"), router.down(), router.down("no connection: timed out"))
     feed.take(*router.up(), router.announce("10.0.0.0/8"), router.keepalive())
     assert [session.updates for session in feed.sessions.values()] == [1, 1]
 
 
-def test_a_session_from_up_to_down() -> None:
+def test_a_session_lasts_from_up_to_down() -> None:
     router, feed = Router(), Feed()
     before = feed.take(*router.up())
     inside = feed.take(router.announce("10.0.0.0/8", "10.1.0.0/16"), router.keepalive(), router.withdraw("10.0.0.0/8"))
@@ -159,13 +158,13 @@ def test_refused_connections_open_no_session() -> None:
     assert feed.sessions == {}
 
 
-def test_our_own_stop_is_not_the_peers_doing() -> None:
+def test_our_own_stop_is_not_attributed_to_the_peer() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.down("stop, message [shutting down]"))
     assert feed.only.ended_by == "collector"
 
 
-def test_a_notification_of_exabgps_is_not_the_peers() -> None:
+def test_a_notification_that_exabgp_sent_is_not_the_peers() -> None:
     router, feed = Router(), Feed()
     said = {"code": 3, "subcode": 9, "data": "0x" + b"malformed".hex(), "message": "malformed"}
     feed.take(*router.up(), router.line("notification", direction="send", notification=said))
@@ -184,7 +183,7 @@ def test_an_archivers_restart_changes_nothing() -> None:
     assert feed.sessions == other.sessions
 
 
-def test_a_new_exabgp_ends_what_the_old_one_held() -> None:
+def test_a_new_exabgp_ends_the_sessions_of_the_old_one() -> None:
     old, quiet, feed = Router(pid=100), Router("192.0.2.2", pid=100), Feed()
     feed.take(*old.up(), *quiet.up(), old.keepalive())
     feed.take(HELPER % (1.8e9 + 60, 200))
@@ -192,7 +191,7 @@ def test_a_new_exabgp_ends_what_the_old_one_held() -> None:
     assert [seconds(session.until) for session in feed.sessions.values()] == [1.25, 1.25]
 
 
-def test_a_new_exabgp_is_also_seen_by_its_number() -> None:
+def test_a_new_exabgp_is_also_recognised_by_its_number() -> None:
     old, feed = Router(pid=100), Feed()
     feed.take(*old.up())
     feed.take(*Router(pid=200, start=1.8e9 + 60).up())
@@ -201,7 +200,7 @@ def test_a_new_exabgp_is_also_seen_by_its_number() -> None:
     assert first.exabgp_pid == 100
 
 
-def test_a_new_exabgp_under_the_old_number() -> None:
+def test_a_new_exabgp_may_have_the_old_number() -> None:
     feed = Feed()
     feed.take(*Router(pid=7).up())
     feed.take(*Router(pid=7, start=1.8e9 + 60).up())
@@ -209,13 +208,13 @@ def test_a_new_exabgp_under_the_old_number() -> None:
     assert (first.ended_by, second.until) == ("collector", None)
 
 
-def test_a_new_helper_of_the_same_exabgp_continues_the_session() -> None:
+def test_a_new_receiver_of_the_same_exabgp_continues_the_session() -> None:
     router, feed = Router(pid=100), Feed()
     feed.take(*router.up(), HELPER % (1.8e9 + 1.1, 100), router.keepalive())
     assert feed.only.until is None
 
 
-def test_a_session_whose_beginning_was_lost() -> None:
+def test_a_session_may_lack_its_beginning() -> None:
     router, feed = Router(), Feed()
     router.up()
     (place,) = feed.take(router.announce("10.0.0.0/8"))
@@ -223,7 +222,7 @@ def test_a_session_whose_beginning_was_lost() -> None:
     assert place.session == feed.only.key
 
 
-def test_a_session_whose_end_was_lost() -> None:
+def test_a_session_may_lack_its_end() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     router.down()
@@ -232,7 +231,7 @@ def test_a_session_whose_end_was_lost() -> None:
     assert (seconds(first.until), second.until) == (2.0, None)
 
 
-def test_shutdown_ends_what_is_left() -> None:
+def test_a_shutdown_ends_the_remaining_sessions() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up())
     feed.take(
@@ -241,7 +240,7 @@ def test_shutdown_ends_what_is_left() -> None:
     assert (feed.only.ended_by, seconds(feed.only.until)) == ("collector", 5.0)
 
 
-def test_answers_and_rejects_stand_at_the_last_known_time() -> None:
+def test_answers_and_rejects_have_the_last_known_time() -> None:
     router, feed = Router(), Feed()
     feed.take(router.keepalive())
     (place,) = feed.take(b"done")
@@ -287,7 +286,7 @@ def test_a_clock_that_was_set_forward_is_noticed_and_moves_no_line_that_is_older
 
 
 def test_a_clock_that_was_set_back_is_counted_once() -> None:
-    """The receiver sees it, and then ExaBGP's lines tell of it, those that were in the pipe not yet."""
+    """The receiver notices it, and then ExaBGP's lines show it, except those that were already in the pipe."""
     router, feed = Router(), Feed()
     feed.take(*router.up(), CLOCK % (1.8e9 - 59, -60.0), router.keepalive())
     router.time -= 60
@@ -299,7 +298,7 @@ def test_a_clock_that_was_set_back_is_counted_once() -> None:
     assert feed.tracker.note()["steps"] == 2, "too small for the receiver"
 
 
-def test_a_session_whose_open_is_lost_is_asked_by_what_the_peer_offered_before() -> None:
+def test_a_session_without_its_open_is_asked_by_the_peers_earlier_capabilities() -> None:
     router, feed = Router(), Feed()
     feed.take(*router.up(), router.down())
     assert feed.tracker.capabilities(router.address) is None

@@ -26,7 +26,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def fault(tmp_path: Path, text: str = "", environ: dict[str, str] | None = None, **options: object) -> str:
-    """What is said of settings that cannot be used, cause and cure."""
+    """The message about settings that cannot be used: cause and cure."""
     with pytest.raises(ConfigurationError) as raised:
         load(write(tmp_path, text), environ=environ or {}, **options)  # type: ignore[arg-type]
     assert "\n" not in raised.value.cause + raised.value.cure
@@ -35,7 +35,7 @@ def fault(tmp_path: Path, text: str = "", environ: dict[str, str] | None = None,
 
 
 def uncommented() -> str:
-    """The example with every key in force; its prose is left out."""
+    """The example with every key uncommented, without its prose."""
     lines = EXAMPLE.read_text().splitlines()
     return "\n".join(re.sub(r"^#(?=\[|[a-z_]+ = )", "", line) for line in lines)
 
@@ -43,11 +43,11 @@ def uncommented() -> str:
 # --- the example ------------------------------------------------------------------------------------------------------
 
 
-def test_the_example_is_valid_as_it_stands_and_changes_no_default(tmp_path: Path) -> None:
+def test_the_example_is_valid_and_changes_no_default(tmp_path: Path) -> None:
     assert load(EXAMPLE, environ={}) == load(None, environ={})
 
 
-def test_the_example_is_valid_with_every_key_in_force(tmp_path: Path) -> None:
+def test_the_example_is_valid_with_every_key_uncommented(tmp_path: Path) -> None:
     text = re.sub(r"^password_env = .*\n", "", uncommented(), flags=re.MULTILINE)  # one of the two
     text = re.sub(r"^(uri_file|peers|tcp|dns|command) = .*\n", "", text, flags=re.MULTILINE)
     settings = load(write(tmp_path, text), environ={})
@@ -67,7 +67,7 @@ def test_the_example_has_every_key() -> None:
 WITHOUT_DEFAULT = {"local_as", "batch_lines", "router_id", "uri", "uri_file", "embedded", "limit_mib", "python"}
 
 
-def test_the_example_tells_the_defaults() -> None:
+def test_the_example_shows_the_defaults() -> None:
     tree, defaults = tomllib.loads(uncommented()), load(None, environ={})
     for key in keys():
         if (
@@ -90,19 +90,21 @@ def test_command_line_over_environment_over_file_over_default(tmp_path: Path) ->
     assert settings.bgp.graceful_restart == 120
 
 
-def test_paths_of_a_file_begin_at_the_file(tmp_path: Path) -> None:
+def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = load(write(tmp_path, f'data_dir = "data"\n{PEER}password_file = "secret"\n'), environ={})
     assert settings.data_dir == tmp_path / "data"
     assert settings.peers[0].password_file == tmp_path / "secret"
 
 
-def test_paths_of_the_command_line_begin_where_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_on_the_command_line_are_relative_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert load(None, environ={"BGPLEDGER_DATA_DIR": "one"}).data_dir == tmp_path / "one"
     assert load(None, environ={"BGPLEDGER_DATA_DIR": "one"}, data_dir=Path("two")).data_dir == tmp_path / "two"
 
 
-def test_data_goes_where_xdg_says() -> None:
+def test_the_data_directory_follows_xdg() -> None:
     assert load(None, environ={"XDG_DATA_HOME": "/x"}).data_dir == Path("/x/bgpledger")
     assert load(None, environ={"XDG_DATA_HOME": "x", "HOME": "/h"}).data_dir == Path("/h/.local/share/bgpledger")
 
@@ -113,12 +115,12 @@ def test_every_setting_but_those_of_peers_has_a_variable() -> None:
     assert not [name for name in variables() if "PEERS" in name]
 
 
-def test_a_list_in_a_variable_is_parted_by_commas() -> None:
+def test_a_list_in_a_variable_is_separated_by_commas() -> None:
     settings = load(None, environ={"BGPLEDGER_BGP_FAMILIES": "ipv4 unicast, l2vpn evpn"})
     assert settings.bgp.families == ("ipv4 unicast", "l2vpn evpn")
 
 
-def test_peers_of_the_command_line_come_beside_those_of_the_file_and_connect_to_us(tmp_path: Path) -> None:
+def test_peers_of_the_command_line_are_added_to_the_files_and_connect_to_us(tmp_path: Path) -> None:
     settings = load(write(tmp_path, PEER), environ={}, peers=["127.0.1.1,64501", "198.51.100.0/24,64502"])
     assert [(peer.address, peer.asn, peer.passive) for peer in settings.peers] == [
         ("192.0.2.1", 64500, False),
@@ -130,7 +132,7 @@ def test_peers_of_the_command_line_come_beside_those_of_the_file_and_connect_to_
 # --- peers ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_peer_inherits_what_it_does_not_say(tmp_path: Path) -> None:
+def test_a_peer_inherits_what_it_does_not_set(tmp_path: Path) -> None:
     text = '[bgp]\nlocal_as = 64512\nhold_time = 90\nadd_path = true\n[[peers]]\naddress = "192.0.2.1"\nasn = 64500\n'
     one = load(write(tmp_path, text), environ={}).peers[0]
     assert (one.local_as, one.hold_time, one.add_path, one.graceful_restart) == (64512, 90, True, 120)
@@ -142,7 +144,7 @@ def test_an_environment_variable_reaches_the_peers(tmp_path: Path) -> None:
     assert load(write(tmp_path, PEER), environ={"BGPLEDGER_BGP_HOLD_TIME": "9"}).peers[0].hold_time == 9
 
 
-def test_ranges_are_passive_and_a_single_address_within_one_is_well(tmp_path: Path) -> None:
+def test_ranges_are_passive_and_may_contain_a_configured_address(tmp_path: Path) -> None:
     text = f'{PEER}[[peers]]\naddress = "192.0.2.0/24"\nasn = 64501\n[[peers]]\naddress = "192.0.2.9/32"\nasn = 3\n'
     peers = load(write(tmp_path, text), environ={}).peers
     assert [(peer.address, peer.is_range, peer.passive) for peer in peers] == [
@@ -174,7 +176,7 @@ def test_ranges_are_passive_and_a_single_address_within_one_is_well(tmp_path: Pa
         ('[[peers]]\naddress = "router1"\nasn = 5', r"peers\[1\]\.address 'router1' is not an IPv4 or IPv6 address"),
     ],
 )
-def test_a_peer_that_cannot_be(tmp_path: Path, more: str, says: str) -> None:
+def test_an_impossible_peer_is_refused(tmp_path: Path, more: str, says: str) -> None:
     assert re.search(says, fault(tmp_path, f"{PEER}{more}\n"))
 
 
@@ -184,7 +186,7 @@ def test_a_range_has_no_password(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asn", [0, 23456, 65535, 4294967295, 4294967296, -1, "true", 1.5])
-def test_as_numbers_that_nobody_has(tmp_path: Path, asn: object) -> None:
+def test_as_numbers_that_no_router_may_use_are_refused(tmp_path: Path, asn: object) -> None:
     assert "bgp.local_as" in fault(tmp_path, f"[bgp]\nlocal_as = {asn}\n")
 
 
@@ -225,13 +227,13 @@ def test_our_as_number_is_needed_as_soon_as_there_are_peers(tmp_path: Path) -> N
         ("a =", r"is not TOML: .*line 1"),
     ],
 )
-def test_a_value_that_cannot_be_used(tmp_path: Path, text: str, says: str) -> None:
+def test_a_value_that_cannot_be_used_is_refused(tmp_path: Path, text: str, says: str) -> None:
     said = fault(tmp_path, f"{text}\n")
     assert re.search(says, said), said
     assert said.startswith(str(tmp_path / "collector.toml"))
 
 
-def test_errors_name_the_place_of_the_value(tmp_path: Path) -> None:
+def test_errors_name_where_the_value_is_set(tmp_path: Path) -> None:
     assert "environment variable BGPLEDGER_BGP_LOCAL_AS: bgp.local_as 'x'" in fault(
         tmp_path, environ={"BGPLEDGER_BGP_LOCAL_AS": "x"}
     )
@@ -244,7 +246,7 @@ def test_an_unknown_variable_is_an_error_that_names_the_nearest(tmp_path: Path) 
     assert "BGPLEDGER_BGP_LOCAL_AS" in fault(tmp_path, environ={"BGPLEDGER_BGP_LOCALAS": "1"})
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"missing\.toml cannot be read: No such file"):
         load(tmp_path / "missing.toml", environ={})
     (tmp_path / "latin.toml").write_bytes(b'collector = "\xe9"')
@@ -286,7 +288,7 @@ def test_pydantic_itself_shows_no_secret() -> None:
     assert "s3cret" not in str(raised.value)
 
 
-def test_a_uri_comes_from_a_file(tmp_path: Path) -> None:
+def test_a_uri_may_come_from_a_file(tmp_path: Path) -> None:
     uri = "mongodb://user:s3cret@db.example.net/"
     (tmp_path / "secret").write_text(f"{uri}\n")
     file = write(tmp_path, '[mongodb]\nuri_file = "secret"\n')
@@ -300,7 +302,7 @@ def test_a_uri_comes_from_a_file(tmp_path: Path) -> None:
         assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump_json()}"
 
 
-def test_a_store_named_above_wins_however_it_is_named(tmp_path: Path) -> None:
+def test_the_highest_layer_that_names_a_store_wins(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("mongodb://file/")
     by_file = write(tmp_path, '[mongodb]\nuri_file = "secret"\n')
     above = load(by_file, environ={"BGPLEDGER_MONGODB_URI": "mongodb://above/"})
@@ -311,7 +313,7 @@ def test_a_store_named_above_wins_however_it_is_named(tmp_path: Path) -> None:
     assert above.mongodb.uri.get_secret_value() == "mongodb://file/"
 
 
-def test_a_uri_file_that_cannot_be_used(tmp_path: Path) -> None:
+def test_a_uri_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     both = '[mongodb]\nuri = "mongodb://user:s3cret@db/"\nuri_file = "secret"\n'
     assert "collector.toml: mongodb.uri_file is given together with mongodb.uri | keep one of them" in fault(
         tmp_path, both
@@ -341,7 +343,7 @@ def test_an_endpoint_keeps_its_address_and_port(address: str, port: int) -> None
 
 
 @given(st.text())
-def test_any_text_for_an_endpoint_is_taken_or_refused(text: str) -> None:
+def test_any_text_for_an_endpoint_is_accepted_or_refused(text: str) -> None:
     try:
         listen = Settings.model_validate({"bgp": {"listen": text}}).bgp.listen
     except ValidationError:
@@ -356,7 +358,7 @@ def test_families_are_kept_in_order_whatever_their_case(families: list[str]) -> 
 
 
 @given(st.text())
-def test_any_text_for_an_address_is_taken_or_refused(text: str) -> None:
+def test_any_text_for_an_address_is_accepted_or_refused(text: str) -> None:
     try:
         peer = PeerSettings.model_validate({"address": text, "asn": 1})
     except ValidationError:
@@ -367,7 +369,7 @@ def test_any_text_for_an_address_is_taken_or_refused(text: str) -> None:
 # --- who may ask over HTTP --------------------------------------------------------------------------------------------
 
 
-def test_http_is_on_for_this_machine_alone() -> None:
+def test_http_is_on_for_this_machine_only() -> None:
     http = load(None, environ={}).http
     assert (http.url, http.is_local, http.asks_for_tokens) == ("http://127.0.0.1:8480/", True, False)
     assert not load(None, environ={"BGPLEDGER_HTTP_LISTEN": "off"}).http.is_on
@@ -375,7 +377,7 @@ def test_http_is_on_for_this_machine_alone() -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8480", "[::]:8480", "192.0.2.1:8480"])
-def test_http_for_other_machines_takes_tls_and_tokens(tmp_path: Path, listen: str) -> None:
+def test_http_for_other_machines_requires_tls_and_tokens(tmp_path: Path, listen: str) -> None:
     section = f'[http]\nlisten = "{listen}"\n'
     assert "tls_cert" in fault(tmp_path, section)
     assert "tls_key" in fault(tmp_path, f'{section}tls_cert = "a.pem"\n')

@@ -1,4 +1,4 @@
-"""The spool hands on every line once, in order, under its number, whatever ends and starts again."""
+"""The spool passes on every line once, in order, under its number, whatever is restarted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def drain(reader: SpoolReader) -> list[bytes]:
     return [line.raw for line in read_all(reader)]
 
 
-def test_lines_come_out_as_they_went_in(tmp_path: Path) -> None:
+def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path) as writer, SpoolReader(tmp_path) as reader:
         assert reader.read(ALL, ALL) == []
         writer.write(b"one\ntw")
@@ -59,7 +59,7 @@ def test_segments_end_with_a_line_and_are_named_after_their_first(tmp_path: Path
     assert segments(tmp_path)[1].path.name == "00000000000000000002.jsonl"
 
 
-def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     with SpoolWriter(spool) as writer, SpoolReader(spool) as reader:
         writer.write(b"one\n")
@@ -72,7 +72,7 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     )
 
 
-def test_reader_goes_on_after_what_was_acknowledged(tmp_path: Path) -> None:
+def test_the_reader_continues_after_the_last_acknowledged_line(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path) as writer:
         writer.write(b"0\n1\n2\n3\n4\n5\n")
         with SpoolReader(tmp_path) as reader:
@@ -93,7 +93,7 @@ def test_reader_goes_on_after_what_was_acknowledged(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_acknowledged_segments_go_but_never_the_newest(tmp_path: Path) -> None:
+def test_acknowledged_segments_are_removed_but_never_the_newest(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path, segment_bytes=4) as writer, SpoolReader(tmp_path) as reader:
         writer.write(b"000\n111\n222\n")
         assert [len(reader.read(2, ALL)), len(reader.read(1, ALL))] == [1, 1], "a batch ends with its segment"
@@ -108,7 +108,7 @@ def test_acknowledged_segments_go_but_never_the_newest(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_cannot_be_read_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """By the reader once there is another one, and by a new writer, who cannot know how many lines it had."""
+    """By the reader once there is another segment, and by a new writer, which cannot know how many lines it had."""
     with SpoolWriter(tmp_path, segment_bytes=4) as writer:
         writer.write(b"000\n111\n")
     damaged = path_of(tmp_path, 1)
@@ -128,7 +128,7 @@ def test_a_segment_that_cannot_be_read_is_set_aside(tmp_path: Path, caplog: pyte
         assert len(segments(tmp_path)) == 1
 
 
-def test_a_torn_line_stays_as_it_is_and_counts_as_one(tmp_path: Path) -> None:
+def test_a_torn_line_is_unchanged_and_counts_as_one(tmp_path: Path) -> None:
     torn = b"half a li\0\0\0\0"
     with SpoolReader(tmp_path) as reader:
         with SpoolWriter(tmp_path) as writer:
@@ -142,7 +142,7 @@ def test_a_torn_line_stays_as_it_is_and_counts_as_one(tmp_path: Path) -> None:
     assert [segment.first for segment in segments(tmp_path)] == [2]
 
 
-def test_acknowledging_a_torn_line_alone(tmp_path: Path) -> None:
+def test_a_torn_line_alone_can_be_acknowledged(tmp_path: Path) -> None:
     for data in (b"torn", b"next\n"):
         with SpoolWriter(tmp_path) as writer:
             writer.write(data)
@@ -153,7 +153,7 @@ def test_acknowledging_a_torn_line_alone(tmp_path: Path) -> None:
         assert reader.read(ALL, ALL) == [SpooledLine(1, b"next")]
 
 
-def test_a_very_long_line_in_small_chunks(tmp_path: Path) -> None:
+def test_a_very_long_line_may_come_in_small_chunks(tmp_path: Path) -> None:
     long = b"x" * (8 * 2**20)
     with SpoolWriter(tmp_path, segment_bytes=2**20) as writer, SpoolReader(tmp_path) as reader:
         for start in range(0, len(long), 2**16):
@@ -199,7 +199,7 @@ def test_numbers_are_not_given_twice_when_segments_were_removed_by_hand(tmp_path
         assert reader.read(ALL, ALL) == [SpooledLine(2, b"2")]
 
 
-def test_a_hole_in_the_numbers_is_reported_and_passed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_numbers_are_reported_and_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with SpoolWriter(tmp_path, segment_bytes=1) as writer:
         writer.write(b"0\n1\n2\n")
     path_of(tmp_path, 1).unlink()
@@ -209,7 +209,7 @@ def test_a_hole_in_the_numbers_is_reported_and_passed(tmp_path: Path, caplog: py
 
 
 @pytest.mark.parametrize("end", ["writer", "reader"])
-def test_one_process_at_each_end(tmp_path: Path, end: str) -> None:
+def test_only_one_writer_and_one_reader_at_a_time(tmp_path: Path, end: str) -> None:
     open_end = {"writer": SpoolWriter, "reader": SpoolReader}[end]
     with open_end(tmp_path), pytest.raises(SpoolError) as refused:
         open_end(tmp_path)
@@ -219,7 +219,7 @@ def test_one_process_at_each_end(tmp_path: Path, end: str) -> None:
     open_end(tmp_path).close()
 
 
-def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for use in (SpoolWriter, SpoolReader, inspect):
         with pytest.raises(SpoolError, match="Not a directory") as refused:
@@ -227,7 +227,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
         assert refused.value.cure
 
 
-def test_a_disk_that_is_full(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_with_a_cure(tmp_path: Path) -> None:
     """A limit on the size of files refuses in the middle of a write, as a full disk does."""
     script = (
         "import resource, signal, sys; from pathlib import Path; from collector.spool.writer import SpoolWriter\n"
@@ -244,7 +244,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         assert drain(reader) == [b"0123", b"5678", b"more"]
 
 
-def test_looking_from_outside(tmp_path: Path) -> None:
+def test_a_spool_can_be_inspected_while_in_use(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     nothing = inspect(spool)
     assert (nothing.read, nothing.acknowledged, nothing.waiting, nothing.oldest_waiting) == (0, 0, 0, None)

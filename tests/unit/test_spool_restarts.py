@@ -30,7 +30,7 @@ steps = st.one_of(
 
 
 class Model:
-    """The spool and what it must hold: the bytes of each writer's life, split into lines."""
+    """The spool and its expected content: the bytes of each writer, split into lines."""
 
     def __init__(self, directory: Path, segment_bytes: int) -> None:
         self.directory, self.segment_bytes = directory, segment_bytes
@@ -86,7 +86,7 @@ class Model:
         state = inspect(self.directory)
         assert (state.read, state.acknowledged) == (len(self.complete), self.acknowledged)
         assert state.oldest_waiting == self.complete[self.acknowledged]
-        for _ in range(len(self.complete) + 1):  # a batch is of one segment at most
+        for _ in range(len(self.complete) + 1):  # a batch has lines of one segment only
             self.read(ALL)
         assert [self.seen[number] for number in range(len(self.complete))] == self.complete
         self.reader.close()
@@ -94,7 +94,7 @@ class Model:
 
 
 @given(st.lists(steps, max_size=40), st.integers(1, 60))
-def test_each_line_once_in_order(sequence: list[tuple[str, object]], segment_bytes: int) -> None:
+def test_each_line_is_read_once_in_order(sequence: list[tuple[str, object]], segment_bytes: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         model = Model(Path(directory), segment_bytes)
         for name, argument in sequence:
@@ -134,8 +134,8 @@ while True:
 """
 
 
-def test_kill_9_of_both_ends(tmp_path: Path) -> None:
-    """Each life of the writer arrives without a hole from its first line, torn at most at its end."""
+def test_kill_9_of_writer_and_reader_loses_no_line(tmp_path: Path) -> None:
+    """The lines of each writer arrive without a gap from the first one, torn at most at the end."""
     spool, out = tmp_path / "spool", tmp_path / "out"
     seed = random.randrange(2**32)
     print("seed", seed)

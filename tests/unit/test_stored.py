@@ -1,4 +1,4 @@
-"""The types of what is read are those of what is written: each field of a model, and no other, with its absence."""
+"""The types of stored documents have the fields of the models, and no others, and may lack the same ones."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints, is_typeddict

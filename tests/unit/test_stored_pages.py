@@ -1,4 +1,4 @@
-"""A page of a stored table gives back what was packed, all of it or what is asked for by name."""
+"""A page of a stored table is unpacked as it was packed: all of it, or the routes that are asked for."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _ITEMS = st.lists(st.tuples(_KEYS, _ENTRIES), min_size=1, max_size=30)
 
 
 @given(_ITEMS)
-def test_all_comes_back(items: list[tuple[RouteKey, RouteEntry]]) -> None:
+def test_a_whole_page_is_unpacked(items: list[tuple[RouteKey, RouteEntry]]) -> None:
     assert unpack(pack(items)) == items
 
 
 @given(_ITEMS, st.sets(_NLRI))
-def test_what_is_named_comes_back_in_order(items: list[tuple[RouteKey, RouteEntry]], names: set[str]) -> None:
+def test_named_routes_are_unpacked_in_order(items: list[tuple[RouteKey, RouteEntry]], names: set[str]) -> None:
     assert unpack(pack(items), names) == [item for item in items if item[0].nlri in names]

@@ -1,4 +1,4 @@
-"""Routers that are not configured: who is remembered, and how often the log says so."""
+"""Routers that are not configured: which are remembered, and how often they are logged."""
 
 import logging
 from pathlib import Path
@@ -12,7 +12,7 @@ def refused(address: str) -> str:
     return f"network connection from {address} to 192.0.2.254 refused: no such peer"
 
 
-def test_a_stranger_is_remembered_and_said_now_and_then(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stranger_is_remembered_and_logged_now_and_then(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
     strangers = Strangers(tmp_path / "strangers.json", logging.getLogger("exabgp"), lambda: now[0])
     assert read_strangers(tmp_path / "strangers.json") == []

@@ -1,4 +1,4 @@
-"""What a loss of power can take of the spool: no more than the settings say."""
+"""A loss of power costs the spool no more than the settings allow."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.support import until
 
 
 class Disk:
-    """Notes how much of each file is on it for sure."""
+    """A disk that knows how much of each file has been synced."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.synced: dict[int, int] = {}
@@ -31,7 +31,7 @@ class Disk:
 
     @property
     def bytes(self) -> int:
-        """Bytes that are there, and whose file can be found again."""
+        """The bytes that are synced, in files whose directory entry is synced."""
         return sum(size for inode, size in self.synced.items() if inode in self.names)
 
 
@@ -48,7 +48,7 @@ def test_without_a_pause_every_write_is_synced(tmp_path: Path, disk: Disk) -> No
             assert disk.bytes == number * 10
 
 
-def test_so_many_bytes(tmp_path: Path, disk: Disk) -> None:
+def test_no_more_than_the_set_number_of_bytes_is_unsynced(tmp_path: Path, disk: Disk) -> None:
     sync = Sync(tmp_path, seconds=3600, size=50)
     with SpoolWriter(tmp_path, segment_bytes=10_000, sync=sync) as writer:
         for number in range(1, 100):
@@ -57,7 +57,7 @@ def test_so_many_bytes(tmp_path: Path, disk: Disk) -> None:
     assert disk.bytes == 990, "and the rest when it ends"
 
 
-async def test_so_many_seconds(tmp_path: Path, disk: Disk) -> None:
+async def test_no_bytes_are_unsynced_for_longer_than_the_set_time(tmp_path: Path, disk: Disk) -> None:
     sync = Sync(tmp_path, seconds=0.05, size=2**30)
     with SpoolWriter(tmp_path, sync=sync) as writer:
         writer.write(b"123456789\n")
@@ -66,7 +66,7 @@ async def test_so_many_seconds(tmp_path: Path, disk: Disk) -> None:
         await until(lambda: disk.bytes == 23)
 
 
-def test_a_disk_that_fails_is_told(
+def test_a_failing_disk_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_descriptor: int) -> None:

@@ -12,7 +12,7 @@ from collector.tasks import end, run_interruptible
 
 
 async def wait_through_two_cancellations() -> None:
-    """As a driver's task does on Python 3.11 if the answer comes at the moment of the cancellation."""
+    """Survive two cancellations, as a driver's task does on Python 3.11 if its answer comes at that moment."""
     for _ in range(2):
         try:
             await asyncio.sleep(3600)
@@ -21,14 +21,14 @@ async def wait_through_two_cancellations() -> None:
     await asyncio.sleep(3600)
 
 
-async def test_a_task_ends_that_takes_an_answer_for_more_than_a_cancellation() -> None:
+async def test_a_task_ends_even_if_an_answer_hides_its_cancellation() -> None:
     task = asyncio.create_task(wait_through_two_cancellations())
     await asyncio.sleep(0)
     await asyncio.wait_for(end(task), timeout=60)
     assert task.cancelled()
 
 
-async def test_what_has_ended_stays_so() -> None:
+async def test_an_ended_task_is_left_alone() -> None:
     async def failing() -> None:
         raise ValueError
 
@@ -38,7 +38,7 @@ async def test_what_has_ended_stays_so() -> None:
     assert isinstance(task.exception(), ValueError)
 
 
-def test_ctrl_c_ends_work_that_takes_an_answer_for_more_than_a_cancellation() -> None:
+def test_ctrl_c_ends_work_even_if_an_answer_hides_the_cancellation() -> None:
     async def interrupted() -> None:
         signal.raise_signal(signal.SIGINT)
         try:
@@ -65,7 +65,7 @@ def test_a_second_ctrl_c_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -
     assert caplog.text == ""
 
 
-def test_what_work_returns_and_raises_is_passed_on() -> None:
+def test_results_and_exceptions_of_work_are_passed_on() -> None:
     async def work(error: Exception | None) -> int:
         if error:
             raise error

@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
         ("2026-11-23 14:05+01:00", "2026-11-23T13:05:00"),
     ],
 )
-def test_times_as_people_write_them(text: str, moment: str) -> None:
+def test_times_are_read_as_people_write_them(text: str, moment: str) -> None:
     assert parse_moment(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
@@ -53,5 +53,5 @@ def test_any_text_is_a_time_or_a_usage_error(text: str) -> None:
 
 
 @given(st.integers(0, 2**32 - 1).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)))
-def test_what_is_printed_can_be_typed(moment: datetime) -> None:
+def test_printed_times_can_be_typed(moment: datetime) -> None:
     assert parse_moment(moment.isoformat(), NOW) == moment

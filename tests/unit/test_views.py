@@ -47,7 +47,7 @@ def update(peer: Peer, second: int = 0) -> Update:
     return Update(ts=T + timedelta(seconds=second), source=OtherSource(name="x", at=7), peer=peer)
 
 
-def test_a_peer_that_speaks_to_us_has_an_address_and_an_as_alone() -> None:
+def test_a_peer_of_ours_is_known_by_address_and_as_only() -> None:
     bare = {"address": "192.0.2.1", "asn": 64500}
     assert (PLAIN.model_dump(), PLAIN.model_dump(mode="json"), PLAIN.name) == (bare, bare, "192.0.2.1")
     assert BEFORE.name == "192.0.2.1 at 198.51.100.1 0:0 pre-policy"
@@ -56,7 +56,7 @@ def test_a_peer_that_speaks_to_us_has_an_address_and_an_as_alone() -> None:
 
 @pytest.mark.parametrize("peer", ALL, ids=lambda peer: peer.name)
 @pytest.mark.parametrize("source", [ExabgpProcess(pid=1, counter=2), ExabgpProcess(pid=1), OtherSource(name="x", at=7)])
-def test_a_document_becomes_its_message_again(peer: Peer, source: Any) -> None:
+def test_a_document_becomes_the_same_message_again(peer: Peer, source: Any) -> None:
     place = Place(ObjectId(), T, "test", None)
     for message in (Update(ts=T, source=source, peer=peer), Keepalive(ts=T, source=source, peer=peer)):
         document = to_document(message, place)
@@ -78,7 +78,7 @@ def test_each_view_of_a_peer_has_sessions_of_its_own() -> None:
     assert {name for name, one in sessions(tracker).items() if one.until} == {BEHIND.name}
 
 
-def test_gaps_of_the_views_of_a_peer_do_not_take_each_others_place() -> None:
+def test_gaps_of_a_peers_views_do_not_replace_each_other() -> None:
     gaps = GapFinder("test", 1, EXABGP.continuity((), {}), GapState())
     for peer in ALL:
         gaps.unheard(5, None, T, peer)
@@ -89,14 +89,14 @@ def test_gaps_of_the_views_of_a_peer_do_not_take_each_others_place() -> None:
 
 
 class Falling(Unbroken):
-    """A source whose receiver's every start tells that it has lost one router."""
+    """A source whose receiver says at every start that it has lost one router."""
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
         return Effect(ended="the connection was lost", names=frozenset((BEFORE.name, BEHIND.name)))
 
 
 class Back(Unbroken):
-    """One whose receiver's every start tells that this router had only been silent."""
+    """A source whose receiver says at every start that this router had only been silent."""
 
     def event(self, line: int, ts: datetime, message: Event) -> Effect:
         return Effect(resumed={}, names=frozenset((BEFORE.name, BEHIND.name)))
@@ -115,7 +115,7 @@ def following(continuity: Continuity, note: Mapping[str, Any] | None = None) -> 
 START = ReceiverStart(ts=T, source=OtherSource(name="x"), helper_pid=9)
 
 
-def test_what_one_router_loses_ends_no_session_of_another() -> None:
+def test_records_lost_from_one_router_end_no_session_of_another() -> None:
     tracker = following(Falling())
     for line, peer in enumerate(ALL):
         tracker.follow(line, update(peer))
@@ -128,7 +128,7 @@ def test_what_one_router_loses_ends_no_session_of_another() -> None:
     assert {gap.peer.name for gap in tracker.take_gaps() if gap.peer} == {BEFORE.name, BEHIND.name}
 
 
-def test_who_cannot_be_asked_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_peers_that_cannot_be_asked_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     healer = Healer(None)
     gaps = GapFinder("test", 1, Unbroken(), GapState())
     gaps.unheard(5, None, T, BEFORE)

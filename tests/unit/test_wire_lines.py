@@ -1,4 +1,4 @@
-"""Lines with their message's bytes are read from these, once both OPENs are known, whatever ExaBGP makes of them."""
+"""Lines with the bytes of their message are decoded from these once both OPENs are known, whatever ExaBGP prints."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def opening(*, as4: bool = True, path_ids: int = 0, asn: int = 64500) -> bytes:
 
 
 def said(*, as4: bool = True, path_id: int | None = None) -> bytes:
-    """An UPDATE whose AS path and route are as that session has them."""
+    """An UPDATE whose AS path and route are encoded as that session agreed."""
     path = PATH if as4 else (PATH[0], AS_TRANS)
     segment = struct.pack(f">BB{len(path)}{'I' if as4 else 'H'}", 2, len(path), *path)
     attributes = ORIGIN + attribute(0x40, 2, segment) + NEXT_HOP
@@ -47,7 +47,7 @@ def said(*, as4: bool = True, path_id: int | None = None) -> bytes:
 
 
 class WireRouter(Router):
-    """A router whose lines have their messages' bytes."""
+    """A router whose lines include the bytes of the messages."""
 
     def opens(self, ours: bytes, theirs: bytes) -> list[bytes]:
         """The lines of a session that comes up."""
@@ -60,12 +60,12 @@ class WireRouter(Router):
         ]
 
     def says(self, wire: bytes, kind: str = "update", message: bytes = b"%s") -> bytes:
-        """A line of a message, with what is no JSON in its place."""
+        """A line of a message, with invalid JSON inserted."""
         line = self.line(kind, direction="receive", message="MESSAGE")
         return with_bytes(line.replace(b'"MESSAGE"', message), wire)
 
     def update(self, *, as4: bool = True, path_id: int | None = None, **update: Any) -> bytes:
-        """A line that is good both ways."""
+        """An UPDATE that is valid both as bytes and as JSON."""
         route = {"nlri": PREFIX} | ({} if path_id is None else {"path-information": f"0.0.0.{path_id}"})
         segment = {"element": "as-sequence", "value": list(PATH)}
         attributes = {"origin": "igp", "as-path": {"0": segment}}
@@ -78,12 +78,12 @@ def decoder(*ranges: str, note: dict[str, Any] | None = None) -> ExabgpDecoder:
 
 
 def read(reader: ExabgpDecoder, *lines: bytes) -> Message | Rejection:
-    """What the last line is."""
+    """The kind of the last line."""
     return [reader.decode(line) for line in lines][-1]
 
 
 def routes(message: Message | Rejection) -> tuple[str | None, Any]:
-    """AS path and path ID of what is announced."""
+    """The AS path and path ID of the announced routes."""
     assert isinstance(message, Update), message
     assert message.attributes
     assert message.announce
@@ -102,13 +102,15 @@ def test_as_numbers_are_as_wide_as_both_sides_say(here: bool, as4: bool) -> None
 @pytest.mark.parametrize(
     ("ours", "theirs", "path_id"), [(1, 2, 7), (3, 3, 7), (1, 1, None), (2, 2, None), (0, 3, None)]
 )
-def test_routes_have_path_ids_where_we_receive_and_the_peer_sends(ours: int, theirs: int, path_id: int | None) -> None:
+def test_routes_have_path_ids_if_we_receive_and_the_peer_sends_them(
+    ours: int, theirs: int, path_id: int | None
+) -> None:
     router, reader = WireRouter(), decoder()
     lines = router.opens(opening(path_ids=ours), opening(path_ids=theirs))
     assert routes(read(reader, *lines, router.says(said(path_id=path_id)))) == ("64500 4200000001", path_id)
 
 
-def test_without_an_open_of_ours_json_says_it() -> None:
+def test_without_our_open_the_json_is_used() -> None:
     router, reader = WireRouter(), decoder()
     lines = router.opens(opening(as4=False), opening(as4=False))
     found = read(reader, *lines[2:], router.update(as4=False))
@@ -117,7 +119,7 @@ def test_without_an_open_of_ours_json_says_it() -> None:
 
 
 @pytest.mark.parametrize("said_of_add_path", [["ipv4 unicast"], []])
-def test_without_opens_exabgps_word_of_what_they_agreed_on_serves(said_of_add_path: list[str]) -> None:
+def test_without_opens_exabgps_negotiated_line_is_used(said_of_add_path: list[str]) -> None:
     router, reader = WireRouter(), decoder()
     agreed = {"asn4": True, "add_path": {"send": [], "receive": said_of_add_path}}
     assert isinstance(read(reader, router.line("negotiated", negotiated=agreed)), Detail)
@@ -126,12 +128,12 @@ def test_without_opens_exabgps_word_of_what_they_agreed_on_serves(said_of_add_pa
 
 
 @pytest.mark.parametrize("negotiated", [{}, {"asn4": 1}, {"asn4": True, "add_path": {"receive": ["ipv9 x"]}}])
-def test_a_word_that_is_not_understood_is_none(negotiated: dict[str, Any]) -> None:
+def test_a_negotiated_line_that_is_not_understood_is_ignored(negotiated: dict[str, Any]) -> None:
     router, reader = WireRouter(), decoder()
     assert isinstance(read(reader, router.line("negotiated", negotiated=negotiated), router.says(said())), Rejection)
 
 
-def test_all_but_updates_needs_no_open() -> None:
+def test_messages_other_than_updates_need_no_open() -> None:
     router, reader = WireRouter(), decoder()
     assert isinstance(read(reader, router.says(bgp.message(5, bytes((0, 1, 0, 1))), "refresh")), Refresh)
     said_bye = read(reader, router.says(notification(6, 2, b"\5hello"), "notification"))
@@ -142,7 +144,7 @@ def test_all_but_updates_needs_no_open() -> None:
     assert (opened.local.asn, opened.capabilities[1]["code"]) == (64999, 65)
 
 
-def test_bytes_that_cannot_be_read_leave_it_to_json() -> None:
+def test_the_json_is_used_if_the_bytes_cannot_be_read() -> None:
     router, reader = WireRouter(), decoder()
     good = Router.update(router, withdraw={"ipv4 unicast": [{"nlri": PREFIX}]})
     lines = router.opens(opening(), opening())
@@ -162,7 +164,7 @@ def test_what_exabgp_sends_has_its_bytes() -> None:
     assert (sent.category, sent.wire) == ("open", opening())
 
 
-def test_after_a_line_that_is_lost_json_says_it_until_the_next_opens() -> None:
+def test_after_a_lost_line_the_json_is_used_until_the_next_opens() -> None:
     router, reader = WireRouter(), decoder()
     read(reader, *router.opens(opening(as4=False), opening(as4=False)))
     router.update(as4=False)
@@ -180,7 +182,7 @@ def test_another_exabgp_knows_nothing_of_the_sessions_before() -> None:
     assert routes(read(reader, *router.opens(opening(), opening()), router.says(said())))[0]
 
 
-def test_a_reload_makes_a_count_of_states_beside_that_of_the_session() -> None:
+def test_a_reload_starts_a_count_of_states_beside_that_of_the_session() -> None:
     router, newest, reader = WireRouter(), WireRouter(), decoder()
     read(reader, *router.opens(opening(), opening()))
     read(reader, newest.line("state", state="connected"), newest.down("no connection: refused"))
@@ -202,7 +204,7 @@ def test_peers_of_a_range_are_counted_together() -> None:
 
 
 class Step:
-    """What may happen to a session, and what is true then."""
+    """What may happen to a session, and what holds then."""
 
     def __init__(self) -> None:
         self.router = WireRouter()
@@ -234,7 +236,7 @@ def restarted(lines: list[bytes], at: int) -> Iterator[Message | Rejection]:
 
 
 @given(STEPS, st.sets(st.integers(0, 80)), st.integers(0, 80))
-def test_whatever_is_lost_nothing_is_read_as_another_session_has_it(
+def test_whatever_is_lost_nothing_is_decoded_by_another_sessions_opens(
     steps: list[tuple[str, bool, bool]], lost: set[int], at: int
 ) -> None:
     session, lines, truth = Step(), [], []
