@@ -47,7 +47,7 @@ def test_a_long_run_may_have_holes(holes: set[int]) -> None:
     assert bitmap.count == 100 - len(holes)
 
 
-def test_a_number_needs_an_eighth_of_a_byte_at_most() -> None:
+def test_memory_for_a_number_is_an_eighth_of_a_byte_at_most() -> None:
     tracemalloc.start()
     try:
         bitmap = Numbers()
