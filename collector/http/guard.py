@@ -80,30 +80,30 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        asking = HTTPConnection(scope)
+        connection = HTTPConnection(scope)
         try:
-            self._check(asking)
+            self._check(connection)
         except BgpledgerError as error:
-            if isinstance(error, RefusedRequestError) and _is_order(asking):
-                await self._orders.note_stranger(asking, error)
-            await _refuse(_response(error, asking), scope, receive, send)
+            if isinstance(error, RefusedRequestError) and _is_order(connection):
+                await self._orders.note_stranger(connection, error)
+            await _refuse(_response(error, connection), scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _check(self, asking: HTTPConnection) -> None:
-        self._check_rate(asking)
-        self._check_host(asking.headers)
-        self._check_origin(asking)
-        _check_change(asking)
-        path = asking.scope["path"]
-        _check_size(asking.headers, _MOST_OF_AN_ORDER if path == _ORDERS else _MOST_OF_A_BODY)
+    def _check(self, connection: HTTPConnection) -> None:
+        self._check_rate(connection)
+        self._check_host(connection.headers)
+        self._check_origin(connection)
+        _check_change(connection)
+        path = connection.scope["path"]
+        _check_size(connection.headers, _MOST_OF_AN_ORDER if path == _ORDERS else _MOST_OF_A_BODY)
         if path == local_server.PATH:
-            self._check_local(asking)
+            self._check_local(connection)
         else:
-            self._check_token(asking)
+            self._check_token(connection)
 
-    def _check_rate(self, asking: HTTPConnection) -> None:
-        if wait := self._rates.take(asking.client.host if asking.client else ""):
+    def _check_rate(self, connection: HTTPConnection) -> None:
+        if wait := self._rates.take(connection.client.host if connection.client else ""):
             raise RefusedRequestError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"more than {self._http.rate:g} requests a second come from here",
@@ -121,34 +121,38 @@ class Guard:
                 'use an address or localhost, or name it in the configuration: [http] hosts = ["NAME"]',
             )
 
-    def _check_origin(self, asking: HTTPConnection) -> None:
+    def _check_origin(self, connection: HTTPConnection) -> None:
         """Refuse sockets of other sites' pages, which browsers allow."""
-        origin = asking.headers.get("origin")
-        if asking.scope["type"] != "websocket" or not origin or origin in self._http.origins:
+        origin = connection.headers.get("origin")
+        if connection.scope["type"] != "websocket" or not origin or origin in self._http.origins:
             return
-        if origin.partition("://")[2] != asking.headers.get("host"):
+        if origin.partition("://")[2] != connection.headers.get("host"):
             raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN,
                 f"a page of {origin[:80]!r} may not ask here",
                 "open our own pages, or name it in the configuration: [http] origins",
             )
 
-    def _check_local(self, asking: HTTPConnection) -> None:
+    def _check_local(self, connection: HTTPConnection) -> None:
         """Refuse clients that are not on this machine, or cannot read our user's files."""
-        shown = _token_in(asking.headers.get("authorization", "")) or ""
-        here = asking.client is not None and _is_address(asking.client.host) and is_loopback(asking.client.host)
+        shown = _token_in(connection.headers.get("authorization", "")) or ""
+        here = (
+            connection.client is not None
+            and _is_address(connection.client.host)
+            and is_loopback(connection.client.host)
+        )
         if not (self._local_token and here and secrets.compare_digest(shown.encode(), self._local_token.encode())):
             raise RefusedRequestError(
                 HTTPStatus.FORBIDDEN, "only commands of the collector's user may ask here", "run bgpledger"
             )
 
-    def _check_token(self, asking: HTTPConnection) -> None:
-        shown = _token_in(asking.headers.get("authorization", ""))
-        key = asking.cookies.get(COOKIE)
+    def _check_token(self, connection: HTTPConnection) -> None:
+        shown = _token_in(connection.headers.get("authorization", ""))
+        key = connection.cookies.get(COOKIE)
         token = self._keyring.find(shown) if shown else self._sign_ins.find(key) if key else None
-        asking.state.token = token
-        asking.state.is_signed_in = token is not None and not shown
-        if token or not self._http.asks_for_tokens or _is_open(asking.scope["path"]):
+        connection.state.token = token
+        connection.state.is_signed_in = token is not None and not shown
+        if token or not self._http.asks_for_tokens or _is_open(connection.scope["path"]):
             return
         raise RefusedRequestError(
             HTTPStatus.UNAUTHORIZED,
@@ -159,29 +163,29 @@ class Guard:
         )
 
 
-def _is_order(asking: HTTPConnection) -> bool:
-    path = asking.scope["path"]
-    return path.startswith(_ORDERS) and asking.scope.get("method", "GET") not in _READING
+def _is_order(connection: HTTPConnection) -> bool:
+    path = connection.scope["path"]
+    return path.startswith(_ORDERS) and connection.scope.get("method", "GET") not in _READING
 
 
 def _is_open(path: str) -> bool:
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDER)
 
 
-def _check_change(asking: HTTPConnection) -> None:
+def _check_change(connection: HTTPConnection) -> None:
     """Refuse requests that another site's page makes a browser send on behalf of a signed-in user (CSRF).
 
     Browsers name the origin of such a request in Sec-Fetch-Site, older ones in Origin; programs send a token.
     """
-    if asking.scope["type"] != "http" or asking.scope["method"] in _READING:
+    if connection.scope["type"] != "http" or connection.scope["method"] in _READING:
         return
-    site, origin = asking.headers.get("sec-fetch-site"), asking.headers.get("origin")
+    site, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
     if site:
         is_ours = site == "same-origin"
     elif origin:
-        is_ours = origin.partition("://")[2] == asking.headers.get("host")
+        is_ours = origin.partition("://")[2] == connection.headers.get("host")
     else:
-        is_ours = COOKIE not in asking.cookies
+        is_ours = COOKIE not in connection.cookies
     if not is_ours:
         cause = f"a page of {origin[:80]!r} may change nothing here" if origin else "a page of another site asks"
         raise RefusedRequestError(HTTPStatus.FORBIDDEN, cause, "use our own pages, or a program that shows a token")
@@ -223,14 +227,14 @@ def _check_size(headers: Headers, most: int) -> None:
         )
 
 
-def _response(error: BgpledgerError, asking: HTTPConnection) -> Response:
+def _response(error: BgpledgerError, connection: HTTPConnection) -> Response:
     """The response for an error; requests for pages without a token are redirected to the sign-in page."""
-    is_for_a_page = asking.scope["type"] == "http" and "text/html" in asking.headers.get("accept", "")
+    is_for_a_page = connection.scope["type"] == "http" and "text/html" in connection.headers.get("accept", "")
     if isinstance(error, RefusedRequestError) and error.status is HTTPStatus.UNAUTHORIZED and is_for_a_page:
-        url = asking.url
+        url = connection.url
         there = f"{url.path}?{url.query}" if url.query else url.path
         return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': there})}", HTTPStatus.SEE_OTHER)
-    return respond(error) if asking.scope["type"] == "websocket" else refuse(error, asking.headers)
+    return respond(error) if connection.scope["type"] == "websocket" else refuse(error, connection.headers)
 
 
 async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -137,12 +137,12 @@ class Orders:
             await self.note_refused(token, body.model_dump(mode="json"), refusal)
             raise refusal from None
 
-    async def note_stranger(self, asking: HTTPConnection, error: RefusedRequestError) -> None:
+    async def note_stranger(self, connection: HTTPConnection, error: RefusedRequestError) -> None:
         """Record that somebody tried to change something without a token; only a limited number for each address."""
-        client = asking.client.host if asking.client else ""
+        client = connection.client.host if connection.client else ""
         if error.status is not HTTPStatus.UNAUTHORIZED or self._strangers.take(client):
             return
-        said = f"{asking.scope['method']} {asking.url.path} from {client}"
+        said = f"{connection.scope['method']} {connection.url.path} from {client}"
         with suppress(CollectorError):  # a stranger is not told whether an acting process runs
             await self._client.note_refused({"said": said, "source": _SOURCE}, error)
 
@@ -186,17 +186,17 @@ class Orders:
             )
 
 
-def holder(asking: HTTPConnection) -> Token:
+def holder(connection: HTTPConnection) -> Token:
     """The token that was sent.
 
     Raises:
         RefusedError: there is none.
     """
-    token: Token | None = asking.state.token
+    token: Token | None = connection.state.token
     if token is None:
         raise RefusedRequestError(
             HTTPStatus.UNAUTHORIZED,
-            "the token is not known here" if "authorization" in asking.headers else "a change requires a token",
+            "the token is not known here" if "authorization" in connection.headers else "a change requires a token",
             "bgpledger token add --scope announce --name NAME makes one, on the collector's machine",
             {"WWW-Authenticate": 'Bearer realm="bgpledger"'},
         )
