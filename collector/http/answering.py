@@ -14,9 +14,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from bgpledger import Answers, BgpledgerError, UsageError
-from collector.http.asking import Asking
 from collector.http.parameters import Listed
 from collector.http.pieces import Pieces
+from collector.http.query_context import QueryContext
 from collector.present.formats import write_models
 from collector.present.names import AnswerFormat, Format
 
@@ -64,7 +64,7 @@ class Whole(NamedTuple):
 
 async def respond(
     request: Request,
-    asking: Asking,
+    context: QueryContext,
     wanted: Listed,
     kind: type[BaseModel],
     ask: Callable[..., Answers[Any]],
@@ -74,7 +74,7 @@ async def respond(
 
     Args:
         request: the request.
-        asking: the query's context.
+        context: the query's context.
         wanted: how many answers, and in which format.
         kind: the type of the answers.
         ask: runs the query, with the arguments from `wanted.arguments`.
@@ -85,12 +85,12 @@ async def respond(
     """
     form = wanted.format or _accepted(request)
     if form == "json" or wanted.is_paged:
-        return await _page(request, asking, wanted, kind, ask, form)
+        return await _page(request, context, wanted, kind, ask, form)
     whole = whole or Whole(ask, lambda answers, form, stream: write_models(answers, kind, form, stream))
     answers = whole.ask(**wanted.arguments())
     pieces = Pieces(answers, lambda answers, stream: whole.write(answers, form, stream))
     await pieces.begin()
-    headers = _told(asking, covered=answers.covered)
+    headers = _told(context, covered=answers.covered)
     return _StreamedAnswer(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
 
 
@@ -111,14 +111,14 @@ def _accepted(request: Request) -> Format:
     return next((_ACCEPTED[kind] for kind in kinds if kind in _ACCEPTED), "json")
 
 
-def _told(asking: Asking, *, covered: bool) -> dict[str, str]:
+def _told(context: QueryContext, *, covered: bool) -> dict[str, str]:
     """The notes about answers in formats that have no place for them."""
-    return {"Bgpledger-Notes": json.dumps(asking.notes), "Bgpledger-Covered": json.dumps(covered)}
+    return {"Bgpledger-Notes": json.dumps(context.notes), "Bgpledger-Covered": json.dumps(covered)}
 
 
 async def _page(
     request: Request,
-    asking: Asking,
+    context: QueryContext,
     wanted: Listed,
     kind: type[BaseModel],
     ask: Callable[..., Answers[Any]],
@@ -131,12 +131,12 @@ async def _page(
     cut = _Cut(answers, cut_at)
     await write_models(cut.given(), kind, form, text)
     if cut.is_cut and cut.next is None:
-        asking.notes.append(f"there are more than these {cut_at}: jsonl and csv have them all")
+        context.notes.append(f"there are more than these {cut_at}: jsonl and csv have them all")
     if form == "json":
-        behind = {"notes": asking.notes, "covered": answers.covered, "next": cut.next}
+        behind = {"notes": context.notes, "covered": answers.covered, "next": cut.next}
         body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(behind, separators=(",", ":"))[1:]}\n'
         return Response(body, media_type=MEDIA_TYPES[form])
-    headers = _told(asking, covered=answers.covered)
+    headers = _told(context, covered=answers.covered)
     if cut.next:
         headers["Link"] = f'<{request.url.include_query_params(cursor=cut.next)}>; rel="next"'
     return Response(text.getvalue(), headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from bgpledger import Archive
 from collector import local_server
-from collector.http.asking import Asked
 from collector.http.live import gone
 from collector.http.problems import RefusedRequestError
+from collector.http.query_context import QueryContextDep
 from collector.present.layout import Elsewhere
 from collector.tasks import end
 
@@ -77,7 +77,7 @@ class Commands:
 
 
 @router.post(local_server.PATH)
-async def command(request: Request, asked: Asked, typed: _Typed) -> Response:
+async def command(request: Request, context: QueryContextDep, typed: _Typed) -> Response:
     """The output and messages of a command, in pieces, and its exit status."""
     commands: Commands = request.app.state.commands
     if commands.going >= _AT_ONCE:
@@ -87,7 +87,7 @@ async def command(request: Request, asked: Asked, typed: _Typed) -> Response:
     read = commands.read(typed.words, typed.directory, typed.data_dir, err)
     if read is None:
         raise RefusedRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "this command has to be run by itself")
-    return _Answer(read, asked.archive, out, err, commands)
+    return _Answer(read, context.archive, out, err, commands)
 
 
 class _Answer(Response):

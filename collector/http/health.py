@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from bgpledger import StoreUnavailableError
-from collector.http.asking import Asked
 from collector.http.problems import RESPONSES
+from collector.http.query_context import QueryContextDep
 
 OPEN_PATHS = ("/health", "/ready")
 """The paths that need no token."""
@@ -30,9 +30,9 @@ async def health() -> Alive:
 
 
 @router.get("/ready", summary="Whether questions can be answered", responses={503: RESPONSES[503]})
-async def ready(asked: Asked) -> Alive:
+async def ready(context: QueryContextDep) -> Alive:
     """Query the store, and report whether it answers."""
-    status = await asked.archive.status()
+    status = await context.archive.status()
     if status.store.startswith("unreachable"):
         raise StoreUnavailableError("the store does not answer", "see the collector's log")
     return Alive(state="ready")

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bgpledger import StoreError
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.present.prometheus import metrics_of, metrics_of_peers, text
 
 _REQUESTS, _SECONDS = "bgpledger_http_requests_total", "bgpledger_http_request_seconds"
@@ -68,11 +68,11 @@ def _kind(scope: Scope) -> str:
 
 
 @router.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)
-async def metrics(request: Request, asked: Asked) -> PlainTextResponse:
+async def metrics(request: Request, context: QueryContextDep) -> PlainTextResponse:
     """The collector, each of its peers, and the HTTP requests, in Prometheus' text format."""
-    status = await asked.archive.status()
+    status = await context.archive.status()
     try:
-        async with asked.archive.peers(deadline=asked.deadline) as answers:
+        async with context.archive.peers(deadline=context.deadline) as answers:
             peers = [peer async for peer in answers]
     except StoreError:  # shown in the status
         peers = []

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from bgpledger import Filter, UsageError, parse_filter
-from collector.http.asking import Asking
+from collector.http.query_context import QueryContext
 from collector.present.names import AnswerFormat, EntryFormat
 from collector.query.filter_names import FILTERS
 from collector.query.filters import PrefixMatch
@@ -118,18 +118,18 @@ class Paged(Limited):
 class Filtering(Parameters):
     """Parameters that make a filter."""
 
-    def filter(self, asking: Asking, **instead: str | None) -> Filter:
+    def filter(self, context: QueryContext, **instead: str | None) -> Filter:
         """The filter from these parameters.
 
         Args:
-            asking: gets notes about what looks odd but is valid.
+            context: gets notes about what looks odd but is valid.
             instead: values that replace those of the same names.
 
         Raises:
             UsageError: a parameter is invalid.
         """
         texts = {name: getattr(self, name, None) for name in FILTERS}
-        return parse_filter(texts | instead, say=asking.notes.append)
+        return parse_filter(texts | instead, say=context.notes.append)
 
 
 class OfTimes(Filtering):

@@ -15,10 +15,10 @@ from starlette.types import Message, Receive, Scope, Send
 from bgpledger import Answers, Archive, Filter, StoreError, TopEntry
 from collector.http.answering import respond
 from collector.http.api.live import _EventStream
-from collector.http.asking import Asking
 from collector.http.crowd import Crowd
 from collector.http.live import Live, SlowError
 from collector.http.parameters import Listed
+from collector.http.query_context import QueryContext
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.socket import _Client
 from collector.http.server import _is_no_cancellation
@@ -50,10 +50,10 @@ async def test_some_are_answered_and_the_others_wait() -> None:
         pass
 
     crowd = Crowd(app, 60)
-    asking = [asyncio.create_task(crowd(QUESTION, no_more, ignore)) for _ in range(50)]
+    requests = [asyncio.create_task(crowd(QUESTION, no_more, ignore)) for _ in range(50)]
     await until(lambda: going == 16)
     leave.set()
-    await asyncio.gather(*asking)
+    await asyncio.gather(*requests)
     assert most == 16
 
 
@@ -67,10 +67,10 @@ async def test_who_waits_too_long_is_told() -> None:
         said.append(message)
 
     crowd = Crowd(app, 0.05)
-    asking = [asyncio.create_task(crowd(QUESTION, no_more, send)) for _ in range(17)]
+    requests = [asyncio.create_task(crowd(QUESTION, no_more, send)) for _ in range(17)]
     await until(lambda: said)
     assert said[0]["status"] == 503
-    for one in asking:
+    for one in requests:
         one.cancel()
 
 
@@ -100,9 +100,9 @@ async def test_an_answer_that_fails_in_the_middle_has_no_end() -> None:
         said.append(message)
 
     archive: Any = None
-    asking = Asking(archive, Live(archive), HttpSettings())
+    context = QueryContext(archive, Live(archive), HttpSettings())
     wanted = Listed(format="jsonl")
-    response = await respond(Request(QUESTION), asking, wanted, TopEntry, lambda: Answers(give))
+    response = await respond(Request(QUESTION), context, wanted, TopEntry, lambda: Answers(give))
     await response(QUESTION, no_more, send)
     assert said[0]["status"] == 200
     assert sum(len(one.get("body", b"")) for one in said) > 60_000

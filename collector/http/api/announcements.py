@@ -15,10 +15,10 @@ from starlette.responses import Response
 from bgpledger import Answers
 from collector.errors import RefusedError as OrderRefusedError
 from collector.http.answering import listing, respond
-from collector.http.asking import Asked, Asking
 from collector.http.orders import Holder, OrderBody, Ordering, Orders, holder
 from collector.http.parameters import TIME, Answered, Parameters, text
 from collector.http.problems import RESPONSES, RefusedRequestError, misused
+from collector.http.query_context import QueryContext, QueryContextDep
 from schemas.intents import Intent, StateName
 
 
@@ -137,20 +137,20 @@ async def announce(
 
 @router.get("/announcements", summary="What is announced, and was", **listing(Intent))
 async def announcements(
-    request: Request, asked: Asked, orders: Ordering, wanted: Annotated[_Listing, Query()]
+    request: Request, context: QueryContextDep, orders: Ordering, wanted: Annotated[_Listing, Query()]
 ) -> Response:
     """What this collector announces to whom, who ordered it and why, oldest first."""
 
     def ask(**_: object) -> Answers[Intent]:
-        return intents_of(asked, orders, wanted)
+        return intents_of(context, orders, wanted)
 
-    return await respond(request, asked, wanted, Intent, ask)
+    return await respond(request, context, wanted, Intent, ask)
 
 
 @router.get("/announcements/{id}", summary="One announcement, with its states")
-async def announcement(asked: Asked, orders: Ordering, id: Id) -> Intent:  # noqa: A002  # as paths have it
+async def announcement(context: QueryContextDep, orders: Ordering, id: Id) -> Intent:  # noqa: A002  # as paths have it
     """One announcement, with each state that it has reached at each peer."""
-    return await intent_of(asked, orders, id)
+    return await intent_of(context, orders, id)
 
 
 @router.delete("/announcements/{id}", summary="Withdraw one", responses=_REFUSALS)
@@ -164,11 +164,11 @@ async def withdraw(
     return await orders.withdraw(token, id, why)
 
 
-def intents_of(asked: Asking, orders: Orders, wanted: IntentFilters) -> Answers[Intent]:
+def intents_of(context: QueryContext, orders: Orders, wanted: IntentFilters) -> Answers[Intent]:
     """Intents, oldest first: from the store, and, if it does not have them yet, from the acting process."""
 
     async def give(_: Answers[Intent]) -> AsyncGenerator[Intent, None]:
-        stored = asked.archive.intents(wanted.prefix, at=wanted.at, ended=True, deadline=asked.deadline)
+        stored = context.archive.intents(wanted.prefix, at=wanted.at, ended=True, deadline=context.deadline)
         async with stored:
             found = {one.id: one async for one in stored}
         if wanted.at is None:
@@ -178,10 +178,10 @@ def intents_of(asked: Asking, orders: Orders, wanted: IntentFilters) -> Answers[
             if wanted.wants(one):
                 yield one
 
-    return Answers(give, deadline=asked.deadline)
+    return Answers(give, deadline=context.deadline)
 
 
-async def intent_of(asked: Asking, orders: Orders, name: str) -> Intent:
+async def intent_of(context: QueryContext, orders: Orders, name: str) -> Intent:
     """One intent.
 
     Raises:
@@ -189,7 +189,7 @@ async def intent_of(asked: Asking, orders: Orders, name: str) -> Intent:
     """
     if (known := await orders.find(name)) is not None:
         return known
-    async with asked.archive.intents(ended=True, deadline=asked.deadline) as stored:
+    async with context.archive.intents(ended=True, deadline=context.deadline) as stored:
         async for one in stored:
             if one.id == name:
                 return one

@@ -14,10 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from bgpledger import Filter
 from bgpledger.cursors import LineMark
-from collector.http.asking import Asked
 from collector.http.live import SEND_SECONDS, Live, SlowError, gone
 from collector.http.parameters import OfPrefixes, RouteFilters, filter_text
 from collector.http.problems import Problem
+from collector.http.query_context import QueryContextDep
 from collector.query.follow import ToldLine
 from collector.tasks import end
 
@@ -40,7 +40,7 @@ class _LiveParameters(RouteFilters, OfPrefixes):
     response_class=Response,
 )
 async def live(
-    asked: Asked,
+    context: QueryContextDep,
     wanted: Annotated[_LiveParameters, Query()],
     last_event_id: Annotated[
         str | None,
@@ -52,7 +52,7 @@ async def live(
     A client that reads too slowly gets an event `dropped`, and then nothing more; a browser reconnects by itself with
     the last event's `id`, and misses nothing.
     """
-    return _EventStream(asked.live, wanted.filter(asked), LineMark(last_event_id) if last_event_id else None)
+    return _EventStream(context.live, wanted.filter(context), LineMark(last_event_id) if last_event_id else None)
 
 
 class _EventStream(Response):

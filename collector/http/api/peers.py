@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from bgpledger import PeerSession, PeerStatus
 from collector.http.answering import listing, respond
-from collector.http.asking import Asked
 from collector.http.parameters import Answered, OfTimes
+from collector.http.query_context import QueryContextDep
 
 router = APIRouter(tags=["peers"])
 
@@ -21,10 +21,10 @@ class _SessionsParameters(Answered, OfTimes):
 
 
 @router.get("/peers", summary="The state of each peer, and since when", **listing(PeerStatus))
-async def peers(request: Request, asked: Asked, wanted: Annotated[Answered, Query()]) -> Response:
+async def peers(request: Request, context: QueryContextDep, wanted: Annotated[Answered, Query()]) -> Response:
     """Each peer: its state and since when, its last keepalive, its updates and routes, and why it is not up."""
-    ask = partial(asked.archive.peers, deadline=asked.deadline)
-    return await respond(request, asked, wanted, PeerStatus, ask)
+    ask = partial(context.archive.peers, deadline=context.deadline)
+    return await respond(request, context, wanted, PeerStatus, ask)
 
 
 Address = Annotated[str, Path(description="The peer's address.", max_length=100, examples=["192.0.2.1"])]
@@ -32,9 +32,9 @@ Address = Annotated[str, Path(description="The peer's address.", max_length=100,
 
 @router.get("/peers/{address}/sessions", summary="A peer's sessions, and why each ended", **listing(PeerSession))
 async def sessions(
-    request: Request, asked: Asked, address: Address, wanted: Annotated[_SessionsParameters, Query()]
+    request: Request, context: QueryContextDep, address: Address, wanted: Annotated[_SessionsParameters, Query()]
 ) -> Response:
     """The sessions of one peer within a time range, by their begin."""
-    filters = wanted.filter(asked, peer=address)
-    ask = partial(asked.archive.sessions, filters, deadline=asked.deadline)
-    return await respond(request, asked, wanted, PeerSession, ask)
+    filters = wanted.filter(context, peer=address)
+    ask = partial(context.archive.sessions, filters, deadline=context.deadline)
+    return await respond(request, context, wanted, PeerSession, ask)

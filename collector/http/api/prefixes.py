@@ -11,8 +11,8 @@ from starlette.responses import Response
 from bgpledger import HistoryEntry, Route
 from collector.http.answering import listing, respond
 from collector.http.api.routes import RoutesParameters, whole_tables
-from collector.http.asking import Asked
 from collector.http.parameters import EntryFilters, Paged
+from collector.http.query_context import QueryContextDep
 from collector.query.filters import PrefixMatch
 
 router = APIRouter(tags=["prefixes"])
@@ -39,33 +39,35 @@ class _Rib(RoutesParameters):
 
 @router.get("/prefixes/{prefix:path}/history", summary="What every peer said of a prefix", **listing(HistoryEntry))
 async def history(
-    request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_HistoryParameters, Query()]
+    request: Request, context: QueryContextDep, prefix: Prefix, wanted: Annotated[_HistoryParameters, Query()]
 ) -> Response:
     """What every peer said about a prefix, oldest first, and the session ends that withdrew it."""
-    filters = wanted.filter(asked)
-    ask = partial(asked.archive.history, prefix, filters, with_ours=wanted.with_ours, deadline=asked.deadline)
-    return await respond(request, asked, wanted, HistoryEntry, ask)
+    filters = wanted.filter(context)
+    ask = partial(context.archive.history, prefix, filters, with_ours=wanted.with_ours, deadline=context.deadline)
+    return await respond(request, context, wanted, HistoryEntry, ask)
 
 
 @router.get("/prefixes/{prefix:path}/rib", summary="The routes to a prefix, now or at a time", **listing(Route))
-async def rib(request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[_Rib, Query()]) -> Response:
+async def rib(request: Request, context: QueryContextDep, prefix: Prefix, wanted: Annotated[_Rib, Query()]) -> Response:
     """The routes to a prefix, now or at a past time, by peer; optionally also to more or less specific prefixes."""
-    filters = wanted.filter(asked, match=None)
-    how: dict[str, Any] = {"match": wanted.match, "at": wanted.at, "deadline": asked.deadline}
-    ask = partial(asked.archive.rib, prefix, filters, **how)
-    whole = whole_tables(asked, wanted, filters, prefix, wanted.match)
-    return await respond(request, asked, wanted, Route, ask, whole)
+    filters = wanted.filter(context, match=None)
+    how: dict[str, Any] = {"match": wanted.match, "at": wanted.at, "deadline": context.deadline}
+    ask = partial(context.archive.rib, prefix, filters, **how)
+    whole = whole_tables(context, wanted, filters, prefix, wanted.match)
+    return await respond(request, context, wanted, Route, ask, whole)
 
 
 @router.get("/prefixes/{prefix:path}/lookup", summary="Each peer's longest match of an address", **listing(Route))
 async def lookup(
-    request: Request, asked: Asked, prefix: Prefix, wanted: Annotated[RoutesParameters, Query()]
+    request: Request, context: QueryContextDep, prefix: Prefix, wanted: Annotated[RoutesParameters, Query()]
 ) -> Response:
     """Each peer's route to an address, or to a prefix: its longest match, now or at a past time.
 
     Filters are applied to these routes.
     """
-    filters = wanted.filter(asked)
-    how: dict[str, Any] = {"match": "longest", "at": wanted.at, "deadline": asked.deadline}
-    ask = partial(asked.archive.rib, prefix, filters, **how)
-    return await respond(request, asked, wanted, Route, ask, whole_tables(asked, wanted, filters, prefix, "longest"))
+    filters = wanted.filter(context)
+    how: dict[str, Any] = {"match": "longest", "at": wanted.at, "deadline": context.deadline}
+    ask = partial(context.archive.rib, prefix, filters, **how)
+    return await respond(
+        request, context, wanted, Route, ask, whole_tables(context, wanted, filters, prefix, "longest")
+    )

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from bgpledger import Answers, Filter, Route, RouteChange, parse_time
 from collector.http.answering import Whole, listing, respond
-from collector.http.asking import Asked, Asking
 from collector.http.parameters import TIME, Answered, Limited, Paged, RouteFilters, text
+from collector.http.query_context import QueryContext, QueryContextDep
 from collector.present.formats import write
 from collector.present.names import Format
 from collector.query.filter_names import FILTERS
@@ -35,13 +35,13 @@ class _Diff(Answered, RouteFilters, Limited):
 
 
 def whole_tables(
-    asked: Asking, wanted: RoutesParameters, filters: Filter, prefix: str | None, match: Match = "exact"
+    context: QueryContext, wanted: RoutesParameters, filters: Filter, prefix: str | None, match: Match = "exact"
 ) -> Whole:
     """Routes written from their stored form."""
     at = parse_time(wanted.at)
 
     def ask(*, limit: int | None, after: None) -> Answers[Any]:  # noqa: ARG001  # who has a cursor gets pages
-        return asked.archive.rib_batches(prefix, filters, match=match, at=at, limit=limit, deadline=asked.deadline)
+        return context.archive.rib_batches(prefix, filters, match=match, at=at, limit=limit, deadline=context.deadline)
 
     async def each(answers: AsyncIterator[Any], form: Format, stream: TextIO) -> int:
         return await write(answers, Route, form, stream, at=at)
@@ -50,17 +50,17 @@ def whole_tables(
 
 
 @router.get("/rib", summary="All routes, now or at a time", **listing(Route))
-async def rib(request: Request, asked: Asked, wanted: Annotated[RoutesParameters, Query()]) -> Response:
+async def rib(request: Request, context: QueryContextDep, wanted: Annotated[RoutesParameters, Query()]) -> Response:
     """The routes of all peers, now or at a past time: by peer, then in order of prefixes."""
-    filters = wanted.filter(asked)
-    ask = partial(asked.archive.rib, None, filters, at=wanted.at, deadline=asked.deadline)
-    return await respond(request, asked, wanted, Route, ask, whole_tables(asked, wanted, filters, None))
+    filters = wanted.filter(context)
+    ask = partial(context.archive.rib, None, filters, at=wanted.at, deadline=context.deadline)
+    return await respond(request, context, wanted, Route, ask, whole_tables(context, wanted, filters, None))
 
 
 @router.get("/diff", summary="Which routes changed between two times", **listing(RouteChange))
-async def diff(request: Request, asked: Asked, wanted: Annotated[_Diff, Query()]) -> Response:
+async def diff(request: Request, context: QueryContextDep, wanted: Annotated[_Diff, Query()]) -> Response:
     """Which routes appeared, disappeared or changed between two times, and what changed."""
-    filters = wanted.filter(asked, prefix=None)
+    filters = wanted.filter(context, prefix=None)
     times = wanted.earlier, wanted.later
-    ask = partial(asked.archive.diff, *times, wanted.prefix, filters, deadline=asked.deadline)
-    return await respond(request, asked, wanted, RouteChange, ask)
+    ask = partial(context.archive.diff, *times, wanted.prefix, filters, deadline=context.deadline)
+    return await respond(request, context, wanted, RouteChange, ask)

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from bgpledger import FoundEntry, HistoryEntry, TopEntry
 from collector.http.answering import listing, respond
-from collector.http.asking import Asked
 from collector.http.parameters import Answered, EntryFilters, Listed, OfPeers, OfPrefixes, OfTimes, Paged
+from collector.http.query_context import QueryContextDep
 from collector.query.top import By, What
 
 router = APIRouter(tags=["updates"])
@@ -35,30 +35,30 @@ class _Gaps(Listed, OfPeers, OfTimes):
 
 
 @router.get("/updates", summary="Updates and sessions, by any filter", **listing(FoundEntry))
-async def updates(request: Request, asked: Asked, wanted: Annotated[_Updates, Query()]) -> Response:
+async def updates(request: Request, context: QueryContextDep, wanted: Annotated[_Updates, Query()]) -> Response:
     """Updates and sessions that match the filters, oldest first.
 
     Filters on peers, times and origins limit what is read; all others are applied to what is read.
     """
-    filters = wanted.filter(asked)
-    ask = partial(asked.archive.search, filters, everything=wanted.all, deadline=asked.deadline)
-    return await respond(request, asked, wanted, FoundEntry, ask)
+    filters = wanted.filter(context)
+    ask = partial(context.archive.search, filters, everything=wanted.all, deadline=context.deadline)
+    return await respond(request, context, wanted, FoundEntry, ask)
 
 
 @router.get("/top/{what}", summary="Of what most was said", **listing(TopEntry))
 async def top(
     request: Request,
-    asked: Asked,
+    context: QueryContextDep,
     what: Annotated[What, Path(description="What to count.")],
     wanted: Annotated[_Top, Query()],
 ) -> Response:
     """The prefixes, origins, peers or paths with the most messages; without a time the whole archive is read."""
-    ask = partial(asked.archive.top, what, wanted.by, wanted.filter(asked), deadline=asked.deadline)
-    return await respond(request, asked, wanted, TopEntry, ask)
+    ask = partial(context.archive.top, what, wanted.by, wanted.filter(context), deadline=context.deadline)
+    return await respond(request, context, wanted, TopEntry, ask)
 
 
 @router.get("/gaps", summary="What was lost of what peers said", **listing(HistoryEntry))
-async def gaps(request: Request, asked: Asked, wanted: Annotated[_Gaps, Query()]) -> Response:
+async def gaps(request: Request, context: QueryContextDep, wanted: Annotated[_Gaps, Query()]) -> Response:
     """The gaps in the archive's records of peers, oldest first."""
-    ask = partial(asked.archive.gaps, wanted.filter(asked), deadline=asked.deadline)
-    return await respond(request, asked, wanted, HistoryEntry, ask)
+    ask = partial(context.archive.gaps, wanted.filter(context), deadline=context.deadline)
+    return await respond(request, context, wanted, HistoryEntry, ask)

@@ -14,13 +14,13 @@ from starlette.responses import RedirectResponse, Response
 
 from bgpledger import BgpledgerError
 from collector.http.api.announcements import IntentFilters, intent_of, intents_of
-from collector.http.asking import Asked, Asking
 from collector.http.orders import OrderBody, Ordering, Orders, unreadable
 from collector.http.pages.forms import fields_of
 from collector.http.pages.lanes import Scale
 from collector.http.pages.ours import in_words, our_lanes, times_of
 from collector.http.pages.rendering import TEMPLATES, Shown, link, page_router, render
 from collector.http.problems import status_and_headers
+from collector.http.query_context import QueryContext, QueryContextDep
 from collector.http.sign_ins import SIGN_IN
 from collector.query.times import parse_ahead
 from schemas.intents import BLACKHOLE, NO_EXPORT, Intent
@@ -42,14 +42,14 @@ class _Wanted(IntentFilters, Shown):
 
 @router.get(_HERE)
 async def announcements(
-    request: Request, asked: Asked, orders: Ordering, wanted: Annotated[_Wanted, Query()]
+    request: Request, context: QueryContextDep, orders: Ordering, wanted: Annotated[_Wanted, Query()]
 ) -> Response:
     """Current announcements, or those at a past time."""
-    return await _page(request, asked, orders, wanted)
+    return await _page(request, context, orders, wanted)
 
 
 @router.post(_HERE)
-async def order(request: Request, asked: Asked, orders: Ordering) -> Response:
+async def order(request: Request, context: QueryContextDep, orders: Ordering) -> Response:
     """Announce, or check; a refusal is shown above the form, which keeps its input."""
     token = request.state.token
     if token is None:
@@ -66,17 +66,17 @@ async def order(request: Request, asked: Asked, orders: Ordering) -> Response:
             return RedirectResponse(there, HTTPStatus.SEE_OTHER)
     except BgpledgerError as error:
         how["error"] = error
-    return await _page(request, asked, orders, _Wanted(), **how)
+    return await _page(request, context, orders, _Wanted(), **how)
 
 
 @router.get(f"{_HERE}/{{name}}")
-async def announcement(request: Request, asked: Asked, orders: Ordering, name: str) -> Response:
+async def announcement(request: Request, context: QueryContextDep, orders: Ordering, name: str) -> Response:
     """One announcement: its states, at each peer."""
-    return _of_one(request, await intent_of(asked, orders, name))
+    return _of_one(request, await intent_of(context, orders, name))
 
 
 @router.post(f"{_HERE}/{{name}}/withdraw")
-async def withdraw(request: Request, asked: Asked, orders: Ordering, name: str) -> Response:
+async def withdraw(request: Request, context: QueryContextDep, orders: Ordering, name: str) -> Response:
     """Withdraw it."""
     token = request.state.token
     if token is None:
@@ -85,13 +85,13 @@ async def withdraw(request: Request, asked: Asked, orders: Ordering, name: str) 
     try:
         await orders.withdraw(token, name, why)
     except BgpledgerError as error:
-        return _of_one(request, await intent_of(asked, orders, name), error=error, why=why)
+        return _of_one(request, await intent_of(context, orders, name), error=error, why=why)
     return RedirectResponse(link(f"{_HERE}/{name}"), HTTPStatus.SEE_OTHER)
 
 
 async def _page(
     request: Request,
-    asked: Asking,
+    context: QueryContext,
     orders: Orders,
     wanted: _Wanted,
     *,
@@ -99,7 +99,7 @@ async def _page(
     error: BgpledgerError | None = None,
     would: Sequence[Mapping[str, Any]] | None = None,
 ) -> Response:
-    async with intents_of(asked, orders, wanted) as answers:
+    async with intents_of(context, orders, wanted) as answers:
         found = [one async for one in answers][::-1]
     return render(
         request,
@@ -112,7 +112,7 @@ async def _page(
         fields={"key": secrets.token_hex(16)} if fields is None else fields,
         error=error,
         would=would,
-        notes=asked.notes,
+        notes=context.notes,
     )
 
 

@@ -13,11 +13,11 @@ from pydantic import Field
 from starlette.responses import HTMLResponse
 
 from bgpledger import DeadlineError, HistoryEntry, UsageError, parse_filter, parse_time
-from collector.http.asking import Asked, Asking
 from collector.http.graph.story import Path, hops_of
 from collector.http.pages.patience import EnoughError, up_to
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import text
+from collector.http.query_context import QueryContext, QueryContextDep
 from collector.query.batch import Batch
 from schemas.scalars import parse_asn
 from schemas.stored import name_of
@@ -95,7 +95,7 @@ class AsInTables:
 
 @router.get("/as/{asn}")
 async def autonomous_system(
-    request: Request, asn: str, asked: Asked, wanted: Annotated[AsAsked, Query()]
+    request: Request, asn: str, context: QueryContextDep, wanted: Annotated[AsAsked, Query()]
 ) -> HTMLResponse:
     """The page."""
     try:
@@ -103,8 +103,8 @@ async def autonomous_system(
     except ValueError as error:
         raise UsageError(f"{asn!r}: {error}", "give a number, such as 64500, AS64500 or 1.10") from None
     at = parse_time(wanted.at)
-    seen = await _look(asked, number, at, asked.deadline if wanted.whole else _SECONDS)
-    changes = await _changes(asked, number, wanted.at, asked.deadline if wanted.whole else _SECONDS)
+    seen = await _look(context, number, at, context.deadline if wanted.whole else _SECONDS)
+    changes = await _changes(context, number, wanted.at, context.deadline if wanted.whole else _SECONDS)
     return render(
         request,
         "as.html",
@@ -114,14 +114,14 @@ async def autonomous_system(
         seen=seen,
         rows=_ROWS,
         changes=changes,
-        notes=[*dict.fromkeys(asked.notes)],
+        notes=[*dict.fromkeys(context.notes)],
     )
 
 
-async def _look(asked: Asking, asn: int, at: datetime | None, seconds: float) -> AsInTables:
+async def _look(context: QueryContext, asn: int, at: datetime | None, seconds: float) -> AsInTables:
     seen = AsInTables(str(asn))
     try:
-        async with asked.archive.rib_batches(at=at, deadline=asked.deadline, progress=up_to(seconds)) as batches:
+        async with context.archive.rib_batches(at=at, deadline=context.deadline, progress=up_to(seconds)) as batches:
             async for batch in batches:
                 seen.add(batch)
     except EnoughError:
@@ -129,11 +129,11 @@ async def _look(asked: Asking, asn: int, at: datetime | None, seconds: float) ->
     return seen
 
 
-async def _changes(asked: Asking, asn: int, end: str | None, seconds: float) -> Sequence[HistoryEntry] | None:
+async def _changes(context: QueryContext, asn: int, end: str | None, seconds: float) -> Sequence[HistoryEntry] | None:
     """The newest changes first; None if the query takes too long."""
     origin = parse_filter({"origin": str(asn), "end": end})
     try:
-        async with asked.archive.search(origin, limit=_CHANGES, deadline=seconds) as entries:
+        async with context.archive.search(origin, limit=_CHANGES, deadline=seconds) as entries:
             return [entry async for entry in entries if entry.prefix][::-1]
     except DeadlineError:
         return None

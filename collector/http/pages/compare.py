@@ -9,10 +9,10 @@ from pydantic import Field
 from starlette.responses import HTMLResponse
 
 from bgpledger import Filter, RouteChange, parse_filter
-from collector.http.asking import Asked, Asking
 from collector.http.pages.patience import EnoughError, up_to
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import TIME, text
+from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
 
@@ -31,14 +31,14 @@ class _Wanted(Shown):
 
 
 @router.get("/compare")
-async def compare(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+async def compare(request: Request, context: QueryContextDep, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
     """How routes changed between two times."""
-    filters = parse_filter({"peer": wanted.peer, "origin": wanted.origin}, say=asked.notes.append)
+    filters = parse_filter({"peer": wanted.peer, "origin": wanted.origin}, say=context.notes.append)
     changes: list[RouteChange] = []
     is_too_much = False
     if wanted.earlier:
         try:
-            changes = await _changes(asked, wanted, filters)
+            changes = await _changes(context, wanted, filters)
         except EnoughError:
             is_too_much = True
     counts = {event: sum(one.event == event for one in changes) for event in ("appeared", "went", "changed")}
@@ -53,14 +53,14 @@ async def compare(request: Request, asked: Asked, wanted: Annotated[_Wanted, Que
         more=len(changes) > _ROWS,
         is_too_much=is_too_much,
         is_cut=len(changes) == _COUNTED,
-        notes=asked.notes,
+        notes=context.notes,
     )
 
 
-async def _changes(asked: Asking, wanted: _Wanted, filters: Filter) -> list[RouteChange]:
+async def _changes(context: QueryContext, wanted: _Wanted, filters: Filter) -> list[RouteChange]:
     """Enough changes to say how many there are, or that there are many."""
-    ask = asked.archive.diff
-    how: dict[str, Any] = {"deadline": asked.deadline}
+    ask = context.archive.diff
+    how: dict[str, Any] = {"deadline": context.deadline}
     if not wanted.whole:
         how["progress"] = up_to(_SECONDS)
     changes: list[RouteChange] = []

@@ -11,9 +11,9 @@ from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
 from bgpledger import Route, parse_filter, parse_prefix, parse_time
-from collector.http.asking import Asked, Asking
 from collector.http.pages.rendering import Shown, link, page_router, render
 from collector.http.parameters import TIME, text
+from collector.http.query_context import QueryContext, QueryContextDep
 from collector.query.filters import origins_of
 
 router = page_router()
@@ -37,14 +37,14 @@ class _Wanted(Shown):
 
 
 @router.get("/lookup")
-async def lookup(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+async def lookup(request: Request, context: QueryContextDep, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
     """Each peer's route to an address, and the time that is shown."""
-    status = await asked.archive.status()
+    status = await context.archive.status()
     now = datetime.now(UTC)
     moment = parse_time(wanted.at)
-    prefix = parse_prefix(wanted.q, say=asked.notes.append) if wanted.q else None
+    prefix = parse_prefix(wanted.q, say=context.notes.append) if wanted.q else None
     match: Match = wanted.match or ("exact" if wanted.q and "/" in wanted.q else "longest")
-    routes, more = await _routes(asked, prefix, match, wanted) if prefix else ([], False)
+    routes, more = await _routes(context, prefix, match, wanted) if prefix else ([], False)
     return render(
         request,
         "lookup.html",
@@ -61,16 +61,16 @@ async def lookup(request: Request, asked: Asked, wanted: Annotated[_Wanted, Quer
         begin=status.archive_since or now,
         end=max(status.archive_upto or now, moment or now) if status.state == "stopped" else now,
         steps=_steps(wanted, moment or now, now),
-        notes=asked.notes,
+        notes=context.notes,
     )
 
 
-async def _routes(asked: Asking, prefix: str, match: Match, wanted: _Wanted) -> tuple[Sequence[Route], bool]:
+async def _routes(context: QueryContext, prefix: str, match: Match, wanted: _Wanted) -> tuple[Sequence[Route], bool]:
     """The routes, and whether there are more than are shown."""
-    filters = parse_filter({"peer": wanted.peer}, say=asked.notes.append)
+    filters = parse_filter({"peer": wanted.peer}, say=context.notes.append)
     name = "less_specific" if match == "covering" else match
     routes: list[Route] = []
-    async with asked.archive.rib(prefix, filters, match=name, at=wanted.at, deadline=asked.deadline) as found:
+    async with context.archive.rib(prefix, filters, match=name, at=wanted.at, deadline=context.deadline) as found:
         async for route in found:
             if match == "covering" and route.prefix == prefix:
                 continue

@@ -8,8 +8,8 @@ from fastapi import Request
 from starlette.responses import HTMLResponse
 
 from bgpledger import HistoryEntry, PeerStatus, parse_filter
-from collector.http.asking import Asked, Asking
 from collector.http.pages.rendering import iso, page_router, render
+from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
 
@@ -20,10 +20,10 @@ _PATIENCE = 0.4
 
 
 @router.get("/")
-async def now(request: Request, asked: Asked) -> HTMLResponse:
+async def now(request: Request, context: QueryContextDep) -> HTMLResponse:
     """The current state; the page reloads itself every few seconds."""
-    archive, counted = asked.archive, request.app.state.minutes
-    async with archive.peers(deadline=asked.deadline) as answers:
+    archive, counted = context.archive, request.app.state.minutes
+    async with archive.peers(deadline=context.deadline) as answers:
         peers: list[PeerStatus] = [peer async for peer in answers]
     status = await archive.status()
     end = iso(status.archive_upto + _TICK) if status.archive_upto else None
@@ -38,17 +38,17 @@ async def now(request: Request, asked: Asked) -> HTMLResponse:
         )
         if status.state == "running"
         else {},
-        sessions=await _newest_first(asked, "session", end, _SESSIONS),
-        said=await _newest_first(asked, "announce,withdraw", end, _SAID),
-        notes=asked.notes,
+        sessions=await _newest_first(context, "session", end, _SESSIONS),
+        said=await _newest_first(context, "announce,withdraw", end, _SAID),
+        notes=context.notes,
     )
 
 
-async def _newest_first(asked: Asking, elem: str, end: str | None, limit: int) -> list[HistoryEntry]:
+async def _newest_first(context: QueryContext, elem: str, end: str | None, limit: int) -> list[HistoryEntry]:
     """The latest entries, as many as are found at once."""
     filters = parse_filter({"elem": elem, "end": end})
-    quiet = asked.archive.telling(lambda _: None)  # it is requested again and again
+    quiet = context.archive.telling(lambda _: None)  # it is requested again and again
     async with quiet.search(
-        filters, limit=limit, complete=False, patience=_PATIENCE, deadline=asked.deadline
+        filters, limit=limit, complete=False, patience=_PATIENCE, deadline=context.deadline
     ) as answers:
         return [entry async for entry in answers][::-1]

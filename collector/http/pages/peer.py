@@ -14,10 +14,10 @@ from pydantic import Field
 from starlette.responses import HTMLResponse
 
 from bgpledger import ActivitySample, DeadlineError, Filter, PeerSession, TopEntry, UsageError, parse_filter
-from collector.http.asking import Asked, Asking
 from collector.http.charts import bars, steps
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import text
+from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
 
@@ -56,23 +56,25 @@ class CountedUpdates(NamedTuple):
 
 
 @router.get("/peer/{address}")
-async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[PeerAsked, Query()]) -> HTMLResponse:
+async def peer(
+    request: Request, address: str, context: QueryContextDep, wanted: Annotated[PeerAsked, Query()]
+) -> HTMLResponse:
     """The page."""
     filters = parse_filter({"peer": address, **wanted.model_dump(exclude={"whole"})})
     if filters.only_peer is None:
         raise UsageError(f"{address!r} is not the address of one peer", "give one, such as 192.0.2.1")
-    archive, deadline = asked.archive, asked.deadline
+    archive, deadline = context.archive, context.deadline
     async with archive.sessions(filters.of_peers_alone, deadline=deadline) as answers:
         sessions = [session async for session in answers]
-    asked.notes.clear()  # it is shown again for the time range
+    context.notes.clear()  # it is shown again for the time range
     start, end = _span(filters, sessions)
     span = replace(filters, start=start, end=end)
     is_little = wanted.whole or sum(session.updates for session in sessions if _meets(session, span)) < _FEW
     async with archive.peers(filters.only_peer, deadline=deadline) as peers:
         states = [one async for one in peers]
-    gaps = await _gaps(asked, span)
+    gaps = await _gaps(context, span)
     # Last, because a server may continue a query that took too long, and delay later ones.
-    counted = await _count(asked, span, deadline) if is_little else await _count_in_time(asked, span)
+    counted = await _count(context, span, deadline) if is_little else await _count_in_time(context, span)
     return render(
         request,
         "peer.html",
@@ -86,7 +88,7 @@ async def peer(request: Request, address: str, asked: Asked, wanted: Annotated[P
         counted=counted,
         charts=_charts(counted.said) if counted else {},
         gaps=gaps,
-        notes=asked.notes,
+        notes=context.notes,
     )
 
 
@@ -103,21 +105,21 @@ def _meets(session: PeerSession, span: Filter) -> bool:
     return begun and (session.until is None or span.start is None or session.until >= span.start)
 
 
-async def _count(asked: Asking, span: Filter, seconds: float) -> CountedUpdates:
+async def _count(context: QueryContext, span: Filter, seconds: float) -> CountedUpdates:
     """The counts in a time range.
 
     Raises:
         DeadlineError: there is too much to count.
     """
     over = monotonic() + seconds
-    async with asked.archive.activity(span, deadline=seconds) as samples:
+    async with context.archive.activity(span, deadline=seconds) as samples:
         said = [sample async for sample in samples]
     left = over - monotonic()
-    async with asked.archive.top("prefixes", "announcements", span, limit=_TOP, deadline=left) as most:
+    async with context.archive.top("prefixes", "announcements", span, limit=_TOP, deadline=left) as most:
         return CountedUpdates(span, said, [entry async for entry in most])
 
 
-async def _count_in_time(asked: Asking, span: Filter) -> CountedUpdates | None:
+async def _count_in_time(context: QueryContext, span: Filter) -> CountedUpdates | None:
     """The counts in a time range, or in its end; None if even that is too much for a page."""
     if span.end is None or span.start is None:
         return None
@@ -125,7 +127,7 @@ async def _count_in_time(asked: Asking, span: Filter) -> CountedUpdates | None:
     while counted is None or counted.span.start != span.start:
         began = monotonic()
         try:
-            counted = await _count(asked, replace(span, start=max(span.start, span.end - length)), _PATIENCE)
+            counted = await _count(context, replace(span, start=max(span.start, span.end - length)), _PATIENCE)
         except DeadlineError:
             break
         if monotonic() - began > _QUICK:
@@ -134,8 +136,8 @@ async def _count_in_time(asked: Asking, span: Filter) -> CountedUpdates | None:
     return counted
 
 
-async def _gaps(asked: Asking, span: Filter) -> int:
-    async with asked.archive.gaps(span, deadline=asked.deadline) as gaps:
+async def _gaps(context: QueryContext, span: Filter) -> int:
+    async with context.archive.gaps(span, deadline=context.deadline) as gaps:
         return sum([1 async for _ in gaps])
 
 

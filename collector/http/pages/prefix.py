@@ -12,11 +12,11 @@ from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
 from bgpledger import PrefixTimeline, parse_filter, parse_prefix, parse_time
-from collector.http.asking import Asked
 from collector.http.pages.lanes import Drawing, Event, draw
 from collector.http.pages.ours import our_lanes, times_of
 from collector.http.pages.rendering import Shown, link, page_router, render
 from collector.http.parameters import TIME, text
+from collector.http.query_context import QueryContextDep
 
 router = page_router()
 
@@ -38,13 +38,15 @@ class _Wanted(Shown):
 
 
 @router.get("/prefix/{prefix:path}")
-async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+async def prefix(
+    request: Request, context: QueryContextDep, prefix: str, wanted: Annotated[_Wanted, Query()]
+) -> HTMLResponse:
     """The time line of a prefix."""
-    name = parse_prefix(prefix, say=asked.notes.append)
-    filters = parse_filter({"start": wanted.start, "end": wanted.end, "peer": wanted.peer}, say=asked.notes.append)
-    found = await asked.archive.timeline(name, filters, until=wanted.until, seconds=_SECONDS)
+    name = parse_prefix(prefix, say=context.notes.append)
+    filters = parse_filter({"start": wanted.start, "end": wanted.end, "peer": wanted.peer}, say=context.notes.append)
+    found = await context.archive.timeline(name, filters, until=wanted.until, seconds=_SECONDS)
     whole = found
-    async with asked.archive.intents(name, ended=True, deadline=asked.deadline) as answers:
+    async with context.archive.intents(name, ended=True, deadline=context.deadline) as answers:
         intents = [intent async for intent in answers]
     if wanted.start is None:
         found = _narrowed(found, times_of(intents), keep_end=wanted.end is not None)
@@ -65,7 +67,7 @@ async def prefix(request: Request, asked: Asked, prefix: str, wanted: Annotated[
         chosen=_chosen(drawing, wanted),
         kept=kept,
         steps=_steps(here, found, wanted.peer),
-        notes=asked.notes,
+        notes=context.notes,
     )
 
 

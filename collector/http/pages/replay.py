@@ -9,11 +9,11 @@ from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
 from bgpledger import parse_filter, parse_time
-from collector.http.asking import Asked, Asking
 from collector.http.graph.picture import Picture, draw
 from collector.http.graph.story import Story, tell
 from collector.http.pages.rendering import TEMPLATES, Shown, page_router, render
 from collector.http.parameters import text
+from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
 
@@ -38,17 +38,17 @@ Wanted = Annotated[ReplayAsked, Query()]
 
 
 @router.get("/replay/{prefix:path}.svg")
-async def picture(request: Request, prefix: str, asked: Asked, wanted: Wanted) -> HTMLResponse:
+async def picture(request: Request, prefix: str, context: QueryContextDep, wanted: Wanted) -> HTMLResponse:
     """The picture at one time, for saving, sharing and printing."""
-    story, moment = await _story(asked, prefix, wanted)
+    story, moment = await _story(context, prefix, wanted)
     shown = {"picture": draw(story, moment), "prefix": story.prefix, "moment": moment, "alone": True}
     return TEMPLATES.TemplateResponse(request, "replay.svg", shown, media_type="image/svg+xml")
 
 
 @router.get("/replay/{prefix:path}")
-async def replay(request: Request, prefix: str, asked: Asked, wanted: Wanted) -> HTMLResponse:
+async def replay(request: Request, prefix: str, context: QueryContextDep, wanted: Wanted) -> HTMLResponse:
     """The page."""
-    story, moment = await _story(asked, prefix, wanted)
+    story, moment = await _story(context, prefix, wanted)
     drawn = draw(story, moment)
     return render(
         request,
@@ -60,13 +60,13 @@ async def replay(request: Request, prefix: str, asked: Asked, wanted: Wanted) ->
         alone=False,
         moves=_moves(story, drawn),
         whose=wanted.whose,
-        notes=[*dict.fromkeys((*asked.notes, *story.notes))],
+        notes=[*dict.fromkeys((*context.notes, *story.notes))],
     )
 
 
-async def _story(asked: Asking, prefix: str, wanted: ReplayAsked) -> tuple[Story, datetime]:
+async def _story(context: QueryContext, prefix: str, wanted: ReplayAsked) -> tuple[Story, datetime]:
     filters = parse_filter(wanted.model_dump(exclude={"at"}))
-    story = await tell(asked.archive, prefix, filters)
+    story = await tell(context.archive, prefix, filters)
     at = parse_time(wanted.at)
     return story, min(max(at, story.start), story.end) if at else story.start
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from bgpledger import UsageError, parse_filter, parse_prefix
-from collector.http.asking import Asked, Asking
 from collector.http.pages.rendering import Shown, link, page_router, render
+from collector.http.query_context import QueryContext, QueryContextDep
 from schemas.scalars import normalise_address, parse_asn
 
 router = page_router()
@@ -25,19 +25,19 @@ class _Searched(Shown):
 
 
 @router.get("/search")
-async def search(request: Request, asked: Asked, wanted: Annotated[_Searched, Query()]) -> Response:
+async def search(request: Request, context: QueryContextDep, wanted: Annotated[_Searched, Query()]) -> Response:
     """Redirect to the page for the search text; if nothing has this form, explain what can be searched for."""
     text = " ".join((wanted.q or "").split())
-    found = await _page_of(text, asked) if text else None
+    found = await _page_of(text, context) if text else None
     if found:
         return RedirectResponse(found, _SEE_OTHER)
     return render(request, "search.html", 400 if text else 200, searched=text)
 
 
-async def _page_of(text: str, asked: Asking) -> str | None:
+async def _page_of(text: str, context: QueryContext) -> str | None:
     address = _address(text.removeprefix("peer "))
     if address:
-        is_peer = text.startswith("peer ") or await _is_peer(address, asked)
+        is_peer = text.startswith("peer ") or await _is_peer(address, context)
         return link(f"/peer/{address}") if is_peer else link("/lookup", q=address)
     if "/" in text:
         return _prefix(text)
@@ -49,8 +49,8 @@ async def _page_of(text: str, asked: Asking) -> str | None:
     return link("/updates", as_path=text) if _PATH.fullmatch(text) and _means("as_path", text) else None
 
 
-async def _is_peer(address: str, asked: Asking) -> bool:
-    async with asked.archive.peers(address, deadline=asked.deadline) as peers:
+async def _is_peer(address: str, context: QueryContext) -> bool:
+    async with context.archive.peers(address, deadline=context.deadline) as peers:
         return bool([peer async for peer in peers])
 
 

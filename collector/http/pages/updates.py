@@ -9,9 +9,9 @@ from fastapi import Query, Request
 from starlette.responses import HTMLResponse
 
 from bgpledger import HistoryEntry
-from collector.http.asking import Asked
 from collector.http.pages.rendering import Shown, page_router, render
 from collector.http.parameters import EntryFilters, OfPrefixes
+from collector.http.query_context import QueryContextDep
 
 router = page_router()
 
@@ -26,16 +26,16 @@ class _Wanted(EntryFilters, OfPrefixes, Shown):
 
 
 @router.get("/updates")
-async def updates(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
+async def updates(request: Request, context: QueryContextDep, wanted: Annotated[_Wanted, Query()]) -> HTMLResponse:
     """The newest entries that match the filters; without a time, those of the archive's last hour."""
     if wanted.start is None and wanted.duration is None:
-        upto = (await asked.archive.status()).archive_upto or datetime.now(UTC)
-        filters = wanted.filter(asked)
+        upto = (await context.archive.status()).archive_upto or datetime.now(UTC)
+        filters = wanted.filter(context)
         start = min(filters.end or upto, upto) - _FIRST_LOOK
-        filters = wanted.filter(asked, start=start.isoformat())
+        filters = wanted.filter(context, start=start.isoformat())
     else:
-        filters = wanted.filter(asked)
-    async with asked.archive.search(filters, limit=_ROWS, patience=_PATIENCE, deadline=asked.deadline) as answers:
+        filters = wanted.filter(context)
+    async with context.archive.search(filters, limit=_ROWS, patience=_PATIENCE, deadline=context.deadline) as answers:
         found: list[HistoryEntry] = [entry async for entry in answers]
     given = wanted.model_dump(exclude_none=True)
     return render(
@@ -46,5 +46,5 @@ async def updates(request: Request, asked: Asked, wanted: Annotated[_Wanted, Que
         given=given,
         entries=found[::-1],
         most_rows=_ROWS,
-        notes=asked.notes,
+        notes=context.notes,
     )

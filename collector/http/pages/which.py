@@ -12,8 +12,8 @@ from pydantic import Field
 from starlette.responses import RedirectResponse, Response
 
 from bgpledger import parse_filter, parse_prefix
-from collector.http.asking import Asked, Asking
 from collector.http.pages.rendering import Shown, iso, link, page_router, render
+from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
 
@@ -37,33 +37,33 @@ class Lately(NamedTuple):
 
 
 @router.get("/prefix")
-async def prefix(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> Response:
+async def prefix(request: Request, context: QueryContextDep, wanted: Annotated[_Wanted, Query()]) -> Response:
     """Redirect to the time line of a prefix."""
-    return await _which(request, asked, wanted.q, "/prefix")
+    return await _which(request, context, wanted.q, "/prefix")
 
 
 @router.get("/replay")
-async def replay(request: Request, asked: Asked, wanted: Annotated[_Wanted, Query()]) -> Response:
+async def replay(request: Request, context: QueryContextDep, wanted: Annotated[_Wanted, Query()]) -> Response:
     """Redirect to the replay of a prefix."""
-    return await _which(request, asked, wanted.q, "/replay")
+    return await _which(request, context, wanted.q, "/replay")
 
 
-async def _which(request: Request, asked: Asking, given: str | None, page: str) -> Response:
+async def _which(request: Request, context: QueryContext, given: str | None, page: str) -> Response:
     if given:
         return RedirectResponse(link(f"{page}/{parse_prefix(given)}"), HTTPStatus.SEE_OTHER)
-    return render(request, "which.html", page=page, lately=await _lately(asked), most_entries=_ENTRIES)
+    return render(request, "which.html", page=page, lately=await _lately(context), most_entries=_ENTRIES)
 
 
-async def _lately(asked: Asking) -> Sequence[Lately]:
+async def _lately(context: QueryContext) -> Sequence[Lately]:
     """The prefixes of the newest entries, those with the most messages first."""
-    upto = (await asked.archive.status()).archive_upto
+    upto = (await context.archive.status()).archive_upto
     if upto is None:
         return []
     filters = parse_filter({"elem": "announce,withdraw", "end": iso(upto + _TICK)})
     found: dict[str, Lately] = {}
-    quiet = asked.archive.telling(lambda _: None)
+    quiet = context.archive.telling(lambda _: None)
     async with quiet.search(
-        filters, limit=_ENTRIES, complete=False, patience=_PATIENCE, deadline=asked.deadline
+        filters, limit=_ENTRIES, complete=False, patience=_PATIENCE, deadline=context.deadline
     ) as entries:
         async for entry in entries:
             if entry.prefix:

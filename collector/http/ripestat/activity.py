@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from bgpledger import parse_filter
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, Spanned, TimeRange, answer, parse_resource, span_of
 from collector.http.ripestat.timeline import prefixes_of, tell_of_gaps
 
@@ -29,7 +29,7 @@ class _Activity(Spanned):
 
 
 @router.get("/bgp-update-activity/data.json", summary="How much was said of a prefix or an AS, over time")
-async def bgp_update_activity(asked: Asked, wanted: Annotated[_Activity, Query()]) -> JSONResponse:
+async def bgp_update_activity(context: QueryContextDep, wanted: Annotated[_Activity, Query()]) -> JSONResponse:
     """Announcements and withdrawals of a prefix or an AS in each part of a time range (by default the last day)."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -63,7 +63,7 @@ async def bgp_update_activity(asked: Asked, wanted: Annotated[_Activity, Query()
             "query_endtime": call.time(span.end),
         }
 
-    return await answer("bgp-update-activity", "1.5", asked, wanted, work)
+    return await answer("bgp-update-activity", "1.5", context, wanted, work)
 
 
 async def _count(call: Call, prefixes: tuple[str, ...], span: TimeRange, period: float) -> dict[int, tuple[int, int]]:

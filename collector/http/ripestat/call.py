@@ -15,8 +15,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from bgpledger import Answers, BgpledgerError, UsageError, parse_prefix, parse_time
-from collector.http.asking import Asking
 from collector.http.problems import status_and_headers
+from collector.http.query_context import QueryContext
 
 T = TypeVar("T")
 Message = tuple[Literal["info", "warning", "error"], str]
@@ -121,14 +121,14 @@ class Call:
     """A data call that is being answered.
 
     Args:
-        asking: the query's context.
+        context: the query's context.
         unix: whether times are numbers.
     """
 
-    def __init__(self, asking: Asking, *, unix: bool = False) -> None:
-        self.archive = asking.archive
-        self._ends = time.monotonic() + asking.deadline
-        self.notes = asking.notes
+    def __init__(self, context: QueryContext, *, unix: bool = False) -> None:
+        self.archive = context.archive
+        self._ends = time.monotonic() + context.deadline
+        self.notes = context.notes
         self._unix = unix
         self._told: list[Message] = []
 
@@ -169,14 +169,18 @@ def zoneless(moment: datetime) -> str:
 
 
 async def answer(
-    name: str, version_of_call: str, asking: Asking, wanted: Common, work: Callable[[Call], Awaitable[dict[str, Any]]]
+    name: str,
+    version_of_call: str,
+    context: QueryContext,
+    wanted: Common,
+    work: Callable[[Call], Awaitable[dict[str, Any]]],
 ) -> JSONResponse:
     """The answer to a call in its envelope; errors are reported in `messages`, as RIPEstat does.
 
     The envelope has no `pipeline`: prsw 0.3.1 rejects answers with it.
     """
     began = time.monotonic()
-    call = Call(asking, unix=wanted.unix_timestamps)
+    call = Call(context, unix=wanted.unix_timestamps)
     data: dict[str, Any] = {}
     status, messages = HTTPStatus.OK, call.messages
     try:

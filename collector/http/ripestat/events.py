@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, Spanned, answer, parse_resource, span_of
 from collector.http.ripestat.sources import communities_of, path_of
 from collector.http.ripestat.timeline import Happened, Timeline, timeline
@@ -24,7 +24,7 @@ class _BgpUpdates(Spanned):
 
 
 @router.get("/bgplay/data.json", summary="What happened to a prefix, for BGPlay")
-async def bgplay(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
+async def bgplay(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
     """The routes at the begin of a time range (by default the last 8 hours), and what happened then."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -53,11 +53,11 @@ async def bgplay(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONR
             "sources": found.sources.described(ids),
         }
 
-    return await answer("bgplay", "1.3", asked, wanted, work)
+    return await answer("bgplay", "1.3", context, wanted, work)
 
 
 @router.get("/bgp-updates/data.json", summary="Announcements and withdrawals of a prefix or an AS")
-async def bgp_updates(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
+async def bgp_updates(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
     """Announcements and withdrawals in a time range (by default the last 48 hours), in order."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def bgp_updates(asked: Asked, wanted: Annotated[_BgpUpdates, Query()]) -> 
             "updates": updates,
         }
 
-    return await answer("bgp-updates", "1.2", asked, wanted, work)
+    return await answer("bgp-updates", "1.2", context, wanted, work)
 
 
 def _events(call: Call, found: Timeline) -> list[dict[str, Any]]:

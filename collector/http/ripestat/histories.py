@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from bgpledger import HistoryEntry, Route
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, Spanned, TimeRange, answer, parse_resource, span_of
 from collector.http.ripestat.sources import Sources, path_of
 from collector.http.ripestat.timeline import Timeline, timeline
@@ -42,7 +42,7 @@ class SeenOrigin(NamedTuple):
 
 
 @router.get("/routing-history/data.json", summary="Who originated a prefix, and when")
-async def routing_history(asked: Asked, wanted: Annotated[_RoutingHistory, Query()]) -> JSONResponse:
+async def routing_history(context: QueryContextDep, wanted: Annotated[_RoutingHistory, Query()]) -> JSONResponse:
     """The origins of a prefix, or the prefixes of an AS, with the times in which they were seen.
 
     Without a starttime, from the archive's begin on.
@@ -88,11 +88,11 @@ async def routing_history(asked: Asked, wanted: Annotated[_RoutingHistory, Query
             "latest_max_ff_peers": peers,
         }
 
-    return await answer("routing-history", "2.3", asked, wanted, work)
+    return await answer("routing-history", "2.3", context, wanted, work)
 
 
 @router.get("/announced-prefixes/data.json", summary="The prefixes that an AS originated, and when")
-async def announced_prefixes(asked: Asked, wanted: Annotated[_AnnouncedPrefixes, Query()]) -> JSONResponse:
+async def announced_prefixes(context: QueryContextDep, wanted: Annotated[_AnnouncedPrefixes, Query()]) -> JSONResponse:
     """The prefixes of an AS in a time range (by default two weeks), with the times in which they were seen."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -113,7 +113,7 @@ async def announced_prefixes(asked: Asked, wanted: Annotated[_AnnouncedPrefixes,
             "earliest_time": call.time(found.sources.since or span.start),
         }
 
-    return await answer("announced-prefixes", "1.2", asked, wanted, work)
+    return await answer("announced-prefixes", "1.2", context, wanted, work)
 
 
 def seen(call: Call, found: Timeline, span: TimeRange, least: int, *, hops: int = 1) -> Iterator[SeenOrigin]:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from bgpledger import Route, parse_filter, parse_time
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, OfResource, answer, parse_resource
 from collector.http.ripestat.sources import Sources, path_of
 
@@ -26,7 +26,7 @@ class _AsnNeighbours(OfResource):
 
 
 @router.get("/asn-neighbours/data.json", summary="The ASes beside one in AS paths")
-async def asn_neighbours(asked: Asked, wanted: Annotated[_AsnNeighbours, Query()]) -> JSONResponse:
+async def asn_neighbours(context: QueryContextDep, wanted: Annotated[_AsnNeighbours, Query()]) -> JSONResponse:
     """The ASes next to one in the AS paths of the routes at a given time: left is towards us, right is away from us."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -56,7 +56,7 @@ async def asn_neighbours(asked: Asked, wanted: Annotated[_AsnNeighbours, Query()
             "earliest_time": call.time(sources.since or at),
         }
 
-    return await answer("asn-neighbours", "5.0", asked, wanted, work)
+    return await answer("asn-neighbours", "5.0", context, wanted, work)
 
 
 def sides(call: Call, routes: list[Route], asn: int) -> tuple[Side, Side]:

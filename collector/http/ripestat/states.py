@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from bgpledger import Route, parse_filter, parse_time
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, OfResource, Resource, answer, parse_resource
 from collector.http.ripestat.sources import Sources, communities_of, path_of
 
@@ -28,7 +28,7 @@ class _Glass(OfResource):
 
 
 @router.get("/bgp-state/data.json", summary="Routes as they stood at a moment")
-async def bgp_state(asked: Asked, wanted: Annotated[_State, Query()]) -> JSONResponse:
+async def bgp_state(context: QueryContextDep, wanted: Annotated[_State, Query()]) -> JSONResponse:
     """The routes to a prefix, or of an AS, at a given time, to the second."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -51,11 +51,11 @@ async def bgp_state(asked: Asked, wanted: Annotated[_State, Query()]) -> JSONRes
             "nr_routes": len(routes),
         }
 
-    return await answer("bgp-state", "1.2", asked, wanted, work)
+    return await answer("bgp-state", "1.2", context, wanted, work)
 
 
 @router.get("/looking-glass/data.json", summary="Routes as the peers of each collector have them")
-async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSONResponse:
+async def looking_glass(context: QueryContextDep, wanted: Annotated[_Glass, Query()]) -> JSONResponse:
     """The routes to a prefix, or an address' longest matches, by collector and peer, now or at a given time."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -75,11 +75,11 @@ async def looking_glass(asked: Asked, wanted: Annotated[_Glass, Query()]) -> JSO
             "parameters": parameters,
         }
 
-    return await answer("looking-glass", "2.1", asked, wanted, work)
+    return await answer("looking-glass", "2.1", context, wanted, work)
 
 
 @router.get("/network-info/data.json", summary="Which prefix an address lies in, and who originates it")
-async def network_info(asked: Asked, wanted: Annotated[OfResource, Query()]) -> JSONResponse:
+async def network_info(context: QueryContextDep, wanted: Annotated[OfResource, Query()]) -> JSONResponse:
     """The most specific prefix that contains an address, and the ASes that originate it."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -89,7 +89,7 @@ async def network_info(asked: Asked, wanted: Annotated[OfResource, Query()]) -> 
         asns = {path[-1] for one in routes if one.prefix == prefix and (path := path_of(one, call))}
         return {"asns": [str(asn) for asn in sorted(asns)], "prefix": prefix}
 
-    return await answer("network-info", "1.1", asked, wanted, work)
+    return await answer("network-info", "1.1", context, wanted, work)
 
 
 async def routes_at(call: Call, resource: Resource, at: datetime) -> list[Route]:

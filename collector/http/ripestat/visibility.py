@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from bgpledger import Answers, HistoryEntry, Route, parse_filter, parse_time
-from collector.http.asking import Asked
+from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, Common, OfResource, Resource, answer, parse_resource
 from collector.http.ripestat.neighbours import sides
 from collector.http.ripestat.sources import Sources, path_of
@@ -31,7 +31,7 @@ class _Status(OfResource):
 
 
 @router.get("/ris-peers/data.json", summary="The peers of each collector, and how many routes each has")
-async def ris_peers(asked: Asked, wanted: Annotated[_RisPeers, Query()]) -> JSONResponse:
+async def ris_peers(context: QueryContextDep, wanted: Annotated[_RisPeers, Query()]) -> JSONResponse:
     """The peers of each collector, with the number of their routes at a given time."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -61,11 +61,11 @@ async def ris_peers(asked: Asked, wanted: Annotated[_RisPeers, Query()]) -> JSON
             "parameters": {"query_time": call.time(at)},
         }
 
-    return await answer("ris-peers", "1.0", asked, wanted, work)
+    return await answer("ris-peers", "1.0", context, wanted, work)
 
 
 @router.get("/routing-status/data.json", summary="Who sees a prefix or an AS")
-async def routing_status(asked: Asked, wanted: Annotated[_Status, Query()]) -> JSONResponse:
+async def routing_status(context: QueryContextDep, wanted: Annotated[_Status, Query()]) -> JSONResponse:
     """When a prefix or an AS was first and last seen, how many peers see it, and related prefixes."""
 
     async def work(call: Call) -> dict[str, Any]:
@@ -84,7 +84,7 @@ async def routing_status(asked: Asked, wanted: Annotated[_Status, Query()]) -> J
             return common | await _of_asn(call, resource.only_asn(), routes, at)
         return common | await _of_prefix(call, resource, routes, at)
 
-    return await answer("routing-status", "3.0", asked, wanted, work)
+    return await answer("routing-status", "3.0", context, wanted, work)
 
 
 async def _seen(call: Call, resource: Resource, routes: list[Route], at: datetime) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Query
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bgpledger import BgpledgerError, UsageError, parse_time
-from collector.http.asking import Asking, asking_of
 from collector.http.live import SEND_SECONDS, SlowError
+from collector.http.query_context import QueryContext
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.messages import Messages, prefixes_of
 from collector.http.rislive.subscriptions import Subscriptions, parse
@@ -34,13 +34,13 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> 
 
     A client that is too slow for them is told so, and disconnected.
     """
-    asking = asking_of(socket)
+    context = QueryContext.of(socket)
     await socket.accept()
     try:
         times = _times(speed)
         async with AsyncExitStack() as stack:
-            client = _Client(socket, await Sources.of(asking.archive))
-            await client.run(await _lines(asking, stack, begin, times, client.has_subscribed))
+            client = _Client(socket, await Sources.of(context.archive))
+            await client.run(await _lines(context, stack, begin, times, client.has_subscribed))
     except (BgpledgerError, SlowError) as error:
         said = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
@@ -50,13 +50,13 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> 
 
 
 async def _lines(
-    asking: Asking, stack: AsyncExitStack, begin: str | None, speed: float, has_subscribed: asyncio.Event
+    context: QueryContext, stack: AsyncExitStack, begin: str | None, speed: float, has_subscribed: asyncio.Event
 ) -> AsyncIterator[ToldLine]:
     start = parse_time(begin)
     if start is not None:
-        lines = await stack.enter_async_context(asking.live.since(start))
+        lines = await stack.enter_async_context(context.live.since(start))
         return _in_their_time(lines, speed, has_subscribed)
-    listener = await stack.enter_async_context(asking.live.listening())
+    listener = await stack.enter_async_context(context.live.listening())
 
     async def each() -> AsyncIterator[ToldLine]:
         while True:
