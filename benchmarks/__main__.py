@@ -14,14 +14,11 @@ import textwrap
 import time
 from collections.abc import Sequence
 
-from benchmarks import report
+from benchmarks import amounts, report
 from benchmarks.data import Table, find_table
 from benchmarks.figure import CASES, Figure
 from benchmarks.figures import FIGURES
 from benchmarks.speakers import record
-
-_ROUNDS = 5
-
 
 _ABOUT = f"""\
 Measure the figures of docs/benchmarks.md, and write them to it; figures that are not measured stay as they are.
@@ -29,10 +26,10 @@ Measure the figures of docs/benchmarks.md, and write them to it; figures that ar
 Environment variables say what is measured:
 
   FIGURES      which figures, by name, such as FIGURES="decode receive"; without it, all of them, which takes hours
-  ROUNDS       how often each is measured; without it, {_ROUNDS} times
+  ROUNDS       how often each is measured; without it, {amounts.ROUNDS} times
   MRT          the MRT file with the table; without it, the one in ../shared/data, or a generated one
   STORE        the program of the embedded store, such as secantusd-rs; without it, the one that pip installs
-  TABLES       how many tables memory-twenty, memory-growth and query take; without it, 20
+  TABLES       how many tables memory-twenty, memory-growth and query take; without it, {amounts.TABLES}
   MONGODB_URI  the store of the figures latency and latency-cost; without it, an embedded one
 
 `make bench` passes the first five on: make bench FIGURES=decode ROUNDS=3
@@ -50,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     _parser().parse_args(arguments)
     chosen = _chosen(os.environ.get("FIGURES", ""))
-    rounds = _rounds(os.environ.get("ROUNDS", ""))
+    rounds = amounts.rounds()
+    amounts.tables()  # a wrong one is refused now, and not when its case comes, hours later
     table = find_table(os.environ.get("MRT", ""))
     record(table)
     _say(f"{table.path.name}: {table.updates} UPDATEs, {table.routes} routes; {rounds} rounds")
@@ -72,12 +70,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-
-
-def _rounds(number: str) -> int:
-    if number and not (number.isascii() and number.isdigit() and int(number)):
-        raise SystemExit(f"ROUNDS={number}: it is not a number above 0")
-    return int(number or _ROUNDS)
 
 
 def _chosen(names: str) -> dict[str, Figure]:

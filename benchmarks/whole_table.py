@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import time
 from collections.abc import Mapping
 
+from benchmarks import amounts
 from benchmarks.collecting import Collector, collecting
 from benchmarks.commands import show_history
 from benchmarks.data import Table
@@ -114,8 +114,8 @@ async def _store(table: Table) -> dict[str, float]:
 
 
 def twenty_tables(table: Table) -> dict[str, float]:
-    """The table again and again, TABLES=20 times, each in a session of its own; then questions to what is there."""
-    times = int(os.environ.get("TABLES", "20"))
+    """The table `amounts.tables` times, each in a session of its own; then questions to what is there."""
+    times = amounts.tables()
     with collecting(table) as running:
         values: dict[str, float] = {}
         for number in range(times):

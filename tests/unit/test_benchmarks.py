@@ -72,11 +72,15 @@ def test_an_unknown_argument_is_refused(
     assert f"unrecognized arguments: {argument}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("rounds", ["0", "-1", "1.5", "many"])
-def test_rounds_must_be_a_number(rounds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [*((name, wrong) for name in ("ROUNDS", "TABLES") for wrong in ("0", "-1", "1.5", "many")), ("TABLES", "1")],
+)
+def test_a_wrong_number_is_refused(name: str, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One table has nothing to be compared with."""
     monkeypatch.setattr(benchmarks, "find_table", _refuse)
-    monkeypatch.setenv("ROUNDS", rounds)
-    with pytest.raises(SystemExit, match=f"ROUNDS={rounds}"):
+    monkeypatch.setenv(name, number)
+    with pytest.raises(SystemExit, match=f"{name}={number}: it is not a number above"):
         benchmarks.main([])
 
 
