@@ -29,17 +29,18 @@ from collector.query.search import search
 from collector.query.verify.verify import verify
 from collector.settings import Settings
 from collector.sources import known
-from collector.sources.source import NONE, Ask, Continuity, Decoder, Effect, End, Rejection, Source, StatelessDecoder
+from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, Source, StatelessDecoder
 from collector.spool.framing import frame
 from collector.spool.spool import SpoolReader, SpoolWriter, identity
 from collector.store.mongo import Store
 from collector.store.traits import Traits
 from schemas.documents import SessionNotification
-from schemas.message import Counted, Event, Message, Notification, OtherSource, PeerMessage, Sent, StateChange, Update
+from schemas.message import Counted, Message, Notification, OtherSource, PeerMessage, Sent, StateChange, Update
 from schemas.peer import Peer
 from schemas.query import FoundEntry
 from schemas.scalars import from_unix
 from schemas.status import PeerStatus
+from tests.unbroken import Unbroken
 
 PREFIX = "10.10.10.0/24"
 """Full of newlines, as bytes."""
@@ -102,22 +103,6 @@ class Tiny:
         ribs = ("pre-policy", "post-policy")
         dotted = [".".join(map(str, one)) for one in (address, router)]
         return Peer(address=dotted[0], asn=64500, router=dotted[1], rd="0:0", rib=ribs[rib]), what, seconds
-
-
-class Unbroken:
-    """Nothing is ever lost on the way to the spool."""
-
-    def hole(self, line: int, since: Any, until: Any, records: int) -> bool:
-        return True
-
-    def event(self, line: int, ts: Any, message: Event) -> Effect:
-        return NONE
-
-    def count(self, line: int, ts: Any, counted: Counted) -> Effect:
-        return NONE
-
-    def note(self) -> Mapping[str, Any]:
-        return {}
 
 
 ONE, TWO, PEER = b"\n\n\n\x01", b"\n\n\n\x02", b"\xc0\x00\x02\x01"

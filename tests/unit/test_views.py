@@ -12,28 +12,12 @@ from collector.archive.gaps import GapFinder, GapState
 from collector.archive.healer import Healer
 from collector.archive.session_tracker import SessionTracker
 from collector.sources.exabgp.source import EXABGP, ExabgpSource
-from collector.sources.source import NONE, Continuity, Effect, Loss
+from collector.sources.source import Continuity, Effect, Loss
 from schemas.documents import Place, Session, to_document, to_message
-from schemas.message import Counted, Event, ExabgpProcess, Keepalive, OtherSource, ReceiverStart, StateChange, Update
+from schemas.message import Event, ExabgpProcess, Keepalive, OtherSource, ReceiverStart, StateChange, Update
 from schemas.peer import Peer
 from schemas.scalars import from_unix
-
-
-class Unbroken:
-    """Nothing is ever lost on the way to the spool."""
-
-    def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
-        return True
-
-    def event(self, line: int, ts: datetime, message: Event) -> Effect:
-        return NONE
-
-    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
-        return NONE
-
-    def note(self) -> Mapping[str, Any]:
-        return {}
-
+from tests.unbroken import Unbroken
 
 T = from_unix(1.8e9)
 PLAIN = Peer(address="192.0.2.1", asn=64500)
