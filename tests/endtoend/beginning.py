@@ -1,4 +1,4 @@
-"""As much of a real file as `make test` has time for; `make whole-table` reads it to its end."""
+"""The part of a real file that `make test` has time for; `make whole-table` reads it to its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RECORDS = None if WHOLE else 2_000
 
 
 def beginning(file: Path, copy: Path) -> Path:
-    """As many of a file's records as there is time for (RFC 6396 2: each tells its length)."""
+    """As many records of a file as there is time for (RFC 6396 2: each has its length)."""
     with gzip.open(file) as whole, gzip.open(copy, "wb", compresslevel=1) as part:
         records = 0
         while (header := whole.read(12)) and records != _RECORDS:

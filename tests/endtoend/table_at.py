@@ -1,4 +1,4 @@
-"""The table at any moment by bgpdump's lines alone: what the archive's has to be equal to."""
+"""The table at any time, from bgpdump's lines alone: the archive's table must be the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WELL_KNOWN = {"no-export": "65535:65281", "no-advertise": "65535:65282", "no-exp
 
 
 class Said(NamedTuple):
-    """One announcement or withdrawal, in terms that both readings have."""
+    """One announcement or withdrawal, with the fields that bgpdump and the archive both have."""
 
     peer: str
     event: str
@@ -59,7 +59,7 @@ def lines(file: Path, peers: list[PlannedPeer]) -> Iterator[Line]:
     for line in printed:
         _, record, _, kind, address, asn, *rest = line.split("|")
         key = normalise_address(address), int(asn)
-        if kind == "STATE" and (rest[0] != "6" or key not in sources):  # who only has ends is not played
+        if kind == "STATE" and (rest[0] != "6" or key not in sources):  # a peer with nothing but ends is not replayed
             continue
         peer = sources[key]
         if kind == "W":
@@ -74,7 +74,7 @@ def lines(file: Path, peers: list[PlannedPeer]) -> Iterator[Line]:
 
 
 class Tale:
-    """A peer's records in their order, folded as far as one wants; each of them is an UPDATE, or a session's end."""
+    """A peer's records in order, folded up to any of them; each is an UPDATE, or the end of a session."""
 
     def __init__(self) -> None:
         self.records: list[list[Line]] = []
@@ -83,7 +83,7 @@ class Tale:
         self._updates = 0
 
     def go_on(self, updates: int) -> None:
-        """Fold, until so many UPDATEs have been."""
+        """Fold until the given number of UPDATEs is reached."""
         while self._updates < updates:
             self._updates += self._fold(self.records[self._at])
             self._at += 1
@@ -136,11 +136,11 @@ class Archived:
         self.ends: list[datetime] = []
 
     def said(self, at: datetime) -> int:
-        """How many it had said."""
+        """The number of UPDATEs that the peer had sent by then."""
         return bisect_right(self.moments, at)
 
     def was_up(self, at: datetime) -> bool:
-        """Whether the session of the last one still was."""
+        """Whether the session of the last UPDATE was still up then."""
         said = self.said(at)
         return said > 0 and at < self.ends[said - 1]
 

@@ -1,4 +1,4 @@
-"""The commands that ask, as people type them, at a collector that routers speak to."""
+"""The query commands, as people type them, with a collector that has sessions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def typed(collector: Collector, *arguments: str) -> list[str]:
 
 
 async def a_tail_that_is_ended(collector: Collector, tmp_path: Path) -> None:
-    """By Ctrl-C: quietly, with 0; nothing has been said yet."""
+    """Ctrl-C ends it quietly, with status 0, before anything has been printed."""
     errors = tmp_path / "errors"
     with errors.open("wb") as out:
         tail = subprocess.Popen(typed(collector, "tail"), stdout=subprocess.PIPE, stderr=out)
@@ -57,7 +57,7 @@ async def a_tail_that_is_ended(collector: Collector, tmp_path: Path) -> None:
 
 
 def until_asleep(pid: int) -> None:
-    """Wait until it asks the store: it has a connection, and has been started long ago."""
+    """Wait until it queries the store: it has a connection, and its start is long over."""
     asyncio.run(until(lambda: connections(pid) >= 2, what="tail asks"))
 
 
@@ -72,10 +72,10 @@ def connections(pid: int) -> int:
 
 
 async def a_tail_hears(collector: Collector, tmp_path: Path) -> list[dict[str, object]]:
-    """What a replay says, entry by entry, then Ctrl-C."""
+    """`tail` prints what a replay sends, entry by entry, until Ctrl-C."""
     lines = tmp_path / "lines"
     with lines.open("wb") as out:
-        # It may be asking already, or begin only when all is stored.
+        # It may be querying already, or begin only when everything is stored.
         words = typed(collector, "tail", "--from", "1h", "--format", "jsonl")
         tail = subprocess.Popen(words, stdout=out, stderr=subprocess.PIPE)
     played = await asyncio.to_thread(bgpledger, "replay", str(DEMO), "--to", collector.target, timeout=300)
@@ -110,7 +110,7 @@ def what_no_index_serves(collector: Collector) -> None:
     assert "80 UPDATEs would be read" in refused.stderr
     said = collector.ask("search", "-a", "_64511$", "--all")
     assert said == collector.ask("search", "-a", "_64511$", "-t", "1h")
-    # Origins have one.
+    # Origins have an index.
     assert said == collector.ask("search", "-o", "64511")
 
 
@@ -129,7 +129,7 @@ def what_is_said_most(collector: Collector) -> None:
 
 
 def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
-    """While the hijack lasted; sessions have ended since."""
+    """The table during the hijack; the sessions have ended since."""
     ask = collector.ask
     during = next(one["ts"] for one in reversed(found) if (one["as_path"] or "").endswith(" 64511"))
     stood = standing(found, during)
@@ -144,7 +144,7 @@ def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
 
 
 def standing(found: Sequence[dict[str, Any]], at: str) -> dict[str, str]:
-    """Each peer's path of the prefix at a moment: all was said within milliseconds, and nobody knows within which."""
+    """Each peer's path to the prefix at a time: everything was sent within milliseconds, and nobody knows which."""
     stands: dict[str, str] = {}
     for one in found:
         if one["ts"] <= at and (one["prefix"] == PREFIX or one["event"] == "session_end"):
@@ -169,7 +169,7 @@ def a_reader_that_has_seen_enough(collector: Collector) -> None:
 
 
 def colours(collector: Collector) -> None:
-    """Only on a terminal, and not where NO_COLOR is set."""
+    """There are colours only on a terminal, and not if NO_COLOR is set."""
     command = typed(collector, "search", "--elem", "session", "--limit", "9")
     assert b"\x1b" in on_a_terminal(command)
     assert b"\x1b" not in on_a_terminal(command, NO_COLOR="1")

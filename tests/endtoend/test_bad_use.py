@@ -1,4 +1,4 @@
-"""What people do wrong: each time one line for the cause, one for the cure, no traceback, a status other than 0."""
+"""Mistakes that people make: each gives one line for the cause, one for the cure, no traceback, and non-zero status."""
 
 import socket
 import subprocess
@@ -14,7 +14,7 @@ DEMO = str(ROOT / "collector/data/demo.mrt.gz")
 
 
 def refused(*arguments: str, status: int = 1, **environment: str) -> str:
-    """What the command says; it must be a cause and a cure, and nothing else."""
+    """The message of the command: a cause and a cure, and nothing else."""
     done = bgpledger(*arguments, timeout=300, **environment)
     assert done.returncode == status, done.stderr
     said = [line for line in done.stderr.splitlines() if " INFO " not in line and not line.startswith("warning: ")]
@@ -24,7 +24,7 @@ def refused(*arguments: str, status: int = 1, **environment: str) -> str:
 
 
 @pytest.mark.parametrize("prefix", ["banana", "10.0.0.0/33", "2001:db8::/129", "/24", "10.0.0/8"])
-def test_bad_prefix(prefix: str) -> None:
+def test_an_invalid_prefix_is_refused(prefix: str) -> None:
     assert f"{prefix!r} is not a prefix" in refused("history", prefix, status=2)
 
 
@@ -39,7 +39,7 @@ def test_bad_prefix(prefix: str) -> None:
         (("--duration", "later"), "'later' is not a duration"),
     ],
 )
-def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_filters_are_refused(arguments: tuple[str, ...], words: str) -> None:
     for command in (("history", "10.0.0.0/8"), ("search",)):
         assert words in refused(*command, *arguments, status=2)
 
@@ -57,34 +57,34 @@ def test_bad_filters(arguments: tuple[str, ...], words: str) -> None:
         (("diff", "2h", "1h", "--med", "-1"), "'-1' is not a number"),
     ],
 )
-def test_bad_questions_about_routes(command: tuple[str, ...], words: str) -> None:
+def test_invalid_queries_for_routes_are_refused(command: tuple[str, ...], words: str) -> None:
     assert words in refused(*command, status=2)
 
 
-def test_bad_start_of_a_tail() -> None:
+def test_an_invalid_start_of_a_tail_is_refused() -> None:
     assert "'soon' is not a time" in refused("tail", "--from", "soon", status=2)
 
 
 @pytest.mark.parametrize("command", [("history", "10.0.0.0/8"), ("peers",), ("search",), ("tail",), ("top", "paths")])
-def test_no_store_to_ask(command: tuple[str, ...], data_dir: Path) -> None:
+def test_a_query_without_a_store_is_refused(command: tuple[str, ...], data_dir: Path) -> None:
     assert f"no collector runs on {data_dir}" in refused("--data-dir", str(data_dir), *command)
     said = refused(*command, BGPLEDGER_MONGODB_URI=f"mongodb://me:secret@127.0.0.1:{free_port()}/")
     assert "does not answer" in said
     assert "secret" not in said
 
 
-def test_no_collector_to_tell_of(data_dir: Path) -> None:
+def test_status_without_a_collector_is_refused(data_dir: Path) -> None:
     assert "no collector runs" in refused("status", BGPLEDGER_DATA_DIR=str(data_dir))
 
 
 @pytest.mark.parametrize("uri", ["nonsense", "http://me:secret@127.0.0.1/", "mongodb://me:sec:ret@127.0.0.1/"])
-def test_bad_uri(uri: str) -> None:
+def test_an_invalid_uri_is_refused(uri: str) -> None:
     said = refused("peers", BGPLEDGER_MONGODB_URI=uri)
     assert "secret" not in said
     assert "sec:ret" not in said
 
 
-def test_bad_configuration(tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "collector.toml"
     file.write_text('[bgp]\nlocal_as = 64512\n[[peers]]\nadress = "192.0.2.1"\nasn = 64500\n')
     said = refused("run", "--config", str(file))
@@ -96,7 +96,7 @@ def test_bad_configuration(tmp_path: Path) -> None:
     assert "BGPLEDGER_BGP_LOCAL_AS" in refused("peers", BGPLEDGER_BGP_LOCALAS="1")
 
 
-def test_port_taken(data_dir: Path) -> None:
+def test_a_taken_port_is_reported(data_dir: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -107,7 +107,7 @@ def test_port_taken(data_dir: Path) -> None:
     assert place in said
 
 
-def test_no_such_embedded_store(data_dir: Path) -> None:
+def test_a_missing_embedded_store_is_reported(data_dir: Path) -> None:
     listen = f"127.0.0.1:{free_port()}"
     command = ("run", "--data-dir", str(data_dir), "--local-as", "65000", "--listen", listen)
     said = refused(*command, BGPLEDGER_MONGODB_EMBEDDED="no-such-server")
@@ -115,7 +115,7 @@ def test_no_such_embedded_store(data_dir: Path) -> None:
     assert "leave mongodb.embedded out" in said
 
 
-def test_a_demo_beside_another(tmp_path: Path) -> None:
+def test_a_second_demo_is_refused(tmp_path: Path) -> None:
     with only_collector(tmp_path / ".demo"):
         done = subprocess.run(
             [BGPLEDGER, "demo"],
@@ -130,13 +130,13 @@ def test_a_demo_beside_another(tmp_path: Path) -> None:
     assert "the collector does not start: another collector runs on" in done.stderr
 
 
-def test_nowhere_to_write(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "cannot be used" in refused("run", "--data-dir", str(tmp_path / "file"))
     assert "cannot be used" in refused("run", "--data-dir", "/proc/bgpledger")
 
 
-def test_wrong_files_to_replay(tmp_path: Path) -> None:
+def test_files_that_cannot_be_replayed_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "text.mrt"
     text.write_text("this is no MRT file, it is a text that somebody took for one\n")
     cut = tmp_path / "cut.mrt.gz"
@@ -149,12 +149,12 @@ def test_wrong_files_to_replay(tmp_path: Path) -> None:
     assert "192.0.2.1" in refused("replay", DEMO, "--plan", "--only-peer", "192.0.2.99", status=2)
 
 
-def test_nobody_to_replay_to() -> None:
+def test_a_replay_that_nobody_accepts_is_reported() -> None:
     place = f"127.0.0.1:{free_port()}"
     assert place in refused("replay", DEMO, "--to", place)
 
 
-async def test_beside_a_running_collector(data_dir: Path) -> None:
+async def test_a_second_collector_in_the_same_directory_is_refused(data_dir: Path) -> None:
     with collecting(data_dir) as collector:
         await collector.until_up()
         asked_of_an_empty_archive(collector)
@@ -182,7 +182,7 @@ def asked_of_an_empty_archive(collector: Collector) -> None:
     assert "no peer is configured" in bgpledger(*here, "peers").stderr
 
 
-def test_a_reader_that_has_seen_enough() -> None:
+def test_a_reader_that_closes_the_pipe_ends_the_command_quietly() -> None:
     done = subprocess.run(
         f"{BGPLEDGER} replay {DEMO} --plan | head -1", shell=True, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The whole path against bgpdump: what a file holds is what the archive says of it, prefix by prefix."""
+"""The whole path against bgpdump: the archive has for each prefix what the file has."""
 
 import asyncio
 import subprocess
@@ -27,7 +27,7 @@ MOMENTS = 100 if WHOLE else 30
 
 
 def by_bgpdump(file: Path, peers: list[PlannedPeer]) -> dict[str, list[Said]]:
-    """What `bgpdump -m` says of each prefix, with the addresses that the peers have in the replay."""
+    """What `bgpdump -m` prints for each prefix, with the addresses that the peers have in the replay."""
     said: dict[str, list[Said]] = defaultdict(list)
     for line in lines(file, peers):
         if line.said.event != "end":
@@ -36,7 +36,7 @@ def by_bgpdump(file: Path, peers: list[PlannedPeer]) -> dict[str, list[Said]]:
 
 
 def by_history(entries: list[HistoryEntry]) -> list[Said]:
-    """What `history` says, in the same terms."""
+    """What `history` prints, in the same form."""
     return [
         Said(
             entry.peer.address,
@@ -55,7 +55,7 @@ def by_history(entries: list[HistoryEntry]) -> list[Said]:
 
 
 async def by_documents(store: Store) -> dict[str, list[Said]]:
-    """What the documents of `updates` say, as an analyst would read them."""
+    """What the documents of `updates` contain, as an analyst would read them."""
     said: dict[str, list[Said]] = defaultdict(list)
     async for update in store.find("updates", {}, sort=[("_id", 1)]):
         peer, attributes = update["peer"]["address"], update.get("attributes", {})
@@ -78,7 +78,7 @@ async def by_documents(store: Store) -> dict[str, list[Said]]:
 
 
 def by_peer(said: list[Said]) -> dict[str, list[Said]]:
-    """In order for each peer: among peers the order is that of the replay, not of the file."""
+    """Each peer's entries in order: between peers the order is that of the replay, not of the file."""
     peers: dict[str, list[Said]] = defaultdict(list)
     for one in said:
         peers[one.peer].append(one)
@@ -87,7 +87,7 @@ def by_peer(said: list[Said]) -> dict[str, list[Said]]:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-async def test_the_archive_says_what_bgpdump_says(file: Path, data_dir: Path) -> None:
+async def test_the_archive_has_what_bgpdump_prints(file: Path, data_dir: Path) -> None:
     program("bgpdump")
     if not file.exists():
         pytest.skip(f"{file} is not here")
@@ -143,7 +143,7 @@ def unordered(kind: str, fields: list[str]) -> list[str]:
 
 
 def assert_ended_with_its_session(entries: list[HistoryEntry]) -> None:
-    """All sessions have ended: each peer's route was withdrawn last, or went with its session."""
+    """All sessions have ended: each peer's route was withdrawn at last, or ended with its session."""
     last = {entry.peer.address: entry.event for entry in entries}
     assert set(last.values()) <= {"withdraw", "session_end"}
     for before, entry in pairwise(sorted(entries, key=lambda entry: entry.peer.address)):

@@ -1,4 +1,4 @@
-"""`bgpledger import` of captures: what is in the archive then is what tshark reads in them."""
+"""`bgpledger import` of captures: the archive then has what tshark reads in them."""
 
 import json
 import os
@@ -32,7 +32,7 @@ Heard = dict[tuple[str, str], list[list[str]]]
 
 
 def of_tshark(path: Path) -> Heard:
-    """What tshark reads, packet by packet."""
+    """What tshark reads in each packet."""
     options = ["-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "bgp", "-T", "fields", "-E", "separator=|"]
     wanted = [word for field in FIELDS for word in ("-e", field)]
     command = [program("tshark"), "-r", str(path), *options, *wanted]
@@ -48,7 +48,7 @@ def of_tshark(path: Path) -> Heard:
 
 
 def of_ours(path: Path) -> Heard:
-    """What we read, together as it came together."""
+    """What we read, grouped by packet."""
     found: Heard = {}
     for one in Capture(path).open(path, lambda _: None).frames():
         message: Any = PCAP.decode(one.raw)
@@ -133,7 +133,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "capture"
 
 
-def test_what_daemons_say_is_in_the_archive_as_tshark_reads_it(tmp_path: Path, real: Path) -> None:
+def test_messages_of_daemons_are_in_the_archive_as_tshark_reads_them(tmp_path: Path, real: Path) -> None:
     heard = of_tshark(real)
     assert sum(len(said[0]) for said in heard.values()) > 10
     assert of_ours(real) == heard
@@ -155,11 +155,11 @@ def test_what_daemons_say_is_in_the_archive_as_tshark_reads_it(tmp_path: Path, r
     assert (found["files"], found["documents"], found["findings"]) == (1, records, [])
 
 
-# --- what becomes of packets on their way -----------------------------------------------------------------------------
+# --- packets that are late, repeated or lost -------------------------------------------------------------------------
 
 
 def late(frames: Sequence[Frame]) -> list[Frame]:
-    """Two segments of data have changed places, and one comes twice."""
+    """The capture with two segments of data swapped, and one repeated."""
     data = [number for number, one in enumerate(frames) if len(one.data) > 140]
     changed = list(frames)
     one, other = data[5], data[6]
@@ -176,7 +176,7 @@ def late(frames: Sequence[Frame]) -> list[Frame]:
     [{}, {"vlans": [7, 8]}, {"link": build.SLL2}, {"client": "2001:db8::1", "server": "2001:db8::2"}],
     ids=["plain", "vlans", "cooked", "ipv6"],
 )
-def test_packets_on_their_way_are_read_as_tshark_reads_them(
+def test_late_and_repeated_packets_are_read_as_tshark_reads_them(
     tmp_path: Path, options: dict[str, Any], change: Callable[[Sequence[Frame]], list[Frame]]
 ) -> None:
     talk = conversation(**options)
@@ -185,7 +185,7 @@ def test_packets_on_their_way_are_read_as_tshark_reads_them(
     assert of_ours(path) == of_tshark(path)
 
 
-def test_behind_a_hole_we_read_no_less_than_tshark(tmp_path: Path) -> None:
+def test_after_a_missing_packet_we_read_no_less_than_tshark(tmp_path: Path) -> None:
     frames = conversation().frames
     del frames[[number for number, one in enumerate(frames) if len(one.data) > 140][10]]
     path = tmp_path / "capture"
@@ -199,7 +199,7 @@ def frames_of(path: Path) -> Iterator[Any]:
     return Capture(path).open(path, lambda _: None).frames()
 
 
-def test_what_cannot_be_read_is_said_with_its_cure(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_reported_with_a_cure(tmp_path: Path) -> None:
     data_dir = ("--data-dir", str(tmp_path / "data"))
     path, cut, none = tmp_path / "middle.pcap", tmp_path / "cut.pcap", tmp_path / "none.pcap"
     talk = conversation()

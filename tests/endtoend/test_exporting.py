@@ -1,4 +1,4 @@
-"""`bgpledger export` as a newcomer types it; what other programs read in its files is what `search` answers."""
+"""`bgpledger export` as a newcomer types it: other programs read in its files what `search` answers."""
 
 import asyncio
 import json
@@ -27,7 +27,9 @@ from tests.faults.mongo_proxy import proxy
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import ROOT, SHARED, program, until
 
-signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: with mrtparse's way a broken pipe would kill us
+signal.signal(
+    signal.SIGPIPE, signal.SIG_IGN
+)  # Python's default: with the one that mrtparse sets, a broken pipe would kill us
 
 DEMO = ROOT / "collector/data/demo.mrt.gz"
 FILES = [DEMO, *([SHARED / "mrt/updates.20160811.1600.gz"] if os.environ.get("WHOLE_TABLE") else [])]
@@ -49,7 +51,7 @@ def bgpdump(path: Path) -> list[str]:
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda path: path.name)
 def imported(request: pytest.FixtureRequest, embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Imported:
-    """A file, and what types commands to the archive that has it."""
+    """A file, and a function that runs commands on the archive into which it was imported."""
     path: Path = request.param
     if not path.exists():
         pytest.skip(f"{path} is not here")
@@ -63,7 +65,7 @@ def imported(request: pytest.FixtureRequest, embedded_uri: str, tmp_path_factory
     return Imported(path, ask)
 
 
-def test_other_programs_read_in_it_what_search_answers(tmp_path: Path, imported: Imported) -> None:
+def test_other_programs_read_in_mrt_what_search_answers(tmp_path: Path, imported: Imported) -> None:
     path, ask = imported
     file, again = tmp_path / "out.mrt", tmp_path / "out.mrt.gz"
     done = ask("export", "--all", str(file))
@@ -108,7 +110,7 @@ def test_other_programs_read_in_a_dump_what_rib_answers(tmp_path: Path, imported
     with running_gobgpd(tmp_path) as gobgp:
 
         def injected() -> list[tuple[str, str, str]]:
-            # Its `inject` ends when it has sent, which it does not wait for: of what is long the end is lost.
+            # Its `inject` ends without waiting until everything is sent: the end of a long file is lost.
             for skip in range(0, prefixes_of_it, _INJECTED):
                 gobgp("mrt", "inject", "global", str(ipv4), str(_INJECTED), str(skip))
             return sorted(map(told_by_gobgp, flat(json.loads(gobgp("-j", "global", "rib", "-a", "ipv4")))))
@@ -141,7 +143,7 @@ def test_duckdb_and_polars_count_in_parquet_what_search_answers(
         assert {"router", "day"} <= set(scanned.collect_schema().names())
 
 
-def test_a_capture_is_read_without_a_complaint(tmp_path: Path, imported: Imported) -> None:
+def test_tshark_reads_a_capture_without_a_complaint(tmp_path: Path, imported: Imported) -> None:
     file, packets = tmp_path / "out.pcap", tmp_path / "again.mrt"
     done = imported.ask("export", "--all", "--format", "pcap", str(file))
     assert done.returncode == 0, done.stderr
@@ -161,7 +163,7 @@ def test_a_capture_is_read_without_a_complaint(tmp_path: Path, imported: Importe
     assert not re.search(r"incorrect|bad cksum|\[\||invalid|truncated", printed)
 
 
-async def test_ctrl_c_leaves_the_file_of_before(tmp_path: Path, imported: Imported) -> None:
+async def test_ctrl_c_leaves_the_earlier_file_unchanged(tmp_path: Path, imported: Imported) -> None:
     file = tmp_path / "out.mrt"
     file.write_bytes(b"of before")
     store: dict[str, str] = imported.ask.keywords  # type: ignore[attr-defined]
@@ -192,7 +194,7 @@ def middle_of(path: Path) -> str:
 
 @contextmanager
 def running_gobgpd(directory: Path) -> Iterator[Callable[..., str]]:
-    """A GoBGP without peers; gives what asks it."""
+    """A GoBGP without peers; gives the function that queries it."""
     api = str(free_port())
     (directory / "gobgpd.toml").write_text('[global.config]\nas = 64999\nrouter-id = "192.0.2.254"\nport = -1\n')
     command = [program("gobgpd"), "-f", "gobgpd.toml", "--api-hosts", f"127.0.0.1:{api}", "--pprof-disable"]
@@ -224,7 +226,7 @@ def told_by_gobgp(path: dict[str, Any]) -> tuple[str, str, str]:
     return path["nlri"]["prefix"], " ".join(map(str, asns)), attributes[3]["nexthop"]
 
 
-def test_what_cannot_be_written_is_said_with_its_cure(tmp_path: Path, imported: Imported) -> None:
+def test_files_that_cannot_be_written_are_reported_with_a_cure(tmp_path: Path, imported: Imported) -> None:
     for arguments, cause in (
         (("--all", "--peer", "203.0.113.99", str(tmp_path / "out")), "no file is written"),
         (("--all", str(tmp_path / "none" / "out")), "No such file or directory"),

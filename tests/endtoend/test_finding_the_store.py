@@ -16,7 +16,9 @@ from collector.store.uri import redact
 from tests.running import bgpledger, collecting
 
 
-async def test_a_store_that_only_the_configuration_names(data_dir: Path, tmp_path: Path, embedded_uri: str) -> None:
+async def test_a_store_is_found_that_only_the_configuration_names(
+    data_dir: Path, tmp_path: Path, embedded_uri: str
+) -> None:
     config = tmp_path / "collector.toml"
     config.write_text(f'[mongodb]\nuri = "{embedded_uri}"\ndatabase = "elsewhere"\n')
     with collecting(data_dir, "--config", str(config)) as collector:
@@ -28,7 +30,7 @@ async def test_a_store_that_only_the_configuration_names(data_dir: Path, tmp_pat
         assert embedded_uri not in (data_dir / "run.json").read_text()
 
 
-async def test_an_embedded_store_under_another_name(data_dir: Path) -> None:
+async def test_an_embedded_store_is_found_with_another_database_name(data_dir: Path) -> None:
     with collecting(data_dir, BGPLEDGER_MONGODB_DATABASE="elsewhere") as collector:
         await collector.until_up()
         assert collector.ask("peers") == []
@@ -36,7 +38,7 @@ async def test_an_embedded_store_under_another_name(data_dir: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-async def test_an_embedded_store_of_another_program(data_dir: Path, tmp_path: Path) -> None:
+async def test_an_embedded_store_is_found_that_runs_another_program(data_dir: Path, tmp_path: Path) -> None:
     server = tmp_path / "another-server"
     server.symlink_to(Path(sys.executable).with_name("secantusd-py"))
     with collecting(data_dir, BGPLEDGER_MONGODB_EMBEDDED=str(server)) as collector:
@@ -48,14 +50,14 @@ async def test_an_embedded_store_of_another_program(data_dir: Path, tmp_path: Pa
         assert "store: embedded, another-server" in done.stdout
 
 
-async def test_an_archive_that_no_collector_has_open(data_dir: Path) -> None:
+async def test_an_archive_without_a_running_collector_is_opened(data_dir: Path) -> None:
     def ask(*words: str) -> subprocess.CompletedProcess[str]:
         return bgpledger("--data-dir", str(data_dir), *words)
 
     with collecting(data_dir) as collector:
         await collector.until_up()
     asked = [asyncio.to_thread(ask, *words) for words in (("peers",), ("history", "10.0.0.0/8"), ("db", "migrate"))]
-    for done in await asyncio.gather(*asked):  # each waits for the others
+    for done in await asyncio.gather(*asked):  # the commands wait for each other
         assert done.returncode == 0, done.stderr
     found = ask("status", "--format", "json")
     assert "no collector runs" in found.stderr
@@ -63,14 +65,14 @@ async def test_an_archive_that_no_collector_has_open(data_dir: Path) -> None:
     assert not (data_dir / "store.json").exists()
 
 
-async def test_a_collector_does_not_wait_for_a_question(data_dir: Path) -> None:
+async def test_a_collector_does_not_wait_for_a_query(data_dir: Path) -> None:
     with collecting(data_dir) as collector:
         await collector.until_up()
     async with opened(data_dir, None) as uri:
         with collecting(data_dir) as collector:
             await collector.until_up()
             assert collector.ask("peers") == []
-        assert credentials.options_for(uri) == {}  # the question's own store was ended
+        assert credentials.options_for(uri) == {}  # the store that the query had started was ended
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed, and only root becomes one")

@@ -1,4 +1,4 @@
-"""`bgpledger import` as a newcomer types it; what is asked then is what bgpdump reads in the file."""
+"""`bgpledger import` as a newcomer types it: queries then answer what bgpdump reads in the file."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ FILES = [ROOT / "collector/data/demo.mrt.gz", SHARED / "mrt/updates.20160811.160
 
 
 def routes(printed: str) -> list[str]:
-    """Announcements and withdrawals, by time alone: bgpdump's order within a second is the file's, as ours."""
+    """Announcements and withdrawals by time alone: within a second bgpdump has the order of the file, as we have."""
     return [line for line in printed.splitlines() if line.split("|")[2] in "AW"]
 
 
@@ -35,7 +35,7 @@ def test_a_file_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, path: Path
     assert bgpledger(*data_dir, "search", "--all", "--format", "bgpdump").stdout == found.stdout
 
 
-def test_what_cannot_be_imported_is_said_with_its_cure(tmp_path: Path) -> None:
+def test_files_that_cannot_be_imported_are_reported_with_a_cure(tmp_path: Path) -> None:
     data_dir = ("--data-dir", str(tmp_path / "data"))
     noise, folder, ospf = tmp_path / "noise", tmp_path / "folder", tmp_path / "ospf"
     ospf.write_bytes(record(11, 0, bytes(40)))

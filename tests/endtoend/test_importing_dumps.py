@@ -1,4 +1,4 @@
-"""RIB dumps by the command line: what is asked then is what bgpdump reads in them, line for line, at any time."""
+"""RIB dumps by the command line: queries answer what bgpdump reads in them, line for line, at any time."""
 
 import random
 import subprocess
@@ -27,7 +27,7 @@ V6 = [f"2001:db8:{number:x}::/48" for number in range(1, 20)]
 
 
 def said(chance: random.Random, *, six: bool, as4: bool = True) -> bytes:
-    """The attributes of some route."""
+    """The attributes of a route."""
     path = [chance.randrange(1, 60_000) for _ in range(chance.randrange(1, 6))]
     hop = f"2001:db8::{chance.randrange(1, 9)}" if six else f"192.0.2.{chance.randrange(1, 9)}"
     community = chance.choice((0, 65535 << 16 | 65281, 64500 << 16 | 7))
@@ -35,7 +35,7 @@ def said(chance: random.Random, *, six: bool, as4: bool = True) -> bytes:
 
 
 def v2(chance: random.Random, at: int = T) -> bytes:
-    """Tables of three peers, some routes of which have path identifiers."""
+    """A TABLE_DUMP_V2 file: tables of three peers, some with path identifiers."""
     records = [index(*PEERS, time=at)]
     for prefix in V4 + V6:
         path_ids = [1, 7] if chance.random() < 0.1 else [None]
@@ -51,7 +51,7 @@ def v2(chance: random.Random, at: int = T) -> bytes:
 
 
 def v1(chance: random.Random) -> bytes:
-    """The old form, of two peers; its writer gave each record the time at which it wrote it."""
+    """A TABLE_DUMP file of two peers, in which each record has the time at which it was written."""
     peers = {False: PEERS[0], True: ("2001:db8::7", 64507)}
     return b"".join(
         build.old_rib(
@@ -72,7 +72,7 @@ def bgpdump(path: Path) -> list[str]:
 
 
 def of_table(line: str) -> str:
-    """A line without its form and its time."""
+    """A line of bgpdump without the record type and the time."""
     form, _, rest = line.split("|", 2)
     return f"{form.endswith('_AP')}|{rest}"
 
@@ -108,7 +108,7 @@ def test_a_dump_and_updates_of_gobgpd(tmp_path: Path) -> None:
 
 
 def folded(dump: list[str], updates: list[str]) -> Iterator[tuple[int, set[tuple[str, ...]]]]:
-    """The routes that bgpdump's lines come to, behind each second of updates: peer, prefix, path, next hop."""
+    """The routes that bgpdump's lines result in, after each second of updates: peer, prefix, path, next hop."""
     stand = {(cells[3], cells[5]): (cells[6], cells[8]) for cells in (line.split("|") for line in dump)}
     second = int(dump[0].split("|")[1])
     for line in updates:

@@ -1,6 +1,5 @@
-"""A RIB dump of a large collector streams through the import in flat memory: `make large-dump`.
-
-DUMP_PREFIXES and DUMP_PEERS say how large.
+"""A RIB dump of a large collector is imported in constant memory: `make large-dump`. DUMP_PREFIXES and DUMP_PEERS
+set its size.
 """
 
 import os
@@ -43,7 +42,7 @@ def records() -> Iterator[bytes]:
 
 
 @pytest.mark.timeout(0)
-def test_a_large_dump_streams_in_flat_memory(tmp_path: Path) -> None:
+def test_a_large_dump_is_imported_in_constant_memory(tmp_path: Path) -> None:
     path = tmp_path / "rib.zst"
     with path.open("wb") as file, ZstdCompressor(level=1).stream_writer(file) as packed:
         for one in records():
@@ -65,7 +64,7 @@ def test_a_large_dump_streams_in_flat_memory(tmp_path: Path) -> None:
 
 
 def most_memory(pid: int) -> float:
-    """The most that a process has held so far, MB; 0 once it has ended."""
+    """The peak memory of a process so far, in MB; 0 once it has ended."""
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     except OSError:

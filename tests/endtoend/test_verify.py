@@ -10,7 +10,7 @@ from tests.running import bgpledger, collecting
 from tests.support import until
 
 
-async def test_the_command_tells_what_is_missing_and_exits_with_1(data_dir: Path) -> None:
+async def test_the_command_reports_what_is_missing_and_exits_with_1(data_dir: Path) -> None:
     with collecting(data_dir) as collector:
         await collector.until_up()
         await until(lambda: collector.status()["stored"] == 1, what="the receiver's first word is stored")
@@ -29,7 +29,7 @@ async def test_the_command_tells_what_is_missing_and_exits_with_1(data_dir: Path
         ]
 
 
-async def test_without_a_store_it_says_so(data_dir: Path) -> None:
+async def test_a_missing_store_is_reported(data_dir: Path) -> None:
     done = bgpledger("--data-dir", str(data_dir), "verify")
     assert done.returncode == 1
     assert done.stderr.startswith("error: no collector runs on")

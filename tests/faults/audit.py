@@ -1,7 +1,7 @@
-"""The archive against the lines that the spool had: each one document, none lost, none twice, nothing else.
+"""The archive against the lines of the spool: each is one document, none is lost, none is there twice, nothing else is.
 
-What is expected is worked out here from the lines alone, and not by the code that did the archiving: only `decode` and
-the shape of documents are the product's.
+The expected result is derived here from the lines alone, and not by the code that archived them: only `decode` and
+the form of documents are the product's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 class Missing(NamedTuple):
-    """Lines of a peer that are not there, right before the line of this time; None: so many as nobody can know."""
+    """Lines of a peer that are missing right before the line of this time; None: nobody can know how many."""
 
     peer: str
     before: datetime
@@ -65,7 +65,7 @@ class Report:
 
 
 def spooled(kept: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """Every line of the kept segments: its number, its bytes, whether it is torn."""
+    """Every line of the kept segments: its number, its bytes, and whether it is torn."""
     number = 0
     for segment in segments(kept):
         assert segment.first == number, f"the harness has no segment for line {number}, only {segment.path.name}"
@@ -79,12 +79,12 @@ def spooled(kept: Path) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def patient(uri: str) -> str:
-    """The URI with times for questions that keep a small server busy for minutes."""
+    """The URI with time-outs for queries that keep a small server busy for minutes."""
     return f"{uri}&connectTimeoutMS=600000&socketTimeoutMS=600000"
 
 
 async def audit(kept: Path, store: Store, collector: str) -> Report:
-    """Compare ExaBGP's lines with the documents that have their keys, and no others."""
+    """Compare ExaBGP's lines with the documents that have their keys; there must be no others."""
     report = Report()
     number = collector_number(collector)
     archived = await _archived(store, number, report)
@@ -106,7 +106,7 @@ class _Archived(NamedTuple):
 
 
 async def _find(store: Store, collection: str, number: int) -> AsyncIterator[Any]:
-    """Documents of the collector, or of the spool of it, that has this number in its keys."""
+    """Documents of the collector, or of the one of its spools that has this number in its keys."""
     async for document in store.find(collection, {}):
         if key_collector(document["_id"]) == number:
             yield document
@@ -229,7 +229,7 @@ class _Lines:
 
 
 async def _check_order(store: Store, report: Report) -> None:
-    """Whoever reads in the order of the keys reads each peer's lines in ExaBGP's order."""
+    """Reading in the order of the keys gives each peer's lines in ExaBGP's order."""
     for collection in ("updates", "messages"):
         last: dict[tuple[str, int], int] = {}
         async for document in store.find(collection, {}, sort=[("_id", 1)], fields=["peer.address", "source"]):
@@ -287,7 +287,7 @@ async def _check_tallies(store: Store, number: int, report: Report, sessions: di
 
 
 async def _check_gaps(store: Store, number: int, report: Report, lines: _Lines) -> None:
-    """What ExaBGP counted and no line has is written down: no more, no less."""
+    """The stored gaps are exactly the numbers that ExaBGP counted and no line has."""
     told = Counter(
         [Missing(gap["peer"]["address"], gap["ts"], gap.get("lines")) async for gap in _find(store, "gaps", number)]
     )

@@ -1,4 +1,4 @@
-"""A router that speaks BMP without an end, and what an archive has of its tables."""
+"""A router that sends BMP without end, and what an archive has of its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ View = tuple[str, str]
 
 
 class Router:
-    """A router that never stops: its tables change, and whoever listens to it is told; who comes anew is told all.
+    """A router that never stops: its tables change, and it sends the changes; a new connection is sent everything.
 
     Args:
         port: where the station listens.
@@ -71,7 +71,7 @@ class Router:
         return peer.route(update(prefix), TABLES[table], time.time())
 
     def be_quiet(self) -> None:
-        """Change nothing any more."""
+        """Stop changing the tables."""
         self._quiet.set()
 
     async def stop(self) -> None:
@@ -81,7 +81,7 @@ class Router:
 
 
 async def standing(store: Store) -> dict[View, set[str]]:
-    """What stands, now or, as the collector has been stopped, at its last moment: uncertain since, and not gone."""
+    """The archived routes, now or, if the collector was stopped, at its last moment: uncertain since, not ended."""
     stands: dict[View, set[str]] = {(peer.address, table): set() for peer in PEERS for table in TABLES}
     async for route in rib(store, RibQuery()):
         if route.peer.rib and route.prefix and route.state != "unknown":

@@ -1,4 +1,4 @@
-"""What the routers say while parts of the collector die: a file, played again and again, sessions or no sessions."""
+"""What routers send while parts of the collector die: a file, replayed again and again, with sessions or without."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PER_SECOND = 800
 
 
 def write_feed(path: Path, *, seconds: int = 10) -> Path:
-    """A file of our own: each UPDATE of it can be told from all others."""
+    """Write a file in which each UPDATE differs from all others."""
     with gzip.open(path, "wb", compresslevel=1) as file:
         for number in range(seconds * PER_SECOND):
             peer = number % PEERS
@@ -35,13 +35,13 @@ def write_feed(path: Path, *, seconds: int = 10) -> Path:
 
 
 def pace(path: Path) -> float:
-    """The speed at which a file's messages come PER_SECOND a second."""
+    """The replay speed at which PER_SECOND messages of a file are sent a second."""
     times = [record.time for record in mrt.read(path)]
     return max(PER_SECOND * (max(times) - min(times)) / len(times), 0.001)
 
 
 async def play_on(path: Path, target: tuple[str, int], peers: list[PlannedPeer], speed: float | None) -> None:
-    """Play a file for ever; when the daemon goes, call again."""
+    """Replay a file for ever; when the daemon ends, connect again."""
     while True:
         try:
             await play(path, target, peers, speed=speed, loop=True)
@@ -51,7 +51,7 @@ async def play_on(path: Path, target: tuple[str, int], peers: list[PlannedPeer],
 
 @asynccontextmanager
 async def playing(path: Path, port: int, peers: list[PlannedPeer]) -> AsyncIterator[None]:
-    """Play while the block runs."""
+    """Replay while the block runs."""
     task = asyncio.create_task(play_on(path, ("127.0.0.1", port), peers, pace(path)))
     try:
         yield

@@ -1,7 +1,7 @@
-"""The whole collector, as a user runs it, and a killer among its processes.
+"""The whole collector, as a user runs it, and a killer of its processes.
 
-Nothing in the product knows of this: processes are found in /proc, and the spool's segments are kept for the audit by
-hard links, made while they grow.
+The product knows nothing of this: processes are found in /proc, and the segments of the spool are kept for the audit
+by hard links, made while they grow.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RELOAD = "reload"
 
 
 def parts(run: int) -> dict[str, int]:
-    """The processes of a collector that live, by part, and instance where that is not the first: `receive-1`."""
+    """The living processes of a collector, by part, with the instance unless it is the first: `receive-1`."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -75,7 +75,7 @@ def _part(pid: int) -> str | None:
 
 
 def _label(names: Sequence[str]) -> str:
-    """What a command line says of the instance: the name of its spool, its number, or ExaBGP's configuration file."""
+    """The instance that a command line names: by its spool, its number, or ExaBGP's configuration file."""
     for before, name in pairwise(names):
         if before == "--instance":
             return f"-{name}"
@@ -86,7 +86,7 @@ def _label(names: Sequence[str]) -> str:
 
 
 def resident(pid: int) -> int:
-    """What a process holds in memory, in KiB."""
+    """The resident memory of a process, in KiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
@@ -94,13 +94,13 @@ def resident(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The time that a process has had on a CPU (proc(5): utime, stime)."""
+    """The CPU time of a process (proc(5): utime, stime)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Tee(threading.Thread):
-    """Keeps every segment that the spool ever has, by a second name."""
+    """Keeps every segment that the spool ever has, under a second name."""
 
     def __init__(self, spool: Path, kept: Path) -> None:
         super().__init__(daemon=True)
@@ -127,7 +127,7 @@ class Tee(threading.Thread):
 
 
 class Outside:
-    """A store that is not the collector's, but a server somewhere: killed as all else, and away for as long as we say.
+    """A store that is a server elsewhere, not the collector's: killed like the rest, and away for as long as we say.
 
     Args:
         directory: where its files are.
@@ -151,7 +151,7 @@ class Outside:
         return self._server.pid if self._server and self._server.process.poll() is None else None
 
     async def start(self) -> None:
-        """Start it, at the address that it had."""
+        """Start it at its earlier address."""
         before = self._server and self._server.uri
         self._server = await embedded.start(self._directory)
         assert before in (None, self._server.uri), "somebody took its port"
@@ -164,7 +164,7 @@ class Outside:
     async def stop(self) -> None:
         if self.pid and self._server:
             await self._server.stop()
-            self._server = None  # an end in order leaves no address to come back to
+            self._server = None  # after a regular end no address is left to come back to
 
 
 class Target:
@@ -222,7 +222,7 @@ class Target:
         return self.log.read_text(errors="replace")[-6000:]
 
     def kill(self, part: str, pid: int) -> None:
-        """Kill -9 a part; `run` is started again at once, the others are its business."""
+        """Kill -9 a part; `run` is restarted at once, and restarts the others itself."""
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         if part == "run":
@@ -230,7 +230,7 @@ class Target:
             self.process = self._start()
 
     async def until_up(self, *, parts: Sequence[str] = PARTS, timeout: float = 90) -> None:
-        """Wait until these parts of its own live, and ExaBGP's receiver has begun: an order to end would precede it."""
+        """Wait until these parts run, and ExaBGP's receiver has begun: a stop before that would come too early."""
 
         def up() -> bool:
             self.assert_alive()
@@ -257,17 +257,17 @@ class Target:
         await until(idle, timeout=timeout, what="no line waits")
 
     def status(self) -> dict[str, Any]:
-        """What `status` says; it fails when the store is away, and says it all the same."""
+        """The output of `status`; it fails when the store is away, and prints all the same."""
         done = bgpledger("--data-dir", str(self.data_dir), "status", "--format", "json")
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def reload(self) -> None:
-        """Have it read its configuration again."""
+        """Let it read its configuration again."""
         self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
-        """Ctrl-C, which has to end it in order."""
+        """Stop it by Ctrl-C, which must end it regularly."""
         self.process.send_signal(signal.SIGINT)
         assert self.process.wait(60) == 0, self.tail()
 
@@ -287,7 +287,7 @@ def target(
     /,
     **environment: str,
 ) -> Iterator[Target]:
-    """A collector and its tee; whatever happens, nothing of it lives on."""
+    """A collector and its tee; whatever happens, none of its processes is left."""
     data_dir.mkdir(parents=True)
     one = Target(data_dir, peers, port, config, **environment)
     tee = Tee(data_dir / "spool", one.kept)
@@ -300,7 +300,7 @@ def target(
 
 
 class Killer:
-    """Kills parts, each some time after the last one, whether all others have come back by then or not.
+    """Kills one part after another, whether or not the others have come back by then.
 
     Args:
         one: whose parts.
@@ -322,8 +322,8 @@ class Killer:
         for _ in range(times):
             await asyncio.sleep(self._chance.uniform(0, longest_pause))
             self._one.assert_alive()
-            # A part that is not there (its pause is on) is waited for: else `run`, which always is, would die each time
-            # before it has got anywhere.
+            # A part that is not there, as it is pausing, is waited for: else `run`, which always is there, would die
+            # each time before it has done anything.
             left = left or self._chance.sample(self._parts, len(self._parts))
             part = left.pop()
             alive = await until(partial(self._alive_with, part), timeout=120, what=f"{part} lives")

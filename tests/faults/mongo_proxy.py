@@ -1,8 +1,8 @@
-"""Stands between a client and a real MongoDB server, passes everything on, and spoils what it is told to.
+"""A proxy between a client and a real MongoDB server: passes everything on, and injects the faults it is told to.
 
-It speaks as much of MongoDB's wire protocol as it takes to tell writes from all else: OP_MSG
-(https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/). No fault pretends that a write was done: one
-that is refused is not passed on, so an archiver that takes it for done loses it.
+It speaks as much of MongoDB's wire protocol as is needed to tell writes from everything else: OP_MSG
+(https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/). No fault pretends that a write succeeded: a
+refused one is not passed on, so an archiver that believes it was written loses it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Message(NamedTuple):
 
     @property
     def command(self) -> str | None:
-        """Its name; None of what is older than OP_MSG."""
+        """The name of the command; None for messages older than OP_MSG."""
         return next(iter(self.body)) if self._opcode == OP_MSG else None
 
     @property
@@ -70,7 +70,7 @@ class Message(NamedTuple):
         return count
 
     def answer(self, document: dict[str, Any]) -> bytes:
-        """The server's word for it, were it this."""
+        """A message with this answer of the server."""
         request = _HEADER.unpack_from(self.raw)[1]
         body = bytes(5) + bson.encode(document)
         return _HEADER.pack(_HEADER.size + len(body), 1, request, OP_MSG) + body
@@ -81,7 +81,7 @@ class Message(NamedTuple):
 
 
 class ResetConnection(Exception):
-    """A fault's wish: no more of this connection, in the rudest way; after these bytes."""
+    """Raised by a fault to reset the connection, after these bytes."""
 
     def __init__(self, last: bytes = b"") -> None:
         super().__init__()
@@ -106,7 +106,7 @@ async def never_answering(_request: Message, _forward: Forward) -> bytes:
 
 
 async def never_answering_writes(request: Message, forward: Forward) -> bytes:
-    """The worst sort: whoever asks whether the server lives is told that it does; and the write is done."""
+    """The worst kind: the driver's monitor is told that the server lives, and the write is done."""
     answer = await forward()
     return await never_answering(request, forward) if request.is_write else answer
 
@@ -121,7 +121,7 @@ def never_answering_finds(collection: str) -> Fault:
 
 
 async def never_answering_what_is_asked(request: Message, forward: Forward) -> bytes:
-    """The driver's monitor is told that the server lives, and nobody is told anything else."""
+    """The driver's monitor is told that the server lives, and nothing else is answered."""
     return await forward() if request.is_hello else await never_answering(request, forward)
 
 
@@ -147,7 +147,7 @@ def refusing(code: int, name: str, text: str, **more: Any) -> Fault:
 
 
 def refusing_commands(commands: Collection[str], code: int, name: str) -> Fault:
-    """Some commands fail, as for a user that has not the right, or on a server that does not know them."""
+    """Some commands fail, as for a user without the right, or on a server that does not know them."""
 
     async def fault(request: Message, forward: Forward) -> bytes:
         if request.command in commands:
@@ -187,7 +187,7 @@ def closing_on_marked(mark: bytes, *, collections: Collection[str] = ()) -> Faul
 
 
 def delaying(seconds: float) -> Fault:
-    """The server is so far away: everything takes so long on its way there, and on its way back."""
+    """The server is far away: everything takes this long to reach it, and as long to come back."""
 
     async def fault(_request: Message, forward: Forward) -> bytes:
         await asyncio.sleep(seconds)
@@ -247,7 +247,7 @@ def refusing_each(code: int, text: str, **more: Any) -> Fault:
 
 
 def refusing_one(at: int, code: int, text: str) -> Fault:
-    """One document of a write fails; that the others are stored is only said."""
+    """One document of a write fails; the others are reported as stored, but are not."""
 
     async def fault(request: Message, forward: Forward) -> bytes:
         if request.is_write and (count := request.documents):
@@ -265,7 +265,7 @@ async def resetting(request: Message, forward: Forward) -> bytes:
 
 
 async def answering_half(request: Message, forward: Forward) -> bytes:
-    """The write is done, and its answer breaks off."""
+    """The write is done, and its answer is cut off."""
     answer = await forward()
     if request.is_write:
         raise ResetConnection(answer[: len(answer) // 2])
@@ -279,7 +279,7 @@ async def answering_rubbish(request: Message, forward: Forward) -> bytes:
 
 
 async def not_durable(request: Message, forward: Forward) -> bytes:
-    """Writes are said to be done, but not by a majority; then they are rolled back."""
+    """Writes are reported as done, but not by a majority; then they are rolled back."""
     if request.is_write and (count := request.documents):
         error = {"code": 64, "codeName": "WriteConcernTimeout", "errmsg": "waiting for replication timed out"}
         return request.answer({"ok": 1.0, "n": count, "nModified": 0, "writeConcernError": error})
@@ -339,7 +339,7 @@ class Proxy:
         return credentials.signed(here, login["password"]) if login else here
 
     async def listen(self) -> None:
-        """Be there."""
+        """Listen and accept connections."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -350,7 +350,7 @@ class Proxy:
         await self._cut()
 
     async def set(self, fault: Fault) -> None:
-        """Spoil what is asked from now on in another way; requests that wait for ever are let go of."""
+        """Inject another fault from now on; requests that wait for ever are released."""
         waited = self._fault in _NEVER
         self._fault = fault
         if waited:

@@ -1,4 +1,4 @@
-"""Stored tables against the UPDATEs that they were made of: whoever was killed while they were written."""
+"""Stored tables against the UPDATEs from which they were made, whatever was killed while they were written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever dies while routers speak BGP, and one speaks BMP: every record becomes one document, and tables are right.
+"""Whatever dies while routers send BGP, and one sends BMP: every record becomes one document, and tables are right.
 
 `make faults KILLS=200 SEED=7` does the same for longer.
 """
@@ -85,7 +85,7 @@ async def test_nothing_of_two_spools_is_lost_whatever_dies(data_dir: Path, tmp_p
 
 
 async def _audit(kept: Path, store: Store) -> int:
-    """Compare each record with its document; how many there were."""
+    """Compare each record with its document; returns how many there were."""
     number = collector_number(instance_name(COLLECTOR, BMP.name))
     documents: dict[int, dict[str, Any]] = {}
     for collection in ("updates", "messages", "rejects"):

@@ -1,4 +1,4 @@
-"""The spool's disk is full for a while: sessions stay up, nothing crash-loops, the gap has bounds and number."""
+"""The spool's disk is full for a while: sessions stay up, nothing crash-loops, and the gap has times and number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support import until
 
 @contextmanager
 def small(directory: Path) -> Iterator[Path]:
-    """A directory on a file system of 12 MiB, where this machine lets us have one."""
+    """A directory on a file system of 12 MiB, if this machine permits it."""
     directory.mkdir(parents=True)
     command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(directory)]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -86,7 +86,7 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
                 assert parts(collector.process.pid) == before_parts, "nothing was started again"
                 assert len(await stands("sessions", {"until": None})) == len(peers), "the sessions stayed up"
 
-            # With the session's end every peer has told its count.
+            # With the end of its session, every peer's count is known.
             async def all_told() -> bool:
                 gaps = await stands("gaps", {"cause": "disk"})
                 dropped = sum(gap["lines"] for gap in gaps if "peer" not in gap)
@@ -99,7 +99,7 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
 
 
 @pytest.mark.skipif("FAULTS_KILLS" not in os.environ, reason="takes half a minute: make faults runs it")
-async def test_a_full_disk_of_bmp_is_a_gap_and_tables_come_again(data_dir: Path) -> None:
+async def test_a_full_disk_is_a_gap_for_bmp_and_the_tables_are_sent_again(data_dir: Path) -> None:
     port = free_port()
     settings: Any = {
         "BGPLEDGER_SPOOL_KEEP_FREE_MIB": "0",
@@ -149,7 +149,7 @@ async def test_a_full_disk_of_bmp_is_a_gap_and_tables_come_again(data_dir: Path)
 
 
 def fill(path: Path) -> None:
-    """Take all of the disk."""
+    """Fill the disk."""
     with path.open("wb", buffering=0) as file:
         try:
             while True:

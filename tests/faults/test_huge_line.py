@@ -1,4 +1,4 @@
-"""A line whose document MongoDB cannot hold, by the processes that every line goes through: a reject, and no stop."""
+"""A line whose document is too large for MongoDB, through all processes: it becomes a reject, and nothing stops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import Router, until
 
 
 async def test_a_document_over_16_mb_is_a_reject_and_not_a_stop(embedded_uri: str, data_dir: Path) -> None:
-    router = Router(pid=os.getpid())  # whoever starts the receiver is its ExaBGP
+    router = Router(pid=os.getpid())  # the receiver's parent counts as its ExaBGP
     up = router.up()
     huge = router.update(withdraw={"ipv6 unicast": ["::/0"] * 1_040_000})  # over 16 MB as BSON, though not as JSON
     lines = [*up, huge, router.announce("192.0.2.0/24"), router.keepalive()]
@@ -45,4 +45,4 @@ async def test_a_document_over_16_mb_is_a_reject_and_not_a_stop(embedded_uri: st
     assert update["announce"][0]["nlri"] == ["192.0.2.0/24"]
     assert (session["updates"], session["keepalives"]) == (2, 1)
     note = inspect(data_dir / "spool").note
-    assert (note["rejected"], note["stored"]) == (1, len(lines) - 1 + 2)  # and the receiver's beginning and end
+    assert (note["rejected"], note["stored"]) == (1, len(lines) - 1 + 2)  # and the start and end of the receiver

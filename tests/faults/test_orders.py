@@ -1,4 +1,4 @@
-"""Orders come in while every part is killed: in the end routers have what is wanted, and what was withdrawn stays away.
+"""Orders are given while every part is killed: in the end routers have the wanted routes, and withdrawn ones stay away.
 
 `make faults CHANGES=500 SEED=n` does the same for longer.
 """
@@ -42,7 +42,7 @@ Taking = TakingBird | TakingGobgpd
 
 
 class Changes:
-    """Announces, changes and withdraws at random, and knows what is to stand then.
+    """Announces, changes and withdraws at random, and knows what should be announced then.
 
     Args:
         data_dir: the collector's.
@@ -61,7 +61,7 @@ class Changes:
         self._peers, self._chance = peers, chance
 
     async def make(self, number: int) -> None:
-        """Order one change, again and again until it is taken."""
+        """Order one change, again and again until it is accepted."""
         prefix = self._chance.choice(PREFIXES)
         peers = self._chance.choice([self._peers, self._peers, *((peer,) for peer in self._peers)])
         told = [peer for peer in peers if prefix in self.wanted[peer]]
@@ -98,7 +98,7 @@ class Changes:
         try:
             await self.client.withdraw(wish)
         except RefusedError:
-            assert again, "it stands"  # it had been taken, though nobody could say so
+            assert again, "it stands"  # it had been accepted, though the answer was lost
 
     def _wish(self) -> dict[str, str]:
         return {"who": "test", "why": "to see it", "source": "api"}
@@ -111,7 +111,7 @@ def has(router: Taking, wanted: dict[str, int]) -> bool:
 
 
 async def reloading(config: Path, chance: random.Random) -> None:
-    """Another configuration again and again: a peer more or less, of which ExaBGP is told at the next reload."""
+    """Change the configuration again and again, by one peer more or less, which ExaBGP learns at the next reload."""
     own = config.read_text()
     while True:
         number = chance.randrange(100, 200)
@@ -164,7 +164,7 @@ async def test_routers_have_what_is_wanted_whatever_dies(tmp_path: Path) -> None
 
 
 async def settled(changes: Changes) -> list[Intent] | None:
-    """All intents, once each has come to where it stays."""
+    """All intents, once each has its final state."""
     try:
         intents = await changes.client.intents(ended=True)
     except CollectorError:
@@ -174,7 +174,7 @@ async def settled(changes: Changes) -> list[Intent] | None:
 
 
 def at_peers(intent: Intent) -> dict[str, str]:
-    """What became of an intent at each peer in the end."""
+    """The last state of an intent at each peer."""
     found: dict[str, str] = dict.fromkeys(intent.peers, "pending")
     return found | {one.peer: one.state for one in intent.states if one.peer is not None and one.state != "withdrawing"}
 
@@ -182,7 +182,7 @@ def at_peers(intent: Intent) -> dict[str, str]:
 def untrue(
     intent: Intent, changes: Changes, sent: Sequence[Any], archived: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, str]]:
-    """What an intent says of itself that is not so, by what ExaBGP sent and by what is to stand."""
+    """The states of an intent that are wrong, judged by what ExaBGP sent and by what should be announced."""
     said = intent.announcement
     assert isinstance(said, RouteAnnouncement)
     for peer, state in at_peers(intent).items():
@@ -198,7 +198,7 @@ def untrue(
         if missing := [one.ts for one in ours if one.state == "sent" and one.ts not in told]:
             yield intent.id, peer, f"sent at {missing}, and ExaBGP says {told}"
         end = ours[-1].ts
-        if state == "replaced":  # the command was on its way perhaps: what comes next has to stay
+        if state == "replaced":  # the command may have been on its way: what follows must stay
             others = [one["ts"] for one in sent if one["peer"]["address"] == peer and tells_else(one, said)]
             end = min((ts for ts in others if ts >= end), default=datetime.max.replace(tzinfo=UTC))
         if state in ENDS and (later := [ts for ts in told if ts > end]):
@@ -208,19 +208,19 @@ def untrue(
 
 
 def announces(update: Any, said: RouteAnnouncement) -> bool:
-    """Whether an UPDATE that ExaBGP sent is of this order, which the MED tells."""
+    """Whether an UPDATE that ExaBGP sent belongs to this order, according to its MED."""
     named = any(said.prefix in group.get("nlri", ()) for group in update.get("announce", ()))
     return named and update["attributes"].get("med") == said.med
 
 
 def tells_else(update: Any, said: RouteAnnouncement) -> bool:
-    """Whether an UPDATE tells something else of the prefix: another order's announcement, or its withdrawal."""
+    """Whether an UPDATE changes the prefix otherwise: by another order's announcement, or a withdrawal."""
     groups = (*update.get("announce", ()), *update.get("withdraw", ()))
     return any(said.prefix in group.get("nlri", ()) for group in groups) and not announces(update, said)
 
 
 async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
-    """It is withdrawn all the same, and the archive knows of it once the store is back."""
+    """Its route is withdrawn all the same, and the withdrawal is archived once the store is back."""
     prefix, service, config, port = "203.0.113.1/32", tmp_path / "well", tmp_path / "collector.toml", free_port()
     router, outside, data_dir = (
         TakingBird(tmp_path / "bird", port, 31),
@@ -249,7 +249,7 @@ async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
 
 
 async def is_archived(store: Store, prefix: str) -> bool:
-    """Whether the one intent has ended, and the UPDATE that withdrew it is there."""
+    """Whether the only intent has ended, and the UPDATE that withdrew its route is archived."""
     states = [found["state"] async for found in store.find("intents", {})]
     sent = [found async for found in store.find("messages", {"kind": "sent_update"})]
     withdrawn = [nlri for found in sent for group in found.get("withdraw", ()) for nlri in group["nlri"]]

@@ -1,4 +1,4 @@
-"""What the store makes of each way in which a server can refuse a batch, with either driver."""
+"""How the store treats each way in which a server can refuse a batch, with either driver."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def opened(between: Proxy, driver: Driver, *, answer_ms: int = 300) -> Store:
 
 
 @pytest.mark.parametrize(("driver", "kind"), [*product(["pymongo"], PASSING), *product(["motor"], OF_MOTOR)])
-async def test_what_may_pass_is_no_refusal_of_a_document(between: Proxy, driver: Driver, kind: str) -> None:
-    """It is an error that the archiver waits out: all of the batch comes again, and nothing of it becomes a reject."""
+async def test_a_passing_failure_is_no_refusal_of_a_document(between: Proxy, driver: Driver, kind: str) -> None:
+    """The archiver waits until it is over: the whole batch is written again, and none of it becomes a reject."""
     async with opened(between, driver) as store:
         await between.set(PASSING[kind])
         with pytest.raises(StoreError):
@@ -70,7 +70,7 @@ async def test_what_may_pass_is_no_refusal_of_a_document(between: Proxy, driver:
 
 
 @pytest.mark.parametrize("code", [2, 57, 10334])
-async def test_what_is_a_documents_own_fault_is_its_alone(between: Proxy, code: int) -> None:
+async def test_a_faulty_document_is_refused_alone(between: Proxy, code: int) -> None:
     async with opened(between, "pymongo") as store:
         await between.set(faults.refusing_one(1, code, "it is the document's fault"))
         (refusal,) = await store.insert("things", DOCUMENTS)
@@ -89,8 +89,8 @@ BADLY_SET_UP = {
 
 
 @pytest.mark.parametrize("kind", BADLY_SET_UP)
-async def test_what_lies_in_how_the_database_is_set_up_is_said_aloud(between: Proxy, kind: str) -> None:
-    """No good document is left out for a validator or an index that somebody made."""
+async def test_a_refusal_by_a_validator_or_index_is_reported_as_a_failure(between: Proxy, kind: str) -> None:
+    """No good document is left out because of a validator or an index that somebody created."""
     async with opened(between, "pymongo") as store:
         await between.set(BADLY_SET_UP[kind])
         with pytest.raises(StoreError, match="refuses valid documents of things") as caught:
@@ -103,7 +103,7 @@ async def test_what_lies_in_how_the_database_is_set_up_is_said_aloud(between: Pr
         assert await store.insert("things", DOCUMENTS) == []
 
 
-async def test_a_duplicate_that_is_not_named_is_looked_for(between: Proxy) -> None:
+async def test_a_duplicate_that_the_server_does_not_name_is_searched(between: Proxy) -> None:
     async with opened(between, "pymongo") as store:
         await store.insert("things", DOCUMENTS)
         await between.set(faults.refusing_each(11000, "E11000 duplicate key error"))
@@ -149,7 +149,7 @@ async def test_a_connection_that_is_closed_for_a_document_is_narrowed_down_to_it
 async def test_no_document_is_blamed_for_a_server_that_goes_while_it_is_tried(
     between: Proxy, works: int, no_pauses: None
 ) -> None:
-    """It comes and goes: after some signs of life it takes no small document either."""
+    """The server comes and goes: after some signs of life it does not even accept a small document."""
     closing, small = faults.closing_on_marked(b"marked"), 0
 
     async def fault(request: Message, forward: Forward) -> bytes:
@@ -171,7 +171,7 @@ async def test_no_document_is_blamed_for_a_server_that_goes_while_it_is_tried(
         assert [one async for one in store.find("things", {})] == [document]
 
 
-async def test_a_document_that_is_taken_after_some_tries_is_stored(between: Proxy, no_pauses: None) -> None:
+async def test_a_document_that_is_accepted_after_some_tries_is_stored(between: Proxy, no_pauses: None) -> None:
     left = 2
 
     async def fault(request: Message, forward: Forward) -> bytes:

@@ -1,4 +1,4 @@
-"""The store is away, slow, silent, failing over, read-only or full while routers speak: sessions stay up, all arrives.
+"""The store is away, slow, silent, failing over, read-only or full: sessions stay up, everything arrives in the end.
 
 `make faults AWAY=600 MRT=file` does the same for longer, with a real table at full speed.
 """
@@ -34,7 +34,7 @@ MRT = os.environ.get("FAULTS_MRT")
 SEED = int(os.environ.get("FAULTS_SEED") or time.time_ns() % 1_000_000)
 # A server that steps down tells the driver's monitor at once. Ours, which does not, has to be asked.
 OPTIONS: dict[str, object] = {"serverMonitoringMode": "poll"}
-if AWAY < 60:  # long runs take the times that the archiver has of its own accord
+if AWAY < 60:  # long runs use the archiver's own times
     OPTIONS |= {"serverSelectionTimeoutMS": 1000, "connectTimeoutMS": 1000, "socketTimeoutMS": 2000}
 WATCHED = ("exabgp", "receive", "archiver")
 MIB_MORE = 64
@@ -63,7 +63,7 @@ class Scene:
     cpu: float = 0.0
 
     async def until_stored(self, *, timeout: float = 60) -> None:
-        """Wait until something is stored: by an archiver that has made its collections, and sessions that are up."""
+        """Wait until something is stored: then the archiver has made its collections, and sessions are up."""
         async with Store.open(self.outside.uri) as store:
 
             async def stored() -> bool:
@@ -73,7 +73,7 @@ class Scene:
             await until(stored, timeout=timeout, what="something is stored")
 
     async def look_on(self, seconds: float) -> None:
-        """Let the fault last, for a whole round of the feed at least the first time."""
+        """Let the fault last, the first time for at least one whole round of the feed."""
         parts = self.one.parts()
         self.before = self.before or memory(parts)
         began, cpu, sent = time.monotonic(), cpu_seconds(parts["archiver"]), self.sent
@@ -91,12 +91,12 @@ class Scene:
         self.after = memory(parts)
 
     async def spoil(self, fault: Fault, seconds: float) -> None:
-        """Let the proxy do its worst for so long."""
+        """Let the proxy inject a fault for this long."""
         await self.proxy.set(fault)
         await self.look_on(seconds)
 
     async def until_idle(self) -> None:
-        """Wait until all that came is stored; routers have to be silent."""
+        """Wait until everything received is stored; routers must be silent."""
 
         def idle() -> bool:
             self.one.assert_alive()
@@ -105,7 +105,7 @@ class Scene:
         await until(idle, timeout=120 + 5 * self.seconds, what="no line waits")
 
     def assert_idle_cpu(self) -> None:
-        """Generous: with nobody to write to, a retry now and then is all that there is to do."""
+        """Idle processes use little CPU (a generous limit): without a store they only retry now and then."""
         assert self.cpu < 2 + 0.5 * self.seconds, "it ran in circles"
 
     @property
@@ -133,7 +133,7 @@ async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
 
 @asynccontextmanager
 async def scene(name: str, data_dir: Path, outside: Outside, fault: Fault = faults.passing) -> AsyncIterator[Scene]:
-    """Routers that speak for as long as the block runs; then everything has to arrive, once.
+    """Routers that send for as long as the block runs; then everything must arrive, once.
 
     Args:
         name: for the figures.
@@ -167,7 +167,7 @@ async def scene(name: str, data_dir: Path, outside: Outside, fault: Fault = faul
 
 @asynccontextmanager
 async def _speaking(here: Scene, file: Path) -> AsyncIterator[None]:
-    """The feed again and again in sessions that stay up; at full speed where it is a real one."""
+    """Replay the feed again and again in sessions that stay up; at full speed if it is a real one."""
 
     def count(updates: int) -> None:
         here.sent += updates
@@ -200,7 +200,7 @@ def said(one: Target, words: str) -> int:
     return one.log.read_text().count(words)
 
 
-async def test_a_store_that_is_stopped(data_dir: Path, outside: Outside) -> None:
+async def test_nothing_is_lost_while_a_store_is_stopped(data_dir: Path, outside: Outside) -> None:
     async with scene("stopped", data_dir, outside) as here:
         await here.until_stored()
         await outside.stop()
@@ -228,7 +228,7 @@ REFUSALS = {
 }
 
 
-async def test_a_store_that_refuses(data_dir: Path, outside: Outside) -> None:
+async def test_nothing_is_lost_while_a_store_refuses_writes(data_dir: Path, outside: Outside) -> None:
     async with scene(f"refusing ({', '.join(REFUSALS)})", data_dir, outside) as here:
         await here.until_stored()
         for fault in REFUSALS.values():
@@ -243,7 +243,7 @@ def more(one: Proxy, what: str, than: int) -> bool:
     return bool(getattr(one, what) > than)
 
 
-async def test_a_store_that_may_not_be_written_to_at_first(data_dir: Path, outside: Outside) -> None:
+async def test_nothing_is_lost_while_a_store_is_read_only_from_the_start(data_dir: Path, outside: Outside) -> None:
     async with scene("read-only user from the beginning", data_dir, outside, REFUSALS["read-only"]) as here:
         await here.look_on(AWAY)
         here.assert_idle_cpu()
@@ -254,7 +254,7 @@ async def test_a_store_that_may_not_be_written_to_at_first(data_dir: Path, outsi
 
 
 @pytest.mark.parametrize("fault", [faults.never_answering, faults.never_answering_writes], ids=["anything", "writes"])
-async def test_a_store_that_never_answers(data_dir: Path, outside: Outside, fault: Fault) -> None:
+async def test_nothing_is_lost_while_a_store_never_answers(data_dir: Path, outside: Outside, fault: Fault) -> None:
     async with scene(fault.__name__.replace("_", " "), data_dir, outside) as here:
         await here.until_stored()
         await here.spoil(fault, AWAY)
@@ -266,7 +266,9 @@ async def test_a_store_that_never_answers(data_dir: Path, outside: Outside, faul
         await until(lambda: asyncio.to_thread(away), timeout=180, what="it is noticed")
 
 
-async def test_a_store_that_is_slow_then_fails_over_then_cuts_all_connections(data_dir: Path, outside: Outside) -> None:
+async def test_nothing_is_lost_while_a_store_is_slow_fails_over_and_cuts_connections(
+    data_dir: Path, outside: Outside
+) -> None:
     async with scene(f"slow (a second a write), failing over, cut off; seed {SEED}", data_dir, outside) as here:
         for fault in (faults.slow(1), faults.failing_over(random.Random(SEED))):
             await here.until_stored()

@@ -1,4 +1,4 @@
-"""Two collectors write into one database: under two names nothing is disturbed, under one the second is stopped."""
+"""Two collectors write into one database: with two names they are independent, with one the second stores nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def documents_of(server: Outside) -> Counter[str]:
     return counts
 
 
-async def test_two_names_in_one_database(tmp_path: Path, outside: Outside) -> None:
+async def test_collectors_with_two_names_share_a_database(tmp_path: Path, outside: Outside) -> None:
     file = write_feed(tmp_path / "feed.gz")
     peers = plan(file)
     addresses = [(peer.source, peer.asn) for peer in peers]
@@ -79,7 +79,7 @@ async def test_two_names_in_one_database(tmp_path: Path, outside: Outside) -> No
     assert counts.keys() == {"one", "two"}
 
 
-async def test_a_second_one_of_the_same_name_stores_nothing_until_it_has_another(
+async def test_a_second_collector_of_the_same_name_stores_nothing_until_it_is_renamed(
     tmp_path: Path, outside: Outside
 ) -> None:
     with collecting(tmp_path / "one", BGPLEDGER_COLLECTOR="one", BGPLEDGER_MONGODB_URI=outside.uri) as one:
