@@ -1,4 +1,4 @@
-"""Real BGP daemons on loopback addresses of their own: each announces what it is told, and nothing else."""
+"""Real BGP daemons on their own loopback addresses: each announces what it is told to, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOCAL_AS = 65000
 
 
 class Route(NamedTuple):
-    """A route that a router originates. Two of one prefix are two paths, where the router has add-path."""
+    """A route that a router originates. Two with the same prefix are two paths, if the router has add-path."""
 
     prefix: str
     med: int
@@ -55,22 +55,22 @@ class Router(ABC):
         self._process: subprocess.Popen[bytes] | None = None
 
     def settings(self) -> list[str]:
-        """The collector's, for this peer."""
+        """The collector's settings for this peer."""
         return ["[[peers]]", f'address = "{self.address}"', f"asn = {self.asn}", "passive = true"]
 
     @property
     def next_hop(self) -> str:
-        """Of its IPv4 routes, where it takes what it is told."""
+        """The next hop of its IPv4 routes, if it accepts what it is told."""
         return self.address
 
     @property
     def next_hop6(self) -> str:
-        """Of its IPv6 routes; some do not take what they are told, over a session of IPv4."""
+        """The next hop of its IPv6 routes; over an IPv4 session some daemons do not accept what they are told."""
         return f"2001:db8::{self.number}"
 
     @property
     def peer(self) -> dict[str, Any]:
-        """As `history` and documents name it."""
+        """The peer, as `history` and documents name it."""
         return {"address": self.address, "asn": self.asn}
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class Router(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """End it without a word to anybody."""
+        """Kill it, without a NOTIFICATION to anybody."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -103,25 +103,25 @@ class Router(ABC):
 
     @property
     def gone(self) -> list[Route]:
-        """What it announced before and does not now."""
+        """The routes that it announced before and no longer does."""
         return [route for route in self._before if route not in self.routes]
 
     @property
     def new(self) -> list[Route]:
-        """What it did not announce before."""
+        """The routes that it did not announce before."""
         return [route for route in self.routes if route not in self._before]
 
     @abstractmethod
     def command(self) -> list[str]:
-        """What runs it in the foreground."""
+        """The command that runs it in the foreground."""
 
     @abstractmethod
     def configure(self) -> None:
-        """Write its configuration, with `routes` if it has routes there."""
+        """Write its configuration, including `routes` if that is where its routes are configured."""
 
     @abstractmethod
     def change(self) -> None:
-        """Let it announce what `routes` has become."""
+        """Let it announce the changed `routes`."""
 
     @abstractmethod
     def shut_down(self, why: str) -> None:
@@ -133,7 +133,7 @@ class Router(ABC):
 
     @abstractmethod
     def table(self) -> list[dict[str, Any]]:
-        """What it says itself that it announces: as `rib` does, with what of that it tells."""
+        """What it reports as announced, in the form of `rib`, with the attributes that it shows."""
 
     def tell(self, *command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=self.directory)
@@ -147,7 +147,7 @@ class Gobgpd(Router):
     has_end_of_rib = False
 
     def settings(self) -> list[str]:
-        # It waits for us: it would try again after nine seconds only.
+        # It is passive: it would try again only after nine seconds.
         return [*super().settings()[:-1], f"port = {self.port}"]
 
     def command(self) -> list[str]:
@@ -196,7 +196,7 @@ class Gobgpd(Router):
         self._gobgp("global", "rib", what, "-a", route.family, route.prefix, *path, *words)
 
     def _identifier(self, route: Route) -> str:
-        """A path is the route's whose MED begins so: a change keeps the first digit."""
+        """A path belongs to the route whose MED begins with the same digit, which a change keeps."""
         return str(route.med)[0]
 
     def shut_down(self, why: str) -> None:
@@ -241,7 +241,7 @@ class Bird(Router):
 
     def configure(self) -> None:
         taken = f"import {self.imports}; export filter with_med; add paths tx;"
-        # Two routes of a prefix are of two protocols. Only a MED that the export filter sets is sent.
+        # Two routes to a prefix come from two protocols. Only a MED that the export filter sets is sent.
         static, seen = "", [route.prefix for route in self.routes]
         for at, route in enumerate(self.routes):
             protocol = f"r{route.prefix}_{seen[:at].count(route.prefix)}".translate(str.maketrans(".:/", "___"))
@@ -289,7 +289,7 @@ class Bird(Router):
         prefix = ""
         for line in self._birdc("show", "route", "export", "collector", "all").splitlines():
             if route := re.match(r"(\S+/\d+)?\s+blackhole", line):
-                prefix = route[1] or prefix  # only the first path of a prefix names it
+                prefix = route[1] or prefix  # only the first path to a prefix shows the prefix
                 found.append({"prefix": prefix, "communities": None, "large_communities": None})
             elif med := re.match(r"\s+BGP.med: (\d+)", line):
                 found[-1]["med"] = int(med[1])
@@ -349,7 +349,7 @@ class Frr(Router):
             if route.prefix not in replaced:
                 lines += self._network(f"no network {route.prefix}", route)
         for route in self.new:
-            # Another map for other attributes: a map that changes takes effect after seconds only.
+            # Other attributes need another map: a changed map takes effect only after seconds.
             name = f"{route.family}-{route.med}"
             lines += [f"route-map {name} permit 10", f"set metric {route.med}"]
             lines += [f"set community {' '.join(route.communities)}"] if route.communities else []
@@ -387,7 +387,7 @@ class Openbgpd(Router):
         program("bgpctl")
         if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
             missing("OpenBGPD starts as root only, with a /run that we may mount")
-        # It wants /run/openbgpd for its chroot: a /run of its own.
+        # It needs /run/openbgpd for its chroot, so it gets its own /run.
         own = "mount -t tmpfs tmpfs /run && mkdir -p /run/openbgpd"
         return ["unshare", "-m", "sh", "-c", f"{own} && exec /usr/sbin/bgpd -d -f '{self.directory}/openbgpd.conf'"]
 

@@ -1,4 +1,4 @@
-"""Real BGP daemons that take what they hear, and tell of it with their own `show`."""
+"""Real BGP daemons that accept the routes they receive, and list them with their own `show`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TakingFrr(Frr):
     """Takes what it hears."""
 
     def settings(self) -> list[str]:
-        # It waits for us: after an end it tries again in two minutes only, whatever `timers connect` says.
+        # It is passive: after an end it tries again only in two minutes, whatever `timers connect` says.
         return [*super().settings()[:-1], f"port = {self.port}"]
 
     def heard(self, prefix: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Orders that four real routers get: their own `show` has what was asked for, and nothing once it is withdrawn."""
+"""Orders for four real routers: their own `show` lists what was ordered, and nothing once it is withdrawn."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Acting:
         return True
 
     async def order(self, *prefixes: str, **more: Any) -> list[str]:
-        """Have prefixes announced; the ids of the intents."""
+        """Order announcements of prefixes; returns the ids of the intents."""
         attributes = {name: more.pop(name) for name in list(more) if name in (*ATTRIBUTES, "next_hop", "local_pref")}
         body = {"who": "test", "why": "to see it", "source": "api", **more}
         said = [{"prefix": prefix, **attributes} for prefix in prefixes]
@@ -63,16 +63,16 @@ class Acting:
         return [one["id"] for one in found]
 
     async def withdraw(self, *prefixes: str) -> None:
-        """Have prefixes withdrawn."""
+        """Order the withdrawal of prefixes."""
         wish = {"who": "test", "why": "seen", "source": "api", "prefixes": prefixes}
         await self.client.withdraw(Withdrawal.model_validate(wish))
 
     async def intent(self, key: str) -> Intent:
-        """An intent as it stands."""
+        """The present state of an intent."""
         return next(one for one in await self.client.intents(ended=True) if one.id == key)
 
     async def until_sent(self, key: str, *, since: datetime = LONG_AGO) -> Intent:
-        """Wait until all peers have been told, since a time."""
+        """Wait until all peers have been sent a route since a time."""
 
         async def sent() -> Intent | None:
             found = await self.intent(key)
@@ -83,7 +83,7 @@ class Acting:
         return found
 
     async def until_withdrawn(self, key: str) -> None:
-        """Wait until each peer's UPDATE has been reported: routers may have it a moment before."""
+        """Wait until the UPDATE to each peer has been reported: routers may receive it a moment before."""
 
         async def withdrawn() -> bool:
             return (await self.intent(key)).state == "withdrawn"
@@ -123,7 +123,7 @@ async def acting(directory: Path, kinds: Sequence[type[Any]], *lines: str) -> As
             yield bench
 
 
-async def test_four_routers_have_what_is_ordered_and_nothing_else(tmp_path: Path) -> None:
+async def test_four_routers_have_the_ordered_routes_and_no_others(tmp_path: Path) -> None:
     async with acting(tmp_path / "a", TAKING) as bench:
         keys = await bench.order(PREFIX, next_hop="192.0.2.9", **ATTRIBUTES)
         keys += await bench.order(PREFIX6, next_hop="2001:db8:1::1", **ATTRIBUTES)
@@ -154,7 +154,7 @@ async def _refuses(bench: Acting) -> None:
 
 
 async def _survives_kills(bench: Acting, keys: Sequence[str]) -> None:
-    """Of ExaBGP, and of the acting process: what is to stand is told anew, not only kept as stale (RFC 4724)."""
+    """ExaBGP and the acting process are killed: routes are announced again, and not only kept as stale (RFC 4724)."""
     data = str(bench.collector.data_dir)
     for pattern in (rf"server {data}/exabgp.conf", rf"act --data-dir {data}"):
         (victim, *_) = processes(pattern)
@@ -204,7 +204,7 @@ class FlowGobgpd(TakingGobgpd):
         return self._gobgp("global", "rib", "-a", "ipv4-flowspec")
 
 
-async def test_a_peer_of_our_own_as_gets_local_pref_and_another_a_flow(tmp_path: Path) -> None:
+async def test_an_internal_peer_is_sent_local_pref_and_another_peer_a_flow(tmp_path: Path) -> None:
     async with acting(tmp_path / "a", [InternalBird, FlowGobgpd]) as bench:
         internal, flowing = bench.routers
         (key,) = await bench.order(PREFIX, next_hop="192.0.2.9", local_pref=200, peers=[internal.address])

@@ -1,4 +1,4 @@
-"""Real routers tell of each other by BMP: FRR monitors, mirrors, and waits for our call; GoBGP calls us."""
+"""Real routers report each other by BMP: FRR monitors, mirrors, and is passive; GoBGP connects to us."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRST, SECOND = "203.0.113.0/24", "198.51.100.0/24"
 
 
 class Routers:
-    """GoBGP (AS 64513 at 127.0.0.3) announces what it is told to FRR (AS 64520 at 127.0.0.20); both speak BMP."""
+    """GoBGP (AS 64513 at 127.0.0.3) announces given routes to FRR (AS 64520 at 127.0.0.20); both send BMP."""
 
     def __init__(self, directory: Path) -> None:
         if not Path("/usr/lib/frr/bgpd").exists() or os.geteuid() != 0:
@@ -120,13 +120,13 @@ class Routers:
 
 
 class Bench:
-    """A collector, and what it has of the routers."""
+    """A collector, and what it has received from the routers."""
 
     def __init__(self, collector: Collector, store: Store) -> None:
         self.collector, self.store = collector, store
 
     async def peers(self) -> dict[str, str]:
-        """The state of each, by where it was asked for."""
+        """The state of each peer, by router and table."""
         return {f"{one.router} {one.rib or '-'}": one.state async for one in peers(self.store) if one.router}
 
     async def routes(self, router: str, table: str | None = None) -> list[Route]:
@@ -144,7 +144,7 @@ class Bench:
         await until(holds, what=f"{what}\n{self.collector.log.read_text()[-3000:]}")
 
     async def until_up(self) -> None:
-        """Wait until both routers tell of the session between them."""
+        """Wait until both routers report the session between them."""
 
         async def is_up() -> bool:
             found = await self.peers()
@@ -153,7 +153,7 @@ class Bench:
         await self.until(is_up, "the session between both is up")
 
     async def until_states(self, router: str, table: str, *expected: tuple[str, str]) -> None:
-        """Wait until a table has these prefixes, standing so, and no others."""
+        """Wait until a table has these prefixes in these states, and no others."""
 
         async def hold() -> bool:
             found = {(route.prefix, route.state) for route in await self.routes(router, table)}
@@ -175,7 +175,7 @@ async def bench(routers: Routers, data_dir: Path) -> AsyncIterator[Bench]:
 
 
 @pytest.mark.timeout(300)
-async def test_frr_and_gobgp_tell_of_flaps_and_restarts(tmp_path: Path) -> None:
+async def test_frr_and_gobgp_report_flaps_and_restarts(tmp_path: Path) -> None:
     routers = Routers(tmp_path / "routers")
     async with bench(routers, tmp_path / "data") as one:
         with routers.frr():
@@ -193,19 +193,19 @@ async def test_frr_and_gobgp_tell_of_flaps_and_restarts(tmp_path: Path) -> None:
 
 
 async def _both_tell(routers: Routers, one: Bench) -> None:
-    """Both routers tell of each other's routes, each table for itself."""
+    """Both routers report each other's routes, each table separately."""
     await one.until_up()
     for prefix in (FIRST, SECOND):
         routers.gobgp("global", "rib", "add", prefix, "nexthop", "192.0.2.3", "med", "7")
     for table in ("pre-policy", "post-policy"):
         await one.until_states(FRR, table, (FIRST, "stands"), (SECOND, "stands"))
-    # GoBGP tells of its own table, without a Peer Up.
+    # GoBGP reports its own table, without a Peer Up.
     await one.until_states(GOBGP, "local", (FIRST, "stands"), (SECOND, "stands"))
     mirrored, monitored = [
         next(route for route in await one.routes(FRR) if route.prefix == FIRST and route.peer.rib == table)
         for table in (None, "post-policy")
     ]
-    # What FRR 8.4 tells of its tables has its own AS ahead (frr#21815); what it mirrors is what the peer said.
+    # FRR 8.4 prepends its own AS to the routes of its tables (frr#21815); what it mirrors is what the peer sent.
     assert (mirrored.as_path, monitored.as_path) == ("64513", "64520 64513")
     assert mirrored.med == monitored.med == 7
     by_command = one.collector.ask("history", FIRST, "--router", FRR, "--rib", "post-policy")
@@ -213,7 +213,7 @@ async def _both_tell(routers: Routers, one: Bench) -> None:
 
 
 async def _the_receiver_is_killed(one: Bench) -> None:
-    """No route is withdrawn: all are uncertain until their tables have come again."""
+    """No route is withdrawn: all are uncertain until their tables have been sent again."""
     (pid,) = processes(rf"receive-bmp --data-dir {re.escape(str(one.collector.data_dir))}")
     os.kill(pid, signal.SIGKILL)
 
@@ -229,7 +229,7 @@ async def _the_receiver_is_killed(one: Bench) -> None:
 
 
 async def _gobgpd_is_gone(one: Bench) -> None:
-    """FRR tells that its peer is gone; what GoBGP told stands, uncertain: nobody has said that it is gone."""
+    """FRR reports that its peer is down; GoBGP's routes stay, uncertain, as nobody has reported their end."""
 
     async def has_ended() -> bool:
         found = await one.peers()
@@ -246,7 +246,7 @@ async def _gobgpd_is_gone(one: Bench) -> None:
 
 
 async def _frr_is_gone(one: Bench) -> None:
-    """Nobody tells that anything of it has ended."""
+    """Nobody reports the end of FRR's sessions."""
 
     def is_lost() -> bool:
         return f"router r1 ({FRR}:" in one.collector.log.read_text().rpartition(" is connected")[2]
@@ -255,7 +255,7 @@ async def _frr_is_gone(one: Bench) -> None:
 
 
 async def _both_come_back(routers: Routers, one: Bench) -> None:
-    """What they tell then stands, whatever was before."""
+    """The routes that they report then are certain, whatever was before."""
     await one.until_up()
     routers.gobgp("global", "rib", "add", FIRST, "nexthop", "192.0.2.3")
     for table in ("pre-policy", "post-policy"):

@@ -1,4 +1,4 @@
-"""pmacct's pmbmpd on the very bytes that real routers sent: it reads the same of them, row by row."""
+"""pmacct's pmbmpd, given the bytes that real routers sent, reads the same as we do, row by row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ORIGINS = {"i": "igp", "e": "egp", "u": "incomplete"}
 
 @pytest.mark.parametrize("name", ["frr-8.4.4-monitor-and-mirror.bin", "gobgpd-3.10-all.bin"])
 async def test_pmacct_reads_the_same(name: str, tmp_path: Path) -> None:
-    """But for what it leaves out: what is mirrored, and tables without a Peer Up."""
+    """Except for mirrored messages and tables without a Peer Up, which it leaves out."""
     stream = shared(f"bmp/{name}").read_bytes()
     expected = ours(stream)
     assert await pmacct(stream, tmp_path, len(expected)) == expected
@@ -65,7 +65,7 @@ def _routes(update: Update) -> list[Row]:
 
 
 async def pmacct(stream: bytes, directory: Path, count: int) -> list[Row]:
-    """What pmbmpd logs of a stream."""
+    """What pmbmpd logs for a stream."""
     port, log, config = free_port(), directory / "rows.json", directory / "pmbmpd.conf"
     config.write_text(
         f"bmp_daemon_ip: 127.0.0.1\nbmp_daemon_port: {port}\nbmp_daemon_msglog_file: {log}\n"

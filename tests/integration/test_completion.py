@@ -8,10 +8,15 @@ from tests.running import BGPLEDGER
 
 
 def in_bash(script: str, home: Path) -> list[str]:
-    """What a script prints that finds `bgpledger` on its way."""
+    """The output of a script that has `bgpledger` on its PATH."""
     path = f"{Path(BGPLEDGER).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "--norc", "-c", f"{script}\ntrue"],  # were it the last command, no shell would be left to be found
+        [
+            "bash",
+            "--norc",
+            "-c",
+            f"{script}\ntrue",
+        ],  # were it the last command, bash would replace itself by it, and no shell would be found
         capture_output=True,
         text=True,
         check=False,
@@ -22,7 +27,7 @@ def in_bash(script: str, home: Path) -> list[str]:
     return done.stdout.split()
 
 
-def test_bash_completes_what_it_is_shown(tmp_path: Path) -> None:
+def test_bash_completes_commands_options_and_values(tmp_path: Path) -> None:
     script = 'eval "$(bgpledger --show-completion)"\n'
     for words, place in (("rib --format bgp", 3), ("dif", 1), ("diff --com", 2), ("lookup --format ps", 3)):
         script += f"COMP_WORDS=(bgpledger {words}); COMP_CWORD={place}; _bgpledger_completion bgpledger\n"

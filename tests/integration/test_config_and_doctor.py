@@ -26,14 +26,14 @@ def configuration(directory: Path, text: str) -> str:
 # --- config -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_example_is_well() -> None:
+def test_the_example_configuration_is_valid() -> None:
     done = bgpledger("config", "check", "--config", EXAMPLE)
     assert done.returncode == 0, done.stderr
     assert "127.0.0.1:1790" in done.stdout
     assert done.stderr == "warning: there are no peers: add [[peers]], or run with --peer ADDR,AS\n"
 
 
-def test_a_password_on_the_command_line_is_warned_of() -> None:
+def test_a_password_on_the_command_line_gives_a_warning() -> None:
     shown = ("config", "check", "--mongodb-uri", "mongodb://me:s3cret@db.example.net/")
     for arguments in (shown, (*shown[2:], *shown[:2])):
         done = bgpledger(*arguments)
@@ -96,7 +96,7 @@ def test_check_shows_which_process_has_which_peers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "exabgp"])
-def test_a_configuration_that_cannot_be_used(tmp_path: Path, command: str) -> None:
+def test_a_configuration_that_cannot_be_used_is_refused(tmp_path: Path, command: str) -> None:
     file = configuration(tmp_path, '[[peers]]\naddress = "192.0.2.1"\nasn = 64500\n')
     done = bgpledger("config", command, "--config", file)
     assert done.returncode == 1
@@ -111,7 +111,7 @@ def test_check_reads_passwords_too(tmp_path: Path) -> None:
     assert f"password_file {tmp_path / 'missing'} cannot be read" in done.stderr
 
 
-async def test_exabgp_is_what_run_uses_but_for_passwords(tmp_path: Path) -> None:
+async def test_config_exabgp_prints_what_run_uses_without_passwords(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "password").write_text("s3cret\n")
     file = configuration(
@@ -133,7 +133,7 @@ async def test_exabgp_is_what_run_uses_but_for_passwords(tmp_path: Path) -> None
     assert "s3cret" not in shown.stdout
     with collecting(tmp_path / "data", "--config", file, port=port) as collector:
         written = tmp_path / "data/exabgp.conf"
-        # The store can be asked before ExaBGP is started.
+        # The store can be queried before ExaBGP is started.
         await until(written.exists, what="exabgp.conf is written")
         used = written.read_text()
         assert used.replace("s3cret", "(not shown)") == shown.stdout
@@ -162,7 +162,7 @@ def found(stdout: str, check: str) -> str:
     return "\n".join(line for line in stdout.splitlines() if f" {check}: " in line)
 
 
-def test_a_line_for_each_check_and_a_cure_for_what_is_not_well(data_dir: Path) -> None:
+def test_doctor_prints_a_line_for_each_check_and_a_cure_for_each_problem(data_dir: Path) -> None:
     done = bgpledger("doctor", "--data-dir", str(data_dir), BGPLEDGER_BGP_LISTEN=f"127.0.0.1:{free_port()}")
     for line in done.stdout.splitlines():
         assert re.match(r"(ok       |warning  .*; cure: |error    .*; cure: )", line), line
@@ -172,7 +172,7 @@ def test_a_line_for_each_check_and_a_cure_for_what_is_not_well(data_dir: Path) -
     assert not data_dir.exists()
 
 
-def test_a_port_that_another_has(data_dir: Path) -> None:
+def test_a_taken_port_is_reported(data_dir: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -182,7 +182,7 @@ def test_a_port_that_another_has(data_dir: Path) -> None:
     assert f"error    listen: cannot listen on {listen}: Address already in use; cure: " in done.stdout
 
 
-def test_a_mongodb_that_does_not_answer(data_dir: Path) -> None:
+def test_a_mongodb_that_does_not_answer_is_reported(data_dir: Path) -> None:
     uri = f"mongodb://me:s3cret@127.0.0.1:{free_port()}/"
     done = bgpledger("doctor", "--data-dir", str(data_dir), "--mongodb-uri", uri)
     assert done.returncode == 1
@@ -190,7 +190,7 @@ def test_a_mongodb_that_does_not_answer(data_dir: Path) -> None:
     assert "s3cret" not in done.stdout + done.stderr
 
 
-def test_a_store_that_answers(data_dir: Path, mongodb_uri: str, database: str) -> None:
+def test_a_store_that_answers_is_reported_as_writable(data_dir: Path, mongodb_uri: str, database: str) -> None:
     done = bgpledger(
         "doctor", "--data-dir", str(data_dir), "--mongodb-uri", mongodb_uri, BGPLEDGER_MONGODB_DATABASE=database
     )
@@ -198,7 +198,9 @@ def test_a_store_that_answers(data_dir: Path, mongodb_uri: str, database: str) -
 
 
 @pytest.mark.parametrize(("schema", "status", "cure"), [(1, "warning", "db migrate"), (99, "error", "newer bgpledger")])
-def test_a_database_of_another_version(data_dir: Path, embedded_uri: str, schema: int, status: str, cure: str) -> None:
+def test_a_database_of_another_version_is_reported(
+    data_dir: Path, embedded_uri: str, schema: int, status: str, cure: str
+) -> None:
     database = f"test_doctor_{os.getpid()}_{schema}"
     with MongoClient[dict[str, Any]](embedded_uri) as client:
         client[database]["meta"].insert_one({"_id": "schema", "version": schema})
@@ -209,21 +211,21 @@ def test_a_database_of_another_version(data_dir: Path, embedded_uri: str, schema
     assert cure in found(done.stdout, "schema")
 
 
-def test_a_data_directory_that_cannot_be() -> None:
+def test_an_impossible_data_directory_is_reported() -> None:
     done = bgpledger("doctor", "--data-dir", "/proc/nowhere")
     assert done.returncode == 1
     assert "/proc is not writable" in found(done.stdout, "data directory")
 
 
-def test_the_rest_is_looked_at_when_the_configuration_is_wrong(tmp_path: Path) -> None:
+def test_other_checks_run_even_if_the_configuration_is_wrong(tmp_path: Path) -> None:
     done = bgpledger("doctor", "--config", configuration(tmp_path, "[bgp]\nhold_time = 1\n"))
     assert done.returncode == 1
     assert "bgp.hold_time 1" in found(done.stdout, "configuration")
     assert found(done.stdout, "exabgp").startswith("ok")
 
 
-def test_a_port_that_needs_a_privilege() -> None:
-    """As another user, if we are root; Linux may be set to let everybody have all ports."""
+def test_a_port_that_needs_a_privilege_is_reported() -> None:
+    """Run as another user, if we are root; Linux may be configured to let everybody use all ports."""
     if os.geteuid():
         pytest.skip("only root can become a user who certainly lacks the privilege")
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 179:

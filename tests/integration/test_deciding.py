@@ -1,6 +1,6 @@
-"""What decides by itself is told to real routers: checks, ExaBGP's own `healthcheck` attached, and rules for peers.
+"""Automatic decisions reach real routers: checks, ExaBGP's own `healthcheck` attached, and rules for peers.
 
-Both routers are used as `docs/acting.md` prints them, but for addresses, which are loopback ones here.
+Both routers are configured as `docs/acting.md` prints, except for the addresses, which are loopback ones here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEPT, PREFERRED, OTHER = "203.0.113.1/32", "203.0.113.200/32", "203.0.113.77/32"
 
 
 def printed(title: str) -> str:
-    """A block of the page."""
+    """A code block of the page."""
     block = re.search(rf"<summary>{title}</summary>\n\n```\n(.*?)```", ACTING, re.DOTALL)
     assert block is not None, title
     return block[1]
@@ -39,7 +39,7 @@ def rules(*peers: str) -> str:
 
 
 class Provider(Bird):
-    """The PE of both CE routers, which takes nothing from us, and tells us what it hears from them."""
+    """The PE of both CE routers, which accepts nothing from us, and announces to us what it receives from them."""
 
     def tell_of(self, *customers: Router) -> None:
         self.customers = customers
@@ -58,7 +58,7 @@ class Provider(Bird):
         (self.directory / "bird.conf").write_text(f"router id {self.router_id};\nprotocol device {{ }}\n{sessions}")
 
     def heard(self, router: Router) -> set[str]:
-        """The prefixes that it has of a customer."""
+        """The prefixes that it has received from a customer."""
         lines = self._birdc("show", "route", "all").splitlines()
         found, prefix = set(), ""
         for line in lines:
@@ -146,7 +146,7 @@ run = {json.dumps(healthcheck)}
 """
 
 
-async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_path: Path) -> None:
+async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_communities(tmp_path: Path) -> None:
     port = free_port()
     provider = Provider(tmp_path / "provider", port, 71)
     routers: list[PrintedBird | PrintedFrr] = [
@@ -178,7 +178,9 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
                 await until(partial(prefers, router, KEPT, None), what=f"{router} has lost {KEPT}")
                 await until(partial(has, provider, router, OTHER), what=f"{router} has lost {PREFERRED}")
 
-            async def withdrawn() -> list[dict[str, Any]] | None:  # routers may know a moment before it is reported
+            async def withdrawn() -> (
+                list[dict[str, Any]] | None
+            ):  # routers may receive it a moment before it is reported
                 intents = await asyncio.to_thread(partial(standing, collector))
                 last = {one["source"]: one["states"][-1]["state"] for one in intents}
                 return intents if last["healthcheck www"] == "withdrawn" else None
@@ -202,12 +204,12 @@ async def test_checks_and_commands_and_what_ce_routers_make_of_communities(tmp_p
                 await until(partial(prefers, router, KEPT, 100), what=f"{router} has {KEPT} again")
             collector.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(collector.process.wait, 60)
-            for router in routers:  # it may keep what else we announced for two minutes: it restarts gracefully
+            for router in routers:  # it may keep our other routes for two minutes: it restarts gracefully
                 assert prefers(router, KEPT, None)
 
 
 def standing(collector: Collector) -> list[dict[str, Any]]:
-    """All intents of the collector, with those that have ended."""
+    """All intents of the collector, including those that have ended."""
     done = bgpledger("intents", "--all", "--data-dir", str(collector.data_dir), "--format", "json")
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -215,14 +217,14 @@ def standing(collector: Collector) -> list[dict[str, Any]]:
 
 
 def convergence(collector: Collector, source: str, provider: Provider) -> dict[str, Any] | None:
-    """When the provider told us of the route that a source ordered, and that it is gone; None: it has not."""
+    """When the provider announced the route that a source ordered, and when it withdrew it; None: not yet."""
     (intent,) = [one["id"] for one in standing(collector) if one["source"] == source]
     told = collector.ask("convergence", intent)
     return next((one for one in told if one["peer"] == provider.peer), None)
 
 
 def has(provider: Provider, customer: Router, *prefixes: str) -> bool:
-    """Whether the provider has these of a customer, and no others."""
+    """Whether the provider has these prefixes from a customer, and no others."""
     return provider.heard(customer) == set(prefixes)
 
 

@@ -1,4 +1,4 @@
-"""ExaBGP under our supervision, against real daemons: gobgpd calls us, BIRD is called."""
+"""ExaBGP under our supervision, against real daemons: gobgpd connects to us, and we connect to BIRD."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ with open(sys.argv[1], "ab", buffering=0) as out, open(sys.argv[1] + ".pid", "w"
 
 
 class Bench:
-    """A data directory, a helper that records what ExaBGP says, and what it said."""
+    """A data directory, a helper that records what ExaBGP prints, and the recorded lines."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -54,7 +54,7 @@ class Bench:
 
     def lines(self) -> list[dict[str, Any]]:
         with suppress(FileNotFoundError):
-            # A line may be half written.
+            # The last line may be incomplete.
             return [
                 json.loads(line)
                 for line in self.out.read_bytes().splitlines(keepends=True)
@@ -70,7 +70,7 @@ class Bench:
         return all(self.states(peer)[-1:] == ["up"] for peer in peers)
 
     def prefixes(self, peer: str) -> set[str]:
-        """What a peer announced, of all families and next hops."""
+        """The prefixes that a peer announced, with all families and next hops."""
         found: set[str] = set()
         for line in self.lines():
             update = line.get("neighbor", {}).get("message", {}).get("update", {})
@@ -103,7 +103,7 @@ def bench(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Bench:
 
 
 class Daemon:
-    """A BGP daemon in the foreground, ended with the test."""
+    """A BGP daemon in the foreground, which ends with the test."""
 
     def __init__(self, directory: Path, name: str, command: list[str]) -> None:
         self.log = directory / f"{name}.log"
@@ -120,7 +120,7 @@ class Daemon:
 
 
 class Daemons:
-    """Starts daemons that speak with one bench."""
+    """Starts daemons that have sessions with one bench."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -132,7 +132,7 @@ class Daemons:
         return daemon
 
     def gobgpd(self, address: str, asn: int) -> Daemon:
-        """A gobgpd that calls us."""
+        """A gobgpd that connects to us."""
         file = self._bench.directory / f"gobgpd-{address}.toml"
         file.write_text(
             f"""
@@ -165,9 +165,9 @@ class Daemons:
     def bird(
         self, address: str, asn: int, *, prefix: str, ours: str = "127.0.0.1", active: bool = False, more: str = ""
     ) -> int:
-        """A BIRD that is called at the port that is returned, or calls us, and announces one prefix."""
+        """A BIRD that we connect to at the returned port, or that connects to us, and announces one prefix."""
         port, name = free_port(), f"bird-{asn}"
-        # BIRD gives no loopback address as an IPv6 next hop.
+        # BIRD does not announce a loopback address as an IPv6 next hop.
         family, hop = ("ipv6", "address 2001:db8::1") if ":" in prefix else ("ipv4", "self")
         file = self._bench.directory / f"{name}.conf"
         file.write_text(
@@ -188,7 +188,7 @@ class Daemons:
             }}
             """
         )
-        # The control socket's path is short whatever the test's directory is: 108 bytes are all it may have.
+        # The control socket's path is short whatever the test's directory is: it may have only 108 bytes.
         control = os.path.relpath(self._bench.directory / f"{asn}.ctl", self._bench.directory)
         self._start(name, [program("bird"), "-f", "-c", str(file), "-s", control])
         return port
@@ -203,7 +203,7 @@ def daemons(bench: Bench) -> Iterator[Daemons]:
     started = Daemons(bench)
     yield started
     started.end()
-    # pytest only shows it where a test failed.
+    # pytest shows it only if a test failed.
     print(bench.out.read_text(errors="replace")[-20_000:] if bench.out.exists() else "ExaBGP wrote nothing")
     for log in bench.directory.glob("*.log"):
         print(f"--- {log.name}\n{log.read_text(errors='replace')[-5_000:]}")
@@ -245,7 +245,9 @@ async def test_a_reload_touches_only_the_peer_that_changed(bench: Bench, daemons
         assert bench.states("127.0.0.22").count("up") == 2
 
 
-async def test_a_reload_is_done_while_a_route_waits_for_a_peer_that_is_down(bench: Bench, daemons: Daemons) -> None:
+async def test_a_reload_takes_effect_while_a_route_waits_for_a_peer_that_is_down(
+    bench: Bench, daemons: Daemons
+) -> None:
     port = daemons.bird("127.0.0.22", 65022, prefix="203.0.113.0/24")
     absent, bird = called("127.0.0.21", 65021, free_port()), called("127.0.0.22", 65022, port)
     bench.orders.write_text("announce route 192.0.2.0/24 next-hop 192.0.2.1\nversion\n")
@@ -255,16 +257,16 @@ async def test_a_reload_is_done_while_a_route_waits_for_a_peer_that_is_down(benc
         await until(lambda: bench.is_up("127.0.0.22"), what="the added peer is up")
 
 
-async def test_the_last_words_reach_the_helper(bench: Bench, daemons: Daemons) -> None:
+async def test_exabgps_last_lines_reach_the_helper(bench: Bench, daemons: Daemons) -> None:
     daemons.gobgpd("127.0.0.21", 65021)
     async with bench.running(bench.settings(caller("127.0.0.21", 65021))):
         await until(lambda: bench.is_up("127.0.0.21"), what="the session is up")
-    # Its helper may live a moment longer than ExaBGP.
+    # The helper may run a moment longer than ExaBGP.
     await until(lambda: bench.lines()[-1].get("notification") == "shutdown", what="the last words")
     assert bench.states("127.0.0.21")[-1] == "down"
 
 
-async def test_forty_peers_come_to_one_port(bench: Bench, daemons: Daemons) -> None:
+async def test_forty_peers_may_connect_to_one_port(bench: Bench, daemons: Daemons) -> None:
     # One daemon stands for the forty: the others' connections are refused by state, not by the listening socket.
     peers = [caller(f"127.0.1.{number}", 65100 + number) for number in range(1, 41)]
     daemons.bird("127.0.1.1", 65101, prefix="203.0.113.0/24", active=True)
@@ -274,7 +276,7 @@ async def test_forty_peers_come_to_one_port(bench: Bench, daemons: Daemons) -> N
         await until(lambda: bench.prefixes("127.0.1.40") == {"198.51.100.0/24"}, what="the last one's route is here")
 
 
-async def test_an_ipv6_peer_beside_an_ipv4_one(bench: Bench, daemons: Daemons) -> None:
+async def test_an_ipv6_peer_and_an_ipv4_peer_may_be_up_together(bench: Bench, daemons: Daemons) -> None:
     port = daemons.bird("::1", 65031, prefix="2001:db8:31::/48", ours="::1")
     daemons.gobgpd("127.0.0.21", 65021)
     peers = caller("127.0.0.21", 65021), called("::1", 65031, port)
@@ -283,7 +285,7 @@ async def test_an_ipv6_peer_beside_an_ipv4_one(bench: Bench, daemons: Daemons) -
         await until(lambda: bench.prefixes("::1") == {"2001:db8:31::/48"}, what="the IPv6 route")
 
 
-async def test_a_range_takes_any_of_its_routers(bench: Bench, daemons: Daemons) -> None:
+async def test_a_range_accepts_any_router_within_it(bench: Bench, daemons: Daemons) -> None:
     daemons.gobgpd("127.0.0.66", 65021)
     async with bench.running(bench.settings({"address": "127.0.0.64/27", "asn": 65021})):
         await until(lambda: bench.is_up("127.0.0.66"), what="a router of the range is up")
@@ -292,7 +294,7 @@ async def test_a_range_takes_any_of_its_routers(bench: Bench, daemons: Daemons) 
 # --- MD5 and TTL ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_password_is_needed_where_it_is_set(
+async def test_a_peer_with_a_password_must_use_it(
     bench: Bench, daemons: Daemons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PASSWORD", "a pass; word")
@@ -343,7 +345,7 @@ class Refusing:
             yield
 
 
-async def test_a_router_that_refuses_is_tried_in_growing_pauses_and_told_once(bench: Bench) -> None:
+async def test_a_router_that_refuses_is_tried_in_growing_pauses_and_logged_once(bench: Bench) -> None:
     port = free_port()
     router = Refusing("127.0.0.22")
     async with bench.running(bench.settings(called("127.0.0.22", 65022, port))):
@@ -366,13 +368,13 @@ async def test_a_helper_that_is_killed_comes_back_and_the_session_stays(bench: B
         await until(lambda: bench.is_up("127.0.0.21"), what="the session is up")
         before = bench.helper_pid()
         os.kill(before, signal.SIGKILL)
-        # It only sees that the helper is gone when it has something to say.
+        # ExaBGP notices that the helper has ended only when it has something to write.
         supervisor.reload(bench.settings(first, called("127.0.0.22", 65022, port)))
         await until(lambda: bench.helper_pid() != before, what="another helper")
         await until(lambda: bench.is_up("127.0.0.22"), what="lines reach it")
 
 
-async def test_exabgp_is_started_again(bench: Bench, daemons: Daemons, caplog: pytest.LogCaptureFixture) -> None:
+async def test_exabgp_is_restarted(bench: Bench, daemons: Daemons, caplog: pytest.LogCaptureFixture) -> None:
     daemons.gobgpd("127.0.0.21", 65021)
     caplog.set_level(logging.INFO, "exabgp")
     async with bench.running(bench.settings(caller("127.0.0.21", 65021))):
@@ -384,7 +386,7 @@ async def test_exabgp_is_started_again(bench: Bench, daemons: Daemons, caplog: p
     assert "ExaBGP ended, killed by SIGKILL; starting it again in 1 s" in caplog.text
 
 
-async def test_a_port_that_is_taken_is_said_at_once(bench: Bench) -> None:
+async def test_a_taken_port_is_reported_at_once(bench: Bench) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", bench.port))
         other.listen()
@@ -392,8 +394,8 @@ async def test_a_port_that_is_taken_is_said_at_once(bench: Bench) -> None:
             await ExabgpSupervisor(bench.settings(caller("127.0.0.21", 65021)), bench.helper).run()
 
 
-async def test_an_exabgp_that_outlived_its_collector_makes_room(bench: Bench) -> None:
-    """Its collector was killed before the kernel had been asked to tell it: it listens, and has its receiver."""
+async def test_an_exabgp_that_outlived_its_collector_is_ended(bench: Bench) -> None:
+    """Its collector was killed before it had asked the kernel to end ExaBGP too: ExaBGP still listens."""
     settings = bench.settings(caller("127.0.0.21", 65021))
     async with bench.running(settings):
         pass
@@ -421,14 +423,14 @@ def _free(port: int) -> bool:
     return False
 
 
-async def test_an_address_that_is_not_ours_is_said_at_once(bench: Bench) -> None:
+async def test_an_address_that_is_not_ours_is_reported_at_once(bench: Bench) -> None:
     ours = bench.settings(caller("127.0.0.21", 65021, local_address="192.0.2.77"))
     with pytest.raises(CollectorError, match=r"cannot listen on 192\.0\.2\.77:\d+") as raised:
         await ExabgpSupervisor(ours, bench.helper).run()
     assert "not an address of this machine" in raised.value.cure
 
 
-async def test_a_reload_that_cannot_be_leaves_everything_as_it_is(
+async def test_an_impossible_reload_changes_nothing(
     bench: Bench, daemons: Daemons, caplog: pytest.LogCaptureFixture
 ) -> None:
     daemons.gobgpd("127.0.0.21", 65021)
@@ -444,8 +446,8 @@ async def test_a_reload_that_cannot_be_leaves_everything_as_it_is(
         assert bench.is_up("127.0.0.21")
 
 
-async def test_it_has_a_session_of_its_own_and_dies_with_us(bench: Bench) -> None:
-    """A process like ours is killed outright: neither ExaBGP nor its helper stays behind."""
+async def test_exabgp_has_its_own_process_session_and_dies_with_us(bench: Bench) -> None:
+    """A process like ours is killed outright: neither ExaBGP nor its helper survives."""
     program("setpriv")
     script = bench.directory / "ours.py"
     script.write_text(

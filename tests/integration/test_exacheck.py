@@ -1,4 +1,4 @@
-"""exacheck, a health checker for ExaBGP by others, attached as it is: what it prints becomes orders."""
+"""exacheck, a health checker for ExaBGP written by others, is attached unchanged: what it prints becomes orders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIXES = ["203.0.113.1/32", "203.0.113.2/32"]
 
 
 def stands(kept: Kept, wanted: list[str]) -> bool:
-    """Whether these are announced, and no others."""
+    """Whether these prefixes are announced, and no others."""
     return sorted(kept.standing_now.values()) == wanted
 
 

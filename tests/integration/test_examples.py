@@ -1,4 +1,4 @@
-"""What stands in examples/, run as its head says, over the archive of the demonstration."""
+"""The programs in examples/, run as their headers say, on the archive of the demonstration."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(archive: Path, *command: str | Path) -> str:
 
 
 def test_who_announced(archive: Path) -> None:
-    begin = datetime.now(UTC) - timedelta(minutes=10)  # should midnight have been since the demonstration began
+    begin = datetime.now(UTC) - timedelta(minutes=10)  # in case midnight has passed since the demonstration began
     days = {f"{moment:%F}" for moment in (begin, datetime.now(UTC))}
     rows = [row for day in days for row in run(archive, EXAMPLES / "who-announced.sh", PREFIX, day).splitlines()]
     hijacked = [row for row in rows if "64497 64511" in row or "64496 64509 64511" in row]
@@ -74,11 +74,11 @@ def test_several_origins(archive: Path) -> None:
     script = EXAMPLES / "several-origins.js"
     text = run(archive, "bgpledger", "shell", "--quiet", "--eval", "var hours = 1", "--file", script)
     assert f"{PREFIX}\n  AS64500 by 127.0.1.1, 127.0.1.2\n  AS64511 by 127.0.1.1, 127.0.1.2" in text
-    assert "2001:db8:2::/48" not in text  # of one AS alone
+    assert "2001:db8:2::/48" not in text  # from one AS only
 
 
 def hijack(archive: Path) -> datetime:
-    """When AS64511 announced the prefix, as its first peer said."""
+    """When AS64511 announced the prefix, according to the first peer that reported it."""
     said = bgpledger("--data-dir", str(archive), "history", PREFIX, "--origin", "64511", "--format", "jsonl")
     return min(datetime.fromisoformat(json.loads(line)["ts"]) for line in said.stdout.splitlines())
 
@@ -128,7 +128,7 @@ def test_table_to_csv(archive: Path) -> None:
 @pytest.mark.parametrize(
     "name", sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "watch_prefixes.py")
 )
-def test_what_cannot_be_meant_is_said_without_a_traceback(archive: Path, name: str) -> None:
+def test_invalid_arguments_are_reported_without_a_traceback(archive: Path, name: str) -> None:
     command = [sys.executable, str(EXAMPLES / name), "192.0.2.300", "teatime"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(archive), timeout=300)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""What GoBGP and FRR dump themselves, imported: the same that bgpdump reads in it."""
+"""Dumps that GoBGP and FRR write, imported: the archive has what bgpdump reads in them."""
 
 import os
 import subprocess
@@ -64,14 +64,14 @@ dump bgp routes-mrt table 1
 
 
 class Distant(Bird):
-    """Its next hop is not on the loopback: FRR takes such a route for a withdrawal."""
+    """A route whose next hop is not on the loopback: FRR treats such a one as withdrawn."""
 
     next_hop = "192.0.2.42"
 
 
 @contextmanager
 def running(directory: Path, *command: str) -> Iterator[None]:
-    """A daemon until the block ends."""
+    """Run a daemon until the block ends."""
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory)
     try:
@@ -82,7 +82,7 @@ def running(directory: Path, *command: str) -> Iterator[None]:
 
 
 def bgpdump(path: Path) -> list[str]:
-    """What bgpdump reads; nothing of a file that is not there yet."""
+    """What bgpdump reads in a file; nothing if it is not there yet."""
     if not path.exists():
         return []
     return subprocess.run(
@@ -95,12 +95,12 @@ def prefixes(path: Path, kinds: str) -> set[str]:
 
 
 def newest(path: Path) -> int:
-    """The second of the last record."""
+    """The time of the last record, in seconds."""
     return max((int(float(line.split("|")[1])) for line in bgpdump(path)), default=0)
 
 
 async def talk(peer: Bird, directory: Path, *, tables: bool = True) -> None:
-    """Routes come, one changes and one goes; then a table of what is left is dumped."""
+    """Routes are announced, one changes and one is withdrawn; then the remaining table is dumped."""
     updates, table = directory / "updates", directory / "table"
     await until(updates.exists, what="the daemon is up")
     peer.announce(*ROUTES)
@@ -108,7 +108,7 @@ async def talk(peer: Bird, directory: Path, *, tables: bool = True) -> None:
     peer.announce(ROUTES[0]._replace(med=11), ROUTES[2])
     await until(lambda: ROUTES[1].prefix in prefixes(updates, "W"), what="the withdrawal is dumped")
     left = {one.prefix for one in peer.routes}
-    # A table of the second of the last UPDATE may be of the time before it.
+    # A table dumped in the second of the last UPDATE may be older than it.
     told = newest(updates)
     await until(
         lambda: not tables or (prefixes(table, "B") == left and newest(table) > told), what="the table is dumped"
@@ -116,7 +116,7 @@ async def talk(peer: Bird, directory: Path, *, tables: bool = True) -> None:
 
 
 def assert_is_stored(directory: Path, *, rejects: bool = False, tables: bool = True) -> None:
-    """Import what a daemon dumped, the table after the UPDATEs that led to it, and ask for all of it."""
+    """Import what a daemon dumped, first the UPDATEs and then the table they led to, and query all of it."""
     updates, table = directory / "updates", directory / "table"
     archive = ("--data-dir", str(directory / "data"))
     for file in (updates, table) if tables else (updates,):
@@ -133,20 +133,20 @@ def assert_is_stored(directory: Path, *, rejects: bool = False, tables: bool = T
 
 
 def seconds_of(line: str) -> str:
-    """A line of bgpdump's without the microseconds that ours do not show."""
+    """A line of bgpdump without the microseconds, which ours do not show."""
     form, at, rest = line.split("|", 2)
     return f"{form.removesuffix('_ET')}|{at.partition('.')[0]}|{rest}"
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where the daemon writes."""
+    """The directory into which the daemon writes."""
     program("bgpdump")
     (made := tmp_path / "daemon").mkdir()
     return made
 
 
-async def test_what_gobgpd_dumps(tmp_path: Path, directory: Path) -> None:
+async def test_dumps_of_gobgpd_are_stored_as_bgpdump_reads_them(tmp_path: Path, directory: Path) -> None:
     peer = Distant(tmp_path / "peer", port := free_port(), 42)
     (directory / "gobgpd.toml").write_text(GOBGP.format(asn=LOCAL_AS, port=port, peer=peer))
     api = ("--api-hosts", f"127.0.0.1:{free_port()}", "--pprof-disable")
@@ -155,7 +155,7 @@ async def test_what_gobgpd_dumps(tmp_path: Path, directory: Path) -> None:
     assert_is_stored(directory, tables=GOBGP_TABLES)
 
 
-async def test_what_frr_dumps(tmp_path: Path, directory: Path) -> None:
+async def test_dumps_of_frr_are_stored_as_bgpdump_reads_them(tmp_path: Path, directory: Path) -> None:
     own = Frr(directory, 0, 1)
     peer = Distant(tmp_path / "peer", own.port, 43)
     (directory / "frr.conf").write_text(FRR.format(asn=LOCAL_AS, peer=peer))
