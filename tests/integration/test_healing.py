@@ -56,6 +56,6 @@ async def test_what_was_lost_comes_again(tmp_path: Path, kind: type[Router]) -> 
             assert gap["cause"] == "pipe"
             assert gap["peer"]["address"] == router.address
             assert gap["after"] < gap["ts"]
-            assert f"lines of {router.address} are lost: asked it" in bench.collector.log.read_text()
+            assert f"lines of {router.address} are lost: requested its routes again" in bench.collector.log.read_text()
         (session,) = await bench.documents("sessions")
         assert session["began"] == "up"
