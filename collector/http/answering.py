@@ -97,12 +97,18 @@ async def respond(
 class _StreamedAnswer(StreamingResponse):
     """A response that is cut off if its query fails: its connection ends without the end of the body."""
 
+    def __init__(self, pieces: Pieces, headers: dict[str, str], media_type: str) -> None:
+        super().__init__(pieces, headers=headers, media_type=media_type)
+        self._pieces = pieces
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces."""
+        """Send the pieces; however that ends, so does the query."""
         try:
             await super().__call__(scope, receive, send)
         except BgpledgerError as error:
             log.warning("an answer to %s was cut off: %s", scope["path"], error.cause)
+        finally:
+            await self._pieces.aclose()
 
 
 def _accepted(request: Request) -> Format:

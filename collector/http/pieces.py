@@ -20,7 +20,7 @@ _WAITING = 2
 
 
 class Pieces:
-    """The text of answers, for `async for`, once; stopping early also closes the query.
+    """The text of answers, for `async for`, once; `aclose` ends the query if not all of it has been read.
 
     Args:
         answers: the answers.
@@ -42,19 +42,25 @@ class Pieces:
             BgpledgerError: it fails.
         """
         self._working = asyncio.create_task(self._work())
-        self._first = await self._waiting.get()
-        if not self._first:
-            await self._working
+        try:
+            self._first = await self._waiting.get()
+            if not self._first:
+                await self._working
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
 
     async def __aiter__(self) -> AsyncIterator[str]:
         assert self._working is not None  # noqa: S101  # it has begun
-        try:
-            piece = self._first
-            while piece:
-                yield piece
-                piece = await self._waiting.get()
-            await self._working
-        finally:
+        piece = self._first
+        while piece:
+            yield piece
+            piece = await self._waiting.get()
+        await self._working
+
+    async def aclose(self) -> None:
+        """End the query."""
+        if self._working is not None:
             await end(self._working)
 
     async def _work(self) -> None:

@@ -23,6 +23,7 @@ from collector.http.app import ForCommands, make_app
 from collector.http.commands import Read
 from collector.settings import HttpSettings, Settings
 from collector.settings.values import is_loopback, split_endpoint
+from collector.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ _MOST_OF_A_HEAD = 32 * 1024
 """The maximum size of a request's line and headers, in bytes."""
 _MOST_OF_A_MESSAGE = 64 * 1024
 """The maximum size of a client's WebSocket message, in bytes."""
+_UVICORN_CLOSES = "ASGI callable returned without completing response."
+"""What uvicorn logs when it closes the connection of a response that was begun, and has no end."""
 
 
 async def serve(settings: Settings, read: Read | None = None) -> None:
@@ -95,10 +98,22 @@ class _Server(uvicorn.Server):
         """Finish the responses, and end."""
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and wait until cancelled responses have ended too: they read the archive, which is closed next."""
+        await super().shutdown(sockets)
+        if going := list(self.server_state.tasks):
+            await asyncio.wait(going, timeout=_STOP_SECONDS)
+            await end(*going)
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Whether a record is of anything but a response without end, such as a live feed, that is cancelled at the end."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Whether a record is of anything but a response that ended early, as it should.
+
+    Responses without end, such as a live feed, and those that take long are cancelled when the server stops. Why
+    another one was cut off is logged where that happens; uvicorn then closes its connection.
+    """
+    is_cancelled = bool(record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    return not is_cancelled and record.msg != _UVICORN_CLOSES
 
 
 def _configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
@@ -120,7 +135,7 @@ def _configured(app: FastAPI, http: HttpSettings) -> uvicorn.Config:
         ssl_certfile=http.tls_cert,
         ssl_keyfile=http.tls_key,
     )
-    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_end)
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:

@@ -122,8 +122,12 @@ class Store:
     async def close(self) -> None:
         """Close its open cursors, on the server as well, and its connections."""
         for documents in list(self._open):
-            with suppress(RuntimeError, PyMongoError):  # another task reads it, or the server has gone
-                await documents.aclose()
+            self._open.discard(documents)
+            try:
+                with suppress(PyMongoError):  # the server has gone
+                    await documents.aclose()
+            except RuntimeError:  # another task reads it, which closes it too
+                self._open.add(documents)
         await close(self._client)
 
     async def server_version(self) -> str:
@@ -295,8 +299,9 @@ class Store:
                     if turn.is_over:
                         await turn.end()
         finally:
-            self._open.discard(documents)
-            await documents.aclose()
+            if documents in self._open:  # otherwise `close` closes it already
+                self._open.discard(documents)
+                await documents.aclose()
 
     async def explain(self, collection: str, query: Mapping[str, Any], *, sort: Sort = ()) -> Document:
         """The server's plan for `find`."""

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.requests import Request
+from fastapi import FastAPI, Request, Response
+from httpx import AsyncClient, RemoteProtocolError
 from starlette.types import Message, Receive, Scope, Send
 
-from bgpledger import Answers, Archive, Filter, StoreError, TopEntry
+from bgpledger import Answers, Archive, Filter, HistoryEntry, StoreError, TopEntry
 from collector.http.answering import respond
 from collector.http.api.live import _EventStream
 from collector.http.crowd import Crowd
@@ -21,11 +22,12 @@ from collector.http.parameters import Listed
 from collector.http.query_context import QueryContext
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.socket import _Client
-from collector.http.server import _is_no_cancellation
+from collector.http.server import _configured, _is_no_end, _listening, _Server
 from collector.query.follow import ToldLine
 from collector.settings import HttpSettings
 from collector.tasks import end
 from tests.http.conftest import BEGIN
+from tests.running import free_port
 from tests.support import until
 
 QUESTION: Scope = {"type": "http", "path": "/api/v1/peers", "headers": [], "method": "GET", "query_string": b""}
@@ -175,5 +177,54 @@ def test_what_is_cancelled_at_the_end_is_no_fault() -> None:
     def of(error: BaseException) -> logging.LogRecord:
         return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "Exception", (), (type(error), error, None))
 
-    assert not _is_no_cancellation(of(asyncio.CancelledError()))
-    assert _is_no_cancellation(of(ValueError()))
+    assert not _is_no_end(of(asyncio.CancelledError()))
+    assert _is_no_end(of(ValueError()))
+
+
+async def test_answers_that_are_cut_end_their_query_without_a_traceback(
+    asked: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One at its deadline, and two, of which one is not read, when the server stops."""
+    monkeypatch.setattr("collector.http.server._STOP_SECONDS", 1)
+    going, app, archive = set[object](), FastAPI(), asked
+
+    async def give(_answers: Answers[HistoryEntry]) -> AsyncGenerator[HistoryEntry, None]:
+        whose = object()
+        going.add(whose)
+        try:
+            while True:
+                async for entry in archive.search():
+                    yield entry
+        finally:
+            going.discard(whose)
+
+    @app.get("/{seconds}")
+    async def answer(request: Request, seconds: float) -> Response:
+        context = QueryContext(archive, Live(archive), HttpSettings())
+        wanted = Listed(format="jsonl")
+        return await respond(request, context, wanted, HistoryEntry, lambda: Answers(give, deadline=seconds))
+
+    settings = HttpSettings(listen=f"127.0.0.1:{free_port()}")
+    server = _Server(_configured(app, settings))
+    with _listening(settings.listen) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with AsyncClient(base_url=settings.url, timeout=60) as client:
+            async with client.stream("GET", "/0.3") as cut:
+                with pytest.raises(RemoteProtocolError, match="incomplete"):
+                    await cut.aread()
+            assert not going
+            async with client.stream("GET", "/60"), client.stream("GET", "/60") as read:
+                pieces = read.aiter_raw()
+                await anext(pieces)
+                await until(lambda: len(going) == 2)
+                server.stop()
+                with pytest.raises(RemoteProtocolError, match="incomplete"):
+                    async for _ in pieces:
+                        pass
+                await serving
+                assert not going
+    said = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert said == [
+        "an answer to /0.3 was cut off: the query took longer than 0.3 s",
+        "Cancel 2 running task(s), timeout graceful shutdown exceeded",
+    ]
