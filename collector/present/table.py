@@ -1,4 +1,4 @@
-"""`table`: aligned columns for people; `table_columns` says what stands in them, `layout` arranges them."""
+"""`table`: aligned columns for people; `table_columns` defines their content, `layout` arranges them."""
 
 from __future__ import annotations
 

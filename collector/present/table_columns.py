@@ -1,4 +1,4 @@
-"""The columns of tables: for each kind of answer, what stands in them."""
+"""The columns of tables: what they contain for each kind of answer."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ What of the file is sent:
   encoding, end a session as well: its end is missing in the file, but must have been there.
 - Messages that the collector of the file sent to its peers (BGP4MP_MESSAGE_LOCAL and its like): not at all.
 
-- Records that are none, of other MRT types, or of a peer with AS 0, and whatever stands behind a damage that hides
-  where the next record begins: not at all; the plan's `LeftOut` says so.
+- Records that cannot be parsed, of other MRT types, or of a peer with AS 0, and whatever follows damage that hides
+where the next record begins: not at all; the plan's `LeftOut` says so.
 
 All sessions are up before the first UPDATE goes out. A peer whose session cannot be opened is left out, and the caller
 is told; if none can, or one ends while it plays, the replay ends with an error.

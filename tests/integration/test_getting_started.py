@@ -1,6 +1,5 @@
-"""`docs/acting.md`, "Getting started", walked with BIRD: its files and commands as they are printed, but for ports.
-
-What is printed has to come, but for times, ids and the order of lines.
+"""`docs/acting.md`, "Getting started", followed with BIRD: its files and commands as they are printed, except for
+ports. The printed output must appear, except for times, ids and the order of lines.
 """
 
 from __future__ import annotations
@@ -56,15 +55,15 @@ def typed() -> list[Typed]:
 
 
 def told(output: str) -> list[str]:
-    """The lines of an output, without what is another each time."""
+    """The lines of an output, without what differs each time."""
     text = re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{3}", "TIME", output)
     return sorted(re.sub(r"\b[0-9a-f]{24}\b", "ID", text).splitlines())
 
 
 class Terminal:
-    """A shell in which somebody types, one command after the other.
+    """A shell in which commands are typed, one after the other.
 
-    Commands of bgpledger that need of the shell at most a variable are run by the Python that tests share.
+    Commands of bgpledger that need nothing of the shell but variables are run by the Python process that tests share.
     """
 
     def __init__(self, shell: subprocess.Popen[bytes], directory: Path) -> None:
@@ -76,7 +75,7 @@ class Terminal:
         self._watched.register(self._printed, selectors.EVENT_READ)
 
     def type(self, command: str) -> str:
-        """Type a command; what it prints.
+        """Type a command; returns what it prints.
 
         Raises:
             AssertionError: it does not end.
@@ -100,7 +99,7 @@ class Terminal:
 
 @contextmanager
 def terminal(directory: Path) -> Iterator[Terminal]:
-    """A shell, and nothing left of it in the end."""
+    """A shell, of which nothing is left in the end."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
     path = f"{Path(sys.executable).parent}:{kept['PATH']}"
     with subprocess.Popen(
@@ -122,11 +121,11 @@ def terminal(directory: Path) -> Iterator[Terminal]:
 
 
 def here(text: str) -> str:
-    """What is printed, with ports that a test may use."""
+    """The text of the page, with ports that a test may use."""
     return re.sub(r"\b\d{4}\b", lambda port: PORT.get(port[0], port[0]), text)
 
 
-async def test_what_is_printed_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_printed_output_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("bird", "birdc", "curl"):
         program(name)
     monkeypatch.setenv("LOGNAME", "root")
@@ -150,5 +149,5 @@ def answers(shell: Terminal, health: str) -> bool:
 
 
 def says(shell: Terminal, command: str, output: str) -> bool:
-    """Whether a command prints this now."""
+    """Whether a command now prints this."""
     return told(shell.type(here(command))) == told(output)

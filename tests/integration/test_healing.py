@@ -1,4 +1,4 @@
-"""A receiver dies with a router's words in its hands: the gap is told, and the router is asked again."""
+"""A receiver dies before it has written a router's lines: they are a gap, and the routes are requested again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import until
 
 
 def waiting_bytes(pid: int) -> int:
-    """What stands in the pipe that a process reads from."""
+    """The number of bytes in the pipe that a process reads from."""
     pipe = os.open(f"/proc/{pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
     try:
         count = array.array("i", [0])
@@ -29,7 +29,7 @@ def waiting_bytes(pid: int) -> int:
 
 
 @pytest.mark.parametrize("kind", [Gobgpd, Bird, Frr])
-async def test_what_was_lost_comes_again(tmp_path: Path, kind: type[Router]) -> None:
+async def test_lost_routes_are_sent_again(tmp_path: Path, kind: type[Router]) -> None:
     bench = Bench(tmp_path)
     router = bench.router(kind, 41)
     known, lost = Route(V4, 50, ("65041:100",)), Route(V6, 60, ("65041:100",))

@@ -1,4 +1,4 @@
-"""ExaBGP's own `healthcheck` as the judge of ours: the same looks have to lead to the same announcements."""
+"""ExaBGP's own `healthcheck` as the reference for ours: equal results of checks must give equal announcements."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CHECKS: dict[str, dict[str, Any]] = {
 
 
 def options(check: dict[str, Any]) -> Iterator[str]:
-    """The same for ExaBGP's."""
+    """The same options for ExaBGP's `healthcheck`."""
     for key, value in {**BASE, **check}.items():
         option = f"--{key.replace('_', '-')}"
         if key == "peers":
@@ -62,7 +62,7 @@ def options(check: dict[str, Any]) -> Iterator[str]:
 
 
 class Judge:
-    """ExaBGP's `healthcheck`, told what each of its looks finds, and answered as ExaBGP would."""
+    """ExaBGP's `healthcheck`, given the result of each of its checks, and answered as ExaBGP would."""
 
     def __init__(self, process: subprocess.Popen[str], asking: int, telling: int, disable: Path, lines: int) -> None:
         self._process = process
@@ -71,9 +71,9 @@ class Judge:
         self._lines = lines
 
     def look(self, look: str, next_look: str | None) -> None:
-        """Let the look that it has begun find this."""
+        """Give this result to the check that it has begun."""
         if look == "disabled":
-            return  # it does not look
+            return  # it does not check
         while not select.select([self._asking], [], [], 1)[0]:
             assert self._process.poll() is None
         os.read(self._asking, 1)
@@ -87,13 +87,13 @@ class Judge:
             self._disable.unlink(missing_ok=True)
 
     def rest(self) -> None:
-        """Wait until it sleeps: in the midst of printing, its handler of SIGTERM fails."""
+        """Wait until it sleeps: while it prints, its handler of SIGTERM fails."""
         stat = Path(f"/proc/{self._process.pid}/stat")
         while stat.read_text().rpartition(")")[2].split()[0] != "S":
             time.sleep(0.01)
 
     def said(self, next_look: str | None) -> list[Said]:
-        """What it prints now: as many lines as it has prefixes."""
+        """The lines that it prints now, one for each prefix."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         found = []
@@ -129,7 +129,7 @@ def judging(directory: Path, check: dict[str, Any], first: str) -> Iterator[Judg
 
 @contextmanager
 def pipe(path: Path) -> Iterator[int]:
-    """A named pipe, open for both ways, so that nobody waits for another to open it."""
+    """A named pipe, open for reading and writing, so that neither side waits for the other to open it."""
     os.mkfifo(path)
     end = os.open(path, os.O_RDWR)
     try:
@@ -143,7 +143,7 @@ def settings(check: dict[str, Any]) -> CheckSettings:
 
 
 def ours(check: CheckSettings, state: State) -> list[tuple[bool, Any, tuple[str, ...]]]:
-    """What we want in a state, one prefix after the other."""
+    """What we order in a state, prefix by prefix."""
     wanted = wish(check, state, "as it was told")
     if isinstance(wanted, Order):
         return [(True, announcement, wanted.peers) for announcement in wanted.announcements]
@@ -158,10 +158,10 @@ def theirs(said: Sequence[Said]) -> list[tuple[bool, Any, tuple[str, ...]]]:
 
 @pytest.mark.parametrize("name", CHECKS)
 @pytest.mark.parametrize("debounce", [False, True])
-def test_the_same_looks_lead_to_the_same_announcements(name: str, debounce: bool, tmp_path: Path) -> None:
+def test_the_same_results_of_checks_lead_to_the_same_announcements(name: str, debounce: bool, tmp_path: Path) -> None:
     check = {**CHECKS[name], **({"debounce": True} if debounce else {})}
     chosen = random.Random(name)
-    # Nothing tells how often it finds itself disabled when it does not say so each time.
+    # How often it finds itself disabled cannot be seen if it does not print that each time.
     kinds = ["well", "unwell"] if debounce else ["well", "unwell", "disabled"]
     looks = [look for _ in range(10) for look in [chosen.choice(kinds)] * chosen.randint(1, 4)]
     held = settings(check)
@@ -178,7 +178,7 @@ def test_the_same_looks_lead_to_the_same_announcements(name: str, debounce: bool
     assert {State.UP, State.DOWN} <= set(said)
 
 
-def test_the_same_withdrawal_at_the_end(tmp_path: Path) -> None:
+def test_both_withdraw_the_same_at_the_end(tmp_path: Path) -> None:
     check = CHECKS["at once"]
     with judging(tmp_path, check, "well") as judge:
         judge.look("well", "well")

@@ -36,7 +36,7 @@ async def test_a_collector_answers_over_http(data_dir: Path) -> None:
             asked = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(data_dir)}
 
             async def by_command() -> bool:
-                """Whether the server has answered a command: one that waits for long answers by itself."""
+                """Whether the server has answered a command: a command that has waited too long answers by itself."""
                 words = [BGPLEDGER, "peers", "--format", "json"]
                 said = await asyncio.to_thread(subprocess.check_output, words, env=asked)
                 assert json.loads(said) == peers

@@ -26,7 +26,7 @@ Recipe = Callable[..., Awaitable[list[str]]]
 
 @pytest.fixture
 async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
-    """Runs a recipe on an archive of two peers, one of which is gone."""
+    """Runs a recipe on an archive of two peers, one of which is down."""
     if not MONGOSH.exists():
         missing("mongosh is not installed; `make tools` installs it where npm is")
     edge, gone = Router("192.0.2.1", 64500), Router("192.0.2.2", 64501, start=1.8e9 + 10)
@@ -101,7 +101,7 @@ async def test_search(recipe: Recipe) -> None:
 
 
 async def test_rib(recipe: Recipe) -> None:
-    """Times are of the lines: a quarter of a second after each other; the two peers' first ones ten seconds apart."""
+    """Times are those of the lines: a quarter of a second apart; the two peers' first ones are ten seconds apart."""
     assert await recipe("rib.js", f'var prefix = "{PREFIX}"') == []
     stood = f'var prefix = "{PREFIX}", at = new Date('
     edge = "192.0.2.1 AS64500 64500 64496 via 192.0.2.1 since 2027-01-15T08:00:01.250Z"
@@ -179,7 +179,7 @@ async def test_sessions(recipe: Recipe) -> None:
     assert up.split()[1:4] == ["192.0.2.1", "AS64500", "up"]
 
 
-async def test_the_shell_that_status_names(data_dir: Path, tmp_path: Path) -> None:
+async def test_the_mongosh_command_that_status_prints_works(data_dir: Path, tmp_path: Path) -> None:
     if not MONGOSH.exists():
         missing("mongosh is not installed; `make tools` installs it where npm is")
 
@@ -192,7 +192,7 @@ async def test_the_shell_that_status_names(data_dir: Path, tmp_path: Path) -> No
         await collector.until_up()
         await until(lambda: collector.status()["stored"], what="something is stored")
         shell = collector.status()["shell"]
-    # The collector is gone; the archive is opened for it.
+    # The collector has ended; the archive is opened for the query.
     path = f"{MONGOSH.parent}:{os.environ['PATH']}"
     asked = ("--quiet", "--norc", "--eval", "`in ${db.getName()}, ${db.meta.countDocuments({}) > 0}`")
     done = type_in(*asked, path=path)

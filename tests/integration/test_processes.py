@@ -1,4 +1,4 @@
-"""Several ExaBGP processes behind one collector: one archive, and each process's death is its own."""
+"""Several ExaBGP processes in one collector: one archive, and the death of one process affects no other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEED = ROOT / "collector/data/demo.mrt.gz"
 
 
 class Peer(NamedTuple):
-    """One of the feed's routers, and our address that it comes to."""
+    """One of the feed's routers, and our address to which it connects."""
 
     name: str
     source: str
@@ -49,7 +49,7 @@ def configuration(file: Path, *peers: Peer) -> None:
 
 
 async def stands(collector: Collector, peer: Peer) -> dict[str, Any] | None:
-    """The peer as it stands, when it is up and all its routes are there."""
+    """The state of the peer, once it is up and all of its routes are there."""
     for found in await asyncio.to_thread(collector.ask, "peers"):
         if found["address"] == peer.source and found["state"] == "up" and found["updates"] == peer.updates:
             return found
@@ -62,7 +62,7 @@ async def is_down(collector: Collector, peer: Peer) -> bool:
 
 
 def kill(collector: Collector, ending: str) -> None:
-    """Kill -9 the process whose command line ends so, behind the data directory."""
+    """Kill -9 the process whose command line ends so, after the data directory."""
     (pid,) = processes(f"{re.escape(str(collector.data_dir))}{ending}$")
     os.kill(pid, signal.SIGKILL)
 
@@ -84,7 +84,7 @@ async def keys(collector: Collector) -> list[tuple[str, ObjectId]]:
 
 
 async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) -> None:
-    """A reload leaves who is there where it is; a part that dies takes nothing with it but its own session."""
+    """A reload moves no peer to another process; a process that dies ends no session but its own."""
     config, port = tmp_path / "collector.toml", free_port()
     configuration(config, ONE, TWO)
     instances = [Instance(data_dir, number) for number in range(2)]
@@ -126,7 +126,7 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
             assert verified(collector)["sessions"] >= 4
 
 
-async def test_what_a_process_of_before_left_is_archived_and_its_sessions_end(data_dir: Path) -> None:
+async def test_lines_of_a_removed_process_are_archived_and_its_sessions_end(data_dir: Path) -> None:
     """Two processes were killed with the machine; now there is one."""
     before = Router()
     lines = [*before.up(), before.announce("203.0.113.0/24"), before.announce("192.0.2.0/24")]

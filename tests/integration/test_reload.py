@@ -1,4 +1,4 @@
-"""ExaBGP reads its configuration anew, and counts from 1 again: nobody's session ends, and nothing is lost."""
+"""ExaBGP reads its configuration again, and counts from 1: no session ends, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def configuration(file: Path, *peers: Peer) -> None:
     file.write_text("\n".join(["collector = 'here'", *blocks]))
 
 
-async def test_an_old_peer_that_comes_back_after_a_reload_ends_no_other_session(data_dir: Path, tmp_path: Path) -> None:
+async def test_an_old_peer_that_reconnects_after_a_reload_ends_no_other_session(data_dir: Path, tmp_path: Path) -> None:
     config, port = tmp_path / "collector.toml", free_port()
     configuration(config, ONE, TWO)
     with collecting(data_dir, "--config", str(config), port=port) as collector:

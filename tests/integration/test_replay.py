@@ -1,4 +1,4 @@
-"""`replay` into real daemons: what they hold afterwards is what bgpdump reads in the file, per peer."""
+"""`replay` into real daemons: for each peer they then have the routes that bgpdump reads in the file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAEMON_AS = 64510
 
 
 class Route(NamedTuple):
-    """What is compared: the path and the attributes that both sides show."""
+    """The compared values: the path, and the attributes that both sides show."""
 
     path: tuple[int, ...]
     origin: str
@@ -108,7 +108,7 @@ class Gobgpd:
     def ask(self, *words: str) -> Any:
         command = [program("gobgp"), "-p", str(self._api), "-j", *words]
         answer = subprocess.run(command, capture_output=True, text=True).stdout
-        # Without a session it says so in words or as {"error": ...}.
+        # Without a session its answer is a sentence or {"error": ...}.
         return json.loads(answer) if answer.startswith("{") and not answer.startswith('{"error"') else {}
 
     def table(self) -> Table:
@@ -116,7 +116,7 @@ class Gobgpd:
         for peer in self._peers:
             for family in ("ipv4", "ipv6"):
                 routes = self.ask("neighbor", peer.source, "adj-in", "-a", family)
-                # What was withdrawn stays there without a path.
+                # Withdrawn prefixes are still listed, without a path.
                 table |= {(peer.address, key): self._route(paths[0]["attrs"]) for key, paths in routes.items() if paths}
         return table
 
@@ -185,7 +185,7 @@ class Bird:
 
 @asynccontextmanager
 async def playing(*arguments: Any, **settings: Any) -> AsyncIterator[asyncio.Task[Any]]:
-    """A replay that goes on meanwhile, and is cancelled if it has not ended by then."""
+    """A replay that runs during the block, and is cancelled if it has not ended by then."""
     task = asyncio.create_task(play(*arguments, **settings))
     try:
         yield task
@@ -195,7 +195,7 @@ async def playing(*arguments: Any, **settings: Any) -> AsyncIterator[asyncio.Tas
 
 
 @pytest.mark.parametrize("kind", [Gobgpd, Bird])
-async def test_a_daemon_holds_what_the_file_says(tmp_path: Path, kind: type[Gobgpd | Bird]) -> None:
+async def test_a_daemon_has_the_routes_of_the_file(tmp_path: Path, kind: type[Gobgpd | Bird]) -> None:
     peers, expected = plan(DEMO), table_of_file(DEMO)
     with kind(tmp_path, peers) as daemon:
         async with playing(DEMO, ("127.0.0.1", daemon.port), peers, peer_as=DAEMON_AS, stay=True) as task:
@@ -204,7 +204,7 @@ async def test_a_daemon_holds_what_the_file_says(tmp_path: Path, kind: type[Gobg
         await until(lambda: daemon.table() == {}, what="the routes go with their sessions")
 
 
-async def test_real_files_into_gobgpd(tmp_path: Path) -> None:
+async def test_real_files_are_replayed_into_gobgpd(tmp_path: Path) -> None:
     file = shared("mrt/updates.20160811.1600.gz")
     # bgpdump reads these five peers' tables at the end of the file; their sessions stay up all the time.
     peers = [peer for peer in plan(file) if peer.updates > 800]
@@ -222,7 +222,7 @@ async def refusal(daemon: Gobgpd, peers: list[PlannedPeer], **settings: Any) -> 
     return caught.value
 
 
-async def test_a_daemon_that_knows_the_peer_by_another_number(tmp_path: Path) -> None:
+async def test_a_daemon_that_expects_another_as_of_the_peer_is_reported(tmp_path: Path) -> None:
     peers = plan(DEMO)
     others = [peers[0], replace(peers[1], asn=65000), peers[2]]
     refused: list[ReplayError] = []
@@ -234,20 +234,22 @@ async def test_a_daemon_that_knows_the_peer_by_another_number(tmp_path: Path) ->
     assert "127.0.1.2 with AS 64497" in error.cure
 
 
-async def test_a_daemon_with_another_number_than_asked_for(tmp_path: Path) -> None:
+async def test_a_daemon_with_another_as_than_asked_for_is_reported(tmp_path: Path) -> None:
     with Gobgpd(tmp_path, plan(DEMO)) as daemon:
         error = await refusal(daemon, plan(DEMO), peer_as=65000)
     assert f"the daemon has AS {DAEMON_AS}, not 65000" in error.cause
 
 
-async def test_a_daemon_without_a_family_of_the_file(tmp_path: Path) -> None:
+async def test_a_daemon_without_a_family_of_the_file_is_reported(tmp_path: Path) -> None:
     peers = plan(DEMO, only_peer="2001:db8::3")
     with Gobgpd(tmp_path, peers, families=("ipv4",)) as daemon:
         error = await refusal(daemon, peers)
     assert "does not offer: family ipv6 unicast" in error.cause
 
 
-async def test_a_daemon_that_does_not_know_one_of_the_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_daemon_that_does_not_know_one_of_the_peers_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(player, "_PATIENCE_AT_START", 2.0)
     peers = plan(DEMO)
     refused: list[ReplayError] = []
@@ -263,7 +265,7 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-c", code, "replay", *(str(argument) for argument in arguments)]
 
 
-async def test_the_command_says_what_it_did(tmp_path: Path) -> None:
+async def test_the_command_reports_what_it_sent(tmp_path: Path) -> None:
     with Gobgpd(tmp_path, plan(DEMO)) as daemon:
         done = subprocess.run(
             command(DEMO, "--to", f"127.0.0.1:{daemon.port}", "--peer-as", DAEMON_AS), capture_output=True, text=True
@@ -282,7 +284,7 @@ async def test_the_command_ends_quietly_when_interrupted(tmp_path: Path, number:
             process.send_signal(number)
             output, _ = process.communicate(timeout=300)
             assert (process.returncode, output) == (130, b"")
-        # gobgpd tells what the last NOTIFICATION was: Cease / Administrative Shutdown.
+        # gobgpd shows the last NOTIFICATION: Cease / Administrative Shutdown.
         assert '"Code":6' in (log := (tmp_path / "gobgpd.log").read_text())
         assert log.count('"Subcode":2') == 3
 
@@ -303,8 +305,8 @@ async def test_peers_that_the_collector_does_not_know_are_left_out(data_dir: Pat
         assert stored["127.0.1.2"] == 24
 
 
-async def test_the_example_of_the_readme(data_dir: Path) -> None:
-    """As it is printed, but for the path of the file, the collector's data and its port."""
+async def test_the_example_of_the_readme_works(data_dir: Path) -> None:
+    """It is run as printed, except for the path of the file, the data directory and the port."""
     file = shared("mrt/updates.20160811.1600.gz")
     block = re.search(r"```\n(bgpledger replay \S+ --plan\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block is not None

@@ -1,4 +1,4 @@
-"""What replay puts on the wire, byte for byte, and how it bears a slow, silent or broken other side.
+"""What `replay` sends, byte for byte, and how it copes with a slow, silent or broken daemon.
 
 No daemon can be told to stop reading, or not to send keepalives; here a bare TCP endpoint does so. What a daemon makes
 of the bytes is tested with daemons, in test_replay.py.
@@ -58,7 +58,7 @@ class Connection:
     async def shake_hands(self, hold_time: int) -> None:
         header = await self.reader.readexactly(bgp.HEADER_LENGTH)
         self.open = await self.reader.readexactly(int.from_bytes(header[16:18]) - bgp.HEADER_LENGTH)
-        # Add-path: what we offer to send counts as willing to receive, at the other side.
+        # Add-path: the other side can receive what we offer to send.
         answer = open_message(64510, hold_time, "192.0.2.250", ALL).replace(b"\0\1\1\2", b"\0\1\1\1")
         self.writer.write(answer + bgp.KEEPALIVE)
         assert await self.reader.readexactly(bgp.HEADER_LENGTH) == bgp.KEEPALIVE
@@ -70,7 +70,7 @@ class Connection:
 
     @property
     def messages(self) -> list[bytes]:
-        """What came, without keepalives."""
+        """The received messages, without keepalives."""
         found, at = [], 0
         while at < len(self.received):
             length = int.from_bytes(self.received[at + 16 : at + 18])
@@ -83,7 +83,7 @@ Behaviour = Callable[[Connection], Awaitable[None]]
 
 
 async def reads(connection: Connection) -> None:
-    """The other side as it should be."""
+    """Receive as a daemon should."""
     await connection.read_all()
 
 
@@ -91,11 +91,11 @@ async def reads(connection: Connection) -> None:
 async def listening(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """A port whose connections are served so, with a small window; at the end all of them are closed."""
+    """A port whose connections are served by this function, with a small window; all are closed at the end."""
     tasks: list[asyncio.Task[None]] = []
 
     async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A test that cuts a connection off is done with it.
+        # A connection that the test closed needs nothing more.
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await serve(reader, writer)
         writer.close()
@@ -143,7 +143,7 @@ async def played(tmp_path: Path, port: int, *records: bytes, **settings: Any) ->
     return await play(file, ("127.0.0.1", port), peers, **settings)
 
 
-async def test_the_updates_go_out_as_they_stand_and_a_cease_last(tmp_path: Path) -> None:
+async def test_updates_are_sent_unchanged_and_a_cease_at_the_end(tmp_path: Path) -> None:
     records = [message(update, address=address) for update in UPDATES for address in ("192.0.2.1", "2001:db8::1")]
     records.insert(7, message(bgp.KEEPALIVE))
     records.insert(8, message(UPDATES[0], subtype=7))
@@ -178,7 +178,7 @@ async def test_the_updates_go_out_as_they_stand_and_a_cease_last(tmp_path: Path)
         ),
     ],
 )
-async def test_the_open_says_what_the_file_needs(
+async def test_the_open_offers_what_the_file_needs(
     tmp_path: Path, records: list[bytes], asn: int, needs: Abilities
 ) -> None:
     async with endpoint() as (port, connections):
@@ -201,7 +201,7 @@ async def test_add_path_is_offered_for_sending(tmp_path: Path) -> None:
         (message(bgp.message(bgp.OPEN, bytes(10))), CEASE_RESET),
     ],
 )
-async def test_the_ends_of_sessions_are_played(tmp_path: Path, end: bytes, last_words: bytes) -> None:
+async def test_the_ends_of_sessions_are_replayed(tmp_path: Path, end: bytes, last_words: bytes) -> None:
     records = [message(UPDATES[0]), end, message(bgp.KEEPALIVE), message(UPDATES[1]), message(UPDATES[2])]
     async with endpoint() as (port, connections):
         await played(tmp_path, port, *records)
@@ -211,7 +211,7 @@ async def test_the_ends_of_sessions_are_played(tmp_path: Path, end: bytes, last_
         ]
 
 
-async def test_an_encoding_that_changes_is_another_session(tmp_path: Path) -> None:
+async def test_a_change_of_encoding_starts_another_session(tmp_path: Path) -> None:
     short = announcement("203.0.113.0/24", 64500, as4=False)
     async with endpoint() as (port, connections):
         await played(tmp_path, port, message(UPDATES[0]), message(short, subtype=1))
@@ -222,7 +222,7 @@ async def test_an_encoding_that_changes_is_another_session(tmp_path: Path) -> No
         ]
 
 
-async def test_a_loop_goes_on_in_the_same_session(tmp_path: Path) -> None:
+async def test_a_loop_continues_in_the_same_session(tmp_path: Path) -> None:
     file, peers = file_of(tmp_path, *[message(update) for update in UPDATES])
     async with endpoint() as (port, connections):
         task = asyncio.create_task(play(file, ("127.0.0.1", port), peers, loop=True))
@@ -236,7 +236,7 @@ async def test_a_loop_goes_on_in_the_same_session(tmp_path: Path) -> None:
         assert last == CEASE_SHUTDOWN
 
 
-async def test_a_full_window_is_waited_for_without_a_buffer_of_ours(tmp_path: Path) -> None:
+async def test_replay_waits_for_a_full_window_and_buffers_nothing(tmp_path: Path) -> None:
     long = [bgp.message(bgp.UPDATE, bytes(4) + number.to_bytes(4) + bytes(4000)) for number in range(5000)]
     file, peers = file_of(tmp_path, *[message(update) for update in long])
     go_on = asyncio.Event()
@@ -260,7 +260,7 @@ async def test_a_full_window_is_waited_for_without_a_buffer_of_ours(tmp_path: Pa
     async with endpoint(stops_reading) as (port, connections):
         task = asyncio.create_task(play(file, ("127.0.0.1", port), peers, progress=count))
         await until(stalled)
-        # 20 MB are to be sent: what is on the way stands in the kernel's buffers.
+        # 20 MB are to be sent: what is on the way is in the kernel's buffers.
         assert sent < len(long) / 2
         go_on.set()
         await task
@@ -271,7 +271,7 @@ async def test_a_slow_reader_gets_everything_before_the_end(tmp_path: Path) -> N
     long = [bgp.message(bgp.UPDATE, bytes(4) + number.to_bytes(4) + bytes(4000)) for number in range(500)]
 
     async def talks_but_reads_little(connection: Connection) -> None:
-        # It sends all the while, as daemons do: replay has to read that, or the two would wait for each other.
+        # It sends all the time, as daemons do: replay must read that, or the two would wait for each other.
         while data := await connection.reader.read(8192):
             connection.received += data
             connection.writer.write(announcement("198.51.100.0/24", 64510) * 200)
@@ -292,14 +292,14 @@ async def test_keepalives_are_sent_while_a_session_stays(tmp_path: Path) -> None
 
     async with endpoint(keeps_alive, hold_time=3) as (port, connections):
         task = asyncio.create_task(play(file, ("127.0.0.1", port), peers, stay=True))
-        # Four of them are more than the hold time: theirs have kept ours alive as well.
+        # Four keepalives take longer than the hold time: the daemon's have kept our session up as well.
         await until(lambda: task.done() or (connections and connections[0].received.count(bgp.KEEPALIVE) >= 4))
         assert not task.done()
         task.cancel()
         await asyncio.wait([task])
 
 
-async def test_a_silent_daemon_lets_the_hold_timer_expire(tmp_path: Path) -> None:
+async def test_the_hold_timer_expires_if_a_daemon_is_silent(tmp_path: Path) -> None:
     async with endpoint(hold_time=3) as (port, connections):
         with pytest.raises(ReplayError, match="hold timer expired: nothing came from the daemon for 3 seconds"):
             await played(tmp_path, port, message(UPDATES[0]), stay=True)
@@ -307,7 +307,7 @@ async def test_a_silent_daemon_lets_the_hold_timer_expire(tmp_path: Path) -> Non
         assert notification(HOLD_TIMER_EXPIRED, 0) in connections[0].messages
 
 
-async def test_a_notification_is_told_in_words_and_ends_the_others(tmp_path: Path) -> None:
+async def test_a_notification_is_reported_in_words_and_ends_the_other_sessions(tmp_path: Path) -> None:
     async def complains(connection: Connection) -> None:
         if connection.source == "127.0.1.2":
             await connection.reader.readexactly(len(UPDATES[0]))
@@ -333,7 +333,7 @@ async def test_a_complaint_about_the_last_message_is_not_missed(tmp_path: Path) 
             await played(tmp_path, port, message(UPDATES[0]))
 
 
-async def test_a_daemon_that_goes_away(tmp_path: Path) -> None:
+async def test_a_daemon_that_closes_the_connection_is_reported(tmp_path: Path) -> None:
     async def goes_away(connection: Connection) -> None:
         connection.writer.transport.abort()
 
@@ -342,7 +342,7 @@ async def test_a_daemon_that_goes_away(tmp_path: Path) -> None:
             await played(tmp_path, port, *[message(update) for update in UPDATES], stay=True)
 
 
-async def test_the_pace_of_the_file(tmp_path: Path) -> None:
+async def test_a_replay_can_keep_the_pace_of_the_file(tmp_path: Path) -> None:
     records = [
         message(UPDATES[number], address=f"192.0.2.{number % 2}", time=1_700_000_000 + number * 5)
         for number in range(4)
@@ -377,7 +377,7 @@ def call(port: int, *, source: str = "127.0.1.1", host: str = "127.0.0.1") -> sp
 
 
 async def answer(reply: bytes) -> ReplayError:
-    """How a session fails with what sends these bytes at once."""
+    """The failure of a session with a daemon that sends these bytes at once."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(reply)
@@ -410,21 +410,21 @@ GOOD_OPEN = open_message(64510, 180, "192.0.2.250", ALL)
         (GOOD_OPEN + notification(CEASE, 2), "refused the session: Cease / Administrative Shutdown"),
     ],
 )
-async def test_refusals_in_the_handshake(reply: bytes, words: str) -> None:
+async def test_refusals_in_the_handshake_are_reported(reply: bytes, words: str) -> None:
     error = await answer(reply)
     assert words in error.cause
     assert re.match(r"peer 192\.0\.2\.1 AS64500 at 127\.0\.0\.1:\d+: ", error.cause)
     assert error.cure
 
 
-async def test_nobody_listens() -> None:
+async def test_a_port_where_nobody_listens_is_reported() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(ReplayError, match="connection refused"):
             await speaker.connect(call(closed.getsockname()[1]), patience=0.3)
 
 
-async def test_an_address_that_is_not_ours() -> None:
+async def test_a_source_address_that_is_not_ours_is_reported() -> None:
     with pytest.raises(ReplayError, match=r"cannot connect from 192\.0\.2\.77") as caught:
         await speaker.connect(call(1, source="192.0.2.77"), patience=0)
     assert "--source" in caught.value.cure

@@ -1,4 +1,4 @@
-"""A collector that listens to RIS Live: what it stores, what it says of what it missed, and what becomes of rubbish."""
+"""A collector that listens to RIS Live: what it stores, what it reports as missed, and what it does with rubbish."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ ONE, TWO = ("192.0.2.1", 64500, "rrc21"), ("2001:db8::2", 64502, "rrc25.ripe.net
 
 
 async def first(listener: Listener) -> None:
-    """A session that comes up, routes of two peers, and an end within a message."""
+    """A session that comes up, routes of two peers, and the end of the connection within a message."""
     now = time.time()
     await listener.tell(*ONE, "RIS_PEER_STATE", now, state="connected")
     await listener.tell(*ONE, "RIS_PEER_STATE", now, state="up")
@@ -37,7 +37,7 @@ async def second(listener: Listener) -> None:
     await listener.connection.wait_closed()
 
 
-async def test_what_is_said_is_stored_and_what_is_missed_is_a_gap(tmp_path: Path) -> None:
+async def test_messages_are_stored_and_missed_ones_are_a_gap(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     async with ris_live(first, second) as (url, listeners):
         told = {

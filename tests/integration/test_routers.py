@@ -1,4 +1,4 @@
-"""Real routers announce, change, withdraw and go down: history, peers and documents say exactly that."""
+"""Real routers announce, change, withdraw and go down: history, peers and documents show exactly that."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Bench:
 
     @asynccontextmanager
     async def running(self, *routers: Router, **keys: str) -> AsyncIterator[None]:
-        """The collector, with these keys for every peer."""
+        """Run the collector, with these settings for every peer."""
         self.configure(*routers, **keys)
         with collecting(self.directory / "data", "--config", str(self.config), port=self.port) as self.collector:
             await self.collector.until_up()
@@ -61,7 +61,7 @@ class Bench:
         await until(hold, what=f"the peers are {expected}")
 
     async def until_sessions(self, count: int) -> None:
-        """Wait for so many, the last of each peer being up."""
+        """Wait for this number of sessions, the last one of each peer being up."""
 
         async def come() -> bool:
             sessions = await self.documents("sessions")
@@ -76,7 +76,7 @@ class Bench:
         await until(come, what=f"{count} events of {prefix}")
 
     def history(self, prefix: str) -> list[dict[str, Any]]:
-        """What the command says, but for times and what is not given."""
+        """The output of the command, without times and absent values."""
         entries = self.collector.ask("history", prefix)
         assert [entry["ts"] for entry in entries] == sorted(entry["ts"] for entry in entries)
         left_out = ("ts", "collector")
@@ -98,7 +98,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def announced(router: Router, route: Route, **more: Any) -> dict[str, Any]:
-    """As `history` tells of it."""
+    """An announcement, as `history` shows it."""
     entry = {
         "event": "announce",
         "peer": router.peer,
@@ -118,7 +118,7 @@ def announced(router: Router, route: Route, **more: Any) -> dict[str, Any]:
 
 
 def gone(router: Router, route: Route, event: str = "withdraw", **more: Any) -> dict[str, Any]:
-    """With what the router had said of it last."""
+    """A withdrawal, with the route as the router last announced it."""
     return {**announced(router, route), "event": event, **more}
 
 
@@ -202,8 +202,8 @@ async def check_messages(bench: Bench, router: Router, session: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("kind", [Gobgpd, Bird])
-async def test_add_path(bench: Bench, kind: type[Router]) -> None:
-    """Two paths of a prefix are two routes: one of them changes, and is withdrawn, alone."""
+async def test_paths_of_add_path_are_separate_routes(bench: Bench, kind: type[Router]) -> None:
+    """Two paths to a prefix are two routes: one changes and is withdrawn, the other stays."""
     router = bench.router(kind, 32)
     one, two, changed = Route(V4, 10), Route(V4, 20), Route(V4, 21)
     async with bench.running(router, add_path="true"):
@@ -234,8 +234,8 @@ async def test_add_path(bench: Bench, kind: type[Router]) -> None:
         ]
 
 
-async def test_a_router_that_dies_and_comes_back(bench: Bench) -> None:
-    """Without a word from it, its routes are gone all the same, and come again with another session."""
+async def test_routes_of_a_router_that_dies_end_and_come_back_with_it(bench: Bench) -> None:
+    """Its routes end without a NOTIFICATION all the same, and come again with another session."""
     router, again = (Bird(bench.directory / name, bench.port, 33) for name in ("first", "again"))
     route = Route(V6, 10)
     async with bench.running(router):
@@ -262,8 +262,8 @@ async def test_a_router_that_dies_and_comes_back(bench: Bench) -> None:
 ALWAYS, MORE, FIRST, THEN = "198.51.100.128/25", "2001:db8:78::/48", "192.0.2.0/24", "203.0.113.0/24"
 
 
-async def test_rib_is_what_routers_say_that_they_announce(bench: Bench) -> None:
-    """All four at once, two of them with two paths of a prefix: a table, changes of it, and another session."""
+async def test_rib_has_what_routers_report_as_announced(bench: Bench) -> None:
+    """All four at once, two of them with two paths to a prefix: a table, changes of it, and another session."""
     routers = [bench.router(kind, 51 + number) for number, kind in enumerate(ROUTERS)]
     async with bench.running(*routers, add_path="true"):
         with ExitStack() as stack:
@@ -281,7 +281,7 @@ async def test_rib_is_what_routers_say_that_they_announce(bench: Bench) -> None:
 
 
 def some_routes(router: Router, med: int) -> list[Route]:
-    """Those of another MED are replaced, but for one that stays as it is; one goes, and one comes."""
+    """The routes for a MED: another MED replaces all except one; one is withdrawn, and one is added."""
     own = str(router.asn)
     return [
         Route(V4, med, (f"{own}:{med}",), (f"{own}:1:2",)),
@@ -311,7 +311,7 @@ async def check_tables(bench: Bench, routers: Sequence[Router]) -> None:
 # --- what the collector is told ---------------------------------------------------------------------------------------
 
 
-async def test_the_bytes_of_every_message(bench: Bench) -> None:
+async def test_the_bytes_of_every_message_are_stored(bench: Bench) -> None:
     router = bench.router(Bird, 34)
     async with bench.running(router, wire_bytes="true"):
         with router:
@@ -329,7 +329,7 @@ async def test_the_bytes_of_every_message(bench: Bench) -> None:
             wire, code = document["wire"], kinds.get(document.get("kind", ""), 2)
             # RFC 4271 4.1: marker, length, type.
             assert (wire[:16], int.from_bytes(wire[16:18]), wire[18]) == (b"\xff" * 16, len(wire), code)
-        # Of both OPENs follows how the bytes of UPDATEs are read.
+        # Both OPENs decide how the bytes of UPDATEs are decoded.
         assert {one["wire"][18] for one in await bench.documents("messages", kind="sent", category="open")} == {1}
         (notification,) = [one["wire"] for one in messages if one["kind"] == "notification"]
         assert notification[19:] == bytes((6, 2, len(WHY))) + WHY.encode()  # RFC 9003
@@ -356,8 +356,8 @@ async def test_a_reload_touches_only_the_peer_that_changed(bench: Bench) -> None
             assert (session["peer"], session["ended_by"]) == (leaves.peer, "collector")
 
 
-async def test_exabgp_that_is_killed(bench: Bench) -> None:
-    """The sessions' end is the collector's doing, and they come back."""
+async def test_sessions_end_and_come_back_when_exabgp_is_killed(bench: Bench) -> None:
+    """The end of the sessions is attributed to the collector."""
     router, other = bench.router(Bird, 38), bench.router(Bird, 39)
     route = Route(V4, 10)
     async with bench.running(router, other):
@@ -383,7 +383,7 @@ async def test_exabgp_that_is_killed(bench: Bench) -> None:
 
 
 def need_md5() -> None:
-    """Skip where the kernel takes no TCP MD5 keys (RFC 2385)."""
+    """Skip if the kernel accepts no TCP MD5 keys (RFC 2385)."""
     # struct tcp_md5sig of linux/tcp.h: an address in 128 bytes, flags, prefix length, key length, interface, key.
     key = struct.pack("=HH4s120xBBHi80s", socket.AF_INET, 0, socket.inet_aton("127.0.0.1"), 0, 0, 3, 0, b"key")
     with socket.socket() as probe:
@@ -396,7 +396,7 @@ def need_md5() -> None:
 _TCP_MD5SIG = 14
 
 
-async def test_password_and_ttl_security(bench: Bench) -> None:
+async def test_password_and_ttl_security_are_enforced(bench: Bench) -> None:
     need_md5()
     (bench.directory / "secret").write_text("a pass word\n")
     other = bench.router(Bird, 40, 'password "another word"; ttl security on;')

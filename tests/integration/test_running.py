@@ -63,8 +63,8 @@ async def test_a_reload_touches_only_what_changed(data_dir: Path, tmp_path: Path
             assert await are(collector, _1="up")
 
 
-async def test_an_archiver_that_is_killed(data_dir: Path) -> None:
-    """Nothing is lost or doubled, and the session stays up."""
+async def test_killing_the_archiver_loses_nothing(data_dir: Path) -> None:
+    """Nothing is stored twice either, and the session stays up."""
     with collecting(data_dir, peers=[peer[1:] for peer in (ONE, TWO)]) as collector:
         await collector.until_up()
         with router(FEED, ONE[0], collector.target):
@@ -81,7 +81,7 @@ async def test_an_archiver_that_is_killed(data_dir: Path) -> None:
 
 
 async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) -> None:
-    """Its next start continues the archive, and says that the session's end was not the peer's doing."""
+    """Its next start continues the archive, and does not attribute the end of the session to the peer."""
     port, ended = free_port(), False
     peers = [ONE[1:]]
     try:
@@ -107,8 +107,8 @@ async def test_a_collector_that_is_killed_leaves_nothing_behind(data_dir: Path) 
         assert len(await asyncio.to_thread(collector.ask, "history", "203.0.113.0/24")) == 5
 
 
-async def test_an_archiver_that_a_killed_collector_left_is_ended(data_dir: Path) -> None:
-    """One whose parent was killed before it could be bound to it: it holds the spool, and nobody else could read it."""
+async def test_an_archiver_that_survived_its_collector_is_ended(data_dir: Path) -> None:
+    """Its collector was killed too early for it to die as well: it holds the spool, which nobody else can then read."""
     nowhere = {**os.environ, "BGPLEDGER_MONGODB_URI": f"mongodb://127.0.0.1:{free_port()}/"}
     command = [BGPLEDGER, "archive", "--data-dir", str(data_dir)]
     left = subprocess.Popen(command, env=nowhere, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -124,8 +124,8 @@ async def test_an_archiver_that_a_killed_collector_left_is_ended(data_dir: Path)
         left.wait()
 
 
-async def test_under_another_python(data_dir: Path) -> None:
-    """PyPy is several times as fast, and says the same."""
+async def test_exabgp_runs_under_another_python(data_dir: Path) -> None:
+    """PyPy is several times as fast, and gives the same result."""
     python = program("pypy3")
     with collecting(data_dir, peers=[ONE[1:]], BGPLEDGER_EXABGP_PYTHON=python) as collector:
         await collector.until_up()

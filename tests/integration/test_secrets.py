@@ -1,4 +1,4 @@
-"""Where secrets are not: in the environment and on the command line of what the collector starts, nor in its log."""
+"""Secrets are neither in the environment or command line of what the collector starts, nor in its log."""
 
 import re
 import signal
@@ -20,7 +20,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def told(collector: Collector, place: str) -> dict[str, str]:
-    """What each process of a collector has in its `environ`, `cmdline` or `limits`, by its command."""
+    """The `environ`, `cmdline` or `limits` of each process of a collector, by its command."""
     found = {}
     for pid in descendants(collector.process.pid):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
@@ -28,7 +28,7 @@ def told(collector: Collector, place: str) -> dict[str, str]:
     return found
 
 
-async def test_the_store_of_its_own_is_found_by_the_uri_in_the_log(data_dir: Path) -> None:
+async def test_the_embedded_store_can_be_opened_by_the_uri_in_the_log(data_dir: Path) -> None:
     with collecting(data_dir) as collector:
         await collector.until_up()
         password = (data_dir / "store.password").read_text()
@@ -44,7 +44,7 @@ async def test_the_store_of_its_own_is_found_by_the_uri_in_the_log(data_dir: Pat
             assert ("\0archive\0" in command) == (password in variables), command
 
 
-async def test_children_are_told_no_secret(data_dir: Path, tmp_path: Path, embedded_uri: str) -> None:
+async def test_child_processes_get_no_secret(data_dir: Path, tmp_path: Path, embedded_uri: str) -> None:
     (tmp_path / "uri").write_text(embedded_uri)
     config = tmp_path / "collector.toml"
     config.write_text(PEER.format(2))
@@ -53,7 +53,7 @@ async def test_children_are_told_no_secret(data_dir: Path, tmp_path: Path, embed
         "--config",
         str(config),
         ROUTER_2="s3cret-2",
-        ROUTER_3="s3cret-3",  # of a peer that a reload will bring
+        ROUTER_3="s3cret-3",  # the password of a peer that a reload will add
         BGPLEDGER_MONGODB_URI_FILE=str(tmp_path / "uri"),
         BGPLEDGER_MONGODB_DATABASE="secrets",
         SOMEBODYS_TOKEN="s3cret-4",

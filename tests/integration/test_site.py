@@ -1,4 +1,4 @@
-"""docs/ makes a site, every link on it leads somewhere, and a browser that shows it asks nobody else for anything."""
+"""docs/ makes a site: every link on it leads somewhere, and a browser loads nothing from other hosts to show it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOADED_BY_STYLE = re.compile(r"(?:url\(|@import\s*)[\"']?((?:https?:)?//[^\"')]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make docs` has made, where `make test` names it; else made here, in the same way."""
+    """The site that `make docs` has made, if `make test` names it; else it is made here in the same way."""
     if named := os.environ.get("SITE"):
         return ROOT / named
     folder = tmp_path_factory.mktemp("site")
@@ -56,7 +56,7 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     assert found == set()
 
 
-def test_what_is_made_from_the_code_is_there(site: Path) -> None:
+def test_pages_made_from_the_code_are_there(site: Path) -> None:
     assert '<svg class="rooms"' in (site / "architecture.html").read_text()
     documents = (site / "documents.html").read_text()
     assert "made:" not in documents

@@ -1,7 +1,8 @@
 """The README's configurations of routers, in the daemons that they are for.
 
-Each snippet is used as it is printed, but for the collector's address, which is 127.0.0.1 here. Beside it the daemon is
-told what every router has already (its address, its routes with their communities) and ports that a test may use.
+Each snippet is used as it is printed, but for the collector's address, which is 127.0.0.1 here. In addition the
+daemon is given what every router has already (its address, its routes with their communities) and ports that a test
+may use.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class PrintedGobgpd(Gobgpd):
 PRINTED: tuple[type[Router], ...] = (PrintedFrr, PrintedBird, PrintedOpenbgpd, PrintedGobgpd)
 
 
-async def test_what_the_readme_prints_sends_everything(tmp_path: Path) -> None:
+async def test_daemons_configured_as_the_readme_prints_send_everything(tmp_path: Path) -> None:
     """Both families, with communities of all three kinds."""
     port = free_port()
     routers = [kind(tmp_path / kind.__name__, port, 51 + at) for at, kind in enumerate(PRINTED)]
@@ -162,7 +163,7 @@ async def announced(collector: Collector, prefix: str, address: str) -> dict[str
 
 
 @pytest.mark.parametrize("title", ["Cisco IOS-XE", "Juniper Junos"])
-def test_what_no_daemon_here_reads_has_both_families(title: str) -> None:
+def test_snippets_for_daemons_that_are_not_here_have_both_families(title: str) -> None:
     printed = snippet(title)
     for words in {"Cisco IOS-XE": ("ipv4", "ipv6", "both"), "Juniper Junos": ("inet ", "inet6 ")}[title]:
         assert words in printed

@@ -1,4 +1,4 @@
-"""The wheel is whole: it runs where nothing is installed but what it declares that it needs."""
+"""The wheel is complete: it runs with nothing installed but the dependencies that it declares."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
 
 
 def declared(requirements: list[str]) -> dict[str, Distribution]:
-    """Every distribution that these ask for, and that those ask for in turn, by name; no extras."""
+    """The dependencies of these distributions, and theirs in turn, by name, without extras."""
     found: dict[str, Distribution] = {}
     waiting = [Requirement(text) for text in requirements]
     while waiting:
@@ -38,7 +38,7 @@ def declared(requirements: list[str]) -> dict[str, Distribution]:
 
 
 def put(found: Distribution, site: Path) -> None:
-    """Install what is installed here elsewhere, without asking anybody for it."""
+    """Copy distributions that are installed here to another environment, without downloading them."""
     for file in found.files or ():
         source = Path(str(found.locate_file(file)))
         if ".." not in file.parts and source.is_file():
@@ -57,7 +57,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of an environment that has the wheel, and what it declares."""
+    """The folder of programs of an environment with the wheel and its declared dependencies."""
     home = tmp_path_factory.mktemp("elsewhere")
     run(sys.executable, "-m", "venv", "--without-pip", home)
     python = home / "bin" / "python"
@@ -69,12 +69,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
-def test_it_says_its_version(installed: Path) -> None:
+def test_the_installed_program_prints_its_version(installed: Path) -> None:
     assert run(installed / "bgpledger", "--version", cwd=installed).split() == ["bgpledger", VERSION]
 
 
 def test_every_module_can_be_imported(installed: Path) -> None:
-    """None needs what is not declared: a development tool, or a file that only a checkout has; one needs its extra."""
+    """None needs what is not declared (a development tool, a file of the checkout), except the one of an extra."""
     code = """if True:
         import importlib, pkgutil, collector, schemas
         for package in (collector, schemas):
@@ -96,7 +96,7 @@ def test_it_holds_the_packages_and_nothing_else(wheel: Path) -> None:
         "schemas",
         f"bgpledger-{VERSION}.dist-info",
     }
-    # PEP 561: a type checker believes the annotations of who has this file.
+    # PEP 561: type checkers use the annotations of packages with this file.
     assert {"bgpledger/py.typed", "collector/py.typed", "schemas/py.typed"} <= names
     pages = "collector/http/pages"
     assert {f"{pages}/templates/base.html", f"{pages}/static/page.css", f"{pages}/static/page.js"} <= names

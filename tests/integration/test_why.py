@@ -1,4 +1,4 @@
-"""Why a peer is not up, through the real collector: routers of raw bytes, each with a story of its own."""
+"""Why a peer is not up, with the real collector: fake routers send raw bytes, each for a different case."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _connected(port: int, number: int) -> socket.socket | None:
 
 
 class Router:
-    """A router at 127.0.3.N, of AS 64500+N unless it says another in its OPEN."""
+    """A router at 127.0.3.N in AS 64500+N, unless its OPEN has another AS."""
 
     def __init__(self, port: int, number: int) -> None:
         self.asn = 64500 + number
@@ -54,7 +54,7 @@ class Router:
         self._number = number
 
     def open(self, *, asn: int | None = None, hold_time: int = 90, families: frozenset[Family] = BOTH) -> int:
-        """Send an OPEN; the type of the last message of the answer: KEEPALIVE when it is taken."""
+        """Send an OPEN; returns the type of the last message of the answer: KEEPALIVE if it is accepted."""
         abilities = Abilities(as4=True, families=families, ipv6_next_hops=families & {IPV4_UNICAST})
         self.say(open_message(asn or self.asn, hold_time, f"10.0.3.{self._number}", abilities))
         kind = 0
@@ -68,7 +68,7 @@ class Router:
         self._socket.sendall(b"".join(messages))
 
     def hear(self) -> int:
-        """The type of the next message."""
+        """Receive a message; returns its type."""
         header = self._exactly(bgp.HEADER_LENGTH)
         self._exactly(int.from_bytes(header[16:18]) - bgp.HEADER_LENGTH)
         return header[18]
@@ -110,7 +110,7 @@ def configuration(file: Path, secret: Path, refusing: int) -> None:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[str, dict[str, Any]]]]:
-    """What `peers` says after each story."""
+    """What `peers` prints after each case."""
     directory = tmp_path_factory.mktemp("why")
     secret = directory / "secret"
     secret.write_text("s3cret\n")
@@ -185,7 +185,7 @@ def test_peers_say_why(told: tuple[Collector, dict[str, dict[str, Any]]], number
     assert peer["reason"].startswith(reason)
 
 
-def test_what_the_open_said(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_peers_show_what_the_open_contained(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
     _collector, peers = told
     opened = peers["127.0.3.1"]["open"]
     assert (opened["asn"], opened["hold_time"], opened["router_id"]) == (64999, 90, "10.0.3.1")
@@ -204,7 +204,7 @@ def test_ipv6_next_hops_and_aigp_are_kept(told: tuple[Collector, dict[str, dict[
     assert int(str(stored["attributes"]["aigp"]), 0) == 500
 
 
-def test_prometheus_has_each_peer(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_each_peer_has_prometheus_metrics(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
     done = bgpledger("status", "--format", "prometheus", "--data-dir", str(told[0].data_dir))
     assert done.returncode == 0, done.stderr
     up = dict(re.findall(r'^bgpledger_peer_up\{asn="\d+",peer="127\.0\.3\.(\d+)"\} (\S+)$', done.stdout, re.MULTILINE))
@@ -212,7 +212,7 @@ def test_prometheus_has_each_peer(told: tuple[Collector, dict[str, dict[str, Any
     assert "\nbgpledger_unconfigured_routers 1.0\n" in done.stdout
 
 
-def test_the_doctor_and_the_log_say_why(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_doctor_and_the_log_say_why(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
     collector, _peers = told
     done = bgpledger("doctor", "--data-dir", str(collector.data_dir))
     findings = re.findall(r"warning  peer: (127\.0\.3\.\d+)(.*); cure: ", done.stdout)
