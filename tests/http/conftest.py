@@ -35,7 +35,7 @@ END = BEGIN + timedelta(minutes=1)
 
 
 def lately(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Lines of ExaBGP's as if they had come since BEGIN: of what is to come nothing can be asked."""
+    """Lines of ExaBGP dated from BEGIN on: the future cannot be queried."""
     for line in lines:
         said = json.loads(line)
         said["time"] += (BEGIN - T0).total_seconds()
@@ -64,7 +64,7 @@ class Filled(NamedTuple):
 
 @pytest.fixture(scope="package")
 def filled(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
-    """Two days of three routers, as two collectors heard them; the tests only read."""
+    """Two days of three routers, as received by two collectors; the tests only read."""
     one = Filled(embedded_uri, f"test_{uuid.uuid4().hex[:12]}", tmp_path_factory.mktemp("http"))
 
     async def fill() -> None:
@@ -89,7 +89,7 @@ def served(filled: Filled) -> Iterator[str]:
 
 @contextmanager
 def serving(listen: str, settings: Mapping[str, str], *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`bgpledger serve` until the block ends; it has to end well."""
+    """Run `bgpledger serve` until the block ends; it must end without an error."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BGPLEDGER_")}
     environment.update(settings)
     command = [BGPLEDGER, "serve", "--listen", listen, *more]

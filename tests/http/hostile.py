@@ -1,4 +1,4 @@
-"""Nasty words, and sections of a configuration that have one in one of their fields."""
+"""Hostile strings, and sections of a configuration with one of them in one field."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ NEIGHBOR: Mapping[str, Any] = {
 
 
 def with_nasty(good: Mapping[str, Any], name: str, nasty: str) -> Iterator[dict[str, Any]]:
-    """The nasty thing behind, before, within and instead of a value."""
+    """The hostile string after, before, within and instead of a value."""
     value = good.get(name, "")
     value = value[0] if isinstance(value, list) else str(value)
     middle = len(value) // 2
@@ -120,7 +120,7 @@ def with_nasty(good: Mapping[str, Any], name: str, nasty: str) -> Iterator[dict[
 
 
 def section(head: str, values: Mapping[str, Any]) -> str:
-    """A section of a configuration, which may be one that TOML does not take."""
+    """A section of a configuration, which may be invalid TOML."""
     return f"{head}\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 

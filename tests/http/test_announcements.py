@@ -1,4 +1,4 @@
-"""Announcing over HTTP, with a real collector: ExaBGP takes the orders, though no peer is there to hear them."""
+"""Announcing over HTTP, with a real collector: ExaBGP accepts the orders, though no peer is up."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def order(*prefixes: str, **more: Any) -> dict[str, Any]:
     return {"announcements": [{"prefix": prefix} for prefix in prefixes], "why": "a test", **more}
 
 
-def test_an_order_is_taken_shown_and_withdrawn(announcing: Announcing) -> None:
+def test_an_order_is_accepted_shown_and_withdrawn(announcing: Announcing) -> None:
     with announcing.ask(announcing.noc) as noc:
         body = order("203.0.113.7/32")
         taken = until(lambda: (said := noc.post(HERE, json=body)).status_code == 201 and said)
@@ -136,7 +136,7 @@ def test_an_order_is_taken_shown_and_withdrawn(announcing: Announcing) -> None:
         assert (taken.json()["intent"]["who"], taken.json()["intent"]["source"]) == ("noc", "api")
         until(lambda: noc.get(f"{HERE}/{name}").json()["state"] == "accepted")
         assert [one["id"] for one in noc.get(HERE, params={"who": "noc"}).json()["answers"]] == [name]
-        assert noc.delete(f"{HERE}/{name}").status_code == 400  # why is missing
+        assert noc.delete(f"{HERE}/{name}").status_code == 400  # `why` is missing
         assert noc.delete(f"{HERE}/{name}", params={"why": "it is over"}).status_code == 200
         gone = until(lambda: (one := noc.get(f"{HERE}/{name}").json())["state"] == "withdrawn" and one)
         assert ("noc", "it is over") in [(one["who"], one["reason"]) for one in gone["states"]]
@@ -170,7 +170,7 @@ def test_a_token_orders_only_so_often(announcing: Announcing) -> None:
         assert noc.delete(f"{HERE}/{name}", params={"why": "it is over"}).status_code == 200
 
 
-def test_what_is_only_checked_is_not_done(announcing: Announcing) -> None:
+def test_an_order_that_is_only_checked_is_not_carried_out(announcing: Announcing) -> None:
     with announcing.ask(announcing.noc) as noc:
         said = until(
             lambda: (

@@ -1,4 +1,4 @@
-"""What every answer over HTTP has in common: who may ask, what a browser is told, and what is said of errors."""
+"""What all responses over HTTP have in common: who may ask, security headers, and errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collector.http.problems import MEDIA_TYPE
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8480", "localhost", "LOCALHOST:8480", "[::1]:8480", "192.0.2.1"])
-async def test_it_is_asked_by_addresses_and_as_localhost(http: httpx.AsyncClient, host: str) -> None:
+async def test_the_server_answers_to_addresses_and_localhost(http: httpx.AsyncClient, host: str) -> None:
     assert (await http.get("/health", headers={"Host": host})).status_code == 200
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example:8480", "127.0.0.1.evil.example", "", "[::1", "[::1]x", "[", "a@b"]
 )
-async def test_a_name_of_others_is_refused(http: httpx.AsyncClient, host: str) -> None:
+async def test_another_host_name_is_refused(http: httpx.AsyncClient, host: str) -> None:
     said = await http.get("/health", headers={"Host": host})
     assert (said.status_code, said.headers["content-type"]) == (421, MEDIA_TYPE)
     assert "hosts" in said.json()["cure"]
@@ -71,10 +71,10 @@ async def test_a_browser_is_refused_on_a_page(
     assert words in said.text
 
 
-async def test_a_question_has_no_body(http: httpx.AsyncClient) -> None:
+async def test_a_query_has_no_body(http: httpx.AsyncClient) -> None:
     assert (await http.request("GET", "/health", content=b"x" * 100_000)).status_code == 413
 
 
-async def test_it_lives_and_is_ready(http: httpx.AsyncClient) -> None:
+async def test_health_checks_report_live_and_ready(http: httpx.AsyncClient) -> None:
     assert (await http.get("/health")).json() == {"state": "alive"}
     assert (await http.get("/ready")).json() == {"state": "ready"}

@@ -109,7 +109,7 @@ def test_pages_are_fit_for_everybody(watched: Watched) -> None:
         missing("axe-core is not installed; `make tools` installs it where it may")
 
 
-def test_a_narrow_menu_shows_the_page_that_one_is_on(page: Page) -> None:
+def test_a_narrow_menu_shows_which_page_is_open(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     for path in ("/announcements", "/compare", "/"):
         page.goto(path)
@@ -195,7 +195,7 @@ def test_the_wheel_and_two_fingers_zoom_the_line_and_not_the_page(browser: Brows
     assert not watched.faults
 
 
-def test_one_signs_in_and_out(browser: Browser, guarded: Guarded) -> None:
+def test_signing_in_and_out(browser: Browser, guarded: Guarded) -> None:
     context = browser.new_context(base_url=guarded.url)
     watched = Watched(context)
     page = watched.page
@@ -276,7 +276,7 @@ def test_the_tail_fills_and_can_be_paused(page: Page) -> None:
 
 
 def ways(page: Page) -> list[str]:
-    """What the lines that stand say of themselves."""
+    """The titles of the lines that are shown."""
     return page.locator(".graph-line.is-standing title").all_text_contents()
 
 

@@ -116,24 +116,24 @@ def test_answers_are_those_of_a_command_by_itself(shell: Shell) -> None:
         (),
     ],
 )
-def test_what_is_not_plain_a_command_does_by_itself(shell: Shell, command: Sequence[str]) -> None:
+def test_a_command_that_is_not_a_plain_query_answers_by_itself(shell: Shell, command: Sequence[str]) -> None:
     assert shell.elsewhere(command) == (None, "", "")
 
 
-def test_a_data_directory_that_is_named(shell: Shell, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_data_directory_is_used(shell: Shell, filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(filled.data_dir.parent)
     for named in (str(filled.data_dir), filled.data_dir.name):
         for command in (("--data-dir", named, "peers"), ("peers", f"--data-dir={named}")):
             assert shell.elsewhere(command)[0] == 0, command
 
 
-def test_another_store_that_the_environment_names(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_store_named_in_the_environment_is_used(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in filled.environment.items():
         monkeypatch.setenv(name, value)
     assert answered(["peers"]) is None
 
 
-def test_on_a_terminal_it_looks_the_same(filled: Filled, collector: local_server.Server) -> None:
+def test_the_output_on_a_terminal_is_the_same(filled: Filled, collector: local_server.Server) -> None:
     plain = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "72"}
     asked = {"BGPLEDGER_DATA_DIR": str(filled.data_dir)}
     seen = [on_a_terminal(["history", PREFIX], plain | environment) for environment in (asked, filled.environment)]
@@ -145,7 +145,7 @@ async def test_a_command_that_is_typed_is_answered(filled: Filled, collector: lo
     asked = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(filled.data_dir)}
     before = count_commands(collector)
 
-    def is_answered() -> bool:  # a server that is too busy to take it is not waited for
+    def is_answered() -> bool:  # a server that is too busy to answer it is not waited for
         subprocess.run([BGPLEDGER, "peers"], env=asked, check=True, capture_output=True)
         return count_commands(collector) > before
 
@@ -270,7 +270,7 @@ async def test_a_question_ends_when_its_reader_goes_and_waits_for_one_who_is_slo
                 statuses.append(message["status"])
             elif statuses[-1] == 200:
                 taken += 1
-                await leave.wait()  # it does not read on
+                await leave.wait()  # it stops reading
 
         await app(asking("secret"), receive, send)
 

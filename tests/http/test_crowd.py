@@ -59,7 +59,7 @@ async def test_some_are_answered_and_the_others_wait() -> None:
     assert most == 16
 
 
-async def test_who_waits_too_long_is_told() -> None:
+async def test_a_client_that_waits_too_long_is_told_so() -> None:
     said: list[Message] = []
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -112,12 +112,12 @@ async def test_an_answer_that_fails_in_the_middle_has_no_end() -> None:
 
 
 async def some_lines(asked: Archive) -> list[ToldLine]:
-    """What was told first in the archive."""
+    """The first entries in the archive."""
     async with asked.follow(Filter(start=BEGIN)) as told:
         return [await anext(told) for _ in range(20)]
 
 
-async def test_one_who_does_not_read_events_is_cut_and_another_gets_them_all(
+async def test_a_client_that_does_not_read_events_is_cut_off_and_another_gets_them_all(
     asked: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector.http.api.live.SEND_SECONDS", 0.05)
@@ -151,7 +151,9 @@ async def test_one_who_does_not_read_events_is_cut_and_another_gets_them_all(
     assert not live._listeners
 
 
-async def test_one_who_does_not_read_a_socket_is_cut(asked: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_its_socket_is_cut_off(
+    asked: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("collector.http.rislive.socket.SEND_SECONDS", 0.05)
     lines, asked_for = await some_lines(asked), ['{"type": "ris_subscribe", "data": {}}']
 
@@ -173,7 +175,7 @@ async def test_one_who_does_not_read_a_socket_is_cut(asked: Archive, monkeypatch
         await client.run(told())
 
 
-def test_what_is_cancelled_at_the_end_is_no_fault() -> None:
+def test_requests_cancelled_at_the_end_are_no_faults() -> None:
     def of(error: BaseException) -> logging.LogRecord:
         return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "Exception", (), (type(error), error, None))
 

@@ -1,4 +1,4 @@
-"""The description of the API is one, and what answers is as it says."""
+"""The description of the API is valid OpenAPI, and the answers are as it says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 
-async def test_it_is_openapi(http: httpx.AsyncClient) -> None:
+async def test_the_description_is_openapi(http: httpx.AsyncClient) -> None:
     described = (await http.get("/api/v1/openapi.json")).json()
     OpenAPIV31SpecValidator(described).validate()
     assert described["openapi"].startswith("3.1")

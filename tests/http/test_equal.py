@@ -113,7 +113,7 @@ def by_http(filled: Filled, questions: Sequence[Question]) -> list[httpx.Respons
 
 
 def timeless(said: str) -> str:
-    """What was said, whenever it was: the age of a KEEPALIVE is another with each asking."""
+    """An answer without times that change with each query, such as the age of a KEEPALIVE."""
     without_age = re.sub(r"\b\d+\.\d{3,}(?=[,|}])|\b\d+:\d\d:\d\d ago", "some time", said)
     return re.sub(r"it is [-0-9]+ [.:0-9]+ UTC", "it is now", without_age)
 

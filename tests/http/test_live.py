@@ -1,4 +1,4 @@
-"""What happens now, as server-sent events and in RIS Live's protocol; and the past through the same socket."""
+"""Current events as server-sent events and in RIS Live's protocol; and the past through the same socket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OTHER = "198.51.100.0/24"
 
 
 class Scene:
-    """An archive that is written to while somebody listens."""
+    """An archive that is written to while a client listens."""
 
     def __init__(self, store: Store, url: str, directory: Path) -> None:
         self.url = url
@@ -175,7 +175,7 @@ async def _until(
             return
 
 
-async def test_one_who_does_not_keep_up_is_dropped() -> None:
+async def test_a_client_that_does_not_keep_up_is_dropped() -> None:
     listener = Listener()
     entry = HistoryEntry(ts=datetime.now(UTC), peer=Peer(address="192.0.2.1", asn=64500), event="announce")
     row: UpdateRow = SimpleNamespace(ts=entry.ts)  # type: ignore[assignment]
@@ -186,7 +186,7 @@ async def test_one_who_does_not_keep_up_is_dropped() -> None:
 
 
 async def say(socket: ClientConnection, kind: str, data: Any = None) -> dict[str, Any]:
-    """Send a message; the answer."""
+    """Send a message; returns the answer."""
     await socket.send(json.dumps({"type": kind, "data": data}))
     while True:
         answer: dict[str, Any] = json.loads(await socket.recv())
@@ -235,7 +235,7 @@ async def test_the_page_shows_what_comes(scene: Scene) -> None:
     assert data["announcements"][0].keys() == shown["announcements"][0].keys()
 
 
-async def test_messages_come_with_their_bytes_to_who_asks_for_them(scene: Scene) -> None:
+async def test_messages_come_with_their_bytes_if_asked_for(scene: Scene) -> None:
     await scene.announces(PREFIX, OTHER, path=(64500, 64514))
     async with connect(f"{scene.socket}/v1/ws/?from=10m&speed=100000") as socket:
         asked = {"path": "64514$", "socketOptions": {"includeRaw": True}}

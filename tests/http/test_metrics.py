@@ -1,4 +1,4 @@
-"""`/metrics`: one list of names, taken by Prometheus' own tool and by a real Prometheus."""
+"""`/metrics`: one list of names, accepted by promtool and by a real Prometheus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOARD = ROOT / "conf/grafana.json"
 KNOWN = {*METRICS, *SPOOL_METRICS, *PEER_METRICS, *HTTP_METRICS, PEER_PREFIXES, STRANGERS}
 
 
-async def test_promtool_takes_them(http: httpx.AsyncClient) -> None:
+async def test_promtool_accepts_the_metrics(http: httpx.AsyncClient) -> None:
     await http.get("/api/v1/peers")
     await http.get("/nowhere")
     await http.get("/api/v1/prefixes/10.0.0.0/8/rib")
@@ -37,7 +37,7 @@ async def test_promtool_takes_them(http: httpx.AsyncClient) -> None:
     }
 
 
-def test_the_board_asks_for_what_there_is(tmp_path: Path) -> None:
+def test_the_dashboard_queries_metrics_that_exist(tmp_path: Path) -> None:
     panels = json.loads(BOARD.read_text())["panels"]
     asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]
     assert len(asked) > 8
@@ -53,7 +53,7 @@ def test_the_board_asks_for_what_there_is(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-async def test_a_prometheus_scrapes_them_and_its_alerts_come(served: str, tmp_path: Path) -> None:
+async def test_a_prometheus_scrapes_them_and_its_alerts_fire(served: str, tmp_path: Path) -> None:
     listen, config = f"127.0.0.1:{free_port()}", tmp_path / "prometheus.yml"
     scrape = {"job_name": "bgpledger", "static_configs": [{"targets": [served.removeprefix("http://")]}]}
     times = {"scrape_interval": "1s", "evaluation_interval": "1s"}

@@ -1,4 +1,4 @@
-"""What nobody should ask: it is refused with cause and cure, whatever it is, and never a failure of ours.
+"""Odd requests: each is refused with cause and cure, and none is a failure of ours.
 
 HTTP_ODD=1 (make http-schema) asks all of it, some minutes long, and not some by chance.
 """
@@ -113,7 +113,7 @@ def asked_oddly() -> list[str]:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-async def test_odd_questions(http: httpx.AsyncClient, accept: str) -> None:
+async def test_odd_queries_are_refused(http: httpx.AsyncClient, accept: str) -> None:
     urls = asked_oddly()
     for url in urls if os.environ.get("HTTP_ODD") else ["/api/v1/prefixes//history", *random.sample(urls, 25)]:
         try:
@@ -123,7 +123,7 @@ async def test_odd_questions(http: httpx.AsyncClient, accept: str) -> None:
         refused_well(response, url)
 
 
-async def test_odd_headers(http: httpx.AsyncClient) -> None:
+async def test_odd_headers_are_no_failure(http: httpx.AsyncClient) -> None:
     for path in ("/api/v1/peers", "/", "/api/v1/live") if os.environ.get("HTTP_ODD") else ("/api/v1/live",):
         for name, values in HEADERS.items():
             for value in values:
@@ -137,7 +137,7 @@ def token(*content: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
-async def test_ids_of_events_that_nobody_gave(http: httpx.AsyncClient) -> None:
+async def test_unknown_event_ids_are_no_failure(http: httpx.AsyncClient) -> None:
     version, digest, *_ = json.loads(base64.urlsafe_b64decode(LineMark().token() + "=="))
     deep = base64.urlsafe_b64encode(b"[" * 5000).decode()
     forged: list[list[object]] = [
@@ -155,7 +155,7 @@ async def test_ids_of_events_that_nobody_gave(http: httpx.AsyncClient) -> None:
     refused_well(await http.get("/api/v1/rib", params={"cursor": deep}), deep)
 
 
-async def test_bodies_that_are_no_orders(http: httpx.AsyncClient) -> None:
+async def test_bodies_that_are_no_orders_are_refused(http: httpx.AsyncClient) -> None:
     for body in (b"", b"{", b"\xff", b"[" * 60_000, b'{"announcements": 1e999}', b"null", b'"\\ud800"'):
         for path in ("/api/v1/announcements", "/api/v1/peers", "/sign-in", "/data/bgplay/data.json"):
             headers = {"Content-Type": "application/json", "Authorization": "Bearer x"}
@@ -167,7 +167,7 @@ async def wrong(socket: ClientConnection) -> None:
     assert said["type"] == "ris_error", said
 
 
-async def test_rubbish_at_the_socket(served: str) -> None:
+async def test_rubbish_at_the_socket_is_no_failure(served: str) -> None:
     url = f"{served.replace('http', 'ws')}/v1/ws/"
     async with connect(url) as socket:
         for text in (
@@ -191,7 +191,7 @@ async def test_rubbish_at_the_socket(served: str) -> None:
             await wrong(socket)
 
 
-async def test_one_who_says_half_of_a_request_holds_up_nobody(served: str) -> None:
+async def test_half_a_request_holds_up_nobody(served: str) -> None:
     host, port = served.removeprefix("http://").split(":")
     halves = [await asyncio.open_connection(host, int(port)) for _ in range(30)]
     try:

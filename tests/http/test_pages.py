@@ -47,7 +47,7 @@ async def test_an_address_of_a_peer_leads_to_the_peer(http: httpx.AsyncClient) -
     assert (await http.get("/search", params={"q": peer})).headers["location"] == f"/peer/{peer}"
 
 
-async def test_what_means_nothing_is_told_what_does(http: httpx.AsyncClient) -> None:
+async def test_a_meaningless_search_is_told_what_can_be_searched(http: httpx.AsyncClient) -> None:
     for typed in MEAN_NOTHING:
         said = await http.get("/search", params={"q": typed})
         assert said.status_code == 400, typed
@@ -73,7 +73,7 @@ async def test_a_page_that_fails_is_a_page(http: httpx.AsyncClient) -> None:
         "/updates?end={at}",
     ],
 )
-async def test_links_lead_to_the_time_that_is_looked_at(http: httpx.AsyncClient, page: str) -> None:
+async def test_links_keep_the_time_that_is_shown(http: httpx.AsyncClient, page: str) -> None:
     begin, at = (iso(BEGIN + timedelta(seconds=seconds)) for seconds in (3, 20))
     text = (await http.get(page.format(begin=begin, at=at))).text
     found = re.findall(

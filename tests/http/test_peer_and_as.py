@@ -30,7 +30,7 @@ async def test_a_peer_has_its_sessions_and_charts(http: httpx.AsyncClient) -> No
     assert page.text.count("<script") == page.text.count('<script type="module" src=')
 
 
-async def test_who_is_no_peer_is_told(http: httpx.AsyncClient) -> None:
+async def test_an_unknown_peer_is_reported(http: httpx.AsyncClient) -> None:
     assert "No peer has, or had, the address 198.51.100.99" in (await http.get("/peer/198.51.100.99")).text
     assert (await http.get("/peer/198.51.100.0%2F24")).status_code in (400, 404)
     assert (await http.get("/peer/nonsense")).status_code == 400
@@ -58,7 +58,7 @@ async def test_an_as_is_written_as_people_do(http: httpx.AsyncClient) -> None:
     assert "<script>" not in refused.text
 
 
-async def test_what_takes_too_long_is_said_and_can_be_had_all_the_same(
+async def test_a_slow_page_says_so_and_can_be_had_all_the_same(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asn, "_SECONDS", PATIENCE)

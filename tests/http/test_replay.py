@@ -12,7 +12,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 async def prefix_of(http: httpx.AsyncClient) -> str:
-    """The prefix of which most was said."""
+    """The prefix with the most messages."""
     top = (await http.get("/api/v1/top/prefixes")).json()["answers"]
     return str(next(one["name"] for one in top if "/" in one["name"]))
 

@@ -1,4 +1,4 @@
-"""RIPEstat's shapes: read by prsw, which others wrote, and true at every second."""
+"""RIPEstat's formats: read by prsw, which others wrote, and right at every second."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def at(http: httpx.AsyncClient, resource: str, moment: datetime) -> Standi
 
 
 @pytest.mark.parametrize("resource", [PREFIX, "2001:db8::/32", "AS64496", "[10.0.0.0/8,10.1.0.0/16]"])
-async def test_bgplay_arrives_at_what_stands(http: httpx.AsyncClient, resource: str) -> None:
+async def test_the_events_of_bgplay_lead_to_the_current_routes(http: httpx.AsyncClient, resource: str) -> None:
     start = BEGIN + timedelta(seconds=random.randrange(40))
     end = start + timedelta(seconds=random.randrange(1, 60))
     said = await data(http, "bgplay", resource=resource, starttime=start.isoformat(), endtime=end.isoformat())
@@ -59,7 +59,7 @@ async def test_times_have_no_zone_or_are_numbers(http: httpx.AsyncClient) -> Non
     assert counted["timestamp"] == int(BEGIN.timestamp())
 
 
-async def test_what_is_not_covered_is_said(http: httpx.AsyncClient) -> None:
+async def test_times_that_are_not_covered_are_reported(http: httpx.AsyncClient) -> None:
     said = (await http.get("/data/bgp-state/data.json", params={"resource": PREFIX, "timestamp": "2020-01-01"})).json()
     assert said["data"]["nr_routes"] == 0
     assert any("the archive begins at" in text for _, text in said["messages"])
@@ -84,7 +84,7 @@ async def test_errors_are_messages(http: httpx.AsyncClient, call: str, parameter
     assert said["messages"][0][0] == "error"
 
 
-async def test_what_only_ripestat_knows_is_said_to_be_so(http: httpx.AsyncClient) -> None:
+async def test_calls_that_only_ripestat_can_answer_say_so(http: httpx.AsyncClient) -> None:
     response = await http.get("/data/abuse-contact-finder/data.json", params={"resource": PREFIX})
     said = response.json()
     assert (response.status_code, said["status"], said["status_code"]) == (404, "error", 404)

@@ -1,4 +1,4 @@
-"""Who may ask over HTTP, how often, and what becomes known to whom."""
+"""Who may query over HTTP and how often, and which secrets stay secret."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def guarded(asked: Archive, filled: Filled, tmp_path: Path) -> httpx.AsyncClient
     return client(asked, load(None, environ=environment))
 
 
-async def test_a_token_is_asked_for(guarded: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_token_is_required(guarded: httpx.AsyncClient, tmp_path: Path) -> None:
     token = tokens.add(tmp_path, "grafana", "read")
     for path in ("/", "/api/v1/peers", "/data/ris-peers/data.json", "/api/v1/openapi.json", "/nowhere"):
         for authorization in ("", "Bearer x", f"Bearer {token}x", f"Digest {token}", "Basic %%", "Basic eA=="):
@@ -46,7 +46,7 @@ async def test_a_token_is_asked_for(guarded: httpx.AsyncClient, tmp_path: Path) 
     assert (await guarded.get("/api/v1/peers", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-def test_tokens_are_hashes_for_their_owner_alone(tmp_path: Path) -> None:
+def test_tokens_are_stored_as_hashes_readable_by_the_owner_only(tmp_path: Path) -> None:
     token = tokens.add(tmp_path, "one", "read")
     file = tmp_path / "tokens.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -89,7 +89,7 @@ async def test_too_many_requests(asked: Archive, filled: Filled, monkeypatch: py
     assert int(said[-1].headers["retry-after"]) >= 1
 
 
-async def test_a_question_has_its_time(asked: Archive, filled: Filled) -> None:
+async def test_a_query_has_a_time_limit(asked: Archive, filled: Filled) -> None:
     async with client(asked, load(None, environ={**filled.environment, "BGPLEDGER_HTTP_SECONDS": "1e-9"})) as http:
         for path in ("/api/v1/updates?all=true", "/api/v1/rib?format=csv", "/data/ris-peers/data.json"):
             assert (await http.get(path)).status_code == 504, path
@@ -119,7 +119,7 @@ async def test_answers_hold_no_secret(http: httpx.AsyncClient, filled: Filled) -
         assert password not in (await http.get(path)).text, path
 
 
-def test_other_addresses_take_tls_and_a_token(filled: Filled, tmp_path: Path) -> None:
+def test_other_addresses_require_tls_and_a_token(filled: Filled, tmp_path: Path) -> None:
     listen = f"0.0.0.0:{free_port()}"
     refused = bgpledger("serve", "--listen", listen, "--data-dir", str(tmp_path))
     assert refused.returncode == 1

@@ -48,7 +48,7 @@ def test_a_file_says_more_than_the_registry(tmp_path: Path) -> None:
         ("= x", "is no community"),
     ],
 )
-def test_a_line_that_means_nothing_is_told(tmp_path: Path, text: str, why: str) -> None:
+def test_an_invalid_line_is_reported(tmp_path: Path, text: str, why: str) -> None:
     file = tmp_path / "communities"
     file.write_text(f"{text}\n")
     with pytest.raises(ConfigurationError) as told:
@@ -57,12 +57,12 @@ def test_a_line_that_means_nothing_is_told(tmp_path: Path, text: str, why: str) 
     assert "65000:100 = customer" in told.value.cure
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         Words.read(tmp_path / "none")
 
 
-async def test_a_page_says_them(asked: Archive, filled: Filled, tmp_path: Path) -> None:
+async def test_a_page_shows_the_words(asked: Archive, filled: Filled, tmp_path: Path) -> None:
     file = tmp_path / "communities"
     async with client(asked, filled.settings) as http:
         updates = (await http.get("/api/v1/updates?elem=announce&all=true&page=1000")).json()["answers"]
