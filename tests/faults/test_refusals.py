@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +41,8 @@ PASSING = {
 OF_MOTOR = ("no disk for a document", "no majority", "never answering")
 """It is the same driver behind another face: one error of each sort."""
 
+PATIENT_MS = 60_000
+
 
 @pytest.fixture
 async def between(embedded_uri: str) -> AsyncIterator[Proxy]:
@@ -46,15 +50,25 @@ async def between(embedded_uri: str) -> AsyncIterator[Proxy]:
         yield one
 
 
-def opened(between: Proxy, driver: Driver, *, answer_ms: int = 300) -> Store:
+def opened(between: Proxy, driver: Driver, *, answer_ms: int = PATIENT_MS) -> Store:
     uri = between.uri(socketTimeoutMS=answer_ms, serverMonitoringMode="poll")
-    return Store.open(uri, database=f"refusals_{os.getpid()}_{time.monotonic_ns()}", driver=driver, timeout=5)
+    return Store.open(uri, database=f"refusals_{os.getpid()}_{time.monotonic_ns()}", driver=driver, timeout=60)
+
+
+async def waited_out(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Try until the store answers in time, as the archiver does."""
+    async with asyncio.timeout(120):
+        while True:
+            with suppress(StoreUnavailableError):
+                return await attempt()
 
 
 @pytest.mark.parametrize(("driver", "kind"), [*product(["pymongo"], PASSING), *product(["motor"], OF_MOTOR)])
 async def test_a_passing_failure_is_no_refusal_of_a_document(between: Proxy, driver: Driver, kind: str) -> None:
     """The archiver waits until it is over: the whole batch is written again, and none of it becomes a reject."""
-    async with opened(between, driver) as store:
+    # Only where no answer comes is the time-out short: a busy machine may take longer for one.
+    answers = kind != "never answering"
+    async with opened(between, driver, answer_ms=PATIENT_MS if answers else 300) as store:
         await between.set(PASSING[kind])
         with pytest.raises(StoreError):
             await store.insert("things", DOCUMENTS)
@@ -63,10 +77,14 @@ async def test_a_passing_failure_is_no_refusal_of_a_document(between: Proxy, dri
         with pytest.raises(StoreError):
             await store.prepare()
         await between.set(faults.passing)
-        assert await store.insert("things", DOCUMENTS) == []
-        await store.replace("others", DOCUMENTS)
-        assert [one async for one in store.find("things", {}, sort=[("_id", 1)])] == DOCUMENTS
-        assert [one async for one in store.find("others", {}, sort=[("_id", 1)])] == DOCUMENTS
+
+        async def again() -> None:
+            assert await store.insert("things", DOCUMENTS) == []
+            await store.replace("others", DOCUMENTS)
+            assert [one async for one in store.find("things", {}, sort=[("_id", 1)])] == DOCUMENTS
+            assert [one async for one in store.find("others", {}, sort=[("_id", 1)])] == DOCUMENTS
+
+        await (again() if answers else waited_out(again))
 
 
 @pytest.mark.parametrize("code", [2, 57, 10334])
@@ -115,7 +133,7 @@ async def test_a_command_that_is_refused_for_a_document_is_narrowed_down_to_it(
     between: Proxy, code: int, places: tuple[int, ...]
 ) -> None:
     documents = [{"_id": at, "text": "marked" if at in places else "good"} for at in range(7)]
-    async with opened(between, "pymongo", answer_ms=30_000) as store:
+    async with opened(between, "pymongo") as store:
         await between.set(faults.refusing_marked(b"marked", code, "BSONObj size is invalid"))
         refusals = await store.insert("things", documents)
         assert [refusal.at for refusal in refusals] == list(places)
@@ -132,7 +150,7 @@ async def test_a_connection_that_is_closed_for_a_document_is_narrowed_down_to_it
     between: Proxy, driver: Driver, places: tuple[int, ...], no_pauses: None
 ) -> None:
     documents = [{"_id": at, "text": "marked" if at in places else "good"} for at in range(7)]
-    async with opened(between, driver, answer_ms=30_000) as store:
+    async with opened(between, driver) as store:
         await between.set(faults.closing_on_marked(b"marked"))
         refusals = await store.insert("things", documents)
         assert [refusal.at for refusal in refusals] == list(places)
@@ -161,7 +179,7 @@ async def test_no_document_is_blamed_for_a_server_that_goes_while_it_is_tried(
         return await closing(request, forward)
 
     document = {"_id": 1, "text": "marked"}
-    async with opened(between, "pymongo", answer_ms=30_000) as store:
+    async with opened(between, "pymongo") as store:
         await between.set(fault)
         with pytest.raises(StoreUnavailableError):
             await store.insert("things", [document])
@@ -186,7 +204,7 @@ async def test_a_document_that_is_accepted_after_some_tries_is_stored(between: P
         return answer[: len(answer) // 2]
 
     document = {"_id": 1, "text": "marked"}
-    async with opened(between, "pymongo", answer_ms=30_000) as store:
+    async with opened(between, "pymongo") as store:
         await between.set(fault)
         assert await store.insert("things", [document]) == []
         assert (left, [one async for one in store.find("things", {})]) == (0, [document])
