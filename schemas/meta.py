@@ -2,7 +2,58 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
+
+from schemas.notes import ArchiverNote
+
+
+class SchemaDocument(TypedDict):
+    """The version of the database's schema."""
+
+    version: int
+
+
+class NumberDocument(TypedDict):
+    """Which collector has a number in keys."""
+
+    collector: str
+
+
+class StoredUptoDocument(TypedDict):
+    """Up to which line everything is stored."""
+
+    line: int
+    ts: datetime
+
+
+class ClaimFacts(TypedDict):
+    """Which spool has an instance's name (`instance_name`)."""
+
+    spool: str
+
+
+class ClaimDocument(ClaimFacts):
+    """A claimed name, and how far its spool is stored."""
+
+    _id: str
+    """`collector:` and the name."""
+    stored: NotRequired[StoredUptoDocument]
+
+
+class PositionDocument(TypedDict):
+    """A position in an instance's lines; see `collector.store.meta.InstancePosition`."""
+
+    instance: str
+    spool: str
+    line: int
+    ts: datetime
+
+
+class ConsumerDocument(TypedDict):
+    """What a named consumer has read."""
+
+    positions: Mapping[str, PositionDocument]
+    """By the instance's number in keys, in hexadecimal."""
 
 
 class SelectionDocument(TypedDict):
@@ -30,7 +81,7 @@ class ImportFacts(TypedDict):
 class _Reached(TypedDict, total=False):
     next_line: int
     """Of messages: the number of the first record that is not stored yet."""
-    note: Mapping[str, Any]
+    note: ArchiverNote
     """The sessions behind the last stored record, and how many records were stored, rejected and refused."""
     times: list[datetime]
     """The times of its RIB dumps."""

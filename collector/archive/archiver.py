@@ -35,6 +35,7 @@ from collector.store.traits import SECANTUSDB, Traits
 from schemas.documents import Place, collection_of, make_reject, to_document
 from schemas.keys import instance_name
 from schemas.message import Message
+from schemas.notes import ArchiverNote
 from schemas.stored import SessionDocument
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,9 @@ class Saw(Protocol):
 class Lines(Protocol):
     """What the archiver needs of the spool's reader."""
 
-    note: dict[str, Any]
+    @property
+    def note(self) -> Mapping[str, Any]:
+        """The `ArchiverNote` of the last acknowledgement; empty before the first."""
 
     @property
     def segment(self) -> int:
@@ -79,7 +82,7 @@ class Lines(Protocol):
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         """Complete lines; [] if there are none."""
 
-    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+    def acknowledge(self, next_line: int, note: ArchiverNote) -> None:
         """Everything before `next_line` has been stored durably."""
 
 
@@ -133,13 +136,14 @@ class Archiver:
         self._traits = traits
         self._batch_bytes = batch_bytes
         self._batch_seconds = batch_seconds
-        self._name = {"collector": collector, "ranges": list(ranges)}
+        self._name: ArchiverNote = {"collector": collector, "ranges": list(ranges)}
         self._source = source
-        self._tracker = SessionTracker(source, collector, ranges, lines.note.get("tracker"), instance=instance)
-        self._decoder = source.decoder(ranges, lines.note.get("decoder", {}))
-        self._stored = int(lines.note.get("stored", 0))
-        self._rejected = int(lines.note.get("rejected", 0))
-        self._refused = int(lines.note.get("refused", 0))
+        noted = cast("ArchiverNote", lines.note)
+        self._tracker = SessionTracker(source, collector, ranges, noted.get("tracker"), instance=instance)
+        self._decoder = source.decoder(ranges, noted.get("decoder", {}))
+        self._stored = noted.get("stored", 0)
+        self._rejected = noted.get("rejected", 0)
+        self._refused = noted.get("refused", 0)
         self._troubles = PeerLog(source)
         self._healer = Healer(ask)
         self._saw = saw
@@ -279,8 +283,8 @@ class Archiver:
         if self._spool is not None:
             stored = InstancePosition(self._claims, self._spool, point.next_line - 1, point.ts)
             await self._persist(partial(self._store.meta.note_stored, stored))
-        sums = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
-        note = {**self._name, **sums, "tracker": point.tracker, "decoder": point.decoder}
+        sums: ArchiverNote = {"stored": self._stored, "rejected": self._rejected, "refused": self._refused}
+        note: ArchiverNote = {**self._name, **sums, "tracker": point.tracker, "decoder": point.decoder}
         await self._persist(partial(self._on_disk, partial(self._lines.acknowledge, point.next_line, note)))
 
     async def _prepare(self) -> None:

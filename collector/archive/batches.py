@@ -15,6 +15,7 @@ from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.writes import encoding_fault
 from schemas.documents import Gap, Place, Session
+from schemas.notes import TrackerNote
 from schemas.peer import Peer
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Checkpoint(NamedTuple):
     """The stored time of that line."""
     sessions: Sequence[Document]
     """Those that have changed since the last checkpoint."""
-    tracker: Mapping[str, Any]
+    tracker: TrackerNote
     decoder: Mapping[str, Any]
 
 

@@ -12,7 +12,7 @@ import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from collector.store.mongo import Document, Store
 from schemas.documents import Place
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance_name, key_collector
 from schemas.meta import ImportDocument, ImportFacts, SelectionDocument
+from schemas.notes import ArchiverNote
 
 FOLLOWS = timedelta(minutes=5)
 """A file that starts this soon after the end of another continues it: collectors write more often than this."""
@@ -130,7 +131,7 @@ class _Records:
     def __init__(
         self, path: Path, open_file: OpenFile, first: int, selection: Selection, begin: int, told: Imported
     ) -> None:
-        self.note: dict[str, Any] = {}
+        self.note: ArchiverNote = {}
         self.segment = first
         self.read_bytes = 0
         self.fault: mrt.CutError | None = None
@@ -170,8 +171,8 @@ class _Records:
         self._told.records += len(batch)
         return batch
 
-    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
-        self.note, self.reached = dict(note), next_line
+    def acknowledge(self, next_line: int, note: ArchiverNote) -> None:
+        self.note, self.reached = note, next_line
         self._offsets = {line: offset for line, offset in self._offsets.items() if line >= next_line}
 
     def offset(self, line: int) -> int:
@@ -272,8 +273,8 @@ class Importer(FileImporter):
     ) -> None:
         records = _Records(path, self._open, first_line(document), self._selection, document.get("next_line", 0), told)
         before_it = document.get("note") or await note_before(self._store, document)
-        records.note = {**before_it, **({} if "note" in document else {"stored": 0, "rejected": 0, "refused": 0})}
-        before = int(records.note.get("rejected", 0))
+        records.note = before_it if "note" in document else {**before_it, "stored": 0, "rejected": 0, "refused": 0}
+        before = records.note.get("rejected", 0)
         told.continued = "note" in document
         importer = _FileArchiver(
             records, self._store, key=document["_id"], source=self._source, collector=self._collector
@@ -284,11 +285,11 @@ class Importer(FileImporter):
                 f"the store at {self._store.shown_uri} became unavailable before everything was stored",
                 "import again when it is back",
             )
-        told.rejected = int(records.note.get("rejected", 0)) - before
+        told.rejected = records.note.get("rejected", 0) - before
         last = await self._end_sessions(records.note)
         await self._store.meta.note_import(document["_id"], {"done": True, "last": last, "note": records.note})
 
-    async def _end_sessions(self, note: Mapping[str, Any]) -> datetime | None:
+    async def _end_sessions(self, note: ArchiverNote) -> datetime | None:
         """End the sessions that are up where the file ends, unless another file continues them; return that time."""
         if "tracker" not in note:
             return None
@@ -331,7 +332,7 @@ def first_line(document: ImportDocument) -> int:
     return document["number"] % (1 << FILE_BITS) << FILE_RECORD_BITS
 
 
-async def note_before(store: Store, document: ImportDocument) -> Mapping[str, Any]:
+async def note_before(store: Store, document: ImportDocument) -> ArchiverNote:
     """The state of the sessions at the end of the file that this one follows; {} if it follows none."""
     first, found = document["first"], []
     for one in await store.meta.imports(document["collector"]):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import cast
 
 from bson import ObjectId
 
@@ -14,14 +14,15 @@ from collector.sources.source import Source
 from collector.spool.kept import KeptSegment, lines_of, note_ahead_of
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
+from schemas.notes import ArchiverNote
 
 
 class _KeptLines:
     """The lines of kept segments, for the archiver to read like those of a spool; they need no acknowledgement."""
 
     def __init__(self, segments: Sequence[KeptSegment]) -> None:
-        self.note = dict(note_ahead_of(segments[0]))
-        self.note.update(stored=0, rejected=0)
+        before = cast("ArchiverNote", note_ahead_of(segments[0]))
+        self.note: ArchiverNote = {**before, "stored": 0, "rejected": 0}
         self.count = 0
         self.segment = segments[0].first
         self._lines = self._of(segments)
@@ -41,8 +42,8 @@ class _KeptLines:
         self.count += len(batch)
         return batch
 
-    def acknowledge(self, _next_line: int, note: Mapping[str, Any]) -> None:
-        self.note = dict(note)
+    def acknowledge(self, _next_line: int, note: ArchiverNote) -> None:
+        self.note = note
 
 
 class _Restorer(Archiver):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from bson import ObjectId
 from typing_extensions import TypeIs
@@ -21,6 +21,7 @@ from schemas import documents
 from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
 from schemas.message import ClockSet, Counted, Event, Message, ReceiverStart, Reload
+from schemas.notes import GapsNote, TrackerNote
 from schemas.peer import Peer
 
 _UNHEARD = "its end was not heard"
@@ -56,7 +57,7 @@ class SessionTracker:
         source: Source,
         collector: str,
         ranges: Iterable[str] = (),
-        note: Mapping[str, Any] | None = None,
+        note: TrackerNote | None = None,
         *,
         instance: str = "",
     ) -> None:
@@ -74,10 +75,10 @@ class SessionTracker:
         """The stored time of the last line: no later document is older."""
         return self._state.last_ts
 
-    def note(self) -> dict[str, Any]:
+    def note(self) -> TrackerNote:
         """The state, as JSON."""
-        noted: dict[str, Any] = STATE.dump_python(self._state, mode="json", exclude_none=True)
-        noted["gaps"].update(self._continuity.note())
+        noted: TrackerNote = STATE.dump_python(self._state, mode="json", exclude_none=True)
+        noted["gaps"].update(cast("GapsNote", self._continuity.note()))
         return noted
 
     def end_all(self, reason: str) -> None:

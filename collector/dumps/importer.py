@@ -33,6 +33,7 @@ from collector.store.updates import updates_of_session
 from schemas.documents import Gap, Place, Session, make_reject
 from schemas.keys import collector_number, instance_name, key_collector, make_gap_key, make_key
 from schemas.meta import ImportDocument
+from schemas.notes import ArchiverNote, TrackerNote
 from schemas.peer import Peer
 from schemas.stored import GapCause, SessionDocument, name_of
 
@@ -75,10 +76,15 @@ class DumpImporter(FileImporter):
         await self._store_all(course, reader.read())
         tell(told, reader)
         last = course.tracker.time if told.tables else None
-        noted = {"stored": 0, "rejected": told.rejected, "refused": 0, "tracker": course.tracker.note()}
+        noted: ArchiverNote = {
+            "stored": 0,
+            "rejected": told.rejected,
+            "refused": 0,
+            "tracker": course.tracker.note(),
+        }
         await self._store.meta.note_import(document["_id"], {"done": True, "last": last, "note": noted})
 
-    def _tracker(self, note: Mapping[str, Any] | None = None) -> SessionTracker:
+    def _tracker(self, note: TrackerNote | None = None) -> SessionTracker:
         return SessionTracker(self._source, self._collector, note=note, instance=self._source.name)
 
     async def _store_all(self, course: _ImportCourse, found: Iterator[Dump | BadRecord]) -> None:

@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store
 from collector.store.uri import with_database
+from schemas.notes import TrackerNote
 from schemas.status import CollectorStatus
 
 
@@ -33,8 +34,8 @@ async def status(data_dir: Path, store: Store | None) -> CollectorStatus:
     spools = [inspect(instance.spool) for instance in instances]
     states = [spool_status(instance, spool) for instance, spool in zip(instances, spools, strict=True)]
     notes = [spool.note for spool in spools]
-    trackers = [note.get("tracker", {}) for note in notes]
-    gaps = [tracker.get("gaps", {}) for tracker in trackers]
+    trackers = [note["tracker"] for note in notes if "tracker" in note]
+    gaps = [tracker["gaps"] for tracker in trackers if "gaps" in tracker]
     try:
         server = await store.server_version() if store else "none: no collector runs here, and no URI is given"
         behind = await rib_lag(store) if store else None
@@ -112,10 +113,11 @@ def clock_set_back(data_dir: Path) -> datetime | None:
     Raises:
         SpoolError: a spool cannot be read.
     """
-    return _set_back([inspect(instance.spool).note.get("tracker", {}) for instance in find_instances(data_dir)])
+    notes = [inspect(instance.spool).note for instance in find_instances(data_dir)]
+    return _set_back([note["tracker"] for note in notes if "tracker" in note])
 
 
-def _set_back(trackers: Sequence[Mapping[str, Any]]) -> datetime | None:
+def _set_back(trackers: Sequence[TrackerNote]) -> datetime | None:
     """The stored time that stands still because a clock was set back."""
     noted = [(datetime.fromisoformat(one["last_ts"]), one.get("clock")) for one in trackers if "last_ts" in one]
     ahead = [stored for stored, clock in noted if clock and datetime.fromisoformat(clock) < stored]

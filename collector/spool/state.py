@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from collector.errors import SpoolError
 from collector.spool import position as positions
 from collector.spool.position import Position
 from collector.spool.room import FULL
 from collector.spool.segment import measure, path_of, segments, unusable
+from schemas.notes import ArchiverNote
 from schemas.scalars import spoken
 
 
@@ -29,8 +29,8 @@ class SpoolState:
     bytes_waiting: int
     oldest_waiting: bytes | None
     """The first line that is not acknowledged."""
-    note: Mapping[str, Any]
-    """The reader's note, saved with its last acknowledgement."""
+    note: ArchiverNote
+    """The archiver's note, saved with its last acknowledgement."""
     acknowledged_at: datetime | None
     """When that was; None if never."""
     full: str | None
@@ -67,7 +67,7 @@ def _look(directory: Path) -> SpoolState:
     found = segments(directory)
     if not found:
         line = done.line if done else 0
-        return SpoolState(line, line, 0, None, done.note if done else {}, acknowledged_at, _full(directory))
+        return SpoolState(line, line, 0, None, _noted(done), acknowledged_at, _full(directory))
     if done is None or all(segment.first != done.segment for segment in found):
         if positions.glance(directory) != done:
             raise FileNotFoundError
@@ -78,7 +78,11 @@ def _look(directory: Path) -> SpoolState:
     bytes_waiting = sum(path.stat().st_size - start for path, start in ahead)
     lines = (_line_at(path, start) for path, start in ahead) if read > done.line else iter(())
     oldest = next((line for line in lines if line is not None), None)
-    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, done.note, acknowledged_at, _full(directory))
+    return SpoolState(read, done.line, max(bytes_waiting, 0), oldest, _noted(done), acknowledged_at, _full(directory))
+
+
+def _noted(done: Position | None) -> ArchiverNote:
+    return cast("ArchiverNote", done.note) if done else {}
 
 
 def _full(directory: Path) -> str | None:

@@ -6,7 +6,7 @@ that add to it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import wraps
@@ -20,7 +20,17 @@ from collector.errors import StoreError
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.failures import errors_of
 from schemas.keys import collector_number
-from schemas.meta import ImportDocument, ImportFacts, ImportProgress
+from schemas.meta import (
+    ClaimDocument,
+    ClaimFacts,
+    ConsumerDocument,
+    ImportDocument,
+    ImportFacts,
+    ImportProgress,
+    NumberDocument,
+    PositionDocument,
+    SchemaDocument,
+)
 
 _COLLECTOR = "collector:"
 _IMPORT = "import:"
@@ -28,6 +38,7 @@ _CONSUMER = "consumer:"
 _ATTEMPTS = 3
 
 T = TypeVar("T")
+D = TypeVar("D", bound=Mapping[str, object])
 P = ParamSpec("P")
 
 
@@ -40,6 +51,10 @@ class InstancePosition(NamedTuple):
     line: int
     ts: datetime
     """The stored time of the line: no later document is older, except what a receiver says when it starts."""
+
+    def document(self) -> PositionDocument:
+        """The position as it is stored for a consumer."""
+        return PositionDocument(instance=self.instance, spool=self.spool, line=self.line, ts=self.ts)
 
 
 def _answers(
@@ -74,7 +89,7 @@ class Meta:
         Raises:
             StoreError: the database was written by a newer bgpledger.
         """
-        found = await self._collection.find_one({"_id": "schema"})
+        found = cast("SchemaDocument | None", await self._collection.find_one({"_id": "schema"}))
         version = int(found["version"]) if found else None
         if version and version > SCHEMA_VERSION:
             raise StoreError(
@@ -104,7 +119,7 @@ class Meta:
     @_answers
     async def stamp(self) -> int:
         """Record that a new database has the newest schema, unless it has one already; return its schema."""
-        await self._add("schema", {"version": SCHEMA_VERSION})
+        await self._add("schema", SchemaDocument(version=SCHEMA_VERSION))
         return await self.schema() or SCHEMA_VERSION
 
     @_answers
@@ -127,11 +142,11 @@ class Meta:
         alike = [name for name in names if collector_number(name) == number and name != collector]
         if alike and collector not in names:
             raise self._alike(collector, alike[0])
-        holder = await self._add(f"number:{number:06x}", {"collector": collector})
+        holder = await self._add(f"number:{number:06x}", NumberDocument(collector=collector))
         if holder["collector"] != collector:
             raise self._alike(collector, holder["collector"])
         key = f"{_COLLECTOR}{collector}"
-        if (await self._add(key, {"spool": spool}))["spool"] != spool:
+        if (await self._add(key, ClaimFacts(spool=spool)))["spool"] != spool:
             raise StoreError(
                 f"the database at {self.shown_uri} has lines of another collector that is named {collector!r}",
                 f'give this one a name of its own (collector = "NAME"); or, if that one\'s spool is gone for good,'
@@ -162,7 +177,7 @@ class Meta:
     @_answers
     async def positions(self, consumer: str, otherwise: Sequence[InstancePosition]) -> dict[str, InstancePosition]:
         """A consumer's positions, by instance; a new consumer starts at `otherwise`."""
-        kept = {"positions": {_field(one): one._asdict() for one in otherwise}}
+        kept = ConsumerDocument(positions={_field(one): one.document() for one in otherwise})
         found = await self._add(f"{_CONSUMER}{consumer}", kept)
         return {one["instance"]: InstancePosition(**one) for one in found["positions"].values()}
 
@@ -172,7 +187,7 @@ class Meta:
         key, field = f"{_CONSUMER}{consumer}", f"positions.{_field(to)}"
         ahead = {"$max": {f"{field}.line": to.line, f"{field}.ts": to.ts}}
         if not (await self._collection.update_one({"_id": key, f"{field}.spool": to.spool}, ahead)).matched_count:
-            await self._collection.update_one({"_id": key}, {"$set": {field: to._asdict()}}, upsert=True)
+            await self._collection.update_one({"_id": key}, {"$set": {field: to.document()}}, upsert=True)
 
     # --- files that were imported -------------------------------------------------------------------------------------
 
@@ -213,8 +228,9 @@ class Meta:
         found = self._collection.find({"_id": {"$regex": f"^{_IMPORT}"}, **query})
         return [cast("ImportDocument", one) async for one in found]
 
-    def _claims(self, **query: Any) -> Any:
-        return self._collection.find({"_id": {"$regex": f"^{_COLLECTOR}"}, **query})
+    async def _claims(self, **query: Any) -> AsyncIterator[ClaimDocument]:
+        async for one in self._collection.find({"_id": {"$regex": f"^{_COLLECTOR}"}, **query}):
+            yield cast("ClaimDocument", one)
 
     def _alike(self, collector: str, other: str) -> StoreError:
         return StoreError(
@@ -223,13 +239,13 @@ class Meta:
             'give this one another name (collector = "NAME")',
         )
 
-    async def _add(self, key: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _add(self, key: str, document: D) -> D:
         """Add a document unless its key exists; returns the document that is stored then."""
         for _attempt in range(_ATTEMPTS):
             with suppress(DuplicateKeyError):  # another process was faster
-                await self._collection.update_one({"_id": key}, {"$setOnInsert": facts}, upsert=True)
+                await self._collection.update_one({"_id": key}, {"$setOnInsert": document}, upsert=True)
             if found := await self._collection.find_one({"_id": key}):
-                return found
+                return cast("D", found)
         raise StoreError(f"the document {key!r} of meta cannot be read", "see the server's log")
 
 

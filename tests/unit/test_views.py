@@ -15,6 +15,7 @@ from collector.sources.exabgp.source import EXABGP, ExabgpSource
 from collector.sources.source import Continuity, Effect, Loss
 from schemas.documents import Place, Session, to_document, to_message
 from schemas.message import Event, ExabgpProcess, Keepalive, OtherSource, ReceiverStart, StateChange, Update
+from schemas.notes import TrackerNote
 from schemas.peer import Peer
 from schemas.scalars import from_unix
 from tests.unbroken import Unbroken
@@ -86,7 +87,7 @@ class Back(Unbroken):
         return Effect(resumed={}, names=frozenset((BEFORE.name, BEHIND.name)))
 
 
-def following(continuity: Continuity, note: Mapping[str, Any] | None = None) -> SessionTracker:
+def following(continuity: Continuity, note: TrackerNote | None = None) -> SessionTracker:
     class Source(ExabgpSource):
         silence = "the connection was lost"
 
