@@ -30,6 +30,12 @@ EXAMPLES = int(os.environ.get("FUZZ_WORDS") or 60)
 """Command lines that are made up; `make fuzz` makes up more."""
 
 
+@pytest.fixture(autouse=True)
+def in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of the words are taken for files and directories, and made."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def mongodb_uri(embedded_uri: str) -> str:
     return embedded_uri
