@@ -16,6 +16,7 @@ from collector.acting.client import ActingClient
 from collector.bgp import messages as bgp
 from collector.bgp.families import IPV4_UNICAST
 from collector.bgp.open_messages import Abilities, open_message
+from collector.errors import CollectorError
 from schemas.intents import Order, Withdrawal
 
 LISTENER, LISTENER_AS = "127.0.0.9", 64_999
@@ -24,6 +25,7 @@ _MANY = 10_000
 _PAUSE = 0.1
 """Between two orders while a table comes in, in seconds."""
 _PATIENCE = 120.0
+_GLANCE = 0.05
 _WHO = {"who": "bench", "why": "to measure", "source": "api"}
 _ALLOWED = "198.18.0.0/15"
 _CONFIG = f"""
@@ -122,11 +124,25 @@ def _prefix(number: int) -> str:
 
 @contextmanager
 def _listening(running: Collector) -> Iterator[Listener]:
-    """The peer that is told."""
+    """The peer that is told, once orders are accepted."""
     running.until_receiving()
+    _until_accepting(ActingClient(running.data_dir))
     listener = Listener(running.port)
     listener.start()
     yield listener
+
+
+def _until_accepting(client: ActingClient) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            asyncio.run(client.intents())
+        except CollectorError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_GLANCE)
+        else:
+            return
 
 
 @contextmanager
