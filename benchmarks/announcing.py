@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from benchmarks.collecting import Collector, collecting
@@ -147,7 +148,11 @@ def _until_accepting(client: ActingClient) -> None:
 
 @contextmanager
 def _ordering(running: Collector) -> Iterator[list[int]]:
-    """Give orders until the block ends; yields the numbers of those that were taken."""
+    """Give orders until the block ends; yields the numbers of those that were accepted.
+
+    Raises:
+        CollectorError: one was not, so that nothing was measured.
+    """
     given: list[int] = []
     over = threading.Event()
 
@@ -157,10 +162,10 @@ def _ordering(running: Collector) -> Iterator[list[int]]:
             asyncio.run(client.announce(_order(len(given), 1)))
             given.append(len(given))
 
-    ordering = threading.Thread(target=order)
-    ordering.start()
-    try:
-        yield given
-    finally:
-        over.set()
-        ordering.join()
+    with ThreadPoolExecutor(1) as thread:
+        ordering = thread.submit(order)
+        try:
+            yield given
+        finally:
+            over.set()
+        ordering.result()

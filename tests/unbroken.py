@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002  # arguments are the protocol's
-"""A source from which nothing is ever missing, for tests of what stands behind it."""
+"""A source from which nothing is ever missing, for tests of what reads it."""
 
 from __future__ import annotations
 
