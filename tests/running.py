@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import re
 import signal
 import socket
@@ -13,7 +12,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
+from random import sample
 from typing import Any
 
 from collector.query.running import find_running
@@ -29,12 +30,16 @@ BGPLEDGER = str(Path(sys.executable).with_name("bgpledger"))
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
 """Which of the processes that run tests at once this is: each has ports of its own."""
+_PORTS = cycle(sample(range(20_000 + 1000 * _WORKER, 21_000 + 1000 * _WORKER), 1000))
 
 
 def free_port() -> int:
-    """A port that is free at all addresses; neither the system (from 32768 on) nor another test takes it meanwhile."""
+    """A port that is free at all addresses; neither the system (from 32768 on) nor another test takes it meanwhile.
+
+    It is given out once only: a daemon may take a while until it listens.
+    """
     while True:
-        port = random.randrange(20_000 + 1000 * _WORKER, 21_000 + 1000 * _WORKER)
+        port = next(_PORTS)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("0.0.0.0", port))  # it does not listen
             return port
