@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pymongo import MongoClient
 from collector.store import embedded
 from collector.store.driver import Driver
 from collector.store.mongo import Store
+from tests.logs import last_words
 
 # How long a thing takes is never asserted: the machine may be loaded. Each run makes up other examples.
 settings.register_profile("patient", deadline=None, max_examples=40)
@@ -44,7 +45,20 @@ def pytest_runtest_setup() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return [f"MONGODB_URI: {server_name(uri)}" for uri in NAMED]
+    return [f"MONGODB_URI: {server_name(uri)}" for uri in NAMED] or ["MONGODB_URI: not set, the embedded store alone"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes of a failed test wrote."""
+    report = yield
+    if report.failed:
+        used = getattr(item, "funcargs", {}).values()
+        for directory in {value for value in used if isinstance(value, Path) and value.is_dir()}:
+            report.sections += last_words(directory)
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -55,17 +69,11 @@ def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     asyncio.run(server.stop())
 
 
-ANY = ["embedded", *(NAMED or [""])]
-NAMES = ["embedded", *([server_name(uri) for uri in NAMED] or ["mongodb"])]
-
-
-@pytest.fixture(params=ANY, ids=NAMES)
+@pytest.fixture(params=["embedded", *NAMED], ids=["embedded", *map(server_name, NAMED)])
 def mongodb_uri(request: pytest.FixtureRequest) -> str:
     """A server that speaks MongoDB's protocol: the embedded one, and each that MONGODB_URI names."""
     if request.param == "embedded":
         return str(request.getfixturevalue("embedded_uri"))
-    if not request.param:
-        pytest.skip("MONGODB_URI names no MongoDB to test against")
     return str(request.param)
 
 

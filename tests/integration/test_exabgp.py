@@ -203,10 +203,6 @@ def daemons(bench: Bench) -> Iterator[Daemons]:
     started = Daemons(bench)
     yield started
     started.end()
-    # pytest shows it only if a test failed.
-    print(bench.out.read_text(errors="replace")[-20_000:] if bench.out.exists() else "ExaBGP wrote nothing")
-    for log in bench.directory.glob("*.log"):
-        print(f"--- {log.name}\n{log.read_text(errors='replace')[-5_000:]}")
 
 
 def caller(address: str, asn: int, **more: Any) -> dict[str, Any]:
