@@ -1,4 +1,4 @@
-"""What one ExaBGP has been told for one peer, what it has yet to be told, and what it has sent."""
+"""One peer's Adj-RIB-Out (RFC 4271 3.2) in its ExaBGP: what was acknowledged, what is in flight, what was sent."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collector.acting.policy import towards
 from collector.acting.speakers import Speaker
 from schemas.intents import ENDS, StateName
 
-Note = Callable[[StateName, str, Sequence[int], datetime | None, str | None], None]
+OnState = Callable[[StateName, str, Sequence[int], datetime | None, str | None], None]
 """Called with the new state of intents at a peer, its time (None: now) and the reason."""
 
 
 @dataclass(slots=True)
-class OnItsWay:
+class CommandInFlight:
     """A command in flight, or one whose UPDATE has not been seen yet."""
 
     number: int | None
@@ -25,7 +25,7 @@ class OnItsWay:
     """When it was given: UPDATEs sent earlier are not its result."""
     is_done: bool = False
     """Whether ExaBGP has answered."""
-    is_heard: bool = False
+    is_sent: bool = False
     """Whether ExaBGP has sent the UPDATE."""
     deadline: float = 0.0
     tries: int = 0
@@ -37,22 +37,23 @@ class AdjRibOut:
 
     speaker: Speaker
     book: Book
-    became: Note
+    on_state: OnState
     instance: int | None = None
     """Which ExaBGP has the peer; None while unknown."""
     is_up: bool = False
     is_new: bool = False
     """Whether its ExaBGP was started after the book last received what it sent."""
-    told: dict[str, int | None] = field(default_factory=dict)
-    """By NLRI, the intent that ExaBGP has accepted; None: its withdrawal."""
-    busy: dict[str, OnItsWay] = field(default_factory=dict)
+    acknowledged: dict[str, int | None] = field(default_factory=dict)
+    """By NLRI, the intent whose command ExaBGP has answered with `done`; None: its withdrawal."""
+    in_flight: dict[str, CommandInFlight] = field(default_factory=dict)
+    """By NLRI, the one command at a time that is not finished yet."""
     dirty: dict[str, None] = field(default_factory=dict)
     """NLRI that may differ from what is wanted, in the order of discovery."""
     stray: set[str] = field(default_factory=set)
     """NLRI that were sent but are not wanted, or withdrawn but are wanted."""
     sent: dict[str, datetime] = field(default_factory=dict)
     """When the current routes of the peer were sent, as far as observed."""
-    doubts: dict[str, float] = field(default_factory=dict)
+    mismatches: dict[str, float] = field(default_factory=dict)
     """NLRI whose last UPDATE is not what is wanted, and since when that is known."""
     tries: dict[str, int] = field(default_factory=dict)
 
@@ -71,7 +72,7 @@ class AdjRibOut:
         address = self.speaker.address
         of = [one for one in numbers if self.book.entries[one].peers.get(address, "withdrawn") not in ENDS]
         if of:
-            self.became(state, address, of, ts, reason)
+            self.on_state(state, address, of, ts, reason)
 
     def accepted(self, numbers: Sequence[int], ts: datetime | None) -> None:
         """Report that ExaBGP has accepted intents, or sent them, with the policies that were applied."""
@@ -90,10 +91,12 @@ class AdjRibOut:
         if numbers:
             self.note("withdrawn", numbers, ts, why)
 
-    def free(self, nlri: str) -> None:
+    def finish(self, nlri: str) -> None:
         """Mark it as no longer in flight: pending changes may be sent."""
-        busy = self.busy.pop(nlri)
-        if busy.is_heard or not self.is_up:
+        command = self.in_flight.pop(nlri)
+        if command.is_sent or not self.is_up:
             self.tries.pop(nlri, None)
-        if self.wanted.get(nlri) != self.told.get(nlri) or (nlri in self.unwanted and busy.number is not None):
+        if self.wanted.get(nlri) != self.acknowledged.get(nlri) or (
+            nlri in self.unwanted and command.number is not None
+        ):
             self.dirty[nlri] = None

@@ -290,15 +290,15 @@ class Book:
             return entry
         return None
 
-    def meant(self, wish: Withdrawal) -> list[int]:
+    def selected(self, withdrawal: Withdrawal) -> list[int]:
         """The current intents that a withdrawal selects."""
-        ids, prefixes, peers = set(wish.ids), set(wish.prefixes), set(wish.peers)
+        ids, prefixes, peers = set(withdrawal.ids), set(withdrawal.prefixes), set(withdrawal.peers)
         return [
             entry.number
             for entry in self.entries.values()
-            if (stands := set(entry.live) - entry.leaving)
-            and (not peers or stands & peers)
-            and (wish.of is None or entry.intent.source == wish.of)
+            if (staying := set(entry.live) - entry.leaving)
+            and (not peers or staying & peers)
+            and (withdrawal.of is None or entry.intent.source == withdrawal.of)
             and ((not ids and not prefixes) or entry.intent.id in ids or entry.announcement.prefix in prefixes)
         ]
 

@@ -50,23 +50,23 @@ class ActingClient:
         would: Sequence[Mapping[str, Any]] = answer["would"]
         return would
 
-    async def withdraw(self, wish: Withdrawal, *, dry_run: bool = False) -> list[Intent]:
+    async def withdraw(self, withdrawal: Withdrawal, *, dry_run: bool = False) -> list[Intent]:
         """Order a withdrawal: it is on disk when this returns.
 
         Args:
-            wish: what, who and why.
+            withdrawal: what, who and why.
             dry_run: only return what would be withdrawn.
 
         Returns:
             The intents that it selects, the first thousand.
         """
-        body = wish.model_dump(mode="json", exclude_defaults=True)
+        body = withdrawal.model_dump(mode="json", exclude_defaults=True)
         answer = await self._ask({"do": "withdraw", "withdrawal": body, "dry_run": dry_run})
         return [Intent.model_validate(one) for one in answer["intents"]]
 
-    async def note_refused(self, wish: Mapping[str, Any], error: BgpledgerError) -> None:
+    async def note_refused(self, order: Mapping[str, Any], error: BgpledgerError) -> None:
         """Record that an order, or a withdrawal, was refused before it was sent here."""
-        await self._ask({"do": "note_refused", "order": wish, "cause": error.cause, "cure": error.cure})
+        await self._ask({"do": "note_refused", "order": order, "cause": error.cause, "cure": error.cure})
 
     async def intents(self, *, ended: bool = False) -> list[Intent]:
         """Intents that are current or in flight; with `ended` also those of the last day that ended. Needs no store."""

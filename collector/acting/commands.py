@@ -30,7 +30,7 @@ _COMPONENTS = {
 """ExaBGP's words for fields of `FlowMatch`; those that differ for IPv6 are below."""
 
 
-def phrase(announcement: Announced, speaker: Speaker) -> str:
+def command_text(announcement: Announced, speaker: Speaker) -> str:
     """What is announced to a peer after its policy, except the prefix: routes with one phrase share a command."""
     announcement = towards(announcement, speaker).announcement or announcement
     if isinstance(announcement, FlowAnnouncement):
@@ -56,7 +56,7 @@ def commands(
     Args:
         verb: `announce` or `withdraw`.
         peers: their addresses.
-        text: the result of `phrase`.
+        text: the result of `command_text`.
         prefixes: those of the routes; for a flow, which is in its phrase, a placeholder.
     """
     to = ", ".join(f"neighbor {address}" for address in peers)
@@ -71,14 +71,14 @@ def commands(
 def flow_components(announcement: FlowAnnouncement) -> dict[str, list[str]]:
     """The components of a flow specification in ExaBGP's words, in the order of RFC 8955 4.2.2."""
     match, version = announcement.match, "ipv6" if announcement.match.is_ipv6 else "ipv4"
-    said = {f"destination-{version}": [match.destination]}
+    components = {f"destination-{version}": [match.destination]}
     if match.source is not None:
-        said[f"source-{version}"] = [match.source]
-    said["next-header" if match.is_ipv6 else "protocol"] = [_numbers(one) for one in match.protocols]
+        components[f"source-{version}"] = [match.source]
+    components["next-header" if match.is_ipv6 else "protocol"] = [_numbers(one) for one in match.protocols]
     for field, word in _COMPONENTS.items():
-        said[word] = [_numbers(one) for one in getattr(match, field)]
-    said["traffic-class" if match.is_ipv6 else "dscp"] = [_numbers(one) for one in match.dscp]
-    return {word: values for word, values in said.items() if values}
+        components[word] = [_numbers(one) for one in getattr(match, field)]
+    components["traffic-class" if match.is_ipv6 else "dscp"] = [_numbers(one) for one in match.dscp]
+    return {word: values for word, values in components.items() if values}
 
 
 def _match(announcement: FlowAnnouncement) -> str:

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 from collector.acting.attached.program import Program
 from collector.acting.book import Book
-from collector.acting.desk import Desk
 from collector.acting.health.checker import Checker
-from collector.acting.wishes import Wishes
+from collector.acting.order_handler import OrderHandler
+from collector.acting.order_sink import OrderSink
 from collector.errors import RefusedError, one_error
 from collector.settings import Settings
 from collector.tasks import end
@@ -19,28 +19,28 @@ from schemas.intents import Order, Withdrawal
 _KINDS = ("healthcheck ", "command ")
 
 
-class OwnWishes:
-    """Passes their orders to the desk."""
+class LocalOrders:
+    """Passes orders on within this process."""
 
-    def __init__(self, desk: Desk, book: Book) -> None:
-        self._desk, self._book = desk, book
+    def __init__(self, handler: OrderHandler, book: Book) -> None:
+        self._handler, self._book = handler, book
 
-    async def act(self, wish: Order | Withdrawal) -> None:
-        """See `Wishes.act`."""
-        if isinstance(wish, Order):
-            request = {"do": "announce", "order": wish.model_dump(mode="json", exclude_defaults=True)}
-        elif self._book.meant(wish):
-            request = {"do": "withdraw", "withdrawal": wish.model_dump(mode="json", exclude_defaults=True)}
+    async def submit(self, order: Order | Withdrawal) -> None:
+        """See `OrderSink.submit`."""
+        if isinstance(order, Order):
+            request = {"do": "announce", "order": order.model_dump(mode="json", exclude_defaults=True)}
+        elif self._book.selected(order):
+            request = {"do": "withdraw", "withdrawal": order.model_dump(mode="json", exclude_defaults=True)}
         else:
             return
-        answer = self._desk.answer(request)
+        answer = self._handler.answer(request)
         if "ok" not in answer:
-            said = answer.get("refused") or answer["failed"]
-            raise RefusedError(said["cause"], said["cure"])
+            error = answer.get("refused") or answer["failed"]
+            raise RefusedError(error["cause"], error["cure"])
 
     def current_ids(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
-        """See `Wishes.current_ids`."""
-        found = self._book.meant(Withdrawal(who=source, why="-", source=source, of=source))
+        """See `OrderSink.current_ids`."""
+        found = self._book.selected(Withdrawal(who=source, why="-", source=source, of=source))
         entries = [self._book.entries[number] for number in found]
         return tuple(entry.intent.id for entry in entries if entry.announcement.nlri in nlris)
 
@@ -49,28 +49,28 @@ class OwnWishes:
         sources = {entry.intent.source for entry in self._book.entries.values() if entry.live}
         for source in sorted(sources):
             if source.startswith(_KINDS) and source not in known:
-                await self.act(Withdrawal(who=source, why="it is configured no more", source=source, of=source))
+                await self.submit(Withdrawal(who=source, why="it is configured no more", source=source, of=source))
 
 
 @asynccontextmanager
-async def deciding(settings: Settings, wishes: Wishes, is_restart: Callable[[], bool]) -> AsyncIterator[None]:
+async def deciding(settings: Settings, orders: OrderSink, is_restart: Callable[[], bool]) -> AsyncIterator[None]:
     """Keep checks and attached commands up until the block ends.
 
     Args:
         settings: the configured checks and commands.
-        wishes: takes their orders.
+        orders: takes their orders.
         is_restart: called at the end: whether they will be restarted at once, so that nothing is withdrawn.
     """
-    checkers = [Checker(check, wishes) for check in settings.checks]
-    programs = [Program(command, wishes) for command in settings.commands]
+    checkers = [Checker(check, orders) for check in settings.checks]
+    programs = [Program(command, orders) for command in settings.commands]
     with one_error():
         async with asyncio.TaskGroup() as group:
-            looking = [group.create_task(checker.run()) for checker in checkers]
+            probing = [group.create_task(checker.run()) for checker in checkers]
             running = [group.create_task(program.run()) for program in programs]
             try:
                 yield
             finally:
-                await end(*looking)
+                await end(*probing)
                 if is_restart():
                     await end(*running)
                 else:

@@ -13,16 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collector.acting import evidence
 from collector.acting.book import Book
+from collector.acting.command_scheduler import CommandBatch, CommandRoute, CommandScheduler
 from collector.acting.commands import commands
-from collector.acting.deciders import OwnWishes, deciding
-from collector.acting.desk import Desk
+from collector.acting.deciders import LocalOrders, deciding
 from collector.acting.journal import Journal
 from collector.acting.mirror import Mirror
+from collector.acting.order_handler import OrderHandler
 from collector.acting.relays import RelayLink, peers_in
+from collector.acting.reports import SessionReport, flow_identity, is_same, read_reports
 from collector.acting.rules import Rules
-from collector.acting.telling import CommandBatch, Telling, ToldRoute
 from collector.errors import CollectorError, SpoolError, one_error
 from collector.files import replace
 from collector.instances import Instance
@@ -64,9 +64,9 @@ class Acting:
             self._book.apply(record)
         self._rewrite()
         rules = Rules(settings, allowed)
-        self._telling = Telling(self._book, rules.speakers, self._became, evidence.is_same, _clock, _now)
+        self._scheduler = CommandScheduler(self._book, rules.speakers, self._became, is_same, _clock, _now)
         self.mirror = Mirror(self._book, self._mirrored)
-        self.desk = Desk(self._book, rules, allowed, self._record, self._pump)
+        self.orders = OrderHandler(self._book, rules, allowed, self._record, self._pump)
         self.is_restart = False
         """Whether it is stopped in order to be restarted at once, possibly with another configuration."""
         self._links: dict[int, RelayLink] = {}
@@ -83,9 +83,9 @@ class Acting:
             SpoolError: a spool cannot be read.
         """
         path = acting_socket(self._settings.data_dir)
-        server = await _listen(path, self._meet)
+        server = await _listen(path, self._serve)
         self._forget_strangers()
-        self.desk.stand(self._settings.announce.static if self._settings.announce else ())
+        self.orders.announce_static(self._settings.announce.static if self._settings.announce else ())
         over = asyncio.Event()
         tasks = [self._tick(over), self._decide(stopping, over)]
         tasks += [self._follow(number, over) for number in range(self._settings.exabgp.processes)]
@@ -97,18 +97,18 @@ class Acting:
         finally:
             server.close()
             path.unlink(missing_ok=True)
-            self._write_notes(is_clean=not self._telling.is_waiting)
+            self._write_notes(is_clean=not self._scheduler.is_waiting)
 
     async def _decide(self, stopping: asyncio.Event, over: asyncio.Event) -> None:
         """Run checks and attached commands; set `over` when what they withdraw in the end has been sent."""
-        wishes = OwnWishes(self.desk, self._book)
+        orders = LocalOrders(self.orders, self._book)
         known = {check.source for check in self._settings.checks}
-        await wishes.forget(known | {command.source for command in self._settings.commands})
-        async with deciding(self._settings, wishes, lambda: self.is_restart):
+        await orders.forget(known | {command.source for command in self._settings.commands})
+        async with deciding(self._settings, orders, lambda: self.is_restart):
             await stopping.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
-                while self._telling.is_waiting and not self.is_restart:
+                while self._scheduler.is_waiting and not self.is_restart:
                     await asyncio.sleep(_WATCHING_SECONDS)
         over.set()
 
@@ -116,8 +116,8 @@ class Acting:
         written: Mapping[str, Any] = {}
         while not over.is_set():
             await sleep(_TICK_SECONDS, unless=over)
-            self.desk.expire()
-            self._telling.check()
+            self.orders.expire()
+            self._scheduler.check()
             self._flush()
             self._pump(())
             if self._journal.size > _REWRITE_BYTES:
@@ -158,15 +158,15 @@ class Acting:
 
     def _forget_strangers(self) -> None:
         """Remove wanted announcements to peers that are no longer configured."""
-        known = self._telling.addresses
+        known = self._scheduler.addresses
         for entry in list(self._book.entries.values()):
             for peer in [one for one in entry.live if one not in known]:
                 self._became("withdrawn", peer, [entry.number], None, "the peer is configured no more")
-        self.desk.heed_policies()
+        self.orders.apply_policies()
 
     # --- ExaBGP -----------------------------------------------------------------------------------------------------
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection: a relay, or a client with an order."""
         try:
             while line := await reader.readline():
@@ -174,7 +174,7 @@ class Acting:
                 if request.get("do") == "relay":
                     await self._serve_relay(request, reader, writer)
                     return
-                writer.write(json.dumps(self.desk.answer(request)).encode() + b"\n")
+                writer.write(json.dumps(self.orders.answer(request)).encode() + b"\n")
                 await writer.drain()
         except (ValueError, OSError, asyncio.IncompleteReadError, AttributeError) as error:
             _log.debug("a connection ended: %s", error)
@@ -195,22 +195,22 @@ class Acting:
         finally:
             if self._links.get(instance) is link:
                 del self._links[instance]
-                self._telling.disconnected(instance)
+                self._scheduler.disconnected(instance)
 
     def _introduced(self, link: RelayLink, is_done: bool, printed: Sequence[str]) -> None:
         if not is_done or self._links.get(link.instance) is not link:
             return
         is_new = self._exabgps.get(link.instance) not in (None, link.exabgp)
         self._exabgps[link.instance] = link.exabgp
-        self._telling.connected(link.instance, peers_in(printed), is_new=is_new, is_clean=self._is_clean)
+        self._scheduler.connected(link.instance, peers_in(printed), is_new=is_new, is_clean=self._is_clean)
         _log.info("ExaBGP %d accepts commands", link.instance)
         self._pump(())
 
     def _pump(self, changed: Sequence[int]) -> None:
         """Send ExaBGP what it lacks."""
-        self._telling.changed(changed)
+        self._scheduler.changed(changed)
         for link in list(self._links.values()):
-            for batch in self._telling.batches(link.instance):
+            for batch in self._scheduler.batches(link.instance):
                 nlris, at = [item.nlri for item in batch.items], 0
                 for line, part in commands(batch.verb, batch.peers, batch.text, nlris):
                     items = batch.items[at : at + len(part)]
@@ -218,17 +218,17 @@ class Acting:
                     link.say(line, partial(self._answered, batch, items))
 
     def _answered(
-        self, batch: CommandBatch, items: Sequence[ToldRoute], is_done: bool, _printed: Sequence[str]
+        self, batch: CommandBatch, items: Sequence[CommandRoute], is_done: bool, _printed: Sequence[str]
     ) -> None:
-        self._telling.answered(batch, items, is_done=is_done)
+        self._scheduler.answered(batch, items, is_done=is_done)
         self._pump(())
 
     def _flush(self) -> None:
         """Have ExaBGP resend everything to peers for which it did not report sending."""
-        for address in sorted(self._telling.to_flush):
-            if (link := self._links.get(self._telling.instance_of(address) or 0)) is not None:
+        for address in sorted(self._scheduler.to_flush):
+            if (link := self._links.get(self._scheduler.instance_of(address) or 0)) is not None:
                 link.say(f"neighbor {address} flush adj-rib out\n".encode("ascii"), lambda _done, _printed: None)
-        self._telling.to_flush.clear()
+        self._scheduler.to_flush.clear()
 
     # --- ExaBGP's reports ---------------------------------------------------------------------------------------------
 
@@ -237,23 +237,23 @@ class Acting:
         try:
             while not over.is_set():
                 lines = follower.read()
-                self._heard(instance, lines)
+                self._take_reports(instance, lines)
                 self._followed[instance] = follower.position
-                waiting = _WATCHING_SECONDS if self._telling.is_waiting else _RESTING_SECONDS
+                waiting = _WATCHING_SECONDS if self._scheduler.is_waiting else _RESTING_SECONDS
                 await asyncio.sleep(0 if lines else waiting)
         except OSError as error:
             raise SpoolError(f"the spool cannot be read: {error.strerror}") from error
         finally:
             follower.close()
 
-    def _heard(self, instance: int, lines: Sequence[bytes]) -> None:
-        for said in evidence.read(lines):
-            if isinstance(said, evidence.SessionWord):
-                (partial(self._telling.up, instance=instance) if said.is_up else self._telling.down)(said.peer)
+    def _take_reports(self, instance: int, lines: Sequence[bytes]) -> None:
+        for report in read_reports(lines):
+            if isinstance(report, SessionReport):
+                (partial(self._scheduler.up, instance=instance) if report.is_up else self._scheduler.down)(report.peer)
             else:
-                announced = {self._own_name(nlri): route for nlri, route in said.announced.items()}
-                withdrawn = [self._own_name(nlri) for nlri in said.withdrawn]
-                self._telling.sent(said.peer, said.ts, announced, withdrawn)
+                announced = {self._own_name(nlri): route for nlri, route in report.announced.items()}
+                withdrawn = [self._own_name(nlri) for nlri in report.withdrawn]
+                self._scheduler.sent(report.peer, report.ts, announced, withdrawn)
         if lines:
             self._pump(())
 
@@ -263,7 +263,7 @@ class Acting:
             return nlri
         for entry in self._book.entries.values():
             announcement = entry.announcement
-            if isinstance(announcement, FlowAnnouncement) and evidence.flow_identity(announcement) == nlri:
+            if isinstance(announcement, FlowAnnouncement) and flow_identity(announcement) == nlri:
                 return announcement.nlri
         return nlri
 
@@ -297,14 +297,14 @@ def _read_notes(path: Path) -> tuple[dict[int, str], dict[int, FollowedTo], bool
         return {}, {}, False
 
 
-async def _listen(path: Path, meet: Callable[..., Any]) -> asyncio.Server:
+async def _listen(path: Path, serve: Callable[..., Any]) -> asyncio.Server:
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise CollectorError(
             f"the path of the socket {path} is too long for the system", "choose a data directory with a shorter path"
         )
     try:
         path.unlink(missing_ok=True)  # noqa: ASYNC240  # once, at the start
-        server = await asyncio.start_unix_server(meet, path, limit=_LONGEST_REQUEST)
+        server = await asyncio.start_unix_server(serve, path, limit=_LONGEST_REQUEST)
         path.chmod(0o600)  # noqa: ASYNC240
     except OSError as error:
         raise CollectorError(

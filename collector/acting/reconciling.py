@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from collector.acting.adj_rib_out import AdjRibOut, OnItsWay
+from collector.acting.adj_rib_out import AdjRibOut, CommandInFlight
 from collector.acting.commands import Announced
 from collector.acting.policy import towards
 from collector.acting.speakers import Speaker
@@ -14,12 +14,12 @@ from schemas.scalars import to_milliseconds
 
 _log = logging.getLogger(__name__)
 
-_EVIDENCE_SECONDS = 10.0
+_REPORT_SECONDS = 10.0
 """Seconds after which what ExaBGP should have sent to a peer that is up is requested again."""
 _ROUTES_A_SECOND = 500
 """A whole table gets further seconds at this rate."""
 MOST_TRIES = 3
-_DOUBT_SECONDS = 2.0
+_MISMATCH_SECONDS = 2.0
 """Seconds after which a wrong UPDATE is corrected: another UPDATE may be on its way."""
 
 SameRoute = Callable[[Announced, object], bool]
@@ -42,98 +42,98 @@ class Reconciler:
 
     def deadline(self, routes: int) -> float:
         """The time by which this number of routes should have been sent."""
-        return self._clock() + _EVIDENCE_SECONDS + routes / _ROUTES_A_SECOND
+        return self._clock() + _REPORT_SECONDS + routes / _ROUTES_A_SECOND
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
-        """See `Telling.sent`."""
+        """See `CommandScheduler.sent`."""
         if (peer := self._peers.get(address)) is None:
             return
-        heard = [self._heard(peer, nlri, route, ts) for nlri, route in announced.items()]
-        if numbers := [number for number in heard if number is not None]:
+        intents = [self._match(peer, nlri, route, ts) for nlri, route in announced.items()]
+        if numbers := [number for number in intents if number is not None]:
             peer.accepted(numbers, ts)  # although its answer may come later
             peer.note("sent", numbers, ts, None)
         wanted = peer.wanted
-        gone = []
+        confirmed = []
         for nlri in withdrawn:
-            busy = peer.busy.get(nlri)
+            command = peer.in_flight.get(nlri)
             peer.sent.pop(nlri, None)
-            if busy and busy.number is None and ts >= to_milliseconds(busy.since):
-                gone.append(nlri)
-                _hear(peer, nlri, busy)
-            self._doubt(peer, nlri, is_right=nlri not in wanted)
-        peer.withdrawn(gone, ts, None)
+            if command and command.number is None and ts >= to_milliseconds(command.since):
+                confirmed.append(nlri)
+                _mark_sent(peer, nlri, command)
+            self._note_mismatch(peer, nlri, is_right=nlri not in wanted)
+        peer.withdrawn(confirmed, ts, None)
 
-    def _heard(self, peer: AdjRibOut, nlri: str, route: object, ts: datetime) -> int | None:
+    def _match(self, peer: AdjRibOut, nlri: str, route: object, ts: datetime) -> int | None:
         """The intent of an announcement: the one in flight, wanted or not, or the one that is wanted."""
-        busy, wanted = peer.busy.get(nlri), peer.wanted.get(nlri)
-        told = busy.number if busy else None
-        number = next((one for one in (told, wanted) if self._is_of(peer, one, route, ts)), None)
-        self._doubt(peer, nlri, is_right=number is not None and self._is_of(peer, wanted, route, ts))
+        command, wanted = peer.in_flight.get(nlri), peer.wanted.get(nlri)
+        in_flight = command.number if command else None
+        number = next((one for one in (in_flight, wanted) if self._is_of(peer, one, route, ts)), None)
+        self._note_mismatch(peer, nlri, is_right=number is not None and self._is_of(peer, wanted, route, ts))
         if number is None:
             return None
         peer.sent[nlri] = ts
-        if busy and number == told:
-            _hear(peer, nlri, busy)
+        if command and number == in_flight:
+            _mark_sent(peer, nlri, command)
         return number
 
     def _is_of(self, peer: AdjRibOut, number: int | None, route: object, ts: datetime) -> bool:
         entry = None if number is None else peer.book.entries.get(number)
         if entry is None or ts < entry.intent.created:
             return False
-        return self._same(_told(entry.announcement, peer.speaker), route)
+        return self._same(_after_policy(entry.announcement, peer.speaker), route)
 
-    def _doubt(self, peer: AdjRibOut, nlri: str, *, is_right: bool) -> None:
+    def _note_mismatch(self, peer: AdjRibOut, nlri: str, *, is_right: bool) -> None:
         if is_right:
-            peer.doubts.pop(nlri, None)
+            peer.mismatches.pop(nlri, None)
         else:
-            peer.doubts.setdefault(nlri, self._clock())
+            peer.mismatches.setdefault(nlri, self._clock())
 
     def check(self) -> None:
         """Request again what should have been sent by now."""
         now = self._clock()
         for address, peer in self._peers.items():
-            late = [nlri for nlri, busy in peer.busy.items() if busy.is_done and busy.deadline <= now]
-            self._ask_again(address, peer, late)
-            for nlri in [one for one, since in peer.doubts.items() if since + _DOUBT_SECONDS <= now]:
-                if nlri not in peer.busy and nlri not in peer.dirty:
-                    del peer.doubts[nlri]
-                    _mend(peer, nlri)
+            late = [nlri for nlri, command in peer.in_flight.items() if command.is_done and command.deadline <= now]
+            self._request_again(address, peer, late)
+            for nlri in [one for one, since in peer.mismatches.items() if since + _MISMATCH_SECONDS <= now]:
+                if nlri not in peer.in_flight and nlri not in peer.dirty:
+                    del peer.mismatches[nlri]
+                    _order_again(peer, nlri)
 
-    def _ask_again(self, address: str, peer: AdjRibOut, late: Sequence[str]) -> None:
+    def _request_again(self, address: str, peer: AdjRibOut, late: Sequence[str]) -> None:
         given_up: list[str] = []
         for nlri in late:
-            busy = peer.busy[nlri]
-            busy.tries += 1
-            if busy.tries < MOST_TRIES and busy.number is not None:
-                busy.deadline = self._clock() + _EVIDENCE_SECONDS * (1 + busy.tries)
+            command = peer.in_flight[nlri]
+            command.tries += 1
+            if command.tries < MOST_TRIES and command.number is not None:
+                command.deadline = self._clock() + _REPORT_SECONDS * (1 + command.tries)
                 self.to_flush.add(address)
                 continue
             tries = peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
-            if busy.number is None and tries < MOST_TRIES:
+            if command.number is None and tries < MOST_TRIES:
                 peer.dirty[nlri] = None
-            elif busy.number is None:
+            elif command.number is None:
                 given_up.append(nlri)
-            elif busy.number != peer.told.get(nlri):
+            elif command.number != peer.acknowledged.get(nlri):
                 peer.dirty[nlri] = None
-            peer.free(nlri)
+            peer.finish(nlri)
         if late:
             _log.warning("ExaBGP has not reported sending %d routes to %s", len(late), address)
         peer.withdrawn(given_up, None, "ExaBGP took note; it did not say that it sent it")
 
 
-def _hear(peer: AdjRibOut, nlri: str, busy: OnItsWay) -> None:
-    busy.is_heard = True
-    if busy.is_done:
-        peer.free(nlri)
+def _mark_sent(peer: AdjRibOut, nlri: str, command: CommandInFlight) -> None:
+    command.is_sent = True
+    if command.is_done:
+        peer.finish(nlri)
 
 
-def _mend(peer: AdjRibOut, nlri: str) -> None:
+def _order_again(peer: AdjRibOut, nlri: str) -> None:
     if peer.is_up:
         _log.warning("ExaBGP did not announce to %s as ordered: %s; ordered again", peer.speaker.address, nlri)
         peer.stray.add(nlri)
         peer.dirty[nlri] = None
 
 
-def _told(announcement: Announced, speaker: Speaker) -> Announced:
+def _after_policy(announcement: Announced, speaker: Speaker) -> Announced:
     """What a peer is sent after its policy."""
     return towards(announcement, speaker).announcement or announcement

@@ -91,16 +91,16 @@ class Changes:
         next_hop = "2001:db8:1::9" if ":" in prefix else "192.0.2.9"
         said = {"prefix": prefix, "med": number, "next_hop": next_hop}
         body = {"announcements": [said], "peers": peers, "key": str(number)}
-        await self.client.announce(Order.model_validate({**body, **self._wish()}))
+        await self.client.announce(Order.model_validate({**body, **self._reason()}))
 
     async def _withdraw(self, prefix: str, peers: Sequence[str], again: bool) -> None:
-        wish = Withdrawal.model_validate({"prefixes": [prefix], "peers": peers, **self._wish()})
+        withdrawal = Withdrawal.model_validate({"prefixes": [prefix], "peers": peers, **self._reason()})
         try:
-            await self.client.withdraw(wish)
+            await self.client.withdraw(withdrawal)
         except RefusedError:
             assert again, "it stands"  # it had been accepted, though the answer was lost
 
-    def _wish(self) -> dict[str, str]:
+    def _reason(self) -> dict[str, str]:
         return {"who": "test", "why": "to see it", "source": "api"}
 
 

@@ -64,8 +64,8 @@ class Acting:
 
     async def withdraw(self, *prefixes: str) -> None:
         """Order the withdrawal of prefixes."""
-        wish = {"who": "test", "why": "seen", "source": "api", "prefixes": prefixes}
-        await self.client.withdraw(Withdrawal.model_validate(wish))
+        withdrawal = {"who": "test", "why": "seen", "source": "api", "prefixes": prefixes}
+        await self.client.withdraw(Withdrawal.model_validate(withdrawal))
 
     async def intent(self, key: str) -> Intent:
         """The present state of an intent."""

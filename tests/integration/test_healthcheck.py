@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from collector.acting.attached.lines import Said, read_command
-from collector.acting.health.ordering import wish
+from collector.acting.attached.lines import ParsedCommand, read_command
+from collector.acting.health.orders import order_for
 from collector.acting.health.states import DECIDED, ServiceState, State, after
 from collector.settings.checks import CheckSettings
 from schemas.intents import Order
@@ -92,7 +92,7 @@ class Judge:
         while stat.read_text().rpartition(")")[2].split()[0] != "S":
             time.sleep(0.01)
 
-    def said(self, next_look: str | None) -> list[Said]:
+    def said(self, next_look: str | None) -> list[ParsedCommand]:
         """The lines that it prints now, one for each prefix."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -144,13 +144,13 @@ def settings(check: dict[str, Any]) -> CheckSettings:
 
 def ours(check: CheckSettings, state: State) -> list[tuple[bool, Any, tuple[str, ...]]]:
     """What we order in a state, prefix by prefix."""
-    wanted = wish(check, state, "as it was told")
+    wanted = order_for(check, state, "as it was told")
     if isinstance(wanted, Order):
         return [(True, announcement, wanted.peers) for announcement in wanted.announcements]
     return [(False, prefix, check.peers) for prefix in wanted.prefixes]
 
 
-def theirs(said: Sequence[Said]) -> list[tuple[bool, Any, tuple[str, ...]]]:
+def theirs(said: Sequence[ParsedCommand]) -> list[tuple[bool, Any, tuple[str, ...]]]:
     return [
         (one.announces, one.announcements[0] if one.announces else one.announcements[0].nlri, one.peers) for one in said
     ]
@@ -170,7 +170,9 @@ def test_the_same_results_of_checks_lead_to_the_same_announcements(name: str, de
     with judging(tmp_path, check, looks[0]) as judge:
         for look, next_look in zip(looks, [*looks[1:], None], strict=True):
             before = service
-            service = after(service, well=look == "well", disabled=look == "disabled", rise=held.rise, fall=held.fall)
+            service = after(
+                service, is_healthy=look == "well", disabled=look == "disabled", rise=held.rise, fall=held.fall
+            )
             judge.look(look, next_look)
             if service.state in DECIDED and (service.state is not before.state or not debounce):
                 said.append(service.state)

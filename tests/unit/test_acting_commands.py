@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from collector.acting.commands import action_communities, commands, phrase
+from collector.acting.commands import action_communities, command_text, commands
 from collector.acting.speakers import Speaker
 from schemas.flows import FlowActions
 from schemas.intents import Announcement, FlowAnnouncement, RouteAnnouncement
@@ -46,7 +46,9 @@ HOSTILE = [
 
 
 def written(announcement: RouteAnnouncement | FlowAnnouncement, speaker: Speaker = EXTERNAL) -> str:
-    return next(commands("announce", ["192.0.2.1"], phrase(announcement, speaker), [announcement.nlri]))[0].decode()
+    return next(commands("announce", ["192.0.2.1"], command_text(announcement, speaker), [announcement.nlri]))[
+        0
+    ].decode()
 
 
 def test_a_route_becomes_one_command() -> None:
@@ -169,5 +171,5 @@ def test_no_byte_is_written_that_the_model_did_not_write(body: dict[str, Any]) -
         return
     for speaker in (EXTERNAL, INTERNAL):
         for verb in ("announce", "withdraw"):
-            for line, _ in commands(verb, ["192.0.2.1"], phrase(announcement, speaker), [announcement.nlri]):
+            for line, _ in commands(verb, ["192.0.2.1"], command_text(announcement, speaker), [announcement.nlri]):
                 assert LINE.fullmatch(line), line

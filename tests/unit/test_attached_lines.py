@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.acting.attached.lines import CommandError, read_command
-from collector.acting.commands import commands, phrase
+from collector.acting.commands import command_text, commands
 from collector.acting.speakers import Speaker
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 
@@ -150,7 +150,7 @@ def test_only_bytes_that_the_models_wrote_reach_exabgp(line: str) -> None:
         return
     for speaker in SPEAKERS:
         for one in said.announcements:
-            for command, _ in commands("announce", [speaker.address], phrase(one, speaker), [one.nlri]):
+            for command, _ in commands("announce", [speaker.address], command_text(one, speaker), [one.nlri]):
                 text = command.decode("ascii")
                 assert text.endswith("\n")
                 assert text[:-1].isprintable()

@@ -21,22 +21,22 @@ from tests.support import until
 
 
 class Kept:
-    """Accepts orders as the desk does, and refuses prefixes outside 203.0.113.0/24."""
+    """Accepts orders as the acting process does, and refuses prefixes outside 203.0.113.0/24."""
 
     def __init__(self) -> None:
         self.standing_now: dict[str, str] = {}
         self.whys: list[str] = []
 
-    async def act(self, wish: Order | Withdrawal) -> None:
-        if isinstance(wish, Withdrawal):
-            gone = wish.ids or tuple(self.standing_now)
-            self.standing_now = {one: nlri for one, nlri in self.standing_now.items() if one not in gone}
+    async def submit(self, order: Order | Withdrawal) -> None:
+        if isinstance(order, Withdrawal):
+            withdrawn = order.ids or tuple(self.standing_now)
+            self.standing_now = {one: nlri for one, nlri in self.standing_now.items() if one not in withdrawn}
         else:
-            for one in wish.announcements:
+            for one in order.announcements:
                 if not one.prefix.startswith("203.0.113."):
                     raise RefusedError("it is not allowed", "allow it")
                 self.standing_now[f"{len(self.whys):024x}"] = one.nlri
-        self.whys.append(wish.why)
+        self.whys.append(order.why)
 
     def current_ids(self, source: str, nlris: Container[str]) -> tuple[str, ...]:
         assert source == "command script"

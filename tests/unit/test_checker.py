@@ -22,11 +22,11 @@ class Orders:
     """Keeps the orders that are given."""
 
     def __init__(self, *, refusing: bool = False) -> None:
-        self.wishes: list[Order | Withdrawal] = []
+        self.taken: list[Order | Withdrawal] = []
         self._refusing = refusing
 
-    async def act(self, wish: Order | Withdrawal) -> None:
-        self.wishes.append(wish)
+    async def submit(self, order: Order | Withdrawal) -> None:
+        self.taken.append(order)
         if self._refusing:
             raise CollectorError("it is not allowed", "allow it")
 
@@ -34,15 +34,15 @@ class Orders:
         return ()
 
     @property
-    def said(self) -> list[str]:
+    def summaries(self) -> list[str]:
         """Each order and its reason."""
-        return [f"{_med(wish)} {wish.why}" for wish in self.wishes]
+        return [f"{_med(order)} {order.why}" for order in self.taken]
 
 
-def _med(wish: Order | Withdrawal) -> str:
-    if isinstance(wish, Withdrawal):
+def _med(order: Order | Withdrawal) -> str:
+    if isinstance(order, Withdrawal):
         return "withdrawn"
-    (one,) = wish.announcements
+    (one,) = order.announcements
     assert isinstance(one, RouteAnnouncement)
     return f"med {one.med}"
 
@@ -68,14 +68,14 @@ async def test_a_service_comes_falls_and_is_disabled(tmp_path: Path) -> None:
         "up_execute": [["sh", "-c", f"echo hooray >> {told}"]],
     }
     async with checking(orders, **keys):
-        await until(lambda: len(orders.wishes) == 1)
+        await until(lambda: len(orders.taken) == 1)
         well.touch()
-        await until(lambda: len(orders.wishes) == 2)
+        await until(lambda: len(orders.taken) == 2)
         disable.touch()
-        await until(lambda: len(orders.wishes) == 3)
+        await until(lambda: len(orders.taken) == 3)
         disable.unlink()
-        await until(lambda: len(orders.wishes) == 4)
-    assert orders.said == [
+        await until(lambda: len(orders.taken) == 4)
+    assert orders.summaries == [
         "med 1000 DOWN: exit status 1",
         "med 100 UP: exit status 0",
         f"med 500 DISABLED: {disable} is there",
@@ -89,31 +89,31 @@ async def test_a_service_comes_falls_and_is_disabled(tmp_path: Path) -> None:
 async def test_without_debounce_each_look_orders_again() -> None:
     orders = Orders()
     async with checking(orders, rise=1, on_exit="keep"):
-        await until(lambda: len(orders.wishes) >= 3)
-    assert set(orders.said) == {"med 100 UP: nothing is looked at"}
+        await until(lambda: len(orders.taken) >= 3)
+    assert set(orders.summaries) == {"med 100 UP: nothing is looked at"}
 
 
 async def test_a_refused_order_is_not_repeated_at_each_check(caplog: pytest.LogCaptureFixture) -> None:
     orders, looked = Orders(refusing=True), 0
     async with checking(orders, rise=1, fall=1, on_exit="keep", command="true") as checker:
-        await until(lambda: orders.wishes)
+        await until(lambda: orders.taken)
         for _ in range(3):
             await checker._once()
             looked += 1
-    assert len(orders.wishes) == 1
+    assert len(orders.taken) == 1
     assert "healthcheck www: it is not allowed (cure: allow it)" in caplog.text
 
 
 async def test_interval_0_checks_once(tmp_path: Path) -> None:
     orders = Orders()
     async with checking(orders, interval=0, withdraw_on_down=True, command="exit 7") as checker:
-        await until(lambda: orders.wishes)
+        await until(lambda: orders.taken)
         await checker.leave()
-    assert orders.said == ["withdrawn DOWN: exit status 7"]
+    assert orders.summaries == ["withdrawn DOWN: exit status 7"]
 
 
 async def test_a_hook_that_hangs_is_ended(caplog: pytest.LogCaptureFixture) -> None:
     orders = Orders()
     async with checking(orders, rise=1, timeout=0.2, execute="sleep 77.123", on_exit="keep"):
-        await until(lambda: orders.wishes)
+        await until(lambda: orders.taken)
     assert "sleep 77.123 took more than 0.2 s" in caplog.text

@@ -18,12 +18,12 @@ def said(looks: list[str], rise: int, fall: int) -> State:
         return State.INIT
     if looks[-1] == "disabled":
         return State.DISABLED
-    since = list(takewhile(lambda look: look != "disabled", reversed(looks)))
+    since = list(takewhile(lambda result: result != "disabled", reversed(looks)))
     if len(since) < len(looks):  # the check that found it enabled again does not count
         since.pop()
     if not since:
         return State.INIT
-    run = len(list(takewhile(lambda look: look == since[0], since)))
+    run = len(list(takewhile(lambda result: result == since[0], since)))
     if since[0] == "well":
         return State.UP if run >= rise else State.RISING
     return State.DOWN if run >= fall else State.FALLING
@@ -32,6 +32,6 @@ def said(looks: list[str], rise: int, fall: int) -> State:
 @given(LOOKS, st.integers(1, 5), st.integers(1, 5))
 def test_states_follow_from_the_last_checks(looks: list[str], rise: int, fall: int) -> None:
     service = ServiceState()
-    for at, look in enumerate(looks):
-        service = after(service, well=look == "well", disabled=look == "disabled", rise=rise, fall=fall)
+    for at, result in enumerate(looks):
+        service = after(service, is_healthy=result == "well", disabled=result == "disabled", rise=rise, fall=fall)
         assert service.state is said(looks[: at + 1], rise, fall), looks[: at + 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from collector.acting.attached.words import SaidWords, quoted
+from collector.acting.attached.word_reader import WordReader, quoted
 from schemas.intents import FlowAnnouncement
 
 _ONE: Mapping[str, str] = {
@@ -40,7 +40,7 @@ _DONE = True
 _ANY = {"discard": _DONE}
 
 
-def read_flow(words: SaidWords, *, announces: bool) -> FlowAnnouncement:
+def read_flow(words: WordReader, *, announces: bool) -> FlowAnnouncement:
     """The flow specification in the following braces.
 
     Args:
@@ -69,7 +69,7 @@ def read_flow(words: SaidWords, *, announces: bool) -> FlowAnnouncement:
     return FlowAnnouncement.model_validate({"match": match, "then": then if announces else then or _ANY, **more})
 
 
-def _component(words: SaidWords, match: dict[str, Any]) -> None:
+def _component(words: WordReader, match: dict[str, Any]) -> None:
     keyword = words.take("a component")
     if keyword in _ONE:
         _put(match, _ONE[keyword], keyword, words.take("a prefix"))
@@ -79,7 +79,7 @@ def _component(words: SaidWords, match: dict[str, Any]) -> None:
         raise ValueError(f"{quoted(keyword)} is not taken here: of components {', '.join((*_ONE, *_SEVERAL))} are")
 
 
-def _action(words: SaidWords, then: dict[str, Any], more: dict[str, Any]) -> None:
+def _action(words: WordReader, then: dict[str, Any], more: dict[str, Any]) -> None:
     keyword = words.take("an action")
     if keyword == "discard":
         _put(then, "discard", keyword, _DONE)

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from collector.acting.attached.flows import read_flow
-from collector.acting.attached.words import SaidWords, quoted, to_words
+from collector.acting.attached.word_reader import WordReader, quoted, to_words
 from schemas.intents import FlowAnnouncement, RouteAnnouncement
 from schemas.scalars import normalise_address
 
 
-class Said(NamedTuple):
-    """What one command asks for."""
+class ParsedCommand(NamedTuple):
+    """What one command orders."""
 
     announces: bool
     """False: they are withdrawn, whatever their attributes."""
@@ -31,7 +31,7 @@ class CommandError(ValueError):
     """A line that is not a command that we accept, and why."""
 
 
-def read_command(line: str) -> Said:
+def read_command(line: str) -> ParsedCommand:
     """Parse a line.
 
     Raises:
@@ -52,17 +52,17 @@ def read_command(line: str) -> Said:
         raise CommandError(_first(error)) from None
     except ValueError as error:
         raise CommandError(str(error)) from None
-    return Said(verb == "announce", announcements, peers)
+    return ParsedCommand(verb == "announce", announcements, peers)
 
 
 def _first(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in found["loc"] if part not in ("route", "flow"))
-    said = found["msg"].removeprefix("Value error, ")
-    return f"{place}: {said}" if place else said
+    message = found["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
 
 
-def _neighbors(words: SaidWords) -> tuple[str, ...]:
+def _neighbors(words: WordReader) -> tuple[str, ...]:
     """Addresses of the peers that a command is for; none for all."""
     found: list[str] = []
     every = False
@@ -82,7 +82,7 @@ def _neighbors(words: SaidWords) -> tuple[str, ...]:
 _SELECTORS = ("local-ip", "local-as", "peer-as", "router-id", "family-allowed")
 
 
-def _routes(words: SaidWords, *, announces: bool) -> tuple[RouteAnnouncement | FlowAnnouncement, ...]:
+def _routes(words: WordReader, *, announces: bool) -> tuple[RouteAnnouncement | FlowAnnouncement, ...]:
     kind = words.take("what: route, ipv4 unicast, ipv6 unicast, attributes or flow route")
     if kind == "route":
         return (_route(words.take("a prefix"), _attributes(words)),)
@@ -110,7 +110,7 @@ def _route(prefix: str, attributes: Mapping[str, Any]) -> RouteAnnouncement:
     return RouteAnnouncement.model_validate({"prefix": prefix, **attributes})
 
 
-def _attributes(words: SaidWords) -> dict[str, Any]:
+def _attributes(words: WordReader) -> dict[str, Any]:
     found: dict[str, Any] = {}
     while words.next and words.next != "nlri":
         keyword = words.take("an attribute")
@@ -123,32 +123,32 @@ def _attributes(words: SaidWords) -> dict[str, Any]:
     return found
 
 
-def _one(words: SaidWords) -> str:
+def _one(words: WordReader) -> str:
     return words.take("a value")
 
 
-def _number(words: SaidWords) -> int:
+def _number(words: WordReader) -> int:
     text = words.take("a number")
     if not (text.isascii() and text.isdecimal() and len(text) <= 10):
         raise ValueError(f"{quoted(text)} is not a number")
     return int(text)
 
 
-def _some(words: SaidWords) -> Sequence[str]:
+def _some(words: WordReader) -> Sequence[str]:
     return words.some("a value")
 
 
-def _extended(words: SaidWords) -> Sequence[str]:
+def _extended(words: WordReader) -> Sequence[str]:
     """Two numbers without a type are a route target."""
     return [f"target:{one}" if one.count(":") == 1 else one for one in words.some("a community")]
 
 
-def _next_hop(words: SaidWords) -> str:
+def _next_hop(words: WordReader) -> str:
     text = words.take("a next hop")
     return "self" if text.lower() == "self" else text
 
 
-_ATTRIBUTES: Mapping[str, tuple[str, Callable[[SaidWords], Any]]] = {
+_ATTRIBUTES: Mapping[str, tuple[str, Callable[[WordReader], Any]]] = {
     "next-hop": ("next_hop", _next_hop),
     "origin": ("origin", lambda words: _one(words).lower()),
     "med": ("med", _number),

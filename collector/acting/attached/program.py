@@ -9,7 +9,7 @@ import signal
 from asyncio.subprocess import PIPE, Process
 
 from collector.acting.attached.lines import CommandError, read_command
-from collector.acting.wishes import Wishes
+from collector.acting.order_sink import OrderSink
 from collector.children import end_group, kill_group, start_group
 from collector.errors import BgpledgerError
 from collector.retry import keep_up
@@ -32,12 +32,12 @@ class Program:
 
     Args:
         settings: the command, and what to do with its announcements when it ends.
-        wishes: takes its orders.
+        orders: takes its orders.
     """
 
-    def __init__(self, settings: CommandSettings, wishes: Wishes) -> None:
+    def __init__(self, settings: CommandSettings, orders: OrderSink) -> None:
         self._settings = settings
-        self._wishes = wishes
+        self._orders = orders
         self._process: Process | None = None
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -78,7 +78,7 @@ class Program:
             await kill_group(self._process)
         status = self._process.returncode or 0
         if self._settings.on_exit == "withdraw":
-            await self._act(Withdrawal(who=source, why="the command has ended", source=source, of=source))
+            await self._submit(Withdrawal(who=source, why="the command has ended", source=source, of=source))
         how = f"killed by signal {-status}" if status < 0 else f"with status {status}"
         return ended or f"{source} ended, {how}"
 
@@ -109,23 +109,23 @@ class Program:
     async def _do(self, line: str) -> bool:
         source, why = self._settings.source, f"it printed: {line}"[:_SHOWN]
         try:
-            said = read_command(line)
+            command = read_command(line)
         except CommandError as error:
             log.warning("%s: not done: %s, in %r", source, error, line[:_SHOWN])
             return False
-        if said.announces:
-            order = Order(who=source, why=why, source=source, announcements=said.announcements, peers=said.peers)
-            return await self._act(order)
-        meant = {announcement.nlri for announcement in said.announcements}
-        ids = self._wishes.current_ids(source, meant)
+        if command.announces:
+            order = Order(who=source, why=why, source=source, announcements=command.announcements, peers=command.peers)
+            return await self._submit(order)
+        nlris = {announcement.nlri for announcement in command.announcements}
+        ids = self._orders.current_ids(source, nlris)
         # What is not announced need not be withdrawn; ExaBGP answers `done` to that, too.
-        return not ids or await self._act(
-            Withdrawal(who=source, why=why, source=source, of=source, ids=ids, peers=said.peers)
+        return not ids or await self._submit(
+            Withdrawal(who=source, why=why, source=source, of=source, ids=ids, peers=command.peers)
         )
 
-    async def _act(self, wish: Order | Withdrawal) -> bool:
+    async def _submit(self, order: Order | Withdrawal) -> bool:
         try:
-            await self._wishes.act(wish)
+            await self._orders.submit(order)
         except BgpledgerError as error:
             log.error("%s: %s (cure: %s)", self._settings.source, error.cause, error.cure)
             return False

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 
 from collector.acting.health import command, dns, http, tcp
-from collector.acting.health.looks import Look
-from collector.acting.health.ordering import wish
+from collector.acting.health.orders import order_for
+from collector.acting.health.probe_result import ProbeResult
 from collector.acting.health.states import DECIDED, PENDING, ServiceState, State, after
-from collector.acting.wishes import Wishes
+from collector.acting.order_sink import OrderSink
 from collector.children import kill_group, start_group
 from collector.errors import BgpledgerError
 from collector.settings.checks import CheckSettings
@@ -27,12 +27,12 @@ class Checker:
 
     Args:
         check: what to probe, how often, and what to announce.
-        wishes: takes its orders.
+        orders: takes its orders.
     """
 
-    def __init__(self, check: CheckSettings, wishes: Wishes) -> None:
+    def __init__(self, check: CheckSettings, orders: OrderSink) -> None:
         self._check = check
-        self._wishes = wishes
+        self._orders = orders
         self._service = ServiceState()
         self._not_before = 0.0
 
@@ -57,20 +57,20 @@ class Checker:
     async def _once(self) -> None:
         check, before = self._check, self._service
         disabled = check.disable is not None and check.disable.exists()
-        look = Look(well=True, seen=f"{check.disable} is there") if disabled else await look_at(check)
-        self._service = after(before, well=look.well, disabled=disabled, rise=check.rise, fall=check.fall)
+        result = ProbeResult(is_healthy=True, detail=f"{check.disable} is there") if disabled else await probe(check)
+        self._service = after(before, is_healthy=result.is_healthy, disabled=disabled, rise=check.rise, fall=check.fall)
         state = self._service.state
         if state is not before.state:
-            log.info("%s: %s, was %s: %s", check.source, state, before.state, look.seen)
+            log.info("%s: %s, was %s: %s", check.source, state, before.state, result.detail)
             await self._run_hooks(state)
             self._not_before = 0.0
         is_due = state is not before.state or not check.debounce
         if state in DECIDED and is_due and asyncio.get_running_loop().time() >= self._not_before:
-            await self._order(look.seen)
+            await self._order(result.detail)
 
-    async def _order(self, seen: str) -> None:
+    async def _order(self, detail: str) -> None:
         try:
-            await self._wishes.act(wish(self._check, self._service.state, seen))
+            await self._orders.submit(order_for(self._check, self._service.state, detail))
         except BgpledgerError as error:
             log.error("%s: %s (cure: %s)", self._check.source, error.cause, error.cure)
             self._not_before = asyncio.get_running_loop().time() + REFUSED_SECONDS
@@ -101,18 +101,18 @@ class Checker:
                 await kill_group(process)
 
 
-async def look_at(check: CheckSettings) -> Look:
+async def probe(check: CheckSettings) -> ProbeResult:
     """Probe a service once, with the configured method and time limit."""
     try:
         async with asyncio.timeout(check.timeout):
             if check.http is not None:
-                return await http.look(check.http, check.http_host)
+                return await http.probe(check.http, check.http_host)
             if check.tcp is not None:
-                return await tcp.look(*split_endpoint(check.tcp))
+                return await tcp.probe(*split_endpoint(check.tcp))
             if check.dns is not None:
-                return await dns.look(*split_endpoint(check.dns.server), check.dns.name, check.dns.type)
+                return await dns.probe(*split_endpoint(check.dns.server), check.dns.name, check.dns.type)
             if check.command is not None:
-                return await command.look(check.command)
+                return await command.probe(check.command)
     except TimeoutError:
-        return Look(well=False, seen=f"timed out after {check.timeout:g} s")
-    return Look(well=True, seen="nothing is looked at")
+        return ProbeResult(is_healthy=False, detail=f"timed out after {check.timeout:g} s")
+    return ProbeResult(is_healthy=True, detail="nothing is looked at")

@@ -7,13 +7,13 @@ import os
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Sequence
 
-from collector.acting.health.looks import Look, shown
+from collector.acting.health.probe_result import ProbeResult, shown
 from collector.children import kill_group, start_group
 
 _KEPT_BYTES = 4096
 
 
-async def look(command: str | Sequence[str]) -> Look:
+async def probe(command: str | Sequence[str]) -> ProbeResult:
     """Whether a command ends with status 0. When the task is cancelled, all processes of its group are killed.
 
     Args:
@@ -22,16 +22,16 @@ async def look(command: str | Sequence[str]) -> Look:
     try:
         process = await start_group(command, stdout=PIPE, stderr=STDOUT)
     except OSError as error:
-        return Look(well=False, seen=f"cannot be started: {os.strerror(error.errno or 0).lower()}")
+        return ProbeResult(is_healthy=False, detail=f"cannot be started: {os.strerror(error.errno or 0).lower()}")
     try:
-        said = await _beginning(process)
+        output = await _beginning(process)
         status = await process.wait()
     except asyncio.CancelledError:
         await kill_group(process)
         raise
     seen = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-    line = shown(said.decode("utf-8", "replace"))
-    return Look(well=status == 0, seen=f"{seen}: {line}" if line else seen)
+    line = shown(output.decode("utf-8", "replace"))
+    return ProbeResult(is_healthy=status == 0, detail=f"{seen}: {line}" if line else seen)
 
 
 async def _beginning(process: Process) -> bytes:

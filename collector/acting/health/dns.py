@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import struct
 
-from collector.acting.health.looks import Look, unwell
+from collector.acting.health.probe_result import ProbeResult, unreachable
 
 TYPES = {
     "A": 1,
@@ -27,7 +27,7 @@ _IS_ANSWER, _IS_CUT, _WANTS_RECURSION = 0x8000, 0x0200, 0x0100
 _INTERNET = 1
 
 
-async def look(address: str, port: int, name: str, kind: str) -> Look:
+async def probe(address: str, port: int, name: str, kind: str) -> ProbeResult:
     """Query the records of a name. NOERROR with at least one record is healthy.
 
     A truncated answer (TC, RFC 1035 4.2.1) is healthy too: it had more records than fit.
@@ -39,16 +39,16 @@ async def look(address: str, port: int, name: str, kind: str) -> Look:
         kind: one of `TYPES`.
     """
     loop = asyncio.get_running_loop()
-    answered: asyncio.Future[Look] = loop.create_future()
-    asked = query(secrets.randbelow(1 << 16), name, kind)
+    answered: asyncio.Future[ProbeResult] = loop.create_future()
+    sent = query(secrets.randbelow(1 << 16), name, kind)
     try:
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Answers(asked, answered), remote_addr=(address, port)
+            lambda: _Answers(sent, answered), remote_addr=(address, port)
         )
     except OSError as error:
-        return unwell(error)
+        return unreachable(error)
     try:
-        transport.sendto(asked)
+        transport.sendto(sent)
         return await answered
     finally:
         transport.close()
@@ -69,35 +69,35 @@ def query(number: int, name: str, kind: str) -> bytes:
     return _HEADER.pack(number, _WANTS_RECURSION, 1, 0, 0, 0) + spelt + struct.pack(">HH", TYPES[kind], _INTERNET)
 
 
-def read(asked: bytes, said: bytes) -> Look | None:
+def read(sent: bytes, received: bytes) -> ProbeResult | None:
     """The result from an answer; None if it does not answer this query."""
-    if len(said) < _HEADER.size:
+    if len(received) < _HEADER.size:
         return None
-    number, flags, questions, answers, _, _ = _HEADER.unpack_from(said)
-    question = asked[_HEADER.size :]
-    repeated = said[_HEADER.size : _HEADER.size + len(question)]
-    is_ours = number == _HEADER.unpack_from(asked)[0] and flags & _IS_ANSWER
+    number, flags, questions, answers, _, _ = _HEADER.unpack_from(received)
+    question = sent[_HEADER.size :]
+    repeated = received[_HEADER.size : _HEADER.size + len(question)]
+    is_ours = number == _HEADER.unpack_from(sent)[0] and flags & _IS_ANSWER
     # A server that cannot parse a query need not repeat it.
     if not is_ours or (questions and repeated.lower() != question.lower()):
         return None
     code = flags & 0xF
     seen = _RCODES.get(code, f"RCODE {code}")
     if code:
-        return Look(well=False, seen=seen)
+        return ProbeResult(is_healthy=False, detail=seen)
     if flags & _IS_CUT:
-        return Look(well=True, seen=f"{seen}, cut")
-    return Look(well=answers > 0, seen=f"{seen}, {answers} record{'' if answers == 1 else 's'}")
+        return ProbeResult(is_healthy=True, detail=f"{seen}, cut")
+    return ProbeResult(is_healthy=answers > 0, detail=f"{seen}, {answers} record{'' if answers == 1 else 's'}")
 
 
 class _Answers(asyncio.DatagramProtocol):
-    def __init__(self, asked: bytes, answered: asyncio.Future[Look]) -> None:
-        self._asked = asked
+    def __init__(self, sent: bytes, answered: asyncio.Future[ProbeResult]) -> None:
+        self._query = sent
         self._answered = answered
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:  # noqa: ARG002
-        if (found := read(self._asked, data)) is not None and not self._answered.done():
+        if (found := read(self._query, data)) is not None and not self._answered.done():
             self._answered.set_result(found)
 
     def error_received(self, exc: Exception) -> None:
         if isinstance(exc, OSError) and not self._answered.done():
-            self._answered.set_result(unwell(exc))
+            self._answered.set_result(unreachable(exc))

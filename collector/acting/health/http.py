@@ -7,12 +7,12 @@ import re
 import ssl
 from urllib.parse import urlsplit
 
-from collector.acting.health.looks import Look, shown, unwell
+from collector.acting.health.probe_result import ProbeResult, shown, unreachable
 
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |\r|\n)")
 
 
-async def look(url: str, host: str | None) -> Look:
+async def probe(url: str, host: str | None) -> ProbeResult:
     """Send a GET request. A status from 200 to 399 is healthy, as for `curl --fail`; redirects are not followed.
 
     Only the status line is read, so a response that never ends is no problem.
@@ -24,13 +24,13 @@ async def look(url: str, host: str | None) -> Look:
     try:
         return _read(await _ask(url, host))
     except ssl.SSLCertVerificationError as error:
-        return Look(well=False, seen=f"certificate: {shown(error.verify_message)}")
+        return ProbeResult(is_healthy=False, detail=f"certificate: {shown(error.verify_message)}")
     except ssl.SSLError as error:
-        return Look(well=False, seen=f"TLS: {shown(error.reason or 'broken off')}")
+        return ProbeResult(is_healthy=False, detail=f"TLS: {shown(error.reason or 'broken off')}")
     except OSError as error:
-        return unwell(error)
+        return unreachable(error)
     except ValueError:
-        return Look(well=False, seen="the answer is not HTTP")  # a line without end
+        return ProbeResult(is_healthy=False, detail="the answer is not HTTP")  # a line without end
 
 
 async def _ask(url: str, host: str | None) -> bytes:
@@ -53,11 +53,11 @@ async def _ask(url: str, host: str | None) -> bytes:
         writer.close()
 
 
-def _read(line: bytes) -> Look:
+def _read(line: bytes) -> ProbeResult:
     if not line:
-        return Look(well=False, seen="connection closed without an answer")
+        return ProbeResult(is_healthy=False, detail="connection closed without an answer")
     found = _STATUS.match(line)
     if not found:
-        return Look(well=False, seen="the answer is not HTTP")
+        return ProbeResult(is_healthy=False, detail="the answer is not HTTP")
     status = int(found[1])
-    return Look(well=200 <= status < 400, seen=f"HTTP {status}")
+    return ProbeResult(is_healthy=200 <= status < 400, detail=f"HTTP {status}")

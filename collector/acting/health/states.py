@@ -38,12 +38,12 @@ class ServiceState(NamedTuple):
     times: int = 0
 
 
-def after(service: ServiceState, *, well: bool, disabled: bool, rise: int, fall: int) -> ServiceState:
+def after(service: ServiceState, *, is_healthy: bool, disabled: bool, rise: int, fall: int) -> ServiceState:
     """The state of a service after one more probe.
 
     Args:
         service: the state before.
-        well: whether it was healthy; ignored while it is disabled.
+        is_healthy: whether it was healthy; ignored while it is disabled.
         disabled: whether the file that disables it exists.
         rise: how many times in a row it must be healthy to count as up; 0 means 1.
         fall: how many times in a row it must be unhealthy to count as down; 0 means 1.
@@ -52,7 +52,7 @@ def after(service: ServiceState, *, well: bool, disabled: bool, rise: int, fall:
         return ServiceState(State.DISABLED)
     if service.state is State.DISABLED:
         return ServiceState()  # this probe does not count
-    if well:
+    if is_healthy:
         if service.state is State.UP:
             return service
         times = service.times + 1 if service.state is State.RISING else 1

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from collector.acting.health.looks import Look, unwell
+from collector.acting.health.probe_result import ProbeResult, unreachable
 
 
-async def look(address: str, port: int) -> Look:
+async def probe(address: str, port: int) -> ProbeResult:
     """Whether a TCP connection is accepted there."""
     try:
         _reader, writer = await asyncio.open_connection(address, port)
     except OSError as error:
-        return unwell(error)
+        return unreachable(error)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
-    return Look(well=True, seen="connected")
+    return ProbeResult(is_healthy=True, detail="connected")

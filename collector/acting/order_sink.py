@@ -1,4 +1,4 @@
-"""The protocol by which checks and attached commands submit what they want announced."""
+"""The protocol by which checks and attached commands submit their orders."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 from schemas.intents import Order, Withdrawal
 
 
-class Wishes(Protocol):
+class OrderSink(Protocol):
     """Takes their orders."""
 
-    async def act(self, wish: Order | Withdrawal) -> object:
+    async def submit(self, order: Order | Withdrawal) -> object:
         """Carry out an order. What is already announced, or already withdrawn, is not an error.
 
         Raises:

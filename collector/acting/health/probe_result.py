@@ -8,18 +8,18 @@ from typing import NamedTuple
 _LONGEST = 160
 
 
-class Look(NamedTuple):
-    """Whether a service is healthy, and what was seen."""
+class ProbeResult(NamedTuple):
+    """Whether a service is healthy, and what the probe found."""
 
-    well: bool
-    seen: str
+    is_healthy: bool
+    detail: str
     """One printable line of text, such as `HTTP 503`."""
 
 
-def unwell(error: OSError) -> Look:
+def unreachable(error: OSError) -> ProbeResult:
     """The result for a service that cannot be reached."""
     # asyncio's errors repeat the address, which everybody knows.
-    return Look(well=False, seen=os.strerror(error.errno).lower() if error.errno else shown(str(error)))
+    return ProbeResult(is_healthy=False, detail=os.strerror(error.errno).lower() if error.errno else shown(str(error)))
 
 
 def shown(text: str) -> str:

@@ -7,15 +7,15 @@ from collector.settings.checks import CheckSettings
 from schemas.intents import Order, RouteAnnouncement, Withdrawal
 
 
-def wish(check: CheckSettings, state: State, seen: str) -> Order | Withdrawal:
+def order_for(check: CheckSettings, state: State, detail: str) -> Order | Withdrawal:
     """What a check orders in a decided state, or at its end.
 
     Args:
         check: the check.
         state: UP, DOWN, DISABLED or EXIT.
-        seen: what was seen, for the reason.
+        detail: what the probe found, for the reason.
     """
-    why = f"{state}: {seen}"
+    why = f"{state}: {detail}"
     if state is State.EXIT or (check.withdraw_on_down and state is not State.UP):
         return Withdrawal(who=check.source, why=why, source=check.source, of=check.source, prefixes=check.ip)
     announcements = tuple(_announcement(check, state, at) for at in range(len(check.ip)))

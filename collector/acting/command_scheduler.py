@@ -1,4 +1,4 @@
-"""What ExaBGP has been told for each peer, what it lacks, and what it has actually sent.
+"""Decides which commands each ExaBGP is to be given next, from what is wanted, acknowledged and sent.
 
 There is one command at a time for a prefix at a peer: ExaBGP sorts pending changes by attributes, and would send an
 announcement, a withdrawal and the same announcement again in a different order.
@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from collector.acting.adj_rib_out import AdjRibOut, Note, OnItsWay
+from collector.acting.adj_rib_out import AdjRibOut, CommandInFlight, OnState
 from collector.acting.book import Book
-from collector.acting.commands import phrase
+from collector.acting.commands import command_text
 from collector.acting.reconciling import MOST_TRIES, Reconciler, SameRoute
 from collector.acting.speakers import Speaker
 from schemas.intents import ENDS
 from schemas.scalars import rfc3339
 
-_LATELY = timedelta(minutes=1)
+_RECENTLY = timedelta(minutes=1)
 
 
-class ToldRoute(NamedTuple):
+class CommandRoute(NamedTuple):
     """One route of a command."""
 
     nlri: str
@@ -35,11 +35,11 @@ class CommandBatch(NamedTuple):
     verb: str
     peers: tuple[str, ...]
     text: str
-    items: list[ToldRoute]
+    items: list[CommandRoute]
 
 
-class Telling:
-    """Brings ExaBGP to the state that the book wants.
+class CommandScheduler:
+    """Brings each peer's Adj-RIB-Out to the state that the book wants, one command at a time for each NLRI.
 
     Args:
         book: what is wanted.
@@ -54,7 +54,7 @@ class Telling:
         self,
         book: Book,
         speakers: Mapping[str, Speaker],
-        note: Note,
+        note: OnState,
         same: SameRoute,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -78,25 +78,25 @@ class Telling:
             if (peer := self._peers.get(address)) is None:
                 continue
             peer.instance, peer.is_up, peer.is_new = instance, is_up, is_new
-            peer.busy.clear()
-            peer.told.clear()
+            peer.in_flight.clear()
+            peer.acknowledged.clear()
             peer.stray.clear()
-            peer.doubts.clear()
+            peer.mismatches.clear()
             if is_new or not is_up:
                 peer.sent.clear()
             if is_new:
                 peer.withdrawn(list(peer.unwanted), None, "ExaBGP was started anew, and its sessions with it")
             peer.dirty = dict.fromkeys((*peer.wanted, *peer.unwanted))
             if not (is_new or is_clean):
-                self._distrust(address, peer)
+                self._resend(address, peer)
 
-    def _distrust(self, address: str, peer: AdjRibOut) -> None:
+    def _resend(self, address: str, peer: AdjRibOut) -> None:
         """Have everything resent: commands of the previous process may have been carried out unnoticed."""
-        lately = self._now() - _LATELY
+        since = self._now() - _RECENTLY
         ended = {
             entry.announcement.nlri
             for entry in self._book.entries.values()
-            if entry.peers.get(address) in ENDS and entry.states[-1].ts >= lately
+            if entry.peers.get(address) in ENDS and entry.states[-1].ts >= since
         }
         peer.stray |= ended - peer.wanted.keys()
         peer.dirty.update(dict.fromkeys(peer.stray))
@@ -107,19 +107,21 @@ class Telling:
         """An ExaBGP cannot receive commands for now."""
         for peer in self._peers.values():
             if peer.instance == instance:
-                peer.busy.clear()
+                peer.in_flight.clear()
 
     def up(self, address: str, instance: int) -> None:
         """A session came up: ExaBGP sends the peer everything it has been told."""
         if (peer := self._peers.get(address)) is None:
             return
         peer.instance, peer.is_up = instance, True
-        announced = [(nlri, number) for nlri, number in peer.told.items() if number is not None]
+        announced = [(nlri, number) for nlri, number in peer.acknowledged.items() if number is not None]
         deadline = self._reconciler.deadline(len(announced))
         for nlri, number in announced:
-            if nlri not in peer.busy:
-                peer.busy[nlri] = OnItsWay(number, self._now(), is_done=True, deadline=deadline)
-        peer.dirty.update(dict.fromkeys(nlri for nlri in (*peer.wanted, *peer.unwanted) if nlri not in peer.told))
+            if nlri not in peer.in_flight:
+                peer.in_flight[nlri] = CommandInFlight(number, self._now(), is_done=True, deadline=deadline)
+        peer.dirty.update(
+            dict.fromkeys(nlri for nlri in (*peer.wanted, *peer.unwanted) if nlri not in peer.acknowledged)
+        )
 
     def down(self, address: str) -> None:
         """A session ended: the peer no longer has any of our routes."""
@@ -127,10 +129,12 @@ class Telling:
             return
         peer.is_up = False
         peer.sent.clear()
-        peer.doubts.clear()
-        peer.withdrawn([nlri for nlri, busy in peer.busy.items() if busy.is_done and busy.number is None], None, None)
-        for nlri in [nlri for nlri, busy in peer.busy.items() if busy.is_done]:
-            peer.free(nlri)
+        peer.mismatches.clear()
+        peer.withdrawn(
+            [nlri for nlri, command in peer.in_flight.items() if command.is_done and command.number is None], None, None
+        )
+        for nlri in [nlri for nlri, command in peer.in_flight.items() if command.is_done]:
+            peer.finish(nlri)
 
     def changed(self, numbers: Sequence[int]) -> None:
         """The book has other intents, or other withdrawals."""
@@ -162,91 +166,91 @@ class Telling:
         alike: dict[tuple[str, str, str, int | None], list[str]] = {}
         for address, peer in self._peers.items():
             if peer.instance == instance:
-                for nlri in [one for one in peer.dirty if one not in peer.busy]:
+                for nlri in [one for one in peer.dirty if one not in peer.in_flight]:
                     del peer.dirty[nlri]
-                    if said := self._wish(peer, nlri):
-                        verb, text, number = said
-                        peer.busy[nlri] = OnItsWay(number, self._now())
+                    if command := self._next_command(peer, nlri):
+                        verb, text, number = command
+                        peer.in_flight[nlri] = CommandInFlight(number, self._now())
                         alike.setdefault((nlri, verb, text, number), []).append(address)
-        together: dict[tuple[str, tuple[str, ...], str], list[ToldRoute]] = {}
+        together: dict[tuple[str, tuple[str, ...], str], list[CommandRoute]] = {}
         for (nlri, verb, text, number), addresses in alike.items():
-            together.setdefault((verb, tuple(addresses), text), []).append(ToldRoute(nlri, number))
+            together.setdefault((verb, tuple(addresses), text), []).append(CommandRoute(nlri, number))
         return [CommandBatch(verb, peers, text, items) for (verb, peers, text), items in together.items()]
 
-    def _wish(self, peer: AdjRibOut, nlri: str) -> tuple[str, str, int | None] | None:
+    def _next_command(self, peer: AdjRibOut, nlri: str) -> tuple[str, str, int | None] | None:
         number, unwanted = peer.wanted.get(nlri), peer.unwanted
         if nlri in peer.stray:
             peer.stray.discard(nlri)
             if number is not None:
                 peer.dirty[nlri] = None  # withdrawn first, so that it is sent again
-            return "withdraw", self._withdrawal(peer, nlri, number), None
+            return "withdraw", self._withdrawal_text(peer, nlri, number), None
         if number is not None:
-            before = peer.told.get(nlri)
+            before = peer.acknowledged.get(nlri)
             if before == number:
                 return None
-            text = phrase(self._book.entries[number].announcement, peer.speaker)
-            if before is not None and nlri in peer.sent and text == self._phrase_of(before, peer):
-                peer.told[nlri] = number  # ExaBGP would not repeat what it has sent already
-                _note_standing(peer, number, peer.sent[nlri])
+            text = command_text(self._book.entries[number].announcement, peer.speaker)
+            if before is not None and nlri in peer.sent and text == self._text_of(before, peer):
+                peer.acknowledged[nlri] = number  # ExaBGP would not repeat what it has sent already
+                _note_already_sent(peer, number, peer.sent[nlri])
                 return None
             return "announce", text, number
         if nlri in unwanted:
-            return "withdraw", self._withdrawal(peer, nlri, unwanted[nlri]), None
+            return "withdraw", self._withdrawal_text(peer, nlri, unwanted[nlri]), None
         return None
 
-    def _phrase_of(self, number: int, peer: AdjRibOut) -> str | None:
+    def _text_of(self, number: int, peer: AdjRibOut) -> str | None:
         entry = self._book.entries.get(number)
-        return phrase(entry.announcement, peer.speaker) if entry else None
+        return command_text(entry.announcement, peer.speaker) if entry else None
 
-    def _withdrawal(self, peer: AdjRibOut, nlri: str, number: int | None) -> str:
+    def _withdrawal_text(self, peer: AdjRibOut, nlri: str, number: int | None) -> str:
         if nlri.startswith("flow "):
             known = self._book.entries.values()
             entry = self._book.entries.get(-1 if number is None else number) or next(
                 one for one in known if one.announcement.nlri == nlri
             )
-            return phrase(entry.announcement, peer.speaker)
+            return command_text(entry.announcement, peer.speaker)
         return f"attributes next-hop {'::' if ':' in nlri else '0.0.0.0'}"  # noqa: S104  # no address to listen on
 
     # --- what ExaBGP answers ------------------------------------------------------------------------------------------
 
-    def answered(self, batch: CommandBatch, items: Sequence[ToldRoute], *, is_done: bool) -> None:
+    def answered(self, batch: CommandBatch, items: Sequence[CommandRoute], *, is_done: bool) -> None:
         """ExaBGP has answered a command: `done`, or `error`."""
         for address in batch.peers:
             peer = self._peers[address]
-            fresh = [item for item in items if _is(peer.busy.get(item.nlri), item.number)]
+            fresh = [item for item in items if _is_unanswered(peer.in_flight.get(item.nlri), item.number)]
             if is_done:
                 self._done(address, peer, fresh)
             else:
                 self._refused(peer, fresh)
 
-    def _done(self, address: str, peer: AdjRibOut, items: Sequence[ToldRoute]) -> None:
+    def _done(self, address: str, peer: AdjRibOut, items: Sequence[CommandRoute]) -> None:
         peer.accepted([number for _, number in items if number is not None], None)
-        gone: list[str] = []
+        withdrawn: list[str] = []
         deadline = self._reconciler.deadline(len(items))
         for nlri, number in items:
-            peer.told[nlri] = number
-            busy = peer.busy[nlri]
-            busy.is_done, busy.deadline = True, deadline
+            peer.acknowledged[nlri] = number
+            command = peer.in_flight[nlri]
+            command.is_done, command.deadline = True, deadline
             if number is None and not peer.is_up:
-                gone.append(nlri)
-            if busy.is_heard or not peer.is_up or self._was_sent(address, peer, number):
-                peer.free(nlri)
-        peer.withdrawn(gone, None, None)
+                withdrawn.append(nlri)
+            if command.is_sent or not peer.is_up or self._was_sent(address, peer, number):
+                peer.finish(nlri)
+        peer.withdrawn(withdrawn, None, None)
 
     def _was_sent(self, address: str, peer: AdjRibOut, number: int | None) -> bool:
         """Whether this ExaBGP has sent it before, and so does not send it again."""
         return number is not None and not peer.is_new and self._book.entries[number].peers.get(address) == "sent"
 
-    def _refused(self, peer: AdjRibOut, items: Sequence[ToldRoute]) -> None:
+    def _refused(self, peer: AdjRibOut, items: Sequence[CommandRoute]) -> None:
         failed: list[int] = []
         for nlri, number in items:
             tries = peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
-            busy = peer.busy[nlri]
+            command = peer.in_flight[nlri]
             if tries >= MOST_TRIES and number is not None:
                 failed.append(number)
-                del peer.tries[nlri], peer.busy[nlri]
+                del peer.tries[nlri], peer.in_flight[nlri]
             else:  # it may not know the peer yet, while its configuration is reloaded
-                busy.is_done, busy.deadline, busy.tries = True, self._clock() + tries, MOST_TRIES
+                command.is_done, command.deadline, command.tries = True, self._clock() + tries, MOST_TRIES
         if failed:
             peer.note("failed", failed, None, "ExaBGP refused the command; its log says why")
 
@@ -269,10 +273,10 @@ class Telling:
     @property
     def is_waiting(self) -> bool:
         """Whether a report from ExaBGP is expected."""
-        return any(peer.busy for peer in self._peers.values())
+        return any(peer.in_flight for peer in self._peers.values())
 
 
-def _note_standing(peer: AdjRibOut, number: int, sent: datetime) -> None:
+def _note_already_sent(peer: AdjRibOut, number: int, sent: datetime) -> None:
     """Report an intent whose route was sent already, for an earlier one."""
     state = peer.book.entries[number].peers[peer.speaker.address]
     if state == "pending":
@@ -281,5 +285,5 @@ def _note_standing(peer: AdjRibOut, number: int, sent: datetime) -> None:
         peer.note("sent", [number], None, f"it was sent at {rfc3339(sent)} already")
 
 
-def _is(busy: OnItsWay | None, number: int | None) -> bool:
-    return busy is not None and busy.number == number and not busy.is_done
+def _is_unanswered(command: CommandInFlight | None, number: int | None) -> bool:
+    return command is not None and command.number == number and not command.is_done

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.acting.health import dns
-from collector.acting.health.checker import look_at
-from collector.acting.health.looks import shown
+from collector.acting.health.checker import probe
+from collector.acting.health.probe_result import shown
 from collector.settings.checks import CheckSettings, RecordType
 from tests.running import free_port, processes
 from tests.support import until
@@ -28,13 +28,13 @@ def check(**keys: Any) -> CheckSettings:
 
 
 @asynccontextmanager
-async def answering(said: bytes | None) -> AsyncIterator[int]:
+async def answering(answer: bytes | None) -> AsyncIterator[int]:
     """A server that sends this, or nothing, to everybody; gives its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if said is not None:
+        if answer is not None:
             await reader.read(4096)
-            writer.write(said)
+            writer.write(answer)
             writer.close()
         else:
             silent.append(writer)
@@ -48,7 +48,7 @@ async def answering(said: bytes | None) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("said", "seen"),
+    ("answer", "result"),
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", (True, "HTTP 200")),
         (b"HTTP/1.0 302 Found\r\n\r\n", (True, "HTTP 302")),
@@ -59,21 +59,21 @@ async def answering(said: bytes | None) -> AsyncIterator[int]:
         (b"", (False, "connection closed without an answer")),
     ],
 )
-async def test_http_checks_depend_on_the_status(said: bytes, seen: tuple[bool, str]) -> None:
-    async with answering(said) as port:
-        assert await look_at(check(http=f"http://127.0.0.1:{port}/health?deep=1")) == seen
+async def test_http_checks_depend_on_the_status(answer: bytes, result: tuple[bool, str]) -> None:
+    async with answering(answer) as port:
+        assert await probe(check(http=f"http://127.0.0.1:{port}/health?deep=1")) == result
 
 
 async def test_tcp_checks_connect() -> None:
     async with answering(None) as port:
-        assert await look_at(check(tcp=f"127.0.0.1:{port}")) == (True, "connected")
-    assert await look_at(check(tcp=f"127.0.0.1:{free_port()}")) == (False, "connection refused")
-    assert await look_at(check(http=f"http://[::1]:{free_port()}/")) == (False, "connection refused")
+        assert await probe(check(tcp=f"127.0.0.1:{port}")) == (True, "connected")
+    assert await probe(check(tcp=f"127.0.0.1:{free_port()}")) == (False, "connection refused")
+    assert await probe(check(http=f"http://[::1]:{free_port()}/")) == (False, "connection refused")
 
 
 async def test_a_service_that_does_not_answer_is_not_waited_for() -> None:
     async with answering(None) as port:
-        assert await look_at(check(http=f"http://127.0.0.1:{port}/", timeout=0.05)) == (False, "timed out after 0.05 s")
+        assert await probe(check(http=f"http://127.0.0.1:{port}/", timeout=0.05)) == (False, "timed out after 0.05 s")
 
 
 async def test_https_requires_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,18 +109,18 @@ async def test_https_requires_a_trusted_certificate(tmp_path: Path, monkeypatch:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        assert await look_at(check(http=url, http_host="www.example.net")) == (
+        assert await probe(check(http=url, http_host="www.example.net")) == (
             False,
             "certificate: self-signed certificate",
         )
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert await look_at(check(http=url, http_host="www.example.net")) == (True, "HTTP 200")
+        assert await probe(check(http=url, http_host="www.example.net")) == (True, "HTTP 200")
         assert b"\r\nHost: www.example.net\r\n" in asked[0]
-        well, seen = await look_at(check(http=url))
-        assert (well, seen[:12]) == (False, "certificate:")
+        is_healthy, result = await probe(check(http=url))
+        assert (is_healthy, result[:12]) == (False, "certificate:")
     async with answering(b"HTTP/1.1 200 OK\r\n\r\n") as port:
-        well, seen = await look_at(check(http=f"https://127.0.0.1:{port}/"))
-        assert (well, seen[:4]) == (False, "TLS:")
+        is_healthy, result = await probe(check(http=f"https://127.0.0.1:{port}/"))
+        assert (is_healthy, result[:4]) == (False, "TLS:")
 
 
 Answer = Callable[[bytes], bytes]
@@ -150,7 +150,7 @@ def answer(flags: int, records: int) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("answers", "seen"),
+    ("answers", "result"),
     [
         ((answer(0x8180, 1),), (True, "NOERROR, 1 record")),
         ((answer(0x8180, 0),), (False, "NOERROR, 0 records")),
@@ -161,15 +161,15 @@ def answer(flags: int, records: int) -> Answer:
         ((lambda _: b"?", answer(0x8185, 0)), (False, "REFUSED")),
     ],
 )
-async def test_dns_checks_compare_the_answer(answers: tuple[Answer, ...], seen: tuple[bool, str]) -> None:
+async def test_dns_checks_compare_the_answer(answers: tuple[Answer, ...], result: tuple[bool, str]) -> None:
     async with name_server(*answers) as port:
         server = f"127.0.0.1:{port}"
-        assert await look_at(check(dns={"name": "www.example.net.", "type": "AAAA", "server": server})) == seen
+        assert await probe(check(dns={"name": "www.example.net.", "type": "AAAA", "server": server})) == result
 
 
 async def test_a_missing_dns_server_fails_the_check() -> None:
     server = f"127.0.0.1:{free_port()}"
-    assert await look_at(check(dns={"name": "www.example.net", "server": server})) == (False, "connection refused")
+    assert await probe(check(dns={"name": "www.example.net", "server": server})) == (False, "connection refused")
 
 
 def test_every_type_of_record_can_be_asked_for() -> None:
@@ -180,12 +180,12 @@ def test_every_type_of_record_can_be_asked_for() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_answer_or_a_failed_check(said: bytes) -> None:
-    dns.read(dns.query(7, "www.example.net", "A"), said)
+def test_any_bytes_are_an_answer_or_a_failed_check(answer: bytes) -> None:
+    dns.read(dns.query(7, "www.example.net", "A"), answer)
 
 
 @pytest.mark.parametrize(
-    ("command", "seen"),
+    ("command", "result"),
     [
         ("true", (True, "exit status 0")),
         (["sh", "-c", "echo fine; exit 0"], (True, "exit status 0: fine")),
@@ -195,12 +195,12 @@ def test_any_bytes_are_an_answer_or_a_failed_check(said: bytes) -> None:
         ("yes | head -c 3000000", (True, "exit status 0: y")),
     ],
 )
-async def test_commands_are_checked_by_their_exit_status(command: str | list[str], seen: tuple[bool, str]) -> None:
-    assert await look_at(check(command=command)) == seen
+async def test_commands_are_checked_by_their_exit_status(command: str | list[str], result: tuple[bool, str]) -> None:
+    assert await probe(check(command=command)) == result
 
 
 async def test_a_command_that_hangs_is_killed_with_its_children() -> None:
-    assert await look_at(check(command="sleep 98.7654 & sleep 98.7654; true", timeout=0.3)) == (
+    assert await probe(check(command="sleep 98.7654 & sleep 98.7654; true", timeout=0.3)) == (
         False,
         "timed out after 0.3 s",
     )
@@ -209,11 +209,11 @@ async def test_a_command_that_hangs_is_killed_with_its_children() -> None:
 
 async def test_commands_are_not_told_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BGPLEDGER_MONGODB_URI", "mongodb://u:p@localhost/")
-    assert await look_at(check(command='test -z "$BGPLEDGER_MONGODB_URI"')) == (True, "exit status 0")
+    assert await probe(check(command='test -z "$BGPLEDGER_MONGODB_URI"')) == (True, "exit status 0")
 
 
 async def test_a_service_without_a_check_is_well() -> None:
-    assert await look_at(check()) == (True, "nothing is looked at")
+    assert await probe(check()) == (True, "nothing is looked at")
 
 
 @given(st.text())

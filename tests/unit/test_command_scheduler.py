@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from collector.acting.book import Book
-from collector.acting.commands import phrase
-from collector.acting.desk import Desk
-from collector.acting.evidence import is_same
+from collector.acting.command_scheduler import CommandBatch, CommandScheduler
+from collector.acting.commands import command_text
 from collector.acting.journal import Journal
+from collector.acting.order_handler import OrderHandler
+from collector.acting.reports import is_same
 from collector.acting.rules import Rules
-from collector.acting.telling import CommandBatch, Telling
 from collector.errors import RefusedError
 from collector.settings import Settings
 from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, Withdrawal
@@ -91,10 +91,10 @@ class Bench:
         for record in self.journal.take():
             self.book.apply(record)
         rules = Rules(SETTINGS, SETTINGS.announce)  # type: ignore[arg-type]  # it is there
-        self.telling = Telling(self.book, rules.speakers, self.became, is_same, self.clock, lambda: self.now)
-        self.desk = Desk(self.book, rules, SETTINGS.announce, self.record, self.telling.changed)  # type: ignore[arg-type]
+        self.scheduler = CommandScheduler(self.book, rules.speakers, self.became, is_same, self.clock, lambda: self.now)
+        self.orders = OrderHandler(self.book, rules, SETTINGS.announce, self.record, self.scheduler.changed)  # type: ignore[arg-type]
         self.commands.clear()
-        self.telling.connected(0, self.exabgp.is_up, is_new=self.is_new, is_clean=False)
+        self.scheduler.connected(0, self.exabgp.is_up, is_new=self.is_new, is_clean=False)
         self.is_new = False
 
     def clock(self) -> float:
@@ -115,15 +115,15 @@ class Bench:
     def order(self, chance: random.Random) -> None:
         prefixes = chance.sample(PREFIXES, chance.randint(1, 3))
         peers = tuple(chance.sample(PEERS, chance.randint(0, 2)))
-        said = [RouteAnnouncement(prefix=prefix, med=chance.randint(1, 3)) for prefix in prefixes]
-        self.desk.announce(Order(who="a", why="b", source="cli", announcements=tuple(said), peers=peers))
+        announcements = [RouteAnnouncement(prefix=prefix, med=chance.randint(1, 3)) for prefix in prefixes]
+        self.orders.announce(Order(who="a", why="b", source="cli", announcements=tuple(announcements), peers=peers))
 
     def withdraw(self, chance: random.Random) -> None:
-        wish = Withdrawal(who="a", why="b", source="cli", prefixes=tuple(chance.sample(PREFIXES, 2)))
-        self.desk.answer({"do": "withdraw", "withdrawal": wish.model_dump(mode="json")})
+        withdrawal = Withdrawal(who="a", why="b", source="cli", prefixes=tuple(chance.sample(PREFIXES, 2)))
+        self.orders.answer({"do": "withdraw", "withdrawal": withdrawal.model_dump(mode="json")})
 
     def pump(self, _chance: random.Random) -> None:
-        self.commands += [(batch, False) for batch in self.telling.batches(0)]
+        self.commands += [(batch, False) for batch in self.scheduler.batches(0)]
 
     def take(self, _chance: random.Random) -> None:
         """ExaBGP reads a command, and answers."""
@@ -138,7 +138,7 @@ class Bench:
     def answer(self, _chance: random.Random) -> None:
         if self.commands and self.commands[0][1]:
             batch, _ = self.commands.pop(0)
-            self.telling.answered(batch, batch.items, is_done=True)
+            self.scheduler.answered(batch, batch.items, is_done=True)
 
     def send(self, chance: random.Random) -> None:
         peer = chance.choice(PEERS)
@@ -151,21 +151,21 @@ class Bench:
 
     def hear(self, _chance: random.Random) -> None:
         if self.lines:
-            self.telling.sent(*self.lines.pop(0))
+            self.scheduler.sent(*self.lines.pop(0))
 
     def up(self, chance: random.Random) -> None:
         peer = chance.choice(PEERS)
         if not self.exabgp.is_up[peer]:
             self.drain(chance)
             self.exabgp.up(peer)
-            self.telling.up(peer, 0)
+            self.scheduler.up(peer, 0)
 
     def down(self, chance: random.Random) -> None:
         peer = chance.choice(PEERS)
         if self.exabgp.is_up[peer]:
             self.drain(chance)
             self.exabgp.down(peer)
-            self.telling.down(peer)
+            self.scheduler.down(peer)
 
     def kill_us(self, chance: random.Random) -> None:
         """Kill the acting process and start another, which reads the spool."""
@@ -182,9 +182,9 @@ class Bench:
         self.commands.clear()
         for peer in PEERS:
             if self.exabgp.is_up[peer]:
-                self.telling.down(peer)
+                self.scheduler.down(peer)
         self.exabgp = Exabgp()
-        self.telling.connected(0, self.exabgp.is_up, is_new=True, is_clean=False)
+        self.scheduler.connected(0, self.exabgp.is_up, is_new=True, is_clean=False)
 
     def drain(self, chance: random.Random) -> None:
         while self.lines:
@@ -196,21 +196,21 @@ class Bench:
             if not self.exabgp.is_up[peer]:
                 self.drain(chance)
                 self.exabgp.up(peer)
-                self.telling.up(peer, 0)
+                self.scheduler.up(peer, 0)
         for _ in range(30):
             for act in (self.pump, self.take, self.take, self.answer, self.answer, self.send, self.send, self.drain):
                 act(chance)
             self.now += timedelta(seconds=5)
-            self.telling.check()
-            for peer in self.telling.to_flush:
+            self.scheduler.check()
+            for peer in self.scheduler.to_flush:
                 self.exabgp.waiting[peer] += self.exabgp.cache[peer].items()
-            self.telling.to_flush.clear()
+            self.scheduler.to_flush.clear()
 
 
 def wanted(bench: Bench) -> dict[str, dict[str, str]]:
     return {
         peer: {
-            nlri: phrase(bench.book.entries[number].announcement, bench.desk._rules.speakers[peer])
+            nlri: command_text(bench.book.entries[number].announcement, bench.orders._rules.speakers[peer])
             for nlri, number in bench.book.wanted.get(peer, {}).items()
         }
         for peer in PEERS
@@ -257,21 +257,21 @@ def test_a_change_is_sent_at_once_while_the_update_before_it_is_unreported(tmp_p
     bench.now += timedelta(seconds=1)
     for peer in PEERS:
         bench.exabgp.up(peer)
-        bench.telling.up(peer, 0)
+        bench.scheduler.up(peer, 0)
 
     def run() -> None:
         for act in (bench.pump, bench.take, bench.answer, *[bench.send] * 9):
             act(chance)
 
     def order(med: int) -> None:
-        said, key = RouteAnnouncement(prefix=PREFIXES[0], med=med), str(bench.book.next)
-        bench.desk.announce(Order(who="a", why="b", source="cli", announcements=(said,), key=key))
+        announcements, key = RouteAnnouncement(prefix=PREFIXES[0], med=med), str(bench.book.next)
+        bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(announcements,), key=key))
 
     order(1)
     run()
     if then is None:
-        wish = Withdrawal(who="a", why="b", source="cli", prefixes=(PREFIXES[0],))
-        bench.desk.answer({"do": "withdraw", "withdrawal": wish.model_dump(mode="json")})
+        withdrawal = Withdrawal(who="a", why="b", source="cli", prefixes=(PREFIXES[0],))
+        bench.orders.answer({"do": "withdraw", "withdrawal": withdrawal.model_dump(mode="json")})
     else:
         order(then)
     for _ in range(2):  # no time passes
@@ -279,7 +279,7 @@ def test_a_change_is_sent_at_once_while_the_update_before_it_is_unreported(tmp_p
         run()
     bench.drain(chance)
     assert bench.exabgp.table == wanted(bench)
-    assert not bench.telling.is_waiting
+    assert not bench.scheduler.is_waiting
     last = list(bench.book.entries.values())[-1]
     assert set(last.peers.values()) == {"withdrawn" if then is None else "sent"}
     bench.journal.close()
@@ -305,7 +305,7 @@ def test_a_key_belongs_to_one_order(tmp_path: Path) -> None:
         Order(who="a", why="b", source="api", announcements=(RouteAnnouncement(prefix=PREFIXES[0], med=med),), key="k")
         for med in (1, 2)
     )
-    assert bench.desk.announce(first) == bench.desk.announce(first) == [0]
+    assert bench.orders.announce(first) == bench.orders.announce(first) == [0]
     with pytest.raises(RefusedError, match="another order has already used the key"):
-        bench.desk.announce(other)
+        bench.orders.announce(other)
     bench.journal.close()

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from collector.acting.book import Book
-from collector.acting.commands import phrase
+from collector.acting.commands import command_text
 from collector.acting.policy import Outcome, towards
 from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
@@ -18,12 +18,12 @@ from collector.settings import AnnounceSettings, StaticSettings
 from schemas.intents import FlowAnnouncement, Intent, Order, Refusal, RouteAnnouncement, Withdrawal, in_words
 
 _BURST_SECONDS = 10
-_STANDING = ("configuration", "healthcheck", "command")
+_UNLIMITED = ("configuration", "healthcheck", "command")
 """Sources exempt from rate limits, because they repeat themselves."""
 _UNKNOWN = "not known"
 _LONGEST = 300
 
-_Wish = TypeVar("_Wish", bound=BaseModel)
+_Body = TypeVar("_Body", bound=BaseModel)
 
 
 class Recorder(Protocol):
@@ -33,7 +33,7 @@ class Recorder(Protocol):
         """Append records; returns the intents that they changed."""
 
 
-class Desk:
+class OrderHandler:
     """Takes orders.
 
     Args:
@@ -77,7 +77,7 @@ class Desk:
         except BgpledgerError as error:
             return {"failed": {"cause": error.cause, "cure": error.cure}}
 
-    def stand(self, routes: Sequence[StaticSettings]) -> None:
+    def announce_static(self, routes: Sequence[StaticSettings]) -> None:
         """Announce what the configuration has, and withdraw what it no longer has.
 
         Raises:
@@ -95,12 +95,12 @@ class Desk:
             for one in routes
         ]
         kept = [number for order in orders for number in self.announce(order)]
-        gone = [
+        removed = [
             number
-            for number in self._book.meant(Withdrawal(who="-", why="-", source="configuration", of="configuration"))
+            for number in self._book.selected(Withdrawal(who="-", why="-", source="configuration", of="configuration"))
             if number not in kept
         ]
-        self._let_go(gone, "configuration", "it stands in the configuration no more", (), "withdrawing")
+        self._start_withdrawal(removed, "configuration", "it stands in the configuration no more", (), "withdrawing")
 
     def announce(self, order: Order) -> list[int]:
         """Record an order and return the numbers of its intents, which may be existing identical ones.
@@ -132,7 +132,7 @@ class Desk:
         self._changed(self._record([self._book.order(order, to, expires, asns)]))
         return list(range(first, first + len(to)))
 
-    def heed_policies(self) -> None:
+    def apply_policies(self) -> None:
         """Withdraw from peers what policies added since the order reject."""
         for number, entry in list(self._book.entries.items()):
             for address in set(entry.live) - entry.leaving:
@@ -140,12 +140,12 @@ class Desk:
                 outcome = speaker and towards(entry.announcement, speaker)
                 if outcome and outcome.announcement is None:
                     why = f"the policy {outcome.rules[-1]} rejects it"
-                    self._let_go([number], "configuration", why, (address,), "withdrawing")
+                    self._start_withdrawal([number], "configuration", why, (address,), "withdrawing")
 
     def expire(self) -> None:
         """Withdraw what has expired."""
-        gone = self._book.expired_by(datetime.now(UTC))
-        self._let_go(gone, None, None, (), "expired")
+        expired = self._book.expired_by(datetime.now(UTC))
+        self._start_withdrawal(expired, None, None, (), "expired")
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -161,10 +161,10 @@ class Desk:
         self, announcement: RouteAnnouncement | FlowAnnouncement, outcomes: Mapping[str, Outcome]
     ) -> Mapping[str, Any]:
         speakers = self._rules.speakers
-        told = [peer for peer, outcome in outcomes.items() if outcome.announcement is not None]
+        accepting = [peer for peer, outcome in outcomes.items() if outcome.announcement is not None]
         return {
             "nlri": announcement.nlri,
-            "peers": {peer: phrase(announcement, speakers[peer]) for peer in told},
+            "peers": {peer: command_text(announcement, speakers[peer]) for peer in accepting},
             "policies": {peer: outcome.rules for peer, outcome in outcomes.items() if outcome.rules},
         }
 
@@ -174,16 +174,16 @@ class Desk:
         return [one.model_dump(mode="json") if len(order.announcements) == 1 else {"id": one.id} for one in shown]
 
     def _withdraw(self, request: Mapping[str, Any]) -> Any:
-        wish = _read(Withdrawal, request.get("withdrawal"))
-        found = self._book.meant(wish)
-        if not found and (wish.ids or wish.prefixes):
-            what = ", ".join((*wish.ids, *wish.prefixes)[:3])
+        withdrawal = _read(Withdrawal, request.get("withdrawal"))
+        found = self._book.selected(withdrawal)
+        if not found and (withdrawal.ids or withdrawal.prefixes):
+            what = ", ".join((*withdrawal.ids, *withdrawal.prefixes)[:3])
             raise RefusedError(f"we do not announce {what}", "see what we announce: bgpledger intents")
         if not request.get("dry_run"):
-            self._let_go(found, wish.who, wish.why, wish.peers, "withdrawing")
+            self._start_withdrawal(found, withdrawal.who, withdrawal.why, withdrawal.peers, "withdrawing")
         return {"intents": [_dumped(self._book.entries[number].shown()) for number in found[:1000]]}
 
-    def _let_go(
+    def _start_withdrawal(
         self, numbers: Sequence[int], who: str | None, why: str | None, peers: Sequence[str], state: str
     ) -> None:
         if numbers:
@@ -198,13 +198,13 @@ class Desk:
 
     def _note_refused(self, request: Mapping[str, Any]) -> Any:
         """Record what was refused before: it was invalid, or a token did not allow it."""
-        self._write_refusal(request, RefusedError(_word(request, "cause"), _word(request, "cure")))
+        self._write_refusal(request, RefusedError(_text(request, "cause"), _text(request, "cure")))
         return {}
 
     # --- limits and refusals ----------------------------------------------------------------------------------------
 
     def _check_rate(self, source: str) -> None:
-        if source.partition(" ")[0] in _STANDING:
+        if source.partition(" ")[0] in _UNLIMITED:
             return
         now, rate = time.monotonic(), self._allowed.rate
         most = max(1.0, rate * _BURST_SECONDS)
@@ -218,24 +218,24 @@ class Desk:
         self._tokens -= 1
 
     def _write_refusal(self, request: Mapping[str, Any], error: RefusedError) -> None:
-        wish = request.get("order") or request.get("withdrawal") or {}
+        order = request.get("order") or request.get("withdrawal") or {}
         ts, number = datetime.now(UTC), self._book.next
         refusal = Refusal(
             id=self._book.identify(ts, number),
             number=number,
             collector=self._book.collector,
             ts=ts,
-            order=_words_of(wish),
+            order=_in_words(order),
             cause=error.cause[:1000],
             cure=error.cure[:1000],
-            **{name: _word(wish, name) for name in ("who", "why", "source")},
+            **{name: _text(order, name) for name in ("who", "why", "source")},
         )
         self._record([{"kind": "refusal", "refusal": refusal.model_dump(mode="json")}])
 
 
-def _read(model: type[_Wish], said: Any) -> _Wish:
+def _read(model: type[_Body], body: Any) -> _Body:
     try:
-        return model.model_validate(said)
+        return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("route", "flow"))
@@ -250,17 +250,17 @@ def _dumped(intent: Intent) -> Any:
     return intent.model_dump(mode="json")
 
 
-def _word(wish: Any, name: str) -> str:
-    value = wish.get(name) if isinstance(wish, Mapping) else None
+def _text(order: Any, name: str) -> str:
+    value = order.get(name) if isinstance(order, Mapping) else None
     return _printable(value) or _UNKNOWN if isinstance(value, str) else _UNKNOWN
 
 
-def _words_of(wish: Any) -> str:
+def _in_words(order: Any) -> str:
     try:
-        return in_words(Order.model_validate(wish).announcements)
+        return in_words(Order.model_validate(order).announcements)
     except ValidationError:
-        said = wish.get("said", wish) if isinstance(wish, Mapping) else wish
-        return _printable(str(said)) or _UNKNOWN
+        text = order.get("said", order) if isinstance(order, Mapping) else order
+        return _printable(str(text)) or _UNKNOWN
 
 
 def _printable(text: str) -> str:

@@ -13,7 +13,7 @@ def quoted(word: str) -> str:
     return repr(word[:_LONGEST])
 
 
-class SaidWords:
+class WordReader:
     """The words that have not been read yet."""
 
     def __init__(self, words: list[str]) -> None:
@@ -89,6 +89,6 @@ class SaidWords:
             raise ValueError(f"{quoted(self.next)} is more than the command has")
 
 
-def to_words(line: str) -> SaidWords:
+def to_words(line: str) -> WordReader:
     """The words of a line; brackets, braces, commas and semicolons are words of their own."""
-    return SaidWords(_PUNCTUATION.sub(r" \1 ", line).split())
+    return WordReader(_PUNCTUATION.sub(r" \1 ", line).split())

@@ -31,22 +31,22 @@ class SentRoutes(NamedTuple):
     withdrawn: list[str]
 
 
-class SessionWord(NamedTuple):
+class SessionReport(NamedTuple):
     """A session came up, or ended."""
 
     peer: str
     is_up: bool
 
 
-def read(lines: Iterable[bytes]) -> Iterator[SentRoutes | SessionWord]:
-    """What lines of the spool say about that; all others are skipped without parsing."""
+def read_reports(lines: Iterable[bytes]) -> Iterator[SentRoutes | SessionReport]:
+    """The reports among lines of the spool; all others are skipped without parsing."""
     for line in lines:
         if line.find(_SENT, 0, _WITHIN) >= 0 or line.find(_STATE, 0, _WITHIN) >= 0:
             message = decode(line)
             if isinstance(message, SentUpdate):
                 yield _sent(message)
             elif isinstance(message, StateChange) and message.state != "connected":
-                yield SessionWord(message.peer.address, message.state == "up")
+                yield SessionReport(message.peer.address, message.state == "up")
 
 
 def _sent(message: SentUpdate) -> SentRoutes:
