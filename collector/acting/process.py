@@ -39,6 +39,7 @@ _LONGEST_REQUEST = 64 * 2**20
 _WATCHING_SECONDS, _RESTING_SECONDS = 0.01, 0.1
 """Seconds between two looks at the spool, while a report from ExaBGP is expected, and otherwise."""
 _TICK_SECONDS = 0.25
+_AGAIN_SECONDS = 1.0
 _LAST_SECONDS = 2.0
 """How long ExaBGP's word on the last withdrawals is awaited."""
 _KEEP = timedelta(days=1)
@@ -189,7 +190,7 @@ class Acting:
         instance = int(greeting["instance"])
         link = RelayLink(instance, str(greeting["exabgp"]), writer)
         self._links[instance] = link
-        link.say(b"show neighbor summary\n", partial(self._introduced, link))
+        self._introduce(link)
         try:
             await link.listen(reader)
         finally:
@@ -197,12 +198,22 @@ class Acting:
                 del self._links[instance]
                 self._scheduler.disconnected(instance)
 
+    def _introduce(self, link: RelayLink) -> None:
+        """Ask ExaBGP which sessions are up."""
+        link.say(b"show neighbor summary\n", partial(self._introduced, link))
+
     def _introduced(self, link: RelayLink, is_done: bool, printed: Sequence[str]) -> None:
-        if not is_done or self._links.get(link.instance) is not link:
+        if self._links.get(link.instance) is not link:
             return
+        if not is_done:  # a reload removes a peer while they are listed
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._introduce, link)
+            return
+        peers = peers_in(printed)
+        # What the spool says is as new, or newer: all that it says later came later.
+        peers = {**peers, **{peer: is_up for peer, is_up in link.sessions.items() if peer in peers}}
         is_new = self._exabgps.get(link.instance) not in (None, link.exabgp)
         self._exabgps[link.instance] = link.exabgp
-        self._scheduler.connected(link.instance, peers_in(printed), is_new=is_new, is_clean=self._is_clean)
+        self._scheduler.connected(link.instance, peers, is_new=is_new, is_clean=self._is_clean)
         _log.info("ExaBGP %d accepts commands", link.instance)
         self._pump(())
 
@@ -249,6 +260,8 @@ class Acting:
     def _take_reports(self, instance: int, lines: Sequence[bytes]) -> None:
         for report in read_reports(lines):
             if isinstance(report, SessionReport):
+                if link := self._links.get(instance):
+                    link.sessions[report.peer] = report.is_up
                 (partial(self._scheduler.up, instance=instance) if report.is_up else self._scheduler.down)(report.peer)
             else:
                 announced = {self._own_name(nlri): route for nlri, route in report.announced.items()}

@@ -36,6 +36,8 @@ class RelayLink:
 
     def __init__(self, instance: int, exabgp: str, writer: asyncio.StreamWriter) -> None:
         self.instance, self.exabgp = instance, exabgp
+        self.sessions: dict[str, bool] = {}
+        """Whether a peer's session is up, of those that came up or ended since this connection was made."""
         self._writer = writer
         self._waiting: deque[_UnansweredCommand] = deque()
         self._unanswered: deque[_UnansweredCommand] = deque()
