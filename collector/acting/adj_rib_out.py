@@ -27,8 +27,9 @@ class CommandInFlight:
     """Whether ExaBGP has answered."""
     is_sent: bool = False
     """Whether ExaBGP has sent the UPDATE."""
+    is_refused: bool = False
+    """Whether that answer was `error`."""
     deadline: float = 0.0
-    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class AdjRibOut:
     mismatches: dict[str, float] = field(default_factory=dict)
     """NLRI whose last UPDATE is not what is wanted, and since when that is known."""
     tries: dict[str, int] = field(default_factory=dict)
+    """How often a command was refused, or its UPDATE not reported in time."""
 
     @property
     def wanted(self) -> dict[str, int]:

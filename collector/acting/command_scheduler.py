@@ -226,11 +226,10 @@ class CommandScheduler:
     def _done(self, address: str, peer: AdjRibOut, items: Sequence[CommandRoute]) -> None:
         peer.accepted([number for _, number in items if number is not None], None)
         withdrawn: list[str] = []
-        deadline = self._reconciler.deadline(len(items))
         for nlri, number in items:
             peer.acknowledged[nlri] = number
             command = peer.in_flight[nlri]
-            command.is_done, command.deadline = True, deadline
+            command.is_done, command.deadline = True, self._reconciler.deadline(len(items), peer.tries.get(nlri, 0))
             if number is None and not peer.is_up:
                 withdrawn.append(nlri)
             if command.is_sent or not peer.is_up or self._was_sent(address, peer, number):
@@ -250,7 +249,8 @@ class CommandScheduler:
                 failed.append(number)
                 del peer.tries[nlri], peer.in_flight[nlri]
             else:  # it may not know the peer yet, while its configuration is reloaded
-                command.is_done, command.deadline, command.tries = True, self._clock() + tries, MOST_TRIES
+                command.is_done = command.is_refused = True
+                command.deadline = self._clock() + tries
         if failed:
             peer.note("failed", failed, None, "ExaBGP refused the command; its log says why")
 

@@ -40,9 +40,9 @@ class Reconciler:
         self.to_flush: set[str] = set()
         """Peers to which everything is to be resent."""
 
-    def deadline(self, routes: int) -> float:
-        """The time by which this number of routes should have been sent."""
-        return self._clock() + _REPORT_SECONDS + routes / _ROUTES_A_SECOND
+    def deadline(self, routes: int, tries: int = 0) -> float:
+        """The time by which this number of routes should have been sent; later after vain tries."""
+        return self._clock() + _REPORT_SECONDS * 2**tries + routes / _ROUTES_A_SECOND
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
         """See `CommandScheduler.sent`."""
@@ -103,18 +103,16 @@ class Reconciler:
         given_up: list[str] = []
         for nlri in late:
             command = peer.in_flight[nlri]
-            command.tries += 1
-            if command.tries < MOST_TRIES and command.number is not None:
-                command.deadline = self._clock() + _REPORT_SECONDS * (1 + command.tries)
-                self.to_flush.add(address)
-                continue
-            tries = peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
-            if command.number is None and tries < MOST_TRIES:
-                peer.dirty[nlri] = None
-            elif command.number is None:
+            if not command.is_refused:
+                peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
+            if command.number is None and peer.tries[nlri] >= MOST_TRIES:
                 given_up.append(nlri)
-            elif command.number != peer.acknowledged.get(nlri):
+            elif command.number is None:
                 peer.dirty[nlri] = None
+            elif not command.is_refused and peer.tries[nlri] < MOST_TRIES:
+                # ExaBGP has the route and sends it again, or a reload replaced the peer, and it has to be told again.
+                self.to_flush.add(address)
+                peer.acknowledged.pop(nlri, None)
             peer.finish(nlri)
         if late:
             _log.warning("ExaBGP has not reported sending %d routes to %s", len(late), address)

@@ -186,6 +186,15 @@ class Bench:
         self.exabgp = Exabgp()
         self.scheduler.connected(0, self.exabgp.is_up, is_new=True, is_clean=False)
 
+    def replace_peer(self, chance: random.Random) -> None:
+        """ExaBGP, reloaded, replaces a peer whose AS has changed, with all that it was told for it."""
+        peer = chance.choice(PEERS)
+        self.drain(chance)
+        if self.exabgp.is_up[peer]:
+            self.exabgp.down(peer)
+            self.scheduler.down(peer)
+        self.exabgp.cache[peer], self.exabgp.waiting[peer] = {}, []
+
     def drain(self, chance: random.Random) -> None:
         while self.lines:
             self.hear(chance)
@@ -238,7 +247,8 @@ def test_the_peers_end_up_with_what_is_wanted(tmp_path: Path, seed: int) -> None
     often += [bench.send, bench.send, bench.hear, bench.hear, bench.hear]
     for _ in range(400):
         act = chance.choice(often) if chance.random() < 0.95 else None
-        (act or chance.choice([bench.up, bench.up, bench.down, bench.kill_us, bench.kill_exabgp]))(chance)
+        seldom = [bench.up, bench.up, bench.down, bench.kill_us, bench.kill_exabgp, bench.replace_peer]
+        (act or chance.choice(seldom))(chance)
         bench.now += timedelta(milliseconds=50)
     bench.settle(chance)
     assert bench.exabgp.table == wanted(bench)
@@ -282,6 +292,19 @@ def test_a_change_is_sent_at_once_while_the_update_before_it_is_unreported(tmp_p
     assert not bench.scheduler.is_waiting
     last = list(bench.book.entries.values())[-1]
     assert set(last.peers.values()) == {"withdrawn" if then is None else "sent"}
+    bench.journal.close()
+
+
+def test_a_peer_that_exabgp_replaces_is_told_again(tmp_path: Path) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    said = RouteAnnouncement(prefix=PREFIXES[0], med=1)
+    bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+    for act in (bench.pump, bench.take, bench.answer):
+        act(chance)
+    bench.exabgp = Exabgp()  # replaced at both peers
+    bench.settle(chance)
+    assert bench.exabgp.table == wanted(bench)
+    assert set(next(iter(bench.book.entries.values())).peers.values()) == {"sent"}
     bench.journal.close()
 
 
