@@ -42,7 +42,7 @@ class Reconciler:
 
     def deadline(self, routes: int, tries: int = 0) -> float:
         """The time by which this number of routes should have been sent; later after vain tries."""
-        return self._clock() + _REPORT_SECONDS * 2**tries + routes / _ROUTES_A_SECOND
+        return self._clock() + _REPORT_SECONDS * (1 << tries) + routes / _ROUTES_A_SECOND
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
         """See `CommandScheduler.sent`."""
