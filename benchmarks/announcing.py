@@ -47,7 +47,7 @@ class Listener(threading.Thread):
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
-        self._told = threading.Condition()
+        self._counted = threading.Condition()
         self._announced = self._withdrawn = 0
         self._socket = socket.create_connection((ADDRESS, port), _PATIENCE, (LISTENER, 0))
         self._socket.settimeout(None)
@@ -62,16 +62,16 @@ class Listener(threading.Thread):
             if header[18] == bgp.UPDATE:
                 withdrawn = int.from_bytes(body[:2])
                 attributes = int.from_bytes(body[2 + withdrawn : 4 + withdrawn])
-                with self._told:
+                with self._counted:
                     # Each is a /32, which takes five bytes (RFC 4271 4.3).
                     self._withdrawn += withdrawn // 5
                     self._announced += (len(body) - 4 - withdrawn - attributes) // 5
-                    self._told.notify_all()
+                    self._counted.notify_all()
 
     def until_told(self, announced: int, withdrawn: int = 0) -> float:
         """Wait until it has been told of so many; when that was, in seconds of CLOCK_MONOTONIC."""
-        with self._told:
-            if not self._told.wait_for(
+        with self._counted:
+            if not self._counted.wait_for(
                 lambda: self._announced >= announced and self._withdrawn >= withdrawn, timeout=_PATIENCE
             ):
                 raise SystemExit(f"the peer has {self._announced} of {announced} announcements")
@@ -111,8 +111,8 @@ def ordered(table: Table) -> dict[str, float]:
 
 
 def _order(first: int, count: int) -> Order:
-    said = [{"prefix": _prefix(number), "med": 1} for number in range(first, first + count)]
-    return Order.model_validate({"announcements": said, "peers": [LISTENER], **_WHO})
+    routes = [{"prefix": _prefix(number), "med": 1} for number in range(first, first + count)]
+    return Order.model_validate({"announcements": routes, "peers": [LISTENER], **_WHO})
 
 
 def _withdrawal(first: int, count: int) -> Withdrawal:

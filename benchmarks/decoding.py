@@ -34,7 +34,7 @@ def _encode_some(tracker: SessionTracker, first: int, lines: list[bytes]) -> int
     for number, message in enumerate(messages, first + 1):
         if isinstance(message, Rejection):
             raise SystemExit(f"line {number}: {message.reason}")
-    said = [message for message in messages if not isinstance(message, Rejection)]
-    places = [tracker.follow(number, message) for number, message in enumerate(said, first)]
-    documents = [to_document(message, place) for message, place in zip(said, places, strict=True)]
+    readable = [message for message in messages if not isinstance(message, Rejection)]
+    places = [tracker.follow(number, message) for number, message in enumerate(readable, first)]
+    documents = [to_document(message, place) for message, place in zip(readable, places, strict=True)]
     return sum(len(bson.encode(document)) for document in documents)

@@ -69,10 +69,10 @@ class _Worker:
             SystemExit: they could not be read; the program has said why.
         """
         os.write(self._process.stdin.fileno(), b"\n")  # type: ignore[union-attr]  # both are pipes
-        said = self._process.stdout.readline()  # type: ignore[union-attr]
-        if not said:
+        line = self._process.stdout.readline()  # type: ignore[union-attr]
+        if not line:
             raise SystemExit("a version of the program could not read the lines")
-        return float(said)
+        return float(line)
 
 
 def checkout() -> Path:

@@ -43,12 +43,18 @@ async def _from_file(table: Table) -> dict[str, float]:
             began, children = time.monotonic(), os.times()
             done = await asyncio.to_thread(subprocess.run, command, env=clean, capture_output=True, text=True)
             wall, after = time.monotonic() - began, os.times()
-            told = _SECONDS.search(done.stderr.strip())
-            if done.returncode or not told:
+            seconds = _SECONDS.search(done.stderr.strip())
+            if done.returncode or not seconds:
                 raise SystemExit(f"{' '.join(command)}: {done.stderr}")
             own = after.children_user + after.children_system - children.children_user - children.children_system
             spent = {"cpu": own, "store_cpu": usage(server.pid).cpu - before}
-            return {"seconds": float(told[1]), "wall": wall, "updates": table.updates, "routes": table.routes, **spent}
+            return {
+                "seconds": float(seconds[1]),
+                "wall": wall,
+                "updates": table.updates,
+                "routes": table.routes,
+                **spent,
+            }
 
 
 def from_memory(table: Table) -> dict[str, float]:

@@ -62,12 +62,12 @@ def _timed(words: Sequence[str], environment: Mapping[str, str]) -> tuple[bytes,
     )
     assert process.stdout is not None  # noqa: S101  # a pipe
     with process.stdout as out:
-        said = out.read()
+        output = out.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"bgpledger {' '.join(words)} failed")
-    return said, time.monotonic() - began, used.ru_utime + used.ru_stime
+    return output, time.monotonic() - began, used.ru_utime + used.ru_stime
 
 
 def quiet(table: Table) -> dict[str, float]:
@@ -159,10 +159,10 @@ def asking(running: Collector, table: Table, clients: int, pause: float = 0.0) -
     process.stdin.write(json.dumps(some_prefixes(table, _QUESTIONS)) + "\n")
     process.stdin.flush()
     yield found
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     if process.returncode:
         raise SystemExit("the clients failed")
-    found |= json.loads(said)
+    found |= json.loads(output)
 
 
 async def _ask_on_and_on(address: str, prefixes: Sequence[str], clients: int, pause: float) -> list[float]:
@@ -198,12 +198,12 @@ async def ask(address: str, prefix: str) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
         writer.write(f"GET /api/v1/prefixes/{prefix}/history HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
-        said = await reader.read(-1)
+        response = await reader.read(-1)
     finally:
         writer.close()
-    if b" 200 " not in said[:20]:
-        raise SystemExit(f"the history of {prefix}: {said[:500].decode(errors='replace')}")
-    return said
+    if b" 200 " not in response[:20]:
+        raise SystemExit(f"the history of {prefix}: {response[:500].decode(errors='replace')}")
+    return response
 
 
 def _main() -> None:

@@ -48,11 +48,11 @@ def _ours(path: Path) -> Iterator[bytes]:
     tracker, frames, first = SessionTracker(MRT, COLLECTOR), MrtFile(path).frames(), 0
     while some := list(islice(frames, AT_ONCE)):
         messages = [MRT.decode(frame.raw) for frame in some]
-        said = [message for message in messages if not isinstance(message, Rejection)]
-        if len(said) < len(messages):
+        readable = [message for message in messages if not isinstance(message, Rejection)]
+        if len(readable) < len(messages):
             raise SystemExit(f"{path}: a record ahead of {first + len(some)} cannot be read")
-        places = [tracker.follow(number, message) for number, message in enumerate(said, first)]
-        documents = [to_document(message, place) for message, place in zip(said, places, strict=True)]
+        places = [tracker.follow(number, message) for number, message in enumerate(readable, first)]
+        documents = [to_document(message, place) for message, place in zip(readable, places, strict=True)]
         yield from map(bson.encode, documents)
         first += len(some)
 

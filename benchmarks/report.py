@@ -54,7 +54,7 @@ def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[s
     _SHARES.write_text(bars("CPU seconds for one table, median", _shares(of_pip)))
     words = _WORDS.read_text()
     tables = {"table": _table(known, _FIGURES), "table-fast": _table(known, _FAST)}
-    for mark, text in {**tables, "circumstances": _told(known)}.items():
+    for mark, text in {**tables, "circumstances": _described(known)}.items():
         words = words.replace(f"<!-- {mark} -->", text)
     PAGE.write_text(words)
 
@@ -81,8 +81,8 @@ def _versions() -> dict[str, str]:
         found["store"] = _output(STORE, "--version").partition("\n")[0]
     found["Python"] = platform.python_version()
     for name, command in _PROGRAMS.items():
-        if said := _output(*command):
-            found[name] = said.splitlines()[0]
+        if output := _output(*command):
+            found[name] = output.splitlines()[0]
     return found
 
 
@@ -117,10 +117,10 @@ def _table(known: Mapping[str, Any], which: str) -> str:
     return "\n".join(rows)
 
 
-def _row(name: str, figure: Figure, found: Mapping[str, Any], told: str) -> str:
+def _row(name: str, figure: Figure, found: Mapping[str, Any], arguments: str) -> str:
     sign = "<=" if figure.better == "less" else ">="
     goal = "" if figure.goal is None else f"{sign} {_number(figure.goal)} {figure.unit}"
-    command = f"`make bench FIGURES={name}{told}`"
+    command = f"`make bench FIGURES={name}{arguments}`"
     values, when = found["values"], found["when"]
     if not values:
         return f"| {figure.title} | {figure.beside} | {goal} | {found['missing']} | | | | | {command} |"
@@ -139,7 +139,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _told(known: Mapping[str, Any]) -> str:
+def _described(known: Mapping[str, Any]) -> str:
     """Each set of circumstances, with the days of the figures that were measured under it."""
     groups: dict[str, set[str]] = {}
     for found in [*known[_FIGURES].values(), *known[_FAST].values()]:

@@ -105,12 +105,12 @@ async def _pmbgpd(table: Table) -> dict[str, float]:
             try:
                 played = await asyncio.to_thread(play, table, port)
                 written = await asyncio.to_thread(_until_whole, log, table.routes)
-                said, _ = await loader.communicate()
+                output, _ = await loader.communicate()
             finally:
                 daemon.kill()  # at times it does not mind SIGTERM
                 daemon.wait()
             return {
-                "seconds": json.loads(said)["ended"] - played.began,
+                "seconds": json.loads(output)["ended"] - played.began,
                 "log_seconds": written - played.began,
                 "routes": table.routes,
                 "log_bytes": log.stat().st_size,
@@ -130,9 +130,9 @@ def _start(place: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
     }
     config = place / "pmbgpd.conf"
     config.write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
-    with (place / "pmbgpd.log").open("wb") as said:
+    with (place / "pmbgpd.log").open("wb") as output:
         return subprocess.Popen(
-            [str(_program()), "-f", str(config)], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            [str(_program()), "-f", str(config)], stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
 
 

@@ -70,10 +70,10 @@ def play(table: Table, port: int, peers: int = 1) -> Played:
     for source, address in (ends(table, peer) for peer in range(peers)):
         command = [sys.executable, "-m", "benchmarks.player", str(table.path), address, str(port), source]
         players.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE))
-    said = [player.communicate()[0] for player in players]
+    outputs = [player.communicate()[0] for player in players]
     if any(player.returncode for player in players):
         raise SystemExit(f"{table.path} was not taken to its end")
-    found = [json.loads(one) for one in said]
+    found = [json.loads(one) for one in outputs]
     return Played(min(one["began"] for one in found), max(one["ended"] for one in found))
 
 

@@ -41,10 +41,10 @@ class Answers(Generic[T]):
         self._cursor = cursor
         self._say = say
 
-    def note(self, said: str) -> None:
+    def note(self, note: str) -> None:
         """Add to the notes."""
-        self.notes.append(said)
-        self._say(said)
+        self.notes.append(note)
+        self._say(note)
 
     @property
     def cursor(self) -> str | None:

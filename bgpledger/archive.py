@@ -135,8 +135,8 @@ class Archive:
 
     def ask(self, question: Question[T]) -> Answers[T]:
         """The answers to a question, which may have been created, and so checked, before the archive was opened."""
-        for said in question.said:
-            self._say(said)
+        for note in question.notes:
+            self._say(note)
         store = self.store
         return Answers(
             lambda answers: question.give(Context(store, self._data_dir, answers)),

@@ -18,7 +18,7 @@ from schemas.scalars import normalise_address
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
-    from collector.query.follow import ToldLine
+    from collector.query.follow import FollowedLine
     from collector.query.rib import ShownRoute
     from collector.store.meta import InstancePosition
 
@@ -112,7 +112,7 @@ class _Last(NamedTuple):
 
 
 _NOWHERE = _Last(-1, 0, "", 0)
-_Told = tuple[dict[int, tuple[int, _Milliseconds]], dict[int, _Last]]
+_LinesState = tuple[dict[int, tuple[int, _Milliseconds]], dict[int, _Last]]
 
 
 class LineMark:
@@ -126,42 +126,44 @@ class LineMark:
     """
 
     def __init__(self, after: str | None = None) -> None:
-        self._told: dict[int, tuple[int, int]] = {}
+        self._reached: dict[int, tuple[int, int]] = {}
         """The line up to which everything has been returned, and its time in milliseconds."""
         self._last: dict[int, _Last] = {}
         """Lines after that."""
         if after:
-            self._told, self._last = _read(after, _LINES, _Told)
+            self._reached, self._last = _read(after, _LINES, _LinesState)
 
     def start(self, reached: Mapping[int, InstancePosition]) -> datetime | None:
         """The time to continue from in an archive that has reached these lines; None: nothing was returned yet."""
-        behind = [ts for number, (line, ts) in self._told.items() if number in reached and reached[number].line > line]
-        behind += [one.ts for number, one in self._last.items() if number not in self._told]
-        if not behind and self._told:
-            behind = [max(ts for _, ts in self._told.values())]
+        behind = [
+            ts for number, (line, ts) in self._reached.items() if number in reached and reached[number].line > line
+        ]
+        behind += [one.ts for number, one in self._last.items() if number not in self._reached]
+        if not behind and self._reached:
+            behind = [max(ts for _, ts in self._reached.values())]
         return moment(min(behind)) if behind else None
 
-    def given_of(self, told: ToldLine) -> int:
+    def given_of(self, followed: FollowedLine) -> int:
         """How many entries of a line have been returned."""
-        self._take(told.looked)
-        if told.line <= self._told.get(told.instance, (-1, 0))[0]:
-            return len(told.entries)
-        last, place = self._last.get(told.instance, _NOWHERE), told.place.hex()
-        return len(told.entries) if place < last.place else last.given if place == last.place else 0
+        self._take(followed.looked)
+        if followed.line <= self._reached.get(followed.instance, (-1, 0))[0]:
+            return len(followed.entries)
+        last, place = self._last.get(followed.instance, _NOWHERE), followed.place.hex()
+        return len(followed.entries) if place < last.place else last.given if place == last.place else 0
 
-    def see(self, told: ToldLine, given: int) -> None:
+    def see(self, followed: FollowedLine, given: int) -> None:
         """Note that this many entries of a line have been returned."""
-        self._last[told.instance] = _Last(told.line, milliseconds(told.row.ts), told.place.hex(), given)
+        self._last[followed.instance] = _Last(followed.line, milliseconds(followed.row.ts), followed.place.hex(), given)
 
     def token(self) -> str:
         """The cursor."""
-        return _write(_LINES, self._told, self._last)
+        return _write(_LINES, self._reached, self._last)
 
     def _take(self, looked: Mapping[int, InstancePosition]) -> None:
         """Note that everything up to these lines has been returned, which leaves less to remember; never go back."""
         for number, at in looked.items():
-            if at.line > self._told.get(number, (-1, 0))[0]:
-                self._told[number] = at.line, milliseconds(at.ts)
+            if at.line > self._reached.get(number, (-1, 0))[0]:
+                self._reached[number] = at.line, milliseconds(at.ts)
                 if self._last.get(number, _NOWHERE).line <= at.line:
                     self._last.pop(number, None)
 

@@ -41,7 +41,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 async def start_group(
     command: str | Sequence[str],
-    told: Mapping[str, str] = MappingProxyType({}),
+    more: Mapping[str, str] = MappingProxyType({}),
     *,
     stdin: int = DEVNULL,
     stdout: int = DEVNULL,
@@ -52,7 +52,7 @@ async def start_group(
 
     Args:
         command: arguments, or a line for `/bin/sh`.
-        told: additional environment variables.
+        more: additional environment variables.
         stdin: as for `subprocess`; nothing by default, like stdout.
         stdout: its standard output.
         stderr: its standard error; None: ours.
@@ -64,7 +64,7 @@ async def start_group(
     arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else command
     return await asyncio.create_subprocess_exec(
         *bound_to_us(arguments),
-        env={**without_secrets(os.environ), **told},
+        env={**without_secrets(os.environ), **more},
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -156,8 +156,8 @@ class _KeptReceiver(NamedTuple):
         """Continue with changed settings."""
         if self.is_wanted(settings) != (self.command is not None):
             log.warning("adding or removing [%s] takes effect when the collector is restarted", self.section)
-        elif self.command and (told := self.environment(settings)) != self.command.environment:
-            self.command.environment = told
+        elif self.command and (environment := self.environment(settings)) != self.command.environment:
+            self.command.environment = environment
             self.command.restart()  # its connections end with it: a gap
 
 
@@ -166,8 +166,8 @@ async def _receivers(settings: Settings) -> AsyncIterator[Sequence[_KeptReceiver
     """The receivers of other sources, kept running during the block."""
     async with bmp_receiver(settings) as bmp, ris_live_receiver(settings) as ris_live:
         yield (
-            _KeptReceiver("bmp", bmp, bmp_environment, lambda told: told.bmp is not None),
-            _KeptReceiver("ris_live", ris_live, ris_live_environment, lambda told: told.ris_live.is_on),
+            _KeptReceiver("bmp", bmp, bmp_environment, lambda now: now.bmp is not None),
+            _KeptReceiver("ris_live", ris_live, ris_live_environment, lambda now: now.ris_live.is_on),
         )
 
 
@@ -195,9 +195,9 @@ def _known(peer: PeerSettings) -> KnownPeer:
 
 def receiver_command(settings: Settings, instance: int = 0) -> list[str]:
     """The receiver's command line. Settings without an option are passed in its environment."""
-    told = {f"SPOOL_{key.upper()}": value for key, value in settings.spool.model_dump(exclude_none=True).items()}
-    told["LOG_LEVEL"] = settings.log.level
-    environment = [f"BGPLEDGER_{key}={value}" for key, value in told.items()]
+    values = {f"SPOOL_{key.upper()}": value for key, value in settings.spool.model_dump(exclude_none=True).items()}
+    values["LOG_LEVEL"] = settings.log.level
+    environment = [f"BGPLEDGER_{key}={value}" for key, value in values.items()]
     more = ["--instance", str(instance)] if instance else []
     return ["/usr/bin/env", *environment, program(), "receive", "--data-dir", str(settings.data_dir), *more]
 
@@ -283,17 +283,17 @@ class _EmbeddedKeeper:
 # --- our own commands -----------------------------------------------------------------------------------------------
 
 
-def _told(settings: Settings, uri: str) -> dict[str, str]:
+def _given_settings(settings: Settings, uri: str) -> dict[str, str]:
     """The environment with the settings from our command line, and the URI, which may contain a password."""
-    told = {"BGPLEDGER_MONGODB_URI": uri, "BGPLEDGER_BGP_LISTEN": settings.bgp.listen}
+    given = {"BGPLEDGER_MONGODB_URI": uri, "BGPLEDGER_BGP_LISTEN": settings.bgp.listen}
     if settings.bgp.local_as is not None:
-        told["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
-    return told
+        given["BGPLEDGER_BGP_LOCAL_AS"] = str(settings.bgp.local_as)
+    return given
 
 
 def _archivers(settings: Settings, config: Path | None, uri: str) -> list[KeptCommand]:
     """An archiver for each spool: they use several cores, and one that fails does not delay the others."""
-    environment = {**os.environ, **_told(settings, uri)}
+    environment = {**os.environ, **_given_settings(settings, uri)}
     environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
     instances = find_instances(settings.data_dir, settings)
     return [
@@ -315,7 +315,7 @@ def _every_archiver(settings: Settings) -> list[str]:
 
 
 def _acting(settings: Settings, config: Path | None, uri: str, peers: Sequence[str]) -> KeptCommand:
-    environment = {**os.environ, **_told(settings, uri)}
+    environment = {**os.environ, **_given_settings(settings, uri)}
     environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)
     return KeptCommand(
         "the acting process",
@@ -332,7 +332,7 @@ def _http(settings: Settings, config: Path | None, uri: str) -> KeptCommand:
     environment = {
         **{name: value for name, value in os.environ.items() if name.startswith("BGPLEDGER_")},
         **without_secrets(os.environ),
-        **_told(settings, uri),
+        **_given_settings(settings, uri),
         "BGPLEDGER_HTTP_LISTEN": settings.http.listen,
     }
     environment.pop("BGPLEDGER_MONGODB_URI_FILE", None)

@@ -127,9 +127,9 @@ async def _until_up(stage: _Stage, process: Process) -> str:
     async with asyncio.timeout(_PATIENCE):
         while True:
             if process.returncode is not None:
-                said = stage.log.read_text(errors="replace").strip().splitlines()
-                causes = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-                cause = (causes or said or ["it said nothing"])[-1]
+                lines = stage.log.read_text(errors="replace").strip().splitlines()
+                causes = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+                cause = (causes or lines or ["it said nothing"])[-1]
                 raise CollectorError(f"the collector does not start: {cause}", f"see {stage.log}")
             running = find_running(stage.data_dir)
             if running and running.mongodb_uri and _listens(stage.port):

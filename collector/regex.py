@@ -60,8 +60,8 @@ def community_pattern(text: str) -> Pattern:
 
     After a name, `*` matches all parts that follow: extended communities of one name have varying numbers of parts.
     """
-    said, every, _ = text.rpartition(":*") if text.endswith(":*") and text[0].isalpha() else (text, "", "")
-    return _compile("[^:]*".join(map(re.escape, said.split("*"))) + (":.*" if every else ""))
+    pattern, every, _ = text.rpartition(":*") if text.endswith(":*") and text[0].isalpha() else (text, "", "")
+    return _compile("[^:]*".join(map(re.escape, pattern.split("*"))) + (":.*" if every else ""))
 
 
 def _compile(expression: str) -> Pattern:

@@ -114,8 +114,8 @@ _TREATED, _DISCARDED = "treat-as-withdraw", "discard"
 def malformed(error: str) -> str:
     """How malformed attributes were handled, in RFC 7606's words: `treat-as-withdraw: malformed COMMUNITIES`."""
     done, _, name = error.partition(" due to ")
-    said = _NAMES.get(name, name.upper().replace("-", "_")) or "attribute"
-    return f"{'attribute-discard' if done == _DISCARDED else done}: malformed {said}"
+    label = _NAMES.get(name, name.upper().replace("-", "_")) or "attribute"
+    return f"{'attribute-discard' if done == _DISCARDED else done}: malformed {label}"
 
 
 def is_treated_as_withdrawn(error: str | None) -> bool:

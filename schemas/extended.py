@@ -40,24 +40,24 @@ def extended_words(digits: str, printed: str) -> str:
         printed: ExaBGP's text, which is used for types that are not in our list; may be empty.
     """
     try:
-        said = bytes.fromhex(digits)
+        octets = bytes.fromhex(digits)
     except ValueError:
-        said = b""
-    read = {_BYTES: _of_8_bytes, _IPV6_BYTES: _of_ipv6}.get(len(said))
-    words = read(said) if read else ""
+        octets = b""
+    read = {_BYTES: _of_8_bytes, _IPV6_BYTES: _of_ipv6}.get(len(octets))
+    words = read(octets) if read else ""
     if words or printed.startswith("0x"):
         return words
     return printed.replace(" ", ":")
 
 
-def _of_ipv6(said: bytes) -> str:
-    name = _OF_AN_ADDRESS.get(said[1])
-    address = socket.inet_ntop(socket.AF_INET6, said[2:18])
-    return f"{name}:{address}:{int.from_bytes(said[18:])}" if name and not said[0] & _TRANSITIVE else ""
+def _of_ipv6(octets: bytes) -> str:
+    name = _OF_AN_ADDRESS.get(octets[1])
+    address = socket.inet_ntop(socket.AF_INET6, octets[2:18])
+    return f"{name}:{address}:{int.from_bytes(octets[18:])}" if name and not octets[0] & _TRANSITIVE else ""
 
 
-def _of_8_bytes(said: bytes) -> str:
-    kind, subtype, value = said[0], said[1], said[2:]
+def _of_8_bytes(octets: bytes) -> str:
+    kind, subtype, value = octets[0], octets[1], octets[2:]
     if known := _TYPES.get((kind & _TRANSITIVE, subtype)):
         word, read_value = known
         return f"{word}:{parts}" if (parts := read_value(value)) else word
@@ -150,8 +150,8 @@ def _rate(value: bytes) -> str:
 
 def _action(value: bytes) -> str:
     """RFC 8955 7.3."""
-    said = [name for bit, name in ((2, "sample"), (1, "terminal")) if value[-1] & bit]
-    return "-".join(said) or "none"
+    names = [name for bit, name in ((2, "sample"), (1, "terminal")) if value[-1] & bit]
+    return "-".join(names) or "none"
 
 
 _TYPES: dict[tuple[int, int], tuple[str, Callable[[bytes], str]]] = {

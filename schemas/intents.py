@@ -196,9 +196,9 @@ class FlowAnnouncement(_Announced):
     @property
     def nlri(self) -> str:
         """What identifies it: its components, in the order of RFC 8955 4.2.2."""
-        said = self.match.model_dump(mode="json", exclude_defaults=True)
+        match = self.match.model_dump(mode="json", exclude_defaults=True)
         return "flow " + " ".join(
-            f"{name} {value if isinstance(value, str) else ','.join(value)}" for name, value in said.items()
+            f"{name} {value if isinstance(value, str) else ','.join(value)}" for name, value in match.items()
         )
 
 

@@ -21,7 +21,7 @@ from schemas.scalars import spoken
 from schemas.status import PeerSession
 
 if TYPE_CHECKING:
-    from collector.query.messages import SaidMessage, SessionChange
+    from collector.query.messages import SessionChange, StoredMessage
 
 
 @dataclass(eq=False, repr=False)
@@ -43,7 +43,7 @@ class HistoryQuestion(Resumed):
     with_ours: bool = False
 
     def __post_init__(self) -> None:
-        self.prefix = parse_prefix(self.prefix, say=self.said.append)
+        self.prefix = parse_prefix(self.prefix, say=self.notes.append)
         check_family(self.filters, self.prefix)
         self._mark = TimeMark(named("history", self.prefix, self.filters), self.after)
 
@@ -104,7 +104,7 @@ class SearchQuestion(Resumed, Watched[HistoryEntry]):
 
 
 @dataclass(eq=False, repr=False)
-class MessagesQuestion(Watched["SaidMessage | SessionChange"]):
+class MessagesQuestion(Watched["StoredMessage | SessionChange"]):
     """The messages of `search` whole, as they are stored: for exports.
 
     Messages other than UPDATEs are included if the filters select neither routes nor kinds of entries;
@@ -119,15 +119,15 @@ class MessagesQuestion(Watched["SaidMessage | SessionChange"]):
     def __post_init__(self) -> None:
         check_routes_can_match(self.filters)
 
-    async def give(self, context: Context) -> AsyncGenerator[SaidMessage | SessionChange, None]:
+    async def give(self, context: Context) -> AsyncGenerator[StoredMessage | SessionChange, None]:
         """The messages."""
         from collector.query.messages import messages
 
         await context.cover(self.filters)
         read = self.count(await _cost(context.store, self.filters, everything=self.everything))
         found = messages(context.store, self.filters, beside=self.beside, on_read=read.one)
-        async with aclosing(found) as said:
-            async for one in said:
+        async with aclosing(found) as selected:
+            async for one in selected:
                 yield one
 
 

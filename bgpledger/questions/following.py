@@ -11,11 +11,11 @@ from bgpledger.questions.question import Context, Question
 from collector.query.filters import EVERYTHING, Filter
 
 if TYPE_CHECKING:
-    from collector.query.follow import ToldLine
+    from collector.query.follow import FollowedLine
 
 
 @dataclass(eq=False, repr=False)
-class FollowQuestion(Question["ToldLine"]):
+class FollowQuestion(Question["FollowedLine"]):
     """The entries of `tail`, endlessly, line by line: those of each instance in order of its lines.
 
     Args:
@@ -29,28 +29,28 @@ class FollowQuestion(Question["ToldLine"]):
     after: LineMark | None = None
     pulse: Callable[[], None] | None = None
 
-    async def give(self, context: Context) -> AsyncGenerator[ToldLine, None]:
+    async def give(self, context: Context) -> AsyncGenerator[FollowedLine, None]:
         """The lines."""
         from collector.query.follow import by_number, follow
 
         start = self.filters.start
         if self.after is not None:
             start = self.after.start(by_number(await context.store.meta.reached())) or start
-        async for told in follow(context.store, replace(self.filters, start=start), self.pulse):
-            yield told
+        async for line in follow(context.store, replace(self.filters, start=start), self.pulse):
+            yield line
 
 
 @dataclass(eq=False, repr=False)
-class MissedQuestion(Question["ToldLine"]):
+class MissedQuestion(Question["FollowedLine"]):
     """What was stored after a mark, until now; entries returned before may come again, and the mark knows which."""
 
     mark: LineMark
 
-    async def give(self, context: Context) -> AsyncGenerator[ToldLine, None]:
+    async def give(self, context: Context) -> AsyncGenerator[FollowedLine, None]:
         """The lines."""
         from collector.query.follow import by_number, told_since
 
         start = self.mark.start(by_number(await context.store.meta.reached()))
         if start is not None:
-            async for told in told_since(context.store, start):
-                yield told
+            async for line in told_since(context.store, start):
+                yield line

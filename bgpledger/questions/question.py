@@ -53,7 +53,7 @@ class Question(ABC, Generic[T]):
 
     deadline: float | None = None
     """The time limit for its answers, in seconds."""
-    said: list[str] = field(default_factory=list, init=False)
+    notes: list[str] = field(default_factory=list, init=False)
     """What looks odd, but may be intended."""
 
     @abstractmethod

@@ -38,7 +38,7 @@ class StandingQuestion(Watched[T]):
 
     def __post_init__(self) -> None:
         if self.prefix is not None:
-            self.prefix = parse_prefix(self.prefix, say=self.said.append)
+            self.prefix = parse_prefix(self.prefix, say=self.notes.append)
         elif self.match != "exact":
             raise UsageError(f"{self.match.replace('_', ' ')} than what?", "give a prefix")
         check_family(self.filters, self.prefix)
@@ -171,7 +171,7 @@ class DiffQuestion(Watched[RouteChange]):
             raise UsageError(f"{self.later!r} is not after {self.earlier!r}", "give the earlier time first")
         self._moments = before, behind
         if self.prefix is not None:
-            self.prefix = parse_prefix(self.prefix, say=self.said.append)
+            self.prefix = parse_prefix(self.prefix, say=self.notes.append)
         check_family(self.filters, self.prefix)
 
     async def give(self, context: Context) -> AsyncGenerator[RouteChange, None]:
@@ -181,7 +181,7 @@ class DiffQuestion(Watched[RouteChange]):
 
         await context.cover(self.filters, *self._moments)
         hidden: dict[str, None] = {}
-        told: set[str] = set()
+        named: set[str] = set()
         changes = diff(
             *(context.store, RibQuery(self.prefix), *self._moments, self.filters),
             on_read=self.count(None).more,
@@ -189,8 +189,8 @@ class DiffQuestion(Watched[RouteChange]):
         )
 
         def tell() -> None:
-            if names := ", ".join(name for name in hidden if name not in told):
-                told.update(hidden)
+            if names := ", ".join(name for name in hidden if name not in named):
+                named.update(hidden)
                 context.answers.covered = False
                 context.answers.note(
                     f"lines of {names} were lost: routes of which it is not known whether they appeared or went are"

@@ -76,14 +76,14 @@ class IntentsQuestion(Question[Intent]):
     ended: bool = False
 
     def __post_init__(self) -> None:
-        self._asked = None if self.prefix is None else parse_prefix(self.prefix, say=self.said.append)
+        self._prefix = None if self.prefix is None else parse_prefix(self.prefix, say=self.notes.append)
         self._moment = parse_time(self.at)
 
     async def give(self, context: Context) -> AsyncGenerator[Intent, None]:
         """The intents."""
         from collector.query.intents import intents
 
-        async for one in intents(context.store, prefix=self._asked, at=self._moment, ended=self.ended):
+        async for one in intents(context.store, prefix=self._prefix, at=self._moment, ended=self.ended):
             yield one
 
 

@@ -231,8 +231,8 @@ class Archiver:
 
     def _follow(self, line: SpooledLine, message: Message | Rejection) -> Place:
         if isinstance(message, Rejection):
-            said = None if line.torn else self._source.counted(line.raw, len(line.raw))
-            return self._tracker.reject(line.number, said, message.reason)
+            counted = None if line.torn else self._source.counted(line.raw, len(line.raw))
+            return self._tracker.reject(line.number, counted, message.reason)
         place = self._tracker.follow(line.number, message)
         self._troubles.follow(message, in_session=place.session is not None)
         return place

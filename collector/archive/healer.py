@@ -30,7 +30,7 @@ class Healer:
     def __init__(self, ask: Ask | None) -> None:
         self._ask = ask
         self._wanted: dict[str, Gap] = {}
-        self._asked: dict[str, float] = {}
+        self._requested: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
 
     def want(self, gaps: Iterable[Gap]) -> None:
@@ -54,7 +54,7 @@ class Healer:
         for name, gap in list(self._wanted.items()):
             now, again = time.monotonic(), gap.cause == "reject"
             pause = self._pauses.get(name, _PAUSE) if again else _PAUSE
-            if now - self._asked.get(name, float("-inf")) < pause:
+            if now - self._requested.get(name, float("-inf")) < pause:
                 continue
             offered = capabilities(name)
             families = families_to_refresh(offered or []) if self._ask else []
@@ -64,7 +64,7 @@ class Healer:
             if offered is not None and not families:
                 _log.warning("%s, and it cannot send its routes again: its next session will", _what(gap, name))
             if families:
-                self._asked[name] = now
+                self._requested[name] = now
                 self._pauses[name] = min(pause * 2, _LONGEST_PAUSE) if again else _PAUSE
                 _log.warning("%s: requested its routes again", _what(gap, name))
 

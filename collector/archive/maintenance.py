@@ -36,7 +36,7 @@ class Upkeep:
         self._store = store
         self._retention = retention
         self._tell = tell
-        self._began = self._said = 0.0
+        self._began = self._logged = 0.0
         self._what: str | None = None
 
     async def run(self) -> None:
@@ -45,7 +45,7 @@ class Upkeep:
         for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.2):
             try:
                 await self._store.prepare()
-                lacks = await self._store.maintain(self._retention, self._told)
+                lacks = await self._store.maintain(self._retention, self._log_build)
             except StoreError as error:
                 # The archivers report a store that is unavailable.
                 if not isinstance(error, StoreUnavailableError) and error.cause != last:
@@ -61,14 +61,14 @@ class Upkeep:
                 return
             await asyncio.sleep(pause)
 
-    def _told(self, what: str | None) -> None:
+    def _log_build(self, what: str | None) -> None:
         self._tell(what)
         now = monotonic()
         if what is None:
             if self._what:
                 log.info("built after %s", timedelta(seconds=round(now - self._began)))
-        elif self._what is None or now - self._said >= SAID_AGAIN_SECONDS:
+        elif self._what is None or now - self._logged >= SAID_AGAIN_SECONDS:
             log.info("building %s; lines are being stored meanwhile", what)
-            self._said = now
+            self._logged = now
             self._began = self._began if self._what else now
         self._what = what

@@ -40,7 +40,7 @@ class Outage:
         self._since: datetime | None = None
         self._began = 0.0
         self._attempts = 0
-        self._said = -math.inf
+        self._logged = -math.inf
         self._said_this = False
         tell(ArchiverState(pid=self._pid))
 
@@ -69,13 +69,13 @@ class Outage:
             self._tell(ArchiverState(pid=self._pid))
 
     def _log(self, error: BgpledgerError, now: float) -> None:
-        if now - self._said < (SAID_AGAIN_SECONDS if self._said_this else SHORT_SECONDS):
+        if now - self._logged < (SAID_AGAIN_SECONDS if self._said_this else SHORT_SECONDS):
             return
         so_far = f" for {_since(self._began)} now" if self._said_this else ""
         log.warning("%s%s; trying again until it works; the spool keeps everything", error.cause, so_far)
         if error.cure and not isinstance(error, StoreUnavailableError):  # the cause may pass by itself
             log.warning("cure: %s", error.cure)
-        self._said, self._said_this = now, True
+        self._logged, self._said_this = now, True
 
 
 def _since(moment: float) -> timedelta:

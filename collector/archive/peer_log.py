@@ -22,7 +22,7 @@ SAY_CHANGE_SECONDS = 10.0
 class _LoggedPeer:
     notification: SessionNotification | None = None
     reason: str | None = None
-    said: float = 0.0
+    logged: float = 0.0
     unsaid: int = 0
 
 
@@ -45,7 +45,7 @@ class PeerLog:
             return
         peer = self._peers.setdefault(message.peer.name, _LoggedPeer())
         if not isinstance(message, StateChange):
-            peer.notification = self._source.heard(message) or peer.notification
+            peer.notification = self._source.notification_of(message) or peer.notification
         elif message.state == "down":
             what = "went down" if in_session else "did not come up"
             self._down(message, what, peer, self._source.explain(message.reason, peer.notification))
@@ -56,7 +56,7 @@ class PeerLog:
             return
         now = self._clock()
         pause = SAY_AGAIN_SECONDS if end.reason == peer.reason else SAY_CHANGE_SECONDS
-        if peer.reason is not None and now - peer.said < pause:
+        if peer.reason is not None and now - peer.logged < pause:
             peer.unsaid += 1
             return
         log.warning(
@@ -68,4 +68,4 @@ class PeerLog:
             end.reason,
             f" (and {peer.unsaid} more times since the last warning)" if peer.unsaid else "",
         )
-        peer.reason, peer.said, peer.unsaid = end.reason, now, 0
+        peer.reason, peer.logged, peer.unsaid = end.reason, now, 0

@@ -234,7 +234,7 @@ class SessionTracker:
             tally(session, ts, message)
         self._dirty[id(session)] = session
         if kind in ("notification", "sent"):
-            neighbour.notification = self._source.heard(message) or neighbour.notification
+            neighbour.notification = self._source.notification_of(message) or neighbour.notification
         if kind == "state" and message.state == "down":
             neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
             self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))

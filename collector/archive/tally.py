@@ -13,8 +13,8 @@ from schemas.message import Counted, Withdrawn
 def counts_of(message: Any) -> Counted:
     """The counters in a neighbour's line."""
     kind, source = message.kind, message.source
-    told = message.state if kind == "state" else kind
-    return Counted(message.peer, source.pid, source.counter, told, message=message)
+    what = message.state if kind == "state" else kind
+    return Counted(message.peer, source.pid, source.counter, what, message=message)
 
 
 def tally(session: Session, ts: datetime, message: Any) -> None:

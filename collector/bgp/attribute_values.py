@@ -137,8 +137,8 @@ def _prefix_sid(value: bytes, as4: bool) -> dict[str, Any]:
 
 def _bgp_ls(value: bytes, as4: bool) -> Any:
     """The attribute as ExaBGP prints it, and its bytes, which cannot be recovered from that."""
-    said = _by_exabgp(29, _OPTIONAL)(value, as4)
-    return {**said, "bytes": value.hex()} if isinstance(said, dict) else said
+    value_json = _by_exabgp(29, _OPTIONAL)(value, as4)
+    return {**value_json, "bytes": value.hex()} if isinstance(value_json, dict) else value_json
 
 
 def _as4_path(value: bytes, _as4: bool) -> Segments:

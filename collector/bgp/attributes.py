@@ -85,17 +85,17 @@ def read_attributes(data: bytes, *, as4: bool) -> PathAttributes:
         if at > end:
             error = _worse("treat-as-withdraw", error)
             break
-        code, said = data[begin + 1], data[begin:at]
+        code, attribute = data[begin + 1], data[begin:at]
         if code in found:  # all but the first are discarded (RFC 7606 3 (g))
             if code in _OF_ROUTES:
                 raise ValueError(f"attribute {code} is there twice")
             continue
-        found[code] = said
+        found[code] = attribute
         if code in _OF_ROUTES:
             continue
         # AS paths are too varied to be cached.
         read = _read if code == AS_PATH or at - begin > _LONGEST_REMEMBERED else _remembered
-        field, value, fault = read(said, as4)
+        field, value, fault = read(attribute, as4)
         if fault:
             error = _worse(error, fault)
         elif field == "unknown":

@@ -145,10 +145,15 @@ def _keepalive(body: bytes, _session: Abilities) -> dict[str, Any]:
 def _notification(body: bytes, _session: Abilities) -> dict[str, Any]:
     if len(body) < 2:
         raise BadMessageError("NOTIFICATION: no error code (RFC 4271 4.5)")
-    said: dict[str, Any] = {"kind": "notification", "code": body[0], "subcode": body[1], "data": body[2:].hex().upper()}
+    fields: dict[str, Any] = {
+        "kind": "notification",
+        "code": body[0],
+        "subcode": body[1],
+        "data": body[2:].hex().upper(),
+    }
     if text := shutdown_communication(body):
-        said["text"] = text
-    return said
+        fields["text"] = text
+    return fields
 
 
 def _refresh(body: bytes, _session: Abilities) -> dict[str, Any]:
@@ -167,24 +172,24 @@ _READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
 }
 
 
-def as_message(said: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
+def as_message(decoded: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
     """The model of a message, from the result of `decode_message`.
 
     Args:
-        said: the result of `decode_message`.
+        decoded: the result of `decode_message`.
         common: the fields that all messages of a peer have.
         local: our end of the session.
 
     Raises:
         ValueError: a field is invalid.
     """
-    kind = said["kind"]
+    kind = decoded["kind"]
     if kind == "update":  # nearly all messages
-        groups = said.get("announce"), said.get("withdraw")
+        groups = decoded.get("announce"), decoded.get("withdraw")
         return message.Update(
-            common["ts"], common["source"], common["peer"], common.get("wire"), said.get("attributes"), *groups
+            common["ts"], common["source"], common["peer"], common.get("wire"), decoded.get("attributes"), *groups
         )
-    fields = common | {name: value for name, value in said.items() if name != "kind"}
+    fields = common | {name: value for name, value in decoded.items() if name != "kind"}
     if kind == "open":
         fields["local"] = local
     made: Message = _MODELS[kind](**fields)

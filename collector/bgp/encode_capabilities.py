@@ -20,18 +20,18 @@ def parameters_bytes(offered: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[
 
     Each capability has its own parameter; one with several families has a capability for each (RFC 4760 8).
     """
-    said: list[bytes] = []
+    encoded: list[bytes] = []
     left_out: list[int] = []
     for one in offered:
         code = int(one["code"])
         try:
-            said += [bytes((code, len(value))) + value for value in _values(code, one)]
+            encoded += [bytes((code, len(value))) + value for value in _values(code, one)]
         except (KeyError, ValueError, TypeError, OverflowError, struct.error):
             left_out.append(code)
-    short = b"".join(bytes((_CAPABILITIES, len(one))) + one for one in said if len(one) <= _MOST)
-    if len(short) < _EXTENDED and all(len(one) <= _MOST for one in said):
+    short = b"".join(bytes((_CAPABILITIES, len(one))) + one for one in encoded if len(one) <= _MOST)
+    if len(short) < _EXTENDED and all(len(one) <= _MOST for one in encoded):
         return bytes((len(short),)) + short, left_out
-    long = b"".join(bytes((_CAPABILITIES,)) + len(one).to_bytes(2) + one for one in said)
+    long = b"".join(bytes((_CAPABILITIES,)) + len(one).to_bytes(2) + one for one in encoded)
     return bytes((_EXTENDED, _EXTENDED)) + len(long).to_bytes(2) + long, left_out
 
 
@@ -58,11 +58,11 @@ def _multiprotocol(one: Mapping[str, Any]) -> list[bytes]:
 
 def _next_hops(one: Mapping[str, Any]) -> list[bytes]:
     """RFC 8950 4."""
-    said = b""
+    encoded = b""
     for conversion in one["conversion"]:
         family, _, hop = conversion.rpartition("/")
-        said += struct.pack(">HHH", *_family(family), _family(f"{hop}/unicast")[0])
-    return [said]
+        encoded += struct.pack(">HHH", *_family(family), _family(f"{hop}/unicast")[0])
+    return [encoded]
 
 
 def _graceful_restart(one: Mapping[str, Any]) -> list[bytes]:
@@ -70,15 +70,15 @@ def _graceful_restart(one: Mapping[str, Any]) -> list[bytes]:
     flags = one["restart-flags"]
     bits = (_RESTARTS if "forwarding" in flags else 0) | (_NOTIFIES if "notification" in flags else 0)
     kept = b"".join(
-        struct.pack(">HBB", *_family(family), _KEEPS if "restart" in said else 0)
-        for family, said in one["address-family-flags"].items()
+        struct.pack(">HBB", *_family(family), _KEEPS if "restart" in family_flags else 0)
+        for family, family_flags in one["address-family-flags"].items()
     )
     return [(int(one["time"]) | bits).to_bytes(2) + kept]
 
 
 def _add_path(one: Mapping[str, Any]) -> list[bytes]:
     """RFC 7911 4."""
-    modes = {family: _MODES[said] for family, said in one.items() if family not in ("code", "name")}
+    modes = {family: _MODES[mode] for family, mode in one.items() if family not in ("code", "name")}
     return [b"".join(struct.pack(">HBB", *_family(family), mode) for family, mode in modes.items())]
 
 

@@ -99,10 +99,10 @@ def distinguisher_bytes(text: str) -> bytes:
     """The bytes of a route distinguisher; types 0 and 2 are written alike: type 0 if the value fits."""
     if text.startswith("0x"):
         return bytes.fromhex(text[2:])
-    said = _DISTINGUISHER.fullmatch(text)
-    if not said:
+    found = _DISTINGUISHER.fullmatch(text)
+    if not found:
         raise UnwritableError(f"route distinguisher {text[:40]}")
-    administrator, number = said[1], int(said[2])
+    administrator, number = found[1], int(found[2])
     if "." in administrator:
         return b"\0\1" + socket.inet_aton(administrator) + number.to_bytes(2)
     if int(administrator) < 2**16:
@@ -146,8 +146,8 @@ def _of_words(family: Family, route: Mapping[str, Any]) -> bytes:
 def _vpls(route: Mapping[str, Any]) -> bytes:
     """RFC 4761 3.2.2."""
     numbers = b"".join(int(route[name]).to_bytes(2) for name in ("endpoint", "offset", "size"))
-    said = distinguisher_bytes(route["rd"]) + numbers + (int(route["base"]) << 4 | _BOTTOM_OF_STACK).to_bytes(3)
-    return len(said).to_bytes(2) + said
+    vpls = distinguisher_bytes(route["rd"]) + numbers + (int(route["base"]) << 4 | _BOTTOM_OF_STACK).to_bytes(3)
+    return len(vpls).to_bytes(2) + vpls
 
 
 def is_classic(group: Mapping[str, Any]) -> bool:

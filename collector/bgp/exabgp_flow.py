@@ -82,12 +82,12 @@ class _Words:
         return self._words.popleft() if self._words else ""
 
 
-def _words(name: str, said: Iterable[str]) -> Iterator[_Words]:
+def _words(name: str, rules: Iterable[str]) -> Iterator[_Words]:
     """A component that ExaBGP printed, as in its configuration: a list in brackets, except for addresses."""
     if name.split("-ipv")[0] in _ADDRESSES:
-        yield from (_Words([one]) for one in said)
-    elif said:
-        yield _Words(["[", *(word for one in said for word in one.split()), "]"])
+        yield from (_Words([one]) for one in rules)
+    elif rules:
+        yield _Words(["[", *(word for one in rules for word in one.split()), "]"])
 
 
 def rtc_bytes(family: Family, route: Mapping[str, Any]) -> bytes:

@@ -60,10 +60,10 @@ def routes(
                 raise UnreadError("it reads nothing")  # noqa: TRY301
             if event == "announce":
                 nlri.nexthop = IP.unpack(hop[-16:] if len(hop) > 4 else hop) if hop else NoNextHop
-            said = _parsed(nlri.json(compact=False))
-            if family[0] == _BGP_LS and not add_path and "raw" not in said:
-                said["bytes"] = data[: len(data) - len(left)].hex()
-            found.append(said)
+            route = _parsed(nlri.json(compact=False))
+            if family[0] == _BGP_LS and not add_path and "raw" not in route:
+                route["bytes"] = data[: len(data) - len(left)].hex()
+            found.append(route)
             data = left
     except UnreadError:
         raise
@@ -86,12 +86,15 @@ def capabilities(parameters: bytes) -> list[dict[str, Any]]:
 
     try:
         read = Capabilities.unpack(parameters)
-        said = {int(code): _parsed(one.json()) for code, one in read.items()}
+        capabilities = {int(code): _parsed(one.json()) for code, one in read.items()}
     except UnreadError:
         raise
     except Exception as error:
         raise UnreadError(str(error)[:300] or type(error).__name__) from error
-    return [{"code": code, **{key: value for key, value in one.items() if key != "code"}} for code, one in said.items()]
+    return [
+        {"code": code, **{key: value for key, value in one.items() if key != "code"}}
+        for code, one in capabilities.items()
+    ]
 
 
 def attribute(code: int, flags: int, value: bytes) -> Any:
@@ -106,8 +109,8 @@ def attribute(code: int, flags: int, value: bytes) -> Any:
 
     try:
         read = Attribute.unpack(code, flags, value, Direction.IN, _negotiated())
-        said = read.json() if hasattr(read, "json") else None
-        return _parsed(said) if said else str(read)
+        text = read.json() if hasattr(read, "json") else None
+        return _parsed(text) if text else str(read)
     except UnreadError:
         raise
     except Exception as error:
@@ -122,14 +125,14 @@ def community_words(value: bytes) -> str:
 
     kind = ExtendedCommunity if len(value) == 8 else ExtendedCommunityIPv6
     try:
-        said = from_json(kind.unpack(value).json())
-        return str(said.get("string", ""))
+        fields = from_json(kind.unpack(value).json())
+        return str(fields.get("string", ""))
     except Exception:
         return ""
 
 
-def _parsed(said: str) -> Any:
-    raw = said.encode()
+def _parsed(text: str) -> Any:
+    raw = text.encode()
     try:
         value = from_json(raw)
     except ValueError:

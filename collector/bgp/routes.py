@@ -114,10 +114,12 @@ class _PrefixForm(NamedTuple):
 
 def _form(size: int, spell: Callable[[bytes], str]) -> _PrefixForm:
     """The form of addresses of a size in bytes."""
-    said = ((bits, (bits + 7) // 8) for bits in range(8 * size + 1))
+    lengths = ((bits, (bits + 7) // 8) for bits in range(8 * size + 1))
     return _PrefixForm(
         spell,
-        tuple(_PrefixLength(1 + taken, (1 << -bits % 8) - 1, bytes(size - taken), f"/{bits}") for bits, taken in said),
+        tuple(
+            _PrefixLength(1 + taken, (1 << -bits % 8) - 1, bytes(size - taken), f"/{bits}") for bits, taken in lengths
+        ),
     )
 
 
@@ -153,13 +155,13 @@ def _spelt(form: _PrefixForm, route: bytes) -> _Spelt:
     Raises:
         BadRouteError: it is longer than an address.
     """
-    bits, said = route[0], route[1:]
+    bits, octets = route[0], route[1:]
     if bits >= len(form.lengths):
         raise BadRouteError(f"a prefix of {bits} bits")
     _, host_bits, rest, written = form.lengths[bits]
-    came = form.spell(said + rest) + written
+    came = form.spell(octets + rest) + written
     if beyond := route[-1] & host_bits:
-        return form.spell(said[:-1] + bytes((said[-1] - beyond,)) + rest) + written, came
+        return form.spell(octets[:-1] + bytes((octets[-1] - beyond,)) + rest) + written, came
     return came, None
 
 

@@ -65,22 +65,22 @@ def announce_command(
         "as_path": as_path,
         "prepend": prepend,
     }
-    said = _communities(community or (), extended_community or (), blackhole=blackhole)
+    communities = _communities(community or (), extended_community or (), blackhole=blackhole)
     if flow:
         given = [name.replace("_", "-") for name, value in attributes.items() if value is not None]
         if given:
             raise UsageError(f"--{given[0]} is for routes, not for flow specifications", "leave it out")
-        body = {"match": _pairs(match or ()), "then": _pairs(then or ()), **said}
+        body = {"match": _pairs(match or ()), "then": _pairs(then or ()), **communities}
         announcements = [{**body, "match": {**body["match"], "destination": prefix}} for prefix in prefixes or ()]
     else:
         if match or then:
             raise UsageError("--match and --then are for flow specifications", "give --flow as well")
-        announcements = [{"prefix": prefix, **attributes, **said} for prefix in prefixes or ()]
+        announcements = [{"prefix": prefix, **attributes, **communities} for prefix in prefixes or ()]
     if not announcements:
         raise UsageError("no prefix is given", "such as: bgpledger announce 203.0.113.0/24 --why TEXT")
     order = {
         "announcements": [{name: value for name, value in one.items() if value is not None} for one in announcements],
-        **_wish(who, why),
+        **_reason(who, why),
         "peers": peer or [],
         "group": group,
         "expires": _moment(expires),
@@ -110,12 +110,12 @@ def withdraw_command(
     body = {
         "ids": ids,
         "prefixes": [one for one in what or () if one not in ids],
-        **_wish(who, why),
+        **_reason(who, why),
         "of": source,
         "peers": peer or [],
     }
-    wish = _checked(settings, Withdrawal, {name: value for name, value in body.items() if value})
-    intents = run_interruptible(ActingClient(settings.data_dir).withdraw(wish, dry_run=dry_run))
+    withdrawal = _checked(settings, Withdrawal, {name: value for name, value in body.items() if value})
+    intents = run_interruptible(ActingClient(settings.data_dir).withdraw(withdrawal, dry_run=dry_run))
     _print(intents)
     sys.stderr.write(f"{'would be withdrawn' if dry_run else 'to be withdrawn'}: {len(intents)}\n")
 
@@ -129,10 +129,10 @@ def _announce(settings: Any, body: Mapping[str, Any], *, dry_run: bool) -> None:
     client = ActingClient(settings.data_dir)
     if dry_run:
         for one in run_interruptible(client.would(order)):
-            told, policies = one["peers"], one["policies"]
-            for peer in dict.fromkeys((*told, *policies)):
+            commands, policies = one["peers"], one["policies"]
+            for peer in dict.fromkeys((*commands, *policies)):
                 by = f"  by policy: {', '.join(policies[peer])}" if peer in policies else ""
-                sys.stdout.write(f"{one['nlri']}  {peer}  {told.get(peer, 'rejected')}{by}\n")
+                sys.stdout.write(f"{one['nlri']}  {peer}  {commands.get(peer, 'rejected')}{by}\n")
         return
     found = run_interruptible(client.announce(order))
     if len(order.announcements) == 1:
@@ -148,7 +148,7 @@ def _print(intents: Sequence[Intent]) -> None:
     show(intents, Intent, "table")
 
 
-def _wish(who: str | None, why: str) -> dict[str, str]:
+def _reason(who: str | None, why: str) -> dict[str, str]:
     import getpass
 
     return {"who": who or getpass.getuser(), "why": why, "source": "cli"}

@@ -70,14 +70,14 @@ async def _rebuild(settings: Settings) -> tuple[int, int]:
     sessions = 0
     with progress(of="sessions folded") as shown:
 
-        def told(done: int, of: int) -> None:
+        def on_progress(done: int, of: int) -> None:
             nonlocal sessions
             sessions = of
             shown.reach(done, of)
 
         async with find_store(settings, primary=True) as store:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
-            return await rebuild(store, rhythm, told), sessions
+            return await rebuild(store, rhythm, on_progress), sessions
 
 
 async def _migrate(settings: Settings) -> Sequence[Done]:

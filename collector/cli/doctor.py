@@ -42,8 +42,8 @@ def command(
             source = config
             running = find_running(settings.data_dir)
             if config is None and running and (source := running.config):
-                said = {"local_as": running.local_as and str(running.local_as), "listen": running.listen}
-                settings = chosen(ctx, settings.data_dir, mongodb_uri, mongodb_uri_file, config=source, **said)
+                given = {"local_as": running.local_as and str(running.local_as), "listen": running.listen}
+                settings = chosen(ctx, settings.data_dir, mongodb_uri, mongodb_uri_file, config=source, **given)
         except ConfigurationError as error:
             yield from examine_machine()
             yield CheckResult("error", "configuration", error.cause, error.cure)

@@ -98,24 +98,24 @@ def _check(form: ExportFormat, output: str, at: str | None, *, table: bool) -> N
 async def _messages(
     archive: Archive, filters: Filter, form: ExportFormat, output: str, shown: ProgressLine, *, everything: bool
 ) -> ExportSummary:
-    asking = partial(archive.messages, filters, everything=everything, progress=shown.reach)
+    open_messages = partial(archive.messages, filters, everything=everything, progress=shown.reach)
     if form == "parquet":
         from collector.export.parquet import ParquetWriter
 
-        async with asking(beside=False) as said:
-            return _something(await ParquetWriter(Path(output), by_day=_is_folder(output)).write(said))
+        async with open_messages(beside=False) as messages:
+            return _something(await ParquetWriter(Path(output), by_day=_is_folder(output)).write(messages))
 
     from collector.export.files import writing
 
-    async with asking() as said:
+    async with open_messages() as messages:
         with writing(_path(output)) as stream:
             if form == "mrt":
                 from collector.export.mrt import write_updates
 
-                return _something(await write_updates(said, stream))
+                return _something(await write_updates(messages, stream))
             from collector.export.pcap import CaptureWriter
 
-            return _something(await CaptureWriter(stream).write(said))
+            return _something(await CaptureWriter(stream).write(messages))
 
 
 async def _table(archive: Archive, filters: Filter, at: str | None, output: str, shown: ProgressLine) -> ExportSummary:

@@ -120,13 +120,13 @@ async def _restore(
     count = 0
     async with find_store(settings, database=database, primary=True) as store:
         for instance, segments in instances.items():
-            said = inspect(instance.spool).note
+            note = inspect(instance.spool).note
             count += await restore(
                 segments,
                 store,
                 source=SOURCES[instance.source],
-                collector=said.get("collector", settings.collector),
-                ranges=said.get("ranges", ()),
+                collector=note.get("collector", settings.collector),
+                ranges=note.get("ranges", ()),
                 instance=instance.label,
             )
     return count

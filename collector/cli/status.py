@@ -52,9 +52,9 @@ def trouble(found: CollectorStatus) -> BgpledgerError | None:
     from collector.query.archivers import stuck
 
     for spool in found.spools:
-        if said := stuck(spool, found.started):
+        if problem := stuck(spool, found.started):
             return CollectorError(
-                said,
+                problem,
                 "see the log; if the process hangs, kill -9 ends it, and another is started",
             )
     if found.clock_set_back and found.clock_set_back - datetime.now(UTC) > _FAR_AHEAD:

@@ -72,10 +72,10 @@ def _peers_cure(peer: PeerStatus) -> str:
 
 def _md5() -> Iterator[CheckResult]:
     if dropped := dropped_segments(Path("/proc/net/netstat")):
-        told = ", ".join(f"{count} {what}" for what, count in dropped.items())
+        counts = ", ".join(f"{count} {what}" for what, count in dropped.items())
         yield CheckResult(
             "warning",
             "md5",
-            f"the kernel has dropped TCP segments since it started: {told}",
+            f"the kernel has dropped TCP segments since it started: {counts}",
             "give both ends the same password; the kernel's log (dmesg) names the addresses",
         )

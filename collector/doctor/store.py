@@ -44,11 +44,11 @@ def _server(settings: Settings, uri: str) -> Iterator[CheckResult]:
         yield CheckResult("error", "store", error.cause, error.cure)
     except PyMongoError as error:
         # The driver's message names hosts but no credentials; it may be many lines long.
-        said = str(error).splitlines()[0].partition(" (configured timeouts")[0][:200]
+        reason = str(error).splitlines()[0].partition(" (configured timeouts")[0][:200]
         yield CheckResult(
             "error",
             "store",
-            f"{shown} is not usable: {type(error).__name__}: {said}",
+            f"{shown} is not usable: {type(error).__name__}: {reason}",
             "start it, or correct the URI: address, user, password, authSource, tls; the user needs readWrite",
         )
 

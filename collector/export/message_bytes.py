@@ -16,7 +16,7 @@ from collector.bgp.messages import UPDATE
 from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.open_messages import Abilities
 from collector.export.summary import ExportSummary
-from collector.query.messages import SaidMessage, SessionChange
+from collector.query.messages import SessionChange, StoredMessage
 from collector.sources.mrt.source import MRT
 from schemas.stored import name_of
 
@@ -60,23 +60,23 @@ class MessageEncoder:
         """For sessions with stored bytes, whose messages alone do not say it."""
         self._local: dict[str, MrtPeer] = {}
 
-    def peer(self, said: SaidMessage) -> MrtPeer:
+    def peer(self, message: StoredMessage) -> MrtPeer:
         """The sender of a message."""
-        peer = said.document["peer"]
+        peer = message.document["peer"]
         return MrtPeer(peer["address"], peer["asn"])
 
-    def local(self, said: SaidMessage) -> MrtPeer:
+    def local(self, message: StoredMessage) -> MrtPeer:
         """The other end of its session; before the session, as in the last OPEN."""
-        name = name_of(said.document["peer"])
-        end = said.session.get("local") if said.session else None
-        end = said.document.get("local") or end  # type: ignore[assignment]
+        name = name_of(message.document["peer"])
+        end = message.session.get("local") if message.session else None
+        end = message.document.get("local") or end  # type: ignore[assignment]
         if end:
             self._local[name] = MrtPeer(end["address"], end["asn"])
-        return self._local.get(name) or _UNKNOWN[6 if ":" in said.document["peer"]["address"] else 4]
+        return self._local.get(name) or _UNKNOWN[6 if ":" in message.document["peer"]["address"] else 4]
 
-    def messages(self, said: SaidMessage) -> Iterator[WireMessage]:
+    def messages(self, message: StoredMessage) -> Iterator[WireMessage]:
         """A message as bytes: usually one, several for an UPDATE that does not fit into one, none if impossible."""
-        document = said.document
+        document = message.document
         if document.get("kind") in NO_MESSAGES:
             return
         if "wire" in document and (kept := self._kept(document)):
@@ -109,6 +109,6 @@ class MessageEncoder:
                 read = decode_message(wire, _WITH_IDS if add_path else _PLAIN)
             except BadMessageError:
                 read = {}
-            said = read.get("attributes", {}).get("as_path", "")
-            self._as4[session] = _ASN.findall(said) == _ASN.findall(path)
+            path4 = read.get("attributes", {}).get("as_path", "")
+            self._as4[session] = _ASN.findall(path4) == _ASN.findall(path)
         return self._as4.get(session, True)

@@ -9,32 +9,32 @@ from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
 from collector.export.message_bytes import OURS, MessageEncoder, was_heard
 from collector.export.summary import ExportSummary
-from collector.query.messages import SaidMessage, SessionChange
+from collector.query.messages import SessionChange, StoredMessage
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConfirm": 5, "Established": 6}
 
 
-async def write_updates(said: AsyncIterator[SaidMessage | SessionChange], stream: IO[bytes]) -> ExportSummary:
+async def write_updates(messages: AsyncIterator[StoredMessage | SessionChange], stream: IO[bytes]) -> ExportSummary:
     """Write peers' messages, and their sessions."""
     written = ExportSummary()
     encoder = MessageEncoder(written)
-    async for one in said:
-        records = _messages(one, encoder) if isinstance(one, SaidMessage) else _states(one)
+    async for one in messages:
+        records = _messages(one, encoder) if isinstance(one, StoredMessage) else _states(one)
         for record in records:
             stream.write(record)
             written.records += 1
     return written
 
 
-def _messages(said: SaidMessage, encoder: MessageEncoder) -> Iterator[bytes]:
-    peer, local = encoder.peer(said), encoder.local(said)
-    document: Mapping[str, Any] = said.document
+def _messages(message: StoredMessage, encoder: MessageEncoder) -> Iterator[bytes]:
+    peer, local = encoder.peer(message), encoder.local(message)
+    document: Mapping[str, Any] = message.document
     if states := _between(document):
-        yield state_record(said.ts, peer, local, *states)
+        yield state_record(message.ts, peer, local, *states)
     is_ours = document.get("kind") in OURS
-    for data, as4, add_path in encoder.messages(said):
-        yield message_record(said.ts, peer, local, data, as4=as4, add_path=add_path, local=is_ours)
+    for data, as4, add_path in encoder.messages(message):
+        yield message_record(message.ts, peer, local, data, as4=as4, add_path=add_path, local=is_ours)
 
 
 def _between(document: Mapping[str, Any]) -> tuple[int, int] | None:

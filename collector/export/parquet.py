@@ -19,7 +19,7 @@ from collector.errors import ExportError
 from collector.export.files import not_written
 from collector.export.summary import ExportSummary
 from collector.files import replacing
-from collector.query.messages import SaidMessage, SessionChange
+from collector.query.messages import SessionChange, StoredMessage
 from schemas.attributes import origins, parse_as_path
 
 try:
@@ -78,7 +78,7 @@ class Rows(NamedTuple):
     """The values of each row."""
 
 
-def rows_of(one: SaidMessage | SessionChange) -> Iterator[Rows]:
+def rows_of(one: StoredMessage | SessionChange) -> Iterator[Rows]:
     """The rows of a message, withdrawals first, or of a session's begin or end."""
     if isinstance(one, SessionChange):
         yield _rows(one.ts, one.session, {"action": "down" if one.ended else "up"}, 1, {})
@@ -94,8 +94,8 @@ def rows_of(one: SaidMessage | SessionChange) -> Iterator[Rows]:
             yield _routes(one.ts, document, group, {**attributes, "next_hop": group.get("next_hop")})
 
 
-def _routes(ts: datetime, document: Mapping[str, Any], group: Mapping[str, Any], said: Mapping[str, Any]) -> Rows:
-    same = {**said, "family": group["family"], "rd": group.get("rd"), "path_id": group.get("path_id")}
+def _routes(ts: datetime, document: Mapping[str, Any], group: Mapping[str, Any], attributes: Mapping[str, Any]) -> Rows:
+    same = {**attributes, "family": group["family"], "rd": group.get("rd"), "path_id": group.get("path_id")}
     if "nlri" in group:
         prefixes: list[str] = group["nlri"]
         own: dict[str, Sequence[Any]] = {"prefix": prefixes, "prefix_len": [*map(_length, prefixes)]}
@@ -107,12 +107,16 @@ def _routes(ts: datetime, document: Mapping[str, Any], group: Mapping[str, Any],
 
 
 def _rows(
-    ts: datetime, document: Mapping[str, Any], said: Mapping[str, Any], count: int, own: Mapping[str, Sequence[Any]]
+    ts: datetime,
+    document: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    count: int,
+    own: Mapping[str, Sequence[Any]],
 ) -> Rows:
     peer = document["peer"]
     router = peer.get("router") or document["collector"]
     same = {
-        **said,
+        **attributes,
         "time": ts,
         "router": router,
         "peer": peer["address"],
@@ -126,18 +130,18 @@ def _length(prefix: str) -> int:
     return int(prefix.rpartition("/")[2])
 
 
-def _attributes(said: Mapping[str, Any]) -> dict[str, Any]:
-    path = said.get("as_path")
+def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    path = attributes.get("as_path")
     asns, origin = _path(path) if path is not None else (None, None)
-    extended = [*said.get("extended_communities", ()), *said.get("ipv6_extended_communities", ())]
+    extended = [*attributes.get("extended_communities", ()), *attributes.get("ipv6_extended_communities", ())]
     return {
         "as_path": asns,
         "as_path_text": path,
         "origin_asn": origin,
-        "local_pref": said.get("local_pref"),
-        "med": said.get("med"),
-        "communities": said.get("communities"),
-        "large_communities": said.get("large_communities"),
+        "local_pref": attributes.get("local_pref"),
+        "med": attributes.get("med"),
+        "communities": attributes.get("communities"),
+        "large_communities": attributes.get("large_communities"),
         "ext_communities": [one.get("text") or f"0x{one['hex']}" for one in extended] or None,
     }
 
@@ -231,7 +235,7 @@ class ParquetWriter:
         self._day: date | None = None
         self._unseen = 0
 
-    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> ExportSummary:
+    async def write(self, messages: AsyncIterator[StoredMessage | SessionChange]) -> ExportSummary:
         """Write peers' messages, and their sessions, which come in order of time.
 
         Raises:
@@ -239,7 +243,7 @@ class ParquetWriter:
         """
         written = ExportSummary()
         try:
-            async for one in said:
+            async for one in messages:
                 for rows in rows_of(one):
                     self._add(rows)
                     written.records += rows.length

@@ -17,7 +17,7 @@ from collector.bgp.mrt_messages import MrtPeer
 from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, was_heard
 from collector.export.summary import ExportSummary
 from collector.export.tcp import TcpConnection
-from collector.query.messages import SaidMessage, SessionChange
+from collector.query.messages import SessionChange, StoredMessage
 from schemas.stored import name_of
 
 _HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2**18, 1)
@@ -60,10 +60,10 @@ class CaptureWriter:
         self._flows: dict[str, _Flow] = {}
         self._ports: dict[tuple[str, str], int] = {}
 
-    async def write(self, said: AsyncIterator[SaidMessage | SessionChange]) -> ExportSummary:
+    async def write(self, messages: AsyncIterator[StoredMessage | SessionChange]) -> ExportSummary:
         """Write peers' messages; the ends of sessions become those of connections."""
-        async for one in said:
-            frames = self._messages(one) if isinstance(one, SaidMessage) else self._end(one)
+        async for one in messages:
+            frames = self._messages(one) if isinstance(one, StoredMessage) else self._end(one)
             for frame in frames:
                 if not self._written.records:
                     self._stream.write(_HEADER)
@@ -78,12 +78,12 @@ class CaptureWriter:
         if flow:
             yield from flow.connection.close()
 
-    def _messages(self, said: SaidMessage) -> Iterator[bytes]:
-        document: Mapping[str, Any] = said.document
+    def _messages(self, stored: StoredMessage) -> Iterator[bytes]:
+        document: Mapping[str, Any] = stored.document
         kind = document.get("kind", "update")
-        local = self._encoder.local(said)
-        for message in self._encoder.messages(said):
-            name = name_of(said.document["peer"])
+        local = self._encoder.local(stored)
+        for message in self._encoder.messages(stored):
+            name = name_of(stored.document["peer"])
             flow = self._flows.get(name)
             if kind == "open":
                 offered = {one.get("code") for one in document["capabilities"]}
@@ -92,10 +92,10 @@ class CaptureWriter:
                 yield from flow.connection.close()
                 flow = None
             if flow is None:
-                flow = self._flows[name] = self._begin(self._encoder.peer(said), local, message)
+                flow = self._flows[name] = self._begin(self._encoder.peer(stored), local, message)
                 yield from flow.connection.open()
                 if kind != "open":
-                    yield from flow.connection.send(_PEER, _open(self._encoder.peer(said), flow))
+                    yield from flow.connection.send(_PEER, _open(self._encoder.peer(stored), flow))
                 yield from flow.connection.send(_LOCAL, _open(local, flow))
             yield from flow.connection.send(_LOCAL if kind in OURS else _PEER, message.data)
 
@@ -113,5 +113,5 @@ def _open(end: MrtPeer, flow: _Flow) -> bytes:
     if flow.add_path:
         capabilities.append({"code": _ADD_PATH, **dict.fromkeys(_FAMILIES, "send/receive")})
     identifier = "0.0.0.1" if ":" in end.address else end.address
-    said = {"kind": "open", "version": 4, "asn": end.asn, "hold_time": _HOLD_TIME, "router_id": identifier}
-    return encode_message(said | {"capabilities": capabilities})[0].data
+    fields = {"kind": "open", "version": 4, "asn": end.asn, "hold_time": _HOLD_TIME, "router_id": identifier}
+    return encode_message(fields | {"capabilities": capabilities})[0].data

@@ -26,7 +26,7 @@ _KINDS: Final = 50_000
 class _Kind(NamedTuple):
     """The fields that many routes share."""
 
-    said: dict[str, Any]
+    stored: dict[str, Any]
     attributes: bytes
     left_out: tuple[str, ...]
 
@@ -82,7 +82,7 @@ class TableWriter:
         for peer, key, entry in routes:
             kind = self._kind(key.family, entry.facts)
             try:
-                nlri = _nlri(key, kind.said)
+                nlri = _nlri(key, kind.stored)
             except UnwritableError as error:
                 self._written.messages[str(error)] += 1
                 continue
@@ -98,21 +98,21 @@ class TableWriter:
         if kind is None:
             if len(self._kinds) >= _KINDS:
                 self._kinds.clear()
-            said = bson.decode(facts)
-            kind = self._kinds[family, facts] = _Kind(said, *_attributes(family_number(family), family, said))
+            stored = bson.decode(facts)
+            kind = self._kinds[family, facts] = _Kind(stored, *_attributes(family_number(family), family, stored))
         return kind
 
 
-def _attributes(family: Family, name: str, said: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+def _attributes(family: Family, name: str, stored: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
     """The attributes of a route, with MP_REACH_NLRI reduced to the next hop (RFC 6396 4.3.4)."""
-    hop = next_hop_bytes(family, said)
-    if is_classic({**said, "family": name}):
-        return attribute_bytes(said, next_hop=hop)
-    return attribute_bytes(said, reach=bytes((len(hop),)) + hop)
+    hop = next_hop_bytes(family, stored)
+    if is_classic({**stored, "family": name}):
+        return attribute_bytes(stored, next_hop=hop)
+    return attribute_bytes(stored, reach=bytes((len(hop),)) + hop)
 
 
-def _nlri(key: RouteKey, said: dict[str, Any]) -> bytes:
-    group: dict[str, Any] = {"family": key.family, "rd": key.rd, "labels": said.get("labels", ())}
+def _nlri(key: RouteKey, stored: dict[str, Any]) -> bytes:
+    group: dict[str, Any] = {"family": key.family, "rd": key.rd, "labels": stored.get("labels", ())}
     if key.is_prefix:
         return nlri_bytes({**group, "nlri": ()}, key.nlri)
-    return nlri_bytes({**group, "objects": ()}, said.get("object"))
+    return nlri_bytes({**group, "objects": ()}, stored.get("object"))

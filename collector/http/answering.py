@@ -51,8 +51,8 @@ def listing(kind: type[BaseModel]) -> dict[str, Any]:
             ("Bgpledger-Covered", "`covered`, where the answer has no room for it."),
         )
     }
-    said = {"description": "The answers.", "content": more, "headers": headers}
-    return {"response_model": Page[kind], "responses": {200: said}}  # type: ignore[valid-type]
+    answer = {"description": "The answers.", "content": more, "headers": headers}
+    return {"response_model": Page[kind], "responses": {200: answer}}  # type: ignore[valid-type]
 
 
 class Whole(NamedTuple):
@@ -90,7 +90,7 @@ async def respond(
     answers = whole.ask(**wanted.arguments())
     pieces = Pieces(answers, lambda answers, stream: whole.write(answers, form, stream))
     await pieces.begin()
-    headers = _told(context, covered=answers.covered)
+    headers = _status_headers(context, covered=answers.covered)
     return _StreamedAnswer(pieces, headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))
 
 
@@ -117,7 +117,7 @@ def _accepted(request: Request) -> Format:
     return next((_ACCEPTED[kind] for kind in kinds if kind in _ACCEPTED), "json")
 
 
-def _told(context: QueryContext, *, covered: bool) -> dict[str, str]:
+def _status_headers(context: QueryContext, *, covered: bool) -> dict[str, str]:
     """The notes about answers in formats that have no place for them."""
     return {"Bgpledger-Notes": json.dumps(context.notes), "Bgpledger-Covered": json.dumps(covered)}
 
@@ -142,7 +142,7 @@ async def _page(
         behind = {"notes": context.notes, "covered": answers.covered, "next": cut.next}
         body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(behind, separators=(",", ":"))[1:]}\n'
         return Response(body, media_type=MEDIA_TYPES[form])
-    headers = _told(context, covered=answers.covered)
+    headers = _status_headers(context, covered=answers.covered)
     if cut.next:
         headers["Link"] = f'<{request.url.include_query_params(cursor=cut.next)}>; rel="next"'
     return Response(text.getvalue(), headers=headers, media_type=MEDIA_TYPES.get(form, _TEXT))

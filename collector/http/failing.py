@@ -36,7 +36,7 @@ def handle(app: FastAPI) -> None:
     """Install the error handlers of an application."""
 
     @app.exception_handler(BgpledgerError)
-    async def _told(_request: Request, error: BgpledgerError) -> JSONResponse:
+    async def _failed(_request: Request, error: BgpledgerError) -> JSONResponse:
         return respond(error)
 
     @app.exception_handler(RequestValidationError)
@@ -44,9 +44,9 @@ def handle(app: FastAPI) -> None:
         return respond(misused(error))
 
     @app.exception_handler(HTTPException)
-    async def _refused(request: Request, error: HTTPException) -> Response:
-        said = _said(request, error)
-        return failed(request, said) if _shows_pages(request.headers) else respond(said)
+    async def _http_error(request: Request, error: HTTPException) -> Response:
+        refusal = _refused(request, error)
+        return failed(request, refusal) if _shows_pages(request.headers) else respond(refusal)
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> JSONResponse:
@@ -57,7 +57,7 @@ def handle(app: FastAPI) -> None:
         )
 
 
-def _said(request: Request, error: HTTPException) -> RefusedRequestError:
+def _refused(request: Request, error: HTTPException) -> RefusedRequestError:
     status, path = HTTPStatus(error.status_code), request.url.path[:80]
     cure = "the API is described at /api/v1/docs"
     if status is HTTPStatus.NOT_FOUND:

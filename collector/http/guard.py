@@ -193,12 +193,12 @@ def _check_change(connection: HTTPConnection) -> None:
 
 def _token_in(authorization: str) -> str | None:
     """The token in an Authorization header: a bearer token, or the password that a browser asks for."""
-    scheme, _, said = authorization.partition(" ")
+    scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() == "bearer":
-        return said.strip()
+        return credentials.strip()
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(said, validate=True).decode().partition(":")[2]
+            return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
         except ValueError:
             return None
     return None

@@ -14,7 +14,7 @@ from starlette.types import Receive
 from bgpledger import Archive, Filter, StoreError
 from bgpledger.cursors import LineMark
 from collector.http.problems import RefusedRequestError
-from collector.query.follow import ToldLine
+from collector.query.follow import FollowedLine
 from collector.tasks import end
 
 log = logging.getLogger(__name__)
@@ -42,18 +42,18 @@ class Listener:
     """A listener: gets everything from when it was added."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[ToldLine] = asyncio.Queue(_WAITING)
+        self._waiting: asyncio.Queue[FollowedLine] = asyncio.Queue(_WAITING)
         self._lost = False
 
-    def put(self, told: ToldLine) -> None:
+    def put(self, line: FollowedLine) -> None:
         """Queue a line for it; once there is no room, nothing more is queued."""
         try:
             if not self._lost:
-                self._waiting.put_nowait(told)
+                self._waiting.put_nowait(line)
         except asyncio.QueueFull:
             self._lost = True
 
-    async def get(self) -> ToldLine:
+    async def get(self) -> FollowedLine:
         """The next line.
 
         Raises:
@@ -96,7 +96,7 @@ class Live:
                 await end(following)
 
     @asynccontextmanager
-    async def behind(self, mark: LineMark) -> AsyncIterator[AsyncIterator[ToldLine]]:
+    async def behind(self, mark: LineMark) -> AsyncIterator[AsyncIterator[FollowedLine]]:
         """What has been stored after a mark, then the live feed, for a client that returns.
 
         Lines stored meanwhile may be given twice, which the mark detects.
@@ -105,11 +105,11 @@ class Live:
             RefusedRequestError: there are too many listeners.
         """
 
-        async def each() -> AsyncIterator[ToldLine]:
+        async def each() -> AsyncIterator[FollowedLine]:
             await self._looking.wait()  # from now on the listener gets what is stored
             async with self._archive.missed(mark) as missed:
-                async for told in missed:
-                    yield told
+                async for line in missed:
+                    yield line
             while True:
                 yield await listener.get()
 
@@ -117,7 +117,7 @@ class Live:
             yield each()
 
     @asynccontextmanager
-    async def since(self, start: datetime) -> AsyncIterator[AsyncIterator[ToldLine]]:
+    async def since(self, start: datetime) -> AsyncIterator[AsyncIterator[FollowedLine]]:
         """What has been stored since a time, then the live feed, for a client that replays.
 
         Raises:
@@ -145,11 +145,11 @@ class Live:
         while True:
             try:
                 async with self._archive.follow(after=mark, pulse=self._looking.set) as answers:
-                    async for told in answers:
-                        if mark.given_of(told) < len(told.entries):
-                            mark.see(told, len(told.entries))
+                    async for line in answers:
+                        if mark.given_of(line) < len(line.entries):
+                            mark.see(line, len(line.entries))
                             for listener in self._listeners:
-                                listener.put(told)
+                                listener.put(line)
             except StoreError as error:
                 log.warning("what happens now cannot be followed: %s", error.cause)
             await asyncio.sleep(_AGAIN_SECONDS)

@@ -60,8 +60,8 @@ class OrderBody(BaseModel):
         Raises:
             ValidationError: it is invalid.
         """
-        said = self.model_dump(exclude={"dry_run"}, exclude_unset=True)
-        return Order.model_validate({**said, "who": who, "source": _SOURCE, "key": _own_key(who, key)})
+        body = self.model_dump(exclude={"dry_run"}, exclude_unset=True)
+        return Order.model_validate({**body, "who": who, "source": _SOURCE, "key": _own_key(who, key)})
 
 
 def _own_key(who: str, key: str | None) -> str | None:
@@ -142,15 +142,15 @@ class Orders:
         client = connection.client.host if connection.client else ""
         if error.status is not HTTPStatus.UNAUTHORIZED or self._strangers.take(client):
             return
-        said = f"{connection.scope['method']} {connection.url.path} from {client}"
+        request = f"{connection.scope['method']} {connection.url.path} from {client}"
         with suppress(CollectorError):  # a stranger is not told whether an acting process runs
-            await self._client.note_refused({"said": said, "source": _SOURCE}, error)
+            await self._client.note_refused({"said": request, "source": _SOURCE}, error)
 
-    async def note_refused(self, token: Token, said: Any, error: OrderRefusedError | RefusedRequestError) -> None:
+    async def note_refused(self, token: Token, body: Any, error: OrderRefusedError | RefusedRequestError) -> None:
         """Have the acting process record what was refused here."""
-        wish = {**said, "who": token.name, "source": _SOURCE} if isinstance(said, Mapping) else {"said": str(said)}
+        order = {**body, "who": token.name, "source": _SOURCE} if isinstance(body, Mapping) else {"said": str(body)}
         async with _reached():
-            await self._client.note_refused(wish, error)
+            await self._client.note_refused(order, error)
 
     @asynccontextmanager
     async def _audited(self, wish: Order | Withdrawal) -> AsyncIterator[None]:
@@ -208,7 +208,7 @@ def _orders_of(connection: HTTPConnection) -> Orders:
     return orders
 
 
-Ordering = Annotated[Orders, Depends(_orders_of)]
+OrdersDep = Annotated[Orders, Depends(_orders_of)]
 Holder = Annotated[Token, Depends(holder)]
 
 

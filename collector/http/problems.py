@@ -74,8 +74,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def respond(error: BgpledgerError) -> JSONResponse:
     """The response for an error."""
     status, headers = status_and_headers(error)
-    said = Problem(title=status.phrase, status=status, detail=error.cause, cure=error.cure)
-    return JSONResponse(said.model_dump(), status, headers, media_type=MEDIA_TYPE)
+    problem = Problem(title=status.phrase, status=status, detail=error.cause, cure=error.cure)
+    return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
 def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str]]:

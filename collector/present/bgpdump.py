@@ -37,7 +37,7 @@ async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: Text
 
 def _routes(batch: Batch, at: datetime) -> Iterator[str]:
     begin = joined(*_begin(at, "B", batch.rib.blank.peer))
-    ends = {facts: joined(*_attributes(said)) for facts, said in batch.facts().items()}
+    ends = {facts: joined(*_attributes(attributes)) for facts, attributes in batch.facts().items()}
     for key, entry in batch.items:
         if not key.is_prefix:
             continue
@@ -69,16 +69,16 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[object, ...]]:
     return "B" if entry.event == "table" else "A", (*prefix, *_attributes(vars(entry)))
 
 
-def _attributes(said: Mapping[str, Any]) -> tuple[object, ...]:
-    aggregator = said["aggregator"]
+def _attributes(attributes: Mapping[str, Any]) -> tuple[object, ...]:
+    aggregator = attributes["aggregator"]
     return (
-        said["as_path"] or "",
-        (said["origin"] or "").upper(),
-        said["next_hop"] or "",
-        said["local_pref"] or 0,
-        said["med"] or 0,
-        " ".join(_NAMED.get(one, one) for one in said["communities"] or ()),
-        "AG" if said["atomic_aggregate"] else "NAG",
+        attributes["as_path"] or "",
+        (attributes["origin"] or "").upper(),
+        attributes["next_hop"] or "",
+        attributes["local_pref"] or 0,
+        attributes["med"] or 0,
+        " ".join(_NAMED.get(one, one) for one in attributes["communities"] or ()),
+        "AG" if attributes["atomic_aggregate"] else "NAG",
         f"{aggregator.asn} {aggregator.address}" if aggregator else "",
         "",
     )

@@ -33,7 +33,7 @@ async def write_routes(batches: AsyncIterator[Batch], at: datetime, stream: Text
 
 def _routes(batch: Batch, at: datetime) -> Iterator[str]:
     begin = joined("R", "R", *_begin(at, batch.rib.blank))
-    ends = {facts: joined(*_attributes(said)) for facts, said in batch.facts().items()}
+    ends = {facts: joined(*_attributes(attributes)) for facts, attributes in batch.facts().items()}
     for key, entry in batch.items:
         if key.is_prefix:
             yield f"{begin}|{key.nlri}|{ends[entry.facts]}\n"
@@ -44,9 +44,9 @@ def _line(entry: HistoryEntry) -> str:
     return joined("R" if kind == "R" else "U", kind, *_begin(entry.ts, entry), *rest)
 
 
-def _begin(ts: datetime, said: HistoryEntry | Route) -> tuple[object, ...]:
+def _begin(ts: datetime, entry: HistoryEntry | Route) -> tuple[object, ...]:
     seconds = f"{int(ts.timestamp())}.{ts.microsecond:06}"
-    return seconds, _PROJECT, said.collector or "", "", "", said.peer.asn, said.peer.address
+    return seconds, _PROJECT, entry.collector or "", "", "", entry.peer.asn, entry.peer.address
 
 
 def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
@@ -58,10 +58,10 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
     return "R" if entry.event == "table" else "A", (entry.prefix, *_attributes(vars(entry)))
 
 
-def _attributes(said: Mapping[str, Any]) -> tuple[str, ...]:
-    path = said["as_path"] or ""
+def _attributes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    path = attributes["as_path"] or ""
     # The origin is the last AS, or the whole AS_SET at the end.
     origin = path.rpartition(" ")[2]
     if origin.endswith(")"):
         origin = path[path.rindex("(") :]
-    return said["next_hop"] or "", path, origin, " ".join(said["communities"] or ()), "", ""
+    return attributes["next_hop"] or "", path, origin, " ".join(attributes["communities"] or ()), "", ""

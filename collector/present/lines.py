@@ -93,9 +93,9 @@ def _routes(batch: Batch, begin: str = "", end: str = "") -> Iterator[str]:
     """
     whose = begin + batch.rib.blank.model_dump_json(include={"peer", "collector"})[:-1]
     facts = {}
-    for packed, said in batch.facts().items():
-        thing = said.pop("object")
-        facts[packed] = "null" if thing is None else _text(thing), f"{_text(said)[1:]}{end}"
+    for packed, fields in batch.facts().items():
+        thing = fields.pop("object")
+        facts[packed] = "null" if thing is None else _text(thing), f"{_text(fields)[1:]}{end}"
     since = {since: moment_text(since) for since in {entry.since for _, entry in batch.items}}
     state = batch.common_state()
     pieces: list[str] = []

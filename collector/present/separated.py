@@ -71,8 +71,8 @@ def _rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
     peer = whose.peer
     own = peer.address, peer.asn, peer.router, peer.rd, peer.rib, whose.collector
     facts = {
-        facts: [*map(_text, to_jsonable_python(said, inf_nan_mode="null").values())]
-        for facts, said in batch.facts().items()
+        facts: [*map(_text, to_jsonable_python(fields, inf_nan_mode="null").values())]
+        for facts, fields in batch.facts().items()
     }
     for key, entry in batch.items:
         thing, *attributes = facts[entry.facts]

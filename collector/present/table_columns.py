@@ -72,22 +72,22 @@ def _value(route: Route, name: str) -> str:
     return cell_text(getattr(route, name)) or "none"
 
 
-def _more(said: HistoryEntry | Route) -> str:
+def _more(route: HistoryEntry | Route) -> str:
     """The attributes that have no column of their own, each after its name."""
     named = (
-        ("link-local", said.link_local),
-        ("aggregator", said.aggregator),
-        ("originator", said.originator_id),
-        ("clusters", said.cluster_list),
-        ("OTC", said.otc),
-        ("AIGP", said.aigp),
-        ("PMSI", said.pmsi_tunnel and said.pmsi_tunnel.removeprefix("pmsi:")),
-        ("prefix SID", said.prefix_sid),
-        ("BGP-LS", said.bgp_ls),
-        *(("attribute", one) for one in said.unknown_attributes or ()),
-        *(said.other_attributes or {}).items(),
+        ("link-local", route.link_local),
+        ("aggregator", route.aggregator),
+        ("originator", route.originator_id),
+        ("clusters", route.cluster_list),
+        ("OTC", route.otc),
+        ("AIGP", route.aigp),
+        ("PMSI", route.pmsi_tunnel and route.pmsi_tunnel.removeprefix("pmsi:")),
+        ("prefix SID", route.prefix_sid),
+        ("BGP-LS", route.bgp_ls),
+        *(("attribute", one) for one in route.unknown_attributes or ()),
+        *(route.other_attributes or {}).items(),
     )
-    atomic = ["atomic"] if said.atomic_aggregate else []
+    atomic = ["atomic"] if route.atomic_aggregate else []
     return ", ".join([*atomic, *(f"{name} {cell_text(value)}" for name, value in named if value is not None)])
 
 

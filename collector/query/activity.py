@@ -60,9 +60,9 @@ async def activity(store: Store, filters: Filter, samples: int) -> AsyncIterator
         store, [session["_id"] for session in found], filters, lambda ts: (ts - begin) // step
     )
     for number in range(-((begin - filters.end) // step)):
-        said = counts.get(number, Counter())
+        sums = counts.get(number, Counter())
         yield ActivitySample(
-            start=begin + number * step, routes=routes.get(number), **{name: said[name] for name in _SUMS}
+            start=begin + number * step, routes=routes.get(number), **{name: sums[name] for name in _SUMS}
         )
 
 

@@ -133,7 +133,7 @@ _BY_CODE: dict[int, _Texts] = {
 """Attributes that ExaBGP or this program interprets, by type code; of others only the bytes are known."""
 
 
-class AskedAttribute(NamedTuple):
+class AttributeCondition(NamedTuple):
     """A condition on an attribute."""
 
     name: str
@@ -167,7 +167,7 @@ def _matches(text: str, pattern: str) -> bool:
     return at <= end
 
 
-def parse_attribute(text: str) -> AskedAttribute:
+def parse_attribute(text: str) -> AttributeCondition:
     """Parse a condition such as `otc`, `otc=64500`, `cluster-list=10.0.0.*`, `250` or `0xfa=0102`.
 
     Raises:
@@ -183,4 +183,4 @@ def parse_attribute(text: str) -> AskedAttribute:
         value = value.lower().removeprefix("0x")
     if equals and not value:
         raise ValueError(text)
-    return AskedAttribute(name, value if equals else None)
+    return AttributeCondition(name, value if equals else None)

@@ -47,7 +47,7 @@ class Batch(NamedTuple):
         """
         packed = list({entry.facts for _, entry in self.items})
         stored = bson.decode_all(b"".join(packed))
-        return {facts: BLANK | answered(said) for facts, said in zip(packed, stored, strict=True)}
+        return {facts: BLANK | answered(document) for facts, document in zip(packed, stored, strict=True)}
 
     def mentioning(self, text: bytes) -> Batch:
         """The routes whose facts contain some bytes: a coarse filter, which is nearly free."""

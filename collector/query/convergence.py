@@ -32,8 +32,8 @@ async def convergence(store: Store, key: str) -> AsyncIterator[PeerConvergence]:
     if not found:
         raise UsageError(f"no intent has the id {key!r}", "see which there are: bgpledger intents --all")
     intent = to_intent(found[0])
-    asked = HistoryQuery(intent.announcement.prefix, Filter(start=intent.created))
-    for one in converged(intent, [entry async for entry in history(store, asked)]):
+    query = HistoryQuery(intent.announcement.prefix, Filter(start=intent.created))
+    for one in converged(intent, [entry async for entry in history(store, query)]):
         yield one
 
 

@@ -60,8 +60,8 @@ async def unknown_peers(store: Store, filters: Filter, configured: Sequence[Know
     if not peers and not asns:
         return []
     one_by_one = not asns and not any("/" in one for one in peers)
-    heard = [await _heard(store, one) for one in peers] if one_by_one else [await _heard(store)]
-    known = {(one.address, one.asn) for one in configured}.union(*heard)
+    seen = [await _seen_peers(store, one) for one in peers] if one_by_one else [await _seen_peers(store)]
+    known = {(one.address, one.asn) for one in configured}.union(*seen)
     addresses = [ip_network(address) for address, _ in known]
     return [
         *(one for one in peers if not any(_holds(ip_network(one), address) for address in addresses)),
@@ -69,7 +69,7 @@ async def unknown_peers(store: Store, filters: Filter, configured: Sequence[Know
     ]
 
 
-async def _heard(store: Store, address: str | None = None) -> set[tuple[str, int]]:
+async def _seen_peers(store: Store, address: str | None = None) -> set[tuple[str, int]]:
     """The peers that have had sessions, as address and AS number; with an address, at most one of it."""
     query, limit = ({"peer.address": address}, 1) if address else ({}, 0)
     found = store.find("sessions", query, limit=limit, fields=("peer",))
@@ -89,10 +89,10 @@ async def _upto(store: Store, now: datetime) -> datetime | None:
     """The last message of current sessions, or of those that ended recently; if there are none, of all."""
     lately: tuple[Any, ...] = ({"until": None}, {"until": {"$gt": now - _LATELY}})
     for queries in (lately, ({"until": {"$exists": True}},)):
-        heard: list[datetime] = []
+        times: list[datetime] = []
         for query in queries:
             async for session in store.find("sessions", query, fields=("last_seen", "until")):
-                heard.append(session.get("until") or session["last_seen"])  # noqa: PERF401 - it is asynchronous
-        if heard:
-            return max(heard)
+                times.append(session.get("until") or session["last_seen"])  # noqa: PERF401 - it is asynchronous
+        if times:
+            return max(times)
     return None

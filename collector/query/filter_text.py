@@ -110,12 +110,12 @@ def _parse_match(text: str | None) -> PrefixMatch:
     raise UsageError(f"{text!r} is not a way to match a prefix", f"write {', '.join(ways)}")
 
 
-def _check_prefixes(asked: Filter, match: str | None) -> None:
-    if asked.prefixes is None:
+def _check_prefixes(filters: Filter, match: str | None) -> None:
+    if filters.prefixes is None:
         if match is not None:
             raise UsageError("more or less specific than what?", "give a prefix")
-    elif not asked.prefixes.excluded and not any(asked.may_have(one) for one in asked.prefixes.values):
-        check_family(asked, asked.prefixes.values[0])
+    elif not filters.prefixes.excluded and not any(filters.may_have(one) for one in filters.prefixes.values):
+        check_family(filters, filters.prefixes.values[0])
 
 
 def _check_as_path(pattern: str, say: Say) -> None:

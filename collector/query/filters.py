@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Generic, Literal, TypeVar, get_args
 
 from collector.errors import UsageError
-from collector.query.attributes import AskedAttribute
+from collector.query.attributes import AttributeCondition
 from collector.query.communities import communities_of
 from collector.regex import as_path_pattern, community_pattern
 from schemas.attributes import origins
@@ -86,7 +86,7 @@ class Filter:
     """`announce`, `withdraw`, `session`, `table`."""
     med: Choice[int] | None = None
     local_pref: Choice[int] | None = None
-    attributes: Choice[AskedAttribute] | None = None
+    attributes: Choice[AttributeCondition] | None = None
     prefixes: Choice[str] | None = None
     """Normalised. Ignored for current routes, where the query itself has a prefix."""
     match: PrefixMatch = "exact"
@@ -95,8 +95,8 @@ class Filter:
     def __repr__(self) -> str:
         """The conditions that are set."""
         values = vars(self)
-        asked = (f"{one.name}={values[one.name]!r}" for one in fields(self) if values[one.name] != one.default)
-        return f"Filter({', '.join(asked)})"
+        given = (f"{one.name}={values[one.name]!r}" for one in fields(self) if values[one.name] != one.default)
+        return f"Filter({', '.join(given)})"
 
     def matches(self, entry: HistoryEntry) -> bool:
         """Whether an entry matches."""

@@ -39,7 +39,7 @@ _ONE_QUERY = timedelta(minutes=1)
 """More UPDATEs than this are read in windows."""
 
 
-class ToldLine(NamedTuple):
+class FollowedLine(NamedTuple):
     """The entries of one line."""
 
     row: Row
@@ -81,7 +81,7 @@ class ToldLine(NamedTuple):
 
 async def looks(
     store: Store, filters: Filter, pulse: Callable[[], None] = lambda: None
-) -> AsyncIterator[AsyncIterator[ToldLine]]:
+) -> AsyncIterator[AsyncIterator[FollowedLine]]:
     """Look at the store again and again, and yield what is new from now on, or since the filters' start.
 
     The results of one look are in order of time; those of one instance are in the order of its lines.
@@ -94,11 +94,11 @@ async def looks(
     follower = _Follower(store, filters)
     expand = Expander(store, filters, complete=True)
 
-    async def look(looked: Mapping[int, InstancePosition]) -> AsyncIterator[ToldLine]:
+    async def look(looked: Mapping[int, InstancePosition]) -> AsyncIterator[FollowedLine]:
         async for row in follower.news():
             entries = [entry async for entry in expand(row) if filters.matches(entry)]
             if entries:
-                yield ToldLine(row, entries, looked)
+                yield FollowedLine(row, entries, looked)
 
     await follower.start()
     while True:
@@ -107,18 +107,18 @@ async def looks(
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def follow(store: Store, filters: Filter, pulse: Callable[[], None] | None = None) -> AsyncIterator[ToldLine]:
+async def follow(store: Store, filters: Filter, pulse: Callable[[], None] | None = None) -> AsyncIterator[FollowedLine]:
     """What is stored from now on, or since the filters' start, endlessly; see `looks`."""
     async for look in looks(store, filters, pulse or (lambda: None)):
-        async for told in look:
-            yield told
+        async for line in look:
+            yield line
 
 
-async def told_since(store: Store, start: datetime) -> AsyncIterator[ToldLine]:
+async def told_since(store: Store, start: datetime) -> AsyncIterator[FollowedLine]:
     """What has been stored from a time until now."""
     async for look in looks(store, Filter(start=start)):
-        async for told in look:
-            yield told
+        async for line in look:
+            yield line
         return
 
 

@@ -24,32 +24,32 @@ class LastAnnounced(Generic[K, V]):
         self.forgot = False
         """Whether routes had to be forgotten."""
         self._most = most
-        self._said: dict[K, V] = {}
+        self._announced: dict[K, V] = {}
         self._withdrawn: set[K] = set()
 
     def __len__(self) -> int:
-        return len(self._said)
+        return len(self._announced)
 
-    def announce(self, route: K, said: V) -> None:
+    def announce(self, route: K, value: V) -> None:
         """Record an announcement."""
-        self._said.pop(route, None)  # moves it to the end
-        self._said[route] = said
+        self._announced.pop(route, None)  # moves it to the end
+        self._announced[route] = value
         self._withdrawn.discard(route)
-        if self._most is not None and len(self._said) > self._most:
+        if self._most is not None and len(self._announced) > self._most:
             self.forgot = True
-            for oldest in list(islice(self._said, max(self._most // _FORGOTTEN_AT_ONCE, 1))):
+            for oldest in list(islice(self._announced, max(self._most // _FORGOTTEN_AT_ONCE, 1))):
                 self._forget(oldest)
 
     def withdraw(self, route: K) -> V | None:
         """Record a withdrawal; returns the announcement that it ends, or that had ended already, if known."""
-        said = self._said.get(route)
-        if said is not None:
+        value = self._announced.get(route)
+        if value is not None:
             self._withdrawn.add(route)
-        return said
+        return value
 
     def get(self, route: K) -> V | None:
         """A route's last announcement, withdrawn or not, if known."""
-        return self._said.get(route)
+        return self._announced.get(route)
 
     def is_withdrawn(self, route: K) -> bool:
         """Whether a route was withdrawn after its last announcement."""
@@ -58,16 +58,16 @@ class LastAnnounced(Generic[K, V]):
     @property
     def standing(self) -> list[V]:
         """The announcements of the routes that are not withdrawn."""
-        return [said for route, said in self._said.items() if route not in self._withdrawn]
+        return [value for route, value in self._announced.items() if route not in self._withdrawn]
 
     def end(self, ended: Callable[[K], bool]) -> list[V]:
         """Forget the routes for which `ended` holds; returns the announcements of those that were not withdrawn."""
-        routes = [route for route in self._said if ended(route)]
-        stood = [self._said[route] for route in routes if route not in self._withdrawn]
+        routes = [route for route in self._announced if ended(route)]
+        stood = [self._announced[route] for route in routes if route not in self._withdrawn]
         for route in routes:
             self._forget(route)
         return stood
 
     def _forget(self, route: K) -> None:
-        del self._said[route]
+        del self._announced[route]
         self._withdrawn.discard(route)

@@ -22,7 +22,7 @@ from schemas.stored import GroupDocument, MessageDocument, PeerDocument, Session
 _EVENTS: tuple[Literal["announce", "withdraw"], ...] = ("announce", "withdraw")
 
 
-class SaidMessage(NamedTuple):
+class StoredMessage(NamedTuple):
     """A message of a peer."""
 
     ts: datetime
@@ -42,7 +42,7 @@ class SessionChange(NamedTuple):
 
 async def messages(
     store: Store, filters: Filter, *, beside: bool = True, on_read: Callable[[], None] = lambda: None
-) -> AsyncGenerator[SaidMessage | SessionChange, None]:
+) -> AsyncGenerator[StoredMessage | SessionChange, None]:
     """All that matches the filters: UPDATEs, sessions, and other messages unless routes or kinds are selected.
 
     An UPDATE with several routes has those that `search` would return.
@@ -58,7 +58,7 @@ async def messages(
     every = filters.elems is None and not filters.asks_for_routes
     expand = None if every else Expander(store, filters, complete=False, among=among, whole_from=filters.start)
     others = [streams.message_rows(store, filters)] if every and beside else []
-    peers = _AskedPeers(filters)
+    peers = _PeerFilter(filters)
     async with aclosing(streams.merge(*wanted, *others)) as rows:
         async for row in rows:
             if not _is_of(filters, row.ts):
@@ -68,11 +68,11 @@ async def messages(
                     yield SessionChange(row.ts, row.document, row.ended)
             elif isinstance(row, MessageRow):
                 if "peer" in row.document and peers.are_wanted(row.document["peer"]):
-                    yield SaidMessage(row.ts, row.document, _session(found, row.document))
+                    yield StoredMessage(row.ts, row.document, _session(found, row.document))
             elif isinstance(row, UpdateRow):
                 document = await _narrowed(row, expand, filters) if expand else _whole(row.document)
                 if document and peers.are_wanted(document["peer"]):
-                    yield SaidMessage(row.ts, document, _session(found, document))
+                    yield StoredMessage(row.ts, document, _session(found, document))
                 on_read()
 
 
@@ -86,7 +86,7 @@ def _is_of(filters: Filter, ts: datetime) -> bool:
     return (filters.start is None or filters.start <= ts) and (filters.end is None or ts < filters.end)
 
 
-class _AskedPeers:
+class _PeerFilter:
     """Whether peers are wanted; each is checked once."""
 
     def __init__(self, filters: Filter) -> None:

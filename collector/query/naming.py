@@ -90,10 +90,12 @@ async def _naming(
     query: dict[str, Any] = {"peer.address": session["peer"]["address"], "ts": span}
     found: dict[ObjectId, UpdateDocument] = {}
     for some in _together(prefixes, await store.traits()):
-        asked: Any = {"$in": some} if len(some) > 1 else some[0]
+        condition: Any = {"$in": some} if len(some) > 1 else some[0]
         for kind in ("announce", "withdraw"):
             limit = most and most + 1
-            async for update in store.find("updates", {f"{kind}.nlri": asked, **query}, limit=limit, fields=_FIELDS):
+            async for update in store.find(
+                "updates", {f"{kind}.nlri": condition, **query}, limit=limit, fields=_FIELDS
+            ):
                 found[update["_id"]] = update
             if most and len(found) > most:
                 return found

@@ -76,9 +76,9 @@ async def peers(
 
 async def _latest(store: Store, address: str | None) -> dict[str, SessionDocument]:
     """The last session of each peer, or of those with an address, by peer name."""
-    asked = {"peer.address": address} if address else {}
+    query = {"peer.address": address} if address else {}
     last: dict[str, tuple[datetime, ObjectId]] = {}
-    async for one in store.find("sessions", asked, fields=("peer", "since")):
+    async for one in store.find("sessions", query, fields=("peer", "since")):
         name, place = name_of(one["peer"]), (one["since"], one["_id"])
         last[name] = max(last.get(name, place), place)
     found: dict[str, SessionDocument] = {}
@@ -165,9 +165,9 @@ async def _last_failure(store: Store, name: str) -> tuple[str, datetime] | None:
     for kind in ("sent", "notification"):
         found = await _newest(store, name, {"kind": kind, "ts": span})
         message = to_message(found) if found else None
-        said = source.heard(message) if isinstance(message, Notification | Sent) else None
-        if said and f"({said.code},{said.subcode})" in down.get("reason", ""):
-            return source.explain(down["reason"], said).reason, down["ts"]
+        notification = source.notification_of(message) if isinstance(message, Notification | Sent) else None
+        if notification and f"({notification.code},{notification.subcode})" in down.get("reason", ""):
+            return source.explain(down["reason"], notification).reason, down["ts"]
     return source.explain(down.get("reason")).reason, down["ts"]
 
 

@@ -52,7 +52,7 @@ class LastRoutes:
     def see(self, document: UpdateDocument) -> None:
         """Remember an UPDATE's announcements."""
         for group, nlri in routes(document, "announce"):
-            self._last.announce(route_of(document, group, nlri), _said(document, group))
+            self._last.announce(route_of(document, group, nlri), _attributes(document, group))
 
     async def find(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> Mapping[str, Any]:
         """Attributes and next hop of the route that a withdrawal ends; empty if unknown.
@@ -60,11 +60,11 @@ class LastRoutes:
         No index serves routes that are not prefixes: for these only what has been seen is known.
         """
         route = route_of(document, group, nlri)
-        said = self._last.get(route) if self._sees_all or "nlri" not in group else None
-        if said is None:
-            said = await self._look_up(document, route) if "nlri" in group and not self._sees(route) else {}
-            self._last.announce(route, said)
-        return said
+        attributes = self._last.get(route) if self._sees_all or "nlri" not in group else None
+        if attributes is None:
+            attributes = await self._look_up(document, route) if "nlri" in group and not self._sees(route) else {}
+            self._last.announce(route, attributes)
+        return attributes
 
     def _sees(self, route: AnnouncedRoute) -> bool:
         """Whether all announcements of its session were seen, and are remembered."""
@@ -82,8 +82,8 @@ class LastRoutes:
             seen = 0
             async for earlier in self._store.find("updates", query, sort=NEWEST_FIRST, limit=limit):
                 seen += 1
-                if earlier["_id"] < document["_id"] and (said := list(_matching(earlier, route))):
-                    return said[-1]
+                if earlier["_id"] < document["_id"] and (attributes := list(_matching(earlier, route))):
+                    return attributes[-1]
             if seen < limit:
                 break
         return {}
@@ -97,14 +97,14 @@ def _seconds(moment: datetime) -> int:
 def _matching(document: UpdateDocument, route: AnnouncedRoute) -> Iterator[dict[str, Any]]:
     for group, prefix in routes(document, "announce"):
         if prefix == route[1].nlri and route_of(document, group, prefix) == route:
-            yield _said(document, group)
+            yield _attributes(document, group)
 
 
-def _said(document: UpdateDocument, group: GroupDocument) -> dict[str, Any]:
+def _attributes(document: UpdateDocument, group: GroupDocument) -> dict[str, Any]:
     """The attributes that a withdrawal shows: without the error, which is about the announcement."""
-    said = answered({**document.get("attributes", {}), **_next_hop(group)})
-    said.pop("error", None)
-    return said
+    attributes = answered({**document.get("attributes", {}), **_next_hop(group)})
+    attributes.pop("error", None)
+    return attributes
 
 
 def _next_hop(group: GroupDocument) -> dict[str, Any]:

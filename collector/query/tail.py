@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from collector.query.filters import Filter
-from collector.query.follow import ToldLine, looks
+from collector.query.follow import FollowedLine, looks
 from collector.query.newest import newest
 from collector.store.mongo import Store
 from schemas.query import HistoryEntry
@@ -34,7 +34,7 @@ async def tail(
         newest_of_first = None
 
 
-async def _entries(look: AsyncIterator[ToldLine]) -> AsyncIterator[HistoryEntry]:
-    async for told in look:
-        for entry in told.entries:
+async def _entries(look: AsyncIterator[FollowedLine]) -> AsyncIterator[HistoryEntry]:
+    async for line in look:
+        for entry in line.entries:
             yield entry

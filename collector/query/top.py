@@ -150,8 +150,8 @@ class TopTally:
     def forget(self) -> None:
         """Keep the half of the names with the most messages; takes some tenths of a second."""
         by_count = sorted((-sum(self._counts[place : place + 2]), place, name) for name, place in self._named())
-        said, self._counts = self._counts, array("Q")
+        counts, self._counts = self._counts, array("Q")
         self._places = [{} for _ in range(_DICTS)]
         for _, place, name in by_count[: self._most_names // 2]:
             kept = self._place(name)
-            self._counts[kept : kept + len(_COLUMNS)] = said[place : place + len(_COLUMNS)]
+            self._counts[kept : kept + len(_COLUMNS)] = counts[place : place + len(_COLUMNS)]

@@ -15,7 +15,7 @@ async def catch_up(
     store: Store,
     sessions: Sequence[ObjectId],
     rhythm: Rhythm,
-    told: Callable[[int, int], None] = lambda _done, _of: None,
+    on_progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> int:
     """Store the tables of some sessions that are due.
 
@@ -23,16 +23,16 @@ async def catch_up(
         store: the archive.
         sessions: the keys of the sessions.
         rhythm: when tables are stored.
-        told: called with how many sessions are done, and how many there are.
+        on_progress: called with how many sessions are done, and how many there are.
 
     Returns:
         The number of stored tables.
     """
     count = 0
     for number, key in enumerate(sessions):
-        told(number, len(sessions))
+        on_progress(number, len(sessions))
         async for session in store.find("sessions", {"_id": key}):
             newest = await snapshots.newest(store, key)
             count += len([stored async for stored in project(store, session, newest, rhythm)])
-    told(len(sessions), len(sessions))
+    on_progress(len(sessions), len(sessions))
     return count

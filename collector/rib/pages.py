@@ -71,11 +71,11 @@ def pack(items: Items) -> bytes:
 
 def unpack(page: bytes, only: Container[str] | None = None) -> Items:
     """The routes of a page, in order; with `only`, those whose text (`RouteKey.nlri`) is in it."""
-    said = bson.decode(zstandard.ZstdDecompressor().decompress(page))
-    families, rds = zip(*said["kinds"], strict=True)
-    nlri: list[str] = said["nlri"].split("\n")
-    kind, since = _numbers("I", said["kind"]), _numbers("q", said["since"])
-    path_id, fact = _numbers("q", said["path_id"]), _numbers("I", said["fact"])
+    document = bson.decode(zstandard.ZstdDecompressor().decompress(page))
+    families, rds = zip(*document["kinds"], strict=True)
+    nlri: list[str] = document["nlri"].split("\n")
+    kind, since = _numbers("I", document["kind"]), _numbers("q", document["since"])
+    path_id, fact = _numbers("q", document["path_id"]), _numbers("I", document["fact"])
     if only is not None:
         where = [at for at, name in enumerate(nlri) if name in only]
         nlri = [nlri[at] for at in where]
@@ -86,7 +86,7 @@ def unpack(page: bytes, only: Container[str] | None = None) -> Items:
     path_ids = (None if one == _NO_PATH_ID else one for one in path_id)
     of_keys = map(families.__getitem__, kind), map(rds.__getitem__, kind), path_ids, nlri
     keys = map(_new, repeat(RouteKey), zip(*of_keys, strict=True))
-    facts = map(said["facts"].__getitem__, fact)
+    facts = map(document["facts"].__getitem__, fact)
     items: Items = list(zip(keys, map(_new, repeat(RouteEntry), zip(since, facts, strict=True)), strict=True))
     gone = min(since, default=0) < 0
     return [(key, entry if entry.since >= 0 else WITHDRAWN) for key, entry in items] if gone else items

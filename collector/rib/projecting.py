@@ -56,7 +56,7 @@ async def project(
     dumps = {dump.ts: dump async for dump in snapshots.dumps_from(store, session, course.begin)}
     for end in sorted({*marks, *dumps, last}):
         async for update in course.updates(end):
-            if course.stored and course.pending >= rhythm.updates and update["ts"] > course.heard:
+            if course.stored and course.pending >= rhythm.updates and update["ts"] > course.last_update:
                 yield await course.store_at(update["ts"])
             await course.add(update)
         course.begin = end
@@ -80,7 +80,7 @@ class _Course:
         """The number of UPDATEs in what is stored."""
         self.pending = 0
         """The number of UPDATEs since."""
-        self.heard: datetime = self.begin
+        self.last_update: datetime = self.begin
         """The time of the last of these."""
         self._store, self._session, self._fold = store, session, fold
 
@@ -94,12 +94,12 @@ class _Course:
         before = self._fold.updates
         await self._fold.add(update)
         self.pending += self._fold.updates - before
-        self.heard = update["ts"]
+        self.last_update = update["ts"]
 
     def go_on_from(self, dump: Snapshot) -> None:
         """Continue from the table of a RIB dump, ignoring all UPDATEs before it."""
         self.stored, self._fold = StoredTable(dump), Fold(self._session["_id"])
-        self.count, self.pending, self.heard = dump.updates, 0, dump.ts
+        self.count, self.pending, self.last_update = dump.updates, 0, dump.ts
 
     async def store_at(self, ts: datetime, *, whole: bool = False) -> StoredTable:
         """Store the table as it was before a time: the whole table, or only the changes if they are few."""

@@ -15,7 +15,9 @@ _REMOVED_MEANWHILE = timedelta(hours=1)
 """UPDATEs that still exist may be removed while tables are built from them."""
 
 
-async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None] = lambda _done, _of: None) -> int:
+async def rebuild(
+    store: Store, rhythm: Rhythm, on_progress: Callable[[int, int], None] = lambda _done, _of: None
+) -> int:
     """Drop the stored tables of all collectors, and rebuild them from the archive.
 
     Tables that cannot be rebuilt are kept: those of RIB dumps, and those whose UPDATEs have been removed ([retention]).
@@ -23,7 +25,7 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
     Args:
         store: the archive; collectors may run meanwhile.
         rhythm: when tables are stored.
-        told: called with how many sessions are done, and how many there are.
+        on_progress: called with how many sessions are done, and how many there are.
 
     Returns:
         The number of tables.
@@ -35,12 +37,12 @@ async def rebuild(store: Store, rhythm: Rhythm, told: Callable[[int, int], None]
             await snapshots.remove(store, [snapshot])
     count = 0
     for number, session in enumerate(sessions):
-        told(number, len(sessions))
+        on_progress(number, len(sessions))
         stay, begin = await _remove_what_can_be_made(store, session)
         count += stay
         stored = await snapshots.newest(store, session["_id"], begin) if begin else None
         count += len([stored async for stored in project(store, session, stored, rhythm)])
-    told(len(sessions), len(sessions))
+    on_progress(len(sessions), len(sessions))
     return count
 
 

@@ -48,11 +48,11 @@ def groups(update: UpdateDocument, event: Literal["announce", "withdraw"]) -> Se
 
     bgpledger 0.1 stored most routes with a next hop of 32 bytes twice, once for each half; these are returned once.
     """
-    said = update.get(event, ())
-    halves = [group for group in said if ":" in group.get("next_hop", "")]
+    groups = update.get(event, ())
+    halves = [group for group in groups if ":" in group.get("next_hop", "")]
     if len({group["next_hop"] for group in halves}) > 1 or any(map(_is_doubled, halves)):
-        return list(_once(said))
-    return said
+        return list(_once(groups))
+    return groups
 
 
 def _is_doubled(group: GroupDocument) -> bool:
@@ -60,9 +60,9 @@ def _is_doubled(group: GroupDocument) -> bool:
     return len(nlri) > 1 and nlri[::2] == nlri[1::2]
 
 
-def _once(said: Sequence[GroupDocument]) -> Iterator[GroupDocument]:
+def _once(groups: Sequence[GroupDocument]) -> Iterator[GroupDocument]:
     found: dict[tuple[str, ...], GroupDocument] = {}
-    for group in said:
+    for group in groups:
         if ":" not in group.get("next_hop", ""):
             yield group
             continue

@@ -61,13 +61,13 @@ async def begin_fold(store: Store, session: ObjectId, stored: StoredTable | None
     """
     fold = Fold(session, span=span)
     if stored and stored.changes:
-        parts = [part for part in stored.changes.parts if _meet(part, span)]
+        parts = [part for part in stored.changes.parts if _overlap(part, span)]
         packed = [await _packed(store, stored.changes, part) for part in parts]
         fold.begin_with(packed, sum(part.routes for part in parts))
     return fold
 
 
-def _meet(part: SnapshotPart, span: Range | None) -> bool:
+def _overlap(part: SnapshotPart, span: Range | None) -> bool:
     return span is None or (part.last >= span.first and part.first <= span.last)
 
 
@@ -108,7 +108,7 @@ async def changed(store: Store, whole: Snapshot | None, fold: Fold, span: Range 
 async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> AsyncGenerator[tuple[bytes, Items], None]:
     """The last place of each part, and its routes; the next parts are read meanwhile."""
     coming: deque[tuple[bytes, asyncio.Task[Items]]] = deque()
-    parts = iter([part for part in whole.parts if _meet(part, span)])
+    parts = iter([part for part in whole.parts if _overlap(part, span)])
     try:
         while True:
             for part in islice(parts, _READ_AHEAD - len(coming)):
@@ -125,11 +125,11 @@ async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> Asyn
 
 def _merge(items: Items, changes: Sequence[Change]) -> Items:
     """Routes with changes applied. Nearly all changed routes exist already, so their place is known."""
-    said = {key: held for _, key, held in changes}
-    names = {key.nlri for key in said}  # looking up a text takes half the time of a key
-    merged = [item if item[0].nlri not in names else (item[0], said.pop(*item)) for item in items]
+    changed = {key: held for _, key, held in changes}
+    names = {key.nlri for key in changed}  # looking up a text takes half the time of a key
+    merged = [item if item[0].nlri not in names else (item[0], changed.pop(*item)) for item in items]
     merged = [item for item in merged if item[1] is not WITHDRAWN]
-    new = [(key, held) for key, held in said.items() if held is not WITHDRAWN]
+    new = [(key, held) for key, held in changed.items() if held is not WITHDRAWN]
     if len(new) * _LOOKS < len(merged):
         for item in new:
             insort(merged, item, key=_order_of)

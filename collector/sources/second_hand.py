@@ -31,18 +31,18 @@ class SecondHandSource:
         """No additional fields."""
         return {}
 
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message."""
         if not isinstance(message, Notification):
             return None
         return said_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
 
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended: its NOTIFICATION as text, or `unexplained`."""
-        if said is None:
+        if notification is None:
             return End("peer", self.unexplained(reason))
-        words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
-        return End("peer", f"NOTIFICATION received: {words}", said)
+        words = notification_words(bytes((notification.code, notification.subcode)) + bytes.fromhex(notification.data))
+        return End("peer", f"NOTIFICATION received: {words}", notification)
 
     def unexplained(self, reason: str | None) -> str:
         """The reason for the end of a session without a NOTIFICATION."""

@@ -218,15 +218,15 @@ class Source(Protocol):
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
         """The fields specific to this source in the document of a session that begins with this message."""
 
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message, whoever sent it; None if there is none."""
 
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended.
 
         Args:
             reason: the reason in the source's `down`.
-            said: the NOTIFICATION that was sent or received in this session, if there was one.
+            notification: the NOTIFICATION that was sent or received in this session, if there was one.
         """
 
     def asker(self, instance: Instance) -> Ask | None:

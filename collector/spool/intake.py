@@ -108,9 +108,9 @@ class Intake:
         if time.monotonic() < self._next_try or (self._within_line and not begin):
             self._count(drop, data)
             return
-        told = Drop(drop.since, drop.reason, drop.lines, drop.size)
-        self._count(told, data[:begin])
-        ahead = self._ahead + (self._describe(told) if told.lines else b"")
+        reported = Drop(drop.since, drop.reason, drop.lines, drop.size)
+        self._count(reported, data[:begin])
+        ahead = self._ahead + (self._describe(reported) if reported.lines else b"")
         kept, reason = self._try(ahead + data[begin:], again=True)
         if kept < len(ahead):
             self._writer.leave_torn()
@@ -118,7 +118,7 @@ class Intake:
             self._next_try = time.monotonic() + _TRY_SECONDS
             self._count(drop, data)
             return
-        _log.warning("the spool has room again: %d lines were dropped", told.lines)
+        _log.warning("the spool has room again: %d lines were dropped", reported.lines)
         self._ahead, self._drop = b"", None
         self._room.clear()
         if reason is not None:

@@ -16,7 +16,7 @@ from collector.spool.writer import SpoolWriter
 @contextmanager
 def open_intake(
     directory: Path,
-    told: SpoolSettings,
+    settings: SpoolSettings,
     *,
     start: bytes,
     describe: Callable[[Drop], bytes],
@@ -26,7 +26,7 @@ def open_intake(
 
     Args:
         directory: the spool's; created if it does not exist.
-        told: the settings.
+        settings: the settings.
         start: see `Intake`.
         describe: see `Intake`.
         notices: see `Intake`.
@@ -34,8 +34,8 @@ def open_intake(
     Raises:
         SpoolError: another process writes to this spool, or the directory cannot be used.
     """
-    limit = None if told.limit_mib is None else told.limit_mib * 2**20
-    room = Room(directory, limit=limit, keep_free=told.keep_free_mib * 2**20)
-    sync = Sync(directory, seconds=told.sync_seconds, size=told.sync_mib * 2**20)
-    with SpoolWriter(directory, segment_bytes=told.segment_mib * 2**20, sync=sync) as spool:
+    limit = None if settings.limit_mib is None else settings.limit_mib * 2**20
+    room = Room(directory, limit=limit, keep_free=settings.keep_free_mib * 2**20)
+    sync = Sync(directory, seconds=settings.sync_seconds, size=settings.sync_mib * 2**20)
+    with SpoolWriter(directory, segment_bytes=settings.segment_mib * 2**20, sync=sync) as spool:
         yield Intake(spool, room, start=start, notices=notices, describe=describe)

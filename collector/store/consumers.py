@@ -156,7 +156,7 @@ async def _streams(store: Store, begin: InstancePosition, upto: InstancePosition
         ("messages", _each(sorted(starts, key=lambda one: key_line(one["_id"])))),
         ("messages", _but_starts(messages_of(store, (first, upto.ts + _TICK)))),
     ]
-    for address, since in (await _heard(store, number, first)).items():
+    for address, since in (await _last_lines(store, number, first)).items():
         parts.append(("updates", updates_of_peer(store, address, [(max(first, since), upto.ts + _TICK)])))
     lines = range(begin.line + 1, upto.line + 1)
     return [_of_instance(number, lines, at, *part) for at, part in enumerate(parts)]
@@ -172,7 +172,7 @@ async def _oldest(store: Store, otherwise: datetime) -> datetime:
     return min(found, default=otherwise) - _SLACK
 
 
-async def _heard(store: Store, number: int, begin: datetime) -> dict[str, datetime]:
+async def _last_lines(store: Store, number: int, begin: datetime) -> dict[str, datetime]:
     """The peers that may have UPDATEs of an instance from a time on, and since when each may have them."""
     peers: dict[str, datetime] = {}
     for still in ({"until": None}, {"until": {"$gte": begin}}):

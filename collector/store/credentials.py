@@ -85,13 +85,13 @@ def _password(pid: int, data_dir: Path, address: str) -> str | None:
 def _servers(port: int) -> list[tuple[int, Path]]:
     """Processes that run as embedded stores on this port in our network namespace, and their data directories."""
     found = []
-    asked = [b"--port", str(port).encode()]
+    wanted = [b"--port", str(port).encode()]
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError, ValueError):  # it has ended, or is not a store
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
                 at = arguments.index(b"--storage-path")
-                if arguments[(given := arguments.index(b"--port")) : given + 2] == asked and _in_our_network(entry):
+                if arguments[(given := arguments.index(b"--port")) : given + 2] == wanted and _in_our_network(entry):
                     found.append((int(entry.name), Path(os.fsdecode(arguments[at + 1])).parent))
     return found
 

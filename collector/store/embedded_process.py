@@ -113,7 +113,7 @@ async def serve(place: Home, port: int, password: str | None) -> EmbeddedStore |
     Raises:
         StoreError: it does not start; with the last line that it printed.
     """
-    said = ""
+    output = ""
     for _attempt in range(_ATTEMPTS):
         port = free_port(port)
         begins = place.log.stat().st_size if place.log.exists() else 0
@@ -131,11 +131,11 @@ async def serve(place: Home, port: int, password: str | None) -> EmbeddedStore |
         if process.poll() == -signal.SIGKILL:
             continue  # by somebody, or by a kernel short of memory
         await store.stop()
-        said = place.log.read_text(errors="replace")[begins:].strip()
-        if "Address already in use" not in said:
+        output = place.log.read_text(errors="replace")[begins:].strip()
+        if "Address already in use" not in output:
             break
         port = 0
-    last = said.splitlines()[-1] if said else "it said nothing"
+    last = output.splitlines()[-1] if output else "it said nothing"
     raise StoreError(
         f"the embedded store does not start: {last}", f"see {place.log}, or name a MongoDB with --mongodb-uri"
     )

@@ -63,11 +63,11 @@ def _answers(
     """Wraps a method of `Meta` that queries the server, converting its failures to our errors."""
 
     @wraps(method)
-    async def asked(meta: Meta, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def converted(meta: Meta, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with errors_of(meta.shown_uri):
             return await method(meta, *args, **kwargs)
 
-    return asked
+    return converted
 
 
 class Meta:

@@ -43,7 +43,7 @@ from schemas.stored import (
 )
 
 if TYPE_CHECKING:
-    from collector.store.preparing import Lack, Preparer, Told
+    from collector.store.preparing import Lack, OnBuild, Preparer
 
 _DURABLE = WriteConcern("majority", j=True)
 _SCAN_SECONDS = 3600.0
@@ -160,14 +160,16 @@ class Store:
                 await self._preparer.create(await self.meta.schema() or SCHEMA_VERSION, traits)
                 await self.meta.stamp()
 
-    async def maintain(self, days: Mapping[str, int] | None = None, told: Told = lambda _what: None) -> Sequence[Lack]:
+    async def maintain(
+        self, days: Mapping[str, int] | None = None, on_build: OnBuild = lambda _what: None
+    ) -> Sequence[Lack]:
         """Update validators, indexes and retention to what they should be, however long that takes.
 
         Harmless to repeat, and safe while others write or read.
 
         Args:
             days: the keys of [retention]; 0: for ever. None leaves retention as it is.
-            told: called with the progress of indexes that are being built.
+            on_build: called with the progress of indexes that are being built.
 
         Returns:
             What could not be done, because the server does not support it or the user lacks the right.
@@ -175,13 +177,13 @@ class Store:
         traits = await self.traits()
         with errors_of(self.shown_uri):
             version = await self.meta.schema() or SCHEMA_VERSION
-            return await self._preparer.maintain(version, traits, days, told)
+            return await self._preparer.maintain(version, traits, days, on_build)
 
-    async def index(self, version: int, told: Told) -> None:
+    async def index(self, version: int, on_build: OnBuild) -> None:
         """Build the missing indexes of a schema, however long that takes."""
         traits = await self.traits()
         with errors_of(self.shown_uri):
-            await self._preparer.index(version, traits, told)
+            await self._preparer.index(version, traits, on_build)
 
     async def lifetimes(self) -> dict[str, int]:
         """The seconds after which the server removes documents, by the key of [retention]; 'for ever' is left out."""

@@ -30,7 +30,7 @@ _NOT_AUTHORISED = 13
 _NAMESPACE_EXISTS = 48
 _INDEX_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
 
-Told = Callable[[str | None], None]
+OnBuild = Callable[[str | None], None]
 """Called with what is being done and its progress, now and then; None when it is done."""
 
 
@@ -62,7 +62,7 @@ class Preparer:
                 await self._create_indexes(collection.name, indexes)
 
     async def maintain(
-        self, version: int, traits: Traits, days: Mapping[str, int] | None, told: Told
+        self, version: int, traits: Traits, days: Mapping[str, int] | None, on_build: OnBuild
     ) -> Sequence[Lack]:
         """Update what exists to what it should be, however long that takes.
 
@@ -70,24 +70,24 @@ class Preparer:
             version: the database's schema.
             traits: the server's limits.
             days: the keys of [retention]; 0: for ever. None leaves retention as it is.
-            told: called with the progress of indexes that are being built.
+            on_build: called with the progress of indexes that are being built.
 
         Returns:
             What could not be done.
         """
         self._lacks = {}
         await self._validate()
-        await self.index(version, traits, told)
+        await self.index(version, traits, on_build)
         if days is not None:
-            await self._retain(days, told)
+            await self._retain(days, on_build)
         return list(self._lacks.values())
 
-    async def index(self, version: int, traits: Traits, told: Told) -> None:
+    async def index(self, version: int, traits: Traits, on_build: OnBuild) -> None:
         """Build the missing indexes of a schema."""
         for collection in COLLECTIONS:
             indexes = collection.indexes_of(version, partial=traits.partial_indexes)
             for index in await self._missing(collection.name, indexes):
-                await self._build(collection.name, index, told)
+                await self._build(collection.name, index, on_build)
 
     async def lifetimes(self) -> dict[str, int]:
         """The seconds after which the server removes documents, by the key of [retention]; 'for ever' is left out."""
@@ -146,18 +146,18 @@ class Preparer:
             if error.code not in _INDEX_CONFLICTS or await self._missing(collection, indexes):
                 raise  # another collector was faster
 
-    async def _build(self, collection: str, index: IndexModel, told: Told) -> None:
+    async def _build(self, collection: str, index: IndexModel, on_build: OnBuild) -> None:
         """Build an index, and report progress; writes continue."""
         name = index.document["name"]
         what = f"index {name} of {collection}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
         building = asyncio.create_task(self._create_at_leisure(collection, index))
         try:
             while not (await asyncio.wait({building}, timeout=PROGRESS_SECONDS))[0]:
-                told(what + await self._progress(collection))
+                on_build(what + await self._progress(collection))
             await building
         finally:
             building.cancel()
-            told(None)
+            on_build(None)
 
     async def _create_at_leisure(self, collection: str, index: IndexModel) -> None:
         with pymongo.timeout(_BUILD_SECONDS):
@@ -179,19 +179,19 @@ class Preparer:
 
     # --- what expires -------------------------------------------------------------------------------------------
 
-    async def _retain(self, days: Mapping[str, int], told: Told) -> None:
+    async def _retain(self, days: Mapping[str, int], on_build: OnBuild) -> None:
         present = {name: await self._expiring(name) for name in {expiry.collection for expiry in EXPIRIES}}
         for expiry in EXPIRIES:
             seconds = days[expiry.setting] * _DAY_SECONDS
             now = present[expiry.collection].get(expiry.index, 0)
             try:
-                await self._expire(expiry, seconds, now, told)
+                await self._expire(expiry, seconds, now, on_build)
             except OperationFailure as error:
                 if not now:
                     raise
                 self._lack_change(expiry, seconds, error)
 
-    async def _expire(self, expiry: Expiry, seconds: int, now: int, told: Told) -> None:
+    async def _expire(self, expiry: Expiry, seconds: int, now: int, on_build: OnBuild) -> None:
         """Change the TTL index from `now` seconds to `seconds`, where 0 means no index."""
         collection = self._database[expiry.collection]
         if seconds == now:
@@ -205,10 +205,10 @@ class Preparer:
             options = {"partialFilterExpression": expiry.only} if expiry.only else {}
             key = [(expiry.field, expiry.direction)]
             index = IndexModel(key, name=expiry.index, expireAfterSeconds=seconds, **options)
-            await self._build(expiry.collection, index, told)
+            await self._build(expiry.collection, index, on_build)
             # Another collector may have been faster, with its own setting.
             made = (await self._expiring(expiry.collection)).get(expiry.index, seconds)
-            await self._expire(expiry, seconds, made, told)
+            await self._expire(expiry, seconds, made, on_build)
 
     async def _expiring(self, collection: str) -> dict[str, int]:
         """The seconds of a collection's TTL indexes, by name."""
@@ -227,8 +227,8 @@ class Preparer:
         )
 
     def _lack(self, what: str, error: OperationFailure, then: str, otherwise: str) -> None:
-        said = str((error.details or {}).get("errmsg") or error)[:200]
-        cause = f"the store does not let us change {what}: {said} (code {error.code})"
+        message = str((error.details or {}).get("errmsg") or error)[:200]
+        cause = f"the store does not let us change {what}: {message} (code {error.code})"
         cure = otherwise
         if error.code == _NOT_AUTHORISED:
             cure = f"{grant('dbAdmin', self._database.name)}, and restart; or: {otherwise}"

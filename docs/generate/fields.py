@@ -110,8 +110,8 @@ def all_fields(schemas: Schemas, name: str) -> list[Field]:
             found.update({field.name: field for field in all_fields(schemas, base)})
     found.update({field.name: field for field in model.fields})
     if model.told_by and model.told_by in schemas.models:
-        told = {field.name: field.about for field in all_fields(schemas, model.told_by)}
-        found = {key: field._replace(about=field.about or told.get(key, "")) for key, field in found.items()}
+        fields = {field.name: field.about for field in all_fields(schemas, model.told_by)}
+        found = {key: field._replace(about=field.about or fields.get(key, "")) for key, field in found.items()}
     return list(found.values())
 
 
@@ -127,15 +127,15 @@ def table(schemas: Schemas, name: str, without: frozenset[str] = frozenset()) ->
     for field in all_fields(schemas, name):
         if field.name not in without:
             kind = _kind(field.type, schemas) + (", may be absent" if field.may_be_absent else "")
-            said = f"{field.about} {_words_of(field.type, schemas)}".strip().replace("|", r"\|")
-            lines.append(f"| `{field.name}` | {kind} | {said} |")
+            words = f"{field.about} {_words_of(field.type, schemas)}".strip().replace("|", r"\|")
+            lines.append(f"| `{field.name}` | {kind} | {words} |")
     return "\n".join(lines)
 
 
 def _words_of(written: str, schemas: Schemas) -> str:
     """What the name of a choice (`Literal`) says of its words."""
-    what, said = schemas.names.get(written, ("", ""))
-    return said if what.startswith("Literal[") else ""
+    what, words = schemas.names.get(written, ("", ""))
+    return words if what.startswith("Literal[") else ""
 
 
 def _kind(written: str, schemas: Schemas) -> str:

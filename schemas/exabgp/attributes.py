@@ -18,7 +18,7 @@ from schemas.attributes import (
     StoredUnknownAttribute,
     format_as_path,
 )
-from schemas.exabgp.shapes import SaidAttributes, SaidExtendedCommunity, required
+from schemas.exabgp.shapes import JsonAttributes, JsonExtendedCommunity, required
 from schemas.scalars import storable
 
 _UNKNOWN = re.compile(r"attribute-0x([0-9A-F]{2})-0x([0-9A-F]{2})")
@@ -39,16 +39,16 @@ _ELEMENTS: dict[str, SegmentKind] = {
 }
 
 
-def read_attributes(said: SaidAttributes, *, announces: bool) -> Attributes:
+def read_attributes(given: JsonAttributes, *, announces: bool) -> Attributes:
     """The attributes of an UPDATE that announces routes, or of one that does not."""
-    attributes: Attributes = {"origin": said["origin"]} if "origin" in said else {}
-    path = _as_path(said)
+    attributes: Attributes = {"origin": given["origin"]} if "origin" in given else {}
+    path = _as_path(given)
     # ExaBGP 5.0 leaves out an empty path, but every announcement has one (RFC 4271 5: AS_PATH is mandatory).
     if path is not None or announces:
         attributes["as_path"] = path or ""
     read: dict[str, Any] = attributes  # type: ignore[assignment]  # by the names of its fields
     unknown = False
-    for name, value in said.items():  # they arrive in the order of their shape, which is the order of documents
+    for name, value in given.items():  # they arrive in the order of their shape, which is the order of documents
         if name in _READ:
             field, convert = _READ[name]
             read[field] = convert(value) if convert else value
@@ -109,10 +109,10 @@ def with_sids(printed: dict[str, Any], value: bytes) -> dict[str, Any]:
     filled = dict(printed)
     for kind, service in _tlvs(value):
         name = _SERVICES.get(kind, "")
-        sids = [said for kind, said in _tlvs(service[1:]) if kind == _SID_INFORMATION and len(said) >= _SID_BYTES]
+        sids = [sid for sub_kind, sid in _tlvs(service[1:]) if sub_kind == _SID_INFORMATION and len(sid) >= _SID_BYTES]
         there = printed.get(name)
         if isinstance(there, list) and len(there) == len(sids) and all(isinstance(one, dict) for one in there):
-            filled[name] = [{**one, **_sid(said)} for one, said in zip(there, sids, strict=True)]
+            filled[name] = [{**one, **_sid(sid)} for one, sid in zip(there, sids, strict=True)]
     return filled
 
 
@@ -124,10 +124,10 @@ def _tlvs(value: bytes) -> Iterator[tuple[int, bytes]]:
         at = end
 
 
-def _sid(said: bytes) -> dict[str, Any]:
+def _sid(information: bytes) -> dict[str, Any]:
     """RFC 9252 3.1: a reserved byte, the SID, its flags, its behaviour."""
-    sid = socket.inet_ntop(socket.AF_INET6, said[1:17])
-    return {"sid": sid, "flags": said[17], "endpoint_behavior": int.from_bytes(said[18:20])}
+    sid = socket.inet_ntop(socket.AF_INET6, information[1:17])
+    return {"sid": sid, "flags": information[17], "endpoint_behavior": int.from_bytes(information[18:20])}
 
 
 _PREFIX_SID = 40
@@ -137,16 +137,16 @@ _HEADER, _SHORTEST = 19, 3
 _EXTENDED_LENGTH = 0x10
 
 
-def _as_path(said: SaidAttributes) -> str | None:
+def _as_path(given: JsonAttributes) -> str | None:
     """The path of 5.0 (numbered segments) or of 4.2 (a flat list for each kind, whose relative order is lost)."""
-    path = said.get("as-path")
+    path = given.get("as-path")
     if isinstance(path, dict):
         if len(path) == 1 and (only := path.get("0")) and only["element"] == "as-sequence":  # nearly always
             return " ".join(map(str, only["value"]))
         return format_as_path([(_ELEMENTS[segment["element"]], segment["value"]) for segment in path.values()])
-    if path is None and "as-set" not in said:
+    if path is None and "as-set" not in given:
         return None
-    parts = [(kind, said[name]) for name, kind in _PATH_PARTS.items() if said.get(name)]  # type: ignore[literal-required]
+    parts = [(kind, given[name]) for name, kind in _PATH_PARTS.items() if given.get(name)]  # type: ignore[literal-required]
     return format_as_path(parts)
 
 
@@ -158,8 +158,8 @@ def _aggregator(value: str) -> StoredAggregator:
 _check_aggregator = TypeAdapter(StoredAggregator).validator.validate_python
 
 
-def _extended(digits: int) -> Callable[[list[SaidExtendedCommunity]], list[StoredExtendedCommunity]]:
-    def convert(value: list[SaidExtendedCommunity]) -> list[StoredExtendedCommunity]:
+def _extended(digits: int) -> Callable[[list[JsonExtendedCommunity]], list[StoredExtendedCommunity]]:
+    def convert(value: list[JsonExtendedCommunity]) -> list[StoredExtendedCommunity]:
         return [{"hex": f"{required(one, 'value'):0{digits}x}", "text": one.get("string", "")} for one in value]
 
     return convert

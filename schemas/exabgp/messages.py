@@ -18,9 +18,9 @@ from schemas.exabgp.shapes import (
     SHUTDOWN_LINE,
     Body,
     HelperLine,
+    JsonUpdate,
     Neighbor,
     NeighborLine,
-    SaidUpdate,
     required,
 )
 from schemas.message import ExabgpProcess, Message
@@ -78,7 +78,7 @@ def _from_neighbor(line: NeighborLine) -> Message:
     body = neighbor.get("message", _NO_BODY)
     if kind == "update" and "update" in body and "header" not in body:
         of = message.SentUpdate if neighbor.get("direction") == "send" else message.Update
-        return of(ts, source, peer, wire, *_said(wire, body["update"]))
+        return of(ts, source, peer, wire, *_contents(wire, body["update"]))
     common = {"ts": ts, "source": source, "peer": peer, "wire": wire}
     if neighbor.get("direction") == "send":
         detail = {key: value for key, value in neighbor.items() if key not in ("address", "asn", "direction")}
@@ -110,11 +110,11 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def _said(
-    wire: bytes | None, said: SaidUpdate
+def _contents(
+    wire: bytes | None, update: JsonUpdate
 ) -> tuple[Attributes | None, list[message.Announced] | None, list[message.Withdrawn] | None]:
     """The contents of an UPDATE: its attributes, its announced and its withdrawn routes."""
-    announce, withdraw, attribute = said.get("announce"), said.get("withdraw"), said.get("attribute")
+    announce, withdraw, attribute = update.get("announce"), update.get("withdraw"), update.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))
     if attributes and wire is not None:
         attributes = with_bytes(attributes, wire)
@@ -126,27 +126,27 @@ def _said(
 
 
 def _end_of_rib(common: dict[str, Any], neighbor: Neighbor) -> Message:
-    said = required(neighbor, "message").get("eor")
-    if said is None:
+    end_of_rib = required(neighbor, "message").get("eor")
+    if end_of_rib is None:
         raise ValueError("a message with neither 'update' nor 'eor'")
-    return message.EndOfRib(**common, family=f"{said['afi']} {said['safi']}")
+    return message.EndOfRib(**common, family=f"{end_of_rib['afi']} {end_of_rib['safi']}")
 
 
 def _open(common: dict[str, Any], neighbor: Neighbor) -> Message:
-    said = required(neighbor, "open")
+    open_message = required(neighbor, "open")
     return message.Open(
         **common,
         local=_local(neighbor),
-        version=said["version"],
-        asn=said["asn"],
-        hold_time=said["hold_time"],
-        router_id=said["router_id"],
-        capabilities=[_capability(code, value) for code, value in said["capabilities"].items()],
+        version=open_message["version"],
+        asn=open_message["asn"],
+        hold_time=open_message["hold_time"],
+        router_id=open_message["router_id"],
+        capabilities=[_capability(code, value) for code, value in open_message["capabilities"].items()],
     )
 
 
-def _capability(said: str, value: dict[str, Any]) -> dict[str, Any]:
-    code = _CODE.validate_python(said)
+def _capability(number: str, value: dict[str, Any]) -> dict[str, Any]:
+    code = _CODE.validate_python(number)
     return {"code": code, **{key: item for key, item in storable(value).items() if key != "code"}}
 
 
@@ -155,19 +155,19 @@ def _keepalive(common: dict[str, Any], _neighbor: Neighbor) -> Message:
 
 
 def _notification(common: dict[str, Any], neighbor: Neighbor) -> Message:
-    said = required(neighbor, "notification")
+    notification = required(neighbor, "notification")
     return message.Notification(
         **common,
-        code=required(said, "code"),
-        subcode=required(said, "subcode"),
-        data=said.get("data", "0x").removeprefix("0x"),
-        text=said.get("message") or None,
+        code=required(notification, "code"),
+        subcode=required(notification, "subcode"),
+        data=notification.get("data", "0x").removeprefix("0x"),
+        text=notification.get("message") or None,
     )
 
 
 def _refresh(common: dict[str, Any], neighbor: Neighbor) -> Message:
-    said = required(neighbor, "route-refresh")
-    return message.Refresh(**common, family=f"{said['afi']} {said['safi']}", subtype=said["subtype"])
+    refresh = required(neighbor, "route-refresh")
+    return message.Refresh(**common, family=f"{refresh['afi']} {refresh['safi']}", subtype=refresh["subtype"])
 
 
 def _state(common: dict[str, Any], neighbor: Neighbor) -> Message:

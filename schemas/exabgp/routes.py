@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from schemas.exabgp.shapes import SaidRoutes, required
+from schemas.exabgp.shapes import JsonRoutes, required
 from schemas.identity import identity
 from schemas.message import Announced, Withdrawn
 from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefixes, one_next_hop, storable
@@ -24,15 +24,15 @@ class _NextHopRoutes(NamedTuple):
 
     address: str | None
     link_local: str | None
-    routes: SaidRoutes
+    routes: JsonRoutes
 
 
-def read_withdrawn(withdraw: dict[str, SaidRoutes]) -> list[Withdrawn]:
+def read_withdrawn(withdraw: dict[str, JsonRoutes]) -> list[Withdrawn]:
     """The withdrawn routes, by family."""
     return [group for family, routes in withdraw.items() for group in _groups(family, routes)]
 
 
-def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced]:
+def read_announced(announce: dict[str, dict[str, JsonRoutes]]) -> list[Announced]:
     """The announced routes, by family and next hop."""
     announced: list[Announced] = []
     for family, hops in announce.items():
@@ -47,7 +47,7 @@ def read_announced(announce: dict[str, dict[str, SaidRoutes]]) -> list[Announced
     return announced
 
 
-def _next_hops(family: str, hops: dict[str, SaidRoutes]) -> list[_NextHopRoutes]:
+def _next_hops(family: str, hops: dict[str, JsonRoutes]) -> list[_NextHopRoutes]:
     """Next hops, each with its routes.
 
     For a next hop of 32 bytes (RFC 2545 3) ExaBGP prints the routes under each half, in the order of the halves, or
@@ -70,11 +70,11 @@ def _read_hop(hop: str) -> str | None:
     return None if hop == "no-nexthop" else normalise_address(hop)
 
 
-def _once(routes: SaidRoutes) -> SaidRoutes:
+def _once(routes: JsonRoutes) -> JsonRoutes:
     return routes[::2] if len(routes) > 1 and routes[::2] == routes[1::2] else routes
 
 
-def _same(family: str, some: SaidRoutes, others: SaidRoutes) -> bool:
+def _same(family: str, some: JsonRoutes, others: JsonRoutes) -> bool:
     return some == others or [identity(family, one) for one in some] == [identity(family, one) for one in others]
 
 
@@ -83,7 +83,7 @@ def _whole(first: _NextHopRoutes, second: _NextHopRoutes) -> _NextHopRoutes:
     return (first if first.address == address else second)._replace(link_local=link_local)
 
 
-def _groups(family: str, routes: SaidRoutes) -> list[Withdrawn]:
+def _groups(family: str, routes: JsonRoutes) -> list[Withdrawn]:
     """Routes of one family and next hop, grouped by path ID, distinguisher and labels."""
     if not family.endswith(_PREFIX_FAMILIES):
         return [{"family": check_family(family), "objects": [storable(route) for route in routes]}]
@@ -100,7 +100,7 @@ def _groups(family: str, routes: SaidRoutes) -> list[Withdrawn]:
     return [_with_prefixes(_with_properties(family, *key), prefixes) for key, prefixes in groups.items()]
 
 
-def _plain(routes: SaidRoutes) -> list[str] | None:
+def _plain(routes: JsonRoutes) -> list[str] | None:
     """The prefixes of routes without further properties, as nearly all are; None if any route has some."""
     try:
         prefixes = list(map(_NLRI, routes))
@@ -112,7 +112,7 @@ def _plain(routes: SaidRoutes) -> list[str] | None:
 def _with_prefixes(group: Withdrawn, prefixes: list[str]) -> Withdrawn:
     group["nlri"] = nlri = normalise_prefixes(prefixes)
     if nlri is not prefixes and nlri != prefixes:
-        group["host_bits"] = [said for said, prefix in zip(prefixes, nlri, strict=True) if said != prefix]
+        group["host_bits"] = [given for given, prefix in zip(prefixes, nlri, strict=True) if given != prefix]
     return group
 
 

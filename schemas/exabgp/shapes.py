@@ -46,14 +46,14 @@ class _SegmentShape(TypedDict):
     value: _Many[Asn]
 
 
-class SaidExtendedCommunity(TypedDict, total=False):
+class JsonExtendedCommunity(TypedDict, total=False):
     """An extended community as a number, and in ExaBGP's words."""
 
     value: Annotated[int, Field(ge=0, lt=2**64)]
     string: str
 
 
-class _SaidExtendedCommunity6(TypedDict, total=False):
+class _JsonExtendedCommunity6(TypedDict, total=False):
     value: Annotated[int, Field(ge=0, lt=2**160)]
     string: str
 
@@ -61,8 +61,8 @@ class _SaidExtendedCommunity6(TypedDict, total=False):
 # Named, because FailFast has no hash, which members of a union need.
 _FlatPath = TypeAliasType("_FlatPath", _Many[Asn])
 
-SaidAttributes = TypedDict(
-    "SaidAttributes",
+JsonAttributes = TypedDict(
+    "JsonAttributes",
     {
         "origin": Literal["igp", "egp", "incomplete", "invalid"],
         "as-path": dict[str, _SegmentShape] | _FlatPath,
@@ -75,8 +75,8 @@ SaidAttributes = TypedDict(
         "aggregator": str,
         "community": _Many[tuple[Uint16, Uint16]],
         "large-community": _Many[tuple[Uint32, Uint32, Uint32]],
-        "extended-community": _Many[SaidExtendedCommunity],
-        "extended-community-ipv6": _Many[_SaidExtendedCommunity6],
+        "extended-community": _Many[JsonExtendedCommunity],
+        "extended-community-ipv6": _Many[_JsonExtendedCommunity6],
         "originator-id": str,
         "cluster-list": _Many[str],
         "aigp": str,
@@ -87,9 +87,9 @@ SaidAttributes = TypedDict(
     },
     total=False,
 )
-SaidAttributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # pydantic's documented way for this syntax
+JsonAttributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # pydantic's documented way for this syntax
 
-SaidRoutes = _Many[
+JsonRoutes = _Many[
     Annotated[
         dict[str, Any] | str,
         # Neither copied nor validated: there are many, and converting a route looks at all of it.
@@ -100,12 +100,12 @@ SaidRoutes = _Many[
 ]
 
 
-class SaidUpdate(TypedDict, total=False):
+class JsonUpdate(TypedDict, total=False):
     """An UPDATE: attributes; routes announced by family and next hop, and withdrawn by family."""
 
-    attribute: SaidAttributes
-    announce: dict[str, dict[str, SaidRoutes]]
-    withdraw: dict[str, SaidRoutes]
+    attribute: JsonAttributes
+    announce: dict[str, dict[str, JsonRoutes]]
+    withdraw: dict[str, JsonRoutes]
 
 
 class _EndOfRibShape(TypedDict):
@@ -116,7 +116,7 @@ class _EndOfRibShape(TypedDict):
 class Body(TypedDict, total=False):
     """The contents of `message`: an UPDATE, an End-of-RIB, or a packet's bytes."""
 
-    update: SaidUpdate
+    update: JsonUpdate
     eor: _EndOfRibShape
     category: Uint8
     header: str

@@ -23,7 +23,7 @@ from collector.http.query_context import QueryContext
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.socket import _Client
 from collector.http.server import _configured, _is_no_end, _listening, _Server
-from collector.query.follow import ToldLine
+from collector.query.follow import FollowedLine
 from collector.settings import HttpSettings
 from collector.tasks import end
 from tests.http.conftest import BEGIN
@@ -111,7 +111,7 @@ async def test_an_answer_that_fails_in_the_middle_has_no_end() -> None:
     assert all(one["more_body"] for one in said[1:])
 
 
-async def some_lines(asked: Archive) -> list[ToldLine]:
+async def some_lines(asked: Archive) -> list[FollowedLine]:
     """The first entries in the archive."""
     async with asked.follow(Filter(start=BEGIN)) as told:
         return [await anext(told) for _ in range(20)]
@@ -123,7 +123,7 @@ async def test_a_client_that_does_not_read_events_is_cut_off_and_another_gets_th
     monkeypatch.setattr("collector.http.api.live.SEND_SECONDS", 0.05)
     lines, begin, heard = await some_lines(asked), asyncio.Event(), list[Message]()
 
-    async def give(_answers: Answers[ToldLine]) -> AsyncGenerator[ToldLine, None]:
+    async def give(_answers: Answers[FollowedLine]) -> AsyncGenerator[FollowedLine, None]:
         await begin.wait()
         for one in lines:
             yield one
@@ -157,7 +157,7 @@ async def test_a_client_that_does_not_read_its_socket_is_cut_off(
     monkeypatch.setattr("collector.http.rislive.socket.SEND_SECONDS", 0.05)
     lines, asked_for = await some_lines(asked), ['{"type": "ris_subscribe", "data": {}}']
 
-    async def told() -> AsyncGenerator[ToldLine, None]:
+    async def told() -> AsyncGenerator[FollowedLine, None]:
         await client.has_subscribed.wait()
         for one in lines:
             yield one

@@ -25,7 +25,7 @@ from collector.bgp.families import FAMILIES
 from collector.bgp.open_messages import Abilities
 from collector.http.live import Listener, SlowError
 from collector.http.rislive.subscriptions import Subscriptions, parse
-from collector.query.follow import ToldLine
+from collector.query.follow import FollowedLine
 from collector.query.streams import UpdateRow
 from collector.store.mongo import Store
 from schemas.peer import Peer
@@ -180,7 +180,7 @@ async def test_a_client_that_does_not_keep_up_is_dropped() -> None:
     entry = HistoryEntry(ts=datetime.now(UTC), peer=Peer(address="192.0.2.1", asn=64500), event="announce")
     row: UpdateRow = SimpleNamespace(ts=entry.ts)  # type: ignore[assignment]
     for _ in range(10_000):
-        listener.put(ToldLine(row, [entry], {}))
+        listener.put(FollowedLine(row, [entry], {}))
     with pytest.raises(SlowError):
         await listener.get()
 

@@ -23,7 +23,7 @@ from collector.export.pcap import CaptureWriter
 from collector.export.summary import ExportSummary
 from collector.export.table_dump import TableWriter
 from collector.query.filter_text import parse_filter
-from collector.query.messages import SaidMessage, messages
+from collector.query.messages import StoredMessage, messages
 from collector.query.rib import RibQuery
 from collector.query.search import search
 from collector.query.table import table
@@ -124,7 +124,7 @@ async def test_filters_let_through_what_search_gives(tmp_path: Path, store: Stor
     ]
     found = []
     async for one in messages(store, asked):
-        if isinstance(one, SaidMessage) and "kind" not in one.document:
+        if isinstance(one, StoredMessage) and "kind" not in one.document:
             for event in ("withdraw", "announce"):
                 for group in one.document.get(event, ()):  # type: ignore[attr-defined]
                     found += [(one.ts, event, prefix, group.get("path_id")) for prefix in group["nlri"]]

@@ -12,7 +12,7 @@ from collector.errors import ExportError
 from collector.export.files import writing
 from collector.export.message_bytes import MessageEncoder, WireMessage
 from collector.export.summary import ExportSummary
-from collector.query.messages import SaidMessage
+from collector.query.messages import StoredMessage
 from tests.mrt_builder import announcement
 
 TS = datetime(2027, 1, 1, tzinfo=UTC)
@@ -21,17 +21,17 @@ SESSION = ObjectId()
 ROUTE = {"family": "ipv4 unicast", "nlri": ["10.0.0.0/8"], "next_hop": "192.0.2.1"}
 
 
-def said(**document: Any) -> SaidMessage:
+def said(**document: Any) -> StoredMessage:
     session: Any = {"_id": SESSION, "local": {"address": "192.0.2.254", "asn": 64999}}
-    return SaidMessage(TS, {"peer": PEER, "session": SESSION, **document}, session)  # type: ignore[arg-type]
+    return StoredMessage(TS, {"peer": PEER, "session": SESSION, **document}, session)  # type: ignore[arg-type]
 
 
-def ahead(**document: Any) -> SaidMessage:
+def ahead(**document: Any) -> StoredMessage:
     """A message before any session."""
-    return SaidMessage(TS, {"peer": PEER, **document}, None)  # type: ignore[arg-type]
+    return StoredMessage(TS, {"peer": PEER, **document}, None)  # type: ignore[arg-type]
 
 
-def update(wire: bytes, path: str, **group: Any) -> SaidMessage:
+def update(wire: bytes, path: str, **group: Any) -> StoredMessage:
     return said(wire=wire, attributes={"origin": "igp", "as_path": path}, announce=[{**ROUTE, **group}])
 
 

@@ -13,16 +13,16 @@ from pyarrow import parquet as pq  # type: ignore[import-untyped]
 
 from collector.errors import ExportError
 from collector.export.parquet import ParquetWriter, rows_of
-from collector.query.messages import SaidMessage, SessionChange
+from collector.query.messages import SessionChange, StoredMessage
 
 T = datetime(2027, 1, 1, 23, 59, 59, tzinfo=UTC)
 PEER = {"address": "192.0.2.1", "asn": 64500}
 
 
-def update(seconds: int = 0, *, collector: str = "rrc", **document: Any) -> SaidMessage:
+def update(seconds: int = 0, *, collector: str = "rrc", **document: Any) -> StoredMessage:
     ts = T + timedelta(seconds=seconds)
     whole = {"_id": ObjectId(), "collector": collector, "peer": PEER, **document}
-    return SaidMessage(ts, whole, None)  # type: ignore[arg-type]
+    return StoredMessage(ts, whole, None)  # type: ignore[arg-type]
 
 
 def announced(*prefixes: str, path: str = "64500 1", **group: Any) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def announced(*prefixes: str, path: str = "64500 1", **group: Any) -> dict[str, 
     return {"attributes": {"as_path": path, "med": 5, "extended_communities": extended}, "announce": [route]}
 
 
-async def each(said: Iterable[SaidMessage | SessionChange]) -> AsyncIterator[SaidMessage | SessionChange]:
+async def each(said: Iterable[StoredMessage | SessionChange]) -> AsyncIterator[StoredMessage | SessionChange]:
     for one in said:
         yield one
 
@@ -80,7 +80,7 @@ async def test_a_folder_has_one_file_for_each_router_and_day(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("by_day", [True, False])
 async def test_an_export_that_fails_leaves_no_partial_file(tmp_path: Path, by_day: bool) -> None:
-    async def fails() -> AsyncIterator[SaidMessage | SessionChange]:
+    async def fails() -> AsyncIterator[StoredMessage | SessionChange]:
         yield update(**announced("10.0.0.0/8"))
         raise ExportError("the store went away")
 

@@ -9,7 +9,7 @@ import pytest
 from collector.bgp.messages import KEEPALIVE
 from collector.export.pcap import CaptureWriter
 from collector.export.tcp import ACK, SYN, TcpConnection, checksum
-from collector.query.messages import SaidMessage, SessionChange
+from collector.query.messages import SessionChange, StoredMessage
 from tests.unit.test_export_parquet import PEER, announced, each, update
 
 
@@ -35,7 +35,7 @@ def test_all_data_is_in_order_and_acknowledged(addresses: tuple[str, str]) -> No
     assert 0 < len(frames) - len(sent) < len(sent)
 
 
-async def captured(*said: SaidMessage | SessionChange) -> bytes:
+async def captured(*said: StoredMessage | SessionChange) -> bytes:
     stream = io.BytesIO()
     await CaptureWriter(stream).write(each(said))
     return stream.getvalue()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.sources.exabgp.session_ends import explain, heard
+from collector.sources.exabgp.session_ends import explain, notification_of
 from schemas.documents import SessionNotification
 from schemas.message import ExabgpProcess, Notification, Sent
 from schemas.peer import Peer
@@ -71,7 +71,7 @@ def test_an_end_has_its_cause_and_its_reason(reason: str | None, by: str, words:
     ],
 )
 def test_the_data_of_a_notification_are_part_of_the_reason(message: Notification, words: str) -> None:
-    reason = explain(f"notification received ({message.code},{message.subcode})", heard(message)).reason
+    reason = explain(f"notification received ({message.code},{message.subcode})", notification_of(message)).reason
     assert reason == f"NOTIFICATION received: Cease / {words}"
 
 
@@ -79,7 +79,7 @@ def test_exabgps_own_words_follow_the_name_unless_they_are_the_name() -> None:
     def sent(code: int, subcode: int, data: bytes) -> str:
         said = {"code": code, "subcode": subcode, "data": "0x" + data.hex().upper(), "message": "as ExaBGP prints it"}
         message = Sent.model_validate({**COMMON, "category": "notification", "detail": {"notification": said}})
-        return explain(f"notification sent ({code},{subcode})", heard(message)).reason
+        return explain(f"notification sent ({code},{subcode})", notification_of(message)).reason
 
     words = "ASN in OPEN (64999) did not match ASN expected (64501)"
     assert sent(2, 2, words.encode()) == f"NOTIFICATION sent: OPEN Message Error / Bad Peer AS: {words}"
@@ -104,4 +104,4 @@ def test_no_line_from_outside_raises(reason: str, code: int, subcode: int, data:
     )
     for message in messages:
         for word in (reason, f"notification received ({code},{subcode})", f"notification sent ({code},{subcode})"):
-            assert explain(word, heard(message)).reason.isprintable()
+            assert explain(word, notification_of(message)).reason.isprintable()

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from bgpledger import Answers
 from collector.errors import RefusedError as OrderRefusedError
 from collector.http.answering import listing, respond
-from collector.http.orders import Holder, OrderBody, Ordering, Orders, holder
+from collector.http.orders import Holder, OrderBody, Orders, OrdersDep, holder
 from collector.http.parameters import TIME, Answered, Parameters, text
 from collector.http.problems import RESPONSES, RefusedRequestError, misused
 from collector.http.query_context import QueryContext, QueryContextDep
@@ -38,8 +38,8 @@ class _OrderRoute(APIRoute):
             except RequestValidationError as error:
                 if request.method != "POST":
                     raise
-                told = misused(error)
-                refused = OrderRefusedError(told.cause, told.cure)
+                usage_error = misused(error)
+                refused = OrderRefusedError(usage_error.cause, usage_error.cure)
                 await request.app.state.orders.note_refused(holder(request), error.body, refused)
                 raise refused from None
 
@@ -118,7 +118,7 @@ Id = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$", description="Of an intent.",
 
 @router.post("/announcements", summary="Announce routes", status_code=201, responses=_REFUSALS)
 async def announce(
-    orders: Ordering, token: Holder, body: OrderBody, response: Response, idempotency_key: Key = None
+    orders: OrdersDep, token: Holder, body: OrderBody, response: Response, idempotency_key: Key = None
 ) -> OrderTaken:
     """Announce routes or flow specifications: they are on the collector's disk when this answers, with 201.
 
@@ -137,7 +137,7 @@ async def announce(
 
 @router.get("/announcements", summary="What is announced, and was", **listing(Intent))
 async def announcements(
-    request: Request, context: QueryContextDep, orders: Ordering, wanted: Annotated[_Listing, Query()]
+    request: Request, context: QueryContextDep, orders: OrdersDep, wanted: Annotated[_Listing, Query()]
 ) -> Response:
     """What this collector announces to whom, who ordered it and why, oldest first."""
 
@@ -148,14 +148,14 @@ async def announcements(
 
 
 @router.get("/announcements/{id}", summary="One announcement, with its states")
-async def announcement(context: QueryContextDep, orders: Ordering, id: Id) -> Intent:  # noqa: A002  # as paths have it
+async def announcement(context: QueryContextDep, orders: OrdersDep, id: Id) -> Intent:  # noqa: A002  # as paths have it
     """One announcement, with each state that it has reached at each peer."""
     return await intent_of(context, orders, id)
 
 
 @router.delete("/announcements/{id}", summary="Withdraw one", responses=_REFUSALS)
 async def withdraw(
-    orders: Ordering,
+    orders: OrdersDep,
     token: Holder,
     id: Id,  # noqa: A002
     why: Annotated[str, Query(max_length=500, description="The reason, for those who read it later.")],

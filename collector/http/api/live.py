@@ -18,7 +18,7 @@ from collector.http.live import SEND_SECONDS, Live, SlowError, gone
 from collector.http.parameters import OfPrefixes, RouteFilters, filter_text
 from collector.http.problems import Problem
 from collector.http.query_context import QueryContextDep
-from collector.query.follow import ToldLine
+from collector.query.follow import FollowedLine
 from collector.tasks import end
 
 router = APIRouter(tags=["updates"])
@@ -77,26 +77,26 @@ class _EventStream(Response):
             finally:
                 await end(working, leaving)
 
-    async def _lines(self, stack: AsyncExitStack) -> AsyncIterator[ToldLine]:
+    async def _lines(self, stack: AsyncExitStack) -> AsyncIterator[FollowedLine]:
         if self._mark is not None:
             return await stack.enter_async_context(self._live.behind(self._mark))
         listener = await stack.enter_async_context(self._live.listening())
 
-        async def each() -> AsyncIterator[ToldLine]:
+        async def each() -> AsyncIterator[FollowedLine]:
             while True:
                 yield await listener.get()
 
         return each()
 
-    def _events(self, told: ToldLine, mark: LineMark) -> Iterator[str]:
+    def _events(self, line: FollowedLine, mark: LineMark) -> Iterator[str]:
         """The entries of a line that were not sent before, and match the filters."""
-        for number in range(mark.given_of(told), len(told.entries)):
-            mark.see(told, number + 1)
-            entry = told.entries[number]
+        for number in range(mark.given_of(line), len(line.entries)):
+            mark.see(line, number + 1)
+            entry = line.entries[number]
             if self._filters.matches(entry):
                 yield f"id: {mark.token()}\ndata: {entry.model_dump_json()}\n\n"
 
-    async def _send(self, lines: AsyncIterator[ToldLine], send: Send) -> None:
+    async def _send(self, lines: AsyncIterator[FollowedLine], send: Send) -> None:
         mark = self._mark or LineMark()
 
         async def say(text: str) -> None:

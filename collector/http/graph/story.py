@@ -158,7 +158,7 @@ def _change(entry: HistoryEntry, *, several: bool) -> StoryChange:
     return StoryChange(entry.ts, _speaker(entry, several=several), entry.event, path, says or "")
 
 
-def _speaker(said: HistoryEntry, *, several: bool) -> GraphSpeaker:
+def _speaker(entry: HistoryEntry, *, several: bool) -> GraphSpeaker:
     """Whose route an entry is about; with several collectors, a peer may have a session with each."""
-    parts = (said.collector if several else None, said.rd, None if said.path_id is None else f"path {said.path_id}")
-    return GraphSpeaker(said.peer.name, said.peer.asn, " ".join(filter(None, parts)))
+    parts = (entry.collector if several else None, entry.rd, None if entry.path_id is None else f"path {entry.path_id}")
+    return GraphSpeaker(entry.peer.name, entry.peer.asn, " ".join(filter(None, parts)))

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from bgpledger import BgpledgerError
 from collector.http.api.announcements import IntentFilters, intent_of, intents_of
-from collector.http.orders import OrderBody, Ordering, Orders, unreadable
+from collector.http.orders import OrderBody, Orders, OrdersDep, unreadable
 from collector.http.pages.forms import fields_of
 from collector.http.pages.lanes import Scale
 from collector.http.pages.ours import in_words, our_lanes, times_of
@@ -42,14 +42,14 @@ class _Wanted(IntentFilters, Shown):
 
 @router.get(_HERE)
 async def announcements(
-    request: Request, context: QueryContextDep, orders: Ordering, wanted: Annotated[_Wanted, Query()]
+    request: Request, context: QueryContextDep, orders: OrdersDep, wanted: Annotated[_Wanted, Query()]
 ) -> Response:
     """Current announcements, or those at a past time."""
     return await _page(request, context, orders, wanted)
 
 
 @router.post(_HERE)
-async def order(request: Request, context: QueryContextDep, orders: Ordering) -> Response:
+async def order(request: Request, context: QueryContextDep, orders: OrdersDep) -> Response:
     """Announce, or check; a refusal is shown above the form, which keeps its input."""
     token = request.state.token
     if token is None:
@@ -70,13 +70,13 @@ async def order(request: Request, context: QueryContextDep, orders: Ordering) ->
 
 
 @router.get(f"{_HERE}/{{name}}")
-async def announcement(request: Request, context: QueryContextDep, orders: Ordering, name: str) -> Response:
+async def announcement(request: Request, context: QueryContextDep, orders: OrdersDep, name: str) -> Response:
     """One announcement: its states, at each peer."""
     return _of_one(request, await intent_of(context, orders, name))
 
 
 @router.post(f"{_HERE}/{{name}}/withdraw")
-async def withdraw(request: Request, context: QueryContextDep, orders: Ordering, name: str) -> Response:
+async def withdraw(request: Request, context: QueryContextDep, orders: OrdersDep, name: str) -> Response:
     """Withdraw it."""
     token = request.state.token
     if token is None:

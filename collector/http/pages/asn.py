@@ -31,7 +31,7 @@ _SECONDS = 1.0
 """How long tables are read, and changes searched, unless all of them are requested."""
 
 
-class AsAsked(Shown):
+class AsOptions(Shown):
     """The time of the tables."""
 
     at: str | None = text("The moment; without, now.")
@@ -95,7 +95,7 @@ class AsInTables:
 
 @router.get("/as/{asn}")
 async def autonomous_system(
-    request: Request, asn: str, context: QueryContextDep, wanted: Annotated[AsAsked, Query()]
+    request: Request, asn: str, context: QueryContextDep, wanted: Annotated[AsOptions, Query()]
 ) -> HTMLResponse:
     """The page."""
     try:

@@ -32,7 +32,7 @@ _DAY = timedelta(days=1)
 _TICK = timedelta(milliseconds=1)
 
 
-class PeerAsked(Shown):
+class PeerOptions(Shown):
     """Which of the tables that routers have of it, and the time range."""
 
     router: str | None = text("Only what this router has of it.")
@@ -57,7 +57,7 @@ class CountedUpdates(NamedTuple):
 
 @router.get("/peer/{address}")
 async def peer(
-    request: Request, address: str, context: QueryContextDep, wanted: Annotated[PeerAsked, Query()]
+    request: Request, address: str, context: QueryContextDep, wanted: Annotated[PeerOptions, Query()]
 ) -> HTMLResponse:
     """The page."""
     filters = parse_filter({"peer": address, **wanted.model_dump(exclude={"whole"})})

@@ -18,7 +18,7 @@ from collector.http.query_context import QueryContext, QueryContextDep
 router = page_router()
 
 
-class ReplayAsked(Shown):
+class ReplayOptions(Shown):
     """Which routes, over which time range, and the time that is shown."""
 
     peer: str | None = text("Only this peer's.")
@@ -34,7 +34,7 @@ class ReplayAsked(Shown):
         return self.model_dump(include={"peer", "router", "rib"})
 
 
-Wanted = Annotated[ReplayAsked, Query()]
+Wanted = Annotated[ReplayOptions, Query()]
 
 
 @router.get("/replay/{prefix:path}.svg")
@@ -64,7 +64,7 @@ async def replay(request: Request, prefix: str, context: QueryContextDep, wanted
     )
 
 
-async def _story(context: QueryContext, prefix: str, wanted: ReplayAsked) -> tuple[Story, datetime]:
+async def _story(context: QueryContext, prefix: str, wanted: ReplayOptions) -> tuple[Story, datetime]:
     filters = parse_filter(wanted.model_dump(exclude={"at"}))
     story = await tell(context.archive, prefix, filters)
     at = parse_time(wanted.at)

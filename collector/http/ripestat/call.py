@@ -130,7 +130,7 @@ class Call:
         self._ends = time.monotonic() + context.deadline
         self.notes = context.notes
         self._unix = unix
-        self._told: list[Message] = []
+        self._messages: list[Message] = []
 
     @property
     def deadline(self) -> float:
@@ -139,8 +139,8 @@ class Call:
 
     def tell(self, level: Literal["info", "warning"], text: str) -> None:
         """Add a message to the answer, once."""
-        if (level, text) not in self._told:
-            self._told.append((level, text))
+        if (level, text) not in self._messages:
+            self._messages.append((level, text))
 
     def time(self, moment: datetime) -> str | int:
         """A time as RIPEstat writes it: without a zone, to the second."""
@@ -160,7 +160,7 @@ class Call:
     @property
     def messages(self) -> list[Message]:
         """All messages about the answer."""
-        return [*(("warning", note) for note in dict.fromkeys(self.notes)), *self._told]
+        return [*(("warning", note) for note in dict.fromkeys(self.notes)), *self._messages]
 
 
 def zoneless(moment: datetime) -> str:

@@ -82,10 +82,10 @@ def _events(call: Call, found: Timeline) -> list[dict[str, Any]]:
 
 
 def _attributes(call: Call, one: Happened) -> dict[str, Any]:
-    said: dict[str, Any] = {"source_id": one.source, "target_prefix": one.prefix}
+    attributes: dict[str, Any] = {"source_id": one.source, "target_prefix": one.prefix}
     if one.entry:
-        said |= {"path": path_of(one.entry, call), "community": communities_of(one.entry)}
-    return said
+        attributes |= {"path": path_of(one.entry, call), "community": communities_of(one.entry)}
+    return attributes
 
 
 def _of_collectors(found: Timeline, rrcs: str | None) -> Timeline:

@@ -127,8 +127,8 @@ def seen(call: Call, found: Timeline, span: TimeRange, least: int, *, hops: int 
         hops: how many ASes at the end of the path count as the origin.
     """
 
-    def origin_of(said: HistoryEntry | Route) -> str:
-        path = path_of(said, call) or [said.peer.asn]
+    def origin_of(entry: HistoryEntry | Route) -> str:
+        path = path_of(entry, call) or [entry.peer.asn]
         return " ".join(map(str, path[-hops:]))
 
     now = datetime.now(UTC)

@@ -42,13 +42,13 @@ class Sources:
         """When the first session began."""
         return min((one.since for one in self.sessions), default=None)
 
-    def number(self, said: HistoryEntry | Route | PeerSession) -> str:
+    def number(self, entry: HistoryEntry | Route | PeerSession) -> str:
         """The number of the collector, or of the router that reports the peer: `00`."""
-        return self._numbers.get(_place(said.collector, said.peer), "99")
+        return self._numbers.get(_place(entry.collector, entry.peer), "99")
 
-    def id(self, said: HistoryEntry | Route | PeerSession) -> str:
+    def id(self, entry: HistoryEntry | Route | PeerSession) -> str:
         """The id of a peer: the number, and its address."""
-        return f"{self.number(said)}-{said.peer.address}"
+        return f"{self.number(entry)}-{entry.peer.address}"
 
     def name(self, number: str) -> str:
         """The collector with a number, and the router that reports the peer."""
@@ -74,14 +74,14 @@ def _place(collector: str | None, peer: Peer) -> _Place:
     return collector or "", peer.router or ""
 
 
-def path_of(said: HistoryEntry | Route, call: Call) -> list[int]:
+def path_of(entry: HistoryEntry | Route, call: Call) -> list[int]:
     """An AS path as plain numbers; a message says that sets lose their braces."""
-    path = said.as_path or ""
+    path = entry.as_path or ""
     if re.search(r"[{(\[]", path):
         call.tell("info", "AS_SETs and confederations in AS paths are written as plain ASes")
     return [int(number) for number in re.findall(r"\d+", path)]
 
 
-def communities_of(said: HistoryEntry | Route) -> list[str]:
+def communities_of(entry: HistoryEntry | Route) -> list[str]:
     """Standard communities, then large ones."""
-    return [*(said.communities or ()), *(said.large_communities or ())]
+    return [*(entry.communities or ()), *(entry.large_communities or ())]

@@ -48,10 +48,10 @@ async def prefixes_of(call: Call, resource: Resource, span: TimeRange) -> tuple[
     if resource.asns:
         origin = ",".join(map(str, resource.asns))
         texts = {"origin": origin, "elem": "announce", "start": span.start.isoformat(), "end": span.end.isoformat()}
-        said = await call.all_of(call.archive.search(parse_filter(texts), deadline=call.deadline))
+        entries = await call.all_of(call.archive.search(parse_filter(texts), deadline=call.deadline))
         stood = call.archive.rib(None, parse_filter({"origin": origin}), at=_known(span.start), deadline=call.deadline)
         found |= dict.fromkeys(one.prefix for one in await call.all_of(stood) if one.prefix)
-        found |= dict.fromkeys(one.prefix for one in said if one.prefix)
+        found |= dict.fromkeys(one.prefix for one in entries if one.prefix)
     if len(found) > _MOST_PREFIXES:
         call.tell("warning", f"of {len(found)} prefixes the first {_MOST_PREFIXES} are shown: ask for fewer at once")
     return tuple(found)[:_MOST_PREFIXES]

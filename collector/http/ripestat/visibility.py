@@ -46,13 +46,13 @@ async def ris_peers(context: QueryContextDep, wanted: Annotated[_RisPeers, Query
                     counts[source, key.family[:4]] += 1
         peers: dict[str, list[dict[str, Any]]] = {}
         for name, one in sorted(up.items()):
-            said = {
+            peer = {
                 "asn": str(one.peer.asn),
                 "ip": one.peer.address,
                 "v4_prefix_count": counts[name, "ipv4"],
                 "v6_prefix_count": counts[name, "ipv6"],
             }
-            peers.setdefault(f"rrc{sources.number(one)}", []).append(said)
+            peers.setdefault(f"rrc{sources.number(one)}", []).append(peer)
         return {
             "peers": peers,
             "query_time": call.time(at),
@@ -89,8 +89,8 @@ async def routing_status(context: QueryContextDep, wanted: Annotated[_Status, Qu
 
 async def _seen(call: Call, resource: Resource, routes: list[Route], at: datetime) -> dict[str, Any]:
     """When it was first announced, and last."""
-    asked = {"origin": ",".join(map(str, resource.asns))} if resource.asns else {"prefix": _names(resource)}
-    filters = parse_filter({**asked, "elem": "announce", "end": at.isoformat()})
+    resource_filter = {"origin": ",".join(map(str, resource.asns))} if resource.asns else {"prefix": _names(resource)}
+    filters = parse_filter({**resource_filter, "elem": "announce", "end": at.isoformat()})
     first: HistoryEntry | None = None
     async with call.archive.search(filters, everything=True, deadline=call.deadline) as answers:
         async for one in answers:

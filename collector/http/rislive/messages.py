@@ -10,17 +10,17 @@ from bgpledger import HistoryEntry
 from collector.export.message_bytes import MessageEncoder
 from collector.export.summary import ExportSummary
 from collector.http.ripestat.sources import Sources
-from collector.query.follow import ToldLine
-from collector.query.messages import SaidMessage
+from collector.query.follow import FollowedLine
+from collector.query.messages import StoredMessage
 from collector.query.streams import UpdateRow
 
 _STATES = {"session_up": "connected", "session_end": "down"}
 UPDATE, PEER_STATE = "UPDATE", "RIS_PEER_STATE"
 
 
-def prefixes_of(told: ToldLine) -> list[str]:
+def prefixes_of(line: FollowedLine) -> list[str]:
     """The prefixes in a line."""
-    return [entry.prefix for entry in told.entries if entry.prefix]
+    return [entry.prefix for entry in line.entries if entry.prefix]
 
 
 class Messages:
@@ -34,51 +34,51 @@ class Messages:
         self._sources = sources
         self._bytes = MessageEncoder(ExportSummary())
 
-    def of(self, told: ToldLine) -> dict[str, Any] | None:
+    def of(self, line: FollowedLine) -> dict[str, Any] | None:
         """The `data` of a `ris_message`; None for what has no such form: gaps, and routes that are not prefixes."""
-        first = told.entries[0]
+        first = line.entries[0]
         if first.event in _STATES:
-            return {**self._common(told, PEER_STATE), "state": _STATES[first.event]}
-        withdrawn = [entry.prefix for entry in told.entries if entry.event == "withdraw" and entry.prefix]
-        announced = [entry for entry in told.entries if entry.event == "announce" and entry.prefix]
+            return {**self._common(line, PEER_STATE), "state": _STATES[first.event]}
+        withdrawn = [entry.prefix for entry in line.entries if entry.event == "withdraw" and entry.prefix]
+        announced = [entry for entry in line.entries if entry.event == "announce" and entry.prefix]
         if not withdrawn and not announced:
             return None
-        said = self._common(told, UPDATE)
+        data = self._common(line, UPDATE)
         if announced:
-            said |= _attributes(announced[0]) | {"announcements": _announcements(announced)}
-        return said | {"withdrawals": withdrawn} if withdrawn else said
+            data |= _attributes(announced[0]) | {"announcements": _announcements(announced)}
+        return data | {"withdrawals": withdrawn} if withdrawn else data
 
-    def raw(self, told: ToldLine) -> dict[str, str]:
+    def raw(self, line: FollowedLine) -> dict[str, str]:
         """`raw`: the bytes of an UPDATE, the original ones if stored; empty if no single message can hold it."""
-        row = told.row
+        row = line.row
         if not isinstance(row, UpdateRow):
             return {}
-        written = list(self._bytes.messages(SaidMessage(row.ts, row.document, None)))
+        written = list(self._bytes.messages(StoredMessage(row.ts, row.document, None)))
         return {"raw": written[0].data.hex().upper()} if len(written) == 1 else {}
 
-    def _common(self, told: ToldLine, kind: str) -> dict[str, Any]:
-        first = told.entries[0]
+    def _common(self, line: FollowedLine, kind: str) -> dict[str, Any]:
+        first = line.entries[0]
         return {
             "timestamp": round(first.ts.timestamp(), 3),
             "peer": first.peer.address,
             "peer_asn": str(first.peer.asn),
-            "id": f"{self._sources.id(first)}-{told.row.rank.hex()}",
+            "id": f"{self._sources.id(first)}-{line.row.rank.hex()}",
             "host": f"rrc{self._sources.number(first)}",
             "type": kind,
         }
 
 
 def _attributes(entry: HistoryEntry) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "path": path_items(entry.as_path or ""),
         "community": [[int(part) for part in one.split(":")] for one in entry.communities or ()],
         "origin": entry.origin or "incomplete",
     }
     if entry.med is not None:
-        said["med"] = entry.med
+        attributes["med"] = entry.med
     if entry.aggregator is not None:
-        said["aggregator"] = f"{entry.aggregator.asn}:{entry.aggregator.address}"
-    return said
+        attributes["aggregator"] = f"{entry.aggregator.asn}:{entry.aggregator.address}"
+    return attributes
 
 
 def _announcements(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:

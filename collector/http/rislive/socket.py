@@ -17,7 +17,7 @@ from collector.http.query_context import QueryContext
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.messages import Messages, prefixes_of
 from collector.http.rislive.subscriptions import Subscriptions, parse
-from collector.query.follow import ToldLine
+from collector.query.follow import FollowedLine
 from collector.tasks import end
 
 router = APIRouter()
@@ -42,23 +42,23 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> 
             client = _Client(socket, await Sources.of(context.archive))
             await client.run(await _lines(context, stack, begin, times, client.has_subscribed))
     except (BgpledgerError, SlowError) as error:
-        said = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
+        reason = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
             async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_text(_error(said))
+                await socket.send_text(_error(reason))
                 await socket.close(_TRY_AGAIN_LATER if isinstance(error, SlowError) else _POLICY_VIOLATION)
 
 
 async def _lines(
     context: QueryContext, stack: AsyncExitStack, begin: str | None, speed: float, has_subscribed: asyncio.Event
-) -> AsyncIterator[ToldLine]:
+) -> AsyncIterator[FollowedLine]:
     start = parse_time(begin)
     if start is not None:
         lines = await stack.enter_async_context(context.live.since(start))
         return _in_their_time(lines, speed, has_subscribed)
     listener = await stack.enter_async_context(context.live.listening())
 
-    async def each() -> AsyncIterator[ToldLine]:
+    async def each() -> AsyncIterator[FollowedLine]:
         while True:
             yield await listener.get()
 
@@ -66,17 +66,17 @@ async def _lines(
 
 
 async def _in_their_time(
-    lines: AsyncIterator[ToldLine], speed: float, has_subscribed: asyncio.Event
-) -> AsyncIterator[ToldLine]:
+    lines: AsyncIterator[FollowedLine], speed: float, has_subscribed: asyncio.Event
+) -> AsyncIterator[FollowedLine]:
     """What was stored, with the original pauses divided by `speed`; it begins when the client subscribes."""
     await has_subscribed.wait()
     loop = asyncio.get_running_loop()
     began, first = loop.time(), None
-    async for told in lines:
-        first = first or told.row.ts
-        due = began + (told.row.ts - first).total_seconds() / speed
+    async for line in lines:
+        first = first or line.row.ts
+        due = began + (line.row.ts - first).total_seconds() / speed
         await asyncio.sleep(due - loop.time())
-        yield told
+        yield line
 
 
 def _times(speed: str) -> float:
@@ -103,43 +103,43 @@ class _Client:
         self._subscriptions = Subscriptions()
         self.has_subscribed = asyncio.Event()
 
-    async def run(self, lines: AsyncIterator[ToldLine]) -> None:
+    async def run(self, lines: AsyncIterator[FollowedLine]) -> None:
         """Send and receive until the client leaves.
 
         Raises:
             SlowError: it is too slow for what is sent.
             BgpledgerError: the archive cannot be followed.
         """
-        telling, listening = asyncio.create_task(self._tell(lines)), asyncio.create_task(self._listen())
+        sending, listening = asyncio.create_task(self._forward(lines)), asyncio.create_task(self._listen())
         try:
-            done, _ = await asyncio.wait((telling, listening), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((sending, listening), return_when=asyncio.FIRST_COMPLETED)
             for one in done:
                 with suppress(WebSocketDisconnect):
                     await one
         finally:
-            await end(telling, listening)
+            await end(sending, listening)
 
-    async def _tell(self, lines: AsyncIterator[ToldLine]) -> None:
-        async for told in lines:
-            said = self._messages.of(told)
-            if said and self._subscriptions.wants(said, prefixes_of(told)):
-                raw = self._messages.raw(told) if self._subscriptions.include_raw else {}
-                await self._say("ris_message", said | raw)
+    async def _forward(self, lines: AsyncIterator[FollowedLine]) -> None:
+        async for line in lines:
+            data = self._messages.of(line)
+            if data and self._subscriptions.wants(data, prefixes_of(line)):
+                raw = self._messages.raw(line) if self._subscriptions.include_raw else {}
+                await self._say("ris_message", data | raw)
 
     async def _listen(self) -> None:
         while True:
-            said = await self._socket.receive()
-            if said["type"] == "websocket.disconnect":
+            frame = await self._socket.receive()
+            if frame["type"] == "websocket.disconnect":
                 return
             try:
-                await self._hear(said.get("text") or "")
+                await self._answer(frame.get("text") or "")
             except UsageError as error:
                 await self._send(_error(f"{error.cause} ({error.cure})"))
 
-    async def _hear(self, text: str) -> None:
+    async def _answer(self, text: str) -> None:
         try:
-            asked = json.loads(text)
-            kind, data = asked["type"], asked.get("data")
+            request = json.loads(text)
+            kind, data = request["type"], request.get("data")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise UsageError(
                 "that is not an object with a type", 'send {"type": "ris_subscribe", "data": {}}'
@@ -150,8 +150,10 @@ class _Client:
             self._subscriptions.include_raw |= options.includeRaw
             self.has_subscribed.set()
             if options.acknowledge:
-                said = one.model_dump(exclude_none=True, exclude_defaults=True)
-                await self._say("ris_subscribe_ok", {"subscription": said, "socketOptions": options.model_dump()})
+                subscription = one.model_dump(exclude_none=True, exclude_defaults=True)
+                await self._say(
+                    "ris_subscribe_ok", {"subscription": subscription, "socketOptions": options.model_dump()}
+                )
         elif kind == "ris_unsubscribe":
             one, _ = parse(data)
             self._subscriptions.remove(one)

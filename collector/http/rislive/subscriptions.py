@@ -86,10 +86,10 @@ def parse(data: object) -> tuple[Subscription, SocketOptions]:
     Raises:
         UsageError: it is invalid.
     """
-    said = data if isinstance(data, dict) else {}
+    fields = data if isinstance(data, dict) else {}
     try:
-        options = SocketOptions.model_validate(said.get("socketOptions") or {})
-        return Subscription.model_validate({name: one for name, one in said.items() if one is not None}), options
+        options = SocketOptions.model_validate(fields.get("socketOptions") or {})
+        return Subscription.model_validate({name: one for name, one in fields.items() if one is not None}), options
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(one) for one in fault["loc"]) or "data"

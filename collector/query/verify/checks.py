@@ -15,7 +15,7 @@ from schemas.keys import key_line
 from schemas.status import Finding
 
 
-class ToldGap(NamedTuple):
+class GapClaim(NamedTuple):
     """What a gap says."""
 
     line: int
@@ -58,7 +58,7 @@ class Claims:
     """
 
     sessions: Mapping[ObjectId, Mapping[str, Any]]
-    gaps: Sequence[ToldGap]
+    gaps: Sequence[GapClaim]
     stored: int
     rejected: int
     limits: Limits

@@ -155,10 +155,12 @@ class Inventory:
     def _reject(self, line: int, document: Document) -> None:
         self.rejects += 1
         raw = document["raw"].encode() if isinstance(document["raw"], str) else document["raw"]
-        said: Counted | None = self.source.counted(raw, document["size"]) if document["reason"] != TORN.reason else None
-        if said:
-            self._count(line, said.peer.address, said.pid, said.counter)
-            self.refused[said.peer.address] += document["reason"].startswith(REFUSALS)
+        counted: Counted | None = (
+            self.source.counted(raw, document["size"]) if document["reason"] != TORN.reason else None
+        )
+        if counted:
+            self._count(line, counted.peer.address, counted.pid, counted.counter)
+            self.refused[counted.peer.address] += document["reason"].startswith(REFUSALS)
 
     def _count(self, line: int, address: str, pid: int | None, count: int | None) -> None:
         if count is not None:
@@ -197,10 +199,10 @@ def find_begins(starts: Iterable[tuple[int, int, Mapping[str, Any]]]) -> list[Be
     begins: list[Begin] = []
     pid = incarnation = None
     for line, second, document in sorted(starts, key=lambda one: one[:2]):
-        said = document["source"].get("pid"), document.get("incarnation")
-        if not said[0]:  # ExaBGP had ended before its receiver could read its pid
+        named = document["source"].get("pid"), document.get("incarnation")
+        if not named[0]:  # ExaBGP had ended before its receiver could read its pid
             continue
-        if said[0] != pid or (incarnation is not None and said[1] != incarnation):
+        if named[0] != pid or (incarnation is not None and named[1] != incarnation):
             begins.append(Begin(line, second))
-        pid, incarnation = said
+        pid, incarnation = named
     return begins

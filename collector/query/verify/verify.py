@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from collector.instances import Instance
-from collector.query.verify.checks import Claims, Judgement, Limits, ToldGap
+from collector.query.verify.checks import Claims, GapClaim, Judgement, Limits
 from collector.query.verify.imported import Imports, verify_imports
 from collector.query.verify.inventory import Inventory, Owner, find_begins
 from collector.query.verify.reader import every_document
@@ -33,24 +33,26 @@ _BY_KEY = (("_id", 1),)
 _SUMS = ("verified", "waiting", "documents", "expired", "lost", "unreadable", "sessions", "more")
 _TALLIES = ("updates", "keepalives")
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
-async def verify(data_dir: Path, store: Store, collector: str, told: Told = lambda _done, _all: None) -> Verification:
+async def verify(
+    data_dir: Path, store: Store, collector: str, on_progress: OnProgress = lambda _done, _all: None
+) -> Verification:
     """Verify all lines below the acknowledged position of each spool; a collector may be running.
 
     Args:
         data_dir: the collector's data directory.
         store: the store.
         collector: the collector's name, for spools that do not tell it.
-        told: called now and then with how many documents of how many lines were seen, one spool after the other.
+        on_progress: called now and then with how many documents of how many lines were seen, one spool after the other.
 
     Raises:
         SpoolError: a spool cannot be read.
         StoreError: the store does not answer.
     """
     lines = _together(
-        [(instance, await _verify(instance, store, collector, told)) for instance in find_instances(data_dir)]
+        [(instance, await _verify(instance, store, collector, on_progress)) for instance in find_instances(data_dir)]
     )
     return _with_imports(lines, await verify_imports(store))
 
@@ -83,7 +85,7 @@ def _together(parts: Sequence[tuple[Instance, Verification]]) -> Verification:
     return first.model_copy(update={**sums, "complete": not findings, "findings": findings[:MOST_FINDINGS]})
 
 
-async def _verify(instance: Instance, store: Store, collector: str, told: Told) -> Verification:
+async def _verify(instance: Instance, store: Store, collector: str, on_progress: OnProgress) -> Verification:
     spool = inspect(instance.spool)
     names = await _names(store, instance)
     # Before the first acknowledgement the spool itself does not know.
@@ -105,8 +107,8 @@ async def _verify(instance: Instance, store: Store, collector: str, told: Told) 
         inventory.see(collection, document)
         seen += 1
         if seen % _EVERY == 0:
-            told(inventory.documents, inventory.below)
-    told(inventory.documents, inventory.below)
+            on_progress(inventory.documents, inventory.below)
+    on_progress(inventory.documents, inventory.below)
     # Read last: what expired in the meantime was old enough to.
     limits = _limits(await store.lifetimes())
     claims = Claims(sessions.counted, gaps, spool.note.get("stored", 0), rejected, limits)
@@ -202,10 +204,10 @@ async def _starts(store: Store, owners: Set[Owner]) -> list[tuple[int, int, Mess
     ]
 
 
-async def _gaps(store: Store, owners: Set[Owner], below: int) -> list[ToldGap]:
+async def _gaps(store: Store, owners: Set[Owner], below: int) -> list[GapClaim]:
     """What gaps say about lines below a position."""
     return [
-        ToldGap(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
+        GapClaim(gap["line"], gap["peer"]["address"] if "peer" in gap else None, gap.get("lines"), gap["cause"])
         async for gap in store.find("gaps", {}, sort=_BY_KEY)
         if Owner.of(gap) in owners and gap["line"] < below
     ]

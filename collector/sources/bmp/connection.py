@@ -134,14 +134,14 @@ class RouterConnection:
         if kind == messages.PEER_UP:
             up = messages.peer_up(message[messages.BEHIND_PEER :])
             known.agreed = agreed(up.sent[HEADER_LENGTH:], up.received[HEADER_LENGTH:])
-        said = known.agreed
-        if said:
+        session = known.agreed
+        if session:
             facts |= Facts.PEER_IS_UP
-            if not said.as4:
+            if not session.as4:
                 facts |= Facts.TWO_BYTE_AS
         if kind == messages.PEER_DOWN:
             known.agreed = None
-        return facts, said
+        return facts, session
 
 
 def _doubts(kind: int, header: PeerHeader, known: _Known, now: float) -> Facts:

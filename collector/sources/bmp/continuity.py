@@ -41,7 +41,7 @@ class _View:
     """One table of a peer that the router reports, or the messages of the peer that it mirrors."""
 
     peer: Peer
-    heard: datetime
+    last_message: datetime
     """When it was last reported."""
     families: list[str] = field(default_factory=list)
     """The families reported so far."""
@@ -52,7 +52,7 @@ class _View:
 
 
 @dataclass(slots=True)
-class _ToldSession:
+class _ReportedSession:
     """A peer's session, as the router reported it in a Peer Up."""
 
     ports: list[int]
@@ -68,7 +68,7 @@ class _FollowedRouter:
     since: datetime = _BEGIN
     """When its connection came up, or was lost."""
     looked: datetime = _BEGIN
-    sessions: dict[str, _ToldSession] = field(default_factory=dict)
+    sessions: dict[str, _ReportedSession] = field(default_factory=dict)
     """Those that are up, by the peer's name."""
     views: dict[str, _View] = field(default_factory=dict)
     """By the name of the peer and its table."""
@@ -120,7 +120,7 @@ class RouterContinuity:
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
         """Process a message about a peer."""
         router = self._router(counted.peer.router or "")
-        effect = self._told(router, ts, counted)
+        effect = self._peer_message(router, ts, counted)
         if ts - router.looked >= _LOOK:
             router.looked = ts
             effect = _with(effect, *_look(router, ts))
@@ -138,7 +138,7 @@ class RouterContinuity:
                 view.coming = None
                 yield Loss(view.peer, since, None, cause, reason)
 
-    def _told(self, router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
+    def _peer_message(self, router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
         message, kind = counted.message, counted.kind
         if isinstance(message, StateChange):
             return _up(router, ts, message) if message.state == "up" else _down(router, message)
@@ -147,7 +147,7 @@ class RouterContinuity:
             return Effect([Loss(counted.peer, ts, None, "router", "it lost what it was to mirror")]) if lost else NONE
         if kind == "statistics":
             return NONE
-        return _heard(router, ts, counted)
+        return _monitored(router, ts, counted)
 
 
 def _lost(router: _FollowedRouter, ts: datetime, reason: str) -> Iterator[Loss]:
@@ -156,7 +156,7 @@ def _lost(router: _FollowedRouter, ts: datetime, reason: str) -> Iterator[Loss]:
         router.connected, router.since = False, ts
         for view in router.views.values():
             view.coming = None
-            yield Loss(view.peer, view.heard, None, "router", reason)
+            yield Loss(view.peer, view.last_message, None, "router", reason)
 
 
 def _connected(router: _FollowedRouter, ts: datetime) -> Iterator[Loss]:
@@ -172,7 +172,7 @@ def _connected(router: _FollowedRouter, ts: datetime) -> Iterator[Loss]:
 def _comes(view: _View, lost: datetime, ts: datetime) -> Loss:
     """A table is sent again; what was said in between is unknown."""
     if view.peer.rib is not None:  # what is mirrored is not sent again
-        view.coming, view.come, view.heard = ts, [], ts
+        view.coming, view.come, view.last_message = ts, [], ts
     return Loss(view.peer, lost, None, "router", _LOST_WORDS)
 
 
@@ -187,7 +187,7 @@ def _up(router: _FollowedRouter, ts: datetime, message: StateChange) -> Effect:
         _forget(router, name)
         received = (message.opens or {"received": {}})["received"]
         facts = {fact: received[fact] for fact in _FACTS if fact in received}
-        router.sessions[name] = _ToldSession(ports, named=True, facts=facts)
+        router.sessions[name] = _ReportedSession(ports, named=True, facts=facts)
         return ended
     losses = [] if known.named else [_comes(view, router.since, ts) for view in router.of(name)]
     known.named = True
@@ -210,7 +210,7 @@ def _forget(router: _FollowedRouter, name: str) -> None:
     router.sessions.pop(name, None)
 
 
-def _heard(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
+def _monitored(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
     """A router reports routes, or mirrors a peer's message."""
     peer, message = counted.peer, counted.message
     if peer.rib is None and peer.name not in router.sessions:  # FRR continues to mirror after a Peer Down
@@ -226,7 +226,7 @@ def _heard(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
             effect = Effect(begun=session.facts)
         elif peer.rib is not None:
             view.coming = ts
-    view.heard = ts
+    view.last_message = ts
     if isinstance(message, Update):
         for group in (*(message.announce or ()), *(message.withdraw or ())):
             if group["family"] not in view.families:
@@ -244,7 +244,7 @@ def _look(router: _FollowedRouter, ts: datetime) -> tuple[list[ResentTable], fro
     """Tables that are complete by now, and peers that are no longer up."""
     resent = []
     for view in router.views.values():
-        if view.coming and ts - view.heard >= QUIET:
+        if view.coming and ts - view.last_message >= QUIET:
             families = [family for family in view.families if family not in view.come]
             resent.append(ResentTable(view.peer.name, families, view.coming))
             view.coming = None

@@ -88,18 +88,18 @@ def _of_router(record: Record, kind: int) -> Message:
         "port": record.port,
     }
     if kind == messages.INITIATION:
-        said = words.information(messages.tlvs(body))
-        return message.RouterEvent(**common, event="initiation", detail=storable(said))
+        information = words.information(messages.tlvs(body))
+        return message.RouterEvent(**common, event="initiation", detail=storable(information))
     if kind == messages.TERMINATION:
-        reason, said = words.termination(messages.tlvs(body))
-        return message.RouterEvent(**common, event="termination", reason=reason, detail=storable(said) or None)
+        reason, information = words.termination(messages.tlvs(body))
+        return message.RouterEvent(**common, event="termination", reason=reason, detail=storable(information) or None)
     return message.RouterEvent(**common, event="unknown", detail={"type": kind, "bytes": body.hex()})
 
 
 # --- messages about one of its peers ----------------------------------------------------------------------------------
 
 
-class _Told(NamedTuple):
+class _PeerMessage(NamedTuple):
     """A router's message about a peer."""
 
     record: Record
@@ -116,35 +116,35 @@ class _Told(NamedTuple):
 
 
 def _of_peer(record: Record, kind: int) -> Message:
-    told = _Told(record, messages.peer_header(record.message), record.message[messages.BEHIND_PEER :])
+    peer_message = _PeerMessage(record, messages.peer_header(record.message), record.message[messages.BEHIND_PEER :])
     if kind == messages.ROUTE_MONITORING:
-        return _monitored(told)
+        return _monitored(peer_message)
     if kind == messages.ROUTE_MIRRORING:
-        return _mirrored(told)
+        return _mirrored(peer_message)
     if kind == messages.PEER_UP:
-        return _up(told)
+        return _up(peer_message)
     if kind == messages.PEER_DOWN:
         local = Peer(address=record.router, asn=0)
-        said = words.peer_down(told.body)
-        return message.StateChange(**told.common(), local=local, state="down", reason=said)
-    counts = words.statistics(messages.tlvs(told.body[4:]))
-    return message.Detail(**told.common(), kind="statistics", detail=storable(counts))
+        reason = words.peer_down(peer_message.body)
+        return message.StateChange(**peer_message.common(), local=local, state="down", reason=reason)
+    counts = words.statistics(messages.tlvs(peer_message.body[4:]))
+    return message.Detail(**peer_message.common(), kind="statistics", detail=storable(counts))
 
 
 def _source(record: Record, header: PeerHeader, more: dict[str, Any]) -> OtherSource:
     """Where a message about a peer comes from: the connection, and the router's own time, with any doubt about it."""
-    said: dict[str, Any] = {"name": NAME, "port": record.port}
+    fields: dict[str, Any] = {"name": NAME, "port": record.port}
     if header.time is None:
-        said["time_doubt"] = "absent"
+        fields["time_doubt"] = "absent"
     else:
-        said["router_time"] = from_unix(header.time)
+        fields["router_time"] = from_unix(header.time)
         if record.facts & Facts.BACKWARDS:
-            said["time_doubt"] = "backwards"
+            fields["time_doubt"] = "backwards"
         elif record.facts & Facts.STANDING:
-            said["time_doubt"] = "standing"
+            fields["time_doubt"] = "standing"
     if header.is_filtered:
-        said["filtered"] = True
-    return OtherSource(**said, **more)
+        fields["filtered"] = True
+    return OtherSource(**fields, **more)
 
 
 def _peer(router: str, header: PeerHeader, *, monitored: bool) -> Peer:
@@ -165,17 +165,17 @@ def _rib(header: PeerHeader) -> Rib:
     return "post-policy" if header.is_post_policy else "pre-policy"
 
 
-def _up(told: _Told) -> Message:
+def _up(peer_message: _PeerMessage) -> Message:
     """Peer Up (RFC 7854 4.10): the session's ports distinguish it from others of the same peer."""
-    up = messages.peer_up(told.body)
+    up = messages.peer_up(peer_message.body)
     sent, received = _open(up.sent), _open(up.received)
     more: dict[str, Any] = {"ports": [up.local_port, up.port]}
     if up.tlvs:
         more["information"] = storable(words.information(up.tlvs))
-    local = messages.spell(up.local, ipv6=told.header.is_ipv6)
+    local = messages.spell(up.local, ipv6=peer_message.header.is_ipv6)
     asn = int(sent.get("asn", 0))
     return message.StateChange(
-        **told.common(**more),
+        **peer_message.common(**more),
         local=Peer(address=local, asn=asn),
         state="up",
         opens={"sent": sent, "received": received},
@@ -184,23 +184,25 @@ def _up(told: _Told) -> Message:
 
 def _open(data: bytes) -> dict[str, Any]:
     try:
-        said = decode_message(data, _MIRRORED)
+        decoded = decode_message(data, _MIRRORED)
     except BadMessageError:
         return {"bytes": data.hex()}
-    return said if said.pop("kind") == "open" else {"bytes": data.hex()}
+    return decoded if decoded.pop("kind") == "open" else {"bytes": data.hex()}
 
 
 _MIRRORED: Final = Abilities(as4=True, families=FAMILIES)
 
 
-def _monitored(told: _Told) -> Message:
+def _monitored(peer_message: _PeerMessage) -> Message:
     """Route Monitoring (RFC 7854 4.6): one UPDATE, in the encoding that its flags indicate."""
-    header, facts = told.header, told.record.facts
-    if len(told.body) < HEADER_LENGTH or told.body[HEADER_LENGTH - 1] != UPDATE:
+    header, facts = peer_message.header, peer_message.record.facts
+    if len(peer_message.body) < HEADER_LENGTH or peer_message.body[HEADER_LENGTH - 1] != UPDATE:
         raise BadBmpError("it does not hold an UPDATE (RFC 7854 4.6)")
     way = Ways.OUT if header.is_out else Ways.IN
-    said = decode_message(told.body, _abilities(not header.has_two_byte_as, told.record.add_path, way))
-    return _message(said, told.common(monitored=True, **_unknown(facts)))
+    decoded = decode_message(
+        peer_message.body, _abilities(not header.has_two_byte_as, peer_message.record.add_path, way)
+    )
+    return _message(decoded, peer_message.common(monitored=True, **_unknown(facts)))
 
 
 def _unknown(facts: Facts) -> dict[str, Any]:
@@ -213,12 +215,12 @@ def _abilities(as4: bool, add_path: AddPath, way: Ways) -> Abilities:
     return Abilities(as4, FAMILIES, frozenset(family for family, ways in add_path if ways & way))
 
 
-def _mirrored(told: _Told) -> Message:
+def _mirrored(peer_message: _PeerMessage) -> Message:
     """Route Mirroring (RFC 7854 4.7): a BGP message as the peer sent it, whatever it is."""
-    header, facts = told.header, told.record.facts
+    header, facts = peer_message.header, peer_message.record.facts
     pdus: list[bytes] = []
     detail: dict[str, Any] = {}
-    for kind, value in messages.tlvs(told.body):
+    for kind, value in messages.tlvs(peer_message.body):
         if kind == _PDU:
             pdus.append(value)
         elif kind == _INFORMATION and len(value) == 2:
@@ -227,21 +229,21 @@ def _mirrored(told: _Told) -> Message:
         else:
             detail[f"tlv_{kind}"] = value.hex()
     if not pdus:
-        return message.Detail(**told.common(), kind="mirroring", detail=detail)
+        return message.Detail(**peer_message.common(), kind="mirroring", detail=detail)
     if len(pdus) > 1:
         raise BadBmpError(f"it holds {len(pdus)} BGP messages, not one (RFC 7854 4.7)")
     as4 = not (header.has_two_byte_as or facts & Facts.TWO_BYTE_AS)
-    said = decode_message(pdus[0], _abilities(as4, told.record.add_path, Ways.IN))
-    return _message(said, told.common(mirrored=True, **detail, **_unknown(facts)))
+    decoded = decode_message(pdus[0], _abilities(as4, peer_message.record.add_path, Ways.IN))
+    return _message(decoded, peer_message.common(mirrored=True, **detail, **_unknown(facts)))
 
 
-def _message(said: dict[str, Any], common: dict[str, Any]) -> Message:
-    kind = said.pop("kind")
+def _message(decoded: dict[str, Any], common: dict[str, Any]) -> Message:
+    kind = decoded.pop("kind")
     if kind == "update":
-        return message.Update(**common, **said)
+        return message.Update(**common, **decoded)
     if kind == "open":
-        return message.Open(**common, local=Peer(address=common["peer"].router, asn=0), **said)
-    made: Message = _MODELS[kind](**common, **said)
+        return message.Open(**common, local=Peer(address=common["peer"].router, asn=0), **decoded)
+    made: Message = _MODELS[kind](**common, **decoded)
     return made
 
 

@@ -56,17 +56,17 @@ def read(raw: bytes) -> Message:
         BadBmpError: it is not one.
     """
     try:
-        said = json.loads(raw)
-        common = {"ts": from_unix(said["time"]), "source": _SOURCE}
-        event = said["event"]
+        record = json.loads(raw)
+        common = {"ts": from_unix(record["time"]), "source": _SOURCE}
+        event = record["event"]
         if event in ("connected", "disconnected"):
             return message.RouterEvent(
-                **common, router=said["router"], port=said["port"], event=event, reason=said.get("reason")
+                **common, router=record["router"], port=record["port"], event=event, reason=record.get("reason")
             )
-        common["helper_pid"] = said["pid"]
+        common["helper_pid"] = record["pid"]
         if event == "dropped":
-            told = {name: said[name] for name in ("lines", "bytes", "reason")}
-            return message.Dropped(**common, since=from_unix(said["since"]), **told)
+            drop = {name: record[name] for name in ("lines", "bytes", "reason")}
+            return message.Dropped(**common, since=from_unix(record["since"]), **drop)
         made: Message = {"start": message.ReceiverStart, "end": message.ReceiverEnd}[event](**common)
         return made
     except ValidationError as error:

@@ -143,16 +143,16 @@ class BmpReceiver:
         """Connect to a router that listens, again and again."""
         address, port = split_endpoint(place)
         waits = pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
-        said = ""
+        last_error = ""
         while True:
             try:
                 router = await self._connected(address, port)
             except OSError as error:
-                if (why := error.strerror or str(error)) != said:
+                if (why := error.strerror or str(error)) != last_error:
                     log.warning("cannot connect to %s: %s; trying until it succeeds", place, why)
-                    said = why
+                    last_error = why
             else:
-                said, waits = "", pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
+                last_error, waits = "", pauses(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=0.1)
                 await router.left.wait()
             await sleep(next(waits), unless=stopping)
 
@@ -173,11 +173,11 @@ class BmpReceiver:
         return router
 
     async def _keep_telling(self) -> None:
-        told = None
+        written = None
         while True:
-            if (state := self._routers.state()) != told:
+            if (state := self._routers.state()) != written:
                 self._tell(state)
-                told = state
+                written = state
             await asyncio.sleep(_TELL_SECONDS)
 
 

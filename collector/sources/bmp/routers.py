@@ -34,7 +34,7 @@ class Routers:
         self.open: set[RouterProtocol] = set()
         """All connections, including those of strangers."""
         self._refused: dict[str, RefusedRouter] = {}
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def enter(self, router: RouterProtocol) -> Fault | None:
         """Accept a router that speaks BMP, replacing its previous connection if that is still open.
@@ -71,10 +71,10 @@ class Routers:
         while len(self._refused) > _MOST_REFUSED:
             oldest = next(iter(self._refused))
             del self._refused[oldest]
-            self._said.pop(oldest, None)
+            self._logged.pop(oldest, None)
         now = time.monotonic()
-        if not before or before.cause != fault.cause or now - self._said[address] >= SAY_AGAIN_SECONDS:
-            self._said[address] = now
+        if not before or before.cause != fault.cause or now - self._logged[address] >= SAY_AGAIN_SECONDS:
+            self._logged[address] = now
             self.log.warning("connection from %s port %d closed: %s (cure: %s)", address, port, *fault)
 
     def state(self) -> BmpState:

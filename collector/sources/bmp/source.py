@@ -57,16 +57,16 @@ class BmpSource:
             return {}
         return {name: value for name, value in message.opens["received"].items() if name in _OF_AN_OPEN}
 
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message, which the router mirrors."""
         if not isinstance(message, Notification):
             return None
         data = message.data[: 2 * _MOST_DATA]
         return SessionNotification(direction="received", code=message.code, subcode=message.subcode, data=data)
 
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended, according to the router's Peer Down."""
-        return words.explain(reason, said)
+        return words.explain(reason, notification)
 
     def asker(self, instance: Instance) -> Ask | None:
         """None: BMP has no messages to the router."""

@@ -19,15 +19,15 @@ _STOP_SECONDS = 5.0
 
 def bmp_environment(settings: Settings) -> dict[str, str]:
     """The environment of the BMP receiver, with all of its settings, and of our secrets only its own."""
-    told = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
-    told["LOG_LEVEL"] = settings.log.level
+    values = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
+    values["LOG_LEVEL"] = settings.log.level
     environment = without_secrets(os.environ)
     if settings.bmp:
         for key, value in settings.bmp.model_dump(exclude_none=True).items():
-            told[f"BMP_{key.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+            values[f"BMP_{key.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
         if (secret := settings.bmp.password_env) and secret in os.environ:
             environment[secret] = os.environ[secret]
-    return {**environment, **{f"BGPLEDGER_{key}": value for key, value in told.items()}}
+    return {**environment, **{f"BGPLEDGER_{key}": value for key, value in values.items()}}
 
 
 @asynccontextmanager

@@ -57,14 +57,14 @@ _FAMILY_LENGTH: Final = 11
 
 def information(found: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
     """What a router says about itself, or a peer's session, by name; several values of one name as lines."""
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for kind, value in found:
         name = INFORMATION.get(kind)
         if name is None:
-            said[f"tlv_{kind}"] = value.hex()
+            fields[f"tlv_{kind}"] = value.hex()
         else:
-            said[name] = f"{said[name]}\n{_text(value)}" if name in said else _text(value)
-    return said
+            fields[name] = f"{fields[name]}\n{_text(value)}" if name in fields else _text(value)
+    return fields
 
 
 def _text(value: bytes) -> str:
@@ -73,7 +73,7 @@ def _text(value: bytes) -> str:
 
 def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]]:
     """Why a router ends its connection, as text, and all other information in the message."""
-    reasons, said = [], {}
+    reasons, fields = [], {}
     for kind, value in found:
         if kind == _REASON and len(value) == 2:
             number = int.from_bytes(value)
@@ -81,23 +81,23 @@ def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]
         elif kind == _STRING:
             reasons.append(_text(value))
         else:
-            said[f"tlv_{kind}"] = value.hex()
-    return "; ".join(reasons) or "no reason is given", said
+            fields[f"tlv_{kind}"] = value.hex()
+    return "; ".join(reasons) or "no reason is given", fields
 
 
 def statistics(found: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
     """A Statistics Report (RFC 7854 4.8): counts by name, or by name and family."""
-    said: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for kind, value in found:
         name = _STATISTICS[kind] if kind < len(_STATISTICS) else f"statistic_{kind}"
         if kind in _BY_FAMILY and len(value) == _FAMILY_LENGTH:
             family = family_name((int.from_bytes(value[:2]), value[2]))
-            said.setdefault(name, {})[family] = _number(value[3:])
+            fields.setdefault(name, {})[family] = _number(value[3:])
         elif kind < len(_STATISTICS) and kind not in _BY_FAMILY and len(value) in (4, 8):
-            said[name] = _number(value)
+            fields[name] = _number(value)
         else:
-            said[f"statistic_{kind}"] = value.hex()
-    return said
+            fields[f"statistic_{kind}"] = value.hex()
+    return fields
 
 
 def _number(value: bytes) -> int | str:
@@ -115,10 +115,11 @@ def peer_down(body: bytes) -> str:
         raise BadBmpError("there is no reason in it (RFC 7854 4.9)")
     reason, data = body[0], body[1:]
     if reason in (1, 3):
-        said = data[HEADER_LENGTH:]
-        if len(said) < 2 or data[18] != NOTIFICATION:
+        notification = data[HEADER_LENGTH:]
+        if len(notification) < 2 or data[18] != NOTIFICATION:
             raise BadBmpError("there is no NOTIFICATION in it (RFC 7854 4.9)")
-        return f"{_SENT if reason == 1 else _RECEIVED} ({said[0]},{said[1]}): {notification_words(said)}"
+        (code, subcode), words = notification[:2], notification_words(notification)
+        return f"{_SENT if reason == 1 else _RECEIVED} ({code},{subcode}): {words}"
     if reason == 2:
         event = int.from_bytes(data[:2])
         name = _FSM_EVENTS[event - 1] if 0 < event <= len(_FSM_EVENTS) else f"{event}" if event else ""
@@ -132,12 +133,12 @@ def peer_down(body: bytes) -> str:
     return f"reason {reason}{f', {data.hex()}' if data else ''}"
 
 
-def explain(reason: str | None, said: SessionNotification | None) -> End:
+def explain(reason: str | None, notification: SessionNotification | None) -> End:
     """The reason from `peer_down`, and who ended the session.
 
     Args:
         reason: the text of `peer_down`.
-        said: the NOTIFICATION, if it was mirrored as well.
+        notification: the NOTIFICATION, if it was mirrored as well.
     """
     if reason is None:
         return End("router", "it is not said why")
@@ -146,7 +147,7 @@ def explain(reason: str | None, said: SessionNotification | None) -> End:
         return End("peer" if reason == _CLOSED else "router", reason)
     by: EndedBy = "router" if found[1] == _SENT else "peer"
     code, subcode = int(found[2]), int(found[3])
-    if said is None or (said.code, said.subcode) != (code, subcode):
+    if notification is None or (notification.code, notification.subcode) != (code, subcode):
         direction = "sent" if by == "router" else "received"
-        said = SessionNotification(direction=direction, code=code, subcode=subcode)
-    return End(by, f"{found[1]}: {reason[found.end() :]}", said)
+        notification = SessionNotification(direction=direction, code=code, subcode=subcode)
+    return End(by, f"{found[1]}: {reason[found.end() :]}", notification)

@@ -154,8 +154,8 @@ def _agreed(before: _AgreedPeer | None, theirs: bytes | None) -> _AgreedPeer | N
     return _AgreedPeer(as4=both.as4, add_path=sorted(both.add_path))
 
 
-def _negotiated(said: Mapping[str, Any]) -> _AgreedPeer | None:
-    as4, add_path = said.get("asn4"), said.get("add_path")
+def _negotiated(printed: Mapping[str, Any]) -> _AgreedPeer | None:
+    as4, add_path = printed.get("asn4"), printed.get("add_path")
     received = add_path.get("receive") if isinstance(add_path, dict) else None
     if not isinstance(as4, bool) or not isinstance(received, list) or not all(one in _NAMES for one in received):
         return None

@@ -108,9 +108,9 @@ class Counting:
     def _start(self, line: int, message: ReceiverStart) -> bool:
         """Process a receiver's start; returns whether another ExaBGP began with it."""
         state, pid = self._state, message.source.pid
-        said, known = message.incarnation, state.incarnation
+        incarnation, known = message.incarnation, state.incarnation
         # 0: it had ended before its receiver could read its pid, and may be another one
-        another = bool(pid) and (pid != state.exabgp or (said != known and None not in (said, known)))
+        another = bool(pid) and (pid != state.exabgp or (incarnation != known and None not in (incarnation, known)))
         state.drained = state.drained and not state.unnamed
         if another:
             self._another(pid)
@@ -118,7 +118,7 @@ class Counting:
         else:
             self._receiver_died(line, message.reloads)
         state.drained, state.unnamed = state.drained and not pid, not pid
-        state.incarnation = said or state.incarnation
+        state.incarnation = incarnation or state.incarnation
         return another
 
     def _receiver_died(self, line: int, reloads: int | None) -> None:

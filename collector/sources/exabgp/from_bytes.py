@@ -84,13 +84,19 @@ def read(line: WireLine, agreed: Abilities | None) -> Message | None:
     if agreed is None and line.is_update:
         return None
     try:
-        said = decode_message(line.wire, agreed or _ANY_SESSION)
+        decoded = decode_message(line.wire, agreed or _ANY_SESSION)
         ts, source = from_unix(line.time), ExabgpProcess(line.pid, line.counter)
-        if said["kind"] == "update":
+        if decoded["kind"] == "update":
             return Update(
-                ts, source, line.peer, line.wire, said.get("attributes"), said.get("announce"), said.get("withdraw")
+                ts,
+                source,
+                line.peer,
+                line.wire,
+                decoded.get("attributes"),
+                decoded.get("announce"),
+                decoded.get("withdraw"),
             )
         common = {"ts": ts, "source": source, "peer": line.peer, "wire": line.wire}
-        return as_message(said, common, peer_of(*line.local))
+        return as_message(decoded, common, peer_of(*line.local))
     except (BadMessageError, ValueError):
         return None

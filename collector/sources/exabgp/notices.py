@@ -25,7 +25,7 @@ class Notices:
     def __init__(self, exabgp: int, reloads_file: Path) -> None:
         self._exabgp = exabgp
         self._file = reloads_file
-        self.reloads = reloads.told(reloads_file)
+        self.reloads = reloads.read_count(reloads_file)
         """The number of reloads so far."""
         self._ahead = _ahead()
 
@@ -34,7 +34,7 @@ class Notices:
         return self._reload() + self._clock()
 
     def _reload(self) -> bytes:
-        now = reloads.told(self._file)
+        now = reloads.read_count(self._file)
         if now == self.reloads:
             return b""
         self.reloads = now

@@ -24,7 +24,7 @@ def tell(file: Path) -> None:
         os.close(descriptor)
 
 
-def told(file: Path) -> int:
+def read_count(file: Path) -> int:
     """The number of reloads; 0 if none has been counted."""
     try:
         return file.stat().st_size

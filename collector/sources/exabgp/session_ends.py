@@ -32,18 +32,22 @@ _ENDS: dict[str, tuple[EndedBy, str]] = {
 _NO_REASON = "ExaBGP failed at a message of this session (its log has the exception)"
 
 
-def explain(reason: str | None, said: SessionNotification | None = None) -> End:
+def explain(reason: str | None, notification: SessionNotification | None = None) -> End:
     """Why a session ended.
 
     Args:
         reason: ExaBGP's text in a `down`.
-        said: the NOTIFICATION that was sent or received in this session, if any.
+        notification: the NOTIFICATION that was sent or received in this session, if any.
     """
     if found := _NOTIFICATION.search(reason or ""):
         direction, code, subcode = found[1], int(found[2]) & 0xFF, int(found[3]) & 0xFF
-        if said is None or (said.direction, said.code, said.subcode) != (direction, code, subcode):
-            said = _said("sent" if direction == "sent" else "received", code, subcode, "")
-        return End(_by(said), f"NOTIFICATION {direction}: {_words(said)}", said)
+        if notification is None or (notification.direction, notification.code, notification.subcode) != (
+            direction,
+            code,
+            subcode,
+        ):
+            notification = _notification("sent" if direction == "sent" else "received", code, subcode, "")
+        return End(_by(notification), f"NOTIFICATION {direction}: {_words(notification)}", notification)
     reason = (reason or "").removeprefix("peer reset, message (")  # 4.2 begins it in this way
     if not reason:
         return End("exabgp", _NO_REASON)
@@ -53,32 +57,32 @@ def explain(reason: str | None, said: SessionNotification | None = None) -> End:
     return End("collector" if reason.startswith("stop, message") else "exabgp", printable(reason))
 
 
-def heard(message: Notification | Sent) -> SessionNotification | None:
+def notification_of(message: Notification | Sent) -> SessionNotification | None:
     """The NOTIFICATION in this message, whoever sent it; None if there is none."""
     if isinstance(message, Notification):
-        return _said("received", message.code, message.subcode, _received_data(message))
-    said = message.detail.get("notification")
-    if message.category != "notification" or not isinstance(said, dict) or not {"code", "subcode"} <= said.keys():
+        return _notification("received", message.code, message.subcode, _received_data(message))
+    detail = message.detail.get("notification")
+    if message.category != "notification" or not isinstance(detail, dict) or not {"code", "subcode"} <= detail.keys():
         return None
-    return _said("sent", said["code"], said["subcode"], said.get("data", ""))
+    return _notification("sent", detail["code"], detail["subcode"], detail.get("data", ""))
 
 
-def _said(direction: Literal["sent", "received"], code: int, subcode: int, data: str) -> SessionNotification:
+def _notification(direction: Literal["sent", "received"], code: int, subcode: int, data: str) -> SessionNotification:
     digits = data.removeprefix("0x").lower()[: 2 * _MAX_DATA]
     kept = digits if _HEXADECIMAL.fullmatch(digits) else ""  # lines come from outside
     return SessionNotification(direction=direction, code=code, subcode=subcode, data=kept)
 
 
-def _by(said: SessionNotification) -> EndedBy:
-    if said.direction == "received":
+def _by(notification: SessionNotification) -> EndedBy:
+    if notification.direction == "received":
         return "peer"
-    return "collector" if (said.code, said.subcode) == _PEER_DECONFIGURED else "exabgp"
+    return "collector" if (notification.code, notification.subcode) == _PEER_DECONFIGURED else "exabgp"
 
 
-def _words(said: SessionNotification) -> str:
-    data = bytes.fromhex(said.data)
-    words = notification_words(bytes((said.code, said.subcode)) + data)
-    if said.direction == "received" or not data.isascii():
+def _words(notification: SessionNotification) -> str:
+    data = bytes.fromhex(notification.data)
+    words = notification_words(bytes((notification.code, notification.subcode)) + data)
+    if notification.direction == "received" or not data.isascii():
         return words
     # ExaBGP's data say what it rejected; if it has nothing to say, they repeat the subcode's name.
     own = printable(data.decode())

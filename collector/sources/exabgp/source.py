@@ -52,13 +52,13 @@ class ExabgpSource:
         """The ExaBGP that had the session."""
         return {"exabgp_pid": message.source.pid}
 
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message."""
-        return session_ends.heard(message)
+        return session_ends.notification_of(message)
 
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended, from ExaBGP's text in its `down`."""
-        return session_ends.explain(reason, said)
+        return session_ends.explain(reason, notification)
 
     def asker(self, instance: Instance) -> Ask | None:
         """A function that passes requests to the receiver, which sends them to ExaBGP."""

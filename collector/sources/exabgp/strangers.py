@@ -44,7 +44,7 @@ class Strangers:
         self._log = log
         self._clock = clock
         self._known: dict[str, Stranger] = {}
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self._written = float("-inf")
         self._write()
 
@@ -69,9 +69,9 @@ class Strangers:
 
     def _say(self, stranger: Stranger) -> None:
         now = self._clock()
-        if now - self._said.get(stranger.address, float("-inf")) < SAY_AGAIN_SECONDS:
+        if now - self._logged.get(stranger.address, float("-inf")) < SAY_AGAIN_SECONDS:
             return
-        self._said[stranger.address] = now
+        self._logged[stranger.address] = now
         self._log.warning(
             "%s connects to %s and is refused, as no peer has this address%s (cure: a [[peers]] for it)",
             stranger.address,

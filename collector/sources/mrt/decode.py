@@ -54,12 +54,12 @@ def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = Fal
     if record.local:
         return message.Sent(**common, category=str(record.data[18]), detail={"bytes": record.data.hex()})
     try:
-        said = decode_message(record.data, _SESSIONS[record.as4, record.add_path])
+        decoded = decode_message(record.data, _SESSIONS[record.as4, record.add_path])
     except BadMessageError as error:
         return Rejection(_mislabelled(record) or str(error))
-    if not record.add_path and _has_two_defaults(said) and (reason := _mislabelled(record)):
+    if not record.add_path and _has_two_defaults(decoded) and (reason := _mislabelled(record)):
         return Rejection(reason)
-    return as_message(said, common, local)
+    return as_message(decoded, common, local)
 
 
 def counted(raw: bytes, *, with_router: bool = False) -> Counted | None:
@@ -96,10 +96,10 @@ def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
     return message.Detail(**common, kind="fsm", detail={"from": states[0], "state": states[1]})
 
 
-def _has_two_defaults(said: dict[str, Any]) -> bool:
+def _has_two_defaults(decoded: dict[str, Any]) -> bool:
     """Whether one field has the default route twice, which happens if path identifiers are read as routes."""
     for event in ("announce", "withdraw"):
-        for group in said.get(event, ()):
+        for group in decoded.get(event, ()):
             if group.get("nlri", []).count(_DEFAULT) > 1:
                 return True
     return False

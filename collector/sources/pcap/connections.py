@@ -23,7 +23,7 @@ class Ended(NamedTuple):
     time: int
 
 
-class EndSaid(NamedTuple):
+class SentData(NamedTuple):
     """What one end sent, or what is missing of it; `Ended` may name either end."""
 
     connection: int
@@ -54,31 +54,31 @@ class _CapturedConnection:
         self.directions = {one.sender: one for one in directions}
         self.is_over = False
 
-    def take(self, time: int, segment: TcpSegment) -> Iterator[EndSaid]:
+    def take(self, time: int, segment: TcpSegment) -> Iterator[SentData]:
         here, there = self.directions[segment.source], self.directions[segment.destination]
         if segment.data:
-            yield from self._said(here, here.stream.take(time, segment.sequence, segment.data))
+            yield from self._sent_data(here, here.stream.take(time, segment.sequence, segment.data))
         if segment.flags & ACK:
             there.stream.acknowledge(segment.acknowledged)
-            yield from self._said(there, there.stream.settle(time))
+            yield from self._sent_data(there, there.stream.settle(time))
         if segment.flags & FIN:
             here.stream.finish(segment.sequence + segment.length)
         if segment.flags & RST:
             yield from self.conclude(time)
         if not self.is_over and (segment.flags & RST or here.stream.has_ended or there.stream.has_ended):
             self.is_over = True
-            yield EndSaid(self.number, here.sender, here.receiver, Ended(time))
+            yield SentData(self.number, here.sender, here.receiver, Ended(time))
 
-    def conclude(self, time: int) -> Iterator[EndSaid]:
+    def conclude(self, time: int) -> Iterator[SentData]:
         """What is left when no more packets follow."""
         for one in self.directions.values():
-            yield from self._said(one, one.stream.conclude(time))
+            yield from self._sent_data(one, one.stream.conclude(time))
             for lost in one.framing.conclude():
-                yield EndSaid(self.number, one.sender, one.receiver, lost)
+                yield SentData(self.number, one.sender, one.receiver, lost)
 
-    def _said(self, one: _Direction, pieces: Iterable[Bytes | MissingBytes]) -> Iterator[EndSaid]:
+    def _sent_data(self, one: _Direction, pieces: Iterable[Bytes | MissingBytes]) -> Iterator[SentData]:
         for what in one.framed(pieces):
-            yield EndSaid(self.number, one.sender, one.receiver, what)
+            yield SentData(self.number, one.sender, one.receiver, what)
 
 
 class CapturedConnections:
@@ -92,7 +92,7 @@ class CapturedConnections:
         self._number = 0
         self._time = 0
 
-    def follow(self, packets: Iterable[CapturedPacket]) -> Iterator[EndSaid]:
+    def follow(self, packets: Iterable[CapturedPacket]) -> Iterator[SentData]:
         """The data in these packets; what is left of connections that do not end comes last.
 
         Raises:
@@ -112,7 +112,7 @@ class CapturedConnections:
         if fault is not None:
             raise fault
 
-    def _take(self, time: int, segment: TcpSegment) -> Iterator[EndSaid]:
+    def _take(self, time: int, segment: TcpSegment) -> Iterator[SentData]:
         key = frozenset((segment.source, segment.destination))
         if segment.flags & SYN:
             yield from self._begin(time, key, segment)
@@ -123,7 +123,7 @@ class CapturedConnections:
         if connection is not None:
             yield from connection.take(time, segment)
 
-    def _begin(self, time: int, key: frozenset[End], segment: TcpSegment) -> Iterator[EndSaid]:
+    def _begin(self, time: int, key: frozenset[End], segment: TcpSegment) -> Iterator[SentData]:
         way = segment.source, segment.destination
         if self._begins.get(way) == segment.sequence:
             return  # retransmitted
@@ -135,7 +135,7 @@ class CapturedConnections:
         if before := self._connections.pop(key, None):
             yield from before.conclude(time)
             if not before.is_over:
-                yield EndSaid(before.number, *way, Ended(time))
+                yield SentData(before.number, *way, Ended(time))
 
     def _opened(self, segment: TcpSegment) -> _CapturedConnection:
         self._number += 1

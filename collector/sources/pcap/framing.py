@@ -55,7 +55,7 @@ class Framing:
             if self._searches:
                 if not self._search():
                     break
-                yield from self._told(piece.time)
+                yield from self._lost(piece.time)
             length = self._length()
             if length is None:
                 self._search_on("no message begins where one has to (RFC 4271 4.1)")
@@ -65,7 +65,7 @@ class Framing:
                 data, self._buffer = self._buffer[:length], self._buffer[length:]
                 yield FramedMessage(piece.time, data)
         if len(self._remains) > _MOST_REMAINS:
-            yield from self._told(piece.time)
+            yield from self._lost(piece.time)
             self._reason = "no message begins in these bytes (RFC 4271 4.1)"
 
     def conclude(self) -> Iterator[Lost]:
@@ -74,7 +74,7 @@ class Framing:
             self._reason = "the stream ends in the middle of a message"
         self._remains, self._buffer = self._remains + self._buffer, b""
         if self._remains or self._searches:
-            yield from self._told(self._time)
+            yield from self._lost(self._time)
 
     def _lose(self, hole: MissingBytes) -> None:
         much = "some bytes" if hole.size is None else f"{hole.size} bytes"
@@ -84,7 +84,7 @@ class Framing:
         self._reason = f"{self._reason}; {reason}" if self._reason else reason
         self._searches = self._lacks = True
 
-    def _told(self, time: int) -> Iterator[Lost]:
+    def _lost(self, time: int) -> Iterator[Lost]:
         """What was lost up to here; nothing if the capture begins between two messages."""
         if self._remains or self._lacks:
             yield Lost(time, self._reason, self._remains)

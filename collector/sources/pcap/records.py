@@ -13,7 +13,7 @@ from collector.bgp.mrt import CutError, Frame
 from collector.bgp.open_messages import AS_TRANS
 from collector.errors import ReplayError
 from collector.sources.pcap.capture import CaptureReader
-from collector.sources.pcap.connections import CapturedConnections, End, Ended, EndSaid
+from collector.sources.pcap.connections import CapturedConnections, End, Ended, SentData
 from collector.sources.pcap.framing import FramedMessage, Lost
 from collector.sources.pcap.sessions import CapturedSession
 
@@ -68,11 +68,11 @@ class Capture:
         found: dict[int, CapturedSession] = {}
         fault: CutError | None = None
         try:
-            for said in connections.follow(CaptureReader(self.path).packets()):
-                session = found.get(said.connection)
+            for sent in connections.follow(CaptureReader(self.path).packets()):
+                session = found.get(sent.connection)
                 if session is None:
-                    session = found[said.connection] = CapturedSession((said.sender, said.receiver))
-                session.learn(said)
+                    session = found[sent.connection] = CapturedSession((sent.sender, sent.receiver))
+                session.learn(sent)
         except CutError as error:
             fault = error
         self.unread_links = connections.segments.unread_links
@@ -98,22 +98,22 @@ class _ConnectionProgress:
 
     def __init__(self, session: CapturedSession) -> None:
         self.session = session
-        self.said: dict[End, set[int]] = {end: set() for end in session.speakers}
+        self.sent: dict[End, set[int]] = {end: set() for end in session.speakers}
         self.is_up = False
         self.was_up = False
 
     def comes_up(self, sender: End, kind: int) -> bool:
         """Process the type of a message; returns whether the session comes up with it."""
         if kind in _BOTH:
-            self.said[sender].add(kind)
-        if self.was_up or any(kinds < _BOTH for kinds in self.said.values()):
+            self.sent[sender].add(kind)
+        if self.was_up or any(kinds < _BOTH for kinds in self.sent.values()):
             return False
         self.is_up = self.was_up = True
         return True
 
     def goes_down(self) -> bool:
         """Process the end; returns whether a session ends that was up, as far as is known."""
-        ends = self.is_up or not (self.was_up or any(self.said.values()))
+        ends = self.is_up or not (self.was_up or any(self.sent.values()))
         self.is_up, self.was_up = False, True
         return ends
 
@@ -144,16 +144,16 @@ class CaptureRecords:
             offset += len(raw)
 
     def _records(self) -> Iterator[bytes]:
-        for said in CapturedConnections().follow(self._reader.packets()):
-            progress = self._progress.get(said.connection)
+        for sent in CapturedConnections().follow(self._reader.packets()):
+            progress = self._progress.get(sent.connection)
             if progress is None:
-                progress = self._progress[said.connection] = _ConnectionProgress(self._sessions[said.connection])
-            yield from self._record(said, progress)
+                progress = self._progress[sent.connection] = _ConnectionProgress(self._sessions[sent.connection])
+            yield from self._record(sent, progress)
 
-    def _record(self, said: EndSaid, progress: _ConnectionProgress) -> Iterator[bytes]:
-        what = said.what
-        way = _OneWay(progress.session, said.sender, said.receiver)
-        back = _OneWay(progress.session, said.receiver, said.sender)
+    def _record(self, sent: SentData, progress: _ConnectionProgress) -> Iterator[bytes]:
+        what = sent.what
+        way = _OneWay(progress.session, sent.sender, sent.receiver)
+        back = _OneWay(progress.session, sent.receiver, sent.sender)
         if isinstance(what, Ended):
             yield from self._down(what.time, progress, way, back)
         elif isinstance(what, Lost):

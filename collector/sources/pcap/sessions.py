@@ -12,7 +12,7 @@ from collector.bgp.decode import BadMessageError, decode_message
 from collector.bgp.families import FAMILIES, Family
 from collector.bgp.messages import HEADER_LENGTH, OPEN, UPDATE
 from collector.bgp.open_messages import Abilities, parse_open
-from collector.sources.pcap.connections import End, EndSaid
+from collector.sources.pcap.connections import End, SentData
 from collector.sources.pcap.framing import FramedMessage
 
 _MOST_TRIED: Final = 1000
@@ -63,8 +63,8 @@ class CapturedSpeaker:
         elif data[18] == UPDATE and self.tried < _MOST_TRIED:
             self.tried += 1
             read = [_read(data, guess) for guess in _GUESSES]
-            for number, said in enumerate(read):
-                self.faults[number] += said is None
+            for number, decoded in enumerate(read):
+                self.faults[number] += decoded is None
             best = read[self.faults.index(min(self.faults))]
             path = (best or {}).get("attributes", {}).get("as_path", "").split()
             if path and path[0].isdecimal():
@@ -74,12 +74,12 @@ class CapturedSpeaker:
 def _read(data: bytes, guess: Abilities) -> dict[str, Any] | None:
     """The contents of an UPDATE; None if they make no sense."""
     try:
-        said = decode_message(data, guess)
+        decoded = decode_message(data, guess)
     except BadMessageError:
         return None
-    groups = (*said.get("announce", ()), *said.get("withdraw", ()))
+    groups = (*decoded.get("announce", ()), *decoded.get("withdraw", ()))
     twice = any(group.get("nlri", []).count(_DEFAULT) > 1 for group in groups)
-    return None if twice or "error" in said.get("attributes", {}) else said
+    return None if twice or "error" in decoded.get("attributes", {}) else decoded
 
 
 class CapturedSession:
@@ -97,11 +97,11 @@ class CapturedSession:
         """Whether the OPENs of both ends are known."""
         return all(one.opened for one in self.speakers.values())
 
-    def learn(self, said: EndSaid) -> None:
+    def learn(self, sent: SentData) -> None:
         """Process data."""
-        speaker = self.speakers[said.sender]
-        if isinstance(said.what, FramedMessage) and not self.is_opened:
-            speaker.learn(said.what.data)
+        speaker = self.speakers[sent.sender]
+        if isinstance(sent.what, FramedMessage) and not self.is_opened:
+            speaker.learn(sent.what.data)
 
     def agreed(self, sender: End, receiver: End) -> Abilities:
         """How one end's UPDATEs are encoded (RFC 6793, RFC 7911)."""

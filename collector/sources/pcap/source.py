@@ -39,21 +39,23 @@ class PcapSource(MrtSource):
         address, asn = lost.sender
         return Counted(Peer(address=address, asn=asn, router=lost.receiver), None, None, None, from_unix(lost.time))
 
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message."""
         if isinstance(message, Sent) and message.category == str(NOTIFICATION):
             body = bytes.fromhex(message.detail["bytes"])[19:]
             return said_in("sent", body) if len(body) > 1 else None
-        return super().heard(message)
+        return super().notification_of(message)
 
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended: the NOTIFICATION of either end as text, or the end of its TCP connection."""
-        if said is None:
+        if notification is None:
             return End("peer", "its TCP connection ended")
-        if said.direction == "sent":
-            words = notification_words(bytes((said.code, said.subcode)) + bytes.fromhex(said.data))
-            return End("router", f"NOTIFICATION sent: {words}", said)
-        return super().explain(reason, said)
+        if notification.direction == "sent":
+            words = notification_words(
+                bytes((notification.code, notification.subcode)) + bytes.fromhex(notification.data)
+            )
+            return End("router", f"NOTIFICATION sent: {words}", notification)
+        return super().explain(reason, notification)
 
 
 PCAP = PcapSource()

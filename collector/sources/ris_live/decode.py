@@ -64,10 +64,10 @@ def decode(raw: bytes) -> Message | Rejection:
     try:
         if raw.startswith(OURS):
             return _event(raw)
-        arrival, said = _parsed(raw)
-        if said.get("type") != "ris_message":
+        arrival, parsed = _parsed(raw)
+        if parsed.get("type") != "ris_message":
             return Answer(text=_LINE.sub(rb"\2", raw).decode())
-        return _message(_said(arrival, said))
+        return _message(_fed_message(arrival, parsed))
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, AttributeError, RecursionError) as error:
         reason = str(error).splitlines() or [type(error).__name__]
         return Rejection(f"not as RIS Live says it: {reason[0][:300]}")
@@ -76,8 +76,8 @@ def decode(raw: bytes) -> Message | Rejection:
 def counted(raw: bytes) -> Counted | None:
     """The peer and time of a line that cannot be decoded; None if these cannot be parsed either."""
     try:
-        said = _said(*_parsed(raw))
-        return Counted(said.peer, None, None, _KINDS.get(said.data["type"]), said.ts)
+        parsed = _fed_message(*_parsed(raw))
+        return Counted(parsed.peer, None, None, _KINDS.get(parsed.data["type"]), parsed.ts)
     except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError):
         return None
 
@@ -86,18 +86,18 @@ def _parsed(raw: bytes) -> tuple[datetime, dict[str, Any]]:
     found = _LINE.fullmatch(raw)
     if found is None:
         raise ValueError("no time of arrival is ahead of it")
-    said = from_json(found[2], cache_strings="keys")
-    if not isinstance(said, dict):
+    parsed = from_json(found[2], cache_strings="keys")
+    if not isinstance(parsed, dict):
         raise TypeError("no JSON object")
-    return from_unix(float(found[1])), said
+    return from_unix(float(found[1])), parsed
 
 
-def _said(arrival: datetime, said: dict[str, Any]) -> _FedMessage:
-    data = said["data"]
+def _fed_message(arrival: datetime, parsed: dict[str, Any]) -> _FedMessage:
+    data = parsed["data"]
     host = str(data["host"]).lower().removesuffix(_DOMAIN)
     peer = Peer(address=normalise_address(data["peer"]), asn=int(data["peer_asn"]), router=host)
-    told = from_unix(float(data["timestamp"]))
-    return _FedMessage(arrival, data, peer, told if told <= arrival + _AHEAD else arrival)
+    ts = from_unix(float(data["timestamp"]))
+    return _FedMessage(arrival, data, peer, ts if ts <= arrival + _AHEAD else arrival)
 
 
 def _event(raw: bytes) -> Message:
@@ -111,9 +111,9 @@ def _event(raw: bytes) -> Message:
     return message.Dropped(**common, since=from_unix(line["since"]), **drop)
 
 
-def _message(said: _FedMessage) -> Message:
-    data = said.data
-    common = {"ts": said.ts, "source": _SOURCE, "peer": said.peer}
+def _message(fed: _FedMessage) -> Message:
+    data = fed.data
+    common = {"ts": fed.ts, "source": _SOURCE, "peer": fed.peer}
     kind = _KINDS.get(data["type"])
     if kind is None:
         raise ValueError(f"a message of type {str(data['type'])[:40]!r}")
@@ -125,7 +125,7 @@ def _message(said: _FedMessage) -> Message:
         return message.Sent(**common, category="open", detail=open_fields(data))
     fields = _from_bytes(data["raw"]) if data.get("raw") else None
     if fields is None:
-        fields = _from_fields(kind, data, said.peer)
+        fields = _from_fields(kind, data, fed.peer)
     return as_message(fields, common, _UNKNOWN)
 
 
@@ -134,12 +134,12 @@ def _from_bytes(raw: str) -> dict[str, Any] | None:
     found: dict[str, Any] | None = None
     for session in _SESSIONS:
         try:
-            said = decode_message(bytes.fromhex(raw), session)
+            decoded = decode_message(bytes.fromhex(raw), session)
         except (BadMessageError, ValueError):
             continue
-        if "error" not in said.get("attributes", {}):
-            return said
-        found = found or said
+        if "error" not in decoded.get("attributes", {}):
+            return decoded
+        found = found or decoded
     return found
 
 
@@ -149,7 +149,7 @@ def _from_fields(kind: str, data: dict[str, Any], peer: Peer) -> dict[str, Any]:
     if kind == "open":
         return {"kind": kind, **open_fields(data)}
     if kind == "notification":
-        told = data["notification"]
-        words = str(told.get("data") or "")
-        return {"kind": kind, "code": told["code"], "subcode": told["subcode"], "data": words}
+        notification = data["notification"]
+        words = str(notification.get("data") or "")
+        return {"kind": kind, "code": notification["code"], "subcode": notification["subcode"], "data": words}
     return {"kind": kind}

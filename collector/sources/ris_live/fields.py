@@ -27,14 +27,14 @@ def update_fields(data: dict[str, Any], peer: str) -> dict[str, Any]:
     announced = data.get("announcements") or ()
     if not withdrawn and not announced and (data.get(_END_OF_RIB) or data.get("withdrawals")):
         return {"kind": "eor", "family": "ipv6 unicast" if ":" in peer else "ipv4 unicast"}
-    said: dict[str, Any] = {"kind": "update"}
+    fields: dict[str, Any] = {"kind": "update"}
     if attributes := _attributes(data):
-        said["attributes"] = attributes
+        fields["attributes"] = attributes
     if announced:
-        said["announce"] = _announced(announced)
+        fields["announce"] = _announced(announced)
     if withdrawn:
-        said["withdraw"] = _by_family(withdrawn)
-    return said
+        fields["withdraw"] = _by_family(withdrawn)
+    return fields
 
 
 def open_fields(data: dict[str, Any]) -> dict[str, Any]:

@@ -116,20 +116,20 @@ class RisLiveReceiver:
             self._state = self._state.model_copy(update={"connected": connected, "since": from_unix(time.time())})
 
     async def _keep_telling(self) -> None:
-        told = None
+        written = None
         while True:
             last = from_unix(self._last) if self._last else None
             now = {"last_message": last, "reconnects": max(self._connections - 1, 0)}
-            if (state := self._state.model_copy(update=now)) != told:
+            if (state := self._state.model_copy(update=now)) != written:
                 self._tell(state)
-                told = state
+                written = state
             await asyncio.sleep(_TELL_SECONDS)
 
     def _tell_error(self, message: str) -> None:
         with suppress(ValueError, KeyError, TypeError):
-            said = json.loads(message)
-            if said["type"] == _ERROR:
-                words = "".join(filter(str.isprintable, str(said["data"]["message"])))[:300]
+            error = json.loads(message)
+            if error["type"] == _ERROR:
+                words = "".join(filter(str.isprintable, str(error["data"]["message"])))[:300]
                 log.error("%s refuses: %s (correct [ris_live] subscribe or client)", self._settings.url, words)
 
 

@@ -17,12 +17,12 @@ _STOP_SECONDS = 5.0
 
 def ris_live_environment(settings: Settings) -> dict[str, str]:
     """The environment of the receiver, with all of its settings."""
-    told = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
-    told["LOG_LEVEL"] = settings.log.level
-    told["RIS_LIVE_URL"] = settings.ris_live.url
-    told["RIS_LIVE_CLIENT"] = settings.ris_live.client
-    told["RIS_LIVE_SUBSCRIBE"] = json.dumps(settings.ris_live.subscribe)
-    return {**without_secrets(os.environ), **{f"BGPLEDGER_{key}": value for key, value in told.items()}}
+    values = {f"SPOOL_{key.upper()}": str(value) for key, value in settings.spool.model_dump(exclude_none=True).items()}
+    values["LOG_LEVEL"] = settings.log.level
+    values["RIS_LIVE_URL"] = settings.ris_live.url
+    values["RIS_LIVE_CLIENT"] = settings.ris_live.client
+    values["RIS_LIVE_SUBSCRIBE"] = json.dumps(settings.ris_live.subscribe)
+    return {**without_secrets(os.environ), **{f"BGPLEDGER_{key}": value for key, value in values.items()}}
 
 
 @asynccontextmanager
