@@ -60,6 +60,6 @@ def instances_of(source: str, data_dir: Path, configured: int) -> list[Instance]
             f"the data directory {data_dir} cannot be read: {error.strerror}", "ask as the collector's user, or root"
         ) from error
     first = Instance(data_dir, 0, source).spool.name
-    behind = [name.removeprefix(first) for name in names if name.startswith(first)]
-    left = {int(found[1] or 0) for rest in behind if (found := _NUMBER.fullmatch(rest))}
+    rests = [name.removeprefix(first) for name in names if name.startswith(first)]
+    left = {int(found[1] or 0) for rest in rests if (found := _NUMBER.fullmatch(rest))}
     return [Instance(data_dir, number, source) for number in sorted(left | set(range(configured)))]

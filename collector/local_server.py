@@ -81,12 +81,12 @@ def is_locked(file: int | TextIO) -> bool:
 
 def installed_version() -> str | None:
     """The installed version, as importlib.metadata would read it, from the name of this directory."""
-    before, behind = "bgpledger-", ".dist-info"
+    prefix, suffix = "bgpledger-", ".dist-info"
     for place in sys.path:
         with suppress(OSError):
             for name in os.listdir(place or os.curdir):
-                if name.startswith(before) and name.endswith(behind):
-                    return name.removeprefix(before).removesuffix(behind)
+                if name.startswith(prefix) and name.endswith(suffix):
+                    return name.removeprefix(prefix).removesuffix(suffix)
     return None
 
 

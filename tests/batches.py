@@ -29,8 +29,8 @@ async def to_write(answers: Iterable[BaseModel]) -> AsyncIterator[Any]:
 def _batch(route: Route) -> Batch:
     whose = {"peer": route.peer.model_dump(), "collector": route.collector}
     session = cast("SessionDocument", {"_id": ObjectId(), **whose, "since": route.since})
-    behind = route.since + timedelta(seconds=1)
-    gap = LastGap(behind, behind, 1, 1) if route.state in ("uncertain", "unknown") else None
+    certain_from = route.since + timedelta(seconds=1)
+    gap = LastGap(certain_from, certain_from, 1, 1) if route.state in ("uncertain", "unknown") else None
     rib = PeerRib(cast("Store", None), session, None, gap, {}, stale=route.state == "stale")
     key = RouteKey(route.family, route.rd, route.path_id, route.prefix or "{}")
     facts = bson.encode(route.model_dump(include=set(BLANK), exclude_none=True))

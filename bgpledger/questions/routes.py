@@ -166,10 +166,10 @@ class DiffQuestion(Watched[RouteChange]):
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        before, behind = parse_time(self.earlier), parse_time(self.later)
-        if before is None or behind is None or behind <= before:
+        earlier, later = parse_time(self.earlier), parse_time(self.later)
+        if earlier is None or later is None or later <= earlier:
             raise UsageError(f"{self.later!r} is not after {self.earlier!r}", "give the earlier time first")
-        self._moments = before, behind
+        self._moments = earlier, later
         if self.prefix is not None:
             self.prefix = parse_prefix(self.prefix, say=self.notes.append)
         check_family(self.filters, self.prefix)

@@ -110,16 +110,16 @@ def read_rib(raw: bytes) -> TableRecord:
     if family == _GENERIC:
         family = int.from_bytes(raw[at : at + 2]), raw[at + 2] if at + 2 < len(raw) else 0
         at += 3
-    behind = at + _nlri_length(family, raw[at : at + 16])
-    if behind + 2 > len(raw):
+    nlri_end = at + _nlri_length(family, raw[at : at + 16])
+    if nlri_end + 2 > len(raw):
         raise UnreadableError("ends within its prefix")
-    count = int.from_bytes(raw[behind : behind + 2])
-    entries, end, fault = _entries(raw, behind + 2, count, add_path=form.add_path)
+    count = int.from_bytes(raw[nlri_end : nlri_end + 2])
+    entries, end, fault = _entries(raw, nlri_end + 2, count, add_path=form.add_path)
     if not form.add_path and (fault or end != len(raw)):
-        _check_label(raw, behind + 2, count)
+        _check_label(raw, nlri_end + 2, count)
     if not fault and end != len(raw):
-        fault = f"has {len(raw) - end} bytes behind its {count} entries"
-    return TableRecord(family, raw[at:behind], entries, fault)
+        fault = f"has {len(raw) - end} bytes after its {count} entries"
+    return TableRecord(family, raw[at:nlri_end], entries, fault)
 
 
 _PLAIN_ENTRY: Final = struct.Struct(">HIH")

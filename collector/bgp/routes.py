@@ -135,14 +135,14 @@ def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
     try:
         while at < end:
             size, beyond, rest, written = lengths[data[at]]
-            behind = at + size
-            if data[behind - 1] & beyond:
-                prefix, came = _spelt(form, data[at:behind])
+            route_end = at + size
+            if data[route_end - 1] & beyond:
+                prefix, came = _spelt(form, data[at:route_end])
                 nlri.append(prefix)
                 host_bits.append(came or prefix)
             else:
-                nlri.append(spell(data[at + 1 : behind] + rest) + written)
-            at = behind
+                nlri.append(spell(data[at + 1 : route_end] + rest) + written)
+            at = route_end
     except IndexError:
         left = f", and {end - at - 1} bytes are left" if data[at] < len(lengths) else ""
         raise BadRouteError(f"byte {at}: a prefix of {data[at]} bits{left}") from None
@@ -177,19 +177,19 @@ def _qualified(
             path_id = int.from_bytes(data[at : at + 4])
             at += 4
         bits = data[at] if at < end else 0
-        behind = at + 1 + ((bits + 7) >> 3)
-        if at >= end or behind > end:
+        route_end = at + 1 + ((bits + 7) >> 3)
+        if at >= end or route_end > end:
             raise BadRouteError(f"byte {began}: a route of {bits} bits, and {max(end - at - 1, 0)} bytes are left")
         at += 1
         if safi in (_LABELLED, _VPN):
-            labels = _labels(data[at:behind], bits - (_RD_BITS if safi == _VPN else 0), event)
+            labels = _labels(data[at:route_end], bits - (_RD_BITS if safi == _VPN else 0), event)
             at, bits = at + 3 * len(labels), bits - _LABEL_BITS * len(labels)
         if safi == _VPN:
             rd, at, bits = distinguisher(data[at : at + 8]), at + 8, bits - _RD_BITS
-        if bits < 0 or at > behind:
+        if bits < 0 or at > route_end:
             raise BadRouteError(f"byte {began}: a route too short for its labels and its distinguisher")
-        yield (path_id, rd, labels), _spelt(form, bytes((bits,)) + data[at:behind])
-        at = behind
+        yield (path_id, rd, labels), _spelt(form, bytes((bits,)) + data[at:route_end])
+        at = route_end
 
 
 def _labels(data: bytes, bits: int, event: Event) -> tuple[tuple[int], ...]:

@@ -40,7 +40,7 @@ def announce_command(
     med: Annotated[int | None, _option("MULTI_EXIT_DISC.", "N")] = None,
     local_pref: Annotated[int | None, _option("LOCAL_PREF, only for peers in our own AS.", "N")] = None,
     origin: Annotated[Literal["igp", "egp", "incomplete"] | None, typer.Option(help="ORIGIN.")] = None,
-    as_path: Annotated[_Text, _option("The path behind our own AS.", '"ASN ..."')] = None,
+    as_path: Annotated[_Text, _option("The path after our own AS.", '"ASN ..."')] = None,
     prepend: Annotated[int | None, _option("How many times more our AS stands in front.", "N")] = None,
     community: Annotated[list[str] | None, _option("A community, A:B, A:B:C or a name.", "A:B")] = None,
     extended_community: Annotated[

@@ -139,8 +139,8 @@ async def _page(
     if cut.is_cut and cut.next is None:
         context.notes.append(f"there are more than these {cut_at}: jsonl and csv have them all")
     if form == "json":
-        behind = {"notes": context.notes, "covered": answers.covered, "next": cut.next}
-        body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(behind, separators=(",", ":"))[1:]}\n'
+        rest = {"notes": context.notes, "covered": answers.covered, "next": cut.next}
+        body = f'{{"answers":{text.getvalue().rstrip()},{json.dumps(rest, separators=(",", ":"))[1:]}\n'
         return Response(body, media_type=MEDIA_TYPES[form])
     headers = _status_headers(context, covered=answers.covered)
     if cut.next:

@@ -96,7 +96,7 @@ class Live:
                 await end(following)
 
     @asynccontextmanager
-    async def behind(self, mark: LineMark) -> AsyncIterator[AsyncIterator[FollowedLine]]:
+    async def after(self, mark: LineMark) -> AsyncIterator[AsyncIterator[FollowedLine]]:
         """What has been stored after a mark, then the live feed, for a client that returns.
 
         Lines stored meanwhile may be given twice, which the mark detects.

@@ -62,8 +62,8 @@ def _kind(scope: Scope) -> str:
     given = {name: str(value) for name, value in scope.get("path_params", {}).items()}
     for name, value in given.items():
         if value and value in path:
-            before, _, behind = path.rpartition(value)
-            path = f"{before}{{{name}}}{behind}"
+            head, _, tail = path.rpartition(value)
+            path = f"{head}{{{name}}}{tail}"
     return path
 
 

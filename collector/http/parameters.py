@@ -94,7 +94,7 @@ class Paged(Limited):
         description=f"At most this many answers; `next` is the next page. JSON always has pages, of {PAGE} by default.",
         examples=[100],
     )
-    cursor: str | None = text("Goes on behind the page whose `next` it was; all else has to be asked as there.")
+    cursor: str | None = text("Goes on after the page whose `next` it was; everything else must be as in that request.")
 
     @property
     def cut_at(self) -> int:

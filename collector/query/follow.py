@@ -318,12 +318,12 @@ class _Follower:
     async def _updates(self, address: str, parts: Mapping[ObjectId, _Unshown]) -> AsyncGenerator[UpdateRow, None]:
         """One query for all sessions of a peer."""
         begin = min(part.begin for part in parts.values())
-        behind = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)
-        if behind - begin < _ONE_QUERY:
-            rows = streams.window(self._store, address, {"$gte": begin, "$lt": behind})
+        end = max(part.known.upto for part in parts.values()) + timedelta(milliseconds=1)
+        if end - begin < _ONE_QUERY:
+            rows = streams.window(self._store, address, {"$gte": begin, "$lt": end})
         else:
             most = sum(part.most for part in parts.values())
-            rows = streams.of_peer(self._store, address, [(begin, behind)], most=most)
+            rows = streams.of_peer(self._store, address, [(begin, end)], most=most)
         async with aclosing(rows):
             async for row in rows:
                 part = parts.get(row.document["session"]) if "session" in row.document else None

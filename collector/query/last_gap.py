@@ -24,7 +24,7 @@ class LastGap(NamedTuple):
     """The last gap of a session's peer."""
 
     ts: datetime
-    behind: datetime
+    certain_from: datetime
     """Routes announced before this are uncertain."""
     line: int
     collector: int
@@ -35,8 +35,8 @@ class LastGap(NamedTuple):
         """The gap of a document."""
         ts: datetime = gap["ts"]
         # Lines of one millisecond may be before and after a gap that began in it: all of them are uncertain then.
-        behind = ts + _MILLISECOND if gap.get("after") == ts else ts
-        return cls(ts, behind, gap["line"], key_collector(gap["_id"]))
+        certain_from = ts + _MILLISECOND if gap.get("after") == ts else ts
+        return cls(ts, certain_from, gap["line"], key_collector(gap["_id"]))
 
     def lies_before(self, key: ObjectId) -> bool:
         """Whether a line, of which only the key is known, comes after the gap."""
@@ -66,7 +66,7 @@ async def last_gap(
     newest = max(last, key=lambda gap: (gap["ts"], gap["_id"]))
     # The contents of a dump are certain, even if other parts of it cannot be read.
     found = LastGap.of(newest)
-    return found._replace(behind=_BEGINNING) if newest["ts"] == dumped else found
+    return found._replace(certain_from=_BEGINNING) if newest["ts"] == dumped else found
 
 
 def _at(peer: PeerDocument) -> tuple[str | None, ...]:

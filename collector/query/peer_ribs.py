@@ -152,7 +152,7 @@ class PeerRib:
         """The state of one of the routes."""
         if self.stale:
             return "stale"
-        if self.gap and entry.since < milliseconds(self.gap.behind) and not self._is_mended(key.family):
+        if self.gap and entry.since < milliseconds(self.gap.certain_from) and not self._is_mended(key.family):
             return "uncertain"
         return "stands"
 

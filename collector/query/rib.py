@@ -182,11 +182,11 @@ def _groups(prefix: str, match: Match) -> Iterator[list[str]]:
         yield [prefix]
         return
     network = ipaddress.ip_network(prefix)
-    behind = network.prefixlen + 1
+    end = network.prefixlen + 1
     for shortest in _SHORTEST_OF_GROUP[network.version] if match == "longest" else (0,):
-        if shortest < behind:
-            yield [str(network.supernet(new_prefix=length)) for length in range(shortest, behind)]
-            behind = shortest
+        if shortest < end:
+            yield [str(network.supernet(new_prefix=length)) for length in range(shortest, end)]
+            end = shortest
 
 
 def _length(key: RouteKey) -> int:

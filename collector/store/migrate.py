@@ -114,8 +114,8 @@ async def _updates(store: Store, address: str, sessions: Sequence[SessionDocumen
     begin = min((session["since"] - _SLACK for session in sessions), default=_NEVER)
     end = max((session["last_seen"] + _SLACK for session in sessions), default=_EPOCH)
     most: int | None = sum(session["updates"] for session in sessions)
-    before, behind = {"$gte": _EPOCH, "$lt": begin}, {"$gte": end, "$lt": _NEVER}
-    for span, direction in ((before, 1), (behind, -1)):
+    before, after = {"$gte": _EPOCH, "$lt": begin}, {"$gte": end, "$lt": _NEVER}
+    for span, direction in ((before, 1), (after, -1)):
         query = {"peer.address": address, "ts": span}
         async for other in store.find("updates", query, sort=(("ts", direction),), limit=1, fields=("ts",)):
             begin, end, most = min(begin, other["ts"]), max(end, other["ts"]), None

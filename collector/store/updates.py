@@ -136,16 +136,16 @@ async def _in_windows(
         width, widest = _FIRST_WINDOW, max(widest, (last - begin) * (many // _FEW) / most if most else widest)
     while at < len(spans):
         begin = max(begin, spans[at][0])
-        behind = last if most is not None and most <= many else min(begin + width, last)
+        end = last if most is not None and most <= many else min(begin + width, last)
         count = 0
-        async with aclosing(read({"$gte": begin, "$lt": behind})) as documents:
+        async with aclosing(read({"$gte": begin, "$lt": end})) as documents:
             async for document in documents:
                 count += 1
                 at = _reach(spans, at, document["ts"])
                 if document["ts"] >= spans[at][0]:
                     yield document
         most = most and max(most - count, 0)
-        begin = behind
+        begin = end
         at = _reach(spans, at, begin)
         if count > many:
             width = max(width / 4, _NARROWEST_WINDOW)

@@ -60,11 +60,11 @@ def read(files: list[Path]) -> Schemas:
     names: dict[str, tuple[str, str]] = {}
     for file in files:
         body = ast.parse(file.read_text()).body
-        for node, behind in zip(body, [*body[1:], None], strict=True):
+        for node, following in zip(body, [*body[1:], None], strict=True):
             if isinstance(node, ast.ClassDef):
                 models[node.name] = _model(node)
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                names[node.targets[0].id] = ast.unparse(node.value), _text(behind)
+                names[node.targets[0].id] = ast.unparse(node.value), _text(following)
     return Schemas(models, names)
 
 
@@ -84,7 +84,7 @@ def _text(node: ast.stmt | None) -> str:
 
 
 def _fields(body: list[ast.stmt], *, total: bool) -> Iterator[Field]:
-    for node, behind in zip(body, [*body[1:], None], strict=True):
+    for node, following in zip(body, [*body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
         written = ast.unparse(node.annotation)
@@ -93,7 +93,7 @@ def _fields(body: list[ast.stmt], *, total: bool) -> Iterator[Field]:
         alias = re.search(r"alias='(\w+)'", written)
         kind = _unwrapped(written)
         absent = not total or written.startswith("NotRequired") or kind.endswith(" | None")
-        yield Field(alias[1] if alias else node.target.id, kind.removesuffix(" | None"), absent, _text(behind))
+        yield Field(alias[1] if alias else node.target.id, kind.removesuffix(" | None"), absent, _text(following))
 
 
 def _unwrapped(written: str) -> str:

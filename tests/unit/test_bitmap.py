@@ -1,4 +1,6 @@
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -9,10 +11,12 @@ from collector.query.verify import bitmap
 from collector.query.verify.bitmap import Numbers
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if "memory" not in request.node.name:
-        monkeypatch.setattr(bitmap, "_BITS", 16)
+@contextmanager
+def small_blocks() -> Iterator[None]:
+    """Blocks of 16 bits, so that few numbers fill several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bitmap, "_BITS", 16)
+        yield
 
 
 def flat(ranges: list[range]) -> list[int]:
@@ -24,6 +28,7 @@ def apart(ranges: list[range]) -> bool:
 
 
 @given(st.lists(st.integers(0, 200)), st.integers(0, 200), st.integers(0, 250))
+@small_blocks()
 def test_a_bitmap_answers_as_a_set_would(given_numbers: list[int], start: int, end: int) -> None:
     bitmap, known = Numbers(), set[int]()
     for number in given_numbers:
@@ -38,6 +43,7 @@ def test_a_bitmap_answers_as_a_set_would(given_numbers: list[int], start: int, e
 
 
 @given(st.sets(st.integers(0, 99)))
+@small_blocks()
 def test_a_long_run_may_have_holes(holes: set[int]) -> None:
     bitmap = Numbers()
     for number in reversed(range(100)):

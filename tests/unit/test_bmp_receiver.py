@@ -97,7 +97,7 @@ FAULTS = [
     (b"\xff" * 16 + b"\0\x13\4", "speaks BGP, not BMP"),
     (b"\3\xff\xff\xff\xff\4", "its message 1 claims a length of 4294967295 bytes, of 1048576 at most"),
     (b"\3\0\0\0\5\4", "its message 1 claims a length of 5 bytes"),
-    (initiation() + b"rubbish", "behind its message 1 stands one of version 114"),
+    (initiation() + b"rubbish", "its message 2 has version 114"),
 ]
 
 

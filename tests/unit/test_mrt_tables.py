@@ -97,7 +97,7 @@ def test_the_readable_routes_of_a_damaged_record_are_read() -> None:
     cut = mrt_tables.read_rib(raw[:-1])
     assert (len(cut.entries), cut.fault) == (1, "ends within the attributes of entry 2 of 2")
     longer = mrt_tables.read_rib(raw + b"\0")
-    assert (len(longer.entries), longer.fault) == (2, "has 1 bytes behind its 2 entries")
+    assert (len(longer.entries), longer.fault) == (2, "has 1 bytes after its 2 entries")
     with pytest.raises(UnreadableError, match="ends before its attributes"):
         mrt_tables.read_old(old_rib("10.0.0.0/8", b"", "192.0.2.1", 1, sequence=0, originated=0, time=T)[:-1])
 

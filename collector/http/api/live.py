@@ -79,7 +79,7 @@ class _EventStream(Response):
 
     async def _lines(self, stack: AsyncExitStack) -> AsyncIterator[FollowedLine]:
         if self._mark is not None:
-            return await stack.enter_async_context(self._live.behind(self._mark))
+            return await stack.enter_async_context(self._live.after(self._mark))
         listener = await stack.enter_async_context(self._live.listening())
 
         async def each() -> AsyncIterator[FollowedLine]:

@@ -103,7 +103,7 @@ class RouterConnection:
         version = buffer[at]
         if version != VERSION:
             if self.messages:
-                what = f"behind its message {self.messages} stands one of version {version}: nothing more can be read"
+                what = f"its message {self.messages + 1} has version {version}: nothing more can be read"
                 return Fault(what, "it is the router's fault, or that of what stands between: see its log")
             return _stranger(buffer)
         length = COMMON.unpack_from(buffer, at)[1]
@@ -132,7 +132,7 @@ class RouterConnection:
             self._peers[header.key] = known
         facts = _doubts(kind, header, known, now)
         if kind == messages.PEER_UP:
-            up = messages.peer_up(message[messages.BEHIND_PEER :])
+            up = messages.peer_up(message[messages.PEER_DATA_AT :])
             known.agreed = agreed(up.sent[HEADER_LENGTH:], up.received[HEADER_LENGTH:])
         session = known.agreed
         if session:

@@ -116,7 +116,7 @@ class _PeerMessage(NamedTuple):
 
 
 def _of_peer(record: Record, kind: int) -> Message:
-    peer_message = _PeerMessage(record, messages.peer_header(record.message), record.message[messages.BEHIND_PEER :])
+    peer_message = _PeerMessage(record, messages.peer_header(record.message), record.message[messages.PEER_DATA_AT :])
     if kind == messages.ROUTE_MONITORING:
         return _monitored(peer_message)
     if kind == messages.ROUTE_MIRRORING:

@@ -39,7 +39,7 @@ OF_A_PEER: Final = frozenset((ROUTE_MONITORING, STATISTICS_REPORT, PEER_DOWN, PE
 
 _PER_PEER: Final = struct.Struct(">BB8s16s4s4sII")
 """Type, flags, distinguisher, address, AS, BGP identifier, seconds, microseconds (RFC 7854 4.2)."""
-BEHIND_PEER: Final = COMMON.size + _PER_PEER.size
+PEER_DATA_AT: Final = COMMON.size + _PER_PEER.size
 """Where the data after a per-peer header begins."""
 _TLV: Final = struct.Struct(">HH")
 _UP: Final = struct.Struct(">16sHH")
@@ -139,8 +139,8 @@ def peer_header(message: bytes) -> PeerHeader:
     Raises:
         BadBmpError: it is too short.
     """
-    if len(message) < BEHIND_PEER:
-        raise BadBmpError(f"{len(message)} bytes, of which a per-peer header alone takes {BEHIND_PEER} (RFC 7854 4.2)")
+    if len(message) < PEER_DATA_AT:
+        raise BadBmpError(f"{len(message)} bytes, of which a per-peer header alone takes {PEER_DATA_AT} (RFC 7854 4.2)")
     return PeerHeader(*_PER_PEER.unpack_from(message, COMMON.size))
 
 

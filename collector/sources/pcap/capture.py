@@ -224,7 +224,7 @@ class CaptureReader:
 
     def _damaged(self, what: str) -> NoReturn:
         raise CutError(
-            f"{self._path} {what}, behind packet {self._packets} at offset {self._before + self._at}:"
+            f"{self._path} {what}, after packet {self._packets} at offset {self._before + self._at}:"
             " nothing after that can be read",
             "The file is incomplete or damaged: get it again.",
         ) from None

@@ -137,7 +137,7 @@ function follow() {
   };
   feed.onmessage = take;
   feed.addEventListener("dropped", () => {
-    state = "Entries came faster than this page read them; going on behind the last one …";
+    state = "Entries came faster than this page read them; going on after the last one …";
     tell();
   });
   feed.onerror = () => {
