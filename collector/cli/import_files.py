@@ -128,7 +128,10 @@ def _reach(shown: ProgressLine, before: int, total: int, size: int) -> None:
 
 
 async def _store_tables(settings: Settings, store: Store, name: str, told: Sequence[Imported]) -> None:
-    """Store the tables that are due for sessions in the files, so that queries need not fold them completely."""
+    """Store the tables that are due for sessions in the files, so that queries need not fold them completely.
+
+    Also for files that were imported before: that import may have been killed here.
+    """
     from collector.archive.importing import sessions_since
     from collector.cli.progress import progress
     from collector.rib.catching_up import catch_up
@@ -136,8 +139,7 @@ async def _store_tables(settings: Settings, store: Store, name: str, told: Seque
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
-    begun = [one.first for one in told if one.first and not one.was_imported]
-    if begun:
+    if begun := [one.first for one in told if one.first]:
         sessions = [key for source in (MRT, PCAP) for key in await sessions_since(store, name, source, min(begun))]
         with progress(of="sessions folded") as shown:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
