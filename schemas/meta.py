@@ -69,6 +69,8 @@ class ImportFacts(TypedDict):
 
     file: str
     """Its name, without the directory."""
+    size: NotRequired[int]
+    """How many bytes its SHA-256 is of; missing if it was imported before that was recorded."""
     source: str
     selection: SelectionDocument
     first: datetime
@@ -105,3 +107,5 @@ class ImportDocument(ImportFacts, _Reached):
     collector: str
     number: int
     """Counts a collector's files; part of the keys of their documents."""
+    grown: NotRequired[Literal[True]]
+    """A longer file with the same beginning was imported, whose document has the same number, and counts instead."""

@@ -1,14 +1,14 @@
 """Imports files of MRT records straight into the archive, each exactly once, even if an import is interrupted.
 
 A file is identified by its bytes. It has its own number, which is part of its records' keys: read again, they get the
-same keys. Its progress, and the state of the sessions, are recorded in `meta` after documents are stored.
+same keys. Its progress, and the state of the sessions, are recorded in `meta` after documents are stored. A file of
+messages that begins with all bytes of an imported one is that file, grown: it continues with that one's number.
 
 Sessions continue from one file to the next if the files are consecutive; otherwise they end, for unknown reasons.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from bson import ObjectId
 
 from collector.archive.archiver import Archiver, check_schema
+from collector.archive.digests import digests_of
 from collector.archive.session_tracker import SessionTracker
 from collector.bgp import mrt, mrt_messages
 from collector.bgp.mrt_header import UnreadableError, describe_type, is_of_session, is_of_table, type_of
@@ -89,7 +90,9 @@ class Imported:
     others: dict[str, int] = field(default_factory=dict)
     """Records that hold no message of a session, by their MRT type."""
     continued: bool = False
-    """Whether an interrupted import has stored a part of it, which is not counted here."""
+    """Whether an earlier import has stored a part of it, which is not counted here."""
+    grown: bool = False
+    """Whether that part was the whole file then."""
     was_imported: bool = False
     """Whether it was imported before, so that nothing was done."""
     first: datetime | None = None
@@ -243,13 +246,50 @@ class FileImporter(ABC):
         began = time.monotonic()
         told = Imported(path)
         first = next(self._open(path, lambda _: None).frames())
-        document = await _begin(self._store, path, first, self._source, self._collector, self._selection)
+        document, told.grown = await self._begin(path, first)
         told.was_imported, told.first = document["done"], document["first"]
         if told.was_imported:
             return told
         await self._store_file(path, document, told, on_read)
         told.seconds = time.monotonic() - began
         return told
+
+    async def _begin(self, path: Path, first: mrt.Frame) -> tuple[ImportDocument, bool]:
+        """Record that a file, with its first record, is being imported.
+
+        Returns:
+            The stored facts, perhaps earlier ones, and whether they continue those of the file when it was shorter.
+        """
+        await self._store.prepare()
+        await check_schema(self._store, self._source)
+        facts: ImportFacts = {
+            "file": path.name,
+            "size": path.stat().st_size,  # noqa: ASYNC240  # at the start
+            "source": self._source.name,
+            "selection": self._selection.as_document(),
+            "first": datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC),
+            "done": False,
+        }
+        shorter: list[ImportDocument] = []
+        if is_of_table(first.raw):
+            facts["dump"] = True  # if it has grown, its tables are stored anew: they lacked routes
+        elif self._open is mrt.MrtFile:  # how a capture is read depends on all that is in it
+            shorter = await self._store.meta.shorter_imports(self._collector, facts)
+        digests = digests_of(path, {facts["size"], *(one["size"] for one in shorter)})
+        grown = [one for one in shorter if one["_id"].endswith(digests[one["size"]])]
+        longest = max(grown, key=lambda one: one["size"], default=None)
+        if longest:
+            self._check_selection(path, longest)
+        document = await self._store.meta.begin_import(self._collector, digests[facts["size"]], facts, longest)
+        self._check_selection(path, document)
+        return document, longest is not None
+
+    def _check_selection(self, path: Path, document: ImportDocument) -> None:
+        if document["selection"] != self._selection.as_document():
+            raise ImportFileError(
+                f"{path} was imported as {self._collector} already, with other --start, --end or --peer",
+                "import it under another name (--collector)",
+            )
 
     @abstractmethod
     async def _store_file(
@@ -299,34 +339,6 @@ class Importer(FileImporter):
         return tracker.time
 
 
-async def _begin(
-    store: Store, path: Path, first: mrt.Frame, source: Source, collector: str, selection: Selection
-) -> ImportDocument:
-    """Record that a file, with its first record, is being imported; returns the stored facts, perhaps earlier ones.
-
-    Raises:
-        ImportFileError: it was imported with another selection.
-    """
-    await store.prepare()
-    await check_schema(store, source)
-    facts: ImportFacts = {
-        "file": path.name,
-        "source": source.name,
-        "selection": selection.as_document(),
-        "first": datetime.fromtimestamp(int.from_bytes(first.raw[:4]), UTC),
-        "done": False,
-    }
-    if is_of_table(first.raw):
-        facts["dump"] = True
-    document = await store.meta.begin_import(collector, digest_of(path), facts)
-    if document["selection"] != facts["selection"]:
-        raise ImportFileError(
-            f"{path} was imported as {collector} already, with other --start, --end or --peer",
-            "import it under another name (--collector)",
-        )
-    return document
-
-
 def first_line(document: ImportDocument) -> int:
     """The number, in keys, of a file's first record."""
     return document["number"] % (1 << FILE_BITS) << FILE_RECORD_BITS
@@ -352,15 +364,6 @@ async def sessions_since(store: Store, collector: str, source: Source, since: da
     number = collector_number(instance_name(collector, source.name))
     found = store.find("sessions", {"until": {"$gte": since}}, fields=("since",), sort=(("until", 1), ("_id", 1)))
     return [one["_id"] async for one in found if key_collector(one["_id"]) == number]
-
-
-def digest_of(path: Path) -> str:
-    """Identifies a file, wherever it is moved to: SHA-256 of its bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def look_through(path: Path, source: Source, selection: Selection, open_file: OpenFile = mrt.MrtFile) -> Imported:

@@ -190,7 +190,9 @@ def _tell(one: Imported) -> None:
     left_out = f", {one.left_out:,} left out as not asked for" if one.left_out else ""
     tables = f", {_count(one.tables, 'table')} with {_count(one.routes, 'route')}" if one.tables else ""
     sys.stderr.write(f"{one.path}: {what}{left_out}{tables}\n")
-    if one.continued:
+    if one.grown:
+        sys.stderr.write("  it has grown since it was imported: only what is new is counted\n")
+    elif one.continued:
         sys.stderr.write("  continued where an interrupted import had stopped: what that one stored is not counted\n")
     if one.twice:
         sys.stderr.write(f"  {one.twice:,} routes are listed twice: the last one counts\n")

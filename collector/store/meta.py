@@ -208,11 +208,30 @@ class Meta:
         return sorted({ts async for one in dumps for ts in one.get("times", ())})
 
     @_answers
-    async def begin_import(self, collector: str, digest: str, facts: ImportFacts) -> ImportDocument:
-        """Record that a file is being imported, and give it a number; returns the existing record if there is one."""
+    async def shorter_imports(self, collector: str, facts: ImportFacts) -> list[ImportDocument]:
+        """What is recorded about files of messages that are shorter than this one, and begin at the same time."""
+        alike = {"source": facts["source"], "first": facts["first"], "size": {"$lt": facts["size"]}}
+        return await self._imports(collector=collector, dump={"$exists": False}, **alike)
+
+    @_answers
+    async def begin_import(
+        self, collector: str, digest: str, facts: ImportFacts, shorter: ImportDocument | None = None
+    ) -> ImportDocument:
+        """Record that a file is being imported, and give it a number; returns the existing record if there is one.
+
+        Args:
+            collector: the name under which it is imported.
+            digest: its SHA-256.
+            facts: what is known of it.
+            shorter: the record of the same file when it was shorter, which it continues.
+        """
         key = f"{_IMPORT}{collector_number(collector):06x}:{digest}"
         if found := await self._collection.find_one({"_id": key}):
             return cast("ImportDocument", found)
+        if shorter:
+            await self._collection.update_one({"_id": shorter["_id"]}, {"$set": {"grown": True}})
+            reached = {name: shorter[name] for name in ("number", "next_line", "note") if name in shorter}
+            return cast("ImportDocument", await self._add(key, {**facts, "collector": collector, **reached}))
         count = await self._collection.find_one_and_update(
             {"_id": f"imports:{collector}"}, {"$inc": {"next": 1}}, upsert=True, return_document=ReturnDocument.BEFORE
         )

@@ -43,7 +43,7 @@ async def verify_imports(store: Store) -> Imports:
     found = Imports()
     by_owner: dict[Owner, list[ImportDocument]] = defaultdict(list)
     for one in await store.meta.all_imports():
-        if one["done"]:
+        if one["done"] and "grown" not in one:
             by_owner[Owner.named(one["collector"], one["source"])].append(one)
     removes = bool(await store.lifetimes())  # then missing documents may have expired
     for owner, files in by_owner.items():
