@@ -7,11 +7,12 @@ discard) or all routes of the message count as withdrawn (treat-as-withdraw).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from collector.bgp.as_paths import FaultError, format_segments, merged_path, segments
 from collector.bgp.attribute_values import AS_PATH, BOTH, READERS, WITHDRAW
 from collector.bgp.open_messages import AS_TRANS
+from schemas.attributes import Attributes
 
 MP_REACH_NLRI: Final = 14
 MP_UNREACH_NLRI: Final = 15
@@ -49,7 +50,7 @@ _new = tuple.__new__
 class PathAttributes(NamedTuple):
     """The attributes of an UPDATE."""
 
-    document: dict[str, Any]
+    document: Attributes
     """The stored attributes, without those that contain routes or next hops."""
     next_hop: bytes
     """NEXT_HOP (RFC 4271 5.1.3); b"" if absent."""
@@ -121,11 +122,11 @@ def _value(attribute: bytes) -> bytes:
     return attribute[4:] if attribute[:1] and attribute[0] & _EXTENDED_LENGTH else attribute[3:]
 
 
-def _ordered(values: dict[str, Any]) -> dict[str, Any]:
+def _ordered(values: dict[str, Any]) -> Attributes:
     """Values in the order of documents, in which most already are."""
     names = tuple(values)
     order = _in_order(names)
-    return values if order == names else {field: values[field] for field in order}
+    return cast("Attributes", values if order == names else {field: values[field] for field in order})
 
 
 @lru_cache(maxsize=1024)

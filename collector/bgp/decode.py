@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from collector.bgp import exabgp_library
 from collector.bgp.attributes import read_attributes
@@ -15,10 +15,11 @@ from collector.bgp.families import IPV4_UNICAST, family_name
 from collector.bgp.messages import HEADER_LENGTH, KEEPALIVE_TYPE, MARKER, NOTIFICATION, OPEN, UPDATE
 from collector.bgp.notifications import shutdown_communication
 from collector.bgp.open_messages import Abilities, capabilities
-from collector.bgp.routes import BadRouteError, Group, NextHop, groups, next_hop, reach, unreach
+from collector.bgp.routes import BadRouteError, NextHop, groups, next_hop, reach, unreach
 from schemas import message
-from schemas.attributes import is_treated_as_withdrawn
-from schemas.message import Message
+from schemas.attributes import Attributes, is_treated_as_withdrawn
+from schemas.message import Announced, Message, Withdrawn
+from schemas.message_fields import MessageFields, PeerFields, without_kind
 from schemas.peer import Peer
 
 ROUTE_REFRESH: Final = 5
@@ -31,7 +32,7 @@ class BadMessageError(ValueError):
     """A message that cannot be parsed; the text says where and why."""
 
 
-def decode_message(data: bytes, session: Abilities) -> dict[str, Any]:
+def decode_message(data: bytes, session: Abilities) -> MessageFields:
     """Decode a message to its `kind` and the fields of the model of that kind in `schemas.message`.
 
     Args:
@@ -57,7 +58,7 @@ def decode_message(data: bytes, session: Abilities) -> dict[str, Any]:
         raise BadMessageError(str(error)) from error
 
 
-def _update(body: bytes, session: Abilities) -> dict[str, Any]:
+def _update(body: bytes, session: Abilities) -> MessageFields:
     """UPDATE (RFC 4271 4.3), or End-of-RIB (RFC 4724 2)."""
     if len(body) < _NO_ATTRIBUTES:
         raise BadMessageError(f"UPDATE: {len(body)} bytes are too few")
@@ -68,8 +69,8 @@ def _update(body: bytes, session: Abilities) -> dict[str, Any]:
         raise BadMessageError("UPDATE: its lengths reach beyond it (RFC 4271 6.3)")
     attributes, hop, reached, unreached = read_attributes(body[begin:end], as4=session.as4)
     add_path = IPV4_UNICAST in session.add_path
-    withdraw: list[Group] = []
-    announce: list[Group] = []
+    withdraw: list[Announced] = []
+    announce: list[Announced] = []
     if behind_withdrawn > 2:
         withdraw += groups(IPV4_UNICAST, body[2:behind_withdrawn], "withdraw", add_path=add_path)
     if end < len(body):
@@ -91,7 +92,7 @@ def _update(body: bytes, session: Abilities) -> dict[str, Any]:
     return _document(attributes, announce, withdraw)
 
 
-def _with_hop(found: list[Group], hop: NextHop) -> list[Group]:
+def _with_hop(found: list[Announced], hop: NextHop) -> list[Announced]:
     for group in found:
         if hop.address:
             group["next_hop"] = hop.address
@@ -100,7 +101,7 @@ def _with_hop(found: list[Group], hop: NextHop) -> list[Group]:
     return found
 
 
-def _document(attributes: dict[str, Any], announce: list[Group], withdraw: list[Group]) -> dict[str, Any]:
+def _document(attributes: Attributes, announce: list[Announced], withdraw: list[Announced]) -> MessageFields:
     if is_treated_as_withdrawn(attributes.get("error")):  # RFC 7606 2
         for group in announce:
             group.pop("next_hop", None)
@@ -108,7 +109,7 @@ def _document(attributes: dict[str, Any], announce: list[Group], withdraw: list[
         announce, withdraw = [], announce + withdraw
     elif announce and "as_path" not in attributes:
         attributes = {**attributes, "as_path": ""}
-    document: dict[str, Any] = {"kind": "update"}
+    document: MessageFields = {"kind": "update"}
     if attributes:
         document["attributes"] = attributes
     if announce:
@@ -118,7 +119,7 @@ def _document(attributes: dict[str, Any], announce: list[Group], withdraw: list[
     return document
 
 
-def _open(body: bytes, _session: Abilities) -> dict[str, Any]:
+def _open(body: bytes, _session: Abilities) -> MessageFields:
     """OPEN (RFC 4271 4.2); capabilities that ExaBGP cannot parse are kept as bytes."""
     if len(body) < _SHORTEST_OPEN:
         raise BadMessageError(f"OPEN: {len(body)} bytes are too few (RFC 4271 4.2)")
@@ -136,16 +137,16 @@ def _open(body: bytes, _session: Abilities) -> dict[str, Any]:
     }
 
 
-def _keepalive(body: bytes, _session: Abilities) -> dict[str, Any]:
+def _keepalive(body: bytes, _session: Abilities) -> MessageFields:
     if body:
         raise BadMessageError(f"KEEPALIVE: {len(body)} bytes too many (RFC 4271 4.4)")
     return {"kind": "keepalive"}
 
 
-def _notification(body: bytes, _session: Abilities) -> dict[str, Any]:
+def _notification(body: bytes, _session: Abilities) -> MessageFields:
     if len(body) < 2:
         raise BadMessageError("NOTIFICATION: no error code (RFC 4271 4.5)")
-    fields: dict[str, Any] = {
+    fields: MessageFields = {
         "kind": "notification",
         "code": body[0],
         "subcode": body[1],
@@ -156,14 +157,14 @@ def _notification(body: bytes, _session: Abilities) -> dict[str, Any]:
     return fields
 
 
-def _refresh(body: bytes, _session: Abilities) -> dict[str, Any]:
+def _refresh(body: bytes, _session: Abilities) -> MessageFields:
     if len(body) < 4:
         raise BadMessageError("ROUTE-REFRESH: no family (RFC 2918 3)")
     subtype = SUBTYPES.get(body[2], str(body[2]))
     return {"kind": "refresh", "family": family_name((int.from_bytes(body[:2]), body[3])), "subtype": subtype}
 
 
-_READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
+_READERS: Final[dict[int, Callable[[bytes, Abilities], MessageFields]]] = {
     OPEN: _open,
     UPDATE: _update,
     NOTIFICATION: _notification,
@@ -172,7 +173,7 @@ _READERS: Final[dict[int, Callable[[bytes, Abilities], dict[str, Any]]]] = {
 }
 
 
-def as_message(decoded: dict[str, Any], common: dict[str, Any], local: Peer) -> Message:
+def as_message(decoded: MessageFields, common: PeerFields, local: Peer) -> Message:
     """The model of a message, from the result of `decode_message`.
 
     Args:
@@ -185,11 +186,11 @@ def as_message(decoded: dict[str, Any], common: dict[str, Any], local: Peer) -> 
     """
     kind = decoded["kind"]
     if kind == "update":  # nearly all messages
-        groups = decoded.get("announce"), decoded.get("withdraw")
-        return message.Update(
-            common["ts"], common["source"], common["peer"], common.get("wire"), decoded.get("attributes"), *groups
-        )
-    fields = common | {name: value for name, value in decoded.items() if name != "kind"}
+        attributes, announced = decoded.get("attributes"), decoded.get("announce")
+        withdrawn = cast("list[Withdrawn] | None", decoded.get("withdraw"))
+        ts, source, peer = common["ts"], common["source"], common["peer"]
+        return message.Update(ts, source, peer, common.get("wire"), attributes, announced, withdrawn)
+    fields: dict[str, Any] = {**common, **without_kind(decoded)}
     if kind == "open":
         fields["local"] = local
     made: Message = _MODELS[kind](**fields)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,13 @@ from collector.bgp.families import IPV4_UNICAST, Family, family_number
 from collector.bgp.messages import HEADER_LENGTH, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, message
 from collector.bgp.open_messages import AS_TRANS
 from collector.bgp.routes import Event
+from schemas.attributes import Attributes
+from schemas.message_fields import MessageFields
+from schemas.stored import GroupDocument, MessageDocument, UpdateDocument
+
+_Other = MessageDocument | MessageFields
+"""A message with its kind."""
+Encodable = UpdateDocument | _Other
 
 
 class MessageBytes(NamedTuple):
@@ -34,7 +41,7 @@ class MessageBytes(NamedTuple):
     """What the document has and the bytes lack."""
 
 
-def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
+def encode_message(document: Encodable) -> list[MessageBytes]:
     """Encode the message of a document of `updates` or `messages`.
 
     Args:
@@ -47,15 +54,19 @@ def encode_message(document: Mapping[str, Any]) -> list[MessageBytes]:
     Raises:
         UnwritableError: it cannot be encoded; the text names the part that cannot.
     """
-    writer = _WRITERS.get(document.get("kind", "update"))
+    writer = _WRITERS.get(_kind(document))
     if writer is None:
-        raise UnwritableError(f"messages of kind {document['kind']}")
+        raise UnwritableError(f"messages of kind {_kind(document)}")
     try:
         return writer(document)
     except UnwritableError:
         raise
     except (ValueError, OverflowError, OSError, struct.error, KeyError, TypeError) as error:
         raise UnwritableError("messages with values that do not fit into one") from error
+
+
+def _kind(document: Encodable) -> str:
+    return str(document.get("kind", "update"))
 
 
 # --- UPDATE -----------------------------------------------------------------------------------------------------------
@@ -73,7 +84,7 @@ class _UpdateFields:
     unreach: tuple[Family, bytearray] | None = None
     reach: tuple[Family, bytes, bytearray] | None = None
 
-    def takes(self, group: Mapping[str, Any], event: Event) -> bool:
+    def takes(self, group: GroupDocument, event: Event) -> bool:
         """Add a group of routes if there is a place for them; returns whether it was added."""
         if self.add_path not in (None, has_path_ids(group)):
             return False
@@ -96,7 +107,7 @@ class _UpdateFields:
         self.add_path = has_path_ids(group)
         return True
 
-    def written(self, attributes: Mapping[str, Any]) -> MessageBytes:
+    def written(self, attributes: Attributes) -> MessageBytes:
         """The whole message."""
         reach = unreach = None
         if self.reach:
@@ -110,26 +121,26 @@ class _UpdateFields:
         return MessageBytes(message(UPDATE, bytes(body)), bool(self.add_path), left_out)
 
 
-def _update(document: Mapping[str, Any]) -> list[MessageBytes]:
+def _update(document: Encodable) -> list[MessageBytes]:
     updates = [_UpdateFields()]
     for event, group in _groups(document):
         if not updates[-1].takes(group, event):
             updates.append(_UpdateFields())
             updates[-1].takes(group, event)
-    attributes = document.get("attributes", {})
+    attributes: Attributes = document.get("attributes", {})
     if updates[0].add_path is None and not attributes:
         raise UnwritableError("UPDATEs that say nothing")
     return [one.written(attributes) for one in updates]
 
 
-def _groups(document: Mapping[str, Any]) -> Iterator[tuple[Event, Mapping[str, Any]]]:
-    events: tuple[Event, Event] = ("withdraw", "announce")
-    for event in events:
-        for group in document.get(event, ()):
-            yield event, group
+def _groups(document: Encodable) -> Iterator[tuple[Event, GroupDocument]]:
+    for withdrawn in document.get("withdraw", ()):
+        yield "withdraw", withdrawn
+    for announced in document.get("announce", ()):
+        yield "announce", announced
 
 
-def _end_of_rib(document: Mapping[str, Any]) -> list[MessageBytes]:
+def _end_of_rib(document: _Other) -> list[MessageBytes]:
     """RFC 4724 2."""
     family = family_number(document["family"])
     unreach = None if family == IPV4_UNICAST else struct.pack(">HB", *family)
@@ -137,11 +148,10 @@ def _end_of_rib(document: Mapping[str, Any]) -> list[MessageBytes]:
     return [MessageBytes(message(UPDATE, bytes(2) + len(data).to_bytes(2) + data))]
 
 
-# --- all other messages
-# ------------------------------------------------------------------------------------------------
+# --- all other messages -----------------------------------------------------------------------------------------------
 
 
-def _open(document: Mapping[str, Any]) -> list[MessageBytes]:
+def _open(document: _Other) -> list[MessageBytes]:
     asn = document["asn"]  # ExaBGP 5 prints the AS number of capability 65
     fixed = struct.pack(
         ">BHH4s",
@@ -153,11 +163,11 @@ def _open(document: Mapping[str, Any]) -> list[MessageBytes]:
     return [MessageBytes(message(OPEN, fixed + parameters), left_out=left_out)]
 
 
-def _keepalive(_document: Mapping[str, Any]) -> list[MessageBytes]:
+def _keepalive(_document: _Other) -> list[MessageBytes]:
     return [MessageBytes(KEEPALIVE)]
 
 
-def _notification(document: Mapping[str, Any]) -> list[MessageBytes]:
+def _notification(document: _Other) -> list[MessageBytes]:
     codes, data = bytes((document["code"], document["subcode"])), bytes.fromhex(document["data"].removeprefix("0x"))
     if words := _COMMUNICATION.fullmatch(data):  # ExaBGP has put its own text around that of RFC 9003 2
         data = bytes((len(words[1]),)) + words[1]
@@ -168,7 +178,7 @@ _COMMUNICATION: Final = re.compile(rb'Shutdown Communication: "(.{0,255})"', re.
 _SUBTYPE_NUMBERS: Final = {name: number for number, name in SUBTYPES.items()}
 
 
-def _refresh(document: Mapping[str, Any]) -> list[MessageBytes]:
+def _refresh(document: _Other) -> list[MessageBytes]:
     """RFC 2918 3, RFC 7313 3.2."""
     afi, safi = family_number(document["family"])
     subtype = document["subtype"]
@@ -176,7 +186,7 @@ def _refresh(document: Mapping[str, Any]) -> list[MessageBytes]:
     return [MessageBytes(message(ROUTE_REFRESH, struct.pack(">HBB", afi, number, safi)))]
 
 
-def _sent(document: Mapping[str, Any]) -> list[MessageBytes]:
+def _sent(document: MessageDocument) -> list[MessageBytes]:
     """A message that ExaBGP sent, if its bytes are stored."""
     kept = document["detail"].get("bytes")
     if not isinstance(kept, str) or len(kept) < 2 * HEADER_LENGTH:
@@ -184,7 +194,7 @@ def _sent(document: Mapping[str, Any]) -> list[MessageBytes]:
     return [MessageBytes(bytes.fromhex(kept))]
 
 
-_WRITERS: Final[dict[str, Callable[[Mapping[str, Any]], list[MessageBytes]]]] = {
+_WRITERS: Final[dict[str, Callable[[Any], list[MessageBytes]]]] = {
     "update": _update,
     "eor": _end_of_rib,
     "open": _open,

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from collector.bgp.attribute_values import NEXT_HOP
 from collector.bgp.attributes import MP_REACH_NLRI, MP_UNREACH_NLRI
-from schemas.attributes import OTC, SegmentKind, parse_as_path
+from schemas.attributes import OTC, Attributes, SegmentKind, parse_as_path
 
 _OPTIONAL, _TRANSITIVE, _EXTENDED_LENGTH = 0x80, 0x40, 0x10
 _BOTH = _OPTIONAL | _TRANSITIVE
@@ -28,7 +28,7 @@ class AttributeBytes(NamedTuple):
 
 
 def attribute_bytes(
-    attributes: Mapping[str, Any], *, next_hop: bytes = b"", reach: bytes | None = None, unreach: bytes | None = None
+    attributes: Attributes, *, next_hop: bytes = b"", reach: bytes | None = None, unreach: bytes | None = None
 ) -> AttributeBytes:
     """The attributes in the order of their type codes (RFC 4271 5), followed by unknown ones.
 
@@ -42,9 +42,7 @@ def attribute_bytes(
     """
     values: dict[str, Any] = {**attributes, "_next_hop": next_hop or None, "_reach": reach, "_unreach": unreach}
     data = bytearray()
-    left_out = [
-        words for field, words in _IN_WORDS.items() if field in attributes and not _has_bytes(attributes[field])
-    ]
+    left_out = [words for field, words in _IN_WORDS.items() if field in values and not _has_bytes(values[field])]
     for field, code, flags, write in _WRITERS:
         value = values.get(field)
         if value is None or (field in _IN_WORDS and not _has_bytes(value)):

@@ -12,6 +12,7 @@ from collector.bgp import exabgp_flow, exabgp_library
 from collector.bgp.families import IPV4_UNICAST, Family, family_number
 from collector.bgp.routes import Event
 from schemas.scalars import normalise_prefix
+from schemas.stored import GroupDocument
 
 _LABELLED, _VPN = 4, 128
 _VPLS = 65
@@ -25,7 +26,7 @@ class UnwritableError(ValueError):
     """Not all of the bytes are stored, so it cannot be written; the text names what, as in `routes of ipv4 flow`."""
 
 
-def field_of(group: Mapping[str, Any], event: Event) -> bytes:
+def field_of(group: GroupDocument, event: Event) -> bytes:
     """The routes of one group as a field NLRI or Withdrawn Routes.
 
     Raises:
@@ -44,7 +45,7 @@ def field_of(group: Mapping[str, Any], event: Event) -> bytes:
     return b"".join(lead + bytes((len(before) * 8 + one[0],)) + before + one[1:] for one in prefixes)
 
 
-def nlri_bytes(group: Mapping[str, Any], nlri: Any) -> bytes:
+def nlri_bytes(group: GroupDocument, nlri: Any) -> bytes:
     """One route of a group without its path identifier.
 
     Raises:
@@ -56,7 +57,7 @@ def nlri_bytes(group: Mapping[str, Any], nlri: Any) -> bytes:
     return bytes((len(before) * 8 + one[0],)) + before + one[1:]
 
 
-def qualifiers(group: Mapping[str, Any], event: Event) -> bytes:
+def qualifiers(group: GroupDocument, event: Event) -> bytes:
     """Labels and route distinguisher, which precede each prefix of a group (RFC 8277 2, RFC 4364 4.3.4)."""
     _, safi = family_number(group["family"])
     if safi not in (_LABELLED, _VPN):
@@ -110,7 +111,7 @@ def distinguisher_bytes(text: str) -> bytes:
     return b"\0\2" + int(administrator).to_bytes(4) + number.to_bytes(2)
 
 
-def _object(group: Mapping[str, Any], route: Any) -> bytes:
+def _object(group: GroupDocument, route: Any) -> bytes:
     """A route that is not a prefix: its bytes if they are stored, as ExaBGP prints them for some families."""
     family: str = group["family"]
     if isinstance(route, Mapping):
@@ -150,19 +151,19 @@ def _vpls(route: Mapping[str, Any]) -> bytes:
     return len(vpls).to_bytes(2) + vpls
 
 
-def is_classic(group: Mapping[str, Any]) -> bool:
+def is_classic(group: GroupDocument) -> bool:
     """Whether routes are in an UPDATE's own fields, and not in an attribute: IPv4 unicast with an IPv4 next hop."""
     return family_number(group["family"]) == IPV4_UNICAST and ":" not in group.get("next_hop", "")
 
 
-def has_path_ids(group: Mapping[str, Any]) -> bool:
+def has_path_ids(group: GroupDocument) -> bool:
     """Whether the routes of a group have path identifiers (RFC 7911 3)."""
     return "path_id" in group or any(
         isinstance(one, Mapping) and bool(one.get("add_path")) for one in group.get("objects", ())
     )
 
 
-def next_hop_bytes(family: Family, group: Mapping[str, Any]) -> bytes:
+def next_hop_bytes(family: Family, group: GroupDocument) -> bytes:
     """The field Network Address of Next Hop; see `collector.bgp.routes.next_hop`."""
     hops = [_packed(group[name]) for name in ("next_hop", "link_local") if name in group]
     return b"".join(bytes(8) + hop for hop in hops) if family[1] == _VPN else b"".join(hops)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json
 
 from schemas.exabgp.json_repair import mended
+from schemas.message_fields import Capability
 from schemas.scalars import storable
 
 _FAMILIES: Final = frozenset(
@@ -72,7 +73,7 @@ def routes(
     return found
 
 
-def capabilities(parameters: bytes) -> list[dict[str, Any]]:
+def capabilities(parameters: bytes) -> list[Capability]:
     """The capabilities in an OPEN's optional parameters (RFC 5492 4, RFC 9072 2), as ExaBGP prints them.
 
     Args:

@@ -14,10 +14,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from collector.bgp import exabgp_library
 from collector.bgp.families import Family, family_name
+from schemas.message import Announced
 from schemas.scalars import one_next_hop
 
 Event = Literal["announce", "withdraw"]
-Group = dict[str, Any]
 
 _IPV4, _IPV6 = 1, 2
 _PLAIN: Final = frozenset((1, 2))
@@ -42,7 +42,7 @@ class NextHop(NamedTuple):
     link_local: str | None
 
 
-def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False, hop: bytes = b"") -> list[Group]:
+def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False, hop: bytes = b"") -> list[Announced]:
     """All routes of one field.
 
     Args:
@@ -62,7 +62,7 @@ def groups(family: Family, data: bytes, event: Event, *, add_path: bool = False,
     form = _FORMS[afi]
     if safi in _PLAIN and not add_path:
         return [_plain(name, form, data)]
-    found: dict[tuple[Any, ...], Group] = {}
+    found: dict[tuple[Any, ...], Announced] = {}
     for key, (prefix, came) in _qualified(safi, form, data, event, add_path=add_path):
         group = found.get(key)
         if group is None:
@@ -126,7 +126,7 @@ def _form(size: int, spell: Callable[[bytes], str]) -> _PrefixForm:
 _FORMS: Final = {_IPV4: _form(4, socket.inet_ntoa), _IPV6: _form(16, partial(socket.inet_ntop, socket.AF_INET6))}
 
 
-def _plain(name: str, form: _PrefixForm, data: bytes) -> Group:
+def _plain(name: str, form: _PrefixForm, data: bytes) -> Announced:
     """All prefixes of a field; a table has a million of them, with few repetitions."""
     nlri: list[str] = []
     host_bits: list[str] = []

@@ -310,7 +310,7 @@ def _route(family: Family, nlri: bytes) -> tuple[RouteKey, dict[str, Any]]:
     (group,) = groups(family, nlri, "announce")
     if "objects" in group:
         (said,) = group["objects"]
-        return key_of(group, said), {"object": said}  # type: ignore[arg-type]
+        return key_of(group, said), {"object": said}
     own = {"labels": group["labels"]} if "labels" in group else {}
     return RouteKey(group["family"], group.get("rd"), None, group["nlri"][0]), own
 

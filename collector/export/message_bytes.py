@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from bson import ObjectId
 
@@ -18,7 +18,7 @@ from collector.bgp.open_messages import Abilities
 from collector.export.summary import ExportSummary
 from collector.query.messages import SessionChange, StoredMessage
 from collector.sources.mrt.source import MRT
-from schemas.stored import name_of
+from schemas.stored import MessageDocument, UpdateDocument, name_of
 
 NO_MESSAGES = frozenset(("state", "packet", "negotiated", "fsm", "signal"))
 """Kinds of documents without a BGP message, or with one that another document has too (`packet`)."""
@@ -89,26 +89,27 @@ class MessageEncoder:
         except UnwritableError as error:
             self._written.messages[str(error)] += 1
 
-    def _kept(self, document: Mapping[str, Any]) -> WireMessage | None:
+    def _kept(self, document: UpdateDocument | MessageDocument) -> WireMessage | None:
         """The original bytes; None if the file format cannot say how to read them."""
         wire: bytes = document["wire"]
         if len(wire) <= _KIND_AT or wire[_KIND_AT] != UPDATE:
             return WireMessage(wire, as4=True, add_path=False)
-        with_ids = {has_path_ids(group) for event in ("withdraw", "announce") for group in document.get(event, ())}
+        groups = (*document.get("withdraw", ()), *document.get("announce", ()))
+        with_ids = {has_path_ids(group) for group in groups}
         if len(with_ids) > 1:
             return None
         add_path = True in with_ids
         return WireMessage(wire, self._has_as4(document, wire, add_path=add_path), add_path)
 
-    def _has_as4(self, document: Mapping[str, Any], wire: bytes, *, add_path: bool) -> bool:
+    def _has_as4(self, document: UpdateDocument | MessageDocument, wire: bytes, *, add_path: bool) -> bool:
         """Whether AS numbers have four bytes: if read so, they are the ASes of the document's path."""
         session = document.get("session") or name_of(document["peer"])
         path = document.get("attributes", {}).get("as_path")
         if session not in self._as4 and path:
             try:
                 read = decode_message(wire, _WITH_IDS if add_path else _PLAIN)
+                path4 = read.get("attributes", {}).get("as_path", "")
             except BadMessageError:
-                read = {}
-            path4 = read.get("attributes", {}).get("as_path", "")
+                path4 = ""
             self._as4[session] = _ASN.findall(path4) == _ASN.findall(path)
         return self._as4.get(session, True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import IO, Any, Final
+from collections.abc import AsyncIterator, Iterator
+from typing import IO, Final, cast
 
 from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
 from collector.export.message_bytes import OURS, MessageEncoder, was_heard
 from collector.export.summary import ExportSummary
 from collector.query.messages import SessionChange, StoredMessage
+from schemas.stored import MessageDocument
 
 _IDLE, _OPEN_CONFIRM, _ESTABLISHED = 1, 5, 6
 _STATES: Final = {"Idle": 1, "Connect": 2, "Active": 3, "OpenSent": 4, "OpenConfirm": 5, "Established": 6}
@@ -29,17 +30,17 @@ async def write_updates(messages: AsyncIterator[StoredMessage | SessionChange], 
 
 def _messages(message: StoredMessage, encoder: MessageEncoder) -> Iterator[bytes]:
     peer, local = encoder.peer(message), encoder.local(message)
-    document: Mapping[str, Any] = message.document
-    if states := _between(document):
+    document = message.document
+    if "kind" in document and (states := _between(cast("MessageDocument", document))):
         yield state_record(message.ts, peer, local, *states)
     is_ours = document.get("kind") in OURS
     for data, as4, add_path in encoder.messages(message):
         yield message_record(message.ts, peer, local, data, as4=as4, add_path=add_path, local=is_ours)
 
 
-def _between(document: Mapping[str, Any]) -> tuple[int, int] | None:
+def _between(document: MessageDocument) -> tuple[int, int] | None:
     """The states in a message about a state change that no session has."""
-    if document.get("kind") == "fsm" and {"from", "state"} <= document["detail"].keys():  # from an imported file
+    if document["kind"] == "fsm" and {"from", "state"} <= document["detail"].keys():  # from an imported file
         detail = document["detail"]
         return _number(detail["from"]), _number(detail["state"])
     if document.get("state") == "down" and "session" not in document:

@@ -8,9 +8,9 @@ messages.
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import IO, Any, Final
+from typing import IO, Final, cast
 
 from collector.bgp.encode import encode_message
 from collector.bgp.mrt_messages import MrtPeer
@@ -18,7 +18,8 @@ from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, wa
 from collector.export.summary import ExportSummary
 from collector.export.tcp import TcpConnection
 from collector.query.messages import SessionChange, StoredMessage
-from schemas.stored import name_of
+from schemas.message_fields import Capability, MessageFields
+from schemas.stored import MessageDocument, name_of
 
 _HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2**18, 1)
 """Microseconds, version 2.4, UTC, at most 256 KiB of a packet, Ethernet."""
@@ -79,14 +80,14 @@ class CaptureWriter:
             yield from flow.connection.close()
 
     def _messages(self, stored: StoredMessage) -> Iterator[bytes]:
-        document: Mapping[str, Any] = stored.document
+        document = stored.document
         kind = document.get("kind", "update")
         local = self._encoder.local(stored)
         for message in self._encoder.messages(stored):
             name = name_of(stored.document["peer"])
             flow = self._flows.get(name)
             if kind == "open":
-                offered = {one.get("code") for one in document["capabilities"]}
+                offered = {one.get("code") for one in cast("MessageDocument", document)["capabilities"]}
                 message = message._replace(as4=_AS4 in offered, add_path=_ADD_PATH in offered)
             if flow and (kind == "open" or (kind == "update" and not flow.reads(message))):
                 yield from flow.connection.close()
@@ -107,11 +108,18 @@ class CaptureWriter:
 
 def _open(end: MrtPeer, flow: _Flow) -> bytes:
     """An OPEN that this end may have sent: its BGP identifier is unknown if its address is IPv6."""
-    capabilities: list[dict[str, Any]] = [{"code": 1, "families": _FAMILIES}]
+    capabilities: list[Capability] = [{"code": 1, "families": _FAMILIES}]
     if flow.as4:
         capabilities.append({"code": _AS4, "asn4": end.asn})
     if flow.add_path:
         capabilities.append({"code": _ADD_PATH, **dict.fromkeys(_FAMILIES, "send/receive")})
     identifier = "0.0.0.1" if ":" in end.address else end.address
-    fields = {"kind": "open", "version": 4, "asn": end.asn, "hold_time": _HOLD_TIME, "router_id": identifier}
-    return encode_message(fields | {"capabilities": capabilities})[0].data
+    fields: MessageFields = {
+        "kind": "open",
+        "version": 4,
+        "asn": end.asn,
+        "hold_time": _HOLD_TIME,
+        "router_id": identifier,
+        "capabilities": capabilities,
+    }
+    return encode_message(fields)[0].data

@@ -10,23 +10,34 @@ import bson
 
 from collector.bgp.encode_attributes import attribute_bytes
 from collector.bgp.encode_routes import UnwritableError, is_classic, next_hop_bytes, nlri_bytes
-from collector.bgp.families import Family, family_number
+from collector.bgp.families import family_number
 from collector.bgp.mrt_records import IndexedPeer, TableEntry, index_record, rib_record
 from collector.errors import ExportError
 from collector.export.summary import ExportSummary
 from collector.query.peer_ribs import PeerRib
 from collector.query.table import PrefixRoutes
 from collector.rib.routes import RouteKey
+from schemas.attributes import Attributes
+from schemas.stored import GroupDocument
 
 _MOST_PEERS: Final = 2**16 - 1
 _KINDS: Final = 50_000
 """The number of sets of route fields whose bytes are cached."""
 
 
+class _Facts(Attributes, total=False):
+    """The fields of a route that many others share; see `schemas.documents.SnapshotPart`."""
+
+    next_hop: str
+    link_local: str
+    labels: list[list[int]]
+    object: Any
+
+
 class _Kind(NamedTuple):
     """The fields that many routes share."""
 
-    stored: dict[str, Any]
+    facts: _Facts
     attributes: bytes
     left_out: tuple[str, ...]
 
@@ -82,7 +93,7 @@ class TableWriter:
         for peer, key, entry in routes:
             kind = self._kind(key.family, entry.facts)
             try:
-                nlri = _nlri(key, kind.stored)
+                nlri = _nlri(key, kind.facts)
             except UnwritableError as error:
                 self._written.messages[str(error)] += 1
                 continue
@@ -98,21 +109,28 @@ class TableWriter:
         if kind is None:
             if len(self._kinds) >= _KINDS:
                 self._kinds.clear()
-            stored = bson.decode(facts)
-            kind = self._kinds[family, facts] = _Kind(stored, *_attributes(family_number(family), family, stored))
+            read: _Facts = bson.decode(facts)  # type: ignore[assignment]  # what we have stored
+            kind = self._kinds[family, facts] = _Kind(read, *_attributes(family, read))
         return kind
 
 
-def _attributes(family: Family, name: str, stored: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+def _attributes(family: str, facts: _Facts) -> tuple[bytes, tuple[str, ...]]:
     """The attributes of a route, with MP_REACH_NLRI reduced to the next hop (RFC 6396 4.3.4)."""
-    hop = next_hop_bytes(family, stored)
-    if is_classic({**stored, "family": name}):
-        return attribute_bytes(stored, next_hop=hop)
-    return attribute_bytes(stored, reach=bytes((len(hop),)) + hop)
+    group: GroupDocument = {"family": family}
+    if "next_hop" in facts:
+        group["next_hop"] = facts["next_hop"]
+    if "link_local" in facts:
+        group["link_local"] = facts["link_local"]
+    hop = next_hop_bytes(family_number(family), group)
+    if is_classic(group):
+        return attribute_bytes(facts, next_hop=hop)
+    return attribute_bytes(facts, reach=bytes((len(hop),)) + hop)
 
 
-def _nlri(key: RouteKey, stored: dict[str, Any]) -> bytes:
-    group: dict[str, Any] = {"family": key.family, "rd": key.rd, "labels": stored.get("labels", ())}
+def _nlri(key: RouteKey, facts: _Facts) -> bytes:
+    group: GroupDocument = {"family": key.family, "labels": facts.get("labels", [])}
+    if key.rd is not None:
+        group["rd"] = key.rd
     if key.is_prefix:
-        return nlri_bytes({**group, "nlri": ()}, key.nlri)
-    return nlri_bytes({**group, "objects": ()}, stored.get("object"))
+        return nlri_bytes(group, key.nlri)
+    return nlri_bytes({**group, "objects": []}, facts.get("object"))

@@ -16,6 +16,7 @@ from collector.sources.exabgp.decode import decode
 from schemas.documents import Place, to_document
 from schemas.keys import make_key
 from schemas.message import EndOfRib, Update
+from schemas.message_fields import MessageFields
 from tests.exabgp_lines import NEXT_HOP, ORIGIN, Speaker, as_path, attribute, body, packed, prefixes, reach, unreach
 from tests.families import ROUTES, Route
 from tests.fuzz.messages import hostile
@@ -32,7 +33,7 @@ def update(*parts: bytes) -> bytes:
     return MARKER + struct.pack(">HB", 19 + len(said), 2) + said
 
 
-def of_bytes(*parts: bytes, session: Abilities = AS4) -> dict[str, Any]:
+def of_bytes(*parts: bytes, session: Abilities = AS4) -> MessageFields:
     return decode_message(update(*parts), session)
 
 
@@ -46,7 +47,7 @@ def said_by(message: Any) -> dict[str, Any]:
     return {name: document[name] for name in SAID if name in document}
 
 
-def unordered(document: dict[str, Any]) -> dict[str, Any]:
+def unordered(document: Any) -> dict[str, Any]:
     """ExaBGP sorts communities, and lists the routes of MP_REACH_NLRI after, or before, those of IPv4."""
     attributes = {
         name: sorted(value, key=str) if name.endswith("communities") else value

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collector.bgp import mrt
 from collector.bgp.decode import BadMessageError, decode_message
-from collector.bgp.encode import encode_message
+from collector.bgp.encode import MessageBytes, encode_message
 from collector.bgp.encode_routes import UnwritableError, nlri_bytes
 from collector.bgp.families import FAMILIES, Family, family_name, family_number
 from collector.bgp.messages import MARKER
@@ -20,6 +20,8 @@ from collector.bgp.mrt_messages import MrtMessage
 from collector.bgp.open_messages import Abilities
 from collector.bgp.routes import groups
 from schemas.attributes import SegmentKind, format_as_path
+from schemas.message_fields import MessageFields
+from schemas.stored import GroupDocument
 from tests.exabgp_lines import packed
 from tests.families import ROUTES, Route
 from tests.support import ROOT, SHARED
@@ -30,9 +32,14 @@ NUMBER = st.integers(0, 2**32 - 1)
 SHORT = st.integers(0, 2**16 - 1)
 
 
-def read(document: dict[str, Any]) -> list[dict[str, Any]]:
+def encode(document: Any) -> list[MessageBytes]:
+    """Encode a document that the tests built as a plain dictionary."""
+    return encode_message(document)
+
+
+def read(document: Any) -> list[MessageFields]:
     """Encode a document and decode its bytes, with four-byte AS numbers."""
-    return [decode_message(one.data, WITH_IDS if one.add_path else PLAIN) for one in encode_message(document)]
+    return [decode_message(one.data, WITH_IDS if one.add_path else PLAIN) for one in encode(document)]
 
 
 # --- which documents there are ----------------------------------------------------------------------------------------
@@ -145,9 +152,9 @@ def updates(draw: st.DrawFn) -> dict[str, Any]:
 def test_an_encoded_update_decodes_to_the_same_document(document: dict[str, Any]) -> None:
     if len(document) == 1:
         with pytest.raises(UnwritableError, match="say nothing"):
-            encode_message(document)
+            encode(document)
         return
-    [one] = encode_message(document)
+    [one] = encode(document)
     assert one.left_out == ()
     session = WITH_IDS if one.add_path else PLAIN
     expected = {"kind": "update"} | {name: document[name] for name in ("announce", "withdraw") if name in document}
@@ -281,7 +288,7 @@ def test_an_encoded_open_decodes_to_the_same_document() -> None:
     body = b"\4" + (23456).to_bytes(2) + (180).to_bytes(2) + packed("192.0.2.1")
     body += bytes((len(capabilities) + 2, 2, len(capabilities))) + capabilities
     said = decode_message(MARKER + (19 + len(body)).to_bytes(2) + b"\1" + body, PLAIN)
-    [one] = encode_message(said)
+    [one] = encode(said)
     assert one.left_out == ()
     assert decode_message(one.data, PLAIN) == said
 
@@ -291,7 +298,7 @@ def test_an_open_may_have_more_than_255_bytes_of_capabilities(count: int) -> Non
     """More than 255 bytes need the extended form (RFC 9072)."""
     offered = [{"code": 200 + n % 50, "bytes": "0102"} for n in range(count)]
     base = {"kind": "open", "version": 4, "asn": 64500, "hold_time": 90, "router_id": "10.0.0.1"}
-    [one] = encode_message(base | {"capabilities": [*offered, {"code": 68, "name": "multisession"}]})
+    [one] = encode(base | {"capabilities": [*offered, {"code": 68, "name": "multisession"}]})
     assert one.left_out == ("capability 68",)
     assert len(decode_message(one.data, PLAIN)["capabilities"]) == min(count, 50)
 
@@ -306,7 +313,7 @@ def test_what_cannot_be_encoded_is_named() -> None:
     }
     attributes["other"] = {"x": 1}
     attributes["unknown"] = [{"code": 25, "flags": 192, "hex": "123"}]
-    [one] = encode_message({"attributes": {**attributes, "communities": ["no-export"]}})
+    [one] = encode({"attributes": {**attributes, "communities": ["no-export"]}})
     assert one.left_out == (
         *("PMSI_TUNNEL", "BGP Prefix-SID", "attributes that ExaBGP has only in words", "what was malformed"),
         *("communities", "attribute 25"),
@@ -322,7 +329,7 @@ def test_what_cannot_be_encoded_is_named() -> None:
         ({"withdraw": [{"family": "ipv4 unicast", "nlri": ["10.0.0.0/24"] * 20_000}]}, "do not fit"),
     ):
         with pytest.raises(UnwritableError, match=what):
-            encode_message(document)
+            encode(document)
 
 
 def test_withdrawn_routes_without_a_stored_label_have_the_label_of_the_rfc() -> None:
@@ -331,5 +338,11 @@ def test_withdrawn_routes_without_a_stored_label_have_the_label_of_the_rfc() -> 
 
 
 def test_a_group_in_which_one_route_lacks_its_path_id() -> None:
-    group = {"family": "ipv4 mpls-vpn", "rd": "1:2", "labels": [[16]], "path_id": 9, "nlri": ["10.0.0.0/8"]}
+    group: GroupDocument = {
+        "family": "ipv4 mpls-vpn",
+        "rd": "1:2",
+        "labels": [[16]],
+        "path_id": 9,
+        "nlri": ["10.0.0.0/8"],
+    }
     assert nlri_bytes(group, "10.0.0.0/8").hex() == "60" + "000101" + "0000000100000002" + "0a"

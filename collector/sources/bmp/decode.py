@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from collector.bgp.decode import BadMessageError, decode_message
+from collector.bgp.decode import BadMessageError, as_message, decode_message
 from collector.bgp.families import FAMILIES
 from collector.bgp.messages import HEADER_LENGTH, UPDATE
 from collector.bgp.open_messages import Abilities
@@ -16,6 +16,7 @@ from collector.sources.bmp.record import AddPath, Facts, Record, Ways, unpack
 from collector.sources.source import Rejection
 from schemas import message
 from schemas.message import Counted, Message, OtherSource
+from schemas.message_fields import PeerFields, without_kind
 from schemas.peer import Peer, Rib
 from schemas.scalars import from_unix, storable
 
@@ -106,7 +107,12 @@ class _PeerMessage(NamedTuple):
     header: PeerHeader
     body: bytes
 
-    def common(self, *, monitored: bool = False, **more: Any) -> dict[str, Any]:
+    @property
+    def local(self) -> Peer:
+        """The router, whose AS is only known from its OPENs."""
+        return _cached_local(self.record.router)
+
+    def common(self, *, monitored: bool = False, **more: Any) -> PeerFields:
         """The fields that every message has."""
         return {
             "ts": _time(self.record),
@@ -124,9 +130,8 @@ def _of_peer(record: Record, kind: int) -> Message:
     if kind == messages.PEER_UP:
         return _up(peer_message)
     if kind == messages.PEER_DOWN:
-        local = Peer(address=record.router, asn=0)
         reason = words.peer_down(peer_message.body)
-        return message.StateChange(**peer_message.common(), local=local, state="down", reason=reason)
+        return message.StateChange(**peer_message.common(), local=peer_message.local, state="down", reason=reason)
     counts = words.statistics(messages.tlvs(peer_message.body[4:]))
     return message.Detail(**peer_message.common(), kind="statistics", detail=storable(counts))
 
@@ -150,6 +155,11 @@ def _source(record: Record, header: PeerHeader, more: dict[str, Any]) -> OtherSo
 def _peer(router: str, header: PeerHeader, *, monitored: bool) -> Peer:
     rib = _rib(header) if monitored or header.is_loc_rib else None
     return _cached_peer(header.spelled, header.asn, router, header.distinguisher, rib)
+
+
+@lru_cache(maxsize=1024)
+def _cached_local(router: str) -> Peer:
+    return Peer(address=router, asn=0)
 
 
 @lru_cache(maxsize=16384)
@@ -187,7 +197,7 @@ def _open(data: bytes) -> dict[str, Any]:
         decoded = decode_message(data, _MIRRORED)
     except BadMessageError:
         return {"bytes": data.hex()}
-    return decoded if decoded.pop("kind") == "open" else {"bytes": data.hex()}
+    return without_kind(decoded) if decoded["kind"] == "open" else {"bytes": data.hex()}
 
 
 _MIRRORED: Final = Abilities(as4=True, families=FAMILIES)
@@ -202,7 +212,7 @@ def _monitored(peer_message: _PeerMessage) -> Message:
     decoded = decode_message(
         peer_message.body, _abilities(not header.has_two_byte_as, peer_message.record.add_path, way)
     )
-    return _message(decoded, peer_message.common(monitored=True, **_unknown(facts)))
+    return as_message(decoded, peer_message.common(monitored=True, **_unknown(facts)), peer_message.local)
 
 
 def _unknown(facts: Facts) -> dict[str, Any]:
@@ -234,22 +244,4 @@ def _mirrored(peer_message: _PeerMessage) -> Message:
         raise BadBmpError(f"it holds {len(pdus)} BGP messages, not one (RFC 7854 4.7)")
     as4 = not (header.has_two_byte_as or facts & Facts.TWO_BYTE_AS)
     decoded = decode_message(pdus[0], _abilities(as4, peer_message.record.add_path, Ways.IN))
-    return _message(decoded, peer_message.common(mirrored=True, **detail, **_unknown(facts)))
-
-
-def _message(decoded: dict[str, Any], common: dict[str, Any]) -> Message:
-    kind = decoded.pop("kind")
-    if kind == "update":
-        return message.Update(**common, **decoded)
-    if kind == "open":
-        return message.Open(**common, local=Peer(address=common["peer"].router, asn=0), **decoded)
-    made: Message = _MODELS[kind](**common, **decoded)
-    return made
-
-
-_MODELS: Final[dict[str, Any]] = {
-    "eor": message.EndOfRib,
-    "keepalive": message.Keepalive,
-    "notification": message.Notification,
-    "refresh": message.Refresh,
-}
+    return as_message(decoded, peer_message.common(mirrored=True, **detail, **_unknown(facts)), peer_message.local)

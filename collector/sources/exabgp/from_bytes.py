@@ -13,7 +13,8 @@ from collector.bgp.decode import BadMessageError, as_message, decode_message
 from collector.bgp.messages import UPDATE
 from collector.bgp.open_messages import Abilities
 from schemas.exabgp.messages import peer_of
-from schemas.message import ExabgpProcess, Message, Update
+from schemas.message import ExabgpProcess, Message
+from schemas.message_fields import PeerFields
 from schemas.peer import Peer
 from schemas.scalars import from_unix, normalise_address
 
@@ -85,18 +86,12 @@ def read(line: WireLine, agreed: Abilities | None) -> Message | None:
         return None
     try:
         decoded = decode_message(line.wire, agreed or _ANY_SESSION)
-        ts, source = from_unix(line.time), ExabgpProcess(line.pid, line.counter)
-        if decoded["kind"] == "update":
-            return Update(
-                ts,
-                source,
-                line.peer,
-                line.wire,
-                decoded.get("attributes"),
-                decoded.get("announce"),
-                decoded.get("withdraw"),
-            )
-        common = {"ts": ts, "source": source, "peer": line.peer, "wire": line.wire}
+        common: PeerFields = {
+            "ts": from_unix(line.time),
+            "source": ExabgpProcess(line.pid, line.counter),
+            "peer": line.peer,
+            "wire": line.wire,
+        }
         return as_message(decoded, common, peer_of(*line.local))
     except (BadMessageError, ValueError):
         return None

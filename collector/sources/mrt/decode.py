@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 from collector.bgp import mrt_messages
 from collector.bgp.decode import BadMessageError, as_message, decode_message
@@ -16,6 +16,7 @@ from collector.bgp.open_messages import Abilities
 from collector.sources.source import Rejection
 from schemas import message
 from schemas.message import Counted, Message, OtherSource
+from schemas.message_fields import MessageFields, PeerFields
 from schemas.peer import Peer
 from schemas.scalars import from_unix
 
@@ -45,7 +46,11 @@ def decode(raw: bytes, source: OtherSource = _SOURCE, *, with_router: bool = Fal
     """
     try:
         record = mrt_messages.parse(raw)
-        common = {"ts": from_unix(record.time), "source": source, "peer": _peer(record, with_router=with_router)}
+        common: PeerFields = {
+            "ts": from_unix(record.time),
+            "source": source,
+            "peer": _peer(record, with_router=with_router),
+        }
     except (UnreadableError, ValueError) as error:
         return Rejection(f"the MRT record {error}")
     local = _cached_peer(record.collector, None)
@@ -86,7 +91,7 @@ def _kind(record: mrt_messages.Record) -> str:
     return kinds.get(record.data[18], "message") if isinstance(record, MrtMessage) else "state"
 
 
-def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
+def _state(common: PeerFields, local: Peer, old: int, new: int) -> Message:
     """A state change of the session (RFC 6396 4.4.1)."""
     states = [_STATES.get(state, str(state)) for state in (old, new)]
     if new == _ESTABLISHED and old != _ESTABLISHED:
@@ -96,13 +101,10 @@ def _state(common: dict[str, Any], local: Peer, old: int, new: int) -> Message:
     return message.Detail(**common, kind="fsm", detail={"from": states[0], "state": states[1]})
 
 
-def _has_two_defaults(decoded: dict[str, Any]) -> bool:
+def _has_two_defaults(decoded: MessageFields) -> bool:
     """Whether one field has the default route twice, which happens if path identifiers are read as routes."""
-    for event in ("announce", "withdraw"):
-        for group in decoded.get(event, ()):
-            if group.get("nlri", []).count(_DEFAULT) > 1:
-                return True
-    return False
+    groups = (*decoded.get("announce", ()), *decoded.get("withdraw", ()))
+    return any(group.get("nlri", []).count(_DEFAULT) > 1 for group in groups)
 
 
 def _mislabelled(record: MrtMessage) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 from collector.bgp.agreement import agreed
 from collector.bgp.decode import BadMessageError, decode_message
@@ -14,6 +14,7 @@ from collector.bgp.messages import HEADER_LENGTH, OPEN, UPDATE
 from collector.bgp.open_messages import Abilities, parse_open
 from collector.sources.pcap.connections import End, SentData
 from collector.sources.pcap.framing import FramedMessage
+from schemas.message_fields import MessageFields
 
 _MOST_TRIED: Final = 1000
 """How many UPDATEs of one end are used to find out what its session negotiated."""
@@ -66,12 +67,12 @@ class CapturedSpeaker:
             for number, decoded in enumerate(read):
                 self.faults[number] += decoded is None
             best = read[self.faults.index(min(self.faults))]
-            path = (best or {}).get("attributes", {}).get("as_path", "").split()
+            path = best.get("attributes", {}).get("as_path", "").split() if best else []
             if path and path[0].isdecimal():
                 self.first_asns.add(int(path[0]))
 
 
-def _read(data: bytes, guess: Abilities) -> dict[str, Any] | None:
+def _read(data: bytes, guess: Abilities) -> MessageFields | None:
     """The contents of an UPDATE; None if they make no sense."""
     try:
         decoded = decode_message(data, guess)

@@ -7,8 +7,9 @@ communities, LOCAL_PREF and everything unknown to RIS Live, are only used if the
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic_core import from_json
 
@@ -20,6 +21,7 @@ from collector.sources.ris_live.lines import NAME, OURS
 from collector.sources.source import Rejection
 from schemas import message
 from schemas.message import Answer, Counted, Message, OtherSource
+from schemas.message_fields import MessageFields, PeerFields, without_kind
 from schemas.peer import Peer
 from schemas.scalars import from_unix, normalise_address
 
@@ -34,7 +36,8 @@ _AHEAD: Final = timedelta(seconds=5)
 """How far the collector's clock may be ahead of ours."""
 _DOMAIN: Final = ".ripe.net"
 _STATES: Final = ("connected", "up", "down")
-_KINDS: Final = {
+_Kind = Literal["update", "open", "notification", "keepalive", "state"]
+_KINDS: Final[Mapping[str, _Kind]] = {
     "UPDATE": "update",
     "OPEN": "open",
     "NOTIFICATION": "notification",
@@ -113,7 +116,7 @@ def _event(raw: bytes) -> Message:
 
 def _message(fed: _FedMessage) -> Message:
     data = fed.data
-    common = {"ts": fed.ts, "source": _SOURCE, "peer": fed.peer}
+    common: PeerFields = {"ts": fed.ts, "source": _SOURCE, "peer": fed.peer}
     kind = _KINDS.get(data["type"])
     if kind is None:
         raise ValueError(f"a message of type {str(data['type'])[:40]!r}")
@@ -122,16 +125,16 @@ def _message(fed: _FedMessage) -> Message:
             raise ValueError(f"the state {str(data['state'])[:40]!r}")
         return message.StateChange(**common, local=_UNKNOWN, state=data["state"])
     if kind == "open" and data.get("direction") == "sent":
-        return message.Sent(**common, category="open", detail=open_fields(data))
+        return message.Sent(**common, category="open", detail=without_kind(open_fields(data)))
     fields = _from_bytes(data["raw"]) if data.get("raw") else None
     if fields is None:
         fields = _from_fields(kind, data, fed.peer)
     return as_message(fields, common, _UNKNOWN)
 
 
-def _from_bytes(raw: str) -> dict[str, Any] | None:
+def _from_bytes(raw: str) -> MessageFields | None:
     """The contents of a message's bytes; None if they cannot be decoded."""
-    found: dict[str, Any] | None = None
+    found: MessageFields | None = None
     for session in _SESSIONS:
         try:
             decoded = decode_message(bytes.fromhex(raw), session)
@@ -143,13 +146,13 @@ def _from_bytes(raw: str) -> dict[str, Any] | None:
     return found
 
 
-def _from_fields(kind: str, data: dict[str, Any], peer: Peer) -> dict[str, Any]:
+def _from_fields(kind: str, data: dict[str, Any], peer: Peer) -> MessageFields:
     if kind == "update":
         return update_fields(data, peer.address)
     if kind == "open":
-        return {"kind": kind, **open_fields(data)}
+        return open_fields(data)
     if kind == "notification":
         notification = data["notification"]
         words = str(notification.get("data") or "")
-        return {"kind": kind, "code": notification["code"], "subcode": notification["subcode"], "data": words}
-    return {"kind": kind}
+        return {"kind": "notification", "code": notification["code"], "subcode": notification["subcode"], "data": words}
+    return {"kind": "keepalive"}

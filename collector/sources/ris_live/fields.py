@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
 
-from schemas.attributes import SegmentKind, format_as_path
+from schemas.attributes import Attributes, SegmentKind, format_as_path
+from schemas.message import Announced
+from schemas.message_fields import MessageFields
 from schemas.scalars import normalise_address, normalise_prefix, one_next_hop
 
-_ORIGINS: Final = ("igp", "egp", "incomplete")
+_Origin = Literal["igp", "egp", "incomplete"]
+_ORIGINS: Final[Mapping[str, _Origin]] = {"igp": "igp", "egp": "egp", "incomplete": "incomplete"}
 _END_OF_RIB: Final = "eor"
 _MOST: Final = 2**32
 
 
-def update_fields(data: dict[str, Any], peer: str) -> dict[str, Any]:
+def update_fields(data: dict[str, Any], peer: str) -> MessageFields:
     """The fields of an UPDATE, or of an End-of-RIB.
 
     Args:
@@ -27,7 +30,7 @@ def update_fields(data: dict[str, Any], peer: str) -> dict[str, Any]:
     announced = data.get("announcements") or ()
     if not withdrawn and not announced and (data.get(_END_OF_RIB) or data.get("withdrawals")):
         return {"kind": "eor", "family": "ipv6 unicast" if ":" in peer else "ipv4 unicast"}
-    fields: dict[str, Any] = {"kind": "update"}
+    fields: MessageFields = {"kind": "update"}
     if attributes := _attributes(data):
         fields["attributes"] = attributes
     if announced:
@@ -37,10 +40,11 @@ def update_fields(data: dict[str, Any], peer: str) -> dict[str, Any]:
     return fields
 
 
-def open_fields(data: dict[str, Any]) -> dict[str, Any]:
+def open_fields(data: dict[str, Any]) -> MessageFields:
     """The fields of an OPEN; capabilities by their codes."""
     capabilities = data.get("capabilities") or {}
     return {
+        "kind": "open",
         "version": data["version"],
         "asn": _number(data["asn"]),
         "hold_time": data["hold_time"],
@@ -58,8 +62,8 @@ def _number(value: object) -> int:
     return int(value)
 
 
-def _attributes(data: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _attributes(data: dict[str, Any]) -> Attributes:
+    found: Attributes = {}
     if data.get("origin") is not None:
         found["origin"] = _origin(data["origin"])
     if data.get("path") is not None:
@@ -74,10 +78,11 @@ def _attributes(data: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _origin(text: str) -> str:
-    if text.lower() not in _ORIGINS:
+def _origin(text: str) -> _Origin:
+    origin = _ORIGINS.get(text.lower())
+    if origin is None:
         raise ValueError(f"{text[:40]!r} is no ORIGIN")
-    return text.lower()
+    return origin
 
 
 def _path(path: Sequence[Any]) -> str:
@@ -93,7 +98,7 @@ def _path(path: Sequence[Any]) -> str:
     return format_as_path(segments)
 
 
-def _announced(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _announced(groups: Sequence[dict[str, Any]]) -> list[Announced]:
     """Routes by next hop; an IPv6 next hop is repeated with its link-local address (RFC 2545 3)."""
     hops: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
@@ -110,7 +115,7 @@ def _announced(groups: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _by_family(routes: Sequence[str]) -> list[dict[str, Any]]:
+def _by_family(routes: Sequence[str]) -> list[Announced]:
     found: dict[str, list[str]] = {}
     for route in routes:
         family = "ipv6 unicast" if ":" in route else "ipv4 unicast"
