@@ -14,8 +14,8 @@ from collector.replay.player import PlannedPeer, play
 from tests import mrt_builder
 
 PEERS = 4
-PER_SECOND = 800
-"""UPDATEs of all peers together: a few dozen are in the air at any moment, and two cores do not gasp."""
+PER_SECOND = 400
+"""UPDATEs of all peers together: each batch of the archiver has dozens, and two cores do not gasp."""
 
 
 def write_feed(path: Path, *, seconds: int = 10) -> Path:

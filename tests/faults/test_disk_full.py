@@ -67,7 +67,7 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
                 return len(await stands("sessions", {})) == len(peers)
 
             async def more() -> bool:
-                return await updates() > before + 1000
+                return await updates() > before + 500
 
             async with playing(file, collector.port, peers):
                 await until(up, what="the sessions are up")
