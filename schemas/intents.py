@@ -222,7 +222,7 @@ Source = Annotated[
 """Where an order came from: `api`, `cli`, `configuration`, `healthcheck NAME`, `command NAME`."""
 
 
-class _Wish(_Model):
+class _Request(_Model):
     who: Name
     """The name of a token, or a user."""
     why: Line
@@ -230,7 +230,7 @@ class _Wish(_Model):
     source: Source
 
 
-class Order(_Wish):
+class Order(_Request):
     """Announce routes to some peers: all of them or none.
 
     An earlier announcement of the same prefix, or flow, to a peer is replaced.
@@ -258,7 +258,7 @@ class Order(_Wish):
         return self
 
 
-class Withdrawal(_Wish):
+class Withdrawal(_Request):
     """Withdraw announcements: of these intents, of these prefixes, or everything that a source ordered."""
 
     ids: Annotated[tuple[IntentId, ...], Field(max_length=MOST_ROUTES)] = ()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from collector.acting.journal import Record
 from schemas.intents import (
     ENDS,
     FlowAnnouncement,
@@ -20,6 +19,16 @@ from schemas.intents import (
     StateName,
     Withdrawal,
     overall,
+)
+from schemas.journal import (
+    AnnounceRecord,
+    HeadRecord,
+    IntentRecord,
+    MirroredRecord,
+    Record,
+    RefusalRecord,
+    StateRecord,
+    WithdrawRecord,
 )
 from schemas.keys import collector_number, instance_name, make_key
 from schemas.scalars import rfc3339
@@ -115,10 +124,10 @@ class Book:
     def order(
         self,
         order: Order,
-        to: Sequence[tuple[Any, tuple[str, ...]]],
+        to: Sequence[tuple[RouteAnnouncement | FlowAnnouncement, tuple[str, ...]]],
         expires: datetime | None,
         asns: Mapping[str, int],
-    ) -> Record:
+    ) -> AnnounceRecord:
         """The record of an accepted order.
 
         Args:
@@ -133,7 +142,7 @@ class Book:
             "kind": "announce",
             "first": self.next,
             "order": body,
-            "expires": expires and rfc3339(expires),
+            "expires": None if expires is None else rfc3339(expires),
             "to": each[:1] if all(one == each[0] for one in each) else each,
             "asns": {peer: asns[peer] for peers in each for peer in peers},
         }
@@ -150,7 +159,7 @@ class Book:
             self.entries[number].revision = record["r"]
         return changed
 
-    def _announce(self, record: Record) -> list[int]:
+    def _announce(self, record: AnnounceRecord) -> list[int]:
         order = Order.model_validate(record["order"])
         ts, first, to = datetime.fromisoformat(record["ts"]), record["first"], record["to"]
         expires = record["expires"] and datetime.fromisoformat(record["expires"])
@@ -193,7 +202,7 @@ class Book:
             entry.add(IntentState(state="replaced", ts=ts, peer=peer, reason=reason))
         return [entry.number for entry in replaced]
 
-    def _withdraw(self, record: Record) -> list[int]:
+    def _withdraw(self, record: WithdrawRecord) -> list[int]:
         ts, only, state = datetime.fromisoformat(record["ts"]), record.get("peers"), record["state"]
         for number in record["numbers"]:
             entry = self.entries[number]
@@ -209,7 +218,7 @@ class Book:
                     self.unwanted.setdefault(peer, {})[entry.announcement.nlri] = number
         return list(record["numbers"])
 
-    def _state(self, record: Record) -> list[int]:
+    def _state(self, record: StateRecord) -> list[int]:
         ts, peer, state = datetime.fromisoformat(record["ts"]), record["peer"], record["state"]
         for number in record["numbers"]:
             entry = self.entries[number]
@@ -222,13 +231,13 @@ class Book:
                         del held[peer][entry.announcement.nlri]
         return list(record["numbers"])
 
-    def _refusal(self, record: Record) -> list[int]:
+    def _refusal(self, record: RefusalRecord) -> list[int]:
         refusal = Refusal.model_validate(record["refusal"])
         self.refusals.append(refusal)
         self.next = max(self.next, refusal.number + 1)
         return []
 
-    def _mirrored(self, record: Record) -> list[int]:
+    def _mirrored(self, record: MirroredRecord) -> list[int]:
         self.mirrored = record["up_to"]
         self.refusals.clear()
         return []
@@ -257,15 +266,15 @@ class Book:
         for refusal in self.refusals:
             yield {"kind": "refusal", "r": self.revision, "refusal": refusal.model_dump(mode="json")}
 
-    def _head(self, record: Record) -> list[int]:
+    def _head(self, record: HeadRecord) -> list[int]:
         self.next, self.mirrored = record["next"], record["mirrored"]
         self.keys = {key: (digest, numbers) for key, (digest, numbers) in record["keys"].items()}
         return []
 
-    def _intent(self, record: Record) -> list[int]:
+    def _intent(self, record: IntentRecord) -> list[int]:
         intent = Intent.model_validate(record["intent"])
         states = [IntentState.model_validate(one) for one in record["states"]]
-        entry = BookEntry(intent, record["peers"], states, set(record["leaving"]), record["expired"])
+        entry = BookEntry(intent, dict(record["peers"]), states, set(record["leaving"]), record["expired"])
         self.entries[intent.number] = entry
         for peer in entry.live:
             held = self.unwanted if peer in entry.leaving else self.wanted
@@ -323,7 +332,7 @@ def _digest(order: Mapping[str, Any]) -> str:
     return json.dumps(order, sort_keys=True)
 
 
-_APPLY = {
+_APPLY: Mapping[str, Callable[[Book, Any], list[int]]] = {
     "announce": Book._announce,
     "withdraw": Book._withdraw,
     "state": Book._state,
@@ -334,7 +343,7 @@ _APPLY = {
 }
 
 
-def numbered(records: Iterable[Record], first: int) -> Iterator[Record]:
-    """Records with their numbers."""
-    for at, record in enumerate(records):
-        yield {"r": first + at, **record}
+def numbered(records: Sequence[Record], first: int, ts: datetime) -> list[Record]:
+    """Records with their numbers, and the time if they have none of their own."""
+    common = {"ts": rfc3339(ts)}
+    return [cast("Record", {"r": first + at, **common, **record}) for at, record in enumerate(records)]

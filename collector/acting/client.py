@@ -11,6 +11,7 @@ from typing import Any
 from collector.errors import BgpledgerError, CollectorError, RefusedError
 from collector.sources.exabgp.files import acting_socket
 from schemas.intents import Intent, Order, Withdrawal
+from schemas.order_answers import CheckedRoute, OrderedIntent
 
 _SECONDS = 60.0
 _LONGEST = 64 * 2**20
@@ -28,26 +29,21 @@ class ActingClient:
     def __init__(self, data_dir: Path) -> None:
         self._path = acting_socket(data_dir)
 
-    async def announce(self, order: Order) -> Sequence[Mapping[str, Any]]:
+    async def announce(self, order: Order) -> Sequence[OrderedIntent]:
         """Order an announcement, which is on disk when this returns.
 
         Returns:
             The intents; for an order with many routes only their ids.
         """
         answer = await self._ask({"do": "announce", "order": order.model_dump(mode="json", exclude_defaults=True)})
-        intents: Sequence[Mapping[str, Any]] = answer["intents"]
+        intents: Sequence[OrderedIntent] = answer["intents"]
         return intents
 
-    async def would(self, order: Order) -> Sequence[Mapping[str, Any]]:
-        """The result of a dry run.
-
-        Returns:
-            For each route its `nlri`, by `peers` what ExaBGP would be told, and by `policies` which rules matched for
-            which peer. Where the peer is not in `peers`, the last of its rules rejects the route.
-        """
+    async def would(self, order: Order) -> Sequence[CheckedRoute]:
+        """The result of a dry run, route by route."""
         body = order.model_dump(mode="json", exclude_defaults=True)
         answer = await self._ask({"do": "announce", "order": body, "dry_run": True})
-        would: Sequence[Mapping[str, Any]] = answer["would"]
+        would: Sequence[CheckedRoute] = answer["would"]
         return would
 
     async def withdraw(self, withdrawal: Withdrawal, *, dry_run: bool = False) -> list[Intent]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, cast
 
 from collector.errors import CollectorError
 from collector.files import replacing, sync_directory
-
-Record = Mapping[str, Any]
+from schemas.journal import Record
 
 
 class Journal:
@@ -142,7 +141,7 @@ def _read_line(line: bytes) -> Record | None:
         record = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
-    return record if isinstance(record, dict) else None
+    return cast("Record", record) if isinstance(record, dict) else None
 
 
 def _line(record: Record) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,8 @@ from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings import AnnounceSettings, StaticSettings
 from schemas.intents import FlowAnnouncement, Intent, Order, Refusal, RouteAnnouncement, Withdrawal, in_words
+from schemas.journal import Record, WithdrawRecord
+from schemas.order_answers import CheckedRoute
 
 _BURST_SECONDS = 10
 _UNLIMITED = ("configuration", "healthcheck", "command")
@@ -29,7 +31,7 @@ _Body = TypeVar("_Body", bound=BaseModel)
 class Recorder(Protocol):
     """Appends records to the journal, and applies them."""
 
-    def __call__(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
+    def __call__(self, records: Sequence[Record], *, durable: bool = True) -> list[int]:
         """Append records; returns the intents that they changed."""
 
 
@@ -159,7 +161,7 @@ class OrderHandler:
 
     def _checked(
         self, announcement: RouteAnnouncement | FlowAnnouncement, outcomes: Mapping[str, Outcome]
-    ) -> Mapping[str, Any]:
+    ) -> CheckedRoute:
         speakers = self._rules.speakers
         accepting = [peer for peer, outcome in outcomes.items() if outcome.announcement is not None]
         return {
@@ -184,11 +186,23 @@ class OrderHandler:
         return {"intents": [_dumped(self._book.entries[number].shown()) for number in found[:1000]]}
 
     def _start_withdrawal(
-        self, numbers: Sequence[int], who: str | None, why: str | None, peers: Sequence[str], state: str
+        self,
+        numbers: Sequence[int],
+        who: str | None,
+        why: str | None,
+        peers: Sequence[str],
+        state: Literal["withdrawing", "expired"],
     ) -> None:
         if numbers:
-            more = {"who": who, "why": why, **({"peers": list(peers)} if peers else {})}
-            record = {"kind": "withdraw", "numbers": list(numbers), "state": state, **more}
+            record: WithdrawRecord = {
+                "kind": "withdraw",
+                "numbers": list(numbers),
+                "state": state,
+                "who": who,
+                "why": why,
+            }
+            if peers:
+                record["peers"] = list(peers)
             self._changed(self._record([record]))
 
     def _list(self, request: Mapping[str, Any]) -> Any:

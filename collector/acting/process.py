@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collector.acting.book import Book
+from collector.acting.book import Book, numbered
 from collector.acting.command_scheduler import CommandBatch, CommandRoute, CommandScheduler
 from collector.acting.commands import commands
 from collector.acting.deciders import LocalOrders, deciding
@@ -30,7 +30,8 @@ from collector.retry import sleep
 from collector.settings import AnnounceSettings, Settings
 from collector.sources.exabgp.files import acting_socket
 from collector.spool.follower import FollowedTo, Follower
-from schemas.intents import FlowAnnouncement, Refusal, StateName
+from schemas.intents import FlowAnnouncement, IntentState, Refusal, StateName
+from schemas.journal import Record, StateRecord
 from schemas.scalars import rfc3339
 
 _log = logging.getLogger(__name__)
@@ -129,14 +130,13 @@ class Acting:
 
     # --- records ----------------------------------------------------------------------------------------------------
 
-    def _record(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
+    def _record(self, records: Sequence[Record], *, durable: bool = True) -> list[int]:
         """Append records to the journal and apply them; return the intents that they changed."""
-        first, ts = self._book.revision + 1, rfc3339(_now())
-        numbered = [{"r": first + at, "ts": ts, **record} for at, record in enumerate(records)]
-        self._journal.append(numbered, durable=durable)
-        changed = [number for record in numbered for number in self._book.apply(record)]
+        written = numbered(records, self._book.revision + 1, _now())
+        self._journal.append(written, durable=durable)
+        changed = [number for record in written for number in self._book.apply(record)]
         self.mirror.changed(changed)
-        self.mirror.refused([Refusal.model_validate(one["refusal"]) for one in numbered if "refusal" in one])
+        self.mirror.refused([Refusal.model_validate(one["refusal"]) for one in written if one["kind"] == "refusal"])
         return changed
 
     def _became(
@@ -147,8 +147,9 @@ class Acting:
             entries = self._book.entries
             fresh = [one for one in fresh if not _has(entries[one].states, state, peer, ts)]
         if fresh:
-            more = {"reason": reason} if reason else {}
-            record = {"kind": "state", "state": state, "peer": peer, "numbers": fresh, **more}
+            record: StateRecord = {"kind": "state", "state": state, "peer": peer, "numbers": fresh}
+            if reason:
+                record["reason"] = reason
             self._record([{**record, "ts": rfc3339(ts or _now())}], durable=False)
 
     def _mirrored(self, revision: int) -> None:
@@ -293,7 +294,7 @@ class Acting:
             replace(self._notes, json.dumps({**self._notes_now(), "clean": is_clean}))
 
 
-def _has(states: Sequence[Any], state: StateName, peer: str, ts: datetime) -> bool:
+def _has(states: Sequence[IntentState], state: StateName, peer: str, ts: datetime) -> bool:
     return any(one.state == state and one.peer == peer and one.ts == ts for one in states)
 
 

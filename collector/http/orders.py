@@ -20,6 +20,7 @@ from collector.errors import RefusedError as OrderRefusedError
 from collector.http.problems import RefusedRequestError
 from collector.http.rates import Rates
 from schemas.intents import MOST_ROUTES, Announcement, FlowAnnouncement, Intent, Order, RouteAnnouncement, Withdrawal
+from schemas.order_answers import CheckedRoute, OrderedIntent
 from schemas.prefix_ranges import parse_range
 from schemas.scalars import Address, Timestamp
 from schemas.status import Token
@@ -84,7 +85,7 @@ class Orders:
         self._rates: dict[str, Rates] = {}
         self._strangers = Rates(_STRANGERS_A_SECOND)
 
-    async def announce(self, token: Token, body: OrderBody, key: str | None = None) -> Sequence[Mapping[str, Any]]:
+    async def announce(self, token: Token, body: OrderBody, key: str | None = None) -> Sequence[OrderedIntent]:
         """Announce something: returns the intent if there is one, otherwise the ids."""
         order = await self.checked(token, body, key)
         self._check_rate(token)
@@ -93,7 +94,7 @@ class Orders:
             await self._check_limit(token, len(order.announcements))
             return await self._client.announce(order)
 
-    async def would(self, token: Token, body: OrderBody) -> Sequence[Mapping[str, Any]]:
+    async def would(self, token: Token, body: OrderBody) -> Sequence[CheckedRoute]:
         """What an order would result in: see `ActingClient.would`."""
         order = await self.checked(token, body, None)
         async with self._audited(order):
@@ -108,13 +109,13 @@ class Orders:
                 HTTPStatus.NOT_FOUND, f"we do not announce {name[:80]}", "see /api/v1/announcements"
             )
         try:
-            wish = Withdrawal(who=token.name, why=why, source=_SOURCE, ids=(name,))
+            withdrawal = Withdrawal(who=token.name, why=why, source=_SOURCE, ids=(name,))
         except ValidationError as error:
             raise unreadable(error) from None
         self._check_rate(token)
-        async with self._audited(wish):
+        async with self._audited(withdrawal):
             _check_allowed(token, (intent.announcement,))
-            (gone,) = await self._client.withdraw(wish)
+            (gone,) = await self._client.withdraw(withdrawal)
             return gone
 
     async def find(self, name: str) -> Intent | None:
@@ -153,14 +154,14 @@ class Orders:
             await self._client.note_refused(order, error)
 
     @asynccontextmanager
-    async def _audited(self, wish: Order | Withdrawal) -> AsyncIterator[None]:
+    async def _audited(self, order: Order | Withdrawal) -> AsyncIterator[None]:
         try:
             async with _reached():
                 yield
         except RefusedRequestError as error:  # the acting process itself records what it refuses
             if error.status is HTTPStatus.FORBIDDEN:
                 async with _reached():
-                    await self._client.note_refused(wish.model_dump(mode="json", exclude_defaults=True), error)
+                    await self._client.note_refused(order.model_dump(mode="json", exclude_defaults=True), error)
             raise
 
     def _check_rate(self, token: Token) -> None:

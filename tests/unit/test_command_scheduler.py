@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from collector.acting.book import Book
+from collector.acting.book import Book, numbered
 from collector.acting.command_scheduler import CommandBatch, CommandScheduler
 from collector.acting.commands import command_text
 from collector.acting.journal import Journal
@@ -19,7 +18,8 @@ from collector.acting.reports import is_same
 from collector.acting.rules import Rules
 from collector.errors import RefusedError
 from collector.settings import Settings
-from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, Withdrawal
+from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, StateName, Withdrawal
+from schemas.journal import Record, StateRecord
 from schemas.scalars import rfc3339
 
 PEERS = ("192.0.2.1", "192.0.2.2")
@@ -100,14 +100,15 @@ class Bench:
     def clock(self) -> float:
         return self.now.timestamp()
 
-    def record(self, records: Sequence[Mapping[str, Any]], *, durable: bool = True) -> list[int]:
-        first = self.book.revision + 1
-        numbered = [{"r": first + at, "ts": rfc3339(self.now), **record} for at, record in enumerate(records)]
-        self.journal.append(numbered, durable=durable)
-        return [number for record in numbered for number in self.book.apply(record)]
+    def record(self, records: Sequence[Record], *, durable: bool = True) -> list[int]:
+        written = numbered(records, self.book.revision + 1, self.now)
+        self.journal.append(written, durable=durable)
+        return [number for record in written for number in self.book.apply(record)]
 
-    def became(self, state: str, peer: str, numbers: Sequence[int], ts: datetime | None, reason: str | None) -> None:
-        record = {"kind": "state", "state": state, "peer": peer, "numbers": list(numbers), "reason": reason}
+    def became(
+        self, state: StateName, peer: str, numbers: Sequence[int], ts: datetime | None, reason: str | None
+    ) -> None:
+        record = StateRecord(kind="state", state=state, peer=peer, numbers=list(numbers), reason=reason)
         self.record([{**record, "ts": rfc3339(ts or self.now)}], durable=False)
 
     # --- what may happen, one at a time -------------------------------------------------------------------------------
