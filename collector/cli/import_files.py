@@ -112,12 +112,12 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
                 of_kind = of_dumps if path in found.dumps else of_updates
                 told.append(await of_kind.take(path, partial(_reach, shown, done, total)))
                 done += path.stat().st_size
-                _tell(told[-1])
+                _tell(told[-1], found)
             for capture in found.captures:
                 of_capture = importer(source=PCAP, open_file=capture.open)
                 told.append(await of_capture.take(capture.path, partial(_reach, shown, done, total)))
                 done += capture.path.stat().st_size
-                _tell(told[-1])
+                _tell(told[-1], found)
                 _tell_of_capture(capture)
         await _store_tables(settings, store, name, told)
     return told
@@ -157,20 +157,19 @@ def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
     for path in found.paths:
         is_dump = path in found.dumps
         told.append(look_through_dump(path, selection) if is_dump else look_through(path, MRT, selection))
-        _tell(told[-1])
+        _tell(told[-1], found)
     for capture in found.captures:
         told.append(look_through(capture.path, PCAP, selection, capture.open))
-        _tell(told[-1])
+        _tell(told[-1], found)
         _tell_of_capture(capture)
     return told
 
 
 def _tell_skipped(found: ImportFiles) -> None:
-    if found.skipped:
-        names = ", ".join(path.name for path in found.skipped[:_MOST_NAMES])
-        more = ", ..." if len(found.skipped) > _MOST_NAMES else ""
-        count = _count(len(found.skipped), "file")
-        sys.stderr.write(f"skipped {count}, neither MRT nor captures, or not readable: {names}{more}\n")
+    for reason, paths in found.skipped.items():
+        names = ", ".join(path.name for path in paths[:_MOST_NAMES])
+        more = f" and {len(paths) - _MOST_NAMES:,} more" if len(paths) > _MOST_NAMES else ""
+        sys.stderr.write(f"skipped, {reason}: {names}{more}\n")
 
 
 def _tell_of_capture(capture: Capture) -> None:
@@ -181,15 +180,15 @@ def _tell_of_capture(capture: Capture) -> None:
         sys.stderr.write(f"  skipped {count:,} packets of link type {link}, which is not supported\n")
 
 
-def _tell(one: Imported) -> None:
+def _tell(one: Imported, found: ImportFiles) -> None:
     """Report one file on a line, and everything odd in it on a line each."""
     if one.was_imported:
-        sys.stderr.write(f"{one.path}: imported before\n")
+        sys.stderr.write(f"{found.name(one.path)}: imported before\n")
         return
     what = _count(one.records, "record") + (f", {one.rejected:,} of them rejected" if one.rejected else "")
     left_out = f", {one.left_out:,} left out as not asked for" if one.left_out else ""
     tables = f", {_count(one.tables, 'table')} with {_count(one.routes, 'route')}" if one.tables else ""
-    sys.stderr.write(f"{one.path}: {what}{left_out}{tables}\n")
+    sys.stderr.write(f"{found.name(one.path)}: {what}{left_out}{tables}\n")
     if one.grown:
         sys.stderr.write("  it has grown since it was imported: only what is new is counted\n")
     elif one.continued:
@@ -205,10 +204,11 @@ def _tell(one: Imported) -> None:
     if len(one.others) > _MOST_REASONS:
         sys.stderr.write(f"  skipped {sum(list(one.others.values())[_MOST_REASONS:]):,} of other MRT types\n")
     if one.fault:
-        sys.stderr.write(f"  {one.fault.cause}\n")
+        sys.stderr.write(f"  {one.fault.cause.replace(str(one.path), found.name(one.path))}\n")
     if one.has_no_bgp:
         sys.stderr.write(
-            f"error: {one.path} holds no BGP message or route\ncure: give an MRT file of BGP updates or a RIB dump\n"
+            f"error: {found.name(one.path)} holds no BGP message or route\n"
+            "cure: give an MRT file of BGP updates or a RIB dump\n"
         )
 
 

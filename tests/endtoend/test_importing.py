@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.endtoend.beginning import beginning
-from tests.mrt_builder import record
-from tests.running import bgpledger
+from tests.mrt_builder import announcement, message, record
+from tests.running import BGPLEDGER, bgpledger
 from tests.support import ROOT, SHARED, program
 
 FILES = [ROOT / "collector/data/demo.mrt.gz", SHARED / "mrt/updates.20160811.1600.gz"]
@@ -57,3 +58,34 @@ def test_files_that_cannot_be_imported_are_reported_with_a_cure(tmp_path: Path) 
         done = bgpledger(*data_dir, "import", *arguments)
         assert (done.returncode != 0, cause in done.stderr, "cure:" in done.stderr) == (True, True, True), done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_what_a_folder_holds_besides_is_listed_with_the_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "older").mkdir(parents=True)
+    os.mkfifo(folder / "fifo")
+    (folder / "gone").symlink_to(tmp_path / "nothing")
+    (folder / "README").write_text("These are updates.")
+    (folder / "updates").write_bytes(message(announcement("10.0.0.0/8", 64500)))
+    done = bgpledger("--data-dir", str(tmp_path / "data"), "import", "--dry-run", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[:5] == [
+        "skipped, neither MRT nor a capture: README",
+        "skipped, a pipe, a socket or a device: fifo",
+        "skipped, a link to nothing: gone",
+        "skipped, a directory in a directory: older",
+        f"{folder}/updates: 1 record",
+    ]
+
+
+def test_data_from_stdin_is_called_that(tmp_path: Path) -> None:
+    record = message(announcement("10.0.0.0/8", 64500))
+    for data, says in (
+        (record, "standard input: 1 record\n"),
+        (record + record[:-1], "standard input: 1 record\n  standard input is cut short: record 2 at offset"),
+        (b"no MRT file at all", "error: standard input is not an MRT file"),
+    ):
+        command = [BGPLEDGER, "--data-dir", str(tmp_path / "data"), "import", "--dry-run", "-"]
+        done = subprocess.run(command, input=data, capture_output=True, check=False)
+        assert says in done.stderr.decode(), done.stderr
+        assert tempfile.gettempdir().encode() not in done.stderr
