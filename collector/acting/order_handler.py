@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from collector.acting.book import Book
 from collector.acting.commands import command_text
-from collector.acting.policy import Outcome, towards
+from collector.acting.policy import Outcome
 from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings import AnnounceSettings, StaticSettings
@@ -134,15 +134,16 @@ class OrderHandler:
         self._changed(self._record([self._book.order(order, to, expires, asns)]))
         return list(range(first, first + len(to)))
 
-    def apply_policies(self) -> None:
-        """Withdraw from peers what policies added since the order reject."""
-        for number, entry in list(self._book.entries.items()):
-            for address in set(entry.live) - entry.leaving:
-                speaker = self._rules.speakers.get(address)
-                outcome = speaker and towards(entry.announcement, speaker)
-                if outcome and outcome.announcement is None:
-                    why = f"the policy {outcome.rules[-1]} rejects it"
-                    self._start_withdrawal([number], "configuration", why, (address,), "withdrawing")
+    def apply_configuration(self) -> None:
+        """Withdraw from peers what the configuration no longer allows, or its policies reject."""
+        records = [
+            _withdrawal([number], "configuration", why, (address,), "withdrawing")
+            for number, entry in self._book.entries.items()
+            for address in sorted(set(entry.live) - entry.leaving)
+            if (why := self._rules.objection(entry.announcement, address))
+        ]
+        if records:
+            self._changed(self._record(records))
 
     def expire(self) -> None:
         """Withdraw what has expired."""
@@ -194,16 +195,7 @@ class OrderHandler:
         state: Literal["withdrawing", "expired"],
     ) -> None:
         if numbers:
-            record: WithdrawRecord = {
-                "kind": "withdraw",
-                "numbers": list(numbers),
-                "state": state,
-                "who": who,
-                "why": why,
-            }
-            if peers:
-                record["peers"] = list(peers)
-            self._changed(self._record([record]))
+            self._changed(self._record([_withdrawal(numbers, who, why, peers, state)]))
 
     def _list(self, request: Mapping[str, Any]) -> Any:
         """Intents that are current, or in flight; with `all` also those that ended recently."""
@@ -245,6 +237,20 @@ class OrderHandler:
             **{name: _text(order, name) for name in ("who", "why", "source")},
         )
         self._record([{"kind": "refusal", "refusal": refusal.model_dump(mode="json")}])
+
+
+def _withdrawal(
+    numbers: Sequence[int],
+    who: str | None,
+    why: str | None,
+    peers: Sequence[str],
+    state: Literal["withdrawing", "expired"],
+) -> WithdrawRecord:
+    """The record of a withdrawal; without peers from all."""
+    record: WithdrawRecord = {"kind": "withdraw", "numbers": list(numbers), "state": state, "who": who, "why": why}
+    if peers:
+        record["peers"] = list(peers)
+    return record
 
 
 def _read(model: type[_Body], body: Any) -> _Body:

@@ -164,7 +164,7 @@ class Acting:
         for entry in list(self._book.entries.values()):
             for peer in [one for one in entry.live if one not in known]:
                 self._became("withdrawn", peer, [entry.number], None, "the peer is configured no more")
-        self.orders.apply_policies()
+        self.orders.apply_configuration()
 
     # --- ExaBGP -----------------------------------------------------------------------------------------------------
 

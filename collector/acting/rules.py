@@ -67,6 +67,21 @@ class Rules:
             found.append((announcement, outcomes))
         return found
 
+    def objection(self, announcement: RouteAnnouncement | FlowAnnouncement, address: str) -> str | None:
+        """Why something must not be announced to a peer any more, if the configuration has changed; None if it may."""
+        speaker = self.speakers.get(address)
+        if speaker is None:
+            return None
+        if not speaker.has(announcement.family):
+            return f"the peer is configured for {announcement.family} no more"
+        try:
+            self._check_allowed(announcement)
+            _check_fits(announcement, speaker)
+        except RefusedError as error:
+            return error.cause
+        outcome = towards(announcement, speaker)
+        return f"the policy {outcome.rules[-1]} rejects it" if outcome.announcement is None else None
+
     def expiry(self, order: Order, now: datetime) -> datetime | None:
         """When the announcements of an order are to be withdrawn automatically; None: never.
 
