@@ -64,6 +64,7 @@ faults: $(READY) tools ## kill every part, take the store away, and compare: KIL
 fuzz: $(READY) ## hostile lines over decode and the whole path, hostile command lines, and many more examples: FUZZ_LINES=1000000 SEED=n
 	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) FUZZ_WORDS=2000 \
 		$(BIN)/python -m pytest -s tests/fuzz tests/store/test_any_words.py $(PYTEST_ARGS)
+	HISTORIES=20 $(BIN)/python -m pytest tests/store/test_history_newest.py $(PYTEST_ARGS)
 	INJECTIONS=20000 FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/http/test_injection.py $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile thorough tests/unit $(PYTEST_ARGS)
 

@@ -80,9 +80,14 @@ class TimeMark:
         """The time to start from; None: the query's own."""
         return None if self._ts is None else moment(self._ts)
 
+    @property
+    def given(self) -> int:
+        """How many of the entries of that time have been returned."""
+        return self._given
+
     async def follow(self, entries: AsyncIterator[HistoryEntry]) -> AsyncIterator[HistoryEntry]:
         """Entries from `start` on, without those already returned."""
-        begin, left = self.start, self._given
+        begin, left = self.start, self.given
         async for entry in entries:
             if left and entry.ts == begin:
                 left -= 1

@@ -49,9 +49,15 @@ class HistoryQuestion(Resumed):
 
     async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
         """The entries."""
+        from collector.query.history_newest import history_newest
+
         await context.cover(self.filters)
         question = HistoryQuery(self.prefix, _from(self.filters, self._mark), self.with_ours)
-        async for entry in self.wanted(history(context.store, question)):
+        if self.limit is None:
+            entries = history(context.store, question)
+        else:
+            entries = history_newest(context.store, question, self.limit + self._mark.given)
+        async for entry in self.wanted(entries):
             yield entry
 
 

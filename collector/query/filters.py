@@ -101,11 +101,14 @@ class Filter:
     def matches(self, entry: HistoryEntry) -> bool:
         """Whether an entry matches."""
         return (
-            (self.start is None or self.start <= entry.ts)
-            and (self.end is None or entry.ts < self.end)
+            self.is_in_time(entry.ts)
             and self.of_peer(entry.peer)
             and (entry.event in _OF_NO_ROUTE or (self._of_kind(entry) and self._of_route(entry)))
         )
+
+    def is_in_time(self, ts: datetime) -> bool:
+        """Whether a time is in the wanted range."""
+        return (self.start is None or self.start <= ts) and (self.end is None or ts < self.end)
 
     def stands(self, route: Route) -> bool:
         """Whether a current route matches; times and kinds do not apply to it.

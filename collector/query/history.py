@@ -5,25 +5,27 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry, table_entry
-from collector.query.filters import Choice, Filter
+from collector.query.filters import Filter
 from collector.query.last_announced import LastAnnounced
 from collector.query.own_events import own_rows
+from collector.query.prefix_windows import EVENTS, UPDATE_FIELDS, PrefixReader, RouteEvent
 from collector.query.routes import AnnouncedRoute, route_of
+from collector.query.routes_before import RoutesBefore
 from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow, merge
 from collector.rib.routes import groups
 from collector.store.mongo import Store
 from collector.store.updates import IN_ORDER
+from schemas.peer import Peer
 from schemas.query import HistoryEntry
-from schemas.stored import SessionDocument
+from schemas.stored import SessionDocument, UpdateDocument
 
-_FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
-RouteEvent = Literal["announce", "withdraw"]
 LastRoutesOfPrefix = LastAnnounced[AnnouncedRoute, HistoryEntry]
 _CARRIED = frozenset(HistoryEntry.model_fields) - {
     "ts",
@@ -55,13 +57,16 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     """
     prefix, filters = question.prefix, question.filters
     last: LastRoutesOfPrefix = LastAnnounced()
-    if filters.start is not None:
-        await _look_back(store, question, last)
+    past = None
+    if filters.start is not None and (filters.wants("withdraw") or filters.wants("session")):
+        past = _Past(PrefixReader(store, prefix), filters, filters.start, last)
     said = await _updates(store, question)
-    said_beside = _ends(store, filters), streams.gap_rows(store, filters), streams.table_rows(store, prefix, filters)
+    beside = end_rows(store, filters), streams.gap_rows(store, filters), streams.table_rows(store, prefix, filters)
     ours = (own_rows(store, prefix),) if question.with_ours else ()
-    async with aclosing(merge(*ours, *said, *said_beside)) as rows:
+    async with aclosing(merge(*ours, *said, *beside)) as rows:
         async for row in rows:
+            if past:
+                await past.recall_for(row)
             for entry in entries_of(row, prefix, last):
                 if filters.matches(entry):
                     yield entry
@@ -94,7 +99,7 @@ def _follow(row: UpdateRow, prefix: str, last: LastRoutesOfPrefix) -> Iterator[H
                 last.announce(route, entry)
             else:
                 ended = last.withdraw(route)
-                entry = route_entry(document, "withdraw", group, prefix, _carried(ended) if ended else {})
+                entry = route_entry(document, "withdraw", group, prefix, carried(ended) if ended else {})
             yield entry
 
 
@@ -102,7 +107,7 @@ def _end(session: SessionDocument, last: LastRoutesOfPrefix) -> Iterator[History
     """The ends of a session's routes."""
     own = {"ts": session["until"], "event": "session_end", "reason": session.get("reason")}
     for stood in last.end(lambda route: bool(route[0] == session["_id"])):
-        yield HistoryEntry.model_validate({**_carried(stood), **own})
+        yield HistoryEntry.model_validate({**carried(stood), **own})
 
 
 def _go_on_from(row: TableRow, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
@@ -114,21 +119,53 @@ def _go_on_from(row: TableRow, last: LastRoutesOfPrefix) -> Iterator[HistoryEntr
         yield entry
 
 
-def _carried(entry: HistoryEntry) -> Mapping[str, Any]:
+def carried(entry: HistoryEntry) -> Mapping[str, Any]:
+    """The fields of an announcement that the end of its route has too."""
     return entry.model_dump(include=set(_CARRIED))
 
 
-async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPrefix) -> None:
-    """Find the routes at `start`, of sessions that were up then."""
-    start = question.filters.start
-    begun = replace(question.filters, end=start)
-    for session in await streams.sessions(store, begun):
-        peer = Choice((session["peer"]["address"],))
-        part = HistoryQuery(question.prefix, Filter(start=session["since"], end=start, peers=peer))
-        said: list[AsyncGenerator[Row, None]] = [*await _updates(store, part)]
-        async for row in merge(*said, streams.table_rows(store, question.prefix, part.filters)):
-            for _ in entries_of(row, question.prefix, last):
-                pass
+class _Past:
+    """The routes before the first row, read as far as entries depend on them."""
+
+    def __init__(self, reader: PrefixReader, filters: Filter, start: datetime, last: LastRoutesOfPrefix) -> None:
+        self._reader = reader
+        self._filters = filters
+        self._start = start
+        self._last = last
+        self._before: dict[Any, RoutesBefore] = {}
+        self._over: set[Any] = set()
+        """Sessions that ended since, or whose whole table came."""
+
+    async def recall_for(self, row: Row) -> None:
+        """Add to the last routes those that a row ends; rows come in order."""
+        if isinstance(row, UpdateRow) and row.event == "withdraw":
+            for group in groups(row.document, "withdraw"):
+                if self._reader.prefix in group.get("nlri", ()):
+                    await self._recall(row.document, route_of(row.document, group, self._reader.prefix))
+        elif isinstance(row, TableRow):
+            self._over.add(row.table.session)
+        elif isinstance(row, SessionRow):
+            await self._recall_all_of(row.document)
+            self._over.add(row.document["_id"])
+
+    async def _recall_all_of(self, session: SessionDocument) -> None:
+        is_wanted = session["_id"] not in self._over and self._filters.of_peer(Peer.model_validate(session["peer"]))
+        if is_wanted and session["since"] < self._start:
+            for route, entry in await self._of(session["_id"], session["peer"]["address"]).standing():
+                if self._last.get(route) is None:
+                    self._last.recall(route, entry)
+
+    async def _recall(self, document: UpdateDocument, route: AnnouncedRoute) -> None:
+        owner = route[0]
+        if self._last.get(route) is None and owner not in self._over:
+            entry = await self._of(owner, document["peer"]["address"]).announced(route)
+            if entry is not None:
+                self._last.recall(route, entry)
+
+    def _of(self, owner: Any, address: str) -> RoutesBefore:
+        if owner not in self._before:
+            self._before[owner] = RoutesBefore(self._reader, owner, address, self._start)
+        return self._before[owner]
 
 
 # --- the streams, each in order of time -----------------------------------------------------------------------
@@ -137,33 +174,32 @@ async def _look_back(store: Store, question: HistoryQuery, last: LastRoutesOfPre
 async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[UpdateRow, None]]:
     """Each peer's UPDATEs for the prefix: the index has them in order for one peer, not for all."""
     streams_of_peers = []
-    # Within one message the withdrawal comes first: its stream is first, and ranks are equal.
-    events: tuple[RouteEvent, ...] = ("withdraw", "announce")
-    for event in events:
+    for event in EVENTS:  # ranks are equal within one message
         query: dict[str, Any] = {f"{event}.nlri": question.prefix}
         if question.filters.span:
             query["ts"] = question.filters.span
-        peers = _addresses(question.filters) or await store.values("updates", "peer.address", query)
+        peers = addresses_of(question.filters) or await store.values("updates", "peer.address", query)
         streams_of_peers += [_of_peer(store, event, {**query, "peer.address": peer}) for peer in sorted(peers)]
     return streams_of_peers
 
 
 async def _of_peer(store: Store, event: RouteEvent, query: Mapping[str, Any]) -> AsyncGenerator[UpdateRow, None]:
-    async with aclosing(store.find("updates", query, sort=IN_ORDER, fields=_FIELDS)) as documents:
+    async with aclosing(store.find("updates", query, sort=IN_ORDER, fields=UPDATE_FIELDS)) as documents:
         async for document in documents:
             yield UpdateRow(document["ts"], document["_id"].binary, document, event)
 
 
-def _addresses(filters: Filter) -> list[str]:
+def addresses_of(filters: Filter) -> list[str]:
     """The peers' addresses, if only these are wanted."""
     if filters.peers is None or filters.peers.excluded or any("/" in one for one in filters.peers.values):
         return []
     return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})
 
 
-async def _ends(store: Store, filters: Filter) -> AsyncGenerator[SessionRow, None]:
+async def end_rows(store: Store, filters: Filter) -> AsyncGenerator[SessionRow, None]:
+    """The ends of sessions in the wanted time range."""
     query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
-    fields = ("until", "until_line", "since", "peer", "collector", "reason")
+    fields = ("until", "until_line", "since", "peer", "collector", "reason", "families", "path_ids", "capabilities")
     of_one_time: list[SessionRow] = []
     async for session in store.find("sessions", query, sort=(("until", 1), ("_id", 1)), fields=fields):
         end = streams.rows_of(session)[1]

@@ -40,6 +40,13 @@ class LastAnnounced(Generic[K, V]):
             for oldest in list(islice(self._announced, max(self._most // _FORGOTTEN_AT_ONCE, 1))):
                 self._forget(oldest)
 
+    def recall(self, route: K, value: V) -> None:
+        """Record an announcement that came before all others."""
+        later = self._announced.copy()
+        self._announced.clear()
+        self._announced[route] = value
+        self._announced.update(later)
+
     def withdraw(self, route: K) -> V | None:
         """Record a withdrawal; returns the announcement that it ends, or that had ended already, if known."""
         value = self._announced.get(route)

@@ -11,7 +11,7 @@ from bson import ObjectId
 from collector.store.mongo import Store
 from collector.store.traits import Traits
 from collector.store.updates import pieces
-from schemas.stored import SessionDocument, UpdateDocument
+from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 _FIELDS = ("ts", "session", "attributes", "announce", "withdraw")
 _MANY = 500
@@ -36,14 +36,14 @@ async def updates_of_prefixes(
         end: the last time, inclusive; None: all that is stored.
     """
     span = {"$gte": begin, **({"$lte": end} if end else {})}
-    has_one_each = _has_one_route_to_each(session)
+    has_one_each = has_one_route_to_each(session)
     found = await _naming(store, session, prefixes, span, _MANY if has_one_each else 0)
     if has_one_each and len(found) > _MANY:
         found = await _newest(store, session, prefixes, span)
     return sorted(found.values(), key=lambda one: (one["ts"], one["_id"]))
 
 
-def _has_one_route_to_each(session: SessionDocument) -> bool:
+def has_one_route_to_each(session: SessionDocument) -> bool:
     """Whether the last event of a prefix decides: no path IDs (RFC 7911), RDs or other families, which have RDs, came.
 
     Of a session that bgpledger 0.2 began only its capabilities tell, which files and feeds do not have.
@@ -79,8 +79,13 @@ async def _newest(
 def _named(updates: Iterable[UpdateDocument]) -> Iterator[str]:
     for update in updates:
         for group in (*update.get("announce", ()), *update.get("withdraw", ())):
-            if group["family"] in _PLAIN and "path_id" not in group:
+            if is_plain(group):
                 yield from group.get("nlri", ())
+
+
+def is_plain(group: GroupDocument) -> bool:
+    """Whether a group's routes are distinguished by their prefixes alone."""
+    return group["family"] in _PLAIN and "path_id" not in group
 
 
 async def _naming(

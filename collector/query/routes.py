@@ -32,7 +32,12 @@ AnnouncedRoute = tuple[Any, RouteKey]
 
 def route_of(document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> AnnouncedRoute:
     """The key that distinguishes a route from all others."""
-    return document.get("session") or name_of(document["peer"]), key_of(group, nlri)
+    return owner_of(document), key_of(group, nlri)
+
+
+def owner_of(document: UpdateDocument) -> Any:
+    """The key of the session, or what identifies the peer: bgpledger 0.1 stored some UPDATEs without a session."""
+    return document.get("session") or name_of(document["peer"])
 
 
 class LastRoutes:

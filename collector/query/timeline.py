@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +14,7 @@ from collector.query.coverage import coverage
 from collector.query.filters import Filter
 from collector.query.history import LastRoutesOfPrefix, entries_of
 from collector.query.last_announced import LastAnnounced
+from collector.query.prefix_windows import FIRST_WINDOW, NARROWER, PrefixReader
 from collector.query.sessions import session_of
 from collector.query.streams import Row, SessionRow, TableRow, UpdateRow
 from collector.rib import snapshots
@@ -25,11 +25,9 @@ from schemas.query import HistoryEntry
 from schemas.status import PeerSession
 from schemas.stored import SessionDocument
 
-_FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce", "withdraw")
-_FIRST_WINDOW, _NARROWEST_WINDOW = timedelta(minutes=1), timedelta(milliseconds=1)
-_WIDER, _NARROWER = 4, 8
-_FEW, _MOST = 500, 4000
-"""UPDATEs: windows with fewer are widened, those with more are read in parts."""
+_WIDER = 4
+_FEW = 500
+"""UPDATEs: windows with fewer are widened."""
 _LONGER, _LONGEST = 4, 12
 """How many times longer reading may take while little, or nothing, was read: then the machine is busy."""
 _TICK = timedelta(milliseconds=1)
@@ -72,15 +70,15 @@ async def timeline(
     start, end = await _range(store, filters)
     until = min(until or end, end)
     found = await streams.sessions(store, replace(filters, start=start, end=end))
-    reader = _PrefixReader(store, prefix, _last_heard_of(found))
-    at, width = until, _FIRST_WINDOW
+    reader, last_heard_of = PrefixReader(store, prefix), _last_heard_of(found)
+    at, width = until, FIRST_WINDOW
     rows: list[list[UpdateRow]] = []
     read = 0
     while at > start and (not rows or clock() < (over if read > _FEW else last_call if read else latest)):
         begin = max(start, at - width)
-        some = await reader.read(begin, at)
+        some = await reader.read(begin, at, [one for one, heard in last_heard_of.items() if heard >= begin])
         if some is None:
-            width /= _NARROWER
+            width /= NARROWER
             continue
         rows.append(some)
         read += len(some)
@@ -126,9 +124,7 @@ def _ends_within(row: SessionRow, start: datetime, end: datetime) -> bool:
     return row.ended and start <= row.ts < end
 
 
-async def _before(
-    reader: _PrefixReader, sessions: Sequence[SessionDocument], start: datetime, over: float
-) -> list[Row]:
+async def _before(reader: PrefixReader, sessions: Sequence[SessionDocument], start: datetime, over: float) -> list[Row]:
     """The last UPDATEs before a time in sessions that were up then; with ADD-PATH, perhaps not for every path.
 
     If a RIB dump has the table of a session, everything since the dump is read.
@@ -136,12 +132,12 @@ async def _before(
     tables = await _tables_before(reader.store, sessions, start)
     waiting = {one["_id"]: one for one in sessions}
     found: list[Row] = []
-    at, width = start, _FIRST_WINDOW
+    at, width = start, FIRST_WINDOW
     while waiting and asyncio.get_running_loop().time() < over:
         begin = at - width
         some = await reader.read(begin, at, {one["peer"]["address"] for one in waiting.values()})
         if some is None:
-            width /= _NARROWER
+            width /= NARROWER
             continue
         own = [row for row in some if row.document.get("session") in waiting]
         found = [*own, *found]
@@ -162,32 +158,3 @@ async def _tables_before(
         return {}
     found = {one["_id"]: await snapshots.newest_dump(store, one, start - _TICK) for one in sessions}
     return {key: table for key, table in found.items() if table}
-
-
-@dataclass(frozen=True)
-class _PrefixReader:
-    """Reads UPDATEs for a prefix, peer by peer, as an index serves them."""
-
-    store: Store
-    prefix: str
-    last_heard_of: Mapping[str, datetime]
-    """By address."""
-
-    async def read(
-        self, begin: datetime, end: datetime, addresses: Collection[str] | None = None
-    ) -> list[UpdateRow] | None:
-        """The UPDATEs of a window in order; None if there are too many for one window."""
-        found: list[UpdateRow] = []
-        is_narrowest = end - begin <= _NARROWEST_WINDOW
-        for address in self.last_heard_of if addresses is None else addresses:
-            if self.last_heard_of[address] < begin:
-                continue
-            for event in ("withdraw", "announce"):
-                most = 0 if is_narrowest else _MOST + 1 - len(found)
-                query = {f"{event}.nlri": self.prefix, "peer.address": address, "ts": {"$gte": begin, "$lt": end}}
-                async with aclosing(self.store.find("updates", query, limit=most, fields=_FIELDS)) as documents:
-                    async for document in documents:
-                        found.append(UpdateRow(document["ts"], document["_id"].binary, document, event))
-                        if len(found) > _MOST and not is_narrowest:
-                            return None
-        return sorted(found, key=lambda row: row[:2])

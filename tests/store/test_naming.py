@@ -25,7 +25,7 @@ _MATCHES: tuple[Match, ...] = ("exact", "longest")
 async def test_the_newest_say_what_all_do(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await archive(tmp_path, store, some_day(3))
     sessions = [one async for one in store.find("sessions", {})]
-    assert all(map(naming._has_one_route_to_each, sessions))
+    assert all(map(naming.has_one_route_to_each, sessions))
     moments = [None, *(T0 + timedelta(seconds=seconds) for seconds in (1, 5, 12, 20, 28, 60))]
 
     async def answers(many: int) -> list[list[Route]]:
@@ -56,11 +56,11 @@ async def test_a_file_has_no_opens_and_the_newest_say_the_same(
     await Importer(store, source=MRT, collector="rrc", selection=Selection()).take(path)
     (session,) = [one async for one in store.find("sessions", {})]
     assert (session["families"], session["path_ids"]) == (["ipv4 unicast"], path_ids)
-    assert naming._has_one_route_to_each(session) is not path_ids
-    assert not naming._has_one_route_to_each({**session, "path_ids": True})
-    assert not naming._has_one_route_to_each({**session, "families": ["ipv4 unicast", "ipv4 mpls-vpn"]})
+    assert naming.has_one_route_to_each(session) is not path_ids
+    assert not naming.has_one_route_to_each({**session, "path_ids": True})
+    assert not naming.has_one_route_to_each({**session, "families": ["ipv4 unicast", "ipv4 mpls-vpn"]})
     by_0_2: Any = {name: value for name, value in session.items() if name not in ("families", "path_ids")}
-    assert not naming._has_one_route_to_each(by_0_2)
+    assert not naming.has_one_route_to_each(by_0_2)
     monkeypatch.setattr("collector.query.naming._FIRST_WINDOW", timedelta(milliseconds=1300))
 
     async def answers(many: int) -> list[list[Route]]:

@@ -11,7 +11,6 @@ import pytest
 
 from bgpledger import Archive, Filter, HistoryEntry
 from collector.http.pages.lanes import draw
-from collector.query import timeline
 from collector.store.mongo import Store
 from tests.store.test_asking import PREFIXES, archive, some_day
 
@@ -35,7 +34,7 @@ def in_order(entries: list[HistoryEntry]) -> list[str]:
 
 @pytest.mark.parametrize("most", [3, 4000])
 async def test_it_is_the_history_of_its_range(asked: Archive, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-    monkeypatch.setattr(timeline, "_MOST", most)
+    monkeypatch.setattr("collector.query.prefix_windows.MOST", most)
     for prefix in PREFIXES:
         every = [entry async for entry in asked.history(prefix)]
         found = await asked.timeline(prefix, seconds=60)
