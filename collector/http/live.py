@@ -23,8 +23,12 @@ SEND_SECONDS = 20.0
 """How long a listener may take to receive what is sent."""
 _MOST = 200
 """The maximum number of listeners."""
-_WAITING = 5000
-"""The maximum number of lines that wait for one listener."""
+_WAITING = 10_000
+"""The maximum number of entries that wait for one listener: some 50 MB, which listeners share."""
+_AHEAD = 1_000
+"""While this many entries wait for every listener, no more are read."""
+_ROOM_SECONDS = 0.02
+"""Seconds between two looks whether they still do."""
 _AGAIN_SECONDS = 1.0
 
 
@@ -42,30 +46,35 @@ class Listener:
     """A listener: gets everything from when it was added."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[FollowedLine] = asyncio.Queue(_WAITING)
-        self._lost = False
+        self._lines: asyncio.Queue[FollowedLine] = asyncio.Queue()
+        self.waiting = 0
+        """The number of entries that wait for it."""
+        self.is_lost = False
+        """Whether it was too slow: it gets nothing more."""
 
     def put(self, line: FollowedLine) -> None:
-        """Queue a line for it; once there is no room, nothing more is queued."""
-        try:
-            if not self._lost:
-                self._waiting.put_nowait(line)
-        except asyncio.QueueFull:
-            self._lost = True
+        """Queue a line for it; once too much waits, nothing is kept for it any more."""
+        if self.waiting >= _WAITING:
+            self.is_lost, self.waiting, self._lines = True, 0, asyncio.Queue()
+        if not self.is_lost:
+            self.waiting += len(line.entries)
+            self._lines.put_nowait(line)
 
     async def get(self) -> FollowedLine:
         """The next line.
 
         Raises:
-            SlowError: too many lines were waiting.
+            SlowError: too much was waiting.
         """
-        if self._lost:
+        if self.is_lost:
             raise SlowError
-        return await self._waiting.get()
+        line = await self._lines.get()
+        self.waiting -= len(line.entries)
+        return line
 
 
 class Live:
-    """Follows an archive while there are listeners."""
+    """Follows an archive while there are listeners, as fast as the fastest of them reads."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -150,6 +159,12 @@ class Live:
                             mark.see(line, len(line.entries))
                             for listener in self._listeners:
                                 listener.put(line)
+                            await self._room()
             except StoreError as error:
                 log.warning("what happens now cannot be followed: %s", error.cause)
             await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _room(self) -> None:
+        """Wait until one listener has received most of what was read: the store keeps the rest better than memory."""
+        while min((one.waiting for one in self._listeners if not one.is_lost), default=0) >= _AHEAD:
+            await asyncio.sleep(_ROOM_SECONDS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,15 +18,18 @@ from bgpledger import Answers, Archive, Filter, HistoryEntry, StoreError, TopEnt
 from collector.http.answering import respond
 from collector.http.api.live import _EventStream
 from collector.http.crowd import Crowd
-from collector.http.live import Live, SlowError
+from collector.http.live import Listener, Live, SlowError
 from collector.http.parameters import Listed
 from collector.http.query_context import QueryContext
 from collector.http.ripestat.sources import Sources
 from collector.http.rislive.socket import _Client
 from collector.http.server import _configured, _is_no_end, _listening, _Server
 from collector.query.follow import FollowedLine
+from collector.query.streams import UpdateRow
 from collector.settings import HttpSettings
 from collector.tasks import end
+from schemas.keys import make_key
+from schemas.peer import Peer
 from tests.http.conftest import BEGIN
 from tests.running import free_port
 from tests.support import until
@@ -145,10 +149,43 @@ async def test_a_client_that_does_not_read_events_is_cut_off_and_another_gets_th
     begin.set()
     await slow
     entries = sum(len(one.entries) for one in lines)
-    await until(lambda: sum(b"data: " in one.get("body", b"") for one in heard) == entries)
+    await until(lambda: sum(one.get("body", b"").count(b"data: ") for one in heard) == entries)
     assert len(live._listeners) == 1
     await end(quick)
     assert not live._listeners
+
+
+def many_lines(number: int) -> Iterator[FollowedLine]:
+    entry = HistoryEntry(ts=datetime.now(UTC), peer=Peer(address="192.0.2.1", asn=64500), event="announce")
+    for at in range(1, number + 1):
+        key = make_key(entry.ts, 7, at)
+        row: UpdateRow = SimpleNamespace(ts=entry.ts, document={"_id": key}, rank=key.binary)  # type: ignore[assignment]
+        yield FollowedLine(row, [entry], {})
+
+
+async def test_a_client_that_does_not_keep_up_is_dropped_and_nothing_is_kept_for_it() -> None:
+    listener = Listener()
+    for line in many_lines(12_000):
+        listener.put(line)
+    assert listener.waiting == 0
+    with pytest.raises(SlowError):
+        await listener.get()
+
+
+async def test_a_burst_is_read_as_fast_as_the_fastest_client_reads() -> None:
+    async def give(_answers: Answers[FollowedLine]) -> AsyncGenerator[FollowedLine, None]:
+        for line in many_lines(12_000):
+            yield line
+        await asyncio.Event().wait()
+
+    archive: Any = SimpleNamespace(follow=lambda **_: Answers(give))
+    live, most = Live(archive), 0
+    async with live.listening() as fast, live.listening() as stuck:
+        for _ in range(12_000):
+            await fast.get()
+            most = max(most, fast.waiting)
+        assert most <= 1_000
+        assert stuck.is_lost
 
 
 async def test_a_client_that_does_not_read_its_socket_is_cut_off(

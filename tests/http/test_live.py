@@ -9,10 +9,8 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -23,13 +21,8 @@ from websockets.exceptions import InvalidStatus
 from collector.bgp.decode import decode_message
 from collector.bgp.families import FAMILIES
 from collector.bgp.open_messages import Abilities
-from collector.http.live import Listener, SlowError
 from collector.http.rislive.subscriptions import Subscriptions, parse
-from collector.query.follow import FollowedLine
-from collector.query.streams import UpdateRow
 from collector.store.mongo import Store
-from schemas.peer import Peer
-from schemas.query import HistoryEntry
 from tests.http.conftest import PATIENCE, Filled, connect, serving
 from tests.running import free_port
 from tests.store.test_asking import PREFIX, archive
@@ -173,16 +166,6 @@ async def _until(
         yield one
         if last(one[1]):
             return
-
-
-async def test_a_client_that_does_not_keep_up_is_dropped() -> None:
-    listener = Listener()
-    entry = HistoryEntry(ts=datetime.now(UTC), peer=Peer(address="192.0.2.1", asn=64500), event="announce")
-    row: UpdateRow = SimpleNamespace(ts=entry.ts)  # type: ignore[assignment]
-    for _ in range(10_000):
-        listener.put(FollowedLine(row, [entry], {}))
-    with pytest.raises(SlowError):
-        await listener.get()
 
 
 async def say(socket: ClientConnection, kind: str, data: Any = None) -> dict[str, Any]:

@@ -111,8 +111,8 @@ class _EventStream(Response):
                 if not following.done():
                     await say(": still here\n\n")
                     continue
-                for event in self._events(following.result(), mark):
-                    await say(event)
+                if events := "".join(self._events(following.result(), mark)):
+                    await say(events)
                 following = asyncio.ensure_future(anext(lines))
         except SlowError:
             cause = "entries come faster than they are read here"
