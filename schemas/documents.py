@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from schemas.attributes import origins
 from schemas.intents import Intent, Refusal
-from schemas.message import Answer, ExabgpProcess, Message, SentUpdate, Update
+from schemas.message import Answer, Capability, ExabgpProcess, Message, SentUpdate, Update
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
@@ -205,7 +205,7 @@ class Session(_Document):
     """The peer's BGP identifier, from its OPEN."""
     hold_time: int | None = None
     """Seconds, as offered by the peer."""
-    capabilities: list[dict[str, Any]] | None = None
+    capabilities: list[Capability] | None = None
     exabgp_pid: int | None = None
     """The ExaBGP process that had the session."""
     resent: list[Resent] | None = None

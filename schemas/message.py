@@ -14,6 +14,9 @@ from schemas.attributes import Attributes
 from schemas.peer import Peer
 from schemas.scalars import Asn, Family, Timestamp, Uint32
 
+Capability = dict[str, Any]
+"""A capability of an OPEN (RFC 5492 4): its `code`, usually its `name`, and its contents, as ExaBGP prints them."""
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -160,7 +163,7 @@ class Open(_FromPeer):
     asn: Asn
     hold_time: int
     router_id: str
-    capabilities: list[dict[str, Any]]
+    capabilities: list[Capability]
 
 
 class Keepalive(_FromPeer):

@@ -6,11 +6,8 @@ from datetime import datetime
 from typing import Any, Literal, NotRequired, Required, TypedDict
 
 from schemas.attributes import Attributes
-from schemas.message import Announced, ExabgpProcess, OtherSource
+from schemas.message import Announced, Capability, ExabgpProcess, OtherSource
 from schemas.peer import Peer
-
-Capability = dict[str, Any]
-"""A capability of an OPEN (RFC 5492 4): its `code`, usually its `name`, and its contents, as ExaBGP prints them."""
 
 
 class MessageFields(TypedDict, total=False):

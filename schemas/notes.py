@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+SourceNote = Mapping[str, Any]
+"""What a source's decoder, or its `Continuity`, remembers; its keys are its own."""
+
 
 class GapsNote(TypedDict, total=False):
     """The state of the search for gaps, with what the source's `Continuity` adds to it."""
@@ -47,5 +50,5 @@ class ArchiverNote(TypedDict, total=False):
     refused: int
     """How many of these the store refused."""
     tracker: TrackerNote
-    decoder: Mapping[str, Any]
+    decoder: SourceNote
     """The state of the source's decoder."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from bson import ObjectId
 
 from schemas.attributes import Attributes
-from schemas.message import Announced, PeerOpens
+from schemas.message import Announced, Capability, PeerOpens
 from schemas.peer import Rib, peer_name
 
 GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed", "table"]
@@ -99,7 +99,7 @@ class MessageDocument(_Stored):
     asn: NotRequired[int]
     hold_time: NotRequired[int]
     router_id: NotRequired[str]
-    capabilities: NotRequired[list[dict[str, Any]]]
+    capabilities: NotRequired[list[Capability]]
     code: NotRequired[int]
     subcode: NotRequired[int]
     data: NotRequired[str]
@@ -154,7 +154,7 @@ class SessionDocument(_Stored):
     notification: NotRequired[NotificationDocument]
     router_id: NotRequired[str]
     hold_time: NotRequired[int]
-    capabilities: NotRequired[list[dict[str, Any]]]
+    capabilities: NotRequired[list[Capability]]
     exabgp_pid: NotRequired[int]
     resent: NotRequired[list[ResentDocument]]
     last_seen: datetime

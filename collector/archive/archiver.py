@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from collector.archive.batches import BatchWriter, Checkpoint, WriteBatch, storable_document
 from collector.archive.healer import Healer
@@ -35,7 +35,7 @@ from collector.store.traits import SECANTUSDB, Traits
 from schemas.documents import Place, collection_of, make_reject, to_document
 from schemas.keys import instance_name
 from schemas.message import Message
-from schemas.notes import ArchiverNote
+from schemas.notes import ArchiverNote, SourceNote
 from schemas.stored import SessionDocument
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Lines(Protocol):
     """What the archiver needs of the spool's reader."""
 
     @property
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """The `ArchiverNote` of the last acknowledgement; empty before the first."""
 
     @property

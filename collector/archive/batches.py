@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from collector.archive.gaps import rejected
 from collector.errors import StoreError
@@ -15,7 +15,7 @@ from collector.spool.segment import SpooledLine
 from collector.store.mongo import Document, Store
 from collector.store.writes import encoding_fault
 from schemas.documents import Gap, Place, Session
-from schemas.notes import TrackerNote
+from schemas.notes import SourceNote, TrackerNote
 from schemas.peer import Peer
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Checkpoint(NamedTuple):
     sessions: Sequence[Document]
     """Those that have changed since the last checkpoint."""
     tracker: TrackerNote
-    decoder: Mapping[str, Any]
+    decoder: SourceNote
 
 
 @dataclass

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from collector.sources.source import Ask
 from schemas.documents import Gap
+from schemas.message import Capability
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Healer:
                 else:
                     self._wanted[gap.peer.name] = gap
 
-    def act(self, capabilities: Callable[[str], list[dict[str, object]] | None]) -> None:
+    def act(self, capabilities: Callable[[str], list[Capability] | None]) -> None:
         """Request the tables of peers that have not been asked recently.
 
         Args:
@@ -77,7 +78,7 @@ def _what(gap: Gap, name: str) -> str:
     return f"{'unknown' if gap.lines is None else gap.lines} lines of {name} are lost"
 
 
-def families_to_refresh(capabilities: Iterable[dict[str, object]]) -> list[str]:
+def families_to_refresh(capabilities: Iterable[Capability]) -> list[str]:
     """The families that can be requested from a peer with these capabilities; empty if none can."""
     by_code = {capability.get("code"): capability for capability in capabilities}
     if not by_code.keys() & _ROUTE_REFRESH:

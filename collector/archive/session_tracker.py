@@ -20,7 +20,7 @@ from collector.sources.source import NONE, Effect, End, ResentTable, Source
 from schemas import documents
 from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
-from schemas.message import ClockSet, Counted, Event, Message, ReceiverStart, Reload
+from schemas.message import Capability, ClockSet, Counted, Event, Message, ReceiverStart, Reload
 from schemas.notes import GapsNote, TrackerNote
 from schemas.peer import Peer
 
@@ -99,7 +99,7 @@ class SessionTracker:
         """The gaps that were found since the last call."""
         return self._gaps.take()
 
-    def capabilities(self, name: str) -> list[dict[str, Any]] | None:
+    def capabilities(self, name: str) -> list[Capability] | None:
         """The capabilities in a peer's last recorded OPEN; None if its session is not up, [] if there is no OPEN."""
         neighbour = self._state.neighbours.get(name)
         if neighbour is None or neighbour.session is None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from collector.archive.gaps import GapState
 from schemas.documents import Session, SessionNotification
-from schemas.message import ClockSet
+from schemas.message import Capability, ClockSet
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class PeerState:
     last_seen: datetime
     opened: dict[str, Any] | None = None
     """The last OPEN, which comes before its session is up."""
-    offered: list[dict[str, Any]] | None = None
+    offered: list[Capability] | None = None
     """The capabilities of the last OPEN, kept after its session has ended because the next OPEN may be lost."""
     notification: SessionNotification | None = None
     """The last NOTIFICATION, sent or received, which comes before the session's `down`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from collector.bgp.families import Family, family_number
+from schemas.message import Capability
 
 _CAPABILITIES: Final = 2  # the optional parameter, RFC 5492 4
 _EXTENDED: Final = 255  # RFC 9072 2
@@ -15,7 +16,7 @@ _RESTARTS, _NOTIFIES, _KEEPS = 0x8000, 0x4000, 0x80
 _MODES: Final = {"receive": 1, "send": 2, "send/receive": 3}
 
 
-def parameters_bytes(offered: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[int]]:
+def parameters_bytes(offered: Sequence[Capability]) -> tuple[bytes, list[int]]:
     """The field Optional Parameters with its length, and the codes of capabilities that are missing in it.
 
     Each capability has its own parameter; one with several families has a capability for each (RFC 4760 8).
@@ -35,7 +36,7 @@ def parameters_bytes(offered: Sequence[Mapping[str, Any]]) -> tuple[bytes, list[
     return bytes((_EXTENDED, _EXTENDED)) + len(long).to_bytes(2) + long, left_out
 
 
-def _values(code: int, one: Mapping[str, Any]) -> list[bytes]:
+def _values(code: int, one: Capability) -> list[bytes]:
     """The value of a capability, or several if it occurs several times.
 
     Raises:
@@ -52,11 +53,11 @@ def _family(text: str) -> Family:
     return family_number(text.replace("/", " "))
 
 
-def _multiprotocol(one: Mapping[str, Any]) -> list[bytes]:
+def _multiprotocol(one: Capability) -> list[bytes]:
     return [struct.pack(">HBB", afi, 0, safi) for afi, safi in map(_family, one["families"])]
 
 
-def _next_hops(one: Mapping[str, Any]) -> list[bytes]:
+def _next_hops(one: Capability) -> list[bytes]:
     """RFC 8950 4."""
     encoded = b""
     for conversion in one["conversion"]:
@@ -65,7 +66,7 @@ def _next_hops(one: Mapping[str, Any]) -> list[bytes]:
     return [encoded]
 
 
-def _graceful_restart(one: Mapping[str, Any]) -> list[bytes]:
+def _graceful_restart(one: Capability) -> list[bytes]:
     """RFC 4724 3, RFC 8538 2. ExaBGP's `forwarding` is the bit Restart State."""
     flags = one["restart-flags"]
     bits = (_RESTARTS if "forwarding" in flags else 0) | (_NOTIFIES if "notification" in flags else 0)
@@ -76,23 +77,23 @@ def _graceful_restart(one: Mapping[str, Any]) -> list[bytes]:
     return [(int(one["time"]) | bits).to_bytes(2) + kept]
 
 
-def _add_path(one: Mapping[str, Any]) -> list[bytes]:
+def _add_path(one: Capability) -> list[bytes]:
     """RFC 7911 4."""
     modes = {family: _MODES[mode] for family, mode in one.items() if family not in ("code", "name")}
     return [b"".join(struct.pack(">HBB", *_family(family), mode) for family, mode in modes.items())]
 
 
-def _host_name(one: Mapping[str, Any]) -> list[bytes]:
+def _host_name(one: Capability) -> list[bytes]:
     """draft-walton-bgp-hostname-capability."""
     names = [str(one[name]).encode() for name in ("host-name", "domain-name")]
     return [b"".join(bytes((len(name),)) + name for name in names)]
 
 
-def _nothing(_one: Mapping[str, Any]) -> list[bytes]:
+def _nothing(_one: Capability) -> list[bytes]:
     return [b""]
 
 
-_WRITERS: Final[dict[int, Callable[[Mapping[str, Any]], list[bytes]]]] = {
+_WRITERS: Final[dict[int, Callable[[Capability], list[bytes]]]] = {
     1: _multiprotocol,
     2: _nothing,  # route refresh
     5: _next_hops,

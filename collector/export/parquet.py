@@ -20,7 +20,8 @@ from collector.export.files import not_written
 from collector.export.summary import ExportSummary
 from collector.files import replacing
 from collector.query.messages import SessionChange, StoredMessage
-from schemas.attributes import origins, parse_as_path
+from schemas.attributes import Attributes, origins, parse_as_path
+from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
 
 try:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -83,7 +84,7 @@ def rows_of(one: StoredMessage | SessionChange) -> Iterator[Rows]:
     if isinstance(one, SessionChange):
         yield _rows(one.ts, one.session, {"action": "down" if one.ended else "up"}, 1, {})
         return
-    document: Mapping[str, Any] = one.document
+    document = one.document
     if "kind" in document:  # not an UPDATE
         return
     for group in document.get("withdraw", ()):
@@ -94,7 +95,7 @@ def rows_of(one: StoredMessage | SessionChange) -> Iterator[Rows]:
             yield _routes(one.ts, document, group, {**attributes, "next_hop": group.get("next_hop")})
 
 
-def _routes(ts: datetime, document: Mapping[str, Any], group: Mapping[str, Any], attributes: Mapping[str, Any]) -> Rows:
+def _routes(ts: datetime, document: UpdateDocument, group: GroupDocument, attributes: Mapping[str, Any]) -> Rows:
     same = {**attributes, "family": group["family"], "rd": group.get("rd"), "path_id": group.get("path_id")}
     if "nlri" in group:
         prefixes: list[str] = group["nlri"]
@@ -108,7 +109,7 @@ def _routes(ts: datetime, document: Mapping[str, Any], group: Mapping[str, Any],
 
 def _rows(
     ts: datetime,
-    document: Mapping[str, Any],
+    document: UpdateDocument | SessionDocument,
     attributes: Mapping[str, Any],
     count: int,
     own: Mapping[str, Sequence[Any]],
@@ -130,7 +131,7 @@ def _length(prefix: str) -> int:
     return int(prefix.rpartition("/")[2])
 
 
-def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _attributes(attributes: Attributes) -> dict[str, Any]:
     path = attributes.get("as_path")
     asns, origin = _path(path) if path is not None else (None, None)
     extended = [*attributes.get("extended_communities", ()), *attributes.get("ipv6_extended_communities", ())]

@@ -20,7 +20,7 @@ from collector.query.routes import AnnouncedRoute, route_of
 from collector.query.routes_before import RoutesBefore
 from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow, merge
 from collector.rib.routes import groups
-from collector.store.mongo import Store
+from collector.store.mongo import Query, Store
 from collector.store.updates import IN_ORDER
 from schemas.peer import Peer
 from schemas.query import HistoryEntry
@@ -183,7 +183,7 @@ async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[
     return streams_of_peers
 
 
-async def _of_peer(store: Store, event: RouteEvent, query: Mapping[str, Any]) -> AsyncGenerator[UpdateRow, None]:
+async def _of_peer(store: Store, event: RouteEvent, query: Query) -> AsyncGenerator[UpdateRow, None]:
     async with aclosing(store.find("updates", query, sort=IN_ORDER, fields=UPDATE_FIELDS)) as documents:
         async for document in documents:
             yield UpdateRow(document["ts"], document["_id"].binary, document, event)

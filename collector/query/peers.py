@@ -16,7 +16,7 @@ from collector.query.peer_ribs import peer_rib_of
 from collector.query.running import KnownPeer, find_running
 from collector.sources.known import SOURCES, find_instances, source_of
 from collector.sources.source import Stranger
-from collector.store.mongo import Store
+from collector.store.mongo import Query, Store
 from collector.store.updates import NEWEST_FIRST, pieces
 from schemas.documents import to_message
 from schemas.message import Notification, Sent
@@ -203,7 +203,7 @@ def _differences(opened: Mapping[str, Any], asn: int, families: list[str] | None
     return found
 
 
-async def _newest(store: Store, name: str, query: Mapping[str, Any]) -> MessageDocument | None:
+async def _newest(store: Store, name: str, query: Query) -> MessageDocument | None:
     """A peer's newest message; of several at one time the last."""
     query = {"peer.address": name.partition(" ")[0], **query}
     for limit in (1, 0):  # with several routers, others may have its address

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import (
     AsyncIterator,
-    Mapping,
     Sequence,
 )
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 
 from collector.rib.routes import BEHIND_PREFIXES
-from collector.store.mongo import Store
+from collector.store.mongo import Query, Store
 from collector.store.updates import NEWEST_FIRST, pieces
 from schemas.documents import TABLE_VERSION, Snapshot
 from schemas.stored import SessionDocument
@@ -91,7 +90,7 @@ async def has_all_parts(store: Store, snapshot: Snapshot) -> bool:
     return there.issuperset(part.key for part in snapshot.parts)
 
 
-async def every(store: Store, query: Mapping[str, Any]) -> AsyncIterator[Snapshot]:
+async def every(store: Store, query: Query) -> AsyncIterator[Snapshot]:
     """All snapshots that match a query, including incomplete ones."""
     async for document in store.find("snapshots", query):
         yield Snapshot.model_validate(document)

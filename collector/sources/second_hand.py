@@ -12,6 +12,7 @@ from collector.instances import Instance
 from collector.sources.source import Ask, Decoder, End, Rejection, RoutersHere, StatelessDecoder
 from schemas.documents import SessionNotification
 from schemas.message import Message, Notification, PeerMessage, Sent
+from schemas.notes import SourceNote
 
 _MOST_DATA = 512
 
@@ -23,7 +24,7 @@ class SecondHandSource:
         """Decode one record."""
         raise NotImplementedError
 
-    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+    def decoder(self, ranges: Iterable[str], note: SourceNote) -> Decoder:
         """A decoder without state: each record says how it is encoded."""
         return StatelessDecoder(self.decode)
 

@@ -16,6 +16,7 @@ from collector.instances import Instance
 from collector.settings import Settings
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Event, Message, Notification, PeerMessage, Sent
+from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
@@ -122,7 +123,7 @@ class Decoder(Protocol):
     def decode(self, raw: bytes) -> Message | Rejection:
         """Decode the next record, as the source wrote it. Never raises because of its contents."""
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """Everything that must be remembered over a restart, as JSON."""
 
 
@@ -136,7 +137,7 @@ class StatelessDecoder:
     def __init__(self, decode: Callable[[bytes], Message | Rejection]) -> None:
         self.decode = decode
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """Empty: there is no state."""
         return {}
 
@@ -157,7 +158,7 @@ class Continuity(Protocol):
     def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
         """Process what a peer's record says about itself, even if the rest of it cannot be parsed."""
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """Everything that must be remembered over a restart, as JSON."""
 
 
@@ -190,7 +191,7 @@ class Source(Protocol):
     def decode(self, raw: bytes) -> Message | Rejection:
         """Decode one record by itself, as the source wrote it. Never raises because of its contents."""
 
-    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+    def decoder(self, ranges: Iterable[str], note: SourceNote) -> Decoder:
         """A decoder for a spool's records.
 
         Args:
@@ -206,7 +207,7 @@ class Source(Protocol):
             size: the length of the whole record in bytes.
         """
 
-    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+    def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
         """A `Continuity` for a spool's records.
 
         Args:

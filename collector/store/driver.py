@@ -17,7 +17,9 @@ from collector.errors import StoreError
 from collector.store import credentials
 
 Driver = Literal["pymongo", "motor"]
-Client = AsyncMongoClient[dict[str, Any]]
+Document = dict[str, Any]
+"""A document of any collection."""
+Client = AsyncMongoClient[Document]
 
 _IDLE_SECONDS = 60.0
 """How long an unused connection is kept. The embedded server, and proxies in front of others, close idle connections

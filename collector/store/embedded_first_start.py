@@ -11,12 +11,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
-from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
 from collector.store import credentials
+from collector.store.driver import Client
 from collector.store.embedded_process import EmbeddedStore, Home, give_to_owner, serve, write_owned
 
 _USER_EXISTS = 51003
@@ -44,7 +43,7 @@ async def appoint_user(place: Home) -> str:
     assert store is not None  # noqa: S101 - it asked for no password
     try:
         # The client has to be closed first: closing it after the server has ended would take half a minute.
-        async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
+        async with Client(store.uri) as client:
             try:
                 await client.admin.command("createUser", credentials.USER, pwd=password, roles=["root"])
             except OperationFailure as error:
@@ -59,7 +58,7 @@ async def appoint_user(place: Home) -> str:
     return password
 
 
-async def _make_tables(client: AsyncMongoClient[dict[str, Any]]) -> None:
+async def _make_tables(client: Client) -> None:
     """Have each table made that documents may get into: a collection's is chosen by the hash of its name."""
     names = {_table_of(f"{_SCRATCH}\0{number}"): str(number) for number in range(_NAMES_FOR_ALL_TABLES)}
     for name in names.values():
@@ -77,7 +76,7 @@ def _table_of(name: str) -> int:
 
 async def remove_other_users(store: EmbeddedStore) -> None:
     """Remove those who became users while it asked for no password."""
-    async with AsyncMongoClient[dict[str, Any]](store.uri) as client:
+    async with Client(store.uri) as client:
         for user in await client.admin["system.users"].find().to_list():
             if (user["user"], user["db"]) != (credentials.USER, "admin"):
                 await client[user["db"]].command("dropUser", user["user"])

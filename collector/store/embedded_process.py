@@ -17,15 +17,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
 
-from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.children import without_secrets
 from collector.errors import StoreError
 from collector.files import replacing
 from collector.store import credentials
+from collector.store.driver import Client
 
 _ADDRESS = "127.0.0.1"
 _START_SECONDS = 120.0
@@ -188,7 +187,7 @@ async def _answers(store: EmbeddedStore) -> bool:
         async with asyncio.timeout(_START_SECONDS):
             while store.process.poll() is None:
                 if await _listens(store._port):
-                    async with AsyncMongoClient[dict[str, Any]](store.uri, serverSelectionTimeoutMS=5000) as client:
+                    async with Client(store.uri, serverSelectionTimeoutMS=5000) as client:
                         try:
                             await client.admin.command("ping")
                         except PyMongoError as error:

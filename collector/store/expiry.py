@@ -12,19 +12,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from collector.errors import StoreUnavailableError
 from collector.store.collections import EXPIRIES, Expiry
+from collector.store.driver import Client, Document
 
 SWEEP_SECONDS = 60.0
 _MANY = 1000
 _SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(hours=6)
 """The time range of documents removed at once: the server holds them in memory, and blocks everybody else meanwhile."""
 
-_Collection = AsyncCollection[dict[str, Any]]
+_Collection = AsyncCollection[Document]
 
 
 class Sweeper:
@@ -52,9 +52,7 @@ class Sweeper:
         """
         removed = 0
         try:
-            async with AsyncMongoClient[dict[str, Any]](
-                self._uri, tz_aware=True, tzinfo=UTC, serverSelectionTimeoutMS=5000
-            ) as client:
+            async with Client(self._uri, tz_aware=True, tzinfo=UTC, serverSelectionTimeoutMS=5000) as client:
                 database = client[self._name]
                 for expiry in EXPIRIES:
                     collection = database[expiry.collection]

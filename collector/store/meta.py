@@ -18,6 +18,7 @@ from pymongo.errors import DuplicateKeyError
 
 from collector.errors import StoreError
 from collector.store.collections import SCHEMA_VERSION
+from collector.store.driver import Document
 from collector.store.failures import errors_of
 from schemas.keys import collector_number
 from schemas.meta import (
@@ -78,7 +79,7 @@ class Meta:
         shown_uri: the database's, for messages.
     """
 
-    def __init__(self, collection: AsyncCollection[dict[str, Any]], shown_uri: str) -> None:
+    def __init__(self, collection: AsyncCollection[Document], shown_uri: str) -> None:
         self._collection = collection
         self.shown_uri = shown_uri
 

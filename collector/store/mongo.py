@@ -26,6 +26,7 @@ from collector.store.driver import Client, Driver, close, connect
 from collector.store.failures import errors_of
 from collector.store.meta import Meta
 from collector.store.reading import FindCommand, read, served
+from collector.store.reading import Query as Query
 from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
@@ -223,7 +224,7 @@ class Store:
         with errors_of(self.shown_uri):
             return await writes.change(self._durable(collection), changes)
 
-    async def remove(self, collection: str, query: Mapping[str, Any]) -> None:
+    async def remove(self, collection: str, query: Query) -> None:
         """Remove the documents that match; durable when it returns."""
         with errors_of(self.shown_uri):
             await self._durable(collection).delete_many(query)
@@ -235,46 +236,46 @@ class Store:
 
     @overload
     def find(
-        self, collection: Literal["updates"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["updates"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[UpdateDocument, None]: ...
 
     @overload
     def find(
-        self, collection: Literal["messages"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["messages"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[MessageDocument, None]: ...
 
     @overload
     def find(
-        self, collection: Literal["sessions"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["sessions"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[SessionDocument, None]: ...
 
     @overload
     def find(
-        self, collection: Literal["gaps"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["gaps"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[GapDocument, None]: ...
 
     @overload
     def find(
-        self, collection: Literal["rejects"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["rejects"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[RejectDocument, None]: ...
 
     @overload
     def find(
-        self, collection: Literal["snapshots"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["snapshots"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[SnapshotDocument, None]: ...
 
     @overload
     def find(
-        self, collection: Literal["snapshot_parts"], query: Mapping[str, Any], **how: Unpack[How]
+        self, collection: Literal["snapshot_parts"], query: Query, **how: Unpack[How]
     ) -> AsyncGenerator[SnapshotPartDocument, None]: ...
 
     @overload
-    def find(self, collection: str, query: Mapping[str, Any], **how: Unpack[How]) -> AsyncGenerator[Any, None]: ...
+    def find(self, collection: str, query: Query, **how: Unpack[How]) -> AsyncGenerator[Any, None]: ...
 
     async def find(
         self,
         collection: str,
-        query: Mapping[str, Any],
+        query: Query,
         *,
         sort: Sort = (),
         limit: int = 0,
@@ -305,7 +306,7 @@ class Store:
                 self._open.discard(documents)
                 await documents.aclose()
 
-    async def explain(self, collection: str, query: Mapping[str, Any], *, sort: Sort = ()) -> Document:
+    async def explain(self, collection: str, query: Query, *, sort: Sort = ()) -> Document:
         """The server's plan for `find`."""
         command: Document = {"find": collection, "filter": dict(query)}
         if sort:
@@ -313,14 +314,14 @@ class Store:
         with errors_of(self.shown_uri):
             return await self._database.command("explain", command)
 
-    async def values(self, collection: str, field: str, query: Mapping[str, Any] | None = None) -> list[Any]:
+    async def values(self, collection: str, field: str, query: Query | None = None) -> list[Any]:
         """All values that a field has, in all documents or in those that match, however long that takes."""
         await self.server_version()  # so long a time-out also applies to finding the server
         with errors_of(self.shown_uri), pymongo.timeout(_SCAN_SECONDS):
             return await self._primary[collection].distinct(field, query)
 
     async def sums(
-        self, collection: str, query: Mapping[str, Any], by: Any, sums: Mapping[str, Any]
+        self, collection: str, query: Query, by: Any, sums: Mapping[str, Any]
     ) -> AsyncGenerator[Document, None]:
         """Sums over the documents that match, one result for each value of an expression (its `_id`), in no order.
 

@@ -18,6 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.store.collections import COLLECTIONS, EXPIRIES, Collection, Expiry
+from collector.store.driver import Document
 from collector.store.traits import Traits
 
 _DAY_SECONDS = 86_400
@@ -48,7 +49,7 @@ class Preparer:
         database: read from the primary.
     """
 
-    def __init__(self, database: AsyncDatabase[dict[str, Any]]) -> None:
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._database = database
         self._lacks: dict[str, Lack] = {}
 

@@ -17,6 +17,8 @@ from pymongo.errors import ConnectionFailure, CursorNotFound
 
 from collector.store.writes import Document
 
+Query = Mapping[str, Any]
+"""A filter in MongoDB's query language: conditions by field."""
 Sort = Sequence[tuple[str, int]]
 """A field, then `_id`: pairs of a name and 1 (ascending) or -1 (descending)."""
 
@@ -30,7 +32,7 @@ _PIECE = 100
 class FindCommand(NamedTuple):
     """A find command."""
 
-    query: Mapping[str, Any]
+    query: Query
     sort: Sort = ()
     limit: int = 0
     """0: no limit."""
@@ -151,12 +153,12 @@ def _in_order(same: list[Document], sort: Sort) -> list[Document]:
     return sorted(same, key=lambda one: one["_id"], reverse=sort[-1][1] < 0) if len(same) > 1 else same
 
 
-def _can_begin(query: Mapping[str, Any], sort: Sort) -> bool:
+def _can_begin(query: Query, sort: Sort) -> bool:
     """Whether the query covers more than one sort value."""
     return isinstance(query.get(sort[0][0], {}), Mapping)
 
 
-def _from(query: Mapping[str, Any], sort: Sort, place: Any, *, without: bool = False) -> Mapping[str, Any]:
+def _from(query: Query, sort: Sort, place: Any, *, without: bool = False) -> Query:
     """The same query, starting at, or after, a sort value."""
     if not _can_begin(query, sort):
         return query

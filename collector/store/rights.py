@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
+from collector.store.driver import Document
 from collector.store.preparing import grant
 
 _PLACE = "meta"
@@ -28,7 +29,7 @@ _DURABLE = {"w": "majority", "j": True}
 class _Trial(NamedTuple):
     """A command, and its purpose."""
 
-    command: dict[str, Any]
+    command: Document
     role: str
     """The built-in role that includes it."""
     without: str
@@ -44,7 +45,7 @@ class Missing(NamedTuple):
     cure: str
 
 
-async def missing(database: AsyncDatabase[dict[str, Any]]) -> Sequence[Missing]:
+async def missing(database: AsyncDatabase[Document]) -> Sequence[Missing]:
     """Try each command that collectors use on a database; returns those that are refused.
 
     Raises:
@@ -76,7 +77,7 @@ def _trials(key: ObjectId) -> Sequence[_Trial]:
     this = {"_id": key}
     index = {"key": {"_id": 1}, "name": "_id_"}
 
-    def needed(command: dict[str, Any]) -> _Trial:
+    def needed(command: Document) -> _Trial:
         return _Trial(command, "readWrite", "")
 
     return [

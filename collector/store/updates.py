@@ -8,11 +8,11 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bson import ObjectId
 
-from collector.store.mongo import Store
+from collector.store.mongo import Query, Store
 from schemas.stored import MessageDocument, SessionDocument, UpdateDocument
 
 T = TypeVar("T")
@@ -161,7 +161,7 @@ def _reach(spans: Sequence[Span], at: int, ts: datetime) -> int:
 
 
 def _within(
-    store: Store, query: Mapping[str, Any], fields: Sequence[str] | None, span: Mapping[str, datetime]
+    store: Store, query: Query, fields: Sequence[str] | None, span: Mapping[str, datetime]
 ) -> AsyncGenerator[UpdateDocument, None]:
     return store.find("updates", {**query, "ts": span}, sort=IN_ORDER, fields=fields)
 

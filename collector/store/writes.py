@@ -32,11 +32,11 @@ from pymongo.errors import (
 )
 
 from collector.errors import StoreError, StoreUnavailableError
+from collector.store.driver import Document as Document
 
 log = logging.getLogger(__name__)
 
-Document = dict[str, Any]
-_Collection = AsyncCollection[dict[str, Any]]
+_Collection = AsyncCollection[Document]
 
 MAX_BYTES = 16 * 2**20
 """Maximum size of a document: MongoDB's limit (`maxBsonObjectSize`). The command around it may use 16 KiB more."""

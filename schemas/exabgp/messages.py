@@ -23,7 +23,8 @@ from schemas.exabgp.shapes import (
     NeighborLine,
     required,
 )
-from schemas.message import ExabgpProcess, Message
+from schemas.message import Capability, ExabgpProcess, Message
+from schemas.message_fields import PeerFields
 from schemas.peer import Peer
 from schemas.scalars import Uint8, from_unix, storable
 
@@ -79,7 +80,7 @@ def _from_neighbor(line: NeighborLine) -> Message:
     if kind == "update" and "update" in body and "header" not in body:
         of = message.SentUpdate if neighbor.get("direction") == "send" else message.Update
         return of(ts, source, peer, wire, *_contents(wire, body["update"]))
-    common = {"ts": ts, "source": source, "peer": peer, "wire": wire}
+    common: PeerFields = {"ts": ts, "source": source, "peer": peer, "wire": wire}
     if neighbor.get("direction") == "send":
         detail = {key: value for key, value in neighbor.items() if key not in ("address", "asn", "direction")}
         return message.Sent(**common, category=kind, detail=storable(detail))
@@ -125,14 +126,14 @@ def _contents(
     )
 
 
-def _end_of_rib(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _end_of_rib(common: PeerFields, neighbor: Neighbor) -> Message:
     end_of_rib = required(neighbor, "message").get("eor")
     if end_of_rib is None:
         raise ValueError("a message with neither 'update' nor 'eor'")
     return message.EndOfRib(**common, family=f"{end_of_rib['afi']} {end_of_rib['safi']}")
 
 
-def _open(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _open(common: PeerFields, neighbor: Neighbor) -> Message:
     open_message = required(neighbor, "open")
     return message.Open(
         **common,
@@ -145,16 +146,16 @@ def _open(common: dict[str, Any], neighbor: Neighbor) -> Message:
     )
 
 
-def _capability(number: str, value: dict[str, Any]) -> dict[str, Any]:
+def _capability(number: str, value: dict[str, Any]) -> Capability:
     code = _CODE.validate_python(number)
     return {"code": code, **{key: item for key, item in storable(value).items() if key != "code"}}
 
 
-def _keepalive(common: dict[str, Any], _neighbor: Neighbor) -> Message:
+def _keepalive(common: PeerFields, _neighbor: Neighbor) -> Message:
     return message.Keepalive(**common)
 
 
-def _notification(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _notification(common: PeerFields, neighbor: Neighbor) -> Message:
     notification = required(neighbor, "notification")
     return message.Notification(
         **common,
@@ -165,12 +166,12 @@ def _notification(common: dict[str, Any], neighbor: Neighbor) -> Message:
     )
 
 
-def _refresh(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _refresh(common: PeerFields, neighbor: Neighbor) -> Message:
     refresh = required(neighbor, "route-refresh")
     return message.Refresh(**common, family=f"{refresh['afi']} {refresh['safi']}", subtype=refresh["subtype"])
 
 
-def _state(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _state(common: PeerFields, neighbor: Neighbor) -> Message:
     return message.StateChange(
         **common,
         local=_local(neighbor),
@@ -180,19 +181,19 @@ def _state(common: dict[str, Any], neighbor: Neighbor) -> Message:
     )
 
 
-def _operational(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _operational(common: PeerFields, neighbor: Neighbor) -> Message:
     return message.Detail(**common, kind="operational", detail=storable(required(neighbor, "operational")))
 
 
-def _negotiated(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _negotiated(common: PeerFields, neighbor: Neighbor) -> Message:
     return message.Detail(**common, kind="negotiated", detail=storable(required(neighbor, "negotiated")))
 
 
-def _fsm(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _fsm(common: PeerFields, neighbor: Neighbor) -> Message:
     return message.Detail(**common, kind="fsm", detail={"state": required(neighbor, "state")})
 
 
-def _signal(common: dict[str, Any], neighbor: Neighbor) -> Message:
+def _signal(common: PeerFields, neighbor: Neighbor) -> Message:
     detail = {"code": storable(int(required(neighbor, "code"))), "name": neighbor.get("name")}
     return message.Detail(**common, kind="signal", detail=detail)
 
@@ -201,7 +202,7 @@ def _local(neighbor: Neighbor) -> Peer:
     return Peer(address=neighbor["address"]["local"], asn=neighbor["asn"]["local"])
 
 
-_TRANSLATIONS: dict[str, Callable[[dict[str, Any], Neighbor], Message]] = {
+_TRANSLATIONS: dict[str, Callable[[PeerFields, Neighbor], Message]] = {
     "update": _end_of_rib,
     "open": _open,
     "keepalive": _keepalive,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bgpledger import parse_filter
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, Spanned, TimeRange, answer, parse_resource, span_of
+from collector.http.ripestat.call import Call, Json, Spanned, TimeRange, answer, parse_resource, span_of
 from collector.http.ripestat.timeline import prefixes_of, tell_of_gaps
 
 router = APIRouter()
@@ -32,7 +32,7 @@ class _Activity(Spanned):
 async def bgp_update_activity(context: QueryContextDep, wanted: Annotated[_Activity, Query()]) -> JSONResponse:
     """Announcements and withdrawals of a prefix or an AS in each part of a time range (by default the last day)."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource = parse_resource(wanted.resource, call.notes.append)
         length = timedelta(hours=wanted.num_hours) if wanted.num_hours else _DAY
         span = span_of(wanted, length)

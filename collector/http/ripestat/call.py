@@ -26,6 +26,9 @@ MOST = 100_000
 _WEEKS = timedelta(days=14)
 _TEXT = 4000
 
+Json = dict[str, Any]
+"""An object of an answer, in the shape that RIPEstat documents for its data call."""
+
 
 class Common(BaseModel):
     """The parameters of every data call; RIPEstat's other parameters are ignored, as RIPEstat does."""
@@ -173,7 +176,7 @@ async def answer(
     version_of_call: str,
     context: QueryContext,
     wanted: Common,
-    work: Callable[[Call], Awaitable[dict[str, Any]]],
+    work: Callable[[Call], Awaitable[Json]],
 ) -> JSONResponse:
     """The answer to a call in its envelope; errors are reported in `messages`, as RIPEstat does.
 
@@ -181,7 +184,7 @@ async def answer(
     """
     began = time.monotonic()
     call = Call(context, unix=wanted.unix_timestamps)
-    data: dict[str, Any] = {}
+    data: Json = {}
     status, messages = HTTPStatus.OK, call.messages
     try:
         data = await work(call)

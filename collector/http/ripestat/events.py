@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, Spanned, answer, parse_resource, span_of
+from collector.http.ripestat.call import Call, Json, Spanned, answer, parse_resource, span_of
 from collector.http.ripestat.sources import communities_of, path_of
 from collector.http.ripestat.timeline import Happened, Timeline, timeline
 
@@ -27,10 +27,10 @@ class _BgpUpdates(Spanned):
 async def bgplay(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
     """The routes at the begin of a time range (by default the last 8 hours), and what happened then."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted, _BGPLAY)
         found = _of_collectors(await timeline(call, resource, span), wanted.rrcs)
-        initial: list[dict[str, Any]] = [
+        initial: list[Json] = [
             {
                 "source_id": found.sources.id(route),
                 "target_prefix": route.prefix,
@@ -60,7 +60,7 @@ async def bgplay(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Query(
 async def bgp_updates(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Query()]) -> JSONResponse:
     """Announcements and withdrawals in a time range (by default the last 48 hours), in order."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted, _UPDATES)
         updates = _events(call, _of_collectors(await timeline(call, resource, span), wanted.rrcs))
         return {
@@ -74,15 +74,15 @@ async def bgp_updates(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Q
     return await answer("bgp-updates", "1.2", context, wanted, work)
 
 
-def _events(call: Call, found: Timeline) -> list[dict[str, Any]]:
+def _events(call: Call, found: Timeline) -> list[Json]:
     return [
         {"seq": place, "timestamp": call.time(one.ts), "type": one.kind, "attrs": _attributes(call, one)}
         for place, one in enumerate(found.happened)
     ]
 
 
-def _attributes(call: Call, one: Happened) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"source_id": one.source, "target_prefix": one.prefix}
+def _attributes(call: Call, one: Happened) -> Json:
+    attributes: Json = {"source_id": one.source, "target_prefix": one.prefix}
     if one.entry:
         attributes |= {"path": path_of(one.entry, call), "community": communities_of(one.entry)}
     return attributes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bgpledger import HistoryEntry, Route
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, Spanned, TimeRange, answer, parse_resource, span_of
+from collector.http.ripestat.call import Call, Json, Spanned, TimeRange, answer, parse_resource, span_of
 from collector.http.ripestat.sources import Sources, path_of
 from collector.http.ripestat.timeline import Timeline, timeline
 
@@ -48,7 +48,7 @@ async def routing_history(context: QueryContextDep, wanted: Annotated[_RoutingHi
     Without a starttime, from the archive's begin on.
     """
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource = parse_resource(wanted.resource, call.notes.append)
         sources = await Sources.of_call(call)
         span = span_of(wanted)
@@ -57,7 +57,7 @@ async def routing_history(context: QueryContextDep, wanted: Annotated[_RoutingHi
         hops = 2 if wanted.include_first_hop else 1
         found = list(seen(call, await timeline(call, resource, span), span, wanted.min_peers, hops=hops))
         peers = _full_peers(sources)
-        by_origin: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        by_origin: dict[str, dict[str, list[Json]]] = {}
         rows = 0
         for one in found:
             if one.origin not in by_origin and rows >= wanted.max_rows:
@@ -65,7 +65,7 @@ async def routing_history(context: QueryContextDep, wanted: Annotated[_RoutingHi
                 continue
             prefixes = by_origin.setdefault(one.origin, {})
             rows += one.prefix not in prefixes
-            line: dict[str, Any] = {
+            line: Json = {
                 "starttime": call.time(one.start),
                 "endtime": call.time(one.end),
                 "full_peers_seeing": one.peers,
@@ -95,11 +95,11 @@ async def routing_history(context: QueryContextDep, wanted: Annotated[_RoutingHi
 async def announced_prefixes(context: QueryContextDep, wanted: Annotated[_AnnouncedPrefixes, Query()]) -> JSONResponse:
     """The prefixes of an AS in a time range (by default two weeks), with the times in which they were seen."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource, span = parse_resource(wanted.resource, call.notes.append), span_of(wanted)
         asn = str(resource.only_asn())
         found = await timeline(call, resource, span)
-        lines: dict[str, list[dict[str, Any]]] = {}
+        lines: dict[str, list[Json]] = {}
         for one in seen(call, found, span, wanted.min_peers_seeing):
             if one.origin == asn:
                 line = {"starttime": call.time(one.start), "endtime": call.time(one.end)}

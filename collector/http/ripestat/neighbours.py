@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bgpledger import Route, parse_filter, parse_time
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, OfResource, answer, parse_resource
+from collector.http.ripestat.call import Call, Json, OfResource, answer, parse_resource
 from collector.http.ripestat.sources import Sources, path_of
 
 router = APIRouter()
@@ -29,7 +29,7 @@ class _AsnNeighbours(OfResource):
 async def asn_neighbours(context: QueryContextDep, wanted: Annotated[_AsnNeighbours, Query()]) -> JSONResponse:
     """The ASes next to one in the AS paths of the routes at a given time: left is towards us, right is away from us."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         asn = parse_resource(wanted.resource, call.notes.append).only_asn()
         at = parse_time(wanted.query_time) or datetime.now(UTC)
         sources = await Sources.of_call(call)
@@ -81,14 +81,14 @@ def _peers(sources: Sources, routes: list[Route]) -> dict[str, int]:
     }
 
 
-def _now(sources: Sources, side: str, asn: int, routes: list[Route]) -> dict[str, Any]:
+def _now(sources: Sources, side: str, asn: int, routes: list[Route]) -> Json:
     peers = _peers(sources, routes)
     return {"asn": asn, "type": side, "power": len(routes), "v4_peers": peers["v4"], "v6_peers": peers["v6"]}
 
 
-def _earlier(call: Call, sources: Sources, side: str, asn: int, routes: list[Route], *, lod: int) -> dict[str, Any]:
+def _earlier(call: Call, sources: Sources, side: str, asn: int, routes: list[Route], *, lod: int) -> Json:
     """As in version 4.1 of the call."""
-    found: dict[str, Any] = {"asn": asn, "position": side}
+    found: Json = {"asn": asn, "position": side}
     if lod:
         paths: dict[str, list[Route]] = {}
         for route in routes:
@@ -101,8 +101,8 @@ def _earlier(call: Call, sources: Sources, side: str, asn: int, routes: list[Rou
     return found
 
 
-def _locations(sources: Sources, routes: list[Route]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {"v4": [], "v6": []}
+def _locations(sources: Sources, routes: list[Route]) -> dict[str, list[Json]]:
+    found: dict[str, list[Json]] = {"v4": [], "v6": []}
     for number in sorted({sources.number(one) for one in routes}):
         peers = _peers(sources, [one for one in routes if sources.number(one) == number])
         for family, count in peers.items():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from collector.http.problems import RefusedRequestError
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, Common, answer
+from collector.http.ripestat.call import Call, Common, Json, answer
 
 router = APIRouter()
 
@@ -19,7 +19,7 @@ router = APIRouter()
 async def whats_my_ip(request: Request, context: QueryContextDep, wanted: Annotated[Common, Query()]) -> JSONResponse:
     """The address from which the request came."""
 
-    async def work(_call: Call) -> dict[str, Any]:
+    async def work(_call: Call) -> Json:
         return {"ip": request.client.host if request.client else ""}
 
     return await answer("whats-my-ip", "0.1", context, wanted, work)
@@ -29,7 +29,7 @@ async def whats_my_ip(request: Request, context: QueryContextDep, wanted: Annota
 async def other(name: str, context: QueryContextDep, wanted: Annotated[Common, Query()]) -> JSONResponse:
     """Says that registrations, RPKI and DNS are not available here."""
 
-    async def work(_call: Call) -> dict[str, Any]:
+    async def work(_call: Call) -> Json:
         raise RefusedRequestError(
             HTTPStatus.NOT_FOUND,
             f"{name[:80]} is not among the calls that an archive of BGP can answer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bgpledger import Route, parse_filter, parse_time
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, OfResource, Resource, answer, parse_resource
+from collector.http.ripestat.call import Call, Json, OfResource, Resource, answer, parse_resource
 from collector.http.ripestat.sources import Sources, communities_of, path_of
 
 router = APIRouter()
@@ -31,7 +31,7 @@ class _Glass(OfResource):
 async def bgp_state(context: QueryContextDep, wanted: Annotated[_State, Query()]) -> JSONResponse:
     """The routes to a prefix, or of an AS, at a given time, to the second."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
         sources = await Sources.of_call(call)
         numbers = {f"{int(word):02}" for word in (wanted.rrcs or "").split(",") if word.strip().isdecimal()}
@@ -58,10 +58,10 @@ async def bgp_state(context: QueryContextDep, wanted: Annotated[_State, Query()]
 async def looking_glass(context: QueryContextDep, wanted: Annotated[_Glass, Query()]) -> JSONResponse:
     """The routes to a prefix, or an address' longest matches, by collector and peer, now or at a given time."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource, at = parse_resource(wanted.resource, call.notes.append), _moment(wanted.timestamp)
         sources = await Sources.of_call(call)
-        rrcs: dict[str, dict[str, Any]] = {}
+        rrcs: dict[str, Json] = {}
         for route in await routes_at(call, resource, at):
             number = sources.number(route)
             # RIPEstat also has `scope`, which prsw rejects.
@@ -82,7 +82,7 @@ async def looking_glass(context: QueryContextDep, wanted: Annotated[_Glass, Quer
 async def network_info(context: QueryContextDep, wanted: Annotated[OfResource, Query()]) -> JSONResponse:
     """The most specific prefix that contains an address, and the ASes that originate it."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource = parse_resource(wanted.resource, call.notes.append)
         routes = [one for one in await routes_at(call, resource, datetime.now(UTC)) if one.prefix]
         prefix = max((one.prefix or "" for one in routes), key=lambda one: int(one.partition("/")[2]), default="")
@@ -112,7 +112,7 @@ def _moment(text: str | None) -> datetime:
     return parse_time(text) or datetime.now(UTC)
 
 
-def _peer(call: Call, route: Route, at: datetime) -> dict[str, Any]:
+def _peer(call: Call, route: Route, at: datetime) -> Json:
     path = path_of(route, call)
     if not path:
         call.tell("info", "an empty AS path, as within an AS, is shown as the peer's own AS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from bgpledger import Answers, HistoryEntry, Route, parse_filter, parse_time
 from collector.http.query_context import QueryContextDep
-from collector.http.ripestat.call import Call, Common, OfResource, Resource, answer, parse_resource
+from collector.http.ripestat.call import Call, Common, Json, OfResource, Resource, answer, parse_resource
 from collector.http.ripestat.neighbours import sides
 from collector.http.ripestat.sources import Sources, path_of
 from collector.http.ripestat.states import routes_at
@@ -34,7 +34,7 @@ class _Status(OfResource):
 async def ris_peers(context: QueryContextDep, wanted: Annotated[_RisPeers, Query()]) -> JSONResponse:
     """The peers of each collector, with the number of their routes at a given time."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         at = parse_time(wanted.query_time) or datetime.now(UTC)
         sources = await Sources.of_call(call)
         up = {sources.id(one): one for one in sources.sessions if one.since <= at and (not one.until or at < one.until)}
@@ -44,7 +44,7 @@ async def ris_peers(context: QueryContextDep, wanted: Annotated[_RisPeers, Query
                 source = sources.id(batch.rib.blank)
                 for key, _ in batch.items:
                     counts[source, key.family[:4]] += 1
-        peers: dict[str, list[dict[str, Any]]] = {}
+        peers: dict[str, list[Json]] = {}
         for name, one in sorted(up.items()):
             peer = {
                 "asn": str(one.peer.asn),
@@ -68,7 +68,7 @@ async def ris_peers(context: QueryContextDep, wanted: Annotated[_RisPeers, Query
 async def routing_status(context: QueryContextDep, wanted: Annotated[_Status, Query()]) -> JSONResponse:
     """When a prefix or an AS was first and last seen, how many peers see it, and related prefixes."""
 
-    async def work(call: Call) -> dict[str, Any]:
+    async def work(call: Call) -> Json:
         resource = parse_resource(wanted.resource, call.notes.append)
         at = parse_time(wanted.timestamp) or datetime.now(UTC)
         sources = await Sources.of_call(call)
@@ -87,7 +87,7 @@ async def routing_status(context: QueryContextDep, wanted: Annotated[_Status, Qu
     return await answer("routing-status", "3.0", context, wanted, work)
 
 
-async def _seen(call: Call, resource: Resource, routes: list[Route], at: datetime) -> dict[str, Any]:
+async def _seen(call: Call, resource: Resource, routes: list[Route], at: datetime) -> Json:
     """When it was first announced, and last."""
     resource_filter = {"origin": ",".join(map(str, resource.asns))} if resource.asns else {"prefix": _names(resource)}
     filters = parse_filter({**resource_filter, "elem": "announce", "end": at.isoformat()})
@@ -109,14 +109,14 @@ def _names(resource: Resource) -> str:
     return ",".join((*resource.prefixes, *resource.addresses))
 
 
-def _sighting(call: Call, entry: HistoryEntry | None) -> dict[str, Any]:
+def _sighting(call: Call, entry: HistoryEntry | None) -> Json:
     if entry is None:
         return {}
     path = path_of(entry, call) or [entry.peer.asn]
     return {"prefix": entry.prefix, "origin": str(path[-1]), "time": call.time(entry.ts)}
 
 
-def _visibility(sources: Sources, routes: list[Route], at: datetime) -> dict[str, Any]:
+def _visibility(sources: Sources, routes: list[Route], at: datetime) -> Json:
     up = {sources.id(one) for one in sources.sessions if one.since <= at and (not one.until or at < one.until)}
     seeing = {
         family: {sources.id(one) for one in routes if one.family.startswith(f"ip{family}")} for family in ("v4", "v6")
@@ -126,9 +126,9 @@ def _visibility(sources: Sources, routes: list[Route], at: datetime) -> dict[str
     }
 
 
-async def _of_prefix(call: Call, resource: Resource, routes: list[Route], at: datetime) -> dict[str, Any]:
+async def _of_prefix(call: Call, resource: Resource, routes: list[Route], at: datetime) -> Json:
     origins = sorted({(path_of(one, call) or [one.peer.asn])[-1] for one in routes})
-    beside: dict[str, list[dict[str, Any]]] = {}
+    beside: dict[str, list[Json]] = {}
     for match in ("less_specific", "more_specific"):
         found: dict[tuple[str, int], None] = {}
         for prefix in (*resource.prefixes, *resource.addresses):
@@ -140,7 +140,7 @@ async def _of_prefix(call: Call, resource: Resource, routes: list[Route], at: da
     return {"origins": [{"origin": origin, "route_objects": []} for origin in origins], **beside}
 
 
-async def _of_asn(call: Call, asn: int, routes: list[Route], at: datetime) -> dict[str, Any]:
+async def _of_asn(call: Call, asn: int, routes: list[Route], at: datetime) -> Json:
     prefixes = {one.prefix for one in routes if one.prefix}
     through = call.archive.rib(None, parse_filter({"as_path": f"_{asn}_"}), at=at, deadline=call.deadline)
     left, right = sides(call, await call.all_of(through), asn)

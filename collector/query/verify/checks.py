@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 
 from collector.query.verify.inventory import CountedStream, Inventory, Tally
+from collector.query.verify.reader import SessionCount
 from schemas.documents import COUNTED_CAUSES
 from schemas.keys import key_line
 from schemas.status import Finding
+from schemas.stored import SessionDocument
 
 
 class GapClaim(NamedTuple):
@@ -57,7 +59,7 @@ class Claims:
         limits: the times before which documents may have expired.
     """
 
-    sessions: Mapping[ObjectId, Mapping[str, Any]]
+    sessions: Mapping[ObjectId, SessionDocument]
     gaps: Sequence[GapClaim]
     stored: int
     rejected: int
@@ -116,14 +118,15 @@ class Judgement:
                     detail=f"{total} documents name a session that is not there",
                 )
 
-    def _session(self, key: ObjectId, session: Mapping[str, Any], refused: Counter[str]) -> Iterator[Finding]:
+    def _session(self, key: ObjectId, session: SessionDocument, refused: Counter[str]) -> Iterator[Finding]:
         peer, began = session["peer"]["address"], int.from_bytes(key.binary[:4])
         tally, limits = self._inventory.tallies.get(key, Tally()), self._limits
         stream = self._inventory.stream(key_line(key), peer)
-        for what, there, limit in (
+        counts: tuple[tuple[SessionCount, int, int], ...] = (
             ("updates", tally.updates, limits.updates),
             ("keepalives", tally.keepalives, max(limits.keepalives, limits.messages)),
-        ):
+        )
+        for what, there, limit in counts:
             gone = session[what] - there
             forgiven = max(min(gone, refused[peer]), 0)
             refused[peer] -= forgiven

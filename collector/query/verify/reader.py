@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from typing import Literal, NamedTuple, get_args, get_type_hints
 
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Document, Query, Store
 from collector.store.updates import IN_ORDER
 from schemas.message import Message, Update
+from schemas.stored import SessionDocument
 
 Collection = Literal["updates", "messages", "rejects"]
 
@@ -27,6 +28,10 @@ _BEGIN, _END = datetime.fromtimestamp(0, UTC), datetime(9999, 12, 31, tzinfo=UTC
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
 
 
+SessionCount = Literal["updates", "keepalives"]
+"""A count of documents in a session's document."""
+
+
 class ExpectedSpan(NamedTuple):
     """A number of documents that is expected from a time on."""
 
@@ -35,7 +40,7 @@ class ExpectedSpan(NamedTuple):
 
 
 async def every_document(
-    store: Store, sessions: Sequence[Mapping[str, Any]], peers: Iterable[str], rejects: int
+    store: Store, sessions: Sequence[SessionDocument], peers: Iterable[str], rejects: int
 ) -> AsyncIterator[tuple[Collection, Document]]:
     """Every document of a line, of all collectors, in no order; with the fields that identify its owner and place.
 
@@ -46,7 +51,7 @@ async def every_document(
         rejects: the expected number of rejects.
     """
     many = (await store.traits()).window_documents or sys.maxsize
-    by_peer: dict[str, list[Mapping[str, Any]]] = {peer: [] for peer in peers}
+    by_peer: dict[str, list[SessionDocument]] = {peer: [] for peer in peers}
     for session in sorted(sessions, key=lambda one: (one["since"], one["_id"])):
         by_peer.setdefault(session["peer"]["address"], []).append(session)
     for peer in (None, *sorted(by_peer)):
@@ -63,7 +68,7 @@ async def every_document(
         yield "rejects", document
 
 
-def _spans(sessions: Iterable[Mapping[str, Any]], tally: str, many: int) -> list[ExpectedSpan]:
+def _spans(sessions: Iterable[SessionDocument], tally: SessionCount, many: int) -> list[ExpectedSpan]:
     """Where documents are expected; consecutive short sessions are one span."""
     spans: list[ExpectedSpan] = []
     for session in sessions:
@@ -77,7 +82,7 @@ def _spans(sessions: Iterable[Mapping[str, Any]], tally: str, many: int) -> list
 async def _in_pieces(
     store: Store,
     collection: Collection,
-    query: Mapping[str, Any],
+    query: Query,
     spans: Sequence[ExpectedSpan],
     many: int,
     *,

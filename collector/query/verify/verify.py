@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from bson import ObjectId
 
@@ -18,20 +18,20 @@ from collector.instances import Instance
 from collector.query.verify.checks import Claims, GapClaim, Judgement, Limits
 from collector.query.verify.imported import Imports, verify_imports
 from collector.query.verify.inventory import Inventory, Owner, find_begins
-from collector.query.verify.reader import every_document
+from collector.query.verify.reader import SessionCount, every_document
 from collector.sources.known import SOURCES, find_instances
 from collector.spool.spool import SpoolState, inspect, known_identity
 from collector.store.mongo import Store
 from schemas.documents import COUNTED_CAUSES, Session
 from schemas.keys import instance_name, key_line
 from schemas.status import Finding, Verification
-from schemas.stored import MessageDocument
+from schemas.stored import MessageDocument, SessionDocument
 
 MOST_FINDINGS = 500
 _EVERY = 1000
 _BY_KEY = (("_id", 1),)
 _SUMS = ("verified", "waiting", "documents", "expired", "lost", "unreadable", "sessions", "more")
-_TALLIES = ("updates", "keepalives")
+_TALLIES: Final[tuple[SessionCount, ...]] = ("updates", "keepalives")
 
 OnProgress = Callable[[int, int], None]
 
@@ -159,7 +159,7 @@ def _unknown(spool: Path, inventory: Inventory) -> Iterator[Finding]:
 
 
 class _SessionSums(NamedTuple):
-    counted: dict[ObjectId, Mapping[str, Any]]
+    counted: dict[ObjectId, SessionDocument]
     """Sessions that began below the acknowledged position, with tallies as of that position."""
     behind: list[Finding]
     peers: set[str]
@@ -177,11 +177,11 @@ async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Ses
         if neighbour.get("session"):
             session = Session.model_validate(neighbour["session"])
             found.behind.extend(_behind(found.counted.get(session.key), session))
-            found.counted[session.key] = session.to_document()
+            found.counted[session.key] = cast("SessionDocument", session.to_document())
     return found
 
 
-def _behind(stored: Mapping[str, Any] | None, noted: Session) -> Iterator[Finding]:
+def _behind(stored: SessionDocument | None, noted: Session) -> Iterator[Finding]:
     """Where a session's document has less than the note, before which it is written."""
     peer, key = noted.peer.address, str(noted.key)
     if stored is None:

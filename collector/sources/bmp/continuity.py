@@ -10,7 +10,7 @@ Routes that it did not repeat are gone then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from collector.sources.bmp import words
 from collector.sources.source import NONE, Effect, Loss, ResentTable
 from schemas.message import Counted, Dropped, Event, ReceiverStart, RouterEvent, StateChange, Update
+from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.stored import GapCause
 
@@ -88,11 +89,11 @@ class RouterContinuity:
         note: the value of `note` at the position that reading starts from.
     """
 
-    def __init__(self, note: Mapping[str, Any]) -> None:
+    def __init__(self, note: SourceNote) -> None:
         self._routers = _STATE.validate_python(note.get("routers", {}))
         self._hole: list[Loss] = []
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """The state, as JSON."""
         return {"routers": _STATE.dump_python(self._routers, mode="json", exclude_none=True)}
 

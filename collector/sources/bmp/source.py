@@ -17,6 +17,7 @@ from collector.sources.bmp.state import read_state
 from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere, StatelessDecoder
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent, StateChange
+from schemas.notes import SourceNote
 
 _MOST_DATA = 512
 _OF_AN_OPEN = ("router_id", "hold_time", "capabilities")
@@ -39,7 +40,7 @@ class BmpSource:
         """Decode one record."""
         return decode(raw)
 
-    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+    def decoder(self, ranges: Iterable[str], note: SourceNote) -> Decoder:
         """A decoder without state: the receiver has stored with each record how it is encoded."""
         return StatelessDecoder(decode)
 
@@ -47,7 +48,7 @@ class BmpSource:
         """The peer of a rejected record."""
         return counted(raw)
 
-    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+    def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
         """A `Continuity` that follows the routers' connections."""
         return RouterContinuity(note)
 

@@ -16,6 +16,7 @@ from collector.bgp.agreement import agreed
 from collector.bgp.families import FAMILIES, Family, family_name
 from collector.bgp.open_messages import Abilities
 from schemas.message import Answer, Detail, Event, Message, Open, PeerMessage, Sent
+from schemas.notes import SourceNote
 
 _OF_A_SESSION = frozenset(("update", "eor", "keepalive", "notification", "refresh", "packet"))
 """Kinds of messages that ExaBGP counts with the object with which the session began; see `counting`."""
@@ -54,7 +55,7 @@ class Agreements:
         note: the value of `note` at the position that reading starts from.
     """
 
-    def __init__(self, neighbour_of: Callable[[str], str], note: Mapping[str, Any]) -> None:
+    def __init__(self, neighbour_of: Callable[[str], str], note: SourceNote) -> None:
         self._neighbour_of = neighbour_of
         self._state = _NOTE.validate_python(note) if note else _AgreementsNote()
         self._known = {
@@ -63,7 +64,7 @@ class Agreements:
             if peer.as4 is not None
         }
 
-    def note(self) -> dict[str, Any]:
+    def note(self) -> SourceNote:
         """The state, as JSON."""
         noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_defaults=True)
         return noted

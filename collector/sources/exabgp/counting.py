@@ -27,6 +27,7 @@ from collector.sources.exabgp.counting_note import Counter, CountingNote, Former
 from collector.sources.exabgp.neighbours import Neighbours
 from collector.sources.source import NONE, Effect, Loss
 from schemas.message import Counted, Dropped, Event, ReceiverEnd, ReceiverStart, Reload, Shutdown
+from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.stored import GapCause
 
@@ -69,12 +70,12 @@ class Counting:
         note: the value of `note` at the position that reading starts from.
     """
 
-    def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
+    def __init__(self, ranges: Iterable[str], note: SourceNote) -> None:
         self._state = _NOTE.validate_python(note) if note else CountingNote()
         self._losses: list[Loss] = []
         self._counter_name = Neighbours(ranges).name_of
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """The state, as JSON."""
         noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
         return noted

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from collector.sources.exabgp import from_bytes
 from collector.sources.exabgp.agreements import Agreements
@@ -11,6 +10,7 @@ from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.neighbours import Neighbours
 from collector.sources.source import Rejection
 from schemas.message import Message
+from schemas.notes import SourceNote
 
 
 class ExabgpDecoder:
@@ -21,7 +21,7 @@ class ExabgpDecoder:
         note: the value of `note` at the position that reading starts from.
     """
 
-    def __init__(self, ranges: Iterable[str], note: Mapping[str, Any]) -> None:
+    def __init__(self, ranges: Iterable[str], note: SourceNote) -> None:
         self._agreements = Agreements(Neighbours(ranges).name_of, note)
 
     def decode(self, raw: bytes) -> Message | Rejection:
@@ -38,6 +38,6 @@ class ExabgpDecoder:
             self._agreements.count(line.peer.address, line.pid, line.counter)
         return message
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """What must be remembered over a restart: how to decode the messages of current sessions."""
         return self._agreements.note()

@@ -17,6 +17,7 @@ from collector.sources.exabgp.strangers import read_strangers
 from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent
+from schemas.notes import SourceNote
 
 
 class ExabgpSource:
@@ -36,7 +37,7 @@ class ExabgpSource:
         """Decode one line from its JSON."""
         return decode(raw)
 
-    def decoder(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Decoder:
+    def decoder(self, ranges: Iterable[str], note: SourceNote) -> Decoder:
         """A decoder that uses the messages' bytes if lines have them."""
         return ExabgpDecoder(ranges, note)
 
@@ -44,7 +45,7 @@ class ExabgpSource:
         """The peer and count of a rejected line."""
         return counted(raw, size)
 
-    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+    def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
         """Begin to follow ExaBGP's counters."""
         return Counting(ranges, note)
 

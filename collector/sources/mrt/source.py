@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from collector.settings import Settings
 from collector.sources.mrt.decode import counted, decode
 from collector.sources.second_hand import SecondHandSource
 from collector.sources.source import NONE, Continuity, Effect, Rejection
 from schemas.message import Counted, Event, Message
+from schemas.notes import SourceNote
 
 
 class _NothingCounted:
@@ -30,7 +30,7 @@ class _NothingCounted:
         """Records have no count."""
         return NONE
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """There is nothing to remember."""
         return {}
 
@@ -56,7 +56,7 @@ class MrtSource(SecondHandSource):
         """The peer of a rejected record."""
         return counted(raw)
 
-    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+    def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
         """Nothing is counted."""
         return _NothingCounted()
 

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from collector.settings import Settings
 from collector.sources.ris_live.decode import counted, decode
@@ -14,13 +13,14 @@ from collector.sources.ris_live.lines import NAME
 from collector.sources.second_hand import SecondHandSource
 from collector.sources.source import NONE, Continuity, Effect, Loss, Rejection
 from schemas.message import Counted, Dropped, Event, Message, ReceiverStart
+from schemas.notes import SourceNote
 from schemas.peer import Peer
 
 
 class _Listening:
     """Follows the peers that the feed reports; see `collector.sources.source.Continuity`."""
 
-    def __init__(self, note: Mapping[str, Any]) -> None:
+    def __init__(self, note: SourceNote) -> None:
         self._peers = {peer.name: peer for peer in map(Peer.model_validate, note.get("peers", ()))}
         last = note.get("last")
         self._last = datetime.fromisoformat(last) if last else None
@@ -46,7 +46,7 @@ class _Listening:
             self._peers[counted.peer.name] = counted.peer
         return NONE
 
-    def note(self) -> Mapping[str, Any]:
+    def note(self) -> SourceNote:
         """The known peers, and when the feed last sent a message."""
         peers = [peer.model_dump(exclude_none=True) for peer in self._peers.values()]
         return {"peers": peers, **({"last": self._last.isoformat()} if self._last else {})}
@@ -73,7 +73,7 @@ class RisLiveSource(SecondHandSource):
         """The peer of a rejected line."""
         return counted(raw)
 
-    def continuity(self, ranges: Iterable[str], note: Mapping[str, Any]) -> Continuity:
+    def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
         """A `Continuity` that follows the feed."""
         return _Listening(note)
 
