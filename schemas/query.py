@@ -133,6 +133,9 @@ class PeerConvergence(QueryModel):
     """When it first announced the prefix after our order."""
     heard_seconds: float
     """Since the order."""
+    looped: bool = False
+    """Whether the peer only sends back the route that we announced to it, as FRR does: it has taken the route. For us
+    that is a loop (RFC 4271 9.1.2), and says nothing about others."""
     gone: Timestamp | None = None
     """When it finally withdrew it after our withdrawal; null if it has not yet, or if we withdrew nothing."""
     gone_seconds: float | None = None

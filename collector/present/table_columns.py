@@ -190,6 +190,7 @@ COLUMNS: dict[type[BaseModel], Sequence[Column]] = {
         Column("after s", lambda one: one.heard_seconds, right=True),
         Column("gone (UTC)", lambda one: one.gone),
         Column("after s", lambda one: one.gone_seconds, right=True),
+        Column("looped", lambda one: "sent back" if one.looped else None),
     ),
     Token: (
         Column("name", lambda token: token.name),

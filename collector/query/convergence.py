@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
+from itertools import dropwhile
 
 from bson import ObjectId
 
@@ -12,7 +13,7 @@ from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
 from schemas.documents import to_intent
-from schemas.intents import Intent
+from schemas.intents import Intent, RouteAnnouncement
 from schemas.query import HistoryEntry, PeerConvergence
 
 _OVER = ("withdraw", "session_end")
@@ -56,9 +57,24 @@ def converged(intent: Intent, entries: Iterable[HistoryEntry]) -> Iterator[PeerC
             collector=entry.collector,
             heard=entry.ts,
             heard_seconds=_seconds(intent.created, entry.ts),
+            looped=_is_sent_back(intent, entry),
             gone=gone,
             gone_seconds=_seconds(withdrawn, gone) if withdrawn and gone else None,
         )
+
+
+def _is_sent_back(intent: Intent, entry: HistoryEntry) -> bool:
+    """Whether a peer announces to us what we announced to it: behind its own AS, the path is that route's."""
+    peer = entry.peer
+    if entry.collector != intent.collector or peer.router or peer.address not in intent.peers:
+        return False
+    path = (entry.as_path or "").split()
+    rest = list(dropwhile(str(peer.asn).__eq__, path))
+    if not rest or rest == path:
+        return False
+    is_ours = rest[0].__eq__
+    ordered = intent.announcement.as_path if isinstance(intent.announcement, RouteAnnouncement) else ()
+    return list(dropwhile(is_ours, rest)) == list(dropwhile(is_ours, map(str, ordered)))
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -198,6 +198,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
             assert told["heard_seconds"] >= 0
             assert told["gone_seconds"] >= 0
             assert convergence(collector, "healthcheck www", provider) is None, "CE routers keep it"
+            assert looped(collector, "command exabgp") == [routers[1].address], "FRR sends it back to us, BIRD does not"
 
             (tmp_path / "checked").touch()
             for router in routers:
@@ -218,9 +219,17 @@ def standing(collector: Collector) -> list[dict[str, Any]]:
 
 def convergence(collector: Collector, source: str, provider: Provider) -> dict[str, Any] | None:
     """When the provider announced the route that a source ordered, and when it withdrew it; None: not yet."""
+    return next((one for one in all_convergence(collector, source) if one["peer"] == provider.peer), None)
+
+
+def looped(collector: Collector, source: str) -> list[str]:
+    """The peers that sent back the route that a source ordered."""
+    return [one["peer"]["address"] for one in all_convergence(collector, source) if one["looped"]]
+
+
+def all_convergence(collector: Collector, source: str) -> list[dict[str, Any]]:
     (intent,) = [one["id"] for one in standing(collector) if one["source"] == source]
-    told = collector.ask("convergence", intent)
-    return next((one for one in told if one["peer"] == provider.peer), None)
+    return collector.ask("convergence", intent)
 
 
 def has(provider: Provider, customer: Router, *prefixes: str) -> bool:

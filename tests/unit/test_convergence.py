@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from collector.query.convergence import converged
 from schemas.intents import Intent, IntentState, RouteAnnouncement
 from schemas.peer import Peer
@@ -12,9 +14,18 @@ from schemas.query import Event, HistoryEntry
 TS = datetime(2026, 11, 27, tzinfo=UTC)
 
 
-def said(peer: int, event: Event, seconds: float) -> HistoryEntry:
+def said(
+    peer: int,
+    event: Event,
+    seconds: float,
+    path: str | None = None,
+    *,
+    collector: str = "here",
+    router: str | None = None,
+) -> HistoryEntry:
     ts = TS + timedelta(seconds=seconds)
-    return HistoryEntry(ts=ts, peer=Peer(address=f"192.0.2.{peer}", asn=64500), collector="here", event=event)
+    who = Peer(address=f"192.0.2.{peer}", asn=64500, router=router)
+    return HistoryEntry(ts=ts, peer=who, collector=collector, event=event, as_path=path)
 
 
 def intent(*states: IntentState) -> Intent:
@@ -50,3 +61,24 @@ def test_the_last_message_counts() -> None:
 def test_a_route_that_is_not_withdrawn_is_not_lost() -> None:
     entries = [said(1, "announce", 0.5), said(1, "withdraw", 3)]
     assert [one.gone for one in converged(intent(), entries)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("ordered", "path", "looped"),
+    [
+        ((), "64500 65000", True),
+        ((), "64500 64500 65000 65000", True),
+        ((64510, 64511), "64500 65000 64510 64511", True),
+        ((), "64500 64501 65000", False),  # it prefers another instance of an anycast service
+        ((64510,), "64500 65000", False),
+        ((), "64500", False),
+        ((), "", False),
+        ((), None, False),
+    ],
+)
+def test_a_peer_that_sends_our_route_back_is_marked(ordered: tuple[int, ...], path: str | None, looped: bool) -> None:
+    route = RouteAnnouncement(prefix="203.0.113.0/24", as_path=ordered)
+    ours = intent().model_copy(update={"announcement": route})
+    entries = [said(1, "announce", 0.5, path), said(2, "announce", 1, path)]  # the second was told nothing by us
+    entries += [said(1, "announce", 2, path, collector="there"), said(1, "announce", 3, path, router="192.0.2.3")]
+    assert [one.looped for one in converged(ours, entries)] == [looped, False, False, False]
