@@ -23,7 +23,7 @@ _HOW_LOST = {
 _NOT_LOST = {
     "feed": "the connection to the feed was lost: what was said until it was there again was missed",
     "reject": "a line could not be read, and may have said anything of its routes: it is in `rejects`",
-    "session": "it speaks on in a session whose begin, or going on, was not heard",
+    "session": "its session was not received from the beginning, or not without a break",
     "router": "its router could not be heard",
     "table": "its table in a RIB dump is not what the UPDATEs before it come to",
 }

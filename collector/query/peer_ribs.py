@@ -8,7 +8,7 @@ between the markers of RFC 7313 thereby withdraws all routes that it does not re
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,7 +18,7 @@ import bson
 
 from collector.query.attributes import answered
 from collector.query.last_gap import LastGap, last_gap, refreshed, resent
-from collector.query.naming import updates_of_prefixes
+from collector.query.naming import is_plain, updates_of_prefixes
 from collector.query.sessions_at import sessions_at
 from collector.rib import snapshots, stored_routes
 from collector.rib.fold import Fold
@@ -30,7 +30,7 @@ from collector.store.mongo import Store
 from collector.store.updates import updates_of_session
 from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
-from schemas.stored import SessionDocument
+from schemas.stored import SessionDocument, UpdateDocument
 
 _MILLISECOND = timedelta(milliseconds=1)
 _COUNTED_AT_ONCE = 20_000
@@ -79,6 +79,8 @@ class PeerRib:
     dump: Snapshot | None = None
     """The last RIB dump with its table: messages before it are not read."""
     _templates: dict[bytes, Route] = field(default_factory=dict)
+    _withdrawn: set[str] = field(default_factory=set)
+    """Of the prefixes in calls of `few`, those whose only route was withdrawn after the gap."""
 
     async def table(self, span: Range | None = None) -> AsyncIterator[Items]:
         """All of its routes, or those in a range, in order, in lists of some thousands."""
@@ -138,11 +140,20 @@ class PeerRib:
         begin = self.dump.ts if self.dump else self.session["since"]
         for update in await updates_of_prefixes(self.store, self.session, prefixes, begin, self.end):
             await fold.add(update)
+            self._withdrawn.update(self._withdrawn_since_gap(update))
         return [(key, entry) for _, key, entry in fold.changes() if self._stands(key, entry)]
 
-    def hides(self, family: str) -> bool:
-        """Whether a route of this family may be missing."""
-        return self.gap is not None and not self.stale and not self._is_mended(family)
+    def hides(self, family: str, prefix: str | None = None) -> bool:
+        """Whether a route of this family, or to this prefix after a call of `few`, may be missing."""
+        return self.gap is not None and not self.stale and not self._is_mended(family) and prefix not in self._withdrawn
+
+    def _withdrawn_since_gap(self, update: UpdateDocument) -> Iterator[str]:
+        """The prefixes whose only route an UPDATE after the gap withdraws; with a path ID there may be others."""
+        is_after = self.gap and milliseconds(update["ts"]) >= milliseconds(self.gap.certain_from)
+        if is_after and update.get("session") == self.session["_id"]:
+            for group in update.get("withdraw", ()):
+                if is_plain(group):
+                    yield from group.get("nlri", ())
 
     def common_state(self) -> RouteState | None:
         """The state of all routes, if it is the same for all."""

@@ -133,7 +133,9 @@ async def _batches(store: Store, question: RibQuery, on_read: Callable[[int], No
                 yield Batch(peer_rib, items)
         if not shown and question.prefix:
             family = "ipv6 unicast" if ":" in question.prefix else "ipv4 unicast"
-            if peer_rib.hides(family) and peer_rib.gap:
+            # Of a longest match, or of more specific prefixes, others than the withdrawn one may be hidden.
+            only = question.prefix if question.match == "exact" else None
+            if peer_rib.hides(family, only) and peer_rib.gap:
                 key = RouteKey(family, None, None, question.prefix)
                 if question.after is None or str(peer_rib.session["_id"]) != question.after.session:
                     hidden = key, RouteEntry(milliseconds(peer_rib.gap.ts), NO_FACTS)

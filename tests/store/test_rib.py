@@ -266,6 +266,20 @@ async def test_what_lines_were_lost_of_is_not_certain(data_dir: Path, store: Sto
     assert await ask(store, RibQuery("10.2.0.0/16", at=now - timedelta(milliseconds=1))) == []
 
 
+async def test_a_route_that_was_withdrawn_after_a_gap_is_gone(data_dir: Path, store: Store) -> None:
+    """With a path ID, another route to the prefix may have been announced in the gap (RFC 7911)."""
+    router = Router()
+    lines = [*router.up(), router.announce("10.0.0.0/8"), router.say(announce=[("10.1.0.0/16", 1)], path=(64500,))]
+    router.announce("10.2.0.0/16")
+    lines += [router.withdraw("10.0.0.0/8"), router.say(withdraw=[("10.1.0.0/16", 1)], path=())]
+    await archive(data_dir, store, marker("start", -1), *lines)
+    assert await ask(store, RibQuery("10.0.0.0/8")) == []
+    (other,) = await ask(store, RibQuery("10.1.0.0/16"))
+    (longer,) = await ask(store, RibQuery("10.0.0.0/8", "more_specific"))
+    (shorter,) = await ask(store, RibQuery("10.0.0.0/8", "longest"))
+    assert {other.state, longer.state, shorter.state} == {"unknown"}
+
+
 async def test_formats_without_a_word_for_what_is_not_known(
     data_dir: Path, store: Store, mongodb_uri: str, database: str
 ) -> None:
