@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from collector.query import streams
 from collector.query.attributes import answered
 from collector.query.entries import gap_entry, route_entry, table_entry
 from collector.query.filters import Filter
+from collector.query.history_rows import rows_of_prefix
 from collector.query.last_announced import LastAnnounced
-from collector.query.own_events import own_rows
-from collector.query.prefix_windows import EVENTS, UPDATE_FIELDS, PrefixReader, RouteEvent
+from collector.query.prefix_windows import PrefixReader
 from collector.query.routes import AnnouncedRoute, route_of
 from collector.query.routes_before import RoutesBefore
-from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow, merge
+from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow
 from collector.rib.routes import groups
-from collector.store.mongo import Query, Store
-from collector.store.updates import IN_ORDER
+from collector.store.mongo import Store
 from schemas.peer import Peer
 from schemas.query import HistoryEntry
 from schemas.stored import SessionDocument, UpdateDocument
@@ -60,10 +57,7 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     past = None
     if filters.start is not None and (filters.wants("withdraw") or filters.wants("session")):
         past = _Past(PrefixReader(store, prefix), filters, filters.start, last)
-    said = await _updates(store, question)
-    beside = end_rows(store, filters), streams.gap_rows(store, filters), streams.table_rows(store, prefix, filters)
-    ours = (own_rows(store, prefix),) if question.with_ours else ()
-    async with aclosing(merge(*ours, *said, *beside)) as rows:
+    async with aclosing(rows_of_prefix(store, prefix, filters, with_ours=question.with_ours)) as rows:
         async for row in rows:
             if past:
                 await past.recall_for(row)
@@ -166,47 +160,3 @@ class _Past:
         if owner not in self._before:
             self._before[owner] = RoutesBefore(self._reader, owner, address, self._start)
         return self._before[owner]
-
-
-# --- the streams, each in order of time -----------------------------------------------------------------------
-
-
-async def _updates(store: Store, question: HistoryQuery) -> list[AsyncGenerator[UpdateRow, None]]:
-    """Each peer's UPDATEs for the prefix: the index has them in order for one peer, not for all."""
-    streams_of_peers = []
-    for event in EVENTS:  # ranks are equal within one message
-        query: dict[str, Any] = {f"{event}.nlri": question.prefix}
-        if question.filters.span:
-            query["ts"] = question.filters.span
-        peers = addresses_of(question.filters) or await store.values("updates", "peer.address", query)
-        streams_of_peers += [_of_peer(store, event, {**query, "peer.address": peer}) for peer in sorted(peers)]
-    return streams_of_peers
-
-
-async def _of_peer(store: Store, event: RouteEvent, query: Query) -> AsyncGenerator[UpdateRow, None]:
-    async with aclosing(store.find("updates", query, sort=IN_ORDER, fields=UPDATE_FIELDS)) as documents:
-        async for document in documents:
-            yield UpdateRow(document["ts"], document["_id"].binary, document, event)
-
-
-def addresses_of(filters: Filter) -> list[str]:
-    """The peers' addresses, if only these are wanted."""
-    if filters.peers is None or filters.peers.excluded or any("/" in one for one in filters.peers.values):
-        return []
-    return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})
-
-
-async def end_rows(store: Store, filters: Filter) -> AsyncGenerator[SessionRow, None]:
-    """The ends of sessions in the wanted time range."""
-    query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
-    fields = ("until", "until_line", "since", "peer", "collector", "reason", "families", "path_ids", "capabilities")
-    of_one_time: list[SessionRow] = []
-    async for session in store.find("sessions", query, sort=(("until", 1), ("_id", 1)), fields=fields):
-        end = streams.rows_of(session)[1]
-        if of_one_time and of_one_time[0].ts != end.ts:
-            for row in streams.in_order(of_one_time):
-                yield row
-            of_one_time = []
-        of_one_time.append(end)
-    for row in streams.in_order(of_one_time):
-        yield row

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,22 +13,20 @@ from collector.query.attributes import answered
 from collector.query.coverage import coverage
 from collector.query.entries import gap_entry, route_entry, table_entry
 from collector.query.filters import Filter
-from collector.query.history import HistoryQuery, addresses_of, carried, end_rows, history
+from collector.query.history import HistoryQuery, carried, history
+from collector.query.history_rows import few_peers, rows_within
 from collector.query.naming import has_one_route_to_each, is_plain
 from collector.query.newest import newest
 from collector.query.own_events import own_rows
-from collector.query.prefix_windows import EVENTS, FIRST_WINDOW, NARROWER, NARROWEST_WINDOW, PrefixReader, next_width
+from collector.query.prefix_windows import EPOCH, FIRST_WINDOW, NARROWER, NARROWEST_WINDOW, PrefixReader, next_width
 from collector.query.routes import AnnouncedRoute, route_of
-from collector.query.routes_before import EPOCH, RoutesBefore
+from collector.query.routes_before import RoutesBefore
 from collector.query.streams import GapRow, OwnRow, Row, SessionRow, TableRow, UpdateRow
 from collector.rib.routes import groups
 from collector.store.mongo import Store
 from schemas.peer import Peer
 from schemas.query import HistoryEntry
 from schemas.stored import SessionDocument, UpdateDocument
-
-_MANY_PEERS = 100
-"""Where each peer has to be queried by itself, one query for all of its UPDATEs is faster than several for windows."""
 
 
 async def history_newest(store: Store, question: HistoryQuery, limit: int) -> AsyncIterator[HistoryEntry]:
@@ -39,8 +36,8 @@ async def history_newest(store: Store, question: HistoryQuery, limit: int) -> As
     enough. Then the routes are looked up that were announced before, and withdrawn since.
     """
     filters = question.filters
-    peers = await _peer_addresses(store, question)
-    if len(peers) > _MANY_PEERS and not (await store.traits()).narrows_lists:
+    peers = await few_peers(store, question.prefix, filters)
+    if peers is None:
         async for entry in newest(history(store, question), limit):
             yield entry
         return
@@ -60,7 +57,7 @@ async def history_newest(store: Store, question: HistoryQuery, limit: int) -> As
             width = max(width / NARROWER, NARROWEST_WINDOW)
             continue
         within = replace(filters, start=begin, end=end)
-        for row in reversed(await _all_rows(store, question.prefix, within, ours, updates)):
+        for row in reversed(await rows_within(reader, within, ours, updates)):
             found.take(row)
         at = end = begin
         if is_last or found.close_before(begin) >= limit:
@@ -70,37 +67,6 @@ async def history_newest(store: Store, question: HistoryQuery, limit: int) -> As
         found.close_all()
     for entry in await found.newest(reader, at):
         yield entry
-
-
-async def _peer_addresses(store: Store, question: HistoryQuery) -> Collection[str]:
-    """The addresses of the peers that may have UPDATEs for the prefix."""
-    if named := addresses_of(question.filters):
-        return named
-    if "sessions_days" in await store.lifetimes():  # there may be UPDATEs of peers without a session
-        query = {f"{event}.nlri": question.prefix for event in EVENTS}
-        values = [await store.values("updates", "peer.address", {name: one}) for name, one in query.items()]
-        return {address for some in values for address in some}
-    found = store.find("sessions", {}, fields=("peer",))
-    return {
-        session["peer"]["address"]
-        async for session in found
-        if question.filters.of_peer(Peer.model_validate(session["peer"]))
-    }
-
-
-async def _all_rows(
-    store: Store, prefix: str, within: Filter, ours: Sequence[OwnRow], updates: Sequence[UpdateRow]
-) -> list[Row]:
-    """All rows of a window, in the order of `history`."""
-    others = end_rows(store, within), streams.gap_rows(store, within), streams.table_rows(store, prefix, within)
-    merged = streams.merge(_each([row for row in ours if within.is_in_time(row.ts)]), _each(updates), *others)
-    async with aclosing(merged) as rows:
-        return [row async for row in rows]
-
-
-async def _each(rows: Iterable[Row]) -> AsyncGenerator[Row, None]:
-    for row in rows:
-        yield row
 
 
 # --- from rows to entries, backwards ------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from collector.query.streams import UpdateRow
@@ -16,6 +16,7 @@ UPDATE_FIELDS = ("ts", "collector", "peer", "session", "attributes", "announce",
 RouteEvent = Literal["announce", "withdraw"]
 EVENTS: tuple[RouteEvent, ...] = ("withdraw", "announce")
 """Within one message the withdrawal comes first: the route stands afterwards (RFC 4271 4.3)."""
+EPOCH = datetime.fromtimestamp(0, UTC)
 FIRST_WINDOW, NARROWEST_WINDOW = timedelta(minutes=1), timedelta(milliseconds=1)
 """Stored times are no finer than the narrowest one."""
 NARROWER = 8

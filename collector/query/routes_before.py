@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -11,7 +11,7 @@ from bson import ObjectId
 from collector.query.attributes import answered
 from collector.query.entries import route_entry, table_entry
 from collector.query.naming import has_one_route_to_each, is_plain
-from collector.query.prefix_windows import FIRST_WINDOW, NARROWER, NARROWEST_WINDOW, PrefixReader, next_width
+from collector.query.prefix_windows import EPOCH, FIRST_WINDOW, NARROWER, NARROWEST_WINDOW, PrefixReader, next_width
 from collector.query.routes import AnnouncedRoute, owner_of, route_of
 from collector.query.streams import SLACK, UpdateRow
 from collector.rib.routes import groups
@@ -20,8 +20,6 @@ from collector.rib.stored_routes import routes_to
 from schemas.documents import Snapshot
 from schemas.query import HistoryEntry
 from schemas.stored import SessionDocument
-
-EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class RoutesBefore:

@@ -14,7 +14,7 @@ import pytest
 from bgpledger import Archive, Filter, parse_filter
 from collector.http.pages.minutes import Minutes
 from collector.http.pages.rendering import iso
-from tests.http.conftest import BEGIN
+from tests.http.conftest import BEGIN, END
 from tests.store.test_asking import PREFIX
 
 LEADS_TO = {
@@ -99,3 +99,11 @@ async def test_minutes_are_counted_as_a_search_does(asked: Archive) -> None:
 
 def _until_now(filters: Filter) -> Filter:
     return replace(filters, end=datetime.now(UTC))
+
+
+async def test_the_looking_glass_counts_unknown_routes_by_themselves(http: httpx.AsyncClient) -> None:
+    never = "198.51.100.0/24"  # lines were lost that may have announced it
+    routes = (await http.get(f"/api/v1/prefixes/{never}/rib", params={"at": END.isoformat()})).json()["answers"]
+    assert {one["state"] for one in routes} == {"unknown"}
+    page = (await http.get("/lookup", params={"q": never, "at": END.isoformat()})).text
+    assert f">0 routes, {len(routes)} unknown<" in page

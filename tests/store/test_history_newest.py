@@ -13,7 +13,7 @@ import pytest
 from bgpledger import Archive
 from collector.archive.importing import Importer, Selection
 from collector.dumps.importer import DumpImporter
-from collector.query import history_newest as reading
+from collector.query import history_rows
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.history_newest import history_newest
@@ -40,7 +40,7 @@ def mongodb_uri(embedded_uri: str) -> str:
 @pytest.fixture(autouse=True)
 def read_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a large archive: many windows, of few UPDATEs each."""
-    for name in ("history_newest", "routes_before"):
+    for name in ("history_newest", "history_rows", "routes_before"):
         monkeypatch.setattr(f"collector.query.{name}.FIRST_WINDOW", timedelta(milliseconds=700))
     monkeypatch.setattr("collector.query.prefix_windows.MOST", 9)
     monkeypatch.setattr("collector.query.prefix_windows._WANTED", 5)
@@ -48,7 +48,10 @@ def read_little(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def whole(store: Store, prefix: str, *, with_ours: bool = False) -> list[HistoryEntry]:
-    return [one async for one in history(store, HistoryQuery(prefix, with_ours=with_ours))]
+    """Read in the plainest way: all UPDATEs of each peer."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(history_rows, "_MANY_PEERS", 0)
+        return [one async for one in history(store, HistoryQuery(prefix, with_ours=with_ours))]
 
 
 async def check(store: Store, prefix: str, filters: Filter, every: Events, *, with_ours: bool = False) -> None:
@@ -126,7 +129,7 @@ async def test_pages_after_cursors(store: Store, tmp_path: Path, data_dir: Path)
 async def test_with_many_peers_one_by_one_all_is_read(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_MANY_PEERS", 2)
+    monkeypatch.setattr(history_rows, "_MANY_PEERS", 2)
     await archive(tmp_path, store, some_day(1))
     await check(store, PREFIX, Filter(), await whole(store, PREFIX))
 
