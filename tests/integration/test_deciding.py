@@ -1,6 +1,6 @@
 """Automatic decisions reach real routers: checks, ExaBGP's own `healthcheck` attached, and rules for peers.
 
-Both routers are configured as `docs/acting.md` prints, except for the addresses, which are loopback ones here.
+The routers are configured as `docs/acting.md` prints, except for the addresses, which are loopback ones here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.integration.routers import Bird, Frr, Router
+from tests.integration.routers import Bird, Frr, Openbgpd, Router
 from tests.running import Collector, bgpledger, collecting, free_port
 from tests.support import ROOT, until
 
@@ -108,6 +108,29 @@ class PrintedFrr(Frr):
         return int(paths[0].get("locPrf", paths[0].get("localPref", 100))) if paths else None
 
 
+class PrintedOpenbgpd(Openbgpd):
+    provider: Provider
+
+    def configure(self) -> None:
+        more = f"local-address {self.address}\n    port"
+        text = printed("OpenBGPD").replace("192.0.2.10", "127.0.0.1").replace("198.51.100.1", self.provider.address)
+        text = text.replace("remote-as 64512\n", f"remote-as 64512\n    {more} {self.target}\n")
+        text = text.replace("remote-as 64501\n", f"remote-as 64501\n    multihop 2\n    {more} {self.provider.port}\n")
+        own = f"router-id {self.router_id}\nlisten on {self.address} port {self.port}\n"
+        own += f'socket "{self.directory}/openbgpd.sock"\n'
+        file = self.directory / "openbgpd.conf"
+        file.write_text(text.replace("AS 64500\n", f"AS 64500\n{own}connect-retry 1\n"))
+        file.chmod(0o600)
+
+    def preference(self, prefix: str) -> int | None:
+        """The LOCAL_PREF that it has given to a route of ours."""
+        found = json.loads(self._bgpctl("-j", "show", "rib", "detail", prefix)).get("rib", ())
+        return next((int(one["localpref"]) for one in found if one["prefix"] == prefix), None)
+
+
+Printed = PrintedBird | PrintedFrr | PrintedOpenbgpd
+
+
 def configured(directory: Path, routers: list[Any]) -> str:
     """A collector with a check, an attached command, a static route, and the page's rules."""
     peers = "\n".join(line for one in (*routers, routers[0].provider) for line in one.settings())
@@ -149,9 +172,10 @@ run = {json.dumps(healthcheck)}
 async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_communities(tmp_path: Path) -> None:
     port = free_port()
     provider = Provider(tmp_path / "provider", port, 71)
-    routers: list[PrintedBird | PrintedFrr] = [
+    routers: list[Printed] = [
         PrintedBird(tmp_path / "bird", port, 72),
         PrintedFrr(tmp_path / "frr", port, 73),
+        PrintedOpenbgpd(tmp_path / "openbgpd", port, 74),
     ]
     provider.tell_of(*routers)
     provider.asn = PE_AS
@@ -164,7 +188,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
     arguments = ("--config", str(config), "--local-as", str(COLLECTOR_AS))
     with provider, collecting(tmp_path / "data", *arguments, port=port) as collector:
         await collector.until_up()
-        with routers[0], routers[1]:
+        with routers[0], routers[1], routers[2]:
             for router in routers:
                 await until(partial(has, provider, router, PREFERRED, OTHER), what=f"{router} {provider.table}")
                 await until(partial(prefers, router, PREFERRED, 200), what=f"{router} prefers")
@@ -198,7 +222,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
             assert told["heard_seconds"] >= 0
             assert told["gone_seconds"] >= 0
             assert convergence(collector, "healthcheck www", provider) is None, "CE routers keep it"
-            assert looped(collector, "command exabgp") == [routers[1].address], "FRR sends it back to us, BIRD does not"
+            assert looped(collector, "command exabgp") == [routers[1].address], "only FRR sends it back"
 
             (tmp_path / "checked").touch()
             for router in routers:
@@ -237,6 +261,6 @@ def has(provider: Provider, customer: Router, *prefixes: str) -> bool:
     return provider.heard(customer) == set(prefixes)
 
 
-def prefers(router: PrintedBird | PrintedFrr, prefix: str, preference: int | None) -> bool:
+def prefers(router: Printed, prefix: str, preference: int | None) -> bool:
     """Whether a router has given a route of ours this LOCAL_PREF; None: whether it has none."""
     return router.preference(prefix) == preference
