@@ -168,7 +168,8 @@ def _launch(place: Home, port: int, *, has_password: bool) -> subprocess.Popen[b
             stdout=out,
             stderr=out,
             umask=0o077,
-            env=without_secrets(os.environ),
+            # numpy, which it imports, would start threads that it never uses.
+            env={**without_secrets(os.environ), "OPENBLAS_NUM_THREADS": "1"},
             user=owner.st_uid if stranger else None,
             group=owner.st_gid if stranger else None,
             extra_groups=[] if stranger else None,
