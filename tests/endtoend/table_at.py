@@ -22,7 +22,7 @@ from tests.support import program
 WELL_KNOWN = {"no-export": "65535:65281", "no-advertise": "65535:65282", "no-export-subconfed": "65535:65283"}
 
 
-class Said(NamedTuple):
+class PeerEvent(NamedTuple):
     """One announcement or withdrawal, with the fields that bgpdump and the archive both have."""
 
     peer: str
@@ -43,7 +43,7 @@ class Line(NamedTuple):
     """With the address that it has in the replay."""
     prefix: str
     """Of a session's end: none."""
-    said: Said
+    change: PeerEvent
 
 
 def lines(file: Path, peers: list[PlannedPeer]) -> Iterator[Line]:
@@ -63,14 +63,14 @@ def lines(file: Path, peers: list[PlannedPeer]) -> Iterator[Line]:
             continue
         peer = sources[key]
         if kind == "W":
-            yield Line(int(record), peer, normalise_prefix(rest[0]), Said(peer, "withdraw"))
+            yield Line(int(record), peer, normalise_prefix(rest[0]), PeerEvent(peer, "withdraw"))
         elif kind == "A":
             prefix, path, origin, next_hop, _, med, communities, *_ = rest
             named = frozenset(WELL_KNOWN.get(one, one) for one in communities.split() if one.count(":") < 2)
-            said = Said(peer, "announce", path, normalise_address(next_hop), origin.lower(), int(med), named)
-            yield Line(int(record), peer, normalise_prefix(prefix), said)
+            event = PeerEvent(peer, "announce", path, normalise_address(next_hop), origin.lower(), int(med), named)
+            yield Line(int(record), peer, normalise_prefix(prefix), event)
         elif kind == "STATE":
-            yield Line(int(record), peer, "", Said(peer, "end"))
+            yield Line(int(record), peer, "", PeerEvent(peer, "end"))
 
 
 class Tale:
@@ -78,7 +78,7 @@ class Tale:
 
     def __init__(self) -> None:
         self.records: list[list[Line]] = []
-        self.stands: dict[str, Said] = {}
+        self.stands: dict[str, PeerEvent] = {}
         self._at = 0
         self._updates = 0
 
@@ -90,12 +90,12 @@ class Tale:
 
     def _fold(self, record: list[Line]) -> bool:
         for line in record:
-            if line.said.event == "end":
+            if line.change.event == "end":
                 self.stands.clear()
                 return False
             self.stands.pop(line.prefix, None)
-            if line.said.event == "announce":
-                self.stands[line.prefix] = line.said
+            if line.change.event == "announce":
+                self.stands[line.prefix] = line.change
         return True
 
 
@@ -116,15 +116,17 @@ async def assert_any_moment(store: Store, file: Path, peers: list[PlannedPeer], 
     chance = random.Random(seed)
     for number, at in enumerate(sorted(chance.choices(every, k=count))):
         asked = sorted(tales) if number % 20 == 0 else chance.sample(sorted(tales), 3)
-        expected: dict[tuple[str, str], Said] = {}
+        expected: dict[tuple[str, str], PeerEvent] = {}
         for peer in asked:
-            tales[peer].go_on(archived[peer].said(at))
+            tales[peer].go_on(archived[peer].sent(at))
             if archived[peer].was_up(at):
                 expected |= {(peer, prefix): one for prefix, one in tales[peer].stands.items()}
         questions = [RibQuery(at=at)] if len(asked) == len(tales) else [RibQuery(at=at, peer=peer) for peer in asked]
-        found: dict[tuple[str, str], Said] = {}
+        found: dict[tuple[str, str], PeerEvent] = {}
         for question in questions:
-            found |= {(route.peer.address, route.prefix or ""): _said(route) async for route in rib(store, question)}
+            found |= {
+                (route.peer.address, route.prefix or ""): _event_of(route) async for route in rib(store, question)
+            }
         assert found == expected, at
 
 
@@ -135,14 +137,14 @@ class Archived:
         self.moments: list[datetime] = []
         self.ends: list[datetime] = []
 
-    def said(self, at: datetime) -> int:
+    def sent(self, at: datetime) -> int:
         """The number of UPDATEs that the peer had sent by then."""
         return bisect_right(self.moments, at)
 
     def was_up(self, at: datetime) -> bool:
         """Whether the session of the last UPDATE was still up then."""
-        said = self.said(at)
-        return said > 0 and at < self.ends[said - 1]
+        sent = self.sent(at)
+        return sent > 0 and at < self.ends[sent - 1]
 
 
 async def _archived(store: Store) -> dict[str, Archived]:
@@ -154,8 +156,8 @@ async def _archived(store: Store) -> dict[str, Archived]:
     return archived
 
 
-def _said(route: Route) -> Said:
-    return Said(
+def _event_of(route: Route) -> PeerEvent:
+    return PeerEvent(
         route.peer.address,
         "announce",
         route.as_path or "",

@@ -132,7 +132,7 @@ def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
     """The table during the hijack; the sessions have ended since."""
     ask = collector.ask
     during = next(one["ts"] for one in reversed(found) if (one["as_path"] or "").endswith(" 64511"))
-    stood = standing(found, during)
+    stood = paths_at(found, during)
     hijacked = {peer: path for peer, path in stood.items() if path.endswith(" 64511")}
     assert paths(ask("rib", PREFIX, "--at", during)) == stood
     assert paths(ask("lookup", "203.0.113.7", "--at", during, "-o", "64511")) == hijacked
@@ -143,15 +143,15 @@ def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
     assert [line.split("|")[0] for line in dumped.stdout.splitlines()] == ["TABLE_DUMP2"] * 3
 
 
-def standing(found: Sequence[dict[str, Any]], at: str) -> dict[str, str]:
+def paths_at(found: Sequence[dict[str, Any]], at: str) -> dict[str, str]:
     """Each peer's path to the prefix at a time: everything was sent within milliseconds, and nobody knows which."""
-    stands: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for one in found:
         if one["ts"] <= at and (one["prefix"] == PREFIX or one["event"] == "session_end"):
-            stands.pop(one["peer"]["address"], None)
+            paths.pop(one["peer"]["address"], None)
             if one["event"] == "announce":
-                stands[one["peer"]["address"]] = one["as_path"]
-    return stands
+                paths[one["peer"]["address"]] = one["as_path"]
+    return paths
 
 
 def paths(routes: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from collector.store.mongo import Store
 from schemas.query import HistoryEntry
 from schemas.scalars import normalise_address
 from tests.endtoend.beginning import WHOLE, beginning
-from tests.endtoend.table_at import Said, assert_any_moment, lines
+from tests.endtoend.table_at import PeerEvent, assert_any_moment, lines
 from tests.running import Collector, bgpledger, collecting
 from tests.support import ROOT, SHARED, program
 
@@ -26,19 +26,19 @@ MOST_HISTORIES = 10_000 if WHOLE else 100
 MOMENTS = 100 if WHOLE else 30
 
 
-def by_bgpdump(file: Path, peers: list[PlannedPeer]) -> dict[str, list[Said]]:
+def by_bgpdump(file: Path, peers: list[PlannedPeer]) -> dict[str, list[PeerEvent]]:
     """What `bgpdump -m` prints for each prefix, with the addresses that the peers have in the replay."""
-    said: dict[str, list[Said]] = defaultdict(list)
+    events: dict[str, list[PeerEvent]] = defaultdict(list)
     for line in lines(file, peers):
-        if line.said.event != "end":
-            said[line.prefix].append(line.said)
-    return said
+        if line.change.event != "end":
+            events[line.prefix].append(line.change)
+    return events
 
 
-def by_history(entries: list[HistoryEntry]) -> list[Said]:
+def by_history(entries: list[HistoryEntry]) -> list[PeerEvent]:
     """What `history` prints, in the same form."""
     return [
-        Said(
+        PeerEvent(
             entry.peer.address,
             entry.event,
             entry.as_path or "",
@@ -48,22 +48,22 @@ def by_history(entries: list[HistoryEntry]) -> list[Said]:
             frozenset(entry.communities or ()),
         )
         if entry.event == "announce"
-        else Said(entry.peer.address, entry.event)
+        else PeerEvent(entry.peer.address, entry.event)
         for entry in entries
         if entry.event != "session_end"
     ]
 
 
-async def by_documents(store: Store) -> dict[str, list[Said]]:
+async def by_documents(store: Store) -> dict[str, list[PeerEvent]]:
     """What the documents of `updates` contain, as an analyst would read them."""
-    said: dict[str, list[Said]] = defaultdict(list)
+    events: dict[str, list[PeerEvent]] = defaultdict(list)
     async for update in store.find("updates", {}, sort=[("_id", 1)]):
         peer, attributes = update["peer"]["address"], update.get("attributes", {})
         for group in update.get("withdraw", ()):
             for prefix in group["nlri"]:
-                said[prefix].append(Said(peer, "withdraw"))
+                events[prefix].append(PeerEvent(peer, "withdraw"))
         for group in update.get("announce", ()):
-            one = Said(
+            one = PeerEvent(
                 peer,
                 "announce",
                 attributes["as_path"],
@@ -73,14 +73,14 @@ async def by_documents(store: Store) -> dict[str, list[Said]]:
                 frozenset(attributes.get("communities", ())),
             )
             for prefix in group["nlri"]:
-                said[prefix].append(one)
-    return said
+                events[prefix].append(one)
+    return events
 
 
-def by_peer(said: list[Said]) -> dict[str, list[Said]]:
+def by_peer(events: list[PeerEvent]) -> dict[str, list[PeerEvent]]:
     """Each peer's entries in order: between peers the order is that of the replay, not of the file."""
-    peers: dict[str, list[Said]] = defaultdict(list)
-    for one in said:
+    peers: dict[str, list[PeerEvent]] = defaultdict(list)
+    for one in events:
         peers[one.peer].append(one)
     return peers
 

@@ -27,17 +27,17 @@ FIELDS = (
 )
 ORIGINS = ("igp", "egp", "incomplete")
 TYPES = {"open": "1", "update": "2", "eor": "2", "notification": "3", "keepalive": "4", "refresh": "5"}
-Heard = dict[tuple[str, str], list[list[str]]]
+MessagesByPeer = dict[tuple[str, str], list[list[str]]]
 """By time, in microseconds, and sender: types, prefixes announced, withdrawn, AS paths, origins, MEDs, communities."""
 
 
-def of_tshark(path: Path) -> Heard:
+def of_tshark(path: Path) -> MessagesByPeer:
     """What tshark reads in each packet."""
     options = ["-o", "tcp.reassemble_out_of_order:TRUE", "-Y", "bgp", "-T", "fields", "-E", "separator=|"]
     wanted = [word for field in FIELDS for word in ("-e", field)]
     command = [program("tshark"), "-r", str(path), *options, *wanted]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found: Heard = {}
+    found: MessagesByPeer = {}
     for line in printed.splitlines():
         time, source4, source6, *values = line.split("|")
         types, nlri, gone, nlri6, gone6, path_asns, origins, meds, highs, lows = (value.split(",") for value in values)
@@ -47,9 +47,9 @@ def of_tshark(path: Path) -> Heard:
     return found
 
 
-def of_ours(path: Path) -> Heard:
+def of_ours(path: Path) -> MessagesByPeer:
     """What we read, grouped by packet."""
-    found: Heard = {}
+    found: MessagesByPeer = {}
     for one in Capture(path).open(path, lambda _: None).frames():
         message: Any = PCAP.decode(one.raw)
         if isinstance(message, Rejection) or message.kind not in TYPES:
@@ -134,9 +134,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_messages_of_daemons_are_in_the_archive_as_tshark_reads_them(tmp_path: Path, real: Path) -> None:
-    heard = of_tshark(real)
-    assert sum(len(said[0]) for said in heard.values()) > 10
-    assert of_ours(real) == heard
+    messages = of_tshark(real)
+    assert sum(len(said[0]) for said in messages.values()) > 10
+    assert of_ours(real) == messages
     data_dir = ("--data-dir", str(tmp_path / "data"))
     done = bgpledger(*data_dir, "import", str(real), "--collector", "lab")
     assert done.returncode == 0, done.stderr

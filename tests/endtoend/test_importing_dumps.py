@@ -26,7 +26,7 @@ V4 = [f"10.{number}.0.0/16" for number in range(40)]
 V6 = [f"2001:db8:{number:x}::/48" for number in range(1, 20)]
 
 
-def said(chance: random.Random, *, six: bool, as4: bool = True) -> bytes:
+def attributes_of(chance: random.Random, *, six: bool, as4: bool = True) -> bytes:
     """The attributes of a route."""
     path = [chance.randrange(1, 60_000) for _ in range(chance.randrange(1, 6))]
     hop = f"2001:db8::{chance.randrange(1, 9)}" if six else f"192.0.2.{chance.randrange(1, 9)}"
@@ -40,7 +40,12 @@ def v2(chance: random.Random, at: int = T) -> bytes:
     for prefix in V4 + V6:
         path_ids = [1, 7] if chance.random() < 0.1 else [None]
         entries = [
-            entry(said(chance, six=":" in prefix), number, originated=at - chance.randrange(1, 99999), path_id=path_id)
+            entry(
+                attributes_of(chance, six=":" in prefix),
+                number,
+                originated=at - chance.randrange(1, 99999),
+                path_id=path_id,
+            )
             for number in range(len(PEERS))
             if chance.random() < 0.7
             for path_id in path_ids
@@ -56,7 +61,7 @@ def v1(chance: random.Random) -> bytes:
     return b"".join(
         build.old_rib(
             prefix,
-            said(chance, six=":" in prefix, as4=False),
+            attributes_of(chance, six=":" in prefix, as4=False),
             *peers[":" in prefix],
             sequence=number,
             originated=T - 5,
@@ -126,7 +131,8 @@ async def test_the_table_at_a_hundred_times_is_what_bgpdump_reads(tmp_path: Path
     chance, dump, updates = random.Random(3), tmp_path / "rib", tmp_path / "updates"
     records = [index(*PEERS, time=T)]
     records += [
-        build.rib(prefix, *(entry(said(chance, six=False), number) for number in range(2)), time=T) for prefix in V4
+        build.rib(prefix, *(entry(attributes_of(chance, six=False), number) for number in range(2)), time=T)
+        for prefix in V4
     ]
     dump.write_bytes(b"".join(records))
     spoken = []

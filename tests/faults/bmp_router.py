@@ -80,10 +80,10 @@ class Router:
             await self._task
 
 
-async def standing(store: Store) -> dict[View, set[str]]:
+async def archived_routes(store: Store) -> dict[View, set[str]]:
     """The archived routes, now or, if the collector was stopped, at its last moment: uncertain since, not ended."""
-    stands: dict[View, set[str]] = {(peer.address, table): set() for peer in PEERS for table in TABLES}
+    routes: dict[View, set[str]] = {(peer.address, table): set() for peer in PEERS for table in TABLES}
     async for route in rib(store, RibQuery()):
         if route.peer.rib and route.prefix and route.state != "unknown":
-            stands[route.peer.address, route.peer.rib].add(route.prefix)
-    return stands
+            routes[route.peer.address, route.peer.rib].add(route.prefix)
+    return routes

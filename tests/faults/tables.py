@@ -28,14 +28,14 @@ async def faulty_tables(store: Store) -> tuple[int, list[str]]:
         moments = {one["ts"] for one in tables if one["session"] == session["_id"] and one["complete"]}
         updates = said.get(session["_id"], [])
         for moment in (*moments, session.get("until", session["last_seen"])):
-            told = await _told(store, session, moment)
+            told = await _stored_table(store, session, moment)
             expected = _folded([one for one in updates if one["ts"] <= moment])
             if told != expected:
                 faults.append(f"session {session['_id']} at {moment}: {len(told)} routes, {len(expected)} expected")
     return len(tables), faults
 
 
-async def _told(store: Store, session: SessionDocument, moment: datetime) -> Table:
+async def _stored_table(store: Store, session: SessionDocument, moment: datetime) -> Table:
     found = await peer_rib_of(store, session, moment)
     routes = [found.route(*item) async for items in found.table() for item in items]
     return {(one.family, one.path_id, one.prefix or ""): (one.since, one.as_path) for one in routes}

@@ -25,7 +25,7 @@ from collector.store.mongo import Store
 from schemas.documents import Place, to_document
 from schemas.keys import collector_number, instance_name, key_collector, key_line
 from tests.faults.audit import audit, patient, spooled
-from tests.faults.bmp_router import Router, standing
+from tests.faults.bmp_router import Router, archived_routes
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import COLLECTOR, WITH_BMP, Killer, Tee, target
 from tests.running import free_port
@@ -71,7 +71,7 @@ async def test_nothing_of_two_spools_is_lost_whatever_dies(data_dir: Path, tmp_p
             records = await _audit(tmp_path / "kept-bmp", opened)
             report = await audit(one.kept, opened, COLLECTOR)
             found = await verify(data_dir, opened, COLLECTOR)
-            stands = await standing(opened)
+            routes = await archived_routes(opened)
     finally:
         await store.stop()
     print(
@@ -81,7 +81,7 @@ async def test_nothing_of_two_spools_is_lost_whatever_dies(data_dir: Path, tmp_p
     assert report.faults == [], f"seed {SEED}:\n" + "\n".join(report.faults) + f"\n{one.tail()}"
     assert (report.lost, report.doubled, report.documents) == (0, 0, report.lines)
     assert found.findings == []
-    assert stands == router.tables
+    assert routes == router.tables
 
 
 async def _audit(kept: Path, store: Store) -> int:

@@ -19,7 +19,7 @@ from collector.sources.bmp.source import BMP
 from collector.spool.state import inspect
 from collector.store.mongo import Store
 from schemas.stored import GapDocument
-from tests.faults.bmp_router import PEERS, TABLES, Router, standing
+from tests.faults.bmp_router import PEERS, TABLES, Router, archived_routes
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import parts
 from tests.running import bgpledger, collecting, free_port
@@ -60,11 +60,11 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
             async def updates() -> int:
                 return await store.count("updates")
 
-            async def stands(collection: str, query: dict[str, Any]) -> list[dict[str, Any]]:
+            async def stored(collection: str, query: dict[str, Any]) -> list[dict[str, Any]]:
                 return [document async for document in store.find(collection, query)]
 
             async def up() -> bool:
-                return len(await stands("sessions", {})) == len(peers)
+                return len(await stored("sessions", {})) == len(peers)
 
             async def more() -> bool:
                 return await updates() > before + 500
@@ -80,21 +80,21 @@ async def test_a_full_disk_is_a_gap(data_dir: Path, tmp_path: Path, small_spool:
                 assert "the spool is full, and new lines are dropped, since " in status.stderr
                 before = await updates()
                 filler.unlink()
-                await until(lambda: stands("gaps", {"cause": "disk"}), what="the gap is told")
+                await until(lambda: stored("gaps", {"cause": "disk"}), what="the gap is told")
 
                 await until(more, what="it goes on")
                 assert parts(collector.process.pid) == before_parts, "nothing was started again"
-                assert len(await stands("sessions", {"until": None})) == len(peers), "the sessions stayed up"
+                assert len(await stored("sessions", {"until": None})) == len(peers), "the sessions stayed up"
 
             # With the end of its session, every peer's count is known.
             async def all_told() -> bool:
-                gaps = await stands("gaps", {"cause": "disk"})
+                gaps = await stored("gaps", {"cause": "disk"})
                 dropped = sum(gap["lines"] for gap in gaps if "peer" not in gap)
                 missed = sum(gap["lines"] for gap in gaps if "peer" in gap)
                 return bool(dropped == missed > 0)
 
             await until(all_told, what="each line that was dropped is one that a peer's counter misses")
-            assert await stands("gaps", {"cause": {"$ne": "disk"}}) == []
+            assert await stored("gaps", {"cause": {"$ne": "disk"}}) == []
         assert "the spool has room again" in collector.log.read_text()
 
 
@@ -122,7 +122,7 @@ async def test_a_full_disk_is_a_gap_for_bmp_and_the_tables_are_sent_again(data_d
                     return [gap async for gap in store.find("gaps", {"cause": "disk"})]
 
                 async def is_right() -> bool:
-                    return await standing(store) == router.tables
+                    return await archived_routes(store) == router.tables
 
                 await until(updates, what="it is heard")
                 before_parts, connections = parts(collector.process.pid), router.connections

@@ -106,7 +106,7 @@ class Changes:
 
 def has(router: Taking, wanted: dict[str, int]) -> bool:
     """Whether a router has these MEDs, and no other prefixes."""
-    found = {prefix: router.heard(prefix) for prefix in PREFIXES}
+    found = {prefix: router.received(prefix) for prefix in PREFIXES}
     return {prefix: route["med"] for prefix, route in found.items() if route is not None} == wanted
 
 
@@ -236,10 +236,10 @@ async def test_a_service_dies_while_the_store_is_away(tmp_path: Path) -> None:
         environment = {"BGPLEDGER_MONGODB_URI": between.uri(serverSelectionTimeoutMS=1000, connectTimeoutMS=1000)}
         with target(data_dir, [], port, config, **environment) as one, router:
             await one.until_up(parts=("acting", "exabgp", "archiver"))
-            await until(lambda: router.heard(prefix), what="it is announced")
+            await until(lambda: router.received(prefix), what="it is announced")
             await outside.stop()
             service.unlink()
-            await until(lambda: router.heard(prefix) is None, what="it is withdrawn while the store is away")
+            await until(lambda: router.received(prefix) is None, what="it is withdrawn while the store is away")
             await outside.start()
             between.upstream = outside.port
             async with Store.open(patient(outside.uri)) as store:

@@ -196,7 +196,7 @@ async def _assert_sessions_up(here: Scene) -> None:
         assert [one async for one in store.find("sessions", {"until": {"$exists": True}})] == []
 
 
-def said(one: Target, words: str) -> int:
+def times_logged(one: Target, words: str) -> int:
     return one.log.read_text().count(words)
 
 
@@ -210,11 +210,11 @@ async def test_nothing_is_lost_while_a_store_is_stopped(data_dir: Path, outside:
         assert status["store_away_since"]
         assert status["attempts"] > 1
         assert "does not answer" in status["last_error"]
-        assert said(here.one, "trying again until it works") == 1 + AWAY // 600
+        assert times_logged(here.one, "trying again until it works") == 1 + AWAY // 600
         await outside.start()
         here.proxy.upstream = outside.port
         await here.until_stored()
-        await until(lambda: said(here.one, "it works again after "), what="the end is told")
+        await until(lambda: times_logged(here.one, "it works again after "), what="the end is told")
         assert (await asyncio.to_thread(here.one.status))["store_away_since"] is None
 
 

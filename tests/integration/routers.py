@@ -102,7 +102,7 @@ class Router(ABC):
         self.change()
 
     @property
-    def gone(self) -> list[Route]:
+    def withdrawn(self) -> list[Route]:
         """The routes that it announced before and no longer does."""
         return [route for route in self._before if route not in self.routes]
 
@@ -182,7 +182,7 @@ class Gobgpd(Router):
 
     def change(self) -> None:
         replaced = {(route.prefix, self._identifier(route)) for route in self.new}
-        for route in self.gone:
+        for route in self.withdrawn:
             if (route.prefix, self._identifier(route)) not in replaced:
                 self._rib("del", route)
         for route in self.new:
@@ -212,10 +212,10 @@ class Gobgpd(Router):
         for family in ("ipv4", "ipv6"):
             routes = json.loads(self._gobgp("-j", "neighbor", "127.0.0.1", "adj-out", "-a", family)) or {}
             for prefix, paths in routes.items():
-                found += [{"prefix": prefix, **self._told(path["attrs"])} for path in paths]
+                found += [{"prefix": prefix, **self._fields(path["attrs"])} for path in paths]
         return found
 
-    def _told(self, attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    def _fields(self, attributes: list[dict[str, Any]]) -> dict[str, Any]:
         by_code = {one["type"]: one for one in attributes}
         standard = by_code.get(8, {}).get("communities", ())
         large = by_code.get(32, {}).get("value", ())
@@ -345,7 +345,7 @@ class Frr(Router):
     def change(self) -> None:
         replaced = [route.prefix for route in self.new]
         lines: list[str] = []
-        for route in self.gone:
+        for route in self.withdrawn:
             if route.prefix not in replaced:
                 lines += self._network(f"no network {route.prefix}", route)
         for route in self.new:

@@ -16,17 +16,17 @@ class TakingBird(Bird):
 
     imports = "all"
 
-    def heard(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> dict[str, Any] | None:
         table = "master6" if ":" in prefix else "master4"
-        said = self._birdc("show", "route", "all", "table", table, "where", "net", "=", prefix)
-        if "BGP.as_path" not in said:
+        output = self._birdc("show", "route", "all", "table", table, "where", "net", "=", prefix)
+        if "BGP.as_path" not in output:
             return None
 
         def values(name: str) -> set[str]:
-            found = re.search(rf"BGP\.{name}: (.*)", said)
+            found = re.search(rf"BGP\.{name}: (.*)", output)
             return {re.sub(", ?", ":", one) for one in re.findall(r"\((.*?)\)", found[1])} if found else set()
 
-        path, med = re.search(r"BGP\.as_path: (.*)", said), re.search(r"BGP\.med: (\d+)", said)
+        path, med = re.search(r"BGP\.as_path: (.*)", output), re.search(r"BGP\.med: (\d+)", output)
         return {
             "path": path[1] if path else "",
             "med": int(med[1]) if med else None,
@@ -38,7 +38,7 @@ class TakingBird(Bird):
 class TakingGobgpd(Gobgpd):
     """Takes what it hears."""
 
-    def heard(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> dict[str, Any] | None:
         family = "ipv6" if ":" in prefix else "ipv4"
         paths = (json.loads(self._gobgp("-j", "global", "rib", "-a", family)) or {}).get(prefix)
         return _of_gobgp(paths[0]["attrs"]) if paths else None
@@ -63,12 +63,12 @@ class TakingFrr(Frr):
         # It is passive: after an end it tries again only in two minutes, whatever `timers connect` says.
         return [*super().settings()[:-1], f"port = {self.port}"]
 
-    def heard(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> dict[str, Any] | None:
         family = "ipv6" if ":" in prefix else "ipv4"
-        said = json.loads(self._vtysh(f"show bgp {family} unicast {prefix} json", configure=False) or "{}")
-        if not said.get("paths"):
+        output = json.loads(self._vtysh(f"show bgp {family} unicast {prefix} json", configure=False) or "{}")
+        if not output.get("paths"):
             return None
-        path = said["paths"][0]
+        path = output["paths"][0]
         named = {NAMES.get(one, one) for one in path.get("community", {}).get("list", ())}
         return {
             "path": path["aspath"]["string"],
@@ -81,9 +81,9 @@ class TakingFrr(Frr):
 class TakingOpenbgpd(Openbgpd):
     """Takes what it hears."""
 
-    def heard(self, prefix: str) -> dict[str, Any] | None:
-        said = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
-        route = next((one for one in said.get("rib", ()) if one["prefix"] == prefix), None)
+    def received(self, prefix: str) -> dict[str, Any] | None:
+        output = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
+        route = next((one for one in output.get("rib", ()) if one["prefix"] == prefix), None)
         if route is None:
             return None
         return {

@@ -97,7 +97,7 @@ class Acting:
 
 
 def _has(router: Any, prefix: str, seen: dict[str, Any] | None) -> bool:
-    return bool(router.heard(prefix) == seen)
+    return bool(router.received(prefix) == seen)
 
 
 def _is_another(pattern: str, than: int) -> bool:
@@ -210,7 +210,7 @@ async def test_an_internal_peer_is_sent_local_pref_and_another_peer_a_flow(tmp_p
         (key,) = await bench.order(PREFIX, next_hop="192.0.2.9", local_pref=200, peers=[internal.address])
         await bench.until_sent(key)
         await until(lambda: internal.preference(PREFIX) == 200, what="LOCAL_PREF")
-        assert internal.heard(PREFIX)["path"] == ""
+        assert internal.received(PREFIX)["path"] == ""
         body = {"who": "test", "why": "to see it", "source": "api", "peers": [flowing.address]}
         match = {"destination": "203.0.113.7/32", "protocols": "udp", "destination_ports": "53,1024-2000"}
         flow = {**body, "announcements": [{"match": match, "then": {"discard": True}}]}
@@ -219,5 +219,5 @@ async def test_an_internal_peer_is_sent_local_pref_and_another_peer_a_flow(tmp_p
         await until(lambda: "discard" in flowing.flows(), what="the flow")
         assert re.search(r"destination: ?203\.0\.113\.7/32.*protocol: ?==?udp.*destination-port", flowing.flows())
         await bench.withdraw(PREFIX, "203.0.113.7/32")
-        await until(lambda: internal.heard(PREFIX) is None, what="no route")
+        await until(lambda: internal.received(PREFIX) is None, what="no route")
         await until(lambda: "203.0.113.7" not in flowing.flows(), what="no flow")

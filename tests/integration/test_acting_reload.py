@@ -36,7 +36,7 @@ async def test_routes_and_intents_follow_the_configuration(tmp_path: Path) -> No
 
         configure(bench, tmp_path / "a", PREFIX, *POLICY)
         await until(partial(_communities, bird, PREFIX, ["65000:7"]), what="the policy applies")
-        await until(lambda: bird.heard(HALF) is None, what="what is no longer allowed is withdrawn")
+        await until(lambda: bird.received(HALF) is None, what="what is no longer allowed is withdrawn")
         await until(partial(_is_over, bench, halved), what="its intent has ended")
         (ordered,) = [one for one in (await bench.intent(halved)).states if one.state == "withdrawing"]
         assert (ordered.who, ordered.peer) == ("configuration", bird.address)
@@ -64,5 +64,5 @@ async def _is_sent_since(bench: Acting, key: str, since: datetime) -> bool:
 
 
 def _communities(bird: Any, prefix: str, expected: Sequence[str]) -> bool:
-    found = bird.heard(prefix)
+    found = bird.received(prefix)
     return found is not None and found["communities"] == set(expected)

@@ -57,7 +57,7 @@ class Provider(Bird):
         )
         (self.directory / "bird.conf").write_text(f"router id {self.router_id};\nprotocol device {{ }}\n{sessions}")
 
-    def heard(self, router: Router) -> set[str]:
+    def received(self, router: Router) -> set[str]:
         """The prefixes that it has received from a customer."""
         lines = self._birdc("show", "route", "all").splitlines()
         found, prefix = set(), ""
@@ -205,7 +205,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
             async def withdrawn() -> (
                 list[dict[str, Any]] | None
             ):  # routers may receive it a moment before it is reported
-                intents = await asyncio.to_thread(partial(standing, collector))
+                intents = await asyncio.to_thread(partial(all_intents, collector))
                 last = {one["source"]: one["states"][-1]["state"] for one in intents}
                 return intents if last["healthcheck www"] == "withdrawn" else None
 
@@ -233,7 +233,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
                 assert prefers(router, KEPT, None)
 
 
-def standing(collector: Collector) -> list[dict[str, Any]]:
+def all_intents(collector: Collector) -> list[dict[str, Any]]:
     """All intents of the collector, including those that have ended."""
     done = bgpledger("intents", "--all", "--data-dir", str(collector.data_dir), "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -252,13 +252,13 @@ def looped(collector: Collector, source: str) -> list[str]:
 
 
 def all_convergence(collector: Collector, source: str) -> list[dict[str, Any]]:
-    (intent,) = [one["id"] for one in standing(collector) if one["source"] == source]
+    (intent,) = [one["id"] for one in all_intents(collector) if one["source"] == source]
     return collector.ask("convergence", intent)
 
 
 def has(provider: Provider, customer: Router, *prefixes: str) -> bool:
     """Whether the provider has these prefixes from a customer, and no others."""
-    return provider.heard(customer) == set(prefixes)
+    return provider.received(customer) == set(prefixes)
 
 
 def prefers(router: Printed, prefix: str, preference: int | None) -> bool:

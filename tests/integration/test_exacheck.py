@@ -13,7 +13,7 @@ EXACHECK = ROOT / ".tools" / "exacheck" / "bin" / "exacheck"
 PREFIXES = ["203.0.113.1/32", "203.0.113.2/32"]
 
 
-def stands(kept: Kept, wanted: list[str]) -> bool:
+def is_announced(kept: Kept, wanted: list[str]) -> bool:
     """Whether these prefixes are announced, and no others."""
     return sorted(kept.standing_now.values()) == wanted
 
@@ -41,6 +41,6 @@ async def test_its_check_announces_and_withdraws(tmp_path: Path) -> None:
             else:
                 service.unlink()
             wanted = PREFIXES if is_up else []
-            await until(partial(stands, kept, wanted), what=f"{wanted} stand")
+            await until(partial(is_announced, kept, wanted), what=f"{wanted} stand")
     assert kept.whys[0].startswith("it printed: announce route 203.0.113.1/32 next-hop 192.0.2.10 med 7 community")
     assert not kept.standing_now, "what it prints at its end may be two commands on one line, which is refused"

@@ -54,7 +54,7 @@ def typed() -> list[Typed]:
     return found
 
 
-def told(output: str) -> list[str]:
+def stable_lines(output: str) -> list[str]:
     """The lines of an output, without what differs each time."""
     text = re.sub(r"(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{3}", "TIME", output)
     return sorted(re.sub(r"\b[0-9a-f]{24}\b", "ID", text).splitlines())
@@ -140,7 +140,7 @@ async def test_the_printed_output_appears(tmp_path: Path, monkeypatch: pytest.Mo
             if command.startswith(ASKING):
                 await until(partial(says, shell, command, output), what=f"{command} says:\n{output}")
             else:
-                assert told(shell.type(here(command))) == told(output)
+                assert stable_lines(shell.type(here(command))) == stable_lines(output)
 
 
 def answers(shell: Terminal, health: str) -> bool:
@@ -150,4 +150,4 @@ def answers(shell: Terminal, health: str) -> bool:
 
 def says(shell: Terminal, command: str, output: str) -> bool:
     """Whether a command now prints this."""
-    return told(shell.type(here(command))) == told(output)
+    return stable_lines(shell.type(here(command))) == stable_lines(output)

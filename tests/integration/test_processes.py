@@ -48,7 +48,7 @@ def configuration(file: Path, *peers: Peer) -> None:
     file.write_text("\n".join(["collector = 'here'\n[exabgp]\nprocesses = 2\n", *blocks]))
 
 
-async def stands(collector: Collector, peer: Peer) -> dict[str, Any] | None:
+async def complete_peer(collector: Collector, peer: Peer) -> dict[str, Any] | None:
     """The state of the peer, once it is up and all of its routes are there."""
     for found in await asyncio.to_thread(collector.ask, "peers"):
         if found["address"] == peer.source and found["state"] == "up" and found["updates"] == peer.updates:
@@ -92,7 +92,10 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
         await collector.until_up()
         with router(FEED, ONE.name, f"{ONE.local}:{collector.port}"):
             with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
-                before = await until(lambda: stands(collector, ONE)), await until(lambda: stands(collector, TWO))
+                before = (
+                    await until(lambda: complete_peer(collector, ONE)),
+                    await until(lambda: complete_peer(collector, TWO)),
+                )
 
                 async def is_all_there() -> bool:  # a KEEPALIVE may come in between
                     read = (await collector.until_idle())["read"]
@@ -108,20 +111,20 @@ async def test_two_processes_make_one_archive(data_dir: Path, tmp_path: Path) ->
                 configuration(config, THREE, TWO, ONE)
                 collector.process.send_signal(signal.SIGHUP)
                 with router(FEED, THREE.name, f"{THREE.local}:{collector.port}"):
-                    await until(lambda: stands(collector, THREE))
+                    await until(lambda: complete_peer(collector, THREE))
                 assert THREE.source in configuration_file(instances[0]).read_text()
-                assert [(await stands(collector, peer) or {}).get("since") for peer in (ONE, TWO)] == [
+                assert [(await complete_peer(collector, peer) or {}).get("since") for peer in (ONE, TWO)] == [
                     one["since"] for one in before
                 ]
 
                 kill(collector, "/exabgp-1.conf")
                 await until(lambda: is_down(collector, TWO))
             with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
-                await until(lambda: stands(collector, TWO))
+                await until(lambda: complete_peer(collector, TWO))
                 kill(collector, " --instance 1")
             with router(FEED, TWO.name, f"{TWO.local}:{collector.port}"):
-                await until(lambda: stands(collector, TWO))
-            assert (await stands(collector, ONE) or {}).get("since") == before[0]["since"]
+                await until(lambda: complete_peer(collector, TWO))
+            assert (await complete_peer(collector, ONE) or {}).get("since") == before[0]["since"]
             await collector.until_idle()
             assert verified(collector)["sessions"] >= 4
 

@@ -19,7 +19,7 @@ def descendants(pid: int) -> list[int]:
     return [found for child in map(int, children) for found in (child, *descendants(child))]
 
 
-def told(collector: Collector, place: str) -> dict[str, str]:
+def read_of_processes(collector: Collector, place: str) -> dict[str, str]:
     """The `environ`, `cmdline` or `limits` of each process of a collector, by its command."""
     found = {}
     for pid in descendants(collector.process.pid):
@@ -39,7 +39,7 @@ async def test_the_embedded_store_can_be_opened_by_the_uri_in_the_log(data_dir: 
         assert done.returncode == 0, done.stderr
         assert collector.status()["mongodb_uri"] == uri
         assert password not in (data_dir / "run.json").read_text() + collector.log.read_text()
-        for command, variables in told(collector, "environ").items():
+        for command, variables in read_of_processes(collector, "environ").items():
             assert password not in command
             assert ("\0archive\0" in command) == (password in variables), command
 
@@ -61,13 +61,13 @@ async def test_child_processes_get_no_secret(data_dir: Path, tmp_path: Path, emb
         await collector.until_up()
 
         def receiving() -> bool:
-            return any("\0receive\0" in command for command in told(collector, "cmdline"))
+            return any("\0receive\0" in command for command in read_of_processes(collector, "cmdline"))
 
         await until(receiving, what="ExaBGP started its receiver")
         config.write_text(PEER.format(2) + PEER.format(3))
         collector.process.send_signal(signal.SIGHUP)
         await until(lambda: "s3cret-3" in (data_dir / "exabgp.conf").read_text(), what="the second peer's password")
-        environ = told(collector, "environ")
+        environ = read_of_processes(collector, "environ")
         spoken_to = {part for part in ("receive", "server") for command in environ if f"\0{part}\0" in command}
         assert spoken_to == {"receive", "server"}
         for command, variables in environ.items():
@@ -76,7 +76,7 @@ async def test_child_processes_get_no_secret(data_dir: Path, tmp_path: Path, emb
             if "\0archive\0" not in command:  # which needs the URI
                 assert "s3cret" not in variables, command
                 assert embedded_uri not in variables, command
-        for limits in told(collector, "limits").values():
+        for limits in read_of_processes(collector, "limits").values():
             assert re.search(r"Max core file size +0 ", limits)
         assert "s3cret" not in collector.log.read_text()
         assert (data_dir / "exabgp.conf").stat().st_mode & 0o777 == 0o600

@@ -109,7 +109,7 @@ def configuration(file: Path, secret: Path, refusing: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[str, dict[str, Any]]]]:
+def peers_printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[str, dict[str, Any]]]]:
     """What `peers` prints after each case."""
     directory = tmp_path_factory.mktemp("why")
     secret = directory / "secret"
@@ -149,10 +149,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, 
             without_password.bind(("127.0.3.7", 0))
             without_password.setblocking(False)  # noqa: FBT003
             without_password.connect_ex(("127.0.0.1", collector.port))
-        yield collector, asyncio.run(_standing(collector))
+        yield collector, asyncio.run(_peers(collector))
 
 
-async def _standing(collector: Collector) -> dict[str, dict[str, Any]]:
+async def _peers(collector: Collector) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
 
     async def complete() -> bool:
@@ -178,23 +178,23 @@ STATES = {
 
 
 @pytest.mark.parametrize("number", STATES)
-def test_peers_say_why(told: tuple[Collector, dict[str, dict[str, Any]]], number: int) -> None:
-    peer = told[1][f"127.0.3.{number}"]
+def test_peers_say_why(peers_printed: tuple[Collector, dict[str, dict[str, Any]]], number: int) -> None:
+    peer = peers_printed[1][f"127.0.3.{number}"]
     state, reason = STATES[number]
     assert (peer["state"], peer["configured"]) == (state, number != 77)
     assert peer["reason"].startswith(reason)
 
 
-def test_peers_show_what_the_open_contained(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
-    _collector, peers = told
+def test_peers_show_what_the_open_contained(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    _collector, peers = peers_printed
     opened = peers["127.0.3.1"]["open"]
     assert (opened["asn"], opened["hold_time"], opened["router_id"]) == (64999, 90, "10.0.3.1")
     assert opened["differs"] == ["AS 64999, where AS 64501 is configured"]
     assert peers["127.0.3.2"]["open"]["differs"] == ["hold time 1 s, where 0 or at least 3 is allowed"]
 
 
-def test_ipv6_next_hops_and_aigp_are_kept(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
-    collector, peers = told
+def test_ipv6_next_hops_and_aigp_are_kept(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    collector, peers = peers_printed
     assert (peers["127.0.3.9"]["state"], peers["127.0.3.9"]["routes"]) == ("up", 1)
     (route,) = collector.ask("rib", "--peer", "127.0.3.9")
     assert (route["prefix"], route["next_hop"]) == ("10.0.0.0/8", "2001:db8::1")
@@ -204,16 +204,16 @@ def test_ipv6_next_hops_and_aigp_are_kept(told: tuple[Collector, dict[str, dict[
     assert int(str(stored["attributes"]["aigp"]), 0) == 500
 
 
-def test_each_peer_has_prometheus_metrics(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
-    done = bgpledger("status", "--format", "prometheus", "--data-dir", str(told[0].data_dir))
+def test_each_peer_has_prometheus_metrics(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    done = bgpledger("status", "--format", "prometheus", "--data-dir", str(peers_printed[0].data_dir))
     assert done.returncode == 0, done.stderr
     up = dict(re.findall(r'^bgpledger_peer_up\{asn="\d+",peer="127\.0\.3\.(\d+)"\} (\S+)$', done.stdout, re.MULTILINE))
     assert up == {str(number): "1.0" if number == 9 else "0.0" for number in range(1, 10)}
     assert "\nbgpledger_unconfigured_routers 1.0\n" in done.stdout
 
 
-def test_doctor_and_the_log_say_why(told: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
-    collector, _peers = told
+def test_doctor_and_the_log_say_why(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+    collector, _peers = peers_printed
     done = bgpledger("doctor", "--data-dir", str(collector.data_dir))
     findings = re.findall(r"warning  peer: (127\.0\.3\.\d+)(.*); cure: ", done.stdout)
     assert {address for address, _rest in findings} == {f"127.0.3.{number}" for number in STATES}

@@ -70,7 +70,7 @@ ASKED = [
 NOT_ASKED = ["otc=1", "35=1", "8", "32", "29", "251", "250=02*", "malformed", "bgp-ls", "!otc", "link-local"]
 
 
-def asked(**texts: str) -> Filter:
+def filter_of(**texts: str) -> Filter:
     return parse_filter(texts)
 
 
@@ -106,13 +106,13 @@ async def test_each_is_seen_and_can_be_asked_for(data_dir: Path, store: Store) -
     assert [one.event for one in told] == ["announce"] * 5 + ["withdraw"]
 
     for text in ASKED:
-        assert {one.event for one in await entries(store, asked(attribute=text))} == {"announce", "withdraw"}, text
-        assert [one async for one in rib(store, RibQuery(at=announced), asked(attribute=text))], text
+        assert {one.event for one in await entries(store, filter_of(attribute=text))} == {"announce", "withdraw"}, text
+        assert [one async for one in rib(store, RibQuery(at=announced), filter_of(attribute=text))], text
     for text in NOT_ASKED:
-        assert not [one for one in await entries(store, asked(attribute=text)) if one.prefix == PREFIX], text
+        assert not [one for one in await entries(store, filter_of(attribute=text)) if one.prefix == PREFIX], text
     for text in (*WORDS, "link-bandwidth:*:*", "link-bandwidth:*", "color:*", "target:*", "target:2001:db8::1:100"):
-        assert await entries(store, asked(community=text)), text
-    (linked,) = await entries(store, asked(attribute="link-local=fe80::*"))
+        assert await entries(store, filter_of(community=text)), text
+    (linked,) = await entries(store, filter_of(attribute="link-local=fe80::*"))
     assert (linked.next_hop, linked.link_local) == ("2001:db8::1", "fe80::1")
 
     changed = [
@@ -151,9 +151,9 @@ async def test_what_is_malformed_is_not_the_peers_withdrawal(data_dir: Path, sto
     assert {one.as_path for one in found} == {"64500"}  # each withdrawal with the route that it ends
     (peer,) = [one async for one in top(store, "peers", "malformed", Filter(), 5)]
     assert (peer.announcements, peer.withdrawals, peer.flaps, peer.malformed) == (3, 1, 1, 3)
-    of_malformed = await entries(store, asked(attribute="malformed"))
+    of_malformed = await entries(store, filter_of(attribute="malformed"))
     assert [one.error for one in of_malformed] == [error for _, error in expected if error]
-    (one,) = await entries(store, asked(attribute="malformed=attribute-discard*"))
+    (one,) = await entries(store, filter_of(attribute="malformed=attribute-discard*"))
     assert one.event == "announce"
     at = told[2].ts
     (stood,) = [one async for one in rib(store, RibQuery(at=at))]
@@ -182,5 +182,5 @@ async def test_only_to_customer_of_0_1(data_dir: Path, store: Store) -> None:
         assert attributes.pop("otc") == 64511
         attributes["unknown"].append({"code": 35, "flags": 0xE0, "hex": "0000fbff"})
         await store.replace("updates", [{**document}])
-    (entry,) = [one for one in await entries(store, asked(attribute="otc=64511")) if one.prefix]
+    (entry,) = [one for one in await entries(store, filter_of(attribute="otc=64511")) if one.prefix]
     assert (entry.otc, [one.code for one in entry.unknown_attributes or ()]) == (64511, [250])

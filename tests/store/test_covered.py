@@ -63,8 +63,8 @@ def test_what_was_before_the_archive_is_not_called_nothing(began: datetime, caps
     long_ago = "2026-01-01"
     words = f"the archive begins at {spoken(began)} UTC: nothing is known about earlier times\n"
     for command in (*ALL_TIME, ("search", "-T"), ("top", "peers", "--start")):
-        status, _, said = typed(capsys, *command, long_ago, "--format", "jsonl")
-        assert (status, said) == (0, words), command
+        status, _, stderr_of = typed(capsys, *command, long_ago, "--format", "jsonl")
+        assert (status, stderr_of) == (0, words), command
     assert typed(capsys, "diff", long_ago, "now")[2] == words
     assert typed(capsys, "history", PREFIX, "--duration", "52w")[2] == words
     assert typed(capsys, "tail", "--from", long_ago, "--limit", "1")[2] == words
@@ -79,17 +79,17 @@ def test_status_says_what_is_covered(began: datetime, capsys: pytest.CaptureFixt
 
 
 def test_peers_that_there_are_not(began: datetime, capsys: pytest.CaptureFixture[str]) -> None:
-    def said(*filters: str, command: tuple[str, ...] = ("rib",)) -> str:
+    def stderr_of(*filters: str, command: tuple[str, ...] = ("rib",)) -> str:
         return typed(capsys, *command, *filters)[2]
 
     for command in (("rib",), ("search",), ("history", PREFIX), ("top", "origins"), ("diff", "10m", "now")):
-        words = said("-j", "192.0.2.99", command=command)
+        words = stderr_of("-j", "192.0.2.99", command=command)
         assert "no peer 192.0.2.99 is configured here, or was ever heard of" in words
-        assert "no peer" not in said("-j", PEER, command=command)
-    assert "no peer 10.0.0.0/8" in said("-j", "10.0.0.0/8,192.0.2.0/24")
-    assert "no peer" not in said("-j", "192.0.2.0/24", "-J", "AS0.64500")
-    assert "no peer AS64999" in said("-J", "64999")
-    assert "no peer 192.0.2.99" in said("-j", "!192.0.2.99")
+        assert "no peer" not in stderr_of("-j", PEER, command=command)
+    assert "no peer 10.0.0.0/8" in stderr_of("-j", "10.0.0.0/8,192.0.2.0/24")
+    assert "no peer" not in stderr_of("-j", "192.0.2.0/24", "-J", "AS0.64500")
+    assert "no peer AS64999" in stderr_of("-J", "64999")
+    assert "no peer 192.0.2.99" in stderr_of("-j", "!192.0.2.99")
 
 
 def test_a_time_that_is_printed_is_the_same_moment_when_it_is_typed(
@@ -97,8 +97,8 @@ def test_a_time_that_is_printed_is_the_same_moment_when_it_is_typed(
 ) -> None:
     """To the millisecond, in every format; `--start` is inclusive, `--end` exclusive, `--at` includes messages of that
     time."""
-    (said,) = json.loads(typed(capsys, "search", "-m", "announce", "--format", "json")[1])
-    announced = datetime.fromisoformat(said["ts"])
+    (stderr_of,) = json.loads(typed(capsys, "search", "-m", "announce", "--format", "json")[1])
+    announced = datetime.fromisoformat(stderr_of["ts"])
     before = spoken(announced - timedelta(milliseconds=1))
     printed = {
         (*command, form): typed(capsys, *command, "--format", form)[1]

@@ -29,7 +29,7 @@ from tests.store.test_archive import archive
 from tests.support import until
 
 
-def heard(router: Speaker, route: families.Route, nlri: bytes, *path: int) -> bytes:
+def announcement(router: Speaker, route: families.Route, nlri: bytes, *path: int) -> bytes:
     hop = (bytes(8) if route.safi == 128 else b"") + packed("192.0.2.1")
     return router.hear(ORIGIN + as_path(*path) + reach(route.afi, route.safi, hop, nlri))
 
@@ -52,16 +52,16 @@ async def test_one_route_of_each_family(data_dir: Path, store: Store, *, tables:
     router = Speaker()
     lines = router.up()
     for route in families.ROUTES:
-        lines += [heard(router, route, route.announced, 1), heard(router, route, route.other, 1)]
+        lines += [announcement(router, route, route.announced, 1), announcement(router, route, route.other, 1)]
     announced = moment(router)
     await archive(data_dir, store, *lines)
     if tables:
         await store_a_table(store)
-    lines = [heard(router, route, route.changed, 1, 2) for route in families.ROUTES]
+    lines = [announcement(router, route, route.changed, 1, 2) for route in families.ROUTES]
     changed = moment(router)
     lines += [router.hear(unreach(route.afi, route.safi, route.withdrawn)) for route in families.ROUTES]
     withdrawn = moment(router)
-    lines += [heard(router, route, route.announced, 1) for route in families.ROUTES]
+    lines += [announcement(router, route, route.announced, 1) for route in families.ROUTES]
     await archive(data_dir, store, *lines)
 
     async def stood(at: datetime) -> list[Route]:
@@ -106,7 +106,7 @@ async def test_tables_of_an_older_version_are_made_anew(
     (evpn,) = [route for route in families.ROUTES if route.name == "evpn-2"]
     router, plain = Speaker(), Speaker()
     plain.address = "192.0.2.2"
-    lines = [*router.up(), heard(router, evpn, evpn.announced, 1), *plain.up(), plain.announce("10.0.0.0/8")]
+    lines = [*router.up(), announcement(router, evpn, evpn.announced, 1), *plain.up(), plain.announce("10.0.0.0/8")]
     ended = [router.line("state", state="down", reason="closing connection")]
     await archive(data_dir, store, *lines, *ended)
     await store_a_table(store)

@@ -202,10 +202,10 @@ def words(routes: Sequence[Named]) -> st.SearchStrategy[Step]:
     """An UPDATE of some of these: so few that most withdrawals and replacements have something to end."""
     some, none = st.lists(st.sampled_from(routes), max_size=2, unique=True), st.just(())
     pairs = st.one_of(st.tuples(some, some), st.tuples(some, none), st.tuples(none, some))
-    return st.builds(_said, st.integers(0, 1), pairs, st.integers(1, 2), at_once=st.booleans())
+    return st.builds(_step, st.integers(0, 1), pairs, st.integers(1, 2), at_once=st.booleans())
 
 
-def _said(router: int, pair: tuple[Sequence[Named], Sequence[Named]], origin: int, *, at_once: bool) -> Step:
+def _step(router: int, pair: tuple[Sequence[Named], Sequence[Named]], origin: int, *, at_once: bool) -> Step:
     return Step(router, announce=pair[0], withdraw=pair[1], origin=origin, at_once=at_once)
 
 

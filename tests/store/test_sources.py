@@ -88,10 +88,10 @@ class Tiny:
     def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
         return {}
 
-    def heard(self, message: Notification | Sent) -> SessionNotification | None:
+    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         return None
 
-    def explain(self, reason: str | None, said: SessionNotification | None = None) -> End:
+    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         return End("router", "it said so")
 
     def asker(self, instance: Instance) -> Ask | None:

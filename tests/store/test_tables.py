@@ -189,11 +189,11 @@ async def test_what_a_killed_one_left_is_no_table_and_is_removed(data_dir: Path,
     await store.replace("snapshots", [half.to_document()])
     assert await prefixes(store) == before
     async with projecting(store, Rhythm(24, 1000)):
-        await until(lambda: gone(store))
+        await until(lambda: no_tables(store))
     assert await parts(store) == 0
 
 
-async def gone(store: Store) -> bool:
+async def no_tables(store: Store) -> bool:
     return not await tables(store)
 
 

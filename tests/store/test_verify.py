@@ -43,7 +43,7 @@ async def check(data_dir: Path, store: Store) -> Verification:
     return found
 
 
-def told(findings: Sequence[Finding]) -> list[tuple[str, str | None]]:
+def summaries(findings: Sequence[Finding]) -> list[tuple[str, str | None]]:
     return [(finding.what, finding.lines) for finding in findings]
 
 
@@ -102,7 +102,7 @@ async def test_missing_lines(data_dir: Path, store: Store, archived: list[bytes]
     found = await check(data_dir, store)
     lines = sorted(key_line(one["_id"]) for one in updates[:2])
     assert lines == [9, 10]
-    assert told(found.findings) == [
+    assert summaries(found.findings) == [
         ("tally", None),
         ("tally", None),
         ("missing", "9-10"),
@@ -123,7 +123,7 @@ async def test_doubled_lines(data_dir: Path, store: Store, archived: list[bytes]
         {"_id": state["_id"], "v": 1, "collector": "test", "ts": state["ts"], "reason": "none", "size": 1, "raw": "x"}
     )
     found = await check(data_dir, store)
-    assert told(found.findings) == [("double", "1"), ("double", "9")]
+    assert summaries(found.findings) == [("double", "1"), ("double", "9")]
     assert found.documents == 31
 
 
@@ -132,7 +132,7 @@ async def test_a_document_of_a_line_that_never_was(
 ) -> None:
     (update, *_) = await documents(store, "updates")
     raw.updates.insert_one({**update, "_id": make_key(update["ts"], collector_number("test"), 31)})
-    assert told((await check(data_dir, store)).findings) == [("unknown", "31")]
+    assert summaries((await check(data_dir, store)).findings) == [("unknown", "31")]
 
 
 async def test_tallies_that_were_changed(data_dir: Path, store: Store, archived: list[bytes], raw: Any) -> None:
@@ -142,7 +142,7 @@ async def test_tallies_that_were_changed(data_dir: Path, store: Store, archived:
     raw.sessions.update_one({"_id": ended["_id"]}, {"$inc": {"updates": 1}})
     raw.sessions.update_one({"_id": up["_id"]}, {"$inc": {"updates": -1}})
     findings = (await check(data_dir, store)).findings
-    assert told(findings) == [("tally", None)] * 2
+    assert summaries(findings) == [("tally", None)] * 2
     assert sorted(finding.session or "" for finding in findings) == sorted(map(str, (ended["_id"], up["_id"])))
     assert findings[1].detail == "the session counts 6 updates, there are 5"
 
@@ -160,7 +160,7 @@ async def test_sums_that_were_changed(data_dir: Path, spool: Path, store: Store,
     position["note"]["stored"] -= 1
     (spool / "position.json").write_text(json.dumps(position))
     findings = (await check(data_dir, store)).findings
-    assert told(findings) == [("sum", None)]
+    assert summaries(findings) == [("sum", None)]
     assert findings[0].detail == "29 lines stored and 1 rejected are not the 31 acknowledged"
 
 
@@ -202,7 +202,7 @@ async def test_lines_that_a_damaged_spool_lost_are_told_of(data_dir: Path, spool
     assert lost
     await archive(spool, store)
     found = await check(data_dir, store)
-    assert told(found.findings) == []
+    assert summaries(found.findings) == []
 
 
 async def test_what_the_store_refused_is_a_reject_that_sessions_count(
@@ -258,7 +258,7 @@ async def test_a_line_is_missed_though_another_spool_has_one_of_its_number(
     ]
     raw.updates.delete_one({"_id": lost})
     found = await check(data_dir, store)
-    assert told(found.findings) == [("tally", None), ("missing", "10")]
+    assert summaries(found.findings) == [("tally", None), ("missing", "10")]
     assert {finding.spool for finding in found.findings} == {"spool-1"}
     assert found.documents == 61
 
@@ -297,7 +297,7 @@ async def test_a_line_that_is_missing_among_expired_ones(
     raw.updates.delete_one({"_id": updates[3]["_id"]})
     raw.updates.delete_one({"_id": updates[90]["_id"]})
     findings = (await check(data_dir, store)).findings
-    assert told(findings) == [
+    assert summaries(findings) == [
         ("tally", None),
         ("missing", str(key_line(updates[90]["_id"]))),
         ("missing", f"0-{findings[-1].lines and findings[-1].lines[2:]}"),
@@ -306,7 +306,7 @@ async def test_a_line_that_is_missing_among_expired_ones(
     assert findings[-1].detail.startswith("1 of these lines have no document; ")
     keepalives = [one async for one in store.find("messages", {"kind": "keepalive"}, sort=[("ts", 1)])]
     raw.messages.delete_one({"_id": keepalives[-1]["_id"]})
-    assert ("missing", str(key_line(keepalives[-1]["_id"]))) in told((await check(data_dir, store)).findings)
+    assert ("missing", str(key_line(keepalives[-1]["_id"]))) in summaries((await check(data_dir, store)).findings)
 
 
 async def test_whole_collections_may_expire(

@@ -14,7 +14,7 @@ from schemas.query import Event, HistoryEntry
 TS = datetime(2026, 11, 27, tzinfo=UTC)
 
 
-def said(
+def entry(
     peer: int,
     event: Event,
     seconds: float,
@@ -47,19 +47,19 @@ def intent(*states: IntentState) -> Intent:
 def test_the_last_message_counts() -> None:
     withdrawn = IntentState(state="withdrawing", ts=TS + timedelta(seconds=10))
     entries = [
-        said(1, "announce", 0.5),
-        said(2, "announce", 1),
-        said(3, "withdraw", 2),  # it never had it
-        said(1, "withdraw", 10.25),
-        said(1, "announce", 11),  # it hunts for another path
-        said(1, "session_end", 12.5),
+        entry(1, "announce", 0.5),
+        entry(2, "announce", 1),
+        entry(3, "withdraw", 2),  # it never had it
+        entry(1, "withdraw", 10.25),
+        entry(1, "announce", 11),  # it hunts for another path
+        entry(1, "session_end", 12.5),
     ]
     found = {one.peer.address: (one.heard_seconds, one.gone_seconds) for one in converged(intent(withdrawn), entries)}
     assert found == {"192.0.2.1": (0.5, 2.5), "192.0.2.2": (1.0, None)}
 
 
 def test_a_route_that_is_not_withdrawn_is_not_lost() -> None:
-    entries = [said(1, "announce", 0.5), said(1, "withdraw", 3)]
+    entries = [entry(1, "announce", 0.5), entry(1, "withdraw", 3)]
     assert [one.gone for one in converged(intent(), entries)] == [None]
 
 
@@ -79,6 +79,6 @@ def test_a_route_that_is_not_withdrawn_is_not_lost() -> None:
 def test_a_peer_that_sends_our_route_back_is_marked(ordered: tuple[int, ...], path: str | None, looped: bool) -> None:
     route = RouteAnnouncement(prefix="203.0.113.0/24", as_path=ordered)
     ours = intent().model_copy(update={"announcement": route})
-    entries = [said(1, "announce", 0.5, path), said(2, "announce", 1, path)]  # the second was told nothing by us
-    entries += [said(1, "announce", 2, path, collector="there"), said(1, "announce", 3, path, router="192.0.2.3")]
+    entries = [entry(1, "announce", 0.5, path), entry(2, "announce", 1, path)]  # the second was told nothing by us
+    entries += [entry(1, "announce", 2, path, collector="there"), entry(1, "announce", 3, path, router="192.0.2.3")]
     assert [one.looped for one in converged(ours, entries)] == [looped, False, False, False]

@@ -21,7 +21,7 @@ SESSION = ObjectId()
 ROUTE = {"family": "ipv4 unicast", "nlri": ["10.0.0.0/8"], "next_hop": "192.0.2.1"}
 
 
-def said(**document: Any) -> StoredMessage:
+def stored_message(**document: Any) -> StoredMessage:
     session: Any = {"_id": SESSION, "local": {"address": "192.0.2.254", "asn": 64999}}
     return StoredMessage(TS, {"peer": PEER, "session": SESSION, **document}, session)  # type: ignore[arg-type]
 
@@ -32,7 +32,7 @@ def ahead(**document: Any) -> StoredMessage:
 
 
 def update(wire: bytes, path: str, **group: Any) -> StoredMessage:
-    return said(wire=wire, attributes={"origin": "igp", "as_path": path}, announce=[{**ROUTE, **group}])
+    return stored_message(wire=wire, attributes={"origin": "igp", "as_path": path}, announce=[{**ROUTE, **group}])
 
 
 @pytest.mark.parametrize("as4", [True, False])
@@ -46,7 +46,7 @@ def test_exported_bytes_are_those_received(as4: bool, path_id: int | None) -> No
     empty = update(announcement("10.0.0.0/8", as4=as4, path_id=path_id), "", **ids)
     [again] = encoder.messages(empty)
     assert again.as4 == as4  # encoded like the session's other messages
-    assert list(encoder.messages(said(kind="keepalive", wire=KEEPALIVE))) == [
+    assert list(encoder.messages(stored_message(kind="keepalive", wire=KEEPALIVE))) == [
         WireMessage(KEEPALIVE, as4=True, add_path=False)
     ]
 
@@ -62,9 +62,9 @@ def test_documents_that_cannot_be_written_are_reported() -> None:
     written = ExportSummary()
     encoder = MessageEncoder(written)
     links = {"family": "bgp-ls bgp-ls", "objects": [{"ls-nlri-type": "bgpls-node"}]}
-    assert list(encoder.messages(said(withdraw=[links]))) == []
-    assert list(encoder.messages(said(kind="packet", category="2"))) == []
-    treated = said(attributes={"origin": "igp", "error": "treat-as-withdraw due to med"}, withdraw=[ROUTE])
+    assert list(encoder.messages(stored_message(withdraw=[links]))) == []
+    assert list(encoder.messages(stored_message(kind="packet", category="2"))) == []
+    treated = stored_message(attributes={"origin": "igp", "error": "treat-as-withdraw due to med"}, withdraw=[ROUTE])
     assert len(list(encoder.messages(treated))) == 1
     assert list(written.sentences()) == [
         "left out 1: routes of bgp-ls bgp-ls, as their bytes are not stored",
@@ -78,7 +78,7 @@ def test_the_local_end_is_that_of_the_session_or_of_the_last_open() -> None:
     assert encoder.local(before) == MrtPeer("0.0.0.0", 0)
     there = {"address": "192.0.2.254", "asn": 64999}
     opened = ahead(kind="open", local=there)
-    assert encoder.local(opened) == encoder.local(before) == encoder.local(said()) == MrtPeer(**there)  # type: ignore[arg-type]
+    assert encoder.local(opened) == encoder.local(before) == encoder.local(stored_message()) == MrtPeer(**there)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["out", "out.gz", "out.bz2", "out.zst"])

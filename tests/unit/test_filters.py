@@ -39,7 +39,7 @@ def route(**fields: Any) -> Route:
     return Route.model_validate(known)
 
 
-def asked(**texts: str) -> Filter:
+def filter_of(**texts: str) -> Filter:
     return parse_filter(texts)
 
 
@@ -113,7 +113,7 @@ SESSION = {"event": "session_up", "prefix": None, "family": None, "next_hop": No
     ],
 )
 def test_filters_select_events(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
-    assert asked(**texts).matches(entry(**fields)) is expected
+    assert filter_of(**texts).matches(entry(**fields)) is expected
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_filters_select_events(texts: dict[str, str], fields: dict[str, Any], ex
     ],
 )
 def test_filters_select_routes(texts: dict[str, str], fields: dict[str, Any], expected: bool) -> None:
-    assert asked(**texts).stands(route(**fields)) is expected
+    assert filter_of(**texts).stands(route(**fields)) is expected
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_filters_select_routes(texts: dict[str, str], fields: dict[str, Any], ex
     ],
 )
 def test_filters_that_name_one_peer_are_recognised(peer: str | None, expected: str | None) -> None:
-    assert (asked(peer=peer) if peer else asked()).only_peer == expected
+    assert (filter_of(peer=peer) if peer else filter_of()).only_peer == expected
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_filters_that_name_one_peer_are_recognised(peer: str | None, expected: s
 )
 def test_invalid_filters_are_refused(texts: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)) as raised:
-        asked(**texts)
+        filter_of(**texts)
     assert raised.value.cure
 
 
 def test_a_duration_alone_ends_now() -> None:
-    found = asked(duration="1h")
+    found = filter_of(duration="1h")
     assert found.end is None
     assert found.start is not None
     assert 3599 < (datetime.now(UTC) - found.start).total_seconds() < 3700
@@ -243,7 +243,7 @@ def test_a_list_of_values_matches_any_and_its_negation_none(
 @given(st.dictionaries(st.sampled_from(sorted(FILTERS)), st.text(max_size=12)))
 def test_any_text_is_a_filter_or_refused(texts: dict[str, str]) -> None:
     with suppress(UsageError):
-        asked(**texts).matches(entry())
+        filter_of(**texts).matches(entry())
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_host_bits_in_a_peer_filter_are_reported() -> None:
     [("ipv4", True), ("ipv6", False), ("ipv6,ipv4 mpls-vpn", True), ("!ipv4", True), ("l2vpn evpn", False)],
 )
 def test_a_prefix_decides_which_families_are_possible(family: str, expected: bool) -> None:
-    assert asked(family=family).may_have("203.0.113.0/24") is expected
+    assert filter_of(family=family).may_have("203.0.113.0/24") is expected
 
 
 def test_an_unknown_filter_is_refused() -> None:

@@ -12,7 +12,7 @@ from collector.acting.health.states import ServiceState, State, after
 LOOKS = st.lists(st.sampled_from(("well", "unwell", "disabled")), max_size=40)
 
 
-def said(looks: list[str], rise: int, fall: int) -> State:
+def expected_state(looks: list[str], rise: int, fall: int) -> State:
     """Up after `rise` successes in a row, down after `fall` failures in a row, counted since it was last disabled."""
     if not looks:
         return State.INIT
@@ -34,4 +34,4 @@ def test_states_follow_from_the_last_checks(looks: list[str], rise: int, fall: i
     service = ServiceState()
     for at, result in enumerate(looks):
         service = after(service, is_healthy=result == "well", disabled=result == "disabled", rise=rise, fall=fall)
-        assert service.state is said(looks[: at + 1], rise, fall), looks[: at + 1]
+        assert service.state is expected_state(looks[: at + 1], rise, fall), looks[: at + 1]

@@ -33,14 +33,14 @@ def document(line: bytes) -> dict[str, Any]:
     return to_document(message, Place(make_key(message.ts, 1, 7), message.ts, "test", None))
 
 
-def stands(*documents: dict[str, Any]) -> list[dict[str, Any]]:
+def facts_after(*documents: dict[str, Any]) -> list[dict[str, Any]]:
     fold = Fold(None)
     for one in documents:
         asyncio.run(fold.add(cast("UpdateDocument", {**one, "session": None})))
     return [bson.decode(held.facts) for _, _, held in fold.changes() if held is not WITHDRAWN]
 
 
-def said(route: Route) -> tuple[dict[str, Any], ...]:
+def documents_of(route: Route) -> tuple[dict[str, Any], ...]:
     router = Speaker()
     before = ORIGIN + as_path(64500)
     announced = router.hear(before + reach(route.afi, route.safi, next_hop(route, 1), route.announced))
@@ -52,16 +52,16 @@ def said(route: Route) -> tuple[dict[str, Any], ...]:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_change_replaces_a_route_and_a_withdrawal_ends_it(route: Route) -> None:
-    announced, changed, other, withdrawn = said(route)
-    assert len(stands(announced)) == 1
-    (now,) = stands(announced, changed)
+    announced, changed, other, withdrawn = documents_of(route)
+    assert len(facts_after(announced)) == 1
+    (now,) = facts_after(announced, changed)
     assert now["next_hop"] == "192.0.2.2"
     if "objects" in changed["announce"][0]:  # the one printed last
         assert now["object"] == changed["announce"][0]["objects"][0]
-    assert stands(announced, changed, withdrawn) == []
-    assert len(stands(announced, changed, other)) == 2
-    (left,) = stands(announced, changed, other, withdrawn)
-    assert left == stands(other)[0]
+    assert facts_after(announced, changed, withdrawn) == []
+    assert len(facts_after(announced, changed, other)) == 2
+    (left,) = facts_after(announced, changed, other, withdrawn)
+    assert left == facts_after(other)[0]
 
 
 def test_an_nlri_in_another_form_is_its_own_key() -> None:

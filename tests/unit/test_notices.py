@@ -33,7 +33,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     return Clocks(monkeypatch)
 
 
-def told(notices: Notices) -> list[tuple[str, float]]:
+def events(notices: Notices) -> list[tuple[str, float]]:
     found = [json.loads(line) for line in notices().splitlines()]
     return [(one["event"], one["step"] if one["event"] == "clock" else one["reloads"]) for one in found]
 
@@ -42,38 +42,38 @@ def told(notices: Notices) -> list[tuple[str, float]]:
 def test_a_clock_change_is_reported_once(tmp_path: Path, clocks: Clocks, step: float) -> None:
     notices = Notices(1, tmp_path / "reloads")
     clocks.pass_(50)
-    assert told(notices) == []
+    assert events(notices) == []
     clocks.pass_(0.25, step)
-    assert told(notices) == [("clock", step)]
+    assert events(notices) == [("clock", step)]
     clocks.pass_(0.25)
-    assert told(notices) == []
+    assert events(notices) == []
 
 
 def test_small_steps_and_long_waits_are_not_reported(tmp_path: Path, clocks: Clocks) -> None:
     notices = Notices(1, tmp_path / "reloads")
     for step in (0.125, -0.25, 0.25, 0.25, 0.25):
         clocks.pass_(86_400, step)
-        assert told(notices) == []
+        assert events(notices) == []
 
 
 def test_clocks_are_read_again_after_a_delay_between_readings(tmp_path: Path, clocks: Clocks) -> None:
     notices = Notices(1, tmp_path / "reloads")
     clocks.held_up = 2.0
-    assert told(notices) == []
+    assert events(notices) == []
     clocks.held_up = 0.0
     clocks.now += 4.0
-    assert told(notices) == []
+    assert events(notices) == []
 
 
 def test_each_reload_is_reported(tmp_path: Path, clocks: Clocks) -> None:
     file = tmp_path / "reloads"
     notices = Notices(1, file)
-    assert (notices.reloads, told(notices)) == (0, [])
+    assert (notices.reloads, events(notices)) == (0, [])
     reloads.tell(file)
     clocks.pass_(1, -60)
-    assert told(notices) == [("reload", 1), ("clock", -60.0)]
+    assert events(notices) == [("reload", 1), ("clock", -60.0)]
     reloads.tell(file)
     reloads.tell(file)
-    assert told(notices) == [("reload", 3)]
+    assert events(notices) == [("reload", 3)]
     assert Notices(1, file).reloads == 3
     assert file.stat().st_mode & 0o777 == 0o600

@@ -34,7 +34,7 @@ def opening(*, as4: bool = True, path_ids: int = 0, asn: int = 64500) -> bytes:
     return wire.replace(bytes.fromhex("4504000101") + b"\2", bytes.fromhex("4504000101") + bytes((path_ids,)))
 
 
-def said(*, as4: bool = True, path_id: int | None = None) -> bytes:
+def update_of(*, as4: bool = True, path_id: int | None = None) -> bytes:
     """An UPDATE whose AS path and route are encoded as that session agreed."""
     path = PATH if as4 else (PATH[0], AS_TRANS)
     segment = struct.pack(f">BB{len(path)}{'I' if as4 else 'H'}", 2, len(path), *path)
@@ -70,7 +70,7 @@ class WireRouter(Router):
         segment = {"element": "as-sequence", "value": list(PATH)}
         attributes = {"origin": "igp", "as-path": {"0": segment}}
         line = super().update(attribute=attributes, announce={"ipv4 unicast": {"192.0.2.1": [route]}}, **update)
-        return with_bytes(line, said(as4=as4, path_id=path_id))
+        return with_bytes(line, update_of(as4=as4, path_id=path_id))
 
 
 def decoder(*ranges: str, note: dict[str, Any] | None = None) -> ExabgpDecoder:
@@ -95,7 +95,7 @@ def routes(message: Message | Rejection) -> tuple[str | None, Any]:
 def test_as_numbers_are_as_wide_as_both_sides_say(here: bool, as4: bool) -> None:
     router, reader = WireRouter(), decoder()
     lines = router.opens(opening(as4=here), opening(as4=as4))
-    found = read(reader, *lines, router.says(said(as4=here and as4)))
+    found = read(reader, *lines, router.says(update_of(as4=here and as4)))
     assert routes(found) == ("64500 4200000001", None)
 
 
@@ -107,7 +107,7 @@ def test_routes_have_path_ids_if_we_receive_and_the_peer_sends_them(
 ) -> None:
     router, reader = WireRouter(), decoder()
     lines = router.opens(opening(path_ids=ours), opening(path_ids=theirs))
-    assert routes(read(reader, *lines, router.says(said(path_id=path_id)))) == ("64500 4200000001", path_id)
+    assert routes(read(reader, *lines, router.says(update_of(path_id=path_id)))) == ("64500 4200000001", path_id)
 
 
 def test_without_our_open_the_json_is_used() -> None:
@@ -115,7 +115,7 @@ def test_without_our_open_the_json_is_used() -> None:
     lines = router.opens(opening(as4=False), opening(as4=False))
     found = read(reader, *lines[2:], router.update(as4=False))
     assert routes(found) == ("64500 4200000001", None)
-    assert isinstance(read(reader, router.says(said(as4=False))), Rejection)
+    assert isinstance(read(reader, router.says(update_of(as4=False))), Rejection)
 
 
 @pytest.mark.parametrize("said_of_add_path", [["ipv4 unicast"], []])
@@ -124,13 +124,15 @@ def test_without_opens_exabgps_negotiated_line_is_used(said_of_add_path: list[st
     agreed = {"asn4": True, "add_path": {"send": [], "receive": said_of_add_path}}
     assert isinstance(read(reader, router.line("negotiated", negotiated=agreed)), Detail)
     path_id = 7 if said_of_add_path else None
-    assert routes(read(reader, router.says(said(path_id=path_id)))) == ("64500 4200000001", path_id)
+    assert routes(read(reader, router.says(update_of(path_id=path_id)))) == ("64500 4200000001", path_id)
 
 
 @pytest.mark.parametrize("negotiated", [{}, {"asn4": 1}, {"asn4": True, "add_path": {"receive": ["ipv9 x"]}}])
 def test_a_negotiated_line_that_is_not_understood_is_ignored(negotiated: dict[str, Any]) -> None:
     router, reader = WireRouter(), decoder()
-    assert isinstance(read(reader, router.line("negotiated", negotiated=negotiated), router.says(said())), Rejection)
+    assert isinstance(
+        read(reader, router.line("negotiated", negotiated=negotiated), router.says(update_of())), Rejection
+    )
 
 
 def test_messages_other_than_updates_need_no_open() -> None:
@@ -149,12 +151,12 @@ def test_the_json_is_used_if_the_bytes_cannot_be_read() -> None:
     good = Router.update(router, withdraw={"ipv4 unicast": [{"nlri": PREFIX}]})
     lines = router.opens(opening(), opening())
     router.counter += 1
-    bad = with_bytes(good.replace(b'"counter": 1,', b'"counter": %d,' % router.counter), said()[:-1])
+    bad = with_bytes(good.replace(b'"counter": 1,', b'"counter": %d,' % router.counter), update_of()[:-1])
     found = read(reader, *lines, bad)
     assert isinstance(found, Update)
     assert found.withdraw
-    assert isinstance(read(reader, router.says(said()[:-1])), Rejection)
-    assert routes(read(reader, router.says(said())))[0] == "64500 4200000001"  # the session goes on all the same
+    assert isinstance(read(reader, router.says(update_of()[:-1])), Rejection)
+    assert routes(read(reader, router.says(update_of())))[0] == "64500 4200000001"  # the session goes on all the same
 
 
 def test_what_exabgp_sends_has_its_bytes() -> None:
@@ -170,23 +172,23 @@ def test_after_a_lost_line_the_json_is_used_until_the_next_opens() -> None:
     router.update(as4=False)
     # Another session may have begun there, with other OPENs.
     assert routes(read(reader, router.update(as4=True))) == ("64500 4200000001", None)
-    assert isinstance(read(reader, router.says(said())), Rejection)
-    assert routes(read(reader, *router.opens(opening(), opening()), router.says(said())))[0] == "64500 4200000001"
+    assert isinstance(read(reader, router.says(update_of())), Rejection)
+    assert routes(read(reader, *router.opens(opening(), opening()), router.says(update_of())))[0] == "64500 4200000001"
 
 
 def test_another_exabgp_knows_nothing_of_the_sessions_before() -> None:
     router, reader = WireRouter(), decoder()
     read(reader, *router.opens(opening(), opening()))
     router.pid += 1
-    assert isinstance(read(reader, router.says(said())), Rejection)
-    assert routes(read(reader, *router.opens(opening(), opening()), router.says(said())))[0]
+    assert isinstance(read(reader, router.says(update_of())), Rejection)
+    assert routes(read(reader, *router.opens(opening(), opening()), router.says(update_of())))[0]
 
 
 def test_a_reload_starts_a_count_of_states_beside_that_of_the_session() -> None:
     router, newest, reader = WireRouter(), WireRouter(), decoder()
     read(reader, *router.opens(opening(), opening()))
     read(reader, newest.line("state", state="connected"), newest.down("no connection: refused"))
-    assert routes(read(reader, router.says(said())))[0] == "64500 4200000001"
+    assert routes(read(reader, router.says(update_of())))[0] == "64500 4200000001"
 
 
 def test_peers_of_a_range_are_counted_together() -> None:
@@ -194,13 +196,13 @@ def test_peers_of_a_range_are_counted_together() -> None:
     read(reader, *one.opens(opening(), opening()))
     other.counter = one.counter
     read(reader, *other.opens(opening(as4=False), opening()))
-    assert routes(read(reader, other.says(said(as4=False))))[0] == "64500 4200000001"
+    assert routes(read(reader, other.says(update_of(as4=False))))[0] == "64500 4200000001"
     one.counter = other.counter
-    assert routes(read(reader, one.says(said())))[0] == "64500 4200000001"
+    assert routes(read(reader, one.says(update_of())))[0] == "64500 4200000001"
     one.counter += 1
-    assert isinstance(read(reader, one.says(said())), Rejection)
+    assert isinstance(read(reader, one.says(update_of())), Rejection)
     other.counter = one.counter
-    assert isinstance(read(reader, other.says(said(as4=False))), Rejection)
+    assert isinstance(read(reader, other.says(update_of(as4=False))), Rejection)
 
 
 class Step:
