@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from collector.settings import Settings
     from collector.store.migrate import Done
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Migrate a database, or rebuild stored tables.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(help="Migrate a database, or rebuild stored tables.", no_args_is_help=True)
 
 
 @app.command("rebuild-rib", short_help="Rebuild the stored tables.")

@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from collector.spool.kept import KeptSegment
     from schemas.status import SpoolSegment
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="List the spool; archive kept segments again.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(help="List the spool; archive kept segments again.", no_args_is_help=True)
 
 
 @app.command("list", short_help="List the segments of the spools.")

@@ -8,11 +8,7 @@ import typer
 
 from collector.cli.options import DataDir, FormatOfAnswers, chosen
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Create, list and remove tokens for the HTTP API.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(help="Create, list and remove tokens for the HTTP API.", no_args_is_help=True)
 
 _Name = Annotated[str, typer.Option(help="Who or what it is for.", metavar="NAME")]
 

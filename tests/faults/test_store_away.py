@@ -123,14 +123,6 @@ def memory(parts: dict[str, int]) -> dict[str, int]:
     return {part: resident(parts[part]) for part in WATCHED}
 
 
-@pytest.fixture
-async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
-    store = Outside(tmp_path / "outside")
-    await store.start()
-    yield store
-    await store.stop()
-
-
 @asynccontextmanager
 async def scene(name: str, data_dir: Path, outside: Outside, fault: Fault = faults.passing) -> AsyncIterator[Scene]:
     """Routers that send for as long as the block runs; then everything must arrive, once.

@@ -6,12 +6,9 @@ import asyncio
 import json
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from collector.replay.player import plan
 from collector.store.mongo import Store
@@ -19,14 +16,6 @@ from tests.faults.feed import playing, write_feed
 from tests.faults.harness import Outside
 from tests.running import Collector, bgpledger, collecting
 from tests.support import until
-
-
-@pytest.fixture
-async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
-    server = Outside(tmp_path / "outside")
-    await server.start()
-    yield server
-    await server.stop()
 
 
 def verified(collector: Collector, server: Outside) -> dict[str, Any]:
