@@ -8,18 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from schemas.intents import (
-    ENDS,
-    FlowAnnouncement,
-    Intent,
-    IntentState,
-    Order,
-    Refusal,
-    RouteAnnouncement,
-    StateName,
-    Withdrawal,
-    overall,
-)
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.intents import ENDS, Intent, IntentState, Order, Refusal, StateName, Withdrawal, overall
 from schemas.journal import (
     AnnounceRecord,
     HeadRecord,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from collector.acting.policy import towards
 from collector.acting.speakers import Speaker
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 from schemas.flows import FlowActions
-from schemas.intents import FlowAnnouncement, RouteAnnouncement
 
 Announced = RouteAnnouncement | FlowAnnouncement
 

@@ -15,7 +15,8 @@ from collector.acting.policy import Outcome
 from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings import AnnounceSettings, StaticSettings
-from schemas.intents import FlowAnnouncement, Intent, Order, Refusal, RouteAnnouncement, Withdrawal, in_words
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
 from schemas.journal import Record, WithdrawRecord
 from schemas.order_answers import CheckedRoute
 

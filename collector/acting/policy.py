@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from collector.acting.speakers import Speaker
 from collector.regex import as_path_pattern
 from collector.settings.policies import PolicySettings
-from schemas.intents import FlowAnnouncement, RouteAnnouncement
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 from schemas.prefix_ranges import parse_range
 
 

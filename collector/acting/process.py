@@ -30,7 +30,8 @@ from collector.retry import sleep
 from collector.settings import AnnounceSettings, Settings
 from collector.sources.exabgp.files import acting_socket
 from collector.spool.follower import FollowedTo, Follower
-from schemas.intents import FlowAnnouncement, IntentState, Refusal, StateName
+from schemas.announcements import FlowAnnouncement
+from schemas.intents import IntentState, Refusal, StateName
 from schemas.journal import Record, StateRecord
 from schemas.scalars import rfc3339
 

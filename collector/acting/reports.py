@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from collector.acting.commands import Announced, flow_components
 from collector.bgp.exabgp_flow import printed_rule
 from collector.sources.exabgp.decode import decode
+from schemas.announcements import FlowAnnouncement
 from schemas.identity import identity
-from schemas.intents import FlowAnnouncement
 from schemas.message import SentUpdate, StateChange
 
 _SENT = b'"direction": "send"'

@@ -9,7 +9,8 @@ from collector.acting.policy import Outcome, towards
 from collector.acting.speakers import Speaker
 from collector.errors import RefusedError
 from collector.settings import AnnounceSettings, Settings
-from schemas.intents import FlowAnnouncement, Order, RouteAnnouncement
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.intents import Order
 
 _STANDING = ("configuration", "healthcheck", "command")
 """Sources whose announcements need no expiry, because they last as long as the source."""

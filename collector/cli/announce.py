@@ -155,7 +155,7 @@ def _reason(who: str | None, why: str) -> dict[str, str]:
 
 
 def _communities(standard: Sequence[str], extended: Sequence[str], *, blackhole: bool) -> dict[str, Any]:
-    from schemas.intents import BLACKHOLE, NO_EXPORT
+    from schemas.announcements import BLACKHOLE, NO_EXPORT
 
     each = [one.strip() for text in standard for one in text.split(",")]
     large = [one for one in each if one.count(":") == 2]

@@ -19,7 +19,8 @@ from collector.errors import CollectorError
 from collector.errors import RefusedError as OrderRefusedError
 from collector.http.problems import RefusedRequestError
 from collector.http.rates import Rates
-from schemas.intents import MOST_ROUTES, Announcement, FlowAnnouncement, Intent, Order, RouteAnnouncement, Withdrawal
+from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement
+from schemas.intents import MOST_ROUTES, Intent, Order, Withdrawal
 from schemas.order_answers import CheckedRoute, OrderedIntent
 from schemas.prefix_ranges import parse_range
 from schemas.scalars import Address, Timestamp

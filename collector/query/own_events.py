@@ -8,7 +8,8 @@ from typing import Any
 from collector.query.intents import intents
 from collector.query.streams import OwnRow, in_order
 from collector.store.mongo import Store
-from schemas.intents import Intent, IntentState, RouteAnnouncement, StateName
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import Intent, IntentState, StateName
 from schemas.peer import Peer
 from schemas.query import HistoryEntry, OwnEvent
 

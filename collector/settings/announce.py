@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from collector.settings import values
 from collector.settings.section import SettingsSection
-from schemas.intents import Line, Name, RouteAnnouncement
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import Line, Name
 from schemas.prefix_ranges import PrefixRange, WrittenPrefixRange, parse_range
 from schemas.scalars import Address
 

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from collector.settings import values
 from collector.settings.section import SettingsError, SettingsSection
+from schemas.announcements import Community, LargeCommunity, WrittenExtendedCommunity
 from schemas.flows import StrictPrefix
-from schemas.intents import Community, LargeCommunity, WrittenExtendedCommunity
 from schemas.scalars import Address, Asn, Uint32, normalise_address
 
 RecordType = Literal["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"]

@@ -10,7 +10,7 @@ from collector.errors import UsageError
 from collector.settings import values
 from collector.settings.checks import OrderingName, PeerAddresses, one_or_more
 from collector.settings.section import SettingsError, SettingsSection
-from schemas.intents import Community, LargeCommunity, WrittenExtendedCommunity
+from schemas.announcements import Community, LargeCommunity, WrittenExtendedCommunity
 from schemas.prefix_ranges import WrittenPrefixRange
 from schemas.scalars import Address, Uint32
 

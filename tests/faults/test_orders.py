@@ -23,7 +23,8 @@ from collector.files import replace
 from collector.query.verify.verify import verify
 from collector.store import embedded
 from collector.store.mongo import Store
-from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, Withdrawal
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import ENDS, Intent, Order, Withdrawal
 from tests.faults.audit import patient
 from tests.faults.harness import COLLECTOR, RELOAD, Killer, Outside, target
 from tests.faults.mongo_proxy import proxy

@@ -13,8 +13,9 @@ from bson import ObjectId
 from bgpledger import Archive, Filter
 from collector.query.own_events import own_rows
 from collector.store.mongo import Store
+from schemas.announcements import RouteAnnouncement
 from schemas.documents import intent_document
-from schemas.intents import Intent, IntentState, RouteAnnouncement
+from schemas.intents import Intent, IntentState
 from tests.store.test_store import update
 
 PREFIX = "203.0.113.0/24"

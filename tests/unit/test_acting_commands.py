@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from collector.acting.commands import action_communities, command_text, commands
 from collector.acting.speakers import Speaker
+from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement
 from schemas.flows import FlowActions
-from schemas.intents import Announcement, FlowAnnouncement, RouteAnnouncement
 
 ANNOUNCEMENT: TypeAdapter[RouteAnnouncement | FlowAnnouncement] = TypeAdapter(Announcement)
 EXTERNAL = Speaker("192.0.2.1", 64501, 64500, ("ipv4 unicast",))

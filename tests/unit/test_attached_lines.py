@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from collector.acting.attached.lines import CommandError, read_command
 from collector.acting.commands import command_text, commands
 from collector.acting.speakers import Speaker
-from schemas.intents import FlowAnnouncement, RouteAnnouncement
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 
 ROUTES = {
     "announce route 203.0.113.0/24 next-hop self": RouteAnnouncement(prefix="203.0.113.0/24"),

@@ -14,7 +14,8 @@ from collector.acting.health.checker import Checker
 from collector.errors import CollectorError
 from collector.settings.checks import CheckSettings
 from collector.tasks import end
-from schemas.intents import Order, RouteAnnouncement, Withdrawal
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import Order, Withdrawal
 from tests.support import until
 
 

@@ -18,7 +18,8 @@ from collector.acting.reports import is_same
 from collector.acting.rules import Rules
 from collector.errors import RefusedError
 from collector.settings import Settings
-from schemas.intents import ENDS, Intent, Order, RouteAnnouncement, StateName, Withdrawal
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import ENDS, Intent, Order, StateName, Withdrawal
 from schemas.journal import Record, StateRecord
 from schemas.scalars import rfc3339
 

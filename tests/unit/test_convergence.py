@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from collector.query.convergence import converged
-from schemas.intents import Intent, IntentState, RouteAnnouncement
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import Intent, IntentState
 from schemas.peer import Peer
 from schemas.query import Event, HistoryEntry
 

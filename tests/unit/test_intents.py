@@ -1,4 +1,4 @@
-"""What may be announced, and how it is written: schemas/intents.py, schemas/flows.py, schemas/prefix_ranges.py."""
+"""What may be announced, and how it is written: schemas/announcements.py, flows.py, prefix_ranges.py, intents.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement
 from schemas.flows import FlowActions, FlowMatch
-from schemas.intents import Announcement, FlowAnnouncement, Order, RouteAnnouncement, Withdrawal, in_words
+from schemas.intents import Order, Withdrawal, in_words
 from schemas.prefix_ranges import parse_range
 
 ANNOUNCEMENT: TypeAdapter[RouteAnnouncement | FlowAnnouncement] = TypeAdapter(Announcement)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from collector.acting.policy import apply
 from collector.acting.speakers import Speaker
 from collector.settings.policies import PolicySettings
-from schemas.intents import FlowAnnouncement, RouteAnnouncement
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 
 PE = Speaker("192.0.2.1", 64500, 65000, ("ipv4 unicast",), "pe")
 RR = Speaker("192.0.2.2", 65000, 65000, ("ipv4 unicast",))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collector.acting.attached.word_reader import WordReader, quoted
-from schemas.intents import FlowAnnouncement
+from schemas.announcements import FlowAnnouncement
 
 _ONE: Mapping[str, str] = {
     "destination": "destination",

@@ -1,7 +1,7 @@
 """What an attached command prints, read strictly: commands of ExaBGP's API, and nothing else (text form, 5.0).
 
-No text of a line is passed on to ExaBGP. A line is parsed to the models of `schemas.intents`, which validate it, and
-from which new commands for ExaBGP are generated.
+No text of a line is passed on to ExaBGP. A line is parsed to the models of `schemas.announcements`, which validate it,
+and from which new commands for ExaBGP are generated.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from collector.acting.attached.flows import read_flow
 from collector.acting.attached.word_reader import WordReader, quoted, to_words
-from schemas.intents import FlowAnnouncement, RouteAnnouncement
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 from schemas.scalars import normalise_address
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collector.acting.health.states import State
 from collector.settings.checks import CheckSettings
-from schemas.intents import Order, RouteAnnouncement, Withdrawal
+from schemas.announcements import RouteAnnouncement
+from schemas.intents import Order, Withdrawal
 
 
 def order_for(check: CheckSettings, state: State, detail: str) -> Order | Withdrawal:

@@ -23,7 +23,8 @@ from collector.http.problems import status_and_headers
 from collector.http.query_context import QueryContext, QueryContextDep
 from collector.http.sign_ins import SIGN_IN
 from collector.query.times import parse_ahead
-from schemas.intents import BLACKHOLE, NO_EXPORT, Intent
+from schemas.announcements import BLACKHOLE, NO_EXPORT
+from schemas.intents import Intent
 
 router = page_router()
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from collector.http.pages.lanes import Scale
-from schemas.intents import ENDS, Announcement, Intent, RouteAnnouncement
+from schemas.announcements import Announcement, RouteAnnouncement
+from schemas.intents import ENDS, Intent
 
 
 class OurMark(NamedTuple):
