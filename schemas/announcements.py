@@ -87,7 +87,7 @@ def _path(value: Any) -> Any:
     return value.split() if isinstance(value, str) else value
 
 
-def without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Each value once, in the order of first appearance."""
     return tuple(dict.fromkeys(values))
 
@@ -102,19 +102,19 @@ form."""
 _Communities = Annotated[
     tuple[Community, ...],
     BeforeValidator(_listed),
-    AfterValidator(without_repeats),
+    AfterValidator(once),
     Field(max_length=_MOST_COMMUNITIES),
 ]
 _LargeCommunities = Annotated[
     tuple[LargeCommunity, ...],
     BeforeValidator(_listed),
-    AfterValidator(without_repeats),
+    AfterValidator(once),
     Field(max_length=_MOST_COMMUNITIES),
 ]
 _ExtendedCommunities = Annotated[
     tuple[WrittenExtendedCommunity, ...],
     BeforeValidator(_listed),
-    AfterValidator(without_repeats),
+    AfterValidator(once),
     Field(max_length=_MOST_COMMUNITIES),
 ]
 _PathAsn = Annotated[Asn, Field(ge=1)]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement, without_repeats
+from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement, once
 from schemas.flows import StrictPrefix
 from schemas.scalars import Address, Asn, Timestamp
 
@@ -62,7 +62,7 @@ class Order(_Request):
     """
 
     announcements: Annotated[tuple[Announcement, ...], Field(min_length=1, max_length=MOST_ROUTES)]
-    peers: Annotated[tuple[Address, ...], AfterValidator(without_repeats)] = ()
+    peers: Annotated[tuple[Address, ...], AfterValidator(once)] = ()
     """Addresses; without these and a group, all peers that have the family."""
     group: Name | None = None
     """The `group` of peers in the configuration."""
@@ -91,7 +91,7 @@ class Withdrawal(_Request):
     """Routes and flow specifications with exactly this prefix, or destination."""
     of: Source | None = None
     """Only what this source ordered; if given alone, all of it."""
-    peers: Annotated[tuple[Address, ...], AfterValidator(without_repeats)] = ()
+    peers: Annotated[tuple[Address, ...], AfterValidator(once)] = ()
     """Only from these peers; empty: from all."""
 
     @model_validator(mode="after")

@@ -12,8 +12,9 @@ from collector.errors import UsageError
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
+from schemas.announcements import RouteAnnouncement
 from schemas.documents import to_intent
-from schemas.intents import Intent, RouteAnnouncement
+from schemas.intents import Intent
 from schemas.query import HistoryEntry, PeerConvergence
 
 _OVER = ("withdraw", "session_end")
