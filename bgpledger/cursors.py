@@ -148,6 +148,10 @@ class LineMark:
             behind = [max(ts for _, ts in self._reached.values())]
         return moment(min(behind)) if behind else None
 
+    def new_among(self, reached: Mapping[int, InstancePosition]) -> set[int]:
+        """The instances that had stored nothing yet; empty if that is unknown."""
+        return set(reached) - self._reached.keys() - self._last.keys() if self._reached else set()
+
     def given_of(self, followed: FollowedLine) -> int:
         """How many entries of a line have been returned."""
         self._take(followed.looked)

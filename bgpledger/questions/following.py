@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import KW_ONLY, dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from bgpledger.cursors import LineMark
 from bgpledger.questions.question import Context, Question
 from collector.query.filters import EVERYTHING, Filter
+from collector.store.mongo import Store
 
 if TYPE_CHECKING:
     from collector.query.follow import FollowedLine
@@ -31,11 +33,11 @@ class FollowQuestion(Question["FollowedLine"]):
 
     async def give(self, context: Context) -> AsyncGenerator[FollowedLine, None]:
         """The lines."""
-        from collector.query.follow import by_number, follow
+        from collector.query.follow import follow
 
         start = self.filters.start
         if self.after is not None:
-            start = self.after.start(by_number(await context.store.meta.reached())) or start
+            start = await _start(context.store, self.after) or start
         async for line in follow(context.store, replace(self.filters, start=start), self.pulse):
             yield line
 
@@ -48,9 +50,20 @@ class MissedQuestion(Question["FollowedLine"]):
 
     async def give(self, context: Context) -> AsyncGenerator[FollowedLine, None]:
         """The lines."""
-        from collector.query.follow import by_number, told_since
+        from collector.query.follow import told_since
 
-        start = self.mark.start(by_number(await context.store.meta.reached()))
+        start = await _start(context.store, self.mark)
         if start is not None:
             async for line in told_since(context.store, start):
                 yield line
+
+
+async def _start(store: Store, mark: LineMark) -> datetime | None:
+    """The time to continue from; None: nothing was returned yet."""
+    from collector.query.first_stored import first_stored
+    from collector.query.follow import by_number
+
+    reached = by_number(await store.meta.reached())
+    start = mark.start(reached)
+    first = await first_stored(store, mark.new_among(reached)) if start else None
+    return min(start, first) if start and first else start
