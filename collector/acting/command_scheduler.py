@@ -61,7 +61,7 @@ class CommandScheduler:
     ) -> None:
         self._book, self._clock, self._now = book, clock, now
         self._peers = {address: AdjRibOut(speaker, book, note) for address, speaker in speakers.items()}
-        self._reconciler = Reconciler(self._peers, same, clock)
+        self._reconciler = Reconciler(self._peers, same, clock, now)
 
     # --- what ExaBGP and its peers do ---------------------------------------------------------------------------------
 

@@ -33,10 +33,17 @@ class Reconciler:
         peers: by their addresses.
         same: see `SameRoute`.
         clock: a monotonic clock, in seconds.
+        now: the time.
     """
 
-    def __init__(self, peers: Mapping[str, AdjRibOut], same: SameRoute, clock: Callable[[], float]) -> None:
-        self._peers, self._same, self._clock = peers, same, clock
+    def __init__(
+        self,
+        peers: Mapping[str, AdjRibOut],
+        same: SameRoute,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._peers, self._same, self._clock, self._now = peers, same, clock, now
         self.to_flush: set[str] = set()
         """Peers to which everything is to be resent."""
 
@@ -78,7 +85,8 @@ class Reconciler:
 
     def _is_of(self, peer: AdjRibOut, number: int | None, route: object, ts: datetime) -> bool:
         entry = None if number is None else peer.book.entries.get(number)
-        if entry is None or ts < entry.intent.created:
+        # What was sent before the order is not its result; if that is in the future, the clock has been set back.
+        if entry is None or ts < entry.intent.created <= self._now():
             return False
         return self._same(_after_policy(entry.announcement, peer.speaker), route)
 

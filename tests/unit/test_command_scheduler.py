@@ -43,6 +43,8 @@ class Exabgp:
         self.waiting: dict[str, list[tuple[str, str | None]]] = {peer: [] for peer in PEERS}
         self.table: dict[str, dict[str, str]] = {peer: {} for peer in PEERS}
         self.is_up = dict.fromkeys(PEERS, False)
+        self.withdrawals = 0
+        """How many it was told."""
 
     def tell(self, peer: str, verb: str, nlri: str, text: str) -> None:
         if verb == "announce":
@@ -50,6 +52,7 @@ class Exabgp:
                 return
             self.cache[peer][nlri] = text
         else:
+            self.withdrawals += 1
             self.cache[peer].pop(nlri, None)
         self.waiting[peer].append((nlri, text if verb == "announce" else None))
 
@@ -80,6 +83,8 @@ class Bench:
 
     def __init__(self, path: Path) -> None:
         self.path, self.now = path, datetime(2026, 11, 27, tzinfo=UTC)
+        self.set_back = timedelta()
+        """How far the system's clock has been set back."""
         self.exabgp, self.is_new = Exabgp(), False
         self.commands: list[tuple[CommandBatch, bool]] = []
         self.lines: list[tuple[str, datetime, dict[str, object], list[str]]] = []
@@ -92,7 +97,7 @@ class Bench:
         for record in self.journal.take():
             self.book.apply(record)
         rules = Rules(SETTINGS, SETTINGS.announce)  # type: ignore[arg-type]  # it is there
-        self.scheduler = CommandScheduler(self.book, rules.speakers, self.became, is_same, self.clock, lambda: self.now)
+        self.scheduler = CommandScheduler(self.book, rules.speakers, self.became, is_same, self.clock, self.wall)
         self.orders = OrderHandler(self.book, rules, SETTINGS.announce, self.record, self.scheduler.changed)  # type: ignore[arg-type]
         self.commands.clear()
         self.scheduler.connected(0, self.exabgp.is_up, is_new=self.is_new, is_clean=False)
@@ -101,8 +106,11 @@ class Bench:
     def clock(self) -> float:
         return self.now.timestamp()
 
+    def wall(self) -> datetime:
+        return self.now - self.set_back
+
     def record(self, records: Sequence[Record], *, durable: bool = True) -> list[int]:
-        written = numbered(records, self.book.revision + 1, self.now)
+        written = numbered(records, self.book.revision + 1, self.wall())
         self.journal.append(written, durable=durable)
         return [number for record in written for number in self.book.apply(record)]
 
@@ -110,7 +118,7 @@ class Bench:
         self, state: StateName, peer: str, numbers: Sequence[int], ts: datetime | None, reason: str | None
     ) -> None:
         record = StateRecord(kind="state", state=state, peer=peer, numbers=list(numbers), reason=reason)
-        self.record([{**record, "ts": rfc3339(ts or self.now)}], durable=False)
+        self.record([{**record, "ts": rfc3339(ts or self.wall())}], durable=False)
 
     # --- what may happen, one at a time -------------------------------------------------------------------------------
 
@@ -149,7 +157,7 @@ class Bench:
             if text is not None:
                 med = int(text.split("med ")[1].split()[0])
                 announced = {nlri: {"next_hop": "192.0.2.254", "origin": "igp", "med": med}}
-            self.lines.append((peer, self.now, announced, [] if announced else [nlri]))
+            self.lines.append((peer, self.wall(), announced, [] if announced else [nlri]))
 
     def hear(self, _chance: random.Random) -> None:
         if self.lines:
@@ -306,6 +314,25 @@ def test_a_peer_that_exabgp_replaces_is_told_again(tmp_path: Path) -> None:
     bench.exabgp = Exabgp()  # replaced at both peers
     bench.settle(chance)
     assert bench.exabgp.table == wanted(bench)
+    assert set(next(iter(bench.book.entries.values())).peers.values()) == {"sent"}
+    bench.journal.close()
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_clock_that_is_set_back_makes_no_route_flap(tmp_path: Path, is_sent: bool) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    said = RouteAnnouncement(prefix=PREFIXES[0], med=1)
+    bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+    if is_sent:
+        bench.settle(chance)
+    bench.set_back = timedelta(hours=1)
+    for _ in range(3):
+        for peer in PEERS:
+            bench.exabgp.down(peer)
+            bench.scheduler.down(peer)
+        bench.settle(chance)
+    assert bench.exabgp.table == wanted(bench)
+    assert bench.exabgp.withdrawals == 0
     assert set(next(iter(bench.book.entries.values())).peers.values()) == {"sent"}
     bench.journal.close()
 
