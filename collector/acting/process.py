@@ -237,11 +237,19 @@ class Acting:
         self._pump(())
 
     def _flush(self) -> None:
-        """Have ExaBGP resend everything to peers for which it did not report sending."""
+        """Have ExaBGP resend everything to peers for which it did not report sending.
+
+        Only when it has answered everything: for a peer that is down it answers this at once, before commands that it
+        has not carried out yet. It answers all others in order.
+        """
+        idle = {instance for instance, link in self._links.items() if link.is_idle}
         for address in sorted(self._scheduler.to_flush):
-            if (link := self._links.get(self._scheduler.instance_of(address) or 0)) is not None:
-                link.say(f"neighbor {address} flush adj-rib out\n".encode("ascii"), lambda _done, _printed: None)
-        self._scheduler.to_flush.clear()
+            instance = self._scheduler.instance_of(address)
+            if instance in idle:
+                line = f"neighbor {address} flush adj-rib out\n".encode("ascii")
+                self._links[instance].say(line, lambda _done, _printed: None)
+            if instance in idle or instance not in self._links:
+                self._scheduler.to_flush.discard(address)
 
     # --- ExaBGP's reports ---------------------------------------------------------------------------------------------
 

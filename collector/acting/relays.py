@@ -53,6 +53,11 @@ class RelayLink:
         self._waiting.append(_UnansweredCommand(line, answered))
         self._fill()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether every command has been answered."""
+        return not self._unanswered and not self._waiting
+
     def _fill(self) -> None:
         while self._waiting and len(self._unanswered) < _MOST_UNANSWERED:
             command = self._waiting.popleft()

@@ -74,7 +74,7 @@ async def playing(data_dir: Path) -> AsyncIterator[tuple[Acting, PlayedExabgp]]:
             "data_dir": data_dir,
             "bgp": {"local_as": 65000, "router_id": "10.0.0.1"},
             "peers": [{"address": PEER, "asn": 65001}],
-            "announce": {"prefixes": [PREFIX]},
+            "announce": {"prefixes": [f"{PREFIX} le 25"]},
         }
     )
     assert settings.announce is not None
@@ -119,6 +119,20 @@ async def test_exabgp_is_asked_again_for_its_peers_if_it_cannot_list_them(tmp_pa
         assert (await exabgp.command()).startswith(f"neighbor {PEER} announce ")
         exabgp.answer("done")
         await until(partial(_is, exabgp, "accepted"), what="accepted")
+
+
+async def test_everything_is_resent_only_once_exabgp_has_answered(tmp_path: Path) -> None:
+    async with playing(tmp_path) as (acting, exabgp):
+        assert await exabgp.command() == "show neighbor summary"
+        exabgp.summarise("idle")
+        for half in ("203.0.113.0/25", "203.0.113.128/25"):
+            await exabgp.client.announce(Order.model_validate({**BY, "announcements": [{"prefix": half}]}))
+            acting._scheduler.to_flush.add(PEER)
+            acting._flush()
+            assert (await exabgp.command()).startswith(f"neighbor {PEER} announce ")
+        exabgp.answer("done", "done")
+        assert await exabgp.command() == f"neighbor {PEER} flush adj-rib out"
+        exabgp.answer("error")
 
 
 async def _is(exabgp: PlayedExabgp, state: str) -> bool:
