@@ -1,1 +1,1 @@
-"""From spooled lines to documents."""
+"""Archives: turns spooled lines into documents."""

@@ -13,7 +13,7 @@ from bgpledger import Archive
 from collector.http import commands, failing, health, metrics, pages
 from collector.http.api import api
 from collector.http.commands import Read
-from collector.http.crowd import Crowd
+from collector.http.concurrency import QueryLimit
 from collector.http.description import describe
 from collector.http.guard import Guard
 from collector.http.headers import Headers
@@ -81,7 +81,7 @@ def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | N
     pages.add_to(app, Words.read(settings.http.communities))
     describe(app)
     # The middleware that is added last runs first.
-    app.add_middleware(Crowd, seconds=settings.http.seconds)
+    app.add_middleware(QueryLimit, seconds=settings.http.seconds)
     app.add_middleware(metrics.Measured, registry=app.state.registry)
     app.add_middleware(
         Guard,

@@ -25,7 +25,7 @@ class Model(NamedTuple):
 
     about: str
     """The first paragraph of its docstring."""
-    told_by: str | None
+    described_by: str | None
     """Another model that its docstring names (``see `schemas.message.Update` ``), whose words are for this one too."""
     bases: tuple[str, ...]
     fields: tuple[Field, ...]
@@ -70,10 +70,10 @@ def read(files: list[Path]) -> Schemas:
 
 def _model(node: ast.ClassDef) -> Model:
     about = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
-    told_by = re.search(r"; see `(?:[\w.]+\.)?(\w+)`", about)
+    described_by = re.search(r"; see `(?:[\w.]+\.)?(\w+)`", about)
     total = not any(one.arg == "total" and ast.unparse(one.value) == "False" for one in node.keywords)
     bases = tuple(base.id for base in node.bases if isinstance(base, ast.Name))
-    return Model(about, told_by and told_by[1], bases, tuple(_fields(node.body, total=total)))
+    return Model(about, described_by and described_by[1], bases, tuple(_fields(node.body, total=total)))
 
 
 def _text(node: ast.stmt | None) -> str:
@@ -109,8 +109,8 @@ def all_fields(schemas: Schemas, name: str) -> list[Field]:
         if base in schemas.models:
             found.update({field.name: field for field in all_fields(schemas, base)})
     found.update({field.name: field for field in model.fields})
-    if model.told_by and model.told_by in schemas.models:
-        fields = {field.name: field.about for field in all_fields(schemas, model.told_by)}
+    if model.described_by and model.described_by in schemas.models:
+        fields = {field.name: field.about for field in all_fields(schemas, model.described_by)}
         found = {key: field._replace(about=field.about or fields.get(key, "")) for key, field in found.items()}
     return list(found.values())
 
@@ -122,7 +122,7 @@ def table(schemas: Schemas, name: str, without: frozenset[str] = frozenset()) ->
         KeyError: there is no such model.
     """
     model = schemas.models[name]
-    about = schemas.models[model.told_by].about if model.told_by else model.about
+    about = schemas.models[model.described_by].about if model.described_by else model.about
     lines = [about, "", "| field | type | |", "| --- | --- | --- |"]
     for field in all_fields(schemas, name):
         if field.name not in without:
@@ -143,7 +143,7 @@ def _kind(written: str, schemas: Schemas) -> str:
     if written in _PLAIN:
         return _PLAIN[written]
     if written in schemas.models:
-        shown = schemas.models[written].told_by or written
+        shown = schemas.models[written].described_by or written
         return f"[{shown}](#{shown.lower()})"
     if written in schemas.names:
         return _kind(_unwrapped(schemas.names[written][0]), schemas)

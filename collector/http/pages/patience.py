@@ -1,4 +1,4 @@
-"""Enough: a page that would have to read too much stops after a time, and says so."""
+"""The time limit of pages: one that would have to read too much stops reading, and says so."""
 
 from __future__ import annotations
 

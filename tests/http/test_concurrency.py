@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from bgpledger import Answers, Archive, Filter, HistoryEntry, StoreError, TopEntry
 from collector.http.answering import respond
 from collector.http.api.live import _EventStream
-from collector.http.crowd import Crowd
+from collector.http.concurrency import QueryLimit
 from collector.http.live import Listener, Live, SlowError
 from collector.http.parameters import Listed
 from collector.http.query_context import QueryContext
@@ -55,8 +55,8 @@ async def test_some_are_answered_and_the_others_wait() -> None:
     async def ignore(_message: Message) -> None:
         pass
 
-    crowd = Crowd(app, 60)
-    requests = [asyncio.create_task(crowd(QUESTION, no_more, ignore)) for _ in range(50)]
+    limit = QueryLimit(app, 60)
+    requests = [asyncio.create_task(limit(QUESTION, no_more, ignore)) for _ in range(50)]
     await until(lambda: going == 16)
     leave.set()
     await asyncio.gather(*requests)
@@ -72,8 +72,8 @@ async def test_a_client_that_waits_too_long_is_told_so() -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    crowd = Crowd(app, 0.05)
-    requests = [asyncio.create_task(crowd(QUESTION, no_more, send)) for _ in range(17)]
+    limit = QueryLimit(app, 0.05)
+    requests = [asyncio.create_task(limit(QUESTION, no_more, send)) for _ in range(17)]
     await until(lambda: said)
     assert said[0]["status"] == 503
     for one in requests:
@@ -81,7 +81,7 @@ async def test_a_client_that_waits_too_long_is_told_so() -> None:
 
 
 async def test_a_reader_that_does_not_read_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collector.http.crowd.SEND_SECONDS", 0.05)
+    monkeypatch.setattr("collector.http.concurrency.SEND_SECONDS", 0.05)
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -89,9 +89,9 @@ async def test_a_reader_that_does_not_read_gives_up_its_place(monkeypatch: pytes
     async def stuck(_message: Message) -> None:
         await asyncio.Event().wait()
 
-    crowd = Crowd(app, 60)
+    limit = QueryLimit(app, 60)
     for _ in range(20):
-        await crowd(QUESTION, no_more, stuck)
+        await limit(QUESTION, no_more, stuck)
 
 
 async def test_an_answer_that_fails_in_the_middle_has_no_end() -> None:

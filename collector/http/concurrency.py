@@ -19,7 +19,7 @@ _ENDLESS = "/api/v1/live"
 """Endless responses, which limit their own number."""
 
 
-class Crowd:
+class QueryLimit:
     """Admits some queries at a time; the others wait, and one whose reader does not read gives up its place.
 
     Args:
