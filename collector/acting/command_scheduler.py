@@ -113,6 +113,8 @@ class CommandScheduler:
         """A session came up: ExaBGP sends the peer everything it has been told."""
         if (peer := self._peers.get(address)) is None:
             return
+        if peer.instance not in (None, instance):
+            peer.acknowledged.clear()  # it has moved to an ExaBGP that has been told nothing for it
         peer.instance, peer.is_up = instance, True
         announced = [(nlri, number) for nlri, number in peer.acknowledged.items() if number is not None]
         deadline = self._reconciler.deadline(len(announced))

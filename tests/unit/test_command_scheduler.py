@@ -318,6 +318,19 @@ def test_a_peer_that_exabgp_replaces_is_told_again(tmp_path: Path) -> None:
     bench.journal.close()
 
 
+def test_a_peer_that_moves_to_another_exabgp_is_told_again(tmp_path: Path) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    said = RouteAnnouncement(prefix=PREFIXES[0], med=1)
+    bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+    for act in (bench.pump, bench.take, bench.answer):
+        act(chance)
+    assert bench.scheduler.batches(1) == []
+    bench.scheduler.up(PEERS[0], 1)
+    (batch,) = bench.scheduler.batches(1)
+    assert (batch.verb, batch.peers, [item.nlri for item in batch.items]) == ("announce", PEERS[:1], [PREFIXES[0]])
+    bench.journal.close()
+
+
 @pytest.mark.parametrize("is_sent", [True, False])
 def test_a_clock_that_is_set_back_makes_no_route_flap(tmp_path: Path, is_sent: bool) -> None:
     chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
