@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 WHOLE = bool(os.environ.get("WHOLE_TABLE"))
-_RECORDS = None if WHOLE else 2_000
+_RECORDS = None if WHOLE else 1_200
 
 
 def beginning(file: Path, copy: Path) -> Path:
