@@ -45,6 +45,10 @@ def typed(collector: Collector, *arguments: str) -> list[str]:
     return [BGPLEDGER, "--data-dir", str(collector.data_dir), *arguments]
 
 
+def typed_in(collector: Collector, *arguments: str, **environment: Any) -> subprocess.CompletedProcess[str]:
+    return bgpledger("--data-dir", str(collector.data_dir), *arguments, **environment)
+
+
 async def a_tail_that_is_ended(collector: Collector, tmp_path: Path) -> None:
     """Ctrl-C ends it quietly, with status 0, before anything has been printed."""
     errors = tmp_path / "errors"
@@ -104,7 +108,7 @@ def filters_narrow(collector: Collector) -> None:
 
 
 def what_no_index_serves(collector: Collector) -> None:
-    refused = subprocess.run(typed(collector, "search", "-a", "_64511$"), capture_output=True, text=True, check=False)
+    refused = typed_in(collector, "search", "-a", "_64511$")
     assert refused.returncode == 2
     assert [line.partition(":")[0] for line in refused.stderr.splitlines()] == ["error", "cure"]
     assert "80 UPDATEs would be read" in refused.stderr
@@ -115,7 +119,7 @@ def what_no_index_serves(collector: Collector) -> None:
 
 
 def nothing_is_to_be_migrated(collector: Collector) -> None:
-    done = subprocess.run(typed(collector, "db", "migrate"), capture_output=True, text=True, check=False)
+    done = typed_in(collector, "db", "migrate")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "nothing to migrate: the database has this version's schema\n"
 
@@ -138,8 +142,7 @@ def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
     assert paths(ask("lookup", "203.0.113.7", "--at", during, "-o", "64511")) == hijacked
     gone = ask("diff", during, "now", PREFIX, "-j", "127.0.1.0/24", "-a", "!_64511$")
     assert [one["event"] for one in gone] == ["went"] * (len(stood) - len(hijacked))
-    here = ("--data-dir", str(collector.data_dir))
-    dumped = bgpledger(*here, "rib", "--at", during, "--limit", "3", "--format", "bgpdump")
+    dumped = typed_in(collector, "rib", "--at", during, "--limit", "3", "--format", "bgpdump")
     assert [line.split("|")[0] for line in dumped.stdout.splitlines()] == ["TABLE_DUMP2"] * 3
 
 
@@ -170,11 +173,13 @@ def a_reader_that_has_seen_enough(collector: Collector) -> None:
 
 def colours(collector: Collector) -> None:
     """There are colours only on a terminal, and not if NO_COLOR is set."""
-    command = typed(collector, "search", "--elem", "session", "--limit", "9")
+    words = ("search", "--elem", "session", "--limit", "9")
+    command = typed(collector, *words)
     assert b"\x1b" in on_a_terminal(command)
     assert b"\x1b" not in on_a_terminal(command, NO_COLOR="1")
-    piped = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "FORCE_COLOR": "1"})
-    assert b"\x1b" not in piped.stdout
+    piped = typed_in(collector, *words, FORCE_COLOR="1")
+    assert "session up" in piped.stdout
+    assert "\x1b" not in piped.stdout
 
 
 def on_a_terminal(command: Sequence[str], **environment: str) -> bytes:
