@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collector.archive.archiver import Archiver, Saw
     from collector.archive.outage import Tell
     from collector.instances import Instance
+    from collector.rib.projector import Projector
     from collector.settings import Settings
     from collector.store.mongo import Store
 
@@ -49,8 +50,6 @@ async def _archive(settings: Settings, spool: str | None) -> None:
     from collector.errors import one_error
     from collector.logs import log_to_stderr
     from collector.query.find_store import find_store
-    from collector.rib.projecting import Rhythm
-    from collector.rib.projector import Projector
     from collector.sources.known import find_instances
     from collector.tasks import end
 
@@ -61,14 +60,7 @@ async def _archive(settings: Settings, spool: str | None) -> None:
     announcers = {instance: Announcer(state_file(instance)) for instance in mine}
     with ExitStack() as readers:
         async with find_store(settings, primary=True, at_rest=False) as store:
-            projector = Projector(
-                store,
-                settings.collector,
-                Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates),
-                is_ours=_sessions_of(settings.collector, every, mine),
-                days=settings.rib.snapshot_days,
-                changes_days=settings.rib.snapshot_changes_days,
-            )
+            projector = _projector(settings, store, _sessions_of(settings.collector, every, mine))
             archivers = [
                 _archiver(settings, instance, store, readers, tell=announcer.hear, saw=projector.saw)
                 for instance, announcer in announcers.items()
@@ -92,6 +84,21 @@ async def _archive(settings: Settings, spool: str | None) -> None:
             await end(*beside)
             for announcer in announcers.values():
                 announcer.withdraw()
+
+
+def _projector(settings: Settings, store: Store, is_ours: Callable[[ObjectId], bool]) -> Projector:
+    """What stores tables of the sessions that this process archives."""
+    from collector.rib.projecting import Rhythm
+    from collector.rib.projector import Projector
+
+    return Projector(
+        store,
+        settings.collector,
+        Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates),
+        is_ours=is_ours,
+        days=settings.rib.snapshot_days,
+        changes_days=settings.rib.snapshot_changes_days,
+    )
 
 
 def _chosen(instances: Sequence[Instance], spool: str | None) -> Sequence[Instance]:

@@ -62,13 +62,7 @@ def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | N
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    app.state.archive = archive
-    app.state.live = Live(archive)
-    app.state.registry = CollectorRegistry()
-    app.state.settings = settings.http
-    app.state.orders = Orders(settings.data_dir)
-    keyring = Keyring(settings.data_dir)
-    app.state.sign_ins = SignIns(keyring)
+    _set_state(app, archive, settings)
     failing.handle(app)
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -80,18 +74,33 @@ def make_app(archive: Archive, settings: Settings, for_commands: ForCommands | N
         app.include_router(commands.router)
     pages.add_to(app, Words.read(settings.http.communities))
     describe(app)
+    _add_middleware(app, settings, for_commands and for_commands.token)
+    return app
+
+
+def _set_state(app: FastAPI, archive: Archive, settings: Settings) -> None:
+    """What requests are answered with."""
+    app.state.archive = archive
+    app.state.live = Live(archive)
+    app.state.registry = CollectorRegistry()
+    app.state.settings = settings.http
+    app.state.orders = Orders(settings.data_dir)
+    app.state.keyring = Keyring(settings.data_dir)
+    app.state.sign_ins = SignIns(app.state.keyring)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, local_token: str | None) -> None:
     # The middleware that is added last runs first.
     app.add_middleware(QueryLimit, seconds=settings.http.seconds)
     app.add_middleware(metrics.Measured, registry=app.state.registry)
     app.add_middleware(
         Guard,
         settings=settings,
-        keyring=keyring,
+        keyring=app.state.keyring,
         sign_ins=app.state.sign_ins,
         orders=app.state.orders,
-        local_token=for_commands and for_commands.token,
+        local_token=local_token,
     )
     if settings.http.origins:
         app.add_middleware(CORSMiddleware, allow_origins=settings.http.origins, allow_methods=["GET"])
     app.add_middleware(Headers)
-    return app
