@@ -132,14 +132,14 @@ class _Records:
     """The wanted records of a file, for the archiver to read like lines of a spool."""
 
     def __init__(
-        self, path: Path, open_file: OpenFile, first: int, selection: Selection, begin: int, told: Imported
+        self, path: Path, open_file: OpenFile, first: int, selection: Selection, begin: int, result: Imported
     ) -> None:
         self.note: ArchiverNote = {}
         self.segment = first
         self.read_bytes = 0
         self.fault: mrt.CutError | None = None
         self.reached = begin
-        self._told = told
+        self._result = result
         self._selection = selection
         self._begin = begin
         self._offsets: dict[int, int] = {}
@@ -156,14 +156,14 @@ class _Records:
                 line = self.segment + found.record
                 if not is_of_session(found.raw):
                     name = describe_type(type_of(found.raw))
-                    self._told.others[name] = self._told.others.get(name, 0) + 1
+                    self._result.others[name] = self._result.others.get(name, 0) + 1
                 elif not self._selection.takes(found.raw):
-                    self._told.left_out += 1
+                    self._result.left_out += 1
                 elif line >= self._begin:
                     self._offsets[line] = found.offset
                     yield SpooledLine(line, frame(found.raw)[:-1])
         except mrt.CutError as fault:
-            self._told.fault = fault
+            self._result.fault = fault
 
     def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
         batch: list[SpooledLine] = []
@@ -171,7 +171,7 @@ class _Records:
         while len(batch) < max_lines and size < max_bytes and (line := next(self._records, None)) is not None:
             batch.append(line)
             size += len(line.raw)
-        self._told.records += len(batch)
+        self._result.records += len(batch)
         return batch
 
     def acknowledge(self, next_line: int, note: ArchiverNote) -> None:
@@ -244,15 +244,15 @@ class FileImporter(ABC):
             StoreError: the store does not answer; what is stored stays, and the next import continues there.
         """
         began = time.monotonic()
-        told = Imported(path)
+        result = Imported(path)
         first = next(self._open(path, lambda _: None).frames())
-        document, told.grown = await self._begin(path, first)
-        told.was_imported, told.first = document["done"], document["first"]
-        if told.was_imported:
-            return told
-        await self._store_file(path, document, told, on_read)
-        told.seconds = time.monotonic() - began
-        return told
+        document, result.grown = await self._begin(path, first)
+        result.was_imported, result.first = document["done"], document["first"]
+        if result.was_imported:
+            return result
+        await self._store_file(path, document, result, on_read)
+        result.seconds = time.monotonic() - began
+        return result
 
     async def _begin(self, path: Path, first: mrt.Frame) -> tuple[ImportDocument, bool]:
         """Record that a file, with its first record, is being imported.
@@ -293,14 +293,14 @@ class FileImporter(ABC):
 
     @abstractmethod
     async def _store_file(
-        self, path: Path, document: ImportDocument, told: Imported, on_read: Callable[[int], None]
+        self, path: Path, document: ImportDocument, result: Imported, on_read: Callable[[int], None]
     ) -> None:
         """Store what is left of a file, and note that it is done.
 
         Args:
             path: the file.
             document: what `meta` says about it.
-            told: gets the result.
+            result: gets the result.
             on_read: called with the number of bytes of it processed so far.
         """
 
@@ -309,23 +309,25 @@ class Importer(FileImporter):
     """Imports files of messages."""
 
     async def _store_file(
-        self, path: Path, document: ImportDocument, told: Imported, on_read: Callable[[int], None]
+        self, path: Path, document: ImportDocument, result: Imported, on_read: Callable[[int], None]
     ) -> None:
-        records = _Records(path, self._open, first_line(document), self._selection, document.get("next_line", 0), told)
+        records = _Records(
+            path, self._open, first_line(document), self._selection, document.get("next_line", 0), result
+        )
         before_it = document.get("note") or await note_before(self._store, document)
         records.note = before_it if "note" in document else {**before_it, "stored": 0, "rejected": 0, "refused": 0}
         before = records.note.get("rejected", 0)
-        told.continued = "note" in document
+        result.continued = "note" in document
         importer = _FileArchiver(
             records, self._store, key=document["_id"], source=self._source, collector=self._collector
         )
         await importer.store_all(on_read)
-        if told.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < told.records:
+        if result.records and records.note.get("stored", 0) + records.note.get("rejected", 0) < result.records:
             raise StoreUnavailableError(
                 f"the store at {self._store.shown_uri} became unavailable before everything was stored",
                 "import again when it is back",
             )
-        told.rejected = records.note.get("rejected", 0) - before
+        result.rejected = records.note.get("rejected", 0) - before
         last = await self._end_sessions(records.note)
         await self._store.meta.note_import(document["_id"], {"done": True, "last": last, "note": records.note})
 
@@ -372,13 +374,13 @@ def look_through(path: Path, source: Source, selection: Selection, open_file: Op
     Raises:
         ReplayError: it cannot be read, or is not an MRT file.
     """
-    told = Imported(path)
+    result = Imported(path)
     began = time.monotonic()
-    records = _Records(path, open_file, 0, selection, 0, told)
+    records = _Records(path, open_file, 0, selection, 0, result)
     while batch := records.read(_AT_ONCE, _CHUNK):
         for line in batch:
-            if isinstance(said := source.decode(unframe(line.raw)), Rejection):
-                told.rejected += 1
-                told.reasons[said.reason] += 1
-    told.seconds = time.monotonic() - began
-    return told
+            if isinstance(decoded := source.decode(unframe(line.raw)), Rejection):
+                result.rejected += 1
+                result.reasons[decoded.reason] += 1
+    result.seconds = time.monotonic() - began
+    return result

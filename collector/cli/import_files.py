@@ -64,15 +64,15 @@ def command(
     with ImportFiles(files) as found:
         _tell_skipped(found)
         if dry_run:
-            told = _look_through(found, selection)
+            results = _look_through(found, selection)
         else:
             try:
-                told = run_interruptible(_import(settings, found, collector or settings.collector, selection))
+                results = run_interruptible(_import(settings, found, collector or settings.collector, selection))
             except KeyboardInterrupt:
                 sys.stderr.write("interrupted; what is stored is kept, and the same command continues from there\n")
                 raise typer.Exit(130) from None
-    _sum_up(told)
-    if any(one.fault or one.has_no_bgp for one in told):
+    _sum_up(results)
+    if any(one.fault or one.has_no_bgp for one in results):
         raise typer.Exit(1)
 
 
@@ -102,7 +102,7 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
 
     total = sum(path.stat().st_size for path in (*found.paths, *(capture.path for capture in found.captures)))
     done = 0
-    told = []
+    results = []
     async with find_store(settings, primary=True, begin=True) as store:
         importer = partial(Importer, store, collector=name, selection=selection)
         of_updates = importer(source=MRT)
@@ -110,24 +110,24 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
         with progress(total, of="bytes read") as shown:
             for path in found.paths:
                 of_kind = of_dumps if path in found.dumps else of_updates
-                told.append(await of_kind.take(path, partial(_reach, shown, done, total)))
+                results.append(await of_kind.take(path, partial(_reach, shown, done, total)))
                 done += path.stat().st_size
-                _tell(told[-1], found)
+                _tell(results[-1], found)
             for capture in found.captures:
                 of_capture = importer(source=PCAP, open_file=capture.open)
-                told.append(await of_capture.take(capture.path, partial(_reach, shown, done, total)))
+                results.append(await of_capture.take(capture.path, partial(_reach, shown, done, total)))
                 done += capture.path.stat().st_size
-                _tell(told[-1], found)
+                _tell(results[-1], found)
                 _tell_of_capture(capture)
-        await _store_tables(settings, store, name, told)
-    return told
+        await _store_tables(settings, store, name, results)
+    return results
 
 
 def _reach(shown: ProgressLine, before: int, total: int, size: int) -> None:
     shown.reach(before + size, total)
 
 
-async def _store_tables(settings: Settings, store: Store, name: str, told: Sequence[Imported]) -> None:
+async def _store_tables(settings: Settings, store: Store, name: str, results: Sequence[Imported]) -> None:
     """Store the tables that are due for sessions in the files, so that queries need not fold them completely.
 
     Also for files that were imported before: that import may have been killed here.
@@ -139,7 +139,7 @@ async def _store_tables(settings: Settings, store: Store, name: str, told: Seque
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
-    if begun := [one.first for one in told if one.first]:
+    if begun := [one.first for one in results if one.first]:
         sessions = [key for source in (MRT, PCAP) for key in await sessions_since(store, name, source, min(begun))]
         with progress(of="sessions folded") as shown:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
@@ -153,16 +153,16 @@ def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
-    told = []
+    results = []
     for path in found.paths:
         is_dump = path in found.dumps
-        told.append(look_through_dump(path, selection) if is_dump else look_through(path, MRT, selection))
-        _tell(told[-1], found)
+        results.append(look_through_dump(path, selection) if is_dump else look_through(path, MRT, selection))
+        _tell(results[-1], found)
     for capture in found.captures:
-        told.append(look_through(capture.path, PCAP, selection, capture.open))
-        _tell(told[-1], found)
+        results.append(look_through(capture.path, PCAP, selection, capture.open))
+        _tell(results[-1], found)
         _tell_of_capture(capture)
-    return told
+    return results
 
 
 def _tell_skipped(found: ImportFiles) -> None:
@@ -212,10 +212,10 @@ def _tell(one: Imported, found: ImportFiles) -> None:
         )
 
 
-def _sum_up(told: Sequence[Imported]) -> None:
-    records, seconds = sum(one.records for one in told), sum(one.seconds for one in told)
+def _sum_up(results: Sequence[Imported]) -> None:
+    records, seconds = sum(one.records for one in results), sum(one.seconds for one in results)
     rate = f" in {seconds:.1f} s: {records / seconds:,.0f}/s" if seconds and records else ""
-    sys.stderr.write(f"{_count(records, 'record')} of {_count(len(told), 'file')}{rate}\n")
+    sys.stderr.write(f"{_count(records, 'record')} of {_count(len(results), 'file')}{rate}\n")
 
 
 def _count(number: int, what: str) -> str:

@@ -61,8 +61,8 @@ class QueryCommand:
         """
         from collector.present.formats import write
 
-        def say(said: str) -> None:
-            err.write(f"{said}\n")
+        def say(note: str) -> None:
+            err.write(f"{note}\n")
 
         shows = err.isatty() and (self.reads_first or not out.isatty())
         shown = ProgressLine(err if shows else None, of=self.counts)

@@ -52,9 +52,9 @@ def show(answers: Sequence[BaseModel], kind: type[BaseModel], form: Format) -> N
     asyncio.run(write(each(), kind, form, sys.stdout))
 
 
-def say(said: str) -> None:
+def say(note: str) -> None:
     """Write a note to stderr."""
-    sys.stderr.write(f"{said}\n")
+    sys.stderr.write(f"{note}\n")
 
 
 def collect_rarely() -> None:

@@ -87,5 +87,5 @@ def _dumped(table: DumpedTable) -> Iterator[tuple[bytes, RouteKey, RouteEntry]]:
 
 @lru_cache(maxsize=4096)
 def _said(facts: bytes) -> tuple[str, ...]:
-    said = bson.decode(facts)
-    return tuple(str(said.get(name)) for name in _COMPARED)
+    fields = bson.decode(facts)
+    return tuple(str(fields.get(name)) for name in _COMPARED)

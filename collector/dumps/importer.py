@@ -67,18 +67,18 @@ class DumpImporter(FileImporter):
         self._number = collector_number(instance_name(collector, source.name))
 
     async def _store_file(
-        self, path: Path, document: ImportDocument, told: Imported, on_read: Callable[[int], None]
+        self, path: Path, document: ImportDocument, result: Imported, on_read: Callable[[int], None]
     ) -> None:
-        told.continued = document.get("tables", 0) > 0
+        result.continued = document.get("tables", 0) > 0
         note = await note_before(self._store, document)
-        course = _ImportCourse(document, self._tracker(note.get("tracker")), told, on_read)
+        course = _ImportCourse(document, self._tracker(note.get("tracker")), result, on_read)
         reader = DumpReader(path, wanted(self._selection), course.read)
         await self._store_all(course, reader.read())
-        tell(told, reader)
-        last = course.tracker.time if told.tables else None
+        add_counts(result, reader)
+        last = course.tracker.time if result.tables else None
         noted: ArchiverNote = {
             "stored": 0,
-            "rejected": told.rejected,
+            "rejected": result.rejected,
             "refused": 0,
             "tracker": course.tracker.note(),
         }
@@ -92,8 +92,8 @@ class DumpImporter(FileImporter):
         while (one := await asyncio.to_thread(next, found, None)) is not None:
             if isinstance(one, BadRecord):
                 rejects.append(self._reject(course, one))
-                course.told.rejected += 1
-                course.told.reasons[one.reason] += 1
+                course.result.rejected += 1
+                course.result.reasons[one.reason] += 1
             if isinstance(one, Dump) or len(rejects) >= _AT_ONCE:
                 await self._patiently(partial(self._store.insert, "rejects", rejects))
                 rejects = []
@@ -146,7 +146,7 @@ class DumpImporter(FileImporter):
 
     async def _store_table(self, course: _ImportCourse, ts: datetime, one: DumpedPeer, found: _FoundSession) -> None:
         """Store the gap if the table differs, then the table, then the session, without which nobody sees the table."""
-        table, told, name = one.table, course.told, course.document["file"]
+        table, result, name = one.table, course.result, course.document["file"]
         differences = await self._differences(found, table, ts)
         updates = await self._updates_before(found, ts)
         stored = await storing.write_dump(self._store, found.session, ts, _each(table), updates=updates, dump=name)
@@ -157,10 +157,10 @@ class DumpImporter(FileImporter):
         await self._mark(course, found, ts, "reject", why=why, after=ts)
         if found.changed:
             await self._store.replace("sessions", [_ended(found.changed, ts, course.line).to_document()])
-        told.tables += 1
-        told.routes += stored.routes
-        told.twice += table.twice
-        told.differ += bool(differences)
+        result.tables += 1
+        result.routes += stored.routes
+        result.twice += table.twice
+        result.differ += bool(differences)
 
     # --- sessions -------------------------------------------------------------------------------------------------
 
@@ -228,12 +228,12 @@ class _ImportCourse:
     """The progress of importing one file."""
 
     def __init__(
-        self, document: ImportDocument, tracker: SessionTracker, told: Imported, on_read: Callable[[int], None]
+        self, document: ImportDocument, tracker: SessionTracker, result: Imported, on_read: Callable[[int], None]
     ) -> None:
         self.document = document
         self.line = first_line(document)
         self.tracker = tracker
-        self.told = told
+        self.result = result
         self.times: list[datetime] = []
         """The times of its dumps."""
         self.tables = 0
@@ -262,10 +262,10 @@ def wanted(selection: Selection) -> WantedTables:
     return WantedTables(at, selection.peers)
 
 
-def tell(told: Imported, reader: DumpReader) -> None:
+def add_counts(result: Imported, reader: DumpReader) -> None:
     """Copy the reader's counts to the result for a file."""
-    told.records, told.left_out, told.fault = reader.records, reader.left_out, reader.fault
-    told.others = dict(reader.others)
+    result.records, result.left_out, result.fault = reader.records, reader.left_out, reader.fault
+    result.others = dict(reader.others)
 
 
 def look_through_dump(path: Path, selection: Selection) -> Imported:
@@ -275,19 +275,19 @@ def look_through_dump(path: Path, selection: Selection) -> Imported:
         ReplayError: the file cannot be read, or is not an MRT file.
     """
     began = time.monotonic()
-    told = Imported(path)
+    result = Imported(path)
     reader = DumpReader(path, wanted(selection))
     for one in reader.read():
         if isinstance(one, BadRecord):
-            told.rejected += 1
-            told.reasons[one.reason] += 1
+            result.rejected += 1
+            result.reasons[one.reason] += 1
         else:
-            told.tables += len(one.peers)
-            told.routes += sum(page.routes for peer in one.peers for page in peer.table.pages())
-            told.twice += sum(peer.table.twice for peer in one.peers)
-    tell(told, reader)
-    told.seconds = time.monotonic() - began
-    return told
+            result.tables += len(one.peers)
+            result.routes += sum(page.routes for peer in one.peers for page in peer.table.pages())
+            result.twice += sum(peer.table.twice for peer in one.peers)
+    add_counts(result, reader)
+    result.seconds = time.monotonic() - began
+    return result
 
 
 def _ended(session: Session, ts: datetime, line: int) -> Session:

@@ -255,11 +255,11 @@ class DumpReader:
             peer = peers[number]
             if peer is None:
                 continue
-            said = behind + attributes if behind else attributes
-            facts = known.get(said)
+            packed = behind + attributes if behind else attributes
+            facts = known.get(packed)
             if facts is None:
                 try:
-                    facts = self._remember(said, _facts(attributes, own, as4=True))
+                    facts = self._remember(packed, _facts(attributes, own, as4=True))
                 except ValueError as error:
                     reason = reason or f"has a route of {peer.peer.address} {error}"
                     peer.unreadable += 1
@@ -294,10 +294,10 @@ class DumpReader:
             peer.table.pack(in_order=self._in_order)
         return ""
 
-    def _remember(self, said: bytes, facts: bytes) -> bytes:
+    def _remember(self, packed: bytes, facts: bytes) -> bytes:
         if len(self._facts) >= _MOST_FACTS:
             self._facts.clear()
-        self._facts[said] = facts
+        self._facts[packed] = facts
         return facts
 
 
@@ -309,8 +309,8 @@ def _route(family: Family, nlri: bytes) -> tuple[RouteKey, dict[str, Any]]:
     """The key of a route, without its path ID, and its fields that are not attributes."""
     (group,) = groups(family, nlri, "announce")
     if "objects" in group:
-        (said,) = group["objects"]
-        return key_of(group, said), {"object": said}
+        (route,) = group["objects"]
+        return key_of(group, route), {"object": route}
     own = {"labels": group["labels"]} if "labels" in group else {}
     return RouteKey(group["family"], group.get("rd"), None, group["nlri"][0]), own
 
@@ -323,14 +323,14 @@ def _facts(attributes: bytes, own: dict[str, Any], *, as4: bool) -> bytes:
     Raises:
         ValueError: they are malformed so that the route counts as withdrawn (RFC 7606 2).
     """
-    said = read_attributes(attributes, as4=as4)
-    if is_treated_as_withdrawn(said.document.get("error")):
-        raise ValueError(f"with malformed attributes: {said.document['error']} (RFC 7606)")
-    hop = said.next_hop
-    if said.reach:
-        hop = reach(said.reach)[1] if said.reach[0] == 0 else said.reach[1 : 1 + said.reach[0]]
+    read = read_attributes(attributes, as4=as4)
+    if is_treated_as_withdrawn(read.document.get("error")):
+        raise ValueError(f"with malformed attributes: {read.document['error']} (RFC 7606)")
+    hop = read.next_hop
+    if read.reach:
+        hop = reach(read.reach)[1] if read.reach[0] == 0 else read.reach[1 : 1 + read.reach[0]]
     found = next_hop(hop)
-    facts = dict(said.document)
+    facts = dict(read.document)
     facts.setdefault("as_path", "")
     if "labels" in own:
         facts["labels"] = own["labels"]

@@ -28,7 +28,7 @@ def parse_router(text: str) -> str:
     return normalise_address(text)
 
 
-def ignore(_said: str) -> None:
+def ignore(_note: str) -> None:
     """For callers that need no notes."""
 
 

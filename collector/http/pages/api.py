@@ -38,8 +38,8 @@ def _such_as(parameter: Mapping[str, Any]) -> Markup:
 
 def _example_of(operation: Mapping[str, Any], api: Mapping[str, Any]) -> str:
     """An answer as JSON; empty if there is no example."""
-    said = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
-    name = said.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
+    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
     examples = api["components"]["schemas"].get(name, {}).get("examples")
     return json.dumps(examples[0], indent=2) if examples else ""
 

@@ -67,7 +67,11 @@ class AsInTables:
         """Add routes of a table."""
         self.read += len(batch.items)
         found = batch.mentioning(self.asn.encode())
-        hops = {facts: hops_of(said["as_path"] or "") for facts, said in found.facts().items()} if found.items else {}
+        hops = (
+            {facts: hops_of(attributes["as_path"] or "") for facts, attributes in found.facts().items()}
+            if found.items
+            else {}
+        )
         peer = name_of(batch.rib.session["peer"])
         for key, entry in found.items:
             way = hops[entry.facts]

@@ -57,18 +57,18 @@ def in_words(announcement: Announcement) -> str:
     """The attributes of an announcement, as text."""
     if not isinstance(announcement, RouteAnnouncement):
         return announcement.nlri
-    said = [f"next hop {announcement.next_hop}"]
-    said += [f"{name} {value}" for name in ("med", "local_pref") if (value := getattr(announcement, name)) is not None]
+    words = [f"next hop {announcement.next_hop}"]
+    words += [f"{name} {value}" for name in ("med", "local_pref") if (value := getattr(announcement, name)) is not None]
     if announcement.as_path:
-        said.append(f"path {' '.join(map(str, announcement.as_path))}")
+        words.append(f"path {' '.join(map(str, announcement.as_path))}")
     if announcement.prepend:
-        said.append(f"prepended {announcement.prepend} times")
+        words.append(f"prepended {announcement.prepend} times")
     communities = (
         *announcement.communities,
         *announcement.large_communities,
         *announcement.extended_communities,
     )
-    return ", ".join((*said, *communities))
+    return ", ".join((*words, *communities))
 
 
 def _marks(intent: Intent, peer: str) -> Iterator[OurMark]:
