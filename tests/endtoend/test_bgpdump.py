@@ -21,7 +21,7 @@ from tests.support import ROOT, SHARED, program
 OWN = ROOT / "collector/data/demo.mrt.gz"
 FILES = [OWN, SHARED / "mrt/updates.20160811.1600.gz", SHARED / "mrt/updates.et-header.2015.gz"]
 TOO_LONG_TO_SEARCH = {"updates.et-header.2015.gz"}
-MOST_HISTORIES = 10_000 if WHOLE else 100
+MOST_HISTORIES = 10_000 if WHOLE else 60
 """Of a larger file, prefixes at even distances are asked for; its documents are compared all the same."""
 MOMENTS = 100 if WHOLE else 30
 
