@@ -74,7 +74,7 @@ async def test_days_of_sessions_gaps_and_orders(store: Store, tmp_path: Path, se
     await store.replace("intents", [intent_document(order)])
     for prefix in (PREFIX, PREFIXES[3]):
         every = await whole(store, prefix, with_ours=True)
-        for filters in [Filter(), *examples(7)]:
+        for filters in [Filter(), *examples(4)]:
             await check(store, prefix, filters, every, with_ours=True)
     assert seed or {one.event for one in every} >= {"announce", "withdraw", "session_end", "gap"}
 
