@@ -29,8 +29,9 @@ from collector.store.mongo import Query, Store
 from collector.store.updates import IN_ORDER
 from schemas.peer import Peer
 
-_MANY_PEERS = 100
-"""Where each peer has to be queried by itself, one query for all of its UPDATEs is faster than several for windows."""
+_FEW_PEERS, _MANY_PEERS = 8, 100
+"""Where each peer has to be queried by itself: so few are queried without finding out first which of them have UPDATEs
+for the prefix, which reads all of these; for so many, one query for all UPDATEs is faster than several for windows."""
 
 
 async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_ours: bool) -> AsyncGenerator[Row, None]:
@@ -142,13 +143,17 @@ def _named_addresses(filters: Filter) -> list[str]:
 
 
 async def _heard_addresses(store: Store, prefix: str, filters: Filter) -> Collection[str]:
-    """The addresses of the peers that had sessions; of all that have UPDATEs for the prefix if sessions may be gone."""
+    """The addresses of the peers that had sessions.
+
+    If they are many, or sessions may be gone: of those that have UPDATEs for the prefix.
+    """
     found = {
         session["peer"]["address"]
         async for session in store.find("sessions", {}, fields=("peer",))
         if filters.of_peer(Peer.model_validate(session["peer"]))
     }
-    if found and "sessions_days" not in await store.lifetimes():
+    is_quick = len(found) <= _FEW_PEERS or (await store.traits()).narrows_lists
+    if found and is_quick and "sessions_days" not in await store.lifetimes():
         return found
     queries = [{f"{event}.nlri": prefix} for event in EVENTS]
     return {one for query in queries for one in await store.values("updates", "peer.address", query)}
