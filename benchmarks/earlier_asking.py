@@ -47,7 +47,10 @@ asyncio.run(main())
 
 
 def compare(table: Table) -> dict[str, float]:
-    """Seconds of both versions' commands, on the clock and of their own CPU: 0.1's (`before`) and ours (`now`)."""
+    """Seconds of both versions' commands, on the clock and of their own CPU: 0.1's (`before`) and ours (`now`).
+
+    For histories also those of a program that only has the same packages (`bare`).
+    """
     earlier = checkout()
     lines = earlier / ".bench" / table.lines_path.name
     lines.parent.mkdir(exist_ok=True)
@@ -58,11 +61,12 @@ def compare(table: Table) -> dict[str, float]:
         _served(earlier, place / "before", table) as before,
         _served(ROOT, place / "now", table) as now,
     ):
-        both = {"before": before, "now": now}
+        both = {"before": _bgpledger(earlier, before), "now": _bgpledger(ROOT, now)}
         rib = ("rib", "--at", _AT, "--format", "jsonl")
         values = _in_turns("rib", both, [rib] * _RIBS)
         histories = [("history", prefix) for prefix in some_prefixes(table, _HISTORIES)]
-        return values | _in_turns("history", both, histories)
+        bare = _command(now, str(ROOT / ".venv/bin/python"), str(ROOT / "benchmarks/bare_history.py"))
+        return values | _in_turns("history", both | {"bare": lambda words: bare(words[1:])}, histories)
 
 
 Ask = Callable[[Sequence[str]], tuple[float, float]]
@@ -82,8 +86,8 @@ def _in_turns(name: str, versions: Mapping[str, Ask], commands: Sequence[Sequenc
 
 
 @contextmanager
-def _served(root: Path, place: Path, table: Table) -> Iterator[Ask]:
-    """A version's own store, filled; what asks it."""
+def _served(root: Path, place: Path, table: Table) -> Iterator[str]:
+    """A version's own store, filled: its URI."""
     place.mkdir(mode=0o700)
     code = _SERVER.format(projector=_PROJECTOR[root != ROOT])
     command = [str(root / ".venv/bin/python"), "-c", code, str(place), str(table.path)]
@@ -95,23 +99,28 @@ def _served(root: Path, place: Path, table: Table) -> Iterator[Ask]:
         if not uri:
             raise SystemExit(f"the store of {root} could not be filled")
 
-        def ask(words: Sequence[str]) -> tuple[float, float]:
-            environment = {**os.environ, "BGPLEDGER_MONGODB_URI": uri}
-            environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
-            began = time.monotonic()
-            process = subprocess.Popen(
-                [str(root / ".venv/bin/bgpledger"), *words],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-            _, status, used = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                raise SystemExit(f"bgpledger {' '.join(words)} failed in {root}")
-            return time.monotonic() - began, used.ru_utime + used.ru_stime
-
-        yield ask
+        yield uri
     finally:
         server.stdin.close()
         server.wait()
+
+
+def _bgpledger(root: Path, uri: str) -> Ask:
+    return _command(uri, str(root / ".venv/bin/bgpledger"))
+
+
+def _command(uri: str, *program: str) -> Ask:
+    environment = {**os.environ, "BGPLEDGER_MONGODB_URI": uri}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
+
+    def ask(words: Sequence[str]) -> tuple[float, float]:
+        command = [*program, *words]
+        began = time.monotonic()
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed")
+        return time.monotonic() - began, used.ru_utime + used.ru_stime
+
+    return ask

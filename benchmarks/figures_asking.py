@@ -71,6 +71,19 @@ FIGURES: dict[str, Figure] = {
         lambda one: one["earlier-asking"]["history_now_cpu"] / one["earlier-asking"]["history_before_cpu"],
         beside="version 0.1",
     ),
+    "history-bare": Figure(
+        "`bgpledger history PREFIX`, elapsed time over that of a bare program with typer, pydantic and pymongo",
+        ("earlier-asking",),
+        lambda one: one["earlier-asking"]["history_now"] / one["earlier-asking"]["history_bare"],
+        beside="the bare program",
+        goal=1.5,
+    ),
+    "history-bare-ratio": Figure(
+        "that bare program, elapsed time over that of version 0.1's `history`",
+        ("earlier-asking",),
+        lambda one: one["earlier-asking"]["history_bare"] / one["earlier-asking"]["history_before"],
+        beside="version 0.1",
+    ),
     "rib-memory": Figure(
         "memory of `bgpledger rib --at T --format jsonl`, its peak",
         ("asking",),
