@@ -105,8 +105,9 @@ StateName = Literal["pending", "accepted", "sent", "withdrawing", "withdrawn", "
 """`pending`: on our disk. `accepted`: ExaBGP answered `done`, which it also does for a peer that is down. `sent`:
 ExaBGP reports that it has told the peer. `withdrawing`: somebody ordered its withdrawal; `withdrawn`: the withdrawal
 was sent, or ExaBGP accepted it for a peer that is down; `expired`: likewise, after its time was over; `replaced`: by a
-later intent for the same prefix. `failed`: ExaBGP refused it."""
-ENDS: frozenset[StateName] = frozenset(("withdrawn", "expired", "replaced", "failed"))
+later intent for the same prefix. `failed`: it cannot be announced to the peer for now, because the session has not
+negotiated the family, or because ExaBGP refuses the command: it will be announced as soon as it can be."""
+ENDS: frozenset[StateName] = frozenset(("withdrawn", "expired", "replaced"))
 """Final states."""
 
 
@@ -135,7 +136,7 @@ def overall(peers: Mapping[str, StateName], leaving: AbstractSet[str], *, expire
     found = set(peers.values())
     if live and live <= leaving:
         return "withdrawing"
-    order: Sequence[StateName] = ("sent", "accepted", "pending") if live else ("withdrawn", "failed", "replaced")
+    order: Sequence[StateName] = ("sent", "accepted", "pending", "failed") if live else ("withdrawn", "replaced")
     state: StateName = next((one for one in order if one in found), "withdrawn")
     return "expired" if expired and state == "withdrawn" else state
 
@@ -160,7 +161,8 @@ class Intent(_Model):
     created: Timestamp
     expires: Timestamp | None = None
     state: StateName
-    """The overall state: `sent` as soon as one peer has been told, `withdrawn` when none is left."""
+    """The overall state: `sent` as soon as one peer has been told, `failed` if none can be told, `withdrawn` when none
+    is left."""
     states: tuple[IntentState, ...]
     """Oldest first."""
 
@@ -168,6 +170,12 @@ class Intent(_Model):
     def is_over(self) -> bool:
         """Whether it is no longer to be announced to any peer."""
         return self.state in ENDS
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """The peers that it cannot be announced to for now, and why."""
+        latest = {one.peer: one for one in self.states if one.peer is not None}
+        return {peer: one.reason or "" for peer, one in latest.items() if one.state == "failed"}
 
     def asn_of(self, peer: str) -> int | None:
         """The AS of one of its peers at the time of the order; None if that is not known."""

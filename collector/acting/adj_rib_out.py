@@ -42,6 +42,8 @@ class AdjRibOut:
     instance: int | None = None
     """Which ExaBGP has the peer; None while unknown."""
     is_up: bool = False
+    families: frozenset[str] | None = None
+    """Those that the peer offered in the OPEN of its session; None while unknown."""
     is_new: bool = False
     """Whether its ExaBGP was started after the book last received what it sent."""
     acknowledged: dict[str, int | None] = field(default_factory=dict)
@@ -57,7 +59,9 @@ class AdjRibOut:
     mismatches: dict[str, float] = field(default_factory=dict)
     """NLRI whose last UPDATE is not what is wanted, and since when that is known."""
     tries: dict[str, int] = field(default_factory=dict)
-    """How often a command was refused, or its UPDATE not reported in time."""
+    """How often in a row an UPDATE was not reported in time."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """How often in a row ExaBGP refused a command."""
 
     @property
     def wanted(self) -> dict[str, int]:
@@ -81,10 +85,30 @@ class AdjRibOut:
         by_rules: dict[tuple[str, ...], list[int]] = {}
         for number in numbers:
             entry = self.book.entries[number]
-            if entry.peers.get(self.speaker.address) == "pending":
+            if entry.peers.get(self.speaker.address) in ("pending", "failed"):
                 by_rules.setdefault(towards(entry.announcement, self.speaker).rules, []).append(number)
         for rules, alike in by_rules.items():
             self.note("accepted", alike, ts, f"by policy: {', '.join(rules)}" if rules else None)
+
+    def failed(self, numbers: Sequence[int], why: str) -> None:
+        """Report, once, that intents cannot be announced to the peer for now."""
+        address = self.speaker.address
+        latest = {number: self.book.entries[number].latest(address) for number in numbers}
+        self.note("failed", [number for number, last in latest.items() if last != ("failed", why)], None, why)
+
+    def carries(self, number: int | None) -> bool:
+        """Whether the peer's session is up and can carry the family of an intent; an unknown family is assumed."""
+        entry = None if number is None else self.book.entries.get(number)
+        return self.is_up and (self.families is None or entry is None or entry.announcement.family in self.families)
+
+    def not_carried(self, numbers: Sequence[int]) -> None:
+        """Report those of these intents whose family the peer's session has not negotiated."""
+        by_family: dict[str, list[int]] = {}
+        for number in numbers:
+            if self.is_up and not self.carries(number):
+                by_family.setdefault(self.book.entries[number].announcement.family, []).append(number)
+        for family, alike in by_family.items():
+            self.failed(alike, f"its session has not negotiated {family}; it will be sent in a session that has")
 
     def withdrawn(self, nlris: Sequence[str], ts: datetime | None, why: str | None) -> None:
         """These are no longer announced; those that were to be withdrawn have been."""
@@ -98,7 +122,6 @@ class AdjRibOut:
         command = self.in_flight.pop(nlri)
         if command.is_sent or not self.is_up:
             self.tries.pop(nlri, None)
-        if self.wanted.get(nlri) != self.acknowledged.get(nlri) or (
-            nlri in self.unwanted and command.number is not None
-        ):
+        is_unfinished = command.is_refused or (nlri in self.unwanted and command.number is not None)
+        if is_unfinished or self.wanted.get(nlri) != self.acknowledged.get(nlri):
             self.dirty[nlri] = None

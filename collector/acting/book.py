@@ -62,6 +62,10 @@ class BookEntry:
         """See `Intent.state`."""
         return overall(self.peers, self.leaving, expired=self.expired)
 
+    def latest(self, peer: str) -> tuple[StateName, str | None] | None:
+        """The latest state that was reported of a peer, and its reason; None if there is none yet."""
+        return next(((one.state, one.reason) for one in reversed(self.states) if one.peer == peer), None)
+
     def shown(self) -> Intent:
         """The intent with all its states."""
         return self.intent.model_copy(update={"state": self.state, "states": tuple(self.states)})

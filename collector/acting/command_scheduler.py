@@ -13,12 +13,16 @@ from typing import NamedTuple
 from collector.acting.adj_rib_out import AdjRibOut, CommandInFlight, OnState
 from collector.acting.book import Book
 from collector.acting.commands import command_text
-from collector.acting.reconciling import MOST_TRIES, Reconciler, SameRoute
+from collector.acting.reconciling import Reconciler, SameRoute
 from collector.acting.speakers import Speaker
 from schemas.intents import ENDS
 from schemas.scalars import rfc3339
 
 _RECENTLY = timedelta(minutes=1)
+_MOST_REFUSALS = 3
+"""The number of refusals in a row after which an intent has failed, although its command is repeated."""
+_LONGEST_PAUSE = 60.0
+"""The maximum number of seconds until a refused command is repeated."""
 
 
 class CommandRoute(NamedTuple):
@@ -79,11 +83,14 @@ class CommandScheduler:
                 continue
             peer.instance, peer.is_up, peer.is_new = instance, is_up, is_new
             peer.in_flight.clear()
+            peer.refusals.clear()
             peer.acknowledged.clear()
             peer.stray.clear()
             peer.mismatches.clear()
             if is_new or not is_up:
                 peer.sent.clear()
+            if not is_up:
+                peer.families = None
             if is_new:
                 peer.withdrawn(list(peer.unwanted), None, "ExaBGP was started anew, and its sessions with it")
             peer.dirty = dict.fromkeys((*peer.wanted, *peer.unwanted))
@@ -109,14 +116,24 @@ class CommandScheduler:
             if peer.instance == instance:
                 peer.in_flight.clear()
 
+    def opened(self, address: str, families: frozenset[str]) -> None:
+        """A peer has sent an OPEN with these families, before its session comes up."""
+        if peer := self._peers.get(address):
+            peer.families = families
+
     def up(self, address: str, instance: int) -> None:
-        """A session came up: ExaBGP sends the peer everything it has been told."""
+        """A session came up: ExaBGP sends the peer everything it has been told of the session's families."""
         if (peer := self._peers.get(address)) is None:
             return
         if peer.instance not in (None, instance):
             peer.acknowledged.clear()  # it has moved to an ExaBGP that has been told nothing for it
         peer.instance, peer.is_up = instance, True
-        announced = [(nlri, number) for nlri, number in peer.acknowledged.items() if number is not None]
+        for nlri in [nlri for nlri, command in peer.in_flight.items() if command.is_refused]:
+            peer.finish(nlri)  # it may be repeated now: ExaBGP knows the peer
+        peer.not_carried([number for nlri, number in peer.wanted.items() if peer.acknowledged.get(nlri) == number])
+        announced = [
+            (nlri, number) for nlri, number in peer.acknowledged.items() if number is not None and peer.carries(number)
+        ]
         deadline = self._reconciler.deadline(len(announced))
         for nlri, number in announced:
             if nlri not in peer.in_flight:
@@ -129,22 +146,25 @@ class CommandScheduler:
         """A session ended: the peer no longer has any of our routes."""
         if (peer := self._peers.get(address)) is None:
             return
-        peer.is_up = False
+        peer.is_up, peer.families = False, None
         peer.sent.clear()
         peer.mismatches.clear()
-        peer.withdrawn(
-            [nlri for nlri, command in peer.in_flight.items() if command.is_done and command.number is None], None, None
-        )
-        for nlri in [nlri for nlri, command in peer.in_flight.items() if command.is_done]:
+        answered = {nlri: command for nlri, command in peer.in_flight.items() if command.is_done}
+        withdrawn = [nlri for nlri, one in answered.items() if one.number is None and not one.is_refused]
+        peer.withdrawn(withdrawn, None, None)
+        for nlri in answered:
             peer.finish(nlri)
 
     def changed(self, numbers: Sequence[int]) -> None:
         """The book has other intents, or other withdrawals."""
         for number in numbers:
             entry = self._book.entries[number]
+            nlri = entry.announcement.nlri
             for address in entry.peers:
                 if peer := self._peers.get(address):
-                    peer.dirty[entry.announcement.nlri] = None
+                    peer.dirty[nlri] = None
+                    if (command := peer.in_flight.get(nlri)) and command.is_refused:
+                        peer.finish(nlri)
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
         """ExaBGP has sent routes to a peer.
@@ -226,15 +246,19 @@ class CommandScheduler:
                 self._refused(peer, fresh)
 
     def _done(self, address: str, peer: AdjRibOut, items: Sequence[CommandRoute]) -> None:
-        peer.accepted([number for _, number in items if number is not None], None)
+        announced = [number for _, number in items if number is not None]
+        peer.accepted([number for number in announced if peer.carries(number) or not peer.is_up], None)
+        peer.not_carried(announced)
         withdrawn: list[str] = []
         for nlri, number in items:
             peer.acknowledged[nlri] = number
             command = peer.in_flight[nlri]
             command.is_done, command.deadline = True, self._reconciler.deadline(len(items), peer.tries.get(nlri, 0))
-            if number is None and not peer.is_up:
+            peer.refusals.pop(nlri, None)
+            is_carried = peer.carries(peer.unwanted.get(nlri) if number is None else number)
+            if number is None and not is_carried:
                 withdrawn.append(nlri)
-            if command.is_sent or not peer.is_up or self._was_sent(address, peer, number):
+            if command.is_sent or not is_carried or self._was_sent(address, peer, number):
                 peer.finish(nlri)
         peer.withdrawn(withdrawn, None, None)
 
@@ -243,18 +267,16 @@ class CommandScheduler:
         return number is not None and not peer.is_new and self._book.entries[number].peers.get(address) == "sent"
 
     def _refused(self, peer: AdjRibOut, items: Sequence[CommandRoute]) -> None:
+        """Have commands repeated, later and later: a long reload may be going on, in which ExaBGP has no such peer."""
         failed: list[int] = []
         for nlri, number in items:
-            tries = peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
+            refusals = peer.refusals[nlri] = peer.refusals.get(nlri, 0) + 1
             command = peer.in_flight[nlri]
-            if tries >= MOST_TRIES and number is not None:
+            command.is_done = command.is_refused = True
+            command.deadline = self._clock() + min(2.0 ** (refusals - 1), _LONGEST_PAUSE)
+            if number is not None and refusals >= _MOST_REFUSALS:
                 failed.append(number)
-                del peer.tries[nlri], peer.in_flight[nlri]
-            else:  # it may not know the peer yet, while its configuration is reloaded
-                command.is_done = command.is_refused = True
-                command.deadline = self._clock() + tries
-        if failed:
-            peer.note("failed", failed, None, "ExaBGP refused the command; its log says why")
+        peer.failed(failed, "ExaBGP refuses the command, which is repeated; the collector's log has it")
 
     # --- questions ----------------------------------------------------------------------------------------------------
 
@@ -268,14 +290,19 @@ class CommandScheduler:
         """The configured peers."""
         return frozenset(self._peers)
 
+    @property
+    def families(self) -> dict[str, frozenset[str]]:
+        """By peer, the families of its session, if they are known."""
+        return {address: peer.families for address, peer in self._peers.items() if peer.families is not None}
+
     def instance_of(self, address: str) -> int | None:
         """Which ExaBGP has a peer."""
         return self._peers[address].instance
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a report from ExaBGP is expected."""
-        return any(peer.in_flight for peer in self._peers.values())
+        """Whether an answer or a report from ExaBGP is expected soon."""
+        return any(not command.is_refused for peer in self._peers.values() for command in peer.in_flight.values())
 
 
 def _note_already_sent(peer: AdjRibOut, number: int, sent: datetime) -> None:

@@ -19,17 +19,17 @@ from collector.acting.commands import commands
 from collector.acting.deciders import LocalOrders, deciding
 from collector.acting.journal import Journal
 from collector.acting.mirror import Mirror
+from collector.acting.notes import ActingNotes
 from collector.acting.order_handler import OrderHandler
 from collector.acting.relays import RelayLink, peers_in
-from collector.acting.reports import SessionReport, flow_identity, is_same, read_reports
+from collector.acting.reports import OpenReport, SessionReport, flow_identity, is_same, read_reports
 from collector.acting.rules import Rules
 from collector.errors import CollectorError, SpoolError, one_error
-from collector.files import replace
 from collector.instances import Instance
 from collector.retry import sleep
 from collector.settings import AnnounceSettings, Settings
 from collector.sources.exabgp.files import acting_socket
-from collector.spool.follower import FollowedTo, Follower
+from collector.spool.follower import Follower
 from schemas.announcements import FlowAnnouncement
 from schemas.intents import IntentState, Refusal, StateName
 from schemas.journal import Record, StateRecord
@@ -74,7 +74,10 @@ class Acting:
         """Whether it is stopped in order to be restarted at once, possibly with another configuration."""
         self._links: dict[int, RelayLink] = {}
         self._notes = settings.data_dir / "acting.json"
-        self._exabgps, self._followed, self._is_clean = _read_notes(self._notes)
+        notes = ActingNotes.read(self._notes)
+        self._exabgps, self._followed, self._is_clean = dict(notes.exabgps), dict(notes.followed), notes.is_clean
+        for peer, families in notes.families.items():
+            self._scheduler.opened(peer, families)
 
     # --- the process ------------------------------------------------------------------------------------------------
 
@@ -100,7 +103,7 @@ class Acting:
         finally:
             server.close()
             path.unlink(missing_ok=True)
-            self._write_notes(is_clean=not self._scheduler.is_waiting)
+            self._notes_now(is_clean=not self._scheduler.is_waiting).write(self._notes)
 
     async def _decide(self, stopping: asyncio.Event, over: asyncio.Event) -> None:
         """Run checks and attached commands; set `over` when what they withdraw in the end has been sent."""
@@ -116,7 +119,7 @@ class Acting:
         over.set()
 
     async def _tick(self, over: asyncio.Event) -> None:
-        written: Mapping[str, Any] = {}
+        written = ActingNotes()
         while not over.is_set():
             await sleep(_TICK_SECONDS, unless=over)
             self.orders.expire()
@@ -127,7 +130,7 @@ class Acting:
                 self._rewrite()
             if (notes := self._notes_now()) != written:
                 written = notes
-                self._write_notes()
+                notes.write(self._notes)
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -273,6 +276,8 @@ class Acting:
                 if link := self._links.get(instance):
                     link.sessions[report.peer] = report.is_up
                 (partial(self._scheduler.up, instance=instance) if report.is_up else self._scheduler.down)(report.peer)
+            elif isinstance(report, OpenReport):
+                self._scheduler.opened(report.peer, report.families)
             else:
                 announced = {self._own_name(nlri): route for nlri, route in report.announced.items()}
                 withdrawn = [self._own_name(nlri) for nlri in report.withdrawn]
@@ -292,32 +297,12 @@ class Acting:
 
     # --- notes ------------------------------------------------------------------------------------------------------
 
-    def _notes_now(self) -> Mapping[str, Any]:
-        return {
-            "exabgp": {str(instance): known for instance, known in self._exabgps.items()},
-            "followed": {str(instance): list(position) for instance, position in self._followed.items()},
-        }
-
-    def _write_notes(self, *, is_clean: bool = False) -> None:
-        with suppress(OSError):  # then ExaBGP's reports are read again
-            replace(self._notes, json.dumps({**self._notes_now(), "clean": is_clean}))
+    def _notes_now(self, *, is_clean: bool = False) -> ActingNotes:
+        return ActingNotes(dict(self._exabgps), dict(self._followed), self._scheduler.families, is_clean)
 
 
 def _has(states: Sequence[IntentState], state: StateName, peer: str, ts: datetime) -> bool:
     return any(one.state == state and one.peer == peer and one.ts == ts for one in states)
-
-
-def _read_notes(path: Path) -> tuple[dict[int, str], dict[int, FollowedTo], bool]:
-    """Which ExaBGP each instance had, how far its reports had been read, and whether nothing was in flight then."""
-    try:
-        found = json.loads(path.read_bytes())
-        exabgps = {int(instance): str(known) for instance, known in found["exabgp"].items()}
-        followed = {int(instance): FollowedTo(*map(int, at)) for instance, at in found["followed"].items()}
-        return exabgps, followed, found["clean"] is True
-    except FileNotFoundError:
-        return {}, {}, True
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}, {}, False
 
 
 async def _listen(path: Path, serve: Callable[..., Any]) -> asyncio.Server:

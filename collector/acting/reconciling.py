@@ -101,7 +101,9 @@ class Reconciler:
         now = self._clock()
         for address, peer in self._peers.items():
             late = [nlri for nlri, command in peer.in_flight.items() if command.is_done and command.deadline <= now]
-            self._request_again(address, peer, late)
+            for nlri in [one for one in late if peer.in_flight[one].is_refused]:
+                peer.finish(nlri)
+            self._request_again(address, peer, [nlri for nlri in late if nlri in peer.in_flight])
             for nlri in [one for one, since in peer.mismatches.items() if since + _MISMATCH_SECONDS <= now]:
                 if nlri not in peer.in_flight and nlri not in peer.dirty:
                     del peer.mismatches[nlri]
@@ -111,13 +113,12 @@ class Reconciler:
         given_up: list[str] = []
         for nlri in late:
             command = peer.in_flight[nlri]
-            if not command.is_refused:
-                peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
+            peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
             if command.number is None and peer.tries[nlri] >= MOST_TRIES:
                 given_up.append(nlri)
             elif command.number is None:
                 peer.dirty[nlri] = None
-            elif not command.is_refused and peer.tries[nlri] < MOST_TRIES:
+            elif peer.tries[nlri] < MOST_TRIES:
                 # ExaBGP has the route and sends it again, or a reload replaced the peer, and it has to be told again.
                 self.to_flush.add(address)
                 peer.acknowledged.pop(nlri, None)

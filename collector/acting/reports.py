@@ -1,4 +1,4 @@
-"""Reads ExaBGP's reports from the spool: which sessions are up, and what it has sent to whom."""
+"""Reads ExaBGP's reports from the spool: which sessions are up and for which families, and what was sent to whom."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 from collector.acting.commands import Announced, flow_components
 from collector.bgp.exabgp_flow import printed_rule
+from collector.bgp.families import offered_families
 from collector.sources.exabgp.decode import decode
 from schemas.announcements import FlowAnnouncement
 from schemas.identity import identity
-from schemas.message import SentUpdate, StateChange
+from schemas.message import Open, SentUpdate, StateChange
 
 _SENT = b'"direction": "send"'
 _STATE = b'"type": "state"'
+_OPEN = b'"type": "open"'
 _WITHIN = 700
 """The maximum offset of these in a line: a host's name has at most 255 bytes."""
 _FLOW_FAMILIES = ("ipv4 flow", "ipv6 flow")
@@ -38,13 +40,26 @@ class SessionReport(NamedTuple):
     is_up: bool
 
 
-def read_reports(lines: Iterable[bytes]) -> Iterator[SentRoutes | SessionReport]:
+class OpenReport(NamedTuple):
+    """A peer has sent an OPEN, before its session comes up."""
+
+    peer: str
+    families: frozenset[str]
+    """Those of its multiprotocol capability: ExaBGP sends UPDATEs of no others. Without it, there are none."""
+
+
+Report = SentRoutes | SessionReport | OpenReport
+
+
+def read_reports(lines: Iterable[bytes]) -> Iterator[Report]:
     """The reports among lines of the spool; all others are skipped without parsing."""
     for line in lines:
-        if line.find(_SENT, 0, _WITHIN) >= 0 or line.find(_STATE, 0, _WITHIN) >= 0:
+        if line.find(_SENT, 0, _WITHIN) >= 0 or line.find(_STATE, 0, _WITHIN) >= 0 or line.find(_OPEN, 0, _WITHIN) >= 0:
             message = decode(line)
             if isinstance(message, SentUpdate):
                 yield _sent(message)
+            elif isinstance(message, Open):
+                yield OpenReport(message.peer.address, frozenset(offered_families(message.capabilities) or ()))
             elif isinstance(message, StateChange) and message.state != "connected":
                 yield SessionReport(message.peer.address, message.state == "up")
 

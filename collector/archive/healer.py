@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
+from collector.bgp.families import offered_families
 from collector.sources.source import Ask
 from schemas.documents import Gap
 from schemas.message import Capability
@@ -14,7 +15,6 @@ _log = logging.getLogger(__name__)
 
 _ROUTE_REFRESH = {2, 128}
 """The capability code of RFC 2918, and the one used before it was assigned."""
-_MULTIPROTOCOL = 1
 _PAUSE = 30.0
 """Seconds between two requests to one peer, since each makes it send its whole table."""
 _LONGEST_PAUSE = 86_400.0
@@ -80,9 +80,8 @@ def _what(gap: Gap, name: str) -> str:
 
 def families_to_refresh(capabilities: Iterable[Capability]) -> list[str]:
     """The families that can be requested from a peer with these capabilities; empty if none can."""
-    by_code = {capability.get("code"): capability for capability in capabilities}
-    if not by_code.keys() & _ROUTE_REFRESH:
+    offered = list(capabilities)
+    if not any(capability.get("code") in _ROUTE_REFRESH for capability in offered):
         return []
-    families = by_code.get(_MULTIPROTOCOL, {}).get("families")
-    named = families if isinstance(families, list) else ["ipv4/unicast"]
-    return [str(family).replace("/", " ") for family in named]
+    families = offered_families(offered)
+    return ["ipv4 unicast"] if families is None else families

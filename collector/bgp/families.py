@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+from schemas.message import Capability
+
+_MULTIPROTOCOL: Final = 1
+"""The capability code of RFC 4760 8."""
 IPV4: Final = 1
 IPV6: Final = 2
 _AFI_NAMES: Final = {1: "ipv4", 2: "ipv6", 25: "l2vpn", 16388: "bgp-ls"}
@@ -40,6 +45,16 @@ def family_name(family: Family) -> str:
     """A family in ExaBGP's words, such as `ipv4 unicast`; numbers if it has no name."""
     afi, safi = family
     return f"{_AFI_NAMES.get(afi, f'afi-{afi}')} {_SAFI_NAMES.get(safi, f'safi-{safi}')}"
+
+
+def offered_families(capabilities: Iterable[Capability]) -> list[str] | None:
+    """The families in an OPEN's multiprotocol capability (RFC 4760 8), with names from `family_name`; None without it.
+
+    Args:
+        capabilities: those of the OPEN.
+    """
+    families = next((one.get("families") for one in capabilities if one.get("code") == _MULTIPROTOCOL), None)
+    return [str(family).replace("/", " ") for family in families] if isinstance(families, list) else None
 
 
 @lru_cache(maxsize=256)

@@ -45,7 +45,7 @@ def own_events(intent: Intent, peer: Peer) -> Iterator[OwnRow]:
     for state in intent.states:
         if state.peer not in (None, peer.address) or is_over:
             continue
-        is_over = state.state in ("withdrawn", "replaced", "failed")
+        is_over = state.state in ("withdrawn", "replaced")
         yield OwnRow(state.ts, _AHEAD, _entry(intent, state, peer))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,10 @@ class Exabgp:
         self.waiting: dict[str, list[tuple[str, str | None]]] = {peer: [] for peer in PEERS}
         self.table: dict[str, dict[str, str]] = {peer: {} for peer in PEERS}
         self.is_up = dict.fromkeys(PEERS, False)
+        self.carries = dict.fromkeys(PEERS, True)
+        """Whether the session has the family of PREFIXES."""
+        self.unknown: set[str] = set()
+        """Peers that are in its configuration no more, or not yet."""
         self.withdrawals = 0
         """How many it was told."""
 
@@ -62,15 +67,16 @@ class Exabgp:
             return
         last = sorted(self.waiting[peer], key=lambda one: one[1] or "")
         self.waiting[peer] = []
-        for nlri, text in last:
+        for nlri, text in last if self.carries[peer] else ():
             if text is None:
                 self.table[peer].pop(nlri, None)
             else:
                 self.table[peer][nlri] = text
             yield nlri, text
 
-    def up(self, peer: str) -> None:
-        self.is_up[peer] = True
+    def up(self, peer: str, *, carries: bool = True) -> None:
+        self.is_up[peer], self.carries[peer] = True, carries
+        self.unknown.discard(peer)
         self.waiting[peer] = list(self.cache[peer].items())
 
     def down(self, peer: str) -> None:
@@ -86,7 +92,8 @@ class Bench:
         self.set_back = timedelta()
         """How far the system's clock has been set back."""
         self.exabgp, self.is_new = Exabgp(), False
-        self.commands: list[tuple[CommandBatch, bool]] = []
+        self.commands: list[tuple[CommandBatch, bool | None]] = []
+        """Each with its answer; None: ExaBGP has not read it."""
         self.lines: list[tuple[str, datetime, dict[str, object], list[str]]] = []
         self.begin()
 
@@ -133,22 +140,27 @@ class Bench:
         self.orders.answer({"do": "withdraw", "withdrawal": withdrawal.model_dump(mode="json")})
 
     def pump(self, _chance: random.Random) -> None:
-        self.commands += [(batch, False) for batch in self.scheduler.batches(0)]
+        self.commands += [(batch, None) for batch in self.scheduler.batches(0)]
 
     def take(self, _chance: random.Random) -> None:
         """ExaBGP reads a command, and answers."""
         for at, (batch, taken) in enumerate(self.commands):
-            if not taken:
-                for peer in batch.peers:
-                    for item in batch.items:
-                        self.exabgp.tell(peer, batch.verb, item.nlri, batch.text)
-                self.commands[at] = batch, True
+            if taken is None:
+                self.commands[at] = batch, self.tell(batch)
                 return
 
+    def tell(self, batch: CommandBatch) -> bool:
+        """ExaBGP carries a command out at the peers that it knows; false if it knows none."""
+        known = [peer for peer in batch.peers if peer not in self.exabgp.unknown]
+        for peer in known:
+            for item in batch.items:
+                self.exabgp.tell(peer, batch.verb, item.nlri, batch.text)
+        return bool(known)
+
     def answer(self, _chance: random.Random) -> None:
-        if self.commands and self.commands[0][1]:
-            batch, _ = self.commands.pop(0)
-            self.scheduler.answered(batch, batch.items, is_done=True)
+        if self.commands and self.commands[0][1] is not None:
+            batch, is_done = self.commands.pop(0)
+            self.scheduler.answered(batch, batch.items, is_done=is_done is True)
 
     def send(self, chance: random.Random) -> None:
         peer = chance.choice(PEERS)
@@ -166,12 +178,18 @@ class Bench:
     def up(self, chance: random.Random) -> None:
         peer = chance.choice(PEERS)
         if not self.exabgp.is_up[peer]:
-            self.drain(chance)
-            self.exabgp.up(peer)
-            self.scheduler.up(peer, 0)
+            self.bring_up(chance, peer, carries=chance.random() < 0.7)
+
+    def bring_up(self, chance: random.Random, peer: str, *, carries: bool = True) -> None:
+        self.drain(chance)
+        self.exabgp.up(peer, carries=carries)
+        self.scheduler.opened(peer, frozenset({"ipv4 unicast" if carries else "ipv6 unicast"}))
+        self.scheduler.up(peer, 0)
 
     def down(self, chance: random.Random) -> None:
-        peer = chance.choice(PEERS)
+        self.take_down(chance, chance.choice(PEERS))
+
+    def take_down(self, chance: random.Random, peer: str) -> None:
         if self.exabgp.is_up[peer]:
             self.drain(chance)
             self.exabgp.down(peer)
@@ -180,12 +198,13 @@ class Bench:
     def kill_us(self, chance: random.Random) -> None:
         """Kill the acting process and start another, which reads the spool."""
         for batch, taken in self.commands:
-            if not taken and chance.random() < 0.5:  # some commands were in the pipe, and are done
-                for peer in batch.peers:
-                    for item in batch.items:
-                        self.exabgp.tell(peer, batch.verb, item.nlri, batch.text)
+            if taken is None and chance.random() < 0.5:  # some commands were in the pipe, and are done
+                self.tell(batch)
         self.journal.close()
+        families = self.scheduler.families
         self.begin()
+        for peer, known in families.items():
+            self.scheduler.opened(peer, known)
 
     def kill_exabgp(self, chance: random.Random) -> None:
         self.drain(chance)
@@ -200,10 +219,10 @@ class Bench:
         """ExaBGP, reloaded, replaces a peer whose AS has changed, with all that it was told for it."""
         peer = chance.choice(PEERS)
         self.drain(chance)
-        if self.exabgp.is_up[peer]:
-            self.exabgp.down(peer)
-            self.scheduler.down(peer)
+        self.take_down(chance, peer)
         self.exabgp.cache[peer], self.exabgp.waiting[peer] = {}, []
+        if chance.random() < 0.5:  # it takes a while, or the peer is not connected to meanwhile
+            self.exabgp.unknown.add(peer)
 
     def drain(self, chance: random.Random) -> None:
         while self.lines:
@@ -212,10 +231,14 @@ class Bench:
     def settle(self, chance: random.Random) -> None:
         """Let everything finish, with all peers and processes up."""
         for peer in PEERS:
+            if not self.exabgp.carries[peer]:
+                self.take_down(chance, peer)
             if not self.exabgp.is_up[peer]:
-                self.drain(chance)
-                self.exabgp.up(peer)
-                self.scheduler.up(peer, 0)
+                self.bring_up(chance, peer)
+        self.run(chance)
+
+    def run(self, chance: random.Random) -> None:
+        """Let everything that has begun finish."""
         for _ in range(30):
             for act in (self.pump, self.take, self.take, self.answer, self.answer, self.send, self.send, self.drain):
                 act(chance)
@@ -242,10 +265,13 @@ def assert_in_order(intent: Intent) -> None:
     for peer in intent.peers:
         states = [one for one in intent.states if one.peer == peer]
         names = [one.state for one in states]
-        accepted = [one.ts for one in states if one.state == "accepted"]
-        sent = [one.ts for one in states if one.state == "sent"]
-        assert [intent.created, *accepted, *sent] == sorted([intent.created, *accepted, *sent]), intent.states
-        assert accepted or not sent, intent.states
+        failures = [at for at, name in enumerate(names) if name == "failed"]
+        for begin, end in pairwise((0, *failures, len(names))):  # after a failure it is accepted and sent once more
+            part = states[begin:end]
+            accepted = [one.ts for one in part if one.state == "accepted"]
+            sent = [one.ts for one in part if one.state == "sent"]
+            assert [intent.created, *accepted, *sent] == sorted([intent.created, *accepted, *sent]), intent.states
+            assert accepted or not sent, intent.states
         ends = [at for at, name in enumerate(names) if name in ENDS]
         assert ends in ([], [len(names) - 1]), intent.states
 
@@ -347,6 +373,118 @@ def test_a_clock_that_is_set_back_makes_no_route_flap(tmp_path: Path, is_sent: b
     assert bench.exabgp.table == wanted(bench)
     assert bench.exabgp.withdrawals == 0
     assert set(next(iter(bench.book.entries.values())).peers.values()) == {"sent"}
+    bench.journal.close()
+
+
+def states_at(bench: Bench, peer: str) -> list[tuple[StateName, str | None]]:
+    """The states of the only intent at a peer."""
+    (entry,) = bench.book.entries.values()
+    return [(one.state, one.reason) for one in entry.states if one.peer == peer]
+
+
+NOT_NEGOTIATED = "its session has not negotiated ipv4 unicast; it will be sent in a session that has"
+
+
+@pytest.mark.parametrize("is_up_first", [True, False])
+def test_what_a_session_cannot_carry_is_reported_once_and_sent_in_one_that_can(
+    tmp_path: Path, is_up_first: bool
+) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    order = Order(who="a", why="b", source="cli", announcements=(RouteAnnouncement(prefix=PREFIXES[0], med=1),))
+    if not is_up_first:
+        bench.orders.announce(order)
+        bench.run(chance)
+    bench.bring_up(chance, PEERS[0], carries=False)
+    bench.bring_up(chance, PEERS[1])
+    if is_up_first:
+        bench.orders.announce(order)
+    bench.run(chance)
+    before: list[tuple[StateName, str | None]] = [] if is_up_first else [("accepted", None)]
+    assert states_at(bench, PEERS[0]) == [*before, ("failed", NOT_NEGOTIATED)]
+    (entry,) = bench.book.entries.values()
+    assert entry.shown().failures == {PEERS[0]: NOT_NEGOTIATED}
+    assert not bench.scheduler.is_waiting  # for a report that would never come
+    assert not bench.scheduler.to_flush
+
+    bench.kill_us(chance)  # the next process knows it from the notes
+    bench.take_down(chance, PEERS[0])
+    bench.bring_up(chance, PEERS[0], carries=False)
+    bench.run(chance)
+    assert states_at(bench, PEERS[0]) == [*before, ("failed", NOT_NEGOTIATED)]
+
+    bench.settle(chance)
+    assert bench.exabgp.table == wanted(bench)
+    expected = [*before, ("failed", NOT_NEGOTIATED), ("accepted", None), ("sent", None)]
+    assert states_at(bench, PEERS[0]) == expected
+    (entry,) = bench.book.entries.values()
+    assert (entry.state, entry.shown().failures) == ("sent", {})
+    bench.journal.close()
+
+
+def test_the_withdrawal_of_what_a_session_cannot_carry_needs_no_report(tmp_path: Path) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    said = RouteAnnouncement(prefix=PREFIXES[0], med=1)
+    for peer in PEERS:
+        bench.bring_up(chance, peer, carries=False)
+    bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+    bench.run(chance)
+    (entry,) = bench.book.entries.values()
+    assert entry.state == "failed"
+    withdrawal = Withdrawal(who="a", why="b", source="cli", prefixes=(PREFIXES[0],))
+    bench.orders.answer({"do": "withdraw", "withdrawal": withdrawal.model_dump(mode="json")})
+    for act in (bench.pump, bench.take, bench.answer):  # no time passes
+        act(chance)
+    assert (entry.state, [one.reason for one in entry.states[-2:]]) == ("withdrawn", [None, None])
+    bench.settle(chance)
+    assert bench.exabgp.table == {peer: {} for peer in PEERS}
+    bench.journal.close()
+
+
+@pytest.mark.parametrize("seconds", [4, 600])
+def test_what_exabgp_refuses_during_a_reload_is_sent_after_it(tmp_path: Path, seconds: int) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    said = RouteAnnouncement(prefix=PREFIXES[0], med=1)
+    bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+    bench.exabgp.unknown.update(PEERS)
+    given = 0
+    for _ in range(seconds * 4):
+        bench.pump(chance)
+        given += len(bench.commands)
+        bench.take(chance)
+        bench.answer(chance)
+        bench.now += timedelta(seconds=0.25)
+        bench.scheduler.check()
+    assert given == {4: 3, 600: 15}[seconds]  # after 1, 2, 4 .. seconds, and then each minute
+    (refused,) = states_at(bench, PEERS[0])
+    assert refused[0] == "failed"
+    assert "ExaBGP refuses the command" in str(refused[1])
+    assert not bench.scheduler.is_waiting
+
+    if seconds == 4:  # a session comes up
+        bench.bring_up(chance, PEERS[0])
+    else:  # the reload is over
+        bench.exabgp.unknown.clear()
+        bench.run(chance)
+        assert [state for state, _ in states_at(bench, PEERS[0])] == ["failed", "accepted"]
+        bench.bring_up(chance, PEERS[0])
+    for act in (bench.pump, bench.take, bench.answer, *[bench.send] * 9, bench.drain):  # no time passes
+        act(chance)
+    assert bench.exabgp.table[PEERS[0]] == wanted(bench)[PEERS[0]]
+    assert [state for state, _ in states_at(bench, PEERS[0])] == ["failed", "accepted", "sent"]
+    bench.journal.close()
+
+
+def test_a_change_of_what_exabgp_refuses_does_not_wait(tmp_path: Path) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    bench.exabgp.unknown.update(PEERS)
+    for med in (1, 2):
+        said = RouteAnnouncement(prefix=PREFIXES[0], med=med)
+        bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+        bench.pump(chance)
+        ((batch, _),) = bench.commands
+        assert f"med {med}" in batch.text
+        bench.take(chance)
+        bench.answer(chance)
     bench.journal.close()
 
 

@@ -75,7 +75,7 @@ def _marks(intent: Intent, peer: str) -> Iterator[OurMark]:
     for one in intent.states:
         if one.peer == peer and one.state == "sent":
             yield OurMark("announce", one.ts, intent, one.state)
-        elif one.peer == peer and one.state in ENDS:
+        elif one.peer == peer and (one.state in ENDS or one.state == "failed"):
             yield OurMark("withdraw", one.ts, intent, one.state)
 
 
