@@ -175,7 +175,8 @@ class Intent(_Model):
     def failures(self) -> Mapping[str, str]:
         """The peers that it cannot be announced to for now, and why."""
         latest = {one.peer: one for one in self.states if one.peer is not None}
-        return {peer: one.reason or "" for peer, one in latest.items() if one.state == "failed"}
+        failed = {peer: one.reason or "" for peer, one in latest.items() if one.state == "failed"}
+        return {} if self.state == "withdrawing" else failed
 
     def asn_of(self, peer: str) -> int | None:
         """The AS of one of its peers at the time of the order; None if that is not known."""

@@ -43,7 +43,7 @@ class AdjRibOut:
     """Which ExaBGP has the peer; None while unknown."""
     is_up: bool = False
     families: frozenset[str] | None = None
-    """Those that the peer offered in the OPEN of its session; None while unknown."""
+    """Those that the peer has offered in its OPEN, or has negotiated; None while unknown."""
     is_new: bool = False
     """Whether its ExaBGP was started after the book last received what it sent."""
     acknowledged: dict[str, int | None] = field(default_factory=dict)

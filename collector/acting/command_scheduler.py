@@ -14,6 +14,7 @@ from collector.acting.adj_rib_out import AdjRibOut, CommandInFlight, OnState
 from collector.acting.book import Book
 from collector.acting.commands import command_text
 from collector.acting.reconciling import Reconciler, SameRoute
+from collector.acting.relays import ListedPeer
 from collector.acting.speakers import Speaker
 from schemas.intents import ENDS
 from schemas.scalars import rfc3339
@@ -69,16 +70,16 @@ class CommandScheduler:
 
     # --- what ExaBGP and its peers do ---------------------------------------------------------------------------------
 
-    def connected(self, instance: int, peers: Mapping[str, bool], *, is_new: bool, is_clean: bool) -> None:
+    def connected(self, instance: int, peers: Mapping[str, ListedPeer], *, is_new: bool, is_clean: bool) -> None:
         """An ExaBGP can receive commands.
 
         Args:
             instance: which.
-            peers: its peers, and whether their sessions are up.
+            peers: its peers, by address.
             is_new: whether it is another one than before, and knows nothing yet.
             is_clean: whether nothing was in flight when it last received commands.
         """
-        for address, is_up in peers.items():
+        for address, (is_up, families) in peers.items():
             if (peer := self._peers.get(address)) is None:
                 continue
             peer.instance, peer.is_up, peer.is_new = instance, is_up, is_new
@@ -89,8 +90,7 @@ class CommandScheduler:
             peer.mismatches.clear()
             if is_new or not is_up:
                 peer.sent.clear()
-            if not is_up:
-                peer.families = None
+            peer.families = families if is_up else None
             if is_new:
                 peer.withdrawn(list(peer.unwanted), None, "ExaBGP was started anew, and its sessions with it")
             peer.dirty = dict.fromkeys((*peer.wanted, *peer.unwanted))

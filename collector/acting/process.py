@@ -19,17 +19,17 @@ from collector.acting.commands import commands
 from collector.acting.deciders import LocalOrders, deciding
 from collector.acting.journal import Journal
 from collector.acting.mirror import Mirror
-from collector.acting.notes import ActingNotes
 from collector.acting.order_handler import OrderHandler
-from collector.acting.relays import RelayLink, peers_in
+from collector.acting.relays import ListedPeer, RelayLink, peers_in
 from collector.acting.reports import OpenReport, SessionReport, flow_identity, is_same, read_reports
 from collector.acting.rules import Rules
 from collector.errors import CollectorError, SpoolError, one_error
+from collector.files import replace
 from collector.instances import Instance
 from collector.retry import sleep
 from collector.settings import AnnounceSettings, Settings
 from collector.sources.exabgp.files import acting_socket
-from collector.spool.follower import Follower
+from collector.spool.follower import FollowedTo, Follower
 from schemas.announcements import FlowAnnouncement
 from schemas.intents import IntentState, Refusal, StateName
 from schemas.journal import Record, StateRecord
@@ -74,10 +74,7 @@ class Acting:
         """Whether it is stopped in order to be restarted at once, possibly with another configuration."""
         self._links: dict[int, RelayLink] = {}
         self._notes = settings.data_dir / "acting.json"
-        notes = ActingNotes.read(self._notes)
-        self._exabgps, self._followed, self._is_clean = dict(notes.exabgps), dict(notes.followed), notes.is_clean
-        for peer, families in notes.families.items():
-            self._scheduler.opened(peer, families)
+        self._exabgps, self._followed, self._is_clean = _read_notes(self._notes)
 
     # --- the process ------------------------------------------------------------------------------------------------
 
@@ -103,7 +100,7 @@ class Acting:
         finally:
             server.close()
             path.unlink(missing_ok=True)
-            self._notes_now(is_clean=not self._scheduler.is_waiting).write(self._notes)
+            self._write_notes(is_clean=not self._scheduler.is_waiting)
 
     async def _decide(self, stopping: asyncio.Event, over: asyncio.Event) -> None:
         """Run checks and attached commands; set `over` when what they withdraw in the end has been sent."""
@@ -119,7 +116,7 @@ class Acting:
         over.set()
 
     async def _tick(self, over: asyncio.Event) -> None:
-        written = ActingNotes()
+        written: Mapping[str, Any] = {}
         while not over.is_set():
             await sleep(_TICK_SECONDS, unless=over)
             self.orders.expire()
@@ -130,7 +127,7 @@ class Acting:
                 self._rewrite()
             if (notes := self._notes_now()) != written:
                 written = notes
-                notes.write(self._notes)
+                self._write_notes()
 
     # --- records ----------------------------------------------------------------------------------------------------
 
@@ -204,18 +201,20 @@ class Acting:
                 self._scheduler.disconnected(instance)
 
     def _introduce(self, link: RelayLink) -> None:
-        """Ask ExaBGP which sessions are up."""
-        link.say(b"show neighbor summary\n", partial(self._introduced, link))
+        """Ask ExaBGP which sessions are up, and for which families."""
+        link.say(b"show neighbor json\n", partial(self._introduced, link))
 
     def _introduced(self, link: RelayLink, is_done: bool, printed: Sequence[str]) -> None:
         if self._links.get(link.instance) is not link:
             return
-        if not is_done:  # a reload removes a peer while they are listed
+        if not is_done:
             asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._introduce, link)
             return
         peers = peers_in(printed)
-        # What the spool says is as new, or newer: all that it says later came later.
-        peers = {**peers, **{peer: is_up for peer, is_up in link.sessions.items() if peer in peers}}
+        for peer in link.sessions.keys() & peers.keys():
+            # What the spool says is as new, or newer: all that it says later came later.
+            families = self._scheduler.families.get(peer, peers[peer].families)
+            peers[peer] = ListedPeer(link.sessions[peer], families)
         is_new = self._exabgps.get(link.instance) not in (None, link.exabgp)
         self._exabgps[link.instance] = link.exabgp
         self._scheduler.connected(link.instance, peers, is_new=is_new, is_clean=self._is_clean)
@@ -297,12 +296,32 @@ class Acting:
 
     # --- notes ------------------------------------------------------------------------------------------------------
 
-    def _notes_now(self, *, is_clean: bool = False) -> ActingNotes:
-        return ActingNotes(dict(self._exabgps), dict(self._followed), self._scheduler.families, is_clean)
+    def _notes_now(self) -> Mapping[str, Any]:
+        return {
+            "exabgp": {str(instance): known for instance, known in self._exabgps.items()},
+            "followed": {str(instance): list(position) for instance, position in self._followed.items()},
+        }
+
+    def _write_notes(self, *, is_clean: bool = False) -> None:
+        with suppress(OSError):  # then ExaBGP's reports are read again
+            replace(self._notes, json.dumps({**self._notes_now(), "clean": is_clean}))
 
 
 def _has(states: Sequence[IntentState], state: StateName, peer: str, ts: datetime) -> bool:
     return any(one.state == state and one.peer == peer and one.ts == ts for one in states)
+
+
+def _read_notes(path: Path) -> tuple[dict[int, str], dict[int, FollowedTo], bool]:
+    """Which ExaBGP each instance had, how far its reports had been read, and whether nothing was in flight then."""
+    try:
+        found = json.loads(path.read_bytes())
+        exabgps = {int(instance): str(known) for instance, known in found["exabgp"].items()}
+        followed = {int(instance): FollowedTo(*map(int, at)) for instance, at in found["followed"].items()}
+        return exabgps, followed, found["clean"] is True
+    except FileNotFoundError:
+        return {}, {}, True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}, {}, False
 
 
 async def _listen(path: Path, serve: Callable[..., Any]) -> asyncio.Server:

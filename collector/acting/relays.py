@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 _log = logging.getLogger(__name__)
 
 _MOST_UNANSWERED: Final = 16
 """The maximum number of commands in flight: ExaBGP's answers must never fill its pipe (Exa-Networks/exabgp#1168)."""
-_SUMMARY: Final = re.compile(r"([0-9a-fA-F.:]+) +[0-9]+ +\S+(?: days?, \S+)? +(\w+) .*")
-"""A line of `show neighbor summary`: the peer's address, its AS, how long, its state."""
 
 Answered = Callable[[bool, Sequence[str]], None]
 """Called with whether ExaBGP answered `done`, and what it printed before that."""
+
+
+class ListedPeer(NamedTuple):
+    """A peer, as ExaBGP lists it."""
+
+    is_up: bool
+    """Whether its session is established."""
+    families: frozenset[str]
+    """Those that its session has negotiated."""
 
 
 class _UnansweredCommand(NamedTuple):
@@ -84,7 +91,13 @@ class RelayLink:
         self._fill()
 
 
-def peers_in(summary: Sequence[str]) -> Mapping[str, bool]:
-    """The peers of an ExaBGP, from its `show neighbor summary`, and whether each session is up."""
-    found = (_SUMMARY.fullmatch(line.strip()) for line in summary)
-    return {one[1]: one[2] == "established" for one in found if one}
+def peers_in(printed: Sequence[str]) -> dict[str, ListedPeer]:
+    """The peers of an ExaBGP, by address, from its answer to `show neighbor json`."""
+    try:
+        return {
+            one["peer"]["address"]: ListedPeer(one["fsm"].lower() == "established", frozenset(one["families"]))
+            for one in json.loads("".join(printed))
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.error("ExaBGP listed its peers in an unknown form: %r", error)
+        return {}

@@ -177,6 +177,7 @@ COLUMNS: dict[type[BaseModel], Sequence[Column]] = {
         Column("state", lambda intent: intent.state),
         Column("since (UTC)", lambda intent: intent.states[-1].ts),
         Column("peers", lambda intent: " ".join(intent.peers), folds=True),
+        Column("failed", lambda intent: ". ".join(map(": ".join, intent.failures.items())), folds=True),
         Column("who", lambda intent: intent.who),
         Column("source", lambda intent: intent.source),
         Column("expires (UTC)", lambda intent: intent.expires),

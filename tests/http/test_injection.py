@@ -107,8 +107,9 @@ async def relaying(data_dir: Path) -> AsyncIterator[list[bytes]]:
     async def carry() -> None:
         while line := await reader.readline():
             got.append(line)
-            if line == b"show neighbor summary\n":
-                writer.write(f"{PEER}  64501  00:00:10  idle  1  1\n".encode())
+            if line == b"show neighbor json\n":
+                listed = {"fsm": "IDLE", "peer": {"address": PEER}, "families": []}
+                writer.write(json.dumps([listed]).encode() + b"\n")
             writer.write(b"done\n")
 
     writer.write(hello(0, "exabgp 1"))
@@ -164,7 +165,7 @@ async def test_nothing_reaches_the_pipe_that_the_models_did_not_write(embedded_u
     assert len(got) > len(last)
     assert any(MARK.encode() in line for line in got), "rules apply"
     for line in got:
-        assert line == b"show neighbor summary\n" or LINE.fullmatch(line), line[:300]
+        assert line == b"show neighbor json\n" or LINE.fullmatch(line), line[:300]
     assert all(re.fullmatch(r"203\.0\.113\.\d+/32", one) for one in _prefixes(got))
 
 

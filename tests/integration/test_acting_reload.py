@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +13,8 @@ from typing import Any
 
 from collector.errors import CollectorError
 from tests.integration.taking import TakingBird
-from tests.integration.test_acting import PREFIX, Acting, acting
+from tests.integration.test_acting import PREFIX, PREFIX6, Acting, acting
+from tests.running import bgpledger
 from tests.support import until
 
 HALF = "203.0.113.128/25"
@@ -27,9 +29,22 @@ def configure(bench: Acting, directory: Path, prefixes: str, *policies: str) -> 
     bench.collector.process.send_signal(signal.SIGHUP)
 
 
+class GrowingBird(TakingBird):
+    """Has IPv4 only, and IPv6 later."""
+
+    has_ipv6 = False
+
+    def configure(self) -> None:
+        super().configure()
+        if not self.has_ipv6:
+            file = self.directory / "bird.conf"
+            file.write_text(re.sub("ipv6 {.*", "", file.read_text()))
+
+
 async def test_routes_and_intents_follow_the_configuration(tmp_path: Path) -> None:
-    async with acting(tmp_path / "a", [TakingBird]) as bench:
+    async with acting(tmp_path / "a", [GrowingBird]) as bench:
         (bird,) = bench.routers
+        await _a_family_comes_later(bench)
         kept, halved = await bench.order(PREFIX, HALF)
         for prefix in (PREFIX, HALF):
             await until(partial(_communities, bird, prefix, []), what=f"{prefix} without communities")
@@ -49,6 +64,34 @@ async def test_routes_and_intents_follow_the_configuration(tmp_path: Path) -> No
         await until(partial(_is_sent_since, bench, kept, changed), what="the peer of another AS is sent the route")
         await until(partial(_communities, bird, PREFIX, []), what="and has it, now without a policy")
         assert [one for one in await bench.client.intents() if one.id == halved] == []
+
+
+async def _a_family_comes_later(bench: Acting) -> None:
+    """A route of a family that the session has not negotiated is reported as such, once, and sent when it has it."""
+    (bird,) = bench.routers
+    (four,) = await bench.order(PREFIX)
+    (six,) = await bench.order(PREFIX6, next_hop="2001:db8:1::1")
+    await bench.until_sent(four)
+    await until(partial(_has_failed, bench, six), what="it is reported")
+    says = "its session has not negotiated ipv6 unicast; it will be sent in a session that has"
+    assert (await bench.intent(six)).failures == {bird.address: says}
+    assert (
+        bgpledger("--data-dir", str(bench.collector.data_dir), "intents").stdout.count(f"{bird.address}: {says}") == 1
+    )
+
+    bird.has_ipv6 = True
+    bird.change()
+    intent = await bench.until_sent(six)
+    states = [one.state for one in intent.states]
+    assert states[-3:] == ["failed", "accepted", "sent"]
+    assert states.count("failed") == 1
+    await until(lambda: bird.received(PREFIX6) is not None, what="it has the route")
+    await bench.withdraw(PREFIX, PREFIX6)
+    await bench.until_withdrawn(six)
+
+
+async def _has_failed(bench: Acting, key: str) -> bool:
+    return (await bench.intent(key)).state == "failed"
 
 
 async def _is_over(bench: Acting, key: str) -> bool:

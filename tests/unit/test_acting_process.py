@@ -40,13 +40,9 @@ class PlayedExabgp:
     def answer(self, *lines: str) -> None:
         self._writer.write("".join(f"{line}\n" for line in lines).encode())
 
-    def summarise(self, state: str) -> None:
-        """Answer `show neighbor summary`."""
-        self.answer(
-            "Peer            AS        up/down state       |     #sent     #recvd",
-            f"{PEER} 65001 down {state} 0 0",
-            "done",
-        )
+    def list_peers(self, state: str) -> None:
+        """Answer `show neighbor json`, with what we need of ExaBGP's answer."""
+        self.answer(json.dumps([{"fsm": state, "peer": {"address": PEER}, "families": ["ipv4 unicast"]}]), "done")
 
     def write(self, state: str) -> None:
         """Have the receiver write that the session is in this state."""
@@ -96,10 +92,10 @@ async def playing(data_dir: Path) -> AsyncIterator[tuple[Acting, PlayedExabgp]]:
 
 async def test_a_session_that_comes_up_while_exabgp_lists_its_peers_is_up(tmp_path: Path) -> None:
     async with playing(tmp_path) as (acting, exabgp):
-        assert await exabgp.command() == "show neighbor summary"
+        assert await exabgp.command() == "show neighbor json"
         exabgp.write("up")
         await until(lambda: acting._scheduler.instance_of(PEER) == 0, what="the session is known")
-        exabgp.summarise("opensent")  # it listed them just before
+        exabgp.list_peers("OPENSENT")  # it listed them just before
         await exabgp.client.announce(Order.model_validate({**BY, "announcements": [{"prefix": PREFIX}]}))
         assert (await exabgp.command()).startswith(f"neighbor {PEER} announce ")
         exabgp.answer("done")
@@ -112,10 +108,10 @@ async def test_a_session_that_comes_up_while_exabgp_lists_its_peers_is_up(tmp_pa
 async def test_exabgp_is_asked_again_for_its_peers_if_it_cannot_list_them(tmp_path: Path) -> None:
     async with playing(tmp_path) as (_, exabgp):
         await exabgp.client.announce(Order.model_validate({**BY, "announcements": [{"prefix": PREFIX}]}))
-        assert await exabgp.command() == "show neighbor summary"
+        assert await exabgp.command() == "show neighbor json"
         exabgp.answer("error")
-        assert await exabgp.command() == "show neighbor summary"
-        exabgp.summarise("idle")
+        assert await exabgp.command() == "show neighbor json"
+        exabgp.list_peers("IDLE")
         assert (await exabgp.command()).startswith(f"neighbor {PEER} announce ")
         exabgp.answer("done")
         await until(partial(_is, exabgp, "accepted"), what="accepted")
@@ -123,8 +119,8 @@ async def test_exabgp_is_asked_again_for_its_peers_if_it_cannot_list_them(tmp_pa
 
 async def test_everything_is_resent_only_once_exabgp_has_answered(tmp_path: Path) -> None:
     async with playing(tmp_path) as (acting, exabgp):
-        assert await exabgp.command() == "show neighbor summary"
-        exabgp.summarise("idle")
+        assert await exabgp.command() == "show neighbor json"
+        exabgp.list_peers("IDLE")
         for half in ("203.0.113.0/25", "203.0.113.128/25"):
             await exabgp.client.announce(Order.model_validate({**BY, "announcements": [{"prefix": half}]}))
             acting._scheduler.to_flush.add(PEER)

@@ -15,6 +15,7 @@ from collector.acting.command_scheduler import CommandBatch, CommandScheduler
 from collector.acting.commands import command_text
 from collector.acting.journal import Journal
 from collector.acting.order_handler import OrderHandler
+from collector.acting.relays import ListedPeer
 from collector.acting.reports import is_same
 from collector.acting.rules import Rules
 from collector.errors import RefusedError
@@ -50,6 +51,17 @@ class Exabgp:
         """Peers that are in its configuration no more, or not yet."""
         self.withdrawals = 0
         """How many it was told."""
+
+    def families(self, peer: str) -> frozenset[str]:
+        return frozenset({"ipv4 unicast" if self.carries[peer] else "ipv6 unicast"})
+
+    def peers(self) -> dict[str, ListedPeer]:
+        """Those that it knows, as it lists them."""
+        return {
+            peer: ListedPeer(is_up, self.families(peer))
+            for peer, is_up in self.is_up.items()
+            if peer not in self.unknown
+        }
 
     def tell(self, peer: str, verb: str, nlri: str, text: str) -> None:
         if verb == "announce":
@@ -107,7 +119,7 @@ class Bench:
         self.scheduler = CommandScheduler(self.book, rules.speakers, self.became, is_same, self.clock, self.wall)
         self.orders = OrderHandler(self.book, rules, SETTINGS.announce, self.record, self.scheduler.changed)  # type: ignore[arg-type]
         self.commands.clear()
-        self.scheduler.connected(0, self.exabgp.is_up, is_new=self.is_new, is_clean=False)
+        self.scheduler.connected(0, self.exabgp.peers(), is_new=self.is_new, is_clean=False)
         self.is_new = False
 
     def clock(self) -> float:
@@ -183,7 +195,7 @@ class Bench:
     def bring_up(self, chance: random.Random, peer: str, *, carries: bool = True) -> None:
         self.drain(chance)
         self.exabgp.up(peer, carries=carries)
-        self.scheduler.opened(peer, frozenset({"ipv4 unicast" if carries else "ipv6 unicast"}))
+        self.scheduler.opened(peer, self.exabgp.families(peer))
         self.scheduler.up(peer, 0)
 
     def down(self, chance: random.Random) -> None:
@@ -201,10 +213,7 @@ class Bench:
             if taken is None and chance.random() < 0.5:  # some commands were in the pipe, and are done
                 self.tell(batch)
         self.journal.close()
-        families = self.scheduler.families
         self.begin()
-        for peer, known in families.items():
-            self.scheduler.opened(peer, known)
 
     def kill_exabgp(self, chance: random.Random) -> None:
         self.drain(chance)
@@ -213,7 +222,7 @@ class Bench:
             if self.exabgp.is_up[peer]:
                 self.scheduler.down(peer)
         self.exabgp = Exabgp()
-        self.scheduler.connected(0, self.exabgp.is_up, is_new=True, is_clean=False)
+        self.scheduler.connected(0, self.exabgp.peers(), is_new=True, is_clean=False)
 
     def replace_peer(self, chance: random.Random) -> None:
         """ExaBGP, reloaded, replaces a peer whose AS has changed, with all that it was told for it."""
@@ -406,7 +415,9 @@ def test_what_a_session_cannot_carry_is_reported_once_and_sent_in_one_that_can(
     assert not bench.scheduler.is_waiting  # for a report that would never come
     assert not bench.scheduler.to_flush
 
-    bench.kill_us(chance)  # the next process knows it from the notes
+    bench.kill_us(chance)  # the next process asks ExaBGP
+    bench.run(chance)
+    assert states_at(bench, PEERS[0]) == [*before, ("failed", NOT_NEGOTIATED)]
     bench.take_down(chance, PEERS[0])
     bench.bring_up(chance, PEERS[0], carries=False)
     bench.run(chance)
