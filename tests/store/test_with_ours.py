@@ -50,6 +50,7 @@ INTENT = Intent(
         state("sent", 0.02, peer=TOLD),
         state("withdrawing", 60, who="bob", reason="over"),
         state("withdrawn", 60.02, peer=TOLD),
+        state("withdrawn", 60.03, peer=OTHER),
     ),
 )
 
@@ -80,7 +81,9 @@ async def test_it_is_one_time_line(asked: Archive) -> None:
         ("sent", 0.02, None),
         ("announce", 1, None),
         ("withdrawal_ordered", 60, "over (bob)"),
+        ("withdrawal_ordered", 60, "over (bob)"),
         ("withdrawn", 60.02, None),
+        ("withdrawn", 60.03, None),
     ]
     ours = [entry for entry in entries if entry.event != "announce"]
     assert {entry.intent for entry in ours} == {INTENT.id}
@@ -109,6 +112,6 @@ async def test_it_has_to_be_asked_for(asked: Archive) -> None:
 async def test_filters_of_time_and_peers_pass_ours_and_those_of_routes_do_not_matter(asked: Archive) -> None:
     late = Filter(start=after(30))
     assert [one.event async for one in asked.history(PREFIX, late, with_ours=True)] == [
-        "withdrawal_ordered",
-        "withdrawn",
+        *["withdrawal_ordered"] * 2,
+        *["withdrawn"] * 2,
     ]
