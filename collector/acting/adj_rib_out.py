@@ -45,7 +45,7 @@ class AdjRibOut:
     families: frozenset[str] | None = None
     """Those that the peer has offered in its OPEN, or has negotiated; None while unknown."""
     is_new: bool = False
-    """Whether its ExaBGP was started after the book last received what it sent."""
+    """Whether its ExaBGP is another one than before, which has been told nothing yet."""
     acknowledged: dict[str, int | None] = field(default_factory=dict)
     """By NLRI, the intent whose command ExaBGP has answered with `done`; None: its withdrawal."""
     in_flight: dict[str, CommandInFlight] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class AdjRibOut:
     sent: dict[str, datetime] = field(default_factory=dict)
     """When the current routes of the peer were sent, as far as observed."""
     mismatches: dict[str, float] = field(default_factory=dict)
-    """NLRI whose last UPDATE is not what is wanted, and since when that is known."""
+    """NLRI whose last UPDATE is not what is wanted, and since when we know it."""
     tries: dict[str, int] = field(default_factory=dict)
     """How often in a row an UPDATE was not reported in time."""
     refusals: dict[str, int] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class AdjRibOut:
         return self.book.unwanted.get(self.speaker.address, {})
 
     def note(self, state: StateName, numbers: Sequence[int], ts: datetime | None, reason: str | None) -> None:
-        """Report a new state of intents that are not over here: late reports have no effect."""
+        """Report a new state of those intents that have not ended at this peer: a late report has no effect."""
         address = self.speaker.address
         of = [one for one in numbers if self.book.entries[one].peers.get(address, "withdrawn") not in ENDS]
         if of:
@@ -97,12 +97,12 @@ class AdjRibOut:
         self.note("failed", [number for number, last in latest.items() if last != ("failed", why)], None, why)
 
     def carries(self, number: int | None) -> bool:
-        """Whether the peer's session is up and can carry the family of an intent; an unknown family is assumed."""
+        """Whether the peer's session is up and has the family of an intent; if its families are unknown, it has all."""
         entry = None if number is None else self.book.entries.get(number)
         return self.is_up and (self.families is None or entry is None or entry.announcement.family in self.families)
 
     def not_carried(self, numbers: Sequence[int]) -> None:
-        """Report those of these intents whose family the peer's session has not negotiated."""
+        """Report as failed those of these intents whose family the peer's session has not negotiated."""
         by_family: dict[str, list[int]] = {}
         for number in numbers:
             if self.is_up and not self.carries(number):
@@ -111,7 +111,7 @@ class AdjRibOut:
             self.failed(alike, f"its session has not negotiated {family}; it will be sent in a session that has")
 
     def withdrawn(self, nlris: Sequence[str], ts: datetime | None, why: str | None) -> None:
-        """These are no longer announced; those that were to be withdrawn have been."""
+        """Report as withdrawn those intents for these NLRI that were to be withdrawn."""
         unwanted = self.unwanted
         numbers = [unwanted[nlri] for nlri in nlris if nlri in unwanted]
         if numbers:

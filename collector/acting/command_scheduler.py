@@ -21,7 +21,7 @@ from schemas.scalars import rfc3339
 
 _RECENTLY = timedelta(minutes=1)
 _MOST_REFUSALS = 3
-"""The number of refusals in a row after which an intent has failed, although its command is repeated."""
+"""After this many refusals in a row an intent is reported as failed; its command is still repeated."""
 _LONGEST_PAUSE = 60.0
 """The maximum number of seconds until a refused command is repeated."""
 
@@ -122,7 +122,7 @@ class CommandScheduler:
             peer.families = families
 
     def up(self, address: str, instance: int) -> None:
-        """A session came up: ExaBGP sends the peer everything it has been told of the session's families."""
+        """A session came up: ExaBGP sends the peer every route of the session's families that it has been told."""
         if (peer := self._peers.get(address)) is None:
             return
         if peer.instance not in (None, instance):
@@ -156,7 +156,7 @@ class CommandScheduler:
             peer.finish(nlri)
 
     def changed(self, numbers: Sequence[int]) -> None:
-        """The book has other intents, or other withdrawals."""
+        """These intents are new in the book, or are to be withdrawn."""
         for number in numbers:
             entry = self._book.entries[number]
             nlri = entry.announcement.nlri

@@ -31,7 +31,7 @@ _COMPONENTS = {
 
 
 def command_text(announcement: Announced, speaker: Speaker) -> str:
-    """What is announced to a peer after its policy, except the prefix: routes with one phrase share a command."""
+    """What a peer is told after its policies, without the prefix: routes with the same text share a command."""
     announcement = towards(announcement, speaker).announcement or announcement
     if isinstance(announcement, FlowAnnouncement):
         return f"flow route {_match(announcement)} {_list('extended-community', _actions(announcement))}".rstrip() + (
@@ -57,7 +57,7 @@ def commands(
         verb: `announce` or `withdraw`.
         peers: their addresses.
         text: the result of `command_text`.
-        prefixes: those of the routes; for a flow, which is in its phrase, a placeholder.
+        prefixes: those of the routes; for a flow, which is in its text, a placeholder.
     """
     to = ", ".join(f"neighbor {address}" for address in peers)
     if text.startswith("flow "):

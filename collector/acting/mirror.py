@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _AT_ONCE = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _REST_SECONDS = 0.5
-"""The pause after a write: an intent changes three times within milliseconds, and the store should mostly archive."""
+"""The pause after a write: an intent changes three times within milliseconds, and archiving comes first."""
 
 
 class Mirror:

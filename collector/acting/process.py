@@ -43,7 +43,7 @@ _WATCHING_SECONDS, _RESTING_SECONDS = 0.01, 0.1
 _TICK_SECONDS = 0.25
 _AGAIN_SECONDS = 1.0
 _LAST_SECONDS = 2.0
-"""How long ExaBGP's word on the last withdrawals is awaited."""
+"""Seconds that ExaBGP has to report the last withdrawals."""
 _KEEP = timedelta(days=1)
 """How long an ended intent is kept here, for repeated orders with its idempotency key."""
 _REWRITE_BYTES = 64 * 2**20

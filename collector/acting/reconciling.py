@@ -15,9 +15,9 @@ from schemas.scalars import to_milliseconds
 _log = logging.getLogger(__name__)
 
 _REPORT_SECONDS = 10.0
-"""Seconds after which what ExaBGP should have sent to a peer that is up is requested again."""
+"""Seconds that ExaBGP has to report an UPDATE to a peer that is up; after that it is asked to send it again."""
 _ROUTES_A_SECOND = 500
-"""A whole table gets further seconds at this rate."""
+"""Many routes get more time, at this rate."""
 MOST_TRIES = 3
 _MISMATCH_SECONDS = 2.0
 """Seconds after which a wrong UPDATE is corrected: another UPDATE may be on its way."""
@@ -48,7 +48,7 @@ class Reconciler:
         """Peers to which everything is to be resent."""
 
     def deadline(self, routes: int, tries: int = 0) -> float:
-        """The time by which this number of routes should have been sent; later after vain tries."""
+        """When this number of routes should have been sent; later after each try without a report."""
         return self._clock() + _REPORT_SECONDS * (1 << tries) + routes / _ROUTES_A_SECOND
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ class Reconciler:
         peer.withdrawn(confirmed, ts, None)
 
     def _match(self, peer: AdjRibOut, nlri: str, route: object, ts: datetime) -> int | None:
-        """The intent of an announcement: the one in flight, wanted or not, or the one that is wanted."""
+        """The intent that an announcement belongs to: the one in flight, or else the one that is wanted."""
         command, wanted = peer.in_flight.get(nlri), peer.wanted.get(nlri)
         in_flight = command.number if command else None
         number = next((one for one in (in_flight, wanted) if self._is_of(peer, one, route, ts)), None)
@@ -119,7 +119,7 @@ class Reconciler:
             elif command.number is None:
                 peer.dirty[nlri] = None
             elif peer.tries[nlri] < MOST_TRIES:
-                # ExaBGP has the route and sends it again, or a reload replaced the peer, and it has to be told again.
+                # If ExaBGP has the route, it sends it again; if a reload replaced the peer, it has to be told again.
                 self.to_flush.add(address)
                 peer.acknowledged.pop(nlri, None)
             peer.finish(nlri)
