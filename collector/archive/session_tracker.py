@@ -256,9 +256,9 @@ class SessionTracker:
     def _begin(
         self, key: ObjectId, ts: datetime, neighbour: PeerState, message: Any, began: Literal["up", "seen"]
     ) -> None:
-        facts = neighbour.opened or {}
+        facts: dict[str, Any] = {**(neighbour.opened or {}), **self._source.session_facts(message)}
         if message.kind == "state":
-            facts = {**facts, "local": message.local}
+            facts["local"] = message.local
         neighbour.session = Session(
             key=key,
             collector=self._collector,
@@ -268,7 +268,7 @@ class SessionTracker:
             last_seen=ts,
             families=[],
             path_ids=False,
-            **{**facts, **self._source.session_facts(message)},
+            **facts,
         )
         self._dirty[id(neighbour.session)] = neighbour.session
 

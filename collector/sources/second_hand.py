@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 from collector.bgp.notifications import notification_words
 from collector.instances import Instance
-from collector.sources.source import Ask, Decoder, End, Rejection, RoutersHere, StatelessDecoder
+from collector.sources.source import Ask, Decoder, End, Rejection, RoutersHere, SessionFacts, StatelessDecoder
 from schemas.documents import SessionNotification
 from schemas.message import Message, Notification, PeerMessage, Sent
 from schemas.notes import SourceNote
@@ -28,7 +28,7 @@ class SecondHandSource:
         """A decoder without state: each record says how it is encoded."""
         return StatelessDecoder(self.decode)
 
-    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+    def session_facts(self, message: PeerMessage) -> SessionFacts:
         """No additional fields."""
         return {}
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
 from collector.instances import Instance
 from collector.settings import Settings
 from schemas.documents import SessionNotification
-from schemas.message import Counted, Event, Message, Notification, PeerMessage, Sent
+from schemas.message import Capability, Counted, Event, Message, Notification, PeerMessage, Sent
 from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
@@ -25,6 +25,15 @@ Ask = Callable[[str, str], bool]
 """Asks the peer with a name (`schemas.peer.peer_name`) to send its routes of a family (`ipv4 unicast`) again, by a
 ROUTE-REFRESH (RFC 2918); False if nothing is running that could pass it on."""
 EndedBy = Literal["peer", "exabgp", "router", "collector"]
+
+
+class SessionFacts(TypedDict, total=False):
+    """The fields of a session's document that only some sources know; see `schemas.documents.Session`."""
+
+    exabgp_pid: int | None
+    router_id: str
+    hold_time: int
+    capabilities: list[Capability]
 
 
 class Rejection(NamedTuple):
@@ -76,7 +85,7 @@ class Effect(NamedTuple):
     ended: str | None = None
     """Why all sessions have ended here. If it is the source's `silence`: some time after the previous record, without a
     report."""
-    resumed: Mapping[str, Any] | None = None
+    resumed: SessionFacts | None = None
     """Sessions with these facts that were ended by a silence continue after all."""
     names: frozenset[str] | None = None
     """The names of the peers whose sessions have ended, or are resumed; None: all."""
@@ -216,7 +225,7 @@ class Source(Protocol):
                 beside it; empty at the very beginning.
         """
 
-    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+    def session_facts(self, message: PeerMessage) -> SessionFacts:
         """The fields specific to this source in the document of a session that begins with this message."""
 
     def notification_of(self, message: Notification | Sent) -> SessionNotification | None:

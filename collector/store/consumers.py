@@ -8,18 +8,24 @@ instances.
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from collector.store.collections import EXPIRIES
 from collector.store.meta import InstancePosition
 from collector.store.mongo import Store
 from collector.store.updates import messages_of, updates_of_peer
 from schemas.keys import collector_number, key_collector, key_line
+from schemas.stored import GapDocument, MessageDocument, UpdateDocument
 
 Collection = Literal["updates", "messages", "gaps"]
+AnyDocument = UpdateDocument | MessageDocument | GapDocument
+"""A document of one of these collections."""
+_Documents = (
+    AsyncGenerator[UpdateDocument, None] | AsyncGenerator[MessageDocument, None] | AsyncGenerator[GapDocument, None]
+)
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _TICK = timedelta(milliseconds=1)
@@ -35,7 +41,7 @@ class StoredDocument(NamedTuple):
     """A document, and the consumer's position after it."""
 
     collection: Collection
-    document: Mapping[str, Any]
+    document: AnyDocument
     position: InstancePosition
 
 
@@ -129,7 +135,7 @@ class _Row(NamedTuple):
     at: int
     """The number of the stream that it is from."""
     collection: Collection
-    document: Mapping[str, Any]
+    document: AnyDocument
 
 
 def _in_place(rows: Sequence[_Row], before: InstancePosition) -> list[StoredDocument]:
@@ -151,7 +157,7 @@ async def _streams(store: Store, begin: InstancePosition, upto: InstancePosition
     gaps = [one async for one in store.find("gaps", {"ts": {"$gte": first}})]
     started = {"peer.address": None, "kind": _RECEIVER_START, "ts": {"$gte": first}}
     starts = [one async for one in store.find("messages", started)]
-    parts: list[tuple[Collection, AsyncGenerator[Any, None]]] = [
+    parts: list[tuple[Collection, _Documents]] = [
         ("gaps", _each(sorted(gaps, key=lambda one: (one["line"], one["_id"])))),
         ("messages", _each(sorted(starts, key=lambda one: key_line(one["_id"])))),
         ("messages", _but_starts(messages_of(store, (first, upto.ts + _TICK)))),
@@ -186,12 +192,12 @@ async def _last_lines(store: Store, number: int, begin: datetime) -> dict[str, d
     return peers
 
 
-async def _each(documents: Sequence[Mapping[str, Any]]) -> AsyncGenerator[Mapping[str, Any], None]:
+async def _each(documents: Sequence[GapDocument]) -> AsyncGenerator[GapDocument, None]:
     for document in documents:
         yield document
 
 
-async def _but_starts(messages: AsyncGenerator[Any, None]) -> AsyncGenerator[Mapping[str, Any], None]:
+async def _but_starts(messages: AsyncGenerator[MessageDocument, None]) -> AsyncGenerator[MessageDocument, None]:
     async with aclosing(messages):
         async for message in messages:
             if message["kind"] != _RECEIVER_START:
@@ -199,12 +205,12 @@ async def _but_starts(messages: AsyncGenerator[Any, None]) -> AsyncGenerator[Map
 
 
 async def _of_instance(
-    number: int, lines: range, at: int, collection: Collection, documents: AsyncGenerator[Mapping[str, Any], None]
+    number: int, lines: range, at: int, collection: Collection, documents: _Documents
 ) -> AsyncGenerator[_Row, None]:
     """Those of some lines of one instance, out of the documents of all instances at the same times."""
     async with aclosing(documents):
         async for document in documents:
-            line = document["line"] if collection == "gaps" else key_line(document["_id"])
+            line = cast("GapDocument", document)["line"] if collection == "gaps" else key_line(document["_id"])
             if key_collector(document["_id"]) == number and line in lines:
                 yield _Row(line, collection != "gaps", at, collection, document)
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import cast
 
 from collector.children import lives
 from collector.instances import Instance
@@ -14,7 +14,16 @@ from collector.sources.bmp import words
 from collector.sources.bmp.continuity import SILENCE, RouterContinuity
 from collector.sources.bmp.decode import NAME, counted, decode
 from collector.sources.bmp.state import read_state
-from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere, StatelessDecoder
+from collector.sources.source import (
+    Ask,
+    Continuity,
+    Decoder,
+    End,
+    Rejection,
+    RoutersHere,
+    SessionFacts,
+    StatelessDecoder,
+)
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent, StateChange
 from schemas.notes import SourceNote
@@ -52,11 +61,12 @@ class BmpSource:
         """A `Continuity` that follows the routers' connections."""
         return RouterContinuity(note)
 
-    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+    def session_facts(self, message: PeerMessage) -> SessionFacts:
         """The contents of the peer's OPEN in a Peer Up."""
         if not isinstance(message, StateChange) or message.opens is None:
             return {}
-        return {name: value for name, value in message.opens["received"].items() if name in _OF_AN_OPEN}
+        received = message.opens["received"]
+        return cast("SessionFacts", {name: value for name, value in received.items() if name in _OF_AN_OPEN})
 
     def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message, which the router mirrors."""

@@ -16,7 +16,7 @@ is unknown, and the gap says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 
 from collector.sources.exabgp.counting_note import Counter, CountingNote, Former, Hole, Span
 from collector.sources.exabgp.neighbours import Neighbours
-from collector.sources.source import NONE, Effect, Loss
+from collector.sources.source import NONE, Effect, Loss, SessionFacts
 from schemas.message import Counted, Dropped, Event, ReceiverEnd, ReceiverStart, Reload, Shutdown
 from schemas.notes import SourceNote
 from schemas.peer import Peer
@@ -187,7 +187,7 @@ class Counting:
             self._settle(line.name, counter)
         self._follow_session(counter, line)
 
-    def _effect(self, ended: str | None, resumed: Mapping[str, Any] | None = None) -> Effect:
+    def _effect(self, ended: str | None, resumed: SessionFacts | None = None) -> Effect:
         losses, self._losses = self._losses, []
         return Effect(losses, ended, resumed)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 from collector.instances import UNNAMED, Instance
 from collector.settings import Settings
@@ -14,7 +13,7 @@ from collector.sources.exabgp.decode import counted, decode
 from collector.sources.exabgp.decoder import ExabgpDecoder
 from collector.sources.exabgp.files import requests_pipe, strangers_file
 from collector.sources.exabgp.strangers import read_strangers
-from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere
+from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, RoutersHere, SessionFacts
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent
 from schemas.notes import SourceNote
@@ -49,7 +48,7 @@ class ExabgpSource:
         """Begin to follow ExaBGP's counters."""
         return Counting(ranges, note)
 
-    def session_facts(self, message: PeerMessage) -> Mapping[str, Any]:
+    def session_facts(self, message: PeerMessage) -> SessionFacts:
         """The ExaBGP that had the session."""
         return {"exabgp_pid": message.source.pid}
 
