@@ -19,7 +19,7 @@ from schemas.intents import Intent, Refusal
 from schemas.message import Answer, Capability, ExabgpProcess, Message, SentUpdate, Update
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
-from schemas.stored import GapCause, MessageDocument, UpdateDocument
+from schemas.stored import GapCause
 
 VERSION = 1
 UPDATE_VERSION = 2
@@ -104,13 +104,13 @@ _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message, config=ConfigDict(defer_bu
 _NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns", "clock"))
 
 
-def to_message(document: UpdateDocument | MessageDocument) -> Message:
+def to_message(document: Mapping[str, Any]) -> Message:
     """The message from a document of `updates` or `messages`.
 
     Raises:
         pydantic.ValidationError: the document has a shape that this version does not know.
     """
-    body: dict[str, Any] = {key: value for key, value in document.items() if key not in _NOT_OF_THE_MESSAGE}
+    body = {key: value for key, value in document.items() if key not in _NOT_OF_THE_MESSAGE}
     body["ts"] = document.get("clock", document["ts"])
     body.setdefault("kind", "update")
     if body["kind"] == "answer":

@@ -108,7 +108,7 @@ class Announcer:
             self._tell(self._state.model_copy(update={"building": what}))
 
     def withdraw(self) -> None:
-        """Remove the filewhen the archiver ends."""
+        """Remove the file when the archiver ends."""
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
 

@@ -23,7 +23,7 @@ WELL_KNOWN = {
 """Names of IANA's registry (RFC 1997, 3765, 7611, 7999, 8326, 9494)."""
 
 _STANDARD, _LARGE = 2, 3
-"""Parts."""
+"""The number of parts of each kind."""
 _MOST = {_STANDARD: 2**16 - 1, _LARGE: 2**32 - 1}
 _NUMBER = re.compile(r"[0-9*]+")
 _AS_DOT = re.compile(r"([0-9]{1,5})\.([0-9]{1,5})")

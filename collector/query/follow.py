@@ -46,8 +46,8 @@ class FollowedLine(NamedTuple):
     entries: list[HistoryEntry]
     """Those that match the filters; an UPDATE may have many."""
     looked: Mapping[int, InstancePosition]
-    """The lines up to which everything had been shown before this look at the store, by instance number; empty:
-    unknown."""
+    """By instance number, the line up to which everything had been shown before this look at the store; empty if that
+    is unknown."""
 
     @property
     def instance(self) -> int:
@@ -67,11 +67,9 @@ class FollowedLine(NamedTuple):
     @property
     def place(self) -> bytes:
         """The line's place in the order of its instance."""
-        # Includes the instance's number, from which a place before the first line borrows; and the key, because a line
-        # that ends many sessions gives them all one place.
         rank = self.row.rank[-12:] if self.row.rank[:1] == b"\xff" else self.row.rank
-        # With the instance's number, which what precedes its first line lacks; with the key, because a line that ends
-        # many sessions gives them all one place.
+        # It begins with the instance's number, because a place before the first line borrows from it. It ends with the
+        # key, because a line that ends many sessions gives them all one place.
         return rank[4:] + self._key.binary
 
     @property

@@ -127,12 +127,12 @@ class _Backwards:
             self._add(row.entry)
 
     def close_all(self) -> None:
-        """Nothing is older than what came."""
+        """Complete all entries: there are no older rows."""
         for owner in [*self._withdrawn, *self._endings]:
             self._close(owner)
 
     def close_before(self, begin: datetime) -> int:
-        """Give up waiting for what began after a time; returns how many entries are known."""
+        """Complete the ends of sessions that began after a time; returns how many entries are complete."""
         for ending in list(self._endings.values()):
             if begin <= ending.session["since"] - streams.SLACK:
                 self._close(ending.session["_id"])
@@ -188,7 +188,7 @@ class _Backwards:
         self._close(row.table.session)
 
     def _end(self, session: SessionDocument) -> None:
-        """No later entry depends on the routes of a session before its end."""
+        """Wait for the routes of a session that ended here; entries after its end do not depend on them."""
         self._close(session["_id"])
         if self._filters.wants("session") and self._filters.of_peer(Peer.model_validate(session["peer"])):
             self._endings[session["_id"]] = _Ending(self._wait(), session, has_one_route_to_each(session))
@@ -218,7 +218,7 @@ class _Backwards:
             one.place.entries = self._wanted([entry])
 
     def _close(self, owner: Any, *, withdrawn_too: bool = True) -> None:
-        """Nothing more comes of a session that entries depend on."""
+        """Complete the entries that wait for a session's routes: none of these are older."""
         if withdrawn_too:
             for those in self._withdrawn.pop(owner, {}).values():
                 self._complete(those, None)

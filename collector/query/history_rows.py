@@ -30,8 +30,8 @@ from collector.store.updates import IN_ORDER
 from schemas.peer import Peer
 
 _FEW_PEERS, _MANY_PEERS = 8, 100
-"""Where each peer has to be queried by itself: so few are queried without finding out first which of them have UPDATEs
-for the prefix, which reads all of these; for so many, one query for all UPDATEs is faster than several for windows."""
+"""Where each peer has to be queried by itself. Up to the first number of peers, all are queried: finding out which of
+them have UPDATEs for the prefix would mean reading all of these. Above the second, one query for all is faster."""
 
 
 async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_ours: bool) -> AsyncGenerator[Row, None]:

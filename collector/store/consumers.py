@@ -11,7 +11,7 @@ import heapq
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, TypeVar, cast
 
 from collector.store.collections import EXPIRIES
 from collector.store.meta import InstancePosition
@@ -23,6 +23,7 @@ from schemas.stored import GapDocument, MessageDocument, UpdateDocument
 Collection = Literal["updates", "messages", "gaps"]
 AnyDocument = UpdateDocument | MessageDocument | GapDocument
 """A document of one of these collections."""
+D = TypeVar("D", GapDocument, MessageDocument)
 _Documents = (
     AsyncGenerator[UpdateDocument, None] | AsyncGenerator[MessageDocument, None] | AsyncGenerator[GapDocument, None]
 )
@@ -192,7 +193,7 @@ async def _last_lines(store: Store, number: int, begin: datetime) -> dict[str, d
     return peers
 
 
-async def _each(documents: Sequence[GapDocument]) -> AsyncGenerator[GapDocument, None]:
+async def _each(documents: Sequence[D]) -> AsyncGenerator[D, None]:
     for document in documents:
         yield document
 
