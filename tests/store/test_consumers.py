@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +15,7 @@ from collector.store.consumers import Consumer, Expired, StoredDocument
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
 from schemas.keys import collector_number, instance_name, key_collector, key_line
+from schemas.stored import UpdateDocument
 from tests.store.test_archive import archive, documents
 from tests.store.test_origins import a_day
 from tests.store.test_traits import NARROW, AsIf
@@ -100,7 +101,7 @@ async def test_a_new_name_begins_with_what_is_stored_from_then_on(data_dir: Path
     await store_lines(spool, store, router.announce("10.1.0.0/16"))
     (one,) = await read(consumer)
     assert isinstance(one, StoredDocument)
-    assert one.document["announce"][0]["nlri"] == ["10.1.0.0/16"]
+    assert cast("UpdateDocument", one.document)["announce"][0]["nlri"] == ["10.1.0.0/16"]
     assert await read(Consumer(store, "another")) == []
 
 
