@@ -13,9 +13,9 @@ from collector.query.filters import origins_of
 from schemas.peer import Peer, name_order
 
 Kind = Literal["announce", "change", "table", "withdraw", "session_end", "gap"]
-_MOST_MARKS = 1500
+_MOST_MARKS = 400
 """How many marks are drawn separately; if there are more, nearby marks of one kind are combined."""
-_CELLS, _FEWEST_COLUMNS, _MOST_COLUMNS = 3000, 40, 240
+_CELLS, _FEWEST_COLUMNS, _MOST_COLUMNS = 1500, 40, 240
 _COLOURS = 6
 _STEPS = (
     *(timedelta(milliseconds=n) for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),

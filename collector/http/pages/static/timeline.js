@@ -17,31 +17,50 @@ const drawn = () => ({ start: Date.parse(line.dataset.start ?? ""), end: Date.pa
 /** @returns {HTMLElement | null} */
 const lanes = () => line.querySelector(".lanes");
 
-/** @typedef {{one: Element, begin: number, end: number}} Placed an element, and its time in milliseconds; NaN without an end */
+/**
+ * An element, its time in milliseconds, NaN without an end, and whether it was in sight, or near, when it was last placed.
+ * @typedef {{one: Element, begin: number, end: number, isNear: boolean}} Placed
+ */
 
-/** @returns {Placed[]} all that has a time: read once, as it is moved with each frame */
+/** @returns {{row: Element, marks: Placed[]}[]} all that has a time: read once, as it is moved with each frame */
 const collect = () =>
-  [...line.querySelectorAll("[data-t]")].map((one) => ({
-    one,
-    begin: Date.parse(one.getAttribute("data-t") ?? ""),
-    end: Date.parse(one.getAttribute("data-u") ?? ""),
+  [...line.querySelectorAll(".axis, .lane")].map((row) => ({
+    row,
+    marks: [...row.querySelectorAll("[data-t]")].map((one) => ({
+      one,
+      begin: Date.parse(one.getAttribute("data-t") ?? ""),
+      end: Date.parse(one.getAttribute("data-u") ?? ""),
+      isNear: true,
+    })),
   }));
 
 let range = drawn();
-let placed = collect();
+let rows = collect();
 let resting = 0;
 let frame = 0;
 /** @type {AbortController | null} */
 let asking = null;
 
-/** Put everything where it belongs in the range. */
+/** Put marks where they belong in the range, but leave those that stay out of sight: thousands take long. */
 function place() {
   frame = 0;
+  const inSight = rows.filter(({ row }) => {
+    const { top, bottom } = row.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  });
+  inSight.forEach(({ marks }) => marks.forEach(placeOne));
+}
+
+/** @param {Placed} mark */
+function placeOne(mark) {
+  const { one, begin, end } = mark;
   const width = range.end - range.start;
-  for (const { one, begin, end } of placed) {
+  const isNear = (end || begin) > range.start - width / 2 && begin < range.end;
+  if (isNear || mark.isNear) {
     one.setAttribute("x", `${((begin - range.start) / width) * 100}%`);
     if (end) one.setAttribute("width", `${Math.max(((end - begin) / width) * 100, 0.02)}%`);
   }
+  mark.isNear = isNear;
 }
 
 /** @param {Range} to */
@@ -78,6 +97,8 @@ const zoom = (factor, at = 0.5) => {
   show({ start: fixed - width * at * factor, end: fixed + width * (1 - at) * factor });
 };
 
+const drawnOnce = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+
 /**
  * Ask the server for another state of this page, and show it in place.
  * @param {string} href
@@ -85,12 +106,11 @@ const zoom = (factor, at = 0.5) => {
  */
 async function load(href, remember = true) {
   asking?.abort();
-  asking = new AbortController();
+  const { signal } = (asking = new AbortController());
   const hadFocus = lanes()?.contains(document.activeElement) ?? false;
   say("Asking the archive …");
   try {
-    const page = await fetchPage(href, asking.signal);
-    for (const id of ["notes", "chosen", "events"]) replacePart(id, page);
+    const page = await fetchPage(href, signal);
     const fresh = page.getElementById("timeline");
     for (const name of ["start", "end", "since", "peer"]) {
       const value = fresh?.dataset[name];
@@ -103,11 +123,14 @@ async function load(href, remember = true) {
       if (here && here !== document.activeElement) here.value = field.getAttribute("value") ?? "";
     }
     range = drawn();
-    placed = collect();
+    rows = collect();
     if (remember && href !== location.href) history.pushState(null, "", href);
     if (hadFocus) lanes()?.focus({ preventScroll: true });
+    await drawnOnce(); // the table takes as long again
+    signal.throwIfAborted();
+    for (const id of ["notes", "chosen", "events"]) replacePart(id, page);
     say("");
-    await readOn(asking.signal);
+    await readOn(signal);
   } catch (error) {
     if (!(error instanceof DOMException && error.name === "AbortError")) {
       say(`The archive did not answer: ${error instanceof Error ? error.message : error}`);
@@ -153,8 +176,8 @@ function append(piece) {
       lane?.append(one);
     }
   }
-  placed = collect();
-  place();
+  rows = collect();
+  rows.forEach(({ marks }) => marks.forEach(placeOne));
   return count;
 }
 
