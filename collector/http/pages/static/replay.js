@@ -143,6 +143,8 @@ part("slider").addEventListener("input", () => {
 document.addEventListener("keydown", (event) => {
   const at = event.target;
   if (at instanceof HTMLInputElement || at instanceof HTMLSelectElement || at instanceof HTMLButtonElement) return;
+  const scrolls = at instanceof Element && at.matches(".scroll") && at.scrollWidth > at.clientWidth;
+  if (scrolls && event.key.startsWith("Arrow")) return;
   if (event.key === " ") toggle();
   else if (event.key === "ArrowRight") step(1);
   else if (event.key === "ArrowLeft") step(-1);
