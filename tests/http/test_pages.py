@@ -107,3 +107,12 @@ async def test_the_looking_glass_counts_unknown_routes_by_themselves(http: httpx
     assert {one["state"] for one in routes} == {"unknown"}
     page = (await http.get("/lookup", params={"q": never, "at": END.isoformat()})).text
     assert f">0 routes, {len(routes)} unknown<" in page
+    assert "</span>: no route is known" in page
+
+
+async def test_sessions_alone_have_no_columns_of_routes(http: httpx.AsyncClient) -> None:
+    asked = {"start": BEGIN.isoformat(), "end": END.isoformat()}
+    assert ">AS path</th>" in (await http.get("/updates", params=asked)).text
+    sessions = (await http.get("/updates", params={**asked, "elem": "session"})).text
+    assert ">Why</th>" in sessions
+    assert ">AS path</th>" not in sessions
