@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pygal  # type: ignore[import-untyped]
 from markupsafe import Markup
+from pygal.style import Style  # type: ignore[import-untyped]
 
-_WIDTH, _HEIGHT = 640, 200
-_MAJOR = 6
-"""About how many of the times below a chart are labelled."""
+_WIDTH, _HEIGHT = 480, 180
+_LABEL = 14
+"""The size of labels for which there is room, as on a narrow screen; page.css makes them smaller on others."""
+_MAJOR = 4
+"""How many of the times below a chart are labelled at most."""
+_FEW = 6
+"""So few values are drawn as dots on their line."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _DAY = 86400
 
@@ -34,13 +40,14 @@ def steps(times: Sequence[datetime], series: Mapping[str, Sequence[int | None]])
         times: the times of the values.
         series: the values, by name; None: unknown.
     """
-    return _drawn(pygal.Line, times, series, show_dots=len(times) < _MAJOR, allow_interruptions=False)
+    return _drawn(pygal.Line, times, series, show_dots=len(times) < _FEW, allow_interruptions=False)
 
 
 def _drawn(kind: Any, times: Sequence[datetime], series: Mapping[str, Sequence[int | None]], **how: object) -> Markup:
     chart = kind(
         width=_WIDTH,
         height=_HEIGHT,
+        style=Style(label_font_size=_LABEL, major_label_font_size=_LABEL),
         margin=8,
         margin_bottom=16,
         js=(),
@@ -56,7 +63,7 @@ def _drawn(kind: Any, times: Sequence[datetime], series: Mapping[str, Sequence[i
     )
     labels = [_label(moment, times) for moment in times]
     chart.x_labels = labels
-    chart.x_labels_major = labels[:: max(len(labels) // _MAJOR, 1)]
+    chart.x_labels_major = labels[:: ceil(len(labels) / _MAJOR)]
     for name, values in series.items():
         chart.add(name, list(values))
     chart.add_xml_filter(_without_style)

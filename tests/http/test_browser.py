@@ -116,6 +116,36 @@ def test_a_narrow_menu_shows_which_page_is_open(page: Page) -> None:
         expect(page.locator(".bar nav [aria-current]")).to_be_in_viewport(ratio=1)
 
 
+def test_labels_are_whole_and_legible_on_a_telephone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(PREFIX)
+    cut = """labels => labels.filter(one => one.checkVisibility()
+        && one.getBoundingClientRect().right > one.ownerSVGElement.getBoundingClientRect().right).length"""
+    assert page.locator(".axis text").evaluate_all(cut) == 0
+    page.goto("/peer/192.0.2.1")
+    heights = page.locator(".chart text.major").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert len(heights) > 3
+    assert min(heights) >= 9
+
+
+def test_whatever_a_router_says_stays_within_the_page(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/peer/192.0.2.1")
+    page.locator("dl.facts dd").last.evaluate("one => { one.textContent = 'x'.repeat(250) }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_picture_of_a_replay_is_scrolled_by_keys(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/replay/203.0.113.0/24?at={DURING}")
+    expect(page.locator(".replay-controls")).to_be_visible()  # its script takes keys
+    shown = page.locator("[data-replay='moment']").text_content()
+    picture = page.get_by_role("region", name="The picture")
+    picture.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.replay .scroll').scrollLeft > 0")
+    expect(page.locator("[data-replay='moment']")).to_have_text(str(shown))
+
+
 def test_the_search_box_leads_from_now_to_the_hijack(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("/")
@@ -160,6 +190,7 @@ def test_a_time_line_is_panned_and_zoomed(page: Page) -> None:
     assert span(page)[0] > earlier[0]
     page.keyboard.press("0")
     expect(line).to_have_attribute("data-start", whole[0])
+    expect(page.locator("#said")).to_have_text("")
 
 
 def span(page: Page) -> tuple[str, str]:
