@@ -123,7 +123,9 @@ def test_labels_are_whole_and_legible_on_a_telephone(page: Page) -> None:
         && one.getBoundingClientRect().right > one.ownerSVGElement.getBoundingClientRect().right).length"""
     assert page.locator(".axis text").evaluate_all(cut) == 0
     page.goto("/peer/192.0.2.1")
-    heights = page.locator(".chart text.major").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    heights = page.locator(".chart text.major").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().height)"
+    )
     assert len(heights) > 3
     assert min(heights) >= 9
 
