@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,12 +41,13 @@ async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_our
     """
     in_windows = (await store.traits()).window_documents is not None
     peers = await few_peers(store, prefix, filters) if in_windows else None
-    if peers is None:
-        rows = _streamed(store, prefix, filters, with_ours=with_ours)
-    else:
-        ours = [row async for row in own_rows(store, prefix)] if with_ours else []
-        rows = _in_windows(PrefixReader(store, prefix), filters, ours, peers)
-    async with aclosing(rows):
+    updates = (
+        await _streamed(store, prefix, filters)
+        if peers is None
+        else (_in_windows(PrefixReader(store, prefix), filters, peers),)
+    )
+    ours = (own_rows(store, prefix),) if with_ours else ()
+    async with aclosing(merge(*ours, *updates, *_beside(store, prefix, filters))) as rows:
         async for row in rows:
             yield row
 
@@ -68,9 +68,7 @@ async def rows_within(
         return [row async for row in rows]
 
 
-async def _in_windows(
-    reader: PrefixReader, filters: Filter, ours: Sequence[OwnRow], peers: Collection[str]
-) -> AsyncGenerator[Row, None]:
+async def _in_windows(reader: PrefixReader, filters: Filter, peers: Collection[str]) -> AsyncGenerator[UpdateRow, None]:
     covered = await coverage(reader.store, datetime.now(UTC))
     begin, upto = filters.start or EPOCH, max(filter(None, (covered.upto, filters.start)), default=EPOCH)
     at, width = max(begin, (covered.since or EPOCH) - streams.SLACK), FIRST_WINDOW
@@ -82,7 +80,7 @@ async def _in_windows(
         if updates is None:
             width = max(width / NARROWER, NARROWEST_WINDOW)
             continue
-        for row in await rows_within(reader, replace(filters, start=begin, end=end), ours, updates):
+        for row in updates:
             yield row
         if end is None or is_last:
             return
@@ -90,17 +88,14 @@ async def _in_windows(
         width = next_width(width, len(updates))
 
 
-async def _streamed(store: Store, prefix: str, filters: Filter, *, with_ours: bool) -> AsyncGenerator[Row, None]:
+async def _streamed(store: Store, prefix: str, filters: Filter) -> list[AsyncGenerator[UpdateRow, None]]:
     """Each peer's UPDATEs for the prefix in a stream: the index has them in order for one peer, not for all."""
     of_peers = []
     for event in EVENTS:  # ranks are equal within one message
         query: dict[str, Any] = {f"{event}.nlri": prefix, **({"ts": filters.span} if filters.span else {})}
         peers = _named_addresses(filters) or await store.values("updates", "peer.address", query)
         of_peers += [_of_peer(store, event, {**query, "peer.address": peer}) for peer in sorted(peers)]
-    ours = (own_rows(store, prefix),) if with_ours else ()
-    async with aclosing(merge(*ours, *of_peers, *_beside(store, prefix, filters))) as rows:
-        async for row in rows:
-            yield row
+    return of_peers
 
 
 async def _of_peer(store: Store, event: RouteEvent, query: Query) -> AsyncGenerator[UpdateRow, None]:
