@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
@@ -31,6 +32,8 @@ from schemas.peer import Peer
 _FEW_PEERS, _MANY_PEERS = 8, 100
 """Where each peer has to be queried by itself. Up to the first number of peers, all are queried: finding out which of
 them have UPDATEs for the prefix would mean reading all of these. Above the second, one query for all is faster."""
+_AFTER = "!"
+"""Less than all characters of addresses, so that nothing equals the bound of `$gt`: SecantusDB 0.7.0b3 reads that."""
 
 
 async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_ours: bool) -> AsyncGenerator[Row, None]:
@@ -138,17 +141,32 @@ def _named_addresses(filters: Filter) -> list[str]:
 
 
 async def _heard_addresses(store: Store, prefix: str, filters: Filter) -> Collection[str]:
-    """The addresses of the peers that had sessions.
+    """The addresses of the wanted peers that had sessions, and of others with UPDATEs for the prefix.
 
-    If they are many, or sessions may be gone: of those that have UPDATEs for the prefix.
+    If peers are many, and sessions may be gone: only of those that have UPDATEs for the prefix.
     """
-    found = {
-        session["peer"]["address"]
-        async for session in store.find("sessions", {}, fields=("peer",))
-        if filters.of_peer(Peer.model_validate(session["peer"]))
-    }
-    is_quick = len(found) <= _FEW_PEERS or (await store.traits()).narrows_lists
-    if found and is_quick and "sessions_days" not in await store.lifetimes():
-        return found
-    queries = [{f"{event}.nlri": prefix} for event in EVENTS]
-    return {one for query in queries for one in await store.values("updates", "peer.address", query)}
+    known: set[str] = set()
+    wanted: set[str] = set()
+    async for session in store.find("sessions", {}, fields=("peer",)):
+        known.add(session["peer"]["address"])
+        if filters.of_peer(Peer.model_validate(session["peer"])):
+            wanted.add(session["peer"]["address"])
+    if len(known) <= _FEW_PEERS:
+        return wanted | await _addresses_between(store, prefix, sorted(known))
+    is_quick = len(wanted) <= _FEW_PEERS or (await store.traits()).narrows_lists
+    if wanted and is_quick and "sessions_days" not in await store.lifetimes():
+        return wanted
+    return await _addresses_between(store, prefix, [])
+
+
+async def _addresses_between(store: Store, prefix: str, known: Sequence[str]) -> set[str]:
+    """The addresses of peers with UPDATEs for the prefix, without these, whose UPDATEs are not read.
+
+    Their sessions have been removed, or are not stored yet: an archiver writes them after the first UPDATEs.
+    """
+    ranges: list[dict[str, str]] = [{"$gt": f"{address}{_AFTER}"} for address in ("", *known)]
+    for span, end in zip(ranges, known, strict=False):
+        span["$lt"] = end
+    queries = [{f"{event}.nlri": prefix, "peer.address": span} for event in EVENTS for span in ranges]
+    found = await asyncio.gather(*(store.values("updates", "peer.address", query) for query in queries))
+    return {address for addresses in found for address in addresses}

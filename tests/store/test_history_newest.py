@@ -7,8 +7,10 @@ import random
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from bgpledger import Archive
 from collector.archive.importing import Importer, Selection
@@ -95,6 +97,21 @@ async def test_several_routes_of_a_session(
     assert seed or len({one.path_id for one in every if one.event == "session_end"}) > 2
     for filters in _spans(every, seed):
         await check(store, PREFIX, filters, every)
+
+
+async def test_a_peer_of_which_no_session_is_stored(
+    store: Store, mongodb_uri: str, database: str, tmp_path: Path
+) -> None:
+    """It has just come up, or its sessions have been removed."""
+    await archive(tmp_path, store, some_day(1))
+    heard = {one.peer.address for one in await whole(store, PREFIX) if one.event == "announce"}
+    assert len(heard) > 1
+    for address in sorted(heard):
+        with MongoClient[dict[str, Any]](mongodb_uri) as client:
+            client[database]["sessions"].delete_many({"peer.address": address})
+        every = await whole(store, PREFIX)
+        assert address in {one.peer.address for one in every}
+        await check(store, PREFIX, Filter(), every)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
