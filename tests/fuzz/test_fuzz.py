@@ -28,7 +28,7 @@ from schemas.documents import make_reject, to_document
 from tests.fuzz.messages import hostile
 from tests.fuzz.mutate import Mutator, giants, monsters
 
-LINES = int(os.environ.get("FUZZ_LINES") or 1500)
+LINES = int(os.environ.get("FUZZ_LINES") or 1000)
 SEED = int(os.environ.get("FUZZ_SEED") or random.randrange(2**32))
 SECONDS_A_LINE = 60.0
 MIB_OF_A_MILLION = 100

@@ -31,7 +31,7 @@ from tests.running import BGPLEDGER, free_port
 from tests.store.test_asking import PREFIX
 from tests.support import until
 
-QUESTIONS = int(os.environ.get("HTTP_QUESTIONS") or 20)
+QUESTIONS = int(os.environ.get("HTTP_QUESTIONS") or 12)
 PATIENT = [
     *(sys.executable, "-c"),
     f"from collector.cli import command_client, main; command_client._PATIENCE = {PATIENCE}; main()",

@@ -22,7 +22,7 @@ from collector.cli import main
 from tests.http.conftest import BEGIN, Filled, client
 from tests.store.test_asking import PREFIXES
 
-QUESTIONS = int(os.environ.get("HTTP_QUESTIONS") or 60)
+QUESTIONS = int(os.environ.get("HTTP_QUESTIONS") or 40)
 TIMES = [(BEGIN + timedelta(seconds=seconds)).isoformat() for seconds in (-60, 0, 3.5, 20, 45, 90)]
 FILTERS: dict[str, Sequence[str]] = {
     "peer": ["192.0.2.1", "192.0.2.0/24", "!192.0.2.2", "198.51.100.7", "192.0.2.1,2001:db8::3"],
