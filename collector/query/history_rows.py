@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
@@ -168,5 +167,4 @@ async def _addresses_between(store: Store, prefix: str, known: Sequence[str]) ->
     for span, end in zip(ranges, known, strict=False):
         span["$lt"] = end
     queries = [{f"{event}.nlri": prefix, "peer.address": span} for event in EVENTS for span in ranges]
-    found = await asyncio.gather(*(store.values("updates", "peer.address", query) for query in queries))
-    return {address for addresses in found for address in addresses}
+    return await store.values("updates", "peer.address", *queries)

@@ -94,7 +94,7 @@ async def _name_origins(store: Store, read: Read) -> int:
     total = sum(session["updates"] for session in sessions)
     addresses = {session["peer"]["address"] for session in sessions}
     if "sessions_days" in await store.lifetimes():
-        addresses |= set(await store.values("updates", "peer.address"))
+        addresses |= await store.values("updates", "peer.address")
     seen = changed = 0
     batch = (await store.traits()).batch_lines
     waiting: list[DocumentChange] = []

@@ -314,11 +314,12 @@ class Store:
         with errors_of(self.shown_uri):
             return await self._database.command("explain", command)
 
-    async def values(self, collection: str, field: str, query: Query | None = None) -> list[Any]:
-        """All values that a field has, in all documents or in those that match, however long that takes."""
+    async def values(self, collection: str, field: str, *queries: Query) -> set[Any]:
+        """All values that a field has, in all documents or in those that match a query, however long that takes."""
         await self.server_version()  # so long a time-out also applies to finding the server
         with errors_of(self.shown_uri), pymongo.timeout(_SCAN_SECONDS):
-            return await self._primary[collection].distinct(field, query)
+            found = [await self._primary[collection].distinct(field, query) for query in queries or ({},)]
+        return {value for values in found for value in values}
 
     async def sums(
         self, collection: str, query: Query, by: Any, sums: Mapping[str, Any]
