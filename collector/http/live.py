@@ -28,7 +28,7 @@ _WAITING = 10_000
 _AHEAD = 1_000
 """While this many entries wait for every listener, no more are read."""
 _ROOM_SECONDS = 0.02
-"""Seconds between two looks whether they still do."""
+"""Seconds between two looks at how many wait."""
 _AGAIN_SECONDS = 1.0
 
 
