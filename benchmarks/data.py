@@ -16,7 +16,8 @@ from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
 from schemas.documents import Place, collection_of, to_document
-from schemas.message import Message, Update, Withdrawn
+from schemas.message import Message, Update
+from schemas.message_parts import Withdrawn
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".bench"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from benchmarks.data import ROOT, WORK, Table
 from benchmarks.processes import Usage, usage
-from collector.settings import BgpSettings, PeerSettings, Settings
+from collector.settings.bgp import BgpSettings, PeerSettings
+from collector.settings.model import Settings
 from collector.sources.exabgp.configuration import environment, program, render
 
 ADDRESS = "127.0.0.1"

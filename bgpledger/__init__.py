@@ -10,15 +10,20 @@ Answers are the pydantic models that `bgpledger .. --format json` prints (`schem
 user is a `BgpledgerError`, with its `cause` and its `cure`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from bgpledger.answers import Answers
 from bgpledger.archive import Archive
 from collector.errors import BgpledgerError, DeadlineError, StoreError, StoreUnavailableError, UsageError
 from collector.query.arguments import parse_prefix, parse_time
 from collector.query.filter_text import parse_filter
 from collector.query.filters import Filter
-from collector.query.timeline import PrefixTimeline
 from schemas.query import ActivitySample, FoundEntry, HistoryEntry, LiveEntry, Route, RouteChange, TopEntry
-from schemas.status import CollectorStatus, PeerSession, PeerStatus
+
+if TYPE_CHECKING:
+    from collector.query.timeline import PrefixTimeline
+    from schemas.status import CollectorStatus, PeerSession, PeerStatus
 
 __all__ = [
     "ActivitySample",
@@ -44,3 +49,19 @@ __all__ = [
     "parse_prefix",
     "parse_time",
 ]
+
+_IMPORTED_LATER = {
+    "CollectorStatus": "schemas.status",
+    "PeerSession": "schemas.status",
+    "PeerStatus": "schemas.status",
+    "PrefixTimeline": "collector.query.timeline",
+}
+"""What most queries do without, and its module."""
+
+
+def __getattr__(name: str) -> type:
+    """Import a class when it is first used (PEP 562)."""
+    if name not in _IMPORTED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: type = getattr(import_module(_IMPORTED_LATER[name]), name)
+    return found

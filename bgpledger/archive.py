@@ -28,13 +28,14 @@ from collector.query.coverage_checks import check_peers, check_times
 from collector.query.filter_text import check_family
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.find_store import find_store
-from collector.settings import Settings, load
+from collector.settings.load_store import load_store
+from collector.settings.store import StoreSettings
 from collector.store.mongo import Store
 from schemas.query import Route
-from schemas.status import CollectorStatus
 
 if TYPE_CHECKING:
     from collector.query.timeline import PrefixTimeline
+    from schemas.status import CollectorStatus
 
 __all__ = ["Archive", "Progress", "Time"]
 
@@ -50,12 +51,13 @@ def _method(question: Callable[P, Question[T]]) -> Callable[Concatenate[Archive,
 
     *_, base = getattr(question, "__orig_bases__", (Question,))
     (answer,) = get_args(base) or ("Any",)
+    kind = getattr(answer, "__forward_arg__", None) or getattr(answer, "__name__", answer)
     signature = inspect.signature(question)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     ask.__doc__, ask.__annotations__ = question.__doc__, {}
     ask.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[own, *signature.parameters.values()],
-        return_annotation=f"Answers[{getattr(answer, '__name__', answer)}]",
+        return_annotation=f"Answers[{kind}]",
     )
     return ask
 
@@ -102,19 +104,19 @@ class Archive:
         Raises:
             StoreError: there is none, or it does not start.
         """
-        async with cls.found(load(None, data_dir=data_dir, mongodb_uri=uri)) as archive:
+        async with cls.found(load_store(data_dir=data_dir, mongodb_uri=uri)) as archive:
             yield archive
 
     @classmethod
     @asynccontextmanager
-    async def found(cls, settings: Settings, *, say: Say = lambda _: None) -> AsyncIterator[Self]:
+    async def found(cls, settings: StoreSettings, *, say: Say = lambda _: None) -> AsyncIterator[Self]:
         """The archive that the settings name; `say` is called with the notes of all answers."""
         async with find_store(settings) as store:
             yield cls(store, settings.data_dir, say=say)
 
     @classmethod
     @asynccontextmanager
-    async def looked_at(cls, settings: Settings, *, at_rest: bool) -> AsyncIterator[Self]:
+    async def looked_at(cls, settings: StoreSettings, *, at_rest: bool) -> AsyncIterator[Self]:
         """The archive that the settings name; if there is no store, one that can only answer `status`.
 
         Args:

@@ -25,7 +25,8 @@ from collector.errors import BgpledgerError, ConfigurationError, StoreError
 from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.query.stopped_archive import taken_over
 from collector.retry import keep_up
-from collector.settings import PeerSettings, Settings
+from collector.settings.bgp import PeerSettings
+from collector.settings.model import Settings
 from collector.settings.values import EVERY_FAMILY
 from collector.sources.bmp.supervisor import bmp_environment, bmp_receiver
 from collector.sources.exabgp.supervisors import Supervisors

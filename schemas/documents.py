@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from bson import ObjectId
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from schemas.attributes import origins
-from schemas.intents import Intent, Refusal
-from schemas.message import Answer, Capability, ExabgpProcess, Message, SentUpdate, Update
+from schemas.document_model import VERSION, DocumentModel
+from schemas.message import Answer, ExabgpProcess, Message, SentUpdate, Update
+from schemas.message_parts import Capability
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
 from schemas.stored import GapCause
 
-VERSION = 1
 UPDATE_VERSION = 2
 """The version of documents of `updates`. 2: with `origin_asns`."""
-TABLE_VERSION = 2
-"""The version of stored tables. 2: routes that are not prefixes are stored under their keys (`schemas.identity`). Older
-tables with such routes are not read, and are rebuilt."""
 MAX_RAW_BYTES = 1 << 20
 """How much of its line a reject keeps at most; MongoDB's own limit for a document is 16 MiB."""
 
@@ -118,27 +115,11 @@ def to_message(document: Mapping[str, Any]) -> Message:
     return _MESSAGE.validate_python(body)
 
 
-DocumentKey = Annotated[ObjectId, BeforeValidator(ObjectId), PlainSerializer(str, when_used="json")]
-"""A document's key; 24 hexadecimal digits in JSON."""
-
-
-class _Document(BaseModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True, extra="forbid", defer_build=True)
-
-    key: Annotated[DocumentKey, Field(alias="_id")]
-    v: int = VERSION
-    collector: str
-
-    def to_document(self) -> dict[str, Any]:
-        """The document as MongoDB stores it."""
-        return self.model_dump(by_alias=True, exclude_none=True)
-
-
 COUNTED_CAUSES = frozenset(("pipe", "disk", "spool"))
 """Causes of gaps in ExaBGP's counters: it counted lines that never arrived."""
 
 
-class Gap(_Document):
+class Gap(DocumentModel):
     """What a peer sent between `after` and `ts` is unknown: lines were lost, cannot be parsed, or never arrived."""
 
     ts: Timestamp
@@ -181,7 +162,7 @@ class Resent(BaseModel):
     """From then on the gap before it leaves nothing uncertain."""
 
 
-class Session(_Document):
+class Session(DocumentModel):
     """One BGP session from Established to its end; `until` is absent while it is up."""
 
     peer: Peer
@@ -223,66 +204,7 @@ class Session(_Document):
     """Whether any of these routes has a path ID (RFC 7911)."""
 
 
-def intent_document(intent: Intent) -> dict[str, Any]:
-    """The document of an intent; see `collector.acting`."""
-    body = intent.model_dump(exclude_none=True, exclude={"id"})
-    return {"_id": ObjectId(intent.id), "v": VERSION, "prefix": intent.announcement.prefix, **body}
-
-
-def to_intent(document: Mapping[str, Any]) -> Intent:
-    """The intent from a document of `intents`."""
-    body = {key: value for key, value in document.items() if key not in ("_id", "v", "prefix")}
-    return Intent.model_validate({"id": str(document["_id"]), **body})
-
-
-def refusal_document(refusal: Refusal) -> dict[str, Any]:
-    """The document of an order that was refused."""
-    return {"_id": ObjectId(refusal.id), "v": VERSION, **refusal.model_dump(exclude={"id"})}
-
-
-class SnapshotPart(BaseModel):
-    """Some thousands of a snapshot's routes, in a document of `snapshot_parts`."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, defer_build=True)
-
-    key: DocumentKey
-    """The key of that document."""
-    routes: int
-    first: bytes
-    last: bytes
-    """The sort keys of its first and last route."""
-
-
-class Snapshot(_Document):
-    """One session's table at a given time: a projection, which can be dropped and rebuilt; or from a RIB dump."""
-
-    model_config = ConfigDict(extra="ignore")  # the first ones had one more field, and are otherwise the same
-
-    v: int = TABLE_VERSION
-    peer: Peer
-    session: DocumentKey
-    ts: Timestamp
-    """It contains all UPDATEs before this time, and none of this time or later."""
-    written: Timestamp
-    """When it was stored."""
-    complete: bool
-    """Whether all of its parts are stored."""
-    base: DocumentKey | None = None
-    """A whole snapshot: then this one only has the routes that changed since. Absent: this is a whole one."""
-    dump: str | None = None
-    """The file of the RIB dump with this table (RFC 6396 4.2, 4.3): it cannot be rebuilt from UPDATEs, and is kept."""
-    updates: int
-    """UPDATEs of the session up to then, as its document counts them."""
-    routes: int
-    """Routes in its parts; for changes including withdrawn ones."""
-    standing: dict[str, int] | None = None
-    """The number of routes at `ts`, by family; for changes, that of the whole table with the changes applied. Absent if
-    stored by version 0.2 or earlier."""
-    parts: list[SnapshotPart]
-    """In the order of their routes."""
-
-
-class Reject(_Document):
+class Reject(DocumentModel):
     """A line that could not be parsed or stored, with the reason."""
 
     ts: Timestamp

@@ -7,15 +7,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.attributes import Attributes
+from schemas.message_parts import Announced, Capability, PeerOpens, Withdrawn
 from schemas.peer import Peer
-from schemas.scalars import Asn, Family, Timestamp, Uint32
-
-Capability = dict[str, Any]
-"""A capability of an OPEN (RFC 5492 4): its `code`, usually its `name`, and its contents, as ExaBGP prints them."""
+from schemas.scalars import Asn, Family, Timestamp
 
 
 class _Model(BaseModel):
@@ -60,42 +57,6 @@ class Counted(NamedTuple):
     """The line's own time, if it can be parsed."""
     message: Any = None
     """The whole message, if it can be parsed."""
-
-
-class _Routes(TypedDict):
-    family: Family
-    """Such as `ipv4 unicast` (RFC 4760)."""
-
-
-@with_config(ConfigDict(extra="forbid"))
-class Withdrawn(_Routes, total=False):
-    """Routes of one family withdrawn together, in the form of documents: only keys that are present.
-
-    Path ID, route distinguisher and labels apply to all of them.
-    """
-
-    path_id: Uint32
-    """RFC 7911 3."""
-    rd: str
-    """The route distinguisher (RFC 4364 4.2)."""
-    labels: list[list[int]]
-    """MPLS labels (RFC 8277 2), as ExaBGP prints them."""
-    nlri: list[str]
-    """Prefixes, normalised."""
-    host_bits: list[str]
-    """Prefixes of `nlri` that arrived with host bits set, unchanged."""
-    objects: list[Any]
-    """Routes of families that are not prefixes (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints them; those of BGP-LS
-    with their `bytes` (hexadecimal) if the message's bytes were read."""
-
-
-class Announced(Withdrawn, total=False):
-    """Routes of one family announced together with one next hop."""
-
-    next_hop: str
-    """The address; for an IPv6 next hop of 32 bytes the global one, or the first if both are global."""
-    link_local: str
-    """The link-local address that came with it (RFC 2545 3)."""
 
 
 class _Message(_Model):
@@ -191,13 +152,6 @@ class Refresh(_FromPeer):
     kind: Literal["refresh"] = "refresh"
     family: Family
     subtype: str
-
-
-class PeerOpens(TypedDict):
-    """Both OPENs of a session between a router and its peer; each as in `Open`, or its bytes if it cannot be parsed."""
-
-    sent: dict[str, Any]
-    received: dict[str, Any]
 
 
 class StateChange(_FromPeer):

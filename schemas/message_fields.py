@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Literal, NotRequired, Required, TypedDict
 
 from schemas.attributes import Attributes
-from schemas.message import Announced, Capability, ExabgpProcess, OtherSource
+from schemas.message import ExabgpProcess, OtherSource
+from schemas.message_parts import Announced, Capability
 from schemas.peer import Peer
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from bson import ObjectId
 
 from schemas.attributes import Attributes
-from schemas.message import Announced, Capability, PeerOpens
+from schemas.message_parts import Announced, Capability, PeerOpens
 from schemas.peer import Rib, peer_name
 
 GapCause = Literal["pipe", "disk", "end", "spool", "reject", "session", "router", "feed", "table"]
@@ -191,7 +191,7 @@ class RejectDocument(_Stored):
 
 
 class PartDocument(TypedDict):
-    """Which part of a stored table; see `schemas.documents.SnapshotPart`."""
+    """Which part of a stored table; see `schemas.snapshots.SnapshotPart`."""
 
     key: ObjectId
     routes: int
@@ -200,7 +200,7 @@ class PartDocument(TypedDict):
 
 
 class SnapshotDocument(_Stored):
-    """A document of `snapshots`; see `schemas.documents.Snapshot`."""
+    """A document of `snapshots`; see `schemas.snapshots.Snapshot`."""
 
     peer: PeerDocument
     session: ObjectId

@@ -18,10 +18,10 @@ from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
 from schemas.query import ActivitySample, HistoryEntry
 from schemas.scalars import spoken
-from schemas.status import PeerSession
 
 if TYPE_CHECKING:
     from collector.query.messages import SessionChange, StoredMessage
+    from schemas.status import PeerSession
 
 
 @dataclass(eq=False, repr=False)
@@ -49,13 +49,13 @@ class HistoryQuestion(Resumed):
 
     async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:
         """The entries."""
-        from collector.query.history_newest import history_newest
-
         await context.cover(self.filters)
         question = HistoryQuery(self.prefix, _from(self.filters, self._mark), self.with_ours)
         if self.limit is None:
             entries = history(context.store, question)
         else:
+            from collector.query.history_newest import history_newest
+
             entries = history_newest(context.store, question, self.limit + self._mark.given)
         async for entry in self.wanted(entries):
             yield entry
@@ -166,7 +166,7 @@ class TailQuestion(Question[HistoryEntry]):
 
 
 @dataclass(eq=False, repr=False)
-class SessionsQuestion(Question[PeerSession]):
+class SessionsQuestion(Question["PeerSession"]):
     """The sessions of peers, by their begin; of the filters, peers and times matter."""
 
     filters: Filter = EVERYTHING

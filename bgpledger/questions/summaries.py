@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from bgpledger.questions.question import Context, Question, Time, Watched
 from collector.query.arguments import parse_prefix, parse_time
 from collector.query.filters import EVERYTHING, Filter
-from schemas.intents import Intent
 from schemas.query import PeerConvergence, TopEntry
-from schemas.status import PeerStatus
 
 if TYPE_CHECKING:
     from collector.query.top import By, What
+    from schemas.intents import Intent
+    from schemas.status import PeerStatus
 
 
 @dataclass(eq=False, repr=False)
@@ -46,7 +46,7 @@ class TopQuestion(Watched[TopEntry]):
 
 
 @dataclass(eq=False, repr=False)
-class PeersQuestion(Question[PeerStatus]):
+class PeersQuestion(Question["PeerStatus"]):
     """Each peer, or the one with an address: its state and since when, its updates and routes; if down, why."""
 
     address: str | None = None
@@ -60,7 +60,7 @@ class PeersQuestion(Question[PeerStatus]):
 
 
 @dataclass(eq=False, repr=False)
-class IntentsQuestion(Question[Intent]):
+class IntentsQuestion(Question["Intent"]):
     """What this collector, and others with the same database, announce, oldest first.
 
     Args:

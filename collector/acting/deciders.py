@@ -12,7 +12,7 @@ from collector.acting.health.checker import Checker
 from collector.acting.order_handler import OrderHandler
 from collector.acting.order_sink import OrderSink
 from collector.errors import RefusedError, one_error
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.tasks import end
 from schemas.intents import Order, Withdrawal
 

@@ -11,7 +11,7 @@ from collector.acting.book import Book
 from collector.errors import StoreError
 from collector.retry import pauses
 from collector.store.mongo import Store
-from schemas.documents import intent_document, refusal_document
+from schemas.intent_documents import intent_document, refusal_document
 from schemas.intents import Refusal
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from collector.acting.commands import command_text
 from collector.acting.policy import Outcome
 from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
-from collector.settings import AnnounceSettings, StaticSettings
+from collector.settings.announce import AnnounceSettings, StaticSettings
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
 from schemas.journal import Record, WithdrawRecord

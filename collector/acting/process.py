@@ -27,7 +27,8 @@ from collector.errors import CollectorError, SpoolError, one_error
 from collector.files import replace
 from collector.instances import Instance
 from collector.retry import sleep
-from collector.settings import AnnounceSettings, Settings
+from collector.settings.announce import AnnounceSettings
+from collector.settings.model import Settings
 from collector.sources.exabgp.files import acting_socket
 from collector.spool.follower import FollowedTo, Follower
 from schemas.announcements import FlowAnnouncement

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from collector.acting.policy import Outcome, towards
 from collector.acting.speakers import Speaker
 from collector.errors import RefusedError
-from collector.settings import AnnounceSettings, Settings
+from collector.settings.announce import AnnounceSettings
+from collector.settings.model import Settings
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 from schemas.intents import Order
 

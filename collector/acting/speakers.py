@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-from collector.settings import PeerSettings
+from collector.settings.bgp import PeerSettings
 from collector.settings.policies import PolicySettings
 from collector.settings.values import EVERY_FAMILY
 

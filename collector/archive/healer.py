@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from collector.bgp.families import offered_families
 from collector.sources.source import Ask
 from schemas.documents import Gap
-from schemas.message import Capability
+from schemas.message_parts import Capability
 
 _log = logging.getLogger(__name__)
 

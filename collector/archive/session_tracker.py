@@ -20,7 +20,8 @@ from collector.sources.source import NONE, Effect, End, ResentTable, Source
 from schemas import documents
 from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
-from schemas.message import Capability, ClockSet, Counted, Event, Message, ReceiverStart, Reload
+from schemas.message import ClockSet, Counted, Event, Message, ReceiverStart, Reload
+from schemas.message_parts import Capability
 from schemas.notes import GapsNote, TrackerNote
 from schemas.peer import Peer
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from schemas.documents import Session
-from schemas.message import Counted, Withdrawn
+from schemas.message import Counted
+from schemas.message_parts import Withdrawn
 
 
 def counts_of(message: Any) -> Counted:

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from collector.archive.gaps import GapState
 from schemas.documents import Session, SessionNotification
-from schemas.message import Capability, ClockSet
+from schemas.message import ClockSet
+from schemas.message_parts import Capability
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ from collector.bgp.open_messages import Abilities, capabilities
 from collector.bgp.routes import BadRouteError, NextHop, groups, next_hop, reach, unreach
 from schemas import message
 from schemas.attributes import Attributes, is_treated_as_withdrawn
-from schemas.message import Announced, Message, Withdrawn
+from schemas.message import Message
 from schemas.message_fields import MessageFields, PeerFields, without_kind
+from schemas.message_parts import Announced, Withdrawn
 from schemas.peer import Peer
 
 ROUTE_REFRESH: Final = 5

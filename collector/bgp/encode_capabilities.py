@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from collector.bgp.families import Family, family_number
-from schemas.message import Capability
+from schemas.message_parts import Capability
 
 _CAPABILITIES: Final = 2  # the optional parameter, RFC 5492 4
 _EXTENDED: Final = 255  # RFC 9072 2

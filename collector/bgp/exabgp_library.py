@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json
 
 from schemas.exabgp.json_repair import mended
-from schemas.message import Capability
+from schemas.message_parts import Capability
 from schemas.scalars import storable
 
 _FAMILIES: Final = frozenset(

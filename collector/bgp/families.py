@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from schemas.message import Capability
+from schemas.message_parts import Capability
 
 _MULTIPROTOCOL: Final = 1
 """The capability code of RFC 4760 8."""

@@ -1,7 +1,7 @@
 """Decodes routes (NLRI and Withdrawn Routes, RFC 4271 4.3 and RFC 4760 5) to groups in the form of documents.
 
-A group is a `schemas.message.Announced`: routes of one family with the same path identifier, route distinguisher and
-labels.
+A group is a `schemas.message_parts.Announced`: routes of one family with the same path identifier, route
+distinguisher and labels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from collector.bgp import exabgp_library
 from collector.bgp.families import Family, family_name
-from schemas.message import Announced
+from schemas.message_parts import Announced
 from schemas.scalars import one_next_hop
 
 Event = Literal["announce", "withdraw"]

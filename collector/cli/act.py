@@ -9,7 +9,7 @@ import typer
 from collector.cli.options import Config, DataDir, chosen
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
+    from collector.settings.model import Settings
 
 
 def command(

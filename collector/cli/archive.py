@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collector.archive.outage import Tell
     from collector.instances import Instance
     from collector.rib.projector import Projector
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from collector.store.mongo import Store
 
 

@@ -13,7 +13,7 @@ from collector.cli.options import FormatOfAnswers, with_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from schemas.status import ConfigurationSummary
 
 app = typer.Typer(help="Check the configuration, or print exabgp.conf.", no_args_is_help=True)
@@ -98,7 +98,7 @@ def _in_words(found: ConfigurationSummary) -> dict[str, str]:
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
-    from collector.settings import ALL_ADDRESSES
+    from collector.settings.section import ALL_ADDRESSES
     from collector.sources.exabgp.configuration import unchecked_peers
     from collector.sources.exabgp.placement import too_many_processes
 

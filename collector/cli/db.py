@@ -12,7 +12,7 @@ from collector.cli.options import with_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from collector.store.migrate import Done
 
 app = typer.Typer(help="Migrate a database, or rebuild stored tables.", no_args_is_help=True)

@@ -15,7 +15,7 @@ from collector.errors import UsageError
 if TYPE_CHECKING:
     from collector.archive.importing import Imported, Selection
     from collector.cli.progress import ProgressLine
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from collector.sources.files import ImportFiles
     from collector.sources.pcap.records import Capture
     from collector.store.mongo import Store

@@ -16,7 +16,8 @@ from collector.present.names import AnswerFormat, EntryFormat, StatusFormat
 
 if TYPE_CHECKING:
     from collector.query.filters import PrefixMatch
-    from collector.settings import Settings
+    from collector.settings.model import Settings
+    from collector.settings.store import StoreSettings
 
 DataDir = Annotated[
     Path | None,
@@ -115,13 +116,16 @@ class Where(NamedTuple):
     mongodb_uri: str | None
     mongodb_uri_file: Path | None
 
-    def settings(self) -> Settings:
+    def settings(self) -> StoreSettings:
         """The resulting settings.
 
         Raises:
             ConfigurationError: they are not valid.
         """
-        return chosen(*self)
+        from collector.settings.load_store import load_store
+
+        uri, uri_file = _store_options(self.ctx, self.mongodb_uri, self.mongodb_uri_file)
+        return load_store(data_dir=self.named_data_dir, mongodb_uri=uri, mongodb_uri_file=uri_file)
 
     @property
     def names_a_store(self) -> bool:
@@ -195,19 +199,19 @@ def chosen(
     Raises:
         ConfigurationError: they are not valid.
     """
-    from collector.settings import load
+    from collector.settings.load import load
 
-    if mongodb_uri is None and mongodb_uri_file is None:
-        mongodb_uri, mongodb_uri_file = ctx.obj["mongodb"]
-    if mongodb_uri is not None:
-        _warn_of_a_password(mongodb_uri)
-    return load(
-        config,
-        data_dir=data_dir or ctx.obj["data_dir"],
-        mongodb_uri=mongodb_uri,
-        mongodb_uri_file=mongodb_uri_file,
-        **more,
-    )
+    uri, uri_file = _store_options(ctx, mongodb_uri, mongodb_uri_file)
+    return load(config, data_dir=data_dir or ctx.obj["data_dir"], mongodb_uri=uri, mongodb_uri_file=uri_file, **more)
+
+
+def _store_options(ctx: typer.Context, uri: str | None, uri_file: Path | None) -> tuple[str | None, Path | None]:
+    """The URI and the file with a URI that a command was given, after its name or before; warns of a password."""
+    if uri is None and uri_file is None:
+        uri, uri_file = ctx.obj["mongodb"]
+    if uri is not None:
+        _warn_of_a_password(uri)
+    return uri, uri_file
 
 
 def _warn_of_a_password(uri: str) -> None:

@@ -11,7 +11,7 @@ from collector.cli.options import DataDir, chosen
 
 if TYPE_CHECKING:
     from collector.instances import Instance
-    from collector.settings import BmpSettings
+    from collector.settings.sources import BmpSettings
     from collector.spool.spool import Intake
 
 

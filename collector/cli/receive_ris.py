@@ -13,7 +13,7 @@ from collector.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from collector.settings import RisLiveSettings
+    from collector.settings.sources import RisLiveSettings
     from collector.spool.spool import Intake
 
 

@@ -37,7 +37,7 @@ def command(
     from collector.cli.run_query import collect_rarely
     from collector.daemon import run
     from collector.logs import log_to_stderr
-    from collector.settings import Settings
+    from collector.settings.model import Settings
 
     def read() -> Settings:
         return chosen(

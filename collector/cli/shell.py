@@ -9,7 +9,7 @@ import typer
 from collector.cli.options import DataDir, MongodbUri, MongodbUriFile, chosen
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
+    from collector.settings.model import Settings
 
 _VARIABLE = "BGPLEDGER_SHELL_URI"
 _CONNECT = f"void (db = connect(process.env.{_VARIABLE})); delete process.env.{_VARIABLE};"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from collector.instances import Instance
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from collector.spool.kept import KeptSegment
     from schemas.status import SpoolSegment
 

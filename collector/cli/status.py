@@ -10,7 +10,7 @@ from collector.errors import BgpledgerError, CollectorError, SpoolError, StoreEr
 from collector.present.names import StatusFormat
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from schemas.status import CollectorStatus
 
 _FAR_AHEAD = timedelta(minutes=1)

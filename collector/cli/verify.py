@@ -11,7 +11,7 @@ from collector.cli.options import FormatOfAnswers, with_settings
 from collector.present.names import AnswerFormat
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
+    from collector.settings.model import Settings
     from schemas.status import Verification
 
 

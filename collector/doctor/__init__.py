@@ -12,7 +12,7 @@ from collector.doctor.result import CheckResult
 from collector.doctor.settings import examine_settings
 from collector.doctor.store import examine_store
 from collector.query.running import find_running
-from collector.settings import Settings
+from collector.settings.model import Settings
 
 
 def examine(settings: Settings, config: Path | None = None) -> Iterator[CheckResult]:

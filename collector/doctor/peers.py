@@ -9,7 +9,7 @@ from collector.doctor.result import CheckResult
 from collector.errors import BgpledgerError
 from collector.query.peers import peers_here
 from collector.query.running import RunningCollector
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.md5_failures import dropped_segments
 from collector.store.mongo import Store
 from collector.tasks import run_interruptible

@@ -17,7 +17,7 @@ from collector.errors import BgpledgerError
 from collector.instances import Instance
 from collector.query.running import RunningCollector
 from collector.query.status import clock_set_back
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.settings.values import split_endpoint
 from collector.sources.bmp.source import BMP
 from collector.sources.bmp.state import read_state

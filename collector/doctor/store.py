@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from collector.doctor.result import CheckResult
 from collector.errors import BgpledgerError, StoreError
 from collector.query.running import RunningCollector
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.store.collections import SCHEMA_VERSION, VIEWS_SINCE
 from collector.store.driver import Client, close, connect
 from collector.store.embedded import find_program

@@ -18,8 +18,8 @@ from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, wa
 from collector.export.summary import ExportSummary
 from collector.export.tcp import TcpConnection
 from collector.query.messages import SessionChange, StoredMessage
-from schemas.message import Capability
 from schemas.message_fields import MessageFields
+from schemas.message_parts import Capability
 from schemas.stored import MessageDocument, name_of
 
 _HEADER: Final = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2**18, 1)

@@ -26,7 +26,7 @@ _KINDS: Final = 50_000
 
 
 class _Facts(Attributes, total=False):
-    """The fields of a route that many others share; see `schemas.documents.SnapshotPart`."""
+    """The fields of a route that many others share; see `schemas.snapshots.SnapshotPart`."""
 
     next_hop: str
     link_local: str

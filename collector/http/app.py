@@ -24,7 +24,7 @@ from collector.http.ripestat import router as ripestat
 from collector.http.rislive import router as rislive
 from collector.http.sign_ins import SignIns
 from collector.http.tokens import Keyring
-from collector.settings import Settings
+from collector.settings.model import Settings
 
 _ABOUT = """What routers said in BGP, at any second of the past. Times are RFC 3339 with their zone, in answers UTC; in
 questions also unix seconds, `2h` (ago) or `yesterday 14:05`. In each filter but the AS path a comma is OR, and a

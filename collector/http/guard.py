@@ -30,7 +30,7 @@ from collector.http.problems import RefusedRequestError, respond
 from collector.http.rates import Rates
 from collector.http.sign_ins import COOKIE, SIGN_IN, SignIns
 from collector.http.tokens import Keyring
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.settings.values import is_loopback
 
 _OPEN_PATHS = (*OPEN_PATHS, SIGN_IN)

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from bgpledger import Archive
 from collector.http.live import Live
-from collector.settings import HttpSettings
+from collector.settings.http import HttpSettings
 
 
 @dataclass

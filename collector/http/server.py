@@ -21,7 +21,8 @@ from collector import local_server
 from collector.errors import CollectorError, ConfigurationError
 from collector.http.app import ForCommands, make_app
 from collector.http.commands import Read
-from collector.settings import HttpSettings, Settings
+from collector.settings.http import HttpSettings
+from collector.settings.model import Settings
 from collector.settings.values import is_loopback, split_endpoint
 from collector.tasks import end
 

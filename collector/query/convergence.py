@@ -13,7 +13,7 @@ from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
 from schemas.announcements import RouteAnnouncement
-from schemas.documents import to_intent
+from schemas.intent_documents import to_intent
 from schemas.intents import Intent
 from schemas.query import HistoryEntry, PeerConvergence
 

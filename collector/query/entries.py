@@ -10,8 +10,8 @@ import bson
 from collector.query.attributes import answered
 from collector.rib.routes import RouteEntry, RouteKey, moment
 from schemas.attributes import malformed
-from schemas.documents import Snapshot
 from schemas.query import Event, HistoryEntry
+from schemas.snapshots import Snapshot
 from schemas.stored import GapDocument, GroupDocument, SessionDocument, UpdateDocument
 
 _HOW_LOST = {

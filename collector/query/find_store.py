@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 
 from collector.errors import StoreUnavailableError
 from collector.query.running import find_running
-from collector.settings import Settings, load
+from collector.settings.store import StoreSettings
 from collector.spool.segment import make_directory
 from collector.store.mongo import Store
 
 
 @asynccontextmanager
-async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
+async def find_uri(
+    settings: StoreSettings, *, at_rest: bool = True, begin: bool = False
+) -> AsyncIterator[tuple[str, str]]:
     """The URI of the store: from the settings, or from the running or stopped collector on their data directory.
 
     Args:
@@ -32,6 +34,8 @@ async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = Fa
     mongodb = settings.mongodb
     running = find_running(settings.data_dir) if mongodb.uri is None else None
     if running and not running.mongodb_uri and running.config:
+        from collector.settings.load import load
+
         mongodb = load(running.config, data_dir=settings.data_dir).mongodb
     if mongodb.uri is not None:
         yield mongodb.uri.get_secret_value(), mongodb.database
@@ -54,7 +58,7 @@ async def find_uri(settings: Settings, *, at_rest: bool = True, begin: bool = Fa
 
 @asynccontextmanager
 async def find_store(
-    settings: Settings,
+    settings: StoreSettings,
     *,
     database: str | None = None,
     primary: bool = False,

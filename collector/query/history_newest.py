@@ -17,7 +17,6 @@ from collector.query.history import HistoryQuery, carried, history
 from collector.query.history_rows import few_peers, rows_within
 from collector.query.naming import has_one_route_to_each, is_plain
 from collector.query.newest import newest
-from collector.query.own_events import own_rows
 from collector.query.prefix_windows import EPOCH, FIRST_WINDOW, NARROWER, NARROWEST_WINDOW, PrefixReader, next_width
 from collector.query.routes import AnnouncedRoute, route_of
 from collector.query.routes_before import RoutesBefore
@@ -43,7 +42,11 @@ async def history_newest(store: Store, question: HistoryQuery, limit: int) -> As
         return
     reader = PrefixReader(store, question.prefix)
     found = _Backwards(question.prefix, filters, limit)
-    ours = [row async for row in own_rows(store, question.prefix)] if question.with_ours else []
+    ours: list[OwnRow] = []
+    if question.with_ours:
+        from collector.query.own_events import own_rows
+
+        ours = [row async for row in own_rows(store, question.prefix)]
     covered = await coverage(store, datetime.now(UTC))
     first = filters.start or (covered.since or EPOCH) - streams.SLACK
     end, width = filters.end, FIRST_WINDOW

@@ -11,7 +11,6 @@ from typing import Any
 from collector.query import streams
 from collector.query.coverage import coverage
 from collector.query.filters import Filter
-from collector.query.own_events import own_rows
 from collector.query.prefix_windows import (
     EPOCH,
     EVENTS,
@@ -48,8 +47,12 @@ async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_our
         if peers is None
         else (_in_windows(PrefixReader(store, prefix), filters, peers),)
     )
-    ours = (own_rows(store, prefix),) if with_ours else ()
-    async with aclosing(merge(*ours, *updates, *_beside(store, prefix, filters))) as rows:
+    others = _beside(store, prefix, filters)
+    if with_ours:
+        from collector.query.own_events import own_rows
+
+        others = own_rows(store, prefix), *others
+    async with aclosing(merge(*updates, *others)) as rows:
         async for row in rows:
             yield row
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from collector.store.mongo import Store
-from schemas.documents import to_intent
+from schemas.intent_documents import to_intent
 from schemas.intents import Intent
 
 

@@ -28,8 +28,8 @@ from collector.rib.snapshots import StoredTable
 from collector.rib.stored_routes import Beside
 from collector.store.mongo import Store
 from collector.store.updates import updates_of_session
-from schemas.documents import Snapshot
 from schemas.query import Route, RouteState
+from schemas.snapshots import Snapshot
 from schemas.stored import SessionDocument, UpdateDocument
 
 _MILLISECOND = timedelta(milliseconds=1)

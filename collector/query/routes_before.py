@@ -17,8 +17,8 @@ from collector.query.streams import SLACK, UpdateRow
 from collector.rib.routes import groups
 from collector.rib.snapshots import newest_dump
 from collector.rib.stored_routes import routes_to
-from schemas.documents import Snapshot
 from schemas.query import HistoryEntry
+from schemas.snapshots import Snapshot
 from schemas.stored import SessionDocument
 
 

@@ -28,9 +28,9 @@ from collector.store.updates import (
     updates_of_peer,
     updates_within,
 )
-from schemas.documents import Snapshot
 from schemas.peer import Peer, name_order
 from schemas.query import HistoryEntry
+from schemas.snapshots import Snapshot
 from schemas.stored import GapDocument, MessageDocument, SessionDocument, UpdateDocument
 
 SLACK = timedelta(seconds=2)

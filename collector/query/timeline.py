@@ -20,8 +20,8 @@ from collector.query.streams import Row, SessionRow, TableRow, UpdateRow
 from collector.rib import snapshots
 from collector.rib.stored_routes import routes_to
 from collector.store.mongo import Store
-from schemas.documents import Snapshot
 from schemas.query import HistoryEntry
+from schemas.snapshots import Snapshot
 from schemas.status import PeerSession
 from schemas.stored import SessionDocument
 

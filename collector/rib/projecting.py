@@ -11,7 +11,7 @@ from collector.rib.fold import Fold
 from collector.rib.snapshots import StoredTable
 from collector.store.mongo import Store
 from collector.store.updates import updates_of_session
-from schemas.documents import Snapshot
+from schemas.snapshots import Snapshot
 from schemas.stored import SessionDocument, UpdateDocument
 
 _FRACTION = 4

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from collector.rib import snapshots
 from collector.rib.projecting import Rhythm, project
 from collector.store.mongo import Store
-from schemas.documents import Snapshot
+from schemas.snapshots import Snapshot
 from schemas.stored import SessionDocument
 
 _REMOVED_MEANWHILE = timedelta(hours=1)

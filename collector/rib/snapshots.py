@@ -19,7 +19,7 @@ from bson import ObjectId
 from collector.rib.routes import BEHIND_PREFIXES
 from collector.store.mongo import Query, Store
 from collector.store.updates import NEWEST_FIRST, pieces
-from schemas.documents import TABLE_VERSION, Snapshot
+from schemas.snapshots import TABLE_VERSION, Snapshot
 from schemas.stored import SessionDocument
 
 _FIRST_LOOK = 4

@@ -27,8 +27,8 @@ from collector.rib.runs import Change
 from collector.rib.snapshots import StoredTable
 from collector.store.mongo import Store
 from collector.tasks import end
-from schemas.documents import Snapshot, SnapshotPart
 from schemas.scalars import spoken
+from schemas.snapshots import Snapshot, SnapshotPart
 
 Beside = tuple[RouteKey, RouteEntry, RouteEntry]
 """A route, its earlier state, and its later state; `WITHDRAWN` where there is none."""

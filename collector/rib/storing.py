@@ -23,8 +23,8 @@ from collector.rib.routes import Items
 from collector.rib.snapshots import every, has_all_parts, remove
 from collector.rib.stored_routes import changed, count
 from collector.store.mongo import Document, Store
-from schemas.documents import Snapshot, SnapshotPart
 from schemas.keys import collector_number, key_behind, make_snapshot_key
+from schemas.snapshots import Snapshot, SnapshotPart
 from schemas.stored import SessionDocument
 
 _AT_ONCE = 8

@@ -1,8 +1,6 @@
-"""`[spool]`, `[archive]`, `[mongodb]`, `[rib]` and `[retention]`: where, and for how long, data is kept."""
+"""`[spool]`, `[archive]`, `[rib]` and `[retention]`: where, and for how long, data is kept."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import Field
 
@@ -28,26 +26,6 @@ class ArchiveSettings(SettingsSection):
         None, description="lines in a batch at most, 1 to 100000; default: what suits the store best"
     )
     batch_seconds: float = Field(0.2, ge=0, le=60, description="seconds that a line waits for others, 0 to 60")
-
-
-class MongodbSettings(SettingsSection):
-    """Where documents go."""
-
-    uri: values.MongodbUri | None = Field(
-        None, description="mongodb://HOST/ or mongodb+srv://HOST/ and so on; without it, the embedded store"
-    )
-    uri_file: values.PossiblePath | None = Field(None, description="a file with just the URI")
-    database: str = Field(
-        "bgpledger",
-        pattern=r"^[A-Za-z0-9_-]{1,63}$",
-        description="the database's name: letters, digits, - and _, at most 63",
-    )
-    embedded: str | None = Field(
-        None,
-        min_length=1,
-        description='the server of the embedded store, a name or a path: "secantusd-rs"; default: that of pip',
-    )
-    driver: Literal["pymongo", "motor"] = Field("pymongo", description='"pymongo" or "motor"')
 
 
 class RibSettings(SettingsSection):

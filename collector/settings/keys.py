@@ -1,4 +1,7 @@
-"""The keys of the settings by path, and their descriptions in the model."""
+"""The keys of the settings by path, and their descriptions in the model.
+
+`root` is the model of the settings: `collector.settings.model.Settings`, or one with fewer sections.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,15 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from collector.settings.model import Settings
-
 SettingPath = tuple[str | int, ...]
 """Names and list indexes: `peers`, 0, `asn`."""
 PREFIX = "BGPLEDGER_"
 """The prefix of environment variables."""
 
 
-def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def keys(root: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The path of every key; in lists of tables without indexes: those of a peer as `peers`, KEY."""
-    for name, field in model.model_fields.items():
+    for name, field in root.model_fields.items():
         section = _model_of(field.annotation)
         if _is_model(section):
             yield from keys(section, (*prefix, name))
@@ -26,28 +27,28 @@ def keys(model: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Ite
             yield (*prefix, name)
 
 
-def variables() -> dict[str, tuple[str, ...]]:
+def variables(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     """The environment variables that are read, and the keys that they stand for."""
-    return {PREFIX + "_".join(key).upper(): key for key in keys() if not _is_list(key)}
+    return {PREFIX + "_".join(key).upper(): key for key in keys(root) if not _is_list(root, key)}
 
 
-def _is_list(key: SettingPath) -> bool:
+def _is_list(root: type[BaseModel], key: SettingPath) -> bool:
     """Whether a key belongs to a list of tables, which no variable can set."""
-    fields = (_section(key[:at]).model_fields[str(key[at])] for at in range(len(key) - 1))
+    fields = (_section(root, key[:at]).model_fields[str(key[at])] for at in range(len(key) - 1))
     return any(get_origin(field.annotation) is tuple for field in fields)
 
 
-def paths() -> Iterator[tuple[str, ...]]:
+def paths(root: type[BaseModel]) -> Iterator[tuple[str, ...]]:
     """The keys whose values are paths, relative to the file that has them."""
-    return (key for key in keys() if _holds_path(_section(key[:-1]).model_fields[key[-1]].annotation))
+    return (key for key in keys(root) if _holds_path(_section(root, key[:-1]).model_fields[key[-1]].annotation))
 
 
 def _holds_path(kind: Any) -> bool:
     return kind is Path or any(map(_holds_path, get_args(kind)))
 
 
-def _section(key: SettingPath) -> type[BaseModel]:
-    section: Any = Settings
+def _section(root: type[BaseModel], key: SettingPath) -> type[BaseModel]:
+    section: Any = root
     for name in key:
         if isinstance(name, str):
             section = _model_of(section.model_fields[name].annotation)
@@ -64,14 +65,14 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def siblings(key: SettingPath) -> list[str]:
+def siblings(root: type[BaseModel], key: SettingPath) -> list[str]:
     """The keys of the same table."""
-    return list(_section(key[:-1]).model_fields)
+    return list(_section(root, key[:-1]).model_fields)
 
 
-def description(key: SettingPath) -> str | None:
+def description(root: type[BaseModel], key: SettingPath) -> str | None:
     """A short description of a key's values; None if there is none, or no such key."""
-    section: Any = Settings
+    section: Any = root
     for name in (part for part in key if isinstance(part, str)):
         field = section.model_fields.get(name) if _is_model(section) else None
         if field is None:

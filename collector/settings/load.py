@@ -1,39 +1,13 @@
-"""Loads the settings: merges file, environment and command line; errors name the place."""
+"""Loads the settings of a command."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
-from collector.errors import ConfigurationError
-from collector.local_server import default_data_dir
-from collector.settings.keys import PREFIX, SettingPath, description, paths, siblings, variables
+from collector.settings.layers import Layers
 from collector.settings.model import Settings
-from collector.settings.section import SettingsError
-
-_SHOWN = 60
-_LONGEST = 200
-_SHAPES = {
-    "extra_forbidden": "is not a known key",
-    "missing": "is missing",
-    "model_type": "is not a table of keys",
-    "tuple_type": "is not a list",
-    "path_type": "is not a path in quotes",
-    "string_type": "is not a text in quotes",
-}
-_SECTIONS = {
-    "model_type": "write its keys below [NAME], those of a peer below [[peers]]; conf/collector.toml is an example",
-    "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
-}
-_URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
-_SECRET = ("uri", "password_env", "password_file")
 
 
 def load(
@@ -64,14 +38,12 @@ def load(
     Raises:
         ConfigurationError: the file cannot be read, or a value cannot be used; it names file and key, never a secret.
     """
-    found = _Layers()
+    found = Layers(Settings)
     if config is not None:
         found.file(config)
     found.environment(environ)
+    found.store_options(data_dir, mongodb_uri, mongodb_uri_file)
     chosen = {
-        ("data_dir",): ("--data-dir", data_dir and str(data_dir.absolute())),
-        _URI: ("--mongodb-uri", mongodb_uri),
-        _URI_FILE: ("--mongodb-uri-file", mongodb_uri_file and str(mongodb_uri_file.absolute())),
         ("bgp", "local_as"): ("--local-as", local_as),
         ("bgp", "listen"): ("--listen", listen),
         ("http", "listen"): ("--http", http),
@@ -79,176 +51,4 @@ def load(
     found.lay({key: (value, option) for key, (option, value) in chosen.items() if value is not None})
     for text in peers:
         found.peer(text)
-    found.read_uri()
-    found.tree.setdefault("data_dir", default_data_dir(environ))
-    try:
-        return Settings.model_validate(found.tree)
-    except ValidationError as error:
-        raise found.explain(error.errors(include_url=False)) from None
-
-
-class _Layers:
-    """Values as given, and where each came from."""
-
-    def __init__(self) -> None:
-        self.tree: dict[str, Any] = {}
-        self._origins: dict[SettingPath, str] = {}
-        self._file: Path | None = None
-
-    def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
-        """Put values, each with its origin, over existing ones; a store that is named replaces any other."""
-        if section := self._section("mongodb") if given.keys() & {_URI, _URI_FILE} else None:
-            section.pop("uri", None)
-            section.pop("uri_file", None)
-        for key, (value, origin) in given.items():
-            self.put(key, value, origin)
-
-    def read_uri(self) -> None:
-        """Read the URI from `mongodb.uri_file`.
-
-        Raises:
-            ConfigurationError: there is a URI as well, or the file cannot be read.
-        """
-        section = self._section("mongodb")
-        path = section.get("uri_file")
-        if not isinstance(path, str):
-            return
-        origin = self._origin(_URI_FILE)
-        if "uri" in section:
-            raise ConfigurationError(
-                f"{origin}: mongodb.uri_file is given together with mongodb.uri", "keep one of them"
-            )
-        try:
-            text = Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(
-                f"{origin}: mongodb.uri_file {path} cannot be read: {error.strerror}",
-                "write the MongoDB URI into it, readable for this user alone (chmod 600)",
-            ) from None
-        except ValueError as error:  # it is not UTF-8, or its name has a null character
-            fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
-            raise ConfigurationError(
-                f"{origin}: mongodb.uri_file {path} {fault}",
-                "write the MongoDB URI into it, and nothing else",
-            ) from None
-        self.put(_URI, text, path)
-
-    def _section(self, name: str) -> dict[str, Any]:
-        section = self.tree.get(name)
-        return section if isinstance(section, dict) else {}
-
-    def put(self, key: tuple[str, ...], value: Any, origin: str) -> None:
-        section = self.tree
-        for name in key[:-1]:
-            section = section.setdefault(name, {})
-            if not isinstance(section, dict):  # the value in the file is of another type, which validation reports
-                return
-        section[key[-1]] = value
-        self._origins[key] = origin
-
-    def file(self, path: Path) -> None:
-        self._file = path
-        try:
-            self.tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigurationError(
-                f"the configuration {path} cannot be read: {error.strerror}",
-                "name a file that is there and readable with --config; conf/collector.toml is an example",
-            ) from None
-        except UnicodeDecodeError:
-            raise ConfigurationError(f"the configuration {path} is not UTF-8 text", "save it as UTF-8") from None
-        except (ValueError, RecursionError) as error:  # also for numbers with 5000 digits, and deeply nested lists
-            raise ConfigurationError(
-                f"{path} is not TOML: {str(error)[:_LONGEST]}", "correct that line; strings need quotes"
-            ) from None
-        for *names, key in paths():
-            for section in _sections(self.tree, names):
-                if isinstance(section.get(key), str):
-                    section[key] = str(path.absolute().parent / _at_home(section[key], f"{path}: {key}"))
-
-    def environment(self, environ: Mapping[str, str]) -> None:
-        known = variables()
-        for name in sorted(environ):
-            if name.startswith(PREFIX) and name not in known:
-                near = difflib.get_close_matches(name, known, 1, 0.0)[0]
-                raise ConfigurationError(
-                    f"the environment variable {name} is not a setting", f"unset it; the nearest is {near}"
-                )
-        given = {}
-        of_paths = frozenset(paths())
-        for name, key in known.items():
-            if environ.get(name):
-                value = str(Path(environ[name]).absolute()) if key in of_paths else environ[name]
-                given[key] = (value, f"environment variable {name}")
-        self.lay(given)
-
-    def peer(self, text: str) -> None:
-        address, comma, asn = text.partition(",")
-        if not comma:
-            raise ConfigurationError(f"--peer {text[:_SHOWN]!r} is not ADDR,AS", "such as --peer 192.0.2.1,64500")
-        peers = self.tree.setdefault("peers", [])
-        if isinstance(peers, list):
-            self._origins["peers", len(peers)] = f"--peer {text[:_SHOWN]}"
-            peers.append({"address": address.strip(), "asn": asn.strip(), "passive": True})
-
-    def explain(self, errors: list[ErrorDetails]) -> ConfigurationError:
-        """The first error, with its place, its key and its cure."""
-        error = errors[0]
-        key: SettingPath = error["loc"]
-        fault = error.get("ctx", {}).get("error")
-        what, cure = _what(error), ""
-        if isinstance(fault, SettingsError):
-            key, cure = (*key, fault.key), fault.cure
-        elif error["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(key[-1]), siblings(key), 1, 0.5)
-            cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(siblings(key))}"
-        elif told := description(key):
-            cure = f"{_spell(key)} is {told}"
-        else:
-            cure = _SECTIONS.get(error["type"], "see conf/collector.toml, which tells what each key means")
-        return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
-
-    def _origin(self, key: SettingPath) -> str:
-        for length in range(len(key), 0, -1):
-            if origin := self._origins.get(key[:length]):
-                return origin
-        return str(self._file) if self._file else "configuration"
-
-
-def _at_home(text: str, place: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ConfigurationError(
-            f"{place} {text[:_SHOWN]!r}: that user has no home directory", "write the full path"
-        ) from None
-
-
-def _sections(tree: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The tables at a path of names: none or one, or those of a list."""
-    found = [tree]
-    for name in names:
-        inner = [section.get(name) for section in found]
-        found = [one for some in inner for one in (some if isinstance(some, list) else [some]) if isinstance(one, dict)]
-    return found
-
-
-def _what(error: ErrorDetails) -> str:
-    if error["type"] in _SHAPES:
-        return _SHAPES[error["type"]]
-    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
-    value = error["input"]
-    shown = isinstance(value, str | int | float) and error["loc"][-1] not in _SECRET and "@" not in str(value)
-    if isinstance(error.get("ctx", {}).get("error"), SettingsError) or not shown:
-        return f"{message[:1].lower()}{message[1:]}" if message.startswith("Input") else message
-    if message.startswith(repr(value)):
-        return message
-    text = repr(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]!r}.."
-    return f"{text} {message.removeprefix('Input ')}"
-
-
-def _spell(key: SettingPath) -> str:
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+    return found.validated(environ)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from ipaddress import IPv4Network, IPv6Network
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from collector.local_server import default_data_dir
 from collector.settings import values
 from collector.settings.announce import AnnounceSettings
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings
 from collector.settings.checks import CheckSettings, CommandSettings
 from collector.settings.http import HttpSettings
-from collector.settings.keeping import ArchiveSettings, MongodbSettings, RetentionSettings, RibSettings, SpoolSettings
+from collector.settings.keeping import ArchiveSettings, RetentionSettings, RibSettings, SpoolSettings
 from collector.settings.policies import PolicySettings
 from collector.settings.section import SettingsError, SettingsSection
 from collector.settings.sources import BmpSettings, ExabgpSettings, RisLiveSettings
+from collector.settings.store import StoreSettings
 
 
 class LogSettings(SettingsSection):
@@ -30,20 +28,15 @@ class LogSettings(SettingsSection):
     )
 
 
-class Settings(SettingsSection):
+class Settings(StoreSettings):
     """All settings of a collector."""
 
     collector: values.Name = Field(
         default_factory=socket.gethostname, description="a name of at most 100 characters, in every document"
     )
-    data_dir: values.PossiblePath = Field(
-        default_factory=lambda: Path(default_data_dir(os.environ)),
-        description="the directory for all files of the collector",
-    )
     bgp: BgpSettings = BgpSettings()
     bmp: BmpSettings | None = None
     peers: tuple[PeerSettings, ...] = ()
-    mongodb: MongodbSettings = MongodbSettings()
     exabgp: ExabgpSettings = ExabgpSettings()
     spool: SpoolSettings = SpoolSettings()
     archive: ArchiveSettings = ArchiveSettings()

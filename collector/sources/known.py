@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.instances import UNNAMED, Instance, instances_of
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.bmp.source import BMP
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.mrt.source import MRT

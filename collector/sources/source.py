@@ -13,9 +13,10 @@ from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 from pydantic import BaseModel, ConfigDict
 
 from collector.instances import Instance
-from collector.settings import Settings
+from collector.settings.model import Settings
 from schemas.documents import SessionNotification
-from schemas.message import Capability, Counted, Event, Message, Notification, PeerMessage, Sent
+from schemas.message import Counted, Event, Message, Notification, PeerMessage, Sent
+from schemas.message_parts import Capability
 from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.scalars import Timestamp

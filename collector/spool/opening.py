@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from collector.settings import SpoolSettings
+from collector.settings.keeping import SpoolSettings
 from collector.spool.intake import Drop, Intake
 from collector.spool.room import Room
 from collector.spool.sync import Sync

@@ -23,8 +23,9 @@ from schemas.exabgp.shapes import (
     NeighborLine,
     required,
 )
-from schemas.message import Capability, ExabgpProcess, Message
+from schemas.message import ExabgpProcess, Message
 from schemas.message_fields import PeerFields
+from schemas.message_parts import Announced, Capability, Withdrawn
 from schemas.peer import Peer
 from schemas.scalars import Uint8, from_unix, storable
 
@@ -113,7 +114,7 @@ def _bytes(text: str) -> bytes:
 
 def _contents(
     wire: bytes | None, update: JsonUpdate
-) -> tuple[Attributes | None, list[message.Announced] | None, list[message.Withdrawn] | None]:
+) -> tuple[Attributes | None, list[Announced] | None, list[Withdrawn] | None]:
     """The contents of an UPDATE: its attributes, its announced and its withdrawn routes."""
     announce, withdraw, attribute = update.get("announce"), update.get("withdraw"), update.get("attribute")
     attributes = None if attribute is None else read_attributes(attribute, announces=bool(announce))

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from schemas.exabgp.shapes import JsonRoutes, required
 from schemas.identity import identity
-from schemas.message import Announced, Withdrawn
+from schemas.message_parts import Announced, Withdrawn
 from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefixes, one_next_hop, storable
 
 _LABEL = TypeAdapter(list[Uint32])

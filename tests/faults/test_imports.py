@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from collector.archive.importing import Selection
 from collector.cli.import_files import _import
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.files import ImportFiles
 from collector.store.mongo import Store
 from tests.faults.mongo_proxy import Fault, Forward, Message, proxy

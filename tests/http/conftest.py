@@ -21,7 +21,8 @@ from websockets.asyncio import client as websockets
 
 from bgpledger import Archive
 from collector.http.app import make_app
-from collector.settings import Settings, load
+from collector.settings.load import load
+from collector.settings.model import Settings
 from collector.store.mongo import Store
 from tests.running import BGPLEDGER, free_port
 from tests.store.test_asking import T0, archive, some_day

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import ConfigurationError
-from collector.settings import Settings, load
+from collector.settings.load import load
+from collector.settings.model import Settings
 from tests.unit.test_acting_commands import HOSTILE
 
 NASTY = (

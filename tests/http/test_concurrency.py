@@ -26,7 +26,7 @@ from collector.http.rislive.socket import _Client
 from collector.http.server import _configured, _is_no_end, _listening, _Server
 from collector.query.follow import FollowedLine
 from collector.query.streams import UpdateRow
-from collector.settings import HttpSettings
+from collector.settings.http import HttpSettings
 from collector.tasks import end
 from schemas.keys import make_key
 from schemas.peer import Peer

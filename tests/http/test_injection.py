@@ -24,7 +24,8 @@ from typing import Any
 from bgpledger import Archive
 from collector.http import tokens
 from collector.http.tokens import Bounds
-from collector.settings import Settings, load
+from collector.settings.load import load
+from collector.settings.model import Settings
 from collector.sources.exabgp.configuration import render
 from collector.sources.exabgp.files import acting_socket
 from collector.sources.exabgp.relay import hello

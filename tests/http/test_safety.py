@@ -16,7 +16,7 @@ from bgpledger import Archive
 from collector.errors import UsageError
 from collector.http import tokens
 from collector.http.rates import Rates
-from collector.settings import load
+from collector.settings.load import load
 from tests.http.conftest import PATIENCE, Filled, client, serving
 from tests.running import bgpledger, free_port
 

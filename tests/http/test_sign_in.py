@@ -11,7 +11,7 @@ import pytest
 
 from bgpledger import Archive
 from collector.http import tokens
-from collector.settings import load
+from collector.settings.load import load
 from tests.http.conftest import Filled, client
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}

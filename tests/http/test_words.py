@@ -9,7 +9,7 @@ import pytest
 from bgpledger import Archive
 from collector.errors import ConfigurationError
 from collector.http.pages.words import Words
-from collector.settings import load
+from collector.settings.load import load
 from tests.http.conftest import Filled, client
 
 TEXT = """\

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from collector.errors import CollectorError, ConfigurationError
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.supervisor import ExabgpSupervisor
 from tests.running import free_port
 from tests.support import program, until
@@ -449,7 +449,7 @@ async def test_exabgp_has_its_own_process_session_and_dies_with_us(bench: Bench)
     script.write_text(
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from collector.settings import Settings\n"
+        "from collector.settings.model import Settings\n"
         "from collector.sources.exabgp.supervisor import ExabgpSupervisor\n"
         "settings = Settings.model_validate_json(Path(sys.argv[1]).read_text())\n"
         "asyncio.run(ExabgpSupervisor(settings, sys.argv[2:]).run())\n"

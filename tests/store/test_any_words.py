@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from collector.cli import main, make_app
 from collector.settings.keys import keys, variables
+from collector.settings.model import Settings
 from collector.store.mongo import Store
 from tests.store.test_asking import archive
 from tests.support import ROOT, Router
@@ -256,8 +257,8 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
 )
 NESTED = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=2))
-KEYS = [key for key in keys() if key[0] != "peers"]
-PEER_KEYS = [key[1] for key in keys() if key[0] == "peers"]
+KEYS = [key for key in keys(Settings) if key[0] != "peers"]
+PEER_KEYS = [key[1] for key in keys(Settings) if key[0] == "peers"]
 
 
 def toml(value: Any) -> str:
@@ -300,7 +301,11 @@ def test_any_file_is_read_or_refused(text: str, tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, database=None, suppress_health_check=list(HealthCheck))
-@given(st.dictionaries(st.sampled_from(sorted(variables())), VALUES.filter(lambda text: "\0" not in text), max_size=3))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(variables(Settings))), VALUES.filter(lambda text: "\0" not in text), max_size=3
+    )
+)
 def test_any_environment_is_used_or_refused(environment: dict[str, str]) -> None:
     with patch.dict(os.environ, environment):
         answered_or_refused(["config", "check", "--format", "json"])

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.spool.spool import identity
 from collector.store.consumers import Consumer, Expired, StoredDocument
 from collector.store.mongo import Store

@@ -12,7 +12,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from collector.errors import StoreError
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.store.collections import COLLECTIONS, SCHEMA_VERSION
 from collector.store.migrate import migrate
 from collector.store.mongo import Store

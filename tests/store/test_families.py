@@ -21,8 +21,8 @@ from collector.rib.projecting import Rhythm, project
 from collector.rib.projector import Projector
 from collector.store.mongo import Store
 from collector.tasks import end
-from schemas.documents import TABLE_VERSION, Snapshot
 from schemas.query import HistoryEntry, Route
+from schemas.snapshots import TABLE_VERSION, Snapshot
 from tests import families
 from tests.exabgp_lines import ORIGIN, Speaker, as_path, packed, reach, unreach
 from tests.store.test_archive import archive

@@ -22,7 +22,7 @@ from collector.query.history_newest import history_newest
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
-from schemas.documents import intent_document
+from schemas.intent_documents import intent_document
 from schemas.query import HistoryEntry
 from tests.mrt_builder import announcement, attributes, entry, index, message, rib, state_change, withdrawal
 from tests.store.test_asking import PREFIX, PREFIXES, T0, archive, examples, some_day

@@ -16,7 +16,7 @@ from collector.archive.archiver import Archiver
 from collector.errors import StoreError
 from collector.query.filters import Choice, Filter
 from collector.query.origins import announced
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.sources.bmp.source import BMP
 from collector.spool.spool import SpoolReader
 from collector.store.collections import SCHEMA_VERSION

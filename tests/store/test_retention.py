@@ -7,7 +7,7 @@ import pytest
 from bson import ObjectId
 
 from collector.errors import StoreError
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.store.collections import EXPIRIES
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store

@@ -16,7 +16,7 @@ import pytest
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import PyMongoError
 
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.store.collections import COLLECTIONS
 from collector.store.mongo import Store
 from collector.store.rights import missing

@@ -27,7 +27,7 @@ from collector.query.peers import peers
 from collector.query.rib import RibQuery, ShownRoute, rib, rib_batches
 from collector.query.search import search
 from collector.query.verify.verify import verify
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources import known
 from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, Source, StatelessDecoder
 from collector.spool.framing import frame

@@ -27,7 +27,7 @@ from collector.rib.rebuilding import rebuild
 from collector.rib.routes import RouteEntry, RouteKey, order
 from collector.store.mongo import Store
 from collector.tasks import end
-from schemas.documents import Snapshot
+from schemas.snapshots import Snapshot
 from tests.running import bgpledger
 from tests.store.test_archive import archive
 from tests.support import Router, until

@@ -15,7 +15,7 @@ from collector.archive.maintenance import Upkeep
 from collector.archive.outage import Announcer, state_file
 from collector.errors import StoreError
 from collector.instances import Instance
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.store.mongo import Store
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import Forward, Message, proxy

@@ -13,7 +13,7 @@ from pymongo import MongoClient
 
 from collector.instances import Instance
 from collector.query.verify.verify import verify
-from collector.settings import RetentionSettings
+from collector.settings.keeping import RetentionSettings
 from collector.spool.spool import identity
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store

@@ -14,7 +14,7 @@ from bgpledger import Archive, Filter
 from collector.query.own_events import own_rows
 from collector.store.mongo import Store
 from schemas.announcements import RouteAnnouncement
-from schemas.documents import intent_document
+from schemas.intent_documents import intent_document
 from schemas.intents import Intent, IntentState
 from tests.store.test_store import update
 

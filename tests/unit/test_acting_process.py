@@ -14,7 +14,7 @@ from collector.acting.client import ActingClient
 from collector.acting.journal import Journal
 from collector.acting.process import Acting
 from collector.instances import Instance
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.files import acting_socket
 from collector.sources.exabgp.relay import hello
 from collector.spool.segment import path_of

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import CollectorError
-from collector.settings import BmpSettings
+from collector.settings.sources import BmpSettings
 from collector.sources.bmp import messages
 from collector.sources.bmp.connection import Fed, RouterConnection
 from collector.sources.bmp.decode import decode

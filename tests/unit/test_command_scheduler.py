@@ -19,7 +19,7 @@ from collector.acting.relays import ListedPeer
 from collector.acting.reports import is_same
 from collector.acting.rules import Rules
 from collector.errors import RefusedError
-from collector.settings import Settings
+from collector.settings.model import Settings
 from schemas.announcements import RouteAnnouncement
 from schemas.intents import ENDS, Intent, Order, StateName, Withdrawal
 from schemas.journal import Record, StateRecord

@@ -10,7 +10,8 @@ import pytest
 from collector.archive.session_tracker import SessionTracker
 from collector.cli.status import trouble
 from collector.doctor.settings import feed, stored_time
-from collector.settings import RisLiveSettings, Settings
+from collector.settings.model import Settings
+from collector.settings.sources import RisLiveSettings
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import ConfigurationError
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.settings.values import FAMILIES
 from collector.sources.exabgp.configuration import MASKED, environment, listening_places, render, unchecked_peers
 

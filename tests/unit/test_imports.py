@@ -1,6 +1,8 @@
 """The direction of imports: each room may import only from the rooms before it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,28 @@ def test_questions_know_no_source() -> None:
     for file in (ROOT / "collector/query").rglob("*.py"):
         asked = {(room_of(name) or "") for name in imported(file) if name.startswith("collector.sources.")}
         assert asked <= {"collector.sources.source", "collector.sources.known"}, file
+
+
+_HISTORY = """
+import sys
+from collector.cli import main
+try:
+    main(["history", "203.0.113.0/24", "--mongodb-uri", "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=1"])
+except SystemExit:
+    print(*sys.modules)
+"""
+NOT_OF_A_QUESTION = (
+    *("schemas.message", "schemas.documents", "schemas.intents", "schemas.announcements", "schemas.status"),
+    *("collector.settings.model", "collector.settings.announce", "collector.settings.bgp", "collector.settings.http"),
+    *("collector.archive", "collector.acting", "collector.sources", "collector.http", "collector.replay"),
+    *("collector.query.timeline", "collector.query.own_events", "collector.query.history_newest"),
+    *("exabgp", "fastapi", "jinja2", "pygal", "rich", "uvicorn", "websockets", "zstandard"),
+    *("difflib", "tomllib", "unittest"),
+)
+
+
+def test_history_imports_only_what_it_uses() -> None:
+    done = subprocess.run([sys.executable, "-c", _HISTORY], capture_output=True, text=True, cwd=ROOT)
+    modules = done.stdout.split()
+    assert {"bgpledger.questions.entries", "collector.query.history", "collector.settings.store"} <= set(modules)
+    assert not [name for name in modules if name in NOT_OF_A_QUESTION], done.stderr

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from collector.instances import Instance, instances_of
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.files import configuration_file, requests_pipe
 from collector.sources.known import find_instances
 

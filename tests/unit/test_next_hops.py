@@ -7,7 +7,8 @@ from itertools import product
 import pytest
 
 from collector.sources.exabgp.decode import decode
-from schemas.message import Announced, Update
+from schemas.message import Update
+from schemas.message_parts import Announced
 from tests.exabgp_lines import NEXT_HOP, ORIGIN, Speaker, as_path, packed, prefixes, reach
 
 IPV4_OVER_IPV6 = [(1, 1, 2), (1, 128, 2)]

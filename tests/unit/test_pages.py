@@ -15,7 +15,7 @@ from typing_extensions import is_typeddict
 
 from docs import conf
 from docs.generate import fields, programs, rooms
-from schemas import attributes, documents, message, stored
+from schemas import attributes, documents, message, message_parts, snapshots, stored
 from tests.support import ROOT
 
 ROOMS = rooms.read_rooms(ROOT, ["schemas"], ["collector"])
@@ -93,7 +93,7 @@ def test_no_boxes_of_the_picture_overlap() -> None:
 
 MODELS = [
     model
-    for module in (attributes, documents, message, stored)
+    for module in (attributes, documents, message, message_parts, snapshots, stored)
     for name, model in vars(module).items()
     if isinstance(model, type) and model.__module__ == module.__name__ and name in SCHEMAS.models
 ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.configuration import listening_places
 from collector.sources.exabgp.placement import Placement, too_many_processes
 

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from collector.cli import make_app
-from collector.settings import Settings
+from collector.settings.model import Settings
 from schemas import documents, message
 from tests.support import ROOT
 

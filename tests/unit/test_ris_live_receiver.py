@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from collector.settings import RisLiveSettings
+from collector.settings.sources import RisLiveSettings
 from collector.sources.ris_live import receiver
 from collector.sources.ris_live.receiver import RisLiveReceiver
 from tests.ris_live_server import Listener, ris_live

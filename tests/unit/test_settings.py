@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from collector.errors import ConfigurationError
-from collector.settings import PeerSettings, Settings, load, variables
-from collector.settings.keys import keys
+from collector.settings.bgp import PeerSettings
+from collector.settings.keys import keys, variables
+from collector.settings.load import load
+from collector.settings.model import Settings
 from collector.settings.values import FAMILIES, split_endpoint
 from tests.support import ROOT
 
@@ -57,7 +59,7 @@ def test_the_example_is_valid_with_every_key_uncommented(tmp_path: Path) -> None
 
 def test_the_example_has_every_key() -> None:
     tree = tomllib.loads(uncommented())
-    for key in keys():
+    for key in keys(Settings):
         section = tree
         for name in key[:-1]:
             section = section[name][0] if isinstance(section[name], list) else section[name]
@@ -69,7 +71,7 @@ WITHOUT_DEFAULT = {"local_as", "batch_lines", "router_id", "uri", "uri_file", "e
 
 def test_the_example_shows_the_defaults() -> None:
     tree, defaults = tomllib.loads(uncommented()), load(None, environ={})
-    for key in keys():
+    for key in keys(Settings):
         if (
             key[0] in {"bgp", "mongodb", "exabgp", "spool", "archive", "rib", "retention", "log"}
             and key[1] not in WITHOUT_DEFAULT
@@ -110,9 +112,9 @@ def test_the_data_directory_follows_xdg() -> None:
 
 
 def test_every_setting_but_those_of_peers_has_a_variable() -> None:
-    assert variables()["BGPLEDGER_MONGODB_URI"] == ("mongodb", "uri")
-    assert variables()["BGPLEDGER_BGP_WIRE_BYTES"] == ("bgp", "wire_bytes")
-    assert not [name for name in variables() if "PEERS" in name]
+    assert variables(Settings)["BGPLEDGER_MONGODB_URI"] == ("mongodb", "uri")
+    assert variables(Settings)["BGPLEDGER_BGP_WIRE_BYTES"] == ("bgp", "wire_bytes")
+    assert not [name for name in variables(Settings) if "PEERS" in name]
 
 
 def test_a_list_in_a_variable_is_separated_by_commas() -> None:

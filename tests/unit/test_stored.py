@@ -6,9 +6,10 @@ from typing import Any, get_args, get_type_hints, is_typeddict
 import pytest
 
 from schemas import stored
-from schemas.documents import Gap, Reject, Session, SessionNotification, Snapshot, SnapshotPart
+from schemas.documents import Gap, Reject, Session, SessionNotification
 from schemas.message import ExabgpProcess, Message, OtherSource, Update
 from schemas.peer import Peer
+from schemas.snapshots import Snapshot, SnapshotPart
 
 OF_DOCUMENTS = {"_id", "v", "collector"}
 OF_PLACES = {*OF_DOCUMENTS, "session", "clock"}

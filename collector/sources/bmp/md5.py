@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 
 from collector.errors import CollectorError, ConfigurationError
-from collector.settings import BmpSettings
+from collector.settings.sources import BmpSettings
 
 _LONGEST = 80  # TCP_MD5SIG_MAXKEYLEN
 _TCP_MD5SIG_EXT = 32

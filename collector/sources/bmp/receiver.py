@@ -18,7 +18,7 @@ from typing import Protocol
 
 from collector.errors import CollectorError, one_error
 from collector.retry import pauses, sleep
-from collector.settings import BmpSettings
+from collector.settings.sources import BmpSettings
 from collector.settings.values import split_endpoint
 from collector.sources.bmp import events
 from collector.sources.bmp.md5 import sign

@@ -9,7 +9,7 @@ from typing import cast
 
 from collector.children import lives
 from collector.instances import Instance
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.bmp import words
 from collector.sources.bmp.continuity import SILENCE, RouterContinuity
 from collector.sources.bmp.decode import NAME, counted, decode

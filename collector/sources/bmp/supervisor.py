@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from collector.children import without_secrets
 from collector.commands import KeptCommand, kept, program
 from collector.instances import Instance
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.bmp.decode import NAME
 
 _STOP_SECONDS = 5.0

@@ -21,7 +21,9 @@ from typing import NamedTuple
 
 from collector.children import without_secrets
 from collector.errors import ConfigurationError
-from collector.settings import ALL_ADDRESSES, BgpSettings, PeerSettings, Settings
+from collector.settings.bgp import BgpSettings, PeerSettings
+from collector.settings.model import Settings
+from collector.settings.section import ALL_ADDRESSES
 from collector.settings.values import split_endpoint
 
 MASKED = "(not shown)"

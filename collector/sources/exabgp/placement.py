@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.configuration import local_addresses
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from collector.instances import UNNAMED, Instance
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp import route_refresh, session_ends
 from collector.sources.exabgp.counting import SILENCE, Counting
 from collector.sources.exabgp.decode import counted, decode

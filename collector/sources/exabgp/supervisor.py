@@ -17,7 +17,7 @@ from collector.errors import BgpledgerError, CollectorError
 from collector.files import replace
 from collector.instances import Instance
 from collector.retry import keep_up
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp import reloads
 from collector.sources.exabgp.configuration import environment, listening_places, program, render
 from collector.sources.exabgp.files import configuration_file, reloads_file, strangers_file

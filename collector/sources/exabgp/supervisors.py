@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from collector.children import end_leftovers
 from collector.errors import BgpledgerError, one_error
 from collector.instances import UNNAMED, Instance, instances_of
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.exabgp.files import configuration_file
 from collector.sources.exabgp.placement import Placement, too_many_processes
 from collector.sources.exabgp.supervisor import STOP_SECONDS, ExabgpSupervisor

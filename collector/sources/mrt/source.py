@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.mrt.decode import counted, decode
 from collector.sources.second_hand import SecondHandSource
 from collector.sources.source import NONE, Continuity, Effect, Rejection

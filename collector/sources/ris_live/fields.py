@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from schemas.attributes import Attributes, SegmentKind, format_as_path
-from schemas.message import Announced
 from schemas.message_fields import MessageFields
+from schemas.message_parts import Announced
 from schemas.scalars import normalise_address, normalise_prefix, one_next_hop
 
 _Origin = Literal["igp", "egp", "incomplete"]

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from collector.retry import HEALTHY_SECONDS, pauses, sleep
-from collector.settings import RisLiveSettings
+from collector.settings.sources import RisLiveSettings
 from collector.sources.ris_live import lines
 from collector.sources.ris_live.state import FeedState
 from collector.tasks import end

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from collector.settings import Settings
+from collector.settings.model import Settings
 from collector.sources.ris_live.decode import counted, decode
 from collector.sources.ris_live.lines import NAME
 from collector.sources.second_hand import SecondHandSource

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from collector.children import without_secrets
 from collector.commands import KeptCommand, kept
-from collector.settings import Settings
+from collector.settings.model import Settings
 
 _STOP_SECONDS = 5.0
 """How long it may take to end."""

@@ -1,0 +1,249 @@
+"""The layers of the settings, file, environment and command line, and errors that name the place of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from collector.errors import ConfigurationError
+from collector.local_server import default_data_dir
+from collector.settings.keys import PREFIX, SettingPath, description, paths, siblings, variables
+from collector.settings.section import SettingsError
+
+S = TypeVar("S", bound=BaseModel)
+_SHOWN = 60
+_LONGEST = 200
+_SHAPES = {
+    "extra_forbidden": "is not a known key",
+    "missing": "is missing",
+    "model_type": "is not a table of keys",
+    "tuple_type": "is not a list",
+    "path_type": "is not a path in quotes",
+    "string_type": "is not a text in quotes",
+}
+_SECTIONS = {
+    "model_type": "write its keys below [NAME], those of a peer below [[peers]]; conf/collector.toml is an example",
+    "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
+}
+_URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
+_SECRET = ("uri", "password_env", "password_file")
+
+
+class Layers(Generic[S]):
+    """Values as given, and where each came from.
+
+    Args:
+        root: the model that they are for.
+    """
+
+    def __init__(self, root: type[S]) -> None:
+        self._root = root
+        self.tree: dict[str, Any] = {}
+        self._origins: dict[SettingPath, str] = {}
+        self._file: Path | None = None
+
+    def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
+        """Put values, each with its origin, over existing ones; a store that is named replaces any other."""
+        if section := self._section("mongodb") if given.keys() & {_URI, _URI_FILE} else None:
+            section.pop("uri", None)
+            section.pop("uri_file", None)
+        for key, (value, origin) in given.items():
+            self.put(key, value, origin)
+
+    def store_options(self, data_dir: Path | None, uri: str | None, uri_file: Path | None) -> None:
+        """Put the options that every command has; None: not given."""
+        given = {
+            ("data_dir",): ("--data-dir", data_dir and str(data_dir.absolute())),
+            _URI: ("--mongodb-uri", uri),
+            _URI_FILE: ("--mongodb-uri-file", uri_file and str(uri_file.absolute())),
+        }
+        self.lay({key: (value, option) for key, (option, value) in given.items() if value is not None})
+
+    def validated(self, environ: Mapping[str, str]) -> S:
+        """The settings.
+
+        Raises:
+            ConfigurationError: a value cannot be used; the message names file and key, never a secret.
+        """
+        self._read_uri()
+        self.tree.setdefault("data_dir", default_data_dir(environ))
+        try:
+            return self._root.model_validate(self.tree)
+        except ValidationError as error:
+            raise self._explain(error.errors(include_url=False)) from None
+
+    def _read_uri(self) -> None:
+        """Read the URI from `mongodb.uri_file`.
+
+        Raises:
+            ConfigurationError: there is a URI as well, or the file cannot be read.
+        """
+        section = self._section("mongodb")
+        path = section.get("uri_file")
+        if not isinstance(path, str):
+            return
+        origin = self._origin(_URI_FILE)
+        if "uri" in section:
+            raise ConfigurationError(
+                f"{origin}: mongodb.uri_file is given together with mongodb.uri", "keep one of them"
+            )
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{origin}: mongodb.uri_file {path} cannot be read: {error.strerror}",
+                "write the MongoDB URI into it, readable for this user alone (chmod 600)",
+            ) from None
+        except ValueError as error:  # it is not UTF-8, or its name has a null character
+            fault = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error}"
+            raise ConfigurationError(
+                f"{origin}: mongodb.uri_file {path} {fault}",
+                "write the MongoDB URI into it, and nothing else",
+            ) from None
+        self.put(_URI, text, path)
+
+    def _section(self, name: str) -> dict[str, Any]:
+        section = self.tree.get(name)
+        return section if isinstance(section, dict) else {}
+
+    def put(self, key: tuple[str, ...], value: Any, origin: str) -> None:
+        """Put one value over an existing one."""
+        section = self.tree
+        for name in key[:-1]:
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):  # the value in the file is of another type, which validation reports
+                return
+        section[key[-1]] = value
+        self._origins[key] = origin
+
+    def file(self, path: Path) -> None:
+        """Read a TOML file; its paths are relative to its directory.
+
+        Raises:
+            ConfigurationError: it cannot be read.
+        """
+        import tomllib
+
+        self._file = path
+        try:
+            self.tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(
+                f"the configuration {path} cannot be read: {error.strerror}",
+                "name a file that is there and readable with --config; conf/collector.toml is an example",
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"the configuration {path} is not UTF-8 text", "save it as UTF-8") from None
+        except (ValueError, RecursionError) as error:  # also for numbers with 5000 digits, and deeply nested lists
+            raise ConfigurationError(
+                f"{path} is not TOML: {str(error)[:_LONGEST]}", "correct that line; strings need quotes"
+            ) from None
+        for *names, key in paths(self._root):
+            for section in _sections(self.tree, names):
+                if isinstance(section.get(key), str):
+                    section[key] = str(path.absolute().parent / _at_home(section[key], f"{path}: {key}"))
+
+    def environment(self, environ: Mapping[str, str]) -> None:
+        """Put the values of environment variables; paths are relative to the current directory.
+
+        Raises:
+            ConfigurationError: one that begins with BGPLEDGER_ is not a setting.
+        """
+        known = variables(self._root)
+        for name in sorted(environ):
+            if name.startswith(PREFIX) and name not in known:
+                from difflib import get_close_matches
+
+                near = get_close_matches(name, known, 1, 0.0)[0]
+                raise ConfigurationError(
+                    f"the environment variable {name} is not a setting", f"unset it; the nearest is {near}"
+                )
+        given = {}
+        of_paths = frozenset(paths(self._root))
+        for name, key in known.items():
+            if environ.get(name):
+                value = str(Path(environ[name]).absolute()) if key in of_paths else environ[name]
+                given[key] = (value, f"environment variable {name}")
+        self.lay(given)
+
+    def peer(self, text: str) -> None:
+        """Add a peer, written as `ADDR,AS`.
+
+        Raises:
+            ConfigurationError: it is not written so.
+        """
+        address, comma, asn = text.partition(",")
+        if not comma:
+            raise ConfigurationError(f"--peer {text[:_SHOWN]!r} is not ADDR,AS", "such as --peer 192.0.2.1,64500")
+        peers = self.tree.setdefault("peers", [])
+        if isinstance(peers, list):
+            self._origins["peers", len(peers)] = f"--peer {text[:_SHOWN]}"
+            peers.append({"address": address.strip(), "asn": asn.strip(), "passive": True})
+
+    def _explain(self, errors: list[ErrorDetails]) -> ConfigurationError:
+        """The first error, with its place, its key and its cure."""
+        error = errors[0]
+        key: SettingPath = error["loc"]
+        fault = error.get("ctx", {}).get("error")
+        what, cure = _what(error), ""
+        if isinstance(fault, SettingsError):
+            key, cure = (*key, fault.key), fault.cure
+        elif error["type"] == "extra_forbidden":
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(key[-1]), siblings(self._root, key), 1, 0.5)
+            cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(siblings(self._root, key))}"
+        elif meaning := description(self._root, key):
+            cure = f"{_spell(key)} is {meaning}"
+        else:
+            cure = _SECTIONS.get(error["type"], "see conf/collector.toml, which tells what each key means")
+        return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
+
+    def _origin(self, key: SettingPath) -> str:
+        for length in range(len(key), 0, -1):
+            if origin := self._origins.get(key[:length]):
+                return origin
+        return str(self._file) if self._file else "configuration"
+
+
+def _at_home(text: str, place: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(
+            f"{place} {text[:_SHOWN]!r}: that user has no home directory", "write the full path"
+        ) from None
+
+
+def _sections(tree: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The tables at a path of names: none or one, or those of a list."""
+    found = [tree]
+    for name in names:
+        inner = [section.get(name) for section in found]
+        found = [one for some in inner for one in (some if isinstance(some, list) else [some]) if isinstance(one, dict)]
+    return found
+
+
+def _what(error: ErrorDetails) -> str:
+    if error["type"] in _SHAPES:
+        return _SHAPES[error["type"]]
+    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    value = error["input"]
+    shown = isinstance(value, str | int | float) and error["loc"][-1] not in _SECRET and "@" not in str(value)
+    if isinstance(error.get("ctx", {}).get("error"), SettingsError) or not shown:
+        return f"{message[:1].lower()}{message[1:]}" if message.startswith("Input") else message
+    if message.startswith(repr(value)):
+        return message
+    text = repr(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]!r}.."
+    return f"{text} {message.removeprefix('Input ')}"
+
+
+def _spell(key: SettingPath) -> str:
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
