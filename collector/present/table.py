@@ -1,18 +1,18 @@
-"""`table`: aligned columns for people; `table_columns` defines their content, `layout` arranges them."""
+"""`table`: aligned columns for people; `columns_of_routes` and `columns_of_status` define their content."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple, TextIO, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from pydantic import BaseModel
 
+from collector.present import columns_of_routes
+from collector.present.columns import ALWAYS, Column, cell_text
 from collector.present.layout import Layout, bold, terminal_width, text_width
-from collector.present.table_columns import ALWAYS, COLUMNS, Column, cell_text
 from schemas.query import FoundEntry, LiveEntry, Route
-from schemas.status import CollectorStatus, Finding, SpoolStatus, Verification
 
 if TYPE_CHECKING:
     from collector.query.batch import Batch
@@ -21,26 +21,47 @@ _PART = 500
 """The number of rows that decide the column widths; longer tables are printed in such parts."""
 _PATIENCE: dict[type[BaseModel], float] = {LiveEntry: 0.1, FoundEntry: 2.0}
 """Seconds that rows wait for further rows; answers of other kinds wait for all."""
-_FACTS = (CollectorStatus, Verification)
 
 
 async def write(answers: AsyncIterator[BaseModel], kind: type[BaseModel], stream: TextIO) -> int:
     """Write answers as one table, a part at a time; a status or a verification as a list of facts."""
+    columns = _columns_of(kind)
+    if columns is None:
+        return await _write_reports(answers, stream)
     count = 0
     width = terminal_width(stream)
     part: _Part | None = None
     async for rows, more in _parts(answers, _PATIENCE.get(kind)):
         count += len(rows)
-        if kind in _FACTS:
-            _print_facts(rows[0], stream)
-        else:
-            part = _Part.of(COLUMNS[kind], rows, part, more=more, width=width)
-            part.print(stream)
-    if not count and kind not in _FACTS:
-        _Part.of(COLUMNS[kind], [], None, width=width).print(stream)
-    if kind is Verification and (findings := cast("Verification", rows[0]).findings):
-        stream.write("\n")
-        _Part.of(COLUMNS[Finding], findings, None, width=width).print(stream)
+        part = _Part.of(columns, rows, part, more=more, width=width)
+        part.print(stream)
+    if not count:
+        _Part.of(columns, [], None, width=width).print(stream)
+    return count
+
+
+def _columns_of(kind: type[BaseModel]) -> Sequence[Column] | None:
+    """The columns of a kind of answer; None: it is a list of facts."""
+    if kind in columns_of_routes.COLUMNS:
+        return columns_of_routes.COLUMNS[kind]
+    from collector.present import columns_of_status
+
+    return columns_of_status.COLUMNS.get(kind)
+
+
+async def _write_reports(answers: AsyncIterator[BaseModel], stream: TextIO) -> int:
+    """Write each answer as a list of facts, and below it the findings of a verification as a table."""
+    from collector.present.facts import print_facts
+    from schemas.status import Verification
+
+    count = 0
+    async for answer in answers:
+        count += 1
+        print_facts(answer, stream)
+        if isinstance(answer, Verification) and answer.findings:
+            stream.write("\n")
+            findings = _columns_of(answer.findings[0].__class__) or ()
+            _Part.of(findings, answer.findings, None, width=terminal_width(stream)).print(stream)
     return count
 
 
@@ -143,28 +164,3 @@ class _Part(NamedTuple):
             stream.writelines(f"{bold(line, stream)}\n" for line in self.layout.header(titles, rights))
         for row in zip(*self.cells, strict=True):
             stream.writelines(f"{line}\n" for line in self.layout.lines(titles, row, rights))
-
-
-def _print_facts(answer: BaseModel, stream: TextIO) -> None:
-    facts = [(name.replace("_", " "), cell_text(_of_a_report(name, value))) for name, value in answer]
-    names = max(len(name) for name, _ in facts)
-    width = terminal_width(stream)
-    layout = Layout.fitting([names, max(text_width(value) for _, value in facts)], [False, True], width)
-    for fact in facts:
-        stream.writelines(f"{line}\n" for line in layout.lines(["", ""], fact, [False, False]))
-
-
-def _of_a_report(name: str, value: object) -> object:
-    if name == "versions" and isinstance(value, dict):
-        return ", ".join(f"{what} {version}" for what, version in value.items())
-    if name == "spools" and isinstance(value, list):
-        return "; ".join(map(_spool, value))
-    return len(value) if name == "findings" and isinstance(value, list) else value
-
-
-def _spool(status: SpoolStatus) -> str:
-    archiver = f"archiver {status.archiver}" if status.archiver else "no archiver"
-    age = timedelta(seconds=round(status.lag_seconds))
-    return f"{status.spool}: {archiver}" + (
-        f", {status.waiting} lines wait, the oldest for {age}" if status.waiting else ""
-    )

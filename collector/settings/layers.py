@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -156,8 +157,6 @@ class Layers(Generic[S]):
         known = variables(self._root)
         for name in sorted(environ):
             if name.startswith(PREFIX) and name not in known:
-                from difflib import get_close_matches
-
                 near = get_close_matches(name, known, 1, 0.0)[0]
                 raise ConfigurationError(
                     f"the environment variable {name} is not a setting", f"unset it; the nearest is {near}"
@@ -193,8 +192,6 @@ class Layers(Generic[S]):
         if isinstance(fault, SettingsError):
             key, cure = (*key, fault.key), fault.cure
         elif error["type"] == "extra_forbidden":
-            from difflib import get_close_matches
-
             near = get_close_matches(str(key[-1]), siblings(self._root, key), 1, 0.5)
             cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(siblings(self._root, key))}"
         elif meaning := description(self._root, key):

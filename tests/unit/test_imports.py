@@ -103,8 +103,8 @@ NOT_OF_A_QUESTION = (
     *("collector.settings.model", "collector.settings.announce", "collector.settings.bgp", "collector.settings.http"),
     *("collector.archive", "collector.acting", "collector.sources", "collector.http", "collector.replay"),
     *("collector.query.timeline", "collector.query.own_events", "collector.query.history_newest"),
-    *("exabgp", "fastapi", "jinja2", "pygal", "rich", "uvicorn", "websockets", "zstandard"),
-    *("difflib", "tomllib", "unittest"),
+    *("exabgp", "fastapi", "jinja2", "pygal", "rich", "uvicorn", "websockets"),
+    *("tomllib", "unittest"),
 )
 
 
