@@ -1,9 +1,9 @@
 """The recipes for mongosh, run as an analyst runs them, on an archive whose content is known."""
 
+import asyncio
 import os
 import shlex
 import subprocess
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,33 @@ from tests.support import ROOT, Router, missing, until
 
 MONGOSH = ROOT / ".tools/node_modules/.bin/mongosh"
 PREFIX = "203.0.113.0/24"
-Recipe = Callable[..., Awaitable[list[str]]]
+EARLY, LATE = "var at = new Date(1.8e12 + 1250)", "var at = new Date(1.8e12 + 11600)"
+"""Times are those of the lines: a quarter of a second apart; the two peers' first ones are ten seconds apart."""
+SPAN = "var from = new Date(1.8e12 + 1250), to = new Date(1.8e12 + 11300)"
+SCRIPTS = {
+    "history": [f'var prefix = "{PREFIX}"'],
+    "top-origins": ["var hours = 1e5"],
+    "origin": ["var asn = 64511, hours = 1e5", "var asn = 64499, hours = 1e5"],
+    "search": ["var hours = 1e5, asPath = /(^| )64496$/", "var hours = 1e5, community = /:666$/"],
+    "rib": [f'var prefix = "{PREFIX}"', f'var prefix = "{PREFIX}"; {EARLY}', f'var prefix = "{PREFIX}"; {LATE}'],
+    "lookup": [f'var address = "203.0.113.7"; {EARLY}', f'var address = "2001:DB8:0:ffff::7"; {LATE}'],
+    "diff": [f'{SPAN}, prefix = "{PREFIX}"', f'{SPAN}, peer = "192.0.2.1"'],
+    "flaps": ["var hours = 1e5"],
+    "peers-down": [""],
+    "sessions": [""],
+    "views": ["", ""],
+}
+"""What is evaluated before each recipe; each of these is another query."""
+NOTHING = "var address, asn, asPath, at, community, from, hours, peer, prefix, to"
 
 
-@pytest.fixture
-async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
-    """Runs a recipe on an archive of two peers, one of which is down."""
+def needed() -> None:
     if not MONGOSH.exists():
         missing("mongosh is not installed; `make tools` installs it where npm is")
+
+
+async def fill(data_dir: Path, uri: str, database: str) -> None:
+    """An archive of two peers, one of which is down."""
     edge, gone = Router("192.0.2.1", 64500), Router("192.0.2.2", 64501, start=1.8e9 + 10)
     lines = [
         *edge.up(),
@@ -43,39 +62,69 @@ async def recipe(data_dir: Path, embedded_uri: str, tmp_path: Path) -> Recipe:
     ]
     with SpoolWriter(data_dir / "spool") as writer:
         writer.write(b"".join(line + b"\n" for line in lines))
-    database = f"test_mongosh_{os.getpid()}"
     reader = SpoolReader(data_dir / "spool")
-    async with Store.open(embedded_uri, database=database) as store:
+    async with Store.open(uri, database=database) as store:
         archiver = Archiver(reader, store, source=EXABGP, collector="test")
         archiver.stop()
         await archiver.run()
     reader.close()
 
-    async def run(name: str, *scripts: str) -> list[str]:
-        """What it prints after each script, all in one mongosh: most of the time goes into its start."""
-        file = ROOT / "conf/mongosh" / name
-        *before, last = scripts or ("",)
-        evaluated = "".join(f'{script}; load("{file}");\n' for script in before)
-        done = subprocess.run(
-            [
-                *(str(MONGOSH), embedded_uri.replace("/?", f"/{database}?"), "--quiet", "--norc"),
-                *("--eval", f"{evaluated}{last}; undefined", "--file", str(file)),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            env={**os.environ, "HOME": str(tmp_path)},
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
-    return run
+def mongosh(uri: str, database: str, home: Path, *words: str) -> list[str]:
+    """The lines that it prints."""
+    done = subprocess.run(
+        [str(MONGOSH), uri.replace("/?", f"/{database}?"), "--quiet", "--norc", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "HOME": str(home)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
 
-async def test_history(recipe: Recipe) -> None:
-    rows = await recipe("history.js", f'var prefix = "{PREFIX}"')
-    assert [row.split(" ", 1)[1] for row in rows] == [
+def file(recipe: str) -> Path:
+    return ROOT / "conf/mongosh" / f"{recipe}.js"
+
+
+Printed = dict[str, list[list[str]]]
+
+
+@pytest.fixture(scope="module")
+def database() -> str:
+    return f"test_mongosh_{os.getpid()}"
+
+
+@pytest.fixture(scope="module")
+def printed(embedded_uri: str, database: str, tmp_path_factory: pytest.TempPathFactory) -> Printed:
+    """What each recipe prints after each of its scripts, all in one mongosh: most of the time goes into its start."""
+    needed()
+    home = tmp_path_factory.mktemp("mongosh")
+    asyncio.run(fill(home / "data", embedded_uri, database))
+    runs = [(name, script) for name, scripts in SCRIPTS.items() for script in scripts]
+    reset = NOTHING.replace(",", " = undefined,") + " = undefined"
+    words = "".join(f'print("--"); {reset}; {script}; load("{file(name)}");\n' for name, script in runs)
+    parts: list[list[str]] = []
+    for line in mongosh(embedded_uri, database, home, "--eval", f"{words}undefined"):
+        if line == "--":
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    found: Printed = {name: [] for name in SCRIPTS}
+    for (name, _), rows in zip(runs, parts, strict=True):
+        found[name].append(rows)
+    return found
+
+
+def untimed(rows: list[str]) -> list[str]:
+    """Without the time at the beginning."""
+    return [row.split(" ", 1)[1] for row in rows]
+
+
+def test_history(printed: Printed) -> None:
+    (rows,) = printed["history"]
+    assert untimed(rows) == [
         "192.0.2.1 AS64500 announce 64500 64496 via 192.0.2.1",
         "192.0.2.1 AS64500 withdraw",
         "192.0.2.2 AS64501 announce 64501 64511 via 192.0.2.1",
@@ -83,65 +132,60 @@ async def test_history(recipe: Recipe) -> None:
     ]
 
 
-async def test_top_origins(recipe: Recipe) -> None:
-    assert await recipe("top-origins.js", "var hours = 1e5") == ["3 AS64496", "3 AS64511"]
+def test_top_origins(printed: Printed) -> None:
+    assert printed["top-origins"] == [["3 AS64496", "3 AS64511"]]
 
 
-async def test_origin(recipe: Recipe) -> None:
-    rows = await recipe("origin.js", "var asn = 64511, hours = 1e5", "asn = 64499")
-    assert [row.split(" ", 1)[1] for row in rows] == [
+def test_origin(printed: Printed) -> None:
+    rows, of_another = printed["origin"]
+    assert untimed(rows) == [
         "192.0.2.2 AS64501 64501 64511 2001:db8::/32 2001:db8:0:8000::/49",
         f"192.0.2.2 AS64501 64501 64511 {PREFIX}",
     ]
+    assert of_another == []
 
 
-async def test_search(recipe: Recipe) -> None:
-    rows = await recipe("search.js", "var hours = 1e5, asPath = /(^| )64496$/", "asPath = /./, community = /:666$/")
-    assert [row.split(" ", 1)[1] for row in rows] == [
+def test_search(printed: Printed) -> None:
+    by_path, by_community = printed["search"]
+    assert untimed(by_path) == [
         f"192.0.2.1 AS64500 {prefix} 64500 64496" for prefix in (PREFIX, "10.0.0.0/8", "10.0.0.0/8")
     ]
+    assert by_community == []
 
 
-async def test_rib(recipe: Recipe) -> None:
-    """Times are those of the lines: a quarter of a second apart; the two peers' first ones are ten seconds apart."""
-    now, early, late = f'var prefix = "{PREFIX}"', "var at = new Date(1.8e12 + 1250)", "at = new Date(1.8e12 + 11300)"
-    assert await recipe("rib.js", now, f'{early}; print("--")', f'{late}; print("--")') == [
-        "--",
-        "192.0.2.1 AS64500 64500 64496 via 192.0.2.1 since 2027-01-15T08:00:01.250Z",
-        "--",
-        "192.0.2.2 AS64501 64501 64511 via 192.0.2.1 since 2027-01-15T08:00:11.250Z",
+def test_rib(printed: Printed) -> None:
+    assert printed["rib"] == [
+        [],
+        ["192.0.2.1 AS64500 64500 64496 via 192.0.2.1 since 2027-01-15T08:00:01.250Z"],
+        ["192.0.2.2 AS64501 64501 64511 via 192.0.2.1 since 2027-01-15T08:00:11.250Z"],
     ]
 
 
-async def test_lookup(recipe: Recipe) -> None:
-    four = 'var address = "203.0.113.7", at = new Date(1.8e12 + 1250)'
-    six = 'address = "2001:DB8:0:ffff::7", at = new Date(1.8e12 + 11600)'
-    assert await recipe("lookup.js", four, six) == [
-        "192.0.2.1 AS64500 203.0.113.0/24 64500 64496 via 192.0.2.1",
-        "192.0.2.2 AS64501 2001:db8:0:8000::/49 64501 64511 via 192.0.2.1",
+def test_lookup(printed: Printed) -> None:
+    assert printed["lookup"] == [
+        ["192.0.2.1 AS64500 203.0.113.0/24 64500 64496 via 192.0.2.1"],
+        ["192.0.2.2 AS64501 2001:db8:0:8000::/49 64501 64511 via 192.0.2.1"],
     ]
 
 
-async def test_diff(recipe: Recipe) -> None:
-    span = "var from = new Date(1.8e12 + 1250), to = new Date(1.8e12 + 11300)"
+def test_diff(printed: Printed) -> None:
     went = "192.0.2.1 203.0.113.0/24 went 64500 64496 via 192.0.2.1"
-    rows = await recipe("diff.js", f'{span}, prefix = "{PREFIX}"', 'prefix = undefined; var peer = "192.0.2.1"')
-    assert rows == [went, "192.0.2.2 203.0.113.0/24 appeared 64501 64511 via 192.0.2.1", went]
+    assert printed["diff"] == [[went, "192.0.2.2 203.0.113.0/24 appeared 64501 64511 via 192.0.2.1"], [went]]
 
 
-async def test_flaps(recipe: Recipe) -> None:
-    assert await recipe("flaps.js", "var hours = 1e5") == ["1 10.0.0.0/8"]
+def test_flaps(printed: Printed) -> None:
+    assert printed["flaps"] == [["1 10.0.0.0/8"]]
 
 
-async def test_views(recipe: Recipe, embedded_uri: str) -> None:
-    assert await recipe("views.js", "", "") == ["peers_now", "routes_said"] * 2
+def test_views(printed: Printed, embedded_uri: str, database: str) -> None:
+    assert printed["views"] == [["peers_now", "routes_said"]] * 2
     with MongoClient[dict[str, Any]](embedded_uri) as client:
-        database = client[f"test_mongosh_{os.getpid()}"]
-        up, down = database.peers_now.find()
+        views = client[database]
+        up, down = views.peers_now.find()
         assert (up["peer"], up["asn"], up["state"], up["updates"]) == ("192.0.2.1", 64500, "up", 4)
         assert (down["peer"], down["state"], down["reason"]) == ("192.0.2.2", "down", "peer reset")
         first = {"peer": "192.0.2.1", "ts": {"$lt": datetime.fromtimestamp(1.8e9 + 1.8, UTC)}}
-        said = [(one["event"], one["prefix"], one.get("as_path")) for one in database.routes_said.find(first)]
+        said = [(one["event"], one["prefix"], one.get("as_path")) for one in views.routes_said.find(first)]
         assert said == [
             ("announce", PREFIX, "64500 64496"),
             ("announce", "10.0.0.0/8", "64500 64496"),
@@ -149,10 +193,23 @@ async def test_views(recipe: Recipe, embedded_uri: str) -> None:
             ("withdraw", "10.0.0.0/8", None),
         ]
         six = {"as_path": {"$regex": "64511$"}, "family": "ipv6 unicast"}
-        assert [one["prefix"] for one in database.routes_said.find(six)] == ["2001:db8::/32", "2001:db8:0:8000::/49"]
+        assert [one["prefix"] for one in views.routes_said.find(six)] == ["2001:db8::/32", "2001:db8:0:8000::/49"]
 
 
-async def test_tail(recipe: Recipe) -> None:
+def test_peers_down(printed: Printed) -> None:
+    ((row,),) = printed["peers-down"]
+    assert untimed([row]) == ["192.0.2.2 AS64501 ended by exabgp: peer reset"]
+
+
+def test_sessions(printed: Printed) -> None:
+    ((gone, up),) = printed["sessions"]
+    assert untimed([gone]) == ["192.0.2.2 AS64501 ended 0.0 min 2 updates peer reset"]
+    assert up.split()[1:4] == ["192.0.2.1", "AS64500", "up"]
+
+
+async def test_tail(embedded_uri: str, tmp_path: Path) -> None:
+    """As an analyst runs a recipe."""
+    needed()
     spoken = """
       var looks = 0;
       sleep = () => {  // in between two looks
@@ -164,24 +221,18 @@ async def test_tail(recipe: Recipe) -> None:
         db.sessions.updateOne({ until: null }, { $inc: { updates: 1 }, $set: { last_seen: ts } });
       };
     """
-    (row,) = await recipe("tail.js", spoken)
-    assert row.split(" ", 1)[1] == "192.0.2.1 announce 10.0.0.0/8 64500 64496"
+    tailed = f"test_mongosh_tail_{os.getpid()}"
+    await fill(tmp_path / "data", embedded_uri, tailed)
+    (row,) = mongosh(embedded_uri, tailed, tmp_path, "--eval", f"{spoken}; undefined", "--file", str(file("tail")))
+    assert untimed([row]) == ["192.0.2.1 announce 10.0.0.0/8 64500 64496"]
 
 
-async def test_peers_down(recipe: Recipe) -> None:
-    (row,) = await recipe("peers-down.js")
-    assert row.split(" ", 1)[1] == "192.0.2.2 AS64501 ended by exabgp: peer reset"
-
-
-async def test_sessions(recipe: Recipe) -> None:
-    gone, up = await recipe("sessions.js")
-    assert gone.split(" ", 1)[1] == "192.0.2.2 AS64501 ended 0.0 min 2 updates peer reset"
-    assert up.split()[1:4] == ["192.0.2.1", "AS64500", "up"]
+def test_each_recipe_is_run() -> None:
+    assert {path.stem for path in (ROOT / "conf/mongosh").glob("*.js")} == {*SCRIPTS, "tail"}
 
 
 async def test_the_mongosh_command_that_status_prints_works(data_dir: Path, tmp_path: Path) -> None:
-    if not MONGOSH.exists():
-        missing("mongosh is not installed; `make tools` installs it where npm is")
+    needed()
 
     def type_in(*more: str, path: str) -> subprocess.CompletedProcess[str]:
         words = [*shlex.split(shell), *more]
