@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,15 @@ def lead_within(text: str, folder: Path) -> str:
     return _LINK.sub(lead, text)
 
 
+@cache
 def _rooms() -> list[rooms.Room]:
     whole = [name for name in ("schemas", "bgpledger") if (ROOT / name).exists()]
     return rooms.read_rooms(ROOT, whole, ["collector"])
+
+
+@cache
+def _schemas() -> fields.Schemas:
+    return fields.read(sorted((ROOT / "schemas").rglob("*.py")))
 
 
 _MADE: dict[str, Callable[[], str]] = {
@@ -83,8 +90,7 @@ _MADE: dict[str, Callable[[], str]] = {
 def _make(what: str) -> str:
     if what.startswith("fields of "):
         name, _, without = what.removeprefix("fields of ").partition(" without ")
-        schemas = fields.read(sorted((ROOT / "schemas").rglob("*.py")))
-        return fields.table(schemas, name, frozenset(without.split(", ")))
+        return fields.table(_schemas(), name, frozenset(without.split(", ")))
     if what.startswith("programs of "):
         return programs.chapters(ROOT / what.removeprefix("programs of "))
     return _MADE[what]()
