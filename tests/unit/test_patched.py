@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,41 +11,47 @@ from collector.sources.exabgp.configuration import program
 
 PATCHED = Path(__file__).parents[2] / "collector/sources/exabgp/patched.py"
 
-SCRIPT = """
+
+@cache
+def printed(script: str, *cases: str) -> dict[str, str]:
+    """What a script prints for each case: the import of ExaBGP takes longest, so all are given to one process."""
+    command = [sys.executable, "-c", script, str(PATCHED), *cases]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return dict(zip(cases, lines, strict=True))
+
+
+PAUSES = """
 import runpy, sys, time
 clock = [0.0]
 time.time = lambda: clock[0]
 patched = runpy.run_path(sys.argv[1])
 patched["mend"]()
 from exabgp.reactor.delay import Delay
-delay, found = Delay(), []
-for stood in sys.argv[2].split():
-    began = clock[0]
-    while delay.backoff():
-        clock[0] += 0.125
-    found.append(int(clock[0] - began))
-    if stood != "refused":  # a session came up, and stood for so many seconds
-        delay.reset()
-        clock[0] += float(stood)
-    delay.increase()
-print(*found)
+for attempts in sys.argv[2:]:
+    delay, found = Delay(), []
+    for stood in attempts.split():
+        began = clock[0]
+        while delay.backoff():
+            clock[0] += 0.125
+        found.append(int(clock[0] - began))
+        if stood != "refused":  # a session came up, and stood for so many seconds
+            delay.reset()
+            clock[0] += float(stood)
+        delay.increase()
+    print(*found)
 """
+GROWING = "0 0 1 2 3 4 5 7 9 11 14 15"
+PAUSES_AFTER = {
+    " ".join(["refused"] * 12): GROWING,
+    " ".join(["0.5"] * 12): GROWING,
+    " ".join([*["refused"] * 6, "3600", "refused", "refused"]): "0 0 1 2 3 4 5 0 1",
+}
+"""Seconds before each attempt, given how each ended: `refused`, or a session of that many seconds."""
 
 
-def pauses(*attempts: str) -> list[int]:
-    """Seconds before each attempt, given how each ended: `refused`, or a session of that many seconds."""
-    command = [sys.executable, "-c", SCRIPT, str(PATCHED), " ".join(attempts)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [int(word) for word in done.stdout.split()]
-
-
-@pytest.mark.parametrize("attempt", ["refused", "0.5"])
-def test_pauses_grow_when_a_router_refuses_or_ends_each_session_at_once(attempt: str) -> None:
-    assert pauses(*[attempt] * 12) == [0, 0, 1, 2, 3, 4, 5, 7, 9, 11, 14, 15]
-
-
-def test_after_a_long_session_the_next_attempt_is_at_once() -> None:
-    assert pauses(*["refused"] * 6, "3600", "refused", "refused") == [0, 0, 1, 2, 3, 4, 5, 0, 1]
+@pytest.mark.parametrize("attempts", PAUSES_AFTER, ids=["refused", "ended at once", "after a long session"])
+def test_pauses_grow_when_a_router_refuses_or_ends_each_session_at_once(attempts: str) -> None:
+    assert printed(PAUSES, *PAUSES_AFTER)[attempts] == PAUSES_AFTER[attempts]
 
 
 def test_exabgp_is_started_with_our_changes() -> None:
@@ -58,20 +65,19 @@ runpy.run_path(sys.argv[1])["mend"]()
 from exabgp.logger import log
 from exabgp.reactor.interrupt import Signal
 log.critical = lambda *_: None
-received = Signal()
-received.mark_ready()
-for name in sys.argv[2].split():
-    os.kill(os.getpid(), signal.Signals[name])
-print(Signal.name(received.received))
+for case in sys.argv[2:]:
+    received = Signal()
+    received.mark_ready()
+    for name in case.split():
+        os.kill(os.getpid(), signal.Signals[name])
+    print(Signal.name(received.received))
 """
+DONE = {"SIGUSR1": "reload", "SIGUSR1 SIGTERM": "shutdown", "SIGTERM SIGUSR1": "shutdown"}
 
 
-@pytest.mark.parametrize(
-    ("signals", "done"), [("SIGUSR1", "reload"), ("SIGUSR1 SIGTERM", "shutdown"), ("SIGTERM SIGUSR1", "shutdown")]
-)
-def test_a_stop_is_not_ignored_because_a_reload_has_just_been_requested(signals: str, done: str) -> None:
-    command = [sys.executable, "-c", SIGNALS, str(PATCHED), signals]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == done
+@pytest.mark.parametrize("signals", DONE)
+def test_a_stop_is_not_ignored_because_a_reload_has_just_been_requested(signals: str) -> None:
+    assert printed(SIGNALS, *DONE)[signals] == DONE[signals]
 
 
 WAITING = """
@@ -93,44 +99,43 @@ from exabgp.reactor.loop import Reactor
 from exabgp.reactor.peer import Peer
 from exabgp.rib.outgoing import OutgoingRIB
 log.debug = lambda *_: None
-waiting = OutgoingRIB(True, {(AFI.ipv4, SAFI.unicast)})
-for word in sys.argv[2].split():
-    prefix, _, med = word.partition("=")
-    nlri = INET(AFI.ipv4, SAFI.unicast, Action.ANNOUNCE if med else Action.WITHDRAW)
-    nlri.cidr = CIDR(IPv4.pton(prefix), 24)
-    attributes = Attributes()
-    if med:
-        attributes.add(MED(int(med)))
-    waiting.add_to_rib(Change(nlri, attributes))
-if "again" in sys.argv:
-    list(waiting.updates(False))
-    class Neighbor(dict):
-        rib = SimpleNamespace(outgoing=waiting)
-    peer = SimpleNamespace(neighbor=Neighbor(capability={"route-refresh": 2}), _delay=Delay())
-    peer.resend = partial(Peer.resend, peer)
-    Reactor.neighbor_rib_resend(SimpleNamespace(_peers={"one": peer}), "one")
-for update in waiting.updates(False):
-    med = f"={update.attributes[MED.ID].med}" if MED.ID in update.attributes else ""
-    print(*(f"{nlri.cidr}".split("/")[0] + med for nlri in update.nlris))
+for case in sys.argv[2:]:
+    waiting = OutgoingRIB(True, {(AFI.ipv4, SAFI.unicast)})
+    *words, last = case.split()
+    for word in words if last == "again" else [*words, last]:
+        prefix, _, med = word.partition("=")
+        nlri = INET(AFI.ipv4, SAFI.unicast, Action.ANNOUNCE if med else Action.WITHDRAW)
+        nlri.cidr = CIDR(IPv4.pton(prefix), 24)
+        attributes = Attributes()
+        if med:
+            attributes.add(MED(int(med)))
+        waiting.add_to_rib(Change(nlri, attributes))
+    if last == "again":
+        list(waiting.updates(False))
+        class Neighbor(dict):
+            rib = SimpleNamespace(outgoing=waiting)
+        peer = SimpleNamespace(neighbor=Neighbor(capability={"route-refresh": 2}), _delay=Delay())
+        peer.resend = partial(Peer.resend, peer)
+        Reactor.neighbor_rib_resend(SimpleNamespace(_peers={"one": peer}), "one")
+    sent = []
+    for update in waiting.updates(False):
+        med = f"={update.attributes[MED.ID].med}" if MED.ID in update.attributes else ""
+        sent += [f"{nlri.cidr}".split("/")[0] + med for nlri in update.nlris]
+    print(*sent)
 """
+SENT_AGAIN = "10.0.0.0=1 10.0.1.0=2 again"
+SENT = {
+    "10.0.0.0=1 10.0.0.0": "10.0.0.0",
+    "10.0.0.0=1 10.0.0.0 10.0.0.0=1": "10.0.0.0=1",
+    "10.0.0.0=1 10.0.1.0=1 10.0.0.0=2": "10.0.1.0=1 10.0.0.0=2",
+    "10.0.0.0=2 10.0.0.0=1 10.0.0.0=2": "10.0.0.0=2",
+}
 
 
-@pytest.mark.parametrize(
-    ("changes", "sent"),
-    [
-        ("10.0.0.0=1 10.0.0.0", "10.0.0.0"),
-        ("10.0.0.0=1 10.0.0.0 10.0.0.0=1", "10.0.0.0=1"),
-        ("10.0.0.0=1 10.0.1.0=1 10.0.0.0=2", "10.0.1.0=1 10.0.0.0=2"),
-        ("10.0.0.0=2 10.0.0.0=1 10.0.0.0=2", "10.0.0.0=2"),
-    ],
-    ids=["withdrawn", "announced again", "changed", "changed back"],
-)
-def test_only_the_last_change_of_a_route_waits_to_be_sent(changes: str, sent: str) -> None:
-    command = [sys.executable, "-c", WAITING, str(PATCHED), changes]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == sent.split()
+@pytest.mark.parametrize("changes", SENT, ids=["withdrawn", "announced again", "changed", "changed back"])
+def test_only_the_last_change_of_a_route_waits_to_be_sent(changes: str) -> None:
+    assert printed(WAITING, *SENT, SENT_AGAIN)[changes] == SENT[changes]
 
 
 def test_routes_are_sent_again_without_markers_that_the_peer_may_not_know() -> None:
-    command = [sys.executable, "-c", WAITING, str(PATCHED), "10.0.0.0=1 10.0.1.0=2", "again"]
-    sent = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert sorted(sent) == ["10.0.0.0=1", "10.0.1.0=2"]
+    assert sorted(printed(WAITING, *SENT, SENT_AGAIN)[SENT_AGAIN].split()) == ["10.0.0.0=1", "10.0.1.0=2"]
