@@ -75,12 +75,12 @@ async def found(store: Store, filters: Filter | None = None, **options: Any) -> 
     return [entry async for entry in search(store, filters or Filter(), **options)]
 
 
-def some_day(seed: int) -> list[bytes]:
+def some_day(seed: int, steps: int = 120) -> list[bytes]:
     """A day of three routers: announcements with all kinds of attributes, withdrawals, sessions that end and begin."""
     chance = random.Random(seed)
     routers = [Router("192.0.2.1", 64500), Router("192.0.2.2", 64500), Router("2001:db8::3", 64501)]
     lines = [line for router in routers for line in router.up()]
-    for _ in range(120):
+    for _ in range(steps):
         router = chance.choice(routers)
         router.time = max(one.time for one in routers)
         kind = chance.random()
@@ -458,7 +458,7 @@ def test_top_is_bounded_and_keeps_those_of_which_most_is_said() -> None:
 async def test_the_newest_are_the_last_of_all(store: Store, tmp_path: Path) -> None:
     """Read backwards in windows, or completely if an index on origins serves it."""
     for name, seed in (("one", 1), ("two", 2)):
-        await archive(tmp_path, store, some_day(seed), name)
+        await archive(tmp_path, store, some_day(seed, 60), name)
     for filters in (Filter(), Filter(start=T0 + timedelta(seconds=9)), Filter(end=T0 + timedelta(seconds=9))):
         for asked in (
             filters,

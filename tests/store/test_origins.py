@@ -24,13 +24,13 @@ ASNS = (64496, 64499, 64511, 4200000000)
 FLOW = {"destination-ipv4": ["192.0.2.0/24"], "string": "flow destination-ipv4 192.0.2.0/24"}
 
 
-def a_day(seed: int, *, flows: bool = False) -> list[bytes]:
+def a_day(seed: int, *, flows: bool = False, steps: int = 150) -> list[bytes]:
     """Routes that change from one origin to another, sometimes after an AS_SET, with withdrawals and resets."""
     chance = random.Random(seed)
     routers = [Router("192.0.2.1", 64501), Router("192.0.2.2", 64502), Router("2001:db8::3", 64503)]
     prefixes = [f"10.{number}.0.0/16" for number in range(6)]
     lines = [line for router in routers for line in router.up()]
-    for _ in range(150):
+    for _ in range(steps):
         router = chance.choice(routers)
         router.time = max(one.time for one in routers) + chance.choice([0, 0, 30])
         some = chance.sample(prefixes, k=chance.randint(1, 3))

@@ -96,7 +96,7 @@ class Story:
 
 
 def some_steps(chance: random.Random) -> Iterator[Step]:
-    for _ in range(150):
+    for _ in range(80):
         router = chance.randrange(2)
         if chance.random() < 0.05:
             yield Step(router, ends=True)

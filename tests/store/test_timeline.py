@@ -19,7 +19,7 @@ from tests.store.test_asking import PREFIXES, archive, some_day
 async def asked(embedded_uri: str, database: str, data_dir: Path) -> AsyncIterator[Archive]:
     async with Store.open(embedded_uri, database=database) as store:
         await store.prepare()
-        await archive(data_dir, store, some_day(3))
+        await archive(data_dir, store, some_day(3, 70))
         yield Archive(store, data_dir)
 
 

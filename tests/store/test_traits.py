@@ -37,13 +37,13 @@ async def answers(data_dir: Path, store: Store) -> list[Any]:
     found: list[Any] = []
     for filters in (
         Filter(),
-        Filter(start=T0 + timedelta(seconds=100), end=T0 + timedelta(seconds=900)),
+        Filter(start=T0 + timedelta(seconds=100), end=T0 + timedelta(seconds=500)),
         Filter(origins=Choice(ASNS[:2])),
         Filter(peers=Choice(("192.0.2.1",))),
     ):
         found.append([entry async for entry in search(store, filters)])
         found.append([entry async for entry in history(store, HistoryQuery("10.1.0.0/16", filters))])
-    for at in (None, T0 + timedelta(seconds=600)):
+    for at in (None, T0 + timedelta(seconds=400)):
         questions = [RibQuery("10.1.2.3/32", match, at) for match in ("longest", "less_specific")]
         found += [[route async for route in rib(store, question)] for question in (RibQuery(at=at), *questions)]
     checked = await verify(data_dir, store, "test")
@@ -55,7 +55,7 @@ async def answers(data_dir: Path, store: Store) -> list[Any]:
 async def test_answers_are_the_same_by_any_traits(mongodb_uri: str, database: str, data_dir: Path) -> None:
     async with AsIf.open(mongodb_uri, database=database) as store:
         await store.prepare()
-        await archive(data_dir / "spool", store, *a_day(5))
+        await archive(data_dir / "spool", store, *a_day(5, steps=70))
         by_mongodb = await answers(data_dir, store)
         assert all(by_mongodb), "a question without an answer tells nothing"
         for store.of in (SECANTUSDB, NARROW):
