@@ -1,7 +1,7 @@
 """The prefixes, origins, peers or paths with the most messages.
 
-Entries are counted as they are read. Counts are exact for up to `MOST_NAMES` names and `MOST_ROUTES` routes; beyond
-that the names with the fewest messages, and the oldest routes, are forgotten.
+Entries are counted as they are read. Counts are exact for up to `MOST_NAMES` names and about `MOST_ROUTES` routes;
+beyond that the names with the fewest messages, and the oldest routes, are forgotten.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ _KINDS: dict[By, tuple[str, ...]] = {
     "malformed": ("announce", "withdraw"),
 }
 """The kinds of entries needed for each order."""
-_DICTS = 16
-"""The number of dictionaries for the names: one with half a million blocks the event loop for 60 ms when it grows."""
+_PARTS = 16
+"""Dictionaries for the names, and for the routes: one with half a million blocks the event loop for 60 ms when it
+grows, or forgets its oldest."""
 _NAMES: dict[str, Callable[[HistoryEntry], Sequence[str]]] = {
     "prefixes": lambda entry: () if entry.prefix is None else (entry.prefix,),
     "origins": lambda entry: [str(asn) for asn in origins_of(entry.as_path)],
@@ -90,9 +91,10 @@ class TopTally:
 
     def __init__(self, most_names: int = MOST_NAMES, most_routes: int = MOST_ROUTES) -> None:
         self._most_names = most_names
-        self._places: list[dict[str, int]] = [{} for _ in range(_DICTS)]
+        self._places: list[dict[str, int]] = [{} for _ in range(_PARTS)]
         self._counts = array("Q")
-        self._paths: LastAnnounced[int, int] = LastAnnounced(most_routes)
+        most = -(-most_routes // _PARTS)
+        self._paths: list[LastAnnounced[int, int]] = [LastAnnounced(most) for _ in range(_PARTS)]
         """From the hash of a route to the hash of its path. With 64 bits, two of a million routes collide once in 30
         million cases."""
 
@@ -126,18 +128,19 @@ class TopTally:
         extra = (_MALFORMED,) if entry.error else ()
         nlri = entry.prefix or identity(entry.family or "", entry.object)
         route = hash((entry.peer.name, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
+        paths = self._paths[_part(route)]
         if entry.event == "withdraw":
-            self._paths.withdraw(route)
+            paths.withdraw(route)
             return (_WITHDRAWN,)
-        before, path = self._paths.get(route), hash(entry.as_path)
-        flapped = (_FLAPPED,) if self._paths.is_withdrawn(route) else ()
+        before, path = paths.get(route), hash(entry.as_path)
+        flapped = (_FLAPPED,) if paths.is_withdrawn(route) else ()
         changed = (_CHANGED,) if before not in (None, path) else ()
-        self._paths.announce(route, path)
+        paths.announce(route, path)
         return (_ANNOUNCED, *flapped, *changed, *extra)
 
     def _place(self, name: str) -> int:
         """The index of a name's counts, which are created if it has none."""
-        places = self._places[hash(name) % _DICTS]
+        places = self._places[_part(hash(name))]
         place = places.get(name)
         if place is None:
             place = places[name] = len(self._counts)
@@ -151,7 +154,12 @@ class TopTally:
         """Keep the half of the names with the most messages; takes some tenths of a second."""
         by_count = sorted((-sum(self._counts[place : place + 2]), place, name) for name, place in self._named())
         counts, self._counts = self._counts, array("Q")
-        self._places = [{} for _ in range(_DICTS)]
+        self._places = [{} for _ in range(_PARTS)]
         for _, place, name in by_count[: self._most_names // 2]:
             kept = self._place(name)
             self._counts[kept : kept + len(_COLUMNS)] = counts[place : place + len(_COLUMNS)]
+
+
+def _part(number: int) -> int:
+    """The dictionary for a hash, by bits that the dictionary itself does not start with."""
+    return (number >> 40) % _PARTS
