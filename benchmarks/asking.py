@@ -25,8 +25,10 @@ from collector.query.search import search
 from collector.query.tail import tail
 from collector.rib.projecting import Rhythm
 from collector.rib.rebuilding import rebuild
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
+from schemas.attributes import Attributes
 from schemas.keys import collector_number, make_key
+from schemas.stored import SessionDocument, UpdateDocument
 
 CHANGES = 20_000
 """UPDATEs in two hours: a busy peer with a full table says as much."""
@@ -68,14 +70,14 @@ async def _measure(table: Table) -> dict[str, float]:
             return values
 
 
-async def _fill(store: Store, documents: list[Document]) -> Document:
+async def _fill(store: Store, documents: list[UpdateDocument]) -> SessionDocument:
     """The table before midnight, and changes behind it: an UPDATE of it again with another path, at random times."""
     first = min(one["ts"] for one in documents)
     begin = _MIDNIGHT - timedelta(minutes=10)
     number = collector_number(COLLECTOR)
     session = make_key(begin, number, 0)
     for line, one in enumerate(documents, 1):
-        one |= {"ts": begin + (one["ts"] - first), "session": session}
+        one["ts"], one["session"] = begin + (one["ts"] - first), session
         one["_id"] = make_key(one["ts"], number, line)
     chance = random.Random(0)  # noqa: S311  # a choice, not a secret
     announced = [one for one in documents if "announce" in one]
@@ -86,7 +88,7 @@ async def _fill(store: Store, documents: list[Document]) -> Document:
     ]
     await insert_all(store, documents)
     await insert_all(store, changes)
-    document = {
+    document: SessionDocument = {
         "_id": session,
         "v": 1,
         "collector": COLLECTOR,
@@ -104,9 +106,9 @@ async def _fill(store: Store, documents: list[Document]) -> Document:
     return document
 
 
-def _changed(document: Document, ts: datetime, number: int, line: int) -> Document:
+def _changed(document: UpdateDocument, ts: datetime, number: int, line: int) -> UpdateDocument:
     path = document["attributes"].get("as_path", "")
-    attributes = {**document["attributes"], "as_path": f"{path.partition(' ')[0]} {path}".strip()}
+    attributes: Attributes = {**document["attributes"], "as_path": f"{path.partition(' ')[0]} {path}".strip()}
     ts = ts.replace(microsecond=ts.microsecond // 1000 * 1000)
     return {**document, "_id": make_key(ts, number, line), "ts": ts, "attributes": attributes}
 
@@ -177,7 +179,7 @@ async def _diff(store: Store) -> dict[str, float]:
     return {"diff_seconds": time.monotonic() - began, "diff_changes": changes}
 
 
-async def _tail(store: Store, session: Document) -> dict[str, float]:
+async def _tail(store: Store, session: SessionDocument) -> dict[str, float]:
     """From when an UPDATE and its session are stored, as the archiver stores them, to when it is shown."""
     stored: dict[str, float] = {}
     seconds: list[float] = []
@@ -189,7 +191,7 @@ async def _tail(store: Store, session: Document) -> dict[str, float]:
     for at in range(_TAILED):
         ts = session["last_seen"] + timedelta(seconds=1)
         prefix = f"10.0.{at}.0/24"
-        update: dict[str, Any] = {
+        update: UpdateDocument = {
             "_id": make_key(ts, number, session["updates"] + 1),
             "v": 1,
             "ts": ts,

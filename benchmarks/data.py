@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from benchmarks.generated import write_table
 from collector.archive.session_tracker import SessionTracker
@@ -15,9 +14,10 @@ from collector.replay.player import PlannedPeer, plan
 from collector.sources.exabgp.decode import decode
 from collector.sources.exabgp.source import EXABGP
 from collector.sources.source import Rejection
-from schemas.documents import Place, collection_of, to_document
+from schemas.documents import Place, to_document
 from schemas.message import Message, Update
 from schemas.message_parts import Withdrawn
+from schemas.stored import UpdateDocument
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".bench"
@@ -75,11 +75,9 @@ class Table:
                 raise SystemExit(f"{self.lines_path}:{number + 1}: {message.reason}")
             yield message, tracker.follow(number, message)
 
-    def documents(self) -> list[dict[str, Any]]:
+    def documents(self) -> list[UpdateDocument]:
         """The documents of the collection `updates`."""
-        return [
-            to_document(message, place) for message, place in self.messages() if collection_of(message) == "updates"
-        ]
+        return [to_document(message, place) for message, place in self.messages() if isinstance(message, Update)]
 
 
 def find_table(mrt: str) -> Table:

@@ -8,7 +8,6 @@ import re
 import subprocess
 import time
 from itertools import count
-from typing import Any
 
 from benchmarks.data import COLLECTOR, Table
 from benchmarks.processes import usage
@@ -20,6 +19,7 @@ from collector.sources.mrt.source import MRT
 from collector.sources.source import Rejection
 from collector.store.mongo import Store
 from schemas.documents import collection_of, to_document
+from schemas.stored import MessageDocument, UpdateDocument
 
 _SECONDS = re.compile(r" in ([\d.]+) s: [\d,]+/s$")
 
@@ -74,9 +74,9 @@ async def _from_memory(table: Table) -> dict[str, float]:
             return {"seconds": seconds, "store_cpu": usage(server.pid).cpu - before}
 
 
-def _documents(table: Table) -> dict[str, list[dict[str, Any]]]:
+def _documents(table: Table) -> dict[str, list[UpdateDocument | MessageDocument]]:
     tracker, numbers = SessionTracker(MRT, COLLECTOR), count()
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[UpdateDocument | MessageDocument]] = {}
     for frame in MrtFile(table.path).frames():
         message = MRT.decode(frame.raw)
         if isinstance(message, Rejection):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import bson
 
@@ -14,6 +13,7 @@ from benchmarks.stores import insert_all, store_server
 from collector.store.collections import COLLECTIONS
 from collector.store.driver import connect
 from collector.store.mongo import Store
+from schemas.stored import UpdateDocument
 
 _JOURNAL = ("WiredTigerLog", "WiredTigerPreplog")
 
@@ -32,7 +32,7 @@ def measure(table: Table) -> dict[str, float]:
     }
 
 
-async def _load(documents: list[dict[str, Any]], *, indexed: bool) -> int:
+async def _load(documents: list[UpdateDocument], *, indexed: bool) -> int:
     with workplace() as place:
         async with store_server(place) as server, Store.open(server.uri) as store:
             await store.prepare()

@@ -23,6 +23,6 @@ class DocumentModel(BaseModel):
     v: int = VERSION
     collector: str
 
-    def to_document(self) -> dict[str, Any]:
-        """The document as MongoDB stores it."""
+    def _stored(self) -> Any:
+        """The document as MongoDB stores it; `to_document` of each model gives it its type."""
         return self.model_dump(by_alias=True, exclude_none=True)

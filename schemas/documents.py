@@ -6,10 +6,9 @@ ObjectId made from the line's time and number: writing it twice is writing it on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, overload
 
 from bson import ObjectId
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -20,7 +19,16 @@ from schemas.message import Answer, ExabgpProcess, Message, SentUpdate, Update
 from schemas.message_parts import Capability
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
-from schemas.stored import GapCause
+from schemas.stored import (
+    GapCause,
+    GapDocument,
+    GroupDocument,
+    MessageDocument,
+    PeerDocument,
+    RejectDocument,
+    SessionDocument,
+    UpdateDocument,
+)
 
 UPDATE_VERSION = 2
 """The version of documents of `updates`. 2: with `origin_asns`."""
@@ -42,39 +50,54 @@ def collection_of(message: Message) -> Literal["updates", "messages"]:
     return "updates" if isinstance(message, Update) else "messages"
 
 
-def to_document(message: Message, place: Place) -> dict[str, Any]:
+@overload
+def to_document(message: Update, place: Place) -> UpdateDocument: ...
+@overload
+def to_document(message: Message, place: Place) -> UpdateDocument | MessageDocument: ...
+def to_document(message: Message, place: Place) -> UpdateDocument | MessageDocument:
     """A message as a document of its collection.
 
     `ts` is the stored time, which never runs backwards in a spool. If the line's own time differs, because the clock
     was set back, it is in `clock`.
     """
-    document: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
-    if place.session is not None:
-        document["session"] = place.session
     if isinstance(message, Update):  # nearly all messages
-        _add_update(document, message)
-        set_origins(document)
-        return document
+        update = cast("UpdateDocument", _fields_of_place(place))
+        _add_update(update, message)
+        set_origins(update)
+        return update
+    document = cast("MessageDocument", _fields_of_place(place))
     if isinstance(message, SentUpdate):
         _add_update(document, message)
         document["kind"] = message.kind
         return document
-    document.update(message.model_dump(exclude_none=True))
+    fields: Any = message.model_dump(exclude_none=True)
+    document.update(fields)
     if document["ts"] != place.ts:
         document["ts"], document["clock"] = place.ts, document["ts"]
     return document
 
 
-def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
+def _fields_of_place(place: Place) -> dict[str, Any]:
+    """The fields that are not the message's own, and stand first."""
+    fields: dict[str, Any] = {"_id": place.key, "v": VERSION, "ts": place.ts, "collector": place.collector}
+    if place.session is not None:
+        fields["session"] = place.session
+    return fields
+
+
+def _add_update(document: UpdateDocument | MessageDocument, update: Update | SentUpdate) -> None:
     """Add the fields of an UPDATE, which were validated when its line was read, without inspecting them again."""
     source, peer = update.source, update.peer
-    if isinstance(source, ExabgpProcess):
-        document["source"] = {"pid": source.pid}
-        if source.counter is not None:
-            document["source"]["counter"] = source.counter
-    else:
+    if not isinstance(source, ExabgpProcess):
         document["source"] = source.document.copy()
-    document["peer"] = {"address": peer.address, "asn": peer.asn} if peer.name == peer.address else peer.model_dump()
+    elif source.counter is None:
+        document["source"] = {"pid": source.pid}
+    else:
+        document["source"] = {"pid": source.pid, "counter": source.counter}
+    if peer.name == peer.address:
+        document["peer"] = {"address": peer.address, "asn": peer.asn}
+    else:
+        document["peer"] = cast("PeerDocument", peer.model_dump())
     if update.wire is not None:
         document["wire"] = update.wire
     if update.attributes is not None:
@@ -82,12 +105,12 @@ def _add_update(document: dict[str, Any], update: Update | SentUpdate) -> None:
     if update.announce is not None:
         document["announce"] = update.announce
     if update.withdraw is not None:
-        document["withdraw"] = update.withdraw
+        document["withdraw"] = cast("list[GroupDocument]", update.withdraw)
     if update.ts != document["ts"]:
         document["clock"] = update.ts
 
 
-def set_origins(document: dict[str, Any]) -> None:
+def set_origins(document: UpdateDocument) -> None:
     """Add what version 2 of `updates` adds to a document: the ASes that originate the announced routes."""
     document["v"] = UPDATE_VERSION
     if "announce" not in document or "attributes" not in document:
@@ -101,7 +124,7 @@ _MESSAGE: TypeAdapter[Message] = TypeAdapter(Message, config=ConfigDict(defer_bu
 _NOT_OF_THE_MESSAGE = frozenset(("_id", "v", "collector", "session", "origin_asns", "clock"))
 
 
-def to_message(document: Mapping[str, Any]) -> Message:
+def to_message(document: UpdateDocument | MessageDocument) -> Message:
     """The message from a document of `updates` or `messages`.
 
     Raises:
@@ -136,6 +159,11 @@ class Gap(DocumentModel):
     reason: str | None = None
     """For `disk`: the system's error. For `reject`: why the line cannot be parsed. For `router`: why its messages are
     missing."""
+
+    def to_document(self) -> GapDocument:
+        """The document as MongoDB stores it."""
+        document: GapDocument = self._stored()
+        return document
 
 
 class SessionNotification(BaseModel):
@@ -203,6 +231,11 @@ class Session(DocumentModel):
     path_ids: bool | None = None
     """Whether any of these routes has a path ID (RFC 7911)."""
 
+    def to_document(self) -> SessionDocument:
+        """The document as MongoDB stores it."""
+        document: SessionDocument = self._stored()
+        return document
+
 
 class Reject(DocumentModel):
     """A line that could not be parsed or stored, with the reason."""
@@ -218,8 +251,13 @@ class Reject(DocumentModel):
     """Bytes of the whole line; `raw` has the first MiB, or less if the store does not accept that."""
     raw: str | bytes
 
+    def to_document(self) -> RejectDocument:
+        """The document as MongoDB stores it."""
+        document: RejectDocument = self._stored()
+        return document
 
-def make_reject(place: Place, line: int, raw: bytes, reason: str, *, binary: bool = False) -> dict[str, Any]:
+
+def make_reject(place: Place, line: int, raw: bytes, reason: str, *, binary: bool = False) -> RejectDocument:
     """The document of a rejected record.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from schemas.attributes import Attributes
 from schemas.message_parts import Announced, Capability, PeerOpens, Withdrawn
 from schemas.peer import Peer
 from schemas.scalars import Asn, Family, Timestamp
+from schemas.stored import OtherSourceDocument
 
 
 class _Model(BaseModel):
@@ -40,9 +41,10 @@ class OtherSource(BaseModel):
     counter: ClassVar[None] = None
 
     @cached_property
-    def document(self) -> dict[str, Any]:
+    def document(self) -> OtherSourceDocument:
         """The fields in documents, shared by all of them."""
-        return self.model_dump(exclude_none=True)
+        document: Any = self.model_dump(exclude_none=True)
+        return cast("OtherSourceDocument", document)
 
 
 class Counted(NamedTuple):

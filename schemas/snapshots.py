@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.document_model import DocumentKey, DocumentModel
 from schemas.peer import Peer
 from schemas.scalars import Timestamp
+from schemas.stored import SnapshotDocument
 
 TABLE_VERSION = 2
 """The version of stored tables. 2: routes that are not prefixes are stored under their keys (`schemas.identity`). Older
@@ -53,3 +54,8 @@ class Snapshot(DocumentModel):
     stored by version 0.2 or earlier."""
     parts: list[SnapshotPart]
     """In the order of their routes."""
+
+    def to_document(self) -> SnapshotDocument:
+        """The document as MongoDB stores it."""
+        document: SnapshotDocument = self._stored()
+        return document

@@ -55,13 +55,15 @@ GroupDocument = Announced
 """Routes of one family, announced with one next hop, or withdrawn, without a next hop."""
 
 
-class _Stored(TypedDict):
+class StoredDocument(TypedDict):
+    """What documents have in common."""
+
     _id: ObjectId
     v: int
     collector: str
 
 
-class UpdateDocument(_Stored):
+class UpdateDocument(StoredDocument):
     """A document of `updates`; see `schemas.message.Update` and `schemas.documents.to_document`."""
 
     ts: datetime
@@ -80,7 +82,7 @@ class UpdateDocument(_Stored):
     """The origin ASes of `attributes.as_path`, for an index."""
 
 
-class MessageDocument(_Stored):
+class MessageDocument(StoredDocument):
     """A document of `messages`; `kind` tells which fields of which model of `schemas.message` it has."""
 
     ts: datetime
@@ -123,6 +125,21 @@ class MessageDocument(_Stored):
     bytes: NotRequired[int]
 
 
+class RejectDocument(StoredDocument):
+    """A document of `rejects`; see `schemas.documents.Reject`."""
+
+    ts: datetime
+    line: int
+    reason: str
+    offset: NotRequired[int]
+    size: int
+    raw: str | bytes
+
+
+LineDocument = UpdateDocument | MessageDocument | RejectDocument
+"""The document of a line."""
+
+
 class NotificationDocument(TypedDict):
     """The NOTIFICATION that ended a session; see `schemas.documents.SessionNotification`."""
 
@@ -140,7 +157,7 @@ class ResentDocument(TypedDict):
     end: datetime
 
 
-class SessionDocument(_Stored):
+class SessionDocument(StoredDocument):
     """A document of `sessions`; see `schemas.documents.Session`."""
 
     peer: PeerDocument
@@ -167,7 +184,7 @@ class SessionDocument(_Stored):
     path_ids: NotRequired[bool]
 
 
-class GapDocument(_Stored):
+class GapDocument(StoredDocument):
     """A document of `gaps`; see `schemas.documents.Gap`."""
 
     ts: datetime
@@ -179,17 +196,6 @@ class GapDocument(_Stored):
     reason: NotRequired[str]
 
 
-class RejectDocument(_Stored):
-    """A document of `rejects`; see `schemas.documents.Reject`."""
-
-    ts: datetime
-    line: int
-    reason: str
-    offset: NotRequired[int]
-    size: int
-    raw: str | bytes
-
-
 class PartDocument(TypedDict):
     """Which part of a stored table; see `schemas.snapshots.SnapshotPart`."""
 
@@ -199,7 +205,7 @@ class PartDocument(TypedDict):
     last: bytes
 
 
-class SnapshotDocument(_Stored):
+class SnapshotDocument(StoredDocument):
     """A document of `snapshots`; see `schemas.snapshots.Snapshot`."""
 
     peer: PeerDocument

@@ -30,13 +30,13 @@ from collector.spool.framing import unframe
 from collector.spool.segment import SpooledLine
 from collector.store.collections import VIEWS_SINCE
 from collector.store.meta import InstancePosition
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.traits import SECANTUSDB, Traits
 from schemas.documents import Place, collection_of, make_reject, to_document
 from schemas.keys import instance_name
 from schemas.message import Message
 from schemas.notes import ArchiverNote, SourceNote
-from schemas.stored import SessionDocument
+from schemas.stored import RejectDocument, SessionDocument
 
 log = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ class Archiver:
         self._troubles.follow(message, in_session=place.session is not None)
         return place
 
-    def _reject(self, line: SpooledLine, place: Place, reason: str) -> Document:
+    def _reject(self, line: SpooledLine, place: Place, reason: str) -> RejectDocument:
         return make_reject(place, line.number, line.raw, reason, binary=self._source.binary)
 
     def _checkpoint(self, next_line: int) -> Checkpoint:
@@ -272,7 +272,7 @@ class Archiver:
             if batch.checkpoint:
                 await self._acknowledge(batch.checkpoint)
             sessions = batch.checkpoint.sessions if batch.checkpoint else ()
-            self._saw(cast("Sequence[SessionDocument]", sessions), full=batch.full)
+            self._saw(sessions, full=batch.full)
             self._healer.want((*batch.gaps, *batch.refused))
             self._healer.act(self._tracker.capabilities)
             free.release()
@@ -293,7 +293,7 @@ class Archiver:
         if self._spool is not None:
             await self._store.meta.claim(self._claims, self._spool)
 
-    async def _store_sessions(self, sessions: Sequence[Document]) -> None:
+    async def _store_sessions(self, sessions: Sequence[SessionDocument]) -> None:
         await self._sessions.write(sessions)
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -7,20 +7,21 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 from collector.archive.gaps import rejected
 from collector.errors import StoreError
 from collector.spool.segment import SpooledLine
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.writes import encoding_fault
 from schemas.documents import Gap, Place, Session
 from schemas.notes import SourceNote, TrackerNote
 from schemas.peer import Peer
+from schemas.stored import GapDocument, LineDocument, RejectDocument, SessionDocument, UpdateDocument
 
 log = logging.getLogger(__name__)
 
-_SAID = ("capabilities", "hold_time", "reason", "router_id")
+_TEXT_FROM_OUTSIDE = ("capabilities", "hold_time", "reason", "router_id")
 """Fields of sessions and gaps with text from outside; all other fields are our own words, numbers and addresses."""
 
 
@@ -33,7 +34,7 @@ class Checkpoint(NamedTuple):
     next_line: int
     ts: datetime
     """The stored time of that line."""
-    sessions: Sequence[Document]
+    sessions: Sequence[SessionDocument]
     """Those that have changed since the last checkpoint."""
     tracker: TrackerNote
     decoder: SourceNote
@@ -43,7 +44,7 @@ class Checkpoint(NamedTuple):
 class WriteBatch:
     """The documents of some lines."""
 
-    documents: dict[str, list[Document]] = field(default_factory=dict)
+    documents: dict[str, list[LineDocument]] = field(default_factory=dict)
     origins: dict[str, list[tuple[SpooledLine, Place]]] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     refused: Sequence[Gap] = ()
@@ -54,7 +55,7 @@ class WriteBatch:
     checkpoint: Checkpoint | None = None
     """The state after the last line, if it should be saved."""
 
-    def add(self, collection: str, document: Document, line: SpooledLine, place: Place) -> None:
+    def add(self, collection: str, document: LineDocument, line: SpooledLine, place: Place) -> None:
         """Add the document of a line."""
         self.documents.setdefault(collection, []).append(document)
         self.origins.setdefault(collection, []).append((line, place))
@@ -68,7 +69,7 @@ class BatchWriter:
         make_reject: makes a reject of a line, its place and the reason.
     """
 
-    def __init__(self, store: Store, make_reject: Callable[[SpooledLine, Place, str], Document]) -> None:
+    def __init__(self, store: Store, make_reject: Callable[[SpooledLine, Place, str], RejectDocument]) -> None:
         self._store = store
         self._make_reject = make_reject
 
@@ -78,7 +79,7 @@ class BatchWriter:
         Returns:
             How many of the lines became rejects.
         """
-        rejects = list(batch.documents.get("rejects", ()))
+        rejects = list(cast("list[RejectDocument]", batch.documents.get("rejects", [])))
         writing = [self._insert(batch, collection) for collection in ("updates", "messages")]
         writing.append(self._insert_gaps(batch.gaps))
         for refused in await _all(writing):
@@ -87,7 +88,7 @@ class BatchWriter:
         await self._insert_rejects(rejects)
         return len(rejects)
 
-    async def _insert(self, batch: WriteBatch, collection: str) -> list[Document]:
+    async def _insert(self, batch: WriteBatch, collection: str) -> list[RejectDocument]:
         """Insert a batch's documents of one collection; returns rejects for those that can never be stored."""
         documents = batch.documents.get(collection)
         if not documents:
@@ -101,14 +102,15 @@ class BatchWriter:
                 *(len(refused), len(documents), collection, line.number, reason),
             )
         if collection == "updates":
-            peers = [Peer.model_validate(documents[refusal.at]["peer"]) for refusal in refusals]
+            updates = cast("list[UpdateDocument]", documents)
+            peers = [Peer.model_validate(updates[refusal.at]["peer"]) for refusal in refusals]
             batch.refused = [
                 rejected(place, line.number, peer, reason)
                 for peer, (line, place, reason) in zip(peers, refused, strict=True)
             ]
         return [self._make_reject(line, place, reason) for line, place, reason in refused]
 
-    async def _insert_rejects(self, rejects: Sequence[Document]) -> None:
+    async def _insert_rejects(self, rejects: Sequence[RejectDocument]) -> None:
         """Insert rejects; if the store refuses the raw lines too, insert the rejects without them."""
         if not rejects:
             return
@@ -126,7 +128,7 @@ class BatchWriter:
             for refusal in await self._store.insert("rejects", bare):
                 raise StoreError(f"a reject cannot be stored: {refusal.reason}")
 
-    async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[Document]:
+    async def _insert_gaps(self, gaps: Sequence[Gap]) -> list[RejectDocument]:
         if gaps:
             for refusal in await self._store.insert("gaps", [storable_document(gap) for gap in gaps]):
                 raise StoreError(f"a gap cannot be stored: {refusal.reason}")
@@ -148,9 +150,14 @@ def _head(raw: str | bytes) -> str:
     return text[: max(text.find('"message"'), 0)]
 
 
-def storable_document(one: Gap | Session) -> Document:
+@overload
+def storable_document(one: Gap) -> GapDocument: ...
+@overload
+def storable_document(one: Session) -> SessionDocument: ...
+def storable_document(one: Gap | Session) -> GapDocument | SessionDocument:
     """The document of a gap or session, without text from a peer or ExaBGP that no store accepts."""
     document = one.to_document()
     if encoding_fault(document) is None:
         return document
-    return {name: value for name, value in document.items() if name not in _SAID}
+    without: Any = {name: value for name, value in document.items() if name not in _TEXT_FROM_OUTSIDE}
+    return cast("GapDocument | SessionDocument", without)

@@ -29,11 +29,12 @@ from collector.errors import ImportFileError, StoreUnavailableError
 from collector.sources.source import Rejection, Source
 from collector.spool.framing import frame, unframe
 from collector.spool.segment import SpooledLine
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from schemas.documents import Place
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance_name, key_collector
 from schemas.meta import ImportDocument, ImportFacts, SelectionDocument
 from schemas.notes import ArchiverNote
+from schemas.stored import RejectDocument
 
 FOLLOWS = timedelta(minutes=5)
 """A file that starts this soon after the end of another continues it: collectors write more often than this."""
@@ -196,7 +197,7 @@ class _FileArchiver(Archiver):
         self._on_read = on_read
         await self.run()
 
-    def _reject(self, line: SpooledLine, place: Place, reason: str) -> Document:
+    def _reject(self, line: SpooledLine, place: Place, reason: str) -> RejectDocument:
         return {**super()._reject(line, place, reason), "offset": self._file.offset(line.number)}
 
     async def _acknowledge(self, point: Any) -> None:

@@ -13,8 +13,9 @@ from collector.errors import StoreUnavailableError
 from collector.sources.source import Source
 from collector.spool.kept import KeptSegment, lines_of, note_ahead_of
 from collector.spool.segment import SpooledLine
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from schemas.notes import ArchiverNote
+from schemas.stored import SessionDocument
 
 
 class _KeptLines:
@@ -53,9 +54,9 @@ class _Restorer(Archiver):
         self, lines: _KeptLines, store: Store, *, source: Source, collector: str, ranges: Sequence[str], instance: str
     ) -> None:
         super().__init__(lines, store, source=source, collector=collector, ranges=ranges, instance=instance)
-        self._changed: dict[ObjectId, Document] = {}
+        self._changed: dict[ObjectId, SessionDocument] = {}
 
-    async def _store_sessions(self, sessions: Sequence[Document]) -> None:
+    async def _store_sessions(self, sessions: Sequence[SessionDocument]) -> None:
         self._changed.update((session["_id"], session) for session in sessions)
 
     async def restore(self) -> None:

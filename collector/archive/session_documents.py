@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bson import ObjectId
 
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.writes import DocumentChange
+from schemas.stored import SessionDocument
 
 
 class SessionDocuments:
@@ -19,10 +20,10 @@ class SessionDocuments:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._written: dict[ObjectId, Document] = {}
+        self._written: dict[ObjectId, SessionDocument] = {}
         """Sessions that are up, as they were last written: most fields of a session never change."""
 
-    async def write(self, sessions: Sequence[Document]) -> None:
+    async def write(self, sessions: Sequence[SessionDocument]) -> None:
         """Update their documents; idempotent."""
         changed = {session["_id"]: self._changes(session) for session in sessions}
         changes = [DocumentChange({"_id": key}, fields) for key, fields in changed.items() if fields]
@@ -36,9 +37,10 @@ class SessionDocuments:
             else:
                 self._written[session["_id"]] = session
 
-    def _changes(self, session: Document) -> Document | None:
+    def _changes(self, session: SessionDocument) -> Mapping[str, object] | None:
         """The fields that differ from what was written before; None if field updates cannot express the difference."""
         before = self._written.get(session["_id"])
         if before is None or before.keys() - session.keys():
             return None
-        return {name: value for name, value in session.items() if name not in before or before[name] != value}
+        written = before.items()
+        return {name: value for name, value in session.items() if (name, value) not in written}

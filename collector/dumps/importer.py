@@ -28,14 +28,14 @@ from collector.rib.dumped import DumpedTable
 from collector.rib.pages import PackedPage
 from collector.rib.routes import milliseconds
 from collector.sources.source import Source
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from collector.store.updates import updates_of_session
 from schemas.documents import Gap, Place, Session, make_reject
 from schemas.keys import collector_number, instance_name, key_collector, make_gap_key, make_key
 from schemas.meta import ImportDocument
 from schemas.notes import ArchiverNote, TrackerNote
 from schemas.peer import Peer
-from schemas.stored import GapCause, SessionDocument, name_of
+from schemas.stored import GapCause, RejectDocument, SessionDocument, name_of
 
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -88,7 +88,7 @@ class DumpImporter(FileImporter):
         return SessionTracker(self._source, self._collector, note=note, instance=self._source.name)
 
     async def _store_all(self, course: _ImportCourse, found: Iterator[Dump | BadRecord]) -> None:
-        rejects: list[Document] = []
+        rejects: list[RejectDocument] = []
         while (one := await asyncio.to_thread(next, found, None)) is not None:
             if isinstance(one, BadRecord):
                 rejects.append(self._reject(course, one))
@@ -115,7 +115,7 @@ class DumpImporter(FileImporter):
                     ) from error
                 await asyncio.sleep(next(waits))
 
-    def _reject(self, course: _ImportCourse, bad: BadRecord) -> Document:
+    def _reject(self, course: _ImportCourse, bad: BadRecord) -> RejectDocument:
         line = course.line + bad.frame.record
         place = Place(make_key(bad.ts, self._number, line), bad.ts, self._collector, None)
         reject = make_reject(place, line, bad.frame.raw, bad.reason, binary=True)
@@ -180,7 +180,7 @@ class DumpImporter(FileImporter):
         if session and session["_id"] != make_key(ts, self._number, line):
             return _FoundSession(session, None, session)
         changed = course.tracker.table(line, ts, peer)
-        document: Any = changed.to_document()
+        document = changed.to_document()
         stored = [one async for one in self._store.find("sessions", {"_id": changed.key})]
         return _FoundSession(document, changed, stored[0] if stored and stored[0]["since"] < ts else None)
 

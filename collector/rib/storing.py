@@ -22,10 +22,10 @@ from collector.rib.pages import PackedPage
 from collector.rib.routes import Items
 from collector.rib.snapshots import every, has_all_parts, remove
 from collector.rib.stored_routes import changed, count
-from collector.store.mongo import Document, Store
+from collector.store.mongo import Store
 from schemas.keys import collector_number, key_behind, make_snapshot_key
 from schemas.snapshots import Snapshot, SnapshotPart
-from schemas.stored import SessionDocument
+from schemas.stored import SessionDocument, SnapshotPartDocument
 
 _AT_ONCE = 8
 """Parts that are written together."""
@@ -112,14 +112,16 @@ async def _free(
 
 async def _write(store: Store, snapshot: Snapshot, table: AsyncIterator[PackedPage]) -> Snapshot:
     await store.replace("snapshots", [snapshot.to_document()])
-    waiting: list[Document] = []
+    waiting: list[SnapshotPartDocument] = []
     total: Counter[str] = Counter()
     async for page in table:
         total.update(page.families)
-        whose = {"snapshot": snapshot.key, "part": len(snapshot.parts)}
-        part = await _part(store, snapshot, page, whose)
+        number = len(snapshot.parts)
+        part = await _part(store, snapshot, page, {"snapshot": snapshot.key, "part": number})
         snapshot.parts.append(part)
-        waiting.append({"_id": part.key, "v": snapshot.v, **whose, "routes": page.packed})
+        waiting.append(
+            {"_id": part.key, "v": snapshot.v, "snapshot": snapshot.key, "part": number, "routes": page.packed}
+        )
         if len(waiting) == _AT_ONCE:
             await store.replace("snapshot_parts", waiting)
             waiting = []

@@ -132,9 +132,9 @@ def _with_origins(document: UpdateDocument) -> DocumentChange:
         "peer.address": document["peer"]["address"],
         "ts": document["ts"],
     }
-    new = {**document}
+    new = document.copy()
     set_origins(new)
-    return DocumentChange(old, {name: new[name] for name in ("v", "origin_asns") if name in new})
+    return DocumentChange(old, {name: value for name, value in new.items() if name in ("v", "origin_asns")})
 
 
 async def _change(store: Store, changes: list[DocumentChange]) -> int:

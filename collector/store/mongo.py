@@ -193,7 +193,7 @@ class Store:
 
     # --- writes -------------------------------------------------------------------------------------------------
 
-    async def insert(self, collection: str, documents: Sequence[Document]) -> list[WriteRefusal]:
+    async def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> list[WriteRefusal]:
         """Insert documents, except those that exist; durable when it returns.
 
         Returns:
@@ -202,7 +202,7 @@ class Store:
         with errors_of(self.shown_uri):
             return await writes.insert(self._durable(collection), documents, self._narrowing)
 
-    async def replace(self, collection: str, documents: Sequence[Document]) -> None:
+    async def replace(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> None:
         """Replace the documents with these `_id`s, or insert them; durable when it returns.
 
         Raises:

@@ -96,7 +96,9 @@ class _Writing(NamedTuple):
     narrowing: AbstractAsyncContextManager[Any]
 
 
-async def insert(collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock) -> list[WriteRefusal]:
+async def insert(
+    collection: _Collection, documents: Sequence[Mapping[str, Any]], narrowing: asyncio.Lock
+) -> list[WriteRefusal]:
     """Insert documents; existing ones with the same `_id` stay as they are.
 
     Args:
@@ -116,7 +118,7 @@ async def insert(collection: _Collection, documents: Sequence[Document], narrowi
 
 
 async def replace(
-    collection: _Collection, documents: Sequence[Document], narrowing: asyncio.Lock
+    collection: _Collection, documents: Sequence[Mapping[str, Any]], narrowing: asyncio.Lock
 ) -> list[WriteRefusal]:
     """Replace documents with the same `_id`, or insert them; otherwise as `insert`."""
     return await _write(_Writing(collection, _replace, narrowing), documents)
@@ -128,13 +130,13 @@ async def change(collection: _Collection, changes: Sequence[DocumentChange]) -> 
     return result.matched_count
 
 
-def encoding_fault(document: Document) -> str | None:
+def encoding_fault(document: Mapping[str, Any]) -> str | None:
     """Why a document can never be stored; None if it can."""
     _encoded, refusals = _encode([document])
     return refusals[0].reason if refusals else None
 
 
-def _encode(documents: Sequence[Document]) -> tuple[list[_Encoded], list[WriteRefusal]]:
+def _encode(documents: Sequence[Mapping[str, Any]]) -> tuple[list[_Encoded], list[WriteRefusal]]:
     """Each document as it is sent: a server would refuse a whole batch because of one that is too large."""
     encoded, refusals = [], []
     for at, document in enumerate(documents):
@@ -161,7 +163,7 @@ async def _replace(collection: _Collection, encoded: Sequence[_Encoded]) -> None
     await collection.bulk_write(replacements, ordered=False)
 
 
-async def _write(way: _Writing, documents: Sequence[Document]) -> list[WriteRefusal]:
+async def _write(way: _Writing, documents: Sequence[Mapping[str, Any]]) -> list[WriteRefusal]:
     encoded, refusals = _encode(documents)
     return sorted([*refusals, *await _write_some(way, encoded)])
 

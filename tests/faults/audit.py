@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -127,7 +127,7 @@ async def _archived(store: Store, number: int, report: Report) -> dict[int, _Arc
     return archived
 
 
-def _digest(collection: str, document: dict[str, Any]) -> bytes:
+def _digest(collection: str, document: Mapping[str, Any]) -> bytes:
     if collection == "rejects":
         document = {key: document[key] for key in ("_id", "collector", "ts", "line", "size")}
     return hashlib.blake2b(bson.encode(document), digest_size=12).digest()

@@ -25,6 +25,7 @@ from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
 from schemas.documents import make_reject, to_document
+from schemas.stored import LineDocument
 from tests.fuzz.messages import hostile
 from tests.fuzz.mutate import Mutator, giants, monsters
 
@@ -91,6 +92,7 @@ class Checker:
 
     def _check(self, number: int, raw: bytes) -> None:
         message = decode(raw)
+        document: LineDocument
         if isinstance(message, Rejection):
             self.rejected += 1
             assert message.reason

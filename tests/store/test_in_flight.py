@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +20,7 @@ from collector.spool.state import inspect
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits, traits_of
 from collector.tasks import end
+from schemas.stored import SessionDocument
 from tests.faults.mongo_proxy import Forward, Message, Proxy, closing_on_marked, proxy
 from tests.store.test_archive import archive, archiving, documents, feed
 from tests.support import Router, until
@@ -181,7 +182,7 @@ async def test_sessions_are_written_now_and_then_and_only_what_changed(
 
 
 async def test_a_session_that_somebody_removed_is_written_whole(embedded_uri: str, database: str) -> None:
-    session = {"_id": 1, "v": 1, "collector": "test", "updates": 1}
+    session = cast("SessionDocument", {"_id": 1, "v": 1, "collector": "test", "updates": 1})
     async with Store.open(embedded_uri, database=database) as store:
         writing = SessionDocuments(store)
         await writing.write([session])
@@ -190,7 +191,7 @@ async def test_a_session_that_somebody_removed_is_written_whole(embedded_uri: st
         await store.remove("sessions", {})
         await writing.write([{**session, "updates": 3}])
         assert await documents(store, "sessions") == [{**session, "updates": 3}]
-        await writing.write([{"_id": 1, "v": 1, "updates": 4}])
+        await writing.write([cast("SessionDocument", {"_id": 1, "v": 1, "updates": 4})])
         assert await documents(store, "sessions") == [{"_id": 1, "v": 1, "updates": 4}]
 
 

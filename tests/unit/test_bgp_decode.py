@@ -43,8 +43,8 @@ def of_json(*parts: bytes) -> dict[str, Any]:
 
 def said_by(message: Any) -> dict[str, Any]:
     assert isinstance(message, Update | EndOfRib), message
-    document = to_document(message, Place(make_key(message.ts, 1, 1), message.ts, "c", None)) | {"kind": message.kind}
-    return {name: document[name] for name in SAID if name in document}
+    document = to_document(message, Place(make_key(message.ts, 1, 1), message.ts, "c", None))
+    return {name: value for name, value in {**document, "kind": message.kind}.items() if name in SAID}
 
 
 def unordered(document: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import BSON, CodecOptions, ObjectId
@@ -27,6 +27,7 @@ from schemas.message import (
     StateChange,
     Update,
 )
+from schemas.stored import MessageDocument, UpdateDocument
 from tests.support import Router, shared
 
 AWARE: CodecOptions[Any] = CodecOptions(tz_aware=True)
@@ -54,7 +55,7 @@ def there_and_back(message: Message) -> Message:
     ts = read(Router().keepalive()).ts if isinstance(message, Answer) else message.ts  # type: ignore[union-attr]
     place = Place(make_key(ts, 1, 7), ts, "test", None)
     stored = BSON.encode(to_document(message, place))
-    read_again = to_message(stored.decode(AWARE))
+    read_again = to_message(cast("UpdateDocument | MessageDocument", stored.decode(AWARE)))
     # What was made of a checked line is what the models make of a document: the same keys, in the same order.
     assert BSON.encode(to_document(read_again, place)) == stored
     return read_again

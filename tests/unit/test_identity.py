@@ -27,20 +27,20 @@ def next_hop(route: Route, last: int) -> bytes:
     return (bytes(8) if route.safi == 128 else b"") + packed(f"192.0.2.{last}")
 
 
-def document(line: bytes) -> dict[str, Any]:
+def document(line: bytes) -> UpdateDocument:
     message = decode(line)
     assert isinstance(message, Update), message
     return to_document(message, Place(make_key(message.ts, 1, 7), message.ts, "test", None))
 
 
-def facts_after(*documents: dict[str, Any]) -> list[dict[str, Any]]:
+def facts_after(*documents: UpdateDocument) -> list[dict[str, Any]]:
     fold = Fold(None)
     for one in documents:
         asyncio.run(fold.add(cast("UpdateDocument", {**one, "session": None})))
     return [bson.decode(held.facts) for _, _, held in fold.changes() if held is not WITHDRAWN]
 
 
-def documents_of(route: Route) -> tuple[dict[str, Any], ...]:
+def documents_of(route: Route) -> tuple[UpdateDocument, ...]:
     router = Speaker()
     before = ORIGIN + as_path(64500)
     announced = router.hear(before + reach(route.afi, route.safi, next_hop(route, 1), route.announced))

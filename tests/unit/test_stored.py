@@ -7,6 +7,8 @@ import pytest
 
 from schemas import stored
 from schemas.documents import Gap, Reject, Session, SessionNotification
+from schemas.intent_documents import IntentDocument, IntentStateDocument, RefusalDocument
+from schemas.intents import Intent, IntentState, Refusal
 from schemas.message import ExabgpProcess, Message, OtherSource, Update
 from schemas.peer import Peer
 from schemas.snapshots import Snapshot, SnapshotPart
@@ -35,13 +37,15 @@ def absences(model: Any) -> dict[str, bool]:
         (SnapshotPart, stored.PartDocument, set()),
         (Snapshot, stored.SnapshotDocument, {"_id"}),
         (Update, stored.UpdateDocument, {*OF_PLACES, "origin_asns"}),
+        (IntentState, IntentStateDocument, set()),
+        (Refusal, RefusalDocument, {"_id", "v"}),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_document_has_the_fields_of_its_model(model: Any, document: Any, more: set[str]) -> None:
     assert is_typeddict(document)
     may_be_absent = absences(model)
-    found = {name for name in may_be_absent if name not in ("key", "kind") or model is SnapshotPart}
+    found = {name for name in may_be_absent if name not in ("key", "kind", "id") or model is SnapshotPart}
     assert set(get_type_hints(document)) == found | more
     assert set(document.__optional_keys__) - more == {name for name in found if may_be_absent[name]}
 
@@ -52,3 +56,12 @@ def test_a_message_has_the_fields_of_all_kinds() -> None:
     assert set(get_type_hints(stored.MessageDocument)) == set().union(*names) | OF_PLACES
     common = set.intersection(*names)
     assert stored.MessageDocument.__required_keys__ == {"ts", *OF_DOCUMENTS, *common}
+
+
+def test_an_intent_has_the_fields_of_its_model_and_its_prefix() -> None:
+    fields_of_model = absences(Intent)
+    assert set(get_type_hints(IntentDocument)) == {*fields_of_model, "_id", "v", "prefix"} - {"id"}
+    assert set(IntentDocument.__optional_keys__) == {
+        "asns",
+        *(name for name, absent in fields_of_model.items() if absent),
+    }

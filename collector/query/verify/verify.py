@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from bson import ObjectId
 
@@ -177,7 +177,7 @@ async def _sessions(store: Store, owners: Set[Owner], spool: SpoolState) -> _Ses
         if neighbour.get("session"):
             session = Session.model_validate(neighbour["session"])
             found.behind.extend(_behind(found.counted.get(session.key), session))
-            found.counted[session.key] = cast("SessionDocument", session.to_document())
+            found.counted[session.key] = session.to_document()
     return found
 
 
