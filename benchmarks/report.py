@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from benchmarks.collecting import PARTS
 from benchmarks.data import ROOT, Table
@@ -20,6 +19,7 @@ from benchmarks.figure import CASES, Figure
 from benchmarks.figures import FIGURES
 from benchmarks.plot import bars
 from benchmarks.stores import STORE
+from schemas.json_object import JsonObject
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 _SAMPLES = ROOT / "docs" / "benchmarks.json"
@@ -35,7 +35,7 @@ _PROGRAMS = {
 
 def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
     """Add what was measured to what is known, and write the page anew."""
-    known: dict[str, Any] = json.loads(_SAMPLES.read_text()) if _SAMPLES.exists() else {}
+    known: JsonObject = json.loads(_SAMPLES.read_text()) if _SAMPLES.exists() else {}
     of_pip, of_fast = (known.setdefault(name, {}) for name in (_FIGURES, _FAST))
     figures = of_fast if STORE else of_pip
     circumstances = _circumstances(table)
@@ -62,7 +62,7 @@ def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[s
 # --- circumstances --------------------------------------------------------------------------------------------------
 
 
-def _circumstances(table: Table) -> dict[str, Any]:
+def _circumstances(table: Table) -> JsonObject:
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "commit": _output("git", "rev-parse", "--short", "HEAD"),
@@ -105,7 +105,7 @@ def _memory() -> int:
 # --- the page -------------------------------------------------------------------------------------------------------
 
 
-def _table(known: Mapping[str, Any], which: str) -> str:
+def _table(known: JsonObject, which: str) -> str:
     rows = [
         "| figure | beside | goal | median | spread | rounds | reached | measured | command |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -117,7 +117,7 @@ def _table(known: Mapping[str, Any], which: str) -> str:
     return "\n".join(rows)
 
 
-def _row(name: str, figure: Figure, found: Mapping[str, Any], arguments: str) -> str:
+def _row(name: str, figure: Figure, found: JsonObject, arguments: str) -> str:
     sign = "<=" if figure.better == "less" else ">="
     goal = "" if figure.goal is None else f"{sign} {_number(figure.goal)} {figure.unit}"
     command = f"`make bench FIGURES={name}{arguments}`"
@@ -139,7 +139,7 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _described(known: Mapping[str, Any]) -> str:
+def _described(known: JsonObject) -> str:
     """Each set of circumstances, with the days of the figures that were measured under it."""
     groups: dict[str, set[str]] = {}
     for found in [*known[_FIGURES].values(), *known[_FAST].values()]:
@@ -153,13 +153,13 @@ def _described(known: Mapping[str, Any]) -> str:
 # --- the pictures ---------------------------------------------------------------------------------------------------
 
 
-def _median(figures: Mapping[str, Any], case: str, value: Callable[[Mapping[str, float]], float]) -> float | None:
+def _median(figures: JsonObject, case: str, value: Callable[[Mapping[str, float]], float]) -> float | None:
     """Of a case's last samples, under whichever figure they are."""
     samples = [found["samples"] for found in figures.values() if any(case in one for one in found["samples"])]
     return median(value(one[case]) for one in samples[0]) if samples else None
 
 
-def _rates(figures: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+def _rates(figures: JsonObject) -> list[tuple[str, float, str]]:
     cases = {
         "ExaBGP alone, to /dev/null": "exabgp",
         "the store alone, from memory": "store",
@@ -172,6 +172,6 @@ def _rates(figures: Mapping[str, Any]) -> list[tuple[str, float, str]]:
     return [(label, rate, _number(rate)) for label, rate in rates.items() if rate is not None]
 
 
-def _shares(figures: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+def _shares(figures: JsonObject) -> list[tuple[str, float, str]]:
     parts = {part: _median(figures, "collector", itemgetter(f"{part}_cpu")) for part in PARTS}
     return [(part, seconds, f"{seconds:.1f} s") for part, seconds in parts.items() if seconds is not None]

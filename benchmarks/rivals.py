@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
@@ -18,6 +17,7 @@ from pymongo.database import Database
 from benchmarks.data import ROOT, Table
 from benchmarks.speakers import ADDRESS, LOCAL_AS, free_port, play, workplace
 from benchmarks.stores import store_server
+from schemas.json_object import JsonObject
 
 _SCRIPT_LINES = 2_000
 _PATIENCE = 60.0
@@ -35,29 +35,29 @@ def findable_script(table: Table) -> dict[str, float]:
     return asyncio.run(_insert_each(lines, _with_prefixes)) | {"routes": len(lines) * table.routes / table.updates}
 
 
-def _as_it_is(database: Database[dict[str, Any]]) -> Callable[[dict[str, Any]], object]:
+def _as_it_is(database: Database[JsonObject]) -> Callable[[JsonObject], object]:
     return database["updates"].insert_one
 
 
-def _with_prefixes(database: Database[dict[str, Any]]) -> Callable[[dict[str, Any]], object]:
+def _with_prefixes(database: Database[JsonObject]) -> Callable[[JsonObject], object]:
     # Without the list a prefix cannot be asked for: ExaBGP's key above it is the next hop.
     collection = database.get_collection("updates", write_concern=WriteConcern("majority", j=True))
     collection.create_index([("prefixes", 1), ("neighbor.address.peer", 1), ("time", 1)])
     return lambda message: collection.insert_one({**message, "prefixes": _prefixes(message)})
 
 
-def _prefixes(message: dict[str, Any]) -> list[str]:
+def _prefixes(message: JsonObject) -> list[str]:
     update = message.get("neighbor", {}).get("message", {}).get("update", {})
     groups = [routes for hops in update.get("announce", {}).values() for routes in hops.values()]
     return [route["nlri"] for routes in (*groups, *update.get("withdraw", {}).values()) for route in routes]
 
 
 async def _insert_each(
-    lines: list[bytes], prepare: Callable[[Database[dict[str, Any]]], Callable[[dict[str, Any]], object]]
+    lines: list[bytes], prepare: Callable[[Database[JsonObject]], Callable[[JsonObject], object]]
 ) -> dict[str, float]:
     with workplace() as place:
         async with store_server(place) as server:
-            with MongoClient[dict[str, Any]](server.uri) as client:
+            with MongoClient[JsonObject](server.uri) as client:
                 insert = prepare(client["script"])
                 began = time.monotonic()
                 for line in lines:

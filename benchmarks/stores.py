@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from collector.store import embedded
 from collector.store.embedded_process import EmbeddedStore
 from collector.store.mongo import Store
+from collector.store.writes import Writable
 
 STORE = os.environ.get("STORE") or None
 """`mongodb.embedded`; None: the server that pip installs."""
@@ -29,18 +29,18 @@ async def store_server(place: Path) -> AsyncIterator[EmbeddedStore]:
         await server.stop()
 
 
-async def insert_all(store: Store, documents: Sequence[Mapping[str, Any]]) -> None:
+async def insert_all(store: Store, documents: Sequence[Writable]) -> None:
     """Write UPDATEs as the archiver does, a batch after the other."""
     for first in range(0, len(documents), _BATCH):
         await store.insert("updates", documents[first : first + _BATCH])
 
 
-async def insert_together(store: Store, collection: str, documents: Sequence[Mapping[str, Any]]) -> None:
+async def insert_together(store: Store, collection: str, documents: Sequence[Writable]) -> None:
     """Write documents in batches of the size that the store wants, and as many at once."""
     traits = await store.traits()
     free = asyncio.Semaphore(traits.batches_in_flight)
 
-    async def write(some: Sequence[Mapping[str, Any]]) -> None:
+    async def write(some: Sequence[Writable]) -> None:
         try:
             await store.insert(collection, some)
         finally:

@@ -7,11 +7,12 @@ notation: AS_SEQUENCE `1 2 3`, AS_SET `{4,5}`, AS_CONFED_SEQUENCE `(6 7)`, AS_CO
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, with_config
 from typing_extensions import TypedDict
 
+from schemas.json_object import JsonObject
 from schemas.scalars import Asn, Uint32
 
 SegmentKind = Literal["sequence", "set", "confed_sequence", "confed_set"]
@@ -194,10 +195,10 @@ class Attributes(TypedDict, total=False):
     """Only to Customer (RFC 9234 5); in documents of version 0.1 it is the unknown attribute 35."""
     pmsi_tunnel: str
     """PMSI_TUNNEL (RFC 6514), as ExaBGP prints it."""
-    prefix_sid: dict[str, Any]
+    prefix_sid: JsonObject
     """BGP Prefix-SID (RFC 8669), as ExaBGP prints it. It does not print SRv6 SIDs (RFC 9252): these are null, or read
     from the message's bytes (`wire_bytes`)."""
-    bgp_ls: dict[str, Any]
+    bgp_ls: JsonObject
     """BGP-LS attribute (RFC 9552), as ExaBGP prints it; with its value as `bytes`, in hexadecimal, if it was read from
     the message's bytes."""
     unknown: list[StoredUnknownAttribute]
@@ -206,5 +207,5 @@ class Attributes(TypedDict, total=False):
     announced listed under `withdraw`, or `discard`, without the attribute. Read from the message's bytes, it is what
     RFC 7606 requires, followed by ` due to ` and the attribute; otherwise it is what ExaBGP did, which does not always
     name the attribute."""
-    other: dict[str, Any]
+    other: JsonObject
     """Attributes under names that this version does not know, as ExaBGP prints them."""

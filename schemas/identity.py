@@ -7,10 +7,12 @@ route are not part of its key. All code that compares routes uses this module.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-_NlriObject = Mapping[str, Any]
+from schemas.json_object import JsonObject
+
+_NlriObject = JsonObject
 
 
 def identity(family: str, route: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.attributes import Attributes
+from schemas.json_object import JsonObject
 from schemas.message_parts import Announced, Capability, PeerOpens, Withdrawn
 from schemas.peer import Peer
 from schemas.scalars import Asn, Family, Timestamp
@@ -175,7 +176,7 @@ class Detail(_FromPeer):
     """
 
     kind: Literal["operational", "negotiated", "fsm", "signal", "statistics", "mirroring"]
-    detail: dict[str, Any]
+    detail: JsonObject
 
 
 class Packet(_FromPeer):
@@ -190,7 +191,7 @@ class Sent(_FromPeer):
 
     kind: Literal["sent"] = "sent"
     category: str
-    detail: dict[str, Any]
+    detail: JsonObject
 
 
 class RouterEvent(_Message):
@@ -205,7 +206,7 @@ class RouterEvent(_Message):
     """`unknown`: a BMP message of a type that we do not know."""
     reason: str | None = None
     """For `disconnected` and `termination`: why."""
-    detail: dict[str, Any] | None = None
+    detail: JsonObject | None = None
     """The contents of its TLVs; unknown ones as `tlv_NUMBER`, in hexadecimal."""
 
 

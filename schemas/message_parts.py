@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
+from schemas.json_object import JsonObject
 from schemas.scalars import Family, Uint32
 
-Capability = dict[str, Any]
+Capability = JsonObject
 """A capability of an OPEN (RFC 5492 4): its `code`, usually its `name`, and its contents, as ExaBGP prints them."""
 
 
@@ -52,5 +53,5 @@ class Announced(Withdrawn, total=False):
 class PeerOpens(TypedDict):
     """Both OPENs of a session between a router and its peer; each as in `Open`, or its bytes if it cannot be parsed."""
 
-    sent: dict[str, Any]
-    received: dict[str, Any]
+    sent: JsonObject
+    received: JsonObject

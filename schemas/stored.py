@@ -6,11 +6,12 @@ documents without the others.
 """
 
 from datetime import datetime
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from bson import ObjectId
 
 from schemas.attributes import Attributes
+from schemas.json_object import JsonObject
 from schemas.message_parts import Announced, Capability, PeerOpens
 from schemas.peer import Rib, peer_name
 
@@ -113,7 +114,7 @@ class MessageDocument(StoredDocument):
     router: NotRequired[str]
     port: NotRequired[int]
     event: NotRequired[Literal["connected", "disconnected", "initiation", "termination", "unknown"]]
-    detail: NotRequired[dict[str, Any]]
+    detail: NotRequired[JsonObject]
     category: NotRequired[str]
     helper_pid: NotRequired[int]
     incarnation: NotRequired[str]

@@ -14,6 +14,7 @@ from schemas.journal import (
     AnnounceRecord,
     HeadRecord,
     IntentRecord,
+    JsonModel,
     MirroredRecord,
     Record,
     RefusalRecord,
@@ -322,7 +323,7 @@ class Book:
         return same, [self.entries[number] for number in numbers if number in self.entries]
 
 
-def _digest(order: Mapping[str, Any]) -> str:
+def _digest(order: JsonModel) -> str:
     return json.dumps(order, sort_keys=True)
 
 

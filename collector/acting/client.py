@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from collector.errors import BgpledgerError, CollectorError, RefusedError
 from collector.sources.exabgp.files import acting_socket
 from schemas.intents import Intent, Order, Withdrawal
+from schemas.json_object import JsonObject
 from schemas.order_answers import CheckedRoute, OrderedIntent
 
 _SECONDS = 60.0
@@ -60,7 +60,7 @@ class ActingClient:
         answer = await self._ask({"do": "withdraw", "withdrawal": body, "dry_run": dry_run})
         return [Intent.model_validate(one) for one in answer["intents"]]
 
-    async def note_refused(self, order: Mapping[str, Any], error: BgpledgerError) -> None:
+    async def note_refused(self, order: JsonObject, error: BgpledgerError) -> None:
         """Record that an order, or a withdrawal, was refused before it was sent here."""
         await self._ask({"do": "note_refused", "order": order, "cause": error.cause, "cure": error.cure})
 
@@ -68,7 +68,7 @@ class ActingClient:
         """Intents that are current or in flight; with `ended` also those of the last day that ended. Needs no store."""
         return [Intent.model_validate(one) for one in (await self._ask({"do": "intents", "all": ended}))["intents"]]
 
-    async def _ask(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _ask(self, request: JsonObject) -> JsonObject:
         try:
             async with asyncio.timeout(_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=_LONGEST)
@@ -94,7 +94,7 @@ class ActingClient:
         return _taken(line)
 
 
-def _taken(line: bytes) -> Mapping[str, Any]:
+def _taken(line: bytes) -> JsonObject:
     if not line:
         raise CollectorError("the acting process ended before it answered", "try again: what it accepted is on disk")
     answer = json.loads(line)
@@ -102,5 +102,5 @@ def _taken(line: bytes) -> Mapping[str, Any]:
         raise RefusedError(**answer["refused"])
     if "failed" in answer:
         raise CollectorError(**answer["failed"])
-    taken: Mapping[str, Any] = answer["ok"]
+    taken: JsonObject = answer["ok"]
     return taken

@@ -18,6 +18,7 @@ from collector.settings.announce import AnnounceSettings, StaticSettings
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
 from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
 from schemas.journal import Record, WithdrawRecord
+from schemas.json_object import JsonObject
 from schemas.order_answers import CheckedRoute
 
 _BURST_SECONDS = 10
@@ -59,7 +60,7 @@ class OrderHandler:
         self._record, self._changed = record, changed
         self._tokens, self._filled = allowed.rate * _BURST_SECONDS, time.monotonic()
 
-    def answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(self, request: JsonObject) -> JsonObject:
         """The answer to a request: `ok`, or `refused` with cause and cure.
 
         A refused order is recorded, even if it was only a dry run.
@@ -153,7 +154,7 @@ class OrderHandler:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def _announce(self, request: Mapping[str, Any]) -> Any:
+    def _announce(self, request: JsonObject) -> Any:
         order = _read(Order, request.get("order"))
         if not request.get("dry_run"):
             return {"intents": self._shown(self.announce(order), order)}
@@ -177,7 +178,7 @@ class OrderHandler:
         shown = [self._book.entries[number].shown() for number in numbers]
         return [one.model_dump(mode="json") if len(order.announcements) == 1 else {"id": one.id} for one in shown]
 
-    def _withdraw(self, request: Mapping[str, Any]) -> Any:
+    def _withdraw(self, request: JsonObject) -> Any:
         withdrawal = _read(Withdrawal, request.get("withdrawal"))
         found = self._book.selected(withdrawal)
         if not found and (withdrawal.ids or withdrawal.prefixes):
@@ -198,12 +199,12 @@ class OrderHandler:
         if numbers:
             self._changed(self._record([_withdrawal(numbers, who, why, peers, state)]))
 
-    def _list(self, request: Mapping[str, Any]) -> Any:
+    def _list(self, request: JsonObject) -> Any:
         """Intents that are current, or in flight; with `all` also those that ended recently."""
         wanted = [entry for entry in self._book.entries.values() if entry.live or request.get("all")]
         return {"intents": [_dumped(entry.shown()) for entry in wanted]}
 
-    def _note_refused(self, request: Mapping[str, Any]) -> Any:
+    def _note_refused(self, request: JsonObject) -> Any:
         """Record what was refused before: it was invalid, or a token did not allow it."""
         self._write_refusal(request, RefusedError(_text(request, "cause"), _text(request, "cure")))
         return {}
@@ -224,7 +225,7 @@ class OrderHandler:
             )
         self._tokens -= 1
 
-    def _write_refusal(self, request: Mapping[str, Any], error: RefusedError) -> None:
+    def _write_refusal(self, request: JsonObject, error: RefusedError) -> None:
         order = request.get("order") or request.get("withdrawal") or {}
         ts, number = datetime.now(UTC), self._book.next
         refusal = Refusal(

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,6 +34,7 @@ from collector.spool.follower import FollowedTo, Follower
 from schemas.announcements import FlowAnnouncement
 from schemas.intents import IntentState, Refusal, StateName
 from schemas.journal import Record, StateRecord
+from schemas.json_object import JsonObject
 from schemas.scalars import rfc3339
 
 _log = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Acting:
         over.set()
 
     async def _tick(self, over: asyncio.Event) -> None:
-        written: Mapping[str, Any] = {}
+        written: JsonObject = {}
         while not over.is_set():
             await sleep(_TICK_SECONDS, unless=over)
             self.orders.expire()
@@ -188,7 +189,7 @@ class Acting:
             writer.close()
 
     async def _serve_relay(
-        self, greeting: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, greeting: JsonObject, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         instance = int(greeting["instance"])
         link = RelayLink(instance, str(greeting["exabgp"]), writer)
@@ -297,7 +298,7 @@ class Acting:
 
     # --- notes ------------------------------------------------------------------------------------------------------
 
-    def _notes_now(self) -> Mapping[str, Any]:
+    def _notes_now(self) -> JsonObject:
         return {
             "exabgp": {str(instance): known for instance, known in self._exabgps.items()},
             "followed": {str(instance): list(position) for instance, position in self._followed.items()},

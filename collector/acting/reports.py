@@ -12,8 +12,10 @@ from collector.bgp.exabgp_flow import printed_rule
 from collector.bgp.families import offered_families
 from collector.sources.exabgp.decode import decode
 from schemas.announcements import FlowAnnouncement
+from schemas.attributes import Attributes
 from schemas.identity import identity
 from schemas.message import Open, SentUpdate, StateChange
+from schemas.message_parts import Withdrawn
 
 _SENT = b'"direction": "send"'
 _STATE = b'"type": "state"'
@@ -23,12 +25,18 @@ _WITHIN = 700
 _FLOW_FAMILIES = ("ipv4 flow", "ipv6 flow")
 
 
+class SentRoute(Attributes):
+    """The attributes of a route that was sent."""
+
+    next_hop: str | None
+
+
 class SentRoutes(NamedTuple):
     """Routes that ExaBGP has sent to a peer."""
 
     peer: str
     ts: datetime
-    announced: Mapping[str, Mapping[str, Any]]
+    announced: Mapping[str, SentRoute]
     """By NLRI as in `Announced.nlri`, or a flow's identity: the attributes, and `next_hop`."""
     withdrawn: list[str]
 
@@ -65,8 +73,8 @@ def read_reports(lines: Iterable[bytes]) -> Iterator[Report]:
 
 
 def _sent(message: SentUpdate) -> SentRoutes:
-    attributes: Mapping[str, Any] = message.attributes or {}
-    announced = {
+    attributes: Attributes = message.attributes or {}
+    announced: dict[str, SentRoute] = {
         nlri: {**attributes, "next_hop": group.get("next_hop")}
         for group in message.announce or ()
         for nlri in _names(group)
@@ -75,7 +83,7 @@ def _sent(message: SentUpdate) -> SentRoutes:
     return SentRoutes(message.peer.address, message.ts, announced, withdrawn)
 
 
-def _names(group: Mapping[str, Any]) -> Iterator[str]:
+def _names(group: Withdrawn) -> Iterator[str]:
     yield from group.get("nlri", ())
     if group["family"] in _FLOW_FAMILIES:
         yield from (identity(group["family"], one) for one in group.get("objects", ()))

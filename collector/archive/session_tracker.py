@@ -6,7 +6,7 @@ sessions, and the sessions' documents the same content.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast, get_args
 
@@ -16,7 +16,7 @@ from typing_extensions import TypeIs
 from collector.archive.gaps import GapFinder
 from collector.archive.tally import counts_of, tally
 from collector.archive.tracker_state import STATE, PeerState, TrackerState
-from collector.sources.source import NONE, Effect, End, ResentTable, Source
+from collector.sources.source import NONE, Effect, End, ResentTable, SessionFacts, Source
 from schemas import documents
 from schemas.documents import Gap, Place, Session
 from schemas.keys import collector_number, instance_name, make_key
@@ -325,7 +325,7 @@ class SessionTracker:
                 self._dirty[id(session)] = session
 
 
-def _has(session: Session, facts: Mapping[str, Any]) -> bool:
+def _has(session: Session, facts: SessionFacts) -> bool:
     return all(getattr(session, name) == value for name, value in facts.items())
 
 

@@ -11,6 +11,7 @@ from collector.bgp import exabgp_library
 from collector.bgp.as_paths import FaultError, Segments, read_as_path, segments
 from schemas.attributes import OTC
 from schemas.exabgp.attributes import with_sids
+from schemas.json_object import JsonObject
 
 NEXT_HOP: Final = 3
 AS_PATH: Final = 2
@@ -61,13 +62,13 @@ def _nothing(value: bytes, _as4: bool) -> bool:
     return True
 
 
-def _aggregator(value: bytes, as4: bool) -> dict[str, Any]:
+def _aggregator(value: bytes, as4: bool) -> JsonObject:
     width = 4 if as4 else 2
     _need(width + 4, value)
     return {"asn": int.from_bytes(value[:width]), "address": socket.inet_ntoa(value[width:])}
 
 
-def _as4_aggregator(value: bytes, _as4: bool) -> dict[str, Any]:
+def _as4_aggregator(value: bytes, _as4: bool) -> JsonObject:
     return {"asn": int.from_bytes(_need(8, value)[:4]), "address": socket.inet_ntoa(value[4:])}
 
 
@@ -131,7 +132,7 @@ def _by_exabgp(code: int, flags: int) -> Callable[[bytes, bool], Any]:
     return read
 
 
-def _prefix_sid(value: bytes, as4: bool) -> dict[str, Any]:
+def _prefix_sid(value: bytes, as4: bool) -> JsonObject:
     return with_sids(_by_exabgp(40, BOTH)(value, as4), value)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from collector.bgp import exabgp_flow, exabgp_library
 from collector.bgp.families import IPV4_UNICAST, Family, family_number
 from collector.bgp.routes import Event
+from schemas.json_object import JsonObject
 from schemas.scalars import normalise_prefix
 from schemas.stored import GroupDocument
 
@@ -114,7 +115,7 @@ def distinguisher_bytes(text: str) -> bytes:
 def _object(group: GroupDocument, route: Any) -> bytes:
     """A route that is not a prefix: its bytes if they are stored, as ExaBGP prints them for some families."""
     family: str = group["family"]
-    if isinstance(route, Mapping):
+    if isinstance(route, dict):
         kept = route.get("bytes")
         kept = route.get("raw") if kept is None else kept
         if isinstance(kept, str):
@@ -126,7 +127,7 @@ def _object(group: GroupDocument, route: Any) -> bytes:
     raise UnwritableError(f"routes of {family}")
 
 
-def _of_words(family: Family, route: Mapping[str, Any]) -> bytes:
+def _of_words(family: Family, route: JsonObject) -> bytes:
     """A route that ExaBGP prints completely as text.
 
     Raises:
@@ -144,7 +145,7 @@ def _of_words(family: Family, route: Mapping[str, Any]) -> bytes:
     raise exabgp_library.UnreadError(f"routes of SAFI {safi} are not printed as a whole")
 
 
-def _vpls(route: Mapping[str, Any]) -> bytes:
+def _vpls(route: JsonObject) -> bytes:
     """RFC 4761 3.2.2."""
     numbers = b"".join(int(route[name]).to_bytes(2) for name in ("endpoint", "offset", "size"))
     vpls = distinguisher_bytes(route["rd"]) + numbers + (int(route["base"]) << 4 | _BOTTOM_OF_STACK).to_bytes(3)

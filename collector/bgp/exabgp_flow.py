@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from collector.bgp import exabgp_library
 from collector.bgp.families import Family
+from schemas.json_object import JsonObject
 
 FLOW, FLOW_VPN, RTC = 133, 134, 132
 _PRINTED_BESIDE: Final = ("next-hop", "string")
@@ -22,7 +23,7 @@ _RTC_BITS, _RTC_TYPES = 96, (b"\0\2", b"\1\2", b"\2\2")
 """RFC 4684 4; the types of route targets: RFC 4360 4 and RFC 5668 2."""
 
 
-def flow_bytes(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> bytes:
+def flow_bytes(family: Family, route: JsonObject, distinguisher: bytes) -> bytes:
     """A FlowSpec rule.
 
     Args:
@@ -40,7 +41,7 @@ def flow_bytes(family: Family, route: Mapping[str, Any], distinguisher: bytes) -
     return _checked(family, data, route)
 
 
-def _packed(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> bytes:
+def _packed(family: Family, route: JsonObject, distinguisher: bytes) -> bytes:
     from exabgp.bgp.message.action import Action  # type: ignore[import-untyped]
     from exabgp.bgp.message.update.nlri.flow import Flow  # type: ignore[import-untyped]
     from exabgp.bgp.message.update.nlri.qualifier import RouteDistinguisher  # type: ignore[import-untyped]
@@ -57,7 +58,7 @@ def _packed(family: Family, route: Mapping[str, Any], distinguisher: bytes) -> b
     return bytes(rule.pack_nlri())
 
 
-def printed_rule(family: str, components: Mapping[str, Any]) -> dict[str, Any]:
+def printed_rule(family: str, components: JsonObject) -> JsonObject:
     """A FlowSpec rule as ExaBGP prints it.
 
     Args:
@@ -90,7 +91,7 @@ def _words(name: str, rules: Iterable[str]) -> Iterator[_Words]:
         yield _Words(["[", *(word for one in rules for word in one.split()), "]"])
 
 
-def rtc_bytes(family: Family, route: Mapping[str, Any]) -> bytes:
+def rtc_bytes(family: Family, route: JsonObject) -> bytes:
     """A route target membership.
 
     Raises:
@@ -122,12 +123,12 @@ def _target(kind: bytes, administrator: str, number: int) -> bytes:
     return (int(administrator) % 2**32).to_bytes(4) + (number % 2**16).to_bytes(2)
 
 
-def _checked(family: Family, data: bytes, route: Mapping[str, Any]) -> bytes:
+def _checked(family: Family, data: bytes, route: JsonObject) -> bytes:
     again = exabgp_library.routes(family, data, "withdraw", add_path=False, hop=b"")
     if [_rule(one) for one in again] != [_rule(route)]:
         raise exabgp_library.UnreadError("ExaBGP's words do not tell all of it")
     return data
 
 
-def _rule(route: Mapping[str, Any]) -> dict[str, Any]:
+def _rule(route: JsonObject) -> JsonObject:
     return {name: value for name, value in route.items() if name not in _PRINTED_BESIDE}

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json
 
 from schemas.exabgp.json_repair import mended
+from schemas.json_object import JsonObject
 from schemas.message_parts import Capability
 from schemas.scalars import storable
 
@@ -39,7 +40,7 @@ def reads(family: tuple[int, int]) -> bool:
 
 def routes(
     family: tuple[int, int], data: bytes, event: Literal["announce", "withdraw"], *, add_path: bool, hop: bytes
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """The routes in a field NLRI, each as ExaBGP prints it; for BGP-LS with the bytes, which the text does not contain.
 
     Raises:
@@ -53,7 +54,7 @@ def routes(
 
     action = Action.ANNOUNCE if event == "announce" else Action.WITHDRAW
     afi, safi = AFI.create(family[0]), SAFI.create(family[1])
-    found: list[dict[str, Any]] = []
+    found: list[JsonObject] = []
     try:
         while data:
             nlri, left = NLRI.unpack_nlri(afi, safi, data, action, add_path)

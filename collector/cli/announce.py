@@ -9,9 +9,10 @@ import typer
 
 from collector.cli.options import with_settings
 from collector.errors import UsageError
+from schemas.json_object import JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from schemas.intents import Intent
 
@@ -120,7 +121,7 @@ def withdraw_command(
     sys.stderr.write(f"{'would be withdrawn' if dry_run else 'to be withdrawn'}: {len(intents)}\n")
 
 
-def _announce(settings: Any, body: Mapping[str, Any], *, dry_run: bool) -> None:
+def _announce(settings: Any, body: JsonObject, *, dry_run: bool) -> None:
     from collector.acting.client import ActingClient
     from collector.tasks import run_interruptible
     from schemas.intents import Intent, Order
@@ -154,7 +155,7 @@ def _reason(who: str | None, why: str) -> dict[str, str]:
     return {"who": who or getpass.getuser(), "why": why, "source": "cli"}
 
 
-def _communities(standard: Sequence[str], extended: Sequence[str], *, blackhole: bool) -> dict[str, Any]:
+def _communities(standard: Sequence[str], extended: Sequence[str], *, blackhole: bool) -> JsonObject:
     from schemas.announcements import BLACKHOLE, NO_EXPORT
 
     each = [one.strip() for text in standard for one in text.split(",")]
@@ -169,8 +170,8 @@ def _communities(standard: Sequence[str], extended: Sequence[str], *, blackhole:
     }
 
 
-def _pairs(texts: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _pairs(texts: Sequence[str]) -> JsonObject:
+    found: JsonObject = {}
     for text in texts:
         name, equals, value = text.partition("=")
         found[name.replace("-", "_")] = value if equals else True
@@ -188,7 +189,7 @@ def _moment(text: str | None) -> str | None:
     return parse_ahead(text, datetime.now(UTC)).isoformat()
 
 
-def _checked(settings: Any, model: Any, body: Mapping[str, Any]) -> Any:
+def _checked(settings: Any, model: Any, body: JsonObject) -> Any:
     """The validated order; an invalid order is refused, and recorded if an acting process runs."""
     from contextlib import suppress
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from collector import local_server
 from collector.errors import CollectorError
+from schemas.json_object import JsonObject
 
 ASKED_ELSEWHERE = frozenset(("history", "rib", "lookup", "diff", "search", "top", "peers"))
 """Commands that end by themselves, and only query the archive."""
@@ -76,7 +77,7 @@ def _takes_bytes(stream: Any) -> bool:
     return isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() in ("utf-8", "utf8")
 
 
-def _command(words: Sequence[str], data_dir: str) -> dict[str, Any]:
+def _command(words: Sequence[str], data_dir: str) -> JsonObject:
     columns = None
     if sys.stdout.isatty():
         import shutil
@@ -93,7 +94,7 @@ def _command(words: Sequence[str], data_dir: str) -> dict[str, Any]:
     }
 
 
-def _accepted(server: local_server.Server, command: Mapping[str, Any]) -> BinaryIO | None:
+def _accepted(server: local_server.Server, command: JsonObject) -> BinaryIO | None:
     """Send a command; returns the answer, without its head, or None if the server does not accept it."""
     import json
     import socket

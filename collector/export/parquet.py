@@ -19,6 +19,7 @@ from collector.errors import ExportError
 from collector.export.files import not_written
 from collector.export.summary import ExportSummary
 from collector.files import replacing
+from collector.query.attributes import AnswerFields
 from collector.query.messages import SessionChange, StoredMessage
 from schemas.attributes import Attributes, origins, parse_as_path
 from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
@@ -95,7 +96,7 @@ def rows_of(one: StoredMessage | SessionChange) -> Iterator[Rows]:
             yield _routes(one.ts, document, group, {**attributes, "next_hop": group.get("next_hop")})
 
 
-def _routes(ts: datetime, document: UpdateDocument, group: GroupDocument, attributes: Mapping[str, Any]) -> Rows:
+def _routes(ts: datetime, document: UpdateDocument, group: GroupDocument, attributes: AnswerFields) -> Rows:
     same = {**attributes, "family": group["family"], "rd": group.get("rd"), "path_id": group.get("path_id")}
     if "nlri" in group:
         prefixes: list[str] = group["nlri"]
@@ -110,7 +111,7 @@ def _routes(ts: datetime, document: UpdateDocument, group: GroupDocument, attrib
 def _rows(
     ts: datetime,
     document: UpdateDocument | SessionDocument,
-    attributes: Mapping[str, Any],
+    attributes: AnswerFields,
     count: int,
     own: Mapping[str, Sequence[Any]],
 ) -> Rows:
@@ -131,7 +132,7 @@ def _length(prefix: str) -> int:
     return int(prefix.rpartition("/")[2])
 
 
-def _attributes(attributes: Attributes) -> dict[str, Any]:
+def _attributes(attributes: Attributes) -> AnswerFields:
     path = attributes.get("as_path")
     asns, origin = _path(path) if path is not None else (None, None)
     extended = [*attributes.get("extended_communities", ()), *attributes.get("ipv6_extended_communities", ())]

@@ -19,6 +19,7 @@ from collector.http.pieces import Pieces
 from collector.http.query_context import QueryContext
 from collector.present.formats import write_models
 from collector.present.names import AnswerFormat, Format
+from schemas.json_object import JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Page(BaseModel, Generic[T]):
     next: str | None = Field(description="The `cursor` of the next page; null if there is none.")
 
 
-def listing(kind: type[BaseModel]) -> dict[str, Any]:
+def listing(kind: type[BaseModel]) -> JsonObject:
     """The description of a query that is answered with a list."""
     text = {"schema": {"type": "string"}}
     more = {MEDIA_TYPES["jsonl"]: text, "text/csv": text, "text/plain": text}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from collector.http.health import OPEN_PATHS
 from collector.http.problems import Problem
+from schemas.json_object import JsonObject
 
 _UNREADABLE = "422"
 """FastAPI's own response to invalid parameters, which is replaced by our 400."""
@@ -20,7 +20,7 @@ _CHANGING = ("post", "delete")
 def describe(app: FastAPI) -> None:
     """Make an application describe exactly what it answers."""
 
-    def description() -> dict[str, Any]:
+    def description() -> JsonObject:
         if app.openapi_schema is None:
             app.openapi_schema = _described(app)
         return app.openapi_schema
@@ -28,7 +28,7 @@ def describe(app: FastAPI) -> None:
     app.openapi = description  # type: ignore[method-assign]  # as FastAPI's manual has it
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
+def _described(app: FastAPI) -> JsonObject:
     found = get_openapi(
         title=app.title,
         summary=app.summary,
@@ -61,7 +61,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     return found
 
 
-def _exemplify(schemas: dict[str, Any]) -> None:
+def _exemplify(schemas: JsonObject) -> None:
     """Add an answer from the demonstration's archive to each type of answer as an example; FastAPI would omit nulls."""
     examples = json.loads((Path(__file__).parent / "examples.json").read_bytes())
     for name, one in examples.items():

@@ -34,6 +34,10 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+QueryArguments = dict[str, Any]
+"""Arguments of a query of `bgpledger.Archive`, by name."""
+
+
 class Listed(Parameters):
     """The options for answers of which there are few."""
 
@@ -49,7 +53,7 @@ class Listed(Parameters):
         """Whether a page is requested explicitly."""
         return False
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> QueryArguments:
         """The arguments of the query."""
         return {}
 
@@ -79,7 +83,7 @@ class Limited(Listed):
             )
         return self.limit or LONGEST_PAGE
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> QueryArguments:
         """The arguments of the query."""
         return {"limit": self.limit}
 
@@ -110,7 +114,7 @@ class Paged(Limited):
         """Whether a page is requested explicitly."""
         return self.page is not None or self.cursor is not None
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> QueryArguments:
         """The arguments of the query."""
         return {"limit": self.limit, "after": self.cursor}
 

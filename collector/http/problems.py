@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bgpledger import BgpledgerError, DeadlineError, StoreError, UsageError
 from collector.errors import RefusedError as OrderRefusedError
+from schemas.json_object import JsonObject
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -54,7 +54,7 @@ class RefusedRequestError(BgpledgerError):
 
 
 _TIMEOUT, _AWAY = HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE
-RESPONSES: dict[int | str, dict[str, Any]] = {
+RESPONSES: dict[int | str, JsonObject] = {
     status.value: {
         "description": about,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},

@@ -9,14 +9,15 @@ routes that they hide, and routes that are not prefixes are left out.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, TextIO
+from typing import TextIO
 
 from pydantic import BaseModel
 
 from collector.present.elements import joined, write_batches, write_entries
+from collector.query.attributes import AnswerFields
 from collector.query.batch import Batch
 from schemas.peer import Peer
 from schemas.query import HistoryEntry
@@ -69,7 +70,7 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[object, ...]]:
     return "B" if entry.event == "table" else "A", (*prefix, *_attributes(vars(entry)))
 
 
-def _attributes(attributes: Mapping[str, Any]) -> tuple[object, ...]:
+def _attributes(attributes: AnswerFields) -> tuple[object, ...]:
     aggregator = attributes["aggregator"]
     return (
         attributes["as_path"] or "",

@@ -7,14 +7,15 @@ empty. Routes, as from a table dump: `R|R|seconds|...`, where the seconds are th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any, TextIO
+from typing import TextIO
 
 from pydantic import BaseModel
 
 from collector.present.elements import joined, write_batches, write_entries
+from collector.query.attributes import AnswerFields
 from collector.query.batch import Batch
 from schemas.query import HistoryEntry, Route
 
@@ -58,7 +59,7 @@ def _body(entry: HistoryEntry) -> tuple[str, tuple[str, ...]]:
     return "R" if entry.event == "table" else "A", (entry.prefix, *_attributes(vars(entry)))
 
 
-def _attributes(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+def _attributes(attributes: AnswerFields) -> tuple[str, ...]:
     path = attributes["as_path"] or ""
     # The origin is the last AS, or the whole AS_SET at the end.
     origin = path.rpartition(" ")[2]

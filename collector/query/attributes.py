@@ -18,15 +18,20 @@ _AS_STORED = frozenset(
 )
 _ASN_DIGITS = 8
 
+AnswerFields = dict[str, Any]
+"""Fields of `Route` and `HistoryEntry` about attributes, by name."""
+AttributesDocument = Mapping[str, Any]
+"""`schemas.attributes.Attributes`, with all else that a document says about a route."""
 
-def answered(stored: Mapping[str, Any]) -> dict[str, Any]:
+
+def answered(stored: AttributesDocument) -> AnswerFields:
     """The attributes, and all else that a document says about a route, in the form of answers.
 
     They were validated before they were stored; validating each again would take a third of a table's time.
     """
     if _AS_STORED.issuperset(stored):
         return dict(stored)
-    found: dict[str, Any] = {}
+    found: AnswerFields = {}
     for name, value in stored.items():
         if name in _AS_STORED:
             found[name] = value
@@ -35,17 +40,17 @@ def answered(stored: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _extended(name: str) -> Callable[[Any], dict[str, Any]]:
-    def read(value: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _extended(name: str) -> Callable[[Any], AnswerFields]:
+    def read(value: Sequence[Mapping[str, str]]) -> AnswerFields:
         words = [extended_words(one["hex"], one.get("text", "")) for one in value]
         return {name: [ExtendedCommunity(hex=one["hex"], text=text) for one, text in zip(value, words, strict=True)]}
 
     return read
 
 
-def _unknown(value: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _unknown(value: Sequence[Mapping[str, Any]]) -> AnswerFields:
     """Unknown attributes, without Only to Customer, which version 0.1 stored among them."""
-    found: dict[str, Any] = {}
+    found: AnswerFields = {}
     for one in value:
         if one["code"] == OTC and len(one["hex"]) == _ASN_DIGITS:
             found["otc"] = int(one["hex"], 16)
@@ -54,14 +59,14 @@ def _unknown(value: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _aigp(value: str) -> dict[str, Any]:
+def _aigp(value: str) -> AnswerFields:
     try:
         return {"aigp": int(value, 16)}
     except ValueError:
         return {"other_attributes": {"aigp": value}}
 
 
-_READERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[Any], AnswerFields]] = {
     "aggregator": lambda value: {"aggregator": Aggregator.model_validate(value)},
     "extended_communities": _extended("extended_communities"),
     "ipv6_extended_communities": _extended("ipv6_extended_communities"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import bson
 
-from collector.query.attributes import answered
+from collector.query.attributes import AnswerFields, answered
 from collector.query.peer_ribs import BLANK, PeerRib
 from collector.rib.routes import Items, RouteEntry, RouteKey
 from schemas.query import Route, RouteState
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
         route = self.rib.route(key, entry)
         return route.with_own({"state": "unknown"}) if self.hidden else route
 
-    def facts(self) -> dict[bytes, dict[str, Any]]:
+    def facts(self) -> dict[bytes, AnswerFields]:
         """All other fields of the routes' answers, by the facts of an entry, without duplicates.
 
         Values are as in answers, in the order of `Route`, None if absent.

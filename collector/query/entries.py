@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import bson
 
-from collector.query.attributes import answered
+from collector.query.attributes import AnswerFields, answered
 from collector.rib.routes import RouteEntry, RouteKey, moment
 from schemas.attributes import malformed
 from schemas.query import Event, HistoryEntry
@@ -30,7 +29,7 @@ _NOT_LOST = {
 
 
 def route_entry(
-    document: UpdateDocument, event: Event, group: GroupDocument, nlri: Any, attributes: Mapping[str, Any]
+    document: UpdateDocument, event: Event, group: GroupDocument, nlri: Any, attributes: AnswerFields
 ) -> HistoryEntry:
     """A route of an UPDATE.
 

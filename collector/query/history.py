@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from collector.query.attributes import answered
+from collector.query.attributes import AnswerFields, answered
 from collector.query.entries import gap_entry, route_entry, table_entry
 from collector.query.filters import Filter
 from collector.query.history_rows import rows_of_prefix
@@ -113,7 +113,7 @@ def _go_on_from(row: TableRow, last: LastRoutesOfPrefix) -> Iterator[HistoryEntr
         yield entry
 
 
-def carried(entry: HistoryEntry) -> Mapping[str, Any]:
+def carried(entry: HistoryEntry) -> AnswerFields:
     """The fields of an announcement that the end of its route has too."""
     return entry.model_dump(include=set(_CARRIED))
 

@@ -6,7 +6,6 @@ import ipaddress
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
 
 from collector.query import streams
 from collector.query.coverage import coverage
@@ -97,7 +96,7 @@ async def _streamed(store: Store, prefix: str, filters: Filter) -> list[AsyncGen
     """Each peer's UPDATEs for the prefix in a stream: the index has them in order for one peer, not for all."""
     of_peers = []
     for event in EVENTS:  # ranks are equal within one message
-        query: dict[str, Any] = {f"{event}.nlri": prefix, **({"ts": filters.span} if filters.span else {})}
+        query: Query = {f"{event}.nlri": prefix, **({"ts": filters.span} if filters.span else {})}
         peers = _named_addresses(filters) or await store.values("updates", "peer.address", query)
         of_peers += [_of_peer(store, event, {**query, "peer.address": peer}) for peer in sorted(peers)]
     return of_peers
@@ -116,7 +115,7 @@ def _beside(store: Store, prefix: str, filters: Filter) -> tuple[AsyncGenerator[
 
 async def _end_rows(store: Store, filters: Filter) -> AsyncGenerator[SessionRow, None]:
     """The ends of sessions in the wanted time range."""
-    query: dict[str, Any] = {"until": filters.span or {"$exists": True}}
+    query: Query = {"until": filters.span or {"$exists": True}}
     fields = ("until", "until_line", "since", "peer", "collector", "reason", "families", "path_ids", "capabilities")
     of_one_time: list[SessionRow] = []
     async for session in store.find("sessions", query, sort=(("until", 1), ("_id", 1)), fields=fields):

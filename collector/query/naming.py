@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from collector.store.mongo import Store
+from collector.store.mongo import Query, Store
 from collector.store.traits import Traits
 from collector.store.updates import pieces
 from schemas.stored import GroupDocument, SessionDocument, UpdateDocument
@@ -92,7 +92,7 @@ async def _naming(
     store: Store, session: SessionDocument, prefixes: Collection[str], span: Mapping[str, datetime], most: int
 ) -> dict[ObjectId, UpdateDocument]:
     """The UPDATEs in a span; at most `most` of them; 0: all."""
-    query: dict[str, Any] = {"peer.address": session["peer"]["address"], "ts": span}
+    query: Query = {"peer.address": session["peer"]["address"], "ts": span}
     found: dict[ObjectId, UpdateDocument] = {}
     for some in _together(prefixes, await store.traits()):
         condition: Any = {"$in": some} if len(some) > 1 else some[0]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from typing import Any
 
+from collector.query.attributes import AnswerFields
 from collector.query.intents import intents
 from collector.query.streams import OwnRow, in_order
 from collector.store.mongo import Store
@@ -72,7 +72,7 @@ def _reason(intent: Intent, state: IntentState) -> str | None:
     return state.reason
 
 
-def _attributes(route: RouteAnnouncement) -> Mapping[str, Any]:
+def _attributes(route: RouteAnnouncement) -> AnswerFields:
     """The attributes as ordered: what the peer is sent also has our AS in front, and is changed by its policies."""
     return {
         "next_hop": None if route.next_hop == "self" else route.next_hop,

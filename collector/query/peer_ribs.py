@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import bson
 
-from collector.query.attributes import answered
+from collector.query.attributes import AnswerFields, answered
 from collector.query.last_gap import LastGap, last_gap, refreshed, resent
 from collector.query.naming import is_plain, updates_of_prefixes
 from collector.query.sessions_at import sessions_at
@@ -40,7 +40,7 @@ _TEMPLATES = 5000
 """Routes that are cached, one for each set of attributes."""
 
 _OWN = ("peer", "collector", "prefix", "state", "since", "family", "path_id", "rd")
-BLANK: dict[str, Any] = {name: None for name in Route.model_fields if name not in _OWN}
+BLANK: AnswerFields = {name: None for name in Route.model_fields if name not in _OWN}
 """The fields of a route that do not depend on its peer, key, time and state, all empty."""
 
 

@@ -7,13 +7,13 @@ time (2-3 ms each on SecantusDB).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
 
-from collector.query.attributes import answered
+from collector.query.attributes import AnswerFields, answered
 from collector.query.last_announced import LastAnnounced
 from collector.rib.routes import Nlri, RouteKey, key_of, routes
 from collector.store.mongo import Store
@@ -52,14 +52,14 @@ class LastRoutes:
         self._store = store
         self._sees_all = sees_all
         self._whole_from = _seconds(whole_from) if whole_from else 0
-        self._last: LastAnnounced[AnnouncedRoute, Mapping[str, Any]] = LastAnnounced(_MOST)
+        self._last: LastAnnounced[AnnouncedRoute, AnswerFields] = LastAnnounced(_MOST)
 
     def see(self, document: UpdateDocument) -> None:
         """Remember an UPDATE's announcements."""
         for group, nlri in routes(document, "announce"):
             self._last.announce(route_of(document, group, nlri), _attributes(document, group))
 
-    async def find(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> Mapping[str, Any]:
+    async def find(self, document: UpdateDocument, group: GroupDocument, nlri: Nlri) -> AnswerFields:
         """Attributes and next hop of the route that a withdrawal ends; empty if unknown.
 
         No index serves routes that are not prefixes: for these only what has been seen is known.
@@ -77,7 +77,7 @@ class LastRoutes:
         whole = self._sees_all and not self._last.forgot and isinstance(session, ObjectId)
         return whole and int.from_bytes(session.binary[:4]) >= self._whole_from
 
-    async def _look_up(self, document: UpdateDocument, route: AnnouncedRoute) -> dict[str, Any]:
+    async def _look_up(self, document: UpdateDocument, route: AnnouncedRoute) -> AnswerFields:
         query = {
             "announce.nlri": route[1].nlri,
             "peer.address": document["peer"]["address"],
@@ -99,18 +99,18 @@ def _seconds(moment: datetime) -> int:
     return math.ceil((moment - _EPOCH).total_seconds())
 
 
-def _matching(document: UpdateDocument, route: AnnouncedRoute) -> Iterator[dict[str, Any]]:
+def _matching(document: UpdateDocument, route: AnnouncedRoute) -> Iterator[AnswerFields]:
     for group, prefix in routes(document, "announce"):
         if prefix == route[1].nlri and route_of(document, group, prefix) == route:
             yield _attributes(document, group)
 
 
-def _attributes(document: UpdateDocument, group: GroupDocument) -> dict[str, Any]:
+def _attributes(document: UpdateDocument, group: GroupDocument) -> AnswerFields:
     """The attributes that a withdrawal shows: without the error, which is about the announcement."""
     attributes = answered({**document.get("attributes", {}), **_next_hop(group)})
     attributes.pop("error", None)
     return attributes
 
 
-def _next_hop(group: GroupDocument) -> dict[str, Any]:
+def _next_hop(group: GroupDocument) -> AnswerFields:
     return {name: group[name] for name in ("next_hop", "link_local") if name in group}

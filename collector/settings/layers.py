@@ -16,6 +16,8 @@ from collector.settings.keys import PREFIX, SettingPath, description, paths, sib
 from collector.settings.section import SettingsError
 
 S = TypeVar("S", bound=BaseModel)
+TomlTable = dict[str, Any]
+"""A table of a TOML file, before it is checked."""
 _SHOWN = 60
 _LONGEST = 200
 _SHAPES = {
@@ -43,7 +45,7 @@ class Layers(Generic[S]):
 
     def __init__(self, root: type[S]) -> None:
         self._root = root
-        self.tree: dict[str, Any] = {}
+        self.tree: TomlTable = {}
         self._origins: dict[SettingPath, str] = {}
         self._file: Path | None = None
 
@@ -107,7 +109,7 @@ class Layers(Generic[S]):
             ) from None
         self.put(_URI, text, path)
 
-    def _section(self, name: str) -> dict[str, Any]:
+    def _section(self, name: str) -> TomlTable:
         section = self.tree.get(name)
         return section if isinstance(section, dict) else {}
 
@@ -216,7 +218,7 @@ def _at_home(text: str, place: str) -> Path:
         ) from None
 
 
-def _sections(tree: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+def _sections(tree: TomlTable, names: Sequence[str]) -> list[TomlTable]:
     """The tables at a path of names: none or one, or those of a list."""
     found = [tree]
     for name in names:

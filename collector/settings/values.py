@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from schemas.json_object import JsonObject
 from schemas.scalars import normalise_address, normalise_prefix, parse_asn
 
 EVERY_FAMILY = "all"
@@ -170,13 +171,13 @@ def _read_subscriptions(value: object) -> object:
         raise ValueError(f"is not a JSON list: {error}") from None
 
 
-def _some(wanted: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+def _some(wanted: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
     if not wanted:
         raise ValueError("is empty: without a subscription RIS Live sends nothing")
     return wanted
 
 
-def _subscription(wanted: dict[str, Any]) -> dict[str, Any]:
+def _subscription(wanted: JsonObject) -> JsonObject:
     for key, value in wanted.items():
         if key not in _SUBSCRIPTION:
             raise ValueError(f"has {key[:40]!r}, which RIS Live does not support: {', '.join(_SUBSCRIPTION)}")
@@ -267,7 +268,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(comma_separated)]
 WebSocketUrl = Annotated[str, AfterValidator(_web_socket_url)]
 Subscriptions = Annotated[
-    tuple[Annotated[dict[str, Any], AfterValidator(_subscription)], ...],
+    tuple[Annotated[JsonObject, AfterValidator(_subscription)], ...],
     BeforeValidator(_read_subscriptions),
     AfterValidator(_some),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from collector.instances import UNNAMED, Instance, instances_of
 from collector.settings.model import Settings
@@ -15,14 +14,15 @@ from collector.sources.pcap.source import PCAP
 from collector.sources.ris_live.source import RIS_LIVE
 from collector.sources.ris_live.state import FeedState, read_state
 from collector.sources.source import Source
+from schemas.stored import OtherSourceDocument, SourceDocument
 
 SOURCES: Mapping[str, Source] = {source.name: source for source in (EXABGP, BMP, MRT, PCAP, RIS_LIVE)}
 """By their names."""
 
 
-def source_of(facts: Mapping[str, Any]) -> Source:
+def source_of(facts: SourceDocument | OtherSourceDocument) -> Source:
     """The source of a document, by its field `source`."""
-    return SOURCES[facts.get("name", UNNAMED)]
+    return SOURCES[str(facts.get("name", UNNAMED))]
 
 
 def find_instances(data_dir: Path, settings: Settings | None = None) -> list[Instance]:

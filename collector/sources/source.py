@@ -6,9 +6,9 @@ they contain; a source decodes them, detects those that never arrived, and expla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -92,7 +92,7 @@ class Effect(NamedTuple):
     """The names of the peers whose sessions have ended, or are resumed; None: all."""
     by: EndedBy = "collector"
     """Who ended them."""
-    begun: Mapping[str, Any] | None = None
+    begun: SessionFacts | None = None
     """This peer's session began, though not with a record of its own; the fields for its document."""
     is_late: bool = False
     """Whether it belongs to no session: that of its peer had ended before it arrived."""

@@ -12,16 +12,17 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import zstandard
 
 from collector.errors import SpoolError
 from collector.files import replace, replacing
+from collector.spool.position import ReaderNote
 from collector.spool.segment import CHUNK_BYTES, Segment, SpooledLine, make_directory
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Keep:
         self._days = days
         make_directory(self._directory)
 
-    def note(self, first: int, note: Mapping[str, Any]) -> None:
+    def note(self, first: int, note: ReaderNote) -> None:
         """Remember the reader's note before line `first`, the first of a segment."""
         path = _note_path(self._directory, first)
         with _rather_stored_than_kept(path):
@@ -98,7 +99,7 @@ def kept_segments(spool: Path) -> list[KeptSegment]:
     return sorted(found)
 
 
-def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
+def note_ahead_of(segment: KeptSegment) -> ReaderNote:
     """The reader's note before the first line of a kept segment.
 
     Raises:
@@ -107,7 +108,7 @@ def note_ahead_of(segment: KeptSegment) -> Mapping[str, Any]:
     if segment.first == 0:
         return {}
     try:
-        found: dict[str, Any] = json.loads(_note_path(segment.path.parent, segment.first).read_bytes())
+        found: ReaderNote = json.loads(_note_path(segment.path.parent, segment.first).read_bytes())
     except (OSError, ValueError) as error:
         raise SpoolError(
             f"the state before {segment.path.name} is missing: {error}",

@@ -23,6 +23,10 @@ class DamagedPositionError(ValueError):
     """The file does not hold a position that this spool can have; never raised outside this package."""
 
 
+ReaderNote = Mapping[str, Any]
+"""What a reader of the spool remembers over a restart, as JSON; see `schemas.notes.ArchiverNote`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Everything before `line` is done."""
@@ -33,7 +37,7 @@ class Position:
     """The segment that contains it, or will."""
     offset: int
     """The byte of that segment at which the line begins."""
-    note: Mapping[str, Any] = field(default_factory=dict)
+    note: ReaderNote = field(default_factory=dict)
     """The reader's state, replaced together with the position, or not at all."""
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from collector.errors import SpoolError
 from collector.files import sync_directory
 from collector.spool import position as positions
 from collector.spool.kept import Keep
 from collector.spool.lock import EndLock
-from collector.spool.position import DamagedPositionError, Position
+from collector.spool.position import DamagedPositionError, Position, ReaderNote
 from collector.spool.segment import (
     CHUNK_BYTES,
     CLOSED,
@@ -61,7 +60,7 @@ class SpoolReader:
         positions.reserve(directory)
         try:
             self._done = self._begin()
-            self.note: dict[str, Any] = dict(self._done.note)
+            self.note: ReaderNote = dict(self._done.note)
             self._line, self._segment, self._offset = self._done.line, self._done.segment, self._done.offset
             self._read_to = self._synced = self._offset
             if path_of(directory, self._segment).exists():
@@ -116,7 +115,7 @@ class SpoolReader:
             self._outstanding.append(Position(self._line, self._segment, self._offset))
         return batch
 
-    def acknowledge(self, next_line: int, note: Mapping[str, Any]) -> None:
+    def acknowledge(self, next_line: int, note: ReaderNote) -> None:
         """Acknowledge everything before `next_line`, and save a note with it; finished segments are removed.
 
         Args:

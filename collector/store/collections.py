@@ -11,6 +11,8 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from collector.store.driver import Query
+
 ORIGINS_SINCE = 2
 """The first schema in which all documents of `updates` have their origins, with an index over them."""
 VIEWS_SINCE = 3
@@ -25,7 +27,7 @@ _HAS_ROUTER = {"peer.router": {"$exists": True}}
 _SENT = {"kind": "sent_update"}
 
 
-def _index(name: str, *keys: str, only: Mapping[str, Any] | None = None) -> IndexModel:
+def _index(name: str, *keys: str, only: Query | None = None) -> IndexModel:
     options = {"partialFilterExpression": only} if only else {}
     fields = [(key.lstrip("-"), DESCENDING if key.startswith("-") else ASCENDING) for key in keys]
     return IndexModel(fields, name=name, **options)
@@ -182,7 +184,7 @@ class Expiry:
     field: str
     direction: int
     """No other index of the collection may have the same key: MongoDB does not allow two with one key."""
-    only: Mapping[str, Any] | None = None
+    only: Query | None = None
     """For a partial index, which documents it contains."""
 
     @property

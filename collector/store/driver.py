@@ -7,6 +7,7 @@ for installations that have standardised on it (`mongodb.driver = "motor"`, extr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Literal, cast
 
@@ -18,7 +19,9 @@ from collector.store import credentials
 
 Driver = Literal["pymongo", "motor"]
 Document = dict[str, Any]
-"""A document of any collection."""
+"""A document of any collection, as the driver reads it."""
+Query = Mapping[str, Any]
+"""A filter in MongoDB's query language: conditions by field."""
 Client = AsyncMongoClient[Document]
 
 _IDLE_SECONDS = 60.0

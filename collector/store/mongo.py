@@ -23,15 +23,15 @@ from collector.errors import StoreError
 from collector.store import writes
 from collector.store.collections import SCHEMA_VERSION
 from collector.store.driver import Client, Driver, close, connect
+from collector.store.driver import Query as Query
 from collector.store.failures import errors_of
 from collector.store.meta import Meta
 from collector.store.reading import FindCommand, read, served
-from collector.store.reading import Query as Query
 from collector.store.reading import Sort as Sort
 from collector.store.traits import Traits, traits_of
 from collector.store.uri import redact
 from collector.store.writes import Document as Document
-from collector.store.writes import DocumentChange, WriteRefusal
+from collector.store.writes import DocumentChange, Writable, WriteRefusal
 from collector.turns import Turn
 from schemas.stored import (
     GapDocument,
@@ -193,7 +193,7 @@ class Store:
 
     # --- writes -------------------------------------------------------------------------------------------------
 
-    async def insert(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> list[WriteRefusal]:
+    async def insert(self, collection: str, documents: Sequence[Writable]) -> list[WriteRefusal]:
         """Insert documents, except those that exist; durable when it returns.
 
         Returns:
@@ -202,7 +202,7 @@ class Store:
         with errors_of(self.shown_uri):
             return await writes.insert(self._durable(collection), documents, self._narrowing)
 
-    async def replace(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> None:
+    async def replace(self, collection: str, documents: Sequence[Writable]) -> None:
         """Replace the documents with these `_id`s, or insert them; durable when it returns.
 
         Raises:

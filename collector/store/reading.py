@@ -15,10 +15,8 @@ from typing import Any, NamedTuple
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, CursorNotFound
 
-from collector.store.writes import Document
+from collector.store.driver import Document, Query
 
-Query = Mapping[str, Any]
-"""A filter in MongoDB's query language: conditions by field."""
 Sort = Sequence[tuple[str, int]]
 """A field, then `_id`: pairs of a name and 1 (ascending) or -1 (descending)."""
 

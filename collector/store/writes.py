@@ -33,6 +33,10 @@ from pymongo.errors import (
 
 from collector.errors import StoreError, StoreUnavailableError
 from collector.store.driver import Document as Document
+from collector.store.driver import Query
+
+Writable = Mapping[str, Any]
+"""A document to write: one of `schemas.stored`."""
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +81,9 @@ class WriteRefusal(NamedTuple):
 class DocumentChange(NamedTuple):
     """New values for some fields of one document; it has no effect if the document does not exist."""
 
-    of: Mapping[str, Any]
+    of: Query
     """What the document must match: its `_id`, and any other condition."""
-    fields: Mapping[str, Any]
+    fields: Writable
     """The new values, by MongoDB's dotted field names."""
 
 
@@ -96,9 +100,7 @@ class _Writing(NamedTuple):
     narrowing: AbstractAsyncContextManager[Any]
 
 
-async def insert(
-    collection: _Collection, documents: Sequence[Mapping[str, Any]], narrowing: asyncio.Lock
-) -> list[WriteRefusal]:
+async def insert(collection: _Collection, documents: Sequence[Writable], narrowing: asyncio.Lock) -> list[WriteRefusal]:
     """Insert documents; existing ones with the same `_id` stay as they are.
 
     Args:
@@ -118,7 +120,7 @@ async def insert(
 
 
 async def replace(
-    collection: _Collection, documents: Sequence[Mapping[str, Any]], narrowing: asyncio.Lock
+    collection: _Collection, documents: Sequence[Writable], narrowing: asyncio.Lock
 ) -> list[WriteRefusal]:
     """Replace documents with the same `_id`, or insert them; otherwise as `insert`."""
     return await _write(_Writing(collection, _replace, narrowing), documents)
@@ -130,13 +132,13 @@ async def change(collection: _Collection, changes: Sequence[DocumentChange]) -> 
     return result.matched_count
 
 
-def encoding_fault(document: Mapping[str, Any]) -> str | None:
+def encoding_fault(document: Writable) -> str | None:
     """Why a document can never be stored; None if it can."""
     _encoded, refusals = _encode([document])
     return refusals[0].reason if refusals else None
 
 
-def _encode(documents: Sequence[Mapping[str, Any]]) -> tuple[list[_Encoded], list[WriteRefusal]]:
+def _encode(documents: Sequence[Writable]) -> tuple[list[_Encoded], list[WriteRefusal]]:
     """Each document as it is sent: a server would refuse a whole batch because of one that is too large."""
     encoded, refusals = [], []
     for at, document in enumerate(documents):
@@ -163,7 +165,7 @@ async def _replace(collection: _Collection, encoded: Sequence[_Encoded]) -> None
     await collection.bulk_write(replacements, ordered=False)
 
 
-async def _write(way: _Writing, documents: Sequence[Mapping[str, Any]]) -> list[WriteRefusal]:
+async def _write(way: _Writing, documents: Sequence[Writable]) -> list[WriteRefusal]:
     encoded, refusals = _encode(documents)
     return sorted([*refusals, *await _write_some(way, encoded)])
 

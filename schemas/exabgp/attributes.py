@@ -19,6 +19,7 @@ from schemas.attributes import (
     format_as_path,
 )
 from schemas.exabgp.shapes import JsonAttributes, JsonExtendedCommunity, required
+from schemas.json_object import JsonObject
 from schemas.scalars import storable
 
 _UNKNOWN = re.compile(r"attribute-0x([0-9A-F]{2})-0x([0-9A-F]{2})")
@@ -46,7 +47,7 @@ def read_attributes(given: JsonAttributes, *, announces: bool) -> Attributes:
     # ExaBGP 5.0 leaves out an empty path, but every announcement has one (RFC 4271 5: AS_PATH is mandatory).
     if path is not None or announces:
         attributes["as_path"] = path or ""
-    read: dict[str, Any] = attributes  # type: ignore[assignment]  # by the names of its fields
+    read: JsonObject = attributes  # type: ignore[assignment]  # by the names of its fields
     unknown = False
     for name, value in given.items():  # they arrive in the order of their shape, which is the order of documents
         if name in _READ:
@@ -60,11 +61,11 @@ def read_attributes(given: JsonAttributes, *, announces: bool) -> Attributes:
     return _in_order(read) if unknown else attributes
 
 
-def _in_order(read: dict[str, Any]) -> Attributes:
+def _in_order(read: JsonObject) -> Attributes:
     return cast("Attributes", {field: read[field] for field in _FIELDS if field in read})
 
 
-def _keep_unknown(read: dict[str, Any], name: str, value: Any) -> None:
+def _keep_unknown(read: JsonObject, name: str, value: Any) -> None:
     matched = _UNKNOWN.fullmatch(name)
     if not matched:
         read.setdefault("other", {}).update(storable({name: value}))
@@ -104,7 +105,7 @@ def _read(wire: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield flags, code, wire[begin : min(at, end)]
 
 
-def with_sids(printed: dict[str, Any], value: bytes) -> dict[str, Any]:
+def with_sids(printed: JsonObject, value: bytes) -> JsonObject:
     """A prefix-SID with its SRv6 SIDs (RFC 9252 2), which ExaBGP does not print; unchanged if they do not fit."""
     filled = dict(printed)
     for kind, service in _tlvs(value):
@@ -124,7 +125,7 @@ def _tlvs(value: bytes) -> Iterator[tuple[int, bytes]]:
         at = end
 
 
-def _sid(information: bytes) -> dict[str, Any]:
+def _sid(information: bytes) -> JsonObject:
     """RFC 9252 3.1: a reserved byte, the SID, its flags, its behaviour."""
     sid = socket.inet_ntop(socket.AF_INET6, information[1:17])
     return {"sid": sid, "flags": information[17], "endpoint_behavior": int.from_bytes(information[18:20])}

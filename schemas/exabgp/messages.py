@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -23,6 +22,7 @@ from schemas.exabgp.shapes import (
     NeighborLine,
     required,
 )
+from schemas.json_object import JsonObject
 from schemas.message import ExabgpProcess, Message
 from schemas.message_fields import PeerFields
 from schemas.message_parts import Announced, Capability, Withdrawn
@@ -36,7 +36,7 @@ _CODE = TypeAdapter(Uint8)
 _validate = NEIGHBOR_LINE.validator.validate_python
 
 
-def to_message(line: Mapping[str, Any]) -> Message:
+def to_message(line: JsonObject) -> Message:
     """Translate one parsed line of ExaBGP, or of our receiver.
 
     Raises:
@@ -55,7 +55,7 @@ def to_message(line: Mapping[str, Any]) -> Message:
 
 
 def _from_helper(line: HelperLine) -> Message:
-    common: dict[str, Any] = {
+    common: JsonObject = {
         "ts": from_unix(line["time"]),
         "source": ExabgpProcess(pid=line["ppid"]),
         "helper_pid": line["pid"],
@@ -147,7 +147,7 @@ def _open(common: PeerFields, neighbor: Neighbor) -> Message:
     )
 
 
-def _capability(number: str, value: dict[str, Any]) -> Capability:
+def _capability(number: str, value: JsonObject) -> Capability:
     code = _CODE.validate_python(number)
     return {"code": code, **{key: item for key, item in storable(value).items() if key != "code"}}
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from schemas.exabgp.shapes import JsonRoutes, required
 from schemas.identity import identity
+from schemas.json_object import JsonObject
 from schemas.message_parts import Announced, Withdrawn
 from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefixes, one_next_hop, storable
 
@@ -119,7 +120,7 @@ def _with_prefixes(group: Withdrawn, prefixes: list[str]) -> Withdrawn:
 _PLAIN = (None, None, None)
 
 
-def _properties(route: dict[str, Any]) -> tuple[int | None, str | None, tuple[tuple[int, ...], ...] | None]:
+def _properties(route: JsonObject) -> tuple[int | None, str | None, tuple[tuple[int, ...], ...] | None]:
     """Path ID, route distinguisher and labels of a route, if it has any."""
     path_id = rd = labels = None
     for name, value in route.items():

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, FailFast, Field, GetPydanticSchema, TypeAdapter
 from pydantic_core import core_schema
 from typing_extensions import TypeAliasType, TypedDict
 
+from schemas.json_object import JsonObject
 from schemas.scalars import Address, Asn, Count, Uint8, Uint16, Uint32
 
 _LENIENT = ConfigDict(extra="allow")
@@ -81,8 +82,8 @@ JsonAttributes = TypedDict(
         "cluster-list": _Many[str],
         "aigp": str,
         "pmsi": str,
-        "bgp-prefix-sid": dict[str, Any],
-        "bgp-ls": dict[str, Any],
+        "bgp-prefix-sid": JsonObject,
+        "bgp-ls": JsonObject,
         "error": str,
     },
     total=False,
@@ -91,7 +92,7 @@ JsonAttributes.__pydantic_config__ = _LENIENT  # type: ignore[attr-defined]  # p
 
 JsonRoutes = _Many[
     Annotated[
-        dict[str, Any] | str,
+        JsonObject | str,
         # Neither copied nor validated: there are many, and converting a route looks at all of it.
         GetPydanticSchema(
             lambda _source, _handler: core_schema.is_instance_schema((dict, str), cls_repr="dict or str")
@@ -128,7 +129,7 @@ class _OpenShape(TypedDict):
     asn: Asn
     hold_time: Uint16
     router_id: str
-    capabilities: dict[str, dict[str, Any]]
+    capabilities: dict[str, JsonObject]
 
 
 class _NotificationShape(TypedDict, total=False):
@@ -155,8 +156,8 @@ Neighbor = TypedDict(
         "open": _OpenShape,
         "notification": _NotificationShape,
         "route-refresh": _RefreshShape,
-        "operational": dict[str, Any],
-        "negotiated": dict[str, Any],
+        "operational": JsonObject,
+        "negotiated": JsonObject,
         "state": str,
         "reason": str,
         "code": str | int,
@@ -203,7 +204,7 @@ SHUTDOWN_LINE = TypeAdapter(ShutdownLine)
 HELPER_LINE = TypeAdapter(HelperLine)
 
 
-def required(line: Mapping[str, Any], key: str) -> Any:
+def required(line: Mapping[str, object], key: str) -> Any:
     """The value of a key that a line may lack.
 
     Raises:

@@ -7,6 +7,7 @@ from typing import Any
 
 from collector.acting.attached.word_reader import WordReader, quoted
 from schemas.announcements import FlowAnnouncement
+from schemas.json_object import JsonObject
 
 _ONE: Mapping[str, str] = {
     "destination": "destination",
@@ -51,9 +52,9 @@ def read_flow(words: WordReader, *, announces: bool) -> FlowAnnouncement:
         ValueError: it is invalid, or contains what we do not accept.
     """
     words.expect("{")
-    match: dict[str, Any] = {}
-    then: dict[str, Any] = {}
-    more: dict[str, Any] = {}
+    match: JsonObject = {}
+    then: JsonObject = {}
+    more: JsonObject = {}
     while not words.skip("}"):
         part = words.take("match or then")
         words.expect("{")
@@ -69,7 +70,7 @@ def read_flow(words: WordReader, *, announces: bool) -> FlowAnnouncement:
     return FlowAnnouncement.model_validate({"match": match, "then": then if announces else then or _ANY, **more})
 
 
-def _component(words: WordReader, match: dict[str, Any]) -> None:
+def _component(words: WordReader, match: JsonObject) -> None:
     keyword = words.take("a component")
     if keyword in _ONE:
         _put(match, _ONE[keyword], keyword, words.take("a prefix"))
@@ -79,7 +80,7 @@ def _component(words: WordReader, match: dict[str, Any]) -> None:
         raise ValueError(f"{quoted(keyword)} is not taken here: of components {', '.join((*_ONE, *_SEVERAL))} are")
 
 
-def _action(words: WordReader, then: dict[str, Any], more: dict[str, Any]) -> None:
+def _action(words: WordReader, then: JsonObject, more: JsonObject) -> None:
     keyword = words.take("an action")
     if keyword == "discard":
         _put(then, "discard", keyword, _DONE)
@@ -104,7 +105,7 @@ def _action(words: WordReader, then: dict[str, Any], more: dict[str, Any]) -> No
         )
 
 
-def _put(found: dict[str, Any], field: str, keyword: str, value: Any) -> None:
+def _put(found: JsonObject, field: str, keyword: str, value: Any) -> None:
     if field in found:
         raise ValueError(f"{keyword} is given twice")
     found[field] = value

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from collector.acting.attached.flows import read_flow
 from collector.acting.attached.word_reader import WordReader, quoted, to_words
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.json_object import JsonObject
 from schemas.scalars import normalise_address
 
 
@@ -104,14 +105,14 @@ def _routes(words: WordReader, *, announces: bool) -> tuple[RouteAnnouncement | 
     raise ValueError(f"{quoted(kind)} is not taken here: route, ipv4 and ipv6 unicast, attributes and flow route are")
 
 
-def _route(prefix: str, attributes: Mapping[str, Any]) -> RouteAnnouncement:
+def _route(prefix: str, attributes: JsonObject) -> RouteAnnouncement:
     if "/" not in prefix:  # a host's, which ExaBGP accepts
         prefix = f"{prefix}/{128 if ':' in prefix else 32}"
     return RouteAnnouncement.model_validate({"prefix": prefix, **attributes})
 
 
-def _attributes(words: WordReader) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _attributes(words: WordReader) -> JsonObject:
+    found: JsonObject = {}
     while words.next and words.next != "nlri":
         keyword = words.take("an attribute")
         if keyword not in _ATTRIBUTES:

@@ -20,6 +20,7 @@ from collector.http.parameters import TIME, Answered, Parameters, text
 from collector.http.problems import RESPONSES, RefusedRequestError, misused
 from collector.http.query_context import QueryContext, QueryContextDep
 from schemas.intents import Intent, StateName
+from schemas.json_object import JsonObject
 
 
 class _OrderRoute(APIRoute):
@@ -94,7 +95,7 @@ class OrderTaken(BaseModel):
     would: list[Told] | None = Field(None, description="With `dry_run`.")
 
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
+_REFUSALS: dict[int | str, JsonObject] = {
     status: {**RESPONSES[400], "description": words}
     for status, words in (
         (401, "It takes a token, here too."),

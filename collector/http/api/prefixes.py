@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from bgpledger import HistoryEntry, Route
 from collector.http.answering import listing, respond
 from collector.http.api.routes import RoutesParameters, whole_tables
-from collector.http.parameters import EntryFilters, Paged
+from collector.http.parameters import EntryFilters, Paged, QueryArguments
 from collector.http.query_context import QueryContextDep
 from collector.query.filters import PrefixMatch
 
@@ -51,7 +51,7 @@ async def history(
 async def rib(request: Request, context: QueryContextDep, prefix: Prefix, wanted: Annotated[_Rib, Query()]) -> Response:
     """The routes to a prefix, now or at a past time, by peer; optionally also to more or less specific prefixes."""
     filters = wanted.filter(context, match=None)
-    how: dict[str, Any] = {"match": wanted.match, "at": wanted.at, "deadline": context.deadline}
+    how: QueryArguments = {"match": wanted.match, "at": wanted.at, "deadline": context.deadline}
     ask = partial(context.archive.rib, prefix, filters, **how)
     whole = whole_tables(context, wanted, filters, prefix, wanted.match)
     return await respond(request, context, wanted, Route, ask, whole)
@@ -66,7 +66,7 @@ async def lookup(
     Filters are applied to these routes.
     """
     filters = wanted.filter(context)
-    how: dict[str, Any] = {"match": "longest", "at": wanted.at, "deadline": context.deadline}
+    how: QueryArguments = {"match": "longest", "at": wanted.at, "deadline": context.deadline}
     ask = partial(context.archive.rib, prefix, filters, **how)
     return await respond(
         request, context, wanted, Route, ask, whole_tables(context, wanted, filters, prefix, "longest")

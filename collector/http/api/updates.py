@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
@@ -11,7 +11,16 @@ from starlette.responses import Response
 
 from bgpledger import FoundEntry, HistoryEntry, TopEntry
 from collector.http.answering import listing, respond
-from collector.http.parameters import Answered, EntryFilters, Listed, OfPeers, OfPrefixes, OfTimes, Paged
+from collector.http.parameters import (
+    Answered,
+    EntryFilters,
+    Listed,
+    OfPeers,
+    OfPrefixes,
+    OfTimes,
+    Paged,
+    QueryArguments,
+)
 from collector.http.query_context import QueryContextDep
 from collector.query.top import By, What
 
@@ -26,7 +35,7 @@ class _Top(Answered, EntryFilters, OfPrefixes):
     by: By = Field("announcements", description="What makes the order.")
     limit: int = Field(10, ge=1, le=10_000, description="Only the first N.")
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> QueryArguments:
         return {"limit": self.limit}
 
 

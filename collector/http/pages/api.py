@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from collector.http.pages.rendering import TEMPLATES, page_router, render
+from schemas.json_object import JsonObject
 
 router = page_router()
 
@@ -27,7 +26,7 @@ def _code(text: str) -> Markup:
     return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  # it is escaped
 
 
-def _such_as(parameter: Mapping[str, Any]) -> Markup:
+def _such_as(parameter: JsonObject) -> Markup:
     """The values of a parameter: all of them, or examples."""
     schema = parameter["schema"]
     kinds = [schema, *schema.get("anyOf", ())]
@@ -36,7 +35,7 @@ def _such_as(parameter: Mapping[str, Any]) -> Markup:
     return Markup(", ").join(Markup("<code>{}</code>").format(one) for one in found)
 
 
-def _example_of(operation: Mapping[str, Any], api: Mapping[str, Any]) -> str:
+def _example_of(operation: JsonObject, api: JsonObject) -> str:
     """An answer as JSON; empty if there is no example."""
     content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
     name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]

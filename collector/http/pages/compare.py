@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
 from pydantic import Field
@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 from bgpledger import Filter, RouteChange, parse_filter
 from collector.http.pages.patience import EnoughError, up_to
 from collector.http.pages.rendering import Shown, page_router, render
-from collector.http.parameters import TIME, text
+from collector.http.parameters import TIME, QueryArguments, text
 from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
@@ -60,7 +60,7 @@ async def compare(request: Request, context: QueryContextDep, wanted: Annotated[
 async def _changes(context: QueryContext, wanted: _Wanted, filters: Filter) -> list[RouteChange]:
     """Enough changes to say how many there are, or that there are many."""
     ask = context.archive.diff
-    how: dict[str, Any] = {"deadline": context.deadline}
+    how: QueryArguments = {"deadline": context.deadline}
     if not wanted.whole:
         how["progress"] = up_to(_SECONDS)
     changes: list[RouteChange] = []

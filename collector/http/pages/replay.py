@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
 from starlette.responses import HTMLResponse
@@ -14,6 +14,7 @@ from collector.http.graph.story import Story, tell
 from collector.http.pages.rendering import TEMPLATES, Shown, page_router, render
 from collector.http.parameters import text
 from collector.http.query_context import QueryContext, QueryContextDep
+from schemas.json_object import JsonObject
 
 router = page_router()
 
@@ -71,7 +72,7 @@ async def _story(context: QueryContext, prefix: str, wanted: ReplayOptions) -> t
     return story, min(max(at, story.start), story.end) if at else story.start
 
 
-def _moves(story: Story, drawn: Picture) -> dict[str, Any]:
+def _moves(story: Story, drawn: Picture) -> JsonObject:
     """The data for the script: times are milliseconds since 1970, paths are the numbers of lines."""
     speakers = {speaker: number for number, speaker in enumerate(drawn.speakers)}
     return {

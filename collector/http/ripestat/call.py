@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bgpledger import Answers, BgpledgerError, UsageError, parse_prefix, parse_time
 from collector.http.problems import status_and_headers
 from collector.http.query_context import QueryContext
+from schemas.json_object import JsonObject
 
 T = TypeVar("T")
 Message = tuple[Literal["info", "warning", "error"], str]
@@ -26,7 +27,7 @@ MOST = 100_000
 _WEEKS = timedelta(days=14)
 _TEXT = 4000
 
-Json = dict[str, Any]
+Json = JsonObject
 """An object of an answer, in the shape that RIPEstat documents for its data call."""
 
 

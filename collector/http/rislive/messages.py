@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from bgpledger import HistoryEntry
 from collector.export.message_bytes import MessageEncoder
@@ -13,6 +12,7 @@ from collector.http.ripestat.sources import Sources
 from collector.query.follow import FollowedLine
 from collector.query.messages import StoredMessage
 from collector.query.streams import UpdateRow
+from schemas.json_object import JsonObject
 
 _STATES = {"session_up": "connected", "session_end": "down"}
 UPDATE, PEER_STATE = "UPDATE", "RIS_PEER_STATE"
@@ -34,7 +34,7 @@ class Messages:
         self._sources = sources
         self._bytes = MessageEncoder(ExportSummary())
 
-    def of(self, line: FollowedLine) -> dict[str, Any] | None:
+    def of(self, line: FollowedLine) -> JsonObject | None:
         """The `data` of a `ris_message`; None for what has no such form: gaps, and routes that are not prefixes."""
         first = line.entries[0]
         if first.event in _STATES:
@@ -56,7 +56,7 @@ class Messages:
         written = list(self._bytes.messages(StoredMessage(row.ts, row.document, None)))
         return {"raw": written[0].data.hex().upper()} if len(written) == 1 else {}
 
-    def _common(self, line: FollowedLine, kind: str) -> dict[str, Any]:
+    def _common(self, line: FollowedLine, kind: str) -> JsonObject:
         first = line.entries[0]
         return {
             "timestamp": round(first.ts.timestamp(), 3),
@@ -68,8 +68,8 @@ class Messages:
         }
 
 
-def _attributes(entry: HistoryEntry) -> dict[str, Any]:
-    attributes: dict[str, Any] = {
+def _attributes(entry: HistoryEntry) -> JsonObject:
+    attributes: JsonObject = {
         "path": path_items(entry.as_path or ""),
         "community": [[int(part) for part in one.split(":")] for one in entry.communities or ()],
         "origin": entry.origin or "incomplete",
@@ -81,7 +81,7 @@ def _attributes(entry: HistoryEntry) -> dict[str, Any]:
     return attributes
 
 
-def _announcements(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
+def _announcements(entries: Sequence[HistoryEntry]) -> list[JsonObject]:
     """Prefixes by next hop."""
     found: dict[str, list[str]] = {}
     for entry in entries:

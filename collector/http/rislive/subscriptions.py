@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from bgpledger import UsageError
+from schemas.json_object import JsonObject
 from schemas.scalars import normalise_address, normalise_prefix
 
 MOST = 10_000
@@ -61,7 +62,7 @@ class Subscription(BaseModel):
             raise ValueError("is not a list of ASes with commas, with ^ before or $ after it")
         return value or None
 
-    def takes(self, message: Mapping[str, Any]) -> bool:
+    def takes(self, message: JsonObject) -> bool:
         """Whether a message matches, apart from its prefix."""
         return (
             (self.host is None or self.host.removesuffix(".ripe.net").lower() == message["host"])
@@ -135,13 +136,13 @@ class Subscriptions:
         """Remove all subscriptions."""
         self.__init__()  # type: ignore[misc]  # it begins anew
 
-    def wants(self, message: Mapping[str, Any], prefixes: Iterable[str]) -> bool:
+    def wants(self, message: JsonObject, prefixes: Iterable[str]) -> bool:
         """Whether any subscription matches a message about prefixes, or about none."""
         if any(one.takes(message) for one in self._of_any):
             return True
         return bool(self._by_prefix) and any(self._wants(message, prefix) for prefix in prefixes)
 
-    def _wants(self, message: Mapping[str, Any], prefix: str) -> bool:
+    def _wants(self, message: JsonObject, prefix: str) -> bool:
         network = ip_network(prefix)
         for length in range(network.prefixlen, -1, -1):
             known = self._by_prefix.get(network.supernet(new_prefix=length), {})

@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from collector.query.verify.bitmap import Numbers
 from collector.sources.source import TORN, Source
-from collector.store.writes import REFUSALS, Document
+from collector.store.writes import REFUSALS, Document, Writable
 from schemas.keys import collector_number, instance_name, key_collector, key_line
 from schemas.message import Counted
 
@@ -29,7 +29,7 @@ class Owner(NamedTuple):
     number: int
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Owner:
+    def of(cls, document: Writable) -> Owner:
         """The owner of a document of any collection."""
         return cls(document["collector"], key_collector(document["_id"]))
 

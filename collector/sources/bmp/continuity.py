@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import cast
 
 from pydantic import TypeAdapter
 
 from collector.sources.bmp import words
-from collector.sources.source import NONE, Effect, Loss, ResentTable
+from collector.sources.source import NONE, Effect, Loss, ResentTable, SessionFacts
+from schemas.json_object import JsonObject
 from schemas.message import Counted, Dropped, Event, ReceiverStart, RouterEvent, StateChange, Update
 from schemas.notes import SourceNote
 from schemas.peer import Peer
@@ -60,7 +61,7 @@ class _ReportedSession:
     """The ports, which distinguish it from other sessions."""
     named: bool
     """Whether a Peer Up reported it in the router's current connection."""
-    facts: dict[str, Any]
+    facts: JsonObject
 
 
 @dataclass(slots=True)
@@ -224,7 +225,7 @@ def _monitored(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effec
         view = router.views[peer.name] = _View(peer, ts)
         session = router.sessions.get(peer.itself.name)
         if session:
-            effect = Effect(begun=session.facts)
+            effect = Effect(begun=cast("SessionFacts", session.facts))
         elif peer.rib is not None:
             view.coming = ts
     view.last_message = ts

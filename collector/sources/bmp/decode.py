@@ -15,6 +15,7 @@ from collector.sources.bmp.messages import BadBmpError, PeerHeader
 from collector.sources.bmp.record import AddPath, Facts, Record, Ways, unpack
 from collector.sources.source import Rejection
 from schemas import message
+from schemas.json_object import JsonObject
 from schemas.message import Counted, Message, OtherSource
 from schemas.message_fields import PeerFields, without_kind
 from schemas.peer import Peer, Rib
@@ -82,7 +83,7 @@ def _time(record: Record) -> Any:
 def _of_router(record: Record, kind: int) -> Message:
     """Initiation, Termination, and unknown types."""
     body = record.message[messages.COMMON.size :]
-    common: dict[str, Any] = {
+    common: JsonObject = {
         "ts": _time(record),
         "source": OtherSource(name=NAME),
         "router": record.router,
@@ -136,9 +137,9 @@ def _of_peer(record: Record, kind: int) -> Message:
     return message.Detail(**peer_message.common(), kind="statistics", detail=storable(counts))
 
 
-def _source(record: Record, header: PeerHeader, more: dict[str, Any]) -> OtherSource:
+def _source(record: Record, header: PeerHeader, more: JsonObject) -> OtherSource:
     """Where a message about a peer comes from: the connection, and the router's own time, with any doubt about it."""
-    fields: dict[str, Any] = {"name": NAME, "port": record.port}
+    fields: JsonObject = {"name": NAME, "port": record.port}
     if header.time is None:
         fields["time_doubt"] = "absent"
     else:
@@ -179,7 +180,7 @@ def _up(peer_message: _PeerMessage) -> Message:
     """Peer Up (RFC 7854 4.10): the session's ports distinguish it from others of the same peer."""
     up = messages.peer_up(peer_message.body)
     sent, received = _open(up.sent), _open(up.received)
-    more: dict[str, Any] = {"ports": [up.local_port, up.port]}
+    more: JsonObject = {"ports": [up.local_port, up.port]}
     if up.tlvs:
         more["information"] = storable(words.information(up.tlvs))
     local = messages.spell(up.local, ipv6=peer_message.header.is_ipv6)
@@ -192,7 +193,7 @@ def _up(peer_message: _PeerMessage) -> Message:
     )
 
 
-def _open(data: bytes) -> dict[str, Any]:
+def _open(data: bytes) -> JsonObject:
     try:
         decoded = decode_message(data, _MIRRORED)
     except BadMessageError:
@@ -215,7 +216,7 @@ def _monitored(peer_message: _PeerMessage) -> Message:
     return as_message(decoded, peer_message.common(monitored=True, **_unknown(facts)), peer_message.local)
 
 
-def _unknown(facts: Facts) -> dict[str, Any]:
+def _unknown(facts: Facts) -> JsonObject:
     """The mark of routes that were decoded in the most common encoding, because there was no Peer Up."""
     return {} if facts & Facts.PEER_IS_UP else {"no_peer_up": True}
 
@@ -229,7 +230,7 @@ def _mirrored(peer_message: _PeerMessage) -> Message:
     """Route Mirroring (RFC 7854 4.7): a BGP message as the peer sent it, whatever it is."""
     header, facts = peer_message.header, peer_message.record.facts
     pdus: list[bytes] = []
-    detail: dict[str, Any] = {}
+    detail: JsonObject = {}
     for kind, value in messages.tlvs(peer_message.body):
         if kind == _PDU:
             pdus.append(value)

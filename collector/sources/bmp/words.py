@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from collector.bgp.families import family_name
 from collector.bgp.messages import HEADER_LENGTH, NOTIFICATION
@@ -12,6 +12,7 @@ from collector.bgp.notifications import notification_words, printable
 from collector.sources.bmp.messages import BadBmpError
 from collector.sources.source import End, EndedBy
 from schemas.documents import SessionNotification
+from schemas.json_object import JsonObject
 
 _LONGEST_TEXT: Final = 4096
 _LARGEST: Final = 2**63 - 1
@@ -55,9 +56,9 @@ _BY_FAMILY: Final = frozenset((9, 10, 16, 17))
 _FAMILY_LENGTH: Final = 11
 
 
-def information(found: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
+def information(found: Iterable[tuple[int, bytes]]) -> JsonObject:
     """What a router says about itself, or a peer's session, by name; several values of one name as lines."""
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     for kind, value in found:
         name = INFORMATION.get(kind)
         if name is None:
@@ -71,7 +72,7 @@ def _text(value: bytes) -> str:
     return printable(value[:_LONGEST_TEXT].decode("utf-8", "replace"))
 
 
-def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]]:
+def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, JsonObject]:
     """Why a router ends its connection, as text, and all other information in the message."""
     reasons, fields = [], {}
     for kind, value in found:
@@ -85,9 +86,9 @@ def termination(found: Iterable[tuple[int, bytes]]) -> tuple[str, dict[str, Any]
     return "; ".join(reasons) or "no reason is given", fields
 
 
-def statistics(found: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
+def statistics(found: Iterable[tuple[int, bytes]]) -> JsonObject:
     """A Statistics Report (RFC 7854 4.8): counts by name, or by name and family."""
-    fields: dict[str, Any] = {}
+    fields: JsonObject = {}
     for kind, value in found:
         name = _STATISTICS[kind] if kind < len(_STATISTICS) else f"statistic_{kind}"
         if kind in _BY_FAMILY and len(value) == _FAMILY_LENGTH:

@@ -6,15 +6,16 @@ it may have been the session's end, and another session may have begun: then not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from pydantic import TypeAdapter
 
 from collector.bgp.agreement import agreed
 from collector.bgp.families import FAMILIES, Family, family_name
 from collector.bgp.open_messages import Abilities
+from schemas.json_object import JsonObject
 from schemas.message import Answer, Detail, Event, Message, Open, PeerMessage, Sent
 from schemas.notes import SourceNote
 
@@ -66,7 +67,7 @@ class Agreements:
 
     def note(self) -> SourceNote:
         """The state, as JSON."""
-        noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_defaults=True)
+        noted: JsonObject = _NOTE.dump_python(self._state, mode="json", exclude_defaults=True)
         return noted
 
     def of(self, address: str, pid: int, counter: int) -> Abilities | None:
@@ -155,7 +156,7 @@ def _agreed(before: _AgreedPeer | None, theirs: bytes | None) -> _AgreedPeer | N
     return _AgreedPeer(as4=both.as4, add_path=sorted(both.add_path))
 
 
-def _negotiated(printed: Mapping[str, Any]) -> _AgreedPeer | None:
+def _negotiated(printed: JsonObject) -> _AgreedPeer | None:
     as4, add_path = printed.get("asn4"), printed.get("add_path")
     received = add_path.get("receive") if isinstance(add_path, dict) else None
     if not isinstance(as4, bool) or not isinstance(received, list) or not all(one in _NAMES for one in received):

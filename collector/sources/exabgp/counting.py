@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -77,7 +77,7 @@ class Counting:
 
     def note(self) -> SourceNote:
         """The state, as JSON."""
-        noted: dict[str, Any] = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
+        noted: SourceNote = _NOTE.dump_python(self._state, mode="json", exclude_none=True)
         return noted
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:

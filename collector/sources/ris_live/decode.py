@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from pydantic_core import from_json
 
@@ -20,6 +20,7 @@ from collector.sources.ris_live.fields import open_fields, update_fields
 from collector.sources.ris_live.lines import NAME, OURS
 from collector.sources.source import Rejection
 from schemas import message
+from schemas.json_object import JsonObject
 from schemas.message import Answer, Counted, Message, OtherSource
 from schemas.message_fields import MessageFields, PeerFields, without_kind
 from schemas.peer import Peer
@@ -50,7 +51,7 @@ class _FedMessage(NamedTuple):
     """A message, and its peer."""
 
     arrival: datetime
-    data: dict[str, Any]
+    data: JsonObject
     peer: Peer
     ts: datetime
     """The collector's time, or the time of arrival if that is earlier."""
@@ -85,7 +86,7 @@ def counted(raw: bytes) -> Counted | None:
         return None
 
 
-def _parsed(raw: bytes) -> tuple[datetime, dict[str, Any]]:
+def _parsed(raw: bytes) -> tuple[datetime, JsonObject]:
     found = _LINE.fullmatch(raw)
     if found is None:
         raise ValueError("no time of arrival is ahead of it")
@@ -95,7 +96,7 @@ def _parsed(raw: bytes) -> tuple[datetime, dict[str, Any]]:
     return from_unix(float(found[1])), parsed
 
 
-def _fed_message(arrival: datetime, parsed: dict[str, Any]) -> _FedMessage:
+def _fed_message(arrival: datetime, parsed: JsonObject) -> _FedMessage:
     data = parsed["data"]
     host = str(data["host"]).lower().removesuffix(_DOMAIN)
     peer = Peer(address=normalise_address(data["peer"]), asn=int(data["peer_asn"]), router=host)
@@ -146,7 +147,7 @@ def _from_bytes(raw: str) -> MessageFields | None:
     return found
 
 
-def _from_fields(kind: str, data: dict[str, Any], peer: Peer) -> MessageFields:
+def _from_fields(kind: str, data: JsonObject, peer: Peer) -> MessageFields:
     if kind == "update":
         return update_fields(data, peer.address)
     if kind == "open":

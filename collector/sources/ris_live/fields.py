@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from schemas.attributes import Attributes, SegmentKind, format_as_path
+from schemas.json_object import JsonObject
 from schemas.message_fields import MessageFields
 from schemas.message_parts import Announced
 from schemas.scalars import normalise_address, normalise_prefix, one_next_hop
@@ -16,7 +17,7 @@ _END_OF_RIB: Final = "eor"
 _MOST: Final = 2**32
 
 
-def update_fields(data: dict[str, Any], peer: str) -> MessageFields:
+def update_fields(data: JsonObject, peer: str) -> MessageFields:
     """The fields of an UPDATE, or of an End-of-RIB.
 
     Args:
@@ -40,7 +41,7 @@ def update_fields(data: dict[str, Any], peer: str) -> MessageFields:
     return fields
 
 
-def open_fields(data: dict[str, Any]) -> MessageFields:
+def open_fields(data: JsonObject) -> MessageFields:
     """The fields of an OPEN; capabilities by their codes."""
     capabilities = data.get("capabilities") or {}
     return {
@@ -62,7 +63,7 @@ def _number(value: object) -> int:
     return int(value)
 
 
-def _attributes(data: dict[str, Any]) -> Attributes:
+def _attributes(data: JsonObject) -> Attributes:
     found: Attributes = {}
     if data.get("origin") is not None:
         found["origin"] = _origin(data["origin"])
@@ -98,7 +99,7 @@ def _path(path: Sequence[Any]) -> str:
     return format_as_path(segments)
 
 
-def _announced(groups: Sequence[dict[str, Any]]) -> list[Announced]:
+def _announced(groups: Sequence[JsonObject]) -> list[Announced]:
     """Routes by next hop; an IPv6 next hop is repeated with its link-local address (RFC 2545 3)."""
     hops: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
